@@ -1,0 +1,145 @@
+"""A config to the objects of a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from debias import components
+from debias.config import Config, near
+from debias.data.checks import check_examples
+from debias.data.datamodule import ImageData
+from debias.data.examples import Examples
+from debias.metrics.selection import RULES
+from debias.models import Classifier, timm_classifier
+from debias.strategies import Strategy
+from debias.training import DebiasModule, choose_precision, seed_all
+
+
+class Parts(NamedTuple):
+    """The objects of one run: its rows, its loaders, model and strategy as one module, and where it computes how."""
+
+    examples: Examples
+    data: ImageData
+    module: DebiasModule
+    accelerator: str
+    precision: str
+
+
+def build(config: Config) -> Parts:
+    """Build everything a run needs, and check it: nothing is trained and nothing is written but drawn data.
+
+    Raises:
+        ValueError: whatever is wrong with the config or the data; the message names the thing, the value, the remedy.
+    """
+    check_numbers(config)
+    examples: Examples = components.construct("data", config.data, {})
+    check_examples(examples, require=requirements(config))
+    seed_all(config.seed)
+    facts = facts_of(examples, config)
+    model: Classifier = components.call(timm_classifier, "model", config.model, facts)
+    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = _module(config, model, facts)
+    accelerator = resolve_accelerator(config.accelerator)
+    precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
+    return Parts(examples, _data(config, examples, model, facts), module, accelerator, precision)
+
+
+def check_numbers(config: Config) -> None:
+    """Refuse the values that no component would refuse by itself.
+
+    Raises:
+        ValueError: naming the key, the value and what it must be.
+    """
+    for key in ("epochs", "batch_size", "eval_batch_size", "devices"):
+        if getattr(config, key) < 1:
+            raise ValueError(f"{key} must be at least 1; got {getattr(config, key)}")
+    if config.seed < 0:
+        raise ValueError(f"seed must be at least 0; got {config.seed}")
+    if config.select not in RULES:
+        raise ValueError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
+
+
+def requirements(config: Config) -> tuple[str, ...]:
+    """What the training data must carry for the config's strategy and sampler: "bias", "mask"."""
+    strategy = components.find("strategy", config.strategy["name"])
+    required: tuple[str, ...] = getattr(strategy, "requires", ())
+    sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias"})
+    return tuple(dict.fromkeys([*required, *sampled]))
+
+
+def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
+    """What components may ask for by name: facts of the training split, and a few of the run."""
+    train = examples.rows("train")
+    groups = examples.groups
+    row = groups.row(examples.target[train])
+    return {
+        "groups": groups,
+        "outputs": groups.outputs,
+        "frequencies": examples.frequencies("train"),
+        "class_frequencies": torch.bincount(row.flatten(), minlength=groups.rows),
+        "row": row,
+        "group": groups.encode(examples.target[train], examples.bias[train]),
+        "seed": config.seed,
+        "epochs": config.epochs,
+    }
+
+
+def resolve_accelerator(accelerator: str) -> str:
+    """ "cuda", "mps" or "cpu" for "auto" and "gpu"; anything else as it is."""
+    if accelerator not in ("auto", "gpu"):
+        return accelerator
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def cache_folder(config: Config) -> Path | None:
+    """Folder of the decoded images, or ``None`` where the config wants none."""
+    if not config.cache:
+        return None
+    return Path(config.cache_dir) if config.cache_dir else Path(config.out) / "cache"
+
+
+def _module(config: Config, model: Classifier, facts: dict[str, Any]) -> DebiasModule:
+    strategy: Strategy = components.construct("strategy", config.strategy, facts)
+    optimizer = partial(_player_optimizer, config)
+    scheduler = partial(_player_scheduler, config)
+    scheduler(optimizer(list(model.parameters())))  # a mistake in their options is found now
+    return DebiasModule(
+        model,
+        strategy,
+        facts["groups"],
+        facts["frequencies"],
+        optimizer=optimizer,
+        scheduler=scheduler,
+        clip=config.clip,
+    )
+
+
+def _player_optimizer(config: Config, parameters: list[torch.nn.Parameter]) -> Any:
+    return components.construct("optimizer", config.optimizer, {"parameters": parameters})
+
+
+def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:
+    return components.construct("scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs})
+
+
+def _data(config: Config, examples: Examples, model: Classifier, facts: dict[str, Any]) -> ImageData:
+    return ImageData(
+        examples,
+        components.construct("preprocessing", config.preprocessing, {}),
+        components.construct("sampler", config.sampler, facts),
+        mean=model.mean,
+        std=model.std,
+        batch_size=config.batch_size,
+        eval_batch_size=config.eval_batch_size,
+        seed=config.seed,
+        workers=config.workers,
+        cache_dir=cache_folder(config),
+        channels_last=True,
+    )

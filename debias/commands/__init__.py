@@ -1,0 +1,1 @@
+"""One module a command; each has a function ``run`` whose arguments are those of the command line."""

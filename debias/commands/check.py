@@ -1,0 +1,30 @@
+"""``debias check``: validate a config and its data without training."""
+
+from __future__ import annotations
+
+from debias import config as configs
+
+
+def run(config: str, overrides: list[str]) -> None:
+    """Build every object of a run and decode every image, then say what would be trained.
+
+    Raises:
+        ValueError: whatever is wrong with the config or the data.
+    """
+    from debias.build import build
+    from debias.data.examples import SPLITS
+
+    chosen = configs.load(config, overrides)
+    parts = build(chosen)
+    parts.data.decode()
+    examples, groups = parts.examples, parts.examples.groups
+    print(f"{examples.source}: {len(examples)} images, masks: {'yes' if 'mask' in examples.provides else 'no'}")
+    width = max(map(len, groups.names))
+    print(f"{'group':{width}}", *(f"{split:>8}" for split in SPLITS))
+    counts = [examples.frequencies(split).tolist() for split in SPLITS]
+    for name, *row in zip(groups.names, *counts, strict=True):
+        print(f"{name:{width}}", *(f"{count:8d}" for count in row))
+    parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
+    print(f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on {parts.accelerator}")
+    print(f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by {chosen.select}")
+    print(f"run {configs.run_name(chosen)}: ready")

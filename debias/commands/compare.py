@@ -1,0 +1,23 @@
+"""``debias compare``: one table of finished runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from debias.config import EXECUTION
+
+
+def run(folders: list[str], markdown: bool) -> None:
+    """Print a line per method, over its seeds, and write an overview page into the first folder.
+
+    Raises:
+        ValueError: a folder is not there.
+    """
+    from debias.reports.comparison import compare, write_comparison
+
+    comparison = compare([Path(folder) for folder in folders], ignore=EXECUTION)
+    print(comparison.table("markdown" if markdown else "text"))
+    page = Path(folders[0]) / "comparison.html"
+    write_comparison(page, comparison)
+    if not markdown:
+        print(f"\n{page}")

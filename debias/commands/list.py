@@ -1,0 +1,54 @@
+"""``debias list``: what there is, what it is, and what it needs."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from debias import components
+from debias import config as configs
+
+KINDS = {"strategies": "strategy", "samplers": "sampler", "datasets": "data"}
+
+
+def run(what: str, pattern: str) -> None:
+    """Print one line per thing, and one per option."""
+    if what in KINDS:
+        for name in components.TABLES[KINDS[what]]:
+            _print_component(KINDS[what], name)
+    elif what == "configs":
+        print("\n".join(configs.shipped()))
+    elif what == "metrics":
+        _print_metrics()
+    else:
+        _print_models(pattern)
+
+
+def _print_component(kind: str, name: str) -> None:
+    component = components.find(kind, name)
+    meaning = (inspect.getdoc(component) or "").partition("\n")[0]
+    print(f"{name}: {meaning}")
+    needs = [*getattr(component, "requires", ()), *components.required_facts(kind, name, {"group": "bias"})]
+    if needs:
+        print(f"    needs {', '.join(needs)}")
+    for option, default in components.options(component).items():
+        print(f"    {kind}.{option}{_default(default)}")
+
+
+def _default(default: Any) -> str:
+    return "=... (no default)" if default is inspect.Parameter.empty else f"={'null' if default is None else default}"
+
+
+def _print_metrics() -> None:
+    from debias.metrics.descriptions import DESCRIPTIONS
+
+    for name, description in DESCRIPTIONS.items():
+        print(f"{name}: {description.meaning} Ideal {description.ideal:g}, {description.better} is better.")
+
+
+def _print_models(pattern: str) -> None:
+    import timm
+
+    names = timm.list_models(pattern)
+    print("\n".join(names))
+    print(f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its weights")

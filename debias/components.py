@@ -1,0 +1,149 @@
+"""Names to components: the only place that compares a component's name, and a few explicit tables.
+
+Each entry is "module:object", imported when it is asked for, so that listing names loads nothing. A component's
+positional arguments are facts of the data or the model, given here by name; its keyword-only arguments are its options.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, field, make_dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from debias.config import near
+
+TABLES: dict[str, dict[str, str]] = {
+    "data": {
+        "waterbirds": "debias.data.waterbirds:waterbirds",
+        "celeba": "debias.data.celeba:celeba",
+        "table": "debias.data.table:table",
+        "folder": "debias.data.folder:folder",
+        "drawn_birds": "debias.data.drawn_birds:drawn_birds",
+    },
+    "strategy": {
+        "erm": "debias.strategies:ERM",
+        "group_dro": "debias.strategies:GroupDRO",
+        "class_reweighting": "debias.strategies:ClassReweighting",
+        "group_reweighting": "debias.strategies:GroupReweighting",
+    },
+    "sampler": {
+        "shuffled": "debias.data.orders:shuffled",
+        "class_balanced": "debias.data.orders:class_balanced",
+        "group_balanced": "debias.data.orders:group_balanced",
+        "class_subsample": "debias.data.orders:class_subsample",
+        "group_subsample": "debias.data.orders:group_subsample",
+    },
+    "preprocessing": {
+        name: f"debias.data.preprocessing:{name}"
+        for name in ("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented", "resize", "shorter_side")
+    },
+    "optimizer": {
+        "sgd": "debias.training.optimizers:sgd",
+        "adam": "debias.training.optimizers:adam",
+        "adamw": "debias.training.optimizers:adamw",
+    },
+    "scheduler": {
+        "constant": "debias.training.optimizers:constant",
+        "cosine": "debias.training.optimizers:cosine",
+        "step": "debias.training.optimizers:step",
+    },
+}
+
+
+def find(kind: str, name: str) -> Callable[..., Any]:
+    """The component of one kind that has a name.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
+    table = TABLES[kind]
+    if name not in table:
+        raise ValueError(f"unknown {kind}.name {name!r}; {near(name, table)}")
+    module, _, attribute = table[name].partition(":")
+    component: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return component
+
+
+def construct(kind: str, section: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+    """Build the component that a config section names, from its options and the facts it asks for.
+
+    Args:
+        kind: a key of ``TABLES``.
+        section: ``{"name": ..., option: value, ...}``.
+        facts: what its positional arguments may ask for, by name.
+
+    Raises:
+        ValueError: an unknown name or option, a wrong type, or whatever the component refuses.
+    """
+    component = find(kind, section["name"])
+    options = {key: value for key, value in section.items() if key != "name"}
+    return call(component, kind, options, facts)
+
+
+def call(component: Callable[..., Any], section: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+    """Call a component with checked options and the facts that its positional arguments name."""
+    checked = check_options(component, section, options)
+    parameters = inspect.signature(component).parameters.values()
+    positional = [facts[item.name] for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD]
+    return component(*positional, **checked)
+
+
+def required_facts(kind: str, name: str, meanings: Mapping[str, str]) -> tuple[str, ...]:
+    """What the facts that a component asks for mean for the data: ``meanings`` maps a fact to a requirement."""
+    asked = inspect.signature(find(kind, name)).parameters
+    return tuple(meaning for fact, meaning in meanings.items() if fact in asked)
+
+
+def check_options(component: Callable[..., Any], section: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the keyword-only arguments of a component want them: known names, right types.
+
+    Raises:
+        ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option without default.
+    """
+    schema = _schema(component)
+    valid = list(schema.__dataclass_fields__)
+    for key in options:
+        if key not in valid:
+            raise ValueError(f"unknown option {section}.{key}; {near(key, valid) if valid else 'it has no options'}")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(options)))
+        missing = OmegaConf.missing_keys(merged)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{section}.{error.full_key}: {str(error).splitlines()[0]}") from error
+    if missing:
+        raise ValueError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
+    container = OmegaConf.to_container(merged)
+    assert isinstance(container, dict)
+    return {key: container[key] for key in options}
+
+
+def options(component: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a component with their defaults; ``inspect.Parameter.empty`` where it has none."""
+    return {item.name: item.default for item in _keyword_only(component)}
+
+
+def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
+    return [item for item in inspect.signature(component).parameters.values() if item.kind is item.KEYWORD_ONLY]
+
+
+def _schema(component: Callable[..., Any]) -> Any:
+    hints = get_type_hints(component.__init__ if inspect.isclass(component) else component)
+    fields = [(item.name, _plain(hints[item.name]), _default(item)) for item in _keyword_only(component)]
+    return make_dataclass("Options", fields)
+
+
+def _plain(hint: Any) -> Any:
+    return Union[get_args(hint)] if get_origin(hint) is UnionType else hint  # noqa: UP007 - omegaconf reads no "|"
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    default = "???" if parameter.default is parameter.empty else parameter.default
+    if isinstance(default, (list, tuple)):
+        return field(default_factory=lambda: list(default))
+    return field(default=default, default_factory=MISSING)

@@ -1,0 +1,216 @@
+"""What a run is told: one schema, YAML files that hold only differences, and ``key=value`` overrides on top.
+
+Planning needs no torch, so nothing here imports it. The sections that name a component (``strategy``, ``sampler``, ...)
+hold its name and its options; the options are those of the component's own signature and are checked by ``build``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Optional
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+#: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
+EXECUTION = ("name", "out", "cache", "cache_dir", "workers", "progress")
+
+
+def _component(name: str) -> Any:
+    return field(default_factory=lambda: {"name": name})
+
+
+@dataclass
+class Config:
+    """Everything a run is told.
+
+    Attributes:
+        data: loader and its options (``name``, ``root``, ...).
+        preprocessing: published recipe and its options (``name``, ``size``).
+        model: timm ``name``, ``pretrained``, ``weights``.
+        strategy: mitigation strategy and its options.
+        sampler: which training rows an epoch visits.
+        optimizer: optimiser of every player, and its options.
+        scheduler: learning-rate schedule, stepped once an epoch.
+        epochs: passes over the sampler.
+        batch_size: images per training step and process.
+        eval_batch_size: images per evaluation step.
+        clip: largest gradient norm of a player, or null.
+        seed: of the initialisation, the order and the augmentation.
+        select: rule that picks the epoch to report, on validation: worst_group, worst_class, average or balanced.
+        precision: "auto", or what Lightning's Trainer takes ("32-true", "bf16-mixed", ...).
+        accelerator: what Lightning's Trainer takes.
+        devices: processes to train on.
+        name: the config the run was started from.
+        out: folder that receives the run's folder.
+        cache: decode images once into a memory-mapped file.
+        cache_dir: folder of that file; null is ``<out>/cache``.
+        workers: loader processes; null chooses.
+        progress: show a progress bar.
+    """
+
+    data: dict[str, Any] = _component("waterbirds")
+    preprocessing: dict[str, Any] = _component("waterbirds")
+    model: dict[str, Any] = _component("resnet50.tv_in1k")
+    strategy: dict[str, Any] = _component("erm")
+    sampler: dict[str, Any] = _component("shuffled")
+    optimizer: dict[str, Any] = _component("sgd")
+    scheduler: dict[str, Any] = _component("constant")
+    epochs: int = 100
+    batch_size: int = 128
+    eval_batch_size: int = 256
+    clip: Optional[float] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
+    seed: int = 0
+    select: str = "worst_group"
+    precision: str = "auto"
+    accelerator: str = "auto"
+    devices: int = 1
+    name: str = ""
+    out: str = "runs"
+    cache: bool = True
+    cache_dir: Optional[str] = None  # noqa: UP045
+    workers: Optional[int] = None  # noqa: UP045
+    progress: bool = True
+
+
+SECTIONS = tuple(item.name for item in fields(Config) if item.type == "dict[str, Any]")
+
+
+def folder() -> Path:
+    """The folder of the shipped configs: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def shipped() -> list[str]:
+    """Names of the shipped configs, such as "waterbirds/group_dro"."""
+    return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml"))
+
+
+def near(name: str, valid: Iterable[str]) -> str:
+    """A sentence that names the nearest valid name, if one is near, and all the valid ones."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid: {', '.join(valid)}"
+
+
+def load(source: str, overrides: Sequence[str] = ()) -> Config:
+    """Read a config: a shipped one by name or a YAML file by path, then ``key=value`` overrides.
+
+    A YAML file may name the config it builds on (``extends: waterbirds``, a shipped name or a path relative to it).
+    A layer that changes the ``name`` of a component drops the options that earlier layers gave to the old one.
+
+    Args:
+        source: "waterbirds/group_dro", or the path of a YAML file.
+        overrides: OmegaConf dot-list, such as ``["data.root=/data", "seed=1"]``.
+
+    Raises:
+        ValueError: an unknown config, key or type; the message names the nearest valid one.
+    """
+    return _assemble([OmegaConf.create({"name": source}), *_layers(_find(source, Path())), _override_layer(overrides)])
+
+
+def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
+    return _assemble([OmegaConf.create(values), _override_layer(overrides)])
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
+    return _assemble([_as_mapping(path), _override_layer(overrides)])
+
+
+def save(config: Config, path: Path) -> None:
+    """Write a config whole, so that it can be read back without the files it was built from."""
+    OmegaConf.save(OmegaConf.structured(config), path)
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The config as nested plain dictionaries."""
+    result = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
+    assert isinstance(result, dict)
+    return {str(key): value for key, value in result.items()}
+
+
+def identity(config: Config) -> str:
+    """Eight hexadecimal digits that are the same for two configs exactly if they describe the same computation."""
+    computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
+    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_name(config: Config) -> str:
+    """Name of the run's folder: what was trained, the seed, and the config's identity."""
+    parts = [config.data["name"], config.strategy["name"]]
+    if config.sampler["name"] != Config().sampler["name"]:
+        parts.append(config.sampler["name"])
+    return "-".join([*parts, f"seed{config.seed}", identity(config)])
+
+
+def _assemble(layers: Iterable[DictConfig]) -> Config:
+    merged: DictConfig = OmegaConf.structured(Config)
+    for layer in layers:
+        merged = _merge(merged, layer)
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, Config)
+    return config
+
+
+def _find(source: str, beside: Path) -> Path:
+    for path in (beside / source, folder() / f"{source}.yaml"):
+        if path.is_file() and path.suffix in (".yaml", ".yml"):
+            return path
+    raise ValueError(f"no config {source!r}: it is neither a YAML file nor shipped; {near(source, shipped())}")
+
+
+def _as_mapping(path: Path) -> DictConfig:
+    try:
+        layer = OmegaConf.load(path)
+    except Exception as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(layer, DictConfig):
+        raise ValueError(f"{path} must hold keys and values, as in 'seed: 1'")
+    return layer
+
+
+def _layers(path: Path) -> list[DictConfig]:
+    layer = _as_mapping(path)
+    base = layer.pop("extends", None)
+    return [*(_layers(_find(base, path.parent)) if base else []), layer]
+
+
+def _override_layer(overrides: Sequence[str]) -> DictConfig:
+    for override in overrides:
+        if "=" not in override:
+            raise ValueError(f"override {override!r} must be key=value, as in seed=1")
+    return OmegaConf.from_dotlist(list(overrides))
+
+
+def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
+    for key in map(str, layer):
+        if key not in merged:
+            raise ValueError(f"unknown key {key!r}; {near(key, map(str, merged))}")
+        if key in SECTIONS:
+            _check_section(key, layer[key])
+        if key in SECTIONS and key != "model":  # every model is built by the same component, with the same options
+            _replace_component(merged, key, layer[key])
+    try:
+        return OmegaConf.merge(merged, layer)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+
+
+def _check_section(key: str, section: Any) -> None:
+    if not isinstance(section, DictConfig):
+        raise ValueError(f"{key} is a section: write {key}.name={section}")
+
+
+def _replace_component(merged: DictConfig, key: str, section: DictConfig) -> None:
+    name = section.get("name", merged[key]["name"])
+    if name != merged[key]["name"]:
+        merged[key] = {"name": name}

@@ -1,0 +1,154 @@
+"""Finds what is wrong with a data set before training starts, so that nothing is trained on half of it."""
+
+from __future__ import annotations
+
+import posixpath
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from debias.data.examples import SPLITS, Examples
+from debias.data.listing import missing_files
+
+SHOWN = 3
+
+
+def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
+    """Raises one error that says everything that is wrong with a data set, where, and how to mend it.
+
+    Checked: labels out of range, paths that leave the root, files that are not there, the same image twice, an empty
+    split, a single class, a class without training image, and what ``require`` asks for.
+
+    Args:
+        examples: the data set; its images are not opened.
+        require: what is needed of the training split. "bias": the bias attribute of every image, and an image in
+            every group. "mask": a mask for every image.
+
+    Raises:
+        ValueError: something above is wrong.
+
+    Warns:
+        UserWarning: a group has no training image, and "bias" is not required.
+    """
+    problems = [*_label_problems(examples), *_path_problems(examples)]
+    if not problems:
+        # A label out of range would be counted in another group, so only sound labels are counted.
+        problems = [*_count_problems(examples), *_requirement_problems(examples, require)]
+    if problems:
+        raise ValueError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
+    if empty := _empty_groups(examples):
+        warnings.warn(f"{examples.source}: no training image in {empty}: nothing can be learnt there", stacklevel=2)
+
+
+def _label_problems(examples: Examples) -> Iterator[str]:
+    groups = examples.groups
+    highest = 1 if groups.multi_label else groups.rows - 1
+    targets = examples.target.reshape(len(examples), -1)
+    yield from _out_of_range(examples, "target", targets, 0, highest)
+    yield from _out_of_range(examples, "bias", examples.bias[:, None], -1, groups.biases - 1)
+    yield from _out_of_range(examples, "split", examples.split[:, None], 0, len(SPLITS) - 1)
+
+
+def _out_of_range(examples: Examples, name: str, values: Tensor, lowest: int, highest: int) -> Iterator[str]:
+    rows = ((values < lowest) | (values > highest)).any(dim=1).nonzero().flatten().tolist()
+    if rows:
+        found = sorted({value for row in rows for value in values[row].tolist() if not lowest <= value <= highest})
+        yield (
+            f"{len(rows)} rows have a {name} outside {lowest} to {highest} ({_shown(list(map(str, found)))}): "
+            f"{_rows(examples, rows)}. Correct these labels, or the names of the classes."
+        )
+
+
+def _path_problems(examples: Examples) -> Iterator[str]:
+    outside = [row for row, path in enumerate(examples.images) if _leaves(path)]
+    outside += [row for row, path in enumerate(examples.masks) if _leaves(path)]
+    if outside:
+        yield (
+            f"{len(outside)} paths leave the root {examples.root}: {_rows(examples, outside)}. "
+            "Put the files under the root, and name them relative to it without '..'."
+        )
+        return
+    yield from _missing("images", examples.root, examples.images)
+    yield from _missing("masks", examples.mask_root or examples.root, examples.masks)
+    yield from _repeated(examples)
+
+
+def _leaves(path: str) -> bool:
+    parts = path.replace("\\", "/").split("/")
+    return bool(path) and (parts[0] == "" or parts[0].endswith(":") or ".." in parts)
+
+
+def _missing(kind: str, root: Path, paths: Sequence[str]) -> Iterator[str]:
+    rows = missing_files(root, paths)
+    if rows:
+        yield (
+            f"{len(rows)} of {len(paths)} {kind} are not in {root}: {_shown([paths[row] for row in rows])}. "
+            "Correct the root, put the files there, or take these rows out."
+        )
+
+
+def _repeated(examples: Examples) -> Iterator[str]:
+    first: dict[str, int] = {}
+    for row, path in enumerate(examples.images):
+        first.setdefault(posixpath.normpath(path), row)
+    rows = [row for row, path in enumerate(examples.images) if first[posixpath.normpath(path)] != row]
+    if rows:
+        yield (
+            f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep one row an image: "
+            "a repeated one counts twice, and across splits the test images are trained on."
+        )
+
+
+def _count_problems(examples: Examples) -> Iterator[str]:
+    empty = [name for name in SPLITS if not len(examples.rows(name))]
+    if empty:
+        yield f"no image in the split {' or '.join(empty)}: every one of {', '.join(SPLITS)} needs images."
+    if examples.groups.rows < 2:
+        yield f"a single class, {', '.join(examples.groups.target_names)}: a classifier needs at least two."
+    target = examples.groups.row(examples.target[examples.rows("train")]).flatten()
+    counts = torch.bincount(target, minlength=examples.groups.rows)
+    absent = [name for name, count in zip(examples.groups.target_names, counts.tolist(), strict=True) if not count]
+    if absent and "train" not in empty:
+        yield f"no training image of {_shown(absent)}: give the class images in train, or take its rows out."
+
+
+def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Iterator[str]:
+    train = examples.rows("train").tolist()
+    if "bias" in require:
+        unknown = [row for row in train if examples.bias[row] < 0]
+        if unknown:
+            yield (
+                f"{len(unknown)} training images have no bias attribute: {_rows(examples, unknown)}. This strategy "
+                "needs it for all: fill in the bias column, or take a strategy that needs no group labels."
+            )
+        elif empty := _empty_groups(examples):
+            yield (
+                f"no training image in {empty}. This strategy needs every group: add images, "
+                "or take a strategy that needs no group labels."
+            )
+    if "mask" in require:
+        without = [row for row in train if not examples.masks or not examples.masks[row]]
+        if without:
+            yield (
+                f"{len(without)} training images have no mask: {_rows(examples, without)}. This strategy needs one "
+                "for each: give the data set's masks option, or take a strategy that needs no masks."
+            )
+
+
+def _empty_groups(examples: Examples) -> str:
+    if not bool((examples.bias >= 0).any()):
+        return ""
+    counts = examples.frequencies("train").tolist()
+    return _shown([name for name, count in zip(examples.groups.names, counts, strict=True) if not count])
+
+
+def _rows(examples: Examples, rows: Sequence[int]) -> str:
+    return _shown([f"row {row + 1} ({examples.images[row]})" for row in rows[:SHOWN]], len(rows))
+
+
+def _shown(items: Sequence[str], total: int | None = None) -> str:
+    rest = (len(items) if total is None else total) - SHOWN
+    return ", ".join(items[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,141 @@
+"""Reads the named columns of a table of rows, and says which line of which file is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "0": 0, "1": 1, "2": 2}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The cells of some columns, as text.
+
+    Args:
+        source: the file they were read from.
+        lines: the line of the file that each row ends on, from 1.
+        cells: one sequence of N cells per column name.
+    """
+
+    source: Path
+    lines: Sequence[int]
+    cells: dict[str, Sequence[str]]
+
+    def error(self, row: int, column: str, reason: str) -> ValueError:
+        """The error of one cell, naming file, line, column and value."""
+        return ValueError(f"{self.source}, line {self.lines[row]}: {column} is {self.cells[column][row]!r}, {reason}")
+
+    def paths(self, column: str) -> tuple[str, ...]:
+        """N paths, posix style.
+
+        Raises:
+            ValueError: a cell is empty.
+        """
+        cells = self.cells[column]
+        if "" in cells:
+            raise self.error(cells.index(""), column, "but must be the path of an image")
+        return tuple(cells)
+
+    def integers(self, column: str) -> Tensor:
+        """``(N,)`` int64 values of a column.
+
+        Raises:
+            ValueError: a cell is not an integer.
+        """
+        cells = self.cells[column]
+        try:
+            return torch.from_numpy(np.array(cells, dtype=np.str_).astype(np.int64))
+        except ValueError:
+            row = next(row for row, cell in enumerate(cells) if not is_integer(cell))
+            raise self.error(row, column, "but must be an integer") from None
+
+    def choices(self, column: str, meaning: dict[str, int]) -> Tensor:
+        """``(N,)`` int64 meaning of each cell.
+
+        Raises:
+            ValueError: a cell is none of the keys of ``meaning``.
+        """
+        cells = self.cells[column]
+        try:
+            return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
+        except KeyError:
+            row = next(row for row, cell in enumerate(cells) if cell not in meaning)
+            raise self.error(row, column, f"but must be one of {', '.join(meaning)}") from None
+
+    def splits(self, column: str) -> Tensor:
+        """``(N,)`` int64 position in ``SPLITS`` of "train", "val", "valid", "validation", "test" or 0, 1, 2."""
+        return self.choices(column, SPLIT_POSITIONS)
+
+
+def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
+    """The named columns of a CSV file whose first line names its columns.
+
+    Raises:
+        ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than the header.
+    """
+    reader = csv.reader(io.StringIO(read_text(source), newline=""))
+    header = [name.strip() for name in next(reader, [])]
+    return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
+
+
+def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]], wanted: Sequence[str]) -> Columns:
+    """The wanted columns of numbered rows; blank rows are passed over.
+
+    Raises:
+        ValueError: no such column, or a row that is shorter or longer than the header.
+    """
+    places = [position(source, header, name) for name in wanted]
+    lines: list[int] = []
+    picked: list[tuple[str, ...]] = []
+    for line, row in rows:
+        if len(row) != len(header):
+            if not row:
+                continue
+            raise ValueError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
+        lines.append(line)
+        picked.append(tuple([row[place].strip() for place in places]))
+    columns = zip(*picked, strict=True) if picked else ((),) * len(wanted)
+    return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
+
+
+def position(source: Path, header: Sequence[str], name: str) -> int:
+    """Where a column stands; a wrong name is a ValueError that names the near misses."""
+    if name in header:
+        return header.index(name)
+    near = get_close_matches(name, header, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(header) or 'no header line'}"
+    raise ValueError(f"{source} has no column {name!r}: {hint}")
+
+
+def is_integer(cell: str) -> bool:
+    """Whether a cell is an integer."""
+    try:
+        int(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def read_text(source: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        ValueError: no such file, or not UTF-8.
+    """
+    if not source.is_file():
+        raise ValueError(f"no file {source}: correct the path, or put the file there")
+    try:
+        return source.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{source} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from None

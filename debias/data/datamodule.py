@@ -1,0 +1,150 @@
+"""The Lightning DataModule: loaders of every split, the same in one process or many, with or without workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import pytorch_lightning as pl
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader, Sampler
+
+from debias.data.cache import open_cache
+from debias.data.dataset import ImageDataset, keep, normalise
+from debias.data.examples import SPLITS, Examples
+from debias.data.image_files import ImageFiles, PictureSource
+from debias.data.orders import Order
+from debias.data.preprocessing import Preprocessing
+from debias.data.samplers import Draw, EpochSampler, ShardSampler
+from debias.types import Batch
+
+
+class ImageData(pl.LightningDataModule):
+    """Images of a data set as normalised batches.
+
+    A batch's journey: the order says which training rows an epoch visits; :class:`EpochSampler` gives this process
+    its share, each with a key; :class:`ImageDataset` copies those pictures out of the cache (or decodes them) as
+    uint8 and augments each from its key; the loader hands the batch to the device; ``on_after_batch_transfer``
+    normalises it there to float. Evaluation takes the same road in file order, without order and augmentation, and
+    without a row twice: each process sees its own rows, so counts may be summed over processes.
+
+    Pass ``use_distributed_sampler=False`` to the Trainer: the samplers here know their process already.
+
+    Args:
+        examples: the rows and their labels.
+        preprocessing: the recipe.
+        order: which training rows an epoch visits.
+        mean: of each channel, in [0, 1]: what the model's weights were trained with.
+        std: of each channel.
+        batch_size: training samples a step in each process.
+        eval_batch_size: samples a step in each process when evaluating.
+        seed: of order and augmentation, at least 0.
+        workers: processes that load; ``None``: none without a GPU, else one a core, at most 8.
+        cache_dir: folder of the picture caches; ``None`` decodes every picture every time.
+        channels_last: whether images are laid out channels last.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        preprocessing: Preprocessing,
+        order: Order,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        batch_size: int = 128,
+        eval_batch_size: int = 256,
+        seed: int = 0,
+        workers: int | None = None,
+        cache_dir: Path | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.examples = examples
+        self.preprocessing = preprocessing
+        self.order = order
+        self.mean = torch.tensor(mean)
+        self.std = torch.tensor(std)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self.workers = _automatic_workers() if workers is None else workers
+        self.cache_dir = cache_dir
+        self.channels_last = channels_last
+        self._sources: dict[tuple[str, str], PictureSource] = {}
+
+    def decode(self) -> None:
+        """Open the cache of every split, decoding what is not there: a damaged picture is found before training."""
+        for split in SPLITS:
+            for training in {False, split == "train"}:
+                self._dataset(split, training=training)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Augmented batches of the training split, in the order's order.
+
+        A last batch of a single sample is left out: batch normalisation cannot train on it.
+        """
+        rank, world = _process()
+        sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world)
+        lone_sample = len(sampler) > self.batch_size > 1 and len(sampler) % self.batch_size == 1
+        return self._loader(self._dataset("train", training=True), sampler, self.batch_size, drop_last=lone_sample)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation split, as :meth:`loader`."""
+        return self.loader("val")
+
+    def loader(self, split: str) -> DataLoader[Batch]:
+        """Batches of "train", "val" or "test" as they are evaluated: in file order, each row in one process, once."""
+        rank, world = _process()
+        dataset = self._dataset(split, training=False)
+        return self._loader(dataset, ShardSampler(len(dataset), rank=rank, world=world), self.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Normalise a batch on the device it has reached."""
+        device = batch.image.device
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+        return normalise(batch, self.mean, self.std, channels_last=self.channels_last)
+
+    def _dataset(self, split: str, *, training: bool) -> ImageDataset:
+        geometry = self.preprocessing.train if training else self.preprocessing.evaluation
+        rows = self.examples.rows(split)
+        key = split, repr(geometry)
+        if key not in self._sources:
+            files = ImageFiles.of(self.examples, rows, geometry)
+            self._sources[key] = files if self.cache_dir is None else open_cache(files, self.cache_dir)
+        augmentation = self.preprocessing.augmentation if training else None
+        return ImageDataset(self.examples, rows, self._sources[key], augmentation=augmentation)
+
+    def _loader(
+        self, dataset: ImageDataset, sampler: Sampler[Draw] | Sampler[int], batch_size: int, *, drop_last: bool = False
+    ) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            drop_last=drop_last,
+            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _process() -> tuple[int, int]:
+    """This process's rank, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def _automatic_workers() -> int:
+    return min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,61 @@
+"""What every loader returns: which images there are, their labels, and which split each belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from debias.types import Groups
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of a data set, images not yet read.
+
+    Args:
+        root: folder that every image path is relative to, and that none may leave.
+        images: N paths relative to ``root``, posix style.
+        target: ``(N,)`` int64 class index, or ``(N, L)`` int64 0/1 when multi-label.
+        bias: ``(N,)`` int64 bias attribute, -1 where unknown.
+        split: ``(N,)`` int64 position in ``SPLITS``.
+        groups: names and numbering of the groups.
+        mask_root: folder of the masks, or ``None`` where the data has none.
+        masks: N paths relative to ``mask_root``, empty where an image has none.
+        source: the file the rows were read from, for messages.
+    """
+
+    root: Path
+    images: tuple[str, ...]
+    target: Tensor
+    bias: Tensor
+    split: Tensor
+    groups: Groups
+    source: Path
+    mask_root: Path | None = None
+    masks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, split: str) -> Tensor:
+        """``(M,)`` int64 positions of the rows of one split ("train", "val" or "test"), in file order."""
+        return (self.split == SPLITS.index(split)).nonzero().flatten()
+
+    def frequencies(self, split: str) -> Tensor:
+        """``(groups.count,)`` int64: how many rows of the split each group has."""
+        rows = self.rows(split)
+        return self.groups.frequencies(self.target[rows], self.bias[rows])
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """What a strategy may require of this data: "bias" and "mask", where present in the training split."""
+        train = self.rows("train")
+        has_bias = bool((self.bias[train] >= 0).all()) if len(train) else False
+        has_mask = bool(self.masks) and all(self.masks[i] for i in train.tolist())
+        return tuple(name for name, present in (("bias", has_bias), ("mask", has_mask)) if present)
+
+

@@ -1,0 +1,74 @@
+"""Your own data, sorted into a tree of folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from debias.data.columns import SPLIT_POSITIONS
+from debias.data.examples import Examples
+from debias.types import Groups
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+LAYOUTS = "<split>/<target>/<bias>/<image> or <split>/<target>/<image>"
+
+
+def folder(*, root: str) -> Examples:
+    """Images in a tree ``<split>/<target>/<bias>/<image>``, or ``<split>/<target>/<image>`` where bias is unknown.
+
+    Args:
+        root: the folder of the tree. A split is train, val (or valid, validation) or test; classes and bias values
+            are the sorted names of their folders. Hidden files, and files that are no images, are passed over.
+
+    Returns:
+        All splits, in order of path.
+
+    Raises:
+        ValueError: no such folder, no image in it, a folder that is no split, or an image at another depth.
+    """
+    if not Path(root).is_dir():
+        raise ValueError(f"no folder {root}: correct the path")
+    images = sorted(_images(Path(root)))
+    if not images:
+        raise ValueError(f"no image in {root}: expected {LAYOUTS}")
+    labels = [_labels(Path(root), image) for image in images]
+    targets, target_names = _numbered([target for _, target, _ in labels])
+    biases, bias_names = _numbered([bias for _, _, bias in labels])
+    return Examples(
+        root=Path(root),
+        images=tuple(images),
+        target=targets,
+        bias=biases,
+        split=torch.tensor([split for split, _, _ in labels]),
+        groups=Groups(target_names, bias_names or ("unknown",)),
+        source=Path(root),
+    )
+
+
+def _images(root: Path, deepest: int = 4) -> Iterator[str]:
+    for place, folders, files in os.walk(root, followlinks=True):
+        parts = Path(place).relative_to(root).parts
+        # A link to a folder above would be walked for ever; an image below the deepest level is an error anyway.
+        folders[:] = [name for name in folders if not name.startswith(".") and len(parts) < deepest]
+        for name in files:
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+                yield "/".join((*parts, name))
+
+
+def _labels(root: Path, image: str) -> tuple[int, str, str]:
+    split, *classes, _ = ("", *image.split("/")) if "/" not in image else image.split("/")
+    if len(classes) not in (1, 2):
+        raise ValueError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
+    if split not in SPLIT_POSITIONS:
+        raise ValueError(f"{root / split} is no split: name the folder train, val or test (for {image})")
+    return SPLIT_POSITIONS[split], classes[0], classes[1] if len(classes) == 2 else ""
+
+
+def _numbered(names: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    ordered = sorted(set(names) - {""})
+    numbers = {"": -1} | {name: number for number, name in enumerate(ordered)}
+    return torch.tensor([numbers[name] for name in names]), tuple(ordered)

@@ -1,0 +1,166 @@
+"""Which training rows an epoch visits: all of them, or the same number of every group or class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from debias.types import Groups
+
+
+class Order(Protocol):
+    """Which positions of the training rows an epoch visits."""
+
+    def __len__(self) -> int:
+        """How many positions an epoch has."""
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """``(len(self),)`` int64 positions of one epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Permuted:
+    """Every one of ``(M,)`` int64 ``positions`` once an epoch, in random order."""
+
+    positions: Tensor
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """``(M,)`` int64: the positions, shuffled."""
+        return self.positions[torch.randperm(len(self), generator=generator)]
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """As many draws as there are samples, with replacement, in proportion to ``(N,)`` float64 ``weights``."""
+
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """``(N,)`` int64 independent draws."""
+        return torch.multinomial(self.weights, len(self), replacement=True, generator=generator)
+
+
+def shuffled(row: Tensor) -> Order:
+    """Every training sample once an epoch, in random order.
+
+    Args:
+        row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
+    """
+    return Permuted(torch.arange(len(row)))
+
+
+def group_balanced(group: Tensor, groups: Groups) -> Order:
+    r"""N draws with replacement, every group equally likely: :math:`P(i) \propto 1 / n_{g_i}`.
+
+    Source: Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG;
+    reference code facebookresearch/BalancingGroups).
+
+    Args:
+        group: ``(N,)`` int64 group of each training sample.
+        groups: their names.
+
+    Raises:
+        ValueError: a group is unknown or has no sample, or targets are multi-label.
+
+    Differs from the reference: an empty group is an error; there it is silently left out.
+    """
+    return Weighted(_inverse_counts(group, groups.names, "group"))
+
+
+def class_balanced(row: Tensor, groups: Groups) -> Order:
+    r"""N draws with replacement, every class equally likely: :math:`P(i) \propto 1 / n_{y_i}`.
+
+    Source: Idrissi et al. 2022 (RWY), as in :func:`group_balanced`.
+
+    Args:
+        row: ``(N,)`` int64 class of each training sample.
+        groups: their names.
+
+    Raises:
+        ValueError: a class has no sample, or targets are multi-label.
+
+    Differs from the reference: an empty class is an error.
+    """
+    return Weighted(_inverse_counts(row, groups.target_names, "class"))
+
+
+def group_subsample(group: Tensor, groups: Groups, seed: int) -> Order:
+    """Every group cut to the size of the smallest, once a run; an epoch visits what is left in random order.
+
+    Source: Idrissi et al. 2022 (SUBG), as in :func:`group_balanced`.
+
+    Args:
+        group: ``(N,)`` int64 group of each training sample.
+        groups: their names.
+        seed: the run's seed, at least 0; the cut depends on nothing else.
+
+    Raises:
+        ValueError: a group is unknown or has no sample, or targets are multi-label.
+
+    Differs from the reference: an empty group is an error.
+    """
+    return Permuted(_cut_to_smallest(group, groups.names, "group", seed))
+
+
+def class_subsample(row: Tensor, groups: Groups, seed: int) -> Order:
+    """Every class cut to the size of the smallest, once a run; an epoch visits what is left in random order.
+
+    Source: Idrissi et al. 2022 (SUBY), as in :func:`group_balanced`.
+
+    Args:
+        row: ``(N,)`` int64 class of each training sample.
+        groups: their names.
+        seed: the run's seed, at least 0; the cut depends on nothing else.
+
+    Raises:
+        ValueError: a class has no sample, or targets are multi-label.
+
+    Differs from the reference: an empty class is an error.
+    """
+    return Permuted(_cut_to_smallest(row, groups.target_names, "class", seed))
+
+
+def seeded_generator(*numbers: int) -> torch.Generator:
+    """A generator that depends on these non-negative numbers alone, another one for every tuple of them."""
+    # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would be one seed.
+    seed = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(seed[0]))
+
+
+def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
+    if label.ndim != 1:
+        raise ValueError(f"with several labels an image has no one {kind}: {kind} balancing needs one; use 'shuffled'")
+    if bool((label < 0).any()):
+        raise ValueError(
+            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} of {len(label)} "
+            "are unknown: label them, or balance classes"
+        )
+    counts = torch.bincount(label, minlength=len(names))
+    empty = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
+    if empty:
+        raise ValueError(f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use 'shuffled'")
+    return counts
+
+
+def _inverse_counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
+    return 1 / _counts(label, names, kind).double()[label]
+
+
+def _cut_to_smallest(label: Tensor, names: Sequence[str], kind: str, seed: int) -> Tensor:
+    counts = _counts(label, names, kind)
+    permutation = torch.randperm(len(label), generator=seeded_generator(seed))
+    by_label = permutation[torch.argsort(label[permutation], stable=True)]
+    starts = counts.cumsum(0) - counts
+    kept = starts[:, None] + torch.arange(int(counts.min()))
+    return by_label[kept.flatten()].sort().values

@@ -1,0 +1,73 @@
+"""Who visits which row when: drawn from (seed, epoch) alone, the same in every process and after every resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Sampler
+
+from debias.data.orders import Order, seeded_generator
+
+
+class Draw(NamedTuple):
+    """A visit to one sample: its position, and the key in [0, 2**31) from which all its augmentations are drawn."""
+
+    position: int
+    key: int
+
+
+class EpochSampler(Sampler[Draw]):
+    """One process's share of an order: the same epoch gives the same draws, however often training was resumed.
+
+    Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. All shares are equally
+    long: where the order does not divide, its first entries are visited a second time at the end.
+
+    Args:
+        order: which positions an epoch visits.
+        seed: the run's seed, at least 0.
+        rank: number of this process, in [0, world).
+        world: number of processes.
+    """
+
+    def __init__(self, order: Order, *, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.order = order
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration visits; Lightning calls it before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.order) / self.world)
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = seeded_generator(self.seed, self.epoch)
+        positions = self.order.draw(generator)
+        share = torch.arange(len(self)) * self.world + self.rank
+        keys = torch.randint(2**31, (len(self) * self.world,), generator=generator)[share]
+        return map(Draw, positions[share % len(positions)].tolist(), keys.tolist())
+
+
+class ShardSampler(Sampler[int]):
+    """Every ``world``-th position from ``rank`` on: shares do not overlap, cover all, and may differ in length by one.
+
+    Args:
+        samples: how many positions there are.
+        rank: number of this process, in [0, world).
+        world: number of processes.
+    """
+
+    def __init__(self, samples: int, *, rank: int = 0, world: int = 1) -> None:
+        self.positions = range(rank, samples, world)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.positions)

@@ -1,0 +1,42 @@
+"""Sample weights that make up for unequal class or group frequencies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def balanced_weights(counts: Tensor, *, power: float = 1.0) -> Tensor:
+    r"""Weight of each class or group, such that the mean weight over the training set is one.
+
+    .. math:: w_g = \frac{n_g^{-p}\,n}{\sum_h n_h^{1-p}}, \qquad n = \sum_h n_h
+
+    With p = 1 every group has the same total weight; p = 0.5 is square-root reweighting; p = 0 leaves all at one.
+
+    Source: inverse-frequency reweighting as compared by Idrissi et al., "Simple data balancing achieves competitive
+    worst-group-accuracy", CLeaR 2022, and Yang et al., "Change is Hard" (SubpopBench), ICML 2023.
+
+    Args:
+        counts: ``(G,)`` training samples per class or group; one that has none gets weight 0.
+        power: p in [0, 1].
+
+    Returns:
+        ``(G,)`` float32.
+
+    Raises:
+        ValueError: ``power`` outside [0, 1], or no samples at all.
+
+    Differs from the reference: SubpopBench scales the weights to a mean of one over *groups*, so that the mean weight
+    over the data, and with it the effective learning rate, depends on how unbalanced the data is.
+
+    Example:
+        >>> balanced_weights(torch.tensor([3, 1])).tolist()  # 4/2 over 3 and over 1
+        [0.6666666865348816, 2.0]
+    """
+    if not 0 <= power <= 1:
+        raise ValueError(f"power must lie in [0, 1], from no reweighting to full; got {power}")
+    if int(counts.sum()) == 0:
+        raise ValueError("no group has a training sample: check that the training split is not empty")
+    counts = counts.double()
+    inverse = torch.where(counts > 0, counts.clamp(min=1) ** -power, 0.0)
+    return (inverse * counts.sum() / (inverse * counts).sum()).float()

@@ -1,0 +1,86 @@
+"""Group distributionally robust optimisation: minimise the worst group's loss by exponentiated weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from debias.losses.group_means import group_means
+
+
+class GroupDROLoss(nn.Module):
+    r"""Robust loss of Group DRO, with online exponentiated-gradient weights over the groups.
+
+    .. math:: q_g \leftarrow \frac{q_g \exp(\eta\,(m_g + C/\sqrt{n_g}))}{\sum_h q_h \exp(\eta\,(m_h + C/\sqrt{n_h}))},
+              \qquad L = \sum_g q_g\, m_g
+
+    where :math:`m_g` is the mean loss of group g in the batch. The weights move first, then weigh the same batch;
+    they move in training mode only, and carry no gradient.
+
+    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020; reference code
+    kohpangwei/group_DRO.
+
+    Args:
+        groups: number of groups G.
+        step_size: :math:`\eta > 0`.
+        adjustment: :math:`C \ge 0`, the generalisation adjustment; needs ``counts``.
+        counts: ``(G,)`` training samples of each group.
+
+    Raises:
+        ValueError: a bound above is broken, or ``adjustment`` is given without positive ``counts``.
+
+    Differs from the reference: a group absent from the batch keeps its weight up to normalisation (there it is
+    raised by ``exp(eta * C / sqrt(n))``); C is added for every group as soon as it is positive (there only if the
+    adjustment of all groups is positive) and never into the returned loss, whose gradient does not depend on it;
+    means are those of all processes. Six public versions disagree on these points, on whether q starts at 1/G (here)
+    or 1, and on whether it moves before (here) or after it is used.
+
+    Example:
+        >>> robust = GroupDROLoss(groups=2, step_size=1.0)
+        >>> round(robust(torch.tensor([0.0, 2.0]), torch.tensor([0, 1])).item(), 4)  # 2 * e^2 / (1 + e^2)
+        1.7616
+    """
+
+    def __init__(
+        self, groups: int, *, step_size: float = 0.01, adjustment: float = 0.0, counts: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        if step_size <= 0 or adjustment < 0:
+            raise ValueError(
+                f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size}, adjustment={adjustment}"
+            )
+        if adjustment > 0 and (counts is None or len(counts) != groups or bool((counts <= 0).any())):
+            raise ValueError(
+                f"adjustment={adjustment} divides by the training count of each of the {groups} groups: "
+                f"pass counts, all positive; got {counts if counts is None else counts.tolist()}"
+            )
+        self.step_size = step_size
+        margin = torch.zeros(groups) if counts is None else adjustment / counts.clamp(min=1).float().sqrt()
+        self.register_buffer("margin", margin)
+        self.register_buffer("log_weights", torch.full((groups,), 1.0 / groups).log())
+        self.margin: Tensor
+        self.log_weights: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """``(G,)`` the weights q, which sum to one; kept as logarithms, so that none is ever lost to underflow."""
+        return self.log_weights.exp()
+
+    def forward(self, losses: Tensor, group: Tensor) -> Tensor:
+        """Robust loss of one batch; in training mode the group weights move first.
+
+        Args:
+            losses: ``(N,)`` float loss per sample.
+            group: ``(N,)`` int64 in [0, G); -1 leaves the sample out.
+
+        Returns:
+            Scalar.
+        """
+        means, counts = group_means(losses, group, len(self.log_weights))
+        if self.training:
+            self.log_weights = self._moved(means.detach(), counts)
+        return (self.weights * means).sum()
+
+    def _moved(self, means: Tensor, counts: Tensor) -> Tensor:
+        step = torch.where(counts > 0, self.step_size * (means + self.margin), 0.0)
+        return torch.log_softmax(self.log_weights + step, dim=0).to(self.log_weights.dtype)

@@ -1,0 +1,45 @@
+"""Mean loss of each group over the joined batch of all processes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, distributed
+
+
+class GroupMeans(NamedTuple):
+    """``(G,)`` mean loss of each group, 0 where absent, and ``(G,)`` how many samples it has in the joined batch."""
+
+    means: Tensor
+    counts: Tensor
+
+
+def group_means(losses: Tensor, group: Tensor, groups: int) -> GroupMeans:
+    r"""Mean loss of each group, exact across processes in value and gradient.
+
+    .. math:: m_g = \frac{1}{n_g} \sum_{i: g_i = g} \ell_i, \qquad m_g = 0 \text{ where } n_g = 0
+
+    In a process group the sums and counts are those of all processes. The local gradient is scaled by the number
+    of processes, so that the average which DistributedDataParallel takes is the gradient of the joined batch.
+
+    Args:
+        losses: ``(N,)`` float loss per sample.
+        group: ``(N,)`` int64 in [0, groups); -1 leaves the sample out.
+        groups: how many groups there are, absent ones included.
+
+    Returns:
+        Means (the dtype of ``losses``, at least float32) and counts (the same dtype).
+    """
+    losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
+    known = group >= 0
+    slot = group.clamp(min=0)
+    sums = losses.new_zeros(groups).index_add(0, slot, torch.where(known, losses, 0.0))
+    counts = losses.new_zeros(groups).index_add(0, slot, known.to(losses.dtype))
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return GroupMeans(sums / counts.clamp(min=1), counts)
+    joined = torch.stack([sums.detach(), counts])
+    distributed.all_reduce(joined)
+    divisor = joined[1].clamp(min=1)
+    local = sums * distributed.get_world_size() / divisor
+    return GroupMeans(local + (joined[0] / divisor - local).detach(), joined[1])

@@ -1,0 +1,158 @@
+"""The table that every group metric is read from: counts of (target row, bias, prediction)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from debias.types import Groups
+
+
+class Tally(NamedTuple):
+    """How many samples were right, and how many there are: two int64 tensors of one shape."""
+
+    correct: Tensor
+    total: Tensor
+
+
+class Range(NamedTuple):
+    """``(3,)`` int64 least and greatest target, bias and prediction seen."""
+
+    least: Tensor
+    greatest: Tensor
+
+
+def table_shape(groups: Groups) -> tuple[int, int, int]:
+    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of unknown bias."""
+    return groups.rows, groups.biases + 1, 2 if groups.multi_label else groups.rows
+
+
+def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
+    """Count every (target row, bias, prediction) of a set of predictions.
+
+    Args:
+        prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label; see ``Groups.predict``.
+        target: of the shape and range of ``prediction``.
+        bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
+        groups: names and numbering of the groups.
+
+    Returns:
+        ``(rows, biases + 1, choices)`` int64. Samples of unknown bias are in the last bias slot: averages and class
+        metrics count them, group metrics do not.
+
+    Raises:
+        ValueError: a shape, dtype or value is not as above.
+
+    Example:
+        >>> groups = Groups(("no", "yes"), ("left", "right"))
+        >>> joint_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)[1].tolist()
+        [[1, 0], [0, 0], [0, 1]]
+    """
+    seen = Range(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))
+    empty = torch.zeros(table_shape(groups), dtype=torch.long)
+    counts, seen = add_counts(empty.to(target.device), seen, prediction, target, bias, groups)
+    check_range(seen, groups)
+    return counts
+
+
+def add_counts(
+    counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> tuple[Tensor, Range]:
+    """Counts and range with one batch added, without waiting for the device.
+
+    Values out of range are clamped into the table and remembered in the range, so that the one who reads the table
+    can refuse it (``check_range``): a check here would stall the device at every batch, and would leave the other
+    processes waiting for the one that raised.
+
+    Args:
+        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
+        seen: range of the batches before; zeros to begin with, which are always in range.
+        prediction, target, bias, groups: as in ``joint_counts``.
+
+    Raises:
+        ValueError: a shape or dtype is wrong.
+    """
+    check_batch(prediction, target, bias, groups)
+    bias = bias.reshape(bias.shape + (1,) * (target.ndim - 1)).expand_as(target)
+    facts = torch.stack((target.long(), bias.long(), prediction.long()))
+    cells = _cells(facts, groups).flatten()
+    added = counts.flatten().index_add(0, cells, torch.ones_like(cells)).view_as(counts)
+    ends = torch.stack(seen, dim=1).to(facts.device)
+    return added, Range(*torch.cat((facts.flatten(1), ends), dim=1).aminmax(dim=1))
+
+
+def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> None:
+    """Refuse a batch whose shapes or dtypes do not fit the groups; looks at no value."""
+    for name, tensor in (("prediction", prediction), ("target", target), ("bias", bias)):
+        if tensor.is_floating_point() or tensor.is_complex():
+            raise ValueError(
+                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into predictions"
+            )
+    shape = (*bias.shape, groups.outputs) if groups.multi_label else bias.shape
+    if bias.ndim != 1 or target.shape != shape or prediction.shape != shape:
+        expected = f"(N, {groups.outputs})" if groups.multi_label else "(N,)"
+        raise ValueError(
+            f"prediction and target must be {expected} and bias (N,) for these groups, got "
+            f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(bias.shape)}"
+        )
+
+
+def check_range(seen: Range, groups: Groups) -> None:
+    """Refuse a table that was fed values out of range; waits for the device once."""
+    choices = table_shape(groups)[2]
+    least, greatest = torch.stack(seen).tolist()
+    bounds = (("target", 0, choices), ("bias", -1, groups.biases), ("prediction", 0, choices))
+    for (name, low, end), smallest, largest in zip(bounds, least, greatest, strict=True):
+        if smallest < low or largest >= end:
+            found = smallest if smallest < low else largest
+            raise ValueError(
+                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target rows "
+                f"{groups.target_names} and {groups.biases} bias values {groups.bias_names}"
+            )
+
+
+def group_tally(counts: Tensor) -> Tally:
+    """``(groups,)`` right and total of each group, in the order of ``Groups.encode``; unknown bias is left out."""
+    return Tally(_correct(counts)[:, :-1].flatten(), counts[:, :-1].sum(dim=2).flatten())
+
+
+def class_tally(counts: Tensor) -> Tally:
+    """``(rows,)`` right and total of each target row, over every bias, known or not."""
+    return Tally(_correct(counts).sum(dim=1), counts.sum(dim=(1, 2)))
+
+
+def total_tally(counts: Tensor) -> Tally:
+    """Right and total over everything, two scalars; when multi-label, over (image, label) pairs."""
+    return Tally(_correct(counts).sum(), counts.sum())
+
+
+def aligned_groups(groups: Groups) -> Tensor:
+    """``(groups.count,)`` bool: the groups that the shortcut favours. A pair of ``aligned`` is (target row, bias)."""
+    mask = torch.zeros(groups.rows, groups.biases, dtype=torch.bool)
+    for row, bias in groups.aligned:
+        if not (0 <= row < groups.rows and 0 <= bias < groups.biases):
+            raise ValueError(
+                f"aligned pair {(row, bias)} is outside the {groups.rows} target rows and {groups.biases} bias values"
+            )
+        mask[row, bias] = True
+    return mask.flatten()
+
+
+def _cells(facts: Tensor, groups: Groups) -> Tensor:
+    """Position in the flat table of each (target, bias, prediction), clamped into it."""
+    target, bias, prediction = facts.unbind()
+    _, slots, choices = table_shape(groups)
+    # a remainder is never negative here: it sends -1, the unknown, to the last slot
+    slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
+    with_unknown = replace(groups, bias_names=(*groups.bias_names, "unknown"))
+    cell = with_unknown.encode(target.clamp(0, choices - 1), slot)
+    return cell * choices + prediction.clamp(0, choices - 1)
+
+
+def _correct(counts: Tensor) -> Tensor:
+    rows = torch.arange(len(counts), device=counts.device)
+    # rows alternate absent, present when multi-label; otherwise there are as many choices as rows
+    return counts[rows, :, rows % counts.shape[2]]

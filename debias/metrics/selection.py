@@ -1,0 +1,54 @@
+"""Which epoch's weights are kept: rules that read validation scalars. Pure Python, so that planning loads no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+RULES: dict[str, str] = {
+    "worst_group": "worst_group",
+    "worst_class": "worst_class",
+    "average": "average",
+    "balanced": "group_balanced",
+}
+"""The scalar that each rule maximises. ``worst_class`` and ``average`` need no bias labels."""
+
+
+def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
+    """Epoch whose validation scalars the rule prefers.
+
+    Args:
+        history: one mapping of validation scalars per epoch; NaN or ``None`` where undefined.
+        rule: a key of ``RULES``.
+
+    Returns:
+        Position in ``history``; of equal values the earliest.
+
+    Raises:
+        ValueError: the rule is unknown, or its scalar is defined in no epoch.
+
+    Example:
+        >>> best_epoch([{"average": 0.5}, {"average": 0.9}, {"average": 0.9}], "average")
+        1
+    """
+    if rule not in RULES:
+        raise ValueError(f"unknown selection rule {rule!r}: choose one of {', '.join(RULES)}")
+    values = [_value(scalars, RULES[rule]) for scalars in history]
+    best = max(values, default=-math.inf)
+    if best == -math.inf:
+        raise ValueError(
+            f"selection rule {rule!r}: {RULES[rule]} is defined in none of {len(history)} epochs; "
+            "select by worst_class or average where the validation split has no bias labels"
+        )
+    return values.index(best)
+
+
+def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]:
+    """What each rule prefers, for the rules whose scalar is defined in some epoch."""
+    defined = [rule for rule, key in RULES.items() if any(_value(scalars, key) > -math.inf for scalars in history)]
+    return {rule: best_epoch(history, rule) for rule in defined}
+
+
+def _value(scalars: Mapping[str, float | None], key: str) -> float:
+    value = scalars.get(key)
+    return -math.inf if value is None or math.isnan(value) else value

@@ -1,0 +1,130 @@
+"""Any timm classifier, split into a backbone that gives features and the linear head that reads them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import timm
+from timm.data import resolve_model_data_config
+from torch import Tensor, nn
+
+from debias.models.weights import load_weights
+from debias.types import Outputs
+
+
+class Classifier(nn.Module):
+    """A timm classifier that also returns the features its last layer reads.
+
+    The last layer is taken out of the network, which then ends in an identity: features and logits come from one
+    pass, and are those of the plain network in training and in evaluation, dropout before the head included.
+
+    Attributes:
+        backbone: the network without its last layer; ``(N, 3, H, W)`` images to ``(N, D)`` features.
+        head: the last layer; may be replaced by any ``nn.Linear`` with D inputs.
+        feature_size: D.
+        mean: mean of each channel that the weights expect, for pixels in [0, 1].
+        std: standard deviation of each channel that the weights expect.
+
+    Args:
+        network: a timm model that ends in one linear layer, or in one 1x1 convolution on pooled features (which
+            becomes a linear layer with the same weights). It is changed in place.
+
+    Raises:
+        ValueError: the network ends in something else (several heads, as in distilled models; no head at all).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        path = head_path(network)
+        parent, _, name = path.rpartition(".")
+        self.head = _as_linear(network.get_submodule(path))
+        setattr(network.get_submodule(parent), name, nn.Identity())
+        self.backbone = network
+        self.feature_size: int = self.head.in_features
+        pixels = resolve_model_data_config(network)
+        self.mean: tuple[float, ...] = tuple(pixels["mean"])
+        self.std: tuple[float, ...] = tuple(pixels["std"])
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Logits ``(N, C)`` and features ``(N, D)`` of ``(N, 3, H, W)`` normalised images."""
+        features = self.backbone(image)
+        return Outputs(self.head(features), features)
+
+
+def timm_classifier(
+    outputs: int, *, name: str = "resnet50.tv_in1k", pretrained: bool = True, weights: str | None = None
+) -> Classifier:
+    """Any timm classifier by name, with new, downloaded or local weights.
+
+    Args:
+        outputs: how many logits.
+        name: timm's name of the model; what follows the dot says which weights, and so which mean and std.
+        pretrained: start from timm's weights, which are downloaded on first use. Not looked at with ``weights``.
+        weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or ``.pth``).
+
+    Returns:
+        The classifier, in training mode; its head is new unless ``weights`` holds one of ``outputs`` classes.
+
+    Raises:
+        ValueError: no such model or weights; a model without a single linear head; a file that does not fit; weights
+            that cannot be downloaded.
+    """
+    network = _network(outputs, name, pretrained=pretrained and weights is None)
+    if weights is not None:
+        load_weights(network, Path(weights), head=head_path(network))
+    return Classifier(network)
+
+
+def head_path(network: nn.Module) -> str:
+    """Dotted name of the one layer that gives a timm model's logits.
+
+    Raises:
+        ValueError: the model has no such layer, or several.
+    """
+    classifier = getattr(network, "get_classifier", None)
+    head = classifier() if callable(classifier) else None
+    if not (isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))):
+        found = [type(part).__name__ for part in head] if isinstance(head, tuple) else type(head).__name__
+        raise ValueError(
+            f"{type(network).__name__} does not end in one linear layer (timm's get_classifier() gives {found}), so it "
+            f"has no single features its logits are read from; choose another model (not a distilled one)"
+        )
+    paths: dict[nn.Module, str] = {module: path for path, module in network.named_modules()}
+    return paths[head]
+
+
+def _as_linear(layer: nn.Module) -> nn.Linear:
+    if isinstance(layer, nn.Linear):
+        return layer
+    assert isinstance(layer, nn.Conv2d)
+    linear = nn.Linear(layer.in_channels, layer.out_channels, bias=layer.bias is not None)
+    linear.load_state_dict(
+        {key: value.flatten(1) if value.ndim == 4 else value for key, value in layer.state_dict().items()}
+    )
+    return linear
+
+
+def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        raise ValueError(f"timm has no model {name!r}{_near(architecture, timm.list_models())}")
+    tags = [known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)]
+    if tag and tag not in tags:
+        raise ValueError(f"timm has no weights {tag!r} for {architecture!r}; it has: {', '.join(tags) or 'none'}")
+    if pretrained and not tags:
+        raise ValueError(f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false")
+    try:
+        network = timm.create_model(name, pretrained=pretrained, num_classes=outputs)
+    except OSError as error:
+        raise ValueError(
+            f"the weights of {name!r} could not be downloaded ({type(error).__name__}); "
+            f"set model.weights=PATH to a local file, or model.pretrained=false to start from new weights"
+        ) from error
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def _near(name: str, known: list[str]) -> str:
+    matches = get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"; near misses: {', '.join(matches)}" if matches else "; `debias list models` lists them"

@@ -1,0 +1,88 @@
+"""Weights of a model from a local file, checked key by key and never unpickled."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in the file is never run.
+
+    Raises:
+        ValueError: no such file, another suffix, a damaged file, or one that holds anything but named tensors.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no weights file {str(path)!r}")
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise ValueError(f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}") from error
+    others = [key for key, value in state.items() if not isinstance(value, Tensor)] if isinstance(state, dict) else [""]
+    if others:
+        raise ValueError(
+            f"{str(path)!r} is not a flat state dict: {others[:5]} are no tensors; "
+            f"save the model's own state_dict() instead"
+        )
+    return dict(state)
+
+
+def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
+    """Fill a network from a file whose keys and shapes must be the network's own.
+
+    Only the head may differ, in its number of classes, or be absent altogether: it then keeps its new weights, and a
+    log line says so.
+
+    Args:
+        network: changed in place.
+        path: a ``.safetensors``, ``.pt`` or ``.pth`` state dict.
+        head: dotted name of the layer that gives the logits.
+
+    Raises:
+        ValueError: the file cannot be read, or a key is missing, surplus or of another shape; all are listed.
+    """
+    state = read_state_dict(path)
+    own = network.state_dict()
+    keys = [key for key in own if key.startswith(f"{head}.")]
+    absent = not any(key in state for key in keys)
+    if absent or _other_classes([state.get(key) for key in keys], [own[key] for key in keys]):
+        log.info("%s has no head of %d classes: %r starts anew", path, len(own[keys[0]]), head)
+        state |= {key: own[key] for key in keys}
+    _check(own, state, path)
+    network.load_state_dict(state)
+
+
+def _other_classes(found: list[Tensor | None], own: list[Tensor]) -> bool:
+    complete = [tensor for tensor in found if tensor is not None and tensor.ndim > 0]
+    same_inputs = [tensor.shape[1:] for tensor in complete] == [tensor.shape[1:] for tensor in own]
+    return same_inputs and len({len(tensor) for tensor in complete}) == 1 and len(complete[0]) != len(own[0])
+
+
+def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None:
+    shapes = [
+        f"{key} is {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    faults = {
+        "missing": [key for key in own if key not in state],
+        "surplus": [key for key in state if key not in own],
+        "of another shape": shapes,
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{len(keys)} {fault}: {', '.join(keys)}" for fault, keys in faults.items() if keys)
+        raise ValueError(f"{str(path)!r} does not fit the model: {listed}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

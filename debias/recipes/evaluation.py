@@ -1,0 +1,87 @@
+"""From weights to predictions to metrics, and no further: the test split is read here, and selects nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from debias.build import Parts
+from debias.data.datamodule import ImageData
+from debias.data.examples import SPLITS, Examples
+from debias.data.images import read_image, read_mask
+from debias.metrics import GroupCounts
+from debias.reports.predictions import Predictions, write
+from debias.training import Predicted, predict
+from debias.types import Batch
+
+
+def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
+    """Load a checkpoint into a module, whole, and return its metadata. There is no fall-back to other weights.
+
+    Raises:
+        ValueError: no such file, not a checkpoint, or one of another model or strategy.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint.pop("state_dict")
+    except FileNotFoundError:
+        raise ValueError(f"no checkpoint {path}: give a finished run, or train it first") from None
+    except Exception as error:
+        raise ValueError(f"{path} is not a checkpoint of debias ({type(error).__name__}: {error})") from error
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds the weights of another model or strategy: {error}") from error
+    return dict(checkpoint)
+
+
+def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:
+    """Predictions of every split with the weights that the module holds."""
+    device = torch.device(parts.accelerator)
+    model = parts.module.model.to(device)
+    found = {}
+    for split in SPLITS:
+        batches = _batches(parts.data, split, device, progress)
+        found[split] = with_labels(parts.examples, predict(model, batches, precision=parts.precision))
+    return found
+
+
+def with_labels(examples: Examples, predicted: Predicted) -> Predictions:
+    """Predicted rows with the paths and labels of the data set."""
+    rows = predicted.index
+    paths = tuple(examples.images[row] for row in rows.tolist())
+    return Predictions(rows, paths, examples.target[rows], examples.bias[rows], predicted.logits)
+
+
+def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> None:
+    """Write predicted rows with their paths and labels."""
+    write(path, with_labels(examples, predicted), examples.groups)
+
+
+def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
+    """Every metric of one split, as the report holds it."""
+    counts = GroupCounts(examples.groups, train_frequencies=examples.frequencies("train"))
+    counts.update(predictions.prediction(examples.groups), predictions.target, predictions.bias)
+    return counts.report()
+
+
+def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, where it has one, as they are on disk."""
+    image = read_image(examples.root / examples.images[row])
+    if examples.mask_root is None or not examples.masks[row]:
+        return image, None
+    return image, read_mask(examples.mask_root / examples.masks[row], (image.shape[0], image.shape[1]))
+
+
+def _batches(data: ImageData, split: str, device: torch.device, progress: bool) -> Iterator[Batch]:
+    loader = data.loader(split)
+    for batch in tqdm(loader, desc=f"predicting {split}", unit="batch", disable=None if progress else True):
+        moved = (None if field is None else field.to(device, non_blocking=True) for field in batch)
+        yield data.on_after_batch_transfer(Batch(*moved), 0)  # type: ignore[arg-type]

@@ -1,0 +1,119 @@
+"""What a trained run comes to: the selected epoch, its predictions, the report."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import debias
+from debias import config as configs
+from debias.build import Parts, requirements
+from debias.config import Config
+from debias.data.examples import SPLITS, Examples
+from debias.metrics.selection import RULES, best_epochs
+from debias.recipes.evaluation import load_weights, measure, picture, predict_splits
+from debias.reports.predictions import Predictions, write
+from debias.reports.run_folder import git_state, peak_memory_mb, versions, write_report
+from debias.training import Recorder
+
+
+def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, started: float) -> dict[str, Any]:
+    """Load the epoch that the config's rule prefers, predict every split, write predictions and report.
+
+    Args:
+        parts: the objects of the run.
+        config: of the run.
+        folder: the run's folder.
+        recorder: what recorded the epochs.
+        started: ``time.monotonic()`` when the run started.
+    """
+    epoch = recorder.preferred()[config.select]
+    load_weights(parts.module, recorder.weights(epoch))
+    predictions = predict_splits(parts, progress=config.progress)
+    report = {
+        **describe(parts, config),
+        "name": folder.name,
+        "selection": selection(recorder.history, config.select),
+        "history": recorder.history,
+        "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
+        "seconds": {**_training_seconds(recorder), "total": time.monotonic() - started},
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    save_outcome(folder, report, predictions, parts)
+    return report
+
+
+def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
+    """Write the predictions of every split, and then the report, which marks the run as finished."""
+    for split, rows in predictions.items():
+        write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
+    write_report(folder, report, predictions["test"], partial(picture, parts.examples))
+
+
+def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    """Which epoch each rule prefers on validation, side by side, and which rule was used."""
+    values = [entry["val"] for entry in history]
+    table = [
+        {"rule": name, "epoch": epoch, "value": values[epoch][RULES[name]], "val": values[epoch]}
+        for name, epoch in best_epochs(values).items()
+    ]
+    return {"rule": rule, "epoch": next(row["epoch"] for row in table if row["rule"] == rule), "table": table}
+
+
+def describe(parts: Parts, config: Config) -> dict[str, Any]:
+    """What is known of a run before it is trained."""
+    required = requirements(config)
+    return {
+        "schema": 1,
+        "config": configs.plain(config),
+        "data": {"name": config.data["name"], **describe_examples(parts.examples)},
+        "model": {
+            "name": config.model["name"],
+            "parameters": sum(parameter.numel() for parameter in parts.module.model.parameters()),
+            "weights": _weights(config),
+        },
+        "strategy": {
+            "name": config.strategy["name"],
+            "requires": list(required),
+            "group_labels": group_labels(required, config.select),
+        },
+        "seed": config.seed,
+        "precision": parts.precision,
+        "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
+        "versions": versions(),
+        "git": git_state(Path(debias.__file__).parent),
+    }
+
+
+def _weights(config: Config) -> str:
+    if config.model.get("weights"):
+        return str(config.model["weights"])
+    return "pretrained" if config.model.get("pretrained", True) else "none"
+
+
+def describe_examples(examples: Examples) -> dict[str, Any]:
+    """Names and sizes of the groups."""
+    groups = examples.groups
+    return {
+        "targets": list(groups.target_names),
+        "biases": list(groups.bias_names),
+        "aligned": [list(pair) for pair in groups.aligned],
+        "multi_label": groups.multi_label,
+        "groups": list(groups.names),
+        "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
+    }
+
+
+def group_labels(required: tuple[str, ...], rule: str) -> str:
+    """Group labels a run saw: of training, where a component asks for them; of validation, where the rule does."""
+    seen = [("train", "bias" in required), ("val", rule in ("worst_group", "balanced"))]
+    return "+".join(split for split, used in seen if used) or "none"
+
+
+def _training_seconds(recorder: Recorder) -> dict[str, float]:
+    seconds = [entry["seconds"] for entry in recorder.history]
+    return {"train": sum(seconds), "epoch": sum(seconds) / max(len(seconds), 1)}

@@ -1,0 +1,45 @@
+"""The recipe of one stage: train, and keep what each epoch leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from debias.build import Parts
+from debias.config import Config
+from debias.recipes.evaluation import write_predictions
+from debias.training import Recorder, fit, trainer
+
+
+def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any]) -> Recorder:
+    """Train one model by one strategy, from the start or from the run's last checkpoint.
+
+    Args:
+        parts: the objects of the run.
+        config: epochs, seed, devices.
+        folder: the run's folder.
+        metadata: plain values to put into every checkpoint.
+
+    Returns:
+        What recorded the epochs; its history says which of them each selection rule prefers.
+    """
+    recorder = Recorder(
+        folder / "checkpoints",
+        write=lambda epoch, predicted: write_predictions(
+            folder / "predictions" / f"val-epoch={epoch:03d}.csv", parts.examples, predicted
+        ),
+        metadata=metadata,
+    )
+    lightning = trainer(
+        folder,
+        epochs=config.epochs,
+        seed=config.seed,
+        precision=parts.precision,
+        accelerator=parts.accelerator,
+        devices=config.devices,
+        players=len(parts.module.players),
+        progress=config.progress,
+        callbacks=[recorder],
+    )
+    fit(parts.module, parts.data, lightning, resume=recorder.last if recorder.last.is_file() else None)
+    return recorder

@@ -1,0 +1,164 @@
+"""Many runs in one table: which method, which seeds, mean and spread of what counts."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from debias.reports.files import write_atomically
+from debias.reports.run_folder import read_report
+from debias.reports.run_labels import Run, identity, labels, run_folders
+from debias.reports.tables import markdown_table, spread, text_table
+from debias.reports.templates import render
+
+#: More group columns than this would make the table unreadable; the groups are then left to the runs' own reports.
+GROUP_COLUMNS = 8
+
+
+class Spread(NamedTuple):
+    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to compute it from."""
+
+    mean: float | None
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """The runs that differ in nothing but the seed."""
+
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, in rising order."""
+        return tuple(run.report["seed"] for run in self.runs)
+
+    @property
+    def group_labels(self) -> str:
+        """On which splits group labels were read: "none", "val" or "train+val"."""
+        return str(self.runs[0].report["strategy"]["group_labels"])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups."""
+        return tuple(self.runs[0].report["data"]["groups"])
+
+    def test(self, metric: str) -> Spread:
+        """A scalar metric of the test split, over the seeds."""
+        return spread_of([run.report["metrics"]["test"]["scalars"].get(metric) for run in self.runs])
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Mean over the seeds."""
+        return spread_of([run.report["seconds"]["epoch"] for run in self.runs]).mean
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods, best worst group first, and what was left out and why."""
+
+    methods: tuple[Method, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that some method was tested on; none if there are too many for a table."""
+        names = tuple(dict.fromkeys(name for method in self.methods for name in method.groups))
+        return names if len(names) <= GROUP_COLUMNS else ()
+
+    def header(self) -> list[str]:
+        """Titles of the columns; percentages throughout, but for the last."""
+        scores = ["worst group", "adjusted average", "average"]
+        return ["method", "group labels", "seeds", *scores, *self.groups, "s/epoch"]
+
+    def rows(self) -> list[list[str]]:
+        """One row per method, as text; scores are mean ± sample standard deviation over the seeds."""
+        return [self._row(method) for method in self.methods]
+
+    def table(self, format: str = "text") -> str:
+        """The table, and below it one line for each run that was left out.
+
+        Args:
+            format: "text" for a terminal, or "markdown".
+
+        Raises:
+            ValueError: another format.
+        """
+        tables = {"text": text_table, "markdown": markdown_table}
+        if format not in tables:
+            raise ValueError(f"format {format!r} is unknown; valid: {', '.join(tables)}")
+        lines = tables[format](self.header(), self.rows()) if self.methods else ["no finished run"]
+        notes = [f"{'- ' if format == 'markdown' else ''}left out: {reason}" for reason in self.left_out]
+        return "\n".join([*lines, *([""] if notes else []), *notes])
+
+    def _row(self, method: Method) -> list[str]:
+        scores = [method.test(metric) for metric in ("worst_group", "adjusted_average", "average")]
+        groups = [method.test(f"accuracy/{name}").mean for name in self.groups]
+        seconds = method.seconds_per_epoch
+        return [
+            method.label,
+            method.group_labels,
+            ", ".join(map(str, method.seeds)),
+            *(spread(*score) for score in scores),
+            *("-" if value is None else f"{100 * value:.1f}" for value in groups),
+            "-" if seconds is None else f"{seconds:.1f}",
+        ]
+
+
+def compare(runs: Sequence[Path], *, ignore: Collection[str] = ()) -> Comparison:
+    """Read finished runs and gather those that differ in the seed only.
+
+    A method is named by its strategy; where that is not enough, by the config it was started from; where that is not
+    enough either, by the settings in which it differs.
+
+    Args:
+        runs: run folders, or folders with runs anywhere below them.
+        ignore: settings that do not change what a run computes, such as ``"workers"`` or ``"data.root"``.
+
+    Returns:
+        The methods, best worst group first; runs that are missing, unfinished or repeated are listed as left out.
+    """
+    left_out: list[str] = []
+    gathered: dict[str, dict[int, Run]] = {}
+    for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
+        try:
+            run = Run(folder, read_report(folder))
+        except ValueError as error:
+            left_out.append(str(error))
+            continue
+        same = gathered.setdefault(identity(run, ignore), {})
+        earlier = same.setdefault(run.report["seed"], run)
+        if earlier is not run:
+            left_out.append(f"{folder} repeats {earlier.folder}: same settings, same seed")
+    groups = [tuple(same[seed] for seed in sorted(same)) for same in gathered.values()]
+    methods = [
+        Method(label, same) for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
+    ]
+    return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out))
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Write an overview page, with links to the runs' own pages relative to it."""
+    context = {"comparison": comparison, "folder": path.parent.resolve()}
+    write_atomically(path, render("comparison.html", context))
+
+
+def spread_of(values: Sequence[float | None]) -> Spread:
+    """Mean and sample standard deviation of the values that are defined.
+
+    Example:
+        >>> spread_of([0.7, 0.8]).mean, round(spread_of([0.7, 0.8]).deviation, 4), spread_of([0.7]), spread_of([None])
+        (0.75, 0.0707, Spread(mean=0.7, deviation=None), Spread(mean=None, deviation=None))
+    """
+    defined = [value for value in values if value is not None]
+    mean = statistics.fmean(defined) if defined else None
+    return Spread(mean, statistics.stdev(defined) if len(defined) > 1 else None)
+
+
+def _rank(method: Method) -> tuple[float, str]:
+    worst = method.test("worst_group").mean
+    return (1.0 if worst is None else -worst, method.label)

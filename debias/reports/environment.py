@@ -1,0 +1,55 @@
+"""Under what circumstances a run was made: versions, the state of the code, memory."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from debias import __version__
+
+PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "albumentations", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Version of this package, of Python, and of every installed package that can change a number."""
+    found = {"debias": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state(folder: Path) -> dict[str, str | bool | None]:
+    """Commit of the checkout that a folder is in, and whether tracked files differ from it; never fails.
+
+    Returns:
+        ``{"commit": str or None, "dirty": bool or None}``: ``None`` outside git, or where git cannot be run.
+    """
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    # Untracked files are left out: a run's own folder may be one of them.
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit or None, "dirty": None if status is None else bool(status)}
+
+
+def peak_memory_mb() -> int | None:
+    """The most memory this process has held (resident), in units of 2^20 bytes; ``None`` where unknown (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

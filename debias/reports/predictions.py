@@ -1,0 +1,176 @@
+"""A split's predictions as a table: every metric can be recomputed from it, without the model."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import torch
+from torch import Tensor
+
+from debias.reports.files import write_atomically
+from debias.types import Groups
+
+REMEDY = "write it anew with `debias evaluate RUN`"
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said of each image of a split.
+
+    Args:
+        index: ``(N,)`` int64 row in the data set, each at most once.
+        paths: N image paths, relative to the data's root.
+        target: ``(N,)`` int64 class index, or ``(N, L)`` int64 0/1 when multi-label.
+        bias: ``(N,)`` int64 bias attribute, -1 where unknown.
+        logits: ``(N, outputs)`` float32.
+    """
+
+    index: Tensor
+    paths: tuple[str, ...]
+    target: Tensor
+    bias: Tensor
+    logits: Tensor
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def prediction(self, groups: Groups) -> Tensor:
+        """What the logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels when multi-label."""
+        return groups.predict(self.logits)
+
+
+def write(path: Path, predictions: Predictions, groups: Groups) -> None:
+    """Write predictions as CSV, sorted by index; the file appears whole or not at all.
+
+    Columns: ``index, path, target, bias, prediction, logit_<class>...``; when multi-label, ``target``, ``prediction``
+    and ``logit`` have one column per label, as in ``target_<label>``. Logits have the nine significant digits that
+    give every float32 back exactly.
+
+    Args:
+        path: the file to write.
+        predictions: in any order.
+        groups: numbering and names of the classes or labels.
+
+    Raises:
+        ValueError: the columns are not equally long, there is not one logit per output, or a row occurs twice.
+    """
+    _check(predictions, groups)
+    order = predictions.index.cpu().argsort()
+    integers = [predictions.index, predictions.target, predictions.bias, predictions.prediction(groups)]
+    index, target, bias, prediction = (_columns(values.cpu()[order]) for values in integers)
+    logits = _columns(predictions.logits.detach().cpu().float()[order])
+    paths = [predictions.paths[row] for row in order.tolist()]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_header(groups))
+    decimals = [["%.9g" % value for value in column] for column in logits]  # noqa: UP031 - twice as fast as format
+    table.writerows(zip(*index, paths, *target, *bias, *prediction, *decimals, strict=True))
+    write_atomically(path, text.getvalue())
+
+
+def read(path: Path) -> Predictions:
+    """Read predictions that :func:`write` wrote; logits are bit for bit those that were written.
+
+    Raises:
+        ValueError: no such file, a missing column, a row of another length, or a value that is no number; the message
+            names the file, the line and the remedy.
+    """
+    header, rows = _rows(path)
+    width = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
+    if width is not None:
+        _refuse(path, width + 2, f"{len(rows[width])} values, but the header has {len(header)} columns")
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+
+    def tensor(positions: Sequence[int], convert: Callable[[str], Number]) -> Tensor:
+        return torch.tensor([_numbers(path, header[i], columns[i], convert) for i in positions]).T
+
+    single = "target" in header
+    targets = tensor(_named(path, header, "target" if single else "target_"), int)
+    return Predictions(
+        index=tensor(_named(path, header, "index"), int).long().flatten(),
+        paths=tuple(columns[_named(path, header, "path")[0]]),
+        target=(targets.flatten() if single else targets).long().contiguous(),
+        bias=tensor(_named(path, header, "bias"), int).long().flatten(),
+        logits=tensor(_named(path, header, "logit_"), float).float().contiguous(),
+    )
+
+
+def _header(groups: Groups) -> list[str]:
+    names = groups.target_names[1::2] if groups.multi_label else groups.target_names
+    logits = [f"logit_{name}" for name in names]
+    if not groups.multi_label:
+        return ["index", "path", "target", "bias", "prediction", *logits]
+    targets, predictions = ([f"{what}_{name}" for name in names] for what in ("target", "prediction"))
+    return ["index", "path", *targets, "bias", *predictions, *logits]
+
+
+def _check(predictions: Predictions, groups: Groups) -> None:
+    lengths = {name: len(getattr(predictions, name)) for name in ("index", "paths", "target", "bias", "logits")}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"predictions need one entry per image in every field; got {lengths}")
+    if predictions.logits.shape[1:] != (groups.outputs,):
+        raise ValueError(
+            f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are named: "
+            f"{', '.join(_header(groups)[-groups.outputs :])}"
+        )
+    ordered = predictions.index.sort().values
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        row = int(repeated[0])
+        raise ValueError(f"row {row} was predicted twice; drop what a distributed sampler repeated before writing")
+
+
+def _columns(values: Tensor) -> list[list[int | float]]:
+    table = values if values.ndim == 2 else values[:, None]
+    columns: list[list[int | float]] = table.T.tolist()
+    return columns
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; {REMEDY}") from None
+    except (ValueError, csv.Error):
+        raise ValueError(f"{path}: empty or not UTF-8, so there are no predictions in it; {REMEDY}") from None
+    return header, rows
+
+
+def _named(path: Path, header: Sequence[str], name: str) -> list[int]:
+    if name.endswith("_"):
+        positions = [number for number, column in enumerate(header) if column.startswith(name)]
+    else:
+        positions = [number for number, column in enumerate(header) if column == name]
+    if not positions:
+        wanted = {"target_": "'target' or 'target_<label>'", "logit_": "'logit_<class>'"}.get(name, repr(name))
+        _refuse(path, 1, f"no column {wanted} among {', '.join(header)}")
+    return positions
+
+
+def _numbers(path: Path, name: str, column: Sequence[str], convert: Callable[[str], Number]) -> list[Number]:
+    try:
+        # Decimal to float64 to float32 is exact: nine digits lie far from where the second rounding could turn.
+        return list(map(convert, column))
+    except ValueError:
+        row = next(row for row, value in enumerate(column) if not _converts(value, convert))
+    kind = "a whole number" if convert is int else "a number"
+    _refuse(path, row + 2, f"{name} is {column[row]!r}, not {kind}")
+
+
+def _converts(value: str, convert: Callable[[str], Number]) -> bool:
+    try:
+        convert(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(path: Path, line: int, fault: str) -> NoReturn:
+    raise ValueError(f"{path}, line {line}: {fault}; {REMEDY}")

@@ -1,0 +1,101 @@
+"""report.json, the record of a finished run: written last, read back with clear errors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from debias.reports.environment import git_state, peak_memory_mb, versions
+from debias.reports.files import write_atomically
+
+if TYPE_CHECKING:
+    from debias.reports.mistakes import Pictures
+    from debias.reports.predictions import Predictions
+    from debias.types import Groups
+
+__all__ = ["git_state", "groups_of", "peak_memory_mb", "read_report", "versions", "write_report"]
+
+SCHEMA = 1
+
+
+def write_report(
+    folder: Path,
+    report: Mapping[str, Any],
+    predictions: Predictions | None = None,
+    pictures: Pictures | None = None,
+) -> None:
+    """Write report.json, which marks the run as finished, and then report.html from it.
+
+    Args:
+        folder: the run's folder.
+        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null.
+        predictions: of the test split, for the mistakes on the page.
+        pictures: gives the picture and mask of a data set row; without it the page shows no mistakes.
+
+    Raises:
+        ValueError: the record is of another schema, or holds something that JSON has no form for.
+    """
+    from debias.reports.page import write_page
+
+    record = plain(dict(report))
+    if record.get("schema") != SCHEMA:
+        raise ValueError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
+    write_atomically(folder / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_page(folder / "report.html", record, predictions, pictures)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The record of a finished run; what was NaN is ``None``.
+
+    Raises:
+        ValueError: no such run, a run that has not finished, or a record that this version cannot read; the message
+            names the remedy.
+    """
+    path = folder / "report.json"
+    if not path.is_file():
+        raise ValueError(_absence(folder))
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); write it anew with `debias evaluate {folder}`") from None
+    schema = report.get("schema") if isinstance(report, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")
+    return dict(report)
+
+
+def groups_of(report: Mapping[str, Any]) -> Groups:
+    """The groups that a run was evaluated on, so that its predictions can be scored again."""
+    from debias.types import Groups
+
+    data = report["data"]
+    aligned = tuple((int(target), int(bias)) for target, bias in data["aligned"])
+    return Groups(tuple(data["targets"]), tuple(data["biases"]), aligned, data["multi_label"])
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: paths as text, tensors and arrays as lists, NaN and infinity as ``None``."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    raise ValueError(f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers or text")
+
+
+def _absence(folder: Path) -> str:
+    config = folder / "config.yaml"
+    if config.is_file():
+        return f"{folder} has not finished (no report.json): continue it with `debias train {config} resume={folder}`"
+    what = "is not a run folder (no report.json, no config.yaml)" if folder.is_dir() else "does not exist"
+    return f"{folder} {what}: give the folder that `debias train` printed"

@@ -1,0 +1,74 @@
+"""Finding runs, telling whether two differ in the seed only, and naming them by what they differ in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from debias.reports.sections import settings
+
+#: A folder that holds one of these is a run; the first is there from the start, the last once it has finished.
+MARKS = ("config.yaml", "report.json")
+
+
+class Run(NamedTuple):
+    """A finished run and its record."""
+
+    folder: Path
+    report: Mapping[str, Any]
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy."""
+        return str(self.report["strategy"]["name"])
+
+    @property
+    def config(self) -> str:
+        """Last part of the name of the config it was started from."""
+        return Path(str(self.report["config"].get("name", ""))).stem
+
+
+def run_folders(path: Path) -> Iterator[Path]:
+    """The path itself if it is a run, else every run below it, sorted; the path itself again if there is none."""
+    if any((path / mark).exists() for mark in MARKS):
+        yield path
+        return
+    yield from sorted({found.parent for mark in MARKS for found in path.rglob(mark)}) or [path]
+
+
+def identity(run: Run, ignore: Collection[str]) -> str:
+    """A text that is the same for two runs exactly if they differ in nothing but the seed and what is ignored."""
+    return json.dumps(_settings(run, ignore), sort_keys=True)
+
+
+def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
+    """Names that tell runs apart, as short as they can be.
+
+    The strategy's name; if that is shared, also the config's; if that is shared too, the settings that differ.
+    """
+    return [_label(run, [other for other in runs if other.strategy == run.strategy], ignore) for run in runs]
+
+
+def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
+    same_config = [rival for rival in rivals if rival.config == run.config]
+    parts = [run.config] if len(same_config) < len(rivals) and run.config != run.strategy else []
+    parts += _differences(run, same_config, ignore)
+    return f"{run.strategy} ({', '.join(parts)})" if parts else run.strategy
+
+
+def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> list[str]:
+    own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
+    keys = sorted({key for other in others for key in own.keys() | other.keys() if own.get(key) != other.get(key)})
+    return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in keys]
+
+
+def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
+    hidden = {"seed", "name", *ignore}
+    flat = settings(run.report["config"])
+    return {
+        key: json.dumps(value, sort_keys=True, ensure_ascii=False)
+        for key, value in flat.items()
+        if key not in hidden and key.partition(".")[0] not in hidden
+    }

@@ -1,0 +1,94 @@
+"""The tables of a run's page: which epoch, every number, the data, and the circumstances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from debias.reports import wording
+
+Report = Mapping[str, Any]
+
+#: The metric that each selection rule goes by.
+CRITERIA = {
+    "worst_group": "worst_group",
+    "worst_class": "worst_class",
+    "average": "average",
+    "balanced": "group_balanced",
+}
+
+
+def selection(report: Report) -> list[dict[str, Any]]:
+    """What each selection rule would have chosen, with the validation metrics of that epoch."""
+    used = report["selection"]["rule"]
+    return [
+        {
+            "title": wording.RULES.get(row["rule"], row["rule"]),
+            "epoch": row["epoch"],
+            "used": row["rule"] == used,
+            "values": [(metric == CRITERIA.get(row["rule"]), row["val"].get(metric)) for metric in CRITERIA.values()],
+        }
+        for row in report["selection"]["table"]
+    ]
+
+
+def metrics(report: Report) -> list[dict[str, Any]]:
+    """Every explained metric, on test and validation."""
+    val, test = report["metrics"]["val"]["scalars"], report["metrics"]["test"]["scalars"]
+    return [
+        {"title": reading.title, "how": reading.how, "val": val.get(key), "test": test.get(key)}
+        for key, reading in wording.READINGS.items()
+        if key in test or key in val
+    ]
+
+
+def data(report: Report) -> list[dict[str, Any]]:
+    """How many images each group has in each split, and whether the shortcut is right there."""
+    data = report["data"]
+    biases, counts = len(data["biases"]), data["counts"]
+    aligned = {target * biases + bias for target, bias in data["aligned"]}
+    total = max(1, sum(counts.get("train", [])))
+    return [
+        {
+            "number": number,
+            "name": name,
+            "counts": [counts[split][number] for split in ("train", "val", "test")],
+            "share": counts["train"][number] / total,
+            "shortcut": ("right" if number in aligned else "wrong") if aligned else "–",
+        }
+        for number, name in enumerate(data["groups"])
+    ]
+
+
+def facts(report: Report) -> dict[str, str]:
+    """The circumstances of the run, in words."""
+    model, seconds, git = report["model"], report["seconds"], report["git"]
+    labels = ", ".join(report["strategy"]["requires"]) or "nothing beyond the class"
+    state = "" if not git["dirty"] else ", with changes that were not committed"
+    memory = "unknown" if report["peak_memory_mb"] is None else f"{report['peak_memory_mb']:,} MB"
+    return {
+        "Data": report["data"]["name"],
+        "Model": f"{model['name']}, {model['parameters']:,} parameters, weights: {model['weights']}",
+        "Strategy": f"{report['strategy']['name']}, requires {labels}",
+        "Epochs": f"{len(report['history'])}, numbered from 0",
+        "Seed": str(report["seed"]),
+        "Device": f"{report['device']}, precision {report['precision']}",
+        "Time": f"{seconds['total']:,.0f} s, training {seconds['train']:,.0f} s; {seconds['epoch']:,.1f} s an epoch",
+        "Peak memory": memory,
+        "Code": f"commit {git['commit']}{state}" if git["commit"] else "not under version control",
+        "Versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+    }
+
+
+def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as ``{"optimizer.lr": 0.001, ...}``, the form in which the command line takes it.
+
+    Example:
+        >>> settings({"seed": 1, "optimizer": {"name": "sgd", "lr": 0.001}})
+        {'seed': 1, 'optimizer.name': 'sgd', 'optimizer.lr': 0.001}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and bool(value)
+        flat.update(settings(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
+    return flat

@@ -1,0 +1,42 @@
+"""Filling the HTML templates that lie beside this file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from debias.reports import charts
+from debias.reports.wording import percent
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Fill one of the templates, escaping whatever is filled in.
+
+    Args:
+        template: its file name.
+        context: what it speaks of; a name it uses and is not given is an error.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.globals.update(colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link)
+    return environment.get_template(template).render(context) + "\n"
+
+
+def _mark(group: int) -> str:
+    return charts.MARKERS[charts.group_marker(group)]
+
+
+def _link(run: Path, folder: Path) -> str:
+    """Address of a run's page, relative to the folder of the page that links to it."""
+    return quote(Path(os.path.relpath(run.resolve() / "report.html", folder)).as_posix())

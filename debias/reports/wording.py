@@ -1,0 +1,133 @@
+"""What the numbers of a run mean, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Report = Mapping[str, Any]
+Group = Mapping[str, Any]
+
+
+class Reading(NamedTuple):
+    """Title of a metric, and one sentence on how to read it."""
+
+    title: str
+    how: str
+
+
+READINGS: dict[str, Reading] = {
+    "worst_group": Reading(
+        "Worst group", "Accuracy of the group that fares worst: what a shortcut costs those whom it fails."
+    ),
+    "adjusted_average": Reading(
+        "Adjusted average",
+        "Group accuracies weighted by how common each group is in training: the average that papers report.",
+    ),
+    "average": Reading("Average", "Share of the split’s images that are right; it depends on the split’s own mix."),
+    "group_balanced": Reading(
+        "Group-balanced", "Plain mean over the groups: every group counts the same, however rare."
+    ),
+    "class_balanced": Reading("Class-balanced", "Plain mean over the classes, whatever the bias attribute."),
+    "worst_class": Reading(
+        "Worst class", "Accuracy of the worst class: all that can be watched where there are no group labels."
+    ),
+    "gap": Reading("Gap between groups", "Best group minus worst group, in points: zero is even treatment."),
+    "robustness_gap": Reading(
+        "Gap to the average", "Average minus worst group, in points: how much the average hides."
+    ),
+    "bias_aligned": Reading("Shortcut right", "Mean over the groups in which the shortcut leads to the right class."),
+    "bias_conflicting": Reading(
+        "Shortcut wrong", "Mean over the groups in which it misleads; far below the line above means reliance on it."
+    ),
+    "bias_aligned_samples": Reading(
+        "Shortcut right, by image", "The same images pooled, so that large groups count for more."
+    ),
+    "bias_conflicting_samples": Reading(
+        "Shortcut wrong, by image", "The misled images pooled, so that large groups count for more."
+    ),
+}
+
+RULES = {
+    "worst_group": "worst-group accuracy",
+    "worst_class": "worst-class accuracy (needs no group labels)",
+    "average": "average accuracy",
+    "balanced": "group-balanced accuracy",
+}
+
+LABELS_SEEN = {
+    "none": "No group labels were used, in training or in choosing the epoch.",
+    "val": "Group labels were used on the validation split only.",
+    "train+val": "Group labels were used in training and in choosing the epoch.",
+}
+
+
+def percent(value: float | None, missing: str = "–") -> str:
+    """A fraction in percent with one decimal, without the sign.
+
+    Example:
+        >>> percent(0.7123), percent(None), percent(-1e-9)
+        ('71.2', '–', '0.0')
+    """
+    # Adding zero turns -0.0, the rounding of a tiny negative gap, into 0.0.
+    return missing if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
+
+
+def worst_group(groups: Sequence[Group]) -> Group | None:
+    """The group with the lowest accuracy, the first of several; ``None`` if no group has an accuracy."""
+    defined = [group for group in groups if group["accuracy"] is not None]
+    return min(defined, key=lambda group: float(group["accuracy"]), default=None)
+
+
+def verdict(report: Report) -> list[str]:
+    """What a run achieved: a few sentences for somebody who reads nothing else."""
+    test = report["metrics"]["test"]
+    worst = worst_group(test["groups"])
+    if worst is None:
+        return ["No group has an accuracy: no image of the test split has a known bias attribute."]
+    sentences = [_achievement(report, worst), _choice(report), _doubt(test["groups"], worst)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def mistakes_intro(report: Report) -> str:
+    """What the pictures below it show."""
+    worst = worst_group(report["metrics"]["test"]["groups"])
+    name = "" if worst is None else worst["name"]
+    return f"Test images of {name} that the model gets wrong, most confident first."
+
+
+def _achievement(report: Report, worst: Group) -> str:
+    test = report["metrics"]["test"]
+    average = test["scalars"].get("average")
+    low, high = test["intervals"].get("worst_group", (None, None))
+    interval = "" if low is None else f" [{percent(low)}, {percent(high)}]"
+    images = "test image" if worst["count"] == 1 else "test images"
+    sentence = (
+        f"{report['strategy']['name']} reaches {percent(worst['accuracy'])} %{interval} on its worst group, "
+        f"{worst['name']} ({worst['count']} {images})"
+    )
+    if average is None:
+        return f"{sentence}."
+    gap = percent(average - worst["accuracy"])
+    return f"{sentence}, {gap} points under its average of {percent(average)} %."
+
+
+def _choice(report: Report) -> str:
+    selection = report["selection"]
+    rule = RULES.get(selection["rule"], selection["rule"])
+    epochs = len(report["history"])
+    which = "its only epoch was used" if epochs == 1 else f"epoch {selection['epoch']} was chosen by validation {rule}"
+    labels = LABELS_SEEN.get(report["strategy"].get("group_labels", ""), "")
+    return f"{which[0].upper()}{which[1:]}. {labels}".strip()
+
+
+def _doubt(groups: Sequence[Group], worst: Group) -> str:
+    """A caution, when the intervals do not settle which group is worst."""
+    if worst["high"] is None:
+        return ""
+    rivals = [g["name"] for g in groups if g is not worst and g["low"] is not None and g["low"] < worst["high"]]
+    if not rivals:
+        return ""
+    names = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
+    overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
+    return f"Which group is worst is not settled by this many images: its interval overlaps {overlap} {names}."

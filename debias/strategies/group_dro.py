@@ -1,0 +1,48 @@
+"""Group DRO: minimise the loss of the group that is worst off."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from debias.losses import GroupDROLoss, classification_losses
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss
+
+
+class GroupDRO(Strategy):
+    r"""Weights over the groups follow their losses; the model follows the weighted losses.
+
+    For each batch: :math:`m_g` = mean loss of group g; :math:`q_g \propto q_g \exp(\eta (m_g + C/\sqrt{n_g}))`;
+    step on :math:`\sum_g q_g m_g`. The published recipe draws group-balanced batches (``sampler.name=group_balanced``)
+    and regularises strongly.
+
+    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020.
+
+    Args:
+        groups: the groups of the data; single-label.
+        frequencies: ``(G,)`` training samples of each group.
+        step_size: :math:`\eta`, how fast the weights follow.
+        adjustment: :math:`C`, the generalisation adjustment, larger for groups that are small in training.
+
+    Raises:
+        ValueError: multi-label targets: a sample is then in several groups at once.
+
+    Differs from the reference: see :class:`debias.losses.GroupDROLoss`.
+    """
+
+    requires = ("bias",)
+
+    def __init__(
+        self, groups: Groups, frequencies: Tensor, *, step_size: float = 0.01, adjustment: float = 0.0
+    ) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("GroupDRO needs one group per sample: name a single target, not several labels")
+        self.groups = groups
+        self.robust = GroupDROLoss(groups.count, step_size=step_size, adjustment=adjustment, counts=frequencies)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Robust loss of the batch; the group weights are logged."""
+        losses = classification_losses(model(batch.image).logits, batch.target)
+        loss = self.robust(losses, self.groups.encode(batch.target, batch.bias))
+        return Loss(loss, {"group_weight": self.robust.weights})

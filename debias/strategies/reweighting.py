@@ -1,0 +1,73 @@
+"""Reweighting: losses weighted by the inverse frequency of their class or group."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from debias.losses import balanced_weights, classification_losses
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss
+
+
+class Reweighting(Strategy):
+    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i` with :math:`w_g \propto n_g^{-p}` of mean one.
+
+    Source: see :func:`debias.losses.balanced_weights`. ``sampler.name=group_balanced`` samples instead of weighting.
+
+    Args:
+        weights: ``(cells,)`` weight of each class or group.
+        groups: the groups of the data; single-label.
+    """
+
+    def __init__(self, weights: Tensor, groups: Groups) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError(f"{type(self).__name__} needs one class per sample: name a single target")
+        self.groups = groups
+        self.register_buffer("weights", weights)
+        self.weights: Tensor
+
+    def cell(self, batch: Batch) -> Tensor:
+        """``(N,)`` int64: which weight each sample takes."""
+        raise NotImplementedError
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Weighted mean loss of the batch."""
+        losses = classification_losses(model(batch.image).logits, batch.target)
+        return Loss((self.weights[self.cell(batch)] * losses).mean(), {})
+
+
+class ClassReweighting(Reweighting):
+    """Every class has the same total weight. Needs no bias labels.
+
+    Args:
+        groups: the groups of the data; single-label.
+        class_frequencies: ``(C,)`` training samples of each class.
+        power: p in [0, 1]; 0.5 is square-root reweighting.
+    """
+
+    def __init__(self, groups: Groups, class_frequencies: Tensor, *, power: float = 1.0) -> None:
+        super().__init__(balanced_weights(class_frequencies, power=power), groups)
+
+    def cell(self, batch: Batch) -> Tensor:
+        """The class of each sample."""
+        return batch.target
+
+
+class GroupReweighting(Reweighting):
+    """Every group has the same total weight.
+
+    Args:
+        groups: the groups of the data; single-label.
+        frequencies: ``(G,)`` training samples of each group.
+        power: p in [0, 1]; 0.5 is square-root reweighting.
+    """
+
+    requires = ("bias",)
+
+    def __init__(self, groups: Groups, frequencies: Tensor, *, power: float = 1.0) -> None:
+        super().__init__(balanced_weights(frequencies, power=power), groups)
+
+    def cell(self, batch: Batch) -> Tensor:
+        """The group of each sample."""
+        return self.groups.encode(batch.target, batch.bias)

@@ -1,0 +1,42 @@
+"""What a strategy is: which losses, on which outputs, and who moves when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import nn
+from torch.nn import Parameter
+
+from debias.types import Batch, Loss, Turn
+
+
+class Strategy(nn.Module):
+    """A mitigation method, told as turns that players take on objectives. Plain PyTorch: no trainer, no optimiser.
+
+    Nine methods of ten override only :meth:`loss`. A method with further networks holds them as submodules and says
+    in :meth:`players` who owns which parameters (one optimiser each) and in :meth:`turns` who moves at a step.
+    The first positional arguments of a constructor are facts of the data (``groups``, ``frequencies``); its
+    keyword-only arguments are its options, and their defaults live there and nowhere else.
+
+    Attributes:
+        requires: what the training data must carry: "bias" labels, foreground "mask"s.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the single player on one batch."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither loss nor turns")
+
+    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
+        """Who owns which parameters, one optimiser each: by default one player owns the model's and the strategy's."""
+        return {"model": [*model.parameters(), *self.parameters()]}
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """Who moves at this step, in order; a later turn sees what an earlier one changed.
+
+        Args:
+            step: batches seen so far in this training, from 0.
+        """
+        return (Turn("model", self.loss),)

@@ -1,0 +1,107 @@
+"""The verb *fit*: Lightning's Trainer, set up so that a run resumes exactly and writes only into its folder."""
+
+from __future__ import annotations
+
+import logging
+import random
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from debias.training.module import DebiasModule
+
+
+class EpochSeed(Callback):
+    """Starts every epoch from random states that follow from (seed, epoch, rank) alone.
+
+    A run that is resumed at an epoch then draws exactly what the uninterrupted run drew, on every device.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Seed Python, numpy and torch."""
+        seed_all(self.seed, trainer.current_epoch + 1, trainer.global_rank)
+
+
+def seed_all(*keys: int) -> None:
+    """Seed Python, numpy and torch on all devices from a few integers."""
+    (seed,) = numpy.random.SeedSequence(keys).generate_state(1)
+    random.seed(int(seed))
+    numpy.random.seed(int(seed))
+    torch.manual_seed(int(seed))
+
+
+def trainer(
+    folder: Path,
+    *,
+    epochs: int,
+    seed: int,
+    precision: str = "32-true",
+    accelerator: str = "auto",
+    devices: int = 1,
+    players: int = 1,
+    progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+) -> pl.Trainer:
+    """A Trainer for one run: our samplers, our checkpoints, no cluster magic.
+
+    Args:
+        folder: receives the TensorBoard logs, and is Lightning's root, so that nothing is read from or written to
+            the working directory.
+        epochs: passes over the training loader.
+        seed: of the run.
+        precision: as the Trainer takes it.
+        accelerator: as the Trainer takes it.
+        devices: processes; more than one trains by DistributedDataParallel.
+        players: how many the strategy has; with several, a step leaves some parameters without gradient.
+        progress: show a progress bar.
+        callbacks: further ones.
+    """
+    # the Trainer's advertisements and its list of absent accelerators
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    distributed = "ddp_find_unused_parameters_true" if players > 1 else "ddp"
+    return pl.Trainer(
+        default_root_dir=folder,
+        max_epochs=epochs,
+        precision=precision,  # type: ignore[arg-type]
+        accelerator=accelerator,
+        devices=devices,
+        strategy=distributed if devices > 1 else "auto",
+        # Lightning's own Slurm requeue would load a stranger's checkpoint
+        plugins=[LightningEnvironment()],
+        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+        callbacks=[EpochSeed(seed), *([TQDMProgressBar(refresh_rate=20)] if progress else []), *callbacks],
+        enable_checkpointing=True,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def fit(module: DebiasModule, data: pl.LightningDataModule, trainer: pl.Trainer, *, resume: Path | None = None) -> None:
+    """Train to the last epoch, from the start or from a checkpoint.
+
+    Args:
+        module: model and strategy.
+        data: loaders of the training and validation splits.
+        trainer: see :func:`trainer`.
+        resume: checkpoint to go on from.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)

@@ -1,0 +1,138 @@
+"""The one LightningModule: players take their turns on a batch. It names no method and reads no config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from debias.metrics import GroupCounts
+from debias.strategies import Strategy
+from debias.training.prediction import Predicted
+from debias.types import Batch, Groups, Loss, Turn
+
+
+class DebiasModule(pl.LightningModule):
+    """Trains a model by a strategy, and counts its validation predictions per group.
+
+    One player: Lightning's automatic optimisation, and all that its Trainer offers. Several: each turn freezes the
+    other players, computes its objective, steps its own optimiser; ``clip`` is applied per turn.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`.
+        strategy: the mitigation strategy; its parameters and buffers are saved with the model's.
+        groups: the groups of the data.
+        frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average.
+        optimizer: builds the optimiser of one player from its parameters.
+        scheduler: builds its schedule, stepped once an epoch.
+        clip: largest gradient norm of a player, or ``None``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        strategy: Strategy,
+        groups: Groups,
+        frequencies: Tensor,
+        *,
+        optimizer: Callable[[list[Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+        clip: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.strategy, self.groups = model, strategy, groups
+        self.make_optimizer, self.make_scheduler, self.clip = optimizer, scheduler, clip
+        self.players = {name: [p for p in owned if p.requires_grad] for name, owned in strategy.players(model).items()}
+        self.automatic_optimization = len(self.players) == 1
+        self.counts = GroupCounts(groups, train_frequencies=frequencies)
+        self.sums: dict[str, Tensor] = {}
+        self.batches = 0
+        self.validation: dict[str, float] = {}
+
+    def configure_optimizers(self) -> Any:
+        """One optimiser and one schedule per player, in the order of ``players``."""
+        optimizers = [self.make_optimizer(parameters) for parameters in self.players.values()]
+        return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Let the players take their turns on a batch.
+
+        The step is Lightning's count of batches, which a checkpoint restores; ``global_step`` counts optimiser steps.
+        """
+        turns = self.strategy.turns(self.trainer.fit_loop.epoch_loop.total_batch_idx)
+        self.batches += 1
+        if self.automatic_optimization:
+            (turn,) = turns
+            return self._tracked(turn.objective(self.model, batch))
+        for turn in turns:
+            self._take(turn, batch)
+        return None
+
+    def _take(self, turn: Turn, batch: Batch) -> None:
+        optimizer: Any = self.optimizers()[list(self.players).index(turn.player)]  # type: ignore[index]
+        # toggled before the forward pass, so that the others' activations are not kept
+        with self.toggled_optimizer(optimizer):
+            loss = self._tracked(turn.objective(self.model, batch))
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            if self.clip is not None:
+                self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
+            optimizer.step()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Automatic optimisation: the module's ``clip``, unless the Trainer was given one."""
+        self.clip_gradients(
+            optimizer,
+            gradient_clip_val=self.clip if gradient_clip_val is None else gradient_clip_val,
+            gradient_clip_algorithm=gradient_clip_algorithm or "norm",
+        )
+
+    def _tracked(self, loss: Loss) -> Tensor:
+        # summed on the device: a self.log per step costs more than a small model's step
+        for name, value in (("loss", loss.total), *loss.terms.items()):
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        return loss.total
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's sums."""
+        self.sums, self.batches = {}, 0
+
+    def training_means(self) -> dict[str, float]:
+        """Mean over the epoch's steps so far of the loss and of each term, those per group under ``term/group``."""
+        means = {name: total / max(self.batches, 1) for name, total in self.sums.items()}
+        scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
+        vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
+        named = {f"{n}/{group}": v for n, values in vectors for group, v in zip(self.groups.names, values, strict=True)}
+        return scalars | named
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means; with several players, step their schedules, as nobody else does."""
+        self.log_dict({f"train/{name}": value for name, value in self.training_means().items()}, sync_dist=True)
+        if not self.automatic_optimization:
+            schedulers: Any = self.lr_schedulers()
+            for scheduler in schedulers:
+                scheduler.step()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Any:
+        """Count the predictions of a batch, and return them as :class:`Predicted`."""
+        logits = self.model(batch.image).logits
+        self.counts.update(self.groups.predict(logits), batch.target, batch.bias)
+        return Predicted(batch.index, logits.float())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log every metric under ``val/``, and start counting anew."""
+        self.validation = {name: value.item() for name, value in self.counts.compute().items()}
+        self.log_dict({f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()})
+        self.counts.reset()

@@ -1,0 +1,34 @@
+"""Which precision and memory format train a model fastest here without a worse result."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def choose_precision(model: nn.Module, accelerator: str) -> str:
+    """Precision for Lightning's Trainer: mixed bfloat16 where the processor computes in it, float32 elsewhere.
+
+    On CPUs with bfloat16 instructions it doubles the speed of residual networks, and slows networks of depthwise
+    convolutions, which therefore stay in float32 there.
+
+    Args:
+        model: the classifier.
+        accelerator: "cpu", "cuda", "mps", ...
+    """
+    if accelerator == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    fast = accelerator == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16-mixed" if fast and _has_convolutions(model) and not _is_depthwise(model) else "32-true"
+
+
+def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+
+
+def _has_convolutions(model: nn.Module) -> bool:
+    return bool(_convolutions(model))
+
+
+def _is_depthwise(model: nn.Module) -> bool:
+    return any(layer.groups == layer.in_channels > 1 for layer in _convolutions(model))

@@ -1,0 +1,60 @@
+"""The verb *predict*: the logits of every row, in evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, distributed, nn
+
+from debias.types import Batch
+
+
+class Predicted(NamedTuple):
+    """Rows of the data set and the logits a model gave them: ``(N,)`` int64 and ``(N, outputs)`` float32."""
+
+    index: Tensor  # type: ignore[assignment]
+    logits: Tensor
+
+
+def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Predicted:
+    """Logits of every row that the batches hold, in evaluation mode, sorted by row, on the CPU.
+
+    In a process group each process predicts its own batches and all receive the joined rows.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`.
+        batches: normalised batches on the model's device.
+        precision: as Lightning's Trainer names it; "bf16-mixed" runs under autocast.
+
+    Returns:
+        One row per image, in increasing order of row.
+    """
+    was_training = model.training
+    model.eval()
+    parts = []
+    for batch in batches:
+        with (
+            torch.inference_mode(),
+            torch.autocast(batch.image.device.type, torch.bfloat16, enabled=precision.startswith("bf16")),
+        ):
+            logits = model(batch.image).logits
+        parts.append(Predicted(batch.index.cpu(), logits.float().cpu()))
+    model.train(was_training)
+    return joined(parts)
+
+
+def joined(parts: Sequence[Predicted]) -> Predicted:
+    """Parts of a prediction as one, over all processes, sorted by row; a row that came twice is kept once."""
+    if distributed.is_available() and distributed.is_initialized():
+        gathered: list[Sequence[Predicted]] = [()] * distributed.get_world_size()
+        distributed.all_gather_object(gathered, parts)
+        parts = [part for shard in gathered for part in shard]
+    index = torch.cat([part.index.cpu() for part in parts])
+    logits = torch.cat([part.logits.cpu() for part in parts])
+    order = index.argsort(stable=True)
+    index, logits = index[order], logits[order]
+    first = torch.ones_like(index, dtype=torch.bool)
+    first[1:] = index[1:] != index[:-1]
+    return Predicted(index[first], logits[first].clone())

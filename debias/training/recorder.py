@@ -1,0 +1,109 @@
+"""What an epoch leaves behind: its history entry, its validation predictions, its weights, and a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from debias.metrics.selection import best_epochs
+from debias.training.module import DebiasModule
+from debias.training.prediction import Predicted, joined
+
+
+class Recorder(Checkpoint):
+    """Records every epoch, and keeps what resuming and selecting an epoch later need.
+
+    After each epoch, in this order: the validation predictions; the weights, if some selection rule prefers the epoch
+    to all before it; ``last.ckpt``, from which training resumes. Weights that no rule prefers any more are removed
+    only when the next epoch starts, so that a run killed at any moment finds the files its checkpoint speaks of.
+
+    Args:
+        folder: receives ``last.ckpt`` and ``epoch=NNN.ckpt``.
+        write: called with each epoch and its validation predictions, in one process.
+        metadata: plain values to put into every checkpoint, such as the config.
+    """
+
+    def __init__(
+        self, folder: Path, *, write: Callable[[int, Predicted], None], metadata: dict[str, Any] | None = None
+    ) -> None:
+        self.folder, self.write, self.metadata = folder, write, metadata or {}
+        self.history: list[dict[str, Any]] = []
+        self.parts: list[Predicted] = []
+        self.started = 0.0
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that training resumes from."""
+        return self.folder / "last.ckpt"
+
+    def weights(self, epoch: int) -> Path:
+        """The weights of one epoch."""
+        return self.folder / f"epoch={epoch:03d}.ckpt"
+
+    def preferred(self) -> dict[str, int]:
+        """The epoch that each selection rule prefers so far."""
+        return best_epochs([entry["val"] for entry in self.history])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock; remove the weights that no rule prefers any more."""
+        self.started = time.monotonic()
+        if trainer.is_global_zero and self.history:
+            kept = {self.weights(epoch) for epoch in self.preferred().values()}
+            for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
+                path.unlink()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the predictions of the batch."""
+        self.parts.append(outputs)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the epoch leaves behind."""
+        assert isinstance(pl_module, DebiasModule)
+        epoch = trainer.current_epoch
+        predicted, self.parts = joined(self.parts), []
+        self.history.append(self._entry(epoch, pl_module))
+        if trainer.is_global_zero:
+            self.write(epoch, predicted)
+            if epoch in self.preferred().values():
+                save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
+        trainer.save_checkpoint(self.last, weights_only=False)
+
+    def _entry(self, epoch: int, module: DebiasModule) -> dict[str, Any]:
+        seconds = time.monotonic() - self.started
+        return {"epoch": epoch, "train": module.training_means(), "val": module.validation, "seconds": seconds}
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the metadata into the checkpoint."""
+        checkpoint.update(self.metadata)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history so far."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history of the run that is resumed."""
+        self.history = state_dict["history"]
+
+
+def save_weights(module: pl.LightningModule, path: Path, metadata: dict[str, Any]) -> None:
+    """Write the weights of a module and plain metadata, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save({"state_dict": module.state_dict(), **metadata}, partial)
+    partial.replace(path)

@@ -1,0 +1,132 @@
+"""The nouns that every other module speaks in: a batch, a model's outputs, a loss, a turn, the groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Batch(NamedTuple):
+    """One batch of training or evaluation images; ``None`` fields survive collation and device transfer.
+
+    Attributes:
+        image: ``(N, 3, H, W)`` float, normalised.
+        target: ``(N,)`` int64 class index; ``(N, C)`` float class probabilities after mixing; or
+            ``(N, L)`` int64 0/1 when multi-label.
+        bias: ``(N,)`` int64 value of the bias attribute, -1 where unknown.
+        index: ``(N,)`` int64 row in the data set, for per-sample state.
+        mask: ``(N, 1, H, W)`` float foreground in [0, 1], or ``None``.
+        weight: ``(N,)`` float sample weight, or ``None``.
+    """
+
+    image: Tensor
+    target: Tensor
+    bias: Tensor
+    index: Tensor  # type: ignore[assignment]
+    mask: Tensor | None = None
+    weight: Tensor | None = None
+
+
+class Outputs(NamedTuple):
+    """What a classifier returns: ``(N, C)`` logits and the ``(N, D)`` features its head read."""
+
+    logits: Tensor
+    features: Tensor
+
+
+class Loss(NamedTuple):
+    """A scalar to minimise, and the detached terms to log beside it (scalars, or one value per group)."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class Turn(NamedTuple):
+    """Who moves at this step, and on what objective; the objective is called when the turn comes, not before."""
+
+    player: str
+    objective: Callable[[nn.Module, Batch], Loss]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups (target, bias), and the only place that numbers them: ``group = row * biases + bias``.
+
+    A row is a target class; with several labels an image has one row per label, ``2 * label + target``.
+
+    Args:
+        target_names: one name per row. Multi-label: a pair per label, absent first
+            (``("not Smiling", "Smiling", "not Blond_Hair", "Blond_Hair")``).
+        bias_names: one name per value of the bias attribute.
+        aligned: the (target, bias) pairs that the shortcut favours, where these are known.
+        multi_label: whether targets are ``(N, L)`` 0/1.
+
+    Example:
+        >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
+        >>> groups.encode(torch.tensor([0, 1, 1]), torch.tensor([1, 0, -1])).tolist()
+        [1, 2, -1]
+        >>> groups.names
+        ('landbird-land', 'landbird-water', 'waterbird-land', 'waterbird-water')
+    """
+
+    target_names: tuple[str, ...]
+    bias_names: tuple[str, ...]
+    aligned: tuple[tuple[int, int], ...] = ()
+    multi_label: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many target rows there are: classes, or two per label."""
+        return len(self.target_names)
+
+    @property
+    def biases(self) -> int:
+        """How many values the bias attribute has."""
+        return len(self.bias_names)
+
+    @property
+    def count(self) -> int:
+        """How many groups there are."""
+        return self.rows * self.biases
+
+    @property
+    def outputs(self) -> int:
+        """How many logits a classifier of these targets has: classes, or labels."""
+        return self.rows // 2 if self.multi_label else self.rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name per group, in the order of ``encode``."""
+        return tuple(f"{target}-{bias}" for target in self.target_names for bias in self.bias_names)
+
+    def row(self, target: Tensor) -> Tensor:
+        """Row of each target: ``(N,)`` class indices as they are, ``(N, L)`` 0/1 labels as ``2 * label + target``."""
+        if not self.multi_label:
+            return target
+        return target + 2 * torch.arange(self.outputs, device=target.device)
+
+    def encode(self, target: Tensor, bias: Tensor) -> Tensor:
+        """Group of each sample, -1 where the bias is unknown.
+
+        Args:
+            target: ``(N,)`` int64 in [0, rows), or ``(N, L)`` int64 0/1 when multi-label.
+            bias: ``(N,)`` int64 in [0, biases), or -1.
+
+        Returns:
+            int64 in [-1, count), of the shape of ``target``.
+        """
+        bias = bias.reshape(bias.shape + (1,) * (target.ndim - bias.ndim))
+        return torch.where(bias < 0, -1, self.row(target) * self.biases + bias)
+
+    def frequencies(self, target: Tensor, bias: Tensor) -> Tensor:
+        """``(count,)`` int64: how many samples each group has."""
+        group = self.encode(target, bias).flatten()
+        return torch.bincount(group[group >= 0], minlength=self.count)
+
+    def predict(self, logits: Tensor) -> Tensor:
+        """What ``(N, outputs)`` logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels when multi-label."""
+        return (logits > 0).long() if self.multi_label else logits.argmax(dim=1)

@@ -1,0 +1,119 @@
+"""Images a second of the cached training pipeline, against plain PIL and torchvision on the same JPEGs.
+
+Both sides end in normalised float batches at 224 px, in this process. Pairs are interleaved, so that a busy machine
+slows both sides of a pair alike. Run by ``scripts/bench data``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from debias.data.datamodule import ImageData
+from debias.data.examples import Examples
+from debias.data.orders import shuffled
+from debias.data.preprocessing import Preprocessing, waterbirds, waterbirds_augmented
+from debias.types import Groups
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+BAR = 4.0
+
+
+class PlainImages(Dataset[tuple[Tensor, int]]):
+    def __init__(self, paths: list[Path], transform: Callable[[Image.Image], Tensor]) -> None:
+        self.paths = paths
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+        return self.transform(Image.open(self.paths[position]).convert("RGB")), position % 2
+
+
+def write_jpegs(folder: Path, count: int) -> list[Path]:
+    generator = np.random.default_rng(0)
+    paths = [folder / f"{number:04d}.jpg" for number in range(count)]
+    for path in paths:
+        coarse = generator.integers(0, 256, (14, 20, 3)).astype(np.float32)
+        texture = cv2.resize(coarse, (500, 350), interpolation=cv2.INTER_CUBIC) + generator.normal(0, 6, (350, 500, 3))
+        cv2.imwrite(str(path), texture.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return paths
+
+
+def cached_loader(paths: list[Path], recipe: Preprocessing, cache: Path) -> tuple[ImageData, Iterable[object]]:
+    zeros = torch.zeros(len(paths), dtype=torch.int64)
+    groups = Groups(("a", "b"), ("c", "d"))
+    names = tuple(path.name for path in paths)
+    examples = Examples(paths[0].parent, names, zeros, zeros, zeros, groups, paths[0].parent)
+    data = ImageData(
+        examples, recipe, shuffled(zeros), mean=MEAN, std=STD, batch_size=64, workers=0, cache_dir=cache,
+        channels_last=True,
+    )  # fmt: skip
+    return data, data.train_dataloader()
+
+
+def plain_loader(paths: list[Path], geometry: list[Callable[..., object]]) -> Iterable[object]:
+    transform = transforms.Compose([*geometry, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    return DataLoader(PlainImages(paths, transform), batch_size=64, shuffle=True)
+
+
+def seconds(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def compare(name: str, data: ImageData, cached: Iterable[object], plain: Iterable[object], pairs: int) -> float:
+    def run_cached() -> None:
+        for batch in cached:
+            data.on_after_batch_transfer(batch, 0)  # type: ignore[arg-type]
+
+    def run_plain() -> None:
+        for _ in plain:
+            pass
+
+    count = len(data.examples)
+    run_cached()
+    times = [(seconds(run_cached), seconds(run_plain)) for _ in range(pairs)]
+    ours, theirs = (count / statistics.median(side) for side in zip(*times, strict=True))
+    ratio = statistics.median(slow / fast for fast, slow in times)
+    print(f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median ratio {ratio:.2f}")
+    return ratio
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--images", type=int, default=400)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    resized = [transforms.Resize((256, 256)), transforms.CenterCrop(224)]
+    cropped = [transforms.RandomResizedCrop(224, (0.7, 1.0)), transforms.RandomHorizontalFlip()]
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_jpegs(Path(folder), options.images)
+        for name, recipe, geometry in (
+            ("resize and crop (waterbirds)", waterbirds(), resized),
+            ("random crop and flip (waterbirds_augmented)", waterbirds_augmented(), cropped),
+        ):
+            data, cached = cached_loader(paths, recipe, Path(folder) / "cache")
+            ratios.append(compare(name, data, cached, plain_loader(paths, geometry), options.pairs))
+    print(f"lowest ratio {min(ratios):.2f}, bar {BAR}: {'passed' if min(ratios) >= BAR else 'FAILED'}")
+
+
+if __name__ == "__main__":
+    main()

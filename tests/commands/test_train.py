@@ -1,0 +1,167 @@
+"""``debias train`` from the command line to the run folder: contents, resumption after a kill, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias import config as configs
+from debias.__main__ import main
+from debias.commands.train import train
+
+OVERRIDES = [
+    "data.train=80",
+    "data.val=40",
+    "data.test=40",
+    "preprocessing.size=32",
+    "model.name=test_resnet",
+    "batch_size=16",
+    "epochs=3",
+    "precision=32-true",
+    "progress=false",
+]
+
+
+def overrides(folder: Path, *more: str) -> list[str]:
+    return [*OVERRIDES, f"data.root={folder}/birds", f"out={folder}/runs", *more]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    return train(configs.load("drawn_birds/group_dro", overrides(folder, "strategy.step_size=0.1")))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert isinstance(state, dict)
+    return state
+
+
+def assert_same(weights: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> None:
+    assert weights.keys() == others.keys()
+    assert [key for key in weights if not torch.equal(weights[key], others[key])] == []
+
+
+def test_run_folder(finished):
+    report = json.loads((finished / "report.json").read_text())
+    assert report["data"]["counts"]["train"] == [38, 2, 2, 38]
+    assert [entry["epoch"] for entry in report["history"]] == [0, 1, 2]
+    assert report["strategy"] == {"name": "group_dro", "requires": ["bias"], "group_labels": "train+val"}
+    assert report["config"]["strategy"] == {"name": "group_dro", "step_size": 0.1}
+    assert configs.read(finished / "config.yaml") == configs.from_plain(report["config"])
+    names = {path.name for path in (finished / "predictions").iterdir()}
+    assert names == {"train.csv", "val.csv", "test.csv", *(f"val-epoch={epoch:03d}.csv" for epoch in range(3))}
+    assert (finished / "report.html").stat().st_size > 10_000
+    assert list((finished / "tensorboard").glob("events*"))
+
+
+def test_selected_epoch_is_the_one_reported(finished):
+    """The final validation predictions are those saved after the selected epoch, and so is the metric."""
+    report = json.loads((finished / "report.json").read_text())
+    epoch = report["selection"]["epoch"]
+    worst = [entry["val"]["worst_group"] for entry in report["history"]]
+    assert epoch == worst.index(max(worst))
+    assert report["metrics"]["val"]["scalars"]["worst_group"] == pytest.approx(worst[epoch])
+    final = (finished / "predictions" / "val.csv").read_text()
+    assert final == (finished / "predictions" / f"val-epoch={epoch:03d}.csv").read_text()
+
+
+def test_training_does_not_read_the_test_labels(finished, tmp_path):
+    """With every test target turned round, weights, history and selection are the same to the last bit."""
+    folder = Path(configs.read(finished / "config.yaml").data["root"])
+    turned = tmp_path / "birds"
+    subprocess.run(["cp", "-r", str(folder), str(turned)], check=True)
+    header, *rows = (turned / "metadata.csv").read_text().splitlines()
+    columns = header.split(",")
+    target, split = columns.index("y"), columns.index("split")
+    cells = [row.split(",") for row in rows]
+    for row in cells:
+        if row[split] == "2":
+            row[target] = str(1 - int(row[target]))
+    (turned / "metadata.csv").write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
+    run = train(configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1")))
+    assert_same(weights(run), weights(finished))
+    one, other = (json.loads((path / "report.json").read_text()) for path in (run, finished))
+    assert one["selection"] == other["selection"]
+    right, wrong = (report["metrics"]["test"]["scalars"]["average"] for report in (one, other))
+    assert right == pytest.approx(1 - wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["last.ckpt", "epoch=000.ckpt", "val-epoch=001.csv", "test.csv"])
+def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
+    """SIGKILL as soon as a file appears: between weights and checkpoint, in an epoch, in the final evaluation."""
+    config = configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1"))
+    source = configs.read(finished / "config.yaml")
+    config.data["root"] = source.data["root"]
+    config.cache_dir = str(Path(source.out) / "cache")
+    run = Path(config.out) / configs.run_name(config)
+    arguments = overrides(tmp_path, "strategy.step_size=0.1", f"data.root={config.data['root']}")
+    command = [sys.executable, "-m", "debias", "train", "drawn_birds/group_dro", *arguments]
+    process = subprocess.Popen([*command, f"cache_dir={config.cache_dir}"])
+    while not list(run.rglob(moment)) and process.poll() is None:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "report.json").exists()
+    train(config, resume=run)
+    assert_same(weights(run), weights(finished))
+    one, other = (json.loads((path / "report.json").read_text()) for path in (run, finished))
+    assert one["metrics"] == other["metrics"]
+    assert one["selection"] == other["selection"]
+
+
+def test_refuses_a_finished_run(finished):
+    config = configs.read(finished / "config.yaml")
+    with pytest.raises(ValueError, match="is finished"):
+        train(config)
+    with pytest.raises(ValueError, match="is finished"):
+        train(config, resume=finished)
+
+
+def test_refuses_to_resume_with_another_config(tmp_path):
+    config = configs.load("drawn_birds/erm", overrides(tmp_path))
+    run = tmp_path / "interrupted"
+    run.mkdir()
+    configs.save(config, run / "config.yaml")
+    changed = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=9", "workers=2"))
+    with pytest.raises(ValueError, match=r"epochs was 3, is 9$"):
+        train(changed, resume=run)
+    with pytest.raises(ValueError, match="holds no config"):
+        train(config, resume=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["waterbird/erm"], "did you mean 'waterbirds/erm'"),
+        (["drawn_birds/erm", "epoch=1"], "did you mean 'epochs'"),
+        (["drawn_birds/erm", "strategy.name=groupdro"], "did you mean 'group_dro'"),
+        (["drawn_birds/group_dro", "strategy.stepsize=1"], "did you mean 'step_size'"),
+        (["drawn_birds/erm", "epochs=many"], "'many' of type 'str' could not be converted to Integer"),
+        (["drawn_birds/erm", "optimizer.lr=fast"], "optimizer.lr: Value 'fast'"),
+        (["drawn_birds/erm", "select=test"], "unknown selection rule select='test'"),
+        (["drawn_birds/erm", "epochs=0"], "epochs must be at least 1; got 0"),
+        (["waterbirds/erm"], "add data.root=..."),
+        (["waterbirds/erm", "data.root=/nowhere"], "/nowhere"),
+        (["drawn_birds/erm", "model.name=resnet5000"], "timm has no model 'resnet5000'"),
+    ],
+)
+def test_one_clear_line_before_anything_is_made(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, *rest = arguments
+    small = [override for override in OVERRIDES[:3] if config.startswith("drawn")]
+    assert main(["train", config, *small, *rest]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("debias: ")
+    assert not (tmp_path / "runs").exists()

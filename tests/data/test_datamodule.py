@@ -1,0 +1,170 @@
+"""Loaders give the same pixels whatever the workers, cache and number of processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import distributed
+
+from debias.data.datamodule import ImageData
+from debias.data.orders import Order, group_subsample, shuffled
+from debias.data.preprocessing import Preprocessing, resize, waterbirds_augmented
+from debias.types import Batch
+from tests.data.small_pictures import GROUPS, noise, small_examples
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def data_of(
+    folder: Path,
+    preprocessing: Preprocessing,
+    *,
+    train: int = 12,
+    val: int = 7,
+    batch_size: int = 5,
+    workers: int = 0,
+    cache: bool = True,
+    order: Order | None = None,
+) -> ImageData:
+    examples = small_examples(folder, train=train, val=val)
+    return ImageData(
+        examples,
+        preprocessing,
+        order or shuffled(examples.target[examples.rows("train")]),
+        mean=HALF,
+        std=HALF,
+        batch_size=batch_size,
+        eval_batch_size=4,
+        workers=workers,
+        cache_dir=folder / "cache" if cache else None,
+    )
+
+
+def epoch_of(data: ImageData, epoch: int = 0) -> list[Batch]:
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+    return [data.on_after_batch_transfer(batch, 0) for batch in loader]
+
+
+def indices(batches: list[Batch]) -> list[int]:
+    return [int(index) for batch in batches for index in batch.index]
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_rank", lambda: rank)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: world)
+
+
+def test_a_batch_is_normalised_pixels_of_its_rows(tmp_path: Path) -> None:
+    """(x / 255 - 0.5) / 0.5 of the one pixel that the recipe leaves."""
+    data = data_of(tmp_path, resize(size=1))
+    batch = epoch_of(data)[0]
+    row = int(batch.index[0])
+    pixel = resize(size=1).train.image(noise(row))[0, 0].astype(float)
+    torch.testing.assert_close(
+        batch.image[0, :, 0, 0].double(), torch.from_numpy((pixel / 255 - 0.5) / 0.5), atol=1e-6, rtol=0
+    )
+    assert [len(batch.index) for batch in epoch_of(data)] == [5, 5, 2]
+    assert sorted(indices(epoch_of(data))) == list(range(12))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_and_cache_do_not_change_a_pixel(tmp_path: Path) -> None:
+    recipe = waterbirds_augmented(size=8)
+    plain = epoch_of(data_of(tmp_path, recipe, cache=False))
+    for other in (data_of(tmp_path, recipe), data_of(tmp_path, recipe, workers=2)):
+        for ours, theirs in zip(plain, epoch_of(other), strict=True):
+            assert torch.equal(ours.image, theirs.image)
+            assert ours.mask is not None
+            assert theirs.mask is not None
+            assert torch.equal(ours.mask, theirs.mask)
+            assert ours.index.tolist() == theirs.index.tolist()
+
+
+def test_epochs_draw_other_pixels_and_a_repeated_epoch_the_same(tmp_path: Path) -> None:
+    data = data_of(tmp_path, waterbirds_augmented(size=8))
+    first, second, again = epoch_of(data, 0), epoch_of(data, 1), epoch_of(data, 0)
+    assert torch.equal(first[0].image, again[0].image)
+    assert indices(first) != indices(second)
+    # Row by row, so that another order alone would not do.
+    by_row = [torch.cat([b.image for b in e])[torch.tensor(indices(e)).argsort()] for e in (first, second)]
+    assert not torch.equal(by_row[0], by_row[1])
+
+
+def test_a_last_batch_of_one_sample_is_left_out(tmp_path: Path) -> None:
+    assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11))] == [5, 5]
+    assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11, batch_size=1))] == [1] * 11
+    assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=1))] == [1]
+
+
+def test_evaluation_is_in_file_order_without_augmentation(tmp_path: Path) -> None:
+    data = data_of(tmp_path, waterbirds_augmented(size=8))
+    assert indices(list(data.val_dataloader())) == list(range(12, 19))
+    assert indices(list(data.loader("train"))) == list(range(12))
+    assert indices(list(data.loader("test"))) == [19, 20, 21]
+    first = next(iter(data.loader("train"))).image[0].permute(1, 2, 0).numpy()
+    assert (first == data.preprocessing.evaluation.image(noise(0))).all()
+
+
+def test_processes_evaluate_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = data_of(tmp_path, resize(size=2))
+    shares = []
+    for rank in range(3):
+        pretend(monkeypatch, rank, 3)
+        shares.append(indices(list(data.loader("val"))))
+    assert shares == [[12, 15, 18], [13, 16], [14, 17]]
+
+
+def test_processes_train_on_one_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = data_of(tmp_path, resize(size=2), batch_size=4)
+    alone = indices(epoch_of(data))
+    shares = []
+    for rank in range(2):
+        pretend(monkeypatch, rank, 2)
+        shares.append(indices(epoch_of(data)))
+    assert shares == [alone[0::2], alone[1::2]]
+
+
+def test_an_order_chooses_the_rows(tmp_path: Path) -> None:
+    """Groups of the first seven rows: 0 2 1 3 0 2 1, so one of each is left."""
+    group = torch.tensor([0, 2, 1, 3, 0, 2, 1])
+    data = data_of(tmp_path, resize(size=2), train=7, order=group_subsample(group, GROUPS, 0))
+    chosen = indices(epoch_of(data))
+    assert sorted(group[chosen].tolist()) == [0, 1, 2, 3]
+
+
+class Recorder(pl.LightningModule):
+    """Writes down which rows it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.rows: list[list[int]] = []
+
+    def on_train_epoch_start(self) -> None:
+        self.rows.append([])
+
+    def training_step(self, batch: Batch) -> torch.Tensor:
+        assert batch.image.dtype == torch.float32
+        self.rows[-1] += batch.index.tolist()
+        return self.weight.sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers.*", "ignore:.*treespec, LeafSpec.*", "ignore:You passed in a"
+)
+def test_lightning_tells_the_sampler_the_epoch(tmp_path: Path) -> None:
+    data, recorder = data_of(tmp_path, resize(size=2)), Recorder()
+    trainer = pl.Trainer(
+        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(recorder, datamodule=data)
+    assert recorder.rows == [indices(epoch_of(data, epoch)) for epoch in range(3)]

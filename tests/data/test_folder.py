@@ -1,0 +1,67 @@
+"""A tree of folders of one's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from debias.data.folder import folder
+
+
+def write(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return str(root)
+
+
+def test_with_bias(tmp_path):
+    paths = ("train/dog/snow/1.jpg", "train/cat/grass/2.PNG", "validation/dog/grass/3.jpeg", "test/cat/snow/4.jpg")
+    examples = folder(root=write(tmp_path, *paths))
+    assert examples.images == tuple(sorted(paths))  # test, train/cat, train/dog, validation
+    assert examples.split.tolist() == [2, 0, 0, 1]
+    assert examples.target.tolist() == [0, 0, 1, 1]
+    assert examples.bias.tolist() == [1, 0, 1, 0]
+    assert (examples.groups.target_names, examples.groups.bias_names) == (("cat", "dog"), ("grass", "snow"))
+    assert (examples.root, examples.source, examples.provides) == (tmp_path, tmp_path, ("bias",))
+
+
+def test_without_bias_and_mixed(tmp_path):
+    write(tmp_path, "train/a/1.jpg", "val/b/2.jpg")
+    examples = folder(root=str(tmp_path))
+    assert examples.target.tolist() == [0, 1]
+    assert examples.bias.tolist() == [-1, -1]
+    assert (examples.groups.bias_names, examples.provides) == (("unknown",), ())
+    write(tmp_path, "test/b/known/3.jpg")
+    assert folder(root=str(tmp_path)).bias.tolist() == [0, -1, -1]
+
+
+def test_other_files_are_passed_over(tmp_path):
+    root = write(tmp_path, "train/a/1.jpg", "train/a/notes.txt", "train/a/.hidden.jpg", ".cache/x/y/1.jpg", "README.md")
+    assert folder(root=root).images == ("train/a/1.jpg",)
+
+
+def test_a_link_to_a_folder_above_ends(tmp_path):
+    write(tmp_path, "train/a/b/1.jpg")
+    (tmp_path / "train" / "a" / "b" / "up").symlink_to(tmp_path)
+    assert folder(root=str(tmp_path)).images == ("train/a/b/1.jpg",)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("dev/a/1.jpg", r"dev is no split: name the folder train, val or test \(for dev/a/1\.jpg\)"),
+        ("1.jpg", r"1\.jpg is at the wrong depth"),
+        ("train/1.jpg", r"train/1\.jpg is at the wrong depth: expected <split>/<target>/<bias>/<image>"),
+        ("train/a/b/c/1.jpg", r"train/a/b/c/1\.jpg is at the wrong depth"),
+    ],
+)
+def test_misplaced_images(tmp_path, path, message):
+    with pytest.raises(ValueError, match=message):
+        folder(root=write(tmp_path, "train/a/0.jpg", path))
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(ValueError, match="no image in"):
+        folder(root=str(tmp_path))
+    with pytest.raises(ValueError, match=r"no folder .*nowhere"):
+        folder(root=str(tmp_path / "nowhere"))

@@ -1,0 +1,137 @@
+"""Every kind of picture becomes upright RGB; every damaged one is an error that names it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from debias.data.images import read_image, read_mask
+from tests.data.small_pictures import noise, write_png
+
+TURN_CLOCKWISE = 6  # the EXIF orientation of a picture that is upright after a quarter turn clockwise
+
+
+def smooth(height: int = 64, width: int = 96) -> Image.Image:
+    return Image.fromarray(cv2.resize(noise(0, 4, 6), (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def encoded(image: Image.Image, kind: str, *, exif: int | None = None) -> bytes:
+    stream = io.BytesIO()
+    tags = Image.Exif()
+    if exif is not None:
+        tags[0x0112] = exif
+    image.save(stream, kind, exif=tags)
+    return stream.getvalue()
+
+
+def test_channels_come_red_first(tmp_path: Path) -> None:
+    pixels = np.uint8([[[10, 20, 30], [40, 50, 60]]])
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
+
+
+def test_greyscale_is_repeated_over_the_channels(tmp_path: Path) -> None:
+    Image.fromarray(np.uint8([[7, 200]])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), [[[7, 7, 7], [200, 200, 200]]])
+
+
+def test_palette_gives_its_colours(tmp_path: Path) -> None:
+    indexed = Image.fromarray(np.uint8([[1, 0]])).convert("P")
+    indexed.putpalette([1, 2, 3, 250, 120, 60])
+    indexed.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), [[[250, 120, 60], [1, 2, 3]]])
+
+
+def test_transparency_is_dropped_and_the_colour_beneath_kept(tmp_path: Path) -> None:
+    Image.fromarray(np.uint8([[[9, 8, 7, 0], [6, 5, 4, 255]]])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), [[[9, 8, 7], [6, 5, 4]]])
+
+
+def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.uint16([[0x1234, 0xFE01]]))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0], [[0x12, 0xFE]])
+
+
+def test_cmyk_equals_pillows_conversion(tmp_path: Path) -> None:
+    smooth().convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    expected = np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")).astype(int)
+    assert np.abs(read_image(tmp_path / "a.jpg") - expected).max() <= 2
+
+
+def test_rgb_jpeg_equals_pillows_decoding(tmp_path: Path) -> None:
+    smooth().save(tmp_path / "a.jpg")
+    expected = np.asarray(Image.open(tmp_path / "a.jpg")).astype(int)
+    assert np.abs(read_image(tmp_path / "a.jpg") - expected).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_rotation_is_applied(tmp_path: Path, kind: str) -> None:
+    """Stored: left half 0, right half 255. A quarter turn clockwise brings the left edge to the top."""
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:, 16:] = 255
+    (tmp_path / "a").write_bytes(encoded(Image.fromarray(stored), kind, exif=TURN_CLOCKWISE))
+    image = read_image(tmp_path / "a")
+    assert image.shape == (32, 16, 3)
+    assert image[:16].max() == 0
+    assert image[16:].min() == 255
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "GIF"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.97])
+def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, share: float) -> None:
+    data = encoded(smooth(), kind)
+    path = tmp_path / "short"
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ValueError, match=rf"{path}.*(truncated|cannot be decoded).*remove its row"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_truncated_jpeg_is_found_in_spite_of_its_thumbnails_end_marker(tmp_path: Path, share: float) -> None:
+    data, thumbnail = encoded(smooth(), "JPEG"), encoded(smooth(8, 8), "JPEG")
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    data = data[:2] + segment + data[2:]
+    (tmp_path / "whole.jpg").write_bytes(data)
+    assert read_image(tmp_path / "whole.jpg").shape == (64, 96, 3)
+    kept = len(segment) + int(share * (len(data) - len(segment)))
+    (tmp_path / "cut.jpg").write_bytes(data[:kept])
+    with pytest.raises(ValueError, match=r"cut\.jpg is truncated"):
+        read_image(tmp_path / "cut.jpg")
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(smooth(), "JPEG") + b"trailing bytes")
+    assert read_image(tmp_path / "a.jpg").shape == (64, 96, 3)
+
+
+def test_what_is_no_picture_or_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    with pytest.raises(ValueError, match=r"notes\.jpg \(13 bytes\) cannot be decoded"):
+        read_image(tmp_path / "notes.jpg")
+    with pytest.raises(ValueError, match=r"gone\.jpg \(No such file"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_mask_values_are_kept_and_zero_one_is_stretched(tmp_path: Path) -> None:
+    write_png(tmp_path / "soft.png", np.uint8([[0, 51, 255]]))
+    write_png(tmp_path / "binary.png", np.uint8([[0, 1, 1]]))
+    write_png(tmp_path / "empty.png", np.uint8([[0, 0, 0]]))
+    np.testing.assert_array_equal(read_mask(tmp_path / "soft.png", (1, 3)), [[0, 51, 255]])
+    np.testing.assert_array_equal(read_mask(tmp_path / "binary.png", (1, 3)), [[0, 255, 255]])
+    np.testing.assert_array_equal(read_mask(tmp_path / "empty.png", (1, 3)), [[0, 0, 0]])
+
+
+def test_one_bit_mask_is_zero_or_255(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png", (1, 2)), [[255, 0]])
+
+
+def test_mask_of_another_size_names_both_sizes(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.zeros((4, 7), np.uint8))
+    with pytest.raises(ValueError, match=r"a\.png has width x height 7x4.*9x4.*resize the mask"):
+        read_mask(tmp_path / "a.png", (4, 9))

@@ -1,0 +1,111 @@
+"""How often each order visits each sample, against independent definitions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.data import WeightedRandomSampler
+
+from debias.data.orders import (
+    class_balanced,
+    class_subsample,
+    group_balanced,
+    group_subsample,
+    seeded_generator,
+    shuffled,
+)
+from tests.data.small_pictures import GROUPS
+
+GROUP = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3])  # counts 5, 2, 3, 4
+ROW = GROUP // 2  # counts 7, 7
+UNEQUAL_ROW = torch.tensor([1, 0, 0, 1, 0, 0])
+
+
+def test_shuffled_visits_each_once_in_random_order() -> None:
+    order = shuffled(torch.zeros(50, 3, dtype=torch.int64))
+    drawn = order.draw(seeded_generator(0))
+    assert drawn.sort().values.tolist() == list(range(50))
+    assert drawn.tolist() != list(range(50))
+    assert len(order) == 50
+
+
+def test_group_balanced_draws_what_torchs_weighted_sampler_draws() -> None:
+    weights = [1 / [5, 2, 3, 4][group] for group in GROUP.tolist()]
+    expected = list(WeightedRandomSampler(weights, 14, replacement=True, generator=seeded_generator(3)))
+    assert group_balanced(GROUP, GROUPS).draw(seeded_generator(3)).tolist() == expected
+
+
+def test_group_balanced_visits_groups_equally_often() -> None:
+    """1000 epochs of 14: each group 3500 times, standard deviation sqrt(14000 * 1/4 * 3/4) = 51."""
+    generator = seeded_generator(0)
+    order = group_balanced(GROUP, GROUPS)
+    drawn = torch.cat([order.draw(generator) for _ in range(1000)])
+    visits = torch.bincount(GROUP[drawn])
+    assert (visits - 3500).abs().max() < 4 * 51
+    each = torch.bincount(drawn, minlength=14)
+    assert (each[GROUP == 1] - 1750).abs().max() < 4 * 40
+    assert len(order) == 14
+
+
+def test_class_balanced_visits_classes_equally_often() -> None:
+    """3000 draws in two classes: 1500 each, standard deviation 27."""
+    generator = seeded_generator(0)
+    order = class_balanced(UNEQUAL_ROW, GROUPS)
+    drawn = torch.cat([order.draw(generator) for _ in range(500)])
+    assert abs(int(UNEQUAL_ROW[drawn].sum()) - 1500) < 4 * 28
+
+
+def test_group_subsample_cuts_each_group_to_the_smallest() -> None:
+    order = group_subsample(GROUP, GROUPS, 0)
+    drawn = order.draw(seeded_generator(0))
+    assert torch.bincount(GROUP[drawn]).tolist() == [2, 2, 2, 2]
+    assert len(set(drawn.tolist())) == len(order) == 8
+
+
+def test_class_subsample_cuts_each_class_to_the_smallest() -> None:
+    drawn = class_subsample(UNEQUAL_ROW, GROUPS, 0).draw(seeded_generator(0))
+    assert torch.bincount(UNEQUAL_ROW[drawn]).tolist() == [2, 2]
+    assert len(set(drawn.tolist())) == 4
+
+
+def test_subsample_is_drawn_once_a_run_and_shuffled_every_epoch() -> None:
+    order, again = group_subsample(GROUP, GROUPS, 5), group_subsample(GROUP, GROUPS, 5)
+    first, second = order.draw(seeded_generator(5, 0)), order.draw(seeded_generator(5, 1))
+    assert first.tolist() != second.tolist()
+    assert sorted(first.tolist()) == sorted(second.tolist()) == sorted(again.draw(seeded_generator(1)).tolist())
+
+
+def test_subsample_keeps_every_member_of_a_group_equally_often() -> None:
+    """Two of group 0's five are kept: over 500 seeds 200 times each, standard deviation sqrt(500 * 0.4 * 0.6) = 11."""
+    kept = torch.cat([group_subsample(GROUP, GROUPS, seed).draw(seeded_generator(0)) for seed in range(500)])
+    visits = torch.bincount(kept, minlength=14)
+    assert (visits[:5] - 200).abs().max() < 4 * 11
+    assert visits[5:7].tolist() == [500, 500]
+
+
+def test_seeds_of_different_length_are_different_seeds() -> None:
+    states = {seeded_generator(*numbers).initial_seed() for numbers in [(5,), (5, 0), (5, 1), (6, 0), (0, 5)]}
+    assert len(states) == 5
+
+
+def test_an_empty_group_is_named() -> None:
+    with pytest.raises(ValueError, match="group dog-night has no training sample"):
+        group_balanced(torch.tensor([0, 1, 2]), GROUPS)
+    with pytest.raises(ValueError, match="group cat-night, dog-night has no training sample"):
+        group_subsample(torch.tensor([0, 2]), GROUPS, 0)
+    with pytest.raises(ValueError, match="class dog has no training sample"):
+        class_balanced(torch.tensor([0, 0]), GROUPS)
+    with pytest.raises(ValueError, match="class cat has no training sample"):
+        class_subsample(torch.tensor([1, 1]), GROUPS, 0)
+
+
+def test_unknown_groups_are_counted() -> None:
+    with pytest.raises(ValueError, match="2 of 5 are unknown"):
+        group_balanced(torch.tensor([0, 1, -1, 2, -1]), GROUPS)
+
+
+def test_several_labels_have_no_one_class_to_balance() -> None:
+    with pytest.raises(ValueError, match="class balancing needs one"):
+        class_balanced(torch.zeros(3, 2, dtype=torch.int64), GROUPS)
+    with pytest.raises(ValueError, match="group balancing needs one"):
+        group_subsample(torch.zeros(3, 2, dtype=torch.int64), GROUPS, 0)

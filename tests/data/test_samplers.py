@@ -1,0 +1,71 @@
+"""Draws depend on (seed, epoch) alone, and processes share an epoch out evenly."""
+
+from __future__ import annotations
+
+import pytest
+from torch import arange, tensor
+
+from debias.data.orders import Permuted, seeded_generator
+from debias.data.samplers import Draw, EpochSampler, ShardSampler
+
+
+def epoch_of(sampler: EpochSampler, epoch: int) -> list[Draw]:
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def sampler(samples: int = 10, *, seed: int = 0, rank: int = 0, world: int = 1) -> EpochSampler:
+    return EpochSampler(Permuted(arange(samples)), seed=seed, rank=rank, world=world)
+
+
+def test_an_epoch_is_the_orders_draw() -> None:
+    expected = Permuted(arange(10)).draw(seeded_generator(7, 2)).tolist()
+    assert [draw.position for draw in epoch_of(sampler(seed=7), 2)] == expected
+
+
+def test_a_resumed_epoch_equals_the_uninterrupted_one() -> None:
+    uninterrupted = sampler()
+    epochs = [epoch_of(uninterrupted, epoch) for epoch in range(4)]
+    assert epoch_of(sampler(), 3) == epochs[3]
+
+
+def test_epochs_and_seeds_differ_in_order_and_keys() -> None:
+    draws = [epoch_of(sampler(100, seed=seed), epoch) for seed in (0, 1) for epoch in (0, 1)]
+    orders = {tuple(draw.position for draw in epoch) for epoch in draws}
+    keys = {draw.key for epoch in draws for draw in epoch}
+    assert len(orders) == 4
+    assert len(keys) == 400
+    assert min(keys) >= 0
+    assert max(keys) < 2**31
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_processes_share_one_epoch(world: int) -> None:
+    """Interleaved, the shares are the single process's epoch, keys included; a remainder wraps to its beginning."""
+    alone = epoch_of(sampler(), 1)
+    shares = [epoch_of(sampler(rank=rank, world=world), 1) for rank in range(world)]
+    length = -(-10 // world)
+    assert [len(share) for share in shares] == [length] * world == [len(sampler(world=world))] * world
+    joined = [draw for step in zip(*shares, strict=True) for draw in step]
+    assert [draw.position for draw in joined[:10]] == [draw.position for draw in alone]
+    assert [draw.position for draw in joined[10:]] == [draw.position for draw in alone[: len(joined) - 10]]
+    assert len({draw.key for draw in joined}) == len(joined)
+
+
+def test_divisible_shares_have_the_keys_of_one_process() -> None:
+    alone = epoch_of(sampler(), 0)
+    assert epoch_of(sampler(rank=1, world=2), 0) == alone[1::2]
+
+
+def test_more_processes_than_samples_still_get_equal_shares() -> None:
+    shares = [epoch_of(EpochSampler(Permuted(tensor([4, 8])), seed=0, rank=rank, world=5), 0) for rank in range(5)]
+    assert [len(share) for share in shares] == [1] * 5
+    assert {draw.position for share in shares for draw in share} == {4, 8}
+
+
+@pytest.mark.parametrize(("samples", "world"), [(10, 1), (10, 3), (2, 4)])
+def test_evaluation_shards_cover_every_sample_once(samples: int, world: int) -> None:
+    shards = [list(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)]
+    assert sorted(position for shard in shards for position in shard) == list(range(samples))
+    assert [len(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)] == [*map(len, shards)]
+    assert list(ShardSampler(samples)) == list(range(samples))

@@ -1,0 +1,102 @@
+"""A CSV file of one's own: integers and names, unknown bias, other column names, and mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from debias.data.table import table
+
+
+def write(folder, *lines, name="mine.csv", encoding="utf-8"):
+    path = folder / name
+    path.write_bytes(("\r\n".join(lines) + "\r\n").encode(encoding))
+    return str(path)
+
+
+def test_integers(tmp_path):
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,0,1,train", "b.jpg,2,0,val", "c.jpg,1,-1,test")
+    examples = table(csv=csv)
+    assert examples.images == ("a.jpg", "b.jpg", "c.jpg")
+    assert examples.target.tolist() == [0, 2, 1]
+    assert examples.bias.tolist() == [1, 0, -1]
+    assert examples.split.tolist() == [0, 1, 2]
+    assert (examples.groups.target_names, examples.groups.bias_names) == (("0", "1", "2"), ("0", "1"))
+    assert (examples.root, str(examples.source)) == (tmp_path, csv)
+    assert (examples.mask_root, examples.masks, examples.provides) == (None, (), ("bias",))
+
+
+def test_names_are_numbered_in_sorted_order(tmp_path):
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,dog,snow,train", "b.jpg,cat,,valid", "c.jpg,dog,grass,2")
+    examples = table(csv=csv)
+    assert (examples.groups.target_names, examples.groups.bias_names) == (("cat", "dog"), ("grass", "snow"))
+    assert examples.target.tolist() == [1, 0, 1]
+    assert examples.bias.tolist() == [1, -1, 0]
+
+
+def test_given_names_set_the_order_and_label_integers(tmp_path):
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,dog,0,train", "b.jpg,cat,1,validation")
+    examples = table(csv=csv, target_names=["dog", "cat", "cow"], bias_names=["grass", "snow"], aligned=[[0, 1]])
+    assert examples.target.tolist() == [0, 1]
+    assert examples.groups.target_names == ("dog", "cat", "cow")
+    assert examples.groups.bias_names == ("grass", "snow")
+    assert examples.groups.aligned == ((0, 1),)
+
+
+def test_other_columns_root_and_masks(tmp_path):
+    csv = write(tmp_path, "mask,fold,file,kind,x", 'm/1.png,0,"one, two.jpg",0,', ",1,b.jpg,1,")
+    examples = table(csv=csv, root="images", path="file", target="kind", bias=None, split="fold", mask="mask")
+    assert examples.images == ("one, two.jpg", "b.jpg")
+    assert (examples.root.name, examples.mask_root) == ("images", examples.root)
+    assert examples.masks == ("m/1.png", "")
+    assert examples.bias.tolist() == [-1, -1]
+    assert examples.groups.bias_names == ("unknown",)
+    assert examples.provides == ("mask",)  # the one training image has its mask
+
+
+def test_byte_order_mark_and_spaces(tmp_path):
+    csv = write(tmp_path, "path, target, bias, split", "a.jpg, 1, 0, train ", encoding="utf-8-sig")
+    assert table(csv=csv).target.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b.jpg,1,0,dev", r"mine\.csv, line 3: split is 'dev', but must be one of train, val"),
+        ("b.jpg,cat,0,train", r"line 3: target is 'cat', but must be an integer"),
+        ("b.jpg,1.5,0,train", r"line 3: target is '1\.5', but must be an integer"),
+        ("b.jpg,,0,train", r"line 3: target is '', but must be an integer"),
+        ("b.jpg,1,snow,train", r"line 3: bias is 'snow', but must be an integer"),
+        (",1,0,train", r"line 3: path is ''"),
+    ],
+)
+def test_bad_row_is_named(tmp_path, row, message):
+    with pytest.raises(ValueError, match=message):
+        table(csv=write(tmp_path, "path,target,bias,split", "a.jpg,0,1,train", row))
+
+
+def test_bad_names_are_named(tmp_path):
+    header = "path,target,bias,split"
+    with pytest.raises(ValueError, match=r"line 2: target is '0\.5', but must be an integer or a name"):
+        table(csv=write(tmp_path, header, "a.jpg,0.5,0,train"))
+    with pytest.raises(ValueError, match=r"line 3: target is '', but must be an integer or a name"):
+        table(csv=write(tmp_path, header, "a.jpg,cat,0,train", "b.jpg,,0,train"))
+    csv = write(tmp_path, header, "a.jpg,cat,0,train", "b.jpg,cow,0,train")
+    with pytest.raises(ValueError, match=r"line 3: target is 'cow', but must be one of cat, dog"):
+        table(csv=csv, target_names=["cat", "dog"])
+    with pytest.raises(ValueError, match=r"line 3: bias is '0\.5', but must be an integer"):
+        table(csv=write(tmp_path, header, "a.jpg,cat,,train", "b.jpg,cat,0.5,train"))
+
+
+def test_bad_files_and_options(tmp_path):
+    with pytest.raises(ValueError, match=r"no file .*nowhere\.csv"):
+        table(csv=str(tmp_path / "nowhere.csv"))
+    with pytest.raises(ValueError, match=r"no column 'bias': did you mean bia"):
+        table(csv=write(tmp_path, "path,target,bia,split", "a.jpg,0,0,train"))
+    with pytest.raises(ValueError, match="is not UTF-8 text"):
+        table(csv=write(tmp_path, "path,target,bias,split", "é.jpg,0,0,train", encoding="latin-1"))
+    with pytest.raises(ValueError, match=r"aligned holds \[0, 2\]: expected \[target, bias\] below \[1, 1\]"):
+        table(csv=write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train"), aligned=[[0, 2]])
+
+
+def test_header_only_is_empty(tmp_path):
+    assert len(table(csv=write(tmp_path, "path,target,bias,split"))) == 0

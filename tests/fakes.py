@@ -1,0 +1,67 @@
+"""Small stand-ins that several tests train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from debias.data.drawn_birds import drawn_birds
+from debias.data.examples import Examples
+from debias.types import Batch, Groups, Outputs
+
+GROUPS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
+
+
+class TinyClassifier(nn.Module):
+    """Pixels to a few tanh features to logits."""
+
+    def __init__(self, pixels: int = 12, features: int = 5, outputs: int = 2) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, features), nn.Tanh())
+        self.head = nn.Linear(features, outputs)
+
+    def forward(self, image: Tensor) -> Outputs:
+        features = self.body(image)
+        return Outputs(self.head(features), features)
+
+
+def batch_of(samples: int, *, seed: int = 0) -> Batch:
+    """A batch of random 2x2 images in which target and bias show, all four groups present."""
+    generator = torch.Generator().manual_seed(seed)
+    target, bias = torch.arange(samples) % 2, torch.arange(samples) // 2 % 2
+    image = torch.randn(samples, 3, 2, 2, generator=generator)
+    image[:, 0, 0, 0] += target
+    image[:, 1, 0, 0] += 3 * bias
+    return Batch(image, target, bias, torch.arange(samples))
+
+
+class TinyData(pl.LightningDataModule):
+    """The samples of ``batch_of`` in a fixed order, for training and validation."""
+
+    def __init__(self, samples: int = 48, batch_size: int = 8) -> None:
+        super().__init__()
+        self.batch, self.batch_size = batch_of(samples), batch_size
+
+    def batches(self) -> list[Batch]:
+        """The training batches of every epoch."""
+        columns = [column.split(self.batch_size) for column in self.batch[:4]]
+        return [Batch(*parts) for parts in zip(*columns, strict=True)]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader(TensorDataset(*self.batch[:4]), self.batch_size, collate_fn=_collate)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.train_dataloader()
+
+
+def _collate(rows: list[tuple[Tensor, ...]]) -> Batch:
+    return Batch(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def birds(folder: Path, *, train: int = 80, val: int = 40, test: int = 40, size: int = 32) -> Examples:
+    """A very small drawn set."""
+    return drawn_birds(root=str(folder / "birds"), train=train, val=val, test=test, size=size)

@@ -1,0 +1,43 @@
+"""balanced_weights: equal totals, a mean of one over the data, and its limits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from debias.losses import balanced_weights
+
+WATERBIRDS = torch.tensor([3498, 184, 56, 1057])
+
+
+def test_waterbirds_by_hand():
+    """4795 samples over 4 groups: each group's total weight is 4795 / 4 = 1198.75."""
+    weights = balanced_weights(WATERBIRDS)
+    assert weights.tolist() == pytest.approx([1198.75 / n for n in WATERBIRDS.tolist()])
+
+
+def test_square_root_by_hand():
+    """Counts 4 and 1: weights (1/2, 1) scaled so that 4 * w0 + w1 = 5, which is (5/6, 5/3)."""
+    assert balanced_weights(torch.tensor([4, 1]), power=0.5).tolist() == pytest.approx([5 / 6, 5 / 3])
+
+
+@given(counts=st.lists(st.integers(1, 10**6), min_size=1, max_size=20), power=st.floats(0, 1))
+def test_mean_weight_over_the_data_is_one(counts, power):
+    counts = torch.tensor(counts)
+    weights = balanced_weights(counts, power=power)
+    assert (weights.double() * counts).sum().item() == pytest.approx(counts.sum().item(), rel=1e-5)
+
+
+def test_limits():
+    assert balanced_weights(WATERBIRDS, power=0.0).tolist() == [1.0] * 4
+    assert balanced_weights(torch.tensor([7, 7])).tolist() == [1.0, 1.0]
+    assert balanced_weights(torch.tensor([2, 0, 2])).tolist() == [1.0, 0.0, 1.0]
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match=r"power .* 1\.5"):
+        balanced_weights(WATERBIRDS, power=1.5)
+    with pytest.raises(ValueError, match="no group has a training sample"):
+        balanced_weights(torch.zeros(3, dtype=torch.int64))

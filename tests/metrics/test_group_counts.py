@@ -1,0 +1,157 @@
+"""GroupCounts: the known numbers, the same under any order, batching and sharding."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias.metrics import GroupCounts, group_report, group_scalars, joint_counts
+from debias.types import Groups
+from tests.metrics.golden_cases import GOLDEN, every_case
+from tests.metrics.metrics_cases import BIRDS, Case, empty_group, shardings, worked
+
+CASES = {case.name: case for case in every_case()}
+SHARDINGS = tuple(shardings(worked()))
+
+
+def check(case: Case, scalars: dict[str, float]) -> None:
+    for key, expected in case.expected.items():
+        assert scalars[key] == pytest.approx(expected, abs=case.tolerance, rel=0, nan_ok=True), key
+
+
+def scalars_after(case: Case, batches: list[torch.Tensor]) -> dict[str, float]:
+    metric = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
+    for rows in batches:
+        metric.update(case.prediction[rows], case.target[rows], case.bias[rows])
+    return {key: value.item() for key, value in metric.compute().items()}
+
+
+def test_every_golden_case_is_tested() -> None:
+    path = GOLDEN / "group_accuracy.json"
+    if not path.exists():
+        pytest.skip("golden files are not at hand")
+    assert {case["name"] for case in json.loads(path.read_text())["cases"]} <= set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_update_gives_the_known_scalars_and_counts(name: str) -> None:
+    case = CASES[name]
+    metric = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
+    metric.update(case.prediction, case.target, case.bias)
+    check(case, {key: value.item() for key, value in metric.compute().items()})
+    counts = [row["count"] for row in metric.report()["groups"]]
+    assert case.counts is None or counts == list(case.counts)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", [1, 4, 13])
+def test_any_batches_in_any_order_give_the_same_scalars(name: str, size: int) -> None:
+    case = CASES[name]
+    whole = scalars_after(case, [torch.arange(len(case.target))])
+    orders = {"shuffled": case.shuffled(size), "sorted by group": case.by_group()}
+    for label, order in orders.items():
+        found = scalars_after(case, list(order.split(size)))
+        # counts are integers, so not even the last bit may differ
+        assert {k: v for k, v in found.items() if not math.isnan(v)} == {
+            k: v for k, v in whole.items() if not math.isnan(v)
+        }, label
+        assert found.keys() == whole.keys()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What each of two gloo processes found, for every case and sharding."""
+    folder = tmp_path_factory.mktemp("ranks")
+    start, files = [sys.executable, "-m", "tests.metrics.two_ranks"], [folder / f"{rank}.json" for rank in (0, 1)]
+    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
+    root = Path(__file__).resolve().parents[2]
+    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
+    errors = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+    return [json.loads(file.read_text()) for file in files]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", SHARDINGS)
+def test_two_processes_agree_with_one(ranks: list[dict], sharding: str) -> None:
+    """Also where rank 0 sees one group, or rank 1 nothing at all; afterwards each rank has its own state again."""
+    for case in CASES.values():
+        first, second = (rank["results"][f"{case.name}/{sharding}"] for rank in ranks)
+        whole = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
+        whole.update(case.prediction, case.target, case.bias)
+        check(case, first["scalars"])
+        assert first["report"] == second["report"] == whole.report()
+        assert json.dumps(first["scalars"]) == json.dumps(second["scalars"])
+        assert first["own"] + second["own"] == case.target.numel()
+    assert ranks[1]["results"]["worked/one_idle"]["own"] == 0
+    assert ranks[0]["results"]["worked/one_group_first"]["own"] == 3
+
+
+@pytest.mark.slow
+def test_every_process_refuses_what_one_was_fed(ranks: list[dict]) -> None:
+    assert ranks[0]["refusals"] == ranks[1]["refusals"]
+    for message, bias in zip(ranks[0]["refusals"], (7, -7), strict=True):
+        assert message.startswith(f"bias {bias} is outside [-1, 2)")
+
+
+def test_joint_counts_hold_the_table_and_the_unknown_bias_last() -> None:
+    """Of ``empty_group``: landbirds on land 1 right, 1 wrong, on water 1 right; waterbirds on water 2, 1 unknown."""
+    case = empty_group()
+    table = joint_counts(case.prediction, case.target, case.bias, case.groups)
+    assert table.tolist() == [[[1, 1], [1, 0], [0, 0]], [[0, 0], [0, 2], [1, 0]]]
+    assert table.dtype == torch.long
+
+
+def test_groups_are_numbered_as_groups_does() -> None:
+    generator = torch.Generator().manual_seed(0)
+    groups = Groups(("a", "b", "c"), ("x", "y", "z", "w"))
+    target, prediction = torch.randint(3, (2, 200), generator=generator)
+    bias = torch.randint(-1, 4, (200,), generator=generator)
+    report = group_report(joint_counts(prediction, target, bias, groups), groups)
+    assert [row["count"] for row in report["groups"]] == groups.frequencies(target, bias).tolist()
+    assert [row["name"] for row in report["groups"]] == list(groups.names)
+
+
+def test_report_is_plain_and_holds_intervals() -> None:
+    """Waterbird-land is empty: accuracy null, interval [0, 1]. Wilson for 1 of 1: [1 / (1 + z^2), 1], z^2 = 3.8415."""
+    case = empty_group()
+    metric = GroupCounts(case.groups)
+    metric.update(case.prediction, case.target, case.bias)
+    report = metric.report()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    one, none = report["groups"][1], report["groups"][2]
+    assert none == {"name": "waterbird-land", "accuracy": None, "count": 0, "low": 0.0, "high": 1.0}
+    assert (one["accuracy"], one["count"], one["high"]) == (1.0, 1, 1.0)
+    assert one["low"] == pytest.approx(1 / (1 + 3.841458820694124), abs=1e-12)
+    low, high = report["intervals"]["worst_group"]
+    assert low < report["groups"][0]["low"] < 0.5 < report["groups"][0]["high"] < high
+    assert report["scalars"]["worst_group"] == 0.5
+    assert report["scalars"]["accuracy/waterbird-land"] is None
+
+
+def test_keys_depend_on_the_groups_and_frequencies_only() -> None:
+    plain = Groups(BIRDS.target_names, BIRDS.bias_names)
+    keys = set(group_scalars(torch.zeros(2, 3, 2, dtype=torch.long), plain))
+    assert {key for key in keys if not key.startswith("accuracy/")} == {
+        "average", "worst_group", "worst_class", "group_balanced", "class_balanced", "gap", "robustness_gap",
+    }  # fmt: skip
+    more = set(group_scalars(torch.ones(2, 3, 2, dtype=torch.long), BIRDS, torch.ones(4)))
+    assert more - keys == {
+        "adjusted_average", "bias_aligned", "bias_aligned_samples", "bias_conflicting", "bias_conflicting_samples",
+    }  # fmt: skip
+
+
+def test_without_any_known_bias_the_class_metrics_stand() -> None:
+    """Predictions 0 1 1 of targets 0 0 1: 2 of 3, recalls 1/2 and 1; no group is defined."""
+    metric = GroupCounts(BIRDS)
+    metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.full((3,), -1))
+    scalars = {key: value.item() for key, value in metric.compute().items()}
+    assert (scalars["average"], scalars["worst_class"], scalars["class_balanced"]) == (2 / 3, 0.5, 0.75)
+    assert all(math.isnan(scalars[key]) for key in ("worst_group", "group_balanced", "gap", "robustness_gap"))
+    assert metric.report()["intervals"]["worst_group"] == [0.0, 1.0]

@@ -1,0 +1,51 @@
+"""What importing the room costs, and that every scalar is described."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import debias.metrics
+from debias.metrics.descriptions import DESCRIPTIONS
+from debias.metrics.functional import group_scalars
+from tests.metrics.metrics_cases import BIRDS
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import debias.metrics.functional", ("torchmetrics", "pytorch_lightning", "lightning")),
+        ("from debias.metrics import group_report, joint_counts", ("torchmetrics", "pytorch_lightning")),
+        ("from debias.metrics import RULES, best_epoch, DESCRIPTIONS", ("torch", "numpy", "torchmetrics")),
+        ("from debias.metrics import GroupCounts", ("pytorch_lightning", "lightning")),
+    ],
+)
+def test_an_import_loads_no_more_than_it_needs(statement: str, absent: tuple[str, ...]) -> None:
+    script = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_every_public_name_loads() -> None:
+    for name in debias.metrics.__all__:
+        assert getattr(debias.metrics, name).__class__ is not None
+    assert set(debias.metrics.__all__) == set(debias.metrics._HOMES)
+    with pytest.raises(AttributeError, match="has no attribute 'GroupCount'"):
+        debias.metrics.GroupCount  # noqa: B018
+
+
+def test_every_scalar_is_described_and_nothing_else() -> None:
+    scalars = group_scalars(torch.ones(2, 3, 2, dtype=torch.long), BIRDS, torch.ones(4))
+    families = {f"{key.split('/')[0]}/<group>" if "/" in key else key for key in scalars}
+    assert families == set(DESCRIPTIONS)
+
+
+def test_a_perfect_model_reaches_every_ideal() -> None:
+    counts = torch.tensor([[[4, 0], [1, 0], [0, 0]], [[0, 2], [0, 3], [0, 0]]])
+    for key, value in group_scalars(counts, BIRDS, torch.ones(4)).items():
+        described = DESCRIPTIONS[f"{key.split('/')[0]}/<group>" if "/" in key else key]
+        assert value.item() == described.ideal
+        assert described.better == ("higher" if described.ideal == 1.0 else "lower")

@@ -1,0 +1,57 @@
+"""Selection rules: which epoch wins, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from debias.metrics.functional import group_scalars
+from debias.metrics.selection import RULES, best_epoch, best_epochs
+from debias.types import Groups
+
+# the worst group is best in epoch 2, the worst class in 1, the average in 0, the balanced one in 3
+HISTORY = [
+    {"worst_group": 0.1, "worst_class": 0.7, "average": 0.97, "group_balanced": 0.60},
+    {"worst_group": 0.5, "worst_class": 0.9, "average": 0.95, "group_balanced": 0.70},
+    {"worst_group": 0.7, "worst_class": 0.8, "average": 0.93, "group_balanced": 0.80},
+    {"worst_group": 0.6, "worst_class": 0.8, "average": 0.90, "group_balanced": 0.85},
+]
+
+
+def test_each_rule_reads_its_own_scalar() -> None:
+    assert best_epochs(HISTORY) == {"worst_group": 2, "worst_class": 1, "average": 0, "balanced": 3}
+    assert {rule: best_epoch(HISTORY, rule) for rule in RULES} == best_epochs(HISTORY)
+
+
+def test_rules_read_scalars_that_exist_without_training_frequencies_or_aligned_pairs() -> None:
+    scalars = group_scalars(torch.ones(2, 3, 2, dtype=torch.long), Groups(("a", "b"), ("x", "y")))
+    assert set(RULES.values()) <= set(scalars)
+
+
+def test_of_equal_epochs_the_earlier_wins() -> None:
+    history = [{"average": value} for value in (0.2, 0.8, 0.8, 0.5)]
+    assert best_epoch(history, "average") == 1
+
+
+@pytest.mark.parametrize("undefined", [math.nan, None])
+def test_an_undefined_value_never_wins(undefined: float | None) -> None:
+    history = [{"worst_group": undefined}, {"worst_group": 0.0}, {"worst_group": undefined}]
+    assert best_epoch(history, "worst_group") == 1
+
+
+def test_a_rule_without_values_is_refused_and_left_out() -> None:
+    history = [{"worst_group": math.nan, "group_balanced": None, "average": 0.5}]
+    with pytest.raises(
+        ValueError, match="worst_group is defined in none of 1 epochs; select by worst_class or average"
+    ):
+        best_epoch(history, "worst_group")
+    assert best_epochs(history) == {"average": 0}
+    with pytest.raises(ValueError, match="none of 0 epochs"):
+        best_epoch([], "average")
+
+
+def test_an_unknown_rule_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="'worst': choose one of worst_group, worst_class, average, balanced"):
+        best_epoch(HISTORY, "worst")

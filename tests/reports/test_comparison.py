@@ -1,0 +1,140 @@
+"""Several runs in one table: hand-computed means and deviations, names, and honesty about what is missing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from debias.reports.comparison import compare, write_comparison
+from tests.reports.sample_runs import finished_run, sample_report, started_run
+from tests.reports.test_page import Page
+
+
+def make(folder: Path, *, seed: int = 0, worst: float | None = 0.7, **report: Any) -> Path:
+    accuracies = (0.95, 0.9, worst, 0.92)
+    return finished_run(folder, sample_report(seed=seed, accuracies=accuracies, **report))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """ERM with one seed, GroupDRO with three (worst group 0.70, 0.72, 0.74), and one that has not finished."""
+    make(tmp_path / "a", strategy="erm", worst=0.3)
+    for seed in range(3):
+        make(tmp_path / f"dro/{seed}", seed=seed, worst=0.7 + 0.02 * seed)
+    started_run(tmp_path / "dro/3")
+    return tmp_path
+
+
+def test_text_table_to_the_letter(runs: Path) -> None:
+    """Mean of 70, 72, 74 is 72.0 and the sample deviation sqrt((4 + 0 + 4) / 2) = 2.0; seconds 9.7, 10.7, 11.7."""
+    unfinished = runs / "dro/3"
+    assert compare([runs]).table() == (
+        "method     group labels  seeds    worst group  adjusted average     average  "
+        "landbird-land  landbird-water  waterbird-land  waterbird-water  s/epoch\n"
+        "---------  ------------  -------  -----------  ----------------  ----------  "
+        "-------------  --------------  --------------  ---------------  -------\n"
+        "group_dro  train+val     0, 1, 2   72.0 ± 2.0        91.3 ± 0.0  88.2 ± 0.0  "
+        "         95.0            90.0            72.0             92.0     10.7\n"
+        "erm        train+val     0           30.0 ± -          91.3 ± -    88.2 ± -  "
+        "         95.0            90.0            30.0             92.0      9.7\n"
+        "\n"
+        f"left out: {unfinished} has not finished (no report.json): "
+        f"continue it with `debias train {unfinished}/config.yaml resume={unfinished}`"
+    )
+
+
+def test_markdown_table_to_the_letter(runs: Path) -> None:
+    lines = compare([runs / "a"]).table("markdown").splitlines()
+    assert lines == [
+        "| method | group labels | seeds | worst group | adjusted average | average "
+        "| landbird-land | landbird-water | waterbird-land | waterbird-water | s/epoch |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| erm | train+val | 0 | 30.0 ± - | 91.3 ± - | 88.2 ± - | 95.0 | 90.0 | 30.0 | 92.0 | 9.7 |",
+    ]
+
+
+def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
+    nothing = compare([tmp_path / "gone"])
+    assert nothing.table().startswith("no finished run\n\nleft out: ")
+    assert "does not exist" in nothing.left_out[0]
+    with pytest.raises(ValueError, match="format 'latex' is unknown; valid: text, markdown"):
+        nothing.table("latex")
+
+
+def test_folder_given_twice_counts_once(runs: Path) -> None:
+    assert compare([runs, runs / "a", runs / "dro"]).table() == compare([runs]).table()
+
+
+def test_a_repeated_seed_is_not_a_second_sample(runs: Path) -> None:
+    shutil.copytree(runs / "dro/0", runs / "dro/again")
+    compared = compare([runs / "dro"])
+    assert compared.methods[0].seeds == (0, 1, 2)
+    assert f"{runs / 'dro/again'} repeats {runs / 'dro/0'}: same settings, same seed" in compared.left_out
+
+
+def test_execution_settings_do_not_split_a_method(tmp_path: Path) -> None:
+    make(tmp_path / "0", config={"workers": 1, "data": {"root": "/a"}})
+    make(tmp_path / "1", seed=1, config={"workers": 8, "data": {"root": "/b"}})
+    assert len(compare([tmp_path]).methods) == 2
+    (method,) = compare([tmp_path], ignore=("workers", "data.root")).methods
+    assert (method.label, method.seeds) == ("group_dro", (0, 1))
+
+
+def test_names_are_as_short_as_they_can_be(tmp_path: Path) -> None:
+    """ERM twice from two configs; GroupDRO twice from one config with another step size; one that is alone."""
+    make(tmp_path / "0", strategy="erm", worst=0.5)
+    make(tmp_path / "1", strategy="erm", worst=0.4, config={"name": "waterbirds/subg", "sampler": {"name": "sub"}})
+    make(tmp_path / "2", worst=0.3)
+    make(tmp_path / "3", worst=0.2, config={"strategy": {"name": "group_dro", "step_size": 0.1}})
+    make(tmp_path / "4", strategy="alone", worst=0.1)
+    assert [method.label for method in compare([tmp_path]).methods] == [
+        "erm",
+        "erm (subg)",
+        "group_dro (strategy.step_size=default)",
+        "group_dro (strategy.step_size=0.1)",
+        "alone",
+    ]
+
+
+def test_undefined_groups_are_dashes_and_rank_last(tmp_path: Path) -> None:
+    finished_run(tmp_path / "0", sample_report(strategy="none", accuracies=(None,) * 4))
+    make(tmp_path / "1", strategy="erm", worst=None)
+    undefined, partly = reversed(compare([tmp_path]).rows())
+    assert [undefined[0], undefined[3], *undefined[6:10]] == ["none", "-", "-", "-", "-", "-"]
+    assert [partly[0], partly[3], *partly[6:10]] == ["erm", "90.0 ± -", "95.0", "90.0", "-", "92.0"]
+
+
+def test_too_many_groups_are_left_to_the_reports(tmp_path: Path) -> None:
+    make(tmp_path / "0", biases=("land", "water"))
+    make(tmp_path / "1", strategy="erm", targets=("a", "b"))
+    both = compare([tmp_path])
+    assert len(both.groups) == 8
+    make(tmp_path / "2", strategy="other", targets=("c", "b"))
+    assert compare([tmp_path]).groups == ()
+
+
+def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
+    odd = runs / 'odd "<b>" ü%'
+    make(odd, strategy="<b>&", worst=0.1)
+    compared = compare([runs])
+    write_comparison(runs / "pages" / "comparison.html", compared)
+    found = Page((runs / "pages" / "comparison.html").read_text(encoding="utf-8"))
+    links = ["../dro/0/report.html", "../dro/1/report.html", "../dro/2/report.html", "../a/report.html"]
+    assert found.addresses == [*links, "../odd%20%22%3Cb%3E%22%20%C3%BC%25/report.html"]
+    assert not {"script", "link", "img"} & set(found.tags)
+    assert "3 methods compared" in found.text
+    assert "worst group 72.0 % ± 2.0" in found.text
+    assert "worst group 30.0 % ± –" in found.text
+    assert "<b>& group labels seen" in found.text
+    assert "has not finished" in found.text
+
+
+def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
+    """72 ± 2: from 70 %, 4 % wide; a single seed has none, and ±0 of the average is drawn as a point."""
+    write_comparison(runs / "comparison.html", compare([runs]))
+    html = (runs / "comparison.html").read_text(encoding="utf-8")
+    whiskers = [piece.split('"')[0] for piece in html.split('class="whisker" style="')[1:]]
+    assert whiskers == ["left:70.0%;width:4.0%", "left:88.2%;width:0.0%"]

@@ -1,0 +1,136 @@
+"""report.json: what is written is what is read, and a run that is not there or not done says so."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from debias import __version__
+from debias.reports.run_folder import git_state, groups_of, peak_memory_mb, plain, read_report, versions, write_report
+from tests.reports.sample_runs import sample_report, started_run
+
+
+def test_report_comes_back_as_it_was(tmp_path: Path) -> None:
+    report = sample_report()
+    write_report(tmp_path / "run", report)
+    assert read_report(tmp_path / "run") == report
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["report.html", "report.json"]
+
+
+def test_undefined_numbers_become_null(tmp_path: Path) -> None:
+    write_report(tmp_path, sample_report(accuracies=(0.9, None, 0.5, 0.8)))
+    text = (tmp_path / "report.json").read_text()
+    assert "NaN" not in text
+    test = read_report(tmp_path)["metrics"]["test"]
+    assert test["groups"][1] == {"name": "landbird-water", "accuracy": None, "count": 0, "low": None, "high": None}
+    assert test["scalars"]["accuracy/landbird-water"] is None
+
+
+def test_plain_turns_tensors_arrays_and_paths_into_json() -> None:
+    value = {
+        1: torch.tensor([1.5, math.nan]),
+        "a": (np.float32(0.5), np.int64(3), Path("a/b"), True, None),
+        "b": [math.inf, torch.tensor(2)],
+    }
+    assert plain(value) == {"1": [1.5, None], "a": [0.5, 3, "a/b", True, None], "b": [None, 2]}
+
+
+def test_plain_refuses_what_json_cannot_hold() -> None:
+    with pytest.raises(ValueError, match="of type complex"):
+        plain({"a": 1j})
+
+
+def test_refused_report_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='a report has "schema": 1; got 2'):
+        write_report(tmp_path / "run", sample_report() | {"schema": 2})
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_such_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gone does not exist: give the folder that `debias train` printed"):
+        read_report(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"is not a run folder \(no report\.json, no config\.yaml\)"):
+        read_report(tmp_path)
+
+
+def test_unfinished_run_names_the_remedy(tmp_path: Path) -> None:
+    run = started_run(tmp_path / "run")
+    with pytest.raises(ValueError, match="has not finished") as error:
+        read_report(run)
+    assert f"`debias train {run}/config.yaml resume={run}`" in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "schema None"), ('{"schema": 9}', "9")])
+def test_unreadable_report(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_report(tmp_path)
+
+
+def test_groups_of_a_report_are_those_it_was_made_with() -> None:
+    groups = groups_of(json.loads(json.dumps(sample_report())))
+    assert groups.names == ("landbird-land", "landbird-water", "waterbird-land", "waterbird-water")
+    assert (groups.aligned, groups.multi_label) == (((0, 0), (1, 1)), False)
+
+
+def test_versions_name_this_package_and_torch() -> None:
+    found = versions()
+    assert found["debias"] == __version__
+    assert found["python"] == sys.version.split()[0]
+    assert found["torch"] == torch.__version__
+
+
+def test_git_state_of_a_checkout(tmp_path: Path) -> None:
+    """Clean after a commit; an untracked file changes nothing; an edit does."""
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    assert git_state(tmp_path) == {"commit": None, "dirty": False}
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-q", "-m", "a")
+    (tmp_path / "new").write_text("1")
+    assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    (tmp_path / "a").write_text("2")
+    assert git_state(tmp_path)["dirty"] is True
+
+
+def test_git_state_outside_git_is_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    nothing = {"commit": None, "dirty": None}
+    assert git_state(tmp_path) == nothing
+    assert git_state(tmp_path / "gone") == nothing
+    monkeypatch.setenv("PATH", "")
+    assert git_state(tmp_path) == nothing
+
+
+def test_peak_memory_holds_what_was_allocated() -> None:
+    """The peak is at least the 64 MB just touched, and less than the address space of any machine."""
+    block = np.ones(64 * 2**20, dtype=np.uint8)
+    peak = peak_memory_mb()
+    assert block[-1] == 1
+    assert peak is not None
+    assert 64 <= peak < 2**20
+
+
+def test_reading_needs_no_torch(tmp_path: Path) -> None:
+    write_report(tmp_path, sample_report())
+    code = (
+        "import sys; from pathlib import Path; from debias.reports.comparison import compare; "
+        f"print(compare([Path({str(tmp_path)!r})]).table()); "
+        "print(sorted({'torch', 'matplotlib', 'jinja2', 'cv2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "71.2 ± -" in done.stdout

@@ -1,0 +1,121 @@
+"""Every strategy: its value by hand or by definition, and Lightning's training equals a plain loop's, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from debias.strategies import ERM, ClassReweighting, GroupDRO, GroupReweighting, Strategy
+from debias.training import DebiasModule, fit, seed_all, trainer
+from debias.training.optimizers import constant, sgd
+from debias.types import Batch, Groups
+from tests.fakes import GROUPS, TinyClassifier, TinyData, batch_of
+from tests.toy_strategies import TwoPlayers
+
+FREQUENCIES = torch.tensor([30, 6, 2, 10])
+
+STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "erm": ERM,
+    "group_dro": lambda: GroupDRO(GROUPS, FREQUENCIES, step_size=0.5, adjustment=1.0),
+    "class_reweighting": lambda: ClassReweighting(GROUPS, torch.tensor([36, 12])),
+    "group_reweighting": lambda: GroupReweighting(GROUPS, FREQUENCIES, power=0.5),
+    "two_players": lambda: TwoPlayers(features=5),
+}
+
+
+def losses_of(model: TinyClassifier, batch: Batch) -> torch.Tensor:
+    return F.cross_entropy(model(batch.image).logits, batch.target, reduction="none")
+
+
+def test_erm_is_the_mean():
+    model, batch = TinyClassifier(), batch_of(8)
+    loss = ERM().loss(model, batch)
+    assert loss.total.item() == pytest.approx(losses_of(model, batch).mean().item())
+    assert loss.terms == {}
+
+
+def test_erm_weighs_where_the_batch_has_weights():
+    model, batch = TinyClassifier(), batch_of(4)
+    weight = torch.tensor([0.0, 2.0, 1.0, 0.5])
+    expected = (losses_of(model, batch) * weight).sum() / 4
+    assert ERM().loss(model, batch._replace(weight=weight)).total.item() == pytest.approx(expected.item())
+
+
+def test_group_dro_by_hand():
+    """One sample a group and q_g proportional to exp(0.5 * (l_g + 1 / sqrt(n_g))): the loss is sum_g q_g l_g."""
+    model, batch = TinyClassifier(), batch_of(4)
+    strategy = STRATEGIES["group_dro"]()
+    losses = losses_of(model, batch).double()
+    group = torch.tensor([0, 2, 1, 3])
+    weights = torch.softmax(0.5 * (losses + FREQUENCIES[group].double() ** -0.5), dim=0)
+    loss = strategy.loss(model, batch)
+    assert loss.total.item() == pytest.approx((weights * losses).sum().item(), rel=1e-6)
+    assert loss.terms["group_weight"][group].tolist() == pytest.approx(weights.tolist(), rel=1e-6)
+
+
+def test_reweighting_by_hand():
+    """Class counts 36 and 12: weights 2/3 and 2. Group counts 30, 6, 2, 10 and p = 1/2: proportional to n^-1/2."""
+    model, batch = TinyClassifier(), batch_of(8)
+    losses = losses_of(model, batch).double()
+    by_class = (losses * torch.tensor([2 / 3, 2.0])[batch.target]).mean()
+    assert STRATEGIES["class_reweighting"]().loss(model, batch).total.item() == pytest.approx(by_class.item(), rel=1e-5)
+    root = FREQUENCIES.double() ** -0.5
+    weights = root * 48 / (root * FREQUENCIES).sum()
+    by_group = (losses * weights[2 * batch.target + batch.bias]).mean()
+    assert STRATEGIES["group_reweighting"]().loss(model, batch).total.item() == pytest.approx(by_group.item(), rel=1e-5)
+
+
+def test_requirements():
+    assert {name: make().requires for name, make in STRATEGIES.items() if make().requires} == {
+        "group_dro": ("bias",),
+        "group_reweighting": ("bias",),
+    }
+
+
+@pytest.mark.parametrize("make", [GroupDRO, GroupReweighting, ClassReweighting])
+def test_one_group_per_sample_is_needed(make):
+    labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
+    with pytest.raises(ValueError, match="single target"):
+        make(labels, torch.ones(8))
+
+
+def plain_loop(strategy: Strategy, epochs: int) -> tuple[TinyClassifier, Strategy]:
+    seed_all(0)
+    model = TinyClassifier()
+    players = strategy.players(model)
+    optimizers = {player: sgd(owned, lr=0.1) for player, owned in players.items()}
+    step = 0
+    for _ in range(epochs):
+        for batch in TinyData().batches():
+            for player, objective in strategy.turns(step):
+                loss = objective(model, batch).total
+                optimizers[player].zero_grad()
+                loss.backward(inputs=players[player])
+                optimizers[player].step()
+            step += 1
+    return model, strategy
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_lightning_equals_the_plain_loop(name, tmp_path):
+    seed_all(1)
+    strategy, twin = STRATEGIES[name](), STRATEGIES[name]()
+    twin.load_state_dict(strategy.state_dict())
+    expected, expected_strategy = plain_loop(twin, epochs=2)
+    seed_all(0)
+    make_scheduler = partial(constant, epochs=2)
+    module = DebiasModule(
+        TinyClassifier(), strategy, GROUPS, FREQUENCIES, optimizer=partial(sgd, lr=0.1), scheduler=make_scheduler
+    )
+    start = [parameter.detach().clone() for parameter in module.model.parameters()]
+    lightning = trainer(tmp_path, epochs=2, seed=0, accelerator="cpu", progress=False)
+    fit(module, TinyData(), lightning)
+    for trained, plain in zip(module.model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(trained, plain)
+    for trained, plain in zip(strategy.state_dict().values(), expected_strategy.state_dict().values(), strict=True):
+        assert torch.equal(trained, plain)
+    assert not any(torch.equal(before, now) for before, now in zip(start, module.model.parameters(), strict=True))
