@@ -27,4 +27,5 @@ python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-napoleon_custom_sections = [("Source", "notes_style"), ("Differs from the reference", "notes_style")]
+# Returns is prose here: napoleon would take what stands before its first colon for a type.
+napoleon_custom_sections = [("Returns", "prose")]

@@ -9,16 +9,23 @@ from pathlib import Path
 from debias import config as configs
 from debias.config import Config
 
+AUTO = "auto"
+
 
 def run(config: str, overrides: list[str]) -> None:
     """Train a config; ``resume=RUN`` among the overrides goes on with an interrupted run.
+
+    ``resume=auto`` goes on with the config's own run where it was interrupted, and does nothing where it is finished.
 
     Raises:
         ValueError: something is wrong with the config, the data or the run's folder.
     """
     resume = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
     chosen = configs.load(config, [text for text in overrides if not text.startswith("resume=")])
-    print(f"{train(chosen, resume=Path(resume[-1]) if resume else None)}/report.html")
+    folder = _run_to_resume(chosen, resume[-1]) if resume else None
+    if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
+        folder = train(chosen, resume=folder)
+    print(f"{folder}/report.html")
 
 
 def train(config: Config, *, resume: Path | None = None) -> Path:
@@ -75,6 +82,13 @@ def claim(folder: Path, config: Config, *, resuming: bool) -> None:
     except FileExistsError:
         raise ValueError(f"{folder} was just made by another process: that one trains this run") from None
     configs.save(config, folder / "config.yaml")
+
+
+def _run_to_resume(config: Config, given: str) -> Path | None:
+    if given != AUTO:
+        return Path(given)
+    folder = Path(config.out) / configs.run_name(config)
+    return folder if folder.exists() else None
 
 
 def _check_same(folder: Path, config: Config) -> None:

@@ -15,6 +15,8 @@ Colour = tuple[int, int, int]
 
 OVERSAMPLING = 4
 SUBPIXEL_BITS = 4
+# The usual centre crop keeps 7/8 of a picture: no bird reaches beyond that.
+MARGIN = 1 / 16
 
 # The birds' colours are shared by both kinds: only the shape of a bird tells what it is.
 PLUMAGE: tuple[Colour, ...] = (
@@ -120,8 +122,8 @@ def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Pa
     turn[0] *= rng.choice((-1.0, 1.0))
     outlines = [part.outline @ turn.T for part in parts]
     low, high = (limit(np.concatenate(outlines), axis=0) for limit in (np.min, np.max))
-    scale = min(side * rng.uniform(0.30, 0.50), 0.90 * side / (high - low).max())
-    corner = rng.uniform(0.03 * side, 0.97 * side - scale * (high - low))
+    scale = min(side * rng.uniform(0.30, 0.46), (0.99 - 2 * MARGIN) * side / (high - low).max())
+    corner = rng.uniform(MARGIN * side, (1 - MARGIN) * side - scale * (high - low))
     return [Part((outline - low) * scale + corner, part.colour) for outline, part in zip(outlines, parts, strict=True)]
 
 

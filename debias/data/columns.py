@@ -54,7 +54,7 @@ class Columns:
         cells = self.cells[column]
         try:
             return torch.from_numpy(np.array(cells, dtype=np.str_).astype(np.int64))
-        except ValueError:
+        except (ValueError, OverflowError):
             row = next(row for row, cell in enumerate(cells) if not is_integer(cell))
             raise self.error(row, column, "but must be an integer") from None
 
@@ -84,7 +84,10 @@ def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
     """
     reader = csv.reader(io.StringIO(read_text(source), newline=""))
     header = [name.strip() for name in next(reader, [])]
-    return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
+    try:
+        return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
+    except csv.Error as error:
+        raise ValueError(f"{source}, line {reader.line_num}: {error}; save it as CSV anew") from None
 
 
 def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]], wanted: Sequence[str]) -> Columns:
@@ -117,12 +120,11 @@ def position(source: Path, header: Sequence[str], name: str) -> int:
 
 
 def is_integer(cell: str) -> bool:
-    """Whether a cell is an integer."""
+    """Whether a cell is an integer of at most 64 bits."""
     try:
-        int(cell)
+        return -(2**63) <= int(cell) < 2**63
     except ValueError:
         return False
-    return True
 
 
 def read_text(source: Path) -> str:

@@ -73,7 +73,8 @@ def drawn_birds(
         val: validation images.
         test: test images.
         size: side of the images, in pixels.
-        seed: another seed draws other birds. The same settings write the same bytes.
+        seed: another seed draws other birds. The same settings write the same bytes, with the same versions of NumPy
+            and OpenCV.
 
     Returns:
         All splits, with masks, read by ``waterbirds``.

@@ -57,5 +57,3 @@ class Examples:
         has_bias = bool((self.bias[train] >= 0).all()) if len(train) else False
         has_mask = bool(self.masks) and all(self.masks[i] for i in train.tolist())
         return tuple(name for name, present in (("bias", has_bias), ("mask", has_mask)) if present)
-
-

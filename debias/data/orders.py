@@ -25,16 +25,22 @@ class Order(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """Every one of ``(M,)`` int64 ``positions`` once an epoch, in random order."""
+    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times over in an epoch."""
 
     positions: Tensor
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"sampler.repeats must be at least 1; got {self.repeats}")
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return self.repeats * len(self.positions)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(M,)`` int64: the positions, shuffled."""
-        return self.positions[torch.randperm(len(self), generator=generator)]
+        """``(repeats * M,)`` int64: the positions, shuffled anew for each repeat."""
+        passes = [torch.randperm(len(self.positions), generator=generator) for _ in range(self.repeats)]
+        return self.positions[torch.cat(passes)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +101,7 @@ def class_balanced(row: Tensor, groups: Groups) -> Order:
     return Weighted(_inverse_counts(row, groups.target_names, "class"))
 
 
-def group_subsample(group: Tensor, groups: Groups, seed: int) -> Order:
+def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
     """Every group cut to the size of the smallest, once a run; an epoch visits what is left in random order.
 
     Source: Idrissi et al. 2022 (SUBG), as in :func:`group_balanced`.
@@ -104,16 +110,18 @@ def group_subsample(group: Tensor, groups: Groups, seed: int) -> Order:
         group: ``(N,)`` int64 group of each training sample.
         groups: their names.
         seed: the run's seed, at least 0; the cut depends on nothing else.
+        repeats: how often an epoch visits what is left, at least 1: few images make short epochs, and validation
+            follows each.
 
     Raises:
         ValueError: a group is unknown or has no sample, or targets are multi-label.
 
     Differs from the reference: an empty group is an error.
     """
-    return Permuted(_cut_to_smallest(group, groups.names, "group", seed))
+    return Permuted(_cut_to_smallest(group, groups.names, "group", seed), repeats)
 
 
-def class_subsample(row: Tensor, groups: Groups, seed: int) -> Order:
+def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
     """Every class cut to the size of the smallest, once a run; an epoch visits what is left in random order.
 
     Source: Idrissi et al. 2022 (SUBY), as in :func:`group_balanced`.
@@ -122,13 +130,15 @@ def class_subsample(row: Tensor, groups: Groups, seed: int) -> Order:
         row: ``(N,)`` int64 class of each training sample.
         groups: their names.
         seed: the run's seed, at least 0; the cut depends on nothing else.
+        repeats: how often an epoch visits what is left, at least 1: few images make short epochs, and validation
+            follows each.
 
     Raises:
         ValueError: a class has no sample, or targets are multi-label.
 
     Differs from the reference: an empty class is an error.
     """
-    return Permuted(_cut_to_smallest(row, groups.target_names, "class", seed))
+    return Permuted(_cut_to_smallest(row, groups.target_names, "class", seed), repeats)
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:

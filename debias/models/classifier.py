@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import timm
 from timm.data import resolve_model_data_config
@@ -84,11 +85,14 @@ def head_path(network: nn.Module) -> str:
     """
     classifier = getattr(network, "get_classifier", None)
     head = classifier() if callable(classifier) else None
-    if not (isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))):
-        found = [type(part).__name__ for part in head] if isinstance(head, tuple) else type(head).__name__
+    # VOLO names a second head here alone
+    names: Any = getattr(network, "pretrained_cfg", {}).get("classifier")
+    several = isinstance(names, (tuple, list))
+    if several or not (isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))):
+        found = " and ".join(names) if several else type(head).__name__
         raise ValueError(
-            f"{type(network).__name__} does not end in one linear layer (timm's get_classifier() gives {found}), so it "
-            f"has no single features its logits are read from; choose another model (not a distilled one)"
+            f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it has no single "
+            f"features its logits are read from; choose another model (not a distilled one)"
         )
     paths: dict[nn.Module, str] = {module: path for path, module in network.named_modules()}
     return paths[head]

@@ -16,7 +16,7 @@ from debias.build import Parts
 from debias.data.datamodule import ImageData
 from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
-from debias.metrics import GroupCounts
+from debias.metrics.functional import group_report, joint_counts
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted, predict
 from debias.types import Batch
@@ -67,9 +67,9 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 
 def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
     """Every metric of one split, as the report holds it."""
-    counts = GroupCounts(examples.groups, train_frequencies=examples.frequencies("train"))
-    counts.update(predictions.prediction(examples.groups), predictions.target, predictions.bias)
-    return counts.report()
+    groups = examples.groups
+    counts = joint_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
+    return group_report(counts, groups, examples.frequencies("train"))
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

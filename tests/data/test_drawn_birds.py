@@ -15,6 +15,7 @@ from debias.data.bird_drawing import KINDS, SPREAD, draw_bird
 from debias.data.checks import check_examples
 from debias.data.drawn_birds import drawn_birds
 
+# Not imported by name: the package may well export the function under the name of its module.
 module = sys.modules["debias.data.drawn_birds"]
 
 SMALL = {"train": 40, "val": 8, "test": 12, "size": 32}
@@ -158,8 +159,7 @@ def test_the_mask_is_the_bird(monkeypatch, target):
         assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((64, 64, 3), np.uint8, (64, 64), np.uint8)
         differs = np.abs(image.astype(int) - ground).max(axis=2) > 60
         assert (differs & (mask > 0)).sum() / (differs | (mask > 0)).sum() > 0.85
-        border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-        assert not border.any()  # the whole bird is in the picture
+        assert mask[4:-4, 4:-4].sum() == mask.sum() > 0  # the whole bird is where a crop of 7/8 still shows it
 
 
 def mean_colours(target, place, inside):

@@ -63,6 +63,8 @@ def test_byte_order_mark_and_spaces(tmp_path):
     [
         ("b.jpg,1,0,dev", r"mine\.csv, line 3: split is 'dev', but must be one of train, val"),
         ("b.jpg,cat,0,train", r"line 3: target is 'cat', but must be an integer"),
+        ("b.jpg,99999999999999999999,0,train", r"line 3: target is '9+', but must be an integer"),
+        ('"' + "b" * 200_000 + '",1,0,train', r"mine\.csv, line 3: field larger than field limit .* save it as CSV"),
         ("b.jpg,1.5,0,train", r"line 3: target is '1\.5', but must be an integer"),
         ("b.jpg,,0,train", r"line 3: target is '', but must be an integer"),
         ("b.jpg,1,snow,train", r"line 3: bias is 'snow', but must be an integer"),

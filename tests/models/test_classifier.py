@@ -99,9 +99,19 @@ def test_head_can_be_replaced() -> None:
     assert not any("fc" in key for key in classifier.state_dict())
 
 
-@pytest.mark.parametrize("name", ["deit_tiny_distilled_patch16_224", "levit_128s", "crossvit_tiny_240", "repvit_m0_9"])
-def test_several_heads_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="does not end in one linear layer"):
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        ("deit_tiny_distilled_patch16_224", "head and head_dist"),
+        ("levit_128s", "head.linear and head_dist.linear"),
+        ("crossvit_tiny_240", "head.0 and head.1"),
+        ("volo_d1_224", "head and aux_head"),
+        ("repvit_m0_9", "head.head.l and head.head_dist.l"),
+        ("sequencer2d_s", "ClassifierHead"),
+    ],
+)
+def test_several_heads_are_refused(name: str, heads: str) -> None:
+    with pytest.raises(ValueError, match=f"does not end in one linear layer .its head: {heads}"):
         timm_classifier(2, name=name, pretrained=False)
 
 

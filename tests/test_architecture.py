@@ -1,0 +1,102 @@
+"""The arrows between rooms point one way, and what must be light to import is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "debias"
+
+#: What each room may import of the package, besides itself and ``types``.
+ALLOWED = {
+    "types": set(),
+    "losses": set(),
+    "models": set(),
+    "metrics": set(),
+    "data": set(),
+    "config": set(),
+    "components": {"config"},
+    "strategies": {"losses", "models"},
+    "training": {"strategies", "metrics", "models"},
+    "reports": {"metrics"},
+    "build": {"components", "config", "data", "metrics", "models", "strategies", "training"},
+    "recipes": {"build", "config", "data", "metrics", "reports", "training"},
+    "commands": {"build", "components", "config", "data", "metrics", "recipes", "reports", "training"},
+    "__main__": {"commands"},
+}
+
+#: What a room must never import, for whoever imports it alone.
+FORBIDDEN = {
+    "losses": {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "omegaconf"},
+    "strategies": {"pytorch_lightning", "torchmetrics", "omegaconf"},
+    "config": {"torch", "pytorch_lightning"},
+    "training": {"omegaconf"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_point_one_way(path):
+    room = room_of(path)
+    # "debias" itself is imported for its version and its configs
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("debias.")} - {"__version__"}
+    assert names - {room, "types"} <= ALLOWED[room]
+    assert not {name.split(".")[0] for name in imports(path)} & FORBIDDEN.get(room, set())
+
+
+def test_method_names_are_compared_in_one_place():
+    """No file but ``components`` holds a strategy's name in a comparison."""
+    from debias.components import TABLES
+
+    names = set(TABLES["strategy"]) | set(TABLES["sampler"])
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                constants = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+                assert not constants & names, path
+
+
+def test_functions_are_short_and_take_no_keyword_dictionaries():
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 240, path
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert node.args.kwarg is None, f"{path}: {node.name}"
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                assert not body or node.end_lineno - body[0].lineno < 30, f"{path}: {node.name}"
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_losses_and_strategies_load_no_trainer():
+    heavy = {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "cv2", "matplotlib"}
+    assert not loaded_by("import debias.losses, debias.strategies, debias.types") & heavy
+
+
+def test_help_and_planning_load_no_torch():
+    statement = "import debias.__main__ as m; m.parser().format_help(); from debias import config as c"
+    statement += "; [c.run_name(c.load(n)) for n in c.shipped()]"
+    assert not loaded_by(statement) & {"torch", "numpy", "pytorch_lightning", "cv2", "matplotlib"}

@@ -1,0 +1,60 @@
+"""Names to components: facts by name, options by signature, errors that name the near miss."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from debias import components
+
+
+def toy(groups: int, *, rate: float = 0.5, names: list[str] | None = None, root: str) -> tuple[object, ...]:
+    """A component."""
+    return groups, rate, names, root
+
+
+def test_every_entry_exists_and_is_documented():
+    for kind, table in components.TABLES.items():
+        for name in table:
+            component = components.find(kind, name)
+            assert (component.__doc__ or "").strip(), f"{kind}.{name}"
+            # every option has a type that a config can hold
+            for option, default in components.options(component).items():
+                if isinstance(default, (int, float, str)):
+                    assert components.check_options(component, kind, {option: default, **given(component)})
+
+
+def given(component: Callable[..., object]) -> dict[str, str]:
+    """A value for each option that has no default."""
+    return {name: "x" for name, default in components.options(component).items() if default is inspect.Parameter.empty}
+
+
+def test_facts_and_options_reach_the_component():
+    made = components.call(toy, "toy", {"rate": 1, "root": "/x", "names": ["a"]}, {"groups": 4, "unused": 5})
+    assert made == (4, 1.0, ["a"], "/x")
+    assert isinstance(made[1], float)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"root": "/x", "rat": 1}, "unknown option toy.rat; did you mean 'rate'"),
+        ({"root": "/x", "rate": "fast"}, "toy.rate: Value 'fast' of type 'str' could not be converted to Float"),
+        ({}, "toy needs root: add toy.root=..."),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        components.call(toy, "toy", options, {"groups": 4})
+
+
+def test_unknown_names_are_named():
+    with pytest.raises(ValueError, match=r"unknown strategy.name 'group_rdo'; did you mean 'group_dro'"):
+        components.find("strategy", "group_rdo")
+
+
+def test_what_asks_for_a_fact_requires_it():
+    assert components.required_facts("sampler", "group_balanced", {"group": "bias"}) == ("bias",)
+    assert components.required_facts("sampler", "class_balanced", {"group": "bias"}) == ()

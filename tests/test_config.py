@@ -1,0 +1,92 @@
+"""Configs: layers, overrides, errors that name the near miss, identity."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from debias import config as configs
+from debias.config import Config
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_layers_from_defaults_to_overrides(tmp_path):
+    write(tmp_path / "base.yaml", "epochs: 7\noptimizer: {lr: 0.5, weight_decay: 0.25}\n")
+    top = write(tmp_path / "top.yaml", "extends: base.yaml\noptimizer: {lr: 0.125}\nseed: 3\n")
+    loaded = configs.load(top, ["seed=4", "data.root=/x", "clip=1"])
+    assert loaded.optimizer == {"name": "sgd", "lr": 0.125, "weight_decay": 0.25}
+    assert (loaded.epochs, loaded.seed, loaded.clip) == (7, 4, 1.0)
+    assert loaded.data == {"name": "waterbirds", "root": "/x"}
+    assert loaded.batch_size == Config().batch_size
+
+
+def test_a_new_name_drops_the_old_component_s_options(tmp_path):
+    top = write(tmp_path / "top.yaml", "optimizer: {name: sgd, momentum: 0.5}\nmodel: {pretrained: false}\n")
+    loaded = configs.load(top, ["optimizer.name=adam", "model.name=resnet18"])
+    assert loaded.optimizer == {"name": "adam"}
+    assert loaded.model == {"name": "resnet18", "pretrained": False}
+
+
+def test_extends_a_shipped_config(tmp_path):
+    loaded = configs.load(write(tmp_path / "mine.yaml", "extends: waterbirds/group_dro_strong\nseed: 9\n"))
+    assert loaded.strategy == {"name": "group_dro"}
+    assert loaded.optimizer == {"name": "sgd", "lr": 1e-5, "weight_decay": 1.0}
+    assert loaded.seed == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("sede: 1", [], "unknown key 'sede'; did you mean 'seed'"),
+        ("seed: 1", ["batchsize=3"], "did you mean 'batch_size'"),
+        ("seed: one", [], "seed: Value 'one' of type 'str' could not be converted to Integer"),
+        ("seed: 1", ["workers=1.5"], "workers: Value '1.5' of type 'float' could not be converted to Integer"),
+        ("seed: 1", ["strategy=erm"], "write strategy.name=erm"),
+        ("strategy: erm", [], "write strategy.name=erm"),
+        ("seed: 1", ["seed"], "override 'seed' must be key=value"),
+        ("- seed", [], "must hold keys and values"),
+        ("seed: [", [], "is not valid YAML"),
+        ("extends: waterbrids", [], "did you mean 'waterbirds'"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, overrides, message):
+    path = write(tmp_path / "config.yaml", text)
+    with pytest.raises(ValueError, match="(?s)" + message.replace("[", r"\[")):
+        configs.load(path, overrides)
+
+
+def test_what_is_saved_is_what_is_read(tmp_path):
+    loaded = configs.load("celeba/erm_multi_label", ["data.root=/c", "seed=5", "clip=0.5"])
+    configs.save(loaded, tmp_path / "config.yaml")
+    assert configs.read(tmp_path / "config.yaml") == loaded
+    assert configs.from_plain(configs.plain(loaded)) == loaded
+    assert loaded.name == "celeba/erm_multi_label"
+
+
+def test_identity_is_of_what_is_computed():
+    base = configs.load("waterbirds/erm")
+    elsewhere = dataclasses.replace(base, out="/elsewhere", workers=3, cache=False, name="mine", progress=False)
+    assert configs.identity(elsewhere) == configs.identity(base)
+    for change in ({"seed": 1}, {"epochs": 1}, {"strategy": {"name": "group_dro"}}, {"precision": "32-true"}):
+        assert configs.identity(dataclasses.replace(base, **change)) != configs.identity(base)
+
+
+def test_run_names_say_what_and_which_seed():
+    loaded = configs.load("waterbirds/subg", ["seed=2"])
+    assert configs.run_name(loaded) == f"waterbirds-erm-group_subsample-seed2-{configs.identity(loaded)}"
+
+
+def test_shipped_configs_hold_only_differences():
+    """No key of a shipped config repeats what the config it extends, or the schema, already says."""
+    for path in sorted(configs.folder().rglob("*.yaml")):
+        *below, layer = configs._layers(path)
+        base = configs.plain(configs._assemble(below))
+        for key, value in layer.items():
+            before, now = (base[key], value) if key in configs.SECTIONS else (base, {key: value})
+            # a data set's own file says its components' names even where they are the defaults
+            assert not {name for name in now if now[name] == before.get(name)} - {"name"}, f"{path}: {key}"

@@ -1,0 +1,66 @@
+"""Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics, parameters."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias.losses import GroupDROLoss, group_means
+from tests.training import two_ranks
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
+    """What ``two_ranks`` computed in each of two processes."""
+    folder = tmp_path_factory.mktemp("ranks")
+    script = [sys.executable, "-m", "tests.training.two_ranks", str(folder)]
+    processes = [subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def test_group_means_are_those_of_the_joined_batch(ranks):
+    means, counts = group_means(two_ranks.LOSSES, two_ranks.GROUP, 4)
+    for rank in ranks:
+        torch.testing.assert_close(rank["means"], means)
+        torch.testing.assert_close(rank["counts"], counts)
+
+
+def test_group_dro_loss_and_weights_are_those_of_one_process(ranks):
+    robust = GroupDROLoss(4, step_size=0.5, adjustment=1.0, counts=torch.tensor([9, 4, 1, 1]))
+    for step in range(3):
+        loss = robust(two_ranks.LOSSES * (step + 1), two_ranks.GROUP)
+        for rank in ranks:
+            torch.testing.assert_close(rank["losses"][step], loss)
+            torch.testing.assert_close(rank["weights"][step], robust.weights)
+
+
+def test_averaged_gradient_is_that_of_the_joined_batch(ranks):
+    """DistributedDataParallel averages over ranks; the average is exact although the shards' groups differ."""
+    weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    robust = GroupDROLoss(4, step_size=0.5)
+    robust((two_ranks.INPUTS @ weight).square(), two_ranks.GROUP).backward()
+    average = (ranks[0]["gradient"] + ranks[1]["gradient"]) / 2
+    torch.testing.assert_close(average, weight.grad, rtol=1e-9, atol=1e-12)
+    naive = (ranks[0]["naive"] + ranks[1]["naive"]) / 2
+    assert not torch.allclose(naive, weight.grad, rtol=1e-2)  # what local means would have given
+
+
+def test_joined_predictions_are_sorted_and_single(ranks):
+    for rank in ranks:
+        assert rank["rows"].tolist() == list(range(7))
+        assert rank["logits"].flatten().tolist() == list(range(7))
+
+
+def test_two_trained_ranks_equal_one_process(ranks):
+    """Two epochs of GroupDRO by DistributedDataParallel, against one process on the batches of both ranks."""
+    expected = two_ranks.trained_alone()
+    for rank in ranks:
+        for key, value in expected.items():
+            torch.testing.assert_close(rank[f"trained/{key}"], value, rtol=1e-4, atol=1e-6)
