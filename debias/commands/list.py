@@ -43,7 +43,8 @@ def _print_metrics() -> None:
     from debias.metrics.descriptions import DESCRIPTIONS
 
     for name, description in DESCRIPTIONS.items():
-        print(f"{name}: {description.meaning} Ideal {description.ideal:g}, {description.better} is better.")
+        ideal = f"Ideal {description.ideal:g}, {description.better} is better."
+        print(f"{name}: {description.title}. {description.meaning} {ideal}")
 
 
 def _print_models(pattern: str) -> None:

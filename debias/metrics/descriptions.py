@@ -1,4 +1,4 @@
-"""How to read each scalar, for ``debias list metrics``. Pure Python."""
+"""How to read each scalar, for ``debias list metrics`` and the report page. Pure Python."""
 
 from __future__ import annotations
 
@@ -6,35 +6,48 @@ from typing import NamedTuple
 
 
 class Description(NamedTuple):
-    """One sentence, the value of a perfect model, and whether "higher" or "lower" is better."""
+    """A title, one sentence on how to read it, the value of a perfect model, and "higher" or "lower" for better."""
 
+    title: str
     meaning: str
-    ideal: float
-    better: str
+    ideal: float = 1.0
+    better: str = "higher"
 
 
 DESCRIPTIONS: dict[str, Description] = {
-    "average": Description("Fraction of all samples that are right, unknown bias included.", 1.0, "higher"),
+    "worst_group": Description(
+        "Worst group", "Accuracy of the group that fares worst: what a shortcut costs those whom it fails."
+    ),
     "adjusted_average": Description(
-        "Mean of the group accuracies weighted by the groups' training frequencies, for splits balanced by design.",
-        1.0,
-        "higher",
+        "Adjusted average",
+        "Group accuracies weighted by how common each group is in training: the average that papers report.",
     ),
-    "worst_group": Description("Least accuracy of the observed groups (target, bias).", 1.0, "higher"),
-    "worst_class": Description("Least recall of the observed classes; needs no bias labels.", 1.0, "higher"),
-    "group_balanced": Description("Mean of the group accuracies, each group counting the same.", 1.0, "higher"),
-    "class_balanced": Description("Mean of the class recalls, each class counting the same.", 1.0, "higher"),
-    "gap": Description("Best group's accuracy minus the worst group's.", 0.0, "lower"),
+    "average": Description("Average", "Share of the split's images that are right; it depends on the split's own mix."),
+    "group_balanced": Description(
+        "Group-balanced", "Plain mean over the groups: every group counts the same, however rare."
+    ),
+    "class_balanced": Description("Class-balanced", "Plain mean over the classes, whatever the bias attribute."),
+    "worst_class": Description(
+        "Worst class", "Accuracy of the worst class: all that can be watched where there are no group labels."
+    ),
+    "gap": Description("Gap between groups", "Best group minus worst group: zero is even treatment.", 0.0, "lower"),
     "robustness_gap": Description(
-        "Average minus worst-group accuracy: what the average hides about the worst group.", 0.0, "lower"
+        "Gap to the average", "Average minus worst group: how much the average hides.", 0.0, "lower"
     ),
-    "bias_aligned": Description("Mean accuracy of the groups where the shortcut gives the target.", 1.0, "higher"),
+    "bias_aligned": Description(
+        "Shortcut right", "Mean over the groups in which the shortcut leads to the right class."
+    ),
+    "bias_conflicting": Description(
+        "Shortcut wrong",
+        "Mean over the groups in which the shortcut misleads; far below the other means reliance on it.",
+    ),
     "bias_aligned_samples": Description(
-        "Fraction right of the samples where the shortcut gives the target.", 1.0, "higher"
+        "Shortcut right, by image", "The same images pooled, so that large groups count for more."
     ),
-    "bias_conflicting": Description("Mean accuracy of the groups where the shortcut misleads.", 1.0, "higher"),
     "bias_conflicting_samples": Description(
-        "Fraction right of the samples where the shortcut misleads.", 1.0, "higher"
+        "Shortcut wrong, by image", "The misled images pooled, so that large groups count for more."
     ),
-    "accuracy/<group>": Description("Fraction right in one group (target, bias); NaN if empty.", 1.0, "higher"),
+    "accuracy/<group>": Description(
+        "Accuracy of a group", "Share of one group's images that are right; undefined where it has none."
+    ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from typing import Any
 
 import timm
 from timm.data import resolve_model_data_config
@@ -65,13 +66,21 @@ def timm_classifier(
         weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or ``.pth``).
 
     Returns:
-        The classifier, in training mode; its head is new unless ``weights`` holds one of ``outputs`` classes.
+        The classifier, in training mode; its head is new, drawn from U(-1/sqrt(D), 1/sqrt(D)) for D features, unless
+        the weights hold one of ``outputs`` classes.
 
     Raises:
         ValueError: no such model or weights; a model without a single linear head; a file that does not fit; weights
             that cannot be downloaded.
     """
-    network = _network(outputs, name, pretrained=pretrained and weights is None)
+    downloaded = pretrained and weights is None
+    network = _network(outputs, name, pretrained=downloaded)
+    head: Any = network.get_submodule(head_path(network))
+    trained_on: Any = network.pretrained_cfg
+    if not (downloaded and trained_on["num_classes"] == outputs):
+        # timm draws the heads of its EfficientNets and MobileNets for two classes from U(-0.71, 0.71): logits so large
+        # that the first steps of fine-tuning destroy the features
+        head.reset_parameters()
     if weights is not None:
         load_weights(network, Path(weights), head=head_path(network))
     return Classifier(network)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from debias.metrics.descriptions import DESCRIPTIONS
+from debias.metrics.functional import aligned_groups
+from debias.metrics.selection import RULES
 from debias.reports import wording
+from debias.reports.run_folder import groups_of
 
 Report = Mapping[str, Any]
-
-#: The metric that each selection rule goes by.
-CRITERIA = {
-    "worst_group": "worst_group",
-    "worst_class": "worst_class",
-    "average": "average",
-    "balanced": "group_balanced",
-}
 
 
 def selection(report: Report) -> list[dict[str, Any]]:
@@ -26,7 +22,7 @@ def selection(report: Report) -> list[dict[str, Any]]:
             "title": wording.RULES.get(row["rule"], row["rule"]),
             "epoch": row["epoch"],
             "used": row["rule"] == used,
-            "values": [(metric == CRITERIA.get(row["rule"]), row["val"].get(metric)) for metric in CRITERIA.values()],
+            "values": [(metric == RULES.get(row["rule"]), row["val"].get(metric)) for metric in RULES.values()],
         }
         for row in report["selection"]["table"]
     ]
@@ -36,8 +32,8 @@ def metrics(report: Report) -> list[dict[str, Any]]:
     """Every explained metric, on test and validation."""
     val, test = report["metrics"]["val"]["scalars"], report["metrics"]["test"]["scalars"]
     return [
-        {"title": reading.title, "how": reading.how, "val": val.get(key), "test": test.get(key)}
-        for key, reading in wording.READINGS.items()
+        {"title": reading.title, "how": reading.meaning, "val": val.get(key), "test": test.get(key)}
+        for key, reading in DESCRIPTIONS.items()
         if key in test or key in val
     ]
 
@@ -45,8 +41,8 @@ def metrics(report: Report) -> list[dict[str, Any]]:
 def data(report: Report) -> list[dict[str, Any]]:
     """How many images each group has in each split, and whether the shortcut is right there."""
     data = report["data"]
-    biases, counts = len(data["biases"]), data["counts"]
-    aligned = {target * biases + bias for target, bias in data["aligned"]}
+    counts = data["counts"]
+    aligned = aligned_groups(groups_of(report)).tolist()
     total = max(1, sum(counts.get("train", [])))
     return [
         {
@@ -54,7 +50,7 @@ def data(report: Report) -> list[dict[str, Any]]:
             "name": name,
             "counts": [counts[split][number] for split in ("train", "val", "test")],
             "share": counts["train"][number] / total,
-            "shortcut": ("right" if number in aligned else "wrong") if aligned else "–",
+            "shortcut": ("right" if aligned[number] else "wrong") if any(aligned) else "–",
         }
         for number, name in enumerate(data["groups"])
     ]

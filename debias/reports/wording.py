@@ -3,50 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 Report = Mapping[str, Any]
 Group = Mapping[str, Any]
 
-
-class Reading(NamedTuple):
-    """Title of a metric, and one sentence on how to read it."""
-
-    title: str
-    how: str
-
-
-READINGS: dict[str, Reading] = {
-    "worst_group": Reading(
-        "Worst group", "Accuracy of the group that fares worst: what a shortcut costs those whom it fails."
-    ),
-    "adjusted_average": Reading(
-        "Adjusted average",
-        "Group accuracies weighted by how common each group is in training: the average that papers report.",
-    ),
-    "average": Reading("Average", "Share of the split’s images that are right; it depends on the split’s own mix."),
-    "group_balanced": Reading(
-        "Group-balanced", "Plain mean over the groups: every group counts the same, however rare."
-    ),
-    "class_balanced": Reading("Class-balanced", "Plain mean over the classes, whatever the bias attribute."),
-    "worst_class": Reading(
-        "Worst class", "Accuracy of the worst class: all that can be watched where there are no group labels."
-    ),
-    "gap": Reading("Gap between groups", "Best group minus worst group, in points: zero is even treatment."),
-    "robustness_gap": Reading(
-        "Gap to the average", "Average minus worst group, in points: how much the average hides."
-    ),
-    "bias_aligned": Reading("Shortcut right", "Mean over the groups in which the shortcut leads to the right class."),
-    "bias_conflicting": Reading(
-        "Shortcut wrong", "Mean over the groups in which it misleads; far below the line above means reliance on it."
-    ),
-    "bias_aligned_samples": Reading(
-        "Shortcut right, by image", "The same images pooled, so that large groups count for more."
-    ),
-    "bias_conflicting_samples": Reading(
-        "Shortcut wrong, by image", "The misled images pooled, so that large groups count for more."
-    ),
-}
 
 RULES = {
     "worst_group": "worst-group accuracy",
@@ -58,6 +19,7 @@ RULES = {
 LABELS_SEEN = {
     "none": "No group labels were used, in training or in choosing the epoch.",
     "val": "Group labels were used on the validation split only.",
+    "train": "Group labels were used in training, not in choosing the epoch.",
     "train+val": "Group labels were used in training and in choosing the epoch.",
 }
 

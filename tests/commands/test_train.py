@@ -16,28 +16,7 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.commands.train import train
-
-OVERRIDES = [
-    "data.train=80",
-    "data.val=40",
-    "data.test=40",
-    "preprocessing.size=32",
-    "model.name=test_resnet",
-    "batch_size=16",
-    "epochs=3",
-    "precision=32-true",
-    "progress=false",
-]
-
-
-def overrides(folder: Path, *more: str) -> list[str]:
-    return [*OVERRIDES, f"data.root={folder}/birds", f"out={folder}/runs", *more]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    return train(configs.load("drawn_birds/group_dro", overrides(folder, "strategy.step_size=0.1")))
+from tests.commands.conftest import SMALL, overrides
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -159,7 +138,7 @@ def test_refuses_to_resume_with_another_config(tmp_path):
 def test_one_clear_line_before_anything_is_made(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, *rest = arguments
-    small = [override for override in OVERRIDES[:3] if config.startswith("drawn")]
+    small = [override for override in SMALL[:3] if config.startswith("drawn")]
     assert main(["train", config, *small, *rest]) == 2
     error = capsys.readouterr().err
     assert message in error

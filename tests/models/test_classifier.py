@@ -99,6 +99,14 @@ def test_head_can_be_replaced() -> None:
     assert not any("fc" in key for key in classifier.state_dict())
 
 
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "resnet10t", "resnetv2_18"])
+def test_a_new_head_is_small(name: str) -> None:
+    """U(-1/sqrt(D), 1/sqrt(D)) in every family; timm's own EfficientNet head of two classes reaches 0.707."""
+    weight = timm_classifier(2, name=name, pretrained=False).head.weight
+    bound = weight.shape[1] ** -0.5
+    assert 0.9 * bound < weight.abs().max().item() <= bound
+
+
 @pytest.mark.parametrize(
     ("name", "heads"),
     [

@@ -1,0 +1,96 @@
+"""``debias evaluate``: the same metrics from the weights alone, and never from other weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from debias import config as configs
+from debias.commands import evaluate
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    run = tmp_path / "copied"
+    shutil.copytree(finished, run)
+    return run
+
+
+def metrics_of(run):
+    return json.loads((run / "report.json").read_text())["metrics"]
+
+
+def test_recomputes_what_training_reported(copied, finished, capsys):
+    predictions = (copied / "predictions" / "test.csv").read_bytes()
+    report = json.loads((copied / "report.json").read_text())
+    (copied / "report.json").write_text(json.dumps(report | {"metrics": {}}))
+    (copied / "predictions" / "test.csv").unlink()
+    evaluate.run(str(copied), ["progress=false"])
+    assert metrics_of(copied) == metrics_of(finished)
+    assert (copied / "predictions" / "test.csv").read_bytes() == predictions
+    printed = capsys.readouterr().out
+    worst = 100 * metrics_of(finished)["test"]["scalars"]["worst_group"]
+    assert f"worst_group     {worst:5.1f}" in printed
+
+
+def test_another_rule_is_printed_and_not_written(copied, capsys):
+    before = (copied / "report.json").read_bytes()
+    evaluate.run(str(copied), ["select=average", "progress=false"])
+    table = {row["rule"]: row["epoch"] for row in json.loads(before)["selection"]["table"]}
+    assert f"(epoch {table['average']})" in capsys.readouterr().out
+    assert (copied / "report.json").read_bytes() == before
+
+
+def test_a_checkpoint_brings_its_own_config(finished, tmp_path, capsys):
+    epoch = json.loads((finished / "report.json").read_text())["selection"]["epoch"]
+    moved = tmp_path / "weights.ckpt"
+    shutil.copy(finished / "checkpoints" / f"epoch={epoch:03d}.ckpt", moved)
+    evaluate.run(str(moved), ["progress=false"])
+    worst = 100 * metrics_of(finished)["val"]["scalars"]["worst_group"]
+    assert f"worst_group     {worst:5.1f}" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [moved]
+
+
+def test_refuses_weights_that_are_not_the_run_s(copied):
+    selected = json.loads((copied / "report.json").read_text())["selection"]["epoch"]
+    path = copied / "checkpoints" / f"epoch={selected:03d}.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["state_dict"]["model.head.weight"]
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=r"another model or strategy(?s:.)*model\.head\.weight"):
+        evaluate.run(str(copied), [])
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="is not a checkpoint"):
+        evaluate.run(str(copied), [])
+    path.unlink()
+    with pytest.raises(ValueError, match="no checkpoint"):
+        evaluate.run(str(copied), [])
+
+
+def test_refuses_what_is_not_a_finished_run(copied, tmp_path):
+    (copied / "report.json").unlink()
+    with pytest.raises(ValueError, match="has not finished"):
+        evaluate.run(str(copied), [])
+    with pytest.raises(ValueError, match="does not exist"):
+        evaluate.run(str(tmp_path / "nothing"), [])
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (tmp_path / "harmed").touch, ()
+
+    torch.save({"state_dict": {}, "config": Harm()}, tmp_path / "harm.ckpt")
+    with pytest.raises(ValueError, match="is not a checkpoint"):
+        evaluate.run(str(tmp_path / "harm.ckpt"), [])
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_the_config_of_the_run_is_left_as_it_was(copied):
+    before = configs.read(copied / "config.yaml")
+    evaluate.run(str(copied), ["eval_batch_size=7", "progress=false"])
+    assert configs.read(copied / "config.yaml") == before
+    assert json.loads((copied / "report.json").read_text())["config"] == configs.plain(before)

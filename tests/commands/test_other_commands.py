@@ -1,0 +1,78 @@
+"""``debias list``, ``check`` and ``compare``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from debias import components
+from debias.__main__ import main
+from debias.metrics import DESCRIPTIONS
+from tests.commands.conftest import overrides
+
+
+def lines_of(capsys, *arguments: str) -> list[str]:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_list_strategies_says_what_each_needs(capsys):
+    lines = lines_of(capsys, "list", "strategies")
+    position = next(i for i, line in enumerate(lines) if line.startswith("group_dro: "))
+    assert lines[position + 1 : position + 4] == [
+        "    needs bias",
+        "    strategy.step_size=0.01",
+        "    strategy.adjustment=0.0",
+    ]
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == list(components.TABLES["strategy"])
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("samplers", "    needs bias"),
+        ("datasets", "    data.root=... (no default)"),
+        ("metrics", "worst_class: Worst class. " + DESCRIPTIONS["worst_class"].meaning + " Ideal 1, higher is better."),
+        ("configs", "waterbirds/group_dro"),
+    ],
+)  # fmt: skip
+def test_list(what, line, capsys):
+    assert line in lines_of(capsys, "list", what)
+
+
+def test_list_models_by_pattern(capsys):
+    lines = lines_of(capsys, "list", "models", "resnet1*t")
+    assert lines[:-1] == ["resnet10t", "resnet14t"]
+
+
+def test_check_counts_groups_and_trains_nothing(tmp_path, capsys):
+    lines = lines_of(capsys, "check", "drawn_birds/subg", *overrides(tmp_path))
+    assert ["landbird-land", "38", "10", "10"] in [line.split() for line in lines]
+    assert "an epoch visits 8 images; 3 epochs; selected by worst_group" in lines
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cache"]
+
+
+def test_check_finds_a_damaged_picture(tmp_path, capsys):
+    assert main(["check", "drawn_birds/erm", *overrides(tmp_path)]) == 0
+    picture = next((tmp_path / "birds").glob("*/*.jpg"))
+    picture.write_bytes(picture.read_bytes()[:300])
+    assert main(["check", "drawn_birds/erm", *overrides(tmp_path)]) == 2
+    assert picture.name in capsys.readouterr().err
+
+
+def test_compare_gathers_seeds(finished, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    for seed in (0, 1):
+        shutil.copytree(finished, runs / str(seed))
+        report = json.loads((finished / "report.json").read_text())
+        report["seed"] = report["config"]["seed"] = seed
+        report["metrics"]["test"]["scalars"]["worst_group"] = 0.5 + 0.1 * seed
+        (runs / str(seed) / "report.json").write_text(json.dumps(report))
+    lines = lines_of(capsys, "compare", str(runs))
+    row = next(line for line in lines if line.startswith("group_dro"))
+    assert "0, 1" in row
+    assert "55.0 ± 7.1" in row  # mean of 50 and 60, sample deviation 10 / sqrt(2)
+    assert lines[-1] == str(runs / "comparison.html")
+    assert (runs / "comparison.html").is_file()

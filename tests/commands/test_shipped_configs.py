@@ -1,0 +1,73 @@
+"""Every shipped config trains, evaluates and reports, on built-in data in the layout of its data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from debias import config as configs
+from debias.commands.train import train
+from debias.data.drawn_birds import drawn_birds
+
+SMALL = [
+    "model.name=test_resnet",
+    "model.pretrained=false",
+    "preprocessing.size=32",
+    "precision=32-true",
+    "epochs=1",
+    "progress=false",
+]
+ATTRIBUTES = ("Blond_Hair", "Male", "Smiling", "Wearing_Hat")
+
+
+@pytest.fixture(scope="session")
+def roots(tmp_path_factory) -> dict[str, str]:
+    """A small data set in the layout of each that configs are shipped for."""
+    folder = tmp_path_factory.mktemp("layouts")
+    birds = folder / "birds"
+    drawn_birds(root=str(birds), train=80, val=40, test=40, size=32)
+    release = folder / "release"
+    release.mkdir()
+    (release / "waterbird_complete95_forest2water2").symlink_to(birds)
+    (release / "segmentations").symlink_to(birds / "segmentations")
+    return {"drawn_birds": str(birds), "waterbirds": str(release), "celeba": str(write_celeba(folder / "celeba"))}
+
+
+def write_celeba(root: Path, faces: int = 96) -> Path:
+    """Random faces of 178x218 in the layout of the release, every combination of the attributes in every split."""
+    generator = np.random.default_rng(0)
+    names = [f"{number + 1:06d}.jpg" for number in range(faces)]
+    (root / "img_align_celeba").mkdir(parents=True)
+    for name in names:
+        picture = generator.integers(0, 256, (218, 178, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / "img_align_celeba" / name), picture)
+    bits = [[1 if number >> bit & 1 else -1 for bit in range(len(ATTRIBUTES))] for number in range(faces)]
+    rows = [f"{name} {' '.join(map(str, row))}" for name, row in zip(names, bits, strict=True)]
+    (root / "list_attr_celeba.txt").write_text("\n".join([str(faces), " ".join(ATTRIBUTES), *rows, ""]))
+    splits = [f"{name} {min(number // 32, 2)}" for number, name in enumerate(names)]
+    (root / "list_eval_partition.txt").write_text("\n".join([*splits, ""]))
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", configs.shipped())
+def test_runs_end_to_end(name, roots, tmp_path):
+    config = configs.load(name, [*SMALL, f"out={tmp_path}/runs", f"cache_dir={tmp_path}/cache"])
+    config.data["root"] = roots[config.data["name"]]
+    if config.data["name"] == "drawn_birds":
+        config.data |= {"train": 80, "val": 40, "test": 40, "size": 32}
+    run = train(config)
+    report = json.loads((run / "report.json").read_text())
+    assert report["config"]["name"] == name
+    groups = report["data"]["groups"]
+    assert [group["name"] for group in report["metrics"]["test"]["groups"]] == groups
+    assert sum(group["count"] for group in report["metrics"]["test"]["groups"]) == sum(report["data"]["counts"]["test"])
+    accuracies = [group["accuracy"] for group in report["metrics"]["test"]["groups"]]
+    assert report["metrics"]["test"]["scalars"]["worst_group"] == min(accuracies)
+    assert (run / "report.html").is_file()
+    assert (tmp_path / "cache").is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "cache"}
