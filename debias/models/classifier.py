@@ -5,7 +5,6 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 import timm
 from timm.data import resolve_model_data_config
