@@ -13,7 +13,7 @@ from debias.config import Config, near
 from debias.data.checks import check_examples
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
-from debias.metrics.selection import RULES
+from debias.metrics.selection import GROUP_RULES, RULES
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
@@ -38,6 +38,7 @@ def build(config: Config) -> Parts:
     check_numbers(config)
     examples: Examples = components.construct("data", config.data, {})
     check_examples(examples, require=requirements(config))
+    check_selection(config, examples)
     seed_all(config.seed)
     facts = facts_of(examples, config)
     model: Classifier = components.call(timm_classifier, "model", config.model, facts)
@@ -62,6 +63,20 @@ def check_numbers(config: Config) -> None:
         raise ValueError(f"seed must be at least 0; got {config.seed}")
     if config.select not in RULES:
         raise ValueError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
+
+
+def check_selection(config: Config, examples: Examples) -> None:
+    """Refuse a selection rule that reads group labels where the validation split has none.
+
+    Raises:
+        ValueError: naming the rules that need none.
+    """
+    known = bool((examples.bias[examples.rows("val")] >= 0).any())
+    if config.select in GROUP_RULES and not known:
+        others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
+        raise ValueError(
+            f"select={config.select} needs bias labels in validation, and {examples.source} has none there: {others}"
+        )
 
 
 def requirements(config: Config) -> tuple[str, ...]:

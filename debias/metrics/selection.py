@@ -11,7 +11,10 @@ RULES: dict[str, str] = {
     "average": "average",
     "balanced": "group_balanced",
 }
-"""The scalar that each rule maximises. ``worst_class`` and ``average`` need no bias labels."""
+"""The scalar that each rule maximises."""
+
+GROUP_RULES = ("worst_group", "balanced")
+"""The rules that read bias labels of the validation split."""
 
 
 def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 
 import debias
 from debias import config as configs
 from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
-from debias.metrics.selection import RULES, best_epochs
+from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import git_state, peak_memory_mb, versions, write_report
@@ -48,7 +49,9 @@ def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, start
 
 
 def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
-    """Write the predictions of every split, and then the report, which marks the run as finished."""
+    """Write the predictions of every split, and then the report, which marks the run as finished; in one process."""
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_rank() != 0:
+        return
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
     write_report(folder, report, predictions["test"], partial(picture, parts.examples))
@@ -110,7 +113,7 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
 
 def group_labels(required: tuple[str, ...], rule: str) -> str:
     """Group labels a run saw: of training, where a component asks for them; of validation, where the rule does."""
-    seen = [("train", "bias" in required), ("val", rule in ("worst_group", "balanced"))]
+    seen = [("train", "bias" in required), ("val", rule in GROUP_RULES)]
     return "+".join(split for split, used in seen if used) or "none"
 
 

@@ -1,0 +1,109 @@
+"""A config to the objects of a run: facts, requirements, and refusals before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias import config as configs
+from debias.build import build, cache_folder, facts_of, requirements
+from debias.data.orders import Permuted, Weighted
+from debias.strategies import GroupDRO, GroupReweighting
+from debias.training.precision import choose_precision
+from tests.commands.conftest import overrides
+from tests.fakes import birds
+
+
+def small(tmp_path: Path, name: str, *more: str) -> configs.Config:
+    return configs.load(f"drawn_birds/{name}", overrides(tmp_path, *more))
+
+
+def test_facts_are_those_of_the_training_split(tmp_path):
+    """80 training birds, 95 % aligned: 38 and 2 of each kind."""
+    facts = facts_of(birds(tmp_path), small(tmp_path, "erm", "seed=7"))
+    assert facts["frequencies"].tolist() == [38, 2, 2, 38]
+    assert facts["class_frequencies"].tolist() == [40, 40]
+    assert torch.bincount(facts["group"]).tolist() == [38, 2, 2, 38]
+    assert (facts["outputs"], facts["seed"], facts["epochs"]) == (2, 7, 3)
+
+
+def test_strategy_and_order_are_those_of_the_config(tmp_path):
+    parts = build(small(tmp_path, "group_dro", "strategy.adjustment=2"))
+    assert isinstance(parts.module.strategy, GroupDRO)
+    expected = 2 / torch.tensor([38.0, 2.0, 2.0, 38.0]).sqrt()
+    torch.testing.assert_close(parts.module.strategy.robust.margin, expected)
+    assert isinstance(parts.data.order, Weighted)
+    parts = build(small(tmp_path, "group_reweighting", "sampler.name=group_subsample", "sampler.repeats=3"))
+    assert isinstance(parts.module.strategy, GroupReweighting)
+    assert isinstance(parts.data.order, Permuted)
+    assert len(parts.data.order) == 3 * 4 * 2
+    assert parts.data.mean.tolist() == pytest.approx(parts.module.model.mean)
+
+
+def test_the_seed_decides_the_initial_weights(tmp_path):
+    first, again, other = (build(small(tmp_path, "erm", f"seed={seed}")).module.state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["model.head.weight"], other["model.head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("erm", ()), ("rwy", ()), ("class_reweighting", ()), ("rwg", ("bias",)), ("subg", ("bias",)),
+     ("group_dro", ("bias",)), ("group_reweighting", ("bias",))],
+)  # fmt: skip
+def test_requirements(tmp_path, name, expected):
+    assert requirements(small(tmp_path, name)) == expected
+
+
+def without_bias(tmp_path: Path, *unlabelled: str) -> str:
+    """The drawn birds as an own table, the bias of some splits left out."""
+    examples = birds(tmp_path)
+    rows = ["path,target,bias,split"]
+    for row, image in enumerate(examples.images):
+        split = ("train", "val", "test")[examples.split[row]]
+        bias = "" if split in unlabelled else examples.bias[row].item()
+        rows.append(f"{image},{examples.target[row]},{bias},{split}")
+    (tmp_path / "birds" / "own.csv").write_text("\n".join(rows) + "\n")
+    return f"{tmp_path}/birds/own.csv"
+
+
+def own(tmp_path: Path, csv: str, *more: str) -> configs.Config:
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
+    small = ["preprocessing.size=32", "model.name=test_resnet", f"data.csv={csv}", f"out={tmp_path}/runs"]
+    return configs.load(str(tmp_path / "own.yaml"), [*small, *more])
+
+
+def test_a_group_rule_needs_bias_labels_in_validation(tmp_path):
+    csv = without_bias(tmp_path, "val")
+    with pytest.raises(ValueError, match=r"select=worst_group needs .*select=worst_class or select=average"):
+        build(own(tmp_path, csv))
+    assert build(own(tmp_path, csv, "select=worst_class")).examples.frequencies("val").tolist() == [0, 0, 0, 0]
+
+
+def test_a_group_method_needs_bias_labels_in_training(tmp_path):
+    csv = without_bias(tmp_path, "train")
+    with pytest.raises(ValueError, match="80 training images have no bias attribute"):
+        build(own(tmp_path, csv, "sampler.name=group_balanced"))
+    with pytest.raises(ValueError, match="80 training images have no bias attribute"):
+        build(own(tmp_path, csv, "strategy.name=group_dro"))
+
+
+def test_cache_folder():
+    config = configs.load("drawn_birds/erm", ["out=there"])
+    assert cache_folder(config) == Path("there/cache")
+    config.cache_dir = "elsewhere"
+    assert cache_folder(config) == Path("elsewhere")
+    config.cache = False
+    assert cache_folder(config) is None
+
+
+def test_precision_is_low_only_where_it_is_fast():
+    depthwise = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, groups=4))
+    residual = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3))
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert choose_precision(depthwise, "cpu") == "32-true"
+    assert choose_precision(torch.nn.Linear(2, 2), "cpu") == "32-true"
+    assert choose_precision(residual, "cpu") == ("bf16-mixed" if fast else "32-true")
+    assert choose_precision(residual, "mps") == "32-true"
