@@ -18,6 +18,11 @@ EXAMPLES = """examples:
 """
 
 
+LISTS = (
+    "strategies", "samplers", "datasets", "models", "metrics", "configs", "preprocessings", "optimizers", "schedulers",
+)  # fmt: skip
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command. Heavy imports wait until a command runs."""
     top = argparse.ArgumentParser(
@@ -41,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
     compare.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     listing = commands.add_parser("list", help="say what there is, and what it needs")
-    listing.add_argument("what", choices=("strategies", "samplers", "datasets", "models", "metrics", "configs"))
+    listing.add_argument("what", choices=LISTS)
     listing.add_argument("pattern", nargs="?", default="*", help="models only: a pattern such as 'resnet*'")
     return top
 

@@ -18,6 +18,9 @@ from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
 
+#: What training and prediction can both compute in.
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
 
 class Parts(NamedTuple):
     """The objects of one run: its rows, its loaders, model and strategy as one module, and where it computes how."""
@@ -36,6 +39,7 @@ def build(config: Config) -> Parts:
         ValueError: whatever is wrong with the config or the data; the message names the thing, the value, the remedy.
     """
     check_numbers(config)
+    accelerator = resolve_accelerator(config.accelerator, config.devices)
     examples: Examples = components.construct("data", config.data, {})
     check_examples(examples, require=requirements(config))
     check_selection(config, examples)
@@ -45,7 +49,6 @@ def build(config: Config) -> Parts:
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = _module(config, model, facts)
-    accelerator = resolve_accelerator(config.accelerator)
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
     return Parts(examples, _data(config, examples, model, facts), module, accelerator, precision)
 
@@ -61,6 +64,12 @@ def check_numbers(config: Config) -> None:
             raise ValueError(f"{key} must be at least 1; got {getattr(config, key)}")
     if config.seed < 0:
         raise ValueError(f"seed must be at least 0; got {config.seed}")
+    if config.workers is not None and config.workers < 0:
+        raise ValueError(f"workers must be at least 0, or null; got {config.workers}")
+    if config.clip is not None and config.clip <= 0:
+        raise ValueError(f"clip must be positive, or null for no clipping; got {config.clip}")
+    if config.precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
     if config.select not in RULES:
         raise ValueError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
 
@@ -100,17 +109,22 @@ def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
         "row": row,
         "group": groups.encode(examples.target[train], examples.bias[train]),
         "seed": config.seed,
-        "epochs": config.epochs,
     }
 
 
-def resolve_accelerator(accelerator: str) -> str:
-    """ "cuda", "mps" or "cpu" for "auto" and "gpu"; anything else as it is."""
-    if accelerator not in ("auto", "gpu"):
-        return accelerator
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
+    """What to compute on: "auto" is the best that is there.
+
+    Raises:
+        ValueError: it is unknown or not there, or has fewer devices than asked for.
+    """
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": devices}
+    if accelerator != "auto" and accelerator not in there:
+        raise ValueError(f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}")
+    chosen = next(name for name, count in there.items() if count) if accelerator == "auto" else accelerator
+    if there[chosen] < devices:
+        raise ValueError(f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for fewer")
+    return chosen
 
 
 def cache_folder(config: Config) -> Path | None:
@@ -125,11 +139,12 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any]) -> DebiasM
     optimizer = partial(_player_optimizer, config)
     scheduler = partial(_player_scheduler, config)
     scheduler(optimizer(list(model.parameters())))  # a mistake in their options is found now
+    frequencies = facts["frequencies"]
     return DebiasModule(
         model,
         strategy,
         facts["groups"],
-        facts["frequencies"],
+        frequencies if bool(frequencies.any()) else None,
         optimizer=optimizer,
         scheduler=scheduler,
         clip=config.clip,

@@ -43,8 +43,8 @@ class Config:
         clip: largest gradient norm of a player, or null.
         seed: of the initialisation, the order and the augmentation.
         select: rule that picks the epoch to report, on validation: worst_group, worst_class, average or balanced.
-        precision: "auto", or what Lightning's Trainer takes ("32-true", "bf16-mixed", ...).
-        accelerator: what Lightning's Trainer takes.
+        precision: "32-true", "bf16-mixed", or "auto" for the faster of the two where it is as good.
+        accelerator: "cuda", "mps", "cpu", or "auto" for the first that is there.
         devices: processes to train on.
         name: the config the run was started from.
         out: folder that receives the run's folder.
@@ -156,6 +156,8 @@ def _assemble(layers: Iterable[DictConfig]) -> Config:
     merged: DictConfig = OmegaConf.structured(Config)
     for layer in layers:
         merged = _merge(merged, layer)
+    if missing := sorted(OmegaConf.missing_keys(merged)):
+        raise ValueError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config
@@ -188,7 +190,10 @@ def _override_layer(overrides: Sequence[str]) -> DictConfig:
     for override in overrides:
         if "=" not in override:
             raise ValueError(f"override {override!r} must be key=value, as in seed=1")
-    return OmegaConf.from_dotlist(list(overrides))
+    try:
+        return OmegaConf.from_dotlist(list(overrides))
+    except Exception as error:
+        raise ValueError(f"overrides {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
@@ -207,7 +212,7 @@ def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
 
 def _check_section(key: str, section: Any) -> None:
     if not isinstance(section, DictConfig):
-        raise ValueError(f"{key} is a section: write {key}.name={section}")
+        raise ValueError(f"{key} is a section: write {key}.name={section or 'NAME'}")
 
 
 def _replace_component(merged: DictConfig, key: str, section: DictConfig) -> None:

@@ -65,6 +65,9 @@ class Groups:
         aligned: the (target, bias) pairs that the shortcut favours, where these are known.
         multi_label: whether targets are ``(N, L)`` 0/1.
 
+    Raises:
+        ValueError: two groups of the same name, a label without its pair of names, or an aligned pair out of range.
+
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
         >>> groups.encode(torch.tensor([0, 1, 1]), torch.tensor([1, 0, -1])).tolist()
@@ -77,6 +80,15 @@ class Groups:
     bias_names: tuple[str, ...]
     aligned: tuple[tuple[int, int], ...] = ()
     multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) < self.count:
+            raise ValueError(f"two groups have the same name among {', '.join(self.names)}: rename a class or bias")
+        if self.multi_label and self.rows % 2:
+            raise ValueError(f"several labels need a pair of names each, absent and present; got {self.target_names}")
+        outside = [pair for pair in self.aligned if not (0 <= pair[0] < self.rows and 0 <= pair[1] < self.biases)]
+        if outside:
+            raise ValueError(f"aligned pairs {outside} lie outside {self.rows} targets and {self.biases} biases")
 
     @property
     def rows(self) -> int:

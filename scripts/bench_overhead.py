@@ -88,11 +88,11 @@ def ours(model: nn.Module, data: ImageData, strategy: Strategy, folder: Path) ->
     return clock.seconds_per_step
 
 
-def measure(name: str, size: int, batch_size: int, steps: int, pairs: int, folder: Path) -> dict[str, list[float]]:
+def measure(network: str, size: int, batch_size: int, steps: int, pairs: int, folder: Path) -> dict[str, list[float]]:
     examples = drawn_birds(root=str(folder / f"birds{size}"), train=steps * batch_size, val=8, test=8, size=size)
     order = shuffled(examples.target[examples.rows("train")])
     seed_all(0)
-    model = MLP(size) if name == "mlp" else timm_classifier(2, name=name, pretrained=False)
+    model = MLP(size) if network == "mlp" else timm_classifier(2, name=network, pretrained=False)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = ImageData(
         examples, resize(size=size), order, mean=model.mean, std=model.std, batch_size=batch_size,
@@ -102,10 +102,15 @@ def measure(name: str, size: int, batch_size: int, steps: int, pairs: int, folde
     groups, frequencies = examples.groups, examples.frequencies("train")
     times: dict[str, list[float]] = {"bare": [], "erm": [], "group_dro": []}
     bare(model, data)
-    for _ in range(pairs):
-        times["bare"].append(bare(model, data))
-        times["erm"].append(ours(model, data, ERM(), folder))
-        times["group_dro"].append(ours(model, data, GroupDRO(groups, frequencies), folder))
+    sides = {
+        "bare": lambda: bare(model, data),
+        "erm": lambda: ours(model, data, ERM(), folder),
+        "group_dro": lambda: ours(model, data, GroupDRO(groups, frequencies), folder),
+    }
+    for pair in range(pairs):
+        # each side goes first in turn
+        for name in [*sides][pair % 3 :] + [*sides][: pair % 3]:
+            times[name].append(sides[name]())
     return times
 
 

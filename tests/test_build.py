@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 
 from debias import config as configs
 from debias.build import build, cache_folder, facts_of, requirements
+from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
+from debias.reports.predictions import read
 from debias.strategies import GroupDRO, GroupReweighting
 from debias.training.precision import choose_precision
 from tests.commands.conftest import overrides
@@ -26,7 +29,7 @@ def test_facts_are_those_of_the_training_split(tmp_path):
     assert facts["frequencies"].tolist() == [38, 2, 2, 38]
     assert facts["class_frequencies"].tolist() == [40, 40]
     assert torch.bincount(facts["group"]).tolist() == [38, 2, 2, 38]
-    assert (facts["outputs"], facts["seed"], facts["epochs"]) == (2, 7, 3)
+    assert (facts["outputs"], facts["seed"]) == (2, 7)
 
 
 def test_strategy_and_order_are_those_of_the_config(tmp_path):
@@ -107,3 +110,43 @@ def test_precision_is_low_only_where_it_is_fast():
     assert choose_precision(torch.nn.Linear(2, 2), "cpu") == "32-true"
     assert choose_precision(residual, "cpu") == ("bf16-mixed" if fast else "32-true")
     assert choose_precision(residual, "mps") == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("clip=-1", "clip must be positive"),
+        ("workers=-1", "workers must be at least 0"),
+        ("precision=bf16", r"unknown precision 'bf16'; did you mean 'bf16-mixed'"),
+        ("precision=64-true", "unknown precision '64-true'"),
+        ("accelerator=tpu", "unknown accelerator 'tpu'"),
+        ("accelerator=cuda", "accelerator=cuda has 0 devices here, and devices=1"),
+        ("preprocessing.size=0", "preprocessing.size must be at least 1 pixel; got 0"),
+        ("devices=0", "devices must be at least 1"),
+    ],
+)
+def test_values_that_would_fail_late_are_refused_early(tmp_path, override, message):
+    if override == "accelerator=cuda" and torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    with pytest.raises(ValueError, match=message):
+        build(small(tmp_path, "erm", override))
+
+
+@pytest.mark.slow
+def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
+    """The layout split/target/image: no group is known anywhere, and the class metrics are all there are."""
+    examples = birds(tmp_path)
+    for row, image in enumerate(examples.images):
+        split, target = ("train", "val", "test")[examples.split[row]], examples.target[row].item()
+        place = tmp_path / "tree" / split / f"class{target}" / Path(image).name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(examples.root / image)
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: folder}\nselect: worst_class\nepochs: 1\n")
+    options = ["preprocessing.size=32", "model.name=test_resnet", f"data.root={tmp_path}/tree", "progress=false"]
+    run = train(configs.load(str(tmp_path / "own.yaml"), [*options, f"out={tmp_path}/runs"]))
+    report = json.loads((run / "report.json").read_text())
+    assert report["strategy"]["group_labels"] == "none"
+    assert report["metrics"]["test"]["scalars"]["worst_group"] is None
+    counts = torch.bincount(read(run / "predictions" / "test.csv").target).tolist()
+    assert counts == [20, 20]
+    assert report["selection"]["table"][0]["rule"] in ("worst_class", "average")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,30 @@ from debias.config import Config
 #: The checkpoint brings the weights: none are downloaded or read to start from.
 NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
 
+#: What an override may change: where the data lies, and where and how predictions are computed.
+CHANGEABLE = (*configs.EXECUTION, "eval_batch_size", "accelerator", "devices", "precision", "select")
+CHANGEABLE_DATA = ("root", "csv", "masks")
+
 
 def run(run: str, overrides: list[str]) -> None:
     """Predict every split anew and print the metrics; a finished run's report is written anew, too.
 
-    Overrides may change where and how it is computed (``data.root=...``, ``select=average``), not what was trained.
+    With another ``select`` than the run's, the epoch which that rule prefers is evaluated, and nothing is written.
 
     Raises:
-        ValueError: no such run or checkpoint, or its weights do not fit. Untrained weights are never evaluated.
+        ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
+            what was trained. Untrained weights are never evaluated.
     """
     from debias.build import build
     from debias.recipes import load_weights, measure, predict_splits
-    from debias.recipes.outcome import save_outcome
+    from debias.recipes.outcome import circumstances, save_outcome
 
     place = Path(run)
     report = _report_of(place)
     config = _config_of(place, overrides)
     checkpoint = place if place.is_file() else _selected(place, report, config.select)
     parts = build(config)
+    _check_same_data(report, parts.examples)
     metadata = load_weights(parts.module, checkpoint)
     predictions = predict_splits(parts, progress=config.progress)
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
@@ -36,7 +43,8 @@ def run(run: str, overrides: list[str]) -> None:
     for split, result in metrics.items():
         print_metrics(split, result)
     if report is not None and config.select == report["selection"]["rule"]:
-        save_outcome(place, report | {"metrics": metrics}, predictions, parts)
+        report |= {"metrics": metrics, "evaluated": circumstances(parts)}
+        save_outcome(place, report, predictions, parts)
         print(f"{place}/report.html")
 
 
@@ -64,15 +72,44 @@ def _report_of(place: Path) -> dict[str, Any] | None:
 
 def _config_of(place: Path, overrides: list[str]) -> Config:
     """The config a run was trained with, without weights to start from; overrides on top."""
-    if place.is_dir():
-        return configs.read(place / "config.yaml", [*NO_WEIGHTS, *overrides])
+    trained = configs.read(place / "config.yaml") if place.is_dir() else _config_in(place)
+    config = configs.from_plain(configs.plain(trained), overrides)
+    _check_overrides(configs.plain(trained), configs.plain(config))
+    if config.cache_dir is None:  # where training left it, also when the run has been moved with its neighbours
+        config = replace(config, cache=config.cache and place.is_dir(), cache_dir=str(place.parent / "cache"))
+    return configs.from_plain(configs.plain(config), NO_WEIGHTS)
+
+
+def _config_in(checkpoint: Path) -> Config:
     import torch
 
     try:
-        plain = torch.load(place, map_location="cpu", weights_only=True)["config"]
+        plain = torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
     except Exception as error:
-        raise ValueError(f"{place} is not a checkpoint of debias ({type(error).__name__}: {error})") from error
-    return configs.from_plain(plain, [*NO_WEIGHTS, *overrides])
+        raise ValueError(f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}: {error})") from error
+    return configs.from_plain(plain)
+
+
+def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
+    changed = [key for key in config if key != "data" and key not in CHANGEABLE and config[key] != trained[key]]
+    before, now = trained["data"], config["data"]
+    changed += [f"data.{key}" for key in now if key not in CHANGEABLE_DATA and now[key] != before.get(key)]
+    if changed:
+        allowed = ", ".join([*CHANGEABLE, *(f"data.{key}" for key in CHANGEABLE_DATA)])
+        raise ValueError(f"{', '.join(changed)} would change what was trained; an evaluation may change {allowed}")
+
+
+def _check_same_data(report: dict[str, Any] | None, examples: Any) -> None:
+    from debias.recipes.outcome import describe_examples
+
+    if report is None:
+        return
+    now = describe_examples(examples)
+    changed = [key for key in now if now[key] != report["data"][key]]
+    if changed:
+        raise ValueError(
+            f"{examples.source} is other data than the run's: {', '.join(changed)} differ; give its data.root"
+        )
 
 
 def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:

@@ -8,7 +8,14 @@ from typing import Any
 from debias import components
 from debias import config as configs
 
-KINDS = {"strategies": "strategy", "samplers": "sampler", "datasets": "data"}
+KINDS = {
+    "strategies": "strategy",
+    "samplers": "sampler",
+    "datasets": "data",
+    "preprocessings": "preprocessing",
+    "optimizers": "optimizer",
+    "schedulers": "scheduler",
+}
 
 
 def run(what: str, pattern: str) -> None:
@@ -17,7 +24,7 @@ def run(what: str, pattern: str) -> None:
         for name in components.TABLES[KINDS[what]]:
             _print_component(KINDS[what], name)
     elif what == "configs":
-        print("\n".join(configs.shipped()))
+        _print_configs()
     elif what == "metrics":
         _print_metrics()
     else:
@@ -45,6 +52,14 @@ def _print_metrics() -> None:
     for name, description in DESCRIPTIONS.items():
         ideal = f"Ideal {description.ideal:g}, {description.better} is better."
         print(f"{name}: {description.title}. {description.meaning} {ideal}")
+
+
+def _print_configs() -> None:
+    for name in configs.shipped():
+        comments = (configs.folder() / f"{name}.yaml").read_text().splitlines()
+        said = " ".join(line.removeprefix("#").strip() for line in comments if line.startswith("#"))
+        loaded = configs.load(name)
+        print(f"{name}: {said or ' + '.join((loaded.strategy['name'], loaded.sampler['name']))}")
 
 
 def _print_models(pattern: str) -> None:

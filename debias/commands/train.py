@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from debias import config as configs
@@ -25,7 +24,8 @@ def run(config: str, overrides: list[str]) -> None:
     folder = _run_to_resume(chosen, resume[-1]) if resume else None
     if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
         folder = train(chosen, resume=folder)
-    print(f"{folder}/report.html")
+    if not _is_helper_process():
+        print(f"{folder}/report.html")
 
 
 def train(config: Config, *, resume: Path | None = None) -> Path:
@@ -43,16 +43,16 @@ def train(config: Config, *, resume: Path | None = None) -> Path:
     """
     from debias.build import build
     from debias.recipes import single
-    from debias.recipes.outcome import finish
+    from debias.recipes.outcome import describe, finish
 
-    started = time.monotonic()
     folder = resume or Path(config.out) / configs.run_name(config)
     check_folder(folder, config, resuming=resume is not None)
     parts = build(config)
+    description = describe(parts, config)
     parts.data.decode()
     claim(folder, config, resuming=resume is not None)
     recorder = single(parts, config, folder, {"config": configs.plain(config)})
-    finish(parts, config, folder, recorder, started)
+    finish(parts, config, folder, recorder, description)
     return folder
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from debias.data.image_files import ImageFiles, Pictures
+
+#: Names of files that are being written; whatever else lies in the folder is not ours to remove.
+TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks)-[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +54,10 @@ class CachedPictures:
 def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     """Open the cache of these files, building it first where it is missing or any file has changed.
 
-    The name of a cache holds a key of every file's path, size and time of change and of the geometry, so a cache is
-    never stale. It appears under its name only when complete (``os.replace``); two processes build it once, and a
-    temporary file left by a killed one is removed by the next. Old caches stay until the folder is deleted.
+    The name of a cache holds a key of every file's path, size and time of change and of the geometry, so a file that
+    is written anew is decoded anew. A cache appears under its name only when complete (``os.replace``); two processes
+    build it once, and a temporary file left by a killed one is removed by the next. Old caches stay until the folder is
+    deleted.
 
     Args:
         files: the pictures, in order.
@@ -87,7 +92,13 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
             np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
             for path, shape in zip(temporary, shapes, strict=True)
         ]
-        _decode_all(files, arrays)
+
+        def keep(position: int, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> None:
+            arrays[0][position] = image
+            if mask is not None:
+                arrays[1][position] = mask
+
+        decode_all(files, keep)
         for array in arrays:
             array.flush()
         for source, target in zip(temporary, wanted, strict=True):
@@ -97,12 +108,19 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _decode_all(files: ImageFiles, arrays: Sequence[NDArray[np.uint8]]) -> None:
+def decode_all(files: ImageFiles, keep: Callable[[int, NDArray[np.uint8], NDArray[np.uint8] | None], None]) -> None:
+    """Decode every picture once, several at a time, with a progress bar.
+
+    Args:
+        files: the pictures.
+        keep: called with each position, its image and its mask or ``None``, in no particular order.
+
+    Raises:
+        ValueError: a picture is missing or damaged.
+    """
+
     def decode(position: int) -> None:
-        image, mask = files.read(position)
-        arrays[0][position] = image
-        if mask is not None:
-            arrays[1][position] = mask
+        keep(position, *files.read(position))
 
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # threads suffice: OpenCV releases the GIL
     try:
@@ -124,8 +142,9 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def _remove_temporary(folder: Path) -> None:
-    for path in folder.glob("*.tmp"):
-        path.unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _exist(paths: list[Path]) -> bool:

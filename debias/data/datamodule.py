@@ -12,7 +12,7 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, Sampler
 
-from debias.data.cache import open_cache
+from debias.data.cache import decode_all, open_cache
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
 from debias.data.image_files import ImageFiles, PictureSource
@@ -77,10 +77,16 @@ class ImageData(pl.LightningDataModule):
         self._sources: dict[tuple[str, str], PictureSource] = {}
 
     def decode(self) -> None:
-        """Open the cache of every split, decoding what is not there: a damaged picture is found before training."""
+        """Decode every picture of every split once, into the cache where there is one, before training starts.
+
+        Raises:
+            ValueError: a picture or mask is damaged.
+        """
         for split in SPLITS:
             for training in {False, split == "train"}:
-                self._dataset(split, training=training)
+                source = self._dataset(split, training=training).source
+                if isinstance(source, ImageFiles) and not training:
+                    decode_all(source, lambda position, image, mask: None)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training split, in the order's order.

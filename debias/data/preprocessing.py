@@ -71,7 +71,7 @@ def celeba(*, size: int = 224) -> Preprocessing:
 
     Differs from the reference: pictures of another size than 178x218 are cut to their largest square.
     """
-    geometry = Geometry((CentreSquare(), Resize(size, size)), size, size)
+    geometry = Geometry((CentreSquare(), Resize(_positive(size), size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
 
 
@@ -98,7 +98,7 @@ def resize(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
     """
-    geometry = Geometry((Resize(size, size),), size, size)
+    geometry = Geometry((Resize(_positive(size), size),), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
 
 
@@ -116,8 +116,14 @@ def shorter_side(*, size: int = 224) -> Preprocessing:
     return Preprocessing(train=geometry, evaluation=geometry)
 
 
+def _positive(size: int) -> int:
+    if size < 1:
+        raise ValueError(f"preprocessing.size must be at least 1 pixel; got {size}")
+    return size
+
+
 def _enlarged(size: int) -> int:
-    return int(size * 256 / 224)
+    return int(_positive(size) * 256 / 224)
 
 
 def _random_crop_and_flip(size: int) -> albumentations.Compose:

@@ -69,7 +69,8 @@ def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
     """Every metric of one split, as the report holds it."""
     groups = examples.groups
     counts = joint_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
-    return group_report(counts, groups, examples.frequencies("train"))
+    frequencies = examples.frequencies("train")
+    return group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

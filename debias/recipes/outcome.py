@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,13 @@ from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits
+from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
-from debias.reports.run_folder import git_state, peak_memory_mb, versions, write_report
+from debias.reports.run_folder import write_report
 from debias.training import Recorder
 
 
-def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, started: float) -> dict[str, Any]:
+def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, description: dict[str, Any]) -> None:
     """Load the epoch that the config's rule prefers, predict every split, write predictions and report.
 
     Args:
@@ -30,22 +32,22 @@ def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, start
         config: of the run.
         folder: the run's folder.
         recorder: what recorded the epochs.
-        started: ``time.monotonic()`` when the run started.
+        description: what :func:`describe` said before training.
     """
+    started = time.monotonic()
     epoch = recorder.preferred()[config.select]
     load_weights(parts.module, recorder.weights(epoch))
     predictions = predict_splits(parts, progress=config.progress)
     report = {
-        **describe(parts, config),
+        **description,
         "name": folder.name,
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
-        "seconds": {**_training_seconds(recorder), "total": time.monotonic() - started},
+        "seconds": _seconds(recorder, time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }
     save_outcome(folder, report, predictions, parts)
-    return report
 
 
 def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
@@ -85,6 +87,13 @@ def describe(parts: Parts, config: Config) -> dict[str, Any]:
             "group_labels": group_labels(required, config.select),
         },
         "seed": config.seed,
+        **circumstances(parts),
+    }
+
+
+def circumstances(parts: Parts) -> dict[str, Any]:
+    """Where and with what numbers are computed."""
+    return {
         "precision": parts.precision,
         "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
         "versions": versions(),
@@ -94,7 +103,8 @@ def describe(parts: Parts, config: Config) -> dict[str, Any]:
 
 def _weights(config: Config) -> str:
     if config.model.get("weights"):
-        return str(config.model["weights"])
+        path = Path(config.model["weights"])
+        return f"{path} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
     return "pretrained" if config.model.get("pretrained", True) else "none"
 
 
@@ -117,6 +127,6 @@ def group_labels(required: tuple[str, ...], rule: str) -> str:
     return "+".join(split for split, used in seen if used) or "none"
 
 
-def _training_seconds(recorder: Recorder) -> dict[str, float]:
+def _seconds(recorder: Recorder, evaluation: float) -> dict[str, float]:
     seconds = [entry["seconds"] for entry in recorder.history]
-    return {"train": sum(seconds), "epoch": sum(seconds) / max(len(seconds), 1)}
+    return {"train": sum(seconds), "epoch": sum(seconds) / len(seconds), "total": sum(seconds) + evaluation}

@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.files import write_atomically
 
 if TYPE_CHECKING:
     from debias.reports.mistakes import Pictures
     from debias.reports.predictions import Predictions
     from debias.types import Groups
-
-__all__ = ["git_state", "groups_of", "peak_memory_mb", "read_report", "versions", "write_report"]
 
 SCHEMA = 1
 
@@ -60,7 +57,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); write it anew with `debias evaluate {folder}`") from None
+        raise ValueError(f"{path} is not valid JSON ({error}): restore it, or evaluate a checkpoint") from None
     schema = report.get("schema") if isinstance(report, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from debias.metrics.descriptions import DESCRIPTIONS
-from debias.metrics.functional import aligned_groups
 from debias.metrics.selection import RULES
 from debias.reports import wording
 from debias.reports.run_folder import groups_of
@@ -41,6 +40,8 @@ def metrics(report: Report) -> list[dict[str, Any]]:
 def data(report: Report) -> list[dict[str, Any]]:
     """How many images each group has in each split, and whether the shortcut is right there."""
     data = report["data"]
+    from debias.metrics.functional import aligned_groups  # brings torch, which reading a report does not need
+
     counts = data["counts"]
     aligned = aligned_groups(groups_of(report)).tolist()
     total = max(1, sum(counts.get("train", [])))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -28,7 +28,8 @@ class DebiasModule(pl.LightningModule):
         model: maps images to :class:`debias.types.Outputs`.
         strategy: the mitigation strategy; its parameters and buffers are saved with the model's.
         groups: the groups of the data.
-        frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average.
+        frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average; ``None`` where the
+            training data has no bias labels.
         optimizer: builds the optimiser of one player from its parameters.
         scheduler: builds its schedule, stepped once an epoch.
         clip: largest gradient norm of a player, or ``None``.
@@ -39,7 +40,7 @@ class DebiasModule(pl.LightningModule):
         model: nn.Module,
         strategy: Strategy,
         groups: Groups,
-        frequencies: Tensor,
+        frequencies: Tensor | None,
         *,
         optimizer: Callable[[list[Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
@@ -110,8 +111,11 @@ class DebiasModule(pl.LightningModule):
         self.sums, self.batches = {}, 0
 
     def training_means(self) -> dict[str, float]:
-        """Mean over the epoch's steps so far of the loss and of each term, those per group under ``term/group``."""
-        means = {name: total / max(self.batches, 1) for name, total in self.sums.items()}
+        """Mean over the epoch's steps so far, in all processes, of the loss and of each term.
+
+        A term with a value per group is named ``term/group``. Every process must call it.
+        """
+        means = {name: mean_over_processes(total) / max(self.batches, 1) for name, total in self.sums.items()}
         scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
         vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
         named = {f"{n}/{group}": v for n, values in vectors for group, v in zip(self.groups.names, values, strict=True)}
@@ -119,7 +123,7 @@ class DebiasModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; with several players, step their schedules, as nobody else does."""
-        self.log_dict({f"train/{name}": value for name, value in self.training_means().items()}, sync_dist=True)
+        self.log_dict({f"train/{name}": value for name, value in self.training_means().items()})
         if not self.automatic_optimization:
             schedulers: Any = self.lr_schedulers()
             for scheduler in schedulers:
@@ -136,3 +140,12 @@ class DebiasModule(pl.LightningModule):
         self.validation = {name: value.item() for name, value in self.counts.compute().items()}
         self.log_dict({f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()})
         self.counts.reset()
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Mean of a tensor over all processes; the tensor itself where there is one."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    total = value.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()

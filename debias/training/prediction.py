@@ -49,7 +49,8 @@ def joined(parts: Sequence[Predicted]) -> Predicted:
     """Parts of a prediction as one, over all processes, sorted by row; a row that came twice is kept once."""
     if distributed.is_available() and distributed.is_initialized():
         gathered: list[Sequence[Predicted]] = [()] * distributed.get_world_size()
-        distributed.all_gather_object(gathered, parts)
+        here = [Predicted(part.index.cpu(), part.logits.cpu()) for part in parts]
+        distributed.all_gather_object(gathered, here)
         parts = [part for shard in gathered for part in shard]
     index = torch.cat([part.index.cpu() for part in parts])
     logits = torch.cat([part.logits.cpu() for part in parts])

@@ -80,7 +80,10 @@ class Recorder(Checkpoint):
             self.write(epoch, predicted)
             if epoch in self.preferred().values():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
-        trainer.save_checkpoint(self.last, weights_only=False)
+        partial = self.last.with_suffix(".partial")
+        trainer.save_checkpoint(partial, weights_only=False)  # moved there from elsewhere, perhaps by a copy
+        if trainer.is_global_zero:
+            partial.replace(self.last)
 
     def _entry(self, epoch: int, module: DebiasModule) -> dict[str, Any]:
         seconds = time.monotonic() - self.started

@@ -94,3 +94,29 @@ def test_the_config_of_the_run_is_left_as_it_was(copied):
     evaluate.run(str(copied), ["eval_batch_size=7", "progress=false"])
     assert configs.read(copied / "config.yaml") == before
     assert json.loads((copied / "report.json").read_text())["config"] == configs.plain(before)
+
+
+@pytest.mark.parametrize("override", ["preprocessing.size=64", "strategy.step_size=1", "seed=1", "data.aligned=0.5"])
+def test_an_override_that_changes_what_was_trained_is_refused(copied, override):
+    before = (copied / "report.json").read_bytes()
+    with pytest.raises(
+        ValueError, match=rf"{override.partition('.')[0].partition('=')[0]}.*would change what was trained"
+    ):
+        evaluate.run(str(copied), [override])
+    assert (copied / "report.json").read_bytes() == before
+
+
+def test_other_data_is_refused(copied, tmp_path):
+    """The same run against a root whose rows are other ones."""
+    report = json.loads((copied / "report.json").read_text())
+    report["data"]["counts"]["test"][0] += 1
+    (copied / "report.json").write_text(json.dumps(report))
+    with pytest.raises(ValueError, match="counts differ"):
+        evaluate.run(str(copied), [])
+
+
+def test_a_moved_run_writes_nowhere_else(copied, tmp_path, monkeypatch):
+    """The pictures are decoded beside the run, not where it once was."""
+    monkeypatch.chdir(tmp_path)
+    evaluate.run(str(copied), ["progress=false"])
+    assert {path.name for path in tmp_path.iterdir()} == {"copied", "cache"}

@@ -33,9 +33,11 @@ def test_list_strategies_says_what_each_needs(capsys):
     ("what", "line"),
     [
         ("samplers", "    needs bias"),
+        ("preprocessings", "    preprocessing.size=224"),
+        ("schedulers", "    scheduler.every=20"),
         ("datasets", "    data.root=... (no default)"),
         ("metrics", "worst_class: Worst class. " + DESCRIPTIONS["worst_class"].meaning + " Ideal 1, higher is better."),
-        ("configs", "waterbirds/group_dro"),
+        ("configs", "waterbirds/rwg: Group-balanced sampling (RWG of Idrissi et al. 2022)."),
     ],
 )  # fmt: skip
 def test_list(what, line, capsys):
@@ -54,14 +56,6 @@ def test_check_counts_groups_and_trains_nothing(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cache"]
 
 
-def test_check_finds_a_damaged_picture(tmp_path, capsys):
-    assert main(["check", "drawn_birds/erm", *overrides(tmp_path)]) == 0
-    picture = next((tmp_path / "birds").glob("*/*.jpg"))
-    picture.write_bytes(picture.read_bytes()[:300])
-    assert main(["check", "drawn_birds/erm", *overrides(tmp_path)]) == 2
-    assert picture.name in capsys.readouterr().err
-
-
 def test_compare_gathers_seeds(finished, tmp_path, capsys):
     runs = tmp_path / "runs"
     for seed in (0, 1):
@@ -76,3 +70,19 @@ def test_compare_gathers_seeds(finished, tmp_path, capsys):
     assert "55.0 ± 7.1" in row  # mean of 50 and 60, sample deviation 10 / sqrt(2)
     assert lines[-1] == str(runs / "comparison.html")
     assert (runs / "comparison.html").is_file()
+
+
+def test_compare_refuses_a_folder_that_is_not_there(tmp_path, capsys):
+    assert main(["compare", str(tmp_path / "typo")]) == 2
+    assert "no folder" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("override", ["cache=true", "cache=false"])
+def test_check_finds_a_damaged_picture(override, tmp_path, capsys):
+    small = overrides(tmp_path, override)
+    assert main(["check", "drawn_birds/erm", *small]) == 0
+    picture = next((tmp_path / "birds").glob("*/*.jpg"))
+    picture.write_bytes(picture.read_bytes()[:300])
+    assert main(["check", "drawn_birds/erm", *small]) == 2
+    assert picture.name in capsys.readouterr().err

@@ -191,3 +191,15 @@ def test_a_kill_half_way_leaves_nothing_that_is_read(forty: Path) -> None:
     cached = open_cache(files, forty / "cache")
     assert torch.equal(cached.fetch(torch.arange(40)).images, files.fetch(torch.arange(40)).images)
     assert sorted(path.suffix for path in (forty / "cache").iterdir()) == [".lock", ".npy"]
+
+
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    (folder / "a.tmp").mkdir(parents=True)
+    (folder / "notes.tmp").write_text("mine")
+    dead = folder / f"{'0' * 32}-images-{'a' * 32}.tmp"
+    dead.write_text("half")
+    open_cache(files_of(tmp_path), folder)
+    assert (folder / "notes.tmp").read_text() == "mine"
+    assert (folder / "a.tmp").is_dir()
+    assert not dead.exists()

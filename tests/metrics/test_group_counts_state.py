@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchmetrics import MetricCollection
 
-from debias.metrics import GroupCounts, group_scalars, joint_counts
+from debias.metrics import GroupCounts, joint_counts
 from debias.types import Groups
 from tests.metrics.metrics_cases import BIRDS, worked
 
@@ -141,9 +141,3 @@ def test_an_empty_batch_and_small_integers_are_welcome() -> None:
 def test_impossible_training_frequencies_are_refused(frequencies: list[int]) -> None:
     with pytest.raises(ValueError, match="each of the 4 groups"):
         GroupCounts(BIRDS, train_frequencies=torch.tensor(frequencies))
-
-
-def test_an_aligned_pair_outside_the_groups_is_refused() -> None:
-    groups = Groups(("no", "yes"), ("x", "y"), aligned=((0, 0), (1, -1)))
-    with pytest.raises(ValueError, match=r"aligned pair \(1, -1\)"):
-        group_scalars(torch.ones(2, 3, 2, dtype=torch.long), groups)

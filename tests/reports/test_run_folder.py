@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from debias import __version__
-from debias.reports.run_folder import git_state, groups_of, peak_memory_mb, plain, read_report, versions, write_report
+from debias.reports.environment import git_state, peak_memory_mb, versions
+from debias.reports.run_folder import groups_of, plain, read_report, write_report
 from tests.reports.sample_runs import sample_report, started_run
 
 

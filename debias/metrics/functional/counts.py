@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -133,10 +132,6 @@ def aligned_groups(groups: Groups) -> Tensor:
     """``(groups.count,)`` bool: the groups that the shortcut favours. A pair of ``aligned`` is (target row, bias)."""
     mask = torch.zeros(groups.rows, groups.biases, dtype=torch.bool)
     for row, bias in groups.aligned:
-        if not (0 <= row < groups.rows and 0 <= bias < groups.biases):
-            raise ValueError(
-                f"aligned pair {(row, bias)} is outside the {groups.rows} target rows and {groups.biases} bias values"
-            )
         mask[row, bias] = True
     return mask.flatten()
 
@@ -147,8 +142,8 @@ def _cells(facts: Tensor, groups: Groups) -> Tensor:
     _, slots, choices = table_shape(groups)
     # a remainder is never negative here: it sends -1, the unknown, to the last slot
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
-    with_unknown = replace(groups, bias_names=(*groups.bias_names, "unknown"))
-    cell = with_unknown.encode(target.clamp(0, choices - 1), slot)
+    # one slot more than there are biases, for the unknown ones, hence not Groups.encode
+    cell = groups.row(target.clamp(0, choices - 1)) * slots + slot
     return cell * choices + prediction.clamp(0, choices - 1)
 
 

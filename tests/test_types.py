@@ -1,0 +1,66 @@
+"""Groups: the one numbering, by its full table, for classes and for several labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from debias.types import Groups
+
+CLASSES = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
+LABELS = Groups(("not Smiling", "Smiling", "no hat", "hat"), ("man", "woman", "other"), multi_label=True)
+
+
+def test_the_full_table_of_classes():
+    """Every group once: the rival's 2 * target + 2 * bias would merge two of them."""
+    target, bias = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    assert CLASSES.encode(target, bias).tolist() == [0, 1, 2, 3]
+    assert CLASSES.names == ("landbird-land", "landbird-water", "waterbird-land", "waterbird-water")
+    assert (CLASSES.count, CLASSES.rows, CLASSES.biases, CLASSES.outputs) == (4, 2, 2, 2)
+
+
+def test_the_table_of_several_labels():
+    """A label has two rows, absent and present, of three groups each."""
+    group = LABELS.encode(torch.tensor([[0, 1], [1, 0], [1, 1]]), torch.tensor([0, 2, -1]))
+    assert group.tolist() == [[0, 9], [5, 8], [-1, -1]]
+    assert [LABELS.names[index] for index in (0, 9, 5, 8)] == [
+        "not Smiling-man", "hat-man", "Smiling-other", "no hat-other",
+    ]  # fmt: skip
+    assert (LABELS.count, LABELS.outputs) == (12, 2)
+
+
+def test_frequencies_leave_unknown_biases_out():
+    assert CLASSES.frequencies(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, -1])).tolist() == [2, 0, 0, 1]
+    assert LABELS.frequencies(torch.tensor([[0, 1]]), torch.tensor([1])).tolist() == [
+        0,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+    ]
+
+
+def test_predictions():
+    logits = torch.tensor([[0.5, -1.0], [-3.0, 2.0]])
+    assert CLASSES.predict(logits).tolist() == [0, 1]
+    assert LABELS.predict(logits).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((("a-b", "a"), ("c", "b-c")), "two groups have the same name"),
+        ((("a", "b"), ("c",), ((0, 1),)), r"aligned pairs \[\(0, 1\)\]"),
+        ((("a", "b", "c"), ("d",), (), True), "a pair of names"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Groups(*arguments)
