@@ -16,6 +16,9 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.commands.train import train
+from debias.metrics import group_scalars, joint_counts
+from debias.reports.predictions import read
+from debias.reports.run_folder import groups_of
 from tests.commands.conftest import SMALL, overrides
 
 
@@ -52,6 +55,18 @@ def test_selected_epoch_is_the_one_reported(finished):
     assert report["metrics"]["val"]["scalars"]["worst_group"] == pytest.approx(worst[epoch])
     final = (finished / "predictions" / "val.csv").read_text()
     assert final == (finished / "predictions" / f"val-epoch={epoch:03d}.csv").read_text()
+
+
+def test_every_epoch_can_be_measured_again_from_its_predictions(finished):
+    """The selection table is what the saved validation predictions give, without any model."""
+    report = json.loads((finished / "report.json").read_text())
+    groups = groups_of(report)
+    frequencies = torch.tensor(report["data"]["counts"]["train"])
+    for entry in report["history"]:
+        rows = read(finished / "predictions" / f"val-epoch={entry['epoch']:03d}.csv")
+        counts = joint_counts(rows.prediction(groups), rows.target, rows.bias, groups)
+        measured = group_scalars(counts, groups, frequencies)
+        assert {name: value.item() for name, value in measured.items()} == entry["val"]
 
 
 def test_training_does_not_read_the_test_labels(finished, tmp_path):
