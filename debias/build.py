@@ -13,6 +13,7 @@ from debias.config import Config, near
 from debias.data.checks import check_examples
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
+from debias.data.preprocessing import Preprocessing
 from debias.metrics.selection import GROUP_RULES, RULES
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
@@ -46,11 +47,13 @@ def build(config: Config) -> Parts:
     seed_all(config.seed)
     facts = facts_of(examples, config)
     model: Classifier = components.call(timm_classifier, "model", config.model, facts)
+    preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
+    image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = _module(config, model, facts)
+    module = _module(config, model, facts | {"model": model, "image": image})
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
-    return Parts(examples, _data(config, examples, model, facts), module, accelerator, precision)
+    return Parts(examples, _data(config, examples, preprocessing, model, facts), module, accelerator, precision)
 
 
 def check_numbers(config: Config) -> None:
@@ -97,7 +100,10 @@ def requirements(config: Config) -> tuple[str, ...]:
 
 
 def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
-    """What components may ask for by name: facts of the training split, and a few of the run."""
+    """What components may ask for by name: facts of the training split, and of the run.
+
+    Strategies may ask for two more: the "model", and an "image" batch of one, from which shapes inside it are read.
+    """
     train = examples.rows("train")
     groups = examples.groups
     row = groups.row(examples.target[train])
@@ -159,10 +165,12 @@ def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:
     return components.construct("scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs})
 
 
-def _data(config: Config, examples: Examples, model: Classifier, facts: dict[str, Any]) -> ImageData:
+def _data(
+    config: Config, examples: Examples, preprocessing: Preprocessing, model: Classifier, facts: dict[str, Any]
+) -> ImageData:
     return ImageData(
         examples,
-        components.construct("preprocessing", config.preprocessing, {}),
+        preprocessing,
         components.construct("sampler", config.sampler, facts),
         mean=model.mean,
         std=model.std,
