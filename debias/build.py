@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,17 +79,21 @@ def check_numbers(config: Config) -> None:
 
 
 def check_selection(config: Config, examples: Examples) -> None:
-    """Refuse a selection rule that reads group labels where the validation split has none.
+    """Refuse a selection rule that reads group labels where the validation split has none; warn where it lacks a group.
 
     Raises:
         ValueError: naming the rules that need none.
     """
-    known = bool((examples.bias[examples.rows("val")] >= 0).any())
-    if config.select in GROUP_RULES and not known:
+    counts = examples.frequencies("val")
+    if config.select not in GROUP_RULES or bool((counts > 0).all()):
+        return
+    if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
         raise ValueError(
             f"select={config.select} needs bias labels in validation, and {examples.source} has none there: {others}"
         )
+    empty = [name for name, count in zip(examples.groups.names, counts.tolist(), strict=True) if not count]
+    warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
 
 
 def requirements(config: Config) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from debias import config as configs
-from debias.build import build, cache_folder, facts_of, requirements
+from debias.build import build, cache_folder, check_selection, facts_of, requirements
 from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
 from debias.reports.predictions import read
@@ -150,3 +151,19 @@ def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
     counts = torch.bincount(read(run / "predictions" / "test.csv").target).tolist()
     assert counts == [20, 20]
     assert report["selection"]["table"][0]["rule"] in ("worst_class", "average")
+
+
+def test_a_group_that_validation_lacks_is_said(tmp_path):
+    """The select rule would quietly go by the other groups."""
+    examples = birds(tmp_path)
+    group = examples.groups.encode(examples.target, examples.bias)
+    kept = (examples.split != 1) | (group != 2)
+    lacking = dataclasses.replace(
+        examples,
+        images=tuple(image for image, keep in zip(examples.images, kept.tolist(), strict=True) if keep),
+        target=examples.target[kept],
+        bias=examples.bias[kept],
+        split=examples.split[kept],
+    )
+    with pytest.warns(UserWarning, match="no validation image in waterbird-land: select=worst_group cannot see it"):
+        check_selection(small(tmp_path, "erm"), lacking)

@@ -33,7 +33,7 @@ def celeba(*, root: str, targets: tuple[str, ...] = ("Blond_Hair",), bias: str =
 
     Raises:
         ValueError: a file or an attribute is not there, an attribute is named twice, a bad cell, or an image that
-            only one of the two tables names.
+            the attribute table names and the partition does not.
     """
     names = [*targets, bias]
     if not targets or len(set(names)) < len(names):
