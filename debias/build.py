@@ -96,12 +96,27 @@ def check_selection(config: Config, examples: Examples) -> None:
     warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
 
 
+def smallest_batch(config: Config) -> int:
+    """How many samples the config's strategy needs in each training batch.
+
+    Raises:
+        ValueError: the batch size is smaller, and not 1, which any strategy without such a need may have.
+    """
+    strategy = components.find("strategy", config.strategy["name"])
+    needed: int = getattr(strategy, "smallest_batch", 1)
+    if config.batch_size < needed and needed > Strategy.smallest_batch:
+        name = config.strategy["name"]
+        raise ValueError(f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}")
+    return needed
+
+
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for the config's strategy and sampler: "bias", "mask"."""
+    """What the training data must carry for the config's strategy, sampler and augmentation: "bias", "mask"."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias"})
-    return tuple(dict.fromkeys([*required, *sampled]))
+    augmented = getattr(components.find("augment", config.augment["name"]), "requires", ())
+    return tuple(dict.fromkeys([*required, *sampled, *augmented]))
 
 
 def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
@@ -149,7 +164,12 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any]) -> DebiasM
     strategy: Strategy = components.construct("strategy", config.strategy, facts)
     optimizer = partial(_player_optimizer, config)
     scheduler = partial(_player_scheduler, config)
-    scheduler(optimizer(list(model.parameters())))  # a mistake in their options is found now
+    players = strategy.players(model)
+    for player in config.players:
+        if player not in players:
+            raise ValueError(f"the strategy has no player {player!r}; {near(player, players)}")
+    for player, parameters in players.items():
+        scheduler(optimizer(player, parameters))  # a mistake in their options is found now
     frequencies = facts["frequencies"]
     return DebiasModule(
         model,
@@ -158,12 +178,15 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any]) -> DebiasM
         frequencies if bool(frequencies.any()) else None,
         optimizer=optimizer,
         scheduler=scheduler,
+        augment=components.construct("augment", config.augment, facts),
         clip=config.clip,
     )
 
 
-def _player_optimizer(config: Config, parameters: list[torch.nn.Parameter]) -> Any:
-    return components.construct("optimizer", config.optimizer, {"parameters": parameters})
+def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Parameter]) -> Any:
+    own = config.players.get(player, {})
+    base = config.optimizer if own.get("name", config.optimizer["name"]) == config.optimizer["name"] else {}
+    return components.construct("optimizer", {**base, **own}, {"parameters": parameters})
 
 
 def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:
@@ -181,8 +204,10 @@ def _data(
         std=model.std,
         batch_size=config.batch_size,
         eval_batch_size=config.eval_batch_size,
+        smallest_batch=smallest_batch(config),
         seed=config.seed,
         workers=config.workers,
         cache_dir=cache_folder(config),
         channels_last=True,
+        backgrounds="mask" in requirements(config),
     )

@@ -25,12 +25,20 @@ TABLES: dict[str, dict[str, str]] = {
         "table": "debias.data.table:table",
         "folder": "debias.data.folder:folder",
         "drawn_birds": "debias.data.drawn_birds:drawn_birds",
+        "biased_mnist": "debias.data.biased_mnist:biased_mnist",
     },
     "strategy": {
         "erm": "debias.strategies:ERM",
         "group_dro": "debias.strategies:GroupDRO",
         "class_reweighting": "debias.strategies:ClassReweighting",
         "group_reweighting": "debias.strategies:GroupReweighting",
+        "rebias": "debias.strategies:ReBias",
+        "rubi": "debias.strategies:RUBi",
+        "learned_mixin": "debias.strategies:LearnedMixin",
+        "feature_adversary": "debias.strategies:FeatureAdversary",
+        "uniform_confusion": "debias.strategies:UniformConfusion",
+        "gradient_projection": "debias.strategies:GradientProjection",
+        "feature_sieve": "debias.strategies:FeatureSieve",
     },
     "sampler": {
         "shuffled": "debias.data.orders:shuffled",
@@ -42,6 +50,10 @@ TABLES: dict[str, dict[str, str]] = {
     "preprocessing": {
         name: f"debias.data.preprocessing:{name}"
         for name in ("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented", "resize", "shorter_side")
+    },
+    "augment": {
+        "none": "debias.augment:nothing",
+        "recombination": "debias.augment:Recombination",
     },
     "optimizer": {
         "sgd": "debias.training.optimizers:sgd",

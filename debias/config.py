@@ -35,7 +35,9 @@ class Config:
         model: timm ``name``, ``pretrained``, ``weights``.
         strategy: mitigation strategy and its options.
         sampler: which training rows an epoch visits.
+        augment: what is done to each training batch on the device, before the strategy sees it.
         optimizer: optimiser of every player, and its options.
+        players: what differs for one player: ``{early: {lr: 1e-2}}``, over ``optimizer``.
         scheduler: learning-rate schedule, stepped once an epoch.
         epochs: passes over the sampler.
         batch_size: images per training step and process.
@@ -59,7 +61,9 @@ class Config:
     model: dict[str, Any] = _component("resnet50.tv_in1k")
     strategy: dict[str, Any] = _component("erm")
     sampler: dict[str, Any] = _component("shuffled")
+    augment: dict[str, Any] = _component("none")
     optimizer: dict[str, Any] = _component("sgd")
+    players: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = _component("constant")
     epochs: int = 100
     batch_size: int = 128
@@ -78,7 +82,7 @@ class Config:
     progress: bool = True
 
 
-SECTIONS = tuple(item.name for item in fields(Config) if item.type == "dict[str, Any]")
+SECTIONS = tuple(item.name for item in fields(Config) if item.type == "dict[str, Any]" and item.name != "players")
 
 
 def folder() -> Path:
@@ -147,8 +151,11 @@ def identity(config: Config) -> str:
 def run_name(config: Config) -> str:
     """Name of the run's folder: what was trained, the seed, and the config's identity."""
     parts = [config.data["name"], config.strategy["name"]]
-    if config.sampler["name"] != Config().sampler["name"]:
-        parts.append(config.sampler["name"])
+    parts += [
+        getattr(config, section)["name"]
+        for section in ("sampler", "augment")
+        if getattr(config, section)["name"] != getattr(Config(), section)["name"]
+    ]
     return "-".join([*parts, f"seed{config.seed}", identity(config)])
 
 

@@ -21,6 +21,7 @@ class Batch(NamedTuple):
         index: ``(N,)`` int64 row in the data set, for per-sample state.
         mask: ``(N, 1, H, W)`` float foreground in [0, 1], or ``None``.
         weight: ``(N,)`` float sample weight, or ``None``.
+        background: ``(N, 3, H, W)`` float images, normalised, with the foreground filled in, or ``None``.
     """
 
     image: Tensor
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
     index: Tensor  # type: ignore[assignment]
     mask: Tensor | None = None
     weight: Tensor | None = None
+    background: Tensor | None = None
 
 
 class Outputs(NamedTuple):

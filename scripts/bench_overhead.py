@@ -79,7 +79,12 @@ def ours(model: nn.Module, data: ImageData, strategy: Strategy, folder: Path) ->
     """Seconds per step of an epoch as ``debias train`` runs it."""
     groups, frequencies = data.examples.groups, data.examples.frequencies("train")
     module = DebiasModule(
-        model, strategy, groups, frequencies, optimizer=partial(sgd), scheduler=partial(constant, epochs=1)
+        model,
+        strategy,
+        groups,
+        frequencies,
+        optimizer=lambda player, parameters: sgd(parameters),
+        scheduler=partial(constant, epochs=1),
     )
     clock = Clock()
     recorder = Recorder(folder / "checkpoints", write=lambda epoch, predicted: None)

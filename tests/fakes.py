@@ -23,6 +23,7 @@ class TinyClassifier(nn.Module):
         super().__init__()
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, features), nn.Tanh())
         self.head = nn.Linear(features, outputs)
+        self.feature_size = features
 
     def forward(self, image: Tensor) -> Outputs:
         features = self.body(image)

@@ -17,13 +17,14 @@ ALLOWED = {
     "losses": set(),
     "models": set(),
     "metrics": set(),
+    "augment": set(),
     "data": set(),
     "config": set(),
     "components": {"config"},
     "strategies": {"losses", "models"},
-    "training": {"strategies", "metrics", "models"},
+    "training": {"augment", "strategies", "metrics", "models"},
     "reports": {"metrics"},
-    "build": {"components", "config", "data", "metrics", "models", "strategies", "training"},
+    "build": {"augment", "components", "config", "data", "metrics", "models", "strategies", "training"},
     "recipes": {"build", "config", "data", "metrics", "reports", "training"},
     "commands": {"build", "components", "config", "data", "metrics", "recipes", "reports", "training"},
     "__main__": {"commands"},
@@ -34,6 +35,7 @@ FORBIDDEN = {
     "losses": {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "omegaconf"},
     "strategies": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "config": {"torch", "pytorch_lightning"},
+    "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "training": {"omegaconf"},
 }
 
@@ -68,7 +70,7 @@ def test_method_names_are_compared_in_one_place():
     """No file but ``components`` holds a strategy's name in a comparison."""
     from debias.components import TABLES
 
-    names = set(TABLES["strategy"]) | set(TABLES["sampler"])
+    names = set(TABLES["strategy"]) | set(TABLES["sampler"]) | set(TABLES["augment"])
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare):
@@ -93,7 +95,7 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_losses_and_strategies_load_no_trainer():
     heavy = {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "cv2", "matplotlib"}
-    assert not loaded_by("import debias.losses, debias.strategies, debias.types") & heavy
+    assert not loaded_by("import debias.augment, debias.losses, debias.strategies, debias.types") & heavy
 
 
 def test_help_and_planning_load_no_torch():

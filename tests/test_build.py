@@ -133,6 +133,29 @@ def test_values_that_would_fail_late_are_refused_early(tmp_path, override, messa
         build(small(tmp_path, "erm", override))
 
 
+def test_players_have_options_of_their_own(tmp_path):
+    """What an entry of players says goes over the optimizer section; another name leaves that section behind."""
+    options = ["strategy.name=feature_sieve", "strategy.width=8", "optimizer.name=sgd", "optimizer.lr=0.5"]
+    own = ["players.early={lr: 0.25, momentum: 0.0}", "players.auxiliary={name: adam}"]
+    module = build(small(tmp_path, "erm", *options, *own)).module
+    optimizers, _ = module.configure_optimizers()
+    found = dict(zip(module.players, optimizers, strict=True))
+    assert {player: type(optimizer).__name__ for player, optimizer in found.items()} == {
+        "model": "SGD", "auxiliary": "Adam", "early": "SGD",
+    }  # fmt: skip
+    rates = {player: optimizer.defaults["lr"] for player, optimizer in found.items()}
+    assert rates == {"model": 0.5, "auxiliary": 1e-3, "early": 0.25}
+    assert found["early"].defaults["momentum"] == 0.0
+    with pytest.raises(ValueError, match=r"no player 'aux'; did you mean 'auxiliary'"):
+        build(small(tmp_path, "erm", *options, "players.aux={lr: 1}"))
+
+
+def test_a_batch_too_small_for_hsic_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="rebias needs batches of at least 4 samples; got batch_size=3"):
+        build(small(tmp_path, "rebias", "batch_size=3"))
+    assert build(small(tmp_path, "rebias")).data.smallest_batch == 4
+
+
 @pytest.mark.slow
 def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
     """The layout split/target/image: no group is known anywhere, and the class metrics are all there are."""

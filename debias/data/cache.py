@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from debias.data.image_files import ImageFiles, Pictures
+from debias.data.fills import FILLING
+from debias.data.image_files import ImageFiles, Picture, Pictures
 
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
-TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks)-[0-9a-f]{32}\.tmp")
+TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks|backgrounds\d+)-[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,24 +31,25 @@ class CachedPictures:
     Args:
         images_path: ``(M, H, W, 3)`` uint8.
         masks_path: ``(M, H, W)`` uint8, or ``None``.
+        backgrounds_path: ``(M, H, W, 3)`` uint8, or ``None``.
     """
 
     images_path: Path
-    masks_path: Path | None
+    masks_path: Path | None = None
+    backgrounds_path: Path | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_images", _opened(self.images_path))
-        object.__setattr__(self, "_masks", None if self.masks_path is None else _opened(self.masks_path))
-        self._images: Tensor
-        self._masks: Tensor | None
+        paths = (self.images_path, self.masks_path, self.backgrounds_path)
+        object.__setattr__(self, "_arrays", [None if path is None else _opened(path) for path in paths])
+        self._arrays: list[Tensor | None]
 
-    def __reduce__(self) -> tuple[type[CachedPictures], tuple[Path, Path | None]]:
-        return CachedPictures, (self.images_path, self.masks_path)
+    def __reduce__(self) -> tuple[type[CachedPictures], tuple[Path, Path | None, Path | None]]:
+        return CachedPictures, (self.images_path, self.masks_path, self.backgrounds_path)
 
     def fetch(self, positions: Tensor) -> Pictures:
         """The pictures at ``(N,)`` int64 positions, as a copy."""
-        masks = None if self._masks is None else self._masks.index_select(0, positions)
-        return Pictures(self._images.index_select(0, positions), masks)
+        fields = [None if array is None else array.index_select(0, positions) for array in self._arrays]
+        return Pictures(*fields)  # type: ignore[arg-type]  # images are never None
 
 
 def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
@@ -57,7 +58,7 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     The name of a cache holds a key of every file's path, size and time of change and of the geometry, so a file that
     is written anew is decoded anew. A cache appears under its name only when complete (``os.replace``); two processes
     build it once, and a temporary file left by a killed one is removed by the next. Old caches stay until the folder is
-    deleted.
+    deleted. Backgrounds are one more file, beside the same images and masks.
 
     Args:
         files: the pictures, in order.
@@ -70,8 +71,8 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
         ValueError: a picture is missing or damaged, or the disk lacks room.
     """
     key = files.key()
-    images, masks = folder / f"{key}-images.npy", folder / f"{key}-masks.npy"
-    wanted = [images, masks] if files.masks else [images]
+    kinds = ["images"] + ["masks"] * bool(files.masks) + [f"backgrounds{FILLING}"] * files.backgrounds
+    wanted = [folder / f"{key}-{kind}.npy" for kind in kinds]
     if not _exist(wanted):
         folder.mkdir(parents=True, exist_ok=True)
         # One lock for the folder: whoever holds it knows that every temporary file there is a dead process's.
@@ -79,12 +80,15 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
             if not _exist(wanted):
                 _remove_temporary(folder)
                 _build(files, folder, wanted)
-    return CachedPictures(images, masks if files.masks else None)
+    return CachedPictures(*wanted)
 
 
 def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
     height, width = files.geometry.height, files.geometry.width
-    shapes = [(len(files), height, width, 3), (len(files), height, width)][: len(wanted)]
+    absent = [field for field, path in enumerate(wanted) if not path.exists()]
+    wanted = [wanted[field] for field in absent]
+    masks = Picture._fields.index("mask")
+    shapes = [(len(files), height, width) if field == masks else (len(files), height, width, 3) for field in absent]
     _check_room(folder, sum(int(np.prod(shape)) for shape in shapes))
     temporary = [folder / f"{path.stem}-{uuid.uuid4().hex}.tmp" for path in wanted]
     try:
@@ -93,10 +97,9 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
             for path, shape in zip(temporary, shapes, strict=True)
         ]
 
-        def keep(position: int, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> None:
-            arrays[0][position] = image
-            if mask is not None:
-                arrays[1][position] = mask
+        def keep(position: int, picture: Picture) -> None:
+            for array, field in zip(arrays, absent, strict=True):
+                array[position] = picture[field]
 
         decode_all(files, keep)
         for array in arrays:
@@ -108,19 +111,19 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def decode_all(files: ImageFiles, keep: Callable[[int, NDArray[np.uint8], NDArray[np.uint8] | None], None]) -> None:
+def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
     """Decode every picture once, several at a time, with a progress bar.
 
     Args:
         files: the pictures.
-        keep: called with each position, its image and its mask or ``None``, in no particular order.
+        keep: called with each position and its picture, in no particular order.
 
     Raises:
         ValueError: a picture is missing or damaged.
     """
 
     def decode(position: int) -> None:
-        keep(position, *files.read(position))
+        keep(position, files.read(position))
 
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # threads suffice: OpenCV releases the GIL
     try:

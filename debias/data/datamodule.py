@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import pytorch_lightning as pl
 import torch
 from torch import distributed
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from debias.data.cache import decode_all, open_cache
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
 from debias.data.image_files import ImageFiles, PictureSource
-from debias.data.orders import Order
+from debias.data.orders import Order, seeded_generator
 from debias.data.preprocessing import Preprocessing
 from debias.data.samplers import Draw, EpochSampler, ShardSampler
 from debias.types import Batch
@@ -41,10 +41,15 @@ class ImageData(pl.LightningDataModule):
         std: of each channel.
         batch_size: training samples a step in each process.
         eval_batch_size: samples a step in each process when evaluating.
+        smallest_batch: samples that a training batch must have; 2 for batch normalisation.
         seed: of order and augmentation, at least 0.
         workers: processes that load; ``None``: none without a GPU, else one a core, at most 8.
         cache_dir: folder of the picture caches; ``None`` decodes every picture every time.
         channels_last: whether images are laid out channels last.
+        backgrounds: whether training batches carry each picture's background, its foreground filled in.
+
+    Raises:
+        ValueError: backgrounds are asked for, and a training picture has no mask.
     """
 
     def __init__(
@@ -57,10 +62,12 @@ class ImageData(pl.LightningDataModule):
         std: Sequence[float],
         batch_size: int = 128,
         eval_batch_size: int = 256,
+        smallest_batch: int = 2,
         seed: int = 0,
         workers: int | None = None,
         cache_dir: Path | None = None,
         channels_last: bool = False,
+        backgrounds: bool = False,
     ) -> None:
         super().__init__()
         self.examples = examples
@@ -70,11 +77,15 @@ class ImageData(pl.LightningDataModule):
         self.std = torch.tensor(std)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.smallest_batch = min(smallest_batch, batch_size)
         self.seed = seed
         self.workers = _automatic_workers() if workers is None else workers
         self.cache_dir = cache_dir
         self.channels_last = channels_last
-        self._sources: dict[tuple[str, str], PictureSource] = {}
+        self.backgrounds = backgrounds
+        self._sources: dict[tuple[str, str, bool], PictureSource] = {}
+        if backgrounds:
+            ImageFiles.of(examples, examples.rows("train"), preprocessing.train, backgrounds=True)
 
     def decode(self) -> None:
         """Decode every picture of every split once, into the cache where there is one, before training starts.
@@ -84,29 +95,44 @@ class ImageData(pl.LightningDataModule):
         """
         for split in SPLITS:
             for training in {False, split == "train"}:
-                source = self._dataset(split, training=training).source
+                source = self._dataset(split, training=training, backgrounds=training and self.backgrounds).source
                 if isinstance(source, ImageFiles) and not training:
-                    decode_all(source, lambda position, image, mask: None)
+                    decode_all(source, lambda position, picture: None)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training split, in the order's order.
 
-        A last batch of a single sample is left out: batch normalisation cannot train on it.
+        A last batch of fewer samples than ``smallest_batch`` is left out.
         """
         rank, world = _process()
         sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world)
-        lone_sample = len(sampler) > self.batch_size > 1 and len(sampler) % self.batch_size == 1
-        return self._loader(self._dataset("train", training=True), sampler, self.batch_size, drop_last=lone_sample)
+        short = len(sampler) > self.batch_size and 0 < len(sampler) % self.batch_size < self.smallest_batch
+        dataset = self._dataset("train", training=True, backgrounds=self.backgrounds)
+        return self._loader(dataset, sampler, self.batch_size, drop_last=short)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, as :meth:`loader`."""
         return self.loader("val")
 
-    def loader(self, split: str) -> DataLoader[Batch]:
-        """Batches of "train", "val" or "test" as they are evaluated: in file order, each row in one process, once."""
+    def loader(self, split: str, *, backgrounds: bool = False) -> DataLoader[Batch]:
+        """Batches of "train", "val" or "test" as they are evaluated: in file order, each row in one process, once.
+
+        Args:
+            split: which.
+            backgrounds: whether they carry backgrounds, for measures of what a model makes of these. The order is then
+                a random one, the same every time: files are often sorted by class, and a batch whose backgrounds are to
+                be exchanged has to hold every class.
+
+        Raises:
+            ValueError: backgrounds are asked for, and a picture has no mask.
+        """
         rank, world = _process()
-        dataset = self._dataset(split, training=False)
-        return self._loader(dataset, ShardSampler(len(dataset), rank=rank, world=world), self.eval_batch_size)
+        dataset = self._dataset(split, training=False, backgrounds=backgrounds)
+        sampler: Iterable[int] = ShardSampler(len(dataset), rank=rank, world=world)
+        if backgrounds:
+            order = torch.randperm(len(dataset), generator=seeded_generator(self.seed, 0)).tolist()
+            sampler = [order[place] for place in sampler]
+        return self._loader(dataset, sampler, self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Normalise a batch on the device it has reached."""
@@ -114,18 +140,23 @@ class ImageData(pl.LightningDataModule):
         self.mean, self.std = self.mean.to(device), self.std.to(device)
         return normalise(batch, self.mean, self.std, channels_last=self.channels_last)
 
-    def _dataset(self, split: str, *, training: bool) -> ImageDataset:
+    def _dataset(self, split: str, *, training: bool, backgrounds: bool = False) -> ImageDataset:
         geometry = self.preprocessing.train if training else self.preprocessing.evaluation
         rows = self.examples.rows(split)
-        key = split, repr(geometry)
+        key = split, repr(geometry), backgrounds
         if key not in self._sources:
-            files = ImageFiles.of(self.examples, rows, geometry)
+            files = ImageFiles.of(self.examples, rows, geometry, backgrounds=backgrounds)
             self._sources[key] = files if self.cache_dir is None else open_cache(files, self.cache_dir)
         augmentation = self.preprocessing.augmentation if training else None
         return ImageDataset(self.examples, rows, self._sources[key], augmentation=augmentation)
 
     def _loader(
-        self, dataset: ImageDataset, sampler: Sampler[Draw] | Sampler[int], batch_size: int, *, drop_last: bool = False
+        self,
+        dataset: ImageDataset,
+        sampler: Iterable[Draw] | Iterable[int],
+        batch_size: int,
+        *,
+        drop_last: bool = False,
     ) -> DataLoader[Batch]:
         return DataLoader(
             dataset,

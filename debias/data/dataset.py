@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class ImageDataset(Dataset[Batch]):
     """Rows of a data set as uint8 samples, whole batches at a time where the loader asks for them.
 
-    A batch's images are ``(N, 3, H, W)`` uint8 (in memory channels last), its mask ``(N, 1, H, W)`` uint8 0 or 255,
-    its index the row in ``examples``. Use :func:`keep` as the loader's ``collate_fn``: a fetched list of draws comes
-    back as one batch already.
+    A batch's images (and backgrounds, if its source has them) are ``(N, 3, H, W)`` uint8 (in memory channels last), its
+    mask ``(N, 1, H, W)`` uint8 0 or 255, its index the row in ``examples``. Use :func:`keep` as the loader's
+    ``collate_fn``: a fetched list of draws comes back as one batch already.
 
     Args:
         examples: the data set.
@@ -69,6 +69,7 @@ class ImageDataset(Dataset[Batch]):
             bias=self.bias[positions],
             index=self.rows[positions],
             mask=None if pictures.masks is None else pictures.masks[:, None],
+            background=None if pictures.backgrounds is None else pictures.backgrounds.permute(0, 3, 1, 2),
         )
 
 
@@ -81,17 +82,21 @@ def normalise(batch: Batch, mean: Tensor, std: Tensor, *, channels_last: bool = 
     r"""Turn uint8 pixels into what a network reads: :math:`(x / 255 - \mu) / \sigma`, and masks into [0, 1].
 
     Args:
-        batch: images ``(N, 3, H, W)`` and mask ``(N, 1, H, W)`` uint8; the batch itself is left as it is.
+        batch: images, backgrounds ``(N, 3, H, W)`` and mask ``(N, 1, H, W)`` uint8; the batch is left as it is.
         mean: ``(3,)`` float, in [0, 1].
         std: ``(3,)`` float, positive.
         channels_last: whether the images' memory is to be channels last, else contiguous.
 
     Returns:
-        The batch with float32 images and mask, on the batch's device.
+        The batch with float32 images, backgrounds and mask, on the batch's device.
     """
+    scaled = _scaled_rows if channels_last else _scaled_planes
     scale, shift = 1 / (255 * std), -mean / std
-    image = _scaled_rows(batch.image, scale, shift) if channels_last else _scaled_planes(batch.image, scale, shift)
-    return batch._replace(image=image, mask=None if batch.mask is None else batch.mask.float().div_(255))
+    return batch._replace(
+        image=scaled(batch.image, scale, shift),
+        mask=None if batch.mask is None else batch.mask.float().div_(255),
+        background=None if batch.background is None else scaled(batch.background, scale, shift),
+    )
 
 
 def _scaled_planes(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -109,7 +114,7 @@ def _scaled_rows(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def _augmented(pipeline: albumentations.Compose, pictures: Pictures, keys: list[int]) -> Pictures:
-    images, masks = [], []
+    results = []
     for position, key in enumerate(keys):
         # Not set_random_seed: it gives every transform of the pipeline the same stream, so that two flips of
         # probability one half always come together.
@@ -117,8 +122,14 @@ def _augmented(pipeline: albumentations.Compose, pictures: Pictures, keys: list[
         sample = {"image": pictures.images[position].numpy()}
         if pictures.masks is not None:
             sample["mask"] = pictures.masks[position].numpy()
-        result = pipeline(**sample)
-        images.append(result["image"])
-        masks.append(result.get("mask"))
-    stacked = None if pictures.masks is None else torch.from_numpy(np.stack(masks))
-    return Pictures(torch.from_numpy(np.stack(images)), stacked)
+        if pictures.backgrounds is not None:
+            # albumentations' name for further pictures that every transform changes exactly as it does the image
+            sample["images"] = pictures.backgrounds[position : position + 1].numpy()
+        results.append(pipeline(**sample))
+    fields = (
+        torch.from_numpy(np.stack([result[name] for result in results])) if name in results[0] else None
+        for name in ("image", "mask", "images")
+    )
+    images, masks, backgrounds = fields
+    assert images is not None
+    return Pictures(images, masks, None if backgrounds is None else backgrounds[:, 0])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from debias.data.bird_drawing import draw_bird
+from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
 from debias.data.waterbirds import GROUPS, waterbirds
 
@@ -90,7 +88,7 @@ def drawn_birds(
     folder = Path(root)
     settings = Settings(DRAWING, float(aligned), train, val, test, size, seed)
     if not folder.is_dir() or not any(folder.iterdir()):
-        with _appearing(folder) as draft:
+        with appearing(folder) as draft:
             _write(draft, settings)
     _compare(folder, settings)
     return waterbirds(root=root, masks=str(folder / "segmentations"))
@@ -136,19 +134,6 @@ def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
     for target, count in enumerate((total - total // 2, total // 2)):
         own = round(count * rate)
         yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder``, which takes its name when it is complete, unless another process was first."""
-    draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        with suppress(OSError):
-            draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _compare(folder: Path, settings: Settings) -> None:

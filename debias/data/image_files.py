@@ -13,15 +13,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from debias.data.examples import Examples
+from debias.data.fills import filled_background
 from debias.data.geometry import Geometry
 from debias.data.images import read_image, read_mask
 
 
 class Pictures(NamedTuple):
-    """``(N, H, W, 3)`` uint8 images and ``(N, H, W)`` uint8 masks (0 or 255), or ``None`` where the data has none."""
+    """Pictures as tensors.
+
+    Attributes:
+        images: ``(N, H, W, 3)`` uint8.
+        masks: ``(N, H, W)`` uint8, 0 or 255; ``None`` where the data has none.
+        backgrounds: ``(N, H, W, 3)`` uint8, the images with their foreground filled in; ``None`` unless asked for.
+    """
 
     images: Tensor
     masks: Tensor | None
+    backgrounds: Tensor | None = None
+
+
+class Picture(NamedTuple):
+    """One picture as uint8 arrays: ``(H, W, 3)`` image, ``(H, W)`` mask or ``None``, background like it or ``None``."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None = None
+    background: NDArray[np.uint8] | None = None
 
 
 class PictureSource(Protocol):
@@ -41,6 +57,7 @@ class ImageFiles:
         mask_root: folder of the masks, or ``None``: no masks.
         masks: M paths relative to ``mask_root``; empty without masks.
         geometry: what every picture goes through.
+        backgrounds: whether to fill each picture's foreground in, too, after the geometry.
     """
 
     root: Path
@@ -48,37 +65,47 @@ class ImageFiles:
     mask_root: Path | None
     masks: tuple[str, ...]
     geometry: Geometry
+    backgrounds: bool = False
 
     @classmethod
-    def of(cls, examples: Examples, rows: Tensor, geometry: Geometry) -> ImageFiles:
-        """The files of ``(M,)`` int64 rows; with masks only if every one of these rows has one."""
+    def of(cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False) -> ImageFiles:
+        """The files of ``(M,)`` int64 rows; with masks only if every one of these rows has one.
+
+        Raises:
+            ValueError: backgrounds are asked for, and not every row has a mask.
+        """
         images = tuple(examples.images[row] for row in rows.tolist())
         masks = tuple(examples.masks[row] for row in rows.tolist()) if examples.masks else ()
         if not all(masks) or examples.mask_root is None:
             masks = ()
-        return cls(examples.root, images, examples.mask_root if masks else None, masks, geometry)
+        if backgrounds and not masks:
+            raise ValueError(
+                f"backgrounds are filled in where a mask says the foreground is, and {examples.source} has not a mask "
+                "for every picture: give the data set masks, or train without backgrounds"
+            )
+        return cls(examples.root, images, examples.mask_root if masks else None, masks, geometry, backgrounds)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, position: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        """Decode one picture: ``(H, W, 3)`` image and ``(H, W)`` mask, both uint8 and through the geometry.
+    def read(self, position: int) -> Picture:
+        """Decode one picture and bring it through the geometry.
 
         Raises:
             ValueError: the image or its mask is damaged, or their sizes differ.
         """
         image = read_image(self.root / self.images[position])
         if self.mask_root is None:
-            return self.geometry.image(image), None
+            return Picture(self.geometry.image(image))
         mask = read_mask(self.mask_root / self.masks[position], (image.shape[0], image.shape[1]))
-        return self.geometry.image(image), self.geometry.mask(mask)
+        image, mask = self.geometry.image(image), self.geometry.mask(mask)
+        return Picture(image, mask, filled_background(image, mask) if self.backgrounds else None)
 
     def fetch(self, positions: Tensor) -> Pictures:
         """Decode the pictures at ``(N,)`` int64 positions."""
-        pairs = [self.read(position) for position in positions.tolist()]
-        images = torch.from_numpy(np.stack([image for image, _ in pairs]))
-        masks = [mask for _, mask in pairs if mask is not None]
-        return Pictures(images, torch.from_numpy(np.stack(masks)) if masks else None)
+        fields = zip(*(self.read(position) for position in positions.tolist()), strict=True)
+        stacked = [None if field[0] is None else torch.from_numpy(np.stack(field)) for field in fields]
+        return Pictures(*stacked)  # type: ignore[arg-type]  # images are never None
 
     def key(self) -> str:
         """32 hexadecimal digits that change with any file's path, size or time of change, and with the geometry.

@@ -56,11 +56,12 @@ class Classifier(nn.Module):
 def timm_classifier(
     outputs: int, *, name: str = "resnet50.tv_in1k", pretrained: bool = True, weights: str | None = None
 ) -> Classifier:
-    """Any timm classifier by name, with new, downloaded or local weights.
+    """Any timm classifier, or a network of small receptive field, by name; with new, downloaded or local weights.
 
     Args:
         outputs: how many logits.
-        name: timm's name of the model; what follows the dot says which weights, and so which mean and std.
+        name: timm's name of the model; what follows the dot says which weights, and so which mean and std. Or a key of
+            ``debias.models.small_receptive.NETWORKS``.
         pretrained: start from timm's weights, which are downloaded on first use. Not looked at with ``weights``.
         weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or ``.pth``).
 
@@ -118,6 +119,12 @@ def _as_linear(layer: nn.Module) -> nn.Linear:
 
 
 def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
+    from debias.models.small_receptive import NETWORKS  # which needs Classifier
+
+    if name in NETWORKS:
+        if pretrained:
+            raise ValueError(f"there are no weights for {name!r}; set model.pretrained=false")
+        return NETWORKS[name](outputs)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         raise ValueError(f"timm has no model {name!r}{_near(architecture, timm.list_models())}")

@@ -30,8 +30,9 @@ class DebiasModule(pl.LightningModule):
         groups: the groups of the data.
         frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average; ``None`` where the
             training data has no bias labels.
-        optimizer: builds the optimiser of one player from its parameters.
+        optimizer: builds the optimiser of one player from its name and its parameters.
         scheduler: builds its schedule, stepped once an epoch.
+        augment: changes each training batch, given the batch and the share of training that is done; or ``None``.
         clip: largest gradient norm of a player, or ``None``.
     """
 
@@ -42,23 +43,26 @@ class DebiasModule(pl.LightningModule):
         groups: Groups,
         frequencies: Tensor | None,
         *,
-        optimizer: Callable[[list[Parameter]], Optimizer],
+        optimizer: Callable[[str, list[Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
+        augment: Callable[[Batch, float], Batch] | None = None,
         clip: float | None = None,
     ) -> None:
         super().__init__()
         self.model, self.strategy, self.groups = model, strategy, groups
+        self.augment = augment
         self.make_optimizer, self.make_scheduler, self.clip = optimizer, scheduler, clip
         self.players = {name: [p for p in owned if p.requires_grad] for name, owned in strategy.players(model).items()}
         self.automatic_optimization = len(self.players) == 1
         self.counts = GroupCounts(groups, train_frequencies=frequencies)
         self.sums: dict[str, Tensor] = {}
-        self.batches = 0
+        self.terms: dict[str, int] = {}
+        self.moved: set[str] = set()
         self.validation: dict[str, float] = {}
 
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule per player, in the order of ``players``."""
-        optimizers = [self.make_optimizer(parameters) for parameters in self.players.values()]
+        optimizers = [self.make_optimizer(player, parameters) for player, parameters in self.players.items()]
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -66,8 +70,9 @@ class DebiasModule(pl.LightningModule):
 
         The step is Lightning's count of batches, which a checkpoint restores; ``global_step`` counts optimiser steps.
         """
+        if self.augment is not None:
+            batch = self.augment(batch, self.current_epoch / max(self.trainer.max_epochs or 1, 1))
         turns = self.strategy.turns(self.trainer.fit_loop.epoch_loop.total_batch_idx)
-        self.batches += 1
         if self.automatic_optimization:
             (turn,) = turns
             return self._tracked(turn.objective(self.model, batch))
@@ -76,6 +81,7 @@ class DebiasModule(pl.LightningModule):
         return None
 
     def _take(self, turn: Turn, batch: Batch) -> None:
+        self.moved.add(turn.player)
         optimizer: Any = self.optimizers()[list(self.players).index(turn.player)]  # type: ignore[index]
         # toggled before the forward pass, so that the others' activations are not kept
         with self.toggled_optimizer(optimizer):
@@ -104,30 +110,32 @@ class DebiasModule(pl.LightningModule):
         for name, value in (("loss", loss.total), *loss.terms.items()):
             value = value.detach().float()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.terms[name] = self.terms.get(name, 0) + 1
         return loss.total
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's sums."""
-        self.sums, self.batches = {}, 0
+        self.sums, self.terms, self.moved = {}, {}, set()
 
     def training_means(self) -> dict[str, float]:
-        """Mean over the epoch's steps so far, in all processes, of the loss and of each term.
+        """Mean over the epoch's turns so far that gave it, in all processes, of the loss and of each term.
 
         A term with a value per group is named ``term/group``. Every process must call it.
         """
-        means = {name: mean_over_processes(total) / max(self.batches, 1) for name, total in self.sums.items()}
+        means = {name: mean_over_processes(total) / self.terms[name] for name, total in self.sums.items()}
         scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
         vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
         named = {f"{n}/{group}": v for n, values in vectors for group, v in zip(self.groups.names, values, strict=True)}
         return scalars | named
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; with several players, step their schedules, as nobody else does."""
+        """Log the epoch's means; with several players, step the schedules of those who moved in it."""
         self.log_dict({f"train/{name}": value for name, value in self.training_means().items()})
         if not self.automatic_optimization:
             schedulers: Any = self.lr_schedulers()
-            for scheduler in schedulers:
-                scheduler.step()
+            for player, scheduler in zip(self.players, schedulers, strict=True):
+                if player in self.moved:
+                    scheduler.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Any:
         """Count the predictions of a batch, and return them as :class:`Predicted`."""

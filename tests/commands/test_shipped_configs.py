@@ -12,9 +12,9 @@ import pytest
 from debias import config as configs
 from debias.commands.train import train
 from debias.data.drawn_birds import drawn_birds
+from tests.data.test_biased_mnist import write_mnist
 
 SMALL = [
-    "model.name=test_resnet",
     "model.pretrained=false",
     "preprocessing.size=32",
     "precision=32-true",
@@ -34,7 +34,10 @@ def roots(tmp_path_factory) -> dict[str, str]:
     release.mkdir()
     (release / "waterbird_complete95_forest2water2").symlink_to(birds)
     (release / "segmentations").symlink_to(birds / "segmentations")
-    return {"drawn_birds": str(birds), "waterbirds": str(release), "celeba": str(write_celeba(folder / "celeba"))}
+    write_mnist(folder / "mnist")
+    celeba = write_celeba(folder / "celeba")
+    found = {"drawn_birds": birds, "waterbirds": release, "celeba": celeba, "biased_mnist": folder / "mnist"}
+    return {name: str(root) for name, root in found.items()}
 
 
 def write_celeba(root: Path, faces: int = 96) -> Path:
@@ -54,12 +57,17 @@ def write_celeba(root: Path, faces: int = 96) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")  # 200 digits in 100 groups
 @pytest.mark.parametrize("name", configs.shipped())
 def test_runs_end_to_end(name, roots, tmp_path):
     config = configs.load(name, [*SMALL, f"out={tmp_path}/runs", f"cache_dir={tmp_path}/cache"])
     config.data["root"] = roots[config.data["name"]]
     if config.data["name"] == "drawn_birds":
         config.data |= {"train": 80, "val": 40, "test": 40, "size": 32}
+    if config.data["name"] == "biased_mnist":
+        config.data |= {"rho": 0.9, "val": 20}
+    else:
+        config.model["name"] = "test_resnet"
     run = train(config)
     report = json.loads((run / "report.json").read_text())
     assert report["config"]["name"] == name

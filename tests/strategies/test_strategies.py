@@ -9,7 +9,20 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, ClassReweighting, GroupDRO, GroupReweighting, Strategy
+from debias.strategies import (
+    ERM,
+    ClassReweighting,
+    FeatureAdversary,
+    FeatureSieve,
+    GradientProjection,
+    GroupDRO,
+    GroupReweighting,
+    LearnedMixin,
+    ReBias,
+    RUBi,
+    Strategy,
+    UniformConfusion,
+)
 from debias.training import DebiasModule, fit, seed_all, trainer
 from debias.training.optimizers import constant, sgd
 from debias.types import Batch, Groups
@@ -17,12 +30,25 @@ from tests.fakes import GROUPS, TinyClassifier, TinyData, batch_of
 from tests.toy_strategies import TwoPlayers
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])
+IMAGE = torch.zeros(1, 3, 2, 2)
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "erm": ERM,
     "group_dro": lambda: GroupDRO(GROUPS, FREQUENCIES, step_size=0.5, adjustment=1.0),
     "class_reweighting": lambda: ClassReweighting(GROUPS, torch.tensor([36, 12])),
     "group_reweighting": lambda: GroupReweighting(GROUPS, FREQUENCIES, power=0.5),
+    "rebias": lambda: ReBias(GROUPS),
+    "rebias_median": lambda: ReBias(GROUPS, bandwidth="median", biased_networks=2, biased_updates=2),
+    "rubi": lambda: RUBi(GROUPS),
+    "learned_mixin": lambda: LearnedMixin(GROUPS, TinyClassifier(), warmup=4),
+    "feature_adversary": lambda: FeatureAdversary(GROUPS, TinyClassifier(), IMAGE, hidden_size=8, ramp=5),
+    "feature_adversary_layer": lambda: FeatureAdversary(
+        GROUPS, TinyClassifier(), IMAGE, layer="body", feed="flattened", hidden_size=8
+    ),
+    "uniform_confusion": lambda: UniformConfusion(GROUPS, TinyClassifier(), IMAGE),
+    "gradient_projection": lambda: GradientProjection(GROUPS),
+    "feature_sieve": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8),
+    "feature_sieve_joint": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8, joint=True),
     "two_players": lambda: TwoPlayers(features=5),
 }
 
@@ -73,6 +99,10 @@ def test_requirements():
     assert {name: make().requires for name, make in STRATEGIES.items() if make().requires} == {
         "group_dro": ("bias",),
         "group_reweighting": ("bias",),
+        "feature_adversary": ("bias",),
+        "feature_adversary_layer": ("bias",),
+        "uniform_confusion": ("bias",),
+        "gradient_projection": ("bias",),
     }
 
 
@@ -107,9 +137,13 @@ def test_lightning_equals_the_plain_loop(name, tmp_path):
     twin.load_state_dict(strategy.state_dict())
     expected, expected_strategy = plain_loop(twin, epochs=2)
     seed_all(0)
-    make_scheduler = partial(constant, epochs=2)
     module = DebiasModule(
-        TinyClassifier(), strategy, GROUPS, FREQUENCIES, optimizer=partial(sgd, lr=0.1), scheduler=make_scheduler
+        TinyClassifier(),
+        strategy,
+        GROUPS,
+        FREQUENCIES,
+        optimizer=lambda player, parameters: sgd(parameters, lr=0.1),
+        scheduler=partial(constant, epochs=2),
     )
     start = [parameter.detach().clone() for parameter in module.model.parameters()]
     lightning = trainer(tmp_path, epochs=2, seed=0, accelerator="cpu", progress=False)

@@ -24,7 +24,11 @@ def module_of(
     make: Callable[[], Strategy], *, clip: float | None = None, lr: float = 0.1, epochs: int = 2
 ) -> DebiasModule:
     seed_all(0)
-    optimizer, scheduler = partial(sgd, lr=lr, momentum=0.0, weight_decay=0.0), partial(cosine, epochs=epochs)
+
+    def optimizer(player, parameters):
+        return sgd(parameters, lr=lr, momentum=0.0, weight_decay=0.0)
+
+    scheduler = partial(cosine, epochs=epochs)
     model, strategy = TinyClassifier(), make()
     return DebiasModule(model, strategy, GROUPS, FREQUENCIES, optimizer=optimizer, scheduler=scheduler, clip=clip)
 
@@ -135,6 +139,22 @@ def test_schedules_step_once_an_epoch(strategy, tmp_path):
     assert [group["lr"] for optimizer in optimizers for group in optimizer.param_groups] == pytest.approx(
         [1e-4] * len(optimizers)
     )
+
+
+class LateModel(TwoPlayers):
+    """The model moves from the second epoch on, after six batches."""
+
+    def turns(self, step: int) -> tuple[Turn, ...]:
+        return (Turn("probe", self.identify),) if step < 6 else (Turn("model", self.deceive),)
+
+
+def test_a_schedule_waits_for_its_player(tmp_path):
+    """Three epochs, a tenth after each: the probe moved in one of them, the model in two."""
+    module = module_of(partial(LateModel, features=5))
+    module.make_scheduler = partial(step, epochs=3, every=1, factor=0.1)
+    trained(module, tmp_path, epochs=3)
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in module.optimizers(use_pl_optimizer=False)]
+    assert rates == pytest.approx([1e-2, 1e-3])
 
 
 class WhatTheProbeLearnt(Strategy):

@@ -1,0 +1,22 @@
+"""Folders that are there whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder``, which takes its name when it is complete, unless another process was first."""
+    draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        with suppress(OSError):
+            draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,113 @@
+"""Heads that read the inside of a model: an adversary's, and the feature sieve's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class MLPHead(nn.Module):
+    """Hidden layers with batch normalisation and LeakyReLU, then a linear layer; no hidden layer leaves it linear.
+
+    Computes in float32 at least, with autocast off: an adversary in low precision looks fooled when it is imprecise.
+
+    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019.
+
+    Args:
+        inputs: features it reads.
+        outputs: logits it gives.
+        hidden_size: units of a hidden layer.
+        hidden_layers: how many there are, at least 0.
+
+    Raises:
+        ValueError: a size is out of range.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, hidden_size: int = 300, hidden_layers: int = 3) -> None:
+        super().__init__()
+        if hidden_size < 1 or hidden_layers < 0:
+            raise ValueError(
+                f"a head needs hidden_size >= 1 and hidden_layers >= 0; got hidden_size={hidden_size}, "
+                f"hidden_layers={hidden_layers}"
+            )
+        sizes = [inputs, *[hidden_size] * hidden_layers]
+        hidden = [
+            nn.Sequential(nn.Linear(size, hidden_size), nn.BatchNorm1d(hidden_size), nn.LeakyReLU())
+            for size in sizes[:-1]
+        ]
+        self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, outputs)`` logits of ``(N, inputs)`` features."""
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.layers(features.to(torch.promote_types(features.dtype, torch.float32)))
+        return logits
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions with batch normalisation, added to the input where the widths agree and ``skip`` is set.
+
+    Args:
+        inputs: channels it reads.
+        width: channels it gives.
+        kernel: side of the kernels, odd.
+        skip: add the input; it must have ``width`` channels.
+    """
+
+    def __init__(self, inputs: int, width: int, *, kernel: int, skip: bool) -> None:
+        super().__init__()
+        self.skip = skip
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, width, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, width, H, W)`` of ``(N, inputs, H, W)``."""
+        change: Tensor = self.layers(maps)
+        return torch.relu(maps + change if self.skip else change)
+
+
+class ResidualHead(nn.Module):
+    """Residual blocks, the mean over all places, a linear layer: the auxiliary classifier of the feature sieve.
+
+    On maps the kernels are 3x3. On tokens they are 1x1: every token goes through the same two-layer network, and
+    tokens meet only in the mean.
+
+    Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve", ICML 2023.
+
+    Args:
+        shape: of one sample's activation: ``(C, H, W)``, ``(T, C)`` or ``(C,)``.
+        outputs: logits it gives.
+        width: channels of the blocks.
+        depth: how many blocks, at least 1; the first, which changes the width, has no skip.
+
+    Raises:
+        ValueError: a size is out of range, or the shape is none of these.
+    """
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, *, width: int = 256, depth: int = 2) -> None:
+        super().__init__()
+        if width < 1 or depth < 1:
+            raise ValueError(f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, depth={depth}")
+        if len(shape) not in (1, 2, 3):
+            raise ValueError(f"an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape {shape}")
+        maps = len(shape) == 3
+        channels, kernel = (shape[0], 3) if maps else (shape[-1], 1)
+        widths = [channels, *[width] * (depth - 1)]
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(size, width, kernel=kernel, skip=place > 0) for place, size in enumerate(widths))
+        )
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, activation: Tensor) -> Tensor:
+        """``(N, outputs)`` logits of ``(N, *shape)`` activations."""
+        if activation.ndim < 4:
+            # (N, T, C) to (N, C, T, 1)
+            tokens = activation if activation.ndim == 3 else activation[:, None]
+            activation = tokens.transpose(1, 2).unsqueeze(-1)
+        logits: Tensor = self.head(self.blocks(activation).mean(dim=(2, 3)))
+        return logits

@@ -1,0 +1,240 @@
+"""What a named layer of a model gives: read in the model's own forward pass, or up to that layer and no further."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from debias.types import Outputs
+
+#: Where :class:`debias.models.Classifier` keeps the timm network, whose own names are accepted too.
+BACKBONE = "backbone."
+
+
+class Reading(NamedTuple):
+    """A model's outputs, and what one of its layers gave on the way: ``(N, ...)``."""
+
+    outputs: Outputs
+    activation: Tensor
+
+
+class _Stop(Exception):
+    """Ends a forward pass at the layer that was asked for."""
+
+
+def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
+    """Outputs of a model and the activation of one of its layers, from one forward pass; gradients flow through both.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`; not compiled, or a hook may never be called.
+        layer: dotted name, as in ``model.named_modules()`` or in the timm network ("layer4", "blocks.3"); ``None``
+            reads the features of the outputs.
+        image: ``(N, 3, H, W)`` float.
+
+    Returns:
+        Activations of layers that keep channels last (Swin, Hiera) come as ``(N, C, H, W)`` too.
+
+    Raises:
+        ValueError: there is no such layer, or it is not called exactly once.
+    """
+    if layer is None:
+        outputs: Outputs = model(image)
+        return Reading(outputs, outputs.features)
+    found: list[Tensor] = []
+    with _hook(model, layer, found.append):
+        outputs = model(image)
+    return Reading(outputs, _only(found, layer))
+
+
+def read_until(model: nn.Module, layer: str, image: Tensor) -> Tensor:
+    """Activation of a layer; what comes after it in the model is not computed, and its buffers do not move.
+
+    Args:
+        model: any module, not compiled. In DistributedDataParallel, which must see a pass to its end, all is computed.
+        layer: dotted name, as for :func:`read_layer`.
+        image: ``(N, 3, H, W)`` float.
+
+    Raises:
+        ValueError: there is no such layer, or it is not called.
+    """
+    if unwrapped(model) is not model:
+        return read_layer(model, layer, image).activation
+    found: list[Tensor] = []
+
+    def stop(activation: Tensor) -> None:
+        found.append(activation)
+        raise _Stop
+
+    with _hook(model, layer, stop), suppress(_Stop):
+        model(image)
+    return _only(found, layer)
+
+
+def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int, ...]:
+    """Shape of a layer's activation of one sample: ``(C, H, W)``, ``(T, D)`` or ``(D,)``. The model is left as it was.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`.
+        layer: dotted name, as for :func:`read_layer`.
+        image: ``(1, 3, H, W)`` float.
+
+    Raises:
+        ValueError: there is no such layer; it is not called exactly once; it gives no tensor; or what follows
+            overwrites its output in place, so that it cannot be read.
+    """
+    versions: list[tuple[Tensor, int]] = []
+    with evaluating(model), torch.no_grad():
+        if layer is None:
+            return tuple(read_layer(model, None, image).activation.shape[1:])
+        with _hook(model, layer, lambda activation: versions.append((activation, activation._version))):
+            model(image)
+    activation = _only([activation for activation, _ in versions], layer)
+    if activation._version != versions[0][1]:
+        raise ValueError(
+            f"what follows layer {layer!r} overwrites its output in place; name the block around it, or the layer after"
+        )
+    return tuple(activation.shape[1:])
+
+
+def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, ...]:
+    """Names of the trainable parameters that a layer's activation depends on, in the model's order.
+
+    Args:
+        model: any module; left as it was.
+        layer: dotted name, as for :func:`read_layer`.
+        image: ``(1, 3, H, W)`` float.
+
+    Raises:
+        ValueError: as for :func:`read_until`, or nothing that can be trained comes before the layer.
+    """
+    inner = unwrapped(model)
+    named = {name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad}
+    with evaluating(inner), torch.enable_grad():
+        activation = read_until(inner, layer, image)
+        if not activation.requires_grad:
+            raise ValueError(f"layer {layer!r} depends on no parameter that can be trained: name a later one")
+        gradients = torch.autograd.grad(activation.sum(), list(named.values()), allow_unused=True)
+    return tuple(name for name, gradient in zip(named, gradients, strict=True) if gradient is not None)
+
+
+def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
+    """A copy, with weights of its own, of the layers of a classifier between a layer and its features.
+
+    They are the siblings that come after the layer, then after its parent, up to the backbone. That these compute the
+    features is not taken for granted but checked on a picture, since a network's code may do more than call them.
+
+    Args:
+        model: a :class:`debias.models.Classifier`, or any with a ``backbone``; left as it was.
+        layer: dotted name, as for :func:`read_layer`.
+        image: ``(1, 3, H, W)`` float, for its shape.
+
+    Raises:
+        ValueError: there is no such layer, or the layers after it do not give the features (those of a ViT do not: it
+            pools its tokens in between).
+    """
+    inner = unwrapped(model)
+    after = copy.deepcopy(nn.Sequential(*_siblings_after(inner, find_layer(inner, layer))))
+    picture = torch.linspace(-2, 2, image.numel(), device=image.device).view_as(image)
+    with evaluating(inner), evaluating(after), torch.no_grad():
+        outputs, activation = read_layer(inner, layer, picture)
+        try:
+            same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
+        except (RuntimeError, TypeError):  # shapes that do not fit, or a layer that wants more arguments
+            same = False
+    if not same:
+        raise ValueError(
+            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that ends in its "
+            f"features; name a stage of a convolutional network, or read the layer pooled or flattened"
+        )
+    return after
+
+
+def pooled(activation: Tensor) -> Tensor:
+    """``(N, C)`` mean over the places of a map ``(N, C, H, W)`` or over the tokens ``(N, T, C)``, class token included.
+
+    ``(N, C)`` features stay as they are.
+    """
+    if activation.ndim == 3:
+        return activation.mean(dim=1)
+    return activation.flatten(2).mean(dim=2) if activation.ndim > 3 else activation
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside DistributedDataParallel, or itself."""
+    inner: nn.Module = model.module if isinstance(model, DistributedDataParallel) else model
+    return inner
+
+
+def find_layer(model: nn.Module, layer: str) -> nn.Module:
+    """The layer of a dotted name, which may leave out the leading "backbone.".
+
+    Raises:
+        ValueError: there is none; the message lists the nearest names, or the first where none is near.
+    """
+    modules: dict[str, nn.Module] = dict(unwrapped(model).named_modules())
+    modules.pop("")
+    chosen: nn.Module | None = modules.get(layer, modules.get(BACKBONE + layer))
+    if chosen is None:
+        names = [name.removeprefix(BACKBONE) for name in modules]
+        near = get_close_matches(layer, names, n=5, cutoff=0.5)
+        hint = f"near ones: {', '.join(near)}" if near else f"it has: {', '.join(names[:12])}, ..."
+        raise ValueError(f"{type(unwrapped(model)).__name__} has no layer {layer!r}; {hint}")
+    return chosen
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode inside; every module's own mode is restored after."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> Iterator[None]:
+    chosen = find_layer(model, layer)
+    network = getattr(unwrapped(model), "backbone", None)
+    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(chosen, nn.Conv2d)
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            raise ValueError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another")
+        receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)
+
+    handle = chosen.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _only(found: list[Tensor], layer: str) -> Tensor:
+    if len(found) != 1:
+        raise ValueError(
+            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name another "
+            f"(in a compiled model, none is seen to be called)"
+        )
+    return found[0]
+
+
+def _siblings_after(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
+    backbone = model.get_submodule(BACKBONE.rstrip("."))
+    path = next((name for name, module in backbone.named_modules() if module is layer), "")
+    after: list[nn.Module] = []
+    while path:
+        parent, _, name = path.rpartition(".")
+        children = list(backbone.get_submodule(parent).named_children())
+        after += [child for _, child in children[[key for key, _ in children].index(name) + 1 :]]
+        path = parent
+    return after

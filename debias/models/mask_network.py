@@ -1,0 +1,73 @@
+"""A U-Net that looks at a picture and says how much of each pixel to let through."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MaskNetwork(nn.Module):
+    """Masks ``(N, 1, H, W)`` in (0, 1) for images ``(N, 3, H, W)``; close to 1 before training.
+
+    Convolutions of stride 2 on the way down; on the way up bilinear enlargement and 3x3 convolutions, which also read
+    the map of the same size from the way down.
+
+    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019; the network is that of Ronneberger et al.,
+    "U-Net", MICCAI 2015.
+
+    Args:
+        width: channels of the first map; each following one has twice as many.
+        depth: how often the picture is halved; its sides must be at least ``2 ** depth``.
+
+    Raises:
+        ValueError: a size is out of range.
+
+    Differs from the reference: the last bias starts at 3 (a mask of 0.95), there near it at random; sides need not
+    divide by ``2 ** depth``.
+    """
+
+    def __init__(self, *, width: int = 64, depth: int = 4) -> None:
+        super().__init__()
+        if width < 1 or depth < 2:
+            raise ValueError(f"a mask network needs width >= 1 and depth >= 2; got width={width}, depth={depth}")
+        self.smallest = 2**depth
+        widths = [width * 2**level for level in range(depth)]
+        self.down = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
+            )
+            for inputs, outputs in zip([3, *widths], widths, strict=False)
+        )
+        # from the deepest on, every map but the deepest itself comes with the one from the way down
+        above = [widths[-1], *(2 * size for size in widths[-2:0:-1])]
+        self.up = nn.ModuleList(
+            nn.Sequential(
+                nn.ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
+            )
+            for inputs, outputs in zip(above, widths[-2::-1], strict=True)
+        )
+        last = nn.Conv2d(2 * width, 1, 3)
+        nn.init.constant_(last.bias, 3.0)  # type: ignore[arg-type]
+        self.last = nn.Sequential(nn.ReflectionPad2d(1), last, nn.Sigmoid())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Mask of each image.
+
+        Raises:
+            ValueError: the images are too small.
+        """
+        if min(image.shape[-2:]) < self.smallest:
+            raise ValueError(f"a mask network wants sides of {self.smallest} pixels; got {tuple(image.shape[-2:])}")
+        maps = [image]
+        for down in self.down:
+            maps.append(down(maps[-1]))
+        deepest = maps.pop()
+        for up, beside in zip(self.up, maps[:0:-1], strict=True):
+            deepest = torch.cat([up(_enlarged(deepest, beside)), beside], dim=1)
+        mask: Tensor = self.last(_enlarged(deepest, image))
+        return mask
+
+
+def _enlarged(maps: Tensor, beside: Tensor) -> Tensor:
+    return F.interpolate(maps, size=beside.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,157 @@
+"""Networks that see a small neighbourhood of each pixel, and so colours and textures rather than shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from debias.models.classifier import Classifier
+
+HALF = (0.5, 0.5, 0.5)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class SmallReceptiveNet(nn.Module):
+    """Convolutions, global average pooling, one linear layer; ``Classifier`` makes it return ``Outputs``.
+
+    Args:
+        body: ``(N, 3, H, W)`` images to ``(N, D, h, w)`` maps.
+        features: D.
+        outputs: how many logits.
+        mean: mean of each channel that images are to be normalised with.
+        std: standard deviation of each channel.
+    """
+
+    def __init__(
+        self,
+        body: nn.Sequential,
+        features: int,
+        outputs: int,
+        *,
+        mean: tuple[float, ...] = HALF,
+        std: tuple[float, ...] = HALF,
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.fc = nn.Linear(features, outputs)
+        # what timm's networks say of themselves
+        self.pretrained_cfg = {"classifier": "fc", "num_classes": outputs, "mean": mean, "std": std}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.fc
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(N, outputs)`` logits of ``(N, 3, H, W)`` images."""
+        logits: Tensor = self.fc(self.body(image).mean(dim=(2, 3)))
+        return logits
+
+
+def simple_conv_net(outputs: int, *, kernel: int = 7) -> SmallReceptiveNet:
+    """Four convolutions of 16, 32, 64 and 128 channels, each with batch normalisation and ReLU.
+
+    A feature sees ``4 * (kernel - 1) + 1`` pixels across: 1 with kernel 1, which knows colours alone, 25 with 7.
+
+    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020, for
+    Biased-MNIST; reference code clovaai/rebias.
+
+    Args:
+        outputs: how many logits.
+        kernel: side of every kernel, odd, padded by half of it.
+
+    Raises:
+        ValueError: an even kernel, or none.
+    """
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"simple_conv_net needs an odd kernel, so that maps keep their size; got kernel={kernel}")
+    channels = (3, 16, 32, 64, 128)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(channels):
+        layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+    return SmallReceptiveNet(nn.Sequential(*layers), channels[-1], outputs)
+
+
+class UnpaddedBlock(nn.Module):
+    """A residual block of two convolutions without padding, the second of kernel 1.
+
+    Args:
+        before: channels in.
+        after: channels out.
+        kernel: side of the first kernel.
+        stride: of the first convolution, and of the shortcut.
+    """
+
+    def __init__(self, before: int, after: int, *, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, kernel, stride=stride, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or before != after:
+            convolution = nn.Conv2d(before, after, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(after))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps that are smaller by what an unpadded kernel takes; the shortcut is cut at its right and lower end."""
+        residual: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
+        height, width = residual.shape[2:]
+        return F.relu(residual + self.shortcut(maps)[:, :, :height, :width])
+
+
+def bagnet18(outputs: int) -> SmallReceptiveNet:
+    """BagNet-18: the plan of ResNet-18 with kernels of 3 in the stem and the first block alone, and no padding.
+
+    A feature sees 5 pixels across; two blocks each of 64, 128, 256 and 512 channels, with strides 2, 2, 2, 1.
+
+    Source: Bahng et al., ICML 2020, for the 9-class ImageNet (kernel-3 pattern 1, 0, 0, 0), after Brendel and Bethge,
+    "Approximating CNNs with Bag-of-local-Features Models Works Surprisingly Well on ImageNet", ICLR 2019.
+
+    Args:
+        outputs: how many logits.
+
+    Differs from the reference: the stem's batch normalisation forgets as fast as all others (momentum 0.1, there
+    0.001), since its averages would otherwise not have settled after a short training.
+    """
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, 64, 1, bias=False),
+        nn.Conv2d(64, 64, 3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(inplace=True),
+    ]
+    before = 64
+    for after, stride, kernel in ((64, 2, 3), (128, 2, 1), (256, 2, 1), (512, 1, 1)):
+        layers += [UnpaddedBlock(before, after, kernel=kernel, stride=stride), UnpaddedBlock(after, after)]
+        before = after
+    return SmallReceptiveNet(nn.Sequential(*layers), before, outputs, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+NETWORKS: dict[str, Callable[[int], SmallReceptiveNet]] = {
+    "simple_conv_k1": lambda outputs: simple_conv_net(outputs, kernel=1),
+    "simple_conv_k7": lambda outputs: simple_conv_net(outputs, kernel=7),
+    "bagnet18": bagnet18,
+}
+
+
+def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") -> Classifier:
+    """A new network of a small receptive field by name, which returns ``Outputs``.
+
+    Args:
+        outputs: how many logits.
+        name: a key of ``NETWORKS``.
+
+    Raises:
+        ValueError: there is no such network; the message names the nearest.
+    """
+    if name not in NETWORKS:
+        near = get_close_matches(name, NETWORKS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"no small-receptive-field network {name!r}; {hint}there are {', '.join(NETWORKS)}")
+    return Classifier(NETWORKS[name](outputs))

@@ -1,0 +1,130 @@
+"""Feature sieve: what a small head can already tell the target from, early on, is made useless to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import Parameter
+
+from debias.losses.confusion import confusion_losses
+from debias.models.heads import ResidualHead
+from debias.models.layers import early_parameters, layer_shape, read_layer, read_until, unwrapped
+from debias.strategies.objectives import task_loss
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Turn
+
+
+class FeatureSieve(Strategy):
+    r"""Identify, forget, train: an auxiliary head finds what is easy early on, and the layers below it forget that.
+
+    With :math:`h` the activation of an early layer, :math:`A` the auxiliary head, K classes, at each step in order:
+
+    1. *auxiliary* moves on :math:`w_a\, \mathrm{CE}(A(\mathrm{sg}[h]), y)`;
+    2. every ``forget_every`` steps, the first included, *early* (the parameters that h depends on, with an optimiser of
+       their own) moves on :math:`-\frac{w_f}{K} \sum_k \log \mathrm{softmax}(A(h))_k`, through the moved head;
+    3. *model* (all its parameters) moves on :math:`w_m\, \mathrm{CE}(f(x), y)`.
+
+    ``joint`` sums the three into one loss of one player, and the gradient of each term goes where it goes above: of the
+    first to A, of the second to the early parameters, of the third to the model. No bias labels are needed; the head is
+    dropped afterwards. The first two turns compute no further than the layer. A layer too early or a step too large
+    makes the model forget what it needs as well: watch the training loss.
+
+    Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve", ICML 2023; reference
+    code google-research/sifer.
+
+    Args:
+        groups: the groups of the data; single- or multi-label.
+        model: the classifier.
+        image: ``(1, 3, H, W)`` float, for the shapes inside it.
+        layer: dotted name of the early layer, as timm names it ("layer1", "stages.0", "blocks.2").
+        depth: residual blocks of the auxiliary head.
+        width: their channels.
+        forget_every: steps from one forgetting to the next.
+        joint: one summed loss (the paper's text) rather than three optimisers (its code).
+        main_weight: :math:`w_m > 0`.
+        auxiliary_weight: :math:`w_a > 0`.
+        forget_weight: :math:`w_f \ge 0`.
+
+    Raises:
+        ValueError: a bound above is broken, or there is no such layer.
+
+    Differs from the reference: batch normalisation is not held in evaluation mode, so the early layers' statistics see
+    a batch once a turn; the weights of the paper's summed loss are there in both forms; several labels are forgotten
+    label by label. The paper does not say whether its auxiliary loss also trains the layers below; it does not here,
+    as in the code.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        model: nn.Module,
+        image: Tensor,
+        *,
+        layer: str = "layer1",
+        depth: int = 2,
+        width: int = 256,
+        forget_every: int = 5,
+        joint: bool = False,
+        main_weight: float = 1.0,
+        auxiliary_weight: float = 1.0,
+        forget_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if forget_every < 1 or min(main_weight, auxiliary_weight) <= 0 or forget_weight < 0:
+            raise ValueError(
+                f"the feature sieve needs forget_every >= 1, positive main_weight and auxiliary_weight, and "
+                f"forget_weight >= 0; got {forget_every}, {main_weight}, {auxiliary_weight}, {forget_weight}"
+            )
+        self.layer, self.forget_every, self.joint, self.multi_label = layer, forget_every, joint, groups.multi_label
+        self.main_weight, self.auxiliary_weight, self.forget_weight = main_weight, auxiliary_weight, forget_weight
+        self.auxiliary = ResidualHead(layer_shape(model, layer, image), groups.outputs, width=width, depth=depth)
+        self.early = early_parameters(model, layer, image)
+
+    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
+        """The model; unless joint, the auxiliary head, and once more the early part of the model."""
+        if self.joint:
+            return super().players(model)
+        early = [unwrapped(model).get_parameter(name) for name in self.early]
+        return {"auxiliary": list(self.auxiliary.parameters()), "early": early, "model": list(model.parameters())}
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """Identify, forget where it is due, train."""
+        forgets = step % self.forget_every == 0
+        if self.joint:
+            return (Turn("model", partial(self.summed, forgets)),)
+        forget = (Turn("early", self.forget),) if forgets else ()
+        return (Turn("auxiliary", self.identify), *forget, Turn("model", self.train_model))
+
+    def identify(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the auxiliary head: the target, from an activation that it does not change."""
+        loss = task_loss(self.auxiliary(read_until(model, self.layer, batch.image).detach()), batch)
+        return Loss(self.auxiliary_weight * loss, {"auxiliary": loss.detach()})
+
+    def forget(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the early layers: an auxiliary head that can tell nothing."""
+        loss = self._confusion(self.auxiliary(read_until(model, self.layer, batch.image)))
+        return Loss(self.forget_weight * loss, {"forget": loss.detach()})
+
+    def train_model(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the whole model: the target."""
+        loss = task_loss(model(batch.image).logits, batch)
+        return Loss(self.main_weight * loss, {"main": loss.detach()})
+
+    def summed(self, forgets: bool, model: nn.Module, batch: Batch) -> Loss:
+        """All objectives of a step as one loss, from one forward pass."""
+        outputs, activation = read_layer(model, self.layer, batch.image)
+        main = task_loss(outputs.logits, batch)
+        auxiliary = task_loss(self.auxiliary(activation.detach()), batch)
+        total = self.main_weight * main + self.auxiliary_weight * auxiliary
+        terms = {"main": main.detach(), "auxiliary": auxiliary.detach()}
+        if forgets:
+            frozen = {name: parameter.detach() for name, parameter in self.auxiliary.named_parameters()}
+            loss = self._confusion(functional_call(self.auxiliary, frozen, (activation,)))
+            total, terms = total + self.forget_weight * loss, terms | {"forget": loss.detach()}
+        return Loss(total, terms)
+
+    def _confusion(self, logits: Tensor) -> Tensor:
+        return confusion_losses(logits, multi_label=self.multi_label).mean()

@@ -1,0 +1,103 @@
+"""Learned-Mixin+H: the model learns what a biased network, trained before it and frozen, leaves unexplained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn import functional as F
+
+from debias.losses.classification import classification_losses
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Turn
+
+
+class LearnedMixin(Strategy):
+    r"""The model f learns in an ensemble with a frozen biased network g, which it may trust more or less.
+
+    1. In the first ``warmup`` steps g alone moves, on :math:`\mathrm{CE}(g)`; then it is frozen.
+    2. From then on f and a linear :math:`a` on its features z move on
+
+    .. math:: \mathrm{CE}(f + c(z) \log p_g) + w\, H(\mathrm{softmax}(c(z) \log p_g)), \qquad
+              c(z) = \mathrm{softplus}(a^\top z + b)
+
+    In evaluation f stands alone. Needs no bias labels.
+
+    Source: Clark, Yatskar, Zettlemoyer, "Don't Take the Easy Way Out: Ensemble Based Methods for Avoiding Known
+    Dataset Biases", EMNLP 2019, as the baseline of Bahng et al., ICML 2020; reference code clovaai/rebias.
+
+    Args:
+        groups: the groups of the data; single-label.
+        model: the classifier, for the size of its features.
+        biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
+        warmup: steps in which the biased network is trained; at least 1. The published runs give it 5 epochs of
+            Biased-MNIST, which are to be added to the model's own.
+        entropy_weight: w >= 0.
+
+    Raises:
+        ValueError: a bound is broken, an architecture unknown, or the targets are multi-label.
+
+    Differs from the reference: the frozen network is in evaluation mode (there its batch normalisation goes on moving);
+    the factor is trained (there it never reaches the optimiser, see :class:`debias.strategies.rubi.RUBi`). Logits
+    of g instead of log-probabilities, as there, give the same loss.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        model: nn.Module,
+        *,
+        biased: str = "simple_conv_k1",
+        warmup: int = 1175,
+        entropy_weight: float = 0.36,
+    ) -> None:
+        # timm comes with it, which a strategy must not load before somebody wants such a network
+        from debias.models.small_receptive import small_receptive_classifier
+
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("LearnedMixin mixes class probabilities: name a single target, not several labels")
+        if warmup < 1 or entropy_weight < 0:
+            raise ValueError(
+                "LearnedMixin needs warmup >= 1 step and entropy_weight >= 0; "
+                f"got warmup={warmup}, entropy_weight={entropy_weight}"
+            )
+        self.warmup, self.entropy_weight = warmup, entropy_weight
+        self.network = small_receptive_classifier(groups.outputs, name=biased)
+        self.trust = nn.Linear(cast(int, model.feature_size), 1)
+
+    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
+        """The biased network, and the model with the factor."""
+        return {"biased": list(self.network.parameters()), "model": [*model.parameters(), *self.trust.parameters()]}
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """The biased network while it is trained, the model afterwards."""
+        return (Turn("biased", self.biased_loss),) if step < self.warmup else (Turn("model", self.model_loss),)
+
+    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the biased network: classify."""
+        self.network.train()
+        loss = classification_losses(self.network(batch.image).logits, batch.target).mean()
+        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+
+    def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the model: classify together with the biased network, which is to be sure where it is used."""
+        # a trainer puts every module of a strategy into training mode, the frozen one as well
+        self.network.eval()
+        with torch.no_grad():
+            log_probabilities = F.log_softmax(self.network(batch.image).logits.float(), dim=1)
+        logits, features = model(batch.image)
+        added = F.softplus(self.trust(features).float()) * log_probabilities
+        error = classification_losses(logits + added, batch.target).mean()
+        entropy = entropies(added).mean()
+        terms = {"cross_entropy": error.detach(), "biased_entropy": entropy.detach()}
+        return Loss(error + self.entropy_weight * entropy, terms)
+
+
+def entropies(logits: Tensor) -> Tensor:
+    r"""``(N,)`` entropy of each sample's softmax, :math:`-\sum_c p_c \log p_c`, of ``(N, C)`` logits."""
+    log_probabilities = F.log_softmax(logits, dim=1)
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=1)

@@ -1,0 +1,74 @@
+"""RUBi: a biased network masks the model's logits in training, so that samples it gets right teach the model little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import Parameter
+
+from debias.losses.classification import classification_losses
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Turn
+
+
+class RUBi(Strategy):
+    r"""The model f learns through a mask from a linear head h on the features of a biased network g.
+
+    For each batch, in this order:
+
+    1. g moves on :math:`\mathrm{CE}(g)`;
+    2. f and h move on :math:`\mathrm{CE}(f \cdot \sigma(h(g))) + w\, \mathrm{CE}(h(g))`, g standing still.
+
+    In evaluation f stands alone. Needs no bias labels.
+
+    Source: Cadene et al., "RUBi: Reducing Unimodal Biases for Visual Question Answering", NeurIPS 2019, as the
+    baseline of Bahng et al., ICML 2020; reference code clovaai/rebias.
+
+    Args:
+        groups: the groups of the data.
+        biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
+        head_weight: w >= 0.
+
+    Raises:
+        ValueError: a negative ``head_weight``, or an unknown architecture.
+
+    Differs from the reference: h is trained. In clovaai/rebias it never reaches the optimiser, as its parameters are
+    looked for where a module does not keep them, so that the mask there comes from random weights.
+    """
+
+    def __init__(self, groups: Groups, *, biased: str = "simple_conv_k1", head_weight: float = 1.0) -> None:
+        # timm comes with it, which a strategy must not load before somebody wants such a network
+        from debias.models.small_receptive import small_receptive_classifier
+
+        super().__init__()
+        if head_weight < 0:
+            raise ValueError(f"RUBi needs head_weight >= 0; got {head_weight}")
+        self.head_weight = head_weight
+        self.network = small_receptive_classifier(groups.outputs, name=biased)
+        self.head = nn.Linear(self.network.feature_size, groups.outputs)
+
+    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
+        """The biased network, and the model with the head of the mask."""
+        return {"biased": list(self.network.parameters()), "model": [*model.parameters(), *self.head.parameters()]}
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """The biased network, then the model."""
+        return Turn("biased", self.biased_loss), Turn("model", self.model_loss)
+
+    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the biased network: classify."""
+        loss = classification_losses(self.network(batch.image).logits, batch.target).mean()
+        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+
+    def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the model and of the head of the mask."""
+        with torch.no_grad():
+            features = self.network(batch.image).features
+        mask = self.head(features)
+        masked = model(batch.image).logits * torch.sigmoid(mask)
+        fused = classification_losses(masked, batch.target).mean()
+        alone = classification_losses(mask, batch.target).mean()
+        terms = {"cross_entropy": fused.detach(), "head_cross_entropy": alone.detach()}
+        return Loss(fused + self.head_weight * alone, terms)

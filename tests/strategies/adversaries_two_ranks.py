@@ -1,0 +1,69 @@
+"""Run as ``python -m tests.strategies.adversaries_two_ranks FOLDER RANK`` in two processes: writes what each got."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from debias.strategies import Strategy
+from debias.strategies.adversarial import FeatureAdversary
+from debias.strategies.gradient_projection import GradientProjection
+from debias.types import Batch
+from tests.fakes import GROUPS, TinyClassifier, batch_of
+
+IMAGE = torch.zeros(1, 3, 2, 2)
+#: Linear adversaries: batch normalisation sees the samples of its own process alone.
+STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
+    "adversarial": lambda model: FeatureAdversary(GROUPS, model, IMAGE, hidden_layers=0),
+    "projection": lambda model: GradientProjection(GROUPS, strength=0.5),
+}
+
+
+class Both(nn.Module):
+    """Model and strategy in one module, as the LightningModule holds them."""
+
+    def __init__(self, make: Callable[[nn.Module], Strategy]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = TinyClassifier()
+        self.strategy = make(self.model)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.strategy.loss(self.model, batch).total
+
+
+def whole(seed: int) -> Batch:
+    """Sixteen samples, of which the first half, rank 0's, knows three biases and the second seven."""
+    batch = batch_of(16, seed=seed)
+    unknown = torch.tensor([0, 1, 3, 4, 6, 9])
+    return batch._replace(bias=batch.bias.index_fill(0, unknown, -1))
+
+
+def train(module: nn.Module, part: slice) -> dict[str, Tensor]:
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    for seed in range(4):
+        batch = Batch(*(None if column is None else column[part] for column in whole(seed)))
+        optimizer.zero_grad()
+        module(batch).backward()
+        optimizer.step()
+    return {name.removeprefix("module."): value for name, value in module.state_dict().items()}
+
+
+def main(folder: Path, rank: int) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    part = slice(0, 8) if rank == 0 else slice(8, 16)
+    found = {name: train(DistributedDataParallel(Both(make)), part) for name, make in STRATEGIES.items()}
+    torch.save(found, folder / f"rank{rank}.pt")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,67 @@
+"""What ReBias is for: bars on coloured grounds are told by their shape, although the colour would be easier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from debias.models import Classifier
+from debias.models.small_receptive import simple_conv_net
+from debias.strategies import ERM, Strategy
+from debias.strategies.rebias import ReBias
+from debias.types import Batch
+from tests.fakes import GROUPS
+
+pytestmark = pytest.mark.slow
+
+
+def bars(samples: int, aligned: float, generator: torch.Generator) -> Batch:
+    """8 x 8 pictures of a white bar of 5 pixels, lying (0) or standing (1), on a blue (0) or red (1) ground."""
+    target = torch.randint(2, (samples,), generator=generator)
+    bias = torch.where(torch.rand(samples, generator=generator) < aligned, target, 1 - target)
+    image = torch.zeros(samples, 3, 8, 8)
+    image[:, 0], image[:, 2] = bias[:, None, None].float(), 1 - bias[:, None, None].float()
+    across, along = torch.randint(7, (samples,), generator=generator), torch.randint(4, (samples,), generator=generator)
+    for picture, standing, line, start in zip(image, target.tolist(), across.tolist(), along.tolist(), strict=True):
+        (picture.mT if standing else picture)[:, line, start : start + 5] = 1.0
+    image = 2 * image - 1 + 0.3 * torch.randn(image.shape, generator=generator)
+    return Batch(image, target, bias, torch.arange(samples))
+
+
+def worst_group(make: Callable[[], Strategy], seed: int) -> float:
+    """Worst group's accuracy, on bars without bias, of a net of kernel 3 after 12 epochs on 98 % aligned ones."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    train, test = bars(512, 0.98, generator), bars(600, 0.5, generator)
+    model = Classifier(simple_conv_net(2, kernel=3))
+    strategy = make()
+    players = strategy.players(model)
+    optimizers = {player: torch.optim.Adam(owned, lr=2e-3, weight_decay=1e-4) for player, owned in players.items()}
+    for step in range(48):
+        if step % 4 == 0:
+            shuffled = torch.randperm(512, generator=generator).split(128)
+        batch = Batch(*(column[shuffled[step % 4]] for column in train[:4]))
+        for player, objective in strategy.turns(step):
+            loss = objective(model, batch).total
+            optimizers[player].zero_grad()
+            loss.backward(inputs=players[player])
+            optimizers[player].step()
+    with torch.no_grad():
+        right = (model.eval()(test.image).logits.argmax(dim=1) == test.target).float()
+    group = GROUPS.encode(test.target, test.bias)
+    return min(right[group == number].mean().item() for number in range(4))
+
+
+def test_rebias_learns_the_shape():
+    """Worst group over seeds 0, 1, 2: ERM 0.89, 0.33, 0.95; ReBias with median bandwidths 1.00, 0.96, 1.00.
+
+    A setting in which it helps, not a benchmark: seven others of size, noise and share were tried. Where the noise
+    hides the shape (0.8 instead of 0.3), and in the one tried with bandwidths fixed at 1, it was no better than ERM.
+    """
+    erm = [worst_group(ERM, seed) for seed in range(3)]
+    rebias = [worst_group(lambda: ReBias(GROUPS, bandwidth="median", median_every=10), seed) for seed in range(3)]
+    assert min(rebias) > 0.85
+    assert sum(rebias) / 3 > sum(erm) / 3 + 0.1
+    assert all(ours > theirs for ours, theirs in zip(rebias, erm, strict=True))
