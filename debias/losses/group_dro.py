@@ -79,8 +79,8 @@ class GroupDROLoss(nn.Module):
         means, counts = group_means(losses, group, len(self.log_weights))
         if self.training:
             self.log_weights = self._moved(means.detach(), counts)
-        return (self.weights * means).sum()
+        return torch.dot(self.weights.to(means.dtype), means)
 
     def _moved(self, means: Tensor, counts: Tensor) -> Tensor:
-        step = torch.where(counts > 0, self.step_size * (means + self.margin), 0.0)
+        step = self.step_size * (means + self.margin) * (counts > 0)
         return torch.log_softmax(self.log_weights + step, dim=0).to(self.log_weights.dtype)

@@ -32,10 +32,10 @@ def group_means(losses: Tensor, group: Tensor, groups: int) -> GroupMeans:
         Means (the dtype of ``losses``, at least float32) and counts (the same dtype).
     """
     losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
-    known = group >= 0
-    slot = group.clamp(min=0)
-    sums = losses.new_zeros(groups).index_add(0, slot, torch.where(known, losses, 0.0))
-    counts = losses.new_zeros(groups).index_add(0, slot, known.to(losses.dtype))
+    # -1 goes to one slot more, which is cut off: not even a NaN there reaches a value or a gradient
+    slot = group.remainder(groups + 1)
+    sums = losses.new_zeros(groups + 1).index_add(0, slot, losses)[:groups]
+    counts = losses.new_zeros(groups + 1).index_add(0, slot, torch.ones_like(losses))[:groups]
     if not (distributed.is_available() and distributed.is_initialized()):
         return GroupMeans(sums / counts.clamp(min=1), counts)
     joined = torch.stack([sums.detach(), counts])

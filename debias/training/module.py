@@ -99,18 +99,18 @@ class DebiasModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Automatic optimisation: the module's ``clip``, unless the Trainer was given one."""
-        self.clip_gradients(
-            optimizer,
-            gradient_clip_val=self.clip if gradient_clip_val is None else gradient_clip_val,
-            gradient_clip_algorithm=gradient_clip_algorithm or "norm",
-        )
+        clip = self.clip if gradient_clip_val is None else gradient_clip_val
+        if clip is not None:
+            self.clip_gradients(optimizer, clip, gradient_clip_algorithm or "norm")
 
     def _tracked(self, loss: Loss) -> Tensor:
         # summed on the device: a self.log per step costs more than a small model's step
         for name, value in (("loss", loss.total), *loss.terms.items()):
-            value = value.detach().float()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.terms[name] = self.terms.get(name, 0) + 1
+            if name in self.sums:
+                self.sums[name] += value.detach()
+                self.terms[name] += 1
+            else:
+                self.sums[name], self.terms[name] = value.detach().to(torch.float32, copy=True), 1
         return loss.total
 
     def on_train_epoch_start(self) -> None:
