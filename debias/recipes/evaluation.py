@@ -84,5 +84,4 @@ def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np
 def _batches(data: ImageData, split: str, device: torch.device, progress: bool) -> Iterator[Batch]:
     loader = data.loader(split)
     for batch in tqdm(loader, desc=f"predicting {split}", unit="batch", disable=None if progress else True):
-        moved = (None if field is None else field.to(device, non_blocking=True) for field in batch)
-        yield data.on_after_batch_transfer(Batch(*moved), 0)  # type: ignore[arg-type]
+        yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, device, 0), 0)
