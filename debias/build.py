@@ -100,12 +100,11 @@ def smallest_batch(config: Config) -> int:
     """How many samples the config's strategy needs in each training batch.
 
     Raises:
-        ValueError: the batch size is smaller, and not 1, which any strategy without such a need may have.
+        ValueError: the batch size is smaller.
     """
-    strategy = components.find("strategy", config.strategy["name"])
-    needed: int = getattr(strategy, "smallest_batch", 1)
-    if config.batch_size < needed and needed > Strategy.smallest_batch:
-        name = config.strategy["name"]
+    name = config.strategy["name"]
+    needed: int = getattr(components.find("strategy", name), "smallest_batch", 1)
+    if config.batch_size < needed:
         raise ValueError(f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}")
     return needed
 

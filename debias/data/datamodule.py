@@ -41,7 +41,7 @@ class ImageData(pl.LightningDataModule):
         std: of each channel.
         batch_size: training samples a step in each process.
         eval_batch_size: samples a step in each process when evaluating.
-        smallest_batch: samples that a training batch must have; 2 for batch normalisation.
+        smallest_batch: samples that a training batch must have.
         seed: of order and augmentation, at least 0.
         workers: processes that load; ``None``: none without a GPU, else one a core, at most 8.
         cache_dir: folder of the picture caches; ``None`` decodes every picture every time.
@@ -62,7 +62,7 @@ class ImageData(pl.LightningDataModule):
         std: Sequence[float],
         batch_size: int = 128,
         eval_batch_size: int = 256,
-        smallest_batch: int = 2,
+        smallest_batch: int = 1,
         seed: int = 0,
         workers: int | None = None,
         cache_dir: Path | None = None,
@@ -77,7 +77,7 @@ class ImageData(pl.LightningDataModule):
         self.std = torch.tensor(std)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
-        self.smallest_batch = min(smallest_batch, batch_size)
+        self.smallest_batch = smallest_batch
         self.seed = seed
         self.workers = _automatic_workers() if workers is None else workers
         self.cache_dir = cache_dir
@@ -102,11 +102,12 @@ class ImageData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training split, in the order's order.
 
-        A last batch of fewer samples than ``smallest_batch`` is left out.
+        A last batch of fewer than ``smallest_batch`` samples is left out, and one of a single sample, on which batch
+        normalisation cannot train.
         """
         rank, world = _process()
         sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world)
-        short = len(sampler) > self.batch_size and 0 < len(sampler) % self.batch_size < self.smallest_batch
+        short = len(sampler) > self.batch_size and 0 < len(sampler) % self.batch_size < max(2, self.smallest_batch)
         dataset = self._dataset("train", training=True, backgrounds=self.backgrounds)
         return self._loader(dataset, sampler, self.batch_size, drop_last=short)
 

@@ -21,11 +21,11 @@ class Strategy(nn.Module):
 
     Attributes:
         requires: what the training data must carry: "bias" labels, foreground "mask"s.
-        smallest_batch: samples that every training batch must have; two, so that batch normalisation can train on it.
+        smallest_batch: samples that every training batch must have.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
-    smallest_batch: ClassVar[int] = 2
+    smallest_batch: ClassVar[int] = 1
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the single player on one batch."""
