@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
-EXECUTION = ("name", "out", "cache", "cache_dir", "workers", "progress")
+EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "workers", "progress")
 
 
 def _component(name: str) -> Any:
@@ -52,6 +52,7 @@ class Config:
         out: folder that receives the run's folder.
         cache: decode images once into a memory-mapped file.
         cache_dir: folder of that file; null is ``<out>/cache``.
+        keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
         workers: loader processes; null chooses.
         progress: show a progress bar.
     """
@@ -78,6 +79,7 @@ class Config:
     out: str = "runs"
     cache: bool = True
     cache_dir: Optional[str] = None  # noqa: UP045
+    keep_all: bool = False
     workers: Optional[int] = None  # noqa: UP045
     progress: bool = True
 

@@ -29,6 +29,7 @@ def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any])
             folder / "predictions" / f"val-epoch={epoch:03d}.csv", parts.examples, predicted
         ),
         metadata=metadata,
+        keep_all=config.keep_all,
     )
     lightning = trainer(
         folder,

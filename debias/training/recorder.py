@@ -27,12 +27,18 @@ class Recorder(Checkpoint):
         folder: receives ``last.ckpt`` and ``epoch=NNN.ckpt``.
         write: called with each epoch and its validation predictions, in one process.
         metadata: plain values to put into every checkpoint, such as the config.
+        keep_all: whether the weights of every epoch are kept, preferred or not.
     """
 
     def __init__(
-        self, folder: Path, *, write: Callable[[int, Predicted], None], metadata: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        *,
+        write: Callable[[int, Predicted], None],
+        metadata: dict[str, Any] | None = None,
+        keep_all: bool = False,
     ) -> None:
-        self.folder, self.write, self.metadata = folder, write, metadata or {}
+        self.folder, self.write, self.metadata, self.keep_all = folder, write, metadata or {}, keep_all
         self.history: list[dict[str, Any]] = []
         self.parts: list[Predicted] = []
         self.started = 0.0
@@ -53,7 +59,7 @@ class Recorder(Checkpoint):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock; remove the weights that no rule prefers any more."""
         self.started = time.monotonic()
-        if trainer.is_global_zero and self.history:
+        if trainer.is_global_zero and self.history and not self.keep_all:
             kept = {self.weights(epoch) for epoch in self.preferred().values()}
             for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
                 path.unlink()
@@ -78,7 +84,7 @@ class Recorder(Checkpoint):
         self.history.append(self._entry(epoch, pl_module))
         if trainer.is_global_zero:
             self.write(epoch, predicted)
-            if epoch in self.preferred().values():
+            if self.keep_all or epoch in self.preferred().values():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
         partial = self.last.with_suffix(".partial")
         trainer.save_checkpoint(partial, weights_only=False)  # moved there from elsewhere, perhaps by a copy

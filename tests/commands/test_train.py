@@ -46,6 +46,12 @@ def test_run_folder(finished):
     assert list((finished / "tensorboard").glob("events*"))
 
 
+def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
+    run = train(configs.load("drawn_birds/erm", overrides(tmp_path, "keep_all=true")))
+    names = {path.name for path in (run / "checkpoints").iterdir()}
+    assert names == {"last.ckpt", *(f"epoch={epoch:03d}.ckpt" for epoch in range(3))}
+
+
 def test_selected_epoch_is_the_one_reported(finished):
     """The final validation predictions are those saved after the selected epoch, and so is the metric."""
     report = json.loads((finished / "report.json").read_text())

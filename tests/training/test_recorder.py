@@ -31,6 +31,15 @@ def test_removes_weights_no_rule_prefers_only_when_the_next_epoch_starts(tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"epoch=000.ckpt", "epoch=002.ckpt", "last.ckpt"}
 
 
+def test_keeps_every_epoch_where_asked_to(tmp_path):
+    recorder = Recorder(tmp_path, write=lambda epoch, predicted: None, keep_all=True)
+    for epoch in range(2):
+        recorder.weights(epoch).touch()
+    recorder.history = [entry(0.2, 0.9), entry(0.4, 0.95)]
+    recorder.on_train_epoch_start(SimpleNamespace(is_global_zero=True), None)  # type: ignore[arg-type]
+    assert {path.name for path in tmp_path.iterdir()} == {"epoch=000.ckpt", "epoch=001.ckpt"}
+
+
 def test_history_survives_a_checkpoint(tmp_path):
     recorder, resumed = (Recorder(tmp_path, write=lambda epoch, predicted: None) for _ in range(2))
     recorder.history = [entry(0.2, 0.9)]
