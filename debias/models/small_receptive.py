@@ -54,10 +54,11 @@ class SmallReceptiveNet(nn.Module):
         return logits
 
 
-def simple_conv_net(outputs: int, *, kernel: int = 7) -> SmallReceptiveNet:
+def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallReceptiveNet:
     """Four convolutions of 16, 32, 64 and 128 channels, each with batch normalisation and ReLU.
 
-    A feature sees ``4 * (kernel - 1) + 1`` pixels across: 1 with kernel 1, which knows colours alone, 25 with 7.
+    A feature sees ``cell * (4 * (kernel - 1) + 1)`` pixels across: 1 with kernel 1, which knows colours alone, 25
+    with 7. Cells are for larger pictures: without strides the net is slow there, by waiting for memory.
 
     Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020, for
     Biased-MNIST; reference code clovaai/rebias.
@@ -65,14 +66,17 @@ def simple_conv_net(outputs: int, *, kernel: int = 7) -> SmallReceptiveNet:
     Args:
         outputs: how many logits.
         kernel: side of every kernel, odd, padded by half of it.
+        cell: side of the cells, in pixels, whose mean colours the first convolution sees.
 
     Raises:
         ValueError: an even kernel, or none.
+
+    Differs from the reference: there are no cells there.
     """
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"simple_conv_net needs an odd kernel, so that maps keep their size; got kernel={kernel}")
     channels = (3, 16, 32, 64, 128)
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]
     for before, after in pairwise(channels):
         layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
     return SmallReceptiveNet(nn.Sequential(*layers), channels[-1], outputs)
@@ -136,6 +140,7 @@ def bagnet18(outputs: int) -> SmallReceptiveNet:
 NETWORKS: dict[str, Callable[[int], SmallReceptiveNet]] = {
     "simple_conv_k1": lambda outputs: simple_conv_net(outputs, kernel=1),
     "simple_conv_k7": lambda outputs: simple_conv_net(outputs, kernel=7),
+    "simple_conv_k1_cell4": lambda outputs: simple_conv_net(outputs, kernel=1, cell=4),
     "bagnet18": bagnet18,
 }
 

@@ -19,7 +19,9 @@ def seen(body: nn.Module, size: int) -> tuple[int, int]:
     return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
 
 
-@pytest.mark.parametrize(("name", "pixels"), [("simple_conv_k1", 1), ("simple_conv_k7", 25), ("bagnet18", 5)])
+@pytest.mark.parametrize(
+    ("name", "pixels"), [("simple_conv_k1", 1), ("simple_conv_k7", 25), ("simple_conv_k1_cell4", 4), ("bagnet18", 5)]
+)
 def test_receptive_field(name, pixels):
     """Four kernels of 7 see 4 * 6 + 1 = 25; in BagNet-18 the stem sees 3 and its first block 2 more."""
     torch.manual_seed(0)
@@ -85,10 +87,24 @@ def test_new_weights_have_the_variance_of_their_kind():
     assert weight.var().item() == pytest.approx(2 / (49 * 128), rel=0.02)
 
 
+def test_cells_are_mean_colours():
+    """A net with cells gives what the net without gives for the picture of mean colours."""
+    torch.manual_seed(0)
+    with_cells, without = simple_conv_net(3, kernel=1, cell=4).eval(), simple_conv_net(3, kernel=1).eval()
+    without.fc.load_state_dict(with_cells.fc.state_dict())
+    for mine, theirs in zip(with_cells.body[1:], without.body, strict=True):
+        theirs.load_state_dict(mine.state_dict())
+    image = torch.randn(2, 3, 8, 12)
+    colours = image.view(2, 3, 2, 4, 3, 4).mean(dim=(3, 5))
+    torch.testing.assert_close(with_cells(image), without(colours))
+
+
 def test_refuses():
     with pytest.raises(ValueError, match="'simple_conv_k2'; did you mean 'simple_conv_k"):
         small_receptive_classifier(10, name="simple_conv_k2")
-    with pytest.raises(ValueError, match="'x'; there are simple_conv_k1, simple_conv_k7, bagnet18"):
+    with pytest.raises(
+        ValueError, match="'x'; there are simple_conv_k1, simple_conv_k7, simple_conv_k1_cell4, bagnet18"
+    ):
         small_receptive_classifier(10, name="x")
     with pytest.raises(ValueError, match=r"odd kernel.*kernel=4"):
         simple_conv_net(10, kernel=4)
