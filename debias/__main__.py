@@ -1,4 +1,4 @@
-"""The command line: ``debias train | evaluate | check | compare | list``."""
+"""The command line: ``debias train | evaluate | check | compare | masks | list``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 EXAMPLES = """examples:
   debias train waterbirds/group_dro data.root=PATH seed=1
@@ -14,6 +15,7 @@ EXAMPLES = """examples:
   debias evaluate RUN
   debias compare runs
   debias check my_config.yaml
+  debias masks boxes my_config.yaml source=boxes.csv out=masks
   debias list strategies
 """
 
@@ -21,6 +23,14 @@ EXAMPLES = """examples:
 LISTS = (
     "strategies", "samplers", "datasets", "models", "metrics", "configs", "preprocessings", "optimizers", "schedulers",
 )  # fmt: skip
+MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
+MASKS = """methods and their options:
+  boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; cut out by GrabCut
+  keypoints  source=FILE: CSV path,x,y, a row a point, or CUB's parts/part_locs.txt; cut out by GrabCut
+  gradcam    threshold=0.5 target=true|predicted layer=NAME: where a finished run's model looks
+  import     source=FOLDER of PNG files, or CSV path,mask; threshold=128: masks that exist, checked
+for every method: out=FOLDER splits=[train,val,test] overwrite=false, and data.* as in the config
+"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,10 +55,23 @@ def parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="one table of finished runs, a line per method")
     compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
     compare.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")
     listing.add_argument("what", choices=LISTS)
     listing.add_argument("pattern", nargs="?", default="*", help="models only: a pattern such as 'resnet*'")
     return top
+
+
+def _add_masks(commands: Any) -> None:
+    masks = commands.add_parser(
+        "masks",
+        help="make foreground masks where a data set has none",
+        epilog=MASKS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    masks.add_argument("method", choices=MASK_METHODS)
+    masks.add_argument("config", help="whose data gets masks: a config; for gradcam, a finished run's folder")
+    masks.add_argument("overrides", nargs="*", metavar="key=value", help="as in out=FOLDER source=FILE data.root=PATH")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

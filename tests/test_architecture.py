@@ -25,7 +25,7 @@ ALLOWED = {
     "training": {"augment", "strategies", "metrics", "models"},
     "reports": {"metrics"},
     "build": {"augment", "components", "config", "data", "metrics", "models", "strategies", "training"},
-    "recipes": {"build", "config", "data", "metrics", "reports", "training"},
+    "recipes": {"augment", "build", "config", "data", "metrics", "models", "reports", "training"},
     "commands": {"build", "components", "config", "data", "metrics", "recipes", "reports", "training"},
     "__main__": {"commands"},
 }

@@ -14,7 +14,7 @@ NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
 
 #: What an override may change: where the data lies, and where and how predictions are computed.
 CHANGEABLE = (*configs.EXECUTION, "eval_batch_size", "accelerator", "devices", "precision", "select")
-CHANGEABLE_DATA = ("root", "csv", "masks")
+CHANGEABLE_DATA = ("root", "csv", "masks", "fills")
 
 
 def run(run: str, overrides: list[str]) -> None:

@@ -21,7 +21,7 @@ from debias.data.fills import FILLING
 from debias.data.image_files import ImageFiles, Picture, Pictures
 
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
-TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks|backgrounds\d+)-[0-9a-f]{32}\.tmp")
+TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})-[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     The name of a cache holds a key of every file's path, size and time of change and of the geometry, so a file that
     is written anew is decoded anew. A cache appears under its name only when complete (``os.replace``); two processes
     build it once, and a temporary file left by a killed one is removed by the next. Old caches stay until the folder is
-    deleted. Backgrounds are one more file, beside the same images and masks.
+    deleted. Backgrounds are one more file, beside the same images and masks; its name says how they were filled in.
 
     Args:
         files: the pictures, in order.
@@ -71,7 +71,9 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
         ValueError: a picture is missing or damaged, or the disk lacks room.
     """
     key = files.key()
-    kinds = ["images"] + ["masks"] * bool(files.masks) + [f"backgrounds{FILLING}"] * files.backgrounds
+    kinds = ["images"] + ["masks"] * bool(files.masks)
+    if files.backgrounds:
+        kinds.append(f"fills{files.fills_key()}" if files.fills else f"backgrounds{FILLING}")
     wanted = [folder / f"{key}-{kind}.npy" for kind in kinds]
     if not _exist(wanted):
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from debias.data.columns import Columns, pick, read_csv, read_text
+from debias.data.companions import with_companions
 from debias.data.examples import Examples
 from debias.types import Groups
 
@@ -17,7 +18,14 @@ PRESENCE = {"-1": 0, "0": 0, "1": 1}
 ALIGNED = {("Blond_Hair", "Male"): ((0, 1), (1, 0))}
 
 
-def celeba(*, root: str, targets: tuple[str, ...] = ("Blond_Hair",), bias: str = "Male") -> Examples:
+def celeba(
+    *,
+    root: str,
+    targets: tuple[str, ...] = ("Blond_Hair",),
+    bias: str = "Male",
+    masks: str | None = None,
+    fills: str | None = None,
+) -> Examples:
     """CelebA in the layout of its release (``list_attr_celeba.txt``) or the same tables as CSV.
 
     Source: Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015; the pair Blond_Hair and Male is that
@@ -27,20 +35,22 @@ def celeba(*, root: str, targets: tuple[str, ...] = ("Blond_Hair",), bias: str =
         root: the folder of ``img_align_celeba/``, ``list_attr_celeba`` and ``list_eval_partition`` (.txt or .csv).
         targets: names of the attributes to predict. One gives two classes, several give a multi-label problem.
         bias: name of the bias attribute.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
 
     Returns:
         All splits; an attribute is 1 where present, 0 where absent. Aligned pairs are known for Blond_Hair and Male.
 
     Raises:
         ValueError: a file or an attribute is not there, an attribute is named twice, a bad cell, or an image that
-            the attribute table names and the partition does not.
+            the attribute table names and the partition does not; or a folder of masks or fills that is not there.
     """
     names = [*targets, bias]
     if not targets or len(set(names)) < len(names):
         raise ValueError(f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute twice")
     attributes = _attributes(Path(root), names)
     columns = [attributes.choices(name, PRESENCE) for name in names]
-    return Examples(
+    examples = Examples(
         root=_image_folder(Path(root)),
         images=attributes.paths("image_id"),
         target=torch.stack(columns[:-1], dim=1) if len(targets) > 1 else columns[0],
@@ -49,6 +59,7 @@ def celeba(*, root: str, targets: tuple[str, ...] = ("Blond_Hair",), bias: str =
         groups=_groups(targets, bias),
         source=attributes.source,
     )
+    return with_companions(examples, masks=masks, fills=fills)
 
 
 def _groups(targets: Sequence[str], bias: str) -> Groups:

@@ -65,6 +65,7 @@ def _out_of_range(examples: Examples, name: str, values: Tensor, lowest: int, hi
 def _path_problems(examples: Examples) -> Iterator[str]:
     outside = [row for row, path in enumerate(examples.images) if _leaves(path)]
     outside += [row for row, path in enumerate(examples.masks) if _leaves(path)]
+    outside += [row for row, path in enumerate(examples.fills) if _leaves(path)]
     if outside:
         yield (
             f"{len(outside)} paths leave the root {examples.root}: {_rows(examples, outside)}. "
@@ -73,6 +74,7 @@ def _path_problems(examples: Examples) -> Iterator[str]:
         return
     yield from _missing("images", examples.root, examples.images)
     yield from _missing("masks", examples.mask_root or examples.root, examples.masks)
+    yield from _missing("fills", examples.fill_root or examples.root, examples.fills)
     yield from _repeated(examples)
 
 

@@ -96,7 +96,7 @@ class ImageData(pl.LightningDataModule):
         for split in SPLITS:
             for training in {False, split == "train"}:
                 source = self._dataset(split, training=training, backgrounds=training and self.backgrounds).source
-                if isinstance(source, ImageFiles) and not training:
+                if isinstance(source, ImageFiles) and (source.fills or not training):
                     decode_all(source, lambda position, picture: None)
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -23,9 +23,11 @@ class Examples:
         bias: ``(N,)`` int64 bias attribute, -1 where unknown.
         split: ``(N,)`` int64 position in ``SPLITS``.
         groups: names and numbering of the groups.
+        source: the file the rows were read from, for messages.
         mask_root: folder of the masks, or ``None`` where the data has none.
         masks: N paths relative to ``mask_root``, empty where an image has none.
-        source: the file the rows were read from, for messages.
+        fill_root: folder of the fills, or ``None`` where they are made here.
+        fills: N paths relative to ``fill_root``, each the image without its foreground; or empty.
     """
 
     root: Path
@@ -37,6 +39,8 @@ class Examples:
     source: Path
     mask_root: Path | None = None
     masks: tuple[str, ...] = ()
+    fill_root: Path | None = None
+    fills: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,10 +1,14 @@
-"""Backgrounds without their objects: what lies behind the foreground is filled in from around it."""
+"""Backgrounds without their objects: what lies behind the foreground is filled in from around it, or was elsewhere."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from debias.data.images import read_image
 
 #: Raise it whenever fills change, so that a cache filled earlier is not taken for one filled now.
 FILLING = 1
@@ -37,3 +41,25 @@ def filled_background(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDAr
         return image
     filled: NDArray[np.uint8] = cv2.inpaint(image, hole, NEIGHBOURHOOD, cv2.INPAINT_TELEA)
     return filled
+
+
+def read_fill(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a background that another program filled in.
+
+    Args:
+        path: a picture of any format OpenCV reads.
+        size: height and width of the upright image it belongs to.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Raises:
+        ValueError: the file cannot be read, or the fill has another size than its image.
+    """
+    fill = read_image(path)
+    if fill.shape[:2] != size:
+        raise ValueError(
+            f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image, upright, {size[1]}x"
+            f"{size[0]}: fill the image at its own size, or resize the fill to it"
+        )
+    return fill

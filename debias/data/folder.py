@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from debias.data.columns import SPLIT_POSITIONS
+from debias.data.companions import with_companions
 from debias.data.examples import Examples
 from debias.types import Groups
 
@@ -17,18 +18,21 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 LAYOUTS = "<split>/<target>/<bias>/<image> or <split>/<target>/<image>"
 
 
-def folder(*, root: str) -> Examples:
+def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> Examples:
     """Images in a tree ``<split>/<target>/<bias>/<image>``, or ``<split>/<target>/<image>`` where bias is unknown.
 
     Args:
         root: the folder of the tree. A split is train, val (or valid, validation) or test; classes and bias values
             are the sorted names of their folders. Hidden files, and files that are no images, are passed over.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
 
     Returns:
         All splits, in order of path.
 
     Raises:
-        ValueError: no such folder, no image in it, a folder that is no split, or an image at another depth.
+        ValueError: no such folder, no image in it, a folder that is no split, an image at another depth,
+            or a folder of masks or fills that is not there.
     """
     if not Path(root).is_dir():
         raise ValueError(f"no folder {root}: correct the path")
@@ -38,7 +42,7 @@ def folder(*, root: str) -> Examples:
     labels = [_labels(Path(root), image) for image in images]
     targets, target_names = _numbered([target for _, target, _ in labels])
     biases, bias_names = _numbered([bias for _, _, bias in labels])
-    return Examples(
+    examples = Examples(
         root=Path(root),
         images=tuple(images),
         target=targets,
@@ -47,6 +51,7 @@ def folder(*, root: str) -> Examples:
         groups=Groups(target_names, bias_names or ("unknown",)),
         source=Path(root),
     )
+    return with_companions(examples, masks=masks, fills=fills)
 
 
 def _images(root: Path, deepest: int = 4) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from debias.data.examples import Examples
-from debias.data.fills import filled_background
+from debias.data.fills import filled_background, read_fill
 from debias.data.geometry import Geometry
 from debias.data.images import read_image, read_mask
 
@@ -58,6 +58,8 @@ class ImageFiles:
         masks: M paths relative to ``mask_root``; empty without masks.
         geometry: what every picture goes through.
         backgrounds: whether to fill each picture's foreground in, too, after the geometry.
+        fill_root: folder of the fills to take for backgrounds, or ``None``: filled in here.
+        fills: M paths relative to ``fill_root``; empty without.
     """
 
     root: Path
@@ -66,6 +68,8 @@ class ImageFiles:
     masks: tuple[str, ...]
     geometry: Geometry
     backgrounds: bool = False
+    fill_root: Path | None = None
+    fills: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False) -> ImageFiles:
@@ -83,7 +87,11 @@ class ImageFiles:
                 f"backgrounds are filled in where a mask says the foreground is, and {examples.source} has not a mask "
                 "for every picture: give the data set masks, or train without backgrounds"
             )
-        return cls(examples.root, images, examples.mask_root if masks else None, masks, geometry, backgrounds)
+        files = cls(examples.root, images, examples.mask_root if masks else None, masks, geometry, backgrounds)
+        if not (backgrounds and examples.fills):
+            return files
+        fills = tuple(examples.fills[row] for row in rows.tolist())
+        return replace(files, fill_root=examples.fill_root, fills=fills)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -92,14 +100,19 @@ class ImageFiles:
         """Decode one picture and bring it through the geometry.
 
         Raises:
-            ValueError: the image or its mask is damaged, or their sizes differ.
+            ValueError: the image, its mask or its fill is damaged, or their sizes differ.
         """
         image = read_image(self.root / self.images[position])
         if self.mask_root is None:
             return Picture(self.geometry.image(image))
-        mask = read_mask(self.mask_root / self.masks[position], (image.shape[0], image.shape[1]))
+        size = image.shape[0], image.shape[1]
+        mask = read_mask(self.mask_root / self.masks[position], size)
         image, mask = self.geometry.image(image), self.geometry.mask(mask)
-        return Picture(image, mask, filled_background(image, mask) if self.backgrounds else None)
+        if not self.backgrounds:
+            return Picture(image, mask)
+        if self.fill_root is None:
+            return Picture(image, mask, filled_background(image, mask))
+        return Picture(image, mask, self.geometry.image(read_fill(self.fill_root / self.fills[position], size)))
 
     def fetch(self, positions: Tensor) -> Pictures:
         """Decode the pictures at ``(N,)`` int64 positions."""
@@ -110,6 +123,8 @@ class ImageFiles:
     def key(self) -> str:
         """32 hexadecimal digits that change with any file's path, size or time of change, and with the geometry.
 
+        Backgrounds are cached beside images and masks under a key of their own.
+
         Raises:
             ValueError: a file is missing.
         """
@@ -119,6 +134,16 @@ class ImageFiles:
                 assert folder is not None  # masks without a folder are dropped in `of`
                 digest.update(_fingerprint(folder, name))
         return digest.hexdigest()[:32]
+
+    def fills_key(self) -> str:
+        """32 hexadecimal digits that change with any fill's path, size or time of change.
+
+        Raises:
+            ValueError: a fill is missing.
+        """
+        assert self.fill_root is not None
+        fingerprints = (_fingerprint(self.fill_root, name) for name in self.fills)
+        return hashlib.sha256(b"".join(fingerprints)).hexdigest()[:32]
 
 
 def _fingerprint(folder: Path, name: str) -> bytes:

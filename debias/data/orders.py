@@ -101,6 +101,25 @@ def class_balanced(row: Tensor, groups: Groups) -> Order:
     return Weighted(_inverse_counts(row, groups.target_names, "class"))
 
 
+def bias_balanced(bias: Tensor, groups: Groups) -> Order:
+    r"""N draws with replacement, every value of the bias equally likely: :math:`P(i) \propto 1 / n_{b_i}`.
+
+    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, trains its adversaries on such batches;
+    reference code uvavision/Balanced-Datasets-Are-Not-Enough.
+
+    Args:
+        bias: ``(N,)`` int64 value of the bias attribute of each training sample.
+        groups: their names.
+
+    Raises:
+        ValueError: a bias is unknown, or a value has no sample.
+
+    Differs from the reference: there a batch whose draw is not balanced is skipped; here none is, and batches are
+    balanced in expectation.
+    """
+    return Weighted(_inverse_counts(bias, groups.bias_names, "bias"))
+
+
 def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
     """Every group cut to the size of the smallest, once a run; an epoch visits what is left in random order.
 

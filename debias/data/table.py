@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from debias.data.columns import Columns, is_integer, read_csv
+from debias.data.companions import with_companions
 from debias.data.examples import Examples
 from debias.types import Groups
 
@@ -24,6 +25,8 @@ def table(
     bias: str | None = "bias",
     split: str = "split",
     mask: str | None = None,
+    masks: str | None = None,
+    fills: str | None = None,
     target_names: list[str] | None = None,
     bias_names: list[str] | None = None,
     aligned: list[list[int]] | None = None,
@@ -39,6 +42,8 @@ def table(
             is no such column.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2.
         mask: column of the mask paths, empty where an image has none.
+        masks: instead, a folder of masks, ``<image without its suffix>.png``.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
         target_names: the classes in order; left out, the sorted names in the column, or the integers themselves.
         bias_names: likewise for the bias attribute.
         aligned: the (target, bias) pairs that the shortcut favours, as integers.
@@ -47,14 +52,17 @@ def table(
         All splits.
 
     Raises:
-        ValueError: no such file or column, or a cell that is no class, no bias value or no split.
+        ValueError: no such file or column, or a cell that is no class, no bias value or no split; masks given twice,
+            or a folder of masks or fills that is not there.
     """
+    if mask is not None and masks is not None:
+        raise ValueError(f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out")
     wanted = [column for column in (path, target, split, bias, mask) if column is not None]
     columns = read_csv(Path(csv), list(dict.fromkeys(wanted)))
     labels, label_names = _classes(columns, target, target_names)
     biases, names = _biases(columns, bias, bias_names)
     folder = Path(csv).parent if root is None else Path(root)
-    return Examples(
+    examples = Examples(
         root=folder,
         images=columns.paths(path),
         target=labels,
@@ -65,6 +73,7 @@ def table(
         mask_root=None if mask is None else folder,
         masks=() if mask is None else tuple(columns.cells[mask]),
     )
+    return with_companions(examples, masks=masks, fills=fills)
 
 
 def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:

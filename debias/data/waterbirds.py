@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from debias.data.columns import read_csv
+from debias.data.companions import with_companions
 from debias.data.examples import Examples
-from debias.data.listing import missing_files
 from debias.types import Groups
 
 RELEASES = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
 GROUPS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 
 
-def waterbirds(*, root: str, masks: str | None = None) -> Examples:
+def waterbirds(*, root: str, masks: str | None = None, fills: str | None = None) -> Examples:
     """Waterbirds in the layout of its release or of WILDS, read from ``metadata.csv``.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020; release
@@ -23,28 +23,28 @@ def waterbirds(*, root: str, masks: str | None = None) -> Examples:
         root: the folder that holds ``metadata.csv``, or the one that holds the release folder.
         masks: a folder of masks in the layout of CUB's ``segmentations``, ``<class>/<image>.png``. Left out, a
             folder ``segmentations`` inside or beside ``root`` is used if there is one.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
 
     Returns:
         All splits; target 0 landbird, 1 waterbird; bias 0 land, 1 water. An image whose mask is not there has none.
 
     Raises:
-        ValueError: no ``metadata.csv``, a bad cell in it, or a masks folder that is not there or fits no image.
+        ValueError: no ``metadata.csv``, a bad cell in it, or a folder of masks or fills that is not there or
+            fits no image.
     """
     folder = _release(Path(root))
     columns = read_csv(folder / "metadata.csv", ["img_filename", "y", "split", "place"])
-    images = columns.paths("img_filename")
-    mask_root = _mask_root(Path(root), folder, masks)
-    return Examples(
+    examples = Examples(
         root=folder,
-        images=images,
+        images=columns.paths("img_filename"),
         target=columns.integers("y"),
         bias=columns.integers("place"),
         split=columns.splits("split"),
         groups=GROUPS,
         source=columns.source,
-        mask_root=mask_root,
-        masks=() if mask_root is None else _masks(mask_root, images),
     )
+    masks_root = _near(Path(root), folder) if masks is None else masks
+    return with_companions(examples, masks=masks_root, fills=fills)
 
 
 def _release(root: Path) -> Path:
@@ -57,18 +57,6 @@ def _release(root: Path) -> Path:
     return found
 
 
-def _mask_root(root: Path, folder: Path, masks: str | None) -> Path | None:
-    if masks is None:
-        candidates = [near / "segmentations" for near in (folder, root, root.parent)]
-        return next((candidate for candidate in candidates if candidate.is_dir()), None)
-    if not Path(masks).is_dir():
-        raise ValueError(f"no folder of masks {masks}: correct the path, or leave masks out to train without them")
-    return Path(masks)
-
-
-def _masks(mask_root: Path, images: tuple[str, ...]) -> tuple[str, ...]:
-    paths = [image.rpartition(".")[0] + ".png" for image in images]
-    missing = set(missing_files(mask_root, paths))
-    if paths and len(missing) == len(paths):
-        raise ValueError(f"{mask_root} holds the mask of no image: expected files like {mask_root / paths[0]}")
-    return tuple("" if row in missing else path for row, path in enumerate(paths))
+def _near(root: Path, folder: Path) -> Path | None:
+    candidates = [near / "segmentations" for near in (folder, root, root.parent)]
+    return next((candidate for candidate in candidates if candidate.is_dir()), None)

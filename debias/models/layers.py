@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -53,7 +52,7 @@ def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
     return Reading(outputs, _only(found, layer))
 
 
-def read_until(model: nn.Module, layer: str, image: Tensor) -> Tensor:
+def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:
     """Activation of a layer; what comes after it in the model is not computed, and its buffers do not move.
 
     Args:
@@ -64,7 +63,7 @@ def read_until(model: nn.Module, layer: str, image: Tensor) -> Tensor:
     Raises:
         ValueError: there is no such layer, or it is not called.
     """
-    if unwrapped(model) is not model:
+    if layer is None or unwrapped(model) is not model:
         return read_layer(model, layer, image).activation
     found: list[Tensor] = []
 
@@ -124,38 +123,6 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
     return tuple(name for name, gradient in zip(named, gradients, strict=True) if gradient is not None)
 
 
-def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
-    """A copy, with weights of its own, of the layers of a classifier between a layer and its features.
-
-    They are the siblings that come after the layer, then after its parent, up to the backbone. That these compute the
-    features is not taken for granted but checked on a picture, since a network's code may do more than call them.
-
-    Args:
-        model: a :class:`debias.models.Classifier`, or any with a ``backbone``; left as it was.
-        layer: dotted name, as for :func:`read_layer`.
-        image: ``(1, 3, H, W)`` float, for its shape.
-
-    Raises:
-        ValueError: there is no such layer, or the layers after it do not give the features (those of a ViT do not: it
-            pools its tokens in between).
-    """
-    inner = unwrapped(model)
-    after = copy.deepcopy(nn.Sequential(*_siblings_after(inner, find_layer(inner, layer))))
-    picture = torch.linspace(-2, 2, image.numel(), device=image.device).view_as(image)
-    with evaluating(inner), evaluating(after), torch.no_grad():
-        outputs, activation = read_layer(inner, layer, picture)
-        try:
-            same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
-        except (RuntimeError, TypeError):  # shapes that do not fit, or a layer that wants more arguments
-            same = False
-    if not same:
-        raise ValueError(
-            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that ends in its "
-            f"features; name a stage of a convolutional network, or read the layer pooled or flattened"
-        )
-    return after
-
-
 def pooled(activation: Tensor) -> Tensor:
     """``(N, C)`` mean over the places of a map ``(N, C, H, W)`` or over the tokens ``(N, T, C)``, class token included.
 
@@ -190,10 +157,11 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode inside; every module's own mode is restored after."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[None]:
+    """Modules of one kind (or all) in evaluation mode inside; every module's own mode is restored after."""
+    modes = [(module, module.training) for module in model.modules() if isinstance(module, kind)]
+    for module, _ in modes:
+        module.training = False
     try:
         yield
     finally:
@@ -226,15 +194,3 @@ def _only(found: list[Tensor], layer: str) -> Tensor:
             f"(in a compiled model, none is seen to be called)"
         )
     return found[0]
-
-
-def _siblings_after(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
-    backbone = model.get_submodule(BACKBONE.rstrip("."))
-    path = next((name for name, module in backbone.named_modules() if module is layer), "")
-    after: list[nn.Module] = []
-    while path:
-        parent, _, name = path.rpartition(".")
-        children = list(backbone.get_submodule(parent).named_children())
-        after += [child for _, child in children[[key for key, _ in children].index(name) + 1 :]]
-        path = parent
-    return after

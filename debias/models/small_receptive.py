@@ -39,6 +39,7 @@ class SmallReceptiveNet(nn.Module):
         self.body = body
         self.fc = nn.Linear(features, outputs)
         # what timm's networks say of themselves
+        self.feature_info = [{"module": "body"}]
         self.pretrained_cfg = {"classifier": "fc", "num_classes": outputs, "mean": mean, "std": std}
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""Reading the inside of a model: what a layer gives, what it depends on, what comes after it, over timm's families."""
+"""Reading the inside of a model: what a layer gives, what it depends on, over timm's families."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from debias.models.layers import (
     evaluating,
     find_layer,
     layer_shape,
-    layers_after,
     pooled,
     read_layer,
     read_until,
@@ -125,7 +124,6 @@ def test_looking_leaves_the_model_as_it_was(resnet):
     modes = [module.training for module in resnet.modules()]
     layer_shape(resnet, "layer2", IMAGE[:1])
     early_parameters(resnet, "layer2", IMAGE[:1])
-    layers_after(resnet, "layer2", IMAGE[:1])
     assert [module.training for module in resnet.modules()] == modes
     assert all(torch.equal(value, state[name]) for name, value in resnet.state_dict().items())
     assert all(parameter.grad is None for parameter in resnet.parameters())
@@ -136,24 +134,6 @@ def test_under_autocast_the_activation_is_what_the_model_computed(resnet):
         outputs, activation = read_layer(resnet.eval(), "layer2", IMAGE)
         assert activation.dtype == torch.bfloat16
         assert torch.equal(outputs.logits, resnet(IMAGE).logits)
-
-
-@pytest.mark.parametrize(
-    ("name", "layer"), [("test_resnet", "layer2"), ("test_convnext", "stages.1"), ("test_efficientnet", "blocks.2")]
-)
-def test_the_layers_after_give_the_features(name, layer):
-    """On images they were not checked on; and they are a copy, whose change leaves the model alone."""
-    model = classifier(name).eval()
-    after = layers_after(model, layer, IMAGE[:1]).eval()
-    outputs, activation = read_layer(model, layer, IMAGE)
-    torch.testing.assert_close(after(activation), outputs.features)
-    assert not {id(p) for p in after.parameters()} & {id(p) for p in model.parameters()}
-    assert len(list(after.parameters())) > 0
-
-
-def test_a_vits_tokens_are_pooled_in_between_so_its_blocks_are_not_copied():
-    with pytest.raises(ValueError, match=r"layers after 'blocks.3'.*pooled or flattened"):
-        layers_after(classifier("test_vit", {"img_size": 64}), "blocks.3", IMAGE[:1])
 
 
 def test_pooled_by_definition():

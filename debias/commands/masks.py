@@ -1,0 +1,145 @@
+"""``debias masks``: make foreground masks where a data set has none."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from debias import components
+from debias import config as configs
+
+if TYPE_CHECKING:
+    from debias.data.examples import Examples
+    from debias.data.mask_files import MaskRecord
+
+#: What makes the masks; its keyword-only arguments are its options. One that asks for ``parts`` needs a trained model.
+METHODS = {
+    "boxes": "debias.data.mask_makers:boxes",
+    "keypoints": "debias.data.mask_makers:keypoints",
+    "import": "debias.data.mask_makers:existing",
+    "gradcam": "debias.recipes.attention:gradcam",
+}
+#: Overrides that are the config's, besides ``data.*``.
+OF_CONFIG = ("accelerator",)
+SHEET = "contact_sheet.png"
+PICTURES, ODD_PICTURES = 24, 6
+SHOWN = 3
+
+
+def where(*, out: str, splits: tuple[str, ...] = ("train", "val", "test"), overwrite: bool = False) -> tuple[Any, ...]:
+    """The options of every method.
+
+    Args:
+        out: folder that receives the masks, ``<image without its suffix>.png``.
+        splits: whose images get masks.
+        overwrite: whether masks that are there are made anew; else they are kept.
+    """
+    unknown = [split for split in splits if split not in ("train", "val", "test")]
+    if unknown or not splits:
+        raise ValueError(f"splits holds {unknown}: name some of train, val, test, as in splits=[train]")
+    return Path(out), splits, overwrite
+
+
+def run(method: str, config: str, overrides: list[str]) -> None:
+    """Make the masks of a data set, print what they are, and draw a contact sheet of some.
+
+    Raises:
+        ValueError: an unknown option, or whatever is wrong with the data, the hints or the run.
+    """
+    from debias.data.mask_files import claimed, write_masks
+
+    maker = _maker(method)
+    common, own, of_config = _sorted(maker, overrides)
+    out, splits, overwrite = components.call(where, "masks", common, {})
+    components.check_options(maker, "masks", own)
+    facts = _facts(config, of_config, trained="parts" in inspect.signature(maker).parameters)
+    examples = facts["examples"]
+    rows = [row for split in dict.fromkeys(splits) for row in examples.rows(split).tolist()]
+    make = components.call(maker, "masks", own, {**facts, "rows": rows})
+    # a trained model works on one picture at a time, and its run is part of what masks are made with
+    threads = 1 if "parts" in facts else min(8, os.cpu_count() or 1)
+    settings = {"method": method, **components.options(maker), **own} | ({"run": config} if "parts" in facts else {})
+    with claimed(out, settings, overwrite=overwrite):
+        records = write_masks(examples, rows, make, out, overwrite=overwrite, threads=threads)
+    print("\n".join(summary(records)))
+    _draw(examples, records, out)
+    print(f"{out}: use it as data.masks={out}; {SHEET} there shows some")
+
+
+def summary(records: Sequence[MaskRecord]) -> list[str]:
+    """Lines that say how many masks came how, and which are odd."""
+    how = Counter(record.how for record in records)
+    lines = [
+        f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's own shape, or empty), "
+        f"{how['kept']} kept from before",
+        f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of a picture on average",
+    ]
+    for remark in ("empty", "full", "small", "large"):
+        odd = [record.image for record in records if record.remark == remark]
+        if odd:
+            more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
+            lines.append(f"{len(odd)} {remark}: {', '.join(odd[:SHOWN])}{more}")
+    return lines
+
+
+def _maker(method: str) -> Callable[..., Any]:
+    module, _, name = METHODS[method].partition(":")
+    maker: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return maker
+
+
+def _sorted(maker: Callable[..., Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The overrides as options of every method, options of this one, and overrides of the config."""
+    of_config = [text for text in overrides if text.startswith("data.") or text.partition("=")[0] in OF_CONFIG]
+    common, own = components.options(where), components.options(maker)
+    given = _given([text for text in overrides if text not in of_config])
+    for key in given:
+        if key not in {**common, **own}:
+            raise ValueError(f"unknown option {key!r}; {configs.near(key, [*common, *own, *OF_CONFIG, 'data.*'])}")
+    for key, default in {**common, **own}.items():
+        if default is inspect.Parameter.empty and key not in given:
+            raise ValueError(f"masks need {key}: add {key}=...")
+    return (
+        {key: value for key, value in given.items() if key in common},
+        {key: value for key, value in given.items() if key in own},
+        of_config,
+    )
+
+
+def _facts(config: str, overrides: list[str], *, trained: bool) -> dict[str, Any]:
+    """The data set that a config names, or that of a finished run, with its model."""
+    if trained:
+        from debias.recipes.attention import finished
+
+        parts = finished(Path(config), overrides)
+        return {"examples": parts.examples, "parts": parts}
+    from debias.data.checks import check_examples
+
+    examples = components.construct("data", configs.load(config, overrides).data, {})
+    check_examples(examples)
+    return {"examples": examples}
+
+
+def _draw(examples: Examples, records: Sequence[MaskRecord], out: Path) -> None:
+    from debias.data.contact_sheet import contact_sheet, spread
+    from debias.data.mask_files import read_written, write_picture
+
+    odd = spread([record.row for record in records if record.remark], ODD_PICTURES)
+    rows = odd + spread([record.row for record in records if record.row not in odd], PICTURES - len(odd))
+    write_picture(out / SHEET, contact_sheet(read_written(examples, row, out) for row in rows))
+
+
+def _given(texts: Sequence[str]) -> dict[str, Any]:
+    for text in texts:
+        if "=" not in text:
+            raise ValueError(f"option {text!r} must be key=value, as in out=masks")
+    container = OmegaConf.to_container(OmegaConf.from_dotlist(list(texts)))
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

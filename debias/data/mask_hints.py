@@ -1,0 +1,136 @@
+"""Boxes and points that say where the object of each image is, read from a CSV file or from CUB's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.data.columns import Columns, pick, read_csv, read_text
+
+BOX = ("x", "y", "width", "height")
+POINT = ("x", "y")
+#: Boxes that were rounded outwards may leave the picture by so many pixels.
+TOLERANCE = 1.0
+SHOWN = 3
+
+#: For each image, ``(K, 2)`` points or ``(K, 4)`` boxes, in pixels.
+Hints = dict[str, NDArray[np.float64]]
+
+
+def read_boxes(source: Path) -> Hints:
+    """The boxes of each image, from columns ``path,x,y,width,height`` or CUB's ``bounding_boxes.txt``.
+
+    Raises:
+        ValueError: no such file or column, or a cell that is no number, or no positive width or height.
+    """
+    if source.suffix == ".txt":
+        columns = _cub(source, ("image", *BOX), ("image", *BOX))
+    else:
+        columns = read_csv(source, ("path", *BOX))
+    hints = _gathered(columns, BOX)
+    for name in ("width", "height"):
+        row = next((row for row, cell in enumerate(columns.cells[name]) if float(cell) <= 0), None)
+        if row is not None:
+            raise columns.error(row, name, "but must be positive")
+    return hints
+
+
+def read_points(source: Path) -> Hints:
+    """The points of each image, one a row, from columns ``path,x,y`` or CUB's ``part_locs.txt`` (visible parts).
+
+    Raises:
+        ValueError: no such file or column, or a cell that is no number.
+    """
+    if source.suffix != ".txt":
+        return _gathered(read_csv(source, ("path", *POINT)), POINT)
+    header = ("image", "part", *POINT, "visible")
+    columns = _cub(source, header, ("image", *POINT, "visible"))
+    visible = [row for row, cell in enumerate(columns.cells["visible"]) if cell == "1"]
+    cells: dict[str, Sequence[str]] = {name: [column[row] for row in visible] for name, column in columns.cells.items()}
+    return _gathered(Columns(source, [columns.lines[row] for row in visible], cells), POINT)
+
+
+def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> None:
+    """Refuse hints that some image lacks.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    absent = [image for image in images if image not in hints]
+    if absent:
+        more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+        raise ValueError(
+            f"{source} has no {kind} for {len(absent)} of {len(images)} images: {', '.join(absent[:SHOWN])}{more}. "
+            "Add their rows, with paths as the data set names them, or choose other splits"
+        )
+
+
+def inside(places: NDArray[np.float64], size: tuple[int, int], *, image: str, source: Path) -> NDArray[np.float64]:
+    """Boxes or points of one image, cut to it where they leave it by a pixel.
+
+    Args:
+        places: ``(K, 4)`` boxes, or ``(K, 2)`` points.
+        size: height and width of the image.
+        image: its path, for messages.
+        source: the file, for messages.
+
+    Raises:
+        ValueError: one lies farther outside.
+    """
+    limit = np.array((size[1], size[0]), dtype=np.float64)
+    first = places[:, :2]
+    last = first + places[:, 2:] if places.shape[1] == len(BOX) else first
+    outside = ((first < -TOLERANCE) | (last > limit + TOLERANCE)).any(axis=1)
+    if outside.any():
+        values = ", ".join(f"{value:g}" for value in places[outside.argmax()])
+        raise ValueError(
+            f"{source}: ({values}) of {image} lies outside the picture, which has width x height {size[1]}x{size[0]}: "
+            "correct the row, or scale it as the picture was scaled"
+        )
+    first, last = first.clip(0, limit - 1), last.clip(0, limit)
+    return np.hstack([first, last - first]) if places.shape[1] == len(BOX) else first
+
+
+def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
+    """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt`` beside or above it."""
+    listing = next((folder / "images.txt" for folder in source.parents[:2] if (folder / "images.txt").is_file()), None)
+    if listing is None:
+        raise ValueError(f"no images.txt beside or above {source}: it says which image each number is; put it there")
+    names = _words(listing, ("image", "path"), ("image", "path")).cells
+    paths = dict(zip(names["image"], names["path"], strict=True))
+    columns = _words(source, header, wanted)
+    numbers = columns.cells["image"]
+    unknown = next((row for row, number in enumerate(numbers) if number not in paths), None)
+    if unknown is not None:
+        raise columns.error(unknown, "image", f"which {listing} does not name")
+    return Columns(source, columns.lines, {**columns.cells, "path": [paths[number] for number in numbers]})
+
+
+def _words(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
+    return pick(source, header, enumerate(map(str.split, read_text(source).splitlines()), start=1), wanted)
+
+
+def _gathered(columns: Columns, names: Sequence[str]) -> Hints:
+    values = np.stack([_numbers(columns, name) for name in names], axis=1)
+    rows: dict[str, list[int]] = {}
+    for row, path in enumerate(columns.cells["path"]):
+        rows.setdefault(path, []).append(row)
+    return {path: values[numbers] for path, numbers in rows.items()}
+
+
+def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
+    cells = columns.cells[name]
+    values = np.array([_number(cell) for cell in cells], dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise columns.error(int((~np.isfinite(values)).argmax()), name, "but must be a number, in pixels")
+    return values
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")

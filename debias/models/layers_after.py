@@ -1,0 +1,76 @@
+"""A copy of what comes after a layer, to be trained apart from the model."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, unwrapped
+
+
+def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
+    """A copy, with weights of its own, of the layers of a classifier between a layer and its features.
+
+    They are the siblings that come after the layer, then after its parent, up to the backbone; a ViT of timm pools its
+    tokens behind its last norm. That these compute the features is not taken for granted but checked on a picture,
+    since a network's code may do more than call them.
+
+    Args:
+        model: a :class:`debias.models.Classifier`, or any with a ``backbone``; left as it was.
+        layer: dotted name, as for :func:`read_layer`.
+        image: ``(1, 3, H, W)`` float, for its shape.
+
+    Raises:
+        ValueError: there is no such layer, or the layers after it do not give the features.
+    """
+    inner = unwrapped(model)
+    after = copy.deepcopy(nn.Sequential(*_siblings_after(inner, find_layer(inner, layer))))
+    picture = torch.linspace(-2, 2, image.numel(), device=image.device).view_as(image)
+    with evaluating(inner), evaluating(after), torch.no_grad():
+        outputs, activation = read_layer(inner, layer, picture)
+        try:
+            same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
+        except (RuntimeError, TypeError):  # shapes that do not fit, or a layer that wants more arguments
+            same = False
+    if not same:
+        raise ValueError(
+            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that ends in its "
+            f"features; name a stage of a convolutional network or a block of a ViT, or read it pooled or flattened"
+        )
+    return after
+
+
+class _TokenPool(nn.Module):
+    """``(N, T, D)`` tokens to ``(N, D)``: the class token, or the mean of those of the picture."""
+
+    def __init__(self, kind: str, prefix: int) -> None:
+        super().__init__()
+        self.kind, self.prefix = kind, prefix
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens[:, 0] if self.kind == "token" else tokens[:, self.prefix :].mean(dim=1)
+
+
+def _siblings_after(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
+    backbone = model.get_submodule(BACKBONE.rstrip("."))
+    path = next((name for name, module in backbone.named_modules() if module is layer), "")
+    after: list[nn.Module] = []
+    while path:
+        parent, _, name = path.rpartition(".")
+        children = _children(backbone.get_submodule(parent))
+        names = [key for key, _ in children]
+        after += [child for _, child in children[names.index(name) + 1 :]]
+        path = parent
+    return after
+
+
+def _children(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    children, pooling = list(module.named_children()), getattr(module, "global_pool", None)
+    names = [name for name, _ in children]
+    # timm's ViTs name their pooling by a string and do it in code; those of convolutional networks are layers
+    if pooling in ("token", "avg") and "norm" in names:
+        pool = _TokenPool(str(pooling), int(getattr(module, "num_prefix_tokens", 0)))
+        children.insert(names.index("norm") + 1, ("", pool))
+    return children
