@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from functools import partial
 from pathlib import Path
@@ -53,8 +54,10 @@ def build(config: Config) -> Parts:
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = _module(config, model, facts | {"model": model, "image": image})
+    data = _data(config, examples, preprocessing, model, facts)
+    check_turns(config, module, len(data.order))
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
-    return Parts(examples, _data(config, examples, preprocessing, model, facts), module, accelerator, precision)
+    return Parts(examples, data, module, accelerator, precision)
 
 
 def check_numbers(config: Config) -> None:
@@ -96,6 +99,29 @@ def check_selection(config: Config, examples: Examples) -> None:
     warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
 
 
+def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
+    """Refuse a run that ends before a player of its strategy has moved at all, as within too long a warm-up.
+
+    Args:
+        config: of the run.
+        module: with its players.
+        samples: that an epoch visits.
+
+    Raises:
+        ValueError: naming the players, and the steps of the run.
+    """
+    steps = config.epochs * math.ceil(samples / (config.batch_size * config.devices))
+    waiting = set(module.players)
+    for step in range(steps):
+        waiting -= {turn.player for turn in module.strategy.turns(step)}
+        if not waiting:
+            return
+    raise ValueError(
+        f"this run has {steps} steps, in none of which the strategy lets {' or '.join(sorted(waiting))} move: train "
+        "for more epochs, or shorten the strategy's warm-up (its options count in steps)"
+    )
+
+
 def smallest_batch(config: Config) -> int:
     """How many samples the config's strategy needs in each training batch.
 
@@ -113,7 +139,7 @@ def requirements(config: Config) -> tuple[str, ...]:
     """What the training data must carry for the config's strategy, sampler and augmentation: "bias", "mask"."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
-    sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias"})
+    sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias", "bias": "bias"})
     augmented = getattr(components.find("augment", config.augment["name"]), "requires", ())
     return tuple(dict.fromkeys([*required, *sampled, *augmented]))
 
@@ -132,6 +158,7 @@ def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
         "frequencies": examples.frequencies("train"),
         "class_frequencies": torch.bincount(row.flatten(), minlength=groups.rows),
         "row": row,
+        "bias": examples.bias[train],
         "group": groups.encode(examples.target[train], examples.bias[train]),
         "seed": config.seed,
     }

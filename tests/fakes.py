@@ -30,11 +30,11 @@ class TinyClassifier(nn.Module):
         return Outputs(self.head(features), features)
 
 
-def batch_of(samples: int, *, seed: int = 0) -> Batch:
-    """A batch of random 2x2 images in which target and bias show, all four groups present."""
+def batch_of(samples: int, *, seed: int = 0, side: int = 2) -> Batch:
+    """A batch of random small images in which target and bias show, all four groups present."""
     generator = torch.Generator().manual_seed(seed)
     target, bias = torch.arange(samples) % 2, torch.arange(samples) // 2 % 2
-    image = torch.randn(samples, 3, 2, 2, generator=generator)
+    image = torch.randn(samples, 3, side, side, generator=generator)
     image[:, 0, 0, 0] += target
     image[:, 1, 0, 0] += 3 * bias
     return Batch(image, target, bias, torch.arange(samples))
@@ -43,9 +43,9 @@ def batch_of(samples: int, *, seed: int = 0) -> Batch:
 class TinyData(pl.LightningDataModule):
     """The samples of ``batch_of`` in a fixed order, for training and validation."""
 
-    def __init__(self, samples: int = 48, batch_size: int = 8) -> None:
+    def __init__(self, samples: int = 48, batch_size: int = 8, side: int = 2) -> None:
         super().__init__()
-        self.batch, self.batch_size = batch_of(samples), batch_size
+        self.batch, self.batch_size = batch_of(samples, side=side), batch_size
 
     def batches(self) -> list[Batch]:
         """The training batches of every epoch."""

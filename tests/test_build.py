@@ -30,6 +30,7 @@ def test_facts_are_those_of_the_training_split(tmp_path):
     assert facts["frequencies"].tolist() == [38, 2, 2, 38]
     assert facts["class_frequencies"].tolist() == [40, 40]
     assert torch.bincount(facts["group"]).tolist() == [38, 2, 2, 38]
+    assert torch.bincount(facts["bias"]).tolist() == [40, 40]
     assert (facts["outputs"], facts["seed"]) == (2, 7)
 
 
@@ -154,6 +155,19 @@ def test_a_batch_too_small_for_hsic_is_refused(tmp_path):
     with pytest.raises(ValueError, match="rebias needs batches of at least 4 samples; got batch_size=3"):
         build(small(tmp_path, "rebias", "batch_size=3"))
     assert build(small(tmp_path, "rebias")).data.smallest_batch == 4
+
+
+def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
+    """80 birds in batches of 16 are 5 steps an epoch, 15 in three: with 15 of them for the warm-up none is left."""
+    with pytest.raises(ValueError, match="this run has 15 steps, in none of which the strategy lets model move"):
+        build(small(tmp_path, "learned_mixin", "strategy.warmup=15"))
+    parts = build(small(tmp_path, "learned_mixin", "strategy.warmup=14"))
+    assert [turn.player for turn in parts.module.strategy.turns(14)] == ["model"]
+
+
+def test_every_player_must_move_in_the_run(tmp_path):
+    with pytest.raises(ValueError, match="lets adversary move: train for more epochs"):
+        build(small(tmp_path, "uniform_confusion", "strategy.every=15"))
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
 from debias.metrics.functional import group_report, joint_counts
 from debias.reports.predictions import Predictions, write
-from debias.training import Predicted, predict
+from debias.training import Predicted, predict, prepared_pictures
 from debias.types import Batch
 
 
@@ -45,11 +45,11 @@ def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
 def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:
     """Predictions of every split with the weights that the module holds."""
     device = torch.device(parts.accelerator)
-    model = parts.module.model.to(device)
+    module = parts.module.to(device)
     found = {}
     for split in SPLITS:
         batches = _batches(parts.data, split, device, progress)
-        found[split] = with_labels(parts.examples, predict(model, batches, precision=parts.precision))
+        found[split] = with_labels(parts.examples, predict(module, batches, precision=parts.precision))
     return found
 
 
@@ -79,6 +79,19 @@ def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np
     if examples.mask_root is None or not examples.masks[row]:
         return image, None
     return image, read_mask(examples.mask_root / examples.masks[row], (image.shape[0], image.shape[1]))
+
+
+def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
+    """One test image as the network reads it, what is left of each pixel, and what the model is given, side by side.
+
+    ``(H, W, 3)``; ``None`` where the strategy leaves images as they are.
+    """
+    data, strategy = parts.data, parts.module.strategy
+    device = parts.module.device
+    sample = data.loader("test").dataset[parts.examples.rows("test").tolist().index(row)]
+    batch = data.on_after_batch_transfer(sample._replace(image=sample.image[None].to(device)), 0)
+    pictures = prepared_pictures(strategy, batch.image, data.mean, data.std)
+    return None if pictures is None else (pictures * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _batches(data: ImageData, split: str, device: torch.device, progress: bool) -> Iterator[Batch]:

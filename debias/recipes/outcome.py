@@ -17,7 +17,7 @@ from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
-from debias.recipes.evaluation import load_weights, measure, picture, predict_splits
+from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
@@ -56,7 +56,9 @@ def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Pr
         return
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
-    write_report(folder, report, predictions["test"], partial(picture, parts.examples))
+    write_report(
+        folder, report, predictions["test"], partial(picture, parts.examples), prepared=partial(prepared_picture, parts)
+    )
 
 
 def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from debias.build import Parts
 from debias.config import Config
 from debias.recipes.evaluation import write_predictions
-from debias.training import Recorder, fit, trainer
+from debias.training import PreparedPictures, Recorder, fit, trainer
 
 
 def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any]) -> Recorder:
@@ -40,7 +40,7 @@ def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any])
         devices=config.devices,
         players=len(parts.module.players),
         progress=config.progress,
-        callbacks=[recorder],
+        callbacks=[PreparedPictures(parts.data.mean, parts.data.std), recorder],
     )
     fit(parts.module, parts.data, lightning, resume=recorder.last if recorder.last.is_file() else None)
     return recorder

@@ -5,6 +5,7 @@ from debias.strategies.erm import ERM
 from debias.strategies.feature_sieve import FeatureSieve
 from debias.strategies.gradient_projection import GradientProjection
 from debias.strategies.group_dro import GroupDRO
+from debias.strategies.input_adversary import InputAdversary
 from debias.strategies.learned_mixin import LearnedMixin
 from debias.strategies.rebias import ReBias
 from debias.strategies.reweighting import ClassReweighting, GroupReweighting, Reweighting
@@ -20,6 +21,7 @@ __all__ = [
     "GradientProjection",
     "GroupDRO",
     "GroupReweighting",
+    "InputAdversary",
     "LearnedMixin",
     "RUBi",
     "ReBias",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import Parameter
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.losses.confusion import confusion_losses
 from debias.models.heads import ResidualHead
-from debias.models.layers import early_parameters, layer_shape, read_layer, read_until, unwrapped
+from debias.models.layers import early_parameters, evaluating, layer_shape, read_layer, read_until, unwrapped
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
@@ -43,6 +45,8 @@ class FeatureSieve(Strategy):
         depth: residual blocks of the auxiliary head.
         width: their channels.
         forget_every: steps from one forgetting to the next.
+        frozen_statistics: hold the model's batch normalisation in evaluation mode, as the code does: it uses the
+            statistics that the model came with, and only its weights are trained. Not for a model of new weights.
         joint: one summed loss (the paper's text) rather than three optimisers (its code).
         main_weight: :math:`w_m > 0`.
         auxiliary_weight: :math:`w_a > 0`.
@@ -51,10 +55,10 @@ class FeatureSieve(Strategy):
     Raises:
         ValueError: a bound above is broken, or there is no such layer.
 
-    Differs from the reference: batch normalisation is not held in evaluation mode, so the early layers' statistics see
-    a batch once a turn; the weights of the paper's summed loss are there in both forms; several labels are forgotten
-    label by label. The paper does not say whether its auxiliary loss also trains the layers below; it does not here,
-    as in the code.
+    Differs from the reference: batch normalisation is in training mode unless ``frozen_statistics``, and the early
+    layers' statistics then see a batch once a turn; the weights of the paper's summed loss are there in both forms;
+    several labels are forgotten label by label. The paper does not say whether its auxiliary loss also trains the
+    layers below; it does not here, as in the code.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class FeatureSieve(Strategy):
         depth: int = 2,
         width: int = 256,
         forget_every: int = 5,
+        frozen_statistics: bool = False,
         joint: bool = False,
         main_weight: float = 1.0,
         auxiliary_weight: float = 1.0,
@@ -79,6 +84,7 @@ class FeatureSieve(Strategy):
                 f"forget_weight >= 0; got {forget_every}, {main_weight}, {auxiliary_weight}, {forget_weight}"
             )
         self.layer, self.forget_every, self.joint, self.multi_label = layer, forget_every, joint, groups.multi_label
+        self.frozen_statistics = frozen_statistics
         self.main_weight, self.auxiliary_weight, self.forget_weight = main_weight, auxiliary_weight, forget_weight
         self.auxiliary = ResidualHead(layer_shape(model, layer, image), groups.outputs, width=width, depth=depth)
         self.early = early_parameters(model, layer, image)
@@ -100,22 +106,29 @@ class FeatureSieve(Strategy):
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the auxiliary head: the target, from an activation that it does not change."""
-        loss = task_loss(self.auxiliary(read_until(model, self.layer, batch.image).detach()), batch)
+        with self._statistics_of(model):
+            activation = read_until(model, self.layer, batch.image).detach()
+        loss = task_loss(self.auxiliary(activation), batch)
         return Loss(self.auxiliary_weight * loss, {"auxiliary": loss.detach()})
 
     def forget(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the early layers: an auxiliary head that can tell nothing."""
-        loss = self._confusion(self.auxiliary(read_until(model, self.layer, batch.image)))
+        with self._statistics_of(model):
+            activation = read_until(model, self.layer, batch.image)
+        loss = self._confusion(self.auxiliary(activation))
         return Loss(self.forget_weight * loss, {"forget": loss.detach()})
 
     def train_model(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the whole model: the target."""
-        loss = task_loss(model(batch.image).logits, batch)
+        with self._statistics_of(model):
+            logits = model(batch.image).logits
+        loss = task_loss(logits, batch)
         return Loss(self.main_weight * loss, {"main": loss.detach()})
 
     def summed(self, forgets: bool, model: nn.Module, batch: Batch) -> Loss:
         """All objectives of a step as one loss, from one forward pass."""
-        outputs, activation = read_layer(model, self.layer, batch.image)
+        with self._statistics_of(model):
+            outputs, activation = read_layer(model, self.layer, batch.image)
         main = task_loss(outputs.logits, batch)
         auxiliary = task_loss(self.auxiliary(activation.detach()), batch)
         total = self.main_weight * main + self.auxiliary_weight * auxiliary
@@ -125,6 +138,9 @@ class FeatureSieve(Strategy):
             loss = self._confusion(functional_call(self.auxiliary, frozen, (activation,)))
             total, terms = total + self.forget_weight * loss, terms | {"forget": loss.detach()}
         return Loss(total, terms)
+
+    def _statistics_of(self, model: nn.Module) -> AbstractContextManager[None]:
+        return evaluating(model, _BatchNorm) if self.frozen_statistics else nullcontext()
 
     def _confusion(self, logits: Tensor) -> Tensor:
         return confusion_losses(logits, multi_label=self.multi_label).mean()

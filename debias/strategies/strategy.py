@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from debias.types import Batch, Loss, Turn
@@ -15,7 +15,8 @@ class Strategy(nn.Module):
     """A mitigation method, told as turns that players take on objectives. Plain PyTorch: no trainer, no optimiser.
 
     Nine methods of ten override only :meth:`loss`. A method with further networks holds them as submodules and says
-    in :meth:`players` who owns which parameters (one optimiser each) and in :meth:`turns` who moves at a step.
+    in :meth:`players` who owns which parameters (one optimiser each) and in :meth:`turns` who moves at a step. One
+    whose model is trained on changed pictures, and needs them afterwards too, says in :meth:`prepare` how they change.
     The first positional arguments of a constructor are facts of the data (``groups``, ``frequencies``); its
     keyword-only arguments are its options, and their defaults live there and nowhere else.
 
@@ -42,3 +43,16 @@ class Strategy(nn.Module):
             step: batches seen so far in this training, from 0.
         """
         return (Turn("model", self.loss),)
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """What the model is to be given of images in validation and prediction: by default the very images.
+
+        Called in evaluation mode. Objectives are handed images as they are, and call it where they want it.
+
+        Args:
+            image: ``(N, 3, H, W)`` normalised; never changed in place.
+
+        Returns:
+            Images of the same shape.
+        """
+        return image

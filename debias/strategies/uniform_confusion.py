@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from debias.losses.confusion import confusion_losses
-from debias.models.layers import read_layer
+from debias.models.layers import read_layer, read_until
 from debias.strategies.adversarial import Adversary
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
@@ -22,7 +22,8 @@ class UniformConfusion(Strategy):
               \qquad \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
 
     The model's turn leaves the adversary as it is, the adversary's the model (its batch statistics excepted, in
-    training mode). A large :math:`\alpha` is served best by features that are constant: watch the accuracy.
+    training mode); the adversary's computes no further than the layer. A large :math:`\alpha` is served best by
+    features that are constant: watch the accuracy.
 
     Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR 2020;
     reference code princetonvisualai/DomainBiasMitigation. The loss is that of Tzeng et al., ICCV 2015.
@@ -99,6 +100,6 @@ class UniformConfusion(Strategy):
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the adversary: the bias, from activations that it does not change."""
-        activation = read_layer(model, self.layer, batch.image).activation.detach()
+        activation = read_until(model, self.layer, batch.image).detach()
         adversary = bias_loss(self.adversary(activation), batch.bias)
         return Loss(adversary, {"adversary": adversary.detach()})

@@ -60,6 +60,10 @@ class DebiasModule(pl.LightningModule):
         self.moved: set[str] = set()
         self.validation: dict[str, float] = {}
 
+    def forward(self, image: Tensor) -> Any:
+        """The model's outputs of images as the strategy prepares them: what validation and prediction see."""
+        return self.model(self.strategy.prepare(image))
+
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule per player, in the order of ``players``."""
         optimizers = [self.make_optimizer(player, parameters) for player, parameters in self.players.items()]
@@ -139,7 +143,7 @@ class DebiasModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Any:
         """Count the predictions of a batch, and return them as :class:`Predicted`."""
-        logits = self.model(batch.image).logits
+        logits = self(batch.image).logits
         self.counts.update(self.groups.predict(logits), batch.target, batch.bias)
         return Predicted(batch.index, logits.float())
 

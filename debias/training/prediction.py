@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, distributed, nn
 
-from debias.types import Batch
+from debias.types import Batch, Outputs
 
 
 class Predicted(NamedTuple):
@@ -18,31 +18,48 @@ class Predicted(NamedTuple):
     logits: Tensor
 
 
+class Extracted(NamedTuple):
+    """Rows of the data set and their features: ``(N,)`` int64 and ``(N, D)`` float32."""
+
+    index: Tensor  # type: ignore[assignment]
+    features: Tensor
+
+
 def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Predicted:
     """Logits of every row that the batches hold, in evaluation mode, sorted by row, on the CPU.
 
     In a process group each process predicts its own batches and all receive the joined rows.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`.
+        model: maps images to :class:`debias.types.Outputs`; a :class:`debias.training.DebiasModule` prepares them as
+            its strategy wants it.
         batches: normalised batches on the model's device.
         precision: as Lightning's Trainer names it; "bf16-mixed" runs under autocast.
 
     Returns:
         One row per image, in increasing order of row.
     """
+    return joined(list(_read(model, batches, precision, lambda outputs: outputs.logits)))
+
+
+def extract(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Extracted:
+    """Features of every row that the batches hold: as :func:`predict`, for what the model's head reads."""
+    return Extracted(*joined(list(_read(model, batches, precision, lambda outputs: outputs.features))))
+
+
+def _read(
+    model: nn.Module, batches: Iterable[Batch], precision: str, read: Callable[[Outputs], Tensor]
+) -> Iterator[Predicted]:
     was_training = model.training
     model.eval()
-    parts = []
     for batch in batches:
         with (
             torch.inference_mode(),
             torch.autocast(batch.image.device.type, torch.bfloat16, enabled=precision.startswith("bf16")),
         ):
-            logits = model(batch.image).logits
-        parts.append(Predicted(batch.index.cpu(), logits.float().cpu()))
+            values = read(model(batch.image))
+        yield Predicted(batch.index.cpu(), values.float().cpu())
     model.train(was_training)
-    return joined(parts)
 
 
 def joined(parts: Sequence[Predicted]) -> Predicted:

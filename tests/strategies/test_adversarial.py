@@ -122,7 +122,7 @@ def test_blocks_are_a_copy_that_starts_from_the_models_weights():
     assert not {id(p) for p in adversary.parameters()} & {id(p) for p in model.parameters()}
 
 
-@pytest.mark.parametrize(("feed", "inputs"), [("pooled", 64), ("flattened", 17 * 64)])
+@pytest.mark.parametrize(("feed", "inputs"), [("pooled", 64), ("flattened", 17 * 64), ("blocks", 64)])
 def test_feeds_of_tokens(feed, inputs):
     model = Classifier(timm.create_model("test_vit", num_classes=2, img_size=64))
     strategy = FeatureAdversary(GROUPS, model, PICTURE, layer="blocks.3", feed=feed, hidden_size=8)

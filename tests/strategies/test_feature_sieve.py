@@ -192,6 +192,35 @@ def test_weights_scale_the_turns(parts):
     assert scaled == pytest.approx([2 * plain[0], 3 * plain[1], 4 * plain[2]])
 
 
+def buffers(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.named_buffers()}
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_frozen_statistics(joint):
+    """No statistic of the model moves, and its outputs are those of evaluation mode; the auxiliary head's move."""
+    model, batch = resnet(), pictures()
+    strategy = sieve(model, joint=joint, frozen_statistics=True)
+    before, auxiliary = buffers(model), buffers(strategy.auxiliary)
+    losses = [turn.objective(model, batch) for turn in strategy.turns(0)]
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
+    assert all(not torch.equal(value, auxiliary[name]) for name, value in strategy.auxiliary.named_buffers())
+    assert all(module.training for module in model.modules())
+    main = F.cross_entropy(model.eval()(batch.image).logits, batch.target).item()
+    assert losses[-1].terms["main"].item() == pytest.approx(main, rel=1e-5)
+
+
+def test_frozen_statistics_leave_the_weights_of_batch_normalisation_to_train():
+    """The gradient of the main turn is that of evaluation mode, in which no batch statistic carries any."""
+    model, batch = resnet(), pictures()
+    sieve(model, frozen_statistics=True).train_model(model, batch).total.backward()
+    loss = F.cross_entropy(model.eval()(batch.image).logits, batch.target)
+    named = dict(model.named_parameters())
+    for (name, p), wanted in zip(named.items(), torch.autograd.grad(loss, list(named.values())), strict=True):
+        torch.testing.assert_close(p.grad, wanted, rtol=1e-4, atol=1e-6, msg=name)
+    assert model.backbone.bn1.weight.grad.abs().max() > 0
+
+
 def test_tokens_of_a_vit():
     torch.manual_seed(0)
     model = Classifier(timm.create_model("test_vit", num_classes=2, img_size=64))

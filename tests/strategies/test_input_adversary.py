@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 import timm
 import torch
@@ -10,8 +13,10 @@ from torch.nn import functional as F
 
 from debias.models import Classifier
 from debias.strategies.input_adversary import InputAdversary
+from debias.training import DebiasModule, Recorder, fit, predict, trainer
+from debias.training.optimizers import adamw, cosine
 from debias.types import Batch, Groups, Outputs
-from tests.fakes import GROUPS, batch_of
+from tests.fakes import GROUPS, TinyData, batch_of
 
 SMALL = torch.zeros(1, 3, 16, 16)
 
@@ -37,6 +42,31 @@ def pictures(samples: int = 64, seed: int = 0) -> Batch:
     return batch._replace(image=image)
 
 
+class PictureData(TinyData):
+    """Those pictures in batches of eight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch = pictures(48)
+
+
+def module_of(model: nn.Module, **options: int) -> DebiasModule:
+    def optimizer(player, parameters):
+        return adamw(parameters, lr=0.01, weight_decay=0.1)
+
+    strategy = InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4, **options)
+    scheduler = partial(cosine, epochs=4)
+    return DebiasModule(model, strategy, GROUPS, torch.ones(4), optimizer=optimizer, scheduler=scheduler)
+
+
+def trained(module: DebiasModule, folder: Path, *, epochs: int, callbacks=(), resume: Path | None = None) -> None:
+    players = len(module.players)
+    lightning = trainer(
+        folder, epochs=epochs, seed=0, accelerator="cpu", players=players, progress=False, callbacks=callbacks
+    )
+    fit(module, PictureData(), lightning, resume=resume)
+
+
 @pytest.fixture
 def parts():
     torch.manual_seed(0)
@@ -59,7 +89,7 @@ def test_who_receives_which_gradient(parts):
     """Model: the task. Adversary: its cross-entropy. Mask: task - strength * adversary + closeness."""
     model, strategy, batch = parts
     strategy.loss(model, batch).total.backward()
-    masked = strategy.masked(batch.image)
+    masked = strategy.prepare(batch.image)
     task = F.cross_entropy(model(masked).logits, batch.target)
     adversary = F.cross_entropy(strategy.adversary(masked).logits, batch.bias)
     mask_aim = task - 2.0 * adversary + 0.5 * (masked - batch.image).abs().mean()
@@ -106,12 +136,83 @@ def test_it_hides_the_half_that_gives_the_bias_away(parts):
     strategy.eval()
     fresh = pictures(seed=1)
     mask = strategy.mask(fresh.image)
-    accuracy = (model(strategy.masked(fresh.image)).logits.argmax(dim=1) == fresh.target).float().mean()
+    accuracy = (model(strategy.prepare(fresh.image)).logits.argmax(dim=1) == fresh.target).float().mean()
     assert mask[..., :8].mean().item() > mask[..., 8:].mean().item() + 0.3
     assert accuracy.item() > 0.95
 
 
-@pytest.mark.parametrize("options", [{"strength": -1.0}, {"closeness": -0.5}, {"width": 0}])
+def test_who_moves_in_which_stage():
+    """Two steps of model and adversary, three of the mask alone, then everybody; on the same loss."""
+    model = Means()
+    strategy = InputAdversary(GROUPS, model, SMALL, pretraining=2, warmup=3, width=4)
+    players = [turn.player for step in range(7) for turn in strategy.turns(step)]
+    assert players == ["predictors"] * 2 + ["mask"] * 3 + ["model"] * 2
+    owners = {player: {id(p) for p in owned} for player, owned in strategy.players(model).items()}
+    mask = {id(p) for p in strategy.mask.parameters()}
+    predictors = {id(p) for p in [*model.parameters(), *strategy.adversary.parameters()]}
+    assert owners == {"predictors": predictors, "mask": mask, "model": predictors | mask}
+    assert {turn.objective for step in range(7) for turn in strategy.turns(step)} == {strategy.loss}
+
+
+@pytest.mark.parametrize(
+    ("options", "players"),
+    [({}, ["model"]), ({"warmup": 1}, ["mask", "model"]), ({"pretraining": 1}, ["predictors", "model"])],
+)
+def test_a_stage_without_steps_has_no_player(options, players):
+    model = Means()
+    assert list(InputAdversary(GROUPS, model, SMALL, width=4, **options).players(model)) == players
+
+
+def test_only_the_mask_moves_in_the_warmup(tmp_path):
+    """Under a weight decay that moves whatever the optimiser owns; the classifiers' statistics move, as published."""
+    torch.manual_seed(0)
+    module = module_of(Classifier(timm.create_model("test_resnet", num_classes=2)), warmup=6)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    trained(module, tmp_path, epochs=1)
+    moved = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    parameters = {name for name, _ in module.named_parameters()}
+    assert moved & parameters == {name for name in parameters if name.startswith("strategy.mask.")}
+    assert {"model.backbone.bn1.running_mean", "strategy.adversary.backbone.bn1.running_mean"} <= moved
+
+
+def test_resumed_within_the_warmup_equals_uninterrupted(tmp_path):
+    """Six steps an epoch: the resumed training starts at step 12, of which 8 to 15 are the mask's."""
+    torch.manual_seed(0)
+    modules = [module_of(Means(), pretraining=8, warmup=8) for _ in range(3)]
+    for module in modules[1:]:
+        module.load_state_dict(modules[0].state_dict())
+    first, resumed, uninterrupted = modules
+    recorders = [Recorder(tmp_path, write=lambda epoch, predicted: None) for _ in range(2)]
+    trained(first, tmp_path / "first", epochs=2, callbacks=recorders[:1])
+    trained(resumed, tmp_path / "second", epochs=4, callbacks=recorders[1:], resume=recorders[0].last)
+    trained(uninterrupted, tmp_path / "other", epochs=4)
+    for one, other in zip(resumed.state_dict().values(), uninterrupted.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_validation_and_prediction_see_masked_pictures(tmp_path):
+    """In evaluation mode, of mask and model alike; a run without a mask is far from it."""
+    torch.manual_seed(0)
+    module = module_of(Means())
+    trained(module, tmp_path, epochs=3)
+    batch = pictures(48)
+    predicted = predict(module, PictureData().batches())
+    assert module.training
+    assert module.strategy.mask.training
+    module.eval()
+    with torch.no_grad():
+        mask = module.strategy.mask(batch.image)
+        expected = module.model(mask * batch.image).logits
+        plain = module.model(batch.image).logits
+    torch.testing.assert_close(predicted.logits, expected, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(predicted.logits, plain, rtol=1e-2)
+    right = (expected.argmax(dim=1) == batch.target).double()
+    group = GROUPS.encode(batch.target, batch.bias)
+    for number, name in enumerate(GROUPS.names):
+        assert module.validation[f"accuracy/{name}"] == pytest.approx(right[group == number].mean().item())
+
+
+@pytest.mark.parametrize("options", [{"strength": -1.0}, {"closeness": -0.5}, {"warmup": -1}, {"width": 0}])
 def test_refuses(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name}={value}"):

@@ -1,0 +1,76 @@
+"""Pictures as they are beside what the strategy makes of them, for those who want to see what it hides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from debias.strategies import Strategy
+from debias.training.module import DebiasModule
+
+
+@torch.no_grad()
+def prepared_pictures(strategy: Strategy, image: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
+    """A row for each image: itself, how much is left of each pixel, and what the model is given.
+
+    How much is left is the slope of a prepared pixel on the pixel, over the channels: where a strategy masks pictures,
+    its mask.
+
+    Args:
+        strategy: put into evaluation mode meanwhile.
+        image: ``(N, 3, H, W)`` normalised.
+        mean: ``(3,)`` of the normalisation.
+        std: ``(3,)`` of the normalisation.
+
+    Returns:
+        ``(3, H', W')`` float in [0, 1], on the CPU; ``None`` where the strategy leaves images as they are.
+    """
+    was_training = strategy.training
+    strategy.eval()
+    prepared = strategy.prepare(image)
+    strategy.train(was_training)
+    if prepared is image:
+        return None
+    energy = image.square().sum(dim=1, keepdim=True).clamp(min=1e-12)
+    left = (prepared * image).sum(dim=1, keepdim=True) / energy
+    mean, std = mean.to(image).view(3, 1, 1), std.to(image).view(3, 1, 1)
+    pixels = [picture * std + mean for picture in (image, prepared)]
+    triples = torch.stack([pixels[0], left.expand_as(image), pixels[1]], dim=1).clamp(0, 1)
+    grid: Tensor = make_grid(triples.flatten(0, 1).float().cpu(), nrow=3, pad_value=1.0)
+    return grid
+
+
+class PreparedPictures(pl.Callback):
+    """Shows in TensorBoard, epoch by epoch, what the strategy makes of the first validation images, if anything.
+
+    Args:
+        mean: ``(3,)`` of the images' normalisation.
+        std: ``(3,)`` of the images' normalisation.
+        most: how many images.
+    """
+
+    def __init__(self, mean: Tensor, std: Tensor, *, most: int = 8) -> None:
+        self.mean, self.std, self.most = mean, std, most
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Of the first batch of an epoch."""
+        assert isinstance(pl_module, DebiasModule)
+        if batch_idx > 0 or not trainer.is_global_zero:
+            return
+        pictures = prepared_pictures(pl_module.strategy, batch.image[: self.most], self.mean, self.std)
+        if pictures is not None:
+            assert isinstance(trainer.logger, TensorBoardLogger)
+            trainer.logger.experiment.add_image("val/prepared", pictures, trainer.current_epoch)

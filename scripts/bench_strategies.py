@@ -1,0 +1,149 @@
+"""Seconds per training step of every strategy over ERM's, beside the ratio that its passes make unavoidable.
+
+Each strategy is written a second time, in ``bare_passes.py``: the forward, backward and optimiser steps that its
+definition asks for, in plain PyTorch on the same networks, with cross-entropies for losses. These bare passes give two
+ratios to ERM, by FLOPs (counted, optimisers left out) and by time (measured in the same run), and one is the bar:
+
+* ``flops`` where all networks of the strategy are dense convolutions, as the classifier is: what counts is arithmetic;
+* ``time`` where it is memory traffic, which FLOPs do not see: the biased networks of ReBias, RUBi and Learned-Mixin
+  (1x1 convolutions with batch normalisation at full resolution), the mask network of the input adversary (likewise),
+  and gradient projection (two gradients of the model's size, each read twice and one written).
+
+``passes`` is the step's own FLOPs over those of the bare passes: 1.00 says that the step makes no pass in vain. A step
+of a strategy with a cycle is the mean over the cycle. Steps are played as a plain loop, which training equals to the
+bit; what Lightning adds is measured by ``scripts/bench overhead``. Sides are interleaved step by
+step and timed in seconds of the processor, so that a busy machine slows them alike; the median of the rounds counts.
+Run by ``scripts/bench strategies``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from bare_passes import Case, cases, plain
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from debias.models import Classifier, timm_classifier
+from debias.strategies import ERM
+from debias.types import Batch
+
+BAR = 1.10
+
+
+class Sides:
+    """The two sides of a case: the strategy as it is trained, and its bare passes, with the same optimisers."""
+
+    def __init__(self, case: Case, model: Classifier, batch: Batch) -> None:
+        self.case, self.model, self.batch = case, model, batch
+        self.players = case.strategy.players(model)
+        # steps that change nothing to speak of: all sides share the model
+        self.optimizers = {
+            player: torch.optim.SGD(owned, lr=1e-6, momentum=0.9, weight_decay=1e-4)
+            for player, owned in self.players.items()
+        }
+        case.strategy.train()
+
+    def trained(self, step: int) -> None:
+        """A step as the training plays it."""
+        batch = self.batch if self.case.augment is None else self.case.augment(self.batch)
+        for player, objective in self.case.strategy.turns(step):
+            self._freeze_all_but(player)
+            self.move(player, objective(self.model, batch).total)
+        self._freeze_all_but(*self.players)
+
+    def bare(self, step: int) -> None:
+        """A step of nothing but passes."""
+        self.case.passes(self.case.strategy, self.model, self.batch, self.move, step)
+
+    def move(self, player: str, loss: Tensor | None) -> None:
+        """Backward pass and optimiser step; without a loss, the gradients are there already."""
+        if loss is not None:
+            self.optimizers[player].zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizers[player].step()
+
+    def _freeze_all_but(self, *movers: str) -> None:
+        if len(self.players) > 1:
+            for requires_grad, names in ((False, self.players), (True, movers)):
+                for parameter in (parameter for name in names for parameter in self.players[name]):
+                    parameter.requires_grad_(requires_grad)
+
+    def cycle(self, side: Callable[[int], None]) -> None:
+        """All steps of a cycle, behind any warm-up."""
+        start = 15  # at which every cycle begins anew
+        for step in range(start, start + self.case.cycle):
+            side(step)
+
+
+def seconds(run: Callable[[], None]) -> float:
+    """Of this process on its processor, which is all it computes on: others may use the machine as well."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def flops(side: Callable[[int], None], sides: Sides) -> float:
+    """FLOPs per step of one side of a case."""
+    with FlopCounterMode(display=False) as counter:
+        sides.cycle(side)
+    return float(counter.get_total_flops()) / sides.case.cycle
+
+
+def pictures(count: int, size: int) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    image, background = torch.randn(2, count, 3, size, size, generator=generator).unbind()
+    image, background = (part.contiguous(memory_format=torch.channels_last) for part in (image, background))
+    mask = torch.zeros(count, 1, size, size)
+    mask[:, :, size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
+    index = torch.arange(count)
+    return Batch(image, index % 2, index // 2 % 2, index, mask, None, background)
+
+
+def compared(erm: Sides, sides: Sides, rounds: int) -> tuple[float, float]:
+    """Medians over the rounds of the strategy's seconds per step, and of its bare passes', over those of ERM."""
+    runs = [lambda: erm.trained(0), lambda: sides.cycle(sides.trained), lambda: sides.cycle(sides.bare)]
+    ratios: list[tuple[float, float]] = []
+    for number in range(-1, rounds):
+        took = [0.0] * 3
+        for place in range(3):  # each side goes first in turn
+            which = (place + number) % 3
+            took[which] = seconds(runs[which])
+        ratios.append((took[1] / sides.case.cycle / took[0], took[2] / sides.case.cycle / took[0]))
+    trained, bare = zip(*ratios[1:], strict=True)  # the first round warms up
+    return statistics.median(trained), statistics.median(bare)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--only", default="", help="strategies whose name contains this")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = timm_classifier(2, name="resnet18", pretrained=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batch = pictures(options.batch_size, options.size)
+    erm = Sides(Case(ERM(), plain), model, batch)
+    erm_flops = flops(erm.trained, erm)
+    print(f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM; bar {BAR:.2f}")
+    print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
+    for name, case in cases(model, options.size).items():
+        if options.only not in name:
+            continue
+        sides = Sides(case, model, batch)
+        bare, own = flops(sides.bare, sides), flops(sides.trained, sides)
+        by_flops = bare / erm_flops
+        step, by_time = compared(erm, sides, options.rounds)
+        over = step / (by_flops if case.bar == "flops" else by_time)
+        row = f"{name:38}{step:7.2f}{by_flops:7.2f}{by_time:7.2f}{own / bare:8.3f}"
+        print(f"{row}   {over:.2f} of {case.bar:5} {'passed' if over <= BAR else 'FAILED'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
