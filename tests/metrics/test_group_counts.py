@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from debias.metrics import GroupCounts, group_report, group_scalars, joint_counts
+from debias.metrics.functional.counts import CHUNK
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.metrics_cases import BIRDS, Case, empty_group, shardings, worked
@@ -106,6 +108,23 @@ def test_joint_counts_hold_the_table_and_the_unknown_bias_last() -> None:
     table = joint_counts(case.prediction, case.target, case.bias, case.groups)
     assert table.tolist() == [[[1, 1], [1, 0], [0, 0]], [[0, 0], [0, 2], [1, 0]]]
     assert table.dtype == torch.long
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool) -> None:
+    """Against numpy's histogram of the cells; the number of rows is no multiple of the chunk."""
+    generator, count = torch.Generator().manual_seed(0), 2 * CHUNK + 17
+    groups = Groups(("a", "b", "c", "d"), ("x", "y", "z"), multi_label=multi_label)
+    shape, choices = ((count, 2), 2) if multi_label else ((count,), 4)
+    target, prediction = torch.randint(choices, (2, *shape), generator=generator)
+    bias = torch.randint(-1, 3, (count,), generator=generator)
+    row, slot = groups.row(target), bias.where(bias >= 0, 3).reshape(-1, *(1,) * (target.ndim - 1)).expand_as(target)
+    cells = torch.stack([facts.flatten() for facts in (row, slot, prediction)], dim=1).numpy()
+    expected, _ = np.histogramdd(cells, bins=(4, 4, choices), range=((0, 4), (0, 4), (0, choices)))
+    assert joint_counts(prediction, target, bias, groups).tolist() == expected.tolist()
+    target[CHUNK] = 9
+    with pytest.raises(ValueError, match="target 9 is outside"):
+        joint_counts(prediction, target, bias, groups)
 
 
 def test_groups_are_numbered_as_groups_does() -> None:

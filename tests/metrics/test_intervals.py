@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from scipy.stats import binom, binomtest
+from scipy.stats import beta, binom, binomtest
 
-from debias.metrics.functional import (
+from debias.metrics.functional.intervals import (
+    Interval,
+    agresti_coull_interval,
+    clopper_pearson_interval,
+    jeffreys_interval,
     percentile_interval,
+    resampled_rows,
     resampled_worst_group,
     wilson_interval,
     worst_group_interval,
@@ -29,6 +35,23 @@ def wilson(correct: int, total: int, level: float = 0.95) -> list[float]:
 def test_wilson_equals_the_golden_values(name: str) -> None:
     for row in CASES[name]["expected"]:
         assert wilson(row["k"], row["n"]) == pytest.approx(row["wilson"], abs=CASES[name]["tolerance"])
+
+
+@needs_golden
+@pytest.mark.parametrize(
+    ("case", "name", "interval"),
+    [
+        ("proportion_intervals_95", "agresti_coull", agresti_coull_interval),
+        ("proportion_intervals_95", "beta", clopper_pearson_interval),
+        ("proportion_intervals_scipy", "exact", clopper_pearson_interval),
+        ("proportion_intervals_95", "jeffreys", jeffreys_interval),
+    ],
+)
+def test_the_other_intervals_equal_the_golden_values(case: str, name: str, interval: Callable[..., Interval]) -> None:
+    rows = CASES[case]["expected"]
+    correct, total = (torch.tensor([row[key] for row in rows]) for key in ("k", "n"))
+    expected = torch.tensor([row[name] for row in rows], dtype=torch.float64)
+    torch.testing.assert_close(torch.stack(interval(correct, total), dim=1), expected, atol=1e-9, rtol=0)
 
 
 @needs_golden
@@ -80,6 +103,36 @@ def test_wilson_of_nothing_is_everything_and_of_extremes_is_exact() -> None:
     assert (low[0].item(), high[0].item()) == (0.0, 1.0)
     assert low[1].item() == 0.0
     assert high[2].item() == 1.0
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_clopper_pearson_leaves_equal_tails(level: float) -> None:
+    """At the low end k or more has probability (1 - level)/2, at the high end k or fewer; none at 0 and n."""
+    total = torch.full((8,), 7)
+    low, high = clopper_pearson_interval(torch.arange(8), total, level=level)
+    for k in range(8):
+        expected = (1 - level) / 2
+        assert binom.sf(k - 1, 7, low[k].item()) == pytest.approx(expected if k else 1.0, abs=1e-12)
+        assert binom.cdf(k, 7, high[k].item()) == pytest.approx(expected if k < 7 else 1.0, abs=1e-12)
+
+
+def test_jeffreys_holds_the_posterior_mass_and_agresti_coull_holds_wilson() -> None:
+    correct, total = torch.tensor([0, 3, 7]), torch.full((3,), 7)
+    low, high = jeffreys_interval(correct, total, level=0.9)
+    ends = beta.cdf(torch.stack((low, high)).numpy(), correct.numpy() + 0.5, 7.5 - correct.numpy())
+    assert ends.tolist() == [pytest.approx([0.05] * 3, abs=1e-12), pytest.approx([0.95] * 3, abs=1e-12)]
+    (low, high), inner = agresti_coull_interval(correct, total), wilson_interval(correct, total)
+    assert (low <= inner.low + 1e-15).all()
+    assert (high >= inner.high - 1e-15).all()
+    assert (low[0].item(), high[2].item()) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("interval", [agresti_coull_interval, clopper_pearson_interval, jeffreys_interval])
+def test_every_interval_of_nothing_is_everything(interval: Callable[..., Interval]) -> None:
+    zero = torch.tensor([0])
+    assert [end.item() for end in interval(zero, zero)] == pytest.approx([0.0, 1.0], abs=1e-15)
+    with pytest.raises(ValueError, match="coverage"):
+        interval(zero, zero, level=95)
 
 
 def test_worst_group_interval_of_the_worked_example() -> None:
@@ -136,6 +189,17 @@ def test_bootstrap_of_nothing_is_nan() -> None:
     zero = torch.zeros(2, dtype=torch.long)
     values = resampled_worst_group(zero, zero, generator=torch.Generator(), resamples=3)
     assert values.isnan().tolist() == [True] * 3
+
+
+def test_resampled_rows_keep_the_size_of_each_group_and_draw_evenly() -> None:
+    """Groups -1, 0 and 4 in any order; of group 0 = rows 1, 3, 4 each is drawn 3 * 1/3 = 1 time a sample on average."""
+    group, generator = torch.tensor([4, 0, -1, 0, 0, 4]), torch.Generator().manual_seed(0)
+    drawn = torch.stack([resampled_rows(group, generator=generator) for _ in range(3000)])
+    assert (group[drawn].sort(dim=1).values == group.sort().values).all()
+    times = torch.bincount(drawn.flatten(), minlength=6) / 3000
+    assert times[2].item() == 1.0
+    assert times.tolist() == pytest.approx([1.0] * 6, abs=4 * math.sqrt(2 / 3 / 3000))
+    assert resampled_rows(group[:0], generator=generator).tolist() == []
 
 
 def test_percentile_interval_interpolates_the_quantiles() -> None:

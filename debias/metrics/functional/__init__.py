@@ -1,6 +1,8 @@
 """Counts in, numbers out: float64 functions of count tensors. Loads torch and nothing else."""
 
 from debias.metrics.functional.accuracy import accuracy, accuracy_gap, mean_accuracy, worst_accuracy
+from debias.metrics.functional.amplification_report import amplification_report
+from debias.metrics.functional.attention_summary import attention_report
 from debias.metrics.functional.counts import (
     Tally,
     aligned_groups,
@@ -9,6 +11,9 @@ from debias.metrics.functional.counts import (
     joint_counts,
     total_tally,
 )
+from debias.metrics.functional.discovery import discovery_report
+from debias.metrics.functional.fairness_scalars import fairness_report
+from debias.metrics.functional.information import information_report
 from debias.metrics.functional.intervals import (
     Interval,
     percentile_interval,
@@ -17,6 +22,8 @@ from debias.metrics.functional.intervals import (
     worst_group_interval,
 )
 from debias.metrics.functional.scalars import group_report, group_scalars
+from debias.metrics.functional.scores_report import scores_report
+from debias.metrics.functional.shortcuts import shortcut_report
 
 __all__ = [
     "Interval",
@@ -24,14 +31,21 @@ __all__ = [
     "accuracy",
     "accuracy_gap",
     "aligned_groups",
+    "amplification_report",
+    "attention_report",
     "class_tally",
+    "discovery_report",
+    "fairness_report",
     "group_report",
     "group_scalars",
     "group_tally",
+    "information_report",
     "joint_counts",
     "mean_accuracy",
     "percentile_interval",
     "resampled_worst_group",
+    "scores_report",
+    "shortcut_report",
     "total_tally",
     "wilson_interval",
     "worst_accuracy",

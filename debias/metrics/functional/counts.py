@@ -9,6 +9,9 @@ from torch import Tensor
 
 from debias.types import Groups
 
+#: Rows counted at a time: what lies between them and the table then stays in the processor's cache.
+CHUNK = 2**15
+
 
 class Tally(NamedTuple):
     """How many samples were right, and how many there are: two int64 tensors of one shape."""
@@ -22,6 +25,11 @@ class Range(NamedTuple):
 
     least: Tensor
     greatest: Tensor
+
+
+def empty_range() -> Range:
+    """The range before any batch: zeros, which are always in range."""
+    return Range(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))
 
 
 def table_shape(groups: Groups) -> tuple[int, int, int]:
@@ -50,9 +58,15 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
         >>> joint_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)[1].tolist()
         [[1, 0], [0, 0], [0, 1]]
     """
-    seen = Range(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))
-    empty = torch.zeros(table_shape(groups), dtype=torch.long)
-    counts, seen = add_counts(empty.to(target.device), seen, prediction, target, bias, groups)
+    seen = empty_range()
+    counts = torch.zeros(table_shape(groups), dtype=torch.long, device=target.device)
+    check_batch(prediction, target, bias, groups)
+    parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
+    for part in zip(*parts, strict=True):
+        facts = _facts(*part)
+        cells = _cells(facts, groups)
+        counts.view(-1).index_add_(0, cells, torch.ones_like(cells))
+        seen = _widened(seen, facts)
     check_range(seen, groups)
     return counts
 
@@ -75,17 +89,20 @@ def add_counts(
         ValueError: a shape or dtype is wrong.
     """
     check_batch(prediction, target, bias, groups)
-    bias = bias.reshape(bias.shape + (1,) * (target.ndim - 1)).expand_as(target)
-    facts = torch.stack((target.long(), bias.long(), prediction.long()))
-    cells = _cells(facts, groups).flatten()
+    facts = _facts(prediction, target, bias)
+    cells = _cells(facts, groups)
     added = counts.flatten().index_add(0, cells, torch.ones_like(cells)).view_as(counts)
-    ends = torch.stack(seen, dim=1).to(facts.device)
-    return added, Range(*torch.cat((facts.flatten(1), ends), dim=1).aminmax(dim=1))
+    return added, _widened(seen, facts)
+
+
+def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
+    """The range with one batch added, for who keeps no table of predictions; does not wait for the device."""
+    return _widened(seen, _facts(prediction, target, bias))
 
 
 def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> None:
     """Refuse a batch whose shapes or dtypes do not fit the groups; looks at no value."""
-    for name, tensor in (("prediction", prediction), ("target", target), ("bias", bias)):
+    for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
             raise ValueError(
                 f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into predictions"
@@ -97,6 +114,12 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
             f"prediction and target must be {expected} and bias (N,) for these groups, got "
             f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(bias.shape)}"
         )
+
+
+def check_facts(target: Tensor, bias: Tensor, groups: Groups) -> None:
+    """Refuse targets and biases of the wrong shape, dtype or range, for who predicts none; waits for the device."""
+    check_batch(target, target, bias, groups)
+    check_range(add_range(empty_range(), target, target, bias), groups)
 
 
 def check_range(seen: Range, groups: Groups) -> None:
@@ -136,15 +159,26 @@ def aligned_groups(groups: Groups) -> Tensor:
     return mask.flatten()
 
 
+def _facts(prediction: Tensor, target: Tensor, bias: Tensor) -> Tensor:
+    """``(3, N)`` or ``(3, N, L)`` int64 target, bias and prediction."""
+    bias = bias.reshape(bias.shape + (1,) * (target.ndim - 1)).expand_as(target)
+    return torch.stack((target.long(), bias.long(), prediction.long()))
+
+
+def _widened(seen: Range, facts: Tensor) -> Range:
+    ends = torch.stack(seen, dim=1).to(facts.device)
+    return Range(*torch.cat((facts.flatten(1), ends), dim=1).aminmax(dim=1))
+
+
 def _cells(facts: Tensor, groups: Groups) -> Tensor:
-    """Position in the flat table of each (target, bias, prediction), clamped into it."""
+    """Position in the flat table of each (target, bias, prediction), clamped into it; flat."""
     target, bias, prediction = facts.unbind()
     _, slots, choices = table_shape(groups)
     # a remainder is never negative here: it sends -1, the unknown, to the last slot
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
     # one slot more than there are biases, for the unknown ones, hence not Groups.encode
     cell = groups.row(target.clamp(0, choices - 1)) * slots + slot
-    return cell * choices + prediction.clamp(0, choices - 1)
+    return (cell * choices + prediction.clamp(0, choices - 1)).flatten()
 
 
 def _correct(counts: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How far a measured accuracy may be from the true one."""
+"""How far a measured accuracy may be from the true one: intervals of proportions, of the worst group, and bootstrap."""
 
 from __future__ import annotations
 
@@ -48,6 +48,76 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
     low = torch.where(correct == 0, 0.0, centre - half)
     high = torch.where(correct == total, 1.0, centre + half)
     return Interval(low, high)
+
+
+def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
+    r"""Agresti-Coull interval: the centre of Wilson's, with the width of a normal approximation there.
+
+    .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)}, \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
+
+    Source: Agresti & Coull, "Approximate is better than 'exact'", The American Statistician 1998.
+
+    Args:
+        correct, total, level: as in ``wilson_interval``.
+
+    Returns:
+        Low and high, float64, clipped to [0, 1]; never narrower than Wilson's.
+
+    Raises:
+        ValueError: ``level`` is not in (0, 1).
+    """
+    _check_level(level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    size = total.double() + z * z
+    centre = (correct.double() + z * z / 2) / size
+    half = z * (centre * (1 - centre) / size).sqrt()
+    return Interval((centre - half).clamp(min=0), (centre + half).clamp(max=1))
+
+
+def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
+    r"""Exact interval: the p for which no more than (1 - level)/2 of the binomial lies on either side of k.
+
+    .. math:: \big[B_{(1 - \mathrm{level})/2}(k, n - k + 1),\; B_{(1 + \mathrm{level})/2}(k + 1, n - k)\big]
+              \quad\text{of beta quantiles } B
+
+    Source: Clopper & Pearson, Biometrika 1934. Needs SciPy.
+
+    Args:
+        correct, total, level: as in ``wilson_interval``.
+
+    Returns:
+        Low and high, float64 in [0, 1], of coverage at least ``level`` for every p; 0 where k = 0, 1 where k = n.
+
+    Raises:
+        ValueError: ``level`` is not in (0, 1).
+    """
+    _check_level(level)
+    k, n = correct.double(), total.double()
+    low = torch.where(correct == 0, 0.0, _beta_quantile(k, n - k + 1, (1 - level) / 2))
+    high = torch.where(correct == total, 1.0, _beta_quantile(k + 1, n - k, (1 + level) / 2))
+    return Interval(low, high)
+
+
+def jeffreys_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
+    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2), of Jeffreys' prior. Needs SciPy.
+
+    Source: Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 2001.
+
+    Args:
+        correct, total, level: as in ``wilson_interval``.
+
+    Returns:
+        Low and high, float64 in (0, 1), and [0, 1] where n = 0.
+
+    Raises:
+        ValueError: ``level`` is not in (0, 1).
+
+    Differs from the reference: the modification of Brown et al. at k = 0 and k = n is left out, as in statsmodels.
+    """
+    _check_level(level)
+    k, n = correct.double() + 0.5, total.double() - correct.double() + 0.5
+    low, high = (_beta_quantile(k, n, share) for share in ((1 - level) / 2, (1 + level) / 2))
+    return Interval(torch.where(total == 0, 0.0, low), torch.where(total == 0, 1.0, high))
 
 
 def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
@@ -105,11 +175,38 @@ def resampled_worst_group(
     return (draws / n).amin(dim=1)
 
 
+def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Rows of one bootstrap sample drawn inside each group, for what is no count, such as areas under curves.
+
+    Args:
+        group: ``(N,)`` integer group of each row; negative numbers are groups as well.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        ``(N,)`` int64 rows with repeats, as many of each group as there are.
+    """
+    place: Tensor
+    sizes: Tensor
+    _, place, sizes = torch.unique(group.cpu(), return_inverse=True, return_counts=True)
+    order = place.argsort(stable=True)
+    starts = (sizes.cumsum(dim=0) - sizes).repeat_interleave(sizes)
+    draws = torch.rand(len(group), dtype=torch.float64, generator=generator) * sizes.repeat_interleave(sizes)
+    return order[starts + draws.long()]
+
+
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> Interval:
     """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` bootstrap values."""
     _check_level(level)
     low, high = values.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=values.dtype))
     return Interval(low, high)
+
+
+def _beta_quantile(alpha: Tensor, beta: Tensor, share: float) -> Tensor:
+    from scipy.special import betaincinv
+
+    # where a parameter is 0 the caller knows the end
+    found = betaincinv(alpha.clamp(min=0.5).numpy(force=True), beta.clamp(min=0.5).numpy(force=True), share)
+    return torch.as_tensor(found, dtype=torch.float64, device=alpha.device)
 
 
 def _check_level(level: float) -> None:

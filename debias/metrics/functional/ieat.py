@@ -1,0 +1,126 @@
+"""The image embedding association test: are two kinds of picture near two attributes unequally?"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from debias.metrics.descriptions import Description
+
+
+class Association(NamedTuple):
+    """Effect size in [-2, 2] and one-sided p-value, float64 scalars."""
+
+    effect_size: Tensor
+    p_value: Tensor
+
+
+def associations(targets: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    r"""How much nearer each target is to the first attribute than to the second.
+
+    .. math:: s(w) = \frac{1}{|A|} \sum_{a \in A} \cos(w, a) - \frac{1}{|B|} \sum_{b \in B} \cos(w, b)
+
+    Args:
+        targets: ``(N, D)`` features w.
+        first, second: ``(|A|, D)`` and ``(|B|, D)`` features.
+
+    Returns:
+        ``(N,)`` float64 in [-2, 2], ideal 0; NaN for a zero vector, and throughout if an attribute is empty.
+    """
+    units = [_unit(side) for side in (targets, first, second)]
+    return units[0] @ (units[1].mean(dim=0) - units[2].mean(dim=0))
+
+
+def association_test(
+    x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, permutations: int = 10_000, seed: int = 0
+) -> Association:
+    r"""Whether features of X go with A and those of Y with B.
+
+    .. math:: d = \frac{\mathrm{mean}_{x \in X} s(x) - \mathrm{mean}_{y \in Y} s(y)}{\mathrm{std}_{w \in X \cup Y} s(w)}
+
+    with the deviation of a sample (n - 1). The p-value is the share of the equal halvings of X and Y together whose
+    first half has a sum of s at least that of X; ties count.
+
+    Source: Steed and Caliskan, "Image Representations Learned With Unsupervised Pre-Training Contain Human-like
+    Biases", FAccT 2021; ryansteed/ieat and ryansteed/weat.
+
+    Args:
+        x, y: ``(|X|, D)`` and ``(|Y|, D)`` features of the two kinds of target.
+        a, b: ``(|A|, D)`` and ``(|B|, D)`` features of the two attributes.
+        permutations: where there are no more halvings than this, all are tried; otherwise one fewer is drawn at random,
+            and the observed one is added.
+        seed: of the draw.
+
+    Returns:
+        Effect size in [-2, 2] and p in (0, 1]; ideal effect 0. Effect NaN where s does not vary or is not defined;
+        p NaN where it is not defined or X and Y differ in size.
+
+    Raises:
+        ValueError: a set is not ``(n, D)``, D differs, or there is no permutation.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0, 0.2], [0.9, 0.1]]), torch.tensor([[0.1, 1.0], [0.3, 0.8]])
+        >>> found = association_test(x, y, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
+        >>> round(found.effect_size.item(), 4), round(found.p_value.item(), 4)  # p = 1/6
+        (1.7138, 0.1667)
+    """
+    if permutations < 1 or any(side.ndim != 2 or side.shape[1] != x.shape[1] for side in (x, y, a, b)):
+        shapes = [tuple(side.shape) for side in (x, y, a, b)]
+        raise ValueError(f"the test needs four sets (n, D) of features and a permutation; got {shapes}, {permutations}")
+    pool = associations(torch.cat((x, y)), a, b).cpu()
+    effect = pool.new_tensor(math.nan)
+    # what differs by rounding only does not vary
+    if len(pool) > 1 and pool.max() - pool.min() > 1e-12:
+        effect = (pool[: len(x)].mean() - pool[len(x) :].mean()) / pool.std(correction=1)
+    return Association(effect, _p_value(pool, len(x), permutations, seed))
+
+
+def ieat_report(
+    x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, permutations: int = 10_000, seed: int = 0
+) -> dict[str, float]:
+    """The scalars of ``IEAT`` as plain floats; arguments as in :func:`association_test`."""
+    found = association_test(x, y, a, b, permutations=permutations, seed=seed)
+    return {"ieat/effect_size": found.effect_size.item(), "ieat/p_value": found.p_value.item()}
+
+
+def _p_value(pool: Tensor, half: int, permutations: int, seed: int) -> Tensor:
+    if len(pool) != 2 * half or half == 0 or bool(pool.isnan().any()):
+        return pool.new_tensor(math.nan)
+    exact = math.comb(2 * half, half) <= permutations
+    sums = _every_half(pool, half) if exact else _random_halves(pool, half, permutations - 1, seed)
+    # the order of a sum must not break a tie
+    hits = (sums >= pool[:half].sum() - 1e-12 * len(pool)).sum()
+    return hits.double() / len(sums) if exact else (hits + 1).double() / permutations
+
+
+def _every_half(pool: Tensor, half: int) -> Tensor:
+    return pool[torch.tensor(list(combinations(range(len(pool)), half)))].sum(dim=1)
+
+
+def _random_halves(pool: Tensor, half: int, draws: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    sums = [pool[torch.randperm(len(pool), generator=generator)[:half]].sum() for _ in range(draws)]
+    return torch.stack(sums) if sums else pool.new_empty(0)
+
+
+def _unit(features: Tensor) -> Tensor:
+    features = features.double()
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / length
+
+
+IEAT: dict[str, Description] = {
+    "ieat/effect_size": Description(
+        "Association of embeddings",
+        "How much nearer one kind of picture is to one attribute than the other kind, in deviations; up to 2.",
+        0.0,
+        "lower",
+    ),
+    "ieat/p_value": Description(
+        "Association, p-value", "Share of random halvings with an association at least as great.", 1.0, "higher"
+    ),
+}

@@ -1,0 +1,152 @@
+"""The bias amplification metrics: known numbers, the same under any order, batching and sharding."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from debias.metrics.amplification import BiasAmplification
+from debias.metrics.amplification_indicators import IndicatorAmplification
+from debias.metrics.functional.amplification_counts import co_occurrence
+from debias.types import Groups
+from tests.metrics.amplification_cases import Case, every_case, scalars_after, worked
+
+CASES = {case.name: case for case in every_case()}
+SHARDINGS = tuple(worked().shardings())
+
+
+def whole(case: Case) -> dict[str, float]:
+    return scalars_after(case, [case.facts])
+
+
+def check(case: Case, scalars: dict[str, float]) -> None:
+    for key, expected in case.expected.items():
+        assert scalars[key] == pytest.approx(expected, abs=case.tolerance, rel=0), key
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_update_gives_the_known_scalars(name: str) -> None:
+    check(CASES[name], whole(CASES[name]))
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", [1, 4, 13])
+def test_any_batches_in_any_order_give_the_same_scalars(name: str, size: int) -> None:
+    """Counts are integers, so not even the last bit may differ; JSON makes NaN equal to itself."""
+    case = CASES[name]
+    for order in (case.shuffled(size), case.by_attribute()):
+        assert json.dumps(scalars_after(case, case.batches(order, size))) == json.dumps(whole(case))
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What each of two gloo processes found, for every case and sharding."""
+    folder = tmp_path_factory.mktemp("ranks")
+    start, files = [sys.executable, "-m", "tests.metrics.two_ranks_amplification"], [folder / "0", folder / "1"]
+    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
+    root = Path(__file__).resolve().parents[2]
+    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
+    errors = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+    return [json.loads(file.read_text()) for file in files]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", SHARDINGS)
+def test_two_processes_agree_with_one(ranks: list[dict], sharding: str) -> None:
+    """Also where rank 0 sees one group, or rank 1 nothing at all."""
+    for case in CASES.values():
+        first, second = (rank["results"][f"{case.name}/{sharding}"] for rank in ranks)
+        check(case, first)
+        assert json.dumps(first) == json.dumps(second) == json.dumps(whole(case)), case.name
+
+
+@pytest.mark.slow
+def test_every_process_refuses_what_one_was_fed(ranks: list[dict]) -> None:
+    assert ranks[0]["refusal"] == ranks[1]["refusal"]
+    assert ranks[0]["refusal"].startswith("bias 7 is outside [-1, 2)")
+
+
+def test_a_declared_but_empty_bias_leaves_the_direction_from_the_attribute_unchanged() -> None:
+    """P(t | a) is undefined for the empty value, so its pairs leave the mean; nothing has the value as label."""
+    case = worked()
+    metric = BiasAmplification(Groups(("cook", "drive"), ("woman", "man", "unseen")))
+    metric.update(*case.facts[:3])
+    scalars = metric.compute()
+    assert scalars["amplification/attribute_to_task"] == 0.25
+    assert scalars["amplification/attribute_to_task_variance"] == 0
+
+
+def test_unknown_bias_counts_nowhere() -> None:
+    case = worked()
+    metric = case.make()
+    metric.update(*case.facts)
+    before = metric.compute()
+    metric.update(*torch.tensor([[1, 1], [0, 0], [-1, -1], [0, 1]]))
+    assert metric.compute() == before
+
+
+def test_a_row_with_an_unknown_attribute_counts_nowhere() -> None:
+    metric = IndicatorAmplification(1, 2, attribute_predictions=True)
+    one = torch.tensor([[1], [1], [0]])
+    known, unknown = torch.tensor([[1, 0], [0, 1], [0, 1]]), torch.tensor([[1, -1]] * 3)
+    metric.update(one, one, known, known)
+    before = metric.compute()
+    metric.update(1 - one, one, unknown, torch.tensor([[1, 0]] * 3))
+    assert {k: v.item() for k, v in metric.compute().items()} == {k: v.item() for k, v in before.items()}
+
+
+def test_nothing_observed_is_undefined() -> None:
+    case = worked()
+    metric = case.make()
+    metric.update(*(fact[:0] for fact in case.facts))
+    assert all(value.isnan() for value in metric.compute().values())
+
+
+class ByTarget(BiasAmplification):
+    """Takes the target for the bias attribute."""
+
+    def update(self, prediction: Tensor, target: Tensor, bias: Tensor, predicted_bias: Tensor | None = None) -> None:
+        super().update(prediction, target, target, predicted_bias)
+
+
+def test_a_collection_keeps_two_attributes_apart() -> None:
+    """MetricCollection joins, for good, what agrees after one batch; here the first batch has bias = target.
+
+    By bias: 7 of 8 become 8 of 8, in pairs that go together. By target: 8 of 8 become 7 of 8.
+    """
+    groups = Groups(("cook", "drive"), ("woman", "man"))
+    metrics = MetricCollection({"bias": BiasAmplification(groups), "target": ByTarget(groups)})
+    a, t = worked().facts[:2]
+    metrics.update(t, t, t)
+    metrics.update(a, t, a)
+    key = "amplification/attribute_to_task"
+    assert [metrics[name].compute()[key].item() for name in ("bias", "target")] == [0.125, -0.125]
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    groups = Groups(("cook", "drive"), ("woman", "man"))
+    a, t = worked().facts[:2]
+    with pytest.raises(ValueError, match="predicted_bias is not expected"):
+        BiasAmplification(groups).update(a, t, a, t)
+    with pytest.raises(ValueError, match="predicted_bias is missing"):
+        worked().make().update(a, t, a)
+    with pytest.raises(ValueError, match="each of the 4 groups"):
+        BiasAmplification(groups, train_frequencies=torch.ones(3))
+    with pytest.raises(ValueError, match="train counts"):
+        IndicatorAmplification(2, 2, train=co_occurrence(a[:, None], t[:, None]))
+    metric = IndicatorAmplification(1, 1)
+    with pytest.raises(ValueError, match=r"must be \(N, 1\) integers"):
+        metric.update(a, t, a)
+    with pytest.raises(ValueError, match="predicted_attribute is not expected"):
+        metric.update(a[:, None], t[:, None], a[:, None], a[:, None])
+    metric.update(a[:, None], 2 * t[:, None], a[:, None])
+    with pytest.raises(ValueError, match="4 values are not 0 or 1"):
+        metric.compute()
