@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   debias train waterbirds/group_dro data.root=PATH seed=1
   debias train waterbirds/group_dro data.root=PATH seed=1 resume=RUN
   debias evaluate RUN
+  debias evaluate predictions.csv bias=gender
   debias compare runs
   debias check my_config.yaml
   debias masks boxes my_config.yaml source=boxes.csv out=masks
@@ -49,11 +50,19 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_text)
         command.add_argument("config", help="a shipped config (debias list configs), or the path of a YAML file")
         command.add_argument("overrides", nargs="*", metavar="key=value", help="as in seed=1 data.root=PATH")
-    evaluate = commands.add_parser("evaluate", help="recompute every metric of a trained run or checkpoint")
-    evaluate.add_argument("run", help="a run's folder, or a checkpoint")
-    evaluate.add_argument("overrides", nargs="*", metavar="key=value", help="as in data.root=PATH select=average")
+    evaluate = commands.add_parser("evaluate", help="every metric of a run, a checkpoint, or anybody's predictions")
+    evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
+    evaluate.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="as in data.root=PATH measures=fairness,leakage",
+    )
     compare = commands.add_parser("compare", help="one table of finished runs, a line per method")
     compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
+    compare.add_argument(
+        "--measure", action="append", default=[], metavar="FAMILY:KEY", help="one more column; may be given repeatedly"
+    )
     compare.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")

@@ -7,18 +7,21 @@ from pathlib import Path
 from debias.config import EXECUTION
 
 
-def run(folders: list[str], markdown: bool) -> None:
+def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
     """Print a line per method, over its seeds, and, but for Markdown, write an overview page into the first folder.
 
     Raises:
-        ValueError: a folder is not there.
+        ValueError: a folder is not there, or a measure is not written as family:key.
     """
     from debias.reports.comparison import compare, write_comparison
 
     absent = [folder for folder in folders if not Path(folder).is_dir()]
     if absent:
         raise ValueError(f"no folder {', '.join(absent)}: give runs, or folders of runs")
-    comparison = compare([Path(folder) for folder in folders], ignore=EXECUTION)
+    for name in measure:
+        if ":" not in name:
+            raise ValueError(f"measure {name!r} must be family:key, as in background:background_robustness")
+    comparison = compare([Path(folder) for folder in folders], ignore=EXECUTION, measures=measure)
     print(comparison.table("markdown" if markdown else "text"))
     if comparison.methods and not markdown:
         page = Path(folders[0]) / "comparison.html"

@@ -17,20 +17,49 @@ CHANGEABLE = (*configs.EXECUTION, "eval_batch_size", "accelerator", "devices", "
 CHANGEABLE_DATA = ("root", "csv", "masks", "fills")
 
 
-def run(run: str, overrides: list[str]) -> None:
-    """Predict every split anew and print the metrics; a finished run's report is written anew, too.
+#: Instead of names of families: everything, what takes next to no time, or nothing beyond accuracies.
+ALL, QUICK, NONE = "all", "quick", "none"
 
-    With another ``select`` than the run's, the epoch which that rule prefers is evaluated, and nothing is written.
+
+def run(run: str, overrides: list[str]) -> None:
+    """Predict every split anew, print the metrics, and take every measure that the data allows.
+
+    A finished run's report is written anew, too. With another ``select`` than the run's, the epoch which that rule
+    prefers is evaluated, and nothing is written. ``measures=NAME,NAME`` takes some families only. A CSV file of
+    anybody's predictions is evaluated without a model: see :mod:`debias.commands.predictions`.
 
     Raises:
         ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
             what was trained. Untrained weights are never evaluated.
     """
+    wanted = [text.partition("=")[2] for text in overrides if text.startswith("measures=")]
+    others = [text for text in overrides if not text.startswith("measures=")]
+    families = wanted_families(wanted[-1] if wanted else ALL)
+    if Path(run).suffix == ".csv":
+        from debias.commands.predictions import evaluate_predictions
+
+        evaluate_predictions(Path(run), others, families)
+    else:
+        _evaluate_run(Path(run), others, families)
+
+
+def wanted_families(text: str) -> list[str]:
+    """The families of measures that "all", "quick", "none" or "fairness,leakage" stand for.
+
+    Raises:
+        ValueError: there is no such family.
+    """
+    from debias.recipes.measures import FAMILIES, QUICK_FAMILIES, chosen_families
+
+    several = {ALL: list(FAMILIES), QUICK: list(QUICK_FAMILIES), NONE: []}
+    return several[text] if text in several else chosen_families(text.split(","))
+
+
+def _evaluate_run(place: Path, overrides: list[str], families: list[str]) -> None:
     from debias.build import build
     from debias.recipes import load_weights, measure, predict_splits
-    from debias.recipes.outcome import circumstances, save_outcome
+    from debias.recipes.outcome import circumstances, measured, save_outcome
 
-    place = Path(run)
     report = _report_of(place)
     config = _config_of(place, overrides)
     checkpoint = place if place.is_file() else _selected(place, report, config.select)
@@ -42,10 +71,19 @@ def run(run: str, overrides: list[str]) -> None:
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     for split, result in metrics.items():
         print_metrics(split, result)
+    measures = measured(parts, predictions["test"], families, progress=config.progress)
+    print_measures(measures)
     if report is not None and config.select == report["selection"]["rule"]:
-        report |= {"metrics": metrics, "evaluated": circumstances(parts)}
+        report |= {"metrics": metrics, **joined(report, measures), "evaluated": circumstances(parts)}
         save_outcome(place, report, predictions, parts)
         print(f"{place}/report.html")
+
+
+def joined(report: dict[str, Any], measures: dict[str, Any]) -> dict[str, Any]:
+    """The measures of a report and newer ones: the newer stand, and nothing that is measured is left out."""
+    every = {key: report.get(key, {}) | measures[key] for key in measures}
+    left_out = {name: reason for name, reason in every["left_out"].items() if name not in every["measures"]}
+    return every | {"left_out": left_out}
 
 
 def print_metrics(split: str, metrics: dict[str, Any]) -> None:
@@ -58,6 +96,19 @@ def print_metrics(split: str, metrics: dict[str, Any]) -> None:
     for name, value in metrics["scalars"].items():
         if not name.startswith("accuracy/"):
             print(f"  {name:{width}} {_percent(value)}")
+
+
+def print_measures(measures: dict[str, Any]) -> None:
+    """Print each family of measures of the test split, and why the others were left out."""
+    from debias.metrics.families import FAMILIES
+
+    for name, scalars in measures["measures"].items():
+        print(f"\n{FAMILIES[name].title} ({name}), test")
+        width = max(map(len, scalars), default=0)
+        for key, value in scalars.items():
+            print(f"  {key:{width}} {'-' if value != value else f'{value:.4f}'}")
+    for name, reason in measures["left_out"].items():
+        print(f"\nleft out: {name}, because {reason}")
 
 
 def _percent(value: float | None) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
+
+if TYPE_CHECKING:
+    from debias.metrics.descriptions import Description
 
 KINDS = {
     "strategies": "strategy",
@@ -48,10 +52,21 @@ def _default(default: Any) -> str:
 
 def _print_metrics() -> None:
     from debias.metrics.descriptions import DESCRIPTIONS
+    from debias.metrics.families import FAMILIES
 
     for name, description in DESCRIPTIONS.items():
-        ideal = f"Ideal {description.ideal:g}, {description.better} is better."
-        print(f"{name}: {description.title}. {description.meaning} {ideal}")
+        print(_explained(name, description))
+    for key, family in FAMILIES.items():
+        print(f"\n{family.title} (measures.{key}): {family.meaning}")
+        for name, description in family.descriptions.items():
+            print(_explained(name, description))
+
+
+def _explained(name: str, description: Description) -> str:
+    told = [] if math.isnan(description.ideal) else [f"ideal {description.ideal:g}"]
+    told += [f"{description.better} is better"] if description.better else []
+    text = f"{name}: {description.title}. {description.meaning}"
+    return f"{text} {', '.join(told).capitalize()}." if told else text
 
 
 def _print_configs() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from debias.build import Parts
@@ -18,7 +18,7 @@ from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
 from debias.metrics.functional import group_report, joint_counts
 from debias.reports.predictions import Predictions, write
-from debias.training import Predicted, predict, prepared_pictures
+from debias.training import Predicted, extract, predict, prepared_pictures
 from debias.types import Batch
 
 
@@ -44,13 +44,21 @@ def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
 
 def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:
     """Predictions of every split with the weights that the module holds."""
+    return {split: predict_split(parts, split, progress=progress) for split in SPLITS}
+
+
+def predict_split(parts: Parts, split: str, *, progress: bool = True) -> Predictions:
+    """Predictions of one split with the weights that the module holds."""
     device = torch.device(parts.accelerator)
-    module = parts.module.to(device)
-    found = {}
-    for split in SPLITS:
-        batches = _batches(parts.data, split, device, progress)
-        found[split] = with_labels(parts.examples, predict(module, batches, precision=parts.precision))
-    return found
+    batches = _batches(parts.data, split, device, progress)
+    return with_labels(parts.examples, predict(parts.module.to(device), batches, precision=parts.precision))
+
+
+def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
+    """``(N, D)`` features of a split, with the weights that the module holds, in the order of its predictions."""
+    device = torch.device(parts.accelerator)
+    batches = _batches(parts.data, split, device, progress)
+    return extract(parts.module.to(device), batches, precision=parts.precision).features
 
 
 def with_labels(examples: Examples, predicted: Predicted) -> Predictions:

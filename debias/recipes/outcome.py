@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
+from debias.recipes.looking import attention_picture
+from debias.recipes.measures import QUICK_FAMILIES, Evidence, measure_all
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
@@ -40,6 +43,7 @@ def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, descr
     predictions = predict_splits(parts, progress=config.progress)
     report = {
         **description,
+        **measured(parts, predictions["test"], QUICK_FAMILIES),
         "name": folder.name,
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,
@@ -50,6 +54,16 @@ def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, descr
     save_outcome(folder, report, predictions, parts)
 
 
+def measured(
+    parts: Parts, predictions: Predictions, families: Collection[str], *, progress: bool = True
+) -> dict[str, Any]:
+    """What the report holds of the families of measures of the test split, beside the accuracies."""
+    train = parts.examples.frequencies("train")
+    known = train if bool(train.any()) else None
+    found = measure_all(Evidence(predictions, parts.examples.groups, known, parts, progress=progress), families)
+    return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
+
+
 def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
     """Write the predictions of every split, and then the report, which marks the run as finished; in one process."""
     if distributed.is_available() and distributed.is_initialized() and distributed.get_rank() != 0:
@@ -57,7 +71,13 @@ def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Pr
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
     write_report(
-        folder, report, predictions["test"], partial(picture, parts.examples), prepared=partial(prepared_picture, parts)
+        folder,
+        report,
+        predictions["test"],
+        partial(picture, parts.examples),
+        prepared=partial(prepared_picture, parts),
+        # maps cost a backward pass each: they are drawn where they were measured
+        overlays=partial(attention_picture, parts) if "attention" in report["measures"] else None,
     )
 
 

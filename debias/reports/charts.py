@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 MISSING = float("nan")
@@ -62,16 +62,25 @@ def draw(
     Returns:
         An ``<svg>`` element whose colours are the page's CSS variables.
     """
+
+    def paint(axes: Any) -> None:
+        for line in lines:
+            add_line(axes, epochs, line)
+        frame(axes, "epoch", share=share)
+        _mark_epochs(axes, epochs, chosen)
+
+    return drawing(name, paint)
+
+
+def drawing(name: str, paint: Callable[[Any], None]) -> str:
+    """An ``<svg>`` element of what ``paint`` draws on matplotlib axes; its colours are the page's CSS variables."""
     # Without pyplot there is no figure to close and no global state to disturb.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
         figure = Figure(figsize=(3.9, 2.6), layout="constrained")
-        axes = figure.add_subplot()
-        for line in lines:
-            _add_line(axes, epochs, line)
-        _style(axes, epochs, chosen, share)
+        paint(figure.add_subplot())
         file = io.StringIO()
         figure.savefig(
             file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -89,22 +98,24 @@ def families(history: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> dic
     return found
 
 
-def _add_line(axes: Any, epochs: Sequence[int], line: Line) -> None:
+def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
+    """One line, with a marker at each place unless these are many; an undefined value leaves a gap."""
     values = [MISSING if value is None else value for value in line.values]
     whole = line.group < 0
     axes.plot(
-        epochs,
+        places,
         values,
         color=COLOURS["quiet" if whole else group_colour(line.group)][0],
         linewidth=1.8,
         linestyle=(0, (4, 2)) if line.dashed else "-",
-        marker=("." if whole else group_marker(line.group)) if len(epochs) <= MOST_MARKERS else None,
+        marker=("." if whole else group_marker(line.group)) if len(places) <= MOST_MARKERS else None,
         markersize=4.5,
     )
 
 
-def _style(axes: Any, epochs: Sequence[int], chosen: int | None, share: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def frame(axes: Any, label: str, *, share: bool) -> None:
+    """The look of every chart: a quiet grid, the name of the axis, and percent where the values are fractions."""
+    from matplotlib.ticker import FuncFormatter
 
     quiet, line = COLOURS["quiet"][0], COLOURS["line"][0]
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -112,16 +123,21 @@ def _style(axes: Any, epochs: Sequence[int], chosen: int | None, share: bool) ->
     axes.grid(axis="y", color=line, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=quiet, length=0)
-    axes.set_xlabel("epoch", color=quiet)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel(label, color=quiet)
     axes.margins(x=0.03)
+    if share:
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+
+
+def _mark_epochs(axes: Any, epochs: Sequence[int], chosen: int | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     if chosen is not None:
         axes.axvline(chosen, color=COLOURS["ink"][0], linewidth=0.9, zorder=1)
-    if share:
-        axes.set_ylim(-0.02, 1.02)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
 
 
 def _themed(name: str, svg: str) -> str:

@@ -51,6 +51,11 @@ class Method:
         """A scalar metric of the test split, over the seeds."""
         return spread_of([run.report["metrics"]["test"]["scalars"].get(metric) for run in self.runs])
 
+    def measure(self, name: str) -> Spread:
+        """A measure of the test split, "family:key" such as "features:leakage/features", over the seeds."""
+        family, _, key = name.partition(":")
+        return spread_of([run.report.get("measures", {}).get(family, {}).get(key) for run in self.runs])
+
     @property
     def seconds_per_epoch(self) -> float | None:
         """Mean over the seeds."""
@@ -59,10 +64,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods, best worst group first, and what was left out and why."""
+    """Methods, best worst group first, what was left out and why, and further measures that want a column each."""
 
     methods: tuple[Method, ...]
     left_out: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -73,7 +79,8 @@ class Comparison:
     def header(self) -> list[str]:
         """Titles of the columns; percentages throughout, but for the last."""
         scores = ["worst group", "adjusted average", "average"]
-        return ["method", "group labels", "seeds", *scores, *self.groups, "s/epoch"]
+        measures = [name.partition(":")[2] for name in self.measures]
+        return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
     def rows(self) -> list[list[str]]:
         """One row per method, as text; scores are mean ± sample standard deviation over the seeds."""
@@ -97,6 +104,7 @@ class Comparison:
 
     def _row(self, method: Method) -> list[str]:
         scores = [method.test(metric) for metric in ("worst_group", "adjusted_average", "average")]
+        scores += [method.measure(name) for name in self.measures]
         groups = [method.test(f"accuracy/{name}").mean for name in self.groups]
         seconds = method.seconds_per_epoch
         return [
@@ -109,7 +117,7 @@ class Comparison:
         ]
 
 
-def compare(runs: Sequence[Path], *, ignore: Collection[str] = ()) -> Comparison:
+def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Sequence[str] = ()) -> Comparison:
     """Read finished runs and gather those that differ in the seed only.
 
     A method is named by its strategy; where that is not enough, by the config it was started from; where that is not
@@ -118,6 +126,7 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = ()) -> Comparison
     Args:
         runs: run folders, or folders with runs anywhere below them.
         ignore: settings that do not change what a run computes, such as ``"workers"`` or ``"data.root"``.
+        measures: further columns, "family:key", of what `debias evaluate` has measured.
 
     Returns:
         The methods, best worst group first; runs that are missing, unfinished or repeated are listed as left out.
@@ -138,7 +147,7 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = ()) -> Comparison
     methods = [
         Method(label, same) for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
     ]
-    return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out))
+    return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 #: Gives the ``(H, W, 3)`` uint8 RGB picture of a data set row, and its ``(H, W)`` mask or ``None``.
 Pictures = Callable[[int], tuple[Image, NDArray[Any] | None]]
+#: Gives a picture of a data set row beside what the model is given of it, ``(H, W, 3)``; ``None`` if they are the same.
+Prepared = Callable[[int], Image | None]
+#: Gives the picture of a data set row with what the model looks at laid over it, ``(H, W, 3)``; ``None`` without any.
+Overlays = Callable[[int], Image | None]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,15 @@ class Mistake:
     target: str
     predicted: str
     confidence: float
+
+
+class Decision(NamedTuple):
+    """What was predicted of one data set row: names of the true and the predicted class, and whether it is right."""
+
+    row: int
+    target: str
+    predicted: str
+    right: bool
 
 
 def confident_mistakes(predictions: Predictions, groups: Groups, group: int, *, most: int) -> list[Mistake]:
@@ -60,6 +73,33 @@ def confident_mistakes(predictions: Predictions, groups: Groups, group: int, *, 
             confidence=torch.sigmoid(certainty[i]).item(),
         )
         for i in order[:most]
+    ]
+
+
+def first_rows(predictions: Predictions, groups: Groups, group: int, *, most: int) -> list[int]:
+    """The first data set rows of one group."""
+    members = groups.encode(predictions.target, predictions.bias) == group
+    found: list[int] = predictions.index[members if members.ndim == 1 else members.any(dim=1)][:most].tolist()
+    return found
+
+
+def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> list[Decision]:
+    """Two rows of one group, the first that is right and the first that is wrong; two of a kind if need be."""
+    prediction, target = predictions.prediction(groups), predictions.target
+    place = (groups.encode(target, predictions.bias) == group).nonzero()
+    right = (prediction == target)[tuple(place.T)]
+    kinds = [place[right], place[~right]]
+    shown = [kind[:1] for kind in kinds] if all(len(kind) for kind in kinds) else [place[:2]]
+    true, chosen = groups.row(target), groups.row(prediction)
+    return [
+        Decision(
+            int(predictions.index[at[0]]),
+            groups.target_names[int(true[tuple(at)])],
+            groups.target_names[int(chosen[tuple(at)])],
+            bool(true[tuple(at)] == chosen[tuple(at)]),
+        )
+        for kind in shown
+        for at in kind
     ]
 
 

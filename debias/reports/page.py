@@ -6,29 +6,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from debias.reports import charts, sections, wording
+from debias.reports import charts, galleries, measure_charts, measures, sections, wording
 from debias.reports.charts import Line
 from debias.reports.files import write_atomically
 from debias.reports.templates import render
 from debias.reports.wording import percent
 
 if TYPE_CHECKING:
-    from debias.reports.mistakes import Mistake, Pictures
+    from debias.reports.mistakes import Overlays, Pictures, Prepared
     from debias.reports.predictions import Predictions
 
 Report = Mapping[str, Any]
 
-#: How many mistakes the grid shows, and how many groups a chart: more could not be told apart.
-MISTAKES = 12
-LINES = 8
 
-
-def write_page(path: Path, report: Report, predictions: Predictions | None, pictures: Pictures | None) -> None:
+def write_page(
+    path: Path,
+    report: Report,
+    predictions: Predictions | None,
+    pictures: Pictures | None,
+    prepared: Prepared | None = None,
+    overlays: Overlays | None = None,
+) -> None:
     """Write the page of a run; see :func:`render_report`."""
-    write_atomically(path, render_report(report, predictions, pictures))
+    write_atomically(path, render_report(report, predictions, pictures, prepared, overlays))
 
 
-def render_report(report: Report, predictions: Predictions | None = None, pictures: Pictures | None = None) -> str:
+def render_report(
+    report: Report,
+    predictions: Predictions | None = None,
+    pictures: Pictures | None = None,
+    prepared: Prepared | None = None,
+    overlays: Overlays | None = None,
+) -> str:
     """HTML of the page of a run; it needs no other file and no network.
 
     Args:
@@ -36,16 +45,26 @@ def render_report(report: Report, predictions: Predictions | None = None, pictur
         predictions: of the test split.
         pictures: gives the picture and mask of a data set row; without it, or without ``predictions``, there is no
             grid of mistakes. A picture that cannot be read leaves its caption.
+        prepared: gives what the model is given of a data set row; without it, or where that is the very picture, there
+            is no section about it.
+        overlays: gives the picture of a data set row with what the model looks at laid over it; rows of which it gives
+            none are not shown.
     """
     context = {
         "report": report,
         "verdict": wording.verdict(report),
         "bars": group_bars(report),
         "charts": _charts(report),
-        "mistakes": _mistakes(report, predictions, pictures),
+        "mistakes": galleries.mistakes(report, predictions, pictures),
+        "prepared": galleries.prepared_images(report, predictions, prepared),
+        "attention": galleries.attention(report, predictions, overlays),
         "mistakes_intro": wording.mistakes_intro(report),
         "selection": sections.selection(report),
         "metrics": sections.metrics(report),
+        "families": measures.families(report),
+        "left_out": measures.left_out(report),
+        "amplification": measure_charts.amplification(report),
+        "drawn": {"scores": measure_charts.reliability(report), "frequency": measure_charts.band_pass(report)},
         "data": sections.data(report),
         "facts": sections.facts(report),
         "settings": sections.settings(report["config"]),
@@ -65,7 +84,7 @@ def _charts(report: Report) -> list[dict[str, Any]]:
     if not history:
         return []
     epochs, chosen = [epoch["epoch"] for epoch in history], report["selection"]["epoch"]
-    kept = _most_telling(report)
+    kept = sections.shown_groups(report)
     accuracy = [Line([epoch["val"].get(f"accuracy/{names[group]}") for epoch in history], group) for group in kept]
     average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
     figures = [("Validation accuracy", [average, *accuracy], True)]
@@ -84,13 +103,6 @@ def _charts(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _most_telling(report: Report) -> list[int]:
-    """The groups that the charts show: all, or the ones with the lowest test accuracy, in the order of numbers."""
-    groups = report["metrics"]["test"]["groups"]
-    order = sorted(range(len(groups)), key=lambda i: 2.0 if groups[i]["accuracy"] is None else groups[i]["accuracy"])
-    return sorted(order[:LINES])
-
-
 def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:
     """A chart in words: first and last value of each line."""
 
@@ -101,25 +113,3 @@ def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:
         return names[line.group] if line.group >= 0 else "all images"
 
     return "; ".join(f"{title(line)}: from {word(line.values[0])} to {word(line.values[-1])}" for line in lines)
-
-
-def _mistakes(
-    report: Report, predictions: Predictions | None, pictures: Pictures | None
-) -> list[tuple[Mistake, str | None]] | None:
-    worst = next((bar["number"] for bar in group_bars(report) if bar["worst"]), None)
-    if predictions is None or pictures is None or worst is None:
-        return None
-    from debias.reports.mistakes import confident_mistakes
-    from debias.reports.run_folder import groups_of
-
-    found = confident_mistakes(predictions, groups_of(report), worst, most=MISTAKES)
-    return [(mistake, _picture(mistake, pictures)) for mistake in found]
-
-
-def _picture(mistake: Mistake, pictures: Pictures) -> str | None:
-    from debias.reports.mistakes import thumbnail
-
-    try:
-        return thumbnail(*pictures(mistake.index))
-    except (OSError, ValueError):
-        return None

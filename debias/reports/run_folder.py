@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from debias.reports.files import write_atomically
 
 if TYPE_CHECKING:
-    from debias.reports.mistakes import Pictures
+    from debias.reports.mistakes import Overlays, Pictures, Prepared
     from debias.reports.predictions import Predictions
     from debias.types import Groups
 
@@ -23,6 +23,9 @@ def write_report(
     report: Mapping[str, Any],
     predictions: Predictions | None = None,
     pictures: Pictures | None = None,
+    *,
+    prepared: Prepared | None = None,
+    overlays: Overlays | None = None,
 ) -> None:
     """Write report.json, which marks the run as finished, and then report.html from it.
 
@@ -31,6 +34,8 @@ def write_report(
         report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null.
         predictions: of the test split, for the mistakes on the page.
         pictures: gives the picture and mask of a data set row; without it the page shows no mistakes.
+        prepared: gives what the model is given of a data set row, where that is another picture.
+        overlays: gives the picture of a data set row with what the model looks at laid over it.
 
     Raises:
         ValueError: the record is of another schema, or holds something that JSON has no form for.
@@ -41,7 +46,7 @@ def write_report(
     if record.get("schema") != SCHEMA:
         raise ValueError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
     write_atomically(folder / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_page(folder / "report.html", record, predictions, pictures)
+    write_page(folder / "report.html", record, predictions, pictures, prepared, overlays)
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,16 @@ from debias.reports.run_folder import groups_of
 
 Report = Mapping[str, Any]
 
+#: How many groups a chart or a gallery shows: more could not be told apart.
+GROUPS_SHOWN = 8
+
+
+def shown_groups(report: Report) -> list[int]:
+    """The groups that the charts show: all, or the ones with the lowest test accuracy, in the order of numbers."""
+    groups = report["metrics"]["test"]["groups"]
+    order = sorted(range(len(groups)), key=lambda i: 2.0 if groups[i]["accuracy"] is None else groups[i]["accuracy"])
+    return sorted(order[:GROUPS_SHOWN])
+
 
 def selection(report: Report) -> list[dict[str, Any]]:
     """What each selection rule would have chosen, with the validation metrics of that epoch."""

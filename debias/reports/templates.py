@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from debias.reports import charts
-from debias.reports.wording import percent
+from debias.reports.wording import number, percent
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -28,7 +28,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters.update(percent=percent, number=number)
     environment.globals.update(colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link)
     return environment.get_template(template).render(context) + "\n"
 

@@ -35,6 +35,18 @@ def percent(value: float | None, missing: str = "–") -> str:
     return missing if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
+def number(value: float) -> str:
+    """A number of any unit: three decimals, one digit where that would be zero, none of a large count.
+
+    Example:
+        >>> number(0.71234), number(-0.00002), number(0.00021), number(2255.0), number(28.31)
+        ('0.712', '0.000', '0.0002', '2,255', '28.310')
+    """
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1g}" if 0.0001 <= abs(value) < 0.0005 else f"{round(value, 3) + 0.0:.3f}"
+
+
 def worst_group(groups: Sequence[Group]) -> Group | None:
     """The group with the lowest accuracy, the first of several; ``None`` if no group has an accuracy."""
     defined = [group for group in groups if group["accuracy"] is not None]

@@ -10,6 +10,10 @@ import torch
 
 from debias import config as configs
 from debias.commands import evaluate
+from debias.metrics.functional import fairness_report
+from debias.recipes.measures import FAMILIES, QUICK_FAMILIES
+from debias.reports.predictions import read
+from debias.reports.run_folder import groups_of, plain
 
 
 @pytest.fixture
@@ -34,6 +38,71 @@ def test_recomputes_what_training_reported(copied, finished, capsys):
     printed = capsys.readouterr().out
     worst = 100 * metrics_of(finished)["test"]["scalars"]["worst_group"]
     assert f"worst_group     {worst:5.1f}" in printed
+
+
+def test_training_reports_the_quick_measures(finished):
+    """Those that need no model are in every report, and are those of its own predictions."""
+    report = json.loads((finished / "report.json").read_text())
+    assert set(report["measures"]) == set(QUICK_FAMILIES)
+    rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
+    expected = fairness_report(rows.prediction(groups), rows.target, rows.bias, groups)
+    assert report["measures"]["fairness"] == plain(expected)
+    assert report["left_out"] == {}
+    assert len(report["curves"]["reliability"]) == 2
+    assert report["curves"]["amplification"]["targets"] == ["landbird", "waterbird"]
+
+
+def test_takes_every_measure_that_the_data_allows(copied, capsys):
+    """Drawn birds have masks and biases: nothing is left out but Grad-CAM, where a map has a single place."""
+    evaluate.run(str(copied), ["progress=false"])
+    report = json.loads((copied / "report.json").read_text())
+    assert set(report["measures"]) | set(report["left_out"]) == set(FAMILIES)
+    assert set(report["left_out"]) <= {"attention"}
+    assert 0.5 <= report["measures"]["features"]["leakage/features"] <= 1
+    background = report["measures"]["background"]
+    ratio = background["accuracy_all_backgrounds"] / background["accuracy_same_class_backgrounds"]
+    assert background["background_robustness"] == pytest.approx(ratio)
+    curve = report["curves"]["band_pass"]
+    assert curve["low_pass"][0] == report["measures"]["frequency"]["low_pass/accuracy/0.01"]
+    assert len(curve["cutoffs"]) == len(curve["low_pass"]) == len(curve["high_pass"])
+    assert "background_robustness" in capsys.readouterr().out
+
+
+def test_takes_only_the_measures_that_are_asked_for_and_keeps_the_others(copied):
+    before = json.loads((copied / "report.json").read_text())
+    evaluate.run(str(copied), ["progress=false", "measures=leakage"])
+    after = json.loads((copied / "report.json").read_text())
+    assert set(after["measures"]) == {*before["measures"], "leakage"}
+    assert after["measures"]["fairness"] == before["measures"]["fairness"]
+    with pytest.raises(ValueError, match="no measures 'fairnes'; did you mean 'fairness'"):
+        evaluate.run(str(copied), ["measures=fairnes"])
+
+
+def test_predictions_of_anybody_give_what_the_run_reports(finished, tmp_path, capsys):
+    """The run's own file, read as a stranger's: the same accuracies and measures, and those of the model left out."""
+    report = json.loads((finished / "report.json").read_text())
+    train, out = finished / "predictions" / "train.csv", tmp_path / "found.json"
+    options = [f"train={train}", "aligned=[[landbird,0],[waterbird,1]]", f"out={out}", "measures=all"]
+    evaluate.run(str(finished / "predictions" / "test.csv"), options)
+    found = json.loads(out.read_text())
+    groups = [group["accuracy"] for group in report["metrics"]["test"]["groups"]]
+    assert [group["accuracy"] for group in found["metrics"]["groups"]] == groups
+    scalars = report["metrics"]["test"]["scalars"]
+    names = ("worst_group", "adjusted_average", "bias_conflicting")
+    assert {name: found["metrics"]["scalars"][name] for name in names} == {name: scalars[name] for name in names}
+    for family in ("fairness", "amplification", "information"):
+        shared = found["measures"][family].keys() & report["measures"][family].keys()
+        assert len(shared) > 2
+        assert {key: found["measures"][family][key] for key in shared} == {
+            key: report["measures"][family][key] for key in shared
+        }
+    assert set(found["left_out"]) == {"features", "background", "placement", "attention", "frequency"}
+    assert "there are only predictions" in capsys.readouterr().out
+
+
+def test_refuses_an_unknown_option_of_predictions(finished):
+    with pytest.raises(ValueError, match="unknown option 'biass' of a file of predictions; did you mean 'bias'"):
+        evaluate.run(str(finished / "predictions" / "test.csv"), ["biass=gender"])
 
 
 def test_another_rule_is_printed_and_not_written(copied, capsys):

@@ -138,3 +138,14 @@ def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
     html = (runs / "comparison.html").read_text(encoding="utf-8")
     whiskers = [piece.split('"')[0] for piece in html.split('class="whisker" style="')[1:]]
     assert whiskers == ["left:70.0%;width:4.0%", "left:88.2%;width:0.0%"]
+
+
+def test_measures_get_columns(tmp_path: Path) -> None:
+    """Mean of 0.8 and 0.9 is 85.0, their deviation sqrt(0.005) = 7.1; a run that was not measured shows a dash."""
+    for seed, leakage in enumerate((0.8, 0.9)):
+        report = sample_report(seed=seed) | {"measures": {"features": {"leakage/features": leakage}}}
+        finished_run(tmp_path / f"dro/{seed}", report)
+    make(tmp_path / "erm", strategy="erm", worst=0.3)
+    compared = compare([tmp_path], measures=["features:leakage/features"])
+    assert compared.header()[5:7] == ["average", "leakage/features"]
+    assert [row[6] for row in compared.rows()] == ["85.0 ± 7.1", "-"]

@@ -143,6 +143,27 @@ def test_without_pictures_or_predictions_there_is_no_grid() -> None:
         assert "most confident mistakes" not in Page(html).text
 
 
+def test_prepared_pictures_of_each_group() -> None:
+    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in the order of groups."""
+    asked = []
+
+    def strip(row: int) -> np.ndarray[Any, Any]:
+        asked.append(row)
+        return np.full((36, 104, 3), row, np.uint8)
+
+    found = Page(render_report(sample_report(), sample_predictions(), prepared=strip))
+    assert asked == [10, 17, 12, 13, 11]
+    assert [text.partition(":")[0] for text in found.alternatives] == [
+        "landbird-land", "landbird-water", "waterbird-land", "waterbird-land", "waterbird-water",
+    ]  # fmt: skip
+    assert "What the model is given" in found.text
+
+
+def test_pictures_that_stay_as_they_are_have_no_section() -> None:
+    for prepared in (None, lambda row: None):
+        assert "What the model is given" not in render_report(sample_report(), sample_predictions(), picture, prepared)
+
+
 def test_no_mistakes_says_so() -> None:
     report = sample_report(accuracies=(0.2, 0.9, 0.9, 0.9))
     assert "every image of the worst group is right" in page(report).text

@@ -1,0 +1,67 @@
+"""``debias evaluate predictions.csv``: the metrics of anybody's model, from what it predicted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from debias.config import near
+
+#: What may be said of the file, and what it means.
+OPTIONS = {
+    "bias": "column of the bias attribute, or several: bias=[gender,age]",
+    "aligned": "(target, bias) pairs that the shortcut favours: aligned=[[landbird,land],[waterbird,water]]",
+    "train": "CSV file with the target and bias of the training images, for whatever compares with training",
+    "out": "JSON file that receives the numbers",
+}
+
+
+def evaluate_predictions(path: Path, overrides: list[str], families: list[str]) -> None:
+    """Print, and write where asked to, the group metrics and measures of a file of predictions.
+
+    Args:
+        path: as :func:`debias.reports.foreign.read_foreign` reads it.
+        overrides: ``key=value`` of ``OPTIONS``.
+        families: which measures to take; those that need the model are left out.
+
+    Raises:
+        ValueError: an unknown option, or something in a file that cannot be read.
+    """
+    from debias.commands.evaluate import print_measures, print_metrics
+    from debias.metrics.functional import group_report, joint_counts
+    from debias.recipes.measures import Evidence, measure_all
+    from debias.reports.foreign import frequencies_of, read_foreign
+
+    options = _options(overrides)
+    bias = [options["bias"]] if isinstance(options["bias"], str) else options["bias"]
+    train = None if options["train"] is None else Path(options["train"])
+    rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
+    frequencies = None if train is None else frequencies_of(train, groups, bias=bias)
+    counts = joint_counts(rows.prediction(groups), rows.target, rows.bias, groups)
+    metrics = group_report(counts, groups, frequencies)
+    print_metrics(path.name, metrics)
+    found = measure_all(Evidence(rows, groups, frequencies, scored=scored), families)
+    measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
+    print_measures(measures)
+    if options["out"] is not None:
+        _write(Path(options["out"]), {"predictions": str(path), "metrics": metrics, **measures})
+
+
+def _options(overrides: list[str]) -> dict[str, Any]:
+    given = OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
+    assert isinstance(given, dict)
+    for key in given:
+        if key not in OPTIONS:
+            raise ValueError(f"unknown option {key!r} of a file of predictions; {near(str(key), OPTIONS)}")
+    return {"bias": "bias", "aligned": [], "train": None, "out": None} | {str(key): given[key] for key in given}
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    from debias.reports.files import write_atomically
+    from debias.reports.run_folder import plain
+
+    write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    print(f"\n{path}")

@@ -1,0 +1,176 @@
+"""Predictions of anybody's model: a CSV file with targets, a bias attribute, and scores or decisions."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from debias.reports.predictions import Predictions
+from debias.types import Groups
+
+#: Prefixes of the columns that say what the model gave a class or label; the first that is there is read.
+SCORES = ("logit_", "probability_")
+UNKNOWN = ("", "-1")
+Columns = Mapping[str, Sequence[str]]
+
+
+class Foreign(NamedTuple):
+    """Predictions, the groups that the file names, and whether it holds scores rather than decisions alone."""
+
+    predictions: Predictions
+    groups: Groups
+    scored: bool
+
+
+def read_foreign(
+    path: Path,
+    *,
+    bias: Sequence[str] = ("bias",),
+    aligned: Sequence[Sequence[str]] = (),
+    train: Path | None = None,
+) -> Foreign:
+    """Read a CSV file with a header, a row an image.
+
+    Columns: ``target`` and ``bias``; ``logit_<class>`` or ``probability_<class>`` for each class, or ``prediction``;
+    ``path`` if wanted. Several labels: ``target_<label>`` of 0 and 1, and ``logit_<label>``, ``probability_<label>`` or
+    ``prediction_<label>``. Classes and values of the bias are names, or numbers from 0; an unknown bias is -1 or empty.
+    Other columns are left alone.
+
+    Args:
+        path: the file.
+        bias: the column of the bias attribute; of several, every combination of their values is one, as in "man & old".
+        aligned: (target, bias) pairs that the shortcut favours, by name.
+        train: a file whose ``bias`` column is to be readable in the same groups.
+
+    Raises:
+        ValueError: no such file, or a column or value that cannot be read; the message names it.
+    """
+    columns = read_columns(path, bias=bias)
+    labels = [name.removeprefix("target_") for name in columns if name.startswith("target_")]
+    prefix = next((prefix for prefix in SCORES if any(name.startswith(prefix) for name in columns)), "")
+    outputs = labels or _classes(path, columns, prefix)
+    biases = values_of(columns if train is None else _joined(columns, read_columns(train, bias=bias)), "bias", path)
+    names = [name for label in labels for name in (f"not {label}", label)] or outputs
+    bare = Groups(tuple(names), tuple(biases), multi_label=bool(labels))
+    pairs = tuple((_place(path, "aligned", t, names), _place(path, "aligned", b, biases)) for t, b in aligned)
+    groups = Groups(bare.target_names, bare.bias_names, pairs, bare.multi_label)
+    scores = _scores(path, columns, prefix, outputs, multi_label=bool(labels))
+    target, value = labels_of(path, columns, groups)
+    rows = Predictions(torch.arange(len(value)), tuple(columns.get("path", [""] * len(value))), target, value, scores)
+    return Foreign(rows, groups, bool(prefix))
+
+
+def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ("bias",)) -> Tensor:
+    """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``, such as training labels."""
+    return groups.frequencies(*labels_of(path, read_columns(path, bias=bias), groups))
+
+
+def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, list[str]]:
+    """Columns of a CSV file by the names in its first line, and ``bias`` from those that hold it.
+
+    Raises:
+        ValueError: no such file, no row, a row of another length than the header, or no such column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *rows = csv.reader(file)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: empty, or no CSV file in UTF-8 ({error})") from None
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}, line {number}: {len(row)} values, but the header has {len(header)} columns")
+    if not rows:
+        raise ValueError(f"{path}: a header and no row")
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    values = zip(*(_column(path, columns, name) for name in bias), strict=True)
+    known = ("" if set(row) & set(UNKNOWN) else " & ".join(row) for row in values)
+    return columns | {"bias": list(known)}
+
+
+def labels_of(path: Path, columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
+    """Targets and biases of a file as the groups number them."""
+    bias = _numbered(path, columns, "bias", groups.bias_names, unknown=True)
+    if not groups.multi_label:
+        return _numbered(path, columns, "target", groups.target_names), bias
+    names = [f"target_{name}" for name in groups.target_names[1::2]]
+    return torch.stack([_numbered(path, columns, name, ("0", "1")) for name in names], dim=1), bias
+
+
+def values_of(columns: Columns, name: str, path: Path) -> list[str]:
+    """The known values of a column: numbers from 0 on as many as there are, names in their order.
+
+    Raises:
+        ValueError: there is no such column, or no known value in it.
+    """
+    found = set(_column(path, columns, name)) - set(UNKNOWN)
+    if not found:
+        raise ValueError(f"{path}: no value in column {name!r} is known")
+    if all(value.isdecimal() for value in found):
+        return [str(value) for value in range(max(map(int, found)) + 1)]
+    return sorted(found)
+
+
+def _classes(path: Path, columns: Columns, prefix: str) -> list[str]:
+    if prefix:
+        return [name.removeprefix(prefix) for name in columns if name.startswith(prefix)]
+    both = {"class": [*_column(path, columns, "target"), *_column(path, columns, "prediction")]}
+    return values_of(both, "class", path)
+
+
+def _scores(path: Path, columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
+    """``(N, outputs)`` float32 logits; of decisions, 1 for what was chosen and -1 for all else."""
+    if prefix:
+        scores = torch.stack([_floats(path, columns, f"{prefix}{name}") for name in outputs], dim=1)
+        if prefix == SCORES[0]:
+            return scores.float()
+        if bool(((scores < 0) | (scores > 1)).any()):
+            raise ValueError(f"{path}: a probability lies outside [0, 1]; name scores logit_<class> instead")
+        return (scores.logit() if multi_label else scores.log()).clamp(-1e4, 1e4).float()
+    if multi_label:
+        chosen = torch.stack([_numbered(path, columns, f"prediction_{name}", ("0", "1")) for name in outputs], dim=1)
+    else:
+        classes = _numbered(path, columns, "prediction", outputs)
+        chosen = torch.nn.functional.one_hot(classes, len(outputs))
+    return 2.0 * chosen.float() - 1
+
+
+def _numbered(path: Path, columns: Columns, name: str, names: Sequence[str], *, unknown: bool = False) -> Tensor:
+    places = dict.fromkeys(UNKNOWN, -1) if unknown else {}
+    places |= {str(place): place for place in range(len(names))} | {text: i for i, text in enumerate(names)}
+    column = _column(path, columns, name)
+    for line, value in enumerate(column, start=2):
+        if value not in places:
+            raise ValueError(f"{path}, line {line}: {name} is {value!r}, which is none of {', '.join(names)}")
+    return torch.tensor([places[value] for value in column])
+
+
+def _floats(path: Path, columns: Columns, name: str) -> Tensor:
+    for line, value in enumerate(_column(path, columns, name), start=2):
+        try:
+            float(value)
+        except ValueError:
+            raise ValueError(f"{path}, line {line}: {name} is {value!r}, not a number") from None
+    return torch.tensor([float(value) for value in columns[name]], dtype=torch.float64)
+
+
+def _column(path: Path, columns: Columns, name: str) -> Sequence[str]:
+    if name not in columns:
+        raise ValueError(f"{path}: no column {name!r} among {', '.join(columns)}")
+    return columns[name]
+
+
+def _place(path: Path, what: str, value: str, names: Sequence[str]) -> int:
+    if str(value) not in names:
+        raise ValueError(f"{path}: {what} names {value!r}, which is none of {', '.join(names)}")
+    return list(names).index(str(value))
+
+
+def _joined(columns: Columns, others: Columns) -> dict[str, list[str]]:
+    return {name: [*columns[name], *others.get(name, ())] for name in columns}

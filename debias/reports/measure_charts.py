@@ -1,0 +1,139 @@
+"""What is better drawn than listed: amplification pair by pair, calibration by bias, accuracy over the spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from debias.reports import charts
+from debias.reports.charts import Line
+from debias.reports.wording import percent
+
+Report = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+#: More bars, outcomes or bias values than these are not drawn: those that say most are.
+MOST_BARS = 24
+MOST_OUTCOMES = 6
+MOST_BIASES = 8
+
+
+def amplification(report: Report) -> dict[str, Any] | None:
+    """Bars of the change of each pair of target and bias, the greatest at full length; ``None`` where not measured.
+
+    Names stay out of the drawing, in HTML: matplotlib would read some as formulas and miss the letters of others.
+    """
+    curve = report.get("curves", {}).get("amplification")
+    if not curve:
+        return None
+    pairs = [
+        (target, bias, change)
+        for target, changes in zip(curve["targets"], curve["change"], strict=True)
+        for bias, change in zip(curve["biases"], changes, strict=True)
+    ]
+    most = max((abs(change) for *_, change in pairs if change is not None), default=0.0)
+    kept = sorted(range(len(pairs)), key=lambda place: -abs(pairs[place][2] or 0.0))[:MOST_BARS]
+    bars = [_bar(*pairs[place], most) for place in sorted(kept)]
+    return {"bars": bars, "most": most, "pairs": len(pairs)}
+
+
+def reliability(report: Report) -> dict[str, Any] | None:
+    """A chart of each outcome, a line of each bias value: stated confidence, and how often it was right."""
+    rows = report.get("curves", {}).get("reliability")
+    if not rows:
+        return None
+    names = list(dict.fromkeys(row["bias"] for row in rows))
+    outcomes = list(dict.fromkeys(row["outcome"] for row in rows))
+    curves = {outcome: _most_seen([row for row in rows if row["outcome"] == outcome]) for outcome in outcomes}
+    order = sorted(outcomes, key=lambda outcome: -max(map(_error, curves[outcome])))
+    kept = [outcome for outcome in outcomes if outcome in order[:MOST_OUTCOMES]]
+    return {
+        "charts": [_reliability_chart(place, outcome, curves[outcome], names) for place, outcome in enumerate(kept)],
+        "outcomes": len(outcomes),
+        "legend": [(names.index(row["bias"]), row["bias"]) for row in curves[kept[0]]],
+        "biases": len(names),
+    }
+
+
+def band_pass(report: Report) -> dict[str, Any] | None:
+    """Accuracy over the share of the spectrum that is kept, of the low and of the high frequencies."""
+    curve = report.get("curves", {}).get("band_pass")
+    if not curve or not curve["cutoffs"]:
+        return None
+    lines = {"low frequencies": Line(curve["low_pass"], 0), "high frequencies": Line(curve["high_pass"], 1)}
+
+    def paint(axes: Any) -> None:
+        for line in lines.values():
+            charts.add_line(axes, curve["cutoffs"], line)
+        _percent_frame(axes, "share of the spectrum kept")
+
+    ends = "; ".join(
+        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the spectrum "
+        f"to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
+        for name, line in lines.items()
+    )
+    chart = {"title": "Accuracy by kept frequencies", "summary": ends, "svg": charts.drawing("band", paint)}
+    return {"charts": [chart], "legend": [(line.group, name) for name, line in lines.items()]}
+
+
+def _bar(target: str, bias: str, change: float | None, most: float) -> dict[str, Any]:
+    share = 0.0 if change is None or most == 0 else 0.5 * change / most
+    return {"target": target, "bias": bias, "change": change, "left": 0.5 + min(share, 0.0), "width": abs(share)}
+
+
+def _most_seen(rows: Sequence[Row]) -> list[Row]:
+    """The curves of the bias values with most images, in their order."""
+    seen = sorted(rows, key=lambda row: -sum(row["samples"]))[:MOST_BIASES]
+    return [row for row in rows if row in seen]
+
+
+def _error(row: Row) -> float:
+    """Expected calibration error of one curve; 0 without images."""
+    gaps = [samples * abs(said - right) for samples, said, right in _points(row)]
+    return sum(gaps) / max(1, sum(row["samples"]))
+
+
+def _points(row: Row) -> list[tuple[int, float, float]]:
+    """Images, confidence and accuracy of the bins that have any."""
+    columns = zip(row["samples"], row["confidence"], row["accuracy"], strict=True)
+    return [(int(samples), said, right) for samples, said, right in columns if said is not None and right is not None]
+
+
+def _reliability_chart(place: int, outcome: str, rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    counts = [sum(column) for column in zip(*(row["samples"] for row in rows), strict=True)]
+    width = 1 / len(counts)
+    low = width * next((number for number, count in enumerate(counts) if count), 0)
+
+    def paint(axes: Any) -> None:
+        heights = [0.25 * count / max(1, *counts) for count in counts]
+        middles = [(number + 0.5) * width for number in range(len(counts))]
+        axes.bar(middles, heights, width=0.9 * width, color=charts.COLOURS["line"][0], zorder=0)
+        axes.plot([0, 1], [0, 1], color=charts.COLOURS["quiet"][0], linewidth=0.9)
+        for row in rows:
+            points = _points(row)
+            line = Line([right for *_, right in points], names.index(row["bias"]))
+            charts.add_line(axes, [said for _, said, _ in points], line)
+        _percent_frame(axes, "confidence")
+        axes.set_xlim(low - 0.02, 1.02)
+
+    title = f"Calibration: {outcome}" if outcome else "Calibration of the decisions"
+    summary = "; ".join(map(_said_and_right, rows))
+    return {"title": title, "summary": summary, "svg": charts.drawing(f"reliability{place}", paint)}
+
+
+def _percent_frame(axes: Any, label: str) -> None:
+    charts.frame(axes, label, share=True)
+    axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
+
+
+def _said_and_right(row: Row) -> str:
+    """One curve in words."""
+    points, images = _points(row), sum(row["samples"])
+    if not images:
+        return f"{row['bias']}: no images"
+    said = sum(samples * confidence for samples, confidence, _ in points) / images
+    right = sum(samples * accuracy for samples, _, accuracy in points) / images
+    return (
+        f"{row['bias']}: confidence {percent(said)} %, right {percent(right)} %, calibration error "
+        f"{percent(_error(row))} % of {images:,.0f} images"
+    )

@@ -1,0 +1,76 @@
+"""The table of this experiment from the runs in a folder: unbiased accuracy of each method, beside what was published.
+
+usage: python experiments/biased_mnist/table.py OUT
+
+The epoch of each run was selected on the biased validation split. The oracle figure, in brackets, is the best test
+accuracy of any epoch, which is how the published table was selected; it is computed here from the kept weights.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from debias import config as configs
+from debias.build import Parts, build
+from debias.metrics.functional import joint_counts, total_tally
+from debias.recipes import load_weights, predict_split
+from debias.reports.run_folder import read_report
+from debias.reports.tables import markdown_table
+
+#: Bahng et al. 2020, unbiased accuracy in percent at each rho, as in the README of clovaai/rebias.
+RHOS = (0.999, 0.997, 0.995, 0.99)
+PUBLISHED = {
+    "vanilla": (10.4, 33.4, 72.1, 89.1),
+    "biased_net": (10.0, 10.0, 10.0, 10.0),
+    "learned_mixin": (12.1, 50.2, 78.2, 88.3),
+    "rubi": (13.7, 43.0, 90.4, 93.6),
+    "rebias": (22.7, 64.2, 76.0, 88.1),
+}
+
+
+def main(out: Path) -> None:
+    """Print the table in Markdown."""
+    runs = {}
+    for path in sorted(out.glob("*/report.json")):
+        config = read_report(path.parent)["config"]
+        runs[Path(config["name"]).stem, config["data"]["rho"]] = path.parent
+    rows = [[method, *(cell(runs.get((method, rho))) for rho in RHOS), published(method)] for method in PUBLISHED]
+    print("\n".join(markdown_table(["method", *(f"rho {rho}" for rho in RHOS), "published"], rows)))
+
+
+def cell(run: Path | None) -> str:
+    """Accuracy of the selected epoch, and that of the best one, in percent; "-" for a run that is not there."""
+    if run is None:
+        return "-"
+    accuracies = test_accuracies(run)
+    selected = read_report(run)["selection"]["epoch"]
+    return f"{100 * accuracies[selected]:.1f} ({100 * max(accuracies):.1f})"
+
+
+def published(method: str) -> str:
+    """The published row as text."""
+    return " / ".join(f"{value:.1f}" for value in PUBLISHED[method])
+
+
+def test_accuracies(run: Path) -> list[float]:
+    """Test accuracy of each epoch; kept beside the run's report, since the weights are asked only once."""
+    kept = run / "test_accuracies.json"
+    if not kept.is_file():
+        parts = build(configs.read(run / "config.yaml", ["progress=false"]))
+        weights = sorted((run / "checkpoints").glob("epoch=*.ckpt"))
+        kept.write_text(json.dumps([test_accuracy(parts, path) for path in weights]))
+    return list(json.loads(kept.read_text()))
+
+
+def test_accuracy(parts: Parts, weights: Path) -> float:
+    """Share of the unbiased test images that these weights classify rightly."""
+    load_weights(parts.module, weights)
+    rows, groups = predict_split(parts, "test", progress=False), parts.examples.groups
+    right, total = total_tally(joint_counts(rows.prediction(groups), rows.target, rows.bias, groups))
+    return float(right / total)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

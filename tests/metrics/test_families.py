@@ -1,0 +1,168 @@
+"""The texts of the families: every number that a report holds has one, and the right one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from debias.metrics.families import FAMILIES, pattern_of, place_of, reading
+from debias.metrics.functional.amplification_report import amplification_report, multi_attribute_report
+from debias.metrics.functional.attention_summary import attention_report
+from debias.metrics.functional.counts import Tally
+from debias.metrics.functional.discovery import discovery_report
+from debias.metrics.functional.fairness_scalars import fairness_report
+from debias.metrics.functional.frequency import CUTOFFS, band_pass_scalars
+from debias.metrics.functional.information import information_report
+from debias.metrics.functional.scores_report import scores_report
+from debias.metrics.functional.shortcuts import shortcut_report
+from debias.metrics.leakage import feature_leakage_report
+from debias.metrics.leakage_amplification import leakage_report
+from debias.metrics.probes import probe_report
+from debias.types import Groups
+
+BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
+THREE = Groups(("a", "b", "c"), ("x/1", "y|2", "<bias>"), aligned=((0, 0), (1, 1), (2, 2)))
+FACES = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True)
+EVERY = {"birds": BIRDS, "three": THREE, "faces": FACES}
+
+
+def random_set(groups: Groups, samples: int = 120) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, targets and biases without any pattern."""
+    generator = torch.Generator().manual_seed(0)
+    shape, values = ((samples, groups.outputs), 2) if groups.multi_label else ((samples,), groups.rows)
+    target = torch.randint(values, shape, generator=generator)
+    bias = torch.randint(groups.biases, (samples,), generator=generator)
+    return torch.randn(samples, groups.outputs, generator=generator), target, bias
+
+
+def measured(groups: Groups) -> dict[str, dict[str, float]]:
+    """What the report functions of each family give on a small random set; but for recombined pictures."""
+    logits, target, bias = random_set(groups)
+    prediction = groups.predict(logits)
+    facts = (prediction, target, bias, groups)
+    probabilities = logits.sigmoid() if groups.multi_label else logits.softmax(dim=1)
+    train = groups.frequencies(target, bias)
+    found = {
+        "fairness": fairness_report(*facts),
+        "amplification": amplification_report(*facts, train_frequencies=train, predicted_bias=bias.flip(0)),
+        "scores": scores_report(probabilities, target, bias, groups),
+        "information": information_report(*facts),
+        "errors": discovery_report(*facts),
+        "shortcuts": shortcut_report(*facts),
+        "leakage": leakage_report(logits, target, bias, groups, rounds=1),
+        "features": feature_leakage_report(logits, bias, target, rounds=1) | probe_report(logits, bias),
+        "attention": attention(target, bias, groups),
+        "frequency": frequencies(),
+    }
+    if groups.multi_label:
+        found["amplification"] |= multi_attribute_report(
+            *facts, train_target=target, train_bias=bias, predicted_bias=bias.flip(0)
+        )
+    return found
+
+
+def attention(target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
+    group = groups.encode(target, bias).view(len(bias), -1)[:, 0]
+    maps = torch.rand(len(bias), 4, 4, generator=torch.Generator().manual_seed(1))
+    return attention_report(maps, (maps > 0.3).float(), group, maps[:, 0, 0] > 0.5, groups)
+
+
+def frequencies() -> dict[str, float]:
+    """As the recipe names them: the untouched images once, the others by filter."""
+    ones = torch.ones(len(CUTOFFS) + 1, dtype=torch.int64)
+    scalars = {key: value.item() for key, value in band_pass_scalars(Tally(ones, ones), CUTOFFS).items()}
+    clean = {"accuracy/clean": scalars.pop("accuracy/clean")}
+    return clean | {f"{kind}/{key}": value for kind in ("low_pass", "high_pass") for key, value in scalars.items()}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_number_of_a_report_can_be_read(name: str) -> None:
+    """There is no exception: each key is described, by itself or by a pattern whose place is a name of the data."""
+    groups = EVERY[name]
+    places = {*groups.names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
+    places |= {f"{outcome}|{bias}" for outcome in groups.target_names for bias in groups.bias_names}
+    places |= {"correct", "wrong", "bias_aligned", "bias_conflicting"}
+    for family, scalars in measured(groups).items():
+        for key in scalars:
+            pattern = pattern_of(family, key)
+            assert pattern is not None, (family, key)
+            if pattern.startswith("<score>"):
+                assert place_of(pattern, key) in FAMILIES["attention"].descriptions
+            elif "<" in pattern:
+                assert place_of(pattern, key) in places, (family, key, pattern)
+
+
+def test_every_text_but_for_places_is_of_a_number_that_is_reported() -> None:
+    """Recombined pictures need a model; their keys are written out in the recipe."""
+    recombined = {"background", "placement"}
+    reports = [measured(groups) for groups in EVERY.values()]
+    for family in FAMILIES.keys() - recombined:
+        described = set(FAMILIES[family].descriptions)
+        seen = {pattern_of(family, key) for report in reports for key in report[family]}
+        assert described == seen, family
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "pattern", "place"),
+    [
+        ("fairness", "accuracy/landbird|land", "accuracy/<outcome>|<bias>", "landbird|land"),
+        ("fairness", "accuracy/land", "accuracy/<bias>", "land"),
+        ("scores", "ece", "ece", ""),
+        ("scores", "group_ece/a-b/c", "group_ece/<group>", "a-b/c"),
+        ("attention", "attention_iou/deviation", "<score>/deviation", "attention_iou"),
+        ("attention", "attention_iou/wrong", "attention_iou/<part of the images>", "wrong"),
+        ("placement", "size_bias/0.5", "size_bias/<factor>", "0.5"),
+        ("frequency", "low_pass/accuracy/0.1", "low_pass/accuracy/<cutoff>", "0.1"),
+    ],
+)
+def test_patterns(family: str, key: str, pattern: str, place: str) -> None:
+    assert pattern_of(family, key) == pattern
+    assert place_of(pattern, key) == place
+    assert reading(family, key) == FAMILIES[family].descriptions[pattern]
+
+
+@pytest.mark.parametrize(
+    ("family", "key"), [("scores", "auroc/"), ("scores", "xauroc/a"), ("errors", "ece"), ("new", "ece")]
+)
+def test_what_is_not_known_has_no_reading(family: str, key: str) -> None:
+    assert pattern_of(family, key) is None
+    assert reading(family, key) is None
+
+
+def test_recombined_pictures() -> None:
+    """A model that does not mind background or size keeps all its accuracy, and loses nothing off the centre."""
+    robust, gap = reading("background", "background_robustness"), reading("background", "background_gap")
+    centre, size = reading("placement", "centre_bias"), reading("placement", "size_bias/2")
+    assert [(text.ideal, text.better) for text in (robust, gap, centre, size) if text] == [
+        (1.0, "higher"), (0.0, "lower"), (0.0, "lower"), (1.0, "higher"),
+    ]  # fmt: skip
+
+
+def test_texts_are_whole() -> None:
+    for family in FAMILIES.values():
+        assert family.title
+        assert family.meaning.endswith(".")
+        for key, text in family.descriptions.items():
+            assert text.title, key
+            assert text.meaning.endswith("."), key
+            assert text.better in ("higher", "lower", ""), key
+            assert text.better or math.isnan(text.ideal), key
+
+
+def test_order_of_the_report() -> None:
+    assert list(FAMILIES) == [
+        "fairness", "amplification", "scores", "information", "errors", "shortcuts", "leakage", "features",
+        "background", "placement", "attention", "frequency",
+    ]  # fmt: skip
+
+
+def test_the_guide_has_a_section_for_each_family() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    sections = [f"### {family.title}\n\n`measures.{name}`:" for name, family in FAMILIES.items()]
+    places = [guide.find(section) for section in sections]
+    assert -1 not in places
+    assert places == sorted(places)

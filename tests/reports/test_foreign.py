@@ -1,0 +1,95 @@
+"""Predictions of anybody's model: what a file may hold, what becomes of it, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias.reports.foreign import frequencies_of, read_foreign
+
+
+def written(folder: Path, text: str, name: str = "predictions.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_names_and_logits(tmp_path):
+    """Classes come from the columns, values of the bias in their order; unknown is empty or -1."""
+    text = "path,target,bias,logit_land,logit_water\na.jpg,water,lake,-1.5,2\nb.jpg,land,forest,0.25,-3\nc.jpg,1,,0,1\n"
+    rows, groups, scored = read_foreign(written(tmp_path, text), aligned=[["water", "lake"]])
+    assert groups.names == ("land-forest", "land-lake", "water-forest", "water-lake")
+    assert groups.aligned == ((1, 1),)
+    assert rows.target.tolist() == [1, 0, 1]
+    assert rows.bias.tolist() == [1, 0, -1]
+    assert rows.logits.tolist() == [[-1.5, 2.0], [0.25, -3.0], [0.0, 1.0]]
+    assert rows.paths == ("a.jpg", "b.jpg", "c.jpg")
+    assert scored
+
+
+def test_probabilities_become_logits_that_give_them_back(tmp_path):
+    text = "target,bias,probability_0,probability_1\n0,0,0.75,0.25\n1,1,0,1\n"
+    rows, _, _ = read_foreign(written(tmp_path, text))
+    expected = torch.tensor([[0.75, 0.25], [0.0, 1.0]])
+    torch.testing.assert_close(rows.logits.softmax(dim=1), expected)
+
+
+def test_decisions_alone(tmp_path):
+    """A class that only the model names is a class, too; numbers keep their order, 10 after 9."""
+    rows, groups, scored = read_foreign(written(tmp_path, "target,bias,prediction\n0,0,10\n9,1,9\n"))
+    assert groups.target_names == tuple(map(str, range(11)))
+    assert rows.prediction(groups).tolist() == [10, 9]
+    assert not scored
+
+
+def test_several_labels(tmp_path):
+    text = "target_hat,target_bag,bias,probability_hat,probability_bag\n1,0,0,0.9,0.2\n0,1,1,0.5,0.75\n"
+    rows, groups, _ = read_foreign(written(tmp_path, text))
+    assert groups.multi_label
+    assert groups.target_names == ("not hat", "hat", "not bag", "bag")
+    assert rows.target.tolist() == [[1, 0], [0, 1]]
+    torch.testing.assert_close(rows.logits[1], torch.tensor([0.0, math.log(3)]))
+
+
+def test_several_attributes_are_combined(tmp_path):
+    text = "target,gender,age,prediction\n0,man,old,0\n1,woman,young,1\n1,man,,1\n"
+    rows, groups, _ = read_foreign(written(tmp_path, text), bias=["gender", "age"])
+    assert groups.bias_names == ("man & old", "woman & young")
+    assert rows.bias.tolist() == [0, 1, -1]
+
+
+def test_training_labels_share_the_groups(tmp_path):
+    """The training file has a bias that the predictions lack; its groups are counted in the same order."""
+    train = written(tmp_path, "target,bias\n0,b\n0,b\n1,a\n1,c\n", "train.csv")
+    _, groups, _ = read_foreign(written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n"), train=train)
+    assert groups.bias_names == ("a", "b", "c")
+    assert frequencies_of(train, groups).tolist() == [0, 2, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("target,prediction\n0,0\n", r"no column 'bias' among target, prediction"),
+        ("target,bias\n0,0\n", r"no column 'prediction'"),
+        ("target,bias,prediction\n", "a header and no row"),
+        ("target,bias,prediction\n0,0\n", "line 2: 2 values, but the header has 3"),
+        ("target,bias,prediction\n0,-1,0\n", "no value in column 'bias' is known"),
+        ("target,bias,logit_a,logit_b\nc,0,1,2\n", "line 2: target is 'c', which is none of a, b"),
+        ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a number"),
+        ("target,bias,probability_a,probability_b\na,0,1,2\n", r"a probability lies outside \[0, 1\]"),
+    ],
+)
+def test_refuses(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_foreign(written(tmp_path, text))
+
+
+def test_refuses_a_file_that_is_not_there_and_pairs_of_no_group(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.csv: no such file"):
+        read_foreign(tmp_path / "none.csv")
+    path = written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n")
+    with pytest.raises(ValueError, match="aligned names 'x', which is none of 0, 1"):
+        read_foreign(path, aligned=[["x", "a"]])

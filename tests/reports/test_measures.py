@@ -1,0 +1,287 @@
+"""The families of measures on a run's page: numbers in their places, pictures in words, and no name that breaks it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from debias.reports import measure_charts, measures
+from debias.reports.galleries import attention
+from debias.reports.mistakes import right_and_wrong
+from debias.reports.page import render_report
+from debias.reports.predictions import Predictions
+from debias.reports.run_folder import groups_of, plain, read_report, write_report
+from debias.types import Groups
+from tests.reports.sample_runs import sample_predictions, sample_report
+from tests.reports.test_page import Page
+
+MEASURES = {
+    "fairness": {
+        "demographic_parity_difference": 0.25,
+        "accuracy_ratio": None,
+        "selection_rate/waterbird|land": 0.125,
+        "selection_rate/waterbird|water": 0.375,
+        "precision/waterbird|land": 0.5,
+        "precision/waterbird|water": None,
+        "accuracy/land": 0.875,
+        "accuracy/water": 0.75,
+    },
+    "amplification": {"amplification/attribute_to_task": -0.0625},
+    "scores": {"auroc": 0.9, "auroc/land": 0.91, "samples/land": 2897.0},
+    "frequency": {"low_pass/area": 0.8},
+}
+RELIABILITY = [
+    {
+        "outcome": "", "bias": "land", "samples": [0, 4, 0, 6], "confidence": [None, 0.375, None, 0.9],
+        "accuracy": [None, 0.5, None, 1.0],
+    },
+    {
+        "outcome": "", "bias": "water", "samples": [0, 0, 5, 0], "confidence": [None, None, 0.6, None],
+        "accuracy": [None, None, 0.4, None],
+    },
+]  # fmt: skip
+CURVES = {
+    "reliability": RELIABILITY,
+    "band_pass": {"cutoffs": [0.01, 0.5, 0.99], "low_pass": [0.5, 0.75, 0.9], "high_pass": [0.25, None, 0.88]},
+    "amplification": {
+        "targets": ["landbird", "waterbird"], "biases": ["land", "water"], "change": [[0.1, -0.05], [None, 0.0]],
+    },
+}  # fmt: skip
+
+
+def measured_report(**changes: Any) -> dict[str, Any]:
+    left_out = {"leakage": "the predictions hold decisions and no scores", "placement": "the data set has no masks."}
+    return sample_report() | {"measures": MEASURES, "left_out": left_out, "curves": CURVES} | changes
+
+
+def family(report: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(found for found in measures.families(report) if found["name"] == name)
+
+
+def test_page_holds_the_numbers_with_ideal_direction_and_reading() -> None:
+    text = Page(render_report(measured_report())).text
+    gap = "How much more often one group is given the outcome than another, deserved or not."
+    assert f"Demographic parity gap0.2500lower is better{gap}" in text
+    assert "Accuracy ratio–1higher is better" in text
+    assert "Amplification, attribute to task-0.0620lower is better" in text
+    assert "Images2,897" in text
+
+
+def test_numbers_by_place_form_tables_with_the_fewer_across() -> None:
+    """Two rates of two cells: cells down, rates across; two values of the bias have one accuracy."""
+    by_cell, by_bias = family(measured_report(), "fairness")["tables"]
+    assert by_cell["name"] == "outcome | bias"
+    assert [title for title, _ in by_cell["columns"]] == ["Selection rate", "Precision"]
+    assert by_cell["rows"] == [(("waterbird|land", ""), [0.125, 0.5]), (("waterbird|water", ""), [0.375, None])]
+    assert by_bias["rows"] == [(("land", ""), [0.875]), (("water", ""), [0.75])]
+
+
+def test_more_measures_than_places_stand_one_a_row() -> None:
+    (table,) = family(measured_report(), "scores")["tables"]
+    assert (table["corner"], table["columns"]) == ("measure", [("land", "")])
+    assert [(title, values) for (title, _), values in table["rows"]] == [("AUROC", [0.91]), ("Images", [2897.0])]
+
+
+def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
+    scalars = {"auroc/land": 0.9, "auroc/water": None, "f1/land": 0.8}
+    html = render_report(measured_report(measures={"scores": scalars}, curves={}))
+    (table,) = family(measured_report(measures={"scores": scalars}), "scores")["tables"]
+    assert table["rows"][1][1][0] is None
+    assert re.search(
+        r'water</th><td class="number"><span title="undefined">–</span></td><td class="number"></td>', html
+    )
+
+
+def test_a_long_table_is_left_to_the_record() -> None:
+    def page(places: int) -> str:
+        scalars = {f"discovery/error_share/group{place}": 0.1 for place in range(places)}
+        return Page(render_report(measured_report(measures={"errors": scalars}))).text
+
+    assert "too long" not in page(40)
+    assert "group39" in page(40)
+    assert "One table is too long for a page: the numbers by group are in report.json" in page(41)
+    assert "group39" not in page(41)
+
+
+def test_a_number_that_nobody_described_stands_under_its_key() -> None:
+    text = Page(render_report(measured_report(measures={"scores": {"new": 0.5}, "unheard": {"of": 0.25}}))).text
+    assert "new0.500" in text
+    assert "unheard" in text
+    assert "of0.250" in text
+
+
+def test_families_left_out_say_why() -> None:
+    text = Page(render_report(measured_report())).text
+    assert "Leakage of the outputs, because the predictions hold decisions and no scores." in text
+    assert "Place and size, because the data set has no masks." in text
+    assert "Not measured" in text
+
+
+def test_the_first_families_are_open() -> None:
+    html = render_report(measured_report())
+    assert html.count('<details class="family" open>') == 3
+    assert html.count('<details class="family">') == 1
+
+
+def test_reports_from_before_these_measures_still_render() -> None:
+    text = Page(render_report(sample_report())).text
+    assert "Further measures" not in text
+    assert "Not measured" not in text
+    only_left_out = sample_report() | {"left_out": {"scores": "x"}, "measures": {}, "curves": {}}
+    assert "Scores and calibration, because x." in Page(render_report(only_left_out)).text
+
+
+def test_amplification_bars() -> None:
+    """The greatest change, 10 points, takes half of the width: from the middle to the right; 5 less, to the left."""
+    drawn = measure_charts.amplification(measured_report())
+    assert drawn is not None
+    assert [(bar["left"], bar["width"], bar["change"]) for bar in drawn["bars"]] == [
+        (0.5, 0.5, 0.1), (0.25, 0.25, -0.05), (0.5, 0.0, None), (0.5, 0.0, 0.0),
+    ]  # fmt: skip
+    text = Page(render_report(measured_report())).text
+    for line in ("landbird, land +10.0 points", "landbird, water -5.0 points", "waterbird, land –", "−10.0 0 +10.0"):
+        assert line.replace(" ", "") in text.replace(" ", "")
+
+
+def test_many_pairs_leave_the_greatest_changes_in_their_order() -> None:
+    change = [[place / 100, -place / 100] for place in range(30)]
+    curve = {"targets": [f"t{place}" for place in range(30)], "biases": ["a", "b"], "change": change}
+    drawn = measure_charts.amplification({"curves": {"amplification": curve}})
+    assert drawn is not None
+    assert [bar["target"] for bar in drawn["bars"]] == [f"t{place}" for place in range(18, 30) for _ in "ab"]
+    assert (drawn["pairs"], drawn["most"]) == (60, 0.29)
+    html = render_report(measured_report(curves={"amplification": curve}))
+    assert "Of the 60 pairs, the 24 with the greatest change are shown." in html
+
+
+@pytest.mark.parametrize("change", [[[None]], [[0.0]]])
+def test_no_amplification_at_all_is_drawn_without_length(change: list[list[float | None]]) -> None:
+    drawn = measure_charts.amplification(
+        {"curves": {"amplification": {"targets": "t", "biases": "b", "change": change}}}
+    )
+    assert drawn is not None
+    assert [(bar["left"], bar["width"]) for bar in drawn["bars"]] == [(0.5, 0.0)]
+
+
+def test_calibration_in_words() -> None:
+    """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (4 * 0.125 + 6 * 0.1) / 10 = 11 %."""
+    drawn = measure_charts.reliability(measured_report())
+    assert drawn is not None
+    (chart,) = drawn["charts"]
+    assert chart["summary"] == (
+        "land: confidence 69.0 %, right 80.0 %, calibration error 11.0 % of 10 images; "
+        "water: confidence 60.0 %, right 40.0 %, calibration error 20.0 % of 5 images"
+    )
+    assert drawn["legend"] == [(0, "land"), (1, "water")]
+    drawn_lines = re.findall(r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', chart["svg"])
+    assert drawn_lines == ["group-0", "group-1"]
+
+
+def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
+    """Label i is off by i / 20; labels 2 to 7 are shown, and a bias without images stays in words."""
+    rows = [
+        {"outcome": f"label{i}", "bias": "a", "samples": [8, 0], "confidence": [0.4, None],
+         "accuracy": [0.4 - i / 20, None]}
+        for i in range(8)
+    ] + [
+        {"outcome": f"label{i}", "bias": "b", "samples": [0, 0], "confidence": [None] * 2, "accuracy": [None] * 2}
+        for i in range(8)
+    ]  # fmt: skip
+    drawn = measure_charts.reliability({"curves": {"reliability": rows}})
+    assert drawn is not None
+    assert [chart["title"] for chart in drawn["charts"]] == [f"Calibration: label{i}" for i in range(2, 8)]
+    assert drawn["charts"][0]["summary"].endswith("; b: no images")
+    assert drawn["outcomes"] == 8
+
+
+def test_spectrum_in_words() -> None:
+    drawn = measure_charts.band_pass(measured_report())
+    assert drawn is not None
+    assert drawn["charts"][0]["summary"] == (
+        "low frequencies: from 50.0 % with 1 % of the spectrum to 90.0 % with 99 %; "
+        "high frequencies: from 25.0 % with 1 % of the spectrum to 88.0 % with 99 %"
+    )
+    assert 'aria-label="Accuracy by kept frequencies. low frequencies: from 50.0 %' in render_report(measured_report())
+
+
+def test_ids_stay_unique_and_references_resolve() -> None:
+    html = render_report(measured_report(), overlays=lambda row: None)
+    found = Page(html)
+    assert len(found.ids) == len(set(found.ids))
+    assert {address[1:] for address in found.addresses if address.startswith("#")} <= set(found.ids)
+    assert set(re.findall(r'aria-labelledby="([^"]*)"', html)) <= set(found.ids)
+    assert not {"script", "link", "iframe", "object"} & set(found.tags)
+
+
+def test_odd_names_are_escaped(tmp_path: Path) -> None:
+    odd, formula = "</td><script>", "$\\frac{1}{2}$ 鳥"
+    report = measured_report(
+        measures={"fairness": {f"accuracy/{odd}": 0.5, f"precision/{formula}|{odd}": 0.25, odd: 1.0}, odd: {odd: 0.5}},
+        left_out={odd: odd},
+        curves={
+            "amplification": {"targets": [formula], "biases": [odd], "change": [[0.5]]},
+            "reliability": [row | {"outcome": formula, "bias": odd} for row in RELIABILITY[:1]],
+        },
+    )
+    report["measures"]["scores"] = {"auroc": 0.5}
+    write_report(tmp_path, report)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    found = Page(html)
+    assert "script" not in found.tags
+    assert f"{formula}|{odd}" in found.text
+    assert f"Calibration: {formula}" in found.text
+    assert read_report(tmp_path)["measures"] == plain(report["measures"])
+
+
+def test_the_first_right_and_the_first_wrong_image_of_a_group() -> None:
+    """Rows 10 to 17: of waterbird-land, 12, 13, 14 and 16 are wrong and 15 is right; 11 and 17 are alone."""
+    groups, predictions = groups_of(sample_report()), sample_predictions()
+    found = {
+        group: [(shown.row, shown.right) for shown in right_and_wrong(predictions, groups, group)] for group in range(4)
+    }
+    assert found == {0: [(10, True)], 1: [(17, False)], 2: [(15, True), (12, False)], 3: [(11, True)]}
+    wrong = right_and_wrong(predictions, groups, 2)[1]
+    assert (wrong.target, wrong.predicted) == ("waterbird", "landbird")
+
+
+def test_two_of_a_kind_where_all_are_right() -> None:
+    logits = torch.tensor([[1.0, 0.0]]).repeat(3, 1)
+    zeros = torch.zeros(3, dtype=torch.int64)
+    predictions = Predictions(torch.tensor([4, 5, 6]), ("a", "b", "c"), zeros, zeros, logits)
+    shown = right_and_wrong(predictions, groups_of(sample_report()), 0)
+    assert [(decision.row, decision.right) for decision in shown] == [(4, True), (5, True)]
+
+
+def test_right_and_wrong_of_a_label() -> None:
+    """Of "Blond-male" (group 7) only image 1, which is predicted not to be; its other label does not matter."""
+    groups = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True)
+    target, bias = torch.tensor([[0, 0], [1, 1]]), torch.tensor([1, 1])
+    predictions = Predictions(torch.tensor([8, 9]), ("a", "b"), target, bias, torch.tensor([[1.0, -1.0], [1.0, -1.0]]))
+    (shown,) = right_and_wrong(predictions, groups, 7)
+    assert shown == (9, "Blond", "not Blond", False)
+
+
+def test_overlays_are_shown_with_their_captions(tmp_path: Path) -> None:
+    def overlay(row: int) -> np.ndarray[Any, Any] | None:
+        return None if row == 17 else np.full((20, 20, 3), row, np.uint8)
+
+    write_report(tmp_path, measured_report(), sample_predictions(), overlays=overlay)
+    found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert found.alternatives == [
+        f"what the model looks at in an image of {name}"
+        for name in ("landbird-land", "waterbird-land", "waterbird-land", "waterbird-water")
+    ]
+    assert "waterbird-land: right, waterbird" in found.text
+    assert "waterbird-land: wrong, waterbird taken for landbird" in found.text
+
+
+def test_without_overlays_there_is_no_such_section() -> None:
+    assert attention(sample_report(), sample_predictions(), None) == []
+    assert attention(sample_report(), None, lambda row: np.zeros((2, 2, 3), np.uint8)) == []
+    html = render_report(sample_report(), sample_predictions(), overlays=lambda row: None)
+    assert "Where the model looks" not in html
