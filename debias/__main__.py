@@ -50,25 +50,28 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_text)
         command.add_argument("config", help="a shipped config (debias list configs), or the path of a YAML file")
         command.add_argument("overrides", nargs="*", metavar="key=value", help="as in seed=1 data.root=PATH")
-    evaluate = commands.add_parser("evaluate", help="every metric of a run, a checkpoint, or anybody's predictions")
-    evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
-    evaluate.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="as in data.root=PATH measures=fairness,leakage",
-    )
-    compare = commands.add_parser("compare", help="one table of finished runs, a line per method")
-    compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
-    compare.add_argument(
-        "--measure", action="append", default=[], metavar="FAMILY:KEY", help="one more column; may be given repeatedly"
-    )
-    compare.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    _add_evaluate(commands)
+    _add_compare(commands)
     _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")
     listing.add_argument("what", choices=LISTS)
     listing.add_argument("pattern", nargs="?", default="*", help="models only: a pattern such as 'resnet*'")
     return top
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = commands.add_parser("evaluate", help="every metric of a run, a checkpoint, or anybody's predictions")
+    command.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
+    examples = "as in data.root=PATH measures=fairness,leakage"
+    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
+
+
+def _add_compare(commands: Any) -> None:
+    command = commands.add_parser("compare", help="one table of finished runs, a line per method")
+    command.add_argument("folders", nargs="+", help="runs, or folders of runs")
+    column = "one more column; may be given repeatedly"
+    command.add_argument("--measure", action="append", default=[], metavar="FAMILY:KEY", help=column)
+    command.add_argument("--markdown", action="store_true", help="print the table as Markdown")
 
 
 def _add_masks(commands: Any) -> None:

@@ -73,7 +73,7 @@ def placement_scalars(parts: Parts, split: str = "test", *, progress: bool = Tru
     return {"centre_bias": centre_bias(cells).item(), **named}
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a module that is moved in it could never be asked for a gradient again
 def accuracies(parts: Parts, split: str, variants: Variants, *, progress: bool = True) -> dict[str, float]:
     """Accuracy on each variant of a split's recombined pictures; the random choices are the same every time."""
     module = parts.module.to(torch.device(parts.accelerator)).eval()
