@@ -71,7 +71,7 @@ def _evaluate_run(place: Path, overrides: list[str], families: list[str]) -> Non
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     for split, result in metrics.items():
         print_metrics(split, result)
-    measures = measured(parts, predictions["test"], families, progress=config.progress)
+    measures = measured(parts, predictions, families, progress=config.progress)
     print_measures(measures)
     if report is not None and config.select == report["selection"]["rule"]:
         report |= {"metrics": metrics, **joined(report, measures), "evaluated": circumstances(parts)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from debias.metrics.descriptions import Description
-from debias.metrics.functional import attention_summary, frequency, shortcuts
+from debias.metrics.functional import attention_summary, context, frequency, shortcuts
 from debias.metrics.functional.amplification_descriptions import AMPLIFICATION
 from debias.metrics.functional.discovery import DISCOVERY
 from debias.metrics.functional.fairness_scalars import FAIRNESS_DESCRIPTIONS
@@ -166,6 +166,12 @@ FAMILIES: dict[str, FamilyText] = {
         "Target or shortcut",
         "What the model follows where target and shortcut lead to different classes.",
         {key: shortcuts.DESCRIPTIONS[key] for key in ("target_preference", "target_fraction", "shortcut_fraction")},
+    ),
+    "context": FamilyText(
+        "Context",
+        "Whether the model finds a label without what it is usually seen with; over the pairs of labels that need each "
+        "other most, chosen on the validation split.",
+        context.DESCRIPTIONS,
     ),
     "leakage": FamilyText(
         "Leakage of the outputs",

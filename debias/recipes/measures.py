@@ -10,7 +10,8 @@ from torch import Tensor
 
 from debias.build import Parts
 from debias.config import near
-from debias.metrics.functional.amplification_report import amplification_report
+from debias.metrics.functional.amplification_report import amplification_report, multi_attribute_report
+from debias.metrics.functional.context import biased_pairs, context_report
 from debias.metrics.functional.discovery import discovery_report
 from debias.metrics.functional.fairness_scalars import fairness_report
 from debias.metrics.functional.information import information_report
@@ -36,6 +37,7 @@ class Evidence(NamedTuple):
         train: ``(groups.count,)`` training samples of each group, or ``None``.
         parts: the run, its weights loaded, whose ``split`` was predicted; ``None`` for predictions of anybody's model.
         split: which.
+        elsewhere: predictions of other images, on which pairs of labels are found; or ``None``.
         scored: whether the logits are a model's, and not only its decisions.
         progress: show progress bars.
     """
@@ -45,6 +47,7 @@ class Evidence(NamedTuple):
     train: Tensor | None = None
     parts: Parts | None = None
     split: str = "test"
+    elsewhere: Predictions | None = None
     scored: bool = True
     progress: bool = True
 
@@ -113,6 +116,24 @@ def chosen_families(families: Collection[str] | None) -> list[str]:
     return [name for name in FAMILIES if families is None or name in families]
 
 
+def _amplification(evidence: Evidence) -> dict[str, float]:
+    found = amplification_report(*evidence.facts, train_frequencies=evidence.train)
+    if evidence.parts is None or not evidence.groups.multi_label:
+        return found
+    examples = evidence.parts.examples
+    rows = examples.rows("train")
+    return found | multi_attribute_report(
+        *evidence.facts, train_target=examples.target[rows], train_bias=examples.bias[rows]
+    )
+
+
+def _context(evidence: Evidence) -> dict[str, float]:
+    rows, others, groups = evidence.predictions, evidence.elsewhere, evidence.groups
+    assert others is not None
+    pairs = biased_pairs(probabilities(others, groups), others.target)
+    return context_report(probabilities(rows, groups), rows.target, pairs)
+
+
 def _scores(evidence: Evidence) -> dict[str, float]:
     rows, groups = evidence.predictions, evidence.groups
     return scores_report(probabilities(rows, groups), rows.target, rows.bias, groups)
@@ -145,6 +166,8 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "bias": _bias_is_known,
     "scores": lambda evidence: "" if evidence.scored else "the predictions hold decisions and no scores",
     "one label": lambda evidence: "images have several labels" if evidence.groups.multi_label else "",
+    "labels": lambda evidence: "" if evidence.groups.multi_label else "images have one label each",
+    "elsewhere": lambda evidence: "" if evidence.elsewhere else "there are no predictions of other images to choose on",
     "aligned": lambda evidence: "" if evidence.groups.aligned else "the data do not say what the shortcut leads to",
     "run": lambda evidence: "" if evidence.parts else "it asks the model itself, and there are only predictions",
     "masks": _masks_are_there,
@@ -154,7 +177,7 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
 FAMILIES: Mapping[str, Family] = {
     "fairness": Family(lambda evidence: fairness_report(*evidence.facts), ("bias",)),
     "amplification": Family(
-        lambda evidence: amplification_report(*evidence.facts, train_frequencies=evidence.train),
+        _amplification,
         ("bias",),
         ("amplification", lambda e, scalars: amplification_curve(e.predictions, e.groups, e.train)),
     ),
@@ -166,6 +189,7 @@ FAMILIES: Mapping[str, Family] = {
     "information": Family(lambda evidence: information_report(*evidence.facts), ("bias",)),
     "errors": Family(lambda evidence: discovery_report(*evidence.facts), ("bias", "aligned", "one label")),
     "shortcuts": Family(lambda evidence: shortcut_report(*evidence.facts), ("bias", "aligned", "one label")),
+    "context": Family(_context, ("labels", "scores", "elsewhere")),
     "leakage": Family(_leakage, ("bias", "scores")),
     "features": Family(_features, ("run", "bias")),
     "background": Family(
@@ -186,4 +210,4 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 #: The families that take no model and next to no time: every training reports them.
-QUICK_FAMILIES = ("fairness", "amplification", "scores", "information", "errors", "shortcuts")
+QUICK_FAMILIES = ("fairness", "amplification", "scores", "information", "errors", "shortcuts", "context")

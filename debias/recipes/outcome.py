@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, descr
     predictions = predict_splits(parts, progress=config.progress)
     report = {
         **description,
-        **measured(parts, predictions["test"], QUICK_FAMILIES),
+        **measured(parts, predictions, QUICK_FAMILIES),
         "name": folder.name,
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,
@@ -55,12 +55,13 @@ def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, descr
 
 
 def measured(
-    parts: Parts, predictions: Predictions, families: Collection[str], *, progress: bool = True
+    parts: Parts, predictions: Mapping[str, Predictions], families: Collection[str], *, progress: bool = True
 ) -> dict[str, Any]:
     """What the report holds of the families of measures of the test split, beside the accuracies."""
     train = parts.examples.frequencies("train")
     known = train if bool(train.any()) else None
-    found = measure_all(Evidence(predictions, parts.examples.groups, known, parts, progress=progress), families)
+    rows, groups, others = predictions["test"], parts.examples.groups, predictions["val"]
+    found = measure_all(Evidence(rows, groups, known, parts, elsewhere=others, progress=progress), families)
     return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
 
 

@@ -43,11 +43,11 @@ def test_recomputes_what_training_reported(copied, finished, capsys):
 def test_training_reports_the_quick_measures(finished):
     """Those that need no model are in every report, and are those of its own predictions."""
     report = json.loads((finished / "report.json").read_text())
-    assert set(report["measures"]) == set(QUICK_FAMILIES)
+    assert set(report["measures"]) == set(QUICK_FAMILIES) - {"context"}
     rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
     expected = fairness_report(rows.prediction(groups), rows.target, rows.bias, groups)
     assert report["measures"]["fairness"] == plain(expected)
-    assert report["left_out"] == {}
+    assert report["left_out"] == {"context": "images have one label each"}
     assert len(report["curves"]["reliability"]) == 2
     assert report["curves"]["amplification"]["targets"] == ["landbird", "waterbird"]
 
@@ -57,7 +57,7 @@ def test_takes_every_measure_that_the_data_allows(copied, capsys):
     evaluate.run(str(copied), ["progress=false"])
     report = json.loads((copied / "report.json").read_text())
     assert set(report["measures"]) | set(report["left_out"]) == set(FAMILIES)
-    assert set(report["left_out"]) <= {"attention"}
+    assert set(report["left_out"]) <= {"attention", "context"}
     assert 0.5 <= report["measures"]["features"]["leakage/features"] <= 1
     background = report["measures"]["background"]
     ratio = background["accuracy_all_backgrounds"] / background["accuracy_same_class_backgrounds"]
@@ -96,7 +96,7 @@ def test_predictions_of_anybody_give_what_the_run_reports(finished, tmp_path, ca
         assert {key: found["measures"][family][key] for key in shared} == {
             key: report["measures"][family][key] for key in shared
         }
-    assert set(found["left_out"]) == {"features", "background", "placement", "attention", "frequency"}
+    assert set(found["left_out"]) == {"context", "features", "background", "placement", "attention", "frequency"}
     assert "there are only predictions" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from debias.metrics.families import FAMILIES, pattern_of, place_of, reading
 from debias.metrics.functional.amplification_report import amplification_report, multi_attribute_report
 from debias.metrics.functional.attention_summary import attention_report
+from debias.metrics.functional.context import Pair, context_report
 from debias.metrics.functional.counts import Tally
 from debias.metrics.functional.discovery import discovery_report
 from debias.metrics.functional.fairness_scalars import fairness_report
@@ -22,6 +23,7 @@ from debias.metrics.functional.shortcuts import shortcut_report
 from debias.metrics.leakage import feature_leakage_report
 from debias.metrics.leakage_amplification import leakage_report
 from debias.metrics.probes import probe_report
+from debias.recipes import measures
 from debias.types import Groups
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -59,6 +61,7 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         "frequency": frequencies(),
     }
     if groups.multi_label:
+        found["context"] = context_report(probabilities, target, [Pair(0, 1)])
         found["amplification"] |= multi_attribute_report(
             *facts, train_target=target, train_bias=bias, predicted_bias=bias.flip(0)
         )
@@ -102,7 +105,7 @@ def test_every_text_but_for_places_is_of_a_number_that_is_reported() -> None:
     reports = [measured(groups) for groups in EVERY.values()]
     for family in FAMILIES.keys() - recombined:
         described = set(FAMILIES[family].descriptions)
-        seen = {pattern_of(family, key) for report in reports for key in report[family]}
+        seen = {pattern_of(family, key) for report in reports for key in report.get(family, {})}
         assert described == seen, family
 
 
@@ -155,9 +158,10 @@ def test_texts_are_whole() -> None:
 
 def test_order_of_the_report() -> None:
     assert list(FAMILIES) == [
-        "fairness", "amplification", "scores", "information", "errors", "shortcuts", "leakage", "features",
-        "background", "placement", "attention", "frequency",
+        "fairness", "amplification", "scores", "information", "errors", "shortcuts", "context", "leakage",
+        "features", "background", "placement", "attention", "frequency",
     ]  # fmt: skip
+    assert list(FAMILIES) == list(measures.FAMILIES)
 
 
 def test_the_guide_has_a_section_for_each_family() -> None:
