@@ -13,7 +13,17 @@ from debias.config import Config
 NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
 
 #: What an override may change: where the data lies, and where and how predictions are computed.
-CHANGEABLE = (*configs.EXECUTION, "eval_batch_size", "accelerator", "devices", "precision", "select")
+CHANGEABLE = (
+    "cache",
+    "cache_dir",
+    "workers",
+    "progress",
+    "eval_batch_size",
+    "accelerator",
+    "devices",
+    "precision",
+    "select",
+)
 CHANGEABLE_DATA = ("root", "csv", "masks", "fills")
 
 
@@ -52,7 +62,8 @@ def wanted_families(text: str) -> list[str]:
     from debias.recipes.measures import FAMILIES, QUICK_FAMILIES, chosen_families
 
     several = {ALL: list(FAMILIES), QUICK: list(QUICK_FAMILIES), NONE: []}
-    return several[text] if text in several else chosen_families(text.split(","))
+    names = [name.strip() for name in text.strip("[]").split(",")]
+    return several[text] if text in several else chosen_families(names)
 
 
 def _evaluate_run(place: Path, overrides: list[str], families: list[str]) -> None:
@@ -91,6 +102,9 @@ def print_metrics(split: str, metrics: dict[str, Any]) -> None:
     print(f"\n{split}")
     width = max(len(group["name"]) for group in metrics["groups"])
     for group in metrics["groups"]:
+        if not group["count"]:
+            print(f"  {group['name']:{width}}     - no image")
+            continue
         interval = f"[{100 * group['low']:5.1f}, {100 * group['high']:5.1f}]"
         print(f"  {group['name']:{width}} {_percent(group['accuracy'])} {interval} of {group['count']}")
     for name, value in metrics["scalars"].items():
@@ -137,7 +151,9 @@ def _config_in(checkpoint: Path) -> Config:
     try:
         plain = torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
     except Exception as error:
-        raise ValueError(f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's folder, a .ckpt or a .csv"
+        ) from error
     return configs.from_plain(plain)
 
 

@@ -104,7 +104,7 @@ class VariantAccuracy(CellCounts):
         """
         if variant not in self.names:
             raise ValueError(f"no variant {variant!r}; there are {', '.join(self.names)}")
-        self.add(prediction == target, torch.full_like(target, self.names.index(variant)))
+        self.add(prediction == target, torch.full_like(target, self.names.index(variant), dtype=torch.long))
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars."""

@@ -33,7 +33,7 @@ class BandPassAccuracy(CellCounts):
         if cutoff is not None and cutoff not in self.cutoffs:
             raise ValueError(f"cutoff {cutoff} is none of {self.cutoffs}")
         cell = len(self.cutoffs) if cutoff is None else self.cutoffs.index(cutoff)
-        self.add(prediction == target, torch.full_like(target, cell))
+        self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars."""
@@ -61,7 +61,7 @@ class CriticalBand(CellCounts):
         if deviation not in self.deviations or not 0 <= band < self.bands:
             raise ValueError(f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} bands")
         cell = self.deviations.index(deviation) * self.bands + band
-        self.add(prediction == target, torch.full_like(target, cell))
+        self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars."""

@@ -32,6 +32,14 @@ class LeakageAmplification(NamedTuple):
     model_f1: float
     labels_f1: float
 
+    @property
+    def relative(self) -> float:
+        r"""Amplification over the sum of both leakages, in [-1, 1], ideal 0: Directional Predictability Amplification.
+
+        Source: kerner-lab/Bias-Amplification, with the attacker's leakage as its predictability.
+        """
+        return self.amplification / (self.model.mean + self.dataset_at_f1.mean)
+
 
 def leakage_amplification(
     logits: Tensor,
@@ -103,7 +111,7 @@ def leakage_report(
 
 def label_vectors(target: Tensor, groups: Groups) -> Tensor:
     """``(N, outputs)`` int64 0/1: the labels as they are, or one-hot classes."""
-    return target if groups.multi_label else torch.nn.functional.one_hot(target, groups.rows)
+    return target.long() if groups.multi_label else torch.nn.functional.one_hot(target.long(), groups.rows)
 
 
 def macro_f1(prediction: Tensor, labels: Tensor) -> float:

@@ -152,7 +152,7 @@ def probe_report(features: Tensor, bias: Tensor, *, seed: int = 0, probe: Attack
 
 def _known(rows: Rows) -> Rows:
     known = rows.bias >= 0
-    return Rows(rows.features[known].detach().cpu().double(), rows.bias[known].cpu())
+    return Rows(rows.features[known].detach().cpu().double(), rows.bias[known].cpu().long())
 
 
 def _scores(train: Rows, test: Rows, probe: Attacker | None) -> Tensor | None:

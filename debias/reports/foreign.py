@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +17,11 @@ from debias.types import Groups
 
 #: Prefixes of the columns that say what the model gave a class or label; the first that is there is read.
 SCORES = ("logit_", "probability_")
-UNKNOWN = ("", "-1")
+UNKNOWN = ("", "-1", "nan", "NaN", "NA", "None")
+#: By how much rounded probabilities may miss a sum of 1.
+SLACK = 1e-2
 Columns = Mapping[str, Sequence[str]]
+Pairs = tuple[tuple[int, int], ...]
 
 
 class Foreign(NamedTuple):
@@ -39,7 +44,7 @@ def read_foreign(
     Columns: ``target`` and ``bias``; ``logit_<class>`` or ``probability_<class>`` for each class, or ``prediction``;
     ``path`` if wanted. Several labels: ``target_<label>`` of 0 and 1, and ``logit_<label>``, ``probability_<label>`` or
     ``prediction_<label>``. Classes and values of the bias are names, or numbers from 0; an unknown bias is -1 or empty.
-    Other columns are left alone.
+    Unknown is also what pandas writes, as nan. Other columns are left alone.
 
     Args:
         path: the file.
@@ -57,7 +62,7 @@ def read_foreign(
     biases = values_of(columns if train is None else _joined(columns, read_columns(train, bias=bias)), "bias", path)
     names = [name for label in labels for name in (f"not {label}", label)] or outputs
     bare = Groups(tuple(names), tuple(biases), multi_label=bool(labels))
-    pairs = tuple((_place(path, "aligned", t, names), _place(path, "aligned", b, biases)) for t, b in aligned)
+    pairs = _aligned(path, aligned, names, biases)
     groups = Groups(bare.target_names, bare.bias_names, pairs, bare.multi_label)
     scores = _scores(path, columns, prefix, outputs, multi_label=bool(labels))
     target, value = labels_of(path, columns, groups)
@@ -78,20 +83,31 @@ def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, li
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = csv.reader(file)
+            header, *rows = csv.reader(file, skipinitialspace=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: empty, or no CSV file in UTF-8 ({error})") from None
+    except (ValueError, csv.Error):
+        raise ValueError(f"{path}: empty, or no CSV file in UTF-8") from None
+    while rows and not rows[-1]:
+        rows.pop()
+    _check_table(path, header, rows)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    values = zip(*(_column(path, columns, name) for name in bias), strict=True)
+    known = ("" if set(row) & set(UNKNOWN) else " & ".join(row) for row in values)
+    return columns | {"bias": list(known)}
+
+
+def _check_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise ValueError(f"{path}: values must be separated by commas, and the header is {header[0]!r}")
+    repeated = [name for name in header if header.count(name) > 1]
+    if repeated:
+        raise ValueError(f"{path}: column {repeated[0]!r} is there more than once")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(f"{path}, line {number}: {len(row)} values, but the header has {len(header)} columns")
     if not rows:
         raise ValueError(f"{path}: a header and no row")
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
-    values = zip(*(_column(path, columns, name) for name in bias), strict=True)
-    known = ("" if set(row) & set(UNKNOWN) else " & ".join(row) for row in values)
-    return columns | {"bias": list(known)}
 
 
 def labels_of(path: Path, columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
@@ -111,7 +127,7 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
     """
     found = set(_column(path, columns, name)) - set(UNKNOWN)
     if not found:
-        raise ValueError(f"{path}: no value in column {name!r} is known")
+        raise ValueError(f"{path}: no value in column {name!r} is known, and group metrics need some")
     if all(value.isdecimal() for value in found):
         return [str(value) for value in range(max(map(int, found)) + 1)]
     return sorted(found)
@@ -120,18 +136,25 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
 def _classes(path: Path, columns: Columns, prefix: str) -> list[str]:
     if prefix:
         return [name.removeprefix(prefix) for name in columns if name.startswith(prefix)]
-    both = {"class": [*_column(path, columns, "target"), *_column(path, columns, "prediction")]}
-    return values_of(both, "class", path)
+    targets, chosen = _column(path, columns, "target"), _column(path, columns, "prediction")
+    if strange := sorted(set(chosen) - set(targets)):
+        warnings.warn(f"{path}: no image has the predicted target {strange[0]!r}: is it spelt so?", stacklevel=2)
+    return values_of({"class": [*targets, *chosen]}, "class", path)
 
 
 def _scores(path: Path, columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
     """``(N, outputs)`` float32 logits; of decisions, 1 for what was chosen and -1 for all else."""
     if prefix:
         scores = torch.stack([_floats(path, columns, f"{prefix}{name}") for name in outputs], dim=1)
+        if not multi_label and len(outputs) < 2:
+            raise ValueError(f"{path}: {prefix}<class> is wanted for every class, and only {outputs[0]!r} has one")
         if prefix == SCORES[0]:
             return scores.float()
         if bool(((scores < 0) | (scores > 1)).any()):
             raise ValueError(f"{path}: a probability lies outside [0, 1]; name scores logit_<class> instead")
+        wrong = ((scores.sum(dim=1) - 1).abs() > SLACK).nonzero().flatten().tolist()
+        if wrong and not multi_label:
+            raise ValueError(f"{path}, line {wrong[0] + 2}: the probabilities of the classes do not add up to 1")
         return (scores.logit() if multi_label else scores.log()).clamp(-1e4, 1e4).float()
     if multi_label:
         chosen = torch.stack([_numbered(path, columns, f"prediction_{name}", ("0", "1")) for name in outputs], dim=1)
@@ -153,23 +176,39 @@ def _numbered(path: Path, columns: Columns, name: str, names: Sequence[str], *, 
 
 def _floats(path: Path, columns: Columns, name: str) -> Tensor:
     for line, value in enumerate(_column(path, columns, name), start=2):
-        try:
-            float(value)
-        except ValueError:
-            raise ValueError(f"{path}, line {line}: {name} is {value!r}, not a number") from None
+        if not _is_number(value):
+            raise ValueError(f"{path}, line {line}: {name} is {value!r}, not a finite number")
     return torch.tensor([float(value) for value in columns[name]], dtype=torch.float64)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _column(path: Path, columns: Columns, name: str) -> Sequence[str]:
     if name not in columns:
-        raise ValueError(f"{path}: no column {name!r} among {', '.join(columns)}")
+        hint = "; name it, as in bias=gender" if name == "bias" else ""
+        raise ValueError(f"{path}: no column {name!r} among {', '.join(columns)}{hint}")
     return columns[name]
 
 
-def _place(path: Path, what: str, value: str, names: Sequence[str]) -> int:
-    if str(value) not in names:
-        raise ValueError(f"{path}: {what} names {value!r}, which is none of {', '.join(names)}")
-    return list(names).index(str(value))
+def _aligned(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str], biases: Sequence[str]) -> Pairs:
+    found = []
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(f"aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got {pair}")
+        found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
+    return tuple(found)
+
+
+def _place(path: Path, value: str, names: Sequence[str]) -> int:
+    places = {str(place): place for place in range(len(names))} | {name: place for place, name in enumerate(names)}
+    if str(value) not in places:
+        raise ValueError(f"{path}: aligned names {value!r}, which is none of {', '.join(names)}")
+    return places[str(value)]
 
 
 def _joined(columns: Columns, others: Columns) -> dict[str, list[str]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections import defaultdict
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from sklearn.metrics import balanced_accuracy_score
 
 from debias.metrics.functional import (
@@ -24,7 +26,9 @@ from debias.metrics.functional import (
     total_tally,
     worst_accuracy,
 )
+from debias.metrics.functional.accuracy import class_difference, expected_worst
 from debias.types import Groups
+from tests.metrics.golden_cases import golden_file
 
 NAN = math.nan
 
@@ -178,3 +182,46 @@ def test_equal_groups_leave_no_gap() -> None:
     gaps = {"gap", "robustness_gap"}
     assert {found[key].item() for key in gaps} == {0.0}
     assert {value.item() for key, value in found.items() if key not in gaps} == {0.75}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [((20, 20, 20, 20), 0.829), ((2255, 2255, 642, 642), 0.890), ((100, 100, 100, 10), 0.846), ((7,), 0.9)],
+)
+def test_the_worst_of_equally_good_groups_is_expected_below_them(sizes: tuple[int, ...], expected: float) -> None:
+    found = expected_worst(torch.full((len(sizes),), 0.9, dtype=torch.float64), torch.tensor(sizes))
+    assert found.item() == pytest.approx(expected, abs=5e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4)), min_size=1, max_size=3))
+def test_the_expected_worst_is_the_sum_over_every_outcome(drawn: list) -> None:
+    known = [(share, size) for share, size in drawn if size]
+    outcomes = product(*(range(size + 1) for _, size in known))
+    expected = math.fsum(
+        math.prod(float(binom.pmf(k, n, p)) for k, (p, n) in zip(counts, known, strict=True))
+        * min(k / n for k, (_, n) in zip(counts, known, strict=True))
+        for counts in outcomes
+        if known
+    )
+    shares, sizes = zip(*drawn, strict=True)
+    found = expected_worst(torch.tensor(shares, dtype=torch.float64), torch.tensor(sizes)).item()
+    assert found == pytest.approx(expected if known else NAN, abs=1e-9, nan_ok=True)
+
+
+@given(st.lists(st.floats(0, 1) | st.just(NAN), max_size=5))
+def test_the_class_difference_is_the_sum_over_pairs(recalls: list) -> None:
+    known = [value for value in recalls if not math.isnan(value)]
+    expected = math.fsum(abs(one - other) for one, other in combinations(known, 2)) if known else NAN
+    found = class_difference(torch.tensor(recalls, dtype=torch.float64)).item()
+    assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["subpopbench_binary", "subpopbench_multiclass"])
+def test_the_class_difference_equals_subpopbench(name: str) -> None:
+    case = golden_file("group_accuracy.json").get(name)
+    if case is None:
+        pytest.skip("golden files are not at hand")
+    recalls = [row["recall"] for _, row in sorted(case["expected"]["per_class"].items())]
+    found = class_difference(torch.tensor(recalls, dtype=torch.float64)).item()
+    assert found == pytest.approx(case["expected"]["class_diff"], abs=1e-9)

@@ -13,7 +13,9 @@ from debias.metrics.functional.intervals import (
     Interval,
     agresti_coull_interval,
     clopper_pearson_interval,
+    corrected_wilson_interval,
     jeffreys_interval,
+    normal_interval,
     percentile_interval,
     resampled_rows,
     resampled_worst_group,
@@ -45,6 +47,8 @@ def test_wilson_equals_the_golden_values(name: str) -> None:
         ("proportion_intervals_95", "beta", clopper_pearson_interval),
         ("proportion_intervals_scipy", "exact", clopper_pearson_interval),
         ("proportion_intervals_95", "jeffreys", jeffreys_interval),
+        ("proportion_intervals_95", "normal", normal_interval),
+        ("proportion_intervals_scipy", "wilsoncc", corrected_wilson_interval),
     ],
 )
 def test_the_other_intervals_equal_the_golden_values(case: str, name: str, interval: Callable[..., Interval]) -> None:
@@ -96,6 +100,24 @@ def test_wilson_solves_its_definition(level: float) -> None:
         reference = binomtest(correct, total).proportion_ci(level, method="wilson")
         assert found == pytest.approx([reference.low, reference.high], abs=1e-12)
         assert 0.0 <= found[0] <= correct / total <= found[1] <= 1.0
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
+def test_corrected_wilson_is_that_of_scipy_and_wider(level: float) -> None:
+    for correct, total in ((3, 7), (641, 642), (1, 4795), (0, 3), (3, 3), (1, 1), (0, 1), (1, 2)):
+        low, high = corrected_wilson_interval(torch.tensor(correct), torch.tensor(total), level=level)
+        reference = binomtest(correct, total).proportion_ci(level, method="wilsoncc")
+        assert [low.item(), high.item()] == pytest.approx([reference.low, reference.high], abs=1e-11)
+        narrow = wilson(correct, total, level)
+        assert low.item() <= narrow[0] + 1e-12
+        assert narrow[1] <= high.item() + 1e-12
+
+
+def test_intervals_of_nothing_are_everything_and_wald_s_is_a_point_at_the_ends() -> None:
+    none = torch.tensor(0)
+    assert [end.item() for end in normal_interval(none, none)] == [0.0, 1.0]
+    assert [end.item() for end in corrected_wilson_interval(none, none)] == [0.0, 1.0]
+    assert [end.item() for end in normal_interval(torch.tensor(5), torch.tensor(5))] == [1.0, 1.0]
 
 
 def test_wilson_of_nothing_is_everything_and_of_extremes_is_exact() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, precision_score, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from debias.metrics.functional.calibration import (
@@ -27,9 +27,17 @@ from debias.metrics.functional.calibration import (
 )
 from debias.metrics.functional.counts import joint_counts
 from debias.metrics.functional.ranking import auroc, average_precision, borkan_auc, pair_wins
-from debias.metrics.functional.scores import brier_by_bias, f1_by_bias, f1_scalars, ranking_scalars
+from debias.metrics.functional.scores import (
+    brier_by_bias,
+    class_f1,
+    class_precision,
+    f1_by_bias,
+    f1_scalars,
+    ranking_scalars,
+)
 from debias.metrics.functional.scores_report import SCORE_DESCRIPTIONS, reliability_rows, scores_report
 from debias.types import Groups
+from tests.metrics.golden_cases import golden_file
 from tests.metrics.score_cases import SCORES, binary, worked_calibration, worked_ranking
 
 NAN = math.nan
@@ -321,3 +329,36 @@ def test_scores_and_facts_that_cannot_be_are_refused() -> None:
         scores_report(case.prediction * 3, case.target, case.bias, case.groups)
     with pytest.raises(ValueError, match="3 classes have no positive one"):
         positive_confidence(torch.zeros(1, 3), torch.tensor([0]), binary(1, ("a", "b", "c")))
+
+
+@pytest.mark.parametrize("name", ["subpopbench_binary", "subpopbench_multiclass"])
+def test_precision_and_f1_of_each_class_equal_subpopbench(name: str) -> None:
+    case = golden_file("group_accuracy.json").get(name)
+    if case is None:
+        pytest.skip("golden files are not at hand")
+    expected, facts = case["expected"], [torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")]
+    rows = [row for _, row in sorted(expected["per_class"].items())]
+    groups = binary(int(facts[2].max()) + 1, tuple(str(row) for row in range(len(rows))))
+    counts = joint_counts(*facts, groups)
+    precision, f1 = class_precision(counts, groups), class_f1(counts, groups)
+    assert precision.tolist() == pytest.approx([row["precision"] for row in rows], abs=1e-9)
+    assert f1.tolist() == pytest.approx([row["f1-score"] for row in rows], abs=1e-9)
+    assert precision.amin().item() == pytest.approx(expected["worst_class_precision"], abs=1e-9)
+    assert f1.amin().item() == pytest.approx(expected["worst_class_f1"], abs=1e-9)
+    assert f1.mean().item() == pytest.approx(expected["macro_f1"], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_precision_and_f1_of_each_label_row_equal_scikit_learn(seed: int) -> None:
+    """Rows alternate absent and present; samples of unknown bias count; label b is never said to be present."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = Groups(("not s", "s", "not b", "b"), ("x", "y"), multi_label=True)
+    target, prediction = torch.randint(2, (2, 12, 2), generator=generator)
+    bias, prediction[:, 1] = torch.randint(-1, 2, (12,), generator=generator), 0
+    counts = joint_counts(prediction, target, bias, groups)
+    precision, f1 = class_precision(counts, groups).tolist(), class_f1(counts, groups).tolist()
+    for label, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        facts, row = (target[:, label] == side, prediction[:, label] == side), 2 * label + side
+        never = NAN if row == 3 else 0.0
+        assert precision[row] == pytest.approx(precision_score(*facts, zero_division=never), abs=1e-12, nan_ok=True)
+        assert f1[row] == pytest.approx(f1_score(*facts, zero_division=0.0), abs=1e-12)

@@ -39,7 +39,9 @@ def test_probabilities_become_logits_that_give_them_back(tmp_path):
 
 def test_decisions_alone(tmp_path):
     """A class that only the model names is a class, too; numbers keep their order, 10 after 9."""
-    rows, groups, scored = read_foreign(written(tmp_path, "target,bias,prediction\n0,0,10\n9,1,9\n"))
+    path = written(tmp_path, "target,bias,prediction\n0,0,10\n9,1,9\n")
+    with pytest.warns(UserWarning, match="no image has the predicted target '10'"):
+        rows, groups, scored = read_foreign(path)
     assert groups.target_names == tuple(map(str, range(11)))
     assert rows.prediction(groups).tolist() == [10, 9]
     assert not scored
@@ -78,7 +80,12 @@ def test_training_labels_share_the_groups(tmp_path):
         ("target,bias,prediction\n0,0\n", "line 2: 2 values, but the header has 3"),
         ("target,bias,prediction\n0,-1,0\n", "no value in column 'bias' is known"),
         ("target,bias,logit_a,logit_b\nc,0,1,2\n", "line 2: target is 'c', which is none of a, b"),
-        ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a number"),
+        ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a finite number"),
+        ("target,bias,logit_a,logit_b\na,0,1,nan\n", "line 2: logit_b is 'nan', not a finite number"),
+        ("target,bias,probability_a,probability_b\na,0,0.5,0.5\nb,1,0.3,0.3\n", "line 3: .* do not add up to 1"),
+        ("target,bias,probability_a\na,0,0.5\n", "wanted for every class, and only 'a' has one"),
+        ("target,target,bias\n0,0,0\n", "column 'target' is there more than once"),
+        ("target;bias;prediction\n0;0;0\n", "separated by commas"),
         ("target,bias,probability_a,probability_b\na,0,1,2\n", r"a probability lies outside \[0, 1\]"),
     ],
 )
@@ -93,3 +100,13 @@ def test_refuses_a_file_that_is_not_there_and_pairs_of_no_group(tmp_path):
     path = written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n")
     with pytest.raises(ValueError, match="aligned names 'x', which is none of 0, 1"):
         read_foreign(path, aligned=[["x", "a"]])
+    with pytest.raises(ValueError, match="aligned must hold pairs"):
+        read_foreign(path, aligned=["a", "b"])
+    assert read_foreign(path, aligned=[["0", "1"]]).groups.aligned == ((0, 1),)
+
+
+def test_spaces_empty_lines_and_what_pandas_writes(tmp_path):
+    """Blanks after commas and a last empty line are no values; nan is an unknown bias."""
+    rows, groups, _ = read_foreign(written(tmp_path, "target, bias, prediction\ncat, in, cat\ndog, nan, cat\n\n"))
+    assert groups.names == ("cat-in", "dog-in")
+    assert rows.bias.tolist() == [0, -1]

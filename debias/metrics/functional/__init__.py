@@ -1,6 +1,13 @@
 """Counts in, numbers out: float64 functions of count tensors. Loads torch and nothing else."""
 
-from debias.metrics.functional.accuracy import accuracy, accuracy_gap, mean_accuracy, worst_accuracy
+from debias.metrics.functional.accuracy import (
+    accuracy,
+    accuracy_gap,
+    class_difference,
+    expected_worst,
+    mean_accuracy,
+    worst_accuracy,
+)
 from debias.metrics.functional.amplification_report import amplification_report
 from debias.metrics.functional.attention_summary import attention_report
 from debias.metrics.functional.counts import (
@@ -16,6 +23,8 @@ from debias.metrics.functional.fairness_scalars import fairness_report
 from debias.metrics.functional.information import information_report
 from debias.metrics.functional.intervals import (
     Interval,
+    corrected_wilson_interval,
+    normal_interval,
     percentile_interval,
     resampled_worst_group,
     wilson_interval,
@@ -33,8 +42,11 @@ __all__ = [
     "aligned_groups",
     "amplification_report",
     "attention_report",
+    "class_difference",
     "class_tally",
+    "corrected_wilson_interval",
     "discovery_report",
+    "expected_worst",
     "fairness_report",
     "group_report",
     "group_scalars",
@@ -42,6 +54,7 @@ __all__ = [
     "information_report",
     "joint_counts",
     "mean_accuracy",
+    "normal_interval",
     "percentile_interval",
     "resampled_worst_group",
     "scores_report",

@@ -130,7 +130,7 @@ def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:
 
 
 def _check_indicators(name: str, matrix: Tensor, least: int) -> None:
-    if matrix.ndim != 2 or matrix.is_floating_point() or bool(((matrix < least) | (matrix > 1)).any()):
+    if matrix.ndim != 2 or matrix.is_floating_point() or bool(((matrix.long() < least) | (matrix > 1)).any()):
         raise ValueError(
             f"{name} must be an integer matrix (N, {name}s) of 0 and 1{', -1 for unknown' if least else ''}; got "
             f"{matrix.dtype} of shape {tuple(matrix.shape)}: see one_hot for a column of classes"

@@ -15,14 +15,14 @@ def resampled_auroc(scores: Tensor, positive: Tensor, *, generator: torch.Genera
 
     Args:
         scores: ``(N,)`` float of a classifier of the attribute, higher for more likely, on held-out images.
-        positive: ``(N,)`` bool, whether the attribute is present.
+        positive: ``(N,)`` bool or 0/1, whether the attribute is present.
         generator: source of randomness.
         resamples: how many bootstrap samples.
 
     Returns:
         ``(resamples,)`` float64 in [0, 1]; NaN without a positive or a negative.
     """
-    parts = (scores[positive], scores[~positive])
+    parts = (scores[positive.bool()], scores[~positive.bool()])
     if not all(len(part) for part in parts):
         return torch.full((resamples,), torch.nan, dtype=torch.float64)
     drawn = [

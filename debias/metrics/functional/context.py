@@ -129,14 +129,14 @@ def recall_at(scores: Tensor, rows: Tensor, *, label: int, k: int = 3) -> Tensor
 
     Args:
         scores: ``(N, L)`` float.
-        rows: ``(N,)`` bool, the images that show the label, with its context or without.
+        rows: ``(N,)`` bool or 0/1, the images that show the label, with its context or without.
         label: the label's column.
         k: how many scores an image may name.
 
     Returns:
         Scalar float64 in [0, 1], ideally 1; NaN without an image.
     """
-    return (scores[rows].topk(k, dim=1).indices == label).any(dim=1).double().mean()
+    return (scores[rows.bool()].topk(min(k, scores.shape[1]), dim=1).indices == label).any(dim=1).double().mean()
 
 
 def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dict[str, float]:

@@ -95,16 +95,18 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
     Source: SpuCo's ``GroupEvaluator``, BigML-CS-UCLA/SpuCo.
 
     Args:
-        inferred: ``(N,)`` integer, at least 0: inferred group within the class; a set such as the errors is 0 and 1.
+        inferred: ``(N,)`` integer, at least 0: inferred group within the class; a set such as the errors is 0 and 1,
+            or bool.
         target: ``(N,)`` integer class in [0, C).
-        minority: ``(N,)`` bool: the samples that the shortcut misleads.
+        minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
 
     Returns:
         In [0, 1], ideal 1; NaN without samples. Take ``nanmean`` and ``worst_accuracy`` over the classes. Of inferred
         groups that are equally large, the first is the majority.
     """
+    inferred, target, minority = inferred.long(), target.long(), minority.bool()
     classes = int(target.max()) + 1 if len(target) else 0
-    guess = torch.zeros_like(minority, dtype=torch.bool)
+    guess = torch.zeros_like(minority)
     for one in range(classes):
         members = target == one
         if members.any():

@@ -74,6 +74,50 @@ def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.9
     return Interval((centre - half).clamp(min=0), (centre + half).clamp(max=1))
 
 
+def corrected_wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
+    r"""Wilson's interval with correction for continuity: all p with :math:`|k - np| - 1/2 \le z \sqrt{np(1-p)}`.
+
+    Source: Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 1998.
+
+    Args:
+        correct, total, level: as in ``wilson_interval``, than whose its result is wider.
+
+    Returns:
+        Low and high, float64 in [0, 1]; 0 where k = 0, 1 where k = n.
+
+    Raises:
+        ValueError: ``level`` is not in (0, 1).
+    """
+    _check_level(level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    k, n = correct.double(), total.double()
+    ends = []
+    for sign in (-1, 1):
+        share = (k + sign / 2) / n.clamp(min=1)
+        root = (z * z / 4 + n * share * (1 - share)).clamp(min=0).sqrt()
+        ends.append((k + sign / 2 + z * z / 2 + sign * z * root) / (n + z * z))
+    return Interval(torch.where(correct == 0, 0.0, ends[0]), torch.where(correct == total, 1.0, ends[1]))
+
+
+def normal_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
+    r"""Wald's interval :math:`p \pm z \sqrt{p(1-p)/n}`, to compare with: it is a point at k = 0 and k = n.
+
+    Args:
+        correct, total, level: as in ``wilson_interval``, which is to be preferred.
+
+    Returns:
+        Low and high, float64, clipped to [0, 1]; [0, 1] where n = 0.
+
+    Raises:
+        ValueError: ``level`` is not in (0, 1).
+    """
+    _check_level(level)
+    n = total.double().clamp(min=1)
+    share = correct.double() / n
+    half = torch.where(total > 0, NormalDist().inv_cdf((1 + level) / 2) * (share * (1 - share) / n).sqrt(), 1.0)
+    return Interval((share - half).clamp(min=0), (share + half).clamp(max=1))
+
+
 def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
     r"""Exact interval: the p for which no more than (1 - level)/2 of the binomial lies on either side of k.
 

@@ -78,12 +78,12 @@ def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> 
 
     Args:
         score: ``(N,)`` float without NaN.
-        positive: ``(N,)`` bool.
+        positive: ``(N,)`` bool or 0/1.
         bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample is left out.
         biases: how many values the bias has.
     """
     known = bias >= 0
-    score, positive, bias = score[known], positive[known], bias[known].long()
+    score, positive, bias = score[known], positive[known].bool(), bias[known].long()
     winner, owner = score[positive], bias[positive]
     halves = torch.zeros(biases, biases, dtype=torch.long, device=score.device)
     for other in range(biases):
@@ -118,7 +118,7 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
 
 
 def auroc(score: Tensor, positive: Tensor) -> Tensor:
-    """Area under the ROC curve over all samples: scalar float64 in [0, 1], NaN without a positive or a negative.
+    """Area under the ROC curve of ``(N,)`` scores by bool or 0/1: float64 in [0, 1], NaN if all are one.
 
     Example:
         >>> auroc(torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([True, True, False, False])).item()  # 3.5 of 4 pairs
@@ -137,7 +137,7 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
 
     Args:
         score: ``(N,)`` float without NaN.
-        positive: ``(N,)`` bool.
+        positive: ``(N,)`` bool or 0/1.
 
     Returns:
         Scalar float64 in (0, 1], 1 ideal, the share of positives for random scores; NaN without positives.
@@ -148,7 +148,7 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
         >>> average_precision(torch.tensor([0.9, 0.8, 0.7]), torch.tensor([True, False, True])).item()  # (1 + 2/3) / 2
         0.8333333333333333
     """
-    found = score[positive].sort().values
+    found = score[positive.bool()].sort().values
     admitted = [len(ranked) - torch.searchsorted(ranked, found) for ranked in (found, score.sort().values)]
     return (admitted[0].double() / admitted[1].double()).mean()
 

@@ -78,7 +78,7 @@ def minority_retrieval(scores: Tensor, target: Tensor, bias: Tensor, minority: T
         scores: ``(N,)`` float, high for those taken to be of a minority.
         target: ``(N,)`` integer class.
         bias: ``(N,)`` integer context of each sample, -1 where unknown: such samples count nowhere.
-        minority: ``(N,)`` bool: the samples that the shortcut misleads.
+        minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
         k: length of the list.
 
     Returns:
@@ -87,6 +87,7 @@ def minority_retrieval(scores: Tensor, target: Tensor, bias: Tensor, minority: T
     """
     known = bias >= 0
     scores, target, bias, minority = (column[known] for column in (scores, target, bias, minority))
+    minority = minority.bool()
     groups = torch.stack((target, bias), dim=1)[minority]
     ranks, slices = [], []
     for one, context in torch.unique(groups, dim=0):
@@ -106,13 +107,14 @@ def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
     Args:
         values: ``(N,)`` numbers, one a sample.
         target: ``(N,)`` integer class.
-        minority: ``(N,)`` bool: the samples that the shortcut misleads.
+        minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
 
     Returns:
         float64: the difference of the two sides' means, in the unit of the values. A class that lacks a side is left
         out; NaN if none is left.
     """
-    values, classes = values.double(), [target == one for one in torch.unique(target)]
+    values, minority = values.double(), minority.bool()
+    classes = [target == one for one in torch.unique(target)]
     gaps = [values[one & ~minority].mean() - values[one & minority].mean() for one in classes]
     return values.new_tensor(gaps).nanmean()
 
@@ -135,7 +137,7 @@ def slice_precision(probabilities: Tensor, target: Tensor, bias: Tensor, minorit
     known = bias >= 0
     (strength, chosen), target, bias = probabilities[known].max(dim=1), target[known], bias[known]
     found = []
-    for one, context in torch.unique(torch.stack((target, bias), dim=1)[minority[known]], dim=0):
+    for one, context in torch.unique(torch.stack((target, bias), dim=1)[minority[known].bool()], dim=0):
         slices = [(target == one) & (chosen == index) for index in range(probabilities.shape[1])]
         found.append(torch.stack([precision_at(strength[part], bias[part] == context, k) for part in slices]).amax())
     return torch.stack(found) if found else torch.empty(0, dtype=torch.float64)

@@ -12,7 +12,7 @@ from debias.metrics.functional.calibration import (
     expected_calibration_error,
     maximum_calibration_error,
 )
-from debias.metrics.functional.counts import check_facts
+from debias.metrics.functional.counts import check_facts, class_tally
 from debias.metrics.functional.fairness import greatest, least, one_vs_rest, rate_difference
 from debias.metrics.functional.ranking import (
     BorkanAUC,
@@ -50,6 +50,27 @@ def f1_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
     """
     overall = f1_by_bias(_as_one_bias(counts), groups).mean()
     return {"f1": overall} | _over_biases("f1", f1_by_bias(counts, groups), groups)
+
+
+def class_precision(counts: Tensor, groups: Groups) -> Tensor:
+    """Of what was predicted to be of each target row, the share that is: over every bias, known or not.
+
+    Args:
+        counts, groups: as in ``f1_by_bias``.
+
+    Returns:
+        ``(rows,)`` float64 in [0, 1], both classes of two; NaN where a row is never predicted.
+    """
+    return class_tally(counts).correct.double() / _chosen(counts, groups)
+
+
+def class_f1(counts: Tensor, groups: Groups) -> Tensor:
+    """F1 of each target row, ``(rows,)`` as in ``class_precision``: 0 where a row neither occurs nor is predicted.
+
+    Its mean and its least are the macro and the worst-class F1 of a model selection without bias labels (SubpopBench).
+    """
+    right, total = class_tally(counts)
+    return (2 * right.double() / (_chosen(counts, groups) + total)).nan_to_num()
 
 
 def ranking_scalars(scores: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, Tensor]:
@@ -137,6 +158,11 @@ def calibration_scalars(table: Reliability, groups: Groups, *, prefix: str = "")
         scalars[f"worst_group_{key}"] = greatest(of_groups)
         scalars |= {f"group_{key}/{group}": value for group, value in zip(groups.names, of_groups, strict=True)}
     return scalars
+
+
+def _chosen(counts: Tensor, groups: Groups) -> Tensor:
+    """``(rows,)`` how often each target row is predicted."""
+    return counts.reshape(groups.rows // counts.shape[2], -1, counts.shape[2]).sum(dim=1).flatten()
 
 
 def _over_biases(name: str, values: Tensor, groups: Groups, *, higher: bool = True) -> dict[str, Tensor]:

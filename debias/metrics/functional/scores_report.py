@@ -49,8 +49,8 @@ def scores_report(
     for prefix, convention in conventions.items():
         table = reliability(*convention(probabilities, target, groups), target, bias, groups, bins=bins)
         scalars |= calibration_scalars(table, groups, prefix=prefix)
-    check_probabilities(*probabilities.aminmax())
-    sizes = torch.bincount(bias[bias >= 0], minlength=groups.biases)
+    _check(probabilities)
+    sizes = torch.bincount(bias[bias >= 0].long(), minlength=groups.biases)
     scalars |= {f"samples/{name}": size for name, size in zip(groups.bias_names, sizes, strict=True)}
     return {key: float(value) for key, value in scalars.items()}
 
@@ -73,7 +73,7 @@ def reliability_rows(
     """
     convention = positive_confidence if groups.multi_label else decision_confidence
     check_facts(target, bias, groups)
-    check_probabilities(*probabilities.aminmax())
+    _check(probabilities)
     table = reliability(*convention(probabilities, target, groups), target, bias, groups, bins=bins)
     curve = reliability_curve(by_bias(table, groups))
     outcomes = outcome_names(groups) if groups.multi_label else ("",)
@@ -83,6 +83,11 @@ def reliability_rows(
         for place, outcome in enumerate(outcomes)
         for value, bias_name in enumerate(groups.bias_names)
     ]
+
+
+def _check(probabilities: Tensor) -> None:
+    if probabilities.numel():  # nothing has no least value
+        check_probabilities(*probabilities.aminmax())
 
 
 def _plain(values: Tensor) -> list[float | None]:

@@ -141,7 +141,7 @@ def shortcut_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Gr
     """
     if groups.multi_label or not groups.aligned:
         return {}
-    cue = torch.where(bias < 0, -1, bias_classes(groups).to(bias.device)[bias.clamp(min=0)])
+    cue = torch.where(bias < 0, -1, bias_classes(groups).to(bias.device)[bias.long().clamp(min=0)])
     counts = count_conflicts(prediction, target, cue)
     return {
         "target_preference": shape_bias(counts.shape, counts.texture).item(),

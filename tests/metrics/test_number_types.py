@@ -1,0 +1,117 @@
+"""The same labels in another number type, or none at all, change no metric: 0 and 1 are not read as row numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from debias.metrics.attackers import Rows
+from debias.metrics.cues import VariantAccuracy
+from debias.metrics.frequency import BandPassAccuracy, CriticalBand
+from debias.metrics.functional import amplification_counts, artifacts, context, discovery, retrieval, shortcuts
+from debias.metrics.functional.fairness_scalars import intersect
+from debias.metrics.functional.ranking import auroc, average_precision, pair_wins
+from debias.metrics.functional.scores_report import reliability_rows, scores_report
+from debias.metrics.leakage_amplification import leakage_report
+from debias.metrics.probes import feature_information, probe_report, v_information
+from debias.types import Groups
+
+GROUPS = Groups(("0", "1"), ("x", "y"), aligned=((0, 0), (1, 1)))
+LABELS = Groups(("not s", "s", "not b", "b"), ("x", "y"), multi_label=True)
+DRAW = torch.Generator().manual_seed(0)
+TARGET, BIAS = torch.randint(2, (2, 60), generator=DRAW)
+PREDICTION = torch.where(torch.rand(60, generator=DRAW) < 0.7, TARGET, BIAS)
+SCORE = torch.rand(60, generator=DRAW, dtype=torch.float64)
+PAIR = torch.stack((1 - SCORE, SCORE), dim=1)
+BOTH = torch.stack((TARGET, BIAS), dim=1)
+FEATURES = torch.randn(60, 3, generator=DRAW, dtype=torch.float64) + BIAS[:, None]
+MINORITY = (TARGET != BIAS).long()
+
+Cast = Callable[[Tensor], Tensor]
+
+
+def _artifacts(cast: Cast) -> Any:
+    return artifacts.artifact_report(SCORE, cast(TARGET), generator=torch.Generator().manual_seed(1))
+
+
+def _probe(cast: Cast) -> Any:
+    halves = [Rows(FEATURES[part], cast(BIAS)[part]) for part in (slice(40), slice(40, 60))]
+    return probe_report(FEATURES, cast(BIAS)), feature_information(FEATURES, cast(BIAS)), v_information(*halves)
+
+
+def _variants(cast: Cast) -> Any:
+    first, second, third = VariantAccuracy(("a", "b", "c")), BandPassAccuracy((0.1, 0.5, 0.9)), CriticalBand(bands=3)
+    for number, (name, cutoff) in enumerate(zip("abc", (0.1, 0.5, 0.9), strict=True)):
+        first.update(cast(PREDICTION), cast(TARGET), name)
+        second.update(cast(PREDICTION), cast(TARGET), cutoff)
+        third.update(cast(PREDICTION), cast(TARGET), 0.16, number)
+    return first.compute(), second.tally(), third.tally()
+
+
+MEASURES: dict[str, Callable[[Cast], Any]] = {
+    "auroc": lambda cast: auroc(SCORE, cast(TARGET)),
+    "average_precision": lambda cast: average_precision(SCORE, cast(TARGET)),
+    "pair_wins": lambda cast: pair_wins(SCORE, cast(TARGET), cast(BIAS), biases=2),
+    "artifacts": _artifacts,
+    "probe": _probe,
+    "variants": _variants,
+    "retrieval": lambda cast: retrieval.minority_retrieval(SCORE, cast(TARGET), cast(BIAS), cast(MINORITY)),
+    "minority_gap": lambda cast: retrieval.minority_gap(cast(PREDICTION), cast(TARGET), cast(MINORITY)),
+    "slice_precision": lambda cast: retrieval.slice_precision(PAIR, cast(TARGET), cast(BIAS), cast(MINORITY)),
+    "class_discovery": lambda cast: discovery.class_discovery(cast(PREDICTION), cast(TARGET), cast(MINORITY)),
+    "recall_at": lambda cast: context.recall_at(PAIR, cast(TARGET), label=1, k=1),
+    "scores": lambda cast: scores_report(PAIR, cast(TARGET), cast(BIAS), GROUPS),
+    "scores of labels": lambda cast: scores_report(PAIR, cast(BOTH), cast(BIAS), LABELS),
+    "shortcuts": lambda cast: shortcuts.shortcut_report(cast(PREDICTION), cast(TARGET), cast(BIAS), GROUPS),
+    "co_occurrence": lambda cast: amplification_counts.co_occurrence(cast(BOTH), cast(BOTH)),
+    "intersect": lambda cast: intersect(cast(BOTH), [("a", "b"), ("c", "d")]),
+    "leakage": lambda cast: leakage_report(PAIR, cast(TARGET), cast(BIAS), GROUPS, rounds=1),
+    "leakage of labels": lambda cast: leakage_report(PAIR, cast(BOTH), cast(BIAS), LABELS, rounds=1),
+}
+
+
+def plain(found: Any) -> list[float]:
+    if isinstance(found, Tensor):
+        return [float(value) for value in found.flatten()]
+    if isinstance(found, dict):
+        return plain(list(found.values()))
+    if isinstance(found, tuple | list):
+        return [value for part in found for value in plain(part)]
+    return [float(found)] if isinstance(found, int | float) else []
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_number_type_of_the_labels_does_not_matter(name: str, dtype: torch.dtype) -> None:
+    expected, found = (plain(MEASURES[name](partial(torch.Tensor.to, dtype=kind))) for kind in (torch.long, dtype))
+    assert expected
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_labels_of_zero_and_one_are_no_row_numbers() -> None:
+    """Positives .9 and .4, negatives .6 and .1: 3 of 4 pairs; precision 1 and 2/3 at the positives."""
+    score, positive = torch.tensor([0.9, 0.6, 0.4, 0.1]), torch.tensor([1, 0, 1, 0])
+    assert auroc(score, positive).item() == 0.75
+    assert average_precision(score, positive).item() == pytest.approx(5 / 6, abs=1e-12)
+    assert context.recall_at(torch.stack((score, 1 - score), dim=1), positive, label=0, k=1).item() == 0.5
+
+
+def test_more_answers_than_labels_recall_everything() -> None:
+    assert context.recall_at(PAIR, TARGET.bool(), label=1, k=3).item() == 1.0
+
+
+@pytest.mark.parametrize("groups", [GROUPS, LABELS])
+def test_scores_of_nothing_are_undefined(groups: Groups) -> None:
+    """All but how many samples there are."""
+    target = torch.zeros((0, 2) if groups.multi_label else 0, dtype=torch.long)
+    facts = torch.zeros(0, 2), target, torch.zeros(0, dtype=torch.long), groups
+    found = scores_report(*facts)
+    assert all(math.isnan(value) for key, value in found.items() if not key.startswith("samples/"))
+    assert {value for key, value in found.items() if key.startswith("samples/")} == {0.0}
+    assert all(row["samples"] == [0] * 15 for row in reliability_rows(*facts))
