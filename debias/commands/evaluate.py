@@ -152,7 +152,8 @@ def _config_in(checkpoint: Path) -> Config:
         plain = torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
     except Exception as error:
         raise ValueError(
-            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's folder, a .ckpt or a .csv"
+            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's folder, a "
+            ".ckpt file or a CSV file of predictions"
         ) from error
     return configs.from_plain(plain)
 
