@@ -48,7 +48,9 @@ def build(config: Config) -> Parts:
     check_selection(config, examples)
     seed_all(config.seed)
     facts = facts_of(examples, config)
-    model: Classifier = components.call(timm_classifier, "model", config.model, facts)
+    strategy = components.find("strategy", config.strategy["name"])
+    outputs = getattr(strategy, "model_outputs", Strategy.model_outputs)(examples.groups)
+    model: Classifier = components.call(timm_classifier, "model", config.model, {"outputs": outputs})
     preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
@@ -154,7 +156,7 @@ def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
     row = groups.row(examples.target[train])
     return {
         "groups": groups,
-        "outputs": groups.outputs,
+        "samples": len(examples),
         "frequencies": examples.frequencies("train"),
         "class_frequencies": torch.bincount(row.flatten(), minlength=groups.rows),
         "row": row,

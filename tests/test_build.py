@@ -31,7 +31,7 @@ def test_facts_are_those_of_the_training_split(tmp_path):
     assert facts["class_frequencies"].tolist() == [40, 40]
     assert torch.bincount(facts["group"]).tolist() == [38, 2, 2, 38]
     assert torch.bincount(facts["bias"]).tolist() == [40, 40]
-    assert (facts["outputs"], facts["seed"]) == (2, 7)
+    assert (facts["samples"], facts["seed"]) == (len(birds(tmp_path)), 7)
 
 
 def test_strategy_and_order_are_those_of_the_config(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.models.layers import evaluating, find_layer, unwrapped
+from debias.types import Outputs
 
 
 def grad_cam(
@@ -22,6 +23,7 @@ def grad_cam(
     layer: str | None = None,
     absolute: bool = False,
     upsample: bool = True,
+    classify: Callable[[nn.Module, Tensor], Outputs] | None = None,
 ) -> Tensor:
     r"""Grad-CAM maps of a classifier, scaled to [0, 1] image by image.
 
@@ -43,6 +45,8 @@ def grad_cam(
         absolute: explain :math:`|z_t|`, so the decision that was made, be it "present" or "absent": what Attention-IoU
             does when multi-label.
         upsample: resize the maps, bilinearly, to the image.
+        classify: how classes are read from the model, as :meth:`debias.strategies.Strategy.classify` does; ``None``
+            takes its logits as they are.
 
     Returns:
         ``(N, H, W)`` float32 in [0, 1], or ``(N, h, w)`` at the layer's own resolution; all 0 where nothing speaks
@@ -54,7 +58,7 @@ def grad_cam(
     Differs from the reference: subtracting the minimum is what Attention-IoU does; Grad-CAM itself stops at the relu.
     """
     explainer = _captum()
-    routed = _Routed(model, absolute=absolute)
+    routed = _Routed(model, absolute=absolute, classify=classify)
     with evaluating(model), routed.through(layer or last_map_layer(model), image):
         explanation = explainer(routed, routed.maps)
         maps: Tensor = explanation.attribute(image.detach(), target, relu_attributions=True).detach().float()
@@ -84,14 +88,17 @@ def last_map_layer(model: nn.Module) -> str:
 class _Routed(nn.Module):
     """A classifier as captum wants it: it returns logits, and one layer's output passes through ``maps``."""
 
-    def __init__(self, model: nn.Module, *, absolute: bool) -> None:
+    def __init__(
+        self, model: nn.Module, *, absolute: bool, classify: Callable[[nn.Module, Tensor], Outputs] | None
+    ) -> None:
         super().__init__()
+        self.classify = classify or nn.Module.__call__
         self.model = unwrapped(model)
         self.maps = nn.Identity()
         self.absolute = absolute
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.model(image).logits
+        logits: Tensor = self.classify(self.model, image).logits
         return logits.abs() if self.absolute else logits
 
     @contextmanager

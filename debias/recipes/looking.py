@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -153,12 +154,10 @@ def _batches_of(parts: Parts, split: str, positions: list[int]) -> Iterator[Batc
 def _maps(parts: Parts, batch: Batch) -> Tensor:
     """``(N, 1, H, W)`` Grad-CAM maps of the true class, on the CPU; ``(N, L, H, W)`` of all L labels' decisions."""
     module, groups = _ready(parts), parts.examples.groups
-    with torch.no_grad():
-        image = module.strategy.prepare(batch.image)
+    explain = partial(grad_cam, module.model, batch.image, classify=module.strategy.classify)
     if not groups.multi_label:
-        return grad_cam(module.model, image, target=batch.target).cpu()[:, None]
-    maps = [grad_cam(module.model, image, target=label, absolute=True).cpu() for label in range(groups.outputs)]
-    return torch.stack(maps, dim=1)
+        return explain(target=batch.target).cpu()[:, None]
+    return torch.stack([explain(target=label, absolute=True).cpu() for label in range(groups.outputs)], dim=1)
 
 
 def _no_maps(parts: Parts) -> str:

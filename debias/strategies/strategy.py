@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from debias.types import Batch, Loss, Turn
+from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class Strategy(nn.Module):
@@ -16,7 +16,8 @@ class Strategy(nn.Module):
 
     Nine methods of ten override only :meth:`loss`. A method with further networks holds them as submodules and says
     in :meth:`players` who owns which parameters (one optimiser each) and in :meth:`turns` who moves at a step. One
-    whose model is trained on changed pictures, and needs them afterwards too, says in :meth:`prepare` how they change.
+    whose model is trained on changed pictures, and needs them afterwards too, says in :meth:`prepare` how they change;
+    one whose model answers another question than the class says in :meth:`classify` how the class is read from it.
     The first positional arguments of a constructor are facts of the data (``groups``, ``frequencies``); its
     keyword-only arguments are its options, and their defaults live there and nowhere else.
 
@@ -56,3 +57,21 @@ class Strategy(nn.Module):
             Images of the same shape.
         """
         return image
+
+    def classify(self, model: nn.Module, image: Tensor) -> Outputs:
+        """What validation and prediction read: by default the model's own outputs of prepared images.
+
+        Args:
+            model: what the strategy trains.
+            image: ``(N, 3, H, W)`` normalised.
+
+        Returns:
+            ``(N, groups.outputs)`` logits and the features of the images.
+        """
+        outputs: Outputs = model(self.prepare(image))
+        return outputs
+
+    @staticmethod
+    def model_outputs(groups: Groups) -> int:
+        """How many logits the model must have for this strategy: by default one per class or label."""
+        return groups.outputs

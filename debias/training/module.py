@@ -61,8 +61,8 @@ class DebiasModule(pl.LightningModule):
         self.validation: dict[str, float] = {}
 
     def forward(self, image: Tensor) -> Any:
-        """The model's outputs of images as the strategy prepares them: what validation and prediction see."""
-        return self.model(self.strategy.prepare(image))
+        """What the strategy reads from the model: what validation and prediction see."""
+        return self.strategy.classify(self.model, image)
 
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule per player, in the order of ``players``."""
