@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,18 +9,16 @@ from typing import Any, NamedTuple
 import torch
 
 from debias import components
+from debias.checks import check_numbers, check_selection, check_turns
 from debias.config import Config, near
-from debias.data.checks import check_examples
+from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
+from debias.data.inferred import seen_labels
 from debias.data.preprocessing import Preprocessing
-from debias.metrics.selection import GROUP_RULES, RULES
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
-
-#: What training and prediction can both compute in.
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 class Parts(NamedTuple):
@@ -44,84 +40,25 @@ def build(config: Config) -> Parts:
     check_numbers(config)
     accelerator = resolve_accelerator(config.accelerator, config.devices)
     examples: Examples = components.construct("data", config.data, {})
-    check_examples(examples, require=requirements(config))
-    check_selection(config, examples)
+    seen = seen_labels(examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits)
+    required = requirements(config)
+    check_examples(examples, require=required if seen.train is examples else ())
+    check_requirements(seen.train, required)
+    check_selection(config, seen.val)
     seed_all(config.seed)
-    facts = facts_of(examples, config)
+    facts = facts_of(seen.train, config)
     strategy = components.find("strategy", config.strategy["name"])
-    outputs = getattr(strategy, "model_outputs", Strategy.model_outputs)(examples.groups)
+    outputs = getattr(strategy, "model_outputs", Strategy.model_outputs)(seen.train.groups)
     model: Classifier = components.call(timm_classifier, "model", config.model, {"outputs": outputs})
     preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = _module(config, model, facts | {"model": model, "image": image})
-    data = _data(config, examples, preprocessing, model, facts)
+    module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
+    data = _data(config, seen.batches, preprocessing, model, facts)
     check_turns(config, module, len(data.order))
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
     return Parts(examples, data, module, accelerator, precision)
-
-
-def check_numbers(config: Config) -> None:
-    """Refuse the values that no component would refuse by itself.
-
-    Raises:
-        ValueError: naming the key, the value and what it must be.
-    """
-    for key in ("epochs", "batch_size", "eval_batch_size", "devices"):
-        if getattr(config, key) < 1:
-            raise ValueError(f"{key} must be at least 1; got {getattr(config, key)}")
-    if config.seed < 0:
-        raise ValueError(f"seed must be at least 0; got {config.seed}")
-    if config.workers is not None and config.workers < 0:
-        raise ValueError(f"workers must be at least 0, or null; got {config.workers}")
-    if config.clip is not None and config.clip <= 0:
-        raise ValueError(f"clip must be positive, or null for no clipping; got {config.clip}")
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
-    if config.select not in RULES:
-        raise ValueError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
-
-
-def check_selection(config: Config, examples: Examples) -> None:
-    """Refuse a selection rule that reads group labels where the validation split has none; warn where it lacks a group.
-
-    Raises:
-        ValueError: naming the rules that need none.
-    """
-    counts = examples.frequencies("val")
-    if config.select not in GROUP_RULES or bool((counts > 0).all()):
-        return
-    if not bool(counts.any()):
-        others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
-        raise ValueError(
-            f"select={config.select} needs bias labels in validation, and {examples.source} has none there: {others}"
-        )
-    empty = [name for name, count in zip(examples.groups.names, counts.tolist(), strict=True) if not count]
-    warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
-
-
-def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
-    """Refuse a run that ends before a player of its strategy has moved at all, as within too long a warm-up.
-
-    Args:
-        config: of the run.
-        module: with its players.
-        samples: that an epoch visits.
-
-    Raises:
-        ValueError: naming the players, and the steps of the run.
-    """
-    steps = config.epochs * math.ceil(samples / (config.batch_size * config.devices))
-    waiting = set(module.players)
-    for step in range(steps):
-        waiting -= {turn.player for turn in module.strategy.turns(step)}
-        if not waiting:
-            return
-    raise ValueError(
-        f"this run has {steps} steps, in none of which the strategy lets {' or '.join(sorted(waiting))} move: train "
-        "for more epochs, or shorten the strategy's warm-up (its options count in steps)"
-    )
 
 
 def smallest_batch(config: Config) -> int:
@@ -161,6 +98,7 @@ def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
         "class_frequencies": torch.bincount(row.flatten(), minlength=groups.rows),
         "row": row,
         "bias": examples.bias[train],
+        "inferred": examples.bias[train],  # asked for by who can do without a sample in every group
         "group": groups.encode(examples.target[train], examples.bias[train]),
         "seed": config.seed,
     }
@@ -188,7 +126,7 @@ def cache_folder(config: Config) -> Path | None:
     return Path(config.cache_dir) if config.cache_dir else Path(config.out) / "cache"
 
 
-def _module(config: Config, model: Classifier, facts: dict[str, Any]) -> DebiasModule:
+def _module(config: Config, model: Classifier, facts: dict[str, Any], validation: Examples) -> DebiasModule:
     strategy: Strategy = components.construct("strategy", config.strategy, facts)
     optimizer = partial(_player_optimizer, config)
     scheduler = partial(_player_scheduler, config)
@@ -198,12 +136,13 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any]) -> DebiasM
             raise ValueError(f"the strategy has no player {player!r}; {near(player, players)}")
     for player, parameters in players.items():
         scheduler(optimizer(player, parameters))  # a mistake in their options is found now
-    frequencies = facts["frequencies"]
+    frequencies = validation.frequencies("train")
     return DebiasModule(
         model,
         strategy,
-        facts["groups"],
+        validation.groups,
         frequencies if bool(frequencies.any()) else None,
+        training_groups=facts["groups"],
         optimizer=optimizer,
         scheduler=scheduler,
         augment=components.construct("augment", config.augment, facts),

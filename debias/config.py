@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Optional
@@ -21,8 +21,20 @@ from omegaconf.errors import OmegaConfBaseException
 EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "workers", "progress")
 
 
+#: The config of a run's last stage, where the run has several; its evaluation is built from it.
+LAST_STAGE = "last_stage.yaml"
+
+
 def _component(name: str) -> Any:
     return field(default_factory=lambda: {"name": name})
+
+
+@dataclass
+class Groups:
+    """Inferred groups: the CSV ``file`` that ``debias infer-groups`` wrote, and the ``splits`` it stands in for."""
+
+    file: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
+    splits: list[str] = field(default_factory=lambda: ["train"])
 
 
 @dataclass
@@ -39,6 +51,8 @@ class Config:
         optimizer: optimiser of every player, and its options.
         players: what differs for one player: ``{early: {lr: 1e-2}}``, over ``optimizer``.
         scheduler: learning-rate schedule, stepped once an epoch.
+        recipe: the stages of training, and their options.
+        groups: ``{file: CSV of inferred groups, splits: [train, val]}``, in place of these splits' bias labels.
         epochs: passes over the sampler.
         batch_size: images per training step and process.
         eval_batch_size: images per evaluation step.
@@ -66,6 +80,8 @@ class Config:
     optimizer: dict[str, Any] = _component("sgd")
     players: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = _component("constant")
+    recipe: dict[str, Any] = _component("single")
+    groups: Groups = field(default_factory=lambda: Groups())
     epochs: int = 100
     batch_size: int = 128
     eval_batch_size: int = 256
@@ -132,6 +148,17 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Config:
     return _assemble([_as_mapping(path), _override_layer(overrides)])
 
 
+def evaluated(run: Path) -> Path:
+    """The config that a run's model was built from: of its last stage, where it has several."""
+    last = run / LAST_STAGE
+    return last if last.is_file() else run / "config.yaml"
+
+
+def changed(config: Config, changes: Mapping[str, Any]) -> Config:
+    """A config with nested changes on top, as of a stage: a section of another name drops the old one's options."""
+    return _assemble([OmegaConf.create(plain(config)), OmegaConf.create(dict(changes))])
+
+
 def save(config: Config, path: Path) -> None:
     """Write a config whole, so that it can be read back without the files it was built from."""
     OmegaConf.save(OmegaConf.structured(config), path)
@@ -150,9 +177,18 @@ def identity(config: Config) -> str:
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def method_name(config: Config) -> str:
+    """Short name of the method: of its recipe and its strategy, as far as they are not the plain ones."""
+    default = Config()
+    parts = [config.recipe["name"]] if config.recipe["name"] != default.recipe["name"] else []
+    if not parts or config.strategy["name"] != default.strategy["name"]:
+        parts.append(config.strategy["name"])
+    return "-".join(parts)
+
+
 def run_name(config: Config) -> str:
     """Name of the run's folder: what was trained, the seed, and the config's identity."""
-    parts = [config.data["name"], config.strategy["name"]]
+    parts = [config.data["name"], method_name(config)]
     parts += [
         getattr(config, section)["name"]
         for section in ("sampler", "augment")
@@ -210,21 +246,17 @@ def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
         if key not in merged:
             raise ValueError(f"unknown key {key!r}; {near(key, map(str, merged))}")
         if key in SECTIONS:
-            _check_section(key, layer[key])
-        if key in SECTIONS and key != "model":  # every model is built by the same component, with the same options
-            _replace_component(merged, key, layer[key])
+            _enter_section(merged, key, layer[key])
     try:
         return OmegaConf.merge(merged, layer)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
 
 
-def _check_section(key: str, section: Any) -> None:
+def _enter_section(merged: DictConfig, key: str, section: Any) -> None:
     if not isinstance(section, DictConfig):
         raise ValueError(f"{key} is a section: write {key}.name={section or 'NAME'}")
-
-
-def _replace_component(merged: DictConfig, key: str, section: DictConfig) -> None:
     name = section.get("name", merged[key]["name"])
-    if name != merged[key]["name"]:
+    # every model is built by the same component, with the same options
+    if key != "model" and name != merged[key]["name"]:
         merged[key] = {"name": name}

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from debias import config as configs
-from debias.build import build, cache_folder, check_selection, facts_of, requirements
+from debias.build import build, cache_folder, facts_of, requirements
+from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
 from debias.reports.predictions import read

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from debias import components
 from debias import config as configs
 
 
@@ -11,11 +14,13 @@ def run(config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: whatever is wrong with the config or the data.
     """
-    from debias.build import build
     from debias.data.examples import SPLITS
+    from debias.recipes.run import Recipe, Run
 
     chosen = configs.load(config, overrides)
-    parts = build(chosen)
+    recipe: Recipe = components.construct("recipe", chosen.recipe, {})
+    run = Run(chosen, Path(chosen.out) / configs.run_name(chosen))
+    parts = run.check(recipe)
     parts.data.decode()
     examples, groups = parts.examples, parts.examples.groups
     print(f"{examples.source}: {len(examples)} images, masks: {'yes' if 'mask' in examples.provides else 'no'}")
@@ -27,4 +32,4 @@ def run(config: str, overrides: list[str]) -> None:
     parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
     print(f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on {parts.accelerator}")
     print(f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by {chosen.select}")
-    print(f"run {configs.run_name(chosen)}: ready")
+    print(f"run {run.folder.name}: ready")

@@ -37,10 +37,23 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
     if not problems:
         # A label out of range would be counted in another group, so only sound labels are counted.
         problems = [*_count_problems(examples), *_requirement_problems(examples, require)]
-    if problems:
-        raise ValueError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
+    _refuse(examples, problems)
     if empty := _empty_groups(examples):
         warnings.warn(f"{examples.source}: no training image in {empty}: nothing can be learnt there", stacklevel=2)
+
+
+def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
+    """Raises one error that says what ``require`` asks for, as in :func:`check_examples`, and is not there.
+
+    Raises:
+        ValueError: something is not there.
+    """
+    _refuse(examples, [*_requirement_problems(examples, require)])
+
+
+def _refuse(examples: Examples, problems: list[str]) -> None:
+    if problems:
+        raise ValueError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
 
 
 def _label_problems(examples: Examples) -> Iterator[str]:

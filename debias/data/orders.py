@@ -120,6 +120,26 @@ def bias_balanced(bias: Tensor, groups: Groups) -> Order:
     return Weighted(_inverse_counts(bias, groups.bias_names, "bias"))
 
 
+def upweighted(inferred: Tensor, *, copies: int) -> Order:
+    """Every training sample once, and those whose inferred value is 1 ``copies`` times more, in random order.
+
+    Source: Liu et al., "Just Train Twice", ICML 2021: the value 1 is an error of an earlier model (``groups.file``).
+
+    Args:
+        inferred: ``(N,)`` int64 inferred value of each training sample.
+        copies: at least 1.
+
+    Raises:
+        ValueError: a bound above is broken, or no sample has the value 1.
+    """
+    chosen = (inferred == 1).nonzero().flatten()
+    if copies < 1:
+        raise ValueError(f"sampler.copies must be at least 1; got {copies}")
+    if not len(chosen):
+        raise ValueError("no training sample has the value 1: the earlier model made no error; train it less")
+    return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
+
+
 def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
     """Every group cut to the size of the smallest, once a run; an epoch visits what is left in random order.
 

@@ -32,7 +32,7 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
     """
     epoch = read_report(run)["selection"]["epoch"]
     fresh = ("model.pretrained=false", "model.weights=null", "cache=false")
-    parts = build(configs.read(run / "config.yaml", [*overrides, *fresh]))
+    parts = build(configs.read(configs.evaluated(run), [*overrides, *fresh]))
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt")
     parts.module.model.to(parts.accelerator).eval()
     return parts
@@ -71,6 +71,7 @@ def gradcam(
     mean, std = parts.data.mean[:, None, None], parts.data.std[:, None, None]
 
     def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, from its Grad-CAM."""
         pixels = torch.from_numpy(Resize(shape.height, shape.width)(image)).permute(2, 0, 1)
         batch = ((pixels / 255 - mean) / std)[None].to(parts.accelerator)
         chosen = parts.examples.target[row] if target == "true" else _predicted(model, batch)

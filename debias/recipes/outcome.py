@@ -21,37 +21,39 @@ from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.recipes.looking import attention_picture
 from debias.recipes.measures import QUICK_FAMILIES, Evidence, measure_all
+from debias.recipes.run import Recipe, Run, Trained
+from debias.recipes.saved import fingerprint
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
 from debias.training import Recorder
 
 
-def finish(parts: Parts, config: Config, folder: Path, recorder: Recorder, description: dict[str, Any]) -> None:
+def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     """Load the epoch that the config's rule prefers, predict every split, write predictions and report.
 
     Args:
-        parts: the objects of the run.
-        config: of the run.
-        folder: the run's folder.
-        recorder: what recorded the epochs.
+        trained: what the run's recipe handed back.
+        run: with the config as it was written, and the folder.
         description: what :func:`describe` said before training.
     """
     started = time.monotonic()
+    parts, config, recorder = trained
     epoch = recorder.preferred()[config.select]
     load_weights(parts.module, recorder.weights(epoch))
     predictions = predict_splits(parts, progress=config.progress)
     report = {
         **description,
         **measured(parts, predictions, QUICK_FAMILIES),
-        "name": folder.name,
+        "name": run.folder.name,
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
-        "seconds": _seconds(recorder, time.monotonic() - started),
+        "predicted_from": fingerprint(recorder.weights(epoch)),
+        "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }
-    save_outcome(folder, report, predictions, parts)
+    save_outcome(run.folder, report, predictions, parts)
 
 
 def measured(
@@ -92,9 +94,10 @@ def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
     return {"rule": rule, "epoch": next(row["epoch"] for row in table if row["rule"] == rule), "table": table}
 
 
-def describe(parts: Parts, config: Config) -> dict[str, Any]:
+def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
     """What is known of a run before it is trained."""
     required = requirements(config)
+    inferred = (*recipe.infers, *(config.groups.splits if config.groups.file else ()))
     return {
         "schema": 1,
         "config": configs.plain(config),
@@ -106,8 +109,9 @@ def describe(parts: Parts, config: Config) -> dict[str, Any]:
         },
         "strategy": {
             "name": config.strategy["name"],
+            "method": configs.method_name(config),
             "requires": list(required),
-            "group_labels": group_labels(required, config.select),
+            "group_labels": group_labels(required, config.select, inferred=inferred, read=recipe.reads),
         },
         "seed": config.seed,
         **circumstances(parts),
@@ -144,12 +148,24 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
     }
 
 
-def group_labels(required: tuple[str, ...], rule: str) -> str:
-    """Group labels a run saw: of training, where a component asks for them; of validation, where the rule does."""
-    seen = [("train", "bias" in required), ("val", rule in GROUP_RULES)]
-    return "+".join(split for split, used in seen if used) or "none"
+def group_labels(
+    required: tuple[str, ...], rule: str, *, inferred: Collection[str] = (), read: Collection[str] = ()
+) -> str:
+    """True group labels a run saw: of training, where a component asks for them; of validation, where the rule does.
+
+    Args:
+        required: what its components ask of the training data.
+        rule: that selects an epoch.
+        inferred: splits in which inferred groups stand in for the labels.
+        read: splits whose labels the recipe itself reads.
+    """
+    asked = {"train": "bias" in required, "val": rule in GROUP_RULES}
+    seen = [split for split, used in asked.items() if (used and split not in inferred) or split in read]
+    return "+".join(seen) or "none"
 
 
-def _seconds(recorder: Recorder, evaluation: float) -> dict[str, float]:
+def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> dict[str, Any]:
     seconds = [entry["seconds"] for entry in recorder.history]
-    return {"train": sum(seconds), "epoch": sum(seconds) / len(seconds), "total": sum(seconds) + evaluation}
+    train = sum(seconds) + sum(stages.values())
+    told = {"stages": stages} if stages else {}
+    return {"train": train, "epoch": sum(seconds) / len(seconds), "total": train + evaluation, **told}

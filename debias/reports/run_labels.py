@@ -20,9 +20,10 @@ class Run(NamedTuple):
     report: Mapping[str, Any]
 
     @property
-    def strategy(self) -> str:
-        """Name of the strategy."""
-        return str(self.report["strategy"]["name"])
+    def method(self) -> str:
+        """Name of the recipe and the strategy."""
+        strategy = self.report["strategy"]
+        return str(strategy.get("method", strategy["name"]))
 
     @property
     def config(self) -> str:
@@ -46,16 +47,16 @@ def identity(run: Run, ignore: Collection[str]) -> str:
 def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
     """Names that tell runs apart, as short as they can be.
 
-    The strategy's name; if that is shared, also the config's; if that is shared too, the settings that differ.
+    The method's name; if that is shared, also the config's; if that is shared too, the settings that differ.
     """
-    return [_label(run, [other for other in runs if other.strategy == run.strategy], ignore) for run in runs]
+    return [_label(run, [other for other in runs if other.method == run.method], ignore) for run in runs]
 
 
 def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
     same_config = [rival for rival in rivals if rival.config == run.config]
-    parts = [run.config] if len(same_config) < len(rivals) and run.config != run.strategy else []
+    parts = [run.config] if len(same_config) < len(rivals) and run.config != run.method else []
     parts += _differences(run, same_config, ignore)
-    return f"{run.strategy} ({', '.join(parts)})" if parts else run.strategy
+    return f"{run.method} ({', '.join(parts)})" if parts else run.method
 
 
 def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> list[str]:

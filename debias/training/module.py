@@ -27,12 +27,13 @@ class DebiasModule(pl.LightningModule):
     Args:
         model: maps images to :class:`debias.types.Outputs`.
         strategy: the mitigation strategy; its parameters and buffers are saved with the model's.
-        groups: the groups of the data.
+        groups: the groups of validation.
         frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average; ``None`` where the
             training data has no bias labels.
         optimizer: builds the optimiser of one player from its name and its parameters.
         scheduler: builds its schedule, stepped once an epoch.
         augment: changes each training batch, given the batch and the share of training that is done; or ``None``.
+        training_groups: the groups that the strategy sees, where these are others than validation's.
         clip: largest gradient norm of a player, or ``None``.
     """
 
@@ -46,11 +47,14 @@ class DebiasModule(pl.LightningModule):
         optimizer: Callable[[str, list[Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
         augment: Callable[[Batch, float], Batch] | None = None,
+        training_groups: Groups | None = None,
         clip: float | None = None,
     ) -> None:
         super().__init__()
         self.model, self.strategy, self.groups = model, strategy, groups
+        check_targets(strategy, augment)
         self.augment = augment
+        self.training_groups = training_groups or groups
         self.make_optimizer, self.make_scheduler, self.clip = optimizer, scheduler, clip
         self.players = {name: [p for p in owned if p.requires_grad] for name, owned in strategy.players(model).items()}
         self.automatic_optimization = len(self.players) == 1
@@ -129,7 +133,8 @@ class DebiasModule(pl.LightningModule):
         means = {name: mean_over_processes(total) / self.terms[name] for name, total in self.sums.items()}
         scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
         vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
-        named = {f"{n}/{group}": v for n, values in vectors for group, v in zip(self.groups.names, values, strict=True)}
+        names = self.training_groups.names
+        named = {f"{name}/{group}": v for name, values in vectors for group, v in zip(names, values, strict=True)}
         return scalars | named
 
     def on_train_epoch_end(self) -> None:
@@ -152,6 +157,19 @@ class DebiasModule(pl.LightningModule):
         self.validation = {name: value.item() for name, value in self.counts.compute().items()}
         self.log_dict({f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()})
         self.counts.reset()
+
+
+def check_targets(strategy: Strategy, augment: object) -> None:
+    """Refuse a strategy that reads class indices beside an augmentation that makes probabilities of them.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if strategy.hard_targets and getattr(augment, "mixes_targets", False):
+        raise ValueError(
+            f"{type(strategy).__name__} reads the class of each sample, and {type(augment).__name__} mixes classes: "
+            "leave one of them out, as by augment.name=none"
+        )
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -1,0 +1,34 @@
+"""Which training images an earlier model got wrong."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def error_set(logits: Tensor, target: Tensor) -> Tensor:
+    r"""The samples that a model misclassifies: :math:`E = \{i : \arg\max_c f_c(x_i) \ne y_i\}`.
+
+    Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group Information", ICML 2021;
+    reference code anniesch/jtt.
+
+    Args:
+        logits: ``(N, C)`` float.
+        target: ``(N,)`` int64 class index.
+
+    Returns:
+        ``(N,)`` bool.
+
+    Raises:
+        ValueError: targets are multi-label, so that no sample is simply right or wrong.
+
+    Example:
+        >>> import torch
+        >>> error_set(torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([0, 1])).tolist()
+        [False, True]
+
+    Differs from the reference: the code reads predictions logged in training mode, while the epoch's weights still
+    move; here they are those of one model in evaluation mode.
+    """
+    if target.ndim != 1:
+        raise ValueError(f"an error set needs one class per sample; got targets of shape {tuple(target.shape)}")
+    return logits.argmax(dim=1) != target

@@ -1,0 +1,57 @@
+"""Just Train Twice: train, find the errors, train anew with these repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from debias.config import Config
+from debias.group_inference import error_set
+from debias.recipes.run import Recipe, Run, Stage, Trained
+
+
+class JTT(Recipe):
+    r"""ERM finds the training images it gets wrong; a new model sees each of these :math:`\lambda` times more.
+
+    1. ``identification``: plain ERM for a few epochs, strongly regularised; its errors on the training split are E.
+    2. A new model is trained on the training split with :math:`\lambda` further copies of E.
+
+    Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group Information", ICML 2021;
+    reference code anniesch/jtt. ``groups.csv`` has 1 for the images in E.
+
+    Args:
+        identification: what the first stage changes of the run's config, such as ``{epochs: 60}``. It is the number of
+            epochs to which the method is most sensitive.
+        upweight: :math:`\lambda \ge 1`, copies of an error beside the original.
+
+    Raises:
+        ValueError: a bound above is broken.
+
+    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage; the
+    code logs them during that epoch. ``upweight`` counts as the code does: an error is seen
+    :math:`\lambda + 1` times an epoch.
+    """
+
+    def __init__(self, *, identification: dict[str, Any] | None = None, upweight: int = 100) -> None:
+        if upweight < 1:
+            raise ValueError(f"recipe.upweight must be at least 1; got {upweight}")
+        self.identification, self.upweight = identification, upweight
+
+    def stages(self, run: Run) -> list[Config]:
+        """The identification, and the last stage but for its sampler."""
+        return [run.stage_config(self.identification), run.last_config()]
+
+    def train(self, run: Run) -> Trained:
+        """Train twice."""
+        first = run.train_stage("identification", run.stage_config(self.identification))
+        groups = run.infer(errors_of(first), first.examples)
+        return run.train_last({"groups": groups, "sampler": {"name": "upweighted", "copies": self.upweight}})
+
+
+def errors_of(stage: Stage) -> torch.Tensor:
+    """``(len(examples),)`` int64: 1 for training images that a model gets wrong, 0 for the others, -1 outside."""
+    found = stage.predictions("train")
+    inferred = torch.full_like(stage.examples.split, -1)
+    inferred[found.index] = error_set(found.logits, found.target).long()
+    return inferred

@@ -1,0 +1,18 @@
+"""The recipe that most methods need."""
+
+from __future__ import annotations
+
+from debias.config import Config
+from debias.recipes.run import Recipe, Run, Trained
+
+
+class OneStage(Recipe):
+    """One model, trained once by one strategy."""
+
+    def stages(self, run: Run) -> list[Config]:
+        """The run's own config."""
+        return [run.config]
+
+    def train(self, run: Run) -> Trained:
+        """Train it."""
+        return run.train_last()

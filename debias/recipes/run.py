@@ -1,0 +1,162 @@
+"""A run and its stages: what every recipe is written in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from debias import config as configs
+from debias.build import Parts, build
+from debias.config import Config
+from debias.data.examples import Examples
+from debias.data.inferred import write_inferred
+from debias.recipes.evaluation import load_weights, predict_split
+from debias.recipes.single import single
+from debias.reports.files import write_atomically
+from debias.reports.predictions import Predictions, read, write
+from debias.training import Recorder
+
+#: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
+PLAIN: dict[str, Any] = {
+    "recipe": {"name": "single"},
+    "groups": {"file": None},
+    "strategy": {"name": "erm"},
+    "sampler": {"name": "shuffled"},
+    "augment": {"name": "none"},
+    "players": {},
+}
+
+
+class Trained(NamedTuple):
+    """What a recipe hands back: the objects of its last stage, the config they were built from, and its epochs."""
+
+    parts: Parts
+    config: Config
+    recorder: Recorder
+
+
+class Stage(NamedTuple):
+    """A stage that has finished: its objects, with the weights of its last epoch, and its folder."""
+
+    parts: Parts
+    folder: Path
+
+    @property
+    def examples(self) -> Examples:
+        """The data set as it is."""
+        return self.parts.examples
+
+    def predictions(self, split: str, *, progress: bool = True) -> Predictions:
+        """Predictions of a split, in evaluation mode: from the stage's own file, where an earlier process left it."""
+        path = self.folder / "predictions" / f"{split}.csv"
+        if not path.is_file():
+            write(path, predict_split(self.parts, split, progress=progress), self.parts.examples.groups)
+        return read(path)
+
+
+class Run:
+    """One run of several stages in one folder; a stage that has finished is not trained again.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.built: dict[str, Parts] = {}
+
+    def stage_config(self, changes: Mapping[str, Any] | None = None) -> Config:
+        """Config of an early stage: the run's, but plain ERM, and then what the recipe's option for it changes."""
+        return configs.changed(configs.changed(self.config, PLAIN), changes or {})
+
+    def last_config(self, changes: Mapping[str, Any] | None = None) -> Config:
+        """Config of the last stage: the run's, and then what the recipe changes, such as the sampler."""
+        return configs.changed(configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {})
+
+    def build(self, config: Config) -> Parts:
+        """The objects of a stage; those that :meth:`check` built are used up first."""
+        return self.built.pop(configs.identity(config), None) or build(config)
+
+    def check(self, recipe: Recipe) -> Parts:
+        """Build the objects of every stage that is known before training, and give back the first's.
+
+        Raises:
+            ValueError: whatever is wrong with a config or the data, or several devices for several stages.
+        """
+        stages = recipe.stages(self)
+        if self.config.devices > 1 and stages[0] is not self.config:
+            raise ValueError(f"a run of several stages trains on one device; got devices={self.config.devices}")
+        for config in stages:
+            self.built[configs.identity(config)] = build(config)
+        return self.built[configs.identity(stages[0])]
+
+    def train_stage(self, name: str, config: Config) -> Stage:
+        """Train a stage to its last epoch, in ``stages/NAME``; go on where it was stopped, or take what is there."""
+        folder = self.folder / "stages" / name
+        done = folder / "stage.json"
+        parts = self.build(config)
+        if not done.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            configs.save(config, folder / "stage.yaml")
+            recorder = single(parts, config, folder, {"config": configs.plain(config)})
+            seconds = sum(entry["seconds"] for entry in recorder.history)
+            write_atomically(done, json.dumps({"epochs": config.epochs, "seconds": seconds}) + "\n")
+        load_weights(parts.module, folder / "checkpoints" / "last.ckpt")
+        return Stage(parts, folder)
+
+    def train_last(self, changes: Mapping[str, Any] | None = None, *, start: Stage | None = None) -> Trained:
+        """Train the stage whose model the run is judged by, in the run's own folder.
+
+        Args:
+            changes: to the run's config.
+            start: the stage whose model it starts from; ``None`` starts as the config says.
+        """
+        config = self.last_config(changes)
+        parts = self.build(config)
+        if start is not None:
+            parts.module.model.load_state_dict(start.parts.module.model.state_dict())
+        if config != self.config:
+            configs.save(config, self.folder / configs.LAST_STAGE)
+        return Trained(parts, config, single(parts, config, self.folder, {"config": configs.plain(config)}))
+
+    def infer(self, inferred: Tensor, examples: Examples) -> dict[str, Any]:
+        """Write inferred groups to ``groups.csv``, and give back the section by which a config reads them.
+
+        Args:
+            inferred: ``(len(examples),)`` int64, -1 where none was inferred.
+            examples: the data set.
+        """
+        path = self.folder / "groups.csv"
+        write_inferred(path, examples, inferred)
+        splits = [split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())]
+        return {"file": str(path), "splits": splits}
+
+    def seconds(self) -> dict[str, float]:
+        """Training seconds of every stage before the last, by name."""
+        stages = sorted((self.folder / "stages").glob("*/stage.json"))
+        return {path.parent.name: json.loads(path.read_text())["seconds"] for path in stages}
+
+
+class Recipe:
+    """The order of a method's stages. A constructor's keyword-only arguments are the options of its section.
+
+    Attributes:
+        infers: splits whose groups the recipe finds by itself, so that no strategy after it needs their labels.
+        reads: splits whose true group labels the recipe itself reads.
+    """
+
+    infers: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    def stages(self, run: Run) -> list[Config]:
+        """Configs that are known before anything is trained, and are checked then; the first describes the run."""
+        raise NotImplementedError
+
+    def train(self, run: Run) -> Trained:
+        """Train every stage that has not finished, in order."""
+        raise NotImplementedError

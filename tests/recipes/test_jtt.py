@@ -1,0 +1,115 @@
+"""Just Train Twice: what the stages leave behind, what the last one sees, and that none is repeated."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+
+from debias import components
+from debias import config as configs
+from debias.__main__ import main
+from debias.commands.train import train
+from debias.data.orders import upweighted
+from debias.recipes.run import Run
+from debias.reports.predictions import read
+from tests.commands.conftest import overrides
+
+
+def lines_of(run):
+    return list(csv.DictReader((run / "groups.csv").read_text().splitlines()))
+
+
+JTT = ("recipe.name=jtt", "recipe.identification.epochs=1", "recipe.upweight=3", "epochs=2")
+
+
+def config_of(folder, *more):
+    return configs.load("drawn_birds/erm", overrides(folder, *JTT, *more))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(config_of(tmp_path_factory.mktemp("jtt")))
+
+
+def test_errors_are_those_of_the_first_model(run):
+    found = read(run / "stages" / "identification" / "predictions" / "train.csv")
+    wrong = (found.logits.argmax(dim=1) != found.target).long().tolist()
+    lines = lines_of(run)
+    assert [line["path"] for line in lines] == list(found.paths)
+    assert [int(line["inferred"]) for line in lines] == wrong
+    assert 0 < sum(wrong) < len(wrong)
+
+
+def test_the_last_stage_repeats_them(run):
+    """80 images and 3 further copies of each of the E errors: 80 + 3 E visits an epoch."""
+    errors = sum(int(line["inferred"]) for line in lines_of(run))
+    last = configs.read(run / configs.LAST_STAGE)
+    assert last.sampler == {"name": "upweighted", "copies": 3}
+    assert len(Run(last, run).build(last).data.order) == 80 + 3 * errors
+
+
+def test_the_report_is_of_the_whole(run):
+    report = json.loads((run / "report.json").read_text())
+    assert run.name.startswith("drawn_birds-jtt-seed0-")
+    assert report["strategy"]["method"] == "jtt"
+    assert report["strategy"]["group_labels"] == "val"
+    assert report["config"]["recipe"]["upweight"] == 3
+    seconds = report["seconds"]
+    epochs = sum(entry["seconds"] for entry in report["history"])
+    assert seconds["train"] == pytest.approx(epochs + seconds["stages"]["identification"])
+    assert [group["count"] for group in report["metrics"]["test"]["groups"]] == report["data"]["counts"]["test"]
+
+
+def test_evaluation_builds_the_last_stage(run, capsys):
+    before = json.loads((run / "report.json").read_text())["metrics"]["test"]
+    assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
+    assert json.loads((run / "report.json").read_text())["metrics"]["test"] == before
+
+
+def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path):
+    """As if the process had died between the stages: the first is not trained again, and the end is the same."""
+    halfway = tmp_path / run.name
+    shutil.copytree(run, halfway)
+    for left in ("checkpoints", "predictions", "tensorboard"):
+        shutil.rmtree(halfway / left)
+    for left in ("report.json", "report.html", "groups.csv", configs.LAST_STAGE):
+        (halfway / left).unlink()
+    first = halfway / "stages" / "identification"
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
+    train(configs.read(halfway / "config.yaml"), resume=halfway)
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()} == before
+    assert read(halfway / "predictions" / "test.csv").logits.equal(read(run / "predictions" / "test.csv").logits)
+
+
+def test_a_single_and_a_bad_option_are_told_before_anything_is_trained(tmp_path):
+    cases = {
+        "recipe.upweight=0": "upweight must be at least 1; got 0",
+        "recipe.identification.optimizer.lr=fast": "optimizer.lr",
+        "recipe.identification.epoch=1": "unknown key 'epoch'",
+        "recipe.upweigth=2": "upweight",
+        "devices=2": "devices",
+    }
+    for override, message in cases.items():
+        with pytest.raises(ValueError, match=message):
+            train(config_of(tmp_path, override))
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("drawn_birds-*"))
+
+
+def test_upweighted_by_hand():
+    """Positions 1 and 3 have the value 1: each comes 1 + 2 times, the others once."""
+    order = upweighted(torch.tensor([0, 1, 0, 1]), copies=2)
+    assert torch.bincount(order.draw(torch.Generator().manual_seed(0))).tolist() == [1, 3, 1, 3]
+    with pytest.raises(ValueError, match="made no error"):
+        upweighted(torch.zeros(4, dtype=torch.long), copies=2)
+    with pytest.raises(ValueError, match="copies must be at least 1"):
+        upweighted(torch.ones(4, dtype=torch.long), copies=0)
+
+
+def test_the_plain_recipe_is_one_stage(tmp_path):
+    config = configs.load("drawn_birds/erm", overrides(tmp_path))
+    recipe = components.construct("recipe", config.recipe, {})
+    assert recipe.stages(Run(config, tmp_path)) == [config]
