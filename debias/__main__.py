@@ -1,4 +1,4 @@
-"""The command line: ``debias train | evaluate | check | compare | masks | list``."""
+"""The command line: ``debias train | evaluate | check | compare | sweep | masks | list``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   debias evaluate RUN
   debias evaluate predictions.csv bias=gender
   debias compare runs
+  debias sweep run my_sweep.yaml data.root=PATH workers=4
   debias check my_config.yaml
   debias masks boxes my_config.yaml source=boxes.csv out=masks
   debias list strategies
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("overrides", nargs="*", metavar="key=value", help="as in seed=1 data.root=PATH")
     _add_evaluate(commands)
     _add_compare(commands)
+    _add_sweep(commands)
     _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")
     listing.add_argument("what", choices=LISTS)
@@ -62,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_evaluate(commands: Any) -> None:
     command = commands.add_parser("evaluate", help="every metric of a run, a checkpoint, or anybody's predictions")
     command.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
-    examples = "as in data.root=PATH measures=fairness,leakage"
+    examples = "as in data.root=PATH measures=fairness,leakage fresh=true"
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
@@ -72,6 +74,14 @@ def _add_compare(commands: Any) -> None:
     column = "one more column; may be given repeatedly"
     command.add_argument("--measure", action="append", default=[], metavar="FAMILY:KEY", help=column)
     command.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+
+
+def _add_sweep(commands: Any) -> None:
+    command = commands.add_parser("sweep", help="many runs from one file: list them, run them, read the results")
+    command.add_argument("action", choices=("plan", "run", "report"))
+    command.add_argument("source", help="the sweep's YAML file; for report, the folder of the sweep")
+    examples = "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N retries=1"
+    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
 def _add_masks(commands: Any) -> None:

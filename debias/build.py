@@ -75,7 +75,7 @@ def smallest_batch(config: Config) -> int:
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for the config's strategy, sampler and augmentation: "bias", "mask"."""
+    """What the training data must carry for the config's strategy, sampler and augmentation: "bias", "groups", "mask"."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias", "bias": "bias"})

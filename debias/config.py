@@ -179,11 +179,8 @@ def identity(config: Config) -> str:
 
 def method_name(config: Config) -> str:
     """Short name of the method: of its recipe and its strategy, as far as they are not the plain ones."""
-    default = Config()
-    parts = [config.recipe["name"]] if config.recipe["name"] != default.recipe["name"] else []
-    if not parts or config.strategy["name"] != default.strategy["name"]:
-        parts.append(config.strategy["name"])
-    return "-".join(parts)
+    chosen = [(getattr(config, part)["name"], getattr(Config(), part)["name"]) for part in ("recipe", "strategy")]
+    return "-".join(name for name, plain_name in chosen if name != plain_name) or config.strategy["name"]
 
 
 def run_name(config: Config) -> str:

@@ -18,15 +18,18 @@ ALLOWED = {
     "models": set(),
     "metrics": set(),
     "augment": set(),
+    "group_inference": set(),
     "data": set(),
     "config": set(),
     "components": {"config"},
     "strategies": {"losses", "models"},
-    "training": {"augment", "strategies", "metrics", "models"},
+    "training": {"augment", "group_inference", "losses", "strategies", "metrics", "models"},
     "reports": {"metrics"},
-    "build": {"augment", "components", "config", "data", "metrics", "models", "strategies", "training"},
-    "recipes": {"augment", "build", "config", "data", "metrics", "models", "reports", "training"},
-    "commands": {"build", "components", "config", "data", "metrics", "recipes", "reports", "training"},
+    "checks": {"config", "data", "metrics", "training"},
+    "build": {"augment", "checks", "components", "config", "data", "metrics", "models", "strategies", "training"},
+    "recipes": {"augment", "build", "config", "data", "group_inference", "metrics", "models", "reports", "training"},
+    "sweeps": {"build", "checks", "components", "config", "models", "reports"},
+    "commands": {"build", "components", "config", "data", "metrics", "recipes", "reports", "sweeps", "training"},
     "__main__": {"commands"},
 }
 
@@ -36,6 +39,7 @@ FORBIDDEN = {
     "strategies": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "config": {"torch", "pytorch_lightning"},
     "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
+    "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "training": {"omegaconf"},
 }
 
@@ -101,4 +105,6 @@ def test_losses_and_strategies_load_no_trainer():
 def test_help_and_planning_load_no_torch():
     statement = "import debias.__main__ as m; m.parser().format_help(); from debias import config as c"
     statement += "; [c.run_name(c.load(n)) for n in c.shipped()]"
+    statement += "; from pathlib import Path; from debias.sweeps.plan import plan"
+    statement += f"; plan(Path({str(PACKAGE.parent / 'experiments' / 'drawn_birds_sweep.yaml')!r}))"
     assert not loaded_by(statement) & {"torch", "numpy", "pytorch_lightning", "cv2", "matplotlib"}

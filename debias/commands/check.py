@@ -24,10 +24,12 @@ def run(config: str, overrides: list[str]) -> None:
     parts.data.decode()
     examples, groups = parts.examples, parts.examples.groups
     print(f"{examples.source}: {len(examples)} images, masks: {'yes' if 'mask' in examples.provides else 'no'}")
-    width = max(map(len, groups.names))
+    unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
+    named = [*groups.names, *(["unknown bias"] if any(unknown) else [])]
+    width = max(map(len, named))
     print(f"{'group':{width}}", *(f"{split:>8}" for split in SPLITS))
-    counts = [examples.frequencies(split).tolist() for split in SPLITS]
-    for name, *row in zip(groups.names, *counts, strict=True):
+    counts = [[*examples.frequencies(split).tolist(), none] for split, none in zip(SPLITS, unknown, strict=True)]
+    for name, *row in zip(named, *counts, strict=False):
         print(f"{name:{width}}", *(f"{count:8d}" for count in row))
     parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
     print(f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on {parts.accelerator}")

@@ -1,13 +1,18 @@
-"""``debias evaluate``: recompute every metric of a trained run or checkpoint from its weights."""
+"""``debias evaluate``: every metric of a trained run or checkpoint, from its predictions and its weights."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from debias import config as configs
 from debias.config import Config
+
+if TYPE_CHECKING:
+    from debias.build import Parts
+    from debias.reports.predictions import Predictions
 
 #: The checkpoint brings the weights: none are downloaded or read to start from.
 NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
@@ -32,25 +37,35 @@ ALL, QUICK, NONE = "all", "quick", "none"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Predict every split anew, print the metrics, and take every measure that the data allows.
+    """Take every measure that the data allows, write a finished run's report anew, and print what it comes to.
 
-    A finished run's report is written anew, too. With another ``select`` than the run's, the epoch which that rule
-    prefers is evaluated, and nothing is written. ``measures=NAME,NAME`` takes some families only. A CSV file of
-    anybody's predictions is evaluated without a model: see :mod:`debias.commands.predictions`.
+    A run's saved predictions are used where they are those of its weights and of the data; otherwise, and for
+    ``fresh=true``, every split is predicted anew. With another ``select`` than the run's, the epoch which that rule
+    prefers is evaluated, and nothing is written. ``measures=NAME,NAME`` takes some families only, and prints all their
+    numbers. A CSV file of anybody's predictions is evaluated without a model: see :mod:`debias.commands.predictions`.
 
     Raises:
         ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
             what was trained. Untrained weights are never evaluated.
     """
-    wanted = [text.partition("=")[2] for text in overrides if text.startswith("measures=")]
-    others = [text for text in overrides if not text.startswith("measures=")]
-    families = wanted_families(wanted[-1] if wanted else ALL)
+    measures, others = taken(overrides, "measures", ALL)
+    families = wanted_families(measures)
+    whole = () if measures in (ALL, QUICK) else families
     if Path(run).suffix == ".csv":
         from debias.commands.predictions import evaluate_predictions
 
-        evaluate_predictions(Path(run), others, families)
-    else:
-        _evaluate_run(Path(run), others, families)
+        evaluate_predictions(Path(run), others, families, whole=whole)
+        return
+    fresh, others = taken(others, "fresh", "false")
+    if fresh not in ("true", "false"):
+        raise ValueError(f"fresh={fresh}: say fresh=true to predict anew, or leave it out")
+    _evaluate_run(Path(run), others, families, whole=whole, fresh=fresh == "true")
+
+
+def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
+    """The last value that the overrides give an option of the command itself, and the other overrides."""
+    values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
+    return (values or [default])[-1], [text for text in overrides if not text.startswith(f"{name}=")]
 
 
 def wanted_families(text: str) -> list[str]:
@@ -66,10 +81,13 @@ def wanted_families(text: str) -> list[str]:
     return several[text] if text in several else chosen_families(names)
 
 
-def _evaluate_run(place: Path, overrides: list[str], families: list[str]) -> None:
+def _evaluate_run(
+    place: Path, overrides: list[str], families: list[str], *, whole: Collection[str], fresh: bool
+) -> None:
     from debias.build import build
-    from debias.recipes import load_weights, measure, predict_splits
+    from debias.recipes import load_weights, measure
     from debias.recipes.outcome import circumstances, measured, save_outcome
+    from debias.recipes.saved import origin
 
     report = _report_of(place)
     config = _config_of(place, overrides)
@@ -77,17 +95,40 @@ def _evaluate_run(place: Path, overrides: list[str], families: list[str]) -> Non
     parts = build(config)
     _check_same_data(report, parts.examples)
     metadata = load_weights(parts.module, checkpoint)
-    predictions = predict_splits(parts, progress=config.progress)
-    metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
-    for split, result in metrics.items():
-        print_metrics(split, result)
+    wanted = origin(checkpoint, config.precision)
+    predictions = _predictions(place, None if fresh else report, wanted, parts, progress=config.progress)
+    metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
     measures = measured(parts, predictions, families, progress=config.progress)
-    print_measures(measures)
+    _print(metrics, measures, whole)
     if report is not None and config.select == report["selection"]["rule"]:
         report |= {"metrics": metrics, **joined(report, measures), "evaluated": circumstances(parts)}
-        save_outcome(place, report, predictions, parts)
+        save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
         print(f"{place}/report.html")
+
+
+def _predictions(
+    place: Path, report: dict[str, Any] | None, wanted: dict[str, str], parts: Parts, *, progress: bool
+) -> dict[str, Predictions]:
+    """The saved predictions of a report, where they will do; without a report, or else, those of the model as it is."""
+    from debias.recipes import predict_splits
+    from debias.recipes.saved import saved_predictions
+
+    if report is not None:
+        try:
+            return saved_predictions(place, report.get("predicted_from"), wanted, parts.examples)
+        except ValueError as reason:
+            print(f"predicted anew: {reason}")
+    return predict_splits(parts, progress=progress)
+
+
+def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str]) -> None:
+    """The measures first, and the accuracies of the test split last, where they are not scrolled away."""
+    from debias.reports.terminal import accuracy_lines, measure_lines, short_line
+
+    lines = measure_lines(measures, whole=whole)
+    others = [short_line(split, metrics[split]) for split in metrics if split != "test"]
+    print("\n".join([*lines, *others, "", *accuracy_lines("test", metrics["test"])]))
 
 
 def joined(report: dict[str, Any], measures: dict[str, Any]) -> dict[str, Any]:
@@ -95,38 +136,6 @@ def joined(report: dict[str, Any], measures: dict[str, Any]) -> dict[str, Any]:
     every = {key: report.get(key, {}) | measures[key] for key in measures}
     left_out = {name: reason for name, reason in every["left_out"].items() if name not in every["measures"]}
     return every | {"left_out": left_out}
-
-
-def print_metrics(split: str, metrics: dict[str, Any]) -> None:
-    """Print the accuracy of each group of a split with its interval, and the scalars."""
-    print(f"\n{split}")
-    width = max(len(group["name"]) for group in metrics["groups"])
-    for group in metrics["groups"]:
-        if not group["count"]:
-            print(f"  {group['name']:{width}}     - no image")
-            continue
-        interval = f"[{100 * group['low']:5.1f}, {100 * group['high']:5.1f}]"
-        print(f"  {group['name']:{width}} {_percent(group['accuracy'])} {interval} of {group['count']}")
-    for name, value in metrics["scalars"].items():
-        if not name.startswith("accuracy/"):
-            print(f"  {name:{width}} {_percent(value)}")
-
-
-def print_measures(measures: dict[str, Any]) -> None:
-    """Print each family of measures of the test split, and why the others were left out."""
-    from debias.metrics.families import FAMILIES
-
-    for name, scalars in measures["measures"].items():
-        print(f"\n{FAMILIES[name].title} ({name}), test")
-        width = max(map(len, scalars), default=0)
-        for key, value in scalars.items():
-            print(f"  {key:{width}} {'-' if value != value else f'{value:.4f}'}")
-    for name, reason in measures["left_out"].items():
-        print(f"\nleft out: {name}, because {reason}")
-
-
-def _percent(value: float | None) -> str:
-    return "    -" if value is None else f"{100 * value:5.1f}"
 
 
 def _report_of(place: Path) -> dict[str, Any] | None:
@@ -137,7 +146,7 @@ def _report_of(place: Path) -> dict[str, Any] | None:
 
 def _config_of(place: Path, overrides: list[str]) -> Config:
     """The config a run was trained with, without weights to start from; overrides on top."""
-    trained = configs.read(place / "config.yaml") if place.is_dir() else _config_in(place)
+    trained = configs.read(configs.evaluated(place)) if place.is_dir() else _config_in(place)
     config = configs.from_plain(configs.plain(trained), overrides)
     _check_overrides(configs.plain(trained), configs.plain(config))
     if config.cache_dir is None:  # where training left it, also when the run has been moved with its neighbours

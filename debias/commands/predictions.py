@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,22 @@ OPTIONS = {
 }
 
 
-def evaluate_predictions(path: Path, overrides: list[str], families: list[str]) -> None:
+def evaluate_predictions(path: Path, overrides: list[str], families: list[str], *, whole: Collection[str] = ()) -> None:
     """Print, and write where asked to, the group metrics and measures of a file of predictions.
 
     Args:
         path: as :func:`debias.reports.foreign.read_foreign` reads it.
         overrides: ``key=value`` of ``OPTIONS``.
         families: which measures to take; those that need the model are left out.
+        whole: families of which every number is printed; of the others, the headlines.
 
     Raises:
         ValueError: an unknown option, or something in a file that cannot be read.
     """
-    from debias.commands.evaluate import print_measures, print_metrics
     from debias.metrics.functional import group_report, joint_counts
     from debias.recipes.measures import Evidence, measure_all
     from debias.reports.foreign import frequencies_of, read_foreign
+    from debias.reports.terminal import accuracy_lines, measure_lines
 
     options = _options(overrides)
     bias = [options["bias"]] if isinstance(options["bias"], str) else options["bias"]
@@ -41,11 +43,10 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str]) 
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     frequencies = None if train is None else frequencies_of(train, groups, bias=bias)
     counts = joint_counts(rows.prediction(groups), rows.target, rows.bias, groups)
-    metrics = group_report(counts, groups, frequencies)
-    print_metrics(path.name, metrics)
+    metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     found = measure_all(Evidence(rows, groups, frequencies, scored=scored), families)
     measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
-    print_measures(measures)
+    print("\n".join([*measure_lines(measures, whole=whole), *accuracy_lines(path.name, metrics)]))
     if options["out"] is not None:
         _write(Path(options["out"]), {"predictions": str(path), "metrics": metrics, **measures})
 
@@ -64,4 +65,4 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     from debias.reports.run_folder import plain
 
     write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    print(f"\n{path}")
+    print(path)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from debias import components
 from debias import config as configs
 from debias.config import Config
+
+if TYPE_CHECKING:
+    from debias.recipes.run import Recipe
 
 AUTO = "auto"
 
@@ -25,7 +30,7 @@ def run(config: str, overrides: list[str]) -> None:
     if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
         folder = train(chosen, resume=folder)
     if not _is_helper_process():
-        print(f"{folder}/report.html")
+        _print_result(folder)
 
 
 def train(config: Config, *, resume: Path | None = None) -> Path:
@@ -41,18 +46,18 @@ def train(config: Config, *, resume: Path | None = None) -> Path:
     Raises:
         ValueError: something is wrong with the config, the data or the folder; nothing has been trained then.
     """
-    from debias.build import build
-    from debias.recipes import single
     from debias.recipes.outcome import describe, finish
+    from debias.recipes.run import Run
 
     folder = resume or Path(config.out) / configs.run_name(config)
     check_folder(folder, config, resuming=resume is not None)
-    parts = build(config)
-    description = describe(parts, config)
+    recipe: Recipe = components.construct("recipe", config.recipe, {})
+    run = Run(config, folder)
+    parts = run.check(recipe)
+    description = describe(parts, config, recipe)
     parts.data.decode()
     claim(folder, config, resuming=resume is not None)
-    recorder = single(parts, config, folder, {"config": configs.plain(config)})
-    finish(parts, config, folder, recorder, description)
+    finish(recipe.train(run), run, description)
     return folder
 
 
@@ -82,6 +87,15 @@ def claim(folder: Path, config: Config, *, resuming: bool) -> None:
     except FileExistsError:
         raise ValueError(f"{folder} was just made by another process: that one trains this run") from None
     configs.save(config, folder / "config.yaml")
+
+
+def _print_result(folder: Path) -> None:
+    """The accuracies of the test split; the path of the page stays the last line, which scripts read."""
+    from debias.reports.run_folder import read_report
+    from debias.reports.terminal import accuracy_lines
+
+    print("\n".join(accuracy_lines("test", read_report(folder)["metrics"]["test"])))
+    print(f"{folder}/report.html")
 
 
 def _run_to_resume(config: Config, given: str) -> Path | None:

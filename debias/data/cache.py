@@ -100,6 +100,7 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
         ]
 
         def keep(position: int, picture: Picture) -> None:
+            """Write a picture's fields into their arrays."""
             for array, field in zip(arrays, absent, strict=True):
                 array[position] = picture[field]
 
@@ -125,6 +126,7 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
     """
 
     def decode(position: int) -> None:
+        """Read one picture and hand it on."""
         keep(position, files.read(position))
 
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # threads suffice: OpenCV releases the GIL

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
+from debias.types import Groups
 from debias.data.listing import missing_files
 
 SHOWN = 3
@@ -24,14 +25,14 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
 
     Args:
         examples: the data set; its images are not opened.
-        require: what is needed of the training split. "bias": the bias attribute of every image, and an image in
-            every group. "mask": a mask for every image.
+        require: what is needed of the training split. "bias": the bias attribute of every image. "groups": an
+            image in every group. "mask": a mask for every image.
 
     Raises:
         ValueError: something above is wrong.
 
     Warns:
-        UserWarning: a group has no training image, and "bias" is not required.
+        UserWarning: a group has no training image, and "groups" is not required.
     """
     problems = [*_label_problems(examples), *_path_problems(examples)]
     if not problems:
@@ -49,6 +50,28 @@ def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
         ValueError: something is not there.
     """
     _refuse(examples, [*_requirement_problems(examples, require)])
+
+
+def check_inferred(examples: Examples, inferred: Tensor) -> None:
+    """Refuse inferred groups of the training split for a method that needs an image in each.
+
+    Args:
+        examples: the data set; single-label.
+        inferred: ``(len(examples),)`` int64, at least 0 in the training split.
+
+    Raises:
+        ValueError: a class has no training image of a value that another has.
+    """
+    rows = examples.rows("train")
+    names = tuple(map(str, range(int(inferred.max()) + 1)))
+    groups = Groups(examples.groups.target_names, names)
+    counts = groups.frequencies(examples.target[rows], inferred[rows]).tolist()
+    if empty := [name for name, count in zip(groups.names, counts, strict=True) if not count]:
+        raise ValueError(
+            f"the inferred groups leave {_shown(empty)} without a training image, and this strategy or sampler needs "
+            "one in every class and inferred value: train the stage before for fewer or more epochs or with more "
+            "weight decay, or take a strategy that needs no group labels"
+        )
 
 
 def _refuse(examples: Examples, problems: list[str]) -> None:
@@ -139,11 +162,11 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
                 f"{len(unknown)} training images have no bias attribute: {_rows(examples, unknown)}. This strategy "
                 "needs it for all: fill in the bias column, or take a strategy that needs no group labels."
             )
-        elif empty := _empty_groups(examples):
-            yield (
-                f"no training image in {empty}. This strategy needs every group: add images, "
-                "or take a strategy that needs no group labels."
-            )
+    if "groups" in require and (empty := _empty_groups(examples)):
+        yield (
+            f"no training image in {empty}. This strategy needs every group: add images, "
+            "or take a strategy that does not weigh groups."
+        )
     if "mask" in require:
         without = [row for row in train if not examples.masks or not examples.masks[row]]
         if without:

@@ -72,6 +72,7 @@ def write_masks(
     _check_shared([names[row] for row in rows])
 
     def write(row: int) -> MaskRecord:
+        """Make and write the mask of one image, unless there is one to keep."""
         path = folder / names[row]
         if path.is_file() and not overwrite:
             return MaskRecord(row, examples.images[row], "kept", float((read_image(path) >= 128).mean()))

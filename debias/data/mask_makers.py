@@ -35,6 +35,7 @@ def boxes(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
     needed(hints, [examples.images[row] for row in rows], kind="box", source=Path(source))
 
     def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, from its boxes."""
         name = examples.images[row]
         return mask_from_boxes(image, inside(hints[name], _size(image), image=name, source=Path(source)))
 
@@ -56,6 +57,7 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
     needed(hints, [examples.images[row] for row in rows], kind="keypoint", source=Path(source))
 
     def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, from its points."""
         name = examples.images[row]
         return mask_from_points(image, inside(hints[name], _size(image), image=name, source=Path(source)))
 
@@ -82,6 +84,7 @@ def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold:
     needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=Path(source))
 
     def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, as it was found."""
         mask = read_mask(paths[examples.images[row]], _size(image))
         return Made((mask >= threshold) * np.uint8(255), found=True)
 

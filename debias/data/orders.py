@@ -120,6 +120,23 @@ def bias_balanced(bias: Tensor, groups: Groups) -> Order:
     return Weighted(_inverse_counts(bias, groups.bias_names, "bias"))
 
 
+def portion(row: Tensor, seed: int, *, share: float) -> Order:
+    """A share of the training samples, drawn once a run; an epoch visits each of them once, in random order.
+
+    Args:
+        row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
+        seed: the run's seed, at least 0; the draw depends on nothing else.
+        share: in (0, 1].
+
+    Raises:
+        ValueError: the share is out of range, or less than one sample.
+    """
+    count = round(share * len(row))
+    if not 0 < share <= 1 or not count:
+        raise ValueError(f"sampler.share must lie in (0, 1], and be a sample at least; got {share} of {len(row)}")
+    return Permuted(torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values)
+
+
 def upweighted(inferred: Tensor, *, copies: int) -> Order:
     """Every training sample once, and those whose inferred value is 1 ``copies`` times more, in random order.
 
@@ -138,6 +155,31 @@ def upweighted(inferred: Tensor, *, copies: int) -> Order:
     if not len(chosen):
         raise ValueError("no training sample has the value 1: the earlier model made no error; train it less")
     return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
+
+
+def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Order:
+    r"""N draws with replacement: classes equally likely, and small inferred groups likelier within them.
+
+    .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}{\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
+
+    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of Simplicity Bias" (SPARE),
+    AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
+
+    Args:
+        row: ``(N,)`` int64 class of each training sample.
+        inferred: ``(N,)`` int64 inferred group of each training sample within its class (``groups.file``).
+        powers: :math:`\lambda` of each of the C classes: 1 makes all its groups equally likely.
+
+    Raises:
+        ValueError: not a power per class, an inferred group is unknown, or targets are multi-label.
+    """
+    if row.ndim != 1 or bool((inferred < 0).any()):
+        raise ValueError("cluster_balanced needs one class and one inferred group per sample: infer groups of all")
+    if int(row.max()) >= len(powers):
+        raise ValueError(f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} classes")
+    _, group, counts = torch.unique(torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True)
+    weights = counts[group].double() ** -torch.tensor(powers, dtype=torch.float64)[row]
+    return Weighted(weights / weights.new_zeros(len(powers)).index_add(0, row, weights)[row])
 
 
 def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:

@@ -13,14 +13,17 @@ class _Reversal(torch.autograd.Function):
 
     @staticmethod
     def forward(activation: Tensor, strength: float) -> Tensor:
+        """The activation, as a tensor of its own."""
         return activation.view_as(activation)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        """Remember the strength."""
         ctx.strength = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """The gradient times ``-strength``."""
         return gradient * -ctx.strength, None
 
 

@@ -136,7 +136,7 @@ def rbf_kernel(features: Tensor, *, sigma: float | Tensor = 1.0) -> Tensor:
         features: float; flattened from the second axis on.
         sigma: bandwidth, positive; a scalar.
     """
-    return torch.exp(-_squared_distances(features) / (2 * sigma**2))
+    return torch.exp(-squared_distances(features) / (2 * sigma**2))
 
 
 def median_distance(features: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ def median_distance(features: Tensor) -> Tensor:
     Returns:
         Scalar without gradient, at least ``SMALLEST_SIGMA``.
     """
-    squares = _squared_distances(joined_rows(features.detach())).flatten().sort().values
+    squares = squared_distances(joined_rows(features.detach())).flatten().sort().values
     middle = (squares[(len(squares) - 1) // 2] + squares[len(squares) // 2]) / 2
     return middle.sqrt().clamp(min=SMALLEST_SIGMA)
 
@@ -181,7 +181,8 @@ def joined_rows(features: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-def _squared_distances(features: Tensor) -> Tensor:
+def squared_distances(features: Tensor) -> Tensor:
+    r"""``(m, m)`` squared distances, :math:`\lVert x_i - x_j \rVert^2`, of ``(m, ...)`` features; float32 at least."""
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     # distances do not change with the origin, but far from it they would be small differences of large squares

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.amplification_counts import (
     co_occurrences,
     frequency_co_occurrence,
@@ -15,7 +15,7 @@ from debias.metrics.functional.counts import Range, add_counts, check_range, tab
 from debias.types import Groups
 
 
-class BiasAmplification(Metric):
+class BiasAmplification(ExactMetric):
     """Amplification of one bias attribute, for classes or several labels.
 
     Args:
@@ -35,9 +35,7 @@ class BiasAmplification(Metric):
         0.25
     """
 
-    full_state_update = False
     higher_is_better = False
-    is_differentiable = False
 
     tables: Tensor
     least: Tensor
@@ -62,8 +60,6 @@ class BiasAmplification(Metric):
         self.add_state("tables", torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
-        # NaN equals nothing: MetricCollection joins metrics whose states are equal after one batch, for good
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, target: Tensor, bias: Tensor, predicted_bias: Tensor | None = None) -> None:
         """Add one batch; does not wait for the device.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.amplification_counts import CoOccurrence, CoOccurrences, count_indicators
 from debias.metrics.functional.amplification_report import amplification_scalars, set_scalars
 from debias.metrics.functional.amplification_sets import set_co_occurrence
 
 
-class IndicatorAmplification(Metric):
+class IndicatorAmplification(ExactMetric):
     """Amplification over any number of tasks and attributes, each a column of 0 and 1.
 
     Args:
@@ -25,9 +25,7 @@ class IndicatorAmplification(Metric):
         ValueError: ``train`` has other numbers of tasks or attributes.
     """
 
-    full_state_update = False
     higher_is_better = False
-    is_differentiable = False
 
     both: Tensor
     task: Tensor
@@ -52,8 +50,6 @@ class IndicatorAmplification(Metric):
         for name, shape in shapes.items():
             self.add_state(name, torch.zeros(pairs, *shape, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("outside", torch.tensor(0), dist_reduce_fx="sum")
-        # NaN equals nothing: MetricCollection joins metrics whose states are equal after one batch, for good
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def update(
         self, prediction: Tensor, target: Tensor, attribute: Tensor, predicted_attribute: Tensor | None = None

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.attention_summary import SCORES, ScoreSums, add_scores, score_scalars
 from debias.types import Groups
 
 
-class AttentionScores(Metric):
+class AttentionScores(ExactMetric):
     """Means of attribution scores over all images, the right and wrong ones, and the groups.
 
     The state is sums: the result is the same, up to float64 rounding, under any order, batching or sharding.
@@ -29,9 +29,6 @@ class AttentionScores(Metric):
         >>> scalars["attention_iou"].item(), scalars["attention_iou/waterbird-water"].item()
         (0.75, 1.0)
     """
-
-    full_state_update = False
-    is_differentiable = False
 
     total: Tensor
     squares: Tensor
@@ -51,8 +48,6 @@ class AttentionScores(Metric):
             self.add_state(state, torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.tensor(0), dist_reduce_fx="min")
         self.add_state("greatest", torch.tensor(0), dist_reduce_fx="max")
-        # NaN equals nothing, so that a MetricCollection never joins two of these; see GroupCounts
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def update(self, scores: Mapping[str, Tensor], group: Tensor, correct: Tensor) -> None:
         """Add one batch; does not wait for the device.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.counts import Tally
 
 
-class CellCounts(Metric):
+class CellCounts(ExactMetric):
     """Base of the metrics that are read from how many samples are right in each cell.
 
     The state is a sum of integers: the result is the same under any order, batching or sharding.
@@ -17,9 +17,6 @@ class CellCounts(Metric):
     Args:
         cells: how many cells there are.
     """
-
-    full_state_update = False
-    is_differentiable = False
 
     correct: Tensor
     total: Tensor
@@ -32,8 +29,6 @@ class CellCounts(Metric):
         self.add_state("total", torch.zeros(cells, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.tensor(-1), dist_reduce_fx="min")
         self.add_state("greatest", torch.tensor(-1), dist_reduce_fx="max")
-        # NaN equals nothing, so that a MetricCollection never joins two of these; see GroupCounts
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def add(self, correct: Tensor, cell: Tensor) -> None:
         """Count bool ``correct`` in integer cells of the same shape, -1 for samples that count nowhere.

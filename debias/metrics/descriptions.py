@@ -6,13 +6,19 @@ from typing import NamedTuple
 
 
 class Description(NamedTuple):
-    """A title, one sentence on how to read it, the value of a perfect model, and "higher" or "lower" for better."""
+    """A title, how to read it, the value of a perfect model, and "higher" or "lower" for better.
+
+    Where the best value depends on the data it is NaN; where neither direction is better, ``better`` is empty.
+    """
 
     title: str
     meaning: str
     ideal: float = 1.0
     better: str = "higher"
 
+
+#: Of numbers whose best value depends on the data, so that their ideal is NaN.
+CHANCE = "Chance, the best there is, is 1 / number of bias values."
 
 DESCRIPTIONS: dict[str, Description] = {
     "worst_group": Description(
@@ -33,6 +39,15 @@ DESCRIPTIONS: dict[str, Description] = {
     "gap": Description("Gap between groups", "Best group minus worst group: zero is even treatment.", 0.0, "lower"),
     "robustness_gap": Description(
         "Gap to the average", "Average minus worst group: how much the average hides.", 0.0, "lower"
+    ),
+    "greatest_deviation": Description(
+        "Greatest distance from the average",
+        "Of the group farthest from the average, on either side: more than the gap to the average if it is the best.",
+        0.0,
+        "lower",
+    ),
+    "group_ratio": Description(
+        "Ratio of groups", "Worst group over best group: one is even treatment, zero a group that is never right."
     ),
     "bias_aligned": Description(
         "Shortcut right", "Mean over the groups in which the shortcut leads to the right class."

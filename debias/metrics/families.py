@@ -175,17 +175,13 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "leakage": FamilyText(
         "Leakage of the outputs",
-        "How well the bias can be guessed from the logits, and from labels that are as often right; of two bias "
-        "values, chance is 0.5.",
+        "How well the bias can be guessed from the logits, and from labels that are as often right.",
         LEAKAGE | _deviations(LEAKAGE, "leakage/dataset", "leakage/dataset_at_f1", "leakage/model"),
     ),
     "features": FamilyText(
         "Leakage of the features",
-        "How well the bias can be read off what the last layer sees; of two bias values, chance is 0.5.",
-        FEATURE_LEAKAGE
-        | _deviations(FEATURE_LEAKAGE, *FEATURE_LEAKAGE)
-        | PROBES
-        | {"probe/majority": _neither(PROBES["probe/majority"].title, PROBES["probe/majority"].meaning)},
+        "How well the bias can be read off what the last layer sees.",
+        FEATURE_LEAKAGE | _deviations(FEATURE_LEAKAGE, *FEATURE_LEAKAGE) | PROBES,
     ),
     "background": FamilyText(
         "Background", "What accuracy is left when foregrounds are pasted on other backgrounds.", _BACKGROUND

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.counts import Range, add_counts, check_range, table_shape
 from debias.metrics.functional.scalars import group_report, group_scalars
 from debias.types import Groups
 
 
-class GroupCounts(Metric):
+class GroupCounts(ExactMetric):
     """Counts of (target, bias, prediction), and the group accuracies they give.
 
     The state is a sum of integers: the result is the same under any order, batching or sharding, also where a
@@ -39,9 +39,7 @@ class GroupCounts(Metric):
         (0.75, 0.0, 0.75)
     """
 
-    full_state_update = False
     higher_is_better = True
-    is_differentiable = False
 
     counts: Tensor
     least: Tensor
@@ -56,9 +54,6 @@ class GroupCounts(Metric):
         self.add_state("counts", torch.zeros(table_shape(groups), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
-        # MetricCollection joins metrics whose states are equal after one batch, for good, also when they watch
-        # different biases; NaN equals nothing, so that two of these are never joined
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, target: Tensor, bias: Tensor) -> None:
         """Add one batch; does not wait for the device.

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from debias.metrics.attackers import ATTACKERS, Attacker, Rows, share_right
-from debias.metrics.descriptions import Description
+from debias.metrics.descriptions import CHANCE, Description
 
 
 class Leakage(NamedTuple):
@@ -179,12 +179,15 @@ def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
 
 FEATURE_LEAKAGE: dict[str, Description] = {
     "leakage/features": Description(
-        "Leakage of the features", "How well a fresh attacker guesses the bias from the features.", 0.5, "lower"
+        "Leakage of the features",
+        f"How well a fresh attacker guesses the bias from the features. {CHANCE}",
+        math.nan,
+        "lower",
     ),
     "leakage/features_given_target": Description(
         "Leakage beyond the target",
-        "The same where the target tells nothing of the bias: what the features hold of the bias itself.",
-        0.5,
+        f"The same where the target tells nothing of the bias: what the features hold of the bias itself. {CHANCE}",
+        math.nan,
         "lower",
     ),
 }

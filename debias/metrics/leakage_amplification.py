@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from debias.metrics.attackers import Attacker
-from debias.metrics.descriptions import Description
+from debias.metrics.descriptions import CHANCE, Description
 from debias.metrics.leakage import Leakage, feature_leakage, leakage_over
 from debias.types import Groups
 
@@ -168,18 +169,21 @@ def _other_class(labels: Tensor, generator: Generator) -> Tensor:
 LEAKAGE: dict[str, Description] = {
     "leakage/dataset": Description(
         "Leakage of the labels",
-        "How well the bias is guessed from the true labels: what no model can avoid.",
-        0.5,
+        f"How well the bias is guessed from the true labels: what no model can avoid. {CHANCE}",
+        math.nan,
         "lower",
     ),
     "leakage/dataset_at_f1": Description(
         "Leakage of labels with errors",
-        "The same from labels with as many errors as the model makes, but made at random.",
-        0.5,
+        f"The same from labels with as many errors as the model makes, but made at random. {CHANCE}",
+        math.nan,
         "lower",
     ),
     "leakage/model": Description(
-        "Leakage of the outputs", "How well the bias is guessed from the model's logits.", 0.5, "lower"
+        "Leakage of the outputs",
+        f"How well the bias is guessed from the model's logits. {CHANCE}",
+        math.nan,
+        "lower",
     ),
     "leakage/amplification": Description(
         "Leakage that the model adds",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from debias.metrics.attackers import Attacker, LogisticAttacker, Rows, share_right
-from debias.metrics.descriptions import Description
+from debias.metrics.descriptions import CHANCE, Description
 
 
 class Probe(NamedTuple):
@@ -177,21 +177,21 @@ def _auroc(scores: Tensor, bias: Tensor) -> float:
 PROBES: dict[str, Description] = {
     "probe/accuracy": Description(
         "Probe of the bias",
-        "How often a linear probe reads the bias off the features; to compare with the next but two.",
-        0.5,
+        "How often a linear probe reads the bias off the features; without bias, as often as the most common value.",
+        math.nan,
         "lower",
     ),
     "probe/balanced_accuracy": Description(
         "Probe of the bias, balanced",
-        "The same with every bias value counted alike; 1 / values is chance.",
-        0.5,
+        f"The same with every bias value counted alike. {CHANCE}",
+        math.nan,
         "lower",
     ),
     "probe/auroc": Description(
         "Probe of the bias, AUROC", "How well the probe ranks samples by their bias; a half is chance.", 0.5, "lower"
     ),
     "probe/majority": Description(
-        "Most common bias", "What the probe would have by always naming the most common bias.", 0.5, "lower"
+        "Most common bias", "What the probe would have by always naming the most common bias.", math.nan, ""
     ),
     "probe/v_information": Description(
         "Linear information on the bias",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.calibration import (
     Curve,
     Reliability,
@@ -39,7 +39,7 @@ class GroupF1(GroupCounts):
         return f1_scalars(self._table(), self.groups)
 
 
-class GroupRanking(Metric):
+class GroupRanking(ExactMetric):
     """AUROC, average precision and Borkan's areas of each value of the bias attribute.
 
     Keeps every score, since exact areas are not sums; a process that saw no batch is welcome.
@@ -48,9 +48,7 @@ class GroupRanking(Metric):
         groups: names and numbering of the groups.
     """
 
-    full_state_update = False
     higher_is_better = True
-    is_differentiable = False
 
     scores: list[Tensor]
     targets: list[Tensor]
@@ -58,13 +56,14 @@ class GroupRanking(Metric):
 
     def __init__(self, groups: Groups) -> None:
         super().__init__()
-        # torchmetrics sends an empty list in this dtype, which must be the one that the other processes send
-        self.set_dtype(torch.float64)
         self.groups = groups
         for name in ("scores", "targets", "biases"):
             self.add_state(name, [], dist_reduce_fx="cat")
-        # NaN equals nothing, so that a MetricCollection never joins two of these; see GroupCounts
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What torchmetrics sends an empty list in: that of the scores, which the other processes send."""
+        return torch.float64
 
     def update(self, scores: Tensor, target: Tensor, bias: Tensor) -> None:
         """Add one batch; does not wait for the device.
@@ -98,7 +97,7 @@ class GroupRanking(Metric):
         return ranking_scalars(scores, target, bias, self.groups)
 
 
-class GroupCalibration(Metric):
+class GroupCalibration(ExactMetric):
     """Expected and maximum calibration error of each value of the bias attribute and each group.
 
     Args:
@@ -111,9 +110,7 @@ class GroupCalibration(Metric):
         ValueError: ``positive`` with three classes or more, or ``bins`` is not at least 1.
     """
 
-    full_state_update = False
     higher_is_better = False
-    is_differentiable = False
 
     samples: Tensor
     hits: Tensor
@@ -136,8 +133,6 @@ class GroupCalibration(Metric):
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
         self.add_state("lowest", torch.tensor(0.5, dtype=torch.float64), dist_reduce_fx="min")
         self.add_state("highest", torch.tensor(0.5, dtype=torch.float64), dist_reduce_fx="max")
-        # NaN equals nothing, so that a MetricCollection never joins two of these; see GroupCounts
-        self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def update(self, probabilities: Tensor, target: Tensor, bias: Tensor) -> None:
         """Add one batch; does not wait for the device.

@@ -98,6 +98,7 @@ class _Routed(nn.Module):
         self.absolute = absolute
 
     def forward(self, image: Tensor) -> Tensor:
+        """``(N, C)`` logits of ``(N, 3, H, W)`` images, or their absolute values."""
         logits: Tensor = self.classify(self.model, image).logits
         return logits.abs() if self.absolute else logits
 
@@ -109,6 +110,7 @@ class _Routed(nn.Module):
         channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(chosen, nn.Conv2d)
 
         def route(module: nn.Module, inputs: Any, output: Any) -> Tensor:
+            """The layer's output, led through ``maps`` and back into its own form."""
             if isinstance(output, Tensor) and output.ndim == 3:
                 return self._tokens(output, _grid(network, output, layer, image))
             if not isinstance(output, Tensor) or output.ndim != 4:

@@ -68,6 +68,7 @@ def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:
     found: list[Tensor] = []
 
     def stop(activation: Tensor) -> None:
+        """Keep the activation, and compute no further."""
         found.append(activation)
         raise _Stop
 
@@ -176,6 +177,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
     channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(chosen, nn.Conv2d)
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        """Hand the layer's output on, channels first."""
         if not isinstance(output, Tensor):
             raise ValueError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another")
         receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)

@@ -50,6 +50,7 @@ class _TokenPool(nn.Module):
         self.kind, self.prefix = kind, prefix
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """One vector an image."""
         return tokens[:, 0] if self.kind == "token" else tokens[:, self.prefix :].mean(dim=1)
 
 

@@ -22,8 +22,13 @@ from debias.training import Predicted, extract, predict, prepared_pictures
 from debias.types import Batch
 
 
-def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
+def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, Any]:
     """Load a checkpoint into a module, whole, and return its metadata. There is no fall-back to other weights.
+
+    Args:
+        module: that receives them.
+        path: of the checkpoint.
+        only: prefix of the part that is loaded, such as "model."; the rest of the module stays as it is.
 
     Raises:
         ValueError: no such file, not a checkpoint, or one of another model or strategy.
@@ -36,7 +41,10 @@ def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint of debias ({type(error).__name__}: {error})") from error
     try:
-        module.load_state_dict(state)
+        kept = (
+            {} if not only else {key: value for key, value in module.state_dict().items() if not key.startswith(only)}
+        )
+        module.load_state_dict(kept | {key: value for key, value in state.items() if key.startswith(only)})
     except RuntimeError as error:
         raise ValueError(f"{path} holds the weights of another model or strategy: {error}") from error
     return dict(checkpoint)
@@ -47,11 +55,12 @@ def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predicti
     return {split: predict_split(parts, split, progress=progress) for split in SPLITS}
 
 
-def predict_split(parts: Parts, split: str, *, progress: bool = True) -> Predictions:
-    """Predictions of one split with the weights that the module holds."""
+def predict_split(parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True) -> Predictions:
+    """Predictions of one split with the weights that the module holds, or those of a network inside it."""
     device = torch.device(parts.accelerator)
     batches = _batches(parts.data, split, device, progress)
-    return with_labels(parts.examples, predict(parts.module.to(device), batches, precision=parts.precision))
+    module = parts.module.to(device)
+    return with_labels(parts.examples, predict(model or module, batches, precision=parts.precision))
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
@@ -74,11 +83,12 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 
 
 def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
-    """Every metric of one split, as the report holds it."""
+    """Every metric of one split, and how many of its images are of no group, as the report holds it."""
     groups = examples.groups
     counts = joint_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
     frequencies = examples.frequencies("train")
-    return group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
+    report = group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
+    return report | {"unknown": int((predictions.bias < 0).sum())}
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

@@ -157,8 +157,10 @@ def _bias_is_known(evidence: Evidence) -> str:
 
 
 def _masks_are_there(evidence: Evidence) -> str:
-    examples = evidence.run.examples
-    return "" if "mask" in examples.provides else "the data set has no foreground masks: see `debias masks`"
+    masks, rows = evidence.run.examples.masks, evidence.run.examples.rows(evidence.split).tolist()
+    if masks and all(masks[row] for row in rows):
+        return ""
+    return f"not every {evidence.split} image has a foreground mask: see `debias masks`"
 
 
 #: Name to the reason why it does not hold; nothing where it does.

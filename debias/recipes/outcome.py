@@ -22,7 +22,7 @@ from debias.recipes.evaluation import load_weights, measure, picture, predict_sp
 from debias.recipes.looking import attention_picture
 from debias.recipes.measures import QUICK_FAMILIES, Evidence, measure_all
 from debias.recipes.run import Recipe, Run, Trained
-from debias.recipes.saved import fingerprint
+from debias.recipes.saved import origin
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
@@ -38,10 +38,10 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         description: what :func:`describe` said before training.
     """
     started = time.monotonic()
-    parts, config, recorder = trained
+    parts, config, recorder, known = trained
     epoch = recorder.preferred()[config.select]
     load_weights(parts.module, recorder.weights(epoch))
-    predictions = predict_splits(parts, progress=config.progress)
+    predictions = known or predict_splits(parts, progress=config.progress)
     report = {
         **description,
         **measured(parts, predictions, QUICK_FAMILIES),
@@ -49,7 +49,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
-        "predicted_from": fingerprint(recorder.weights(epoch)),
+        "predicted_from": origin(recorder.weights(epoch), config.precision),
         "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }

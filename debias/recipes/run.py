@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from debias import components
 from debias import config as configs
-from debias.build import Parts, build
+from debias.build import Parts, build, requirements, smallest_batch
 from debias.config import Config
+from debias.data.checks import check_inferred
 from debias.data.examples import Examples
 from debias.data.inferred import write_inferred
 from debias.recipes.evaluation import load_weights, predict_split
@@ -27,16 +31,25 @@ PLAIN: dict[str, Any] = {
     "strategy": {"name": "erm"},
     "sampler": {"name": "shuffled"},
     "augment": {"name": "none"},
-    "players": {},
 }
+#: Sections whose components may ask for groups.
+READERS = ("strategy", "sampler", "augment")
 
 
 class Trained(NamedTuple):
-    """What a recipe hands back: the objects of its last stage, the config they were built from, and its epochs."""
+    """What a recipe hands back.
+
+    Attributes:
+        parts: the objects of its last stage.
+        config: that they were built from.
+        recorder: of that stage's epochs.
+        predictions: of every split by the selected epoch, where they are known already.
+    """
 
     parts: Parts
     config: Config
     recorder: Recorder
+    predictions: dict[str, Predictions] | None = None
 
 
 class Stage(NamedTuple):
@@ -50,12 +63,27 @@ class Stage(NamedTuple):
         """The data set as it is."""
         return self.parts.examples
 
-    def predictions(self, split: str, *, progress: bool = True) -> Predictions:
-        """Predictions of a split, in evaluation mode: from the stage's own file, where an earlier process left it."""
-        path = self.folder / "predictions" / f"{split}.csv"
+    def predictions(
+        self, split: str, *, model: nn.Module | None = None, name: str = "", progress: bool = True
+    ) -> Predictions:
+        """Predictions of a split, in evaluation mode: from the stage's own file, where an earlier process left it.
+
+        Args:
+            split: which.
+            model: a network of the stage that is to predict in place of its model.
+            name: of the file, where it is not that of the split.
+            progress: show a progress bar.
+        """
+        path = self.folder / "predictions" / f"{name or split}.csv"
         if not path.is_file():
-            write(path, predict_split(self.parts, split, progress=progress), self.parts.examples.groups)
+            write(path, predict_split(self.parts, split, model=model, progress=progress), self.examples.groups)
         return read(path)
+
+    def everywhere(self, rows: Tensor, values: Tensor) -> Tensor:
+        """``(len(examples),)`` int64: values at some rows, -1 elsewhere."""
+        found = torch.full_like(self.examples.split, -1)
+        found[rows] = values.long()
+        return found
 
 
 class Run:
@@ -72,11 +100,23 @@ class Run:
 
     def stage_config(self, changes: Mapping[str, Any] | None = None) -> Config:
         """Config of an early stage: the run's, but plain ERM, and then what the recipe's option for it changes."""
-        return configs.changed(configs.changed(self.config, PLAIN), changes or {})
+        return configs.changed(configs.changed(replace(self.config, players={}), PLAIN), changes or {})
 
     def last_config(self, changes: Mapping[str, Any] | None = None) -> Config:
         """Config of the last stage: the run's, and then what the recipe changes, such as the sampler."""
         return configs.changed(configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {})
+
+    def checked_last(self) -> Config:
+        """The last stage without what may read groups that are yet to be inferred; of that, the options are checked.
+
+        Raises:
+            ValueError: an unknown option, a wrong type, or too small a batch.
+        """
+        smallest_batch(self.config)
+        for kind in READERS:
+            options = dict(getattr(self.config, kind))
+            components.check_options(components.find(kind, options.pop("name")), kind, options)
+        return configs.changed(replace(self.config, players={}), {kind: PLAIN[kind] for kind in PLAIN})
 
     def build(self, config: Config) -> Parts:
         """The objects of a stage; those that :meth:`check` built are used up first."""
@@ -93,6 +133,8 @@ class Run:
             raise ValueError(f"a run of several stages trains on one device; got devices={self.config.devices}")
         for config in stages:
             self.built[configs.identity(config)] = build(config)
+        if recipe.infers and self.built[configs.identity(stages[0])].examples.groups.multi_label:
+            raise ValueError("a recipe that infers groups needs one class per image: name a single target")
         return self.built[configs.identity(stages[0])]
 
     def train_stage(self, name: str, config: Config) -> Stage:
@@ -130,9 +172,14 @@ class Run:
         Args:
             inferred: ``(len(examples),)`` int64, -1 where none was inferred.
             examples: the data set.
+
+        Raises:
+            ValueError: a component of the last stage needs every group, and a class has no image of some value.
         """
         path = self.folder / "groups.csv"
         write_inferred(path, examples, inferred)
+        if "groups" in requirements(self.config):
+            check_inferred(examples, inferred)
         splits = [split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())]
         return {"file": str(path), "splits": splits}
 
@@ -151,7 +198,7 @@ class Recipe:
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
-    reads: ClassVar[tuple[str, ...]] = ()
+    reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:
         """Configs that are known before anything is trained, and are checked then; the first describes the run."""

@@ -64,6 +64,7 @@ def draw(
     """
 
     def paint(axes: Any) -> None:
+        """Draw the lines, the frame and the marked epochs."""
         for line in lines:
             add_line(axes, epochs, line)
         frame(axes, "epoch", share=share)

@@ -63,6 +63,7 @@ def band_pass(report: Report) -> dict[str, Any] | None:
     lines = {"low frequencies": Line(curve["low_pass"], 0), "high frequencies": Line(curve["high_pass"], 1)}
 
     def paint(axes: Any) -> None:
+        """Draw both lines."""
         for line in lines.values():
             charts.add_line(axes, curve["cutoffs"], line)
         _percent_frame(axes, "share of the spectrum kept")
@@ -105,6 +106,7 @@ def _reliability_chart(place: int, outcome: str, rows: Sequence[Row], names: Seq
     low = width * next((number for number, count in enumerate(counts) if count), 0)
 
     def paint(axes: Any) -> None:
+        """Draw the counts, the diagonal and the curves."""
         heights = [0.25 * count / max(1, *counts) for count in counts]
         middles = [(number + 0.5) * width for number in range(len(counts))]
         axes.bar(middles, heights, width=0.9 * width, color=charts.COLOURS["line"][0], zorder=0)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from debias.reports.headlines import headlines
+
 Report = Mapping[str, Any]
 Scalars = Mapping[str, float | None]
 
@@ -13,13 +15,18 @@ Scalars = Mapping[str, float | None]
 MOST_ROWS = 40
 #: So many families are open when the page is.
 OPEN = 3
+#: Beside its headlines, a family of more rows than these shows them once they are asked for.
+MOST_PLAIN = 6
 
 
 def families(report: Report) -> list[dict[str, Any]]:
-    """Every family that was measured: its text, its rows and tables, and how many tables were too long to show."""
+    """Every family that was measured: its text, its rows and tables, and how many tables were too long to show.
+
+    ``rows`` are the headlines where there are many more numbers, which are then ``more``; otherwise all of them.
+    """
     measured = [(name, scalars) for name, scalars in report.get("measures", {}).items() if scalars]
     return [
-        {"name": name, "open": place < OPEN, **_text(name), "rows": _rows(name, scalars), **_shown(name, scalars)}
+        {"name": name, "open": place < OPEN, **_text(name), **_rows(name, scalars), **_shown(name, scalars)}
         for place, (name, scalars) in enumerate(measured)
     ]
 
@@ -38,7 +45,15 @@ def _text(family: str) -> dict[str, str]:
     return {"title": FAMILIES[family].title, "meaning": FAMILIES[family].meaning}
 
 
-def _rows(family: str, scalars: Scalars) -> list[dict[str, Any]]:
+def _rows(family: str, scalars: Scalars) -> dict[str, Any]:
+    every = _every_row(family, scalars)
+    first = [row for row in every if row["key"] in headlines(family, scalars)]
+    if not first or len(every) - len(first) <= MOST_PLAIN:
+        return {"rows": every, "more": []}
+    return {"rows": first, "more": [row for row in every if row not in first]}
+
+
+def _every_row(family: str, scalars: Scalars) -> list[dict[str, Any]]:
     """A row for each number that is not one of many; one that nobody described stands under its key."""
     from debias.metrics.families import pattern_of, reading
 

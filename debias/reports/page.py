@@ -54,6 +54,7 @@ def render_report(
         "report": report,
         "verdict": wording.verdict(report),
         "bars": group_bars(report),
+        "listed": sections.listed_groups(report),
         "charts": _charts(report),
         "mistakes": galleries.mistakes(report, predictions, pictures),
         "prepared": galleries.prepared_images(report, predictions, prepared),
@@ -107,9 +108,11 @@ def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:
     """A chart in words: first and last value of each line."""
 
     def word(value: float | None) -> str:
+        """A value as the summary writes it."""
         return "undefined" if value is None else f"{percent(value)} %" if share else f"{value:.3g}"
 
     def title(line: Line) -> str:
+        """Whose line it is."""
         return names[line.group] if line.group >= 0 else "all images"
 
     return "; ".join(f"{title(line)}: from {word(line.values[0])} to {word(line.values[-1])}" for line in lines)

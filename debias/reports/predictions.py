@@ -88,6 +88,7 @@ def read(path: Path) -> Predictions:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
 
     def tensor(positions: Sequence[int], convert: Callable[[str], Number]) -> Tensor:
+        """``(N, K)`` values of K columns."""
         return torch.tensor([_numbers(path, header[i], columns[i], convert) for i in positions]).T
 
     single = "target" in header

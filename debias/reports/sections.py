@@ -12,6 +12,9 @@ from debias.reports.run_folder import groups_of
 
 Report = Mapping[str, Any]
 
+#: Of more groups than these, those that the charts show are listed, and the others once they are asked for.
+GROUPS_LISTED = 16
+
 #: How many groups a chart or a gallery shows: more could not be told apart.
 GROUPS_SHOWN = 8
 
@@ -21,6 +24,12 @@ def shown_groups(report: Report) -> list[int]:
     groups = report["metrics"]["test"]["groups"]
     order = sorted(range(len(groups)), key=lambda i: 2.0 if groups[i]["accuracy"] is None else groups[i]["accuracy"])
     return sorted(order[:GROUPS_SHOWN])
+
+
+def listed_groups(report: Report) -> list[int]:
+    """The groups that are listed without being asked for: all, or of very many those that the charts show."""
+    groups = len(report["data"]["groups"])
+    return shown_groups(report) if groups > GROUPS_LISTED else list(range(groups))
 
 
 def selection(report: Report) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ class Adversary(nn.Module):
 
 class _Pooled(nn.Module):
     def forward(self, activation: Tensor) -> Tensor:
+        """``(N, C)`` means over places or tokens."""
         return pooled(activation)
 
 
@@ -126,13 +127,7 @@ class FeatureAdversary(Strategy):
             raise ValueError(f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength}, ramp={ramp}")
         self.layer, self.strength, self.ramp = layer, strength, ramp
         self.adversary = Adversary(
-            model,
-            image,
-            groups.biases,
-            layer=layer,
-            feed=feed,
-            hidden_size=hidden_size,
-            hidden_layers=hidden_layers,
+            model, image, groups.biases, layer=layer, feed=feed, hidden_size=hidden_size, hidden_layers=hidden_layers
         )
 
     def turns(self, step: int) -> Sequence[Turn]:

@@ -30,7 +30,8 @@ class GroupDRO(Strategy):
     Differs from the reference: see :class:`debias.losses.GroupDROLoss`.
     """
 
-    requires = ("bias",)
+    requires = ("bias", "groups")
+    hard_targets = True
 
     def __init__(
         self, groups: Groups, frequencies: Tensor, *, step_size: float = 0.01, adjustment: float = 0.0

@@ -1,4 +1,4 @@
-"""The two means that strategies with an adversary add up: over the targets, and over the known biases."""
+"""The two means that strategies add up: over the targets, and over the samples of known bias."""
 
 from __future__ import annotations
 
@@ -20,8 +20,17 @@ def task_loss(logits: Tensor, batch: Batch) -> Tensor:
     Returns:
         Scalar.
     """
-    losses = classification_losses(logits, batch.target)
-    return (losses if batch.weight is None else losses * batch.weight).mean()
+    return task_losses(logits, batch).mean()
+
+
+def task_losses(logits: Tensor, batch: Batch) -> Tensor:
+    """``(N,)`` classification losses of a batch, weighted where the batch has weights: as :func:`task_loss`."""
+    return weighted(classification_losses(logits, batch.target), batch)
+
+
+def weighted(losses: Tensor, batch: Batch) -> Tensor:
+    """``(N,)`` losses of a batch, times its weights where it has any."""
+    return losses if batch.weight is None else losses * batch.weight
 
 
 def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
@@ -36,4 +45,9 @@ def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     losses = F.cross_entropy(logits, bias.clamp(min=0), reduction="none")
+    return mean_where_known(losses, bias)
+
+
+def mean_where_known(losses: Tensor, bias: Tensor) -> Tensor:
+    """Mean of ``(N,)`` losses over the samples of known bias, in all processes; 0 where none is known."""
     return group_means(losses, bias.clamp(max=0), 1).means[0]

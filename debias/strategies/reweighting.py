@@ -10,7 +10,10 @@ from debias.types import Batch, Groups, Loss
 
 
 class Reweighting(Strategy):
-    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i` with :math:`w_g \propto n_g^{-p}` of mean one.
+    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i` with :math:`w_g \propto E_g^{-p}` of mean one.
+
+    :math:`E_g` is the number of training samples or, with :math:`\beta < 1`, the effective number of the class-balanced
+    loss.
 
     Source: see :func:`debias.losses.balanced_weights`. ``sampler.name=group_balanced`` samples instead of weighting.
 
@@ -18,6 +21,8 @@ class Reweighting(Strategy):
         weights: ``(cells,)`` weight of each class or group.
         groups: the groups of the data; single-label.
     """
+
+    hard_targets = True
 
     def __init__(self, weights: Tensor, groups: Groups) -> None:
         super().__init__()
@@ -38,16 +43,17 @@ class Reweighting(Strategy):
 
 
 class ClassReweighting(Reweighting):
-    """Every class has the same total weight. Needs no bias labels.
+    r"""Every class has the same total weight. Needs no bias labels.
 
     Args:
         groups: the groups of the data; single-label.
         class_frequencies: ``(C,)`` training samples of each class.
         power: p in [0, 1]; 0.5 is square-root reweighting.
+        beta: :math:`\beta` in [0, 1]; below 1, usually 0.9999, it is the class-balanced loss.
     """
 
-    def __init__(self, groups: Groups, class_frequencies: Tensor, *, power: float = 1.0) -> None:
-        super().__init__(balanced_weights(class_frequencies, power=power), groups)
+    def __init__(self, groups: Groups, class_frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0) -> None:
+        super().__init__(balanced_weights(class_frequencies, power=power, beta=beta), groups)
 
     def cell(self, batch: Batch) -> Tensor:
         """The class of each sample."""
@@ -55,18 +61,19 @@ class ClassReweighting(Reweighting):
 
 
 class GroupReweighting(Reweighting):
-    """Every group has the same total weight.
+    r"""Every group has the same total weight.
 
     Args:
         groups: the groups of the data; single-label.
         frequencies: ``(G,)`` training samples of each group.
         power: p in [0, 1]; 0.5 is square-root reweighting.
+        beta: :math:`\beta` in [0, 1]; below 1 groups are weighted by their effective number, as in SubpopBench.
     """
 
-    requires = ("bias",)
+    requires = ("bias", "groups")
 
-    def __init__(self, groups: Groups, frequencies: Tensor, *, power: float = 1.0) -> None:
-        super().__init__(balanced_weights(frequencies, power=power), groups)
+    def __init__(self, groups: Groups, frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0) -> None:
+        super().__init__(balanced_weights(frequencies, power=power, beta=beta), groups)
 
     def cell(self, batch: Batch) -> Tensor:
         """The group of each sample."""

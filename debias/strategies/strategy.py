@@ -22,12 +22,14 @@ class Strategy(nn.Module):
     keyword-only arguments are its options, and their defaults live there and nowhere else.
 
     Attributes:
-        requires: what the training data must carry: "bias" labels, foreground "mask"s.
+        requires: what the training data must carry: "bias" labels, an image in all "groups", foreground "mask"s.
         smallest_batch: samples that every training batch must have.
+        hard_targets: whether it reads class indices, so that no augmentation may make probabilities of them.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
     smallest_batch: ClassVar[int] = 1
+    hard_targets: bool = False
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the single player on one batch."""

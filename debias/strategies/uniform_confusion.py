@@ -72,13 +72,7 @@ class UniformConfusion(Strategy):
             )
         self.layer, self.strength, self.every, self.adversary_turns = layer, strength, every, adversary_turns
         self.adversary = Adversary(
-            model,
-            image,
-            groups.biases,
-            layer=layer,
-            feed=feed,
-            hidden_size=hidden_size,
-            hidden_layers=hidden_layers,
+            model, image, groups.biases, layer=layer, feed=feed, hidden_size=hidden_size, hidden_layers=hidden_layers
         )
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:

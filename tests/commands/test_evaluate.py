@@ -1,4 +1,4 @@
-"""``debias evaluate``: the same metrics from the weights alone, and never from other weights."""
+"""``debias evaluate``: the same metrics from saved predictions and from the weights, and never from other weights."""
 
 from __future__ import annotations
 
@@ -35,9 +35,74 @@ def test_recomputes_what_training_reported(copied, finished, capsys):
     evaluate.run(str(copied), ["progress=false"])
     assert metrics_of(copied) == metrics_of(finished)
     assert (copied / "predictions" / "test.csv").read_bytes() == predictions
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
     worst = 100 * metrics_of(finished)["test"]["scalars"]["worst_group"]
-    assert f"worst_group     {worst:5.1f}" in printed
+    assert f"  worst_group      {worst:5.1f}" in printed
+    assert f"predicted anew: {copied}/predictions/test.csv: no such file" in printed
+    assert printed[-1] == f"{copied}/report.html"
+
+
+def test_saved_and_fresh_predictions_give_the_same_report(copied, capsys, monkeypatch):
+    """But for the time and place of the evaluation; no split is predicted where the run's file will do."""
+    evaluate.run(str(copied), ["measures=quick", "progress=false", "fresh=true"])
+    fresh = json.loads((copied / "report.json").read_text())
+    predictions = {path.name: path.read_bytes() for path in (copied / "predictions").iterdir()}
+    monkeypatch.setattr("debias.recipes.predict_splits", None)
+    evaluate.run(str(copied), ["measures=quick", "progress=false"])
+    saved = json.loads((copied / "report.json").read_text())
+    assert saved["metrics"]["test"]["scalars"] == fresh["metrics"]["test"]["scalars"]
+    assert {key for key in saved if saved[key] != fresh[key]} <= {"evaluated"}
+    assert {path.name: path.read_bytes() for path in (copied / "predictions").iterdir()} == predictions
+    assert "anew" not in capsys.readouterr().out
+
+
+def test_other_weights_than_the_saved_predictions_are_predicted_with(copied, finished, capsys):
+    """The head of the checkpoint is turned round: who was right is wrong."""
+    report = json.loads((copied / "report.json").read_text())
+    path = copied / "checkpoints" / f"epoch={report['selection']['epoch']:03d}.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    for name in ("model.head.weight", "model.head.bias"):
+        checkpoint["state_dict"][name].neg_()
+    torch.save(checkpoint, path)
+    evaluate.run(str(copied), ["measures=none", "progress=false"])
+    assert "predicted anew: other weights made the saved ones" in capsys.readouterr().out
+    before, after = (metrics_of(run)["test"]["scalars"]["average"] for run in (finished, copied))
+    assert after == pytest.approx(1 - before)
+    evaluate.run(str(copied), ["measures=none", "progress=false"])
+    assert "anew" not in capsys.readouterr().out
+    assert metrics_of(copied)["test"]["scalars"]["average"] == after
+
+
+def test_a_report_of_an_earlier_version_is_predicted_anew_once(copied, capsys):
+    report = json.loads((copied / "report.json").read_text())
+    del report["predicted_from"]
+    (copied / "report.json").write_text(json.dumps(report))
+    for said in (True, False):
+        evaluate.run(str(copied), ["measures=none", "progress=false"])
+        assert ("the report does not say which weights made" in capsys.readouterr().out) == said
+
+
+def test_another_precision_is_predicted_anew(copied, finished, capsys):
+    """And so are predictions of the run's own precision, once others have taken their place."""
+    for override, saved in (("precision=bf16-mixed", "32-true"), ("precision=32-true", "bf16-mixed")):
+        evaluate.run(str(copied), ["measures=none", "progress=false", override])
+        assert f"predicted anew: the saved ones are of precision={saved}" in capsys.readouterr().out
+    assert metrics_of(copied) == metrics_of(finished)
+
+
+def test_fresh_is_true_or_false(copied):
+    with pytest.raises(ValueError, match="fresh=yes: say fresh=true"):
+        evaluate.run(str(copied), ["fresh=yes"])
+
+
+def test_all_is_summed_up_and_what_is_asked_for_is_whole(copied, capsys):
+    evaluate.run(str(copied), ["measures=quick", "progress=false"])
+    quick = capsys.readouterr().out
+    assert "demographic_parity_difference" in quick
+    assert "precision/waterbird|land" not in quick
+    assert len(quick.splitlines()) < 25
+    evaluate.run(str(copied), ["measures=fairness", "progress=false"])
+    assert "precision/waterbird|land" in capsys.readouterr().out
 
 
 def test_training_reports_the_quick_measures(finished):
@@ -119,7 +184,7 @@ def test_a_checkpoint_brings_its_own_config(finished, tmp_path, capsys):
     shutil.copy(finished / "checkpoints" / f"epoch={epoch:03d}.ckpt", moved)
     evaluate.run(str(moved), ["progress=false"])
     worst = 100 * metrics_of(finished)["val"]["scalars"]["worst_group"]
-    assert f"worst_group     {worst:5.1f}" in capsys.readouterr().out
+    assert f"val: worst_group {worst:.1f}, " in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [moved]
 
 

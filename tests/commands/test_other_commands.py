@@ -10,7 +10,8 @@ import pytest
 from debias import components
 from debias.__main__ import main
 from debias.metrics import DESCRIPTIONS
-from tests.commands.conftest import overrides
+from tests.commands.conftest import SMALL, overrides
+from tests.fakes import birds
 
 
 def lines_of(capsys, *arguments: str) -> list[str]:
@@ -54,6 +55,23 @@ def test_check_counts_groups_and_trains_nothing(tmp_path, capsys):
     assert ["landbird-land", "38", "10", "10"] in [line.split() for line in lines]
     assert "an epoch visits 8 images; 3 epochs; selected by worst_group" in lines
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cache"]
+
+
+def test_check_counts_images_of_unknown_bias(tmp_path, capsys):
+    """Of the drawn birds as a table, the first three test images say nothing of their bias."""
+    examples = birds(tmp_path)
+    unknown = set(examples.rows("test").tolist()[:3])
+    columns = zip(
+        examples.images, examples.target.tolist(), examples.bias.tolist(), examples.split.tolist(), strict=True
+    )
+    rows = [(path, y, "" if row in unknown else a, split) for row, (path, y, a, split) in enumerate(columns)]
+    lines = ["path,target,bias,split", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    config = tmp_path / "table.yaml"
+    config.write_text(f"data: {{name: table, csv: {tmp_path}/table.csv, root: {examples.root}}}\n")
+    small = [*SMALL[4:], "preprocessing.name=resize", "preprocessing.size=32", "model.pretrained=false", "cache=false"]
+    lines = lines_of(capsys, "check", str(config), *small, "model.name=test_resnet", f"out={tmp_path}/runs")
+    assert ["unknown", "bias", "0", "0", "3"] in [line.split() for line in lines]
 
 
 def test_compare_gathers_seeds(finished, tmp_path, capsys):

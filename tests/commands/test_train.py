@@ -46,6 +46,18 @@ def test_run_folder(finished):
     assert list((finished / "tensorboard").glob("events*"))
 
 
+def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys):
+    """A run that is finished is not trained again, and prints the same."""
+    source = configs.read(finished / "config.yaml")
+    arguments = [*SMALL, "strategy.step_size=0.1", f"data.root={source.data['root']}", f"out={source.out}"]
+    assert main(["train", "drawn_birds/group_dro", *arguments, "resume=auto"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    test = json.loads((finished / "report.json").read_text())["metrics"]["test"]
+    assert lines[-1] == f"{finished}/report.html"
+    assert f"  worst_group      {100 * test['scalars']['worst_group']:5.1f}" in lines
+    assert [line.split()[0] for line in lines[1:5]] == [group["name"] for group in test["groups"]]
+
+
 def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
     run = train(configs.load("drawn_birds/erm", overrides(tmp_path, "keep_all=true")))
     names = {path.name for path in (run / "checkpoints").iterdir()}

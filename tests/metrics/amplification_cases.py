@@ -16,12 +16,13 @@ from debias.metrics.functional.amplification_counts import co_occurrence
 from debias.metrics.functional.amplification_sets import label_sets, set_co_occurrence
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
+from tests.metrics.handed import Handed
 
 GOLDEN_CASES = golden_file("bias_amplification.json")
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(Handed):
     """A metric, one evaluation set for it (rows of each tensor are samples), and the scalars that it must give."""
 
     name: str
@@ -30,35 +31,13 @@ class Case:
     expected: Mapping[str, float]
     tolerance: float = 1e-9
 
-    def batches(self, order: Tensor, size: int) -> list[tuple[Tensor, ...]]:
-        return [tuple(fact[rows] for fact in self.facts) for rows in order.split(size)]
+    def feed(self, metric: Metric, rows: Tensor) -> None:
+        metric.update(*(fact[rows] for fact in self.facts))
 
-    def shuffled(self, seed: int) -> Tensor:
-        return torch.randperm(len(self.facts[0]), generator=torch.Generator().manual_seed(seed))
-
-    def by_attribute(self) -> Tensor:
-        return self._attribute().argsort(stable=True)
-
-    def shardings(self) -> dict[str, list[list[tuple[Tensor, ...]]]]:
-        """Name -> for each of two processes, the batches it sees."""
-        every, ordered = torch.arange(len(self.facts[0])), self.by_attribute()
-        first = self._attribute() == self._attribute()[ordered[0]]
-        return {
-            "alternating": [self.batches(every[0::2], 7), self.batches(every[1::2], 5)],
-            "one_group_first": [self.batches(every[first], 3), self.batches(every[~first], 4)],
-            "one_idle": [self.batches(self.shuffled(1), 9), []],
-        }
-
-    def _attribute(self) -> Tensor:
+    def parts(self) -> Tensor:
+        """The attribute; of several, the first."""
         attribute = self.facts[2]
         return attribute if attribute.ndim == 1 else attribute[:, 0]
-
-
-def scalars_after(case: Case, batches: list[tuple[Tensor, ...]]) -> dict[str, float]:
-    metric = case.make()
-    for batch in batches:
-        metric.update(*batch)
-    return {key: value.item() for key, value in metric.compute().items()}
 
 
 def inputs(name: str) -> dict[str, Tensor]:

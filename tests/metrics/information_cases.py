@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
+from debias.metrics.bias_information import BiasInformation, ErrorDiscovery
+from debias.metrics.functional.information import information_report
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_case, golden_file
 from tests.metrics.metrics_cases import BIRDS, TRIPLE, Case, multi_label
 
 
@@ -39,16 +42,14 @@ def _declared_but_empty() -> Case:
         "information/cramers_v": 1.0,
         "information/target_cramers_v": 0.0,
     }
-    return Case("declared_but_empty", groups, *facts, expected)
+    return Case("declared_but_empty", groups, *facts, expected, metric=BiasInformation)
 
 
 def multi_label_information() -> Case:
     """The predictions of ``multi_label``, whose values the functional tests establish."""
-    from debias.metrics.functional.information import information_report
-
     case = multi_label()
     expected = information_report(case.prediction, case.target, case.bias, case.groups)
-    return Case("multi_label", case.groups, case.prediction, case.target, case.bias, expected)
+    return replace(case, expected=expected, metric=BiasInformation)
 
 
 def _misled() -> Case:
@@ -62,7 +63,7 @@ def _misled() -> Case:
         "discovery/error_share/landbird-land": 0.0,
         "discovery/error_share/waterbird-water": 1 / 3,
     }
-    return Case("misled", BIRDS, *facts, expected)
+    return Case("misled", BIRDS, *facts, expected, metric=ErrorDiscovery)
 
 
 def _golden_information(record: dict) -> Case:
@@ -74,7 +75,7 @@ def _golden_information(record: dict) -> Case:
         "information/target": found["mi_target_attribute"],
         "information/cramers_v": found["cramers_v"],
     }
-    return _case(record, TRIPLE, expected)
+    return golden_case(record, TRIPLE, expected, tolerance=record["tolerance"], metric=BiasInformation)
 
 
 def _golden_errors(record: dict) -> Case:
@@ -85,9 +86,4 @@ def _golden_errors(record: dict) -> Case:
         "discovery/error_f1": found["sklearn_f1"],
         "discovery/error_lift": found["lift"],
     }
-    return _case(record, BIRDS, expected)
-
-
-def _case(record: dict, groups: Groups, expected: dict[str, float]) -> Case:
-    facts = (torch.tensor(record["inputs"][key]) for key in ("pred", "target", "attribute"))
-    return Case(record["name"], groups, *facts, expected, tolerance=record["tolerance"])
+    return golden_case(record, BIRDS, expected, tolerance=record["tolerance"], metric=ErrorDiscovery)

@@ -1,15 +1,18 @@
-"""Predictions with known answers, and the ways to hand them to a metric. The golden ones are in ``golden_cases.py``."""
+"""Predictions with known group accuracies. The golden ones are in ``golden_cases.py``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
+from debias.metrics.group_counts import GroupCounts
 from debias.types import Groups
+from tests.metrics.handed import Handed
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 TRIPLE = Groups(("0", "1", "2"), ("0", "1", "2"), aligned=((0, 0), (1, 1), (2, 2)))
@@ -17,8 +20,8 @@ WATERBIRDS_TRAIN = (3498, 184, 56, 1057)
 
 
 @dataclass(frozen=True)
-class Case:
-    """One evaluation set and the scalars that it must give."""
+class Case(Handed):
+    """One evaluation set, predictions for it, and the scalars that these must give."""
 
     name: str
     groups: Groups
@@ -29,28 +32,20 @@ class Case:
     counts: tuple[int, ...] | None = None
     train_frequencies: Tensor | None = None
     tolerance: float = 1e-9
+    metric: Callable[[Groups], Metric] | None = None
 
-    def shuffled(self, seed: int) -> Tensor:
-        """``(N,)`` an order that has nothing to do with the groups."""
-        return torch.randperm(len(self.target), generator=torch.Generator().manual_seed(seed))
+    def make(self) -> Metric:
+        """``GroupCounts``, unless the case is of another metric."""
+        if self.metric is not None:
+            return self.metric(self.groups)
+        return GroupCounts(self.groups, train_frequencies=self.train_frequencies)
 
-    def by_group(self) -> Tensor:
-        """``(N,)`` an order in which every group is in one piece."""
-        group = self.groups.encode(self.target, self.bias)
-        return (group if group.ndim == 1 else group[:, 0]).argsort(stable=True)
+    def feed(self, metric: Metric, rows: Tensor) -> None:
+        metric.update(self.prediction[rows], self.target[rows], self.bias[rows])
 
-
-def shardings(case: Case) -> dict[str, list[list[Tensor]]]:
-    """Name -> for each of two processes, the index batches it sees."""
-    every, ordered = torch.arange(len(case.target)), case.by_group()
-    group = case.groups.encode(case.target, case.bias).reshape(len(case.target), -1)[:, 0]
-    first = group == group[ordered[0]]
-    return {
-        "alternating": [list(every[0::2].split(7)), list(every[1::2].split(5))],
-        "one_group_first": [[every[first]], list(every[~first].split(4))],
-        "one_idle": [list(case.shuffled(1).split(9)), []],
-        "sorted_halves": [list(part.split(6)) for part in ordered.chunk(2)],
-    }
+    def parts(self) -> Tensor:
+        """The groups; of several labels, those of the first."""
+        return self.groups.encode(self.target, self.bias).reshape(len(self.target), -1)[:, 0]
 
 
 def worked() -> Case:
@@ -73,6 +68,8 @@ def worked() -> Case:
         "class_balanced": 7 / 12,
         "gap": 0.75,
         "robustness_gap": 0.6,
+        "greatest_deviation": 0.6,
+        "group_ratio": 0.0,
         "bias_aligned": 17 / 24,
         "bias_conflicting": 0.25,
         "bias_aligned_samples": 5 / 7,
@@ -91,7 +88,7 @@ def empty_group() -> Case:
 
     (0,0): 1 of 2. (0,1): 1 of 1. (1,1): 2 of 2. One waterbird of unknown bias, wrong: it counts in the average, 4/6,
     and in the recall of waterbirds, 2/3, and in no group. Aligned (1/2 + 1) / 2 and 3/4; conflicting: (0,1) only.
-    Adjusted over the groups seen: (1 * 1/2 + 1 * 1 + 2 * 1) / (1 + 1 + 2).
+    Adjusted over the groups seen: (1 * 1/2 + 1 * 1 + 2 * 1) / (1 + 1 + 2). Farthest from 4/6 are the best groups.
     """
     expected = {
         "average": 4 / 6,
@@ -102,6 +99,8 @@ def empty_group() -> Case:
         "class_balanced": 2 / 3,
         "gap": 0.5,
         "robustness_gap": 1 / 6,
+        "greatest_deviation": 1 / 3,
+        "group_ratio": 0.5,
         "bias_aligned": 0.75,
         "bias_conflicting": 1.0,
         "bias_aligned_samples": 0.75,
@@ -140,6 +139,8 @@ def multi_label() -> Case:
         "class_balanced": 2.5 / 4,
         "gap": 1.0,
         "robustness_gap": 4 / 6,
+        "greatest_deviation": 4 / 6,
+        "group_ratio": 0.0,
         "accuracy/not Smiling-woman": math.nan,
         "accuracy/not Smiling-man": 0.0,
         "accuracy/Smiling-woman": 1.0,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torchmetrics import Metric
@@ -26,7 +27,8 @@ SCORES = golden_file("group_auroc_f1_calibration.json")
 class ScoreCase(Case):
     """A case of a metric other than GroupCounts; its prediction may be probabilities."""
 
-    metric: Callable[[Groups], Metric] = GroupFairness
+    metric: Callable[[Groups], Metric] | None = GroupFairness
+    rounding: ClassVar[float] = 1e-12
 
     def with_an_empty_group(self) -> ScoreCase:
         """The same samples where one more value of the bias is declared and never seen: nothing may change."""

@@ -1,11 +1,6 @@
-"""The bias amplification metrics: known numbers, the same under any order, batching and sharding."""
+"""The bias amplification metrics: unknown and empty values, and what is refused; numbers are in ``test_handed.py``."""
 
 from __future__ import annotations
-
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,62 +11,7 @@ from debias.metrics.amplification import BiasAmplification
 from debias.metrics.amplification_indicators import IndicatorAmplification
 from debias.metrics.functional.amplification_counts import co_occurrence
 from debias.types import Groups
-from tests.metrics.amplification_cases import Case, every_case, scalars_after, worked
-
-CASES = {case.name: case for case in every_case()}
-SHARDINGS = tuple(worked().shardings())
-
-
-def whole(case: Case) -> dict[str, float]:
-    return scalars_after(case, [case.facts])
-
-
-def check(case: Case, scalars: dict[str, float]) -> None:
-    for key, expected in case.expected.items():
-        assert scalars[key] == pytest.approx(expected, abs=case.tolerance, rel=0), key
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_one_update_gives_the_known_scalars(name: str) -> None:
-    check(CASES[name], whole(CASES[name]))
-
-
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("size", [1, 4, 13])
-def test_any_batches_in_any_order_give_the_same_scalars(name: str, size: int) -> None:
-    """Counts are integers, so not even the last bit may differ; JSON makes NaN equal to itself."""
-    case = CASES[name]
-    for order in (case.shuffled(size), case.by_attribute()):
-        assert json.dumps(scalars_after(case, case.batches(order, size))) == json.dumps(whole(case))
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What each of two gloo processes found, for every case and sharding."""
-    folder = tmp_path_factory.mktemp("ranks")
-    start, files = [sys.executable, "-m", "tests.metrics.two_ranks_amplification"], [folder / "0", folder / "1"]
-    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
-    root = Path(__file__).resolve().parents[2]
-    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
-    errors = [process.communicate(timeout=200)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
-    return [json.loads(file.read_text()) for file in files]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sharding", SHARDINGS)
-def test_two_processes_agree_with_one(ranks: list[dict], sharding: str) -> None:
-    """Also where rank 0 sees one group, or rank 1 nothing at all."""
-    for case in CASES.values():
-        first, second = (rank["results"][f"{case.name}/{sharding}"] for rank in ranks)
-        check(case, first)
-        assert json.dumps(first) == json.dumps(second) == json.dumps(whole(case)), case.name
-
-
-@pytest.mark.slow
-def test_every_process_refuses_what_one_was_fed(ranks: list[dict]) -> None:
-    assert ranks[0]["refusal"] == ranks[1]["refusal"]
-    assert ranks[0]["refusal"].startswith("bias 7 is outside [-1, 2)")
+from tests.metrics.amplification_cases import worked
 
 
 def test_a_declared_but_empty_bias_leaves_the_direction_from_the_attribute_unchanged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,9 +34,10 @@ from debias.metrics.functional.attention_summary import (
     score_sums,
 )
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 from tests.metrics.metrics_cases import BIRDS
 
+golden = partial(golden_record, "attention.json")
 #: Masks, then attention: a corner; the lower row; all of a 2x2 image; nothing.
 MASKS = torch.tensor([[[1.0, 0], [0, 0]], [[0, 0], [1, 1]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]])
 ATTENTION = torch.tensor([[[0.8, 0.2], [0.2, 0]], [[0.9, 0.1], [0, 0]], [[0, 0], [0, 0]], [[0.3, 0.1], [0.1, 0.5]]])
@@ -52,13 +54,6 @@ OWN = [
 def maps(case: dict) -> tuple[Tensor, Tensor]:
     inputs = case["inputs"]
     return tuple(torch.tensor(inputs[key], dtype=torch.float64) for key in ("attention", "mask"))
-
-
-def golden(name: str) -> dict:
-    cases = golden_file("attention.json")
-    if name not in cases:
-        pytest.skip("golden files are not at hand")
-    return cases[name]
 
 
 def approx(values: list[float], tolerance: float = 1e-12) -> object:
@@ -96,6 +91,15 @@ def test_reference_thresholded_iou():
     case = golden("gradcam_binary_iou_spuco")
     found = thresholded_iou(*maps(case), threshold=case["params"]["threshold"])
     assert found.tolist() == approx(case["expected"]["iou"], case["tolerance"])
+
+
+def test_thresholds_of_map_and_mask_are_apart():
+    """Attended above .5: pixels 0 1; above .7: 0. Inside above .5: 1; above .3: 0 1 2; no pixel equal to one is in."""
+    attention, mask = torch.tensor([[[0.8, 0.7, 0.5]]]), torch.tensor([[[0.4, 0.9, 0.5]]])
+    assert thresholded_iou(attention, mask).item() == 1 / 2
+    assert thresholded_iou(attention, mask, threshold=0.7).item() == 0
+    assert thresholded_iou(attention, mask, mask_threshold=0.3).item() == 2 / 3
+    assert thresholded_iou(attention, mask, threshold=0.7, mask_threshold=0.3).item() == 1 / 3
 
 
 def test_background_attention_is_what_foreground_focus_leaves():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from debias.metrics.complexity import feature_complexity
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 
 TRAIN = torch.arange(40) % 2 == 0
 
@@ -43,10 +43,8 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_golden() -> None:
-    cases = golden_file("representation_leakage.json")
-    if not cases:
-        pytest.skip("golden files are not at hand")
-    inputs, expected = cases["feature_complexity_layers"]["inputs"], cases["feature_complexity_layers"]["expected"]
+    case = golden_record("representation_leakage.json", "feature_complexity_layers")
+    inputs, expected = case["inputs"], case["expected"]
     layers = torch.tensor(inputs["layer_features"], dtype=torch.float64)
     feature = torch.tensor(inputs["feature"], dtype=torch.float64)
     found = feature_complexity(list(layers), feature, torch.tensor(inputs["train_mask"]).bool())

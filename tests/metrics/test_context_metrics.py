@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -23,16 +24,10 @@ from debias.metrics.functional.context import (
     recall_at,
 )
 from debias.metrics.functional.ranking import average_precision
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 
+golden = partial(golden_record, "contextual_bias.json")
 nan = math.nan
-
-
-def golden(name: str) -> dict:
-    cases = golden_file("contextual_bias.json")
-    if name not in cases:
-        pytest.skip("golden files are not at hand")
-    return cases[name]
 
 
 def test_reference_context():
@@ -129,6 +124,13 @@ def test_context_agrees_with_scikit_learn(seed, count):
         expected = average_precision_score(shown[known], scores[known, 0], sample_weight=weight)
     found = balanced_average_precision(scores[:, 0], labels[:, 0], domain).item()
     assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_a_third_domain_is_refused():
+    scores, positive = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.ones(4)
+    assert balanced_average_precision(scores, positive, torch.tensor([0, 1, 0, -1])).item() == 1.0
+    with pytest.raises(ValueError, match="domain 2 is neither 0, 1 nor -1"):
+        balanced_average_precision(scores, positive, torch.tensor([0, 1, 2, -1]))
 
 
 # --- artifacts ---

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
+from torchmetrics import MetricCollection
 
 from debias.metrics.cues import (
     BackgroundChallenge,
@@ -39,17 +41,11 @@ from debias.metrics.functional.shortcuts import (
     variant_scalars,
 )
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 from tests.metrics.metrics_cases import BIRDS, TRIPLE
 
+golden = partial(golden_record, "visual_bias.json")
 nan = math.nan
-
-
-def golden(name: str) -> dict:
-    cases = golden_file("visual_bias.json")
-    if name not in cases:
-        pytest.skip("golden files are not at hand")
-    return cases[name]
 
 
 def floats(scalars: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -356,3 +352,11 @@ def test_a_bias_that_leads_to_several_classes_or_none_is_no_cue():
     assert all(math.isnan(value) for value in nothing.values())
     for other in (Groups(("a", "b"), ("x",)), Groups(("a", "b"), ("x",), aligned=((0, 0),), multi_label=True)):
         assert shortcut_report(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]), other) == {}
+
+
+def test_two_metrics_that_agree_on_the_first_batch_are_never_joined() -> None:
+    """torchmetrics joins metrics whose states are equal after one batch, and then feeds only one of them."""
+    frequencies = torch.tensor([1, 1])
+    both = MetricCollection({name: ShortcutGaps((name,), train_frequencies=frequencies) for name in ("one", "two")})
+    both.update(torch.tensor([True, False]), torch.tensor([[0], [1]]))
+    assert len(both.compute_groups) == 2

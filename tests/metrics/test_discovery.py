@@ -19,7 +19,7 @@ from debias.metrics.functional.discovery import (
     found_minority,
 )
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_file, golden_record
 from tests.metrics.metrics_cases import BIRDS, TRIPLE, multi_label
 
 CASES = golden_file("group_discovery.json")
@@ -27,9 +27,8 @@ BITS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30
 
 
 def columns(name: str, *keys: str) -> list[torch.Tensor]:
-    if not CASES:
-        pytest.skip("golden files are not at hand")
-    return [torch.tensor(CASES[name]["inputs"][key]) for key in keys]
+    inputs = golden_record("group_discovery.json", name)["inputs"]
+    return [torch.tensor(inputs[key]) for key in keys]
 
 
 @settings(deadline=None, max_examples=60)

@@ -145,6 +145,22 @@ def test_recombined_pictures() -> None:
     ]  # fmt: skip
 
 
+def test_numbers_whose_best_value_is_chance_name_no_other() -> None:
+    """Of K bias values chance is 1 / K, so there is no ideal that is one number; an area is a half whatever K."""
+    guesses = {"leakage": ("dataset", "dataset_at_f1", "model"), "features": ("features", "features_given_target")}
+    chance = [reading(family, f"leakage/{name}") for family, names in guesses.items() for name in names]
+    chance.append(reading("features", "probe/balanced_accuracy"))
+    for text in chance:
+        assert text is not None
+        assert math.isnan(text.ideal)
+        assert text.better == "lower"
+        assert text.meaning.endswith("1 / number of bias values.")
+    accuracy, area, majority = (reading("features", f"probe/{name}") for name in ("accuracy", "auroc", "majority"))
+    assert [(text.ideal, text.better) for text in (accuracy, area, majority) if text] == [
+        (pytest.approx(math.nan, nan_ok=True), "lower"), (0.5, "lower"), (pytest.approx(math.nan, nan_ok=True), ""),
+    ]  # fmt: skip
+
+
 def test_texts_are_whole() -> None:
     for family in FAMILIES.values():
         assert family.title

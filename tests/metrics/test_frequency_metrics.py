@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -29,16 +30,10 @@ from debias.metrics.functional.frequency import (
     radial_window,
     square_window,
 )
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 
+golden = partial(golden_record, "frequency_bias.json")
 nan = math.nan
-
-
-def golden(name: str) -> dict:
-    cases = golden_file("frequency_bias.json")
-    if name not in cases:
-        pytest.skip("golden files are not at hand")
-    return cases[name]
 
 
 def doubles(values: list) -> Tensor:

@@ -18,6 +18,7 @@ from sklearn.metrics import balanced_accuracy_score
 from debias.metrics.functional import (
     accuracy,
     accuracy_gap,
+    accuracy_ratio,
     class_tally,
     group_scalars,
     group_tally,
@@ -28,7 +29,7 @@ from debias.metrics.functional import (
 )
 from debias.metrics.functional.accuracy import class_difference, expected_worst
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 
 NAN = math.nan
 
@@ -82,6 +83,8 @@ def naive(groups: Groups, prediction: list, target: list, bias: list, frequencie
         "class_balanced": mean(list(of_class.values())),
         "gap": max(of_group.values(), default=NAN) - worst,
         "robustness_gap": average - worst,
+        "greatest_deviation": max((abs(value - average) for value in of_group.values()), default=NAN),
+        "group_ratio": worst / max(of_group.values()) if any(of_group.values()) else NAN,
     }
     if groups.aligned:
         for name, chosen in (
@@ -168,19 +171,23 @@ def test_an_empty_group_is_nan_and_left_out_of_every_aggregate() -> None:
 
 def test_aggregates_are_nan_only_if_nothing_is_defined() -> None:
     nothing = torch.full((3,), NAN, dtype=torch.float64)
-    for aggregate in (worst_accuracy, accuracy_gap, mean_accuracy):
+    for aggregate in (worst_accuracy, accuracy_gap, accuracy_ratio, mean_accuracy):
         assert math.isnan(aggregate(nothing).item())
     assert math.isnan(mean_accuracy(torch.tensor([0.5, NAN]), torch.tensor([0, 1])).item())
     assert worst_accuracy(torch.tensor([NAN, 1.0])).item() == 1.0
     assert accuracy_gap(torch.tensor([NAN, 1.0])).item() == 0.0
+    assert accuracy_ratio(torch.tensor([NAN, 0.5, 0.8])).item() == 0.625
+    assert accuracy_ratio(torch.tensor([NAN, 0.0, 0.5])).item() == 0.0
+    assert math.isnan(accuracy_ratio(torch.tensor([0.0, 0.0])).item())
 
 
 def test_equal_groups_leave_no_gap() -> None:
     counts = torch.tensor([[[3, 1], [6, 2], [0, 0]], [[2, 6], [1, 3], [0, 0]]])
     groups = Groups(("a", "b"), ("x", "y"), aligned=((0, 0), (1, 1)))
     found = group_scalars(counts, groups, torch.tensor([5, 1, 1, 9]))
-    gaps = {"gap", "robustness_gap"}
+    gaps = {"gap", "robustness_gap", "greatest_deviation"}
     assert {found[key].item() for key in gaps} == {0.0}
+    assert found.pop("group_ratio").item() == 1.0
     assert {value.item() for key, value in found.items() if key not in gaps} == {0.75}
 
 
@@ -219,9 +226,7 @@ def test_the_class_difference_is_the_sum_over_pairs(recalls: list) -> None:
 
 @pytest.mark.parametrize("name", ["subpopbench_binary", "subpopbench_multiclass"])
 def test_the_class_difference_equals_subpopbench(name: str) -> None:
-    case = golden_file("group_accuracy.json").get(name)
-    if case is None:
-        pytest.skip("golden files are not at hand")
+    case = golden_record("group_accuracy.json", name)
     recalls = [row["recall"] for _, row in sorted(case["expected"]["per_class"].items())]
     found = class_difference(torch.tensor(recalls, dtype=torch.float64)).item()
     assert found == pytest.approx(case["expected"]["class_diff"], abs=1e-9)

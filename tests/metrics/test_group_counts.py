@@ -1,12 +1,9 @@
-"""GroupCounts: the known numbers, the same under any order, batching and sharding."""
+"""GroupCounts: its table, its keys and its report, also of two processes; its numbers are in ``test_handed.py``."""
 
 from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,22 +13,21 @@ from debias.metrics import GroupCounts, group_report, group_scalars, joint_count
 from debias.metrics.functional.counts import CHUNK
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
-from tests.metrics.metrics_cases import BIRDS, Case, empty_group, shardings, worked
+from tests.metrics.handed import SHARDINGS
+from tests.metrics.metrics_cases import BIRDS, empty_group
 
 CASES = {case.name: case for case in every_case()}
-SHARDINGS = tuple(shardings(worked()))
 
 
-def check(case: Case, scalars: dict[str, float]) -> None:
-    for key, expected in case.expected.items():
-        assert scalars[key] == pytest.approx(expected, abs=case.tolerance, rel=0, nan_ok=True), key
-
-
-def scalars_after(case: Case, batches: list[torch.Tensor]) -> dict[str, float]:
-    metric = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
-    for rows in batches:
-        metric.update(case.prediction[rows], case.target[rows], case.bias[rows])
-    return {key: value.item() for key, value in metric.compute().items()}
+def on_rank(rank: int) -> dict:
+    """What each of two processes says of its own half and of the whole."""
+    found = {}
+    for case in CASES.values():
+        for sharding, rows in case.shardings().items():
+            metric = case.fed(rows[rank])
+            metric.compute()  # joins the states for a moment, as the report does
+            found[f"{case.name}/{sharding}"] = {"report": metric.report(), "own": int(metric.counts.sum())}
+    return found
 
 
 def test_every_golden_case_is_tested() -> None:
@@ -42,64 +38,23 @@ def test_every_golden_case_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_update_gives_the_known_scalars_and_counts(name: str) -> None:
+def test_counts_of_the_groups(name: str) -> None:
     case = CASES[name]
-    metric = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
-    metric.update(case.prediction, case.target, case.bias)
-    check(case, {key: value.item() for key, value in metric.compute().items()})
-    counts = [row["count"] for row in metric.report()["groups"]]
+    counts = [row["count"] for row in case.fed([torch.arange(len(case.target))]).report()["groups"]]
     assert case.counts is None or counts == list(case.counts)
-
-
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("size", [1, 4, 13])
-def test_any_batches_in_any_order_give_the_same_scalars(name: str, size: int) -> None:
-    case = CASES[name]
-    whole = scalars_after(case, [torch.arange(len(case.target))])
-    orders = {"shuffled": case.shuffled(size), "sorted by group": case.by_group()}
-    for label, order in orders.items():
-        found = scalars_after(case, list(order.split(size)))
-        # counts are integers, so not even the last bit may differ
-        assert {k: v for k, v in found.items() if not math.isnan(v)} == {
-            k: v for k, v in whole.items() if not math.isnan(v)
-        }, label
-        assert found.keys() == whole.keys()
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What each of two gloo processes found, for every case and sharding."""
-    folder = tmp_path_factory.mktemp("ranks")
-    start, files = [sys.executable, "-m", "tests.metrics.two_ranks"], [folder / f"{rank}.json" for rank in (0, 1)]
-    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
-    root = Path(__file__).resolve().parents[2]
-    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
-    errors = [process.communicate(timeout=200)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
-    return [json.loads(file.read_text()) for file in files]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharding", SHARDINGS)
-def test_two_processes_agree_with_one(ranks: list[dict], sharding: str) -> None:
-    """Also where rank 0 sees one group, or rank 1 nothing at all; afterwards each rank has its own state again."""
+def test_two_processes_report_what_one_does(ranks: list[dict], sharding: str) -> None:
+    """Afterwards each rank has its own state again."""
     for case in CASES.values():
-        first, second = (rank["results"][f"{case.name}/{sharding}"] for rank in ranks)
-        whole = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
-        whole.update(case.prediction, case.target, case.bias)
-        check(case, first["scalars"])
-        assert first["report"] == second["report"] == whole.report()
-        assert json.dumps(first["scalars"]) == json.dumps(second["scalars"])
-        assert first["own"] + second["own"] == case.target.numel()
-    assert ranks[1]["results"]["worked/one_idle"]["own"] == 0
-    assert ranks[0]["results"]["worked/one_group_first"]["own"] == 3
-
-
-@pytest.mark.slow
-def test_every_process_refuses_what_one_was_fed(ranks: list[dict]) -> None:
-    assert ranks[0]["refusals"] == ranks[1]["refusals"]
-    for message, bias in zip(ranks[0]["refusals"], (7, -7), strict=True):
-        assert message.startswith(f"bias {bias} is outside [-1, 2)")
+        found = [rank[f"{case.name}/{sharding}"] for rank in ranks]
+        whole = case.fed([torch.arange(len(case.target))]).report()
+        assert [half["report"] for half in found] == [whole, whole]
+        assert sum(half["own"] for half in found) == case.target.numel()
+    assert ranks[1]["worked/one_idle"]["own"] == 0
+    assert ranks[0]["worked/one_group_first"]["own"] == 3
 
 
 def test_joint_counts_hold_the_table_and_the_unknown_bias_last() -> None:
@@ -159,6 +114,7 @@ def test_keys_depend_on_the_groups_and_frequencies_only() -> None:
     keys = set(group_scalars(torch.zeros(2, 3, 2, dtype=torch.long), plain))
     assert {key for key in keys if not key.startswith("accuracy/")} == {
         "average", "worst_group", "worst_class", "group_balanced", "class_balanced", "gap", "robustness_gap",
+        "greatest_deviation", "group_ratio",
     }  # fmt: skip
     more = set(group_scalars(torch.ones(2, 3, 2, dtype=torch.long), BIRDS, torch.ones(4)))
     assert more - keys == {
@@ -172,5 +128,6 @@ def test_without_any_known_bias_the_class_metrics_stand() -> None:
     metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.full((3,), -1))
     scalars = {key: value.item() for key, value in metric.compute().items()}
     assert (scalars["average"], scalars["worst_class"], scalars["class_balanced"]) == (2 / 3, 0.5, 0.75)
-    assert all(math.isnan(scalars[key]) for key in ("worst_group", "group_balanced", "gap", "robustness_gap"))
+    of_groups = ("worst_group", "group_balanced", "gap", "robustness_gap", "greatest_deviation", "group_ratio")
+    assert all(math.isnan(scalars[key]) for key in of_groups)
     assert metric.report()["intervals"]["worst_group"] == [0.0, 1.0]

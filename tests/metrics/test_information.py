@@ -22,7 +22,7 @@ from debias.metrics.functional.information import (
     normalized_mutual_information,
 )
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 from tests.metrics.metrics_cases import TRIPLE
 
 TABLES = st.lists(
@@ -141,10 +141,7 @@ def test_every_scalar_is_described() -> None:
 
 
 def test_golden() -> None:
-    cases = golden_file("representation_leakage.json")
-    if not cases:
-        pytest.skip("golden files are not at hand")
-    case = cases["mutual_information_pred_attribute"]
+    case = golden_record("representation_leakage.json", "mutual_information_pred_attribute")
     prediction, target, bias = (torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute"))
     found, expected = information_report(prediction, target, bias, TRIPLE), case["expected"]
     names = {

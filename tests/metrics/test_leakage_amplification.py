@@ -21,7 +21,7 @@ from debias.metrics.leakage_amplification import (
     macro_f1,
 )
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 
 PAIR = Groups(("no a", "a", "no b", "b"), ("x", "y"), multi_label=True)
 FOUR = Groups(("0", "1", "2", "3"), ("x", "y"))
@@ -133,10 +133,7 @@ def test_the_report_is_described_and_undefined_without_bias() -> None:
 
 
 def test_golden() -> None:
-    cases = golden_file("representation_leakage.json")
-    if not cases:
-        pytest.skip("golden files are not at hand")
-    case = cases["leakage_wang2019_plugin"]
+    case = golden_record("representation_leakage.json", "leakage_wang2019_plugin")
     gender, train = torch.tensor(case["inputs"]["gender"]), torch.tensor(case["inputs"]["train_mask"]).bool()
     found = {}
     for name in ("labels", "noisy_labels_at_same_f1", "model_preds"):

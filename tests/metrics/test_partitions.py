@@ -18,7 +18,7 @@ from debias.metrics.functional.partitions import (
     hungarian_accuracy,
     purity,
 )
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 
 
 def test_a_worked_table() -> None:
@@ -74,10 +74,7 @@ def test_two_environments_have_no_names() -> None:
 
 
 def test_golden() -> None:
-    cases = golden_file("group_discovery.json")
-    if not cases:
-        pytest.skip("golden files are not at hand")
-    case = cases["cluster_agreement"]
+    case = golden_record("group_discovery.json", "cluster_agreement")
     found = agreement_report(*(torch.tensor(case["inputs"][key]) for key in ("inferred_group", "true_group")))
     names = {"rand": "ari", "mutual_information_adjusted": "ami", "mutual_information": "nmi"}
     for name in ("rand", "mutual_information_adjusted", "mutual_information", "homogeneity", "completeness"):
@@ -87,9 +84,6 @@ def test_golden() -> None:
 
 
 def test_golden_adjusted_information() -> None:
-    cases = golden_file("representation_leakage.json")
-    if not cases:
-        pytest.skip("golden files are not at hand")
-    case = cases["mutual_information_pred_attribute"]
+    case = golden_record("representation_leakage.json", "mutual_information_pred_attribute")
     found = agreement_report(*(torch.tensor(case["inputs"][key]) for key in ("pred", "attribute")))
     assert found["agreement/mutual_information_adjusted"] == pytest.approx(case["expected"]["adjusted_mi"], abs=1e-5)

@@ -17,15 +17,14 @@ from debias.metrics.functional.retrieval import (
     slice_match,
     slice_precision,
 )
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_file, golden_record
 
 CASES = golden_file("group_discovery.json")
 
 
 def columns(name: str, *keys: str) -> list[torch.Tensor]:
-    if not CASES:
-        pytest.skip("golden files are not at hand")
-    return [torch.tensor(CASES[name]["inputs"][key], dtype=torch.float64) for key in keys]
+    inputs = golden_record("group_discovery.json", name)["inputs"]
+    return [torch.tensor(inputs[key], dtype=torch.float64) for key in keys]
 
 
 def test_a_list_ranked_by_hand() -> None:

@@ -37,7 +37,7 @@ from debias.metrics.functional.scores import (
 )
 from debias.metrics.functional.scores_report import SCORE_DESCRIPTIONS, reliability_rows, scores_report
 from debias.types import Groups
-from tests.metrics.golden_cases import golden_file
+from tests.metrics.golden_cases import golden_record
 from tests.metrics.score_cases import SCORES, binary, worked_calibration, worked_ranking
 
 NAN = math.nan
@@ -333,9 +333,7 @@ def test_scores_and_facts_that_cannot_be_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["subpopbench_binary", "subpopbench_multiclass"])
 def test_precision_and_f1_of_each_class_equal_subpopbench(name: str) -> None:
-    case = golden_file("group_accuracy.json").get(name)
-    if case is None:
-        pytest.skip("golden files are not at hand")
+    case = golden_record("group_accuracy.json", name)
     expected, facts = case["expected"], [torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")]
     rows = [row for _, row in sorted(expected["per_class"].items())]
     groups = binary(int(facts[2].max()) + 1, tuple(str(row) for row in range(len(rows))))

@@ -1,11 +1,6 @@
-"""Fairness, F1, ranking and calibration as metrics: the known numbers under any order, batching and sharding."""
+"""Fairness, F1, ranking and calibration as metrics: empty groups and refusals; numbers are in ``test_handed.py``."""
 
 from __future__ import annotations
-
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,28 +10,10 @@ from debias.metrics.fairness import GroupFairness
 from debias.metrics.functional.calibration import by_bias, decision_confidence, reliability, reliability_curve
 from debias.metrics.scores import GroupCalibration, GroupF1, GroupRanking
 from debias.types import Groups
-from tests.metrics.metrics_cases import shardings
-from tests.metrics.score_cases import FAIRNESS, SCORES, ScoreCase, binary, every_case, worked_fairness, worked_ranking
+from tests.metrics.score_cases import FAIRNESS, SCORES, binary, every_case, worked_ranking
 
 CASES = {case.name: case for case in every_case()}
-SHARDINGS = tuple(shardings(worked_fairness()))
 ELSEWHERE = {"multiclass_holisticai"}
-
-
-def scalars_after(case: ScoreCase, batches: list[torch.Tensor]) -> dict[str, float]:
-    metric = case.metric(case.groups)
-    for rows in batches:
-        metric.update(case.prediction[rows], case.target[rows], case.bias[rows])
-    return {key: value.item() for key, value in metric.compute().items()}
-
-
-def whole(case: ScoreCase) -> dict[str, float]:
-    return scalars_after(case, [torch.arange(len(case.target))])
-
-
-def check(case: ScoreCase, found: dict[str, float]) -> None:
-    expected = {key: pytest.approx(value, abs=case.tolerance, nan_ok=True) for key, value in case.expected.items()}
-    assert {key: found[key] for key in expected} == expected
 
 
 @pytest.mark.skipif(not FAIRNESS, reason="golden files are not at hand")
@@ -45,60 +22,11 @@ def test_every_golden_case_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_update_gives_the_known_scalars(name: str) -> None:
-    check(CASES[name], whole(CASES[name]))
-
-
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("size", [1, 7])
-def test_any_batches_in_any_order_give_the_same_scalars(name: str, size: int) -> None:
-    case = CASES[name]
-    expected = pytest.approx(whole(case), abs=1e-12, nan_ok=True)
-    assert scalars_after(case, list(case.shuffled(size).split(size))) == expected
-    assert scalars_after(case, list(case.by_group().split(size))) == expected
-
-
-@pytest.mark.parametrize("name", CASES)
 def test_an_empty_group_that_is_declared_changes_nothing(name: str) -> None:
     case = CASES[name].with_an_empty_group()
-    found = whole(case)
-    check(case, found)
-    assert whole(CASES[name]) == pytest.approx({key: found[key] for key in whole(CASES[name])}, nan_ok=True)
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What each of two gloo processes found, for every case and sharding."""
-    folder = tmp_path_factory.mktemp("ranks")
-    start = [sys.executable, "-m", "tests.metrics.two_ranks_scores"]
-    files = [folder / f"{rank}.json" for rank in (0, 1)]
-    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
-    root = Path(__file__).resolve().parents[2]
-    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
-    errors = [process.communicate(timeout=200)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
-    return [json.loads(file.read_text()) for file in files]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sharding", SHARDINGS)
-def test_two_processes_agree_with_one(ranks: list[dict], sharding: str) -> None:
-    """Also where rank 0 sees one group, or rank 1 nothing at all."""
-    for case in CASES.values():
-        for rank in ranks:
-            found = rank["results"][f"{case.name}/{sharding}"]
-            check(case, found)
-            assert found == pytest.approx(whole(case), abs=1e-12, nan_ok=True), case.name
-
-
-@pytest.mark.slow
-def test_every_process_refuses_what_one_was_fed(ranks: list[dict]) -> None:
-    assert ranks[0]["refusals"] == ranks[1]["refusals"]
-    bias, ranking, nan, calibration, probability = ranks[0]["refusals"]
-    assert bias == ranking == calibration
-    assert bias.startswith("bias 5 is outside [-1, 2)")
-    assert nan.startswith("scores hold NaN")
-    assert probability.startswith("probabilities run from nan")
+    found, before = case.whole(), CASES[name].whole()
+    case.assert_known(found)
+    assert before == pytest.approx({key: found[key] for key in before}, nan_ok=True)
 
 
 @pytest.mark.parametrize("kind", [GroupFairness, GroupF1, GroupRanking, GroupCalibration])

@@ -1,37 +1,38 @@
-"""One of two gloo processes: every case under every sharding.
+"""Two gloo processes that hold some of the samples each, for the tests that compare them with one process.
 
-Usage: ``python -m tests.metrics.two_ranks RANK RENDEZVOUS RESULT``.
-Run by ``test_group_counts.py`` once for all cases, since starting the processes is what takes the time.
+A test module defines ``on_rank(rank)``, a dictionary for JSON of what a process finds, and takes the fixture ``ranks``.
+A process is ``python -m tests.metrics.two_ranks MODULE RANK RENDEZVOUS RESULT``; it does everything that the module
+asks for, since starting the processes is what takes the time.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import warnings
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import torch
-from torch import Tensor, distributed
-
-from debias.metrics import GroupCounts
-from tests.metrics.golden_cases import every_case
-from tests.metrics.metrics_cases import Case, shardings
+from torch import distributed
+from torchmetrics import Metric
 
 
-def run(case: Case, batches: list[Tensor]) -> dict:
-    metric = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
-    for rows in batches:
-        metric.update(case.prediction[rows], case.target[rows], case.bias[rows])
-    scalars = {key: value.item() for key, value in metric.compute().items()}
-    return {"scalars": scalars, "report": metric.report(), "own": int(metric.counts.sum())}
+def found_by_both(module: str, folder: Path) -> list[dict]:
+    """What ``on_rank`` of a module returned in each of two processes."""
+    start, files = [sys.executable, "-m", "tests.metrics.two_ranks", module], [folder / "0.json", folder / "1.json"]
+    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
+    root = Path(__file__).resolve().parents[2]
+    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
+    errors = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+    return [json.loads(file.read_text()) for file in files]
 
 
-def refusal(bias: int) -> str:
-    """What this process says when it, or the other one, was fed a bias that is out of range."""
-    metric = GroupCounts(every_case()[0].groups)
-    metric.update(torch.tensor([0]), torch.tensor([0]), torch.tensor([bias]))
+def refusal(metric: Metric) -> str:
+    """What this process says of what it, or the other one, was fed."""
     try:
         metric.compute()
     except ValueError as error:
@@ -39,21 +40,16 @@ def refusal(bias: int) -> str:
     return "accepted"
 
 
-def main(rank: int, rendezvous: str, result: Path) -> None:
+def main(module: str, rank: int, rendezvous: str, result: Path) -> None:
     torch.set_num_threads(1)
     # a process that saw no batch is what is tested here
     warnings.filterwarnings("ignore", message=".*was called before the ``update`` method.*")
     distributed.init_process_group(
         "gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120)
     )
-    found = {
-        f"{case.name}/{name}": run(case, parts[rank])
-        for case in every_case()
-        for name, parts in shardings(case).items()
-    }
-    result.write_text(json.dumps({"results": found, "refusals": [refusal(7 * rank), refusal(-7 * rank)]}))
+    result.write_text(json.dumps(import_module(module).on_rank(rank)))
     distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

@@ -285,3 +285,46 @@ def test_without_overlays_there_is_no_such_section() -> None:
     assert attention(sample_report(), None, lambda row: np.zeros((2, 2, 3), np.uint8)) == []
     html = render_report(sample_report(), sample_predictions(), overlays=lambda row: None)
     assert "Where the model looks" not in html
+
+
+def test_of_many_numbers_the_headlines_are_shown_and_the_others_on_demand() -> None:
+    """Two headlines of scores and seven others: these, and the table by bias, are folded away."""
+    others = {f"number{place}": 0.5 for place in range(7)}
+    report = measured_report(measures={"scores": {**others, "auroc": 0.9, "ece": 0.1, "auroc/land": 0.91}}, curves={})
+    shown = family(report, "scores")
+    assert [row["key"] for row in shown["rows"]] == ["auroc", "ece"]
+    assert [row["key"] for row in shown["more"]] == list(others)
+    before, _, folded = render_report(report).partition('<details class="more"><summary>')
+    assert "AUROC" in before
+    assert "number0" not in before
+    assert folded.startswith("7 more numbers; by bias</summary>")
+    assert Page(render_report(report)).text.count("number6") == 1
+
+
+def test_few_numbers_are_not_folded() -> None:
+    others = {f"number{place}": 0.5 for place in range(6)}
+    shown = family(measured_report(measures={"scores": {**others, "auroc": 0.9}}), "scores")
+    assert ([row["key"] for row in shown["rows"]], shown["more"]) == ([*others, "auroc"], [])
+    assert '<details class="more">' not in render_report(measured_report())
+
+
+def test_a_family_that_nobody_chose_headlines_of_shows_its_first_numbers() -> None:
+    scalars = {f"number{place}": 0.5 for place in range(20)}
+    shown = family(measured_report(measures={"unheard": scalars}), "unheard")
+    assert ([row["key"] for row in shown["rows"]], len(shown["more"])) == (list(scalars)[:4], 16)
+
+
+def test_a_single_chart_is_as_large_as_one_of_many() -> None:
+    """Its letters grow with it: empty columns keep their place, and no chart is wider than these."""
+    html = render_report(measured_report())
+    assert re.search(r"\.charts \{[^}]*repeat\(auto-fill, minmax\(min\(100%, [\d.]+rem\), 1fr\)\)", html)
+    assert re.search(r"\.charts figure \{[^}]*max-width: \d+rem", html)
+
+
+def test_every_table_scrolls_in_its_own_box() -> None:
+    """On a narrow screen the page itself stays still."""
+    html = render_report(measured_report())
+    tables = html.count("<table")
+    assert tables == len(re.findall(r'<div class="scroll"[^>]*>\s*<table', html)) > 5
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto", html)
+    assert re.search(r"\bbody \{[^}]*overflow-wrap: break-word", html)

@@ -241,6 +241,26 @@ def test_many_groups_keep_the_charts_readable() -> None:
     assert re.findall(r'mark group-\d" aria-hidden="true">.</span> (c\d+-x)</li>', html) == names[4:]
 
 
+@pytest.mark.parametrize(("groups", "folded"), [(16, 0), (17, 9)])
+def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(groups: int, folded: int) -> None:
+    """The later a group, the worse: of 17, the bars of the last eight stand before the fold."""
+    names = [f"c{i}-x" for i in range(groups)]
+    report = sample_report()
+    report["data"] |= {
+        "targets": [f"c{i}" for i in range(groups)], "biases": ["x"], "aligned": [], "groups": names,
+        "counts": {split: [5] * groups for split in ("train", "val", "test")},
+    }  # fmt: skip
+    report["metrics"]["test"]["groups"] = [
+        {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None} for i, name in enumerate(names)
+    ]
+    html = render_report(report)
+    shown, fold, hidden = html.partition(f'<details class="more"><summary>{folded} more groups, none of them worse')
+    assert bool(fold) == bool(folded)
+    assert re.findall(r"<b>(c\d+-x)</b>", shown) == names[folded:]
+    assert re.findall(r"<b>(c\d+-x)</b>", hidden) == names[:folded]
+    assert (f"The images of each of the {groups} groups" in Page(html).text) == bool(folded)
+
+
 def test_a_group_has_one_colour_in_bars_legend_and_charts() -> None:
     html = render_report(sample_report())
     bars = re.findall(r'<span class="fill (group-\d)"', html)

@@ -28,10 +28,10 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
 class Both(nn.Module):
     """Model and strategy in one module, as the LightningModule holds them."""
 
-    def __init__(self, make: Callable[[nn.Module], Strategy]) -> None:
+    def __init__(self, make: Callable[[nn.Module], Strategy], *, outputs: int = 2) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.model = TinyClassifier()
+        self.model = TinyClassifier(outputs=outputs)
         self.strategy = make(self.model)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -55,15 +55,21 @@ def train(module: nn.Module, part: slice) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in module.state_dict().items()}
 
 
-def main(folder: Path, rank: int) -> None:
+def both(strategies: dict[str, Callable[[nn.Module], Strategy]]) -> dict[str, Both]:
+    """Of each strategy, a new module; a strategy may want other outputs than one per class."""
+    outputs = {name: make(TinyClassifier()).model_outputs(GROUPS) for name, make in strategies.items()}
+    return {name: Both(make, outputs=outputs[name]) for name, make in strategies.items()}
+
+
+def main(folder: Path, rank: int, strategies: dict[str, Callable[[nn.Module], Strategy]]) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     part = slice(0, 8) if rank == 0 else slice(8, 16)
-    found = {name: train(DistributedDataParallel(Both(make)), part) for name, make in STRATEGIES.items()}
+    found = {name: train(DistributedDataParallel(module), part) for name, module in both(strategies).items()}
     torch.save(found, folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), STRATEGIES)

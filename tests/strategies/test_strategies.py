@@ -10,19 +10,39 @@ import torch
 from torch.nn import functional as F
 
 from debias.strategies import (
+    CORAL,
     ERM,
+    FLAC,
+    IRM,
+    LDAM,
+    MMD,
+    BAdd,
+    BiasContrastive,
     ClassReweighting,
+    ConditionalLogitAdjustment,
+    CVaRDRO,
+    DebiAN,
+    Disentangled,
+    DomainDiscriminative,
+    DomainIndependent,
+    EnD,
+    FairRegularised,
     FeatureAdversary,
     FeatureSieve,
+    Focal,
     GradientProjection,
     GroupDRO,
     GroupReweighting,
     InputAdversary,
     LearnedMixin,
+    LfF,
+    LogitAdjustment,
     ReBias,
     RUBi,
+    SpectralDecoupling,
     Strategy,
     UniformConfusion,
+    VREx,
 )
 from debias.training import DebiasModule, fit, seed_all, trainer
 from debias.training.optimizers import constant, sgd
@@ -45,6 +65,13 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "group_dro": lambda: GroupDRO(GROUPS, FREQUENCIES, step_size=0.5, adjustment=1.0),
     "class_reweighting": lambda: ClassReweighting(GROUPS, torch.tensor([36, 12])),
     "group_reweighting": lambda: GroupReweighting(GROUPS, FREQUENCIES, power=0.5),
+    "focal": Focal,
+    "ldam": lambda: LDAM(GROUPS, torch.tensor([36, 12]), scale=2.0),
+    "logit_adjustment": lambda: LogitAdjustment(GROUPS, torch.tensor([36, 12])),
+    "conditional_logit_adjustment": lambda: ConditionalLogitAdjustment(GROUPS, FREQUENCIES),
+    "cvar_dro": lambda: CVaRDRO(alpha=0.3),
+    "spectral_decoupling": lambda: SpectralDecoupling(GROUPS),
+    "spectral_decoupling_shifted": lambda: SpectralDecoupling(GROUPS, shifts=(0.44, 2.5)),
     "rebias": lambda: ReBias(GROUPS),
     "rebias_median": lambda: ReBias(GROUPS, bandwidth="median", biased_networks=2, biased_updates=2),
     "rubi": lambda: RUBi(GROUPS),
@@ -59,6 +86,21 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "gradient_projection": lambda: GradientProjection(GROUPS),
     "feature_sieve": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8),
     "feature_sieve_joint": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8, joint=True),
+    "lff": lambda: LfF(GROUPS, 48, TinyClassifier()),
+    "disentangled": lambda: Disentangled(GROUPS, 48, TinyClassifier(), swap_after=4),
+    "debian": lambda: DebiAN(GROUPS, TinyClassifier()),
+    "flac": lambda: FLAC(GROUPS, FREQUENCIES, TinyClassifier(), warmup=4, strength=50.0),
+    "domain_independent": lambda: DomainIndependent(GROUPS),
+    "domain_discriminative": lambda: DomainDiscriminative(GROUPS, FREQUENCIES, divide_by_prior=True),
+    "end": lambda: EnD(GROUPS, disentangling=1.0, entangling=1.0),
+    "bias_contrastive": lambda: BiasContrastive(GROUPS, FREQUENCIES, task_weight=1.0, balanced_logits=True),
+    "badd": lambda: BAdd(GROUPS, TinyClassifier(), warmup=4, refit_from=8),
+    "fair_regularised": lambda: FairRegularised(GROUPS),
+    "irm": lambda: IRM(GROUPS, penalty=10.0, warmup=5),
+    "irm_group": lambda: IRM(GROUPS, environments="group", unbiased=False, warmup=0, rescale=True),
+    "vrex": lambda: VREx(GROUPS, warmup=5),
+    "coral": lambda: CORAL(GROUPS),
+    "mmd": lambda: MMD(GROUPS, conditional=True),
     "two_players": lambda: TwoPlayers(features=5),
 }
 
@@ -108,13 +150,25 @@ def test_reweighting_by_hand():
 def test_requirements():
     assert {name: make().requires for name, make in STRATEGIES.items() if make().requires} == {
         "group_dro": ("bias",),
+        "irm": ("bias",),
+        "irm_group": ("bias",),
+        "vrex": ("bias",),
+        "coral": ("bias",),
+        "mmd": ("bias",),
         "group_reweighting": ("bias",),
+        "conditional_logit_adjustment": ("bias",),
         "feature_adversary": ("bias",),
         "feature_adversary_layer": ("bias",),
         "input_adversary": ("bias",),
         "input_adversary_stages": ("bias",),
         "uniform_confusion": ("bias",),
         "gradient_projection": ("bias",),
+        "domain_independent": ("bias",),
+        "domain_discriminative": ("bias",),
+        "end": ("bias",),
+        "bias_contrastive": ("bias",),
+        "badd": ("bias",),
+        "fair_regularised": ("bias",),
     }
 
 
@@ -127,7 +181,7 @@ def test_one_group_per_sample_is_needed(make):
 
 def plain_loop(strategy: Strategy, epochs: int, side: int) -> tuple[TinyClassifier, Strategy]:
     seed_all(0)
-    model = TinyClassifier(3 * side * side)
+    model = TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
     players = strategy.players(model)
     optimizers = {player: sgd(owned, lr=0.1) for player, owned in players.items()}
     step = 0
@@ -151,7 +205,7 @@ def test_lightning_equals_the_plain_loop(name, tmp_path):
     expected, expected_strategy = plain_loop(twin, epochs=2, side=side)
     seed_all(0)
     module = DebiasModule(
-        TinyClassifier(3 * side * side),
+        TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS)),
         strategy,
         GROUPS,
         FREQUENCIES,

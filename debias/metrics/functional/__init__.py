@@ -3,6 +3,7 @@
 from debias.metrics.functional.accuracy import (
     accuracy,
     accuracy_gap,
+    accuracy_ratio,
     class_difference,
     expected_worst,
     mean_accuracy,
@@ -39,6 +40,7 @@ __all__ = [
     "Tally",
     "accuracy",
     "accuracy_gap",
+    "accuracy_ratio",
     "aligned_groups",
     "amplification_report",
     "attention_report",

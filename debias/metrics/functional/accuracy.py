@@ -70,6 +70,16 @@ def accuracy_gap(accuracies: Tensor) -> Tensor:
     return -worst_accuracy(-accuracies) - worst_accuracy(accuracies)
 
 
+def accuracy_ratio(accuracies: Tensor) -> Tensor:
+    """Least over greatest accuracy of the defined groups: scalar in [0, 1], ideal 1; NaN if none is defined, or all 0.
+
+    Example:
+        >>> accuracy_ratio(torch.tensor([0.5, 0.8, torch.nan])).item()
+        0.625
+    """
+    return worst_accuracy(accuracies) / -worst_accuracy(-accuracies)
+
+
 def expected_worst(accuracies: Tensor, total: Tensor) -> Tensor:
     r"""What the least measured accuracy is on average, for groups of known true accuracy: never more than their least.
 

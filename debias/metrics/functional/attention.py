@@ -86,7 +86,7 @@ def background_attention(attention: Tensor, foreground: Tensor) -> Tensor:
     return torch.where(inside.sum(dim=1) > 0, 1 - (one * inside).sum(dim=1) / one.sum(dim=1), torch.nan)
 
 
-def thresholded_iou(attention: Tensor, mask: Tensor, *, threshold: float = 0.5) -> Tensor:
+def thresholded_iou(attention: Tensor, mask: Tensor, *, threshold: float = 0.5, mask_threshold: float = 0.5) -> Tensor:
     """Intersection over union of the pixels above a threshold with those of a mask.
 
     Source: Joshi et al., "Towards Mitigating Spurious Correlations in the Wild" (SpuCo), 2023; reference code
@@ -94,8 +94,9 @@ def thresholded_iou(attention: Tensor, mask: Tensor, *, threshold: float = 0.5) 
 
     Args:
         attention: ``(N, H, W)`` float, in [0, 1] for the threshold to mean anything.
-        mask: of the same shape, in [0, 1]; above 0.5 is inside.
+        mask: of the same shape, in [0, 1].
         threshold: above it a pixel is attended to.
+        mask_threshold: above it a pixel of the mask is inside.
 
     Returns:
         ``(N,)`` float64 in [0, 1], ideally 1; 0 where nothing is attended to and the mask is empty, as in SpuCo.
@@ -104,7 +105,7 @@ def thresholded_iou(attention: Tensor, mask: Tensor, *, threshold: float = 0.5) 
         ValueError: the shapes differ.
     """
     one, two = _flat(attention, mask)
-    return _iou(one > threshold, two > 0.5).nan_to_num(0.0)
+    return _iou(one > threshold, two > mask_threshold).nan_to_num(0.0)
 
 
 def ranked_iou(attention: Tensor, mask: Tensor) -> Tensor:

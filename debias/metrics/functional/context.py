@@ -37,7 +37,12 @@ def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor)
 
     Returns:
         Scalar float64 in [0, 1], ideally 1; NaN where a domain has no positive.
+
+    Raises:
+        ValueError: there is a third domain.
     """
+    if bool((domain > 1).any()):
+        raise ValueError(f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a time")
     known = domain >= 0
     scores, positive, domain = scores[known], positive[known].bool(), domain[known].long()
     counts = torch.bincount(domain[positive], minlength=2)

@@ -110,6 +110,7 @@ def fit_channel(thresholds: Tensor, *, levels: int = 4) -> Channel:
         return Channel(*torch.full((3,), torch.nan, dtype=torch.float64))
 
     def misfit(guess: Any) -> Any:
+        """By how much the Gaussian of a guess misses each height."""
         amplitude, centre, width = guess
         return amplitude * np.exp(-((places - centre) ** 2) / (2 * width**2)) - heights
 

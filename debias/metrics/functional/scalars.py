@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from debias.metrics.functional.accuracy import accuracy, accuracy_gap, mean_accuracy, worst_accuracy
+from debias.metrics.functional.accuracy import accuracy, accuracy_gap, accuracy_ratio, mean_accuracy, worst_accuracy
 from debias.metrics.functional.counts import Tally, aligned_groups, class_tally, group_tally, total_tally
+from debias.metrics.functional.fairness import difference_to_overall
 from debias.metrics.functional.intervals import wilson_interval, worst_group_interval
 from debias.types import Groups
 
@@ -38,6 +39,8 @@ def group_scalars(counts: Tensor, groups: Groups, train_frequencies: Tensor | No
         "class_balanced": mean_accuracy(by_class),
         "gap": accuracy_gap(by_group),
         "robustness_gap": average - worst,
+        "greatest_deviation": difference_to_overall(by_group, average),
+        "group_ratio": accuracy_ratio(by_group),
     }
     if groups.aligned:
         scalars |= _by_alignment(tally, aligned_groups(groups).to(counts.device))

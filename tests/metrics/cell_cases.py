@@ -1,20 +1,12 @@
-"""One of two gloo processes: the metrics of attention, cues and frequency, under every sharding.
-
-Usage: ``python -m tests.metrics.two_ranks_cells RANK RENDEZVOUS RESULT``.
-Run by ``test_cells_two_ranks.py`` once for all metrics, since starting the processes is what takes the time.
-"""
+"""Metrics of attention, cues and frequency, each with a random evaluation set."""
 
 from __future__ import annotations
 
-import json
-import sys
-import warnings
-from collections.abc import Callable
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torchmetrics import Metric
 
 from debias.metrics.attention_scores import AttentionScores
@@ -27,6 +19,7 @@ from debias.metrics.cues import (
     VariantAccuracy,
 )
 from debias.metrics.frequency import BandPassAccuracy, CriticalBand
+from tests.metrics.handed import Handed
 from tests.metrics.metrics_cases import BIRDS
 
 COUNT = 60
@@ -38,7 +31,7 @@ GROUP = torch.tensor([0, 1, 3, -1]).repeat(COUNT // 4)
 SCORE = torch.rand(COUNT, generator=GENERATOR).masked_fill(THIRD == 0, torch.nan)
 
 #: Name -> a new metric, and how it is fed some rows.
-METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], None]]] = {
+METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object]]] = {
     "attention": (
         lambda: AttentionScores(BIRDS, names=("s",)),
         lambda metric, rows: metric.update({"s": SCORE[rows]}, GROUP[rows], RIGHT[rows]),
@@ -79,50 +72,24 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], None]]
     ),
 }  # fmt: skip
 
-EVERY = torch.arange(COUNT)
-ORDERED = GROUP.argsort(stable=True)
-#: Name -> for each of two processes, the batches it sees.
-SHARDINGS: dict[str, list[list[Tensor]]] = {
-    "alternating": [list(EVERY[0::2].split(7)), list(EVERY[1::2].split(5))],
-    "one_group_first": [[EVERY[GROUP == 0]], list(EVERY[GROUP != 0].split(4))],
-    "one_idle": [list(EVERY.flip(0).split(9)), []],
-    "sorted_halves": [list(part.split(6)) for part in ORDERED.chunk(2)],
-}
+
+@dataclass(frozen=True)
+class CellCase(Handed):
+    """One of ``METRICS`` with the samples above; what it finds is known elsewhere, and sums of floats are rounded."""
+
+    name: str
+    make: Callable[[], Metric]
+    add: Callable[[Metric, Tensor], object]
+    expected: Mapping[str, float] = field(default_factory=dict)
+    rounding: float = 1e-14
+
+    def feed(self, metric: Metric, rows: Tensor) -> None:
+        self.add(metric, rows)
+
+    def parts(self) -> Tensor:
+        return GROUP
 
 
-def run(name: str, batches: list[Tensor]) -> dict[str, float]:
-    build, feed = METRICS[name]
-    metric = build()
-    for rows in batches:
-        feed(metric, rows)
-    return {key: value.item() for key, value in metric.compute().items()}
-
-
-def refusal(group: int) -> list[str]:
-    """What this process says when it, or the other one, was fed a group, or a cell, that is out of range."""
-    attention, challenge = AttentionScores(BIRDS, names=("s",)), BackgroundChallenge(4)
-    attention.update({"s": torch.ones(1)}, torch.tensor([group]), torch.tensor([True]))
-    challenge.update(torch.tensor([True]), torch.tensor([group]))
-    found = []
-    for metric in (attention, challenge):
-        try:
-            metric.compute()
-        except ValueError as error:
-            found.append(str(error))
-    return found
-
-
-def main(rank: int, rendezvous: str, result: Path) -> None:
-    torch.set_num_threads(1)
-    # a process that saw no batch is what is tested here
-    warnings.filterwarnings("ignore", message=".*was called before the ``update`` method.*")
-    distributed.init_process_group(
-        "gloo", init_method=rendezvous, rank=rank, world_size=2, timeout=timedelta(seconds=120)
-    )
-    found = {f"{name}/{key}": run(name, parts[rank]) for name in METRICS for key, parts in SHARDINGS.items()}
-    result.write_text(json.dumps({"results": found, "refusals": [refusal(7 * rank), refusal(-7 * rank)]}))
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+def every_case() -> list[CellCase]:
+    """Each of ``METRICS``."""
+    return [CellCase(name, make, add) for name, (make, add) in METRICS.items()]

@@ -1,0 +1,45 @@
+"""Which pseudo-labels to train on, so that no group outgrows the smallest."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def balanced_pseudo_labels(confidence: Tensor, group: Tensor, labelled: Tensor, *, threshold: float = 0.95) -> Tensor:
+    r"""Samples that are confident enough for their pseudo-group, with a threshold for each.
+
+    The group :math:`g^*` with the fewest labelled samples has the given threshold :math:`\tau`. That of every other is
+    the smallest for which the group stays as small,
+
+    .. math:: \tau_g = \min \{ t : n_g + m_g(t) \le n_{g^*} + m_{g^*}(\tau) \}, \qquad
+              m_g(t) = |\{i : g_i = g,\ c_i \ge t\}|
+
+    where n counts labelled samples. A group whose labelled samples alone are more takes none.
+
+    Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious Attribute Estimation",
+    ICLR 2022.
+
+    Args:
+        confidence: ``(M,)`` float in [0, 1], probability of the pseudo-label.
+        group: ``(M,)`` int64 pseudo-group in [0, G).
+        labelled: ``(G,)`` int64, how many labelled samples each group has; of equal ones the first is the smallest.
+        threshold: :math:`\tau` in [0, 1].
+
+    Returns:
+        ``(M,)`` bool.
+
+    Example:
+        >>> confidence = torch.tensor([0.99, 0.5, 0.9, 0.8, 0.7])
+        >>> balanced_pseudo_labels(confidence, torch.tensor([0, 0, 1, 1, 1]), torch.tensor([1, 1])).tolist()
+        [True, False, True, False, False]
+    """
+    smallest = int(labelled.argmin())
+    sure = (group == smallest) & (confidence >= threshold)
+    room = labelled[smallest] + sure.sum() - labelled
+    # how many of the own group are at least as confident: what a threshold there would let in
+    keys = torch.stack([group.double(), -confidence.double()], dim=1)
+    _, place, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
+    sizes = torch.bincount(group, minlength=len(labelled))
+    rank = counts.cumsum(0)[place] - (sizes.cumsum(0) - sizes)[group]
+    return torch.where(group == smallest, sure, rank <= room[group])

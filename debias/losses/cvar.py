@@ -1,0 +1,42 @@
+"""Conditional value at risk: the mean of the worst losses."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from debias.losses.hsic import joined_rows
+
+
+def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) -> Tensor:
+    r"""Mean of the worst fraction :math:`\alpha` of the losses in the joined batch of all processes.
+
+    .. math:: L = \min_t \Bigl[ t + \frac{1}{\alpha N} \sum_i \max(\ell_i - t, 0) \Bigr]
+
+    The minimum is reached at the :math:`\lceil \alpha N \rceil`-th largest loss, which has the weight that is left
+    where :math:`\alpha N` is no integer. :math:`\alpha = 1` is the mean, :math:`\alpha \le 1/N` the largest loss.
+    With ``threshold``, t stands still: losses below it have no gradient, and with :math:`\alpha = 1` the gradient is
+    that of the truncated loss :math:`\frac1N \sum_i \max(\ell_i - t, 0)`.
+
+    Source: Rockafellar & Uryasev, "Optimization of Conditional Value-at-Risk", 2000; as a batch loss: Levy et al.,
+    "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS 2020, reference code daniellevy/fast-dro;
+    truncated: googleinterns/fairness_ssl.
+
+    Args:
+        losses: ``(N,)`` float loss per sample.
+        alpha: :math:`\alpha` in (0, 1].
+        threshold: t, or ``None`` for the best.
+
+    Returns:
+        Scalar, at least float32; gradients are scaled as by :func:`debias.losses.joined_rows`.
+
+    Example:
+        >>> cvar(torch.tensor([4.0, 1.0, 2.0, 3.0]), alpha=0.375).item()  # (1 * 4 + 0.5 * 3) / 1.5
+        3.6666667461395264
+    """
+    rows = joined_rows(losses.to(torch.promote_types(losses.dtype, torch.float32)))
+    worst = math.ceil(alpha * len(rows))
+    at = rows.sort(descending=True).values[worst - 1] if threshold is None else threshold
+    return at + torch.relu(rows - at).mean() / alpha

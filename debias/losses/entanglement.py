@@ -1,0 +1,74 @@
+"""EnD's two terms: what shares the bias is pulled apart, and what shares the class across biases together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from debias.losses.pairs import across_biases, itself
+
+
+def disentangling_loss(similarities: Tensor, bias: Tensor, *, biases: int, cancelling: bool = True) -> Tensor:
+    r"""How similar the samples of one value of the bias are to each other.
+
+    .. math:: \frac{\sum_b \left| \sum_{i \ne j,\, b_i = b_j = b} G_{ij} \right|}{\sum_b n_b (n_b - 1)}
+              \qquad\text{or}\qquad
+              \frac{\sum_b \sum_{i \ne j,\, b_i = b_j = b} \left| G_{ij} \right|}{\sum_b n_b (n_b - 1)}
+
+    Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias correction", CVPR
+    2021; reference code EIDOSLAB/entangling-disentangling-bias.
+
+    Args:
+        similarities: ``(m, m)`` float G, as from :func:`debias.losses.cosine_similarities`.
+        bias: ``(m,)`` int64 in [0, biases); -1 leaves the sample out.
+        biases: how many values of the bias there are.
+        cancelling: the first form, of the code, in which similar and opposite pairs of one value cancel each other;
+            the second wants every pair orthogonal. They agree where features are not negative, as after a ReLU.
+
+    Returns:
+        Scalar in [0, 1]; 0 where no two samples share a bias.
+
+    Example:
+        >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])
+        >>> same = torch.tensor([0, 0, 0])
+        >>> round(disentangling_loss(similarities, same, biases=1).item(), 4)  # |0.5 - 0.5 - 0.3| / 3
+        0.1
+        >>> round(disentangling_loss(similarities, same, biases=1, cancelling=False).item(), 4)
+        0.4333
+    """
+    # unknown biases have a column of their own, which is cut off
+    has = F.one_hot(bias.remainder(biases + 1), biases + 1)[:, :biases].to(similarities.dtype)
+    pairs = similarities.masked_fill(itself(similarities), 0.0)
+    with torch.autocast(pairs.device.type, enabled=False):
+        sums = (has * ((pairs if cancelling else pairs.abs()) @ has)).sum(dim=0)
+    counts = has.sum(dim=0)
+    return sums.abs().sum() / (counts * (counts - 1)).sum().clamp(min=1)
+
+
+def entangling_loss(similarities: Tensor, target: Tensor, bias: Tensor) -> Tensor:
+    r"""How dissimilar the samples of one class are that differ in the bias.
+
+    .. math:: 1 - \frac{1}{|P|} \sum_{(i, j) \in P} \frac{1 + G_{ij}}{2}, \qquad
+              P = \{(i, j) : y_i = y_j,\; b_i \ne b_j\}
+
+    Source: Tartaglione et al., CVPR 2021, as :func:`disentangling_loss`.
+
+    Args:
+        similarities: ``(m, m)`` float G, as from :func:`debias.losses.cosine_similarities`.
+        target: ``(m,)`` int64 class.
+        bias: ``(m,)`` int64; -1 leaves the sample out.
+
+    Returns:
+        Scalar in [0, 1]; 0 where there is no such pair.
+
+    Differs from the reference: the mean is over all such pairs. There the mask of an ordered pair of biases is cut to
+    the lower triangle, which drops about half of them, by their places in the batch.
+
+    Example:
+        >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])
+        >>> round(entangling_loss(similarities, torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1])).item(), 4)
+        0.75
+    """
+    pairs = across_biases(target, bias)
+    return (torch.where(pairs, 1 - similarities, 0.0) / 2).sum() / pairs.sum().clamp(min=1)

@@ -1,0 +1,80 @@
+"""Differentiable fairness: how far the rates of the values of a bias lie apart, with probabilities for decisions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from debias.losses.group_means import group_means
+
+
+def demographic_parity_gap(probability: Tensor, bias: Tensor, *, biases: int) -> Tensor:
+    r"""Gap in how often each outcome is chosen, :math:`\max_b \bar p_{b} - \min_b \bar p_{b}`.
+
+    With decisions of 0 and 1 for probabilities, it is the demographic parity difference.
+
+    Source: Dwork et al., "Fairness Through Awareness", ITCS 2012.
+
+    Args:
+        probability: ``(N, C)`` float in [0, 1], of each outcome.
+        bias: ``(N,)`` int64 in [0, biases); -1 leaves the sample out.
+        biases: how many values of the bias there are.
+
+    Returns:
+        ``(C,)`` in [0, 1], over the joined batch of all processes. A value of the bias that is absent takes part in
+        no comparison; the gap is 0 where there are not two to compare.
+
+    Example:
+        >>> probability = torch.tensor([[0.9], [0.7], [0.2]])
+        >>> round(demographic_parity_gap(probability, torch.tensor([0, 0, 1]), biases=2).item(), 4)
+        0.6
+    """
+    return _gap(probability, torch.ones_like(probability, dtype=torch.bool), bias, biases)
+
+
+def equal_opportunity_gap(probability: Tensor, present: Tensor, bias: Tensor, *, biases: int) -> Tensor:
+    r"""Gap in the true positive rate: as :func:`demographic_parity_gap`, over the samples that have the outcome.
+
+    Source: Hardt et al., "Equality of Opportunity in Supervised Learning", NeurIPS 2016.
+
+    Args:
+        probability: ``(N, C)`` float in [0, 1], of each outcome.
+        present: ``(N, C)`` 0/1 or bool, whether the sample has the outcome.
+        bias: ``(N,)`` int64 in [0, biases); -1 leaves the sample out.
+        biases: how many values of the bias there are.
+
+    Returns:
+        ``(C,)`` in [0, 1], over the joined batch of all processes.
+    """
+    return _gap(probability, present.bool(), bias, biases)
+
+
+def equalized_odds_gap(probability: Tensor, present: Tensor, bias: Tensor, *, biases: int) -> Tensor:
+    r"""Mean of the gaps in the true and in the false positive rate.
+
+    The greater of the two, which evaluation reports as well, would leave the lesser without gradient.
+
+    Source: Hardt et al., NeurIPS 2016.
+
+    Args:
+        probability: ``(N, C)`` float in [0, 1], of each outcome.
+        present: ``(N, C)`` 0/1 or bool, whether the sample has the outcome.
+        bias: ``(N,)`` int64 in [0, biases); -1 leaves the sample out.
+        biases: how many values of the bias there are.
+
+    Returns:
+        ``(C,)`` in [0, 1], over the joined batch of all processes.
+    """
+    present = present.bool()
+    return (_gap(probability, present, bias, biases) + _gap(probability, ~present, bias, biases)) / 2
+
+
+def _gap(probability: Tensor, counted: Tensor, bias: Tensor, biases: int) -> Tensor:
+    outcomes = probability.shape[1]
+    cell = torch.arange(outcomes, device=bias.device) * biases + bias[:, None]
+    cell = torch.where(counted & (bias >= 0)[:, None], cell, -1)
+    means, counts = group_means(probability.flatten(), cell.flatten(), outcomes * biases)
+    rates, absent = means.view(outcomes, biases), counts.view(outcomes, biases) == 0
+    gaps = rates.masked_fill(absent, 0.0).amax(dim=1) - rates.masked_fill(absent, 1.0).amin(dim=1)
+    # below 0 where no value of the bias is there at all
+    return gaps.clamp(min=0)

@@ -1,0 +1,119 @@
+"""What each training sample's loss has been: a moving average per row of the data set, and weights made of two."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from debias.losses.hsic import joined_rows
+
+
+class SampleMemory(nn.Module):
+    r"""Moving average of each sample's loss, divided by the greatest of its class.
+
+    .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
+
+    The first visit of a row sets :math:`v_i = \ell_i`; rows not yet visited count for no maximum. The memory moves
+    first, then is read; it moves in training mode only. Several losses of one row in a batch make one step, with their
+    mean. In a process group the batch is that of all processes, so that the memory is the same in each.
+
+    Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased Classifier", NeurIPS 2020;
+    reference code alinlab/LfF.
+
+    Args:
+        samples: rows of the whole data set, which ``index`` counts.
+        classes: how many classes there are.
+        momentum: m in [0, 1); with 0 a row's value is its last loss.
+
+    Raises:
+        ValueError: a momentum out of range.
+
+    Differs from the reference: there the last of several losses of a row wins; a class whose losses are all 0 gives
+    :math:`r = 0` (there 0/0).
+
+    Example:
+        >>> memory = SampleMemory(5, 2, momentum=0.5)
+        >>> row, target = torch.tensor([4, 2]), torch.tensor([1, 1])
+        >>> memory(torch.tensor([1.0, 4.0]), row, target).tolist()
+        [0.25, 1.0]
+        >>> memory(torch.tensor([3.0, 4.0]), row, target).tolist()  # (1 + 3) / 2 beside 4
+        [0.5, 1.0]
+    """
+
+    def __init__(self, samples: int, classes: int, *, momentum: float = 0.7) -> None:
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ValueError(f"a memory of losses needs a momentum in [0, 1); got {momentum}")
+        self.classes, self.momentum = classes, momentum
+        self.register_buffer("values", torch.zeros(samples))
+        self.register_buffer("target", torch.full((samples,), -1))  # -1 until the row is visited
+        self.values: Tensor
+        self.target: Tensor
+
+    @torch.no_grad()
+    def forward(self, losses: Tensor, index: Tensor, target: Tensor) -> Tensor:
+        """Relative values of the rows of one batch, which moves the memory first in training mode.
+
+        Args:
+            losses: ``(N,)`` float, not negative.
+            index: ``(N,)`` int64 rows in [0, samples); rows may occur several times.
+            target: ``(N,)`` int64 class of each row.
+
+        Returns:
+            ``(N,)`` float32 in [0, 1], without gradient.
+        """
+        if self.training:
+            self._move(joined_rows(losses), joined_rows(index), joined_rows(target))
+        greatest = self.greatest()[target]
+        return self.values[index] / greatest.clamp(min=torch.finfo(greatest.dtype).tiny)
+
+    def greatest(self) -> Tensor:
+        """``(classes,)`` greatest value of each class; 0 where no row of it was visited."""
+        slot = self.target.remainder(self.classes + 1)  # rows not visited go to one slot more
+        return self.values.new_zeros(self.classes + 1).scatter_reduce(0, slot, self.values, "amax")[: self.classes]
+
+    def _move(self, losses: Tensor, index: Tensor, target: Tensor) -> None:
+        losses = losses.to(self.values.dtype)
+        counts = torch.zeros_like(self.values).index_add(0, index, torch.ones_like(losses))
+        means = torch.zeros_like(self.values).index_add(0, index, losses) / counts.clamp(min=1)
+        moved = torch.where(self.target < 0, means, self.momentum * self.values + (1 - self.momentum) * means)
+        self.values.copy_(torch.where(counts > 0, moved, self.values))
+        self.target.index_copy_(0, index, target)
+
+
+class RelativeDifficulty(nn.Module):
+    r"""Weight of each sample: how hard it is for a biased network, beside how hard it is for the debiased one.
+
+    .. math:: W_i = \frac{b_i}{b_i + d_i + 10^{-8}}
+
+    where b and d are what a :class:`SampleMemory` makes of the cross-entropies of either network. 1/2 where both find a
+    sample equally hard, towards 1 where only the biased network fails, which is where the shortcut misleads.
+
+    Source: Nam et al., NeurIPS 2020; reference code alinlab/LfF.
+
+    Args:
+        samples: rows of the whole data set.
+        classes: how many classes there are.
+        momentum: of both memories.
+
+    Raises:
+        ValueError: a momentum out of range.
+    """
+
+    def __init__(self, samples: int, classes: int, *, momentum: float = 0.7) -> None:
+        super().__init__()
+        self.biased = SampleMemory(samples, classes, momentum=momentum)
+        self.debiased = SampleMemory(samples, classes, momentum=momentum)
+
+    def forward(self, biased_losses: Tensor, losses: Tensor, index: Tensor, target: Tensor) -> Tensor:
+        """``(N,)`` weights in [0, 1], without gradient, of a batch with ``(N,)`` losses of either network.
+
+        Args:
+            biased_losses: ``(N,)`` cross-entropies of the biased network.
+            losses: ``(N,)`` those of the debiased one.
+            index: ``(N,)`` int64 rows of the data set.
+            target: ``(N,)`` int64 classes.
+        """
+        biased = self.biased(biased_losses, index, target)
+        weights: Tensor = biased / (biased + self.debiased(losses, index, target) + 1e-8)
+        return weights

@@ -1,0 +1,34 @@
+"""A second network of the model's architecture."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+
+
+def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
+    """A copy of a classifier that shares no parameter with it: the same weights, but a head drawn anew.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear`` that it calls ``head``,
+            as that of :class:`debias.models.Classifier`. Left as it is.
+        outputs: logits of the copy; ``None`` for as many as the model has.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    copied: Any = copy.deepcopy(model)
+    head = getattr(copied, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise ValueError(f"{type(model).__name__} has no nn.Linear called head, so no second network is made of it")
+    copied.head = nn.Linear(
+        head.in_features,
+        head.out_features if outputs is None else outputs,
+        bias=head.bias is not None,
+        device=head.weight.device,
+        dtype=head.weight.dtype,
+    )
+    network: nn.Module = copied
+    return network

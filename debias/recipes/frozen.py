@@ -1,0 +1,130 @@
+"""A backbone that stands still: its features, extracted once and kept in a file, and heads that are put on it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from debias import config as configs
+from debias.build import Parts, cache_folder
+from debias.config import Config
+from debias.data.examples import SPLITS, Examples
+from debias.metrics.selection import GROUP_RULES
+from debias.recipes.evaluation import features_of, with_labels, write_predictions
+from debias.recipes.run import Run, Stage, Trained
+from debias.reports.predictions import Predictions
+from debias.training import Predicted, Recorder
+from debias.training.heads import Heads, Rows, repeated
+from debias.training.module import DebiasModule
+from debias.training.recorder import save_weights
+
+
+class Frozen:
+    """Features of every split under a model that is not trained any more.
+
+    They are extracted once in evaluation mode, and kept beside the decoded images under a digest of the weights and
+    the rows: another head, or another seed, on the same backbone finds them there.
+
+    Args:
+        stage: whose model it is.
+        config: it was built from.
+    """
+
+    def __init__(self, stage: Stage, config: Config) -> None:
+        self.stage, self.config = stage, config
+
+    @property
+    def head(self) -> Heads:
+        """The head that the model was trained with."""
+        return repeated(self.model.head, count=1)
+
+    @property
+    def model(self) -> Any:
+        """The classifier."""
+        return self.stage.parts.module.model
+
+    def features(self, split: str) -> Tensor:
+        """``(N, D)`` float32 features of a split, in the order of its rows."""
+        path = self._file(split)
+        if path.is_file():
+            found: Tensor = torch.load(path, weights_only=True)
+            return found
+        features = features_of(self.stage.parts, split, progress=self.config.progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_suffix(f".{hashlib.sha256(str(self.stage.folder).encode()).hexdigest()[:8]}.partial")
+        torch.save(features, partial_path)
+        partial_path.replace(path)
+        return features
+
+    def labelled(self, split: str) -> Rows:
+        """Features, classes and true groups of a split, for a recipe that says so in its ``reads``."""
+        examples = self.stage.examples
+        rows = examples.rows(split)
+        target = examples.target[rows]
+        return Rows(self.features(split), target, examples.groups.encode(target, examples.bias[rows]))
+
+    def rows(self, split: str) -> Rows:
+        """Features and classes of a split; its groups where the run's selection rule reads them, else the classes."""
+        rows = self.labelled(split)
+        read = split == "val" and self.config.select in GROUP_RULES
+        return rows if read else rows._replace(group=rows.target)
+
+    def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
+        """What the backbone under a head says of every split."""
+        with torch.no_grad():
+            logits = {split: head(self.features(split)) for split in SPLITS}
+        examples = self.stage.examples
+        return {split: with_labels(examples, Predicted(examples.rows(split), logits[split])) for split in SPLITS}
+
+    def _file(self, split: str) -> Path:
+        folder = cache_folder(self.config) or self.stage.folder
+        return folder / "features" / f"{self._digest}-{split}.pt"
+
+    @cached_property
+    def _digest(self) -> str:
+        parts, examples = self.stage.parts, self.stage.examples
+        said = (parts.precision, parts.data.preprocessing.evaluation, examples.images, examples.split.tolist())
+        digest = hashlib.sha256(repr(said).encode())
+        for name, value in sorted(self.model.backbone.state_dict().items()):
+            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Trained:
+    """The run whose model is a frozen backbone under a new head, recorded as one epoch.
+
+    Args:
+        run: whose folder receives weights and validation predictions.
+        frozen: the backbone.
+        head: D features to the classes.
+        seconds: that the fit took.
+    """
+    parts, config = frozen.stage.parts, frozen.config
+    frozen.model.head = head
+    predictions = frozen.predictions(head)
+    metadata = {"config": configs.plain(config)}
+    write = partial(_write_epoch, run.folder / "predictions", parts.examples)
+    recorder = Recorder(run.folder / "checkpoints", write=write, metadata=metadata)
+    validation = _validated(parts, predictions["val"])
+    recorder.history = [{"epoch": 0, "train": {}, "val": validation, "seconds": seconds}]
+    recorder.write(0, Predicted(predictions["val"].index, predictions["val"].logits))
+    save_weights(parts.module, recorder.weights(0), metadata | {"epoch": 0})
+    configs.save(config, run.folder / configs.LAST_STAGE)
+    return Trained(parts, config, recorder, predictions)
+
+
+def _write_epoch(folder: Path, examples: Examples, epoch: int, predicted: Predicted) -> None:
+    write_predictions(folder / f"val-epoch={epoch:03d}.csv", examples, predicted)
+
+
+def _validated(parts: Parts, rows: Predictions) -> dict[str, float]:
+    module: DebiasModule = parts.module
+    module.counts.update(rows.prediction(module.groups), rows.target, rows.bias)
+    values = {name: value.item() for name, value in module.counts.compute().items()}
+    module.counts.reset()
+    return values

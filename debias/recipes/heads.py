@@ -1,0 +1,161 @@
+"""The published methods that fit the last layer anew on features that stand still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from debias.data.orders import seeded_generator
+from debias.recipes.frozen import Frozen
+from debias.recipes.last_layer import TRAINED, LastLayer
+from debias.training.dfr import sparse_head
+from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
+
+#: AFR's grids on Waterbirds.
+GAMMAS = tuple(4 + 0.5 * step for step in range(33))
+PENALTIES = (0.0, 0.1, 0.2, 0.3)
+
+
+class DFR(LastLayer):
+    """Deep feature reweighting: sparse logistic regressions on group-balanced subsamples, averaged.
+
+    On validation rows, with their group labels, C chosen on halves of them; or on training rows, C chosen on
+    validation. See :func:`debias.training.dfr.sparse_head` for equation, source and differences.
+
+    Args:
+        split: "val" or "train", whose rows and group labels the head is fitted on.
+        subsamples: how many fits are averaged; the authors take 20 on validation, 10 on training.
+        backbone: "trained", "pretrained", or the folder of a finished run.
+        base: what the backbone's stage changes of the run's config.
+
+    Raises:
+        ValueError: another split.
+    """
+
+    def __init__(
+        self,
+        *,
+        split: str = "val",
+        subsamples: int = 20,
+        backbone: str = TRAINED,
+        base: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(backbone, base)
+        if split not in ("val", "train"):
+            raise ValueError(f"recipe.split must be val or train; got {split!r}")
+        self.split, self.subsamples, self.reads = split, subsamples, (split,)
+
+    def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
+        """One head, the scaling of the features folded in."""
+        held_out = frozen.rows("val") if self.split == "train" else None
+        classes = frozen.stage.examples.groups.rows
+        generator = seeded_generator(seed)
+        rows = frozen.labelled(self.split)
+        found = sparse_head(rows, generator, classes=classes, held_out=held_out, subsamples=self.subsamples)
+        return found.head.linear(0)
+
+
+class AFR(LastLayer):
+    """Automatic feature reweighting: samples that the backbone's own head doubts count more in its refit.
+
+    The backbone is trained on a share of the training split, the head refitted on the rest; gamma and the pull towards
+    the old head are chosen on validation. See :func:`debias.training.heads_refits.focal_heads`.
+
+    Args:
+        gammas: to choose from; the default is the authors' grid for Waterbirds.
+        penalties: of the pull towards the old head, to choose from.
+        steps: of full-batch descent.
+        learning_rate: of the descent.
+        share: of the training split that the backbone sees, in (0, 1).
+        backbone: "trained", "pretrained", or the folder of a finished run (which has seen all of the split).
+        base: what the backbone's stage changes of the run's config.
+
+    Raises:
+        ValueError: the share is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        gammas: list[float] = list(GAMMAS),  # noqa: B006 - read as an option's default, never changed
+        penalties: list[float] = list(PENALTIES),  # noqa: B006
+        steps: int = 500,
+        learning_rate: float = 0.01,
+        share: float = 0.8,
+        backbone: str = TRAINED,
+        base: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(backbone, base)
+        if not 0 < share < 1:
+            raise ValueError(f"recipe.share must lie between 0 and 1, and leave rows for the head; got {share}")
+        self.gammas, self.penalties, self.steps, self.learning_rate = gammas, penalties, steps, learning_rate
+        self.share = share
+
+    def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
+        """The best of all gammas and penalties at its best step, by validation's worst group."""
+        rows = self.training_rows(frozen, held_out=True)
+        grid = torch.cartesian_prod(torch.tensor(self.gammas), torch.tensor(self.penalties))
+        fitted = focal_heads(
+            rows.features,
+            rows.target,
+            frozen.head,
+            gamma=grid[:, 0],
+            start_penalty=grid[:, 1],
+            held_out=frozen.rows("val"),
+            learning_rate=self.learning_rate,
+            steps=self.steps,
+        )
+        return fitted.heads.linear(fitted.best)
+
+
+class CRT(LastLayer):
+    """Classifier retraining: the head goes on, balanced, while the features stand still.
+
+    See :func:`debias.training.heads_refits.resampled_heads` and ``reweighted_heads``.
+
+    Args:
+        balance: "group", which needs the training split's labels, or "class".
+        weighted: weigh the losses (ReWeightCRT) instead of drawing balanced minibatches (CRT).
+        steps: of minibatch descent; the step is chosen on validation, a hundred times at most.
+        learning_rate: of the descent.
+        backbone: "trained", "pretrained", or the folder of a finished run.
+        base: what the backbone's stage changes of the run's config.
+
+    Raises:
+        ValueError: an unknown balance.
+    """
+
+    def __init__(
+        self,
+        *,
+        balance: str = "group",
+        weighted: bool = False,
+        steps: int = 5001,
+        learning_rate: float = 1e-3,
+        backbone: str = TRAINED,
+        base: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(backbone, base)
+        if balance not in ("group", "class"):
+            raise ValueError(f"recipe.balance must be group or class; got {balance!r}")
+        self.balance, self.weighted, self.steps, self.learning_rate = balance, weighted, steps, learning_rate
+        self.reads = ("train",) if balance == "group" else ()
+
+    def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
+        """The head at the step that does best on validation."""
+        rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
+        refit = reweighted_heads if self.weighted else resampled_heads
+        fitted = refit(
+            rows.features,
+            rows.target,
+            rows.group if self.balance == "group" else rows.target,
+            frozen.head,
+            seeded_generator(seed),
+            steps=self.steps,
+            held_out=frozen.rows("val"),
+            every=max(self.steps // 100, 1),
+            learning_rate=self.learning_rate,
+        )
+        return fitted.heads.linear(0)

@@ -1,0 +1,68 @@
+"""The predictions that a finished run left behind, where they are those of its weights and of the data as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from debias.data.examples import SPLITS, Examples
+from debias.recipes.evaluation import with_labels
+from debias.reports.predictions import REMEDY, Predictions, read
+from debias.training import Predicted
+
+
+def origin(checkpoint: Path, precision: str) -> dict[str, str]:
+    """What predictions come from: the SHA-256 of a file of weights, and the precision that a config asks for.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    try:
+        return {"weights": hashlib.sha256(checkpoint.read_bytes()).hexdigest(), "precision": precision}
+    except FileNotFoundError:
+        raise ValueError(f"no checkpoint {checkpoint}: give a finished run, or train it first") from None
+
+
+def saved_predictions(
+    folder: Path, predicted_from: Mapping[str, str] | None, wanted: Mapping[str, str], examples: Examples
+) -> dict[str, Predictions]:
+    """Predictions of every split as a run saved them; they are written with as many digits as float32 has.
+
+    That the pictures of the data are the same is not checked; their paths and labels are.
+
+    Args:
+        folder: of the run.
+        predicted_from: the :func:`origin` of its predictions, by its report.
+        wanted: the one of the predictions that are asked for.
+        examples: the data set.
+
+    Raises:
+        ValueError: why these predictions will not do.
+    """
+    if predicted_from is None:
+        raise ValueError("the report does not say which weights made the saved ones")
+    if predicted_from["weights"] != wanted["weights"]:
+        raise ValueError("other weights made the saved ones")
+    if predicted_from["precision"] != wanted["precision"]:
+        raise ValueError(f"the saved ones are of precision={predicted_from['precision']}")
+    return {split: _split(folder / "predictions" / f"{split}.csv", split, examples) for split in SPLITS}
+
+
+def _split(path: Path, split: str, examples: Examples) -> Predictions:
+    try:
+        saved = read(path)
+    except ValueError as error:
+        raise ValueError(str(error).removesuffix(f"; {REMEDY}")) from None
+    rows = examples.rows(split)
+    if not torch.equal(saved.index, rows):
+        raise ValueError(f"{path} has other rows than the data")
+    expected = with_labels(examples, Predicted(rows, saved.logits))
+    if saved.paths != expected.paths:
+        raise ValueError(f"{path} has other images than the data")
+    same = torch.equal(saved.target, expected.target) and torch.equal(saved.bias, expected.bias)
+    if not same or saved.logits.shape != (len(rows), examples.groups.outputs):
+        raise ValueError(f"{path} has other labels than the data")
+    return saved

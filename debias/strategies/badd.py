@@ -1,0 +1,101 @@
+"""BAdd: the model is given the bias in training, so that it need not look for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from debias.models.layers import evaluating
+from debias.strategies.objectives import bias_loss, task_loss
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Outputs, Turn
+
+
+class BAdd(Strategy):
+    r"""The features of a network that knows the bias are added to the model's, before the head reads them.
+
+    1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the bias; then it is
+       frozen.
+    2. From then on the model moves on :math:`\mathrm{CE}(h(z + m\, z_g), y)`, with z and :math:`z_g` the features of
+       model and biased network and h the model's head.
+    3. From step ``refit_from`` on, if it is not 0, the head alone moves, on :math:`\mathrm{CE}(h(z), y)`.
+
+    Evaluation reads :math:`h(z)`, which the head of stage 2 was never trained for: it may favour a class.
+
+    Source: Sarridis et al., "BAdd: Bias Mitigation through Bias Addition", 2024; reference code
+    mever-team/vb-mitigator.
+
+    Args:
+        groups: the groups of the data; targets single- or multi-label.
+        model: the classifier, with a linear ``head``; the biased network starts from its weights.
+        strength: m >= 0.
+        warmup: steps in which the biased network is trained, at least 1: until its loss, which is logged, is low.
+        refit_from: step at which stage 3 begins, after ``warmup``; 0 for never. The paper gives it 20 epochs.
+
+    Raises:
+        ValueError: a bound above is broken.
+
+    Differs from the reference: the biased network is trained here, first, on the bias labels of the training data, and
+    has the architecture of the model, so that features agree in size; there it is brought along, and may be trained on
+    other data. The reference code has no stage 3. In it, the model is in evaluation mode up to its head.
+    """
+
+    requires = ("bias",)
+
+    def __init__(
+        self, groups: Groups, model: nn.Module, *, strength: float = 1.0, warmup: int = 500, refit_from: int = 0
+    ) -> None:
+        super().__init__()
+        if strength < 0 or warmup < 1:
+            raise ValueError(f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, warmup={warmup}")
+        if 0 != refit_from <= warmup:
+            raise ValueError(f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it, or 0")
+        self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
+        network: Any = deepcopy(model)
+        network.head = nn.Linear(network.head.in_features, groups.biases)
+        self.network: nn.Module = network
+
+    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
+        """The biased network, and the model."""
+        return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """One player a step: the biased network while it is trained, the model afterwards, its head in the end."""
+        if step < self.warmup:
+            return (Turn("biased", self.biased_loss),)
+        return (Turn("model", self.head_loss if 0 < self.refit_from <= step else self.model_loss),)
+
+    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the biased network: the bias."""
+        self.network.train()
+        loss = bias_loss(self.network(batch.image).logits, batch.bias)
+        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+
+    def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the model: the class, where the bias is told."""
+        added = self.strength * _features(self.network, batch.image)
+        outputs: Outputs = model(batch.image)
+        loss = task_loss(_head(model)(outputs.features + added), batch)
+        return Loss(loss, {"cross_entropy": loss.detach()})
+
+    def head_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the head in the end: the class, from features as they are in evaluation."""
+        loss = task_loss(_head(model)(_features(model, batch.image)), batch)
+        return Loss(loss, {"head_cross_entropy": loss.detach()})
+
+
+@torch.no_grad()
+def _features(network: nn.Module, image: Tensor) -> Tensor:
+    with evaluating(network):
+        outputs: Outputs = network(image)
+    return outputs.features
+
+
+def _head(model: nn.Module) -> nn.Module:
+    head: nn.Module = model.get_submodule("head")
+    return head

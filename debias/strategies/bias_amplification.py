@@ -1,0 +1,53 @@
+"""Bias amplification: a number of its own for every sample and class leaves the model what is easy."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import Parameter
+
+from debias.losses.classification import classification_losses
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss
+
+
+class BiasAmplification(Strategy):
+    r"""ERM on logits to which every training sample adds a trainable vector.
+
+    .. math:: L = \frac1N \sum_i \mathrm{CE}(f(x_i) + \lambda b_i,\, y_i)
+
+    :math:`b_i` starts at 0 and soon gives the class away: what a sample's own vector learns, the model need not, and
+    it keeps what most samples agree on. Evaluation reads f. First stage of :class:`debias.recipes.bam.BAM`. Needs no
+    bias labels.
+
+    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024; reference code
+    motivationss/BAM.
+
+    Args:
+        groups: the groups of the data; single-label.
+        samples: rows of the whole data set.
+        strength: :math:`\lambda \ge 0`; with 0 it is ERM.
+
+    Raises:
+        ValueError: a negative strength, or the targets are multi-label.
+
+    Differs from the reference: rows of the validation and test splits have a vector too, which never moves.
+    """
+
+    hard_targets = True
+
+    def __init__(self, groups: Groups, samples: int, *, strength: float = 50.0) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("BiasAmplification needs one class per sample: name a single target, not several labels")
+        if strength < 0:
+            raise ValueError(f"BiasAmplification needs strength >= 0; got {strength}")
+        self.strength = strength
+        self.offsets = Parameter(torch.zeros(samples, groups.outputs))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Mean loss with the samples' own vectors; without them it is logged."""
+        logits = model(batch.image).logits
+        losses = classification_losses(logits + self.strength * self.offsets[batch.index], batch.target)
+        plain = classification_losses(logits.detach(), batch.target)
+        return Loss(losses.mean(), {"cross_entropy": plain.mean()})

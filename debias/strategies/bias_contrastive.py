@@ -1,0 +1,82 @@
+"""Bias-contrastive learning: a sample's like are those of its class that do not share its bias."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from debias.losses.hsic import joined_rows
+from debias.losses.logit_adjustment import log_priors
+from debias.losses.pairs import across_biases, cosine_similarities
+from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.strategies.objectives import task_loss
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Outputs
+
+
+class BiasContrastive(Strategy):
+    r"""A contrastive loss on the features whose positives differ in the bias, and little of the classification loss.
+
+    .. math:: L = \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
+              P_i = \{j : y_j = y_i,\; b_j \ne b_i\}
+
+    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the joined batch of all
+    processes; samples without positives count as 0. With :math:`\delta = 1` (``balanced_logits``, "BiasBal") what the
+    bias says of the class in training is added to the logits there, and so need not be learnt; evaluation reads f. A
+    batch needs positives: where they are rare, draw group-balanced batches.
+
+    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning", NeurIPS 2021;
+    reference code grayhong/bias-contrastive-learning.
+
+    Args:
+        groups: the groups of the data; single-label.
+        frequencies: ``(G,)`` training samples of each group.
+        temperature: :math:`\tau > 0`.
+        task_weight: :math:`w \ge 0`.
+        balanced_logits: whether :math:`\delta` is 1, and not 0.
+
+    Raises:
+        ValueError: multi-label targets, or a bound above is broken.
+
+    Differs from the reference: both losses are taken on the same batch, of one view of each image; there the contrast
+    is on two views of a second batch, from a loader that draws rare biases of a class more often. Positives need no
+    second view. Priors are floored at 1e-9, there 1e-9 is added.
+    """
+
+    requires = ("bias",)
+    hard_targets = True
+    smallest_batch = 2  # a sample is contrasted with the others
+
+    def __init__(
+        self,
+        groups: Groups,
+        frequencies: Tensor,
+        *,
+        temperature: float = 0.07,
+        task_weight: float = 0.01,
+        balanced_logits: bool = False,
+    ) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("BiasContrastive compares samples of one class: name a single target, not several labels")
+        if temperature <= 0 or task_weight < 0:
+            raise ValueError(
+                f"BiasContrastive needs temperature > 0 and task_weight >= 0; got temperature={temperature}, "
+                f"task_weight={task_weight}"
+            )
+        self.temperature, self.task_weight = temperature, task_weight
+        priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
+        # the last row, which a bias of -1 reads, adjusts nothing
+        self.register_buffer("log_prior", F.pad(priors, (0, 0, 0, 1)))
+        self.log_prior: Tensor
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Contrast and weighted task, which are logged."""
+        outputs: Outputs = model(batch.image)
+        target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
+        similarities = cosine_similarities(joined_rows(outputs.features))
+        losses = supervised_contrastive_losses(similarities, across_biases(target, bias), temperature=self.temperature)
+        contrast, task = losses.mean(), task_loss(outputs.logits + self.log_prior[batch.bias], batch)
+        terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
+        return Loss(contrast + self.task_weight * task, terms)

@@ -1,0 +1,75 @@
+"""Correct-n-Contrast: alike are samples of one class that an earlier model told apart, unlike those it confused."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from debias.losses.hsic import joined_rows
+from debias.losses.pairs import across_biases, cosine_similarities
+from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.strategies.objectives import task_loss
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Outputs
+
+
+class CorrectNContrast(Strategy):
+    r"""A contrastive loss on the features, between the samples that the shortcut parts or joins, and ERM.
+
+    .. math:: L = \lambda \operatorname{mean}_{i: P_i \ne \emptyset} \Big[ -\frac{1}{|P_i|} \sum_{j \in P_i} \log
+              \frac{\exp(G_{ij} / \tau)}{\sum_{k \in P_i \cup N_i} \exp(G_{ik} / \tau)} \Big]
+              + (1 - \lambda)\, \mathrm{CE}(f, y)
+
+    .. math:: P_i = \{j : y_j = y_i,\; b_j \ne b_i\}, \qquad N_i = \{j : y_j \ne y_i,\; b_j = b_i\}
+
+    with G the cosines of the features of the joined batch of all processes, and b the bias, or what stands in for it:
+    :class:`debias.recipes.cnc.CnC` gives it the class that an earlier model predicted. A batch needs positives: draw
+    batches in which groups are balanced.
+
+    Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to Spurious
+    Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast.
+
+    Args:
+        groups: the groups of the data; single-label.
+        temperature: :math:`\tau > 0`.
+        contrast_weight: :math:`\lambda` in [0, 1].
+
+    Raises:
+        ValueError: multi-label targets, or a bound above is broken.
+
+    Differs from the reference: positives and negatives are those of the batch, and every sample is an anchor; there an
+    anchor comes with a given number of either, drawn for it, and gradients of many such bundles are added up. The model
+    is in training mode, there in evaluation mode up to its head.
+    """
+
+    requires = ("bias",)
+    hard_targets = True
+    smallest_batch = 2  # a sample is contrasted with the others
+
+    def __init__(self, groups: Groups, *, temperature: float = 0.1, contrast_weight: float = 0.75) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("CorrectNContrast compares samples of one class: name a single target, not several labels")
+        if temperature <= 0 or not 0 <= contrast_weight <= 1:
+            raise ValueError(
+                f"CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got temperature={temperature}, "
+                f"contrast_weight={contrast_weight}"
+            )
+        self.temperature, self.contrast_weight = temperature, contrast_weight
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Weighted sum of contrast and task, both of which are logged."""
+        outputs: Outputs = model(batch.image)
+        target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
+        contrast = self._contrast(cosine_similarities(joined_rows(outputs.features)), target, bias)
+        task = task_loss(outputs.logits, batch)
+        total = self.contrast_weight * contrast + (1 - self.contrast_weight) * task
+        return Loss(total, {"contrast": contrast.detach(), "cross_entropy": task.detach()})
+
+    def _contrast(self, similarities: Tensor, target: Tensor, bias: Tensor) -> Tensor:
+        positive = across_biases(target, bias)
+        negative = (target[:, None] != target) & (bias[:, None] == bias) & (bias >= 0)
+        compared = torch.where(positive | negative, similarities, -torch.inf)
+        losses = supervised_contrastive_losses(compared, positive, temperature=self.temperature)
+        anchors = positive.any(dim=1)
+        return torch.where(anchors, losses, 0.0).sum() / anchors.sum().clamp(min=1)

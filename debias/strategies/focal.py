@@ -1,0 +1,37 @@
+"""Focal loss: train on what is not yet classified well."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from debias.losses.focal import focal_losses
+from debias.strategies.objectives import weighted
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Loss
+
+
+class Focal(Strategy):
+    r"""Mean focal loss, :math:`L = \frac1N \sum_i (1 - p_i)^\gamma (-\log p_i)`. Needs no bias labels.
+
+    Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a baseline against shortcuts: Yang et
+    al., "Change is Hard" (SubpopBench), ICML 2023.
+
+    Args:
+        gamma: :math:`\gamma \ge 0`; 0 is ERM.
+
+    Raises:
+        ValueError: ``gamma`` is negative.
+
+    Differs from the reference: see :func:`debias.losses.focal_losses`.
+    """
+
+    def __init__(self, *, gamma: float = 1.0) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f"Focal needs gamma >= 0; got gamma={gamma}")
+        self.gamma = gamma
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Mean focal loss of the batch."""
+        losses = focal_losses(model(batch.image).logits, batch.target, gamma=self.gamma)
+        return Loss(weighted(losses, batch).mean(), {})

@@ -1,0 +1,49 @@
+"""LDAM: the rarer a class, the larger the margin by which its samples must be classified."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from debias.losses.ldam import ldam_losses, ldam_margins
+from debias.strategies.objectives import weighted
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss
+
+
+class LDAM(Strategy):
+    r"""Mean cross-entropy with a margin that grows with :math:`n_c^{-1/4}`. Needs no bias labels.
+
+    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019.
+
+    Args:
+        groups: the groups of the data; single-label.
+        class_frequencies: ``(C,)`` training samples of each class.
+        max_margin: margin of the rarest class, positive.
+        scale: :math:`s > 0`, by which the logits are multiplied.
+
+    Raises:
+        ValueError: a bound above is broken, or the targets are multi-label.
+
+    Differs from the reference: see :func:`debias.losses.ldam_losses`; its second stage, which reweights late in
+    training, is left out, as in SubpopBench.
+    """
+
+    hard_targets = True
+
+    def __init__(
+        self, groups: Groups, class_frequencies: Tensor, *, max_margin: float = 0.5, scale: float = 30.0
+    ) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("LDAM needs one class per sample: name a single target, not several labels")
+        if scale <= 0:
+            raise ValueError(f"LDAM needs scale > 0; got scale={scale}")
+        self.scale = scale
+        self.register_buffer("margins", ldam_margins(class_frequencies, max_margin=max_margin))
+        self.margins: Tensor
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Mean loss of the batch."""
+        logits = model(batch.image).logits
+        losses = ldam_losses(logits, batch.target, margins=self.margins, scale=self.scale)
+        return Loss(weighted(losses, batch).mean(), {})

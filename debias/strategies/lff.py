@@ -1,0 +1,79 @@
+"""Learning from failure: a network made to take the shortcut shows the other one which samples to learn from."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from debias.losses.classification import classification_losses
+from debias.losses.generalized_cross_entropy import generalized_cross_entropy
+from debias.losses.sample_memory import RelativeDifficulty
+from debias.models.twins import twin
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss
+
+
+class LfF(Strategy):
+    r"""A biased network g and the model f learn at once, from the same images, on one sum.
+
+    .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i) + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
+
+    The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's cross-entropies of a sample
+    have been lately; it moves first, carries no gradient, and is large where g fails. The two sums share no parameter,
+    so one optimiser on L moves either network as an optimiser of its own would. g is not used in evaluation. Needs no
+    bias labels.
+
+    Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased Classifier", NeurIPS 2020;
+    reference code alinlab/LfF.
+
+    Args:
+        groups: the groups of the data; single-label.
+        samples: rows of the whole data set.
+        model: the classifier f; g starts as its copy, with a head drawn anew.
+        q: of the generalized cross-entropy, in (0, 1]; the greater, the more g prefers what is easy.
+        scaled: the code's form of it, whose gradient is q times that of the paper's.
+        momentum: in [0, 1), of the moving averages; 0 compares the losses of the batch.
+
+    Raises:
+        ValueError: a bound above is broken, or the targets are multi-label.
+
+    Differs from the reference: a model of new weights shares all of them but the head's with g at the start, where
+    two draws are made there. The code freezes all but the last layer of pretrained networks; nothing is frozen here.
+    See :class:`debias.losses.SampleMemory` for repeated rows.
+    """
+
+    hard_targets = True
+
+    def __init__(
+        self,
+        groups: Groups,
+        samples: int,
+        model: nn.Module,
+        *,
+        q: float = 0.7,
+        scaled: bool = True,
+        momentum: float = 0.7,
+    ) -> None:
+        super().__init__()
+        if groups.multi_label:
+            raise ValueError("LfF compares losses within a class: name a single target, not several labels")
+        if not 0 < q <= 1:
+            raise ValueError(f"LfF needs q in (0, 1]; got {q}")
+        self.q, self.scaled = q, scaled
+        self.network = twin(model)
+        self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of both networks."""
+        losses = classification_losses(model(batch.image).logits, batch.target)
+        logits = self.network(batch.image).logits
+        with torch.no_grad():
+            biased_losses = classification_losses(logits, batch.target)
+        weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
+        biased = generalized_cross_entropy(logits, batch.target, q=self.q, scaled=self.scaled).mean()
+        terms = {
+            "cross_entropy": losses.mean().detach(),
+            "biased_cross_entropy": biased_losses.mean(),
+            "sample_weight": weights.mean(),
+        }
+        return Loss(biased + (weights * losses).mean(), terms)

@@ -1,0 +1,122 @@
+"""Linear heads on features that stand still: many in one tensor, their logits, and how well each does."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Heads(NamedTuple):
+    """H linear heads: weights ``(H, C, D)`` and biases ``(H, C)``, float."""
+
+    weights: Tensor
+    biases: Tensor
+
+    def logits(self, features: Tensor) -> Tensor:
+        """``(H, N, C)`` logits of ``(N, D)`` features, in the heads' own precision."""
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.einsum("hcd,nd->hnc", self.weights, features.to(self.weights)) + self.biases[:, None]
+
+    def linear(self, head: int) -> nn.Linear:
+        """One of the heads as a layer, with weights of its own."""
+        _, outputs, inputs = self.weights.shape
+        # on "meta" nothing is drawn
+        layer = nn.Linear(inputs, outputs, device="meta", dtype=self.weights.dtype).to_empty(device=self.weights.device)
+        layer.load_state_dict({"weight": self.weights[head], "bias": self.biases[head]})
+        return layer
+
+
+class Rows(NamedTuple):
+    """Labelled features: ``(N, D)`` float, ``(N,)`` int64 class, and ``(N,)`` int64 group, -1 where unknown.
+
+    Without bias labels, the class is given as the group: the worst group is then the worst class.
+    """
+
+    features: Tensor
+    target: Tensor
+    group: Tensor
+
+    def take(self, positions: Tensor) -> Rows:
+        """The rows at ``(K,)`` int64 positions."""
+        return Rows(*(column[positions] for column in self))
+
+
+class FittedHeads(NamedTuple):
+    """Heads after training, each from the step at which it did best on held-out rows.
+
+    Attributes:
+        heads: the H heads.
+        scores: ``(H,)`` float64 worst-group accuracy on the held-out rows at that step; NaN if none were given.
+        steps: ``(H,)`` int64 that step, counted from 1; the last one if no held-out rows were given.
+    """
+
+    heads: Heads
+    scores: Tensor
+    steps: Tensor
+
+    @property
+    def best(self) -> int:
+        """Position of the head with the highest score, of equal ones the first."""
+        if bool(self.scores.isnan().any()):
+            raise ValueError("heads without scores cannot be compared: fit them with held-out rows")
+        return int(self.scores.argmax())
+
+
+def repeated(layer: nn.Linear, *, count: int) -> Heads:
+    """A classifier's last layer as the start of ``count`` heads.
+
+    Raises:
+        ValueError: the layer has no bias.
+    """
+    if layer.bias is None:
+        raise ValueError("the last layer has no bias, and the heads have one: give it a bias of zeros")
+    weights, biases = layer.weight.detach(), layer.bias.detach()
+    return Heads(weights.expand(count, -1, -1), biases.expand(count, -1))
+
+
+def fresh_heads(count: int, *, classes: int, size: int, generator: torch.Generator) -> Heads:
+    r"""Heads drawn as ``nn.Linear`` draws its parameters: uniformly from :math:`\pm 1/\sqrt{D}`.
+
+    Args:
+        count: H.
+        classes: C.
+        size: D, how many features a head reads.
+        generator: what they are drawn from.
+    """
+    bound = 1 / math.sqrt(size)
+    drawn = (2 * torch.rand(count, classes, size + 1, generator=generator) - 1) * bound
+    return Heads(drawn[..., :size], drawn[..., size])
+
+
+def worst_group_accuracies(predictions: Tensor, target: Tensor, group: Tensor) -> Tensor:
+    r"""Least accuracy over the groups that occur, of many predictions of the same rows.
+
+    .. math:: \min_{g: n_g > 0} \frac{1}{n_g} \sum_{i: g_i = g} 1[\hat y_{hi} = y_i]
+
+    Args:
+        predictions: ``(H, N)`` int64 class.
+        target: ``(N,)`` int64 class.
+        group: ``(N,)`` int64, -1 leaves the row out.
+
+    Returns:
+        ``(H,)`` float64.
+
+    Raises:
+        ValueError: no row has a group.
+
+    Example:
+        >>> predictions = torch.tensor([[0, 0, 1], [0, 1, 0]])
+        >>> worst_group_accuracies(predictions, torch.tensor([0, 0, 1]), torch.tensor([0, 0, 2]))
+        tensor([1., 0.], dtype=torch.float64)
+    """
+    if bool((group < 0).all()):
+        raise ValueError("no held-out row has a group: label them, or give the class as the group")
+    members = F.one_hot(group + 1)[:, 1:].float()
+    members = members[:, members.any(dim=0)]
+    # counts below 2^24 are exact in float32
+    right = (predictions == target).float() @ members
+    return (right.double() / members.sum(dim=0).double()).amin(dim=1)

@@ -1,0 +1,121 @@
+"""The contrastive loss against its definition, sample by sample in float64, and its properties."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from debias.losses.pairs import across_biases, cosine_similarities
+from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from tests.properties import assert_permutation_invariant, assert_pure
+
+FEATURES = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+TARGET = torch.tensor([0, 0, 1, 1, 0, 2, 1])
+BIAS = torch.tensor([0, 1, 0, 0, 0, 1, -1])
+
+
+def bias_contrastive(features, target, bias):
+    return supervised_contrastive_losses(cosine_similarities(features), across_biases(target, bias), temperature=0.5)
+
+
+def cosine(x, y):
+    return sum(a * b for a, b in zip(x, y, strict=True)) / math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
+
+
+def naive(features, positives, temperature):
+    losses = []
+    for i, anchor in enumerate(features):
+        scores = {j: math.exp(cosine(anchor, other) / temperature) for j, other in enumerate(features) if j != i}
+        shares = [math.log(scores[j] / sum(scores.values())) for j in positives[i]]
+        losses.append(-sum(shares) / len(shares) if shares else 0.0)
+    return losses
+
+
+def test_equals_the_definition():
+    """Positives by hand: same target, other bias, both known. 2 and 3 share their bias, 5 is alone, 6 is unknown."""
+    positives = [[1], [0, 4], [], [], [1], [], []]
+    expected = naive(FEATURES.tolist(), positives, 0.5)
+    assert bias_contrastive(FEATURES, TARGET, BIAS).tolist() == pytest.approx(expected, rel=1e-10)
+
+
+def test_with_the_class_for_positives_it_is_supcon():
+    same = TARGET[:, None] == TARGET
+    positives = [[1, 4], [0, 4], [3, 6], [2, 6], [0, 1], [], [2, 3]]
+    found = supervised_contrastive_losses(cosine_similarities(FEATURES), same, temperature=0.5)
+    assert found.tolist() == pytest.approx(naive(FEATURES.tolist(), positives, 0.5), rel=1e-10)
+
+
+def test_by_hand():
+    """Unit vectors at 0, 60 and 90 degrees, the first two positive, tau = 1.
+
+    The first: log(e^0.5 + e^0) - 0.5 = log(1 + e^-0.5). The second, with cos 30 = sqrt(3) / 2 to the third:
+    log(e^0.5 + e^0.866) - 0.5.
+    """
+    features = torch.tensor([[2.0, 0.0], [0.5, math.sqrt(0.75)], [0.0, 3.0]], dtype=torch.float64)
+    pair = torch.tensor([[False, True, False], [True, False, False], [False, False, False]])
+    found = supervised_contrastive_losses(cosine_similarities(features), pair, temperature=1.0)
+    second = math.log(math.exp(0.5) + math.exp(math.sqrt(3) / 2)) - 0.5
+    assert found.tolist() == pytest.approx([math.log(1 + math.exp(-0.5)), second, 0.0])
+
+
+def test_gradient():
+    features = FEATURES.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: bias_contrastive(x, TARGET, BIAS).sum(), features)
+
+
+def test_gradient_of_a_similarity_is_its_share_less_the_wanted_one():
+    """dl_i / dG_ij = (softmax_j - [j is positive] / |P_i|) / tau: positives are drawn near, all others pushed away."""
+    similarities = cosine_similarities(FEATURES).requires_grad_()
+    positive = across_biases(TARGET, BIAS)
+    loss = supervised_contrastive_losses(similarities, positive, temperature=0.5).sum()
+    (gradient,) = torch.autograd.grad(loss, similarities)
+    for i, wanted in ((0, [1]), (1, [0, 4]), (4, [1])):
+        scores = [math.exp(value / 0.5) for value in similarities[i].tolist()]
+        scores[i] = 0.0
+        expected = [s / sum(scores) - (j in wanted) / len(wanted) for j, s in enumerate(scores)]
+        assert gradient[i].tolist() == pytest.approx([value / 0.5 for value in expected])
+    assert gradient[[2, 3, 5, 6]].eq(0).all()
+
+
+def test_properties():
+    assert_permutation_invariant(lambda *columns: bias_contrastive(*columns).mean(), FEATURES, TARGET, BIAS)
+    assert_pure(bias_contrastive, FEATURES, TARGET, BIAS)
+    # only directions count
+    scaled = FEATURES * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 0.1, 7.0])[:, None]
+    torch.testing.assert_close(bias_contrastive(scaled, TARGET, BIAS), bias_contrastive(FEATURES, TARGET, BIAS))
+
+
+def test_a_batch_without_positives_costs_nothing():
+    features = FEATURES.clone().requires_grad_()
+    losses = bias_contrastive(features, TARGET, torch.zeros(7, dtype=torch.int64))
+    assert losses.tolist() == [0.0] * 7
+    (gradient,) = torch.autograd.grad(losses.sum(), features)
+    assert gradient.eq(0).all()
+
+
+def test_small_temperatures_stay_finite():
+    """exp(1 / 0.005) is beyond float32."""
+    similarities = torch.tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, -1.0, 1.0]])
+    positive = torch.tensor([[False, True, False], [True, False, False], [False, False, False]])
+    found = supervised_contrastive_losses(similarities, positive, temperature=0.005)
+    assert found.tolist() == pytest.approx([400.0, math.log(2), 0.0], rel=1e-5)
+
+
+def test_low_precision_is_avoided():
+    features = FEATURES.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = bias_contrastive(features, TARGET, BIAS)
+    assert torch.equal(low, bias_contrastive(features, TARGET, BIAS))
+
+
+def test_compiles_to_one_graph():
+    compiled = torch.compile(bias_contrastive, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(FEATURES, TARGET, BIAS), bias_contrastive(FEATURES, TARGET, BIAS))
+
+
+def test_across_biases_is_symmetric_and_leaves_out_the_unknown():
+    found = across_biases(TARGET, BIAS)
+    assert torch.equal(found, found.T)
+    assert found.nonzero().tolist() == [[0, 1], [1, 0], [1, 4], [4, 1]]

@@ -1,0 +1,65 @@
+"""Run as ``python -m tests.losses.two_memory_ranks FOLDER RANK`` in two processes: writes what each computed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+
+from debias.losses import RelativeDifficulty, discovered_weights, discovery_loss, flac_loss, soft_groups
+
+SAMPLES, CLASSES = 12, 3
+#: Of each batch of eight, rank 0 holds five samples and rank 1 three.
+SHARDS = (slice(0, 5), slice(5, 8))
+
+
+def steps(count: int, size: int) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Losses of two networks, rows and classes of each batch; rows occur several times, also in different ranks."""
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(count):
+        index = torch.randint(SAMPLES, (size,), generator=generator)
+        losses = torch.rand(2, size, generator=generator)
+        found.append((losses[0], losses[1], index, index % CLASSES))
+    return found
+
+
+def weights(part: slice) -> dict[str, Tensor]:
+    """Weights of every batch, and the memory after the last."""
+    difficulty = RelativeDifficulty(SAMPLES, CLASSES)
+    given = [difficulty(*(column[part] for column in batch)) for batch in steps(6, 8)]
+    return {"weights": torch.stack(given), **difficulty.state_dict()}
+
+
+def gradients(part: slice) -> dict[str, Tensor]:
+    """Losses over a joined batch, and their gradients to a weight that every process has."""
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(8, 4, generator=generator, dtype=torch.float64)[part]
+    bias = torch.randn(8, 2, generator=generator, dtype=torch.float64)[part]
+    target, probability = torch.tensor([0, 1, 1, 0, 2, 0, 1, 2])[part], bias[:, 0].sigmoid()
+    layer = nn.Linear(4, 3, dtype=torch.float64)
+    nn.init.constant_(layer.bias, 0.1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(12, dtype=torch.float64).view(3, 4) / 10 - 0.5)
+    features = layer(rows)
+    groups = soft_groups(probability, features[:, 0].sigmoid(), target, CLASSES)
+    found = {"weighted": discovered_weights(groups, features[:, 0].sigmoid(), target)}
+    for name, loss in (("flac", flac_loss(features, bias, target)), ("discovery", discovery_loss(groups, balance=0.5))):
+        (gradient,) = torch.autograd.grad(loss, layer.weight, retain_graph=True)
+        found |= {name: loss.detach(), f"{name}/gradient": gradient}
+    return found
+
+
+def main(folder: Path, rank: int) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    torch.save(weights(SHARDS[rank]) | gradients(SHARDS[rank]), folder / f"rank{rank}.pt")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,66 @@
+"""Run as ``python -m tests.strategies.networks_two_ranks FOLDER RANK`` in two processes: writes what each got."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from debias.strategies import FLAC, DebiAN, Disentangled, LfF, Strategy
+from debias.types import Batch
+from tests.fakes import GROUPS, TinyClassifier, batch_of
+
+STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
+    "lff": lambda model: LfF(GROUPS, 16, model),
+    # a process swaps its own samples, so that only what comes before the swap is the same
+    "disentangled": lambda model: Disentangled(GROUPS, 16, model),
+    "debian": lambda model: DebiAN(GROUPS, model),
+    "flac": lambda model: FLAC(GROUPS, torch.ones(4), model, warmup=2, strength=50.0),
+}
+
+
+class Both(nn.Module):
+    """Model and strategy in one module, as the LightningModule holds them, and one turn as its forward pass."""
+
+    def __init__(self, make: Callable[[nn.Module], Strategy]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = TinyClassifier()
+        self.strategy = make(self.model)
+
+    def forward(self, step: int, turn: int, batch: Batch) -> Tensor:
+        return self.strategy.turns(step)[turn].objective(self.model, batch).total
+
+
+def train(make: Callable[[nn.Module], Strategy], part: slice, *, wrapped: bool) -> dict[str, Tensor]:
+    """Five steps of all players on shares of batches of 16, whose rows come in another order each time."""
+    both = Both(make)
+    players = both.strategy.players(both.model)
+    module = DistributedDataParallel(both, find_unused_parameters=len(players) > 1) if wrapped else both
+    optimizers = {player: torch.optim.SGD(owned, lr=0.1) for player, owned in players.items()}
+    for step in range(5):
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(step))[part]
+        batch = Batch(*(None if column is None else column[order] for column in batch_of(16)))
+        for turn, (player, _) in enumerate(both.strategy.turns(step)):
+            module.zero_grad()
+            module(step, turn, batch).backward()
+            optimizers[player].step()
+    return dict(both.state_dict())
+
+
+def main(folder: Path, rank: int) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    part = slice(0, 8) if rank == 0 else slice(8, 16)
+    torch.save({name: train(make, part, wrapped=True) for name, make in STRATEGIES.items()}, folder / f"rank{rank}.pt")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,160 @@
+"""DebiAN: each turn by definition, who moves and in which mode the other is, its state, and what it discovers."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from debias.strategies import DebiAN
+from debias.types import Groups, Outputs
+from tests.fakes import GROUPS, TinyClassifier, batch_of
+from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, toy, trained
+
+BATCH = batch_of(12)
+THREE = Groups(("a", "b", "c"), ("land", "water"))
+
+
+class Normalised(nn.Module):
+    """A classifier whose batch normalisation tells in which mode it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5))
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, image: Tensor) -> Outputs:
+        features = self.body(image)
+        return Outputs(self.head(features), features)
+
+
+def pair(classes: int = 2, **options: float) -> tuple[DebiAN, TinyClassifier]:
+    torch.manual_seed(0)
+    model = TinyClassifier(outputs=classes)
+    return DebiAN(GROUPS if classes == 2 else THREE, model, **options), model
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_values_by_definition(classes):
+    strategy, model = pair(classes, balance=0.4)
+    target = torch.arange(12) % classes
+    batch = BATCH._replace(target=target)
+    losses = F.cross_entropy(model(batch.image).logits.double(), target, reduction="none")
+    p = (-losses).exp()
+    u = strategy.discoverer(batch.image).logits.double().gather(1, target[:, None])[:, 0].sigmoid()
+    weights, terms, gaps = torch.zeros(12, dtype=torch.float64), [], []
+    for t in range(classes):
+        rows = target == t
+        inside = (u[rows] * p[rows]).sum() / u[rows].sum()
+        outside = ((1 - u[rows]) * p[rows]).sum() / (1 - u[rows]).sum()
+        weights[rows] = 1 + u[rows] if inside <= outside else 2 - u[rows]
+        share = u[rows].mean()
+        gaps.append((inside - outside).abs())
+        terms.append(-gaps[-1].log() - 0.4 * (1 - (share - (1 - share)).abs()).log())
+    found = strategy.model_loss(model, batch)
+    assert found.total.item() == pytest.approx((weights * losses).mean().item(), rel=1e-4)
+    assert found.terms["cross_entropy"].item() == pytest.approx(losses.mean().item(), rel=1e-5)
+    found = strategy.discover(model, batch)
+    assert found.total.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-2)
+    assert found.terms["discovered_gap"].item() == pytest.approx(torch.stack(gaps).mean().item(), rel=1e-2)
+
+
+def test_the_model_moves_first():
+    strategy, model = pair()
+    for step in (0, 7):
+        assert [turn.player for turn in strategy.turns(step)] == ["model", "discoverer"]
+    players = strategy.players(model)
+    assert set(map(id, players["model"])) == set(map(id, model.parameters()))
+    assert set(map(id, players["discoverer"])) == set(map(id, strategy.parameters()))
+
+
+def test_the_discoverer_sees_the_moved_model():
+    strategy, model = pair()
+    still = strategy.discover(model, BATCH).total.item()
+    of_model, of_discoverer = strategy.turns(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    of_model.objective(model, BATCH).total.backward()
+    optimizer.step()
+    assert abs(of_discoverer.objective(model, BATCH).total.item() - still) > 1e-4
+
+
+def test_who_receives_gradient():
+    """In its turn each side alone, even where nobody has frozen the other; the weights are constants."""
+    strategy, model = pair()
+    strategy.model_loss(model, BATCH).total.backward()
+    assert all(parameter.grad is not None and parameter.grad.ne(0).any() for parameter in model.parameters())
+    assert all(parameter.grad is None for parameter in strategy.parameters())
+    model.zero_grad()
+    strategy.discover(model, BATCH).total.backward()
+    assert all(parameter.grad is not None and parameter.grad.ne(0).any() for parameter in strategy.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_other_is_in_evaluation_mode():
+    """Only the statistics of the one that moves take in the batch, and modes are as before."""
+    model = Normalised()
+    strategy = DebiAN(GROUPS, model)
+
+    def batches_seen() -> list[int]:
+        return [int(network.body[2].num_batches_tracked) for network in (model, strategy.discoverer)]
+
+    strategy.model_loss(model, BATCH)
+    assert batches_seen() == [1, 0]
+    strategy.discover(model, BATCH)
+    assert batches_seen() == [1, 1]
+    assert all(module.training for owner in (model, strategy) for module in owner.modules())
+
+
+def test_state_survives():
+    def step(strategy: DebiAN, model: nn.Module, number: int) -> None:
+        players = strategy.players(model)
+        for player, objective in strategy.turns(number):
+            optimizer = torch.optim.SGD(players[player], lr=0.1)
+            optimizer.zero_grad()
+            objective(model, batch_of(12, seed=number)).total.backward(inputs=players[player])
+            optimizer.step()
+
+    strategy, model = pair()
+    for number in range(3):
+        step(strategy, model, number)
+    restored, twin = DebiAN(GROUPS, TinyClassifier()), copy.deepcopy(model)
+    restored.load_state_dict(strategy.state_dict())
+    for number in range(3, 6):
+        step(strategy, model, number)
+        step(restored, twin, number)
+    for first, second in zip(strategy.state_dict().values(), restored.state_dict().values(), strict=True):
+        assert torch.equal(first, second)
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.slow
+def test_the_discoverer_finds_the_bias():
+    """Mean memberships of the two biases of a class are 0.36 to 0.55 apart after 3 epochs, over seeds 0, 1, 2.
+
+    The model gains little on this toy: after 12 epochs its worst group has 88.6, 90.5, 94.3 per cent, by ERM 88.4,
+    88.8, 93.4.
+    """
+    for seed in range(3):
+        _, strategy = trained(lambda model: DebiAN(GROUPS, model), seed=seed, epochs=3)
+        assert isinstance(strategy, DebiAN)
+        data = toy(SAMPLES, aligned=ALIGNED, seed=seed)
+        logits = strategy.discoverer(data.image).logits
+        membership = logits.gather(1, data.target[:, None])[:, 0].sigmoid()
+        for label in (0, 1):
+            land, water = (membership[(data.target == label) & (data.bias == bias)].mean() for bias in (0, 1))
+            assert abs(land - water) > 0.2
+
+
+@pytest.mark.parametrize("balance", [-0.1])
+def test_refuses(balance):
+    with pytest.raises(ValueError, match=f"balance >= 0; got {balance}"):
+        DebiAN(GROUPS, TinyClassifier(), balance=balance)
+
+
+def test_several_labels_are_refused():
+    labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
+    with pytest.raises(ValueError, match="single target"):
+        DebiAN(labels, TinyClassifier())
