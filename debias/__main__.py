@@ -1,4 +1,4 @@
-"""The command line: ``debias train | evaluate | check | compare | sweep | masks | list``."""
+"""The command line: ``debias train | evaluate | check | compare | sweep | infer-groups | masks | list``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   debias compare runs
   debias sweep run my_sweep.yaml data.root=PATH workers=4
   debias check my_config.yaml
+  debias infer-groups RUN method=eiil out=groups.csv
   debias masks boxes my_config.yaml source=boxes.csv out=masks
   debias list strategies
 """
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_compare(commands)
     _add_sweep(commands)
+    _add_infer_groups(commands)
     _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")
     listing.add_argument("what", choices=LISTS)
@@ -84,6 +86,13 @@ def _add_sweep(commands: Any) -> None:
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
+def _add_infer_groups(commands: Any) -> None:
+    command = commands.add_parser("infer-groups", help="groups from a finished run's predictions, to train on")
+    command.add_argument("run", help="a run's folder")
+    examples = "method=jtt, or eiil steps=10000 learning_rate=1e-3, or spare largest=5; out=groups.csv data.root=PATH"
+    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
+
+
 def _add_masks(commands: Any) -> None:
     masks = commands.add_parser(
         "masks",
@@ -99,7 +108,7 @@ def _add_masks(commands: Any) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a mistake in what was asked for is one line on standard error and exit code 2."""
     options = vars(parser().parse_args(arguments))
-    command = importlib.import_module(f"debias.commands.{options.pop('command')}")
+    command = importlib.import_module(f"debias.commands.{options.pop('command').replace('-', '_')}")
     try:
         command.run(**options)
     except BrokenPipeError:  # the reader of our output has seen enough

@@ -91,5 +91,7 @@ def test_shipped_configs_hold_only_differences():
         base = configs.plain(configs._assemble(below))
         for key, value in layer.items():
             before, now = (base[key], value) if key in configs.SECTIONS else (base, {key: value})
+            if key in configs.SECTIONS and value.get("name", before["name"]) != before["name"]:
+                continue  # another component has none of the old one's options
             # a data set's own file says its components' names even where they are the defaults
             assert not {name for name in now if now[name] == before.get(name)} - {"name"}, f"{path}: {key}"

@@ -137,6 +137,8 @@ def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
     with pytest.warns(UserWarning, match=r"mine\.csv: no training image in cat-snow: nothing can be learnt"):
         check_examples(lacking)
     with pytest.raises(ValueError, match=r"no training image in cat-snow\. This strategy needs every group"):
+        check_examples(lacking, require=("bias", "groups"))
+    with pytest.warns(UserWarning, match="nothing can be learnt"):
         check_examples(lacking, require=("bias",))
 
 

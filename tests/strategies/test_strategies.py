@@ -149,13 +149,13 @@ def test_reweighting_by_hand():
 
 def test_requirements():
     assert {name: make().requires for name, make in STRATEGIES.items() if make().requires} == {
-        "group_dro": ("bias",),
+        "group_dro": ("bias", "groups"),
         "irm": ("bias",),
         "irm_group": ("bias",),
         "vrex": ("bias",),
         "coral": ("bias",),
         "mmd": ("bias",),
-        "group_reweighting": ("bias",),
+        "group_reweighting": ("bias", "groups"),
         "conditional_logit_adjustment": ("bias",),
         "feature_adversary": ("bias",),
         "feature_adversary_layer": ("bias",),

@@ -228,6 +228,16 @@ def test_the_step_is_chosen_by_the_worst_group_and_not_the_average():
     assert (last.logits(held_out.features).argmax(dim=2) == 1).double().mean().item() == pytest.approx(6 / 11)
 
 
+def test_the_last_step_is_scored_too():
+    target, start, held_out = targets(2), start_heads(2, 1), held_out_rows()
+    found = fit_full_batch(FEATURES, target, start, descent=Descent(0.1), steps=3, held_out=held_out, every=10)
+    last = fit_full_batch(FEATURES, target, start, descent=Descent(0.1), steps=3).heads
+    predictions = last.logits(held_out.features).argmax(dim=2)
+    assert found.steps.item() == 3
+    assert found.scores.tolist() == worst_group_accuracies(predictions, held_out.target, held_out.group).tolist()
+    assert torch.equal(found.heads.weights, last.weights)
+
+
 def test_settings_of_one_number_serve_all_heads():
     target, start = targets(2), start_heads(2, 1)
     descent = Descent(torch.tensor([0.1, 0.2]), momentum=0.5)
