@@ -1,0 +1,47 @@
+"""What can be wrong with a run before its data are looked at, found for every run before any starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from debias import components
+from debias.config import Config
+from debias.sweeps.plan import Run
+
+
+def check(runs: Iterable[Run]) -> None:
+    """Refuse a sweep of which some run names a component, an option or a number that cannot be.
+
+    Args:
+        runs: of the sweep; what several of them share is checked once.
+
+    Raises:
+        ValueError: naming the config, the key and the nearest valid one.
+    """
+    from debias.build import smallest_batch
+    from debias.checks import check_numbers
+
+    passed: set[str] = set()
+    for run in runs:
+        try:
+            check_numbers(run.config)
+            if run.config.devices > 1:
+                raise ValueError(f"a sweep gives each run one device; got devices={run.config.devices}")
+            _check_options(run.config, passed)
+            smallest_batch(run.config)
+        except ValueError as error:
+            raise ValueError(f"{run.settings}: {error}") from error
+
+
+def _check_options(config: Config, passed: set[str]) -> None:
+    from debias.models import timm_classifier
+
+    for kind in (*components.TABLES, "model"):
+        section = getattr(config, kind)
+        written = json.dumps([kind, section], sort_keys=True)
+        if written not in passed:
+            component = timm_classifier if kind == "model" else components.find(kind, section["name"])
+            options = {key: value for key, value in section.items() if key != "name" or kind == "model"}
+            components.check_options(component, kind, options)
+            passed.add(written)

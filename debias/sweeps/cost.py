@@ -1,0 +1,53 @@
+"""What runs cost, learnt from those that are done."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from debias.sweeps.files import Files, files_of
+from debias.sweeps.plan import Run
+
+
+class Costs:
+    """Seconds that finished runs took, by the config they were started from."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    def read(self, files: Files) -> dict[str, Any]:
+        """Take note of a finished run; its report."""
+        report: dict[str, Any] = json.loads(files.report.read_text(encoding="utf-8"))
+        self.seconds[report["config"]["name"]].append(report["seconds"]["total"])
+        return report
+
+    def expected(self, run: Run) -> float | None:
+        """Mean seconds of the runs of the same config, or ``None`` if none is done."""
+        seconds = self.seconds.get(run.config.name)
+        return statistics.fmean(seconds) if seconds else None
+
+
+def costs_of(runs: Iterable[Run]) -> Costs:
+    """What the finished ones among these runs took."""
+    costs = Costs()
+    for files in map(files_of, runs):
+        if files.report.is_file():
+            costs.read(files)
+    return costs
+
+
+def duration(seconds: float) -> str:
+    """Seconds to read.
+
+    Example:
+        >>> duration(8.4), duration(90), duration(5400), duration(200_000)
+        ('8 s', '2 min', '1.5 h', '2.3 d')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 86400 else f"{seconds / 86400:.1f} d"

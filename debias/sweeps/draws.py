@@ -1,0 +1,93 @@
+"""Random settings, the same for the same seed on every machine."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from debias.config import near
+
+#: Digits that are kept of a drawn number: enough for any setting, and short in a table.
+DIGITS = 4
+
+
+def draw(count: int, *, seed: int, values: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[dict[str, Any]]:
+    """Draw settings independently of each other.
+
+    Each key has a stream of its own, which depends on the seed and the key only: more draws go on where fewer ended,
+    and another key changes nothing in the rest.
+
+    Args:
+        count: how many.
+        seed: of all streams.
+        values: distribution of each key: ``{uniform: [low, high]}``, ``{log_uniform: [low, high]}`` or
+            ``{choice: [a, b, ...]}``.
+
+    Returns:
+        ``count`` times a value for every key; numbers with four digits.
+
+    Raises:
+        ValueError: an unknown distribution, or bounds that are none.
+
+    Example:
+        >>> draw(2, seed=0, values={"optimizer.lr": {"log_uniform": [1e-5, 1e-2]}})
+        [{'optimizer.lr': 0.0002656}, {'optimizer.lr': 0.001054}]
+    """
+    columns = {key: _column(key, distribution, count, seed) for key, distribution in values.items()}
+    return [{key: column[number] for key, column in columns.items()} for number in range(count)]
+
+
+def _column(key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int) -> list[Any]:
+    if len(distribution) != 1:
+        raise ValueError(f"draws.values.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
+    ((name, bounds),) = distribution.items()
+    if name not in _DISTRIBUTIONS:
+        raise ValueError(f"draws.values.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}")
+    try:
+        sample = _DISTRIBUTIONS[name](bounds)
+    except (TypeError, ValueError):
+        raise ValueError(f"draws.values.{key}: {name} needs {_NEEDS[name]}; got {bounds}") from None
+    stream = random.Random(f"{seed}/{key}")
+    return [sample(stream) for _ in range(count)]
+
+
+def _uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
+    low, high = _ordered(bounds)
+    return lambda stream: _short(stream.uniform(low, high), low, high)
+
+
+def _log_uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
+    low, high = _ordered(bounds)
+    start, end = math.log(low), math.log(high)
+    return lambda stream: _short(math.exp(stream.uniform(start, end)), low, high)
+
+
+def _choice(values: Sequence[Any]) -> Callable[[random.Random], Any]:
+    if isinstance(values, str) or not len(values):
+        raise ValueError
+    return lambda stream: stream.choice(values)
+
+
+def _ordered(bounds: Sequence[float]) -> tuple[float, float]:
+    low, high = map(float, bounds)
+    if not low < high:
+        raise ValueError
+    return low, high
+
+
+def _short(value: float, low: float, high: float) -> float:
+    return min(max(float(f"{value:.{DIGITS}g}"), low), high)
+
+
+_DISTRIBUTIONS: dict[str, Callable[[Sequence[Any]], Callable[[random.Random], Any]]] = {
+    "uniform": _uniform,
+    "log_uniform": _log_uniform,
+    "choice": _choice,
+}
+_NEEDS = {
+    "uniform": "two numbers [low, high]",
+    "log_uniform": "two positive numbers [low, high]",
+    "choice": "a list of values",
+}

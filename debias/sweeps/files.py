@@ -1,0 +1,112 @@
+"""Where a sweep keeps what, and what the files say of a run. Nothing else decides what is left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from debias.reports.files import write_atomically
+from debias.sweeps.plan import Plan, Run
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one run of a sweep.
+
+    Args:
+        out: folder of the sweep.
+        name: of the run.
+    """
+
+    out: Path
+    name: str
+
+    @property
+    def report(self) -> Path:
+        """There once the run is done."""
+        return self.out / self.name / "report.json"
+
+    @property
+    def log(self) -> Path:
+        """What every attempt printed."""
+        return self.out / "logs" / f"{self.name}.log"
+
+    @property
+    def error(self) -> Path:
+        """Why the last attempt failed: the reason in one line, then the traceback."""
+        return self.out / "errors" / f"{self.name}.txt"
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.out / "locks" / f"{self.name}.lock"
+
+    def lock(self) -> FileLock:
+        """Held by the process that trains the run, so that its death releases it; never waited for."""
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._lock_path, timeout=0)
+
+    def locked(self) -> bool:
+        """Whether some process trains the run now."""
+        if not self._lock_path.is_file():
+            return False
+        try:
+            with self.lock():
+                return False
+        except Timeout:
+            return True
+
+    def status(self) -> str:
+        """One of "done", "running", "failed", "interrupted", "waiting"."""
+        if self.report.is_file():
+            return "done"
+        if self.locked():
+            return "running"
+        if self.error.is_file():
+            return "failed"
+        return "interrupted" if self.report.parent.is_dir() else "waiting"
+
+    def reason(self) -> str:
+        """Why the last attempt failed, in one line; nothing if it did not."""
+        return self.error.read_text(encoding="utf-8").partition("\n")[0] if self.error.is_file() else ""
+
+
+class Planned(NamedTuple):
+    """A run that a sweep's folder speaks of."""
+
+    name: str
+    settings: str
+
+
+def files_of(run: Run) -> Files:
+    """The files of a run."""
+    return Files(Path(run.config.out), run.name)
+
+
+def left(runs: Iterable[Run]) -> list[Run]:
+    """Those that are not done."""
+    return [run for run in runs if not files_of(run).report.is_file()]
+
+
+def write_plan(plan: Plan) -> None:
+    """Note in the sweep's folder which runs belong to it; the last plan counts."""
+    runs = [{"name": run.name, "settings": run.settings} for run in plan.runs]
+    write_atomically(plan.out / PLAN, json.dumps(runs, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_plan(out: Path) -> list[Planned]:
+    """The runs of the sweep that was last started in a folder.
+
+    Raises:
+        ValueError: there was none.
+    """
+    path = out / PLAN
+    if not path.is_file():
+        raise ValueError(f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare {out}`")
+    return [Planned(entry["name"], entry["settings"]) for entry in json.loads(path.read_text(encoding="utf-8"))]

@@ -1,0 +1,41 @@
+"""Names to launchers, and which of the ``key=value`` on the command line are a launcher's."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from debias import components
+from debias.config import near
+
+#: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are its options.
+LAUNCHERS = {"local": "debias.sweeps.local:local"}
+
+
+def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
+    """The launcher that ``launcher=NAME`` chooses, with its options, and the overrides that are left for the runs.
+
+    Raises:
+        ValueError: an unknown launcher, or a value of the wrong type.
+
+    Example:
+        >>> launch, rest = launcher(["launcher=local", "workers=4", "epochs=2"])
+        >>> launch.func.__name__, launch.keywords, rest
+        ('local', {'workers': 4}, ['epochs=2'])
+    """
+    name = next((text.partition("=")[2] for text in overrides if text.startswith("launcher=")), "local")
+    if name not in LAUNCHERS:
+        raise ValueError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
+    module, _, attribute = LAUNCHERS[name].partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    known = components.options(function)
+    own = [text for text in overrides if text.partition("=")[0] in known]
+    rest = [text for text in overrides if text not in own and not text.startswith("launcher=")]
+    options = OmegaConf.to_container(OmegaConf.from_dotlist(own))
+    assert isinstance(options, dict)
+    checked = components.check_options(function, "launcher", {str(key): value for key, value in options.items()})
+    return partial(function, **checked), rest

@@ -1,0 +1,125 @@
+"""What is known of a sweep while it runs: a table that is redrawn on a terminal, else a line for each event."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from debias.sweeps.cost import Costs, duration
+from debias.sweeps.files import files_of
+from debias.sweeps.plan import Run
+
+
+class Progress:
+    """Counts runs, keeps the best, and shows both; a context, within which the terminal is drawn on.
+
+    Args:
+        runs: all of the sweep's; those that are done already are only counted.
+        console: where it is shown.
+    """
+
+    def __init__(self, runs: Sequence[Run], *, console: Console | None = None) -> None:
+        self.runs = {run.name: run for run in runs}
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.status = dict.fromkeys(self.runs, "waiting")
+        self.since: dict[str, float] = {}
+        self.best: tuple[float, str, Run] | None = None
+        self.costs = Costs()
+        self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        for run in runs:
+            if files_of(run).report.is_file():
+                self._note(run)
+
+    def __enter__(self) -> Progress:
+        """Begin to draw."""
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        self.show()
+        if self.live:
+            self.live.stop()
+
+    def started(self, run: Run) -> None:
+        """A worker has begun with the run, or goes on with it."""
+        self.status[run.name], self.since[run.name] = "running", time.monotonic()
+        if not self.live:
+            self._say(f"started {run.settings}")
+
+    def done(self, run: Run) -> None:
+        """The run's report is there."""
+        self._say(f"done    {run.settings}: {self._note(run)}")
+
+    def failed(self, run: Run, reason: str, *, again: bool) -> None:
+        """An attempt failed, and the run will be tried again or not."""
+        self.status[run.name] = "waiting" if again else "failed"
+        self._say(f"failed  {run.settings}{', tried again' if again else ''}: {reason}")
+
+    def show(self) -> None:
+        """Draw the present state, on a terminal."""
+        if self.live:
+            self.live.update(Group(Text(self.summary()), self._running()), refresh=True)
+
+    def summary(self) -> str:
+        """Counts, the best run so far by its selection rule on validation, and the time left."""
+        counts = Counter(self.status.values())
+        parts = [f"{counts['done']}/{len(self.runs)} done"]
+        parts += [f"{counts[status]} {status}" for status in ("running", "failed", "waiting") if counts[status]]
+        if self.best:
+            value, rule, run = self.best
+            parts.append(f"best {_score(rule, value)} ({run.settings})")
+        if left := self.seconds_left():
+            parts.append(f"about {duration(left)} left")
+        return ", ".join(parts)
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the last run is done, if each takes as long as its like; ``None`` while that is unknown."""
+        now, left = time.monotonic(), 0.0
+        for name, status in self.status.items():
+            if status in ("running", "waiting"):
+                cost = self.costs.expected(self.runs[name])
+                if cost is None:
+                    return None
+                left += max(0.0, cost - (now - self.since[name] if status == "running" else 0.0))
+        return left / max(1, sum(status == "running" for status in self.status.values()))
+
+    def _note(self, run: Run) -> str:
+        self.status[run.name] = "done"
+        report = self.costs.read(files_of(run))
+        rule, value = report["selection"]["rule"], selected(report)
+        if value is not None and (self.best is None or value > self.best[0]):
+            self.best = (value, rule, run)
+        return _score(rule, value)
+
+    def _say(self, line: str) -> None:
+        self.console.print(Text(line if self.live else f"{line} [{self.summary()}]"))
+
+    def _running(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for name, status in self.status.items():
+            if status == "running":
+                table.add_row("running", Text(self.runs[name].settings), duration(time.monotonic() - self.since[name]))
+        return table
+
+
+def selected(report: dict[str, Any]) -> float | None:
+    """What the run's own selection rule reads on validation, at the epoch that it chose."""
+    chosen = report["selection"]
+    value: float | None = next(row["value"] for row in chosen["table"] if row["rule"] == chosen["rule"])
+    return value
+
+
+def _score(rule: str, value: float | None) -> str:
+    return f"{rule} {'-' if value is None else f'{100 * value:.1f}'}"

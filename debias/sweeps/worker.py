@@ -1,0 +1,113 @@
+"""One run in a process of its own: it holds the run's lock, writes its log, and says by its exit code how it ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from filelock import Timeout
+
+from debias.config import Config
+from debias.reports.files import write_atomically
+from debias.sweeps.files import Files, files_of
+from debias.sweeps.plan import Run
+
+#: Exit codes: tried and failed; refused for a mistake that another attempt would repeat; run by another process.
+FAILED, REFUSED, BUSY = 1, 2, 75
+
+
+class Train(Protocol):
+    """What trains one run, from the start or from its last checkpoint: ``debias.commands.train.train``."""
+
+    def __call__(self, config: Config, *, resume: Path | None = None) -> Path:
+        """Train, evaluate and report."""
+
+
+def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
+    """Train one run unless it is done or another process trains it; the end of the process is the answer.
+
+    Args:
+        run: what to train.
+        train: trains it.
+        threads: that PyTorch computes with.
+        slot: number of the worker, which says on which of several GPUs it computes.
+    """
+    # Ctrl-C is for the launcher, which then ends this process; a checkpoint is left after every epoch
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    files = files_of(run)
+    _write_output_to(files.log)
+    try:
+        with files.lock():
+            if not files.report.is_file():
+                files.error.unlink(missing_ok=True)
+                print(f"process {os.getpid()}", flush=True)
+                _compute_with(threads, slot)
+                _train(run, train, files)
+    except Timeout:
+        sys.exit(BUSY)
+
+
+def _train(run: Run, train: Train, files: Files) -> None:
+    try:
+        _remove_unbegun(run.folder)
+        train(run.config, resume=run.folder if run.folder.exists() else None)
+    except Exception as error:
+        text = traceback.format_exc()
+        print(text, file=sys.stderr)
+        write_atomically(files.error, f"{one_line(error)}\n\n{text}")
+        sys.exit(REFUSED if isinstance(error, ValueError) else FAILED)
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an error and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+
+
+def _remove_unbegun(folder: Path) -> None:
+    # killed between making the folder and writing its config: there is nothing to resume
+    if folder.is_dir() and not (folder / "config.yaml").is_file():
+        shutil.rmtree(folder)
+
+
+def _compute_with(threads: int, slot: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    os.environ.update(device(slot, torch.cuda.device_count, os.environ))
+
+
+def device(slot: int, count: Callable[[], int], environment: Mapping[str, str]) -> dict[str, str]:
+    """Which GPU a worker sees, where there are several: they take turns.
+
+    Args:
+        slot: number of the worker.
+        count: how many GPUs this process sees.
+        environment: may name them, in ``CUDA_VISIBLE_DEVICES``.
+
+    Returns:
+        What to put into the environment.
+
+    Example:
+        >>> device(3, lambda: 2, {"CUDA_VISIBLE_DEVICES": "4,6"}), device(3, lambda: 1, {})
+        ({'CUDA_VISIBLE_DEVICES': '6'}, {})
+    """
+    there = count()
+    if there < 2:
+        return {}
+    names = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(there)))).split(",")
+    return {"CUDA_VISIBLE_DEVICES": names[slot % there]}
+
+
+def _write_output_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(target, stream.fileno())
+    os.close(target)

@@ -1,0 +1,31 @@
+"""What is wrong with some run is said before any starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from debias.sweeps.checks import check
+from debias.sweeps.plan import plan
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grid: {strategy.step_size: [0.1]}", r"erm strategy.step_size=0.1 seed=0: unknown option strategy.step_size"),
+        ("grid: {strategy.name: [erm, group_dr]}", "unknown strategy.name 'group_dr'; did you mean 'group_dro'"),
+        ("grid: {optimizer.lr: [0.1, fast]}", "lr=fast seed=0: optimizer.lr: Value 'fast'"),
+        ("grid: {model.weigths: [a.pt]}", "unknown option model.weigths; did you mean 'weights'"),
+        ("grid: {epochs: [1, 0]}", "epochs=0 seed=0: epochs must be at least 1; got 0"),
+        ("set: {select: test}", "unknown selection rule select='test'"),
+        ("set: {devices: 2}", "a sweep gives each run one device; got devices=2"),
+        ("set: {data.name: table}", r"data needs csv: add data\.csv=\.\.\."),
+    ],
+)
+def test_mistakes(text, message, sweep):
+    planned = plan(sweep(f"configs: [drawn_birds/erm]\n{text}"))
+    with pytest.raises(ValueError, match=message):
+        check(planned.runs)
+
+
+def test_right_runs_pass(sweep):
+    check(plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\ngrid: {optimizer.lr: [0.1, 0.2]}")).runs)

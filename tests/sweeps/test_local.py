@@ -1,0 +1,129 @@
+"""The local launcher with stand-ins for training: every way in which a run can end."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+from rich.console import Console
+
+from debias.sweeps.files import files_of, left
+from debias.sweeps.local import local
+from debias.sweeps.plan import plan
+from debias.sweeps.progress import Progress
+from tests.sweeps import trainings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def runs(sweep):
+    return plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1, 2]")).runs
+
+
+def launched(runs, train, **options) -> list[str]:
+    """The lines that were printed, sorted, without the counts."""
+    file = io.StringIO()
+    with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
+        local(runs, train, progress, threads=1, **options)
+    return sorted(line.partition(" [")[0] for line in file.getvalue().splitlines())
+
+
+def test_every_run_once(runs):
+    lines = launched(runs, trainings.quick)
+    assert [line.split(":")[0] for line in lines] == [
+        *(f"done    drawn_birds/erm seed={seed}" for seed in range(3)),
+        *(f"started drawn_birds/erm seed={seed}" for seed in range(3)),
+    ]
+    assert left(runs) == []
+    assert [trainings.attempts(run.config) for run in runs] == [1, 1, 1]
+    assert files_of(runs[2]).log.read_text().partition("\n")[2] == "trained seed 2\n"
+    assert not files_of(runs[2]).error.exists()
+
+
+def test_a_failing_run_is_tried_again_and_leaves_its_traceback(runs):
+    """With two retries, three attempts; the reason is the first line of the error, the log holds every traceback."""
+    lines = launched(runs, trainings.seed_one_fails, retries=2)
+    reason = "OSError: [Errno 28] No space left on device"
+    failed = [line for line in lines if line.startswith("failed")]
+    assert [line.split(":")[0] for line in failed] == [
+        *["failed  drawn_birds/erm seed=1, tried again"] * 2,
+        "failed  drawn_birds/erm seed=1",
+    ]
+    assert left(runs) == [runs[1]]
+    assert trainings.attempts(runs[1].config) == 3
+    files = files_of(runs[1])
+    assert (files.status(), files.reason()) == ("failed", reason)
+    assert "in seed_one_fails" in files.error.read_text()
+    assert files.log.read_text().count("Traceback") == 3
+
+
+def test_a_refused_run_is_not_tried_again(runs):
+    launched(runs, trainings.seed_one_is_refused, retries=2)
+    assert left(runs) == [runs[1]]
+    assert trainings.attempts(runs[1].config) == 1
+    assert files_of(runs[1]).reason() == "ValueError: images/7.jpg cannot be read: restore it"
+
+
+def test_a_killed_worker_is_replaced_and_resumes(runs):
+    lines = launched(runs, trainings.seed_one_is_killed_once)
+    reason = f"the process was ended by SIGKILL; what it printed is in {files_of(runs[1]).log}"
+    assert f"failed  drawn_birds/erm seed=1, tried again: {reason}" in lines
+    assert left(runs) == []
+    assert (runs[1].folder / "attempts.txt").read_text() == "begun\nbegun\nresumed\n"
+
+
+def test_only_a_report_makes_a_run_done(runs):
+    """A process that ends with code 0 and without a report has failed."""
+    launched(runs, trainings.seed_one_leaves_quietly, retries=0)
+    assert left(runs) == [runs[1]]
+    assert files_of(runs[1]).reason().startswith("the process ended with code 0 and no report")
+
+
+def test_a_failed_run_is_done_by_the_next_sweep(runs):
+    launched(runs, trainings.seed_one_fails, retries=0)
+    launched(left(runs), trainings.quick)
+    assert left(runs) == []
+    assert files_of(runs[1]).status() == "done"
+
+
+def test_a_folder_without_config_is_begun_anew(runs):
+    """Killed between making the folder and writing the config into it: there is nothing to resume."""
+    runs[0].folder.mkdir(parents=True)
+    launched(runs, trainings.quick)
+    assert (runs[0].folder / "attempts.txt").read_text() == "started\n"
+
+
+def test_two_sweeps_share_the_work(runs):
+    """Both end when everything is done; nothing is trained twice."""
+    context = multiprocessing.get_context("spawn")
+    children = [context.Process(target=launched, args=(runs, trainings.slow)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    assert [trainings.attempts(run.config) for run in runs] == [1, 1, 1]
+
+
+def test_a_stopped_sweep_leaves_no_worker(runs):
+    """SIGINT to the launcher ends the workers, which themselves ignore it."""
+
+    def stop() -> None:
+        while trainings.attempts(runs[0].config) + trainings.attempts(runs[1].config) < 2:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        launched(runs, trainings.endless, workers=2)
+    assert [files_of(run).status() for run in runs] == ["interrupted", "interrupted", "waiting"]
+    assert trainings.attempts(runs[0].config) == 1
+    launched(runs, trainings.quick)
+    assert (runs[0].folder / "attempts.txt").read_text() == "begun\nresumed\n"
+    assert left(runs) == []

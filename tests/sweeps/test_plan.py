@@ -1,0 +1,159 @@
+"""A sweep file to its runs: exact lists by hand, identities, and every mistake in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from debias import config as configs
+from debias.sweeps.plan import plan
+
+
+def test_every_combination_in_order(sweep):
+    """2 seeds x (2 configs) x (2 x 2 points): for each seed everything, the last key of the grid fastest."""
+    planned = plan(
+        sweep("""
+        configs: [drawn_birds/erm, drawn_birds/group_dro]
+        seeds: [0, 7]
+        grid: {optimizer.lr: [1e-3, 1e-4], clip: [null, 1.5]}
+        set: {epochs: 5, data.root: birds}
+        """)
+    )
+    expected = [
+        (seed, strategy, lr, clip)
+        for seed in (0, 7)
+        for strategy in ("erm", "group_dro")
+        for lr, clip in ((1e-3, None), (1e-3, 1.5), (1e-4, None), (1e-4, 1.5))
+    ]
+    found = [(run.config.seed, run.config.strategy["name"], run.config.optimizer["lr"], run.config.clip)
+             for run in planned.runs]  # fmt: skip
+    assert found == expected
+    assert {(run.config.epochs, run.config.data["root"], run.config.progress) for run in planned.runs} == {
+        (5, "birds", False)
+    }
+    assert planned.runs[1].settings == "drawn_birds/erm optimizer.lr=0.001 clip=1.5 seed=0"
+    assert planned.merged == ()
+
+
+def test_a_run_is_what_debias_train_would_make_of_it(sweep):
+    """The same identity and the same folder as from the command line."""
+    path = sweep("""
+        configs: [drawn_birds/group_dro]
+        grid: {strategy.step_size: [0.1]}
+        set: {epochs: 5}
+        """)
+    (run,) = plan(path, ["batch_size=16"]).runs
+    arguments = ["epochs=5", "batch_size=16", "strategy.step_size=0.1", "seed=0", f"out={path.parent / 'runs'}"]
+    assert run.name == configs.run_name(configs.load("drawn_birds/group_dro", arguments))
+    assert run.folder == path.parent / "runs" / run.name
+    assert configs.load(run.source, [*arguments, *run.overrides, "progress=false"]) == run.config
+
+
+def test_a_config_may_have_a_grid_of_its_own(sweep):
+    planned = plan(
+        sweep("""
+        configs:
+          - drawn_birds/erm
+          - drawn_birds/group_dro: {strategy.step_size: [0.1, 0.2], optimizer.lr: [1e-2]}
+        grid: {optimizer.lr: [1e-3]}
+        """)
+    )
+    found = [(run.config.strategy, run.config.optimizer["lr"]) for run in planned.runs]
+    assert found == [
+        ({"name": "erm"}, 1e-3),
+        ({"name": "group_dro", "step_size": 0.1}, 1e-2),
+        ({"name": "group_dro", "step_size": 0.2}, 1e-2),
+    ]
+
+
+def test_draws_are_combined_with_the_grid(sweep):
+    """3 draws at each of 2 points, the same draws at both; a fourth is added to them."""
+    path = sweep("""
+        configs: [drawn_birds/erm]
+        grid: {epochs: [1, 2]}
+        draws: {count: 3, seed: 5, values: {optimizer.lr: {log_uniform: [1e-4, 1e-2]}}}
+        """)
+    runs = plan(path).runs
+    rates = [run.config.optimizer["lr"] for run in runs]
+    assert [run.config.epochs for run in runs] == [1, 1, 1, 2, 2, 2]
+    assert rates[:3] == rates[3:]
+    assert len(set(rates)) == 3
+    more = plan(path, ["draws.count=4"]).runs
+    assert len(more) == 8
+    assert {run.name for run in runs} < {run.name for run in more}
+
+
+def test_repeated_runs_are_merged(sweep):
+    """Loader processes are no part of a run's identity."""
+    planned = plan(
+        sweep("""
+        configs: [drawn_birds/erm]
+        grid: {workers: [0, 2], epochs: [1]}
+        """)
+    )
+    assert len(planned.runs) == 1
+    assert planned.merged == (
+        "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm workers=0 epochs=1 seed=0",
+    )
+
+
+def test_configs_beside_the_sweep_file(sweep, tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: drawn_birds\nepochs: 3\n")
+    (run,) = plan(sweep("configs: [mine.yaml]")).runs
+    assert run.config.epochs == 3
+    assert run.source == str(tmp_path / "mine.yaml")
+
+
+def test_command_line_changes_the_sweep_or_every_run(sweep):
+    path = sweep("""
+        configs: [drawn_birds/erm]
+        seeds: [0, 1]
+        set: {epochs: 5, data: {train: 80}}
+        """)
+    runs = plan(path, ["seeds=[4]", "out=elsewhere", "epochs=6", "data.root=a b"]).runs
+    assert [run.config.seed for run in runs] == [4]
+    assert runs[0].folder.parent == Path("elsewhere")
+    assert (runs[0].config.epochs, runs[0].config.data) == (6, {"name": "drawn_birds", "train": 80, "root": "a b"})
+
+
+def test_default_folder_is_named_after_the_file(tmp_path):
+    path = tmp_path / "learning_rates.yaml"
+    path.write_text("configs: [drawn_birds/erm]\n")
+    assert plan(path).out == Path("runs/learning_rates")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [0]", "configs is empty: name at least one"),
+        ("configs: []", "configs is empty"),
+        ("configs: [drawn_birds/erm]\nseed: [0]", "unknown key 'seed'; did you mean 'seeds'"),
+        ("configs: [drawn_birds/erm]\nseeds: [a]", "seeds.* 'a' of type 'str' could not be converted to Integer"),
+        ("configs: [drawn_birds/er]", "drawn_birds/er: no config.*did you mean 'drawn_birds/erm'"),
+        ("configs: [drawn_birds/erm]\ngrid: {epoch: [1]}", "drawn_birds/erm: unknown key 'epoch'; did you mean"),
+        ("configs: [drawn_birds/erm]\ngrid: {epochs: 1}", "grid.epochs"),
+        ("configs: [drawn_birds/erm]\ngrid: {epochs: []}", "grid.epochs must be a list of values"),
+        ("configs: [drawn_birds/erm]\ngrid: {seed: [1]}", "seed cannot be set or varied here: .* by seeds"),
+        ("configs: [drawn_birds/erm]\nset: {out: x}", "out cannot be set or varied here"),
+        ("configs: [drawn_birds/erm]\ngrid: {epochs: [1]}\nset: {epochs: 2}", "epochs is given twice"),
+        ("configs: [drawn_birds/erm]\ndraws: {count: 2}", "draws needs count, at least 1, and values; got count=2"),
+        ("configs: [drawn_birds/erm]\ndraws: {values: {epochs: {choice: [1]}}}", "draws needs count"),
+        ("configs: [{drawn_birds/erm: 3}]", "must be a config, or a config with its own grid"),
+        ("configs: [", "is not valid YAML"),
+        ("- a", "must hold keys and values"),
+    ],
+)  # fmt: skip
+def test_mistakes(text, message, tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        plan(path)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(ValueError, match="no sweep file"):
+        plan(tmp_path / "sweep.yaml")
+    (tmp_path / "sweep.yaml").write_text("configs: [drawn_birds/erm]")
+    with pytest.raises(ValueError, match="override 'epochs' must be key=value"):
+        plan(tmp_path / "sweep.yaml", ["epochs"])

@@ -1,0 +1,86 @@
+"""What is said of a sweep while it runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from debias.sweeps.cost import costs_of
+from debias.sweeps.plan import Run, plan
+from debias.sweeps.progress import Progress
+from tests.sweeps.trainings import quick
+
+
+@pytest.fixture
+def runs(sweep) -> tuple[Run, ...]:
+    """Four, of two learning rates; the stand-in reads 10 % at the lower and 30 % at the higher, after 4 seconds."""
+    runs = plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]\ngrid: {optimizer.lr: [0.01, 0.03]}")).runs
+    runs[0].folder.parent.mkdir()
+    return runs
+
+
+def finish(run: Run) -> None:
+    quick(run.config)
+
+
+def test_counts_the_best_and_the_time_left(runs, monkeypatch):
+    """Two run at once, 4 s each: with 1 s of one gone, 3 + 4 + 4 s of work for two workers are left."""
+    clock = [100.0]
+    monkeypatch.setattr("debias.sweeps.progress.time.monotonic", lambda: clock[0])
+    progress = Progress(runs, console=Console(file=io.StringIO()))
+    assert progress.summary() == "0/4 done, 4 waiting"
+    progress.started(runs[0])
+    finish(runs[0])
+    progress.done(runs[0])
+    progress.started(runs[1])
+    clock[0] += 1
+    progress.started(runs[2])
+    assert progress.seconds_left() == pytest.approx((3 + 4 + 4) / 2)
+    best = "best worst_group 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)"
+    assert progress.summary() == f"1/4 done, 2 running, 1 waiting, {best}, about 6 s left"
+    finish(runs[1])
+    progress.done(runs[1])
+    assert "best worst_group 30.0 (drawn_birds/erm optimizer.lr=0.03 seed=0)" in progress.summary()
+    progress.failed(runs[2], "OSError: disk full", again=False)
+    progress.failed(runs[3], "OSError: disk full", again=True)
+    assert progress.summary().startswith("2/4 done, 1 failed, 1 waiting, best")
+
+
+def test_runs_that_are_done_already_are_counted(runs):
+    finish(runs[1])
+    progress = Progress(runs, console=Console(file=io.StringIO()))
+    assert progress.summary().startswith("1/4 done, 3 waiting, best worst_group 30.0")
+    assert progress.seconds_left() == pytest.approx(12)
+
+
+def test_a_line_for_each_event_where_there_is_no_terminal(runs):
+    file = io.StringIO()
+    with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
+        progress.started(runs[0])
+        finish(runs[0])
+        progress.done(runs[0])
+        progress.failed(runs[1], "OSError: [Errno 28] full", again=True)
+    first, second, third = file.getvalue().splitlines()
+    assert first == "started drawn_birds/erm optimizer.lr=0.01 seed=0 [0/4 done, 1 running, 3 waiting]"
+    assert second.startswith("done    drawn_birds/erm optimizer.lr=0.01 seed=0: worst_group 10.0 [1/4 done")
+    assert third.startswith("failed  drawn_birds/erm optimizer.lr=0.03 seed=0, tried again: OSError: [Errno 28] full [")
+
+
+def test_a_terminal_shows_who_is_running(runs):
+    file = io.StringIO()
+    with Progress(runs, console=Console(file=file, force_terminal=True, width=100)) as progress:
+        progress.started(runs[0])
+        progress.show()
+        assert "running  drawn_birds/erm optimizer.lr=0.01 seed=0  0 s" in file.getvalue()
+        assert "started" not in file.getvalue()
+        progress.failed(runs[0], "OSError: disk full", again=False)
+        assert "failed  drawn_birds/erm optimizer.lr=0.01 seed=0: OSError: disk full" in file.getvalue()
+
+
+def test_costs_are_those_of_the_same_config(runs, sweep):
+    finish(runs[0])
+    (other,) = plan(sweep("configs: [drawn_birds/rwg]")).runs
+    costs = costs_of(runs)
+    assert (costs.expected(runs[3]), costs.expected(other)) == (4.0, None)

@@ -1,0 +1,155 @@
+"""``debias sweep`` with real training on drawn birds: to the end, disturbed, and with a run that cannot succeed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias.__main__ import main
+from debias.commands.train import train
+from debias.sweeps.files import files_of
+from debias.sweeps.plan import Run, plan
+from tests.commands.conftest import SMALL
+
+
+def overrides(folder: Path, *more: str) -> list[str]:
+    small = [text for text in SMALL if not text.startswith("progress")]
+    return [*small, f"data.root={folder}/birds", "threads=1", "workers=2", *more]
+
+
+@pytest.fixture
+def one_run(sweep) -> Path:
+    return sweep("configs: [drawn_birds/group_dro]\ngrid: {strategy.step_size: [0.1]}")
+
+
+@pytest.fixture
+def launch(one_run, tmp_path) -> Callable[[], subprocess.Popen[bytes]]:
+    """Starts the sweep as a terminal would: in a process group of its own."""
+    command = [sys.executable, "-m", "debias", "sweep", "run", str(one_run), *overrides(tmp_path)]
+    return lambda: subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Path:
+    """The same run by itself, with one thread as in the sweep."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    path = folder / "sweep.yaml"
+    path.write_text("configs: [drawn_birds/group_dro]\ngrid: {strategy.step_size: [0.1]}")
+    (run,) = plan(path, [*overrides(folder)[:-2], f"out={folder}/runs"]).runs
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return train(run.config)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def the_run(one_run: Path, folder: Path) -> Run:
+    (run,) = plan(one_run, overrides(folder)[:-2]).runs
+    return run
+
+
+def wait_for_checkpoint(run: Run, process: subprocess.Popen[bytes]) -> None:
+    while not (run.folder / "checkpoints" / "last.ckpt").is_file() and process.poll() is None:
+        time.sleep(0.005)
+    assert process.poll() is None
+
+
+def assert_same_result(run: Path, other: Path) -> None:
+    weights, others = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in (run, other)
+    )
+    assert [key for key in weights if not torch.equal(weights[key], others[key])] == []
+    one, two = (json.loads((folder / "report.json").read_text()) for folder in (run, other))
+    assert (one["metrics"], one["selection"]) == (two["metrics"], two["selection"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # four processes that import everything, on a busy machine
+def test_killed_worker(one_run, launch, undisturbed, tmp_path):
+    """SIGKILL of a worker after the first epoch: the same sweep goes on, to the same last digit."""
+    run = the_run(one_run, tmp_path)
+    process = launch()
+    wait_for_checkpoint(run, process)
+    os.kill(int(files_of(run).log.read_text().split()[1]), signal.SIGKILL)
+    printed, _ = process.communicate()
+    assert process.returncode == 0
+    assert "tried again: the process was ended by SIGKILL" in printed.decode()
+    assert len(re.findall(r"^process \d+$", files_of(run).log.read_text(), re.MULTILINE)) == 2
+    assert_same_result(run.folder, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_stopped_and_started_again(one_run, launch, undisturbed, tmp_path):
+    """Ctrl-C after the first epoch: no worker is left; the same command goes on, to the same last digit."""
+    run = the_run(one_run, tmp_path)
+    process = launch()
+    wait_for_checkpoint(run, process)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate()
+    assert process.returncode == 130
+    assert printed.decode().endswith("stopped; the same command goes on where it stopped\n")
+    assert files_of(run).status() == "interrupted"
+    again = launch()
+    again.communicate()
+    assert again.returncode == 0
+    assert_same_result(run.folder, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_failed_row(sweep, tmp_path, capsys):
+    """The pictures of one config cannot be read: its row says so, and the other is done."""
+    cells = [(t, b, split) for t in "ab" for b in "xy" for split in ("train", "val", "test")]
+    rows = [f"{t}{b}{split}.jpg,{t},{b},{split}" for t, b, split in cells]
+    (tmp_path / "data.csv").write_text("\n".join(["path,target,bias,split", *rows, ""]))
+    for t, b, split in cells:
+        (tmp_path / f"{t}{b}{split}.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.yaml").write_text(f"extends: drawn_birds\ndata: {{name: table, csv: {tmp_path}/data.csv}}\n")
+    data = f"{{root: {tmp_path}/birds, train: 80, val: 40, test: 40}}"
+    (tmp_path / "sound.yaml").write_text(f"extends: drawn_birds\ndata: {data}\n")
+    path = sweep("configs: [broken.yaml, sound.yaml]")
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", "run", str(path), *(text for text in overrides(tmp_path, "epochs=1") if text[:5] != "data.")])
+    assert stop.value.code == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-2] == "2 planned: 1 done, 1 failed"
+    assert re.fullmatch(r"- failed: \S+broken.yaml seed=0: ValueError: .*\.jpg.*", printed[-1])
+    assert main(["sweep", "report", str(tmp_path / "runs")]) == 0
+    reported = capsys.readouterr().out.splitlines()
+    assert reported == printed[-len(reported) :]
+    assert reported[2].startswith("| erm | val | 0 |")
+
+
+def test_plan_says_what_is_left(sweep, tmp_path, capsys):
+    path = sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]\ngrid: {workers: [0, 1]}")
+    assert main(["sweep", "plan", str(path), "workers=2"]) == 0
+    runs = plan(path).runs
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"waiting      {run.name}  {run.settings}" for run in runs]
+    assert [line.partition(": ")[0] for line in lines[2:]] == ["merged", "merged"]
+    assert last == f"{tmp_path / 'runs'}: 2 runs, 2 left"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_mistakes_are_one_line(sweep, tmp_path, capsys):
+    path = sweep("configs: [drawn_birds/erm]\ngrid: {strategy.step_size: [0.1]}")
+    assert main(["sweep", "run", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option strategy.step_size; it has no options\n"
+    )
+    assert main(["sweep", "report", str(tmp_path)]) == 2
+    assert main(["sweep", "report", str(tmp_path), "seed=1"]) == 2
+    assert "sweep report takes a folder only; got seed=1" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

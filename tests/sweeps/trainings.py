@@ -1,0 +1,88 @@
+"""Stand-ins for ``debias.commands.train.train`` that take no time, and end in every way that training can end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from debias import config as configs
+from debias.config import Config
+
+
+def quick(config: Config, *, resume: Path | None = None) -> Path:
+    """Notes the attempt, and writes a report in which the selection rule reads lr x 10 after 4 seconds."""
+    folder = Path(config.out) / configs.run_name(config)
+    folder.mkdir(exist_ok=True)
+    configs.save(config, folder / "config.yaml")
+    with (folder / "attempts.txt").open("a") as file:
+        file.write("resumed\n" if resume else "started\n")
+    report = {
+        "config": configs.plain(config),
+        "seconds": {"total": 4.0},
+        "selection": {"rule": "worst_group", "table": [{"rule": "worst_group", "value": 10 * config.optimizer["lr"]}]},
+    }
+    print(f"trained seed {config.seed}")
+    (folder / "report.json").write_text(json.dumps(report))
+    return folder
+
+
+def attempts(config: Config) -> int:
+    path = Path(config.out) / configs.run_name(config) / "attempts.txt"
+    return len(path.read_text().splitlines()) if path.is_file() else 0
+
+
+def begin(config: Config) -> int:
+    """As an attempt that leaves a checkpoint; how many there were before."""
+    before = attempts(config)
+    folder = Path(config.out) / configs.run_name(config)
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").touch()
+    with (folder / "attempts.txt").open("a") as file:
+        file.write("begun\n")
+    return before
+
+
+def seed_one_fails(config: Config, *, resume: Path | None = None) -> Path:
+    """Seed 1 never gets anywhere."""
+    if config.seed == 1:
+        begin(config)
+        raise OSError(28, "No space left on device\nreally")
+    return quick(config, resume=resume)
+
+
+def seed_one_is_refused(config: Config, *, resume: Path | None = None) -> Path:
+    """Seed 1 makes a user's mistake."""
+    if config.seed == 1:
+        begin(config)
+        raise ValueError("images/7.jpg cannot be read: restore it")
+    return quick(config, resume=resume)
+
+
+def seed_one_is_killed_once(config: Config, *, resume: Path | None = None) -> Path:
+    """Seed 1 is killed at its first attempt."""
+    if config.seed == 1 and begin(config) == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return quick(config, resume=resume)
+
+
+def seed_one_leaves_quietly(config: Config, *, resume: Path | None = None) -> Path:
+    """Seed 1 ends as Lightning does on SIGTERM: with code 0, and without a report."""
+    if config.seed == 1:
+        raise SystemExit
+    return quick(config, resume=resume)
+
+
+def slow(config: Config, *, resume: Path | None = None) -> Path:
+    """Half a second."""
+    time.sleep(0.5)
+    return quick(config, resume=resume)
+
+
+def endless(config: Config, *, resume: Path | None = None) -> Path:
+    """Never ends by itself."""
+    begin(config)
+    while True:
+        time.sleep(0.1)
