@@ -1,4 +1,4 @@
-"""The command line: ``debias train | evaluate | check | compare | sweep | infer-groups | masks | list``."""
+"""The command line: ``debias train | evaluate | check | compare | sweep | reproduce | infer-groups | masks | list``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   debias evaluate predictions.csv bias=gender
   debias compare runs
   debias sweep run my_sweep.yaml data.root=PATH workers=4
+  debias reproduce waterbirds data.root=PATH --strategies jtt,dfr
   debias check my_config.yaml
   debias infer-groups RUN method=eiil out=groups.csv
   debias masks boxes my_config.yaml source=boxes.csv out=masks
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
 LISTS = (
     "strategies", "samplers", "datasets", "models", "metrics", "configs", "preprocessings", "optimizers", "schedulers",
 )  # fmt: skip
+BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; cut out by GrabCut
@@ -55,11 +57,12 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_compare(commands)
     _add_sweep(commands)
+    _add_reproduce(commands)
     _add_infer_groups(commands)
     _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")
     listing.add_argument("what", choices=LISTS)
-    listing.add_argument("pattern", nargs="?", default="*", help="models only: a pattern such as 'resnet*'")
+    listing.add_argument("pattern", nargs="?", default="*", help="of models or strategies: a pattern such as 'resnet*'")
     return top
 
 
@@ -80,10 +83,22 @@ def _add_compare(commands: Any) -> None:
 
 def _add_sweep(commands: Any) -> None:
     command = commands.add_parser("sweep", help="many runs from one file: list them, run them, read the results")
-    command.add_argument("action", choices=("plan", "run", "report"))
+    command.add_argument("action", choices=("plan", "run", "search", "report"))
     command.add_argument("source", help="the sweep's YAML file; for report, the folder of the sweep")
     examples = "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N retries=1"
+    examples += "; for search, also trials=40 storage=URL"
+    examples += "; for report, format=markdown|latex|csv|html out=FILE"
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
+
+
+def _add_reproduce(commands: Any) -> None:
+    command = commands.add_parser("reproduce", help="a benchmark's published settings: run them, compare the figures")
+    command.add_argument("benchmark", choices=BENCHMARKS)
+    examples = "as in data.root=PATH seeds=[0] out=FOLDER workers=2"
+    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
+    names = "settings with commas between them, as in jtt,dfr; all unless given"
+    command.add_argument("--strategies", default="", metavar="NAMES", help=names)
+    command.add_argument("--dry-run", action="store_true", help="say what it would cost, and run nothing")
 
 
 def _add_infer_groups(commands: Any) -> None:
@@ -105,9 +120,17 @@ def _add_masks(commands: Any) -> None:
     masks.add_argument("overrides", nargs="*", metavar="key=value", help="as in out=FOLDER source=FILE data.root=PATH")
 
 
+def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
+    options, rest = parser().parse_known_args(arguments)
+    # until Python 3.13, argparse gives up on the key=value that stand behind an option
+    if rest and (not hasattr(options, "overrides") or any(text.startswith("-") for text in rest)):
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    return vars(options) | ({"overrides": [*options.overrides, *rest]} if rest else {})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a mistake in what was asked for is one line on standard error and exit code 2."""
-    options = vars(parser().parse_args(arguments))
+    options = _parse(arguments)
     command = importlib.import_module(f"debias.commands.{options.pop('command').replace('-', '_')}")
     try:
         command.run(**options)

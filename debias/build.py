@@ -75,7 +75,7 @@ def smallest_batch(config: Config) -> int:
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for the config's strategy, sampler and augmentation: "bias", "groups", "mask"."""
+    """What the training data must carry for strategy, sampler and augmentation: "bias", "groups", "mask"."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias", "bias": "bias"})
@@ -145,7 +145,7 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any], validation
         training_groups=facts["groups"],
         optimizer=optimizer,
         scheduler=scheduler,
-        augment=components.construct("augment", config.augment, facts),
+        augment=components.construct("augment", config.augment, facts | {"mean": model.mean, "std": model.std}),
         clip=config.clip,
     )
 
@@ -176,5 +176,5 @@ def _data(
         workers=config.workers,
         cache_dir=cache_folder(config),
         channels_last=True,
-        backgrounds="mask" in requirements(config),
+        backgrounds=getattr(components.find("augment", config.augment["name"]), "reads_backgrounds", False),
     )

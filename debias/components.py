@@ -85,6 +85,7 @@ TABLES: dict[str, dict[str, str]] = {
         "mixup": "debias.augment:Mixup",
         "cutmix": "debias.augment:CutMix",
         "lisa": "debias.augment:LISA",
+        "hide_mask": "debias.augment:HideMask",
     },
     "optimizer": {
         "sgd": "debias.training.optimizers:sgd",
@@ -100,6 +101,7 @@ TABLES: dict[str, dict[str, str]] = {
         "spare": "debias.recipes.spare:SPARE",
         "ssa": "debias.recipes.ssa:SSA",
         "xrm": "debias.recipes.xrm:XRM",
+        "masktune": "debias.recipes.masktune:MaskTune",
         "dfr": "debias.recipes.heads:DFR",
         "afr": "debias.recipes.heads:AFR",
         "crt": "debias.recipes.heads:CRT",

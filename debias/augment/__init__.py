@@ -1,10 +1,11 @@
 """Changes of a batch: ``Batch -> Batch``, composable with every strategy. Loads torch and nothing else."""
 
+from debias.augment.hiding import HideMask
 from debias.augment.lisa import LISA
 from debias.augment.mixup import CutMix, Mixup
 from debias.augment.recombination import Draws, Recombination, recombine
 
-__all__ = ["LISA", "CutMix", "Draws", "Mixup", "Recombination", "nothing", "recombine"]
+__all__ = ["LISA", "CutMix", "Draws", "HideMask", "Mixup", "Recombination", "nothing", "recombine"]
 
 
 def nothing() -> None:

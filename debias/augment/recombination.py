@@ -122,6 +122,7 @@ class Recombination(nn.Module):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("mask",)
+    reads_backgrounds: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
+from debias.catalogue import METHODS, Method
+from debias.reports.tables import text_table
 
 if TYPE_CHECKING:
     from debias.metrics.descriptions import Description
 
 KINDS = {
-    "strategies": "strategy",
     "samplers": "sampler",
     "datasets": "data",
     "preprocessings": "preprocessing",
     "optimizers": "optimizer",
     "schedulers": "scheduler",
 }
+COLUMNS = ("reads", "stages", "beside the model", "cost", "paper", "Waterbirds", "CelebA", "printed in")
+LEGEND = """
+reads: bias labels, or masks, that the method itself reads at its default options; with select=worst_group or balanced,
+  a run reads the labels of validation too
+cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step of the biased network
+Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked; settings differ
+debias list strategies NAME, or a pattern such as 'group*', has meaning and options"""
 
 
 def run(what: str, pattern: str) -> None:
-    """Print one line per thing, and one per option."""
-    if what in KINDS:
+    """Print one line per thing, and one per option; of strategies, a table, or those that match a pattern."""
+    if what == "strategies":
+        _print_methods(pattern)
+    elif what in KINDS:
         for name in components.TABLES[KINDS[what]]:
             _print_component(KINDS[what], name)
     elif what == "configs":
@@ -33,6 +44,29 @@ def run(what: str, pattern: str) -> None:
         _print_metrics()
     else:
         _print_models(pattern)
+
+
+def _print_methods(pattern: str) -> None:
+    if pattern == "*":
+        for kind, methods in METHODS.items():
+            table = text_table((kind, *COLUMNS), [_row(*item) for item in methods.items()], words=1 + len(COLUMNS))
+            print("\n".join(table), end="\n\n")
+        print(LEGEND.strip())
+        return
+    found = [(kind, name) for kind, methods in METHODS.items() for name in fnmatch.filter(methods, pattern)]
+    if not found:
+        names = {name for methods in METHODS.values() for name in methods}
+        raise ValueError(f"no strategy or recipe matches {pattern!r}; {configs.near(pattern, names)}")
+    for kind, name in found:
+        _print_component(kind, name)
+        for column, cell in zip(COLUMNS, _row(name, METHODS[kind][name])[1:], strict=True):
+            print(f"    {column}: {cell}")
+
+
+def _row(name: str, method: Method) -> tuple[str, ...]:
+    reads = ", ".join([*method.reads, *(f"infers {split}" for split in method.infers)])
+    cells = (reads, method.stages, method.networks, method.cost, method.paper, *method.published)
+    return (name, *(cell or "-" for cell in cells))
 
 
 def _print_component(kind: str, name: str) -> None:

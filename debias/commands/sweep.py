@@ -7,15 +7,16 @@ from pathlib import Path
 
 from debias.config import EXECUTION
 from debias.sweeps.plan import Plan
+from debias.sweeps.protocol import Protocol, check_runs, write_protocol
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
-    """Say which runs a sweep file stands for, run those that are not done, or print the table of a sweep's folder.
+    """Say which runs a sweep file stands for, run those that are not done, search settings, or print what came back.
 
     Args:
-        action: "plan", "run" or "report".
+        action: "plan", "run", "search" or "report".
         source: the sweep file; for "report", the folder of the sweep.
-        overrides: ``key=value``: options of the launcher, and what is the same for every run.
+        overrides: ``key=value``: options of the launcher, and what is the same for every run; for "report", its format.
 
     Raises:
         ValueError: something is wrong with the file, a config or an option; nothing has run then.
@@ -23,12 +24,15 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     """
     if action == "report":
         show_report(source, overrides)
-        return
-    planned, launch = prepare(source, overrides)
-    if action == "plan":
-        show_plan(planned)
+    elif action == "search":
+        run_search(source, overrides)
     else:
-        run_sweep(planned, launch)
+        planned, launch = prepare(source, overrides)
+        if action == "plan":
+            show_plan(planned)
+        else:
+            write_protocol(planned.out, Protocol(planned.labels) if planned.labels else None)
+            run_sweep(planned, launch)
 
 
 def prepare(source: str, overrides: list[str]) -> tuple[Plan, Callable[..., None]]:
@@ -44,6 +48,7 @@ def prepare(source: str, overrides: list[str]) -> tuple[Plan, Callable[..., None
     launch, rest = launcher(overrides)
     planned = plan(Path(source), rest)
     check(planned.runs)
+    check_runs(planned.labels, planned.runs)
     return planned, launch
 
 
@@ -60,6 +65,31 @@ def show_plan(planned: Plan) -> None:
 
 def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
     """Run what is not done, and print the table of the sweep."""
+    from debias.sweeps.files import left
+
+    train_left(planned, launch)
+    show_report(str(planned.out), [])
+    if left(planned.runs):
+        raise SystemExit(1)
+
+
+def run_search(source: str, overrides: list[str]) -> None:
+    """Search settings, train the chosen ones on fresh seeds, and print the table of these."""
+    from debias.commands.sweep_search import prepare_search, search
+    from debias.commands.train import train
+
+    planned, launch = prepare_search(source, overrides)
+    found = search(planned, launch, train)
+    write_protocol(planned.out, planned.protocol)
+    run_sweep(found, launch)
+
+
+def train_left(planned: Plan, launch: Callable[..., None]) -> None:
+    """Run what is not done.
+
+    Raises:
+        SystemExit: code 130 if the sweep was stopped.
+    """
     from debias.commands.train import train
     from debias.sweeps.files import left, write_plan
     from debias.sweeps.progress import Progress
@@ -72,22 +102,37 @@ def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it stopped")
         raise SystemExit(130) from None
-    show_report(str(planned.out), [])
-    if left(planned.runs):
-        raise SystemExit(1)
 
 
 def show_report(folder: str, overrides: list[str]) -> None:
-    """Print the comparison of the runs that are done, and how many failed or are missing.
+    """Print or write what came back of a sweep, finished or not.
+
+    Args:
+        folder: of the sweep.
+        overrides: ``format=markdown``, ``latex``, ``csv`` or ``html``, and ``out=FILE``, without which it is printed;
+            a page goes into the folder.
 
     Raises:
-        ValueError: the folder holds no sweep.
+        ValueError: the folder holds no sweep, or another option or format.
     """
-    from debias.sweeps.report import markdown
+    import torch
 
-    if overrides:
-        raise ValueError(f"sweep report takes a folder only; got {' '.join(overrides)}")
-    print(markdown(Path(folder), ignore=EXECUTION))
+    from debias.reports.files import write_atomically
+    from debias.sweeps.report import results
+    from debias.sweeps.report_formats import formatted
+
+    options = {key: value for key, _, value in (text.partition("=") for text in overrides)}
+    if options.keys() - {"format", "out"}:
+        raise ValueError(f"sweep report takes format= and out= beside the folder; got {' '.join(overrides)}")
+    format = options.get("format", "markdown")
+    target = options.get("out", str(Path(folder) / "sweep.html") if format == "html" else None)
+    found = results(Path(folder), ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
+    text = formatted(found, format, Path(target or folder).parent, EXECUTION)
+    if target is None:
+        print(text)
+    else:
+        write_atomically(Path(target), text + "\n")
+        print(target)
 
 
 def describe(planned: Plan) -> str:

@@ -12,6 +12,7 @@ from debias.config import Config
 
 if TYPE_CHECKING:
     from debias.recipes.run import Recipe
+    from debias.training.recorder import Watch
 
 AUTO = "auto"
 
@@ -33,12 +34,13 @@ def run(config: str, overrides: list[str]) -> None:
         _print_result(folder)
 
 
-def train(config: Config, *, resume: Path | None = None) -> Path:
+def train(config: Config, *, resume: Path | None = None, watch: Watch | None = None) -> Path:
     """Train, evaluate and report one run; a run that was interrupted goes on from its last checkpoint.
 
     Args:
         config: what to train.
         resume: folder of the interrupted run.
+        watch: looks at the history after each epoch of the last stage; the run ends if it raises.
 
     Returns:
         The run's folder.
@@ -52,7 +54,7 @@ def train(config: Config, *, resume: Path | None = None) -> Path:
     folder = resume or Path(config.out) / configs.run_name(config)
     check_folder(folder, config, resuming=resume is not None)
     recipe: Recipe = components.construct("recipe", config.recipe, {})
-    run = Run(config, folder)
+    run = Run(config, folder, watch=watch)
     parts = run.check(recipe)
     description = describe(parts, config, recipe)
     parts.data.decode()

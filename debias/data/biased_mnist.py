@@ -47,7 +47,9 @@ class Digits(NamedTuple):
     labels: Bytes
 
 
-def biased_mnist(*, root: str = "data/mnist", rho: float = 0.99, val: int = 5000, seed: int = 0) -> Examples:
+def biased_mnist(
+    *, root: str = "data/mnist", rho: float = 0.99, val: int = 5000, seed: int = 0, masks: str | None = None
+) -> Examples:
     """MNIST digits on coloured grounds; coloured once, into a folder of their own below ``root``.
 
     Pixels that are 0 take the colour, all others are white. Of the n images of a digit, ``int(n * rho)`` are on the
@@ -63,6 +65,7 @@ def biased_mnist(*, root: str = "data/mnist", rho: float = 0.99, val: int = 5000
         val: how many of the 60,000 training images are held out for validation, the same share of each digit. They
             are as biased as those trained on, so that no unbiased image is used for selection.
         seed: another seed colours other images, and holds out others.
+        masks: a folder of masks, ``<split>/<digit>/<image>.png``; left out, there are none.
 
     Returns:
         All splits; the test split is MNIST's, unbiased (rho 0.1). Target: the digit; bias: the colour, numbered by
@@ -85,6 +88,7 @@ def biased_mnist(*, root: str = "data/mnist", rho: float = 0.99, val: int = 5000
         _colour(Path(root), folder, rho, val, seed)
     return table(
         csv=str(folder / "metadata.csv"),
+        masks=masks,
         target_names=list(DIGITS),
         bias_names=[name for name, _ in COLOURS],
         aligned=[[digit, digit] for digit in range(len(DIGITS))],

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
-from debias.types import Groups
 from debias.data.listing import missing_files
+from debias.types import Groups
 
 SHOWN = 3
 

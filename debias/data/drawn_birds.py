@@ -57,6 +57,7 @@ def drawn_birds(
     test: int = 1000,
     size: int = 64,
     seed: int = 0,
+    masks: str | None = None,
 ) -> Examples:
     """Drawn landbirds and waterbirds on land or water, with masks; drawn if they are not there yet.
 
@@ -73,6 +74,7 @@ def drawn_birds(
         size: side of the images, in pixels.
         seed: another seed draws other birds. The same settings write the same bytes, with the same versions of NumPy
             and OpenCV.
+        masks: a folder of masks, ``<class>/<image>.png``, in place of those that were drawn.
 
     Returns:
         All splits, with masks, read by ``waterbirds``.
@@ -91,7 +93,7 @@ def drawn_birds(
         with appearing(folder) as draft:
             _write(draft, settings)
     _compare(folder, settings)
-    return waterbirds(root=root, masks=str(folder / "segmentations"))
+    return waterbirds(root=root, masks=masks or str(folder / "segmentations"))
 
 
 def _write(folder: Path, settings: Settings) -> None:

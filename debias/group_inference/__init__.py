@@ -1,5 +1,6 @@
 """What the predictions of an earlier model say about later training: pure functions of tensors."""
 
+from debias.group_inference.attended import attended
 from debias.group_inference.clusters import Clusters, class_clusters
 from debias.group_inference.cross_mistakes import cross_mistakes
 from debias.group_inference.disagreement import largest_disagreement, largest_losses
@@ -10,6 +11,7 @@ from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 
 __all__ = [
     "Clusters",
+    "attended",
     "balanced_pseudo_labels",
     "class_clusters",
     "cross_mistakes",

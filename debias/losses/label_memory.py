@@ -49,7 +49,8 @@ class LabelMemory(nn.Module):
         if self.training:
             rows, labels = joined_rows(torch.stack([index, said], dim=1)).unbind(1)
             self.labels.scatter_reduce_(0, rows, labels, "amax", include_self=False)
-        return said != before
+        flipped: Tensor = said != before
+        return flipped
 
 
 def flip_probability(logits: Tensor) -> Tensor:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from debias import config as configs
 from debias.build import Parts, build
-from debias.data.geometry import Pixels, Resize
+from debias.data.dataset import ImageDataset, keep
+from debias.data.geometry import Geometry, Pixels, Resize
+from debias.data.image_files import ImageFiles
 from debias.data.masking import Made
 from debias.models.attribution import grad_cam
 from debias.recipes.evaluation import load_weights
 from debias.reports.run_folder import read_report
+from debias.types import Batch
 
 CLASSES = ("true", "predicted")
 
@@ -83,6 +90,57 @@ def gradcam(
         return Made(mask, bool(mask.any()))
 
     return make
+
+
+def check_maps(parts: Parts, *, layer: str | None = None) -> None:
+    """Refuse what :func:`attention_maps` makes nothing of, by a map of an empty picture.
+
+    Raises:
+        ValueError: several labels an image, a layer that knows no places, or captum is not installed.
+    """
+    if parts.examples.groups.multi_label:
+        raise ValueError(f"{parts.examples.source} has several labels an image: a map of attention explains one class")
+    shape, module = parts.data.preprocessing.evaluation, parts.module
+    image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
+    classify = module.strategy.classify
+    if grad_cam(module.model, image, target=0, layer=layer, upsample=False, classify=classify).numel() == 1:
+        raise ValueError(
+            f"of {shape.height} x {shape.width} pixels the layer that is explained has a single place: name an "
+            "earlier one, layer=..., or train on larger pictures"
+        )
+
+
+def attention_maps(parts: Parts, rows: Tensor, *, layer: str | None = None, progress: bool = True) -> Tensor:
+    """Grad-CAM maps of the true classes of some rows' whole pictures, squeezed to the size that is evaluated.
+
+    Args:
+        parts: the objects of a run, with the weights that are to be explained.
+        rows: ``(M,)`` int64.
+        layer: see :func:`gradcam`.
+        progress: show a progress bar.
+
+    Returns:
+        ``(M, h, w)`` float32 in [0, 1], at the layer's own resolution.
+
+    Raises:
+        ValueError: see :func:`check_maps`.
+    """
+    data, module = parts.data, parts.module.to(torch.device(parts.accelerator)).eval()
+    images = tuple(parts.examples.images[row] for row in rows.tolist())
+    height, width = data.preprocessing.evaluation.height, data.preprocessing.evaluation.width
+    files = ImageFiles(parts.examples.root, images, None, (), Geometry((Resize(height, width),), height, width))
+    loader: DataLoader[Batch] = DataLoader(
+        ImageDataset(parts.examples, rows, files),
+        batch_size=data.batch_size,
+        num_workers=data.workers,
+        collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
+    )
+    explain = partial(grad_cam, module.model, layer=layer, upsample=False, classify=module.strategy.classify)
+    maps = []
+    for batch in tqdm(loader, desc="where the model looks", unit="batch", disable=None if progress else True):
+        moved = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, module.device, 0), 0)
+        maps.append(explain(moved.image, target=moved.target).cpu())
+    return torch.cat(maps)
 
 
 def _predicted(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:

@@ -96,8 +96,6 @@ def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
 
 def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
     """What is known of a run before it is trained."""
-    required = requirements(config)
-    inferred = (*recipe.infers, *(config.groups.splits if config.groups.file else ()))
     return {
         "schema": 1,
         "config": configs.plain(config),
@@ -110,8 +108,8 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
         "strategy": {
             "name": config.strategy["name"],
             "method": configs.method_name(config),
-            "requires": list(required),
-            "group_labels": group_labels(required, config.select, inferred=inferred, read=recipe.reads),
+            "requires": list(requirements(config)),
+            "group_labels": labels_read(config, recipe),
         },
         "seed": config.seed,
         **circumstances(parts),
@@ -146,6 +144,12 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
         "groups": list(groups.names),
         "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
     }
+
+
+def labels_read(config: Config, recipe: Recipe) -> str:
+    """True group labels that a run of this config sees, as :func:`group_labels` names them."""
+    inferred = (*recipe.infers, *(config.groups.splits if config.groups.file else ()))
+    return group_labels(requirements(config), config.select, inferred=inferred, read=recipe.reads)
 
 
 def group_labels(

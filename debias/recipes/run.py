@@ -23,6 +23,7 @@ from debias.recipes.single import single
 from debias.reports.files import write_atomically
 from debias.reports.predictions import Predictions, read, write
 from debias.training import Recorder
+from debias.training.recorder import Watch
 
 #: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
 PLAIN: dict[str, Any] = {
@@ -92,10 +93,11 @@ class Run:
     Args:
         config: of the run.
         folder: of the run.
+        watch: looks at the history after each epoch of the last stage.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: Config, folder: Path, *, watch: Watch | None = None) -> None:
+        self.config, self.folder, self.watch = config, folder, watch
         self.built: dict[str, Parts] = {}
 
     def stage_config(self, changes: Mapping[str, Any] | None = None) -> Config:
@@ -133,6 +135,7 @@ class Run:
             raise ValueError(f"a run of several stages trains on one device; got devices={self.config.devices}")
         for config in stages:
             self.built[configs.identity(config)] = build(config)
+        recipe.check(self.built[configs.identity(stages[0])])
         if recipe.infers and self.built[configs.identity(stages[0])].examples.groups.multi_label:
             raise ValueError("a recipe that infers groups needs one class per image: name a single target")
         return self.built[configs.identity(stages[0])]
@@ -164,7 +167,8 @@ class Run:
             parts.module.model.load_state_dict(start.parts.module.model.state_dict())
         if config != self.config:
             configs.save(config, self.folder / configs.LAST_STAGE)
-        return Trained(parts, config, single(parts, config, self.folder, {"config": configs.plain(config)}))
+        metadata = {"config": configs.plain(config)}
+        return Trained(parts, config, single(parts, config, self.folder, metadata, watch=self.watch))
 
     def infer(self, inferred: Tensor, examples: Examples) -> dict[str, Any]:
         """Write inferred groups to ``groups.csv``, and give back the section by which a config reads them.
@@ -203,6 +207,9 @@ class Recipe:
     def stages(self, run: Run) -> list[Config]:
         """Configs that are known before anything is trained, and are checked then; the first describes the run."""
         raise NotImplementedError
+
+    def check(self, parts: Parts) -> None:
+        """Refuse what the first stage's objects do not allow, by a ``ValueError``; by default nothing."""
 
     def train(self, run: Run) -> Trained:
         """Train every stage that has not finished, in order."""

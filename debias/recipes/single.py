@@ -9,9 +9,12 @@ from debias.build import Parts
 from debias.config import Config
 from debias.recipes.evaluation import write_predictions
 from debias.training import PreparedPictures, Recorder, fit, trainer
+from debias.training.recorder import Watch
 
 
-def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any]) -> Recorder:
+def single(
+    parts: Parts, config: Config, folder: Path, metadata: dict[str, Any], *, watch: Watch | None = None
+) -> Recorder:
     """Train one model by one strategy, from the start or from the run's last checkpoint.
 
     Args:
@@ -19,6 +22,7 @@ def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any])
         config: epochs, seed, devices.
         folder: the run's folder.
         metadata: plain values to put into every checkpoint.
+        watch: looks at the history after each epoch.
 
     Returns:
         What recorded the epochs; its history says which of them each selection rule prefers.
@@ -30,6 +34,7 @@ def single(parts: Parts, config: Config, folder: Path, metadata: dict[str, Any])
         ),
         metadata=metadata,
         keep_all=config.keep_all,
+        watch=watch,
     )
     lightning = trainer(
         folder,

@@ -1,11 +1,24 @@
-"""Tables of text: aligned for a terminal, or Markdown."""
+"""Tables of text: aligned for a terminal, Markdown, or LaTeX."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 #: Columns that hold words and are aligned to the left; the others hold numbers.
 WORDS = 3
+
+#: What LaTeX would take for a command, or has no letter for in every font.
+LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 
 
 def spread(mean: float | None, deviation: float | None) -> str:
@@ -20,8 +33,13 @@ def spread(mean: float | None, deviation: float | None) -> str:
     return f"{100 * mean:.1f} ± " + ("-" if deviation is None else f"{100 * deviation:.1f}")
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS) -> list[str]:
     """Lines of a table for a terminal: words to the left, numbers to the right, a rule below the header.
+
+    Args:
+        header: of the columns.
+        rows: of the table, each as long as the header.
+        words: how many columns, from the left, hold words.
 
     Example:
         >>> print("\\n".join(text_table(["a", "b", "c", "d"], [["x", "yy", "z", "1.0"], ["longer", "y", "z", "10.0"]])))
@@ -32,7 +50,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]
-    return ["  ".join(_aligned(i, cell, widths[i]) for i, cell in enumerate(line)).rstrip() for line in lines]
+    return ["  ".join(_aligned(i < words, cell, widths[i]) for i, cell in enumerate(line)).rstrip() for line in lines]
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -47,5 +65,29 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
     return [f"| {' | '.join(line)} |" for line in cells]
 
 
-def _aligned(column: int, cell: str, width: int) -> str:
-    return cell.ljust(width) if column < WORDS else cell.rjust(width)
+def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a LaTeX ``tabular`` with the rules of the package booktabs.
+
+    Example:
+        >>> print("\\n".join(latex_table(["a_b", "", "", "%"], [["x", "", "", "1.0 ± 0.1"]])))
+        \\begin{tabular}{lllr}
+        \\toprule
+        a\\_b &  &  & \\% \\\\
+        \\midrule
+        x &  &  & 1.0 $\\pm$ 0.1 \\\\
+        \\bottomrule
+        \\end{tabular}
+    """
+    columns = "".join("l" if i < WORDS else "r" for i in range(len(header)))
+    title, *lines = [" & ".join(map(latex, line)) + r" \\" for line in (header, *rows)]
+    begin = f"\\begin{{tabular}}{{{columns}}}"
+    return [begin, r"\toprule", title, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def latex(text: str) -> str:
+    """Text as LaTeX prints it."""
+    return re.sub(".", lambda letter: LATEX.get(letter[0], letter[0]), " ".join(text.split("\n")))
+
+
+def _aligned(word: bool, cell: str, width: int) -> str:
+    return cell.ljust(width) if word else cell.rjust(width)

@@ -74,5 +74,5 @@ class CrossMistakes(Strategy):
         return Loss(group_means(losses, target, self.classes).means.sum(), terms)
 
     def _draws(self, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed((self.seed << 32) + step + 1)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + 1)
         return torch.rand(self.samples, generator=generator)

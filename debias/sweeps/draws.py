@@ -13,7 +13,9 @@ from debias.config import near
 DIGITS = 4
 
 
-def draw(count: int, *, seed: int, values: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[dict[str, Any]]:
+def draw(
+    count: int, *, seed: int, values: Mapping[str, Mapping[str, Sequence[Any]]], section: str = "draws.values"
+) -> list[dict[str, Any]]:
     """Draw settings independently of each other.
 
     Each key has a stream of its own, which depends on the seed and the key only: more draws go on where fewer ended,
@@ -24,6 +26,7 @@ def draw(count: int, *, seed: int, values: Mapping[str, Mapping[str, Sequence[An
         seed: of all streams.
         values: distribution of each key: ``{uniform: [low, high]}``, ``{log_uniform: [low, high]}`` or
             ``{choice: [a, b, ...]}``.
+        section: of the file that says so, for messages.
 
     Returns:
         ``count`` times a value for every key; numbers with four digits.
@@ -35,33 +38,33 @@ def draw(count: int, *, seed: int, values: Mapping[str, Mapping[str, Sequence[An
         >>> draw(2, seed=0, values={"optimizer.lr": {"log_uniform": [1e-5, 1e-2]}})
         [{'optimizer.lr': 0.0002656}, {'optimizer.lr': 0.001054}]
     """
-    columns = {key: _column(key, distribution, count, seed) for key, distribution in values.items()}
+    columns = {key: _column(section, key, distribution, count, seed) for key, distribution in values.items()}
     return [{key: column[number] for key, column in columns.items()} for number in range(count)]
 
 
-def _column(key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int) -> list[Any]:
-    if len(distribution) != 1:
-        raise ValueError(f"draws.values.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
+def _column(section: str, key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int) -> list[Any]:
+    if not isinstance(distribution, Mapping) or len(distribution) != 1:
+        raise ValueError(f"{section}.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
     ((name, bounds),) = distribution.items()
     if name not in _DISTRIBUTIONS:
-        raise ValueError(f"draws.values.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}")
+        raise ValueError(f"{section}.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}")
     try:
         sample = _DISTRIBUTIONS[name](bounds)
     except (TypeError, ValueError):
-        raise ValueError(f"draws.values.{key}: {name} needs {_NEEDS[name]}; got {bounds}") from None
+        raise ValueError(f"{section}.{key}: {name} needs {_NEEDS[name]}; got {bounds}") from None
     stream = random.Random(f"{seed}/{key}")
     return [sample(stream) for _ in range(count)]
 
 
 def _uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
     low, high = _ordered(bounds)
-    return lambda stream: _short(stream.uniform(low, high), low, high)
+    return lambda stream: shortened(stream.uniform(low, high), low, high)
 
 
 def _log_uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
     low, high = _ordered(bounds)
     start, end = math.log(low), math.log(high)
-    return lambda stream: _short(math.exp(stream.uniform(start, end)), low, high)
+    return lambda stream: shortened(math.exp(stream.uniform(start, end)), low, high)
 
 
 def _choice(values: Sequence[Any]) -> Callable[[random.Random], Any]:
@@ -77,7 +80,8 @@ def _ordered(bounds: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def _short(value: float, low: float, high: float) -> float:
+def shortened(value: float, low: float, high: float) -> float:
+    """A number with four digits, and between its bounds."""
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 

@@ -44,6 +44,11 @@ class Files:
         return self.out / "errors" / f"{self.name}.txt"
 
     @property
+    def pruned(self) -> Path:
+        """There if a search has stopped the run early, which is then not done: at which epoch, in one line."""
+        return self.out / "pruned" / f"{self.name}.txt"
+
+    @property
     def _lock_path(self) -> Path:
         return self.out / "locks" / f"{self.name}.lock"
 
@@ -63,18 +68,21 @@ class Files:
             return True
 
     def status(self) -> str:
-        """One of "done", "running", "failed", "interrupted", "waiting"."""
+        """One of "done", "running", "pruned", "failed", "interrupted", "waiting"."""
         if self.report.is_file():
             return "done"
         if self.locked():
             return "running"
+        if self.pruned.is_file():
+            return "pruned"
         if self.error.is_file():
             return "failed"
         return "interrupted" if self.report.parent.is_dir() else "waiting"
 
     def reason(self) -> str:
-        """Why the last attempt failed, in one line; nothing if it did not."""
-        return self.error.read_text(encoding="utf-8").partition("\n")[0] if self.error.is_file() else ""
+        """Why the run was pruned, or why its last attempt failed, in one line; nothing if neither is so."""
+        found = next((path for path in (self.pruned, self.error) if path.is_file()), None)
+        return found.read_text(encoding="utf-8").partition("\n")[0] if found else ""
 
 
 class Planned(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from debias import components
 from debias.config import near
 
 #: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are its options.
-LAUNCHERS = {"local": "debias.sweeps.local:local"}
+LAUNCHERS = {"local": "debias.sweeps.local:local", "slurm": "debias.sweeps.slurm:slurm"}
 
 
 def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
@@ -35,7 +36,12 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     known = components.options(function)
     own = [text for text in overrides if text.partition("=")[0] in known]
     rest = [text for text in overrides if text not in own and not text.startswith("launcher=")]
-    options = OmegaConf.to_container(OmegaConf.from_dotlist(own))
+    options = OmegaConf.to_container(OmegaConf.from_dotlist([_as_yaml(text) for text in own]))
     assert isinstance(options, dict)
     checked = components.check_options(function, "launcher", {str(key): value for key, value in options.items()})
     return partial(function, **checked), rest
+
+
+def _as_yaml(text: str) -> str:
+    # without quotes YAML takes 1:30:00 for a number in base sixty
+    return re.sub(r"=(\d+(:\d+)+)$", r"='\1'", text)

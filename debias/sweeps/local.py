@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -31,7 +31,7 @@ PATIENCE = 0.5
 
 
 def local(
-    runs: Sequence[Run],
+    runs: Iterable[Run],
     train: Train,
     progress: Progress,
     *,
@@ -46,7 +46,7 @@ def local(
     are several GPUs the workers take turns in choosing one.
 
     Args:
-        runs: what to train, in this order.
+        runs: what to train, in this order; the next is asked for when there is a worker for it.
         train: trains one of them, in a process of its own.
         progress: is told what happens.
         workers: runs at a time.
@@ -72,9 +72,10 @@ def local(
 
 class _Pool:
     def __init__(
-        self, runs: Sequence[Run], train: Train, progress: Progress, workers: int, threads: int, retries: int
+        self, runs: Iterable[Run], train: Train, progress: Progress, workers: int, threads: int, retries: int
     ) -> None:
-        self.waiting, self.train, self.progress = list(runs), train, progress
+        self.source, self.train, self.progress = iter(runs), train, progress
+        self.waiting: list[Run] = []
         self.workers, self.threads, self.retries = workers, threads, retries
         self.active: dict[int, tuple[BaseProcess, Run]] = {}
         self.failures: Counter[str] = Counter()
@@ -83,10 +84,12 @@ class _Pool:
 
     def work(self) -> None:
         """Start, wait and reap until no run is left."""
-        while self.waiting or self.active:
+        while True:
             self.waiting = [run for run in self.waiting if not self._finished(run)]
             for slot in sorted(set(range(self.workers)) - self.active.keys()):
                 self._start(slot)
+            if not (self.waiting or self.active):
+                return
             self.progress.show()
             wait([process.sentinel for process, _ in self.active.values()], timeout=PATIENCE)
             for slot, (process, run) in list(self.active.items()):
@@ -107,25 +110,41 @@ class _Pool:
                 process.kill()
 
     def _start(self, slot: int) -> None:
-        run = next((run for run in self.waiting if not files_of(run).locked()), None)
+        run = self._next()
         if run:
-            self.waiting.remove(run)
             process = self.context.Process(target=attempt, args=(run, self.train, self.threads, slot), name=run.name)
             process.start()
             self.active[slot] = (process, run)
             self.progress.started(run)
 
+    def _next(self) -> Run | None:
+        """The first that no process trains: of those that wait, else of those that are still to be asked for."""
+        run = next((run for run in self.waiting if not files_of(run).locked()), None)
+        if run:
+            self.waiting.remove(run)
+            return run
+        for run in self.source:
+            if not self._finished(run):
+                if not files_of(run).locked():
+                    return run
+                self.waiting.append(run)
+        return None
+
     def _finished(self, run: Run) -> bool:
-        if files_of(run).report.is_file():  # by another sweep
+        files = files_of(run)
+        if files.report.is_file():  # by another sweep
             self.progress.done(run)
-            return True
-        return False
+        elif files.pruned.is_file():
+            self.progress.pruned(run, files.reason())
+        else:
+            return False
+        return True
 
     def _ended(self, run: Run, code: int) -> None:
         files = files_of(run)
-        if files.report.is_file():
-            self.progress.done(run)
-        elif code == BUSY:
+        if self._finished(run):
+            return
+        if code == BUSY:
             self.waiting.append(run)
         else:
             if not files.error.is_file():

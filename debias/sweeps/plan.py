@@ -5,50 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
 from debias import config as configs
-from debias.config import Config, near
+from debias.config import Config
 from debias.sweeps.draws import draw
+from debias.sweeps.sweep_file import Sweep, read
 
 #: What a sweep says by keys of its own, and its runs therefore must not.
 OWN = {"seed": "seeds", "out": "out", "name": "configs", "progress": "nothing: runs of a sweep write logs"}
 
-
-@dataclass
-class Draws:
-    """Random settings: how ``many``, from which ``seed``, and the distribution of each key in ``values``."""
-
-    count: int = 0
-    seed: int = 0
-    values: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Sweep:
-    """What a sweep file says.
-
-    Attributes:
-        configs: what ``debias train`` takes, shipped names or paths relative to the sweep file; an entry
-            ``NAME: {key: [values]}`` has a grid of its own, over the common one.
-        seeds: every setting is run with each.
-        grid: the values of each key, such as ``optimizer.lr: [1e-3, 1e-4]``; all combinations are run.
-        draws: random settings, see :func:`debias.sweeps.draws.draw`; each is combined with the whole grid.
-        set: what is the same for every run.
-        out: folder that receives the runs; by default ``runs/<name of the sweep file>``.
-    """
-
-    configs: list[Any] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=lambda: [0])
-    grid: dict[str, list[Any]] = field(default_factory=dict)
-    draws: Draws = field(default_factory=Draws)
-    set: dict[str, Any] = field(default_factory=dict)
-    out: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
+#: What the command line may say of the sweep itself.
+CHANGEABLE = ("seeds", "out", "draws", "labels")
 
 
 class Run(NamedTuple):
@@ -75,11 +46,15 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The runs of a sweep, in the order in which they start; one line for each that repeats another."""
+    """The runs of a sweep, in the order in which they start; one line for each that repeats another.
+
+    ``labels`` names the group labels that they may use, see :mod:`debias.sweeps.protocol`; ``None`` is any.
+    """
 
     out: Path
     runs: tuple[Run, ...]
     merged: tuple[str, ...]
+    labels: str | None = None
 
 
 def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -87,7 +62,7 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
 
     Args:
         path: the sweep file, see :class:`Sweep`.
-        overrides: ``key=value``; ``seeds``, ``out`` and ``draws.count`` change the sweep, all else every run.
+        overrides: ``key=value``; those of ``CHANGEABLE`` change the sweep, all else every run.
 
     Returns:
         The runs: for every seed, each config with every combination of its settings; so that a sweep that is stopped
@@ -96,34 +71,57 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     Raises:
         ValueError: an unknown key, a config that is not there, or a setting that a config does not have.
     """
-    own = [text for text in overrides if text.partition("=")[0].partition(".")[0] in ("seeds", "out", "draws")]
-    sweep = _read(path, own)
-    common = dict(sweep.set) | dict(_split(text) for text in overrides if text not in own)
-    out = sweep.out or str(Path("runs") / path.stem)
-    fixed = [f"{key}={_text(value)}" for key, value in common.items()]
+    own = [text for text in overrides if text.partition("=")[0].partition(".")[0] in CHANGEABLE]
+    sweep = read(path, own)
+    if sweep.search is not None or sweep.final_seeds:
+        raise ValueError(f"{path} is of a search: its runs are found by `debias sweep search {path}`")
+    common = fixed_settings(sweep, [text for text in overrides if text not in own])
+    out = folder(sweep, path)
     found: dict[str, Run] = {}
     merged = []
     for source, varied in _expand(sweep, path.parent, common):
-        run = _run(source, fixed, varied, out)
+        run = make_run(source, common, varied, out)
         if found.setdefault(run.name, run) is not run:
             merged.append(f"{run.settings} is the same run as {found[run.name].settings}")
-    return Plan(Path(out), tuple(found.values()), tuple(merged))
+    return Plan(out, tuple(found.values()), tuple(merged), sweep.labels)
 
 
-def _run(source: str, fixed: Sequence[str], varied: Mapping[str, Any], out: str) -> Run:
-    texts = [f"{key}={_text(value)}" for key, value in varied.items()]
+def folder(sweep: Sweep, path: Path) -> Path:
+    """What receives the runs of a sweep file."""
+    return Path(sweep.out or Path("runs") / path.stem)
+
+
+def fixed_settings(sweep: Sweep, overrides: Sequence[str]) -> dict[str, Any]:
+    """What is the same for every run: ``set``, and what the command line says over it."""
+    return dict(sweep.set) | dict(_split(text) for text in overrides)
+
+
+def make_run(source: str, fixed: Mapping[str, Any], varied: Mapping[str, Any], out: Path) -> Run:
+    """The run of a config with some settings.
+
+    Args:
+        source: the config, as ``debias train`` takes it.
+        fixed: what every run is told.
+        varied: what this one is told, the seed included.
+        out: folder that receives the run's folder.
+
+    Raises:
+        ValueError: no such config, or a setting that it does not have.
+    """
+    common, texts = ([f"{key}={_text(value)}" for key, value in layer.items()] for layer in (fixed, varied))
     try:
-        config = configs.load(source, [*fixed, *texts, f"out={_text(out)}", "progress=false"])
+        config = configs.load(source, [*common, *texts, f"out={_text(str(out))}", "progress=false"])
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     return Run(source, tuple(texts), config)
 
 
 def _expand(sweep: Sweep, beside: Path, common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    entries = [_entry(entry, sweep.grid, beside) for entry in sweep.configs]
+    entries = [entry(line, sweep.grid, beside) for line in sweep.configs]
     drawn = draw(sweep.draws.count, seed=sweep.draws.seed, values=sweep.draws.values) or [{}]
     for source, grid in entries:
-        _check_keys(source, common, grid, sweep.draws.values)
+        _check_grid(grid)
+        check_keys(source, common, grid, sweep.draws.values)
     for seed in sweep.seeds:
         for source, grid in entries:
             for point in itertools.product(*grid.values()):
@@ -131,56 +129,38 @@ def _expand(sweep: Sweep, beside: Path, common: Mapping[str, Any]) -> Iterator[t
                     yield source, dict(zip(grid, point, strict=True)) | random_values | {"seed": seed}
 
 
-def _entry(entry: Any, grid: Mapping[str, Any], beside: Path) -> tuple[str, dict[str, list[Any]]]:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not isinstance(entry, dict) or len(entry) != 1 or not isinstance(next(iter(entry.values())), dict):
-        raise ValueError(f"configs: {entry!r} must be a config, or a config with its own grid as in NAME: {{key: [1]}}")
-    ((source, own),) = entry.items()
-    whole = {**grid, **own}
-    for key, values in whole.items():
+def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict[str, Any]]:
+    """A line of ``configs``: the config, and what is varied of it, its own over what is common to all.
+
+    Raises:
+        ValueError: it is neither a config nor a config with keys of its own.
+    """
+    if isinstance(line, str):
+        line = {line: {}}
+    if not isinstance(line, dict) or len(line) != 1 or not isinstance(next(iter(line.values())), dict):
+        raise ValueError(f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: [1]}}")
+    ((source, own),) = line.items()
+    return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
+
+
+def _check_grid(grid: Mapping[str, Any]) -> None:
+    for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"grid.{key} must be a list of values, as in [1e-3, 1e-4]; got {values!r}")
-    return str(beside / source) if (beside / source).is_file() else source, whole
 
 
-def _check_keys(source: str, *layers: Mapping[str, Any]) -> None:
+def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
+    """Refuse keys that a sweep says otherwise, or that two layers of its file give.
+
+    Raises:
+        ValueError: naming the key.
+    """
     keys = [key for layer in layers for key in layer]
     for key in keys:
         if key in OWN:
             raise ValueError(f"{key} cannot be set or varied here: a sweep says it by {OWN[key]}")
         if keys.count(key) > 1:
-            raise ValueError(f"{source}: {key} is given twice, by set, grid or draws: leave it in one of them")
-
-
-def _read(path: Path, overrides: Sequence[str]) -> Sweep:
-    if not path.is_file():
-        raise ValueError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
-    try:
-        layers = [OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))]
-    except Exception as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(layers[0], DictConfig):
-        raise ValueError(f"{path} must hold keys and values, as in 'seeds: [0, 1]'")
-    valid = list(Sweep.__dataclass_fields__)
-    for key in (key for layer in layers for key in layer):
-        if key not in valid:
-            raise ValueError(f"{path}: unknown key {key!r}; {near(str(key), valid)}")
-    try:
-        merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Sweep), *layers))
-    except OmegaConfBaseException as error:
-        raise ValueError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
-    assert isinstance(merged, Sweep)
-    _check_numbers(path, merged)
-    return merged
-
-
-def _check_numbers(path: Path, sweep: Sweep) -> None:
-    for key in ("configs", "seeds"):
-        if not getattr(sweep, key):
-            raise ValueError(f"{path}: {key} is empty: name at least one")
-    if sweep.draws.count < 0 or bool(sweep.draws.count) != bool(sweep.draws.values):
-        raise ValueError(f"{path}: draws needs count, at least 1, and values; got count={sweep.draws.count}")
+            raise ValueError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
 
 
 def _split(text: str) -> tuple[str, Any]:

@@ -67,6 +67,16 @@ class Progress:
         self.status[run.name] = "waiting" if again else "failed"
         self._say(f"failed  {run.settings}{', tried again' if again else ''}: {reason}")
 
+    def stopped(self, run: Run, reason: str) -> None:
+        """An attempt was ended from outside, and the run waits to go on."""
+        self.status[run.name] = "waiting"
+        self._say(f"stopped {run.settings}: {reason}")
+
+    def pruned(self, run: Run, reason: str) -> None:
+        """A search has stopped the run early."""
+        self.status[run.name] = "pruned"
+        self._say(f"pruned  {run.settings}: {reason}")
+
     def show(self) -> None:
         """Draw the present state, on a terminal."""
         if self.live:
@@ -76,7 +86,9 @@ class Progress:
         """Counts, the best run so far by its selection rule on validation, and the time left."""
         counts = Counter(self.status.values())
         parts = [f"{counts['done']}/{len(self.runs)} done"]
-        parts += [f"{counts[status]} {status}" for status in ("running", "failed", "waiting") if counts[status]]
+        parts += [
+            f"{counts[status]} {status}" for status in ("running", "pruned", "failed", "waiting") if counts[status]
+        ]
         if self.best:
             value, rule, run = self.best
             parts.append(f"best {_score(rule, value)} ({run.settings})")

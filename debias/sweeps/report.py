@@ -1,18 +1,24 @@
-"""What came back of a sweep, finished or not: a row for each planned run, and a table of those that are done."""
+"""What came back of a sweep, finished or not: a row for each planned run, and what those that are done come to."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from debias.reports.comparison import compare
+from debias.reports.comparison import Comparison, Method, compare
 from debias.reports.run_folder import read_report
 from debias.sweeps.files import Files, read_plan
+from debias.sweeps.protocol import Protocol, read_protocol
+from debias.sweeps.report_pairs import Paired, compare_pairs
+
+if TYPE_CHECKING:
+    import torch
 
 #: In the order in which a summary names them.
-STATUSES = ("done", "running", "failed", "interrupted", "waiting")
+STATUSES = ("done", "running", "pruned", "failed", "interrupted", "waiting")
 
 
 class Row(NamedTuple):
@@ -22,7 +28,7 @@ class Row(NamedTuple):
         name: of its folder.
         settings: its config, and what the sweep varies.
         status: one of ``STATUSES``.
-        reason: why its last attempt failed; empty otherwise.
+        reason: why it was pruned, or its last attempt failed; empty otherwise.
         report: its record, where it is done.
     """
 
@@ -32,6 +38,43 @@ class Row(NamedTuple):
     reason: str
     report: dict[str, Any] | None
 
+    @property
+    def setting(self) -> str:
+        """Its settings but for the seed, which a plan names last."""
+        return self.settings.rpartition(" seed=")[0] or self.settings
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a sweep's folder holds.
+
+    Args:
+        out: the folder.
+        rows: of every planned run.
+        comparisons: by data set, of the runs that are done.
+        paired: by data set, which methods differ.
+        protocol: which group labels the sweep allows itself, and how its settings were chosen; ``None`` if undeclared.
+    """
+
+    out: Path
+    rows: tuple[Row, ...]
+    comparisons: dict[str, Comparison]
+    paired: dict[str, Paired]
+    protocol: Protocol | None
+
+    def methods(self) -> dict[str, tuple[str, Method]]:
+        """Data set and method of each run that is done, by the name of its folder."""
+        return {
+            run.folder.name: (dataset, method)
+            for dataset, comparison in self.comparisons.items()
+            for method in comparison.methods
+            for run in method.runs
+        }
+
+    def failures(self) -> list[str]:
+        """A line for each run that failed."""
+        return [f"failed: {row.settings}: {row.reason}" for row in self.rows if row.status == "failed"]
+
 
 def rows(out: Path) -> list[Row]:
     """What the folder of a sweep says of each run that was planned, in the order of the plan.
@@ -40,6 +83,27 @@ def rows(out: Path) -> list[Row]:
         ValueError: there is no sweep, or a report that this version cannot read.
     """
     return [_row(out, planned.name, planned.settings) for planned in read_plan(out)]
+
+
+def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -> Results:
+    """Read the folder of a sweep, and compare the methods of which runs are done.
+
+    Args:
+        out: folder of the sweep.
+        ignore: settings that do not change what a run computes.
+        generator: source of randomness, of the bootstrap.
+
+    Raises:
+        ValueError: there is no sweep, or a report or file of predictions that this version cannot read.
+    """
+    found = rows(out)
+    folders: dict[str, list[Path]] = {}
+    for row in found:
+        if row.report is not None:
+            folders.setdefault(str(row.report["data"]["name"]), []).append(out / row.name)
+    comparisons = {dataset: compare(done, ignore=ignore) for dataset, done in folders.items()}
+    paired = {dataset: compare_pairs(compared.methods, generator) for dataset, compared in comparisons.items()}
+    return Results(out, tuple(found), comparisons, paired, read_protocol(out))
 
 
 def summary(found: Sequence[Row]) -> str:
@@ -53,22 +117,8 @@ def summary(found: Sequence[Row]) -> str:
     return f"{len(found)} planned: " + ", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name])
 
 
-def markdown(out: Path, *, ignore: Collection[str]) -> str:
-    """The comparison of the runs that are done, the counts, and why runs failed.
-
-    Args:
-        out: folder of the sweep.
-        ignore: settings that do not change what a run computes.
-    """
-    found = rows(out)
-    done = [out / row.name for row in found if row.status == "done"]
-    failed = [f"- failed: {row.settings}: {row.reason}" for row in found if row.status == "failed"]
-    table = compare(done, ignore=ignore).table("markdown")
-    return "\n".join([table, "", summary(found), *failed])
-
-
 def _row(out: Path, name: str, settings: str) -> Row:
     files = Files(out, name)
     status = files.status()
     report = read_report(out / name) if status == "done" else None
-    return Row(name, settings, status, files.reason() if status == "failed" else "", report)
+    return Row(name, settings, status, files.reason() if status in ("pruned", "failed") else "", report)

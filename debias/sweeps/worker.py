@@ -22,6 +22,10 @@ from debias.sweeps.plan import Run
 FAILED, REFUSED, BUSY = 1, 2, 75
 
 
+class Pruned(Exception):
+    """Ends a run that is behind the others; says after which epoch."""
+
+
 class Train(Protocol):
     """What trains one run, from the start or from its last checkpoint: ``debias.commands.train.train``."""
 
@@ -44,7 +48,7 @@ def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
     _write_output_to(files.log)
     try:
         with files.lock():
-            if not files.report.is_file():
+            if not (files.report.is_file() or files.pruned.is_file()):
                 files.error.unlink(missing_ok=True)
                 print(f"process {os.getpid()}", flush=True)
                 _compute_with(threads, slot)
@@ -57,6 +61,9 @@ def _train(run: Run, train: Train, files: Files) -> None:
     try:
         _remove_unbegun(run.folder)
         train(run.config, resume=run.folder if run.folder.exists() else None)
+    except Pruned as end:
+        print(end)
+        write_atomically(files.pruned, f"{end}\n")
     except Exception as error:
         text = traceback.format_exc()
         print(text, file=sys.stderr)

@@ -72,23 +72,26 @@ def trainer(
     # the Trainer's advertisements and its list of absent accelerators
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     distributed = "ddp_find_unused_parameters_true" if players > 1 else "ddp"
-    return pl.Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        precision=precision,  # type: ignore[arg-type]
-        accelerator=accelerator,
-        devices=devices,
-        strategy=distributed if devices > 1 else "auto",
-        # Lightning's own Slurm requeue would load a stranger's checkpoint
-        plugins=[LightningEnvironment()],
-        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
-        callbacks=[EpochSeed(seed), *([TQDMProgressBar(refresh_rate=20)] if progress else []), *callbacks],
-        enable_checkpointing=True,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-    )
+    with warnings.catch_warnings():
+        # one process a device is started by us, not by Slurm's srun
+        warnings.filterwarnings("ignore", ".*`srun` command is available.*")
+        return pl.Trainer(
+            default_root_dir=folder,
+            max_epochs=epochs,
+            precision=precision,  # type: ignore[arg-type]
+            accelerator=accelerator,
+            devices=devices,
+            strategy=distributed if devices > 1 else "auto",
+            # Lightning's own Slurm requeue would load a stranger's checkpoint
+            plugins=[LightningEnvironment()],
+            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            callbacks=[EpochSeed(seed), *([TQDMProgressBar(refresh_rate=20)] if progress else []), *callbacks],
+            enable_checkpointing=True,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
 
 
 def fit(module: DebiasModule, data: pl.LightningDataModule, trainer: pl.Trainer, *, resume: Path | None = None) -> None:

@@ -15,6 +15,9 @@ from debias.metrics.selection import best_epochs
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
 
+#: Looks at the history after each epoch.
+Watch = Callable[[list[dict[str, Any]]], None]
+
 
 class Recorder(Checkpoint):
     """Records every epoch, and keeps what resuming and selecting an epoch later need.
@@ -28,6 +31,7 @@ class Recorder(Checkpoint):
         write: called with each epoch and its validation predictions, in one process.
         metadata: plain values to put into every checkpoint, such as the config.
         keep_all: whether the weights of every epoch are kept, preferred or not.
+        watch: called in one process with the history, once all else is written; training ends if it raises.
     """
 
     def __init__(
@@ -37,8 +41,10 @@ class Recorder(Checkpoint):
         write: Callable[[int, Predicted], None],
         metadata: dict[str, Any] | None = None,
         keep_all: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         self.folder, self.write, self.metadata, self.keep_all = folder, write, metadata or {}, keep_all
+        self.watch = watch
         self.history: list[dict[str, Any]] = []
         self.parts: list[Predicted] = []
         self.started = 0.0
@@ -90,6 +96,8 @@ class Recorder(Checkpoint):
         trainer.save_checkpoint(partial, weights_only=False)  # moved there from elsewhere, perhaps by a copy
         if trainer.is_global_zero:
             partial.replace(self.last)
+            if self.watch is not None:
+                self.watch(self.history)
 
     def _entry(self, epoch: int, module: DebiasModule) -> dict[str, Any]:
         seconds = time.monotonic() - self.started

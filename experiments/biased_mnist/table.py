@@ -18,16 +18,8 @@ from debias.metrics.functional import joint_counts, total_tally
 from debias.recipes import load_weights, predict_split
 from debias.reports.run_folder import read_report
 from debias.reports.tables import markdown_table
-
-#: Bahng et al. 2020, unbiased accuracy in percent at each rho, as in the README of clovaai/rebias.
-RHOS = (0.999, 0.997, 0.995, 0.99)
-PUBLISHED = {
-    "vanilla": (10.4, 33.4, 72.1, 89.1),
-    "biased_net": (10.0, 10.0, 10.0, 10.0),
-    "learned_mixin": (12.1, 50.2, 78.2, 88.3),
-    "rubi": (13.7, 43.0, 90.4, 93.6),
-    "rebias": (22.7, 64.2, 76.0, 88.1),
-}
+from debias.sweeps.published import BIASED_MNIST as PUBLISHED
+from debias.sweeps.published import RHOS
 
 
 def main(out: Path) -> None:

@@ -19,15 +19,33 @@ def lines_of(capsys, *arguments: str) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_list_strategies_says_what_each_needs(capsys):
+def test_list_strategies_is_a_table(capsys):
+    """A line for each strategy and recipe, in which columns are two spaces apart."""
     lines = lines_of(capsys, "list", "strategies")
-    position = next(i for i, line in enumerate(lines) if line.startswith("group_dro: "))
-    assert lines[position + 1 : position + 4] == [
-        "    needs bias",
+    rows = {cells[0]: cells[1:] for cells in (line.split("  ") for line in lines)}
+    assert rows.keys() >= components.TABLES["strategy"].keys() | components.TABLES["recipe"].keys()
+    told = [cell.strip() for cell in rows["ssa"] if cell]
+    assert told[:4] == ["val labels, infers train", "K + 2", "K + 1 predictors", "teacher + K folds + 1"]
+    assert told[4:] == ["Nam et al. 2022", "89.0 ± 0.6", "89.8 ± 1.3", "Kirichenko et al. 2023, Table 2"]
+
+
+def test_list_strategies_by_pattern(capsys):
+    """The strategy with its options, and what the catalogue says of it; a sampler by the same pattern."""
+    lines = lines_of(capsys, "list", "strategies", "group_[db]*")
+    assert lines[0].startswith("group_dro: ")
+    assert lines[1:6] == [
+        "    needs bias, groups",
         "    strategy.step_size=0.01",
         "    strategy.adjustment=0.0",
+        "    reads: train labels",
+        "    stages: 1",
     ]
-    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == list(components.TABLES["strategy"])
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == ["group_dro", "group_balanced"]
+
+
+def test_list_strategies_knows_the_nearest(capsys):
+    assert main(["list", "strategies", "lfg"]) == 2
+    assert "no strategy or recipe matches 'lfg'; did you mean 'lff'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,19 @@ def test_is_coloured_once(tmp_path, small):
     assert [path.name for path in tmp_path.iterdir()] == ["biased_mnist-rho0.9-val20-seed0"]
 
 
+def test_masks_are_read_from_a_folder(small, tmp_path):
+    """Of the image 0 alone there is a mask: it has one, the others have none."""
+    root, plain = small
+    assert plain.masks == ()
+    path = tmp_path / Path(plain.images[0]).with_suffix(".png")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    examples = biased_mnist(root=str(root), rho=0.9, val=20, masks=str(tmp_path))
+    assert examples.images == plain.images
+    assert examples.mask_root == tmp_path
+    assert [mask for mask in examples.masks if mask] == [plain.images[0]]
+
+
 def test_another_seed_colours_others(small):
     root, first = small
     other = biased_mnist(root=str(root), rho=0.9, val=20, seed=1)

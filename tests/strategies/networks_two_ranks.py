@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from debias.strategies import FLAC, DebiAN, Disentangled, LfF, Strategy
+from debias.strategies import (
+    FLAC,
+    BiasAmplification,
+    CorrectNContrast,
+    CrossMistakes,
+    DebiAN,
+    Disentangled,
+    LfF,
+    Strategy,
+)
 from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
@@ -21,6 +30,9 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
     "disentangled": lambda model: Disentangled(GROUPS, 16, model),
     "debian": lambda model: DebiAN(GROUPS, model),
     "flac": lambda model: FLAC(GROUPS, torch.ones(4), model, warmup=2, strength=50.0),
+    "cross_mistakes": lambda model: CrossMistakes(GROUPS, 16, model, 0),
+    "bias_amplification": lambda model: BiasAmplification(GROUPS, 16, strength=5.0),
+    "correct_n_contrast": lambda model: CorrectNContrast(GROUPS, temperature=0.5),
 }
 
 

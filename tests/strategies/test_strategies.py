@@ -17,9 +17,12 @@ from debias.strategies import (
     LDAM,
     MMD,
     BAdd,
+    BiasAmplification,
     BiasContrastive,
     ClassReweighting,
     ConditionalLogitAdjustment,
+    CorrectNContrast,
+    CrossMistakes,
     CVaRDRO,
     DebiAN,
     Disentangled,
@@ -101,6 +104,9 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "vrex": lambda: VREx(GROUPS, warmup=5),
     "coral": lambda: CORAL(GROUPS),
     "mmd": lambda: MMD(GROUPS, conditional=True),
+    "cross_mistakes": lambda: CrossMistakes(GROUPS, 48, TinyClassifier(), 0),
+    "bias_amplification": lambda: BiasAmplification(GROUPS, 48),
+    "correct_n_contrast": lambda: CorrectNContrast(GROUPS),
     "two_players": lambda: TwoPlayers(features=5),
 }
 
@@ -169,6 +175,7 @@ def test_requirements():
         "bias_contrastive": ("bias",),
         "badd": ("bias",),
         "fair_regularised": ("bias",),
+        "correct_n_contrast": ("bias",),
     }
 
 

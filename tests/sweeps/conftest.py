@@ -8,6 +8,8 @@ from textwrap import dedent
 
 import pytest
 
+from tests.sweeps import fake_slurm
+
 
 @pytest.fixture
 def sweep(tmp_path) -> Callable[..., Path]:
@@ -19,3 +21,13 @@ def sweep(tmp_path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> Path:
+    """Folder of a Slurm of files, whose commands are those that are found."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    fake_slurm.install(folder)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return folder

@@ -6,6 +6,7 @@ import pytest
 
 from debias.sweeps.launchers import launcher
 from debias.sweeps.local import local
+from debias.sweeps.slurm import slurm
 
 
 def test_options_and_the_rest():
@@ -31,3 +32,26 @@ def test_mistakes(overrides, message):
 def test_numbers_out_of_range(option, value, least):
     with pytest.raises(ValueError, match=f"{option} must be at least {least}; got {value}"):
         local([], None, None, **{option: value})
+
+
+def test_options_of_slurm():
+    """A time in hours is no number in base sixty, which YAML would make of it: 1:30:00 would be 5,400 minutes."""
+    launch, rest = launcher(["launcher=slurm", "time=1:30:00", "partition=gpu", "gpus_per_run=1", "workers=2"])
+    assert launch.keywords == {"time": "1:30:00", "partition": "gpu", "gpus_per_run": 1}
+    assert rest == ["workers=2"]
+    assert launcher(["launcher=slurm", "time=90"])[0].keywords == {"time": "90"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "least"),
+    [
+        ("gpus_per_run", -1, 0),
+        ("cpus_per_run", 0, 1),
+        ("retries", -1, 0),
+        ("array_parallelism", 0, 1),
+        ("poll", 0, 0.1),
+    ],
+)
+def test_numbers_out_of_range_for_slurm(option, value, least):
+    with pytest.raises(ValueError, match=f"{option} must be at least {least}; got {value}"):
+        slurm([], None, None, **{option: value})

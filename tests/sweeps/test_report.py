@@ -1,54 +1,284 @@
-"""What is said of a sweep that is not finished."""
+"""What is said of a sweep, finished or not: every table by hand, in every format."""
 
 from __future__ import annotations
 
-import json
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
 
+from debias.__main__ import main
 from debias.config import EXECUTION
-from debias.reports.run_folder import plain
 from debias.sweeps.files import Files, write_plan
-from debias.sweeps.plan import plan
-from debias.sweeps.report import markdown, rows
-from tests.reports.sample_runs import sample_report
+from debias.sweeps.plan import Plan, plan
+from debias.sweeps.protocol import Protocol, write_protocol
+from debias.sweeps.report import Results, results, rows
+from debias.sweeps.report_charts import pareto_front, sensitivity
+from debias.sweeps.report_formats import FORMATS, formatted
+from debias.sweeps.report_tables import Table, ranks, tables
+from tests.reports.test_page import Page
+from tests.sweeps.finished_runs import finish
+
+Sweep = Callable[[str], Path]
 
 
-def test_half_finished(sweep):
-    """Of four planned runs two are done, one failed, one is still to come: 2 rows of the table, and the counts."""
-    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\nseeds: [0, 1]"))
+def read(out: Path) -> Results:
+    return results(out, ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
+
+
+def shown(out: Path, format: str) -> str:
+    return formatted(read(out), format, out, EXECUTION)
+
+
+def table(found: Results, title: str) -> Table:
+    return next(each for each in tables(found) if each.title == title)
+
+
+@pytest.fixture
+def half_finished(sweep: Sweep) -> Plan:
+    """Of six planned runs ERM has both seeds, Group DRO one and one that failed, IRM none.
+
+    On the test images ERM gets one of the two waterbirds on land in seed 0 and none in seed 1; Group DRO both.
+    """
+    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]"))
     write_plan(planned)
-    erm, dro, failed, _ = planned.runs
-    reports = [plain(sample_report(strategy=name)) for name in ("erm", "group_dro")]
-    for run, report in zip((erm, dro), reports, strict=True):
-        run.folder.mkdir()
-        (run.folder / "report.json").write_text(json.dumps(report))
+    erm, dro, _, again, failed, _ = planned.runs
+    finish(erm, worst=0.5, right=[1, 1, 1, 1, 1, 0, 1, 1])
+    finish(again, worst=0.3, right=[1, 1, 1, 1, 0, 0, 1, 1])
+    finish(dro, worst=0.85, right=[1, 1, 1, 1, 1, 1, 1, 1], peak_memory_mb=None)
     error = Files(planned.out, failed.name).error
     error.parent.mkdir()
     error.write_text("OSError: disk full\n\nTraceback (most recent call last): ...")
-    found = rows(planned.out)
-    assert [(row.name, row.settings) for row in found] == [(run.name, run.settings) for run in planned.runs]
-    assert [(row.status, row.reason) for row in found] == [
-        ("done", ""),
-        ("done", ""),
-        ("failed", "OSError: disk full"),
-        ("waiting", ""),
+    return planned
+
+
+def test_rows(half_finished: Plan) -> None:
+    found = rows(half_finished.out)
+    assert [(row.name, row.settings) for row in found] == [(run.name, run.settings) for run in half_finished.runs]
+    statuses = [("done", ""), ("done", ""), ("waiting", ""), ("done", ""), ("failed", "OSError: disk full")]
+    assert [(row.status, row.reason) for row in found] == [*statuses, ("waiting", "")]
+    assert [row.report is not None for row in found] == [True, True, False, True, False, False]
+    assert [row.setting for row in found[:3]] == ["drawn_birds/erm", "drawn_birds/group_dro", "drawn_birds/irm"]
+
+
+def test_markdown(half_finished: Plan) -> None:
+    """Mean of 50 and 30 is 40, their sample deviation 20 / sqrt(2) = 14.1. The best method comes first."""
+    lines = shown(half_finished.out, "markdown").splitlines()
+    assert [line.split(" | ")[:4] for line in lines[2:4]] == [
+        ["| group_dro", "train+val", "0", "85.0 ± -"],
+        ["| erm", "train+val", "0, 1", "40.0 ± 14.1"],
     ]
-    assert [row.report for row in found] == [*reports, None, None]
-    lines = markdown(planned.out, ignore=EXECUTION).splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| erm", "| group_dro"]
+    titles = [line.partition(".**")[0] for line in lines if line.startswith("**")]
+    assert titles == ["**Which differences are real", "**Runs and their cost", "**Every run"]
     assert lines[-2:] == [
-        "4 planned: 2 done, 1 failed, 1 waiting",
-        "- failed: drawn_birds/erm seed=1: OSError: disk full",
+        "6 planned: 3 done, 1 failed, 2 waiting",
+        "- failed: drawn_birds/group_dro seed=1: OSError: disk full",
     ]
 
 
-def test_nothing_done(sweep):
+def test_costs_count_what_is_missing(half_finished: Plan) -> None:
+    """Each made-up run took 95 seconds and 1812 MB; Group DRO's did not say how much."""
+    assert table(read(half_finished.out), "Runs and their cost").rows == [
+        ["erm", "train+val", "drawn_birds", "2", "2", "0", "0", "95", "1812"],
+        ["group_dro", "train+val", "drawn_birds", "1", "1", "1", "0", "95", "-"],
+        ["drawn_birds/irm", "-", "-", "-", "0", "0", "2", "-", "-"],
+    ]
+
+
+def test_every_seed_is_kept(half_finished: Plan) -> None:
+    """The average of the made-up runs is 88.2, so that the gaps are 3.2, 38.2 and 58.2."""
+    cost = ["95", "1812"]
+    assert table(read(half_finished.out), "Every run").rows == [
+        ["group_dro", "drawn_birds", "train+val", "0", "85.0", "[64.0, 78.1]", "88.2", "3.2", "95", "-"],
+        ["erm", "drawn_birds", "train+val", "0", "50.0", "[64.0, 78.1]", "88.2", "38.2", *cost],
+        ["erm", "drawn_birds", "train+val", "1", "30.0", "[64.0, 78.1]", "88.2", "58.2", *cost],
+    ]
+
+
+def test_pairs_share_seeds_and_images(half_finished: Plan) -> None:
+    """Only seed 0 is shared: 2/2 - 1/2 = 50 points. ERM's group is resampled as 0, 1 or 2 right of 2, with probability
+    1/4, 1/2, 1/4, so that a quarter of the differences is 0: not real, and the interval goes from 0 to 100."""
+    (pair,) = read(half_finished.out).paired["drawn_birds"].pairs
+    assert (pair.first, pair.second, pair.seeds, pair.differences) == ("group_dro", "erm", (0,), (0.5,))
+    assert (pair.low, pair.high) == (0, 1)
+    assert pair.p_value == pytest.approx(0.5, abs=0.03)
+    (row,) = table(read(half_finished.out), "Which differences are real").rows
+    assert row[:6] == ["group_dro", "erm", "drawn_birds", "0", "+50.0", "[+0.0, +100.0]"]
+    assert row[7] == "no"
+
+
+def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
+    """Without predictions, or without a common seed, there is nothing to compare."""
+    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]"))
+    write_plan(planned)
+    finish(planned.runs[0], worst=0.5, right=[1] * 8)
+    finish(planned.runs[4], worst=0.4, right=[1] * 8)
+    finish(planned.runs[2], worst=0.3)
+    paired = read(planned.out).paired["drawn_birds"]
+    assert paired.pairs == ()
+    assert paired.left_out == (
+        "not compared in pairs: irm seed 0 has no test.csv",
+        "not compared: erm and group_dro have no seed in common, or other test images",
+    )
+
+
+def test_a_difference_that_is_real(sweep: Sweep) -> None:
+    """One is right about every image and the other about none: 100 points in each resample, p = 2 / 10,000."""
+    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\nseeds: [0, 1]"))
+    write_plan(planned)
+    for run in planned.runs:
+        right = run.source == "drawn_birds/group_dro"
+        finish(run, worst=float(right), right=[int(right)] * 8)
+    (row,) = table(read(planned.out), "Which differences are real").rows
+    assert row[3:] == ["0, 1", "+100.0", "[+100.0, +100.0]", "0.0002", "yes"]
+
+
+def test_one_seed_makes_nothing_real(sweep: Sweep) -> None:
+    """As before but with a single seed: the images leave no doubt, and still another seed might differ."""
+    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]"))
+    write_plan(planned)
+    for run in planned.runs:
+        right = run.source == "drawn_birds/group_dro"
+        finish(run, worst=float(right), right=[int(right)] * 8)
+    (row,) = table(read(planned.out), "Which differences are real").rows
+    assert row[3:] == ["0", "+100.0", "[+100.0, +100.0]", "0.0002", "no"]
+
+
+def test_ranks_on_each_data_set(sweep: Sweep) -> None:
+    """ERM is first of two on one data set, and alone on another."""
+    text = "configs: [drawn_birds/erm, drawn_birds/group_dro, waterbirds/erm: {data.root: [x]}]"
+    planned = plan(sweep(text))
+    write_plan(planned)
+    for run, worst in zip(planned.runs, (0.5, 0.4, 0.3), strict=True):
+        finish(run, worst=worst)
+    found = read(planned.out)
+    assert table(found, "Ranks").header[3:] == ["mean rank", "drawn_birds", "waterbirds"]
+    assert table(found, "Ranks").rows == [
+        ["erm", "train+val", "2", "1.0", "1", "1"],
+        ["group_dro", "train+val", "1", "2.0", "2", "-"],
+    ]
+    assert [
+        line for line in shown(planned.out, "markdown").splitlines() if line in ("**drawn_birds**", "**waterbirds**")
+    ]
+
+
+def test_equal_methods_share_a_rank(half_finished: Plan) -> None:
+    finish(half_finished.runs[2], worst=0.85)
+    methods = read(half_finished.out).comparisons["drawn_birds"].methods
+    assert ranks(methods) == {"group_dro": 1, "irm": 1, "erm": 3}
+
+
+def test_csv_has_every_run_and_every_digit(half_finished: Plan) -> None:
+    lines = list(csv.DictReader(io.StringIO(shown(half_finished.out, "csv"))))
+    assert [line["run"] for line in lines] == [run.name for run in half_finished.runs]
+    assert [line["status"] for line in lines] == ["done", "done", "waiting", "done", "failed", "waiting"]
+    assert (lines[4]["reason"], lines[4]["worst_group"]) == ("OSError: disk full", "")
+    erm = {
+        key: lines[3][key] for key in ("method", "seed", "worst_group", "worst_group_low", "accuracy/waterbird-land")
+    }
+    assert list(erm.values()) == ["erm", "1", "0.3", "0.64", "0.3"]
+    assert float(lines[3]["robustness_gap"]) == pytest.approx(0.582)
+
+
+def test_latex_escapes_what_it_must(half_finished: Plan) -> None:
+    text = shown(half_finished.out, "latex")
+    begins = [line for line in text.splitlines() if line.startswith(r"\begin{tabular}")]
+    assert begins[:2] == [r"\begin{tabular}{lllrrrrrrrr}", r"\begin{tabular}{lllrrrrr}"]
+    assert r"group\_dro & train+val & 0 & 85.0 $\pm$ - & " in text
+    assert "% 6 planned: 3 done, 1 failed, 2 waiting" in text
+
+
+def test_page_has_the_tables_and_the_charts(half_finished: Plan) -> None:
+    html = shown(half_finished.out, "html")
+    found = Page(html)
+    assert not {"script", "link", "img"} & set(found.tags)
+    assert found.addresses[-3:] == [f"{half_finished.runs[place].name}/report.html" for place in (1, 0, 3)]
+    for text in ("6 planned: 3 done", "85.0 ± -", "Which differences are real", "OSError: disk full"):
+        assert text in found.text
+    assert "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2 points" in found.text
+    assert html.count("<svg") == 1
+
+
+def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
+    """Validation's worst group at the chosen epoch is its accuracy: 0.2 and 0.4 at 0.1 average to 0.3; the config that
+    has one value only has no line."""
+    planned = plan(
+        sweep("configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]}, drawn_birds/erm]\nseeds: [0, 1]")
+    )
+    write_plan(planned)
+    for run, worst in zip(planned.runs, (0.5, 0.2, 0.6, 0.7, 0.4, 0.6), strict=True):
+        finish(run, worst=worst)
+    found = read(planned.out)
+    reports = [row.report for row in found.rows if row.report is not None]
+    (key,) = sensitivity(reports, EXECUTION)
+    assert key == "strategy.step_size"
+    lines = sensitivity(reports, EXECUTION)[key]
+    assert list(lines) == ["drawn_birds/group_dro"]
+    assert list(lines["drawn_birds/group_dro"]) == [0.01, 0.1]
+    assert list(lines["drawn_birds/group_dro"].values()) == pytest.approx([0.6, 0.3])
+    html = formatted(found, "html", planned.out, EXECUTION)
+    assert "drawn_birds/group_dro: 0.01 60.0 %, 0.1 30.0 %" in Page(html).text
+    assert html.count("<svg") == 2
+
+
+def test_values_that_are_words_are_numbered(sweep: Sweep) -> None:
+    planned = plan(sweep("configs: [drawn_birds/erm]\ngrid: {scheduler.name: [constant, cosine]}"))
+    write_plan(planned)
+    for run in planned.runs:
+        finish(run, worst=0.5)
+    assert "values: 1 constant, 2 cosine; drawn_birds/erm: constant 50.0 %" in Page(shown(planned.out, "html")).text
+
+
+def test_pareto_front_equals_its_definition() -> None:
+    """Every point of a grid with noise, against the definition written out."""
+    generator = torch.Generator().manual_seed(0)
+    points = [(round(a, 1), round(g, 1)) for a, g in torch.rand(40, 2, generator=generator).tolist()]
+    front = set()
+    for place, (average, gap) in enumerate(points):
+        beaten = False
+        for a, g in points:
+            beaten = beaten or (a > average and g <= gap) or (a >= average and g < gap)
+        front |= set() if beaten else {place}
+    assert set(pareto_front(points)) == front
+    assert 0 < len(front) < 40
+    assert pareto_front([(0.5, 0.5)]) == [0]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_names_the_protocol(half_finished: Plan, format: str) -> None:
+    assert "validation_groups_known" not in shown(half_finished.out, format)
+    write_protocol(half_finished.out, Protocol("validation_groups_known"))
+    assert "validation_groups_known" in shown(half_finished.out, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_done(sweep: Sweep, format: str) -> None:
     planned = plan(sweep("configs: [drawn_birds/erm]"))
     write_plan(planned)
-    assert markdown(planned.out, ignore=()).splitlines() == ["no finished run", "", "1 planned: 1 waiting"]
+    assert "1 waiting" in shown(planned.out, format) or format == "csv"
+    if format == "markdown":
+        assert shown(planned.out, format).splitlines() == ["no finished run", "", "1 planned: 1 waiting"]
 
 
-def test_no_sweep(tmp_path):
+def test_no_sweep_and_no_such_format(tmp_path: Path, half_finished: Plan) -> None:
     with pytest.raises(ValueError, match=f"{tmp_path} holds no sweep"):
         rows(tmp_path)
+    with pytest.raises(ValueError, match="format=excel is unknown; valid: csv, html, latex, markdown"):
+        shown(half_finished.out, "excel")
+
+
+def test_command_prints_or_writes(half_finished: Plan, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A page goes into the folder unless told otherwise; the same sweep gives the same text each time."""
+    out = str(half_finished.out)
+    assert main(["sweep", "report", out]) == 0
+    printed = capsys.readouterr().out
+    assert main(["sweep", "report", out, f"out={tmp_path}/a/table.md"]) == 0
+    assert (tmp_path / "a" / "table.md").read_text() == printed
+    assert main(["sweep", "report", out, "format=html"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{out}/sweep.html"
+    assert (half_finished.out / "sweep.html").is_file()
+    assert main(["sweep", "report", out, "seed=1"]) == 2
+    assert "sweep report takes format= and out= beside the folder; got seed=1" in capsys.readouterr().err

@@ -151,5 +151,5 @@ def test_mistakes_are_one_line(sweep, tmp_path, capsys):
     )
     assert main(["sweep", "report", str(tmp_path)]) == 2
     assert main(["sweep", "report", str(tmp_path), "seed=1"]) == 2
-    assert "sweep report takes a folder only; got seed=1" in capsys.readouterr().err
+    assert "sweep report takes format= and out= beside the folder; got seed=1" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

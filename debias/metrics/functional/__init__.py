@@ -31,6 +31,12 @@ from debias.metrics.functional.intervals import (
     wilson_interval,
     worst_group_interval,
 )
+from debias.metrics.functional.paired import (
+    holm,
+    resampled_worst_group_difference,
+    two_sided_p_value,
+    worst_group_difference,
+)
 from debias.metrics.functional.scalars import group_report, group_scalars
 from debias.metrics.functional.scores_report import scores_report
 from debias.metrics.functional.shortcuts import shortcut_report
@@ -53,16 +59,20 @@ __all__ = [
     "group_report",
     "group_scalars",
     "group_tally",
+    "holm",
     "information_report",
     "joint_counts",
     "mean_accuracy",
     "normal_interval",
     "percentile_interval",
     "resampled_worst_group",
+    "resampled_worst_group_difference",
     "scores_report",
     "shortcut_report",
     "total_tally",
+    "two_sided_p_value",
     "wilson_interval",
     "worst_accuracy",
+    "worst_group_difference",
     "worst_group_interval",
 ]

@@ -1,0 +1,117 @@
+"""``debias infer-groups``: groups from what a finished run's model says, for any later run to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from debias import components
+from debias import config as configs
+from debias.commands.evaluate import taken
+from debias.data.examples import Examples
+from debias.data.inferred import write_inferred
+from debias.data.orders import seeded_generator
+from debias.group_inference import class_clusters, environment_weights, error_set
+from debias.metrics.functional.counts import aligned_groups
+from debias.metrics.functional.discovery import class_discovery
+from debias.metrics.functional.partitions import agreement_report, environment_recovery
+from debias.reports.predictions import read
+
+SPLITS = ("train", "val")
+
+
+def run(run: str, overrides: list[str]) -> None:
+    """Infer groups of the training and validation images from a run's saved predictions, write and score them.
+
+    Args:
+        run: folder of a finished run.
+        overrides: ``method=jtt|eiil|spare``, ``out=FILE``, options of the method, and keys of the run's config such as
+            ``data.root``.
+
+    Raises:
+        ValueError: an unknown method or option, no finished run, other data than the run's, or multi-label targets.
+    """
+    method, overrides = taken(overrides, "method", "jtt")
+    out, overrides = taken(overrides, "out", "groups.csv")
+    infer = _method(method)
+    names = components.options(infer)
+    options = dict(text.split("=", 1) for text in overrides if text.partition("=")[0] in names)
+    others = [text for text in overrides if text.partition("=")[0] not in names]
+    examples, inferred = _inferred(Path(run), others, infer, options)
+    write_inferred(Path(out), examples, inferred)
+    for split in SPLITS:
+        print("\n".join(_score(examples, inferred, split)))
+    print(out)
+
+
+def errors(logits: Tensor, target: Tensor) -> Tensor:
+    """1 for errors, as Just Train Twice has them."""
+    return error_set(logits, target).long()
+
+
+def environments(
+    logits: Tensor, target: Tensor, seed: int, *, steps: int = 10000, learning_rate: float = 1e-3
+) -> Tensor:
+    """The two environments of EIIL."""
+    generator = seeded_generator(seed)
+    weights = environment_weights(logits, target, generator, steps=steps, learning_rate=learning_rate)
+    return (weights > 0.5).long()
+
+
+def clusters(logits: Tensor, target: Tensor, seed: int, *, largest: int = 5) -> Tensor:
+    """The clusters within classes of SPARE."""
+    return class_clusters(logits, target, seed=seed, largest=largest).inferred
+
+
+METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments, "spare": clusters}
+
+
+def _method(name: str) -> Callable[..., Tensor]:
+    if name not in METHODS:
+        raise ValueError(
+            f"unknown method {name!r}; {configs.near(name, METHODS)}. Other recipes need networks of their own: train "
+            "one (recipe.name=xrm, ssa or cnc), and take the groups.csv of its run"
+        )
+    return METHODS[name]
+
+
+def _inferred(
+    folder: Path, overrides: list[str], infer: Callable[..., Tensor], options: dict[str, Any]
+) -> tuple[Examples, Tensor]:
+    if not (folder / "report.json").is_file():
+        raise ValueError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
+    config = configs.read(folder / "config.yaml", overrides)
+    examples: Examples = components.construct("data", config.data, {})
+    inferred = torch.full_like(examples.split, -1)
+    parts = [read(folder / "predictions" / f"{split}.csv") for split in SPLITS]
+    rows = torch.cat([part.index for part in parts])
+    paths = [path for part in parts for path in part.paths]
+    if len(examples) <= int(rows.max()) or [examples.images[row] for row in rows.tolist()] != paths:
+        raise ValueError(f"the predictions of {folder} are of other images than {examples.source}: give its data")
+    # both splits at once, so that a value means the same in either
+    facts = {"logits": torch.cat([part.logits for part in parts]), "target": examples.target[rows], "seed": config.seed}
+    inferred[rows] = components.call(infer, "method", options, facts)
+    return examples, inferred
+
+
+def _score(examples: Examples, inferred: Tensor, split: str) -> Iterator[str]:
+    rows = examples.rows(split)
+    values, target, groups = inferred[rows], examples.target[rows], examples.groups
+    true = groups.encode(target, examples.bias[rows])
+    sizes = values.bincount().tolist()
+    yield f"{split}: {', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
+    if bool((true < 0).any()):
+        yield "    not scored: the bias of some images is unknown"
+        return
+    scores = agreement_report(target * (int(values.max()) + 1) + values, true)
+    if groups.aligned:
+        minority = ~aligned_groups(groups)[true]
+        found = class_discovery(values, target, minority)
+        for name, precision, recall in zip(groups.target_names, found.precision, found.recall, strict=False):
+            yield f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}"
+        scores |= environment_recovery((values > 0).double(), minority)
+    yield from (f"    {name}: {value:.3f}" for name, value in scores.items())

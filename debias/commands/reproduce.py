@@ -1,0 +1,34 @@
+"""``debias reproduce``: a benchmark's published settings, run, and what was measured beside what was published."""
+
+from __future__ import annotations
+
+
+def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
+    """Run what is not done of a benchmark's published settings, and print a line for each: PASS, or the difference.
+
+    Args:
+        benchmark: one of ``published.BENCHMARKS``.
+        overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and what is the same for every run.
+        strategies: names of settings with commas between them; "" is all.
+        dry_run: only say what it would cost, and what there is already.
+
+    Raises:
+        ValueError: something is wrong with a name or an option; nothing has run then.
+        SystemExit: code 1 if a run failed, 130 if it was stopped.
+    """
+    from debias.commands.sweep import describe, train_left
+    from debias.sweeps.checks import check
+    from debias.sweeps.files import left
+    from debias.sweeps.launchers import launcher
+    from debias.sweeps.reproduce import cost_lines, reproduction, result_lines
+
+    launch, rest = launcher(overrides)
+    planned, reproduced = reproduction(benchmark, rest, names=[name for name in strategies.split(",") if name])
+    if dry_run:
+        print("\n".join([*cost_lines(benchmark, planned, reproduced), describe(planned)]))
+        return
+    check(planned.runs)
+    train_left(planned, launch)
+    print("\n".join(result_lines(reproduced)))
+    if left(planned.runs):
+        raise SystemExit(1)

@@ -1,0 +1,56 @@
+"""Bias amplification: the shortcut is made easier still, and then the same model goes on with its errors repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from debias import config as configs
+from debias.config import Config
+from debias.recipes.jtt import errors_of
+from debias.recipes.run import Recipe, Run, Trained
+
+
+class BAM(Recipe):
+    r"""A model that needs only what is easy finds the errors; it goes on with each of them :math:`\mu` times more.
+
+    1. ``amplification``: the strategy :class:`debias.strategies.BiasAmplification`; the model's errors on the training
+       split, without the samples' own vectors, are E.
+    2. The same model goes on, on the training split with :math:`\mu` further copies of E.
+
+    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024; reference code
+    motivationss/BAM. ``groups.csv`` has 1 for the images in E.
+
+    Args:
+        amplification: what the first stage changes of the run's config, such as ``{epochs: 20}``.
+        strength: :math:`\lambda` of the first stage.
+        upweight: :math:`\mu \ge 1`, copies of an error beside the original.
+
+    Raises:
+        ValueError: a bound above is broken.
+
+    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage. The
+    second stage selects its epoch by the run's rule; the paper's, without group labels, takes the smallest mean
+    difference of class accuracies (``select=worst_class`` is near it).
+    """
+
+    def __init__(
+        self, *, amplification: dict[str, Any] | None = None, strength: float = 50.0, upweight: int = 50
+    ) -> None:
+        if upweight < 1:
+            raise ValueError(f"recipe.upweight must be at least 1; got {upweight}")
+        self.amplification, self.strength, self.upweight = amplification, strength, upweight
+
+    def stages(self, run: Run) -> list[Config]:
+        """The amplification, and the last stage but for its sampler."""
+        return [self._amplified(run), run.last_config()]
+
+    def train(self, run: Run) -> Trained:
+        """Train, find the errors, go on."""
+        first = run.train_stage("amplification", self._amplified(run))
+        groups = run.infer(errors_of(first), first.examples)
+        sampler = {"name": "upweighted", "copies": self.upweight}
+        return run.train_last({"groups": groups, "sampler": sampler}, start=first)
+
+    def _amplified(self, run: Run) -> Config:
+        strategy = {"strategy": {"name": "bias_amplification", "strength": self.strength}}
+        return configs.changed(run.stage_config(strategy), self.amplification or {})

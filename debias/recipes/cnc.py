@@ -1,0 +1,42 @@
+"""Correct-n-Contrast: what an earlier model predicts stands in for the bias, and a contrast undoes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from debias.config import Config
+from debias.recipes.run import Recipe, Run, Trained
+
+
+class CnC(Recipe):
+    """The class that a first model predicts stands in for the bias, and the run's strategy trains against it.
+
+    1. ``prediction``: plain ERM, strongly regularised, whose predicted class is the inferred value.
+    2. The run's own strategy is trained on it: :class:`debias.strategies.CorrectNContrast`, best on draws in which
+       groups are balanced (``sampler.name=group_balanced``).
+
+    Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to Spurious
+    Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast. ``groups.csv`` has the predicted class.
+
+    Args:
+        prediction: what the first stage changes of the run's config.
+
+    Differs from the reference: its default clusters representations; here predictions are taken, as in the paper's
+    algorithm. See :class:`debias.strategies.CorrectNContrast`.
+    """
+
+    infers = ("train",)
+
+    def __init__(self, *, prediction: dict[str, Any] | None = None) -> None:
+        self.prediction = prediction
+
+    def stages(self, run: Run) -> list[Config]:
+        """The first model, and the last stage but for what reads its predictions."""
+        return [run.stage_config(self.prediction), run.checked_last()]
+
+    def train(self, run: Run) -> Trained:
+        """Train, predict, train anew."""
+        first = run.train_stage("prediction", run.stage_config(self.prediction))
+        found = first.predictions("train")
+        inferred = first.everywhere(found.index, found.logits.argmax(dim=1))
+        return run.train_last({"groups": run.infer(inferred, first.examples)})

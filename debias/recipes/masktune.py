@@ -1,0 +1,136 @@
+"""MaskTune: what the model looked at is hidden, and it goes on for an epoch with what is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from debias.build import Parts
+from debias.config import Config
+from debias.data.geometry import Pixels
+from debias.data.mask_files import write_masks
+from debias.data.mask_makers import Maker
+from debias.data.masking import Made
+from debias.group_inference import attended
+from debias.recipes.attention import attention_maps, check_maps
+from debias.recipes.run import PLAIN, Recipe, Run, Stage, Trained
+
+PLACES = ("attended", "random")
+
+
+class MaskTune(Recipe):
+    """A trained model is made to explore: where it looked most is hidden from it, in every training picture.
+
+    1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Places beyond ``deviations``
+       standard deviations above the mean of the map's positive ones are the mask of the picture.
+    2. The same model goes on for an epoch, by the run's strategy, on pictures whose mask is hidden.
+
+    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads them in place of
+    the data set's own; what is measured on foregrounds needs ``debias evaluate RUN data.masks=FOLDER`` with those.
+    Needs the extra ``attribution``.
+
+    Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore", NeurIPS 2022;
+    reference code aliasgharkhani/Masktune.
+
+    Args:
+        first: what the first stage changes of the run's config, such as ``{optimizer: {lr: 1e-3}}``.
+        epochs: of the last stage; the run's are those of the first.
+        deviations: how far above the mean, in standard deviations, a place must be to be hidden; at least 0.
+        place: what is hidden: "attended", the masks; "random", the same masks, shifted round the picture at random:
+            the control that tells what was hidden from that something was.
+        fill: of the hidden places, see :class:`debias.augment.HideMask`.
+        layer: dotted name of the layer that the maps are of; left out, the last that still knows places.
+
+    Raises:
+        ValueError: a bound above is broken, or the run has an augmentation of its own; and after the first stage, no
+            place stands out of any map.
+
+    Differs from the reference: Grad-CAM, not XGrad-CAM, of the first stage's last epoch, not of its best on validation;
+    maps are of whole pictures, and masks go through crops and flips with them; the last stage begins with a fresh
+    optimiser and the run's schedule, where the code goes on with the momentum and the rate it had.
+    """
+
+    def __init__(
+        self,
+        *,
+        first: dict[str, Any] | None = None,
+        epochs: int = 1,
+        deviations: float = 2.0,
+        place: str = "attended",
+        fill: str = "black",
+        layer: str | None = None,
+    ) -> None:
+        if epochs < 1 or deviations < 0 or place not in PLACES:
+            raise ValueError(
+                f"recipe needs epochs >= 1, deviations >= 0 and place one of {', '.join(PLACES)}; got epochs={epochs}, "
+                f"deviations={deviations}, place={place!r}"
+            )
+        self.first, self.epochs, self.deviations = first, epochs, deviations
+        self.place, self.fill, self.layer = place, fill, layer
+
+    def stages(self, run: Run) -> list[Config]:
+        """The first, and the last but for what it hides.
+
+        Raises:
+            ValueError: the run has an augmentation of its own.
+        """
+        if run.config.augment != PLAIN["augment"]:
+            raise ValueError(
+                "this recipe hides parts of pictures by an augmentation of its own; got "
+                f"augment.name={run.config.augment['name']}: leave it out"
+            )
+        return [run.stage_config(self.first), run.last_config({"epochs": self.epochs})]
+
+    def check(self, parts: Parts) -> None:
+        """Refuse several labels an image, and a model without maps."""
+        check_maps(parts, layer=self.layer)
+
+    def train(self, run: Run) -> Trained:
+        """Train, hide what was looked at, go on."""
+        first = run.train_stage("first", run.stage_config(self.first))
+        masks = run.folder / "masks"
+        self._write_masks(first, masks, run.config)
+        # a table may name each image's mask in a column, in place of a folder
+        data = {"masks": str(masks)} | ({"mask": None} if "mask" in run.config.data else {})
+        augment = {"name": "hide_mask", "fill": self.fill}
+        return run.train_last({"epochs": self.epochs, "data": data, "augment": augment}, start=first)
+
+    def _write_masks(self, first: Stage, folder: Path, config: Config) -> None:
+        done = folder / "done"
+        if done.is_file():
+            return
+        rows = first.examples.rows("train")
+        maps = attention_maps(first.parts, rows, layer=self.layer, progress=config.progress)
+        seed = config.seed if self.place == "random" else None
+        make = mask_maker(dict(zip(rows.tolist(), maps, strict=True)), deviations=self.deviations, shift_seed=seed)
+        records = write_masks(first.examples, rows.tolist(), make, folder, threads=8)
+        if not any(record.share for record in records):
+            raise ValueError(
+                f"no place of any map is {self.deviations:g} deviations above its mean, so there is nothing to hide: "
+                "lower recipe.deviations, or name an earlier layer, whose maps are finer, recipe.layer=..."
+            )
+        done.touch()
+
+
+def mask_maker(maps: dict[int, torch.Tensor], *, deviations: float, shift_seed: int | None = None) -> Maker:
+    """What makes the mask of a row from its attribution map, enlarged to the picture.
+
+    Args:
+        maps: ``(h, w)`` float32 of each row.
+        deviations: see :func:`debias.group_inference.attended`.
+        shift_seed: where given, each mask is shifted round the picture by offsets drawn from it and the row.
+    """
+
+    def make(row: int, image: Pixels) -> Made:
+        """The mask of one picture."""
+        enlarged = cv2.resize(maps[row].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        hidden = attended(torch.from_numpy(enlarged)[None], deviations=deviations)[0].numpy()
+        if shift_seed is not None:
+            hidden = np.roll(hidden, np.random.default_rng([shift_seed, row]).integers(hidden.shape), axis=(0, 1))
+        return Made(hidden * np.uint8(255), bool(hidden.any()))
+
+    return make

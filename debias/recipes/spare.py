@@ -1,0 +1,50 @@
+"""SPARE: clusters of what a model says early in training, evened out by sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from debias.config import Config
+from debias.group_inference import class_clusters
+from debias.recipes.run import Recipe, Run, Trained
+
+
+class SPARE(Recipe):
+    """What a model says after an epoch or two parts each class by the shortcut; a new one sees the parts evenly.
+
+    1. ``early``: plain ERM for an epoch or two.
+    2. :func:`debias.group_inference.class_clusters` of its training logits are the groups.
+    3. A new model is trained by the run's strategy on draws in which small clusters are likelier: the sampler
+       ``cluster_balanced``, with power 2 for classes whose clusters lie close (silhouette below ``threshold``), else 1.
+
+    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of Simplicity Bias", AISTATS
+    2024; reference code BigML-CS-UCLA/SpuCo. ``groups.csv`` has the cluster within the class, 0 being the largest.
+
+    Args:
+        early: what the first stage changes of the run's config, such as ``{epochs: 1}``.
+        largest: greatest number of clusters of a class, at least 2; the silhouette chooses.
+        threshold: of the silhouette.
+
+    Raises:
+        ValueError: ``largest`` is less than 2.
+    """
+
+    infers = ("train",)
+
+    def __init__(self, *, early: dict[str, Any] | None = None, largest: int = 5, threshold: float = 0.9) -> None:
+        if largest < 2:
+            raise ValueError(f"SPARE needs recipe.largest >= 2 clusters of a class; got {largest}")
+        self.early, self.largest, self.threshold = early, largest, threshold
+
+    def stages(self, run: Run) -> list[Config]:
+        """The early model, and the last stage but for what reads the clusters."""
+        return [run.stage_config(self.early), run.checked_last()]
+
+    def train(self, run: Run) -> Trained:
+        """Train for a little while, cluster, train anew."""
+        early = run.train_stage("early", run.stage_config(self.early))
+        found = early.predictions("train")
+        clusters = class_clusters(found.logits, found.target, seed=run.config.seed, largest=self.largest)
+        groups = run.infer(early.everywhere(found.index, clusters.inferred), early.examples)
+        powers = clusters.powers(threshold=self.threshold)
+        return run.train_last({"groups": groups, "sampler": {"name": "cluster_balanced", "powers": powers}})

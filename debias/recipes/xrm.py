@@ -1,0 +1,53 @@
+"""Discovering environments by cross-mistakes: no group label at any stage, not even for selection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from debias import config as configs
+from debias.config import Config
+from debias.group_inference import cross_mistakes
+from debias.recipes.run import Recipe, Run, Trained
+
+
+class XRM(Recipe):
+    """What either of two twins gets wrong, each trained on one half of the images, stands in for the bias.
+
+    1. ``twins``: the strategy :class:`debias.strategies.CrossMistakes`.
+    2. Images of the training and validation splits that either twin misclassifies have the value 1, others 0
+       (:func:`debias.group_inference.cross_mistakes`).
+    3. The run's own strategy is trained on these, and an epoch selected by them.
+
+    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code facebookresearch/XRM.
+    ``groups.csv`` has the values of both splits.
+
+    Args:
+        twins: what the first stage changes of the run's config.
+
+    Differs from the reference: the twins are those of the stage's last epoch, not of the step and the settings with
+    the most flipped labels (the term ``flipped`` is logged). See :class:`debias.strategies.CrossMistakes`.
+    """
+
+    infers = ("train", "val")
+
+    def __init__(self, *, twins: dict[str, Any] | None = None) -> None:
+        self.twins = twins
+
+    def stages(self, run: Run) -> list[Config]:
+        """The twins, and the last stage but for what reads the groups."""
+        return [self._twins(run), run.checked_last()]
+
+    def train(self, run: Run) -> Trained:
+        """Train the twins, infer, train."""
+        twins = run.train_stage("twins", self._twins(run))
+        strategy: Any = twins.parts.module.strategy
+        first = [twins.predictions(split) for split in self.infers]
+        second = [twins.predictions(split, model=strategy.network, name=f"{split}-twin") for split in self.infers]
+        mistakes = [cross_mistakes(a.logits, b.logits, a.target) for a, b in zip(first, second, strict=True)]
+        inferred = twins.everywhere(torch.cat([found.index for found in first]), torch.cat(mistakes))
+        return run.train_last({"groups": run.infer(inferred, twins.examples)})
+
+    def _twins(self, run: Run) -> Config:
+        return configs.changed(run.stage_config({"strategy": {"name": "cross_mistakes"}}), self.twins or {})

@@ -1,0 +1,132 @@
+"""Which group labels a comparison allows itself, and on which seeds its settings were chosen and judged.
+
+Methods compare only under the same knowledge: one that was tuned on the worst group of validation knows its groups,
+whatever its loss reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from debias import components
+from debias.config import near
+from debias.reports.files import write_atomically
+from debias.sweeps.plan import Run
+
+FILE = "protocol.json"
+
+#: The splits whose group labels may be read, by name; nobody's inferred groups are labels.
+LABELS: dict[str, tuple[str, ...]] = {
+    "validation_groups_unknown": (),
+    "validation_groups_known": ("val",),
+    "training_groups_known": ("train", "val"),
+}
+_MEANINGS = {
+    "validation_groups_unknown": "no group labels were used",
+    "validation_groups_known": "group labels of validation may be used, none of training",
+    "training_groups_known": "group labels of training and validation may be used",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a sweep's tables say of how their figures came about.
+
+    Args:
+        labels: a key of ``LABELS``.
+        objectives: by which a search chose settings, on validation; none where nothing was searched.
+        trials: settings that it tried for each config.
+        search_seeds: of these.
+        final_seeds: of the runs that the tables report.
+    """
+
+    labels: str
+    objectives: tuple[str, ...] = ()
+    trials: int = 0
+    search_seeds: tuple[int, ...] = ()
+    final_seeds: tuple[int, ...] = ()
+
+    def sentence(self) -> str:
+        """The protocol in words.
+
+        Example:
+            >>> Protocol("validation_groups_unknown").sentence()
+            'Protocol validation_groups_unknown: no group labels were used.'
+        """
+        text = f"Protocol {self.labels}: {_MEANINGS[self.labels]}."
+        if not self.objectives:
+            return text
+        tried, found = (", ".join(map(str, seeds)) for seeds in (self.search_seeds, self.final_seeds))
+        chosen = f"{self.trials} settings a config, chosen by {' and '.join(self.objectives)} on validation"
+        return f"{text} Settings: {chosen} (seeds {tried}); reported are fresh seeds ({found})."
+
+
+def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
+    """Refuse runs that read group labels which the protocol does not allow.
+
+    Args:
+        labels: a key of ``LABELS``; ``None`` allows all.
+        runs: of the sweep.
+
+    Raises:
+        ValueError: an unknown protocol, or a run with its config, what it reads, and the remedy.
+    """
+    if labels is None:
+        return
+    allowed = allowed_splits(labels)
+    for run in runs:
+        read = _splits_read(run)
+        if extra := [split for split in read if split not in allowed]:
+            raise ValueError(
+                f"{run.settings}: reads the group labels of {' and '.join(extra)}, which labels={labels} does not "
+                f"allow: {_remedy(extra, run)}"
+            )
+
+
+def allowed_splits(labels: str) -> tuple[str, ...]:
+    """The splits whose group labels a protocol allows.
+
+    Raises:
+        ValueError: it is unknown.
+    """
+    if labels not in LABELS:
+        raise ValueError(f"unknown protocol labels={labels!r}; {near(labels, LABELS)}")
+    return LABELS[labels]
+
+
+def write_protocol(out: Path, protocol: Protocol | None) -> None:
+    """Note in a sweep's folder under which protocol its runs are; the last counts."""
+    if protocol is None:
+        (out / FILE).unlink(missing_ok=True)
+    else:
+        write_atomically(out / FILE, json.dumps(asdict(protocol), indent=1) + "\n")
+
+
+def read_protocol(out: Path) -> Protocol | None:
+    """The protocol of a sweep's folder; ``None`` where it declares none."""
+    if not (out / FILE).is_file():
+        return None
+    found = json.loads((out / FILE).read_text(encoding="utf-8"))
+    listed = (tuple(found[key]) for key in ("objectives", "search_seeds", "final_seeds"))
+    objectives, search_seeds, final_seeds = listed
+    return Protocol(found["labels"], objectives, found["trials"], search_seeds, final_seeds)
+
+
+def _splits_read(run: Run) -> Sequence[str]:
+    from debias.recipes.outcome import labels_read
+
+    recipe = components.construct("recipe", run.config.recipe, {})
+    read = labels_read(run.config, recipe).split("+")
+    return [split for split in LABELS["training_groups_known"] if split in read]
+
+
+def _remedy(extra: Sequence[str], run: Run) -> str:
+    from debias.metrics.selection import GROUP_RULES, RULES
+
+    if extra == ["val"] and run.config.select in GROUP_RULES:
+        return " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
+    wider = [name for name, splits in LABELS.items() if set(extra) <= set(splits)]
+    return f"leave it out, or declare labels={wider[0]}"

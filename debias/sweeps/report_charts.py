@@ -1,0 +1,148 @@
+"""A sweep drawn: what average accuracy and worst-group gap trade, and how much each varied setting matters."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from debias.reports import charts
+from debias.reports.comparison import Method
+from debias.reports.sections import settings
+from debias.reports.wording import percent
+from debias.sweeps.progress import selected
+from debias.sweeps.report import Results
+
+Report = Mapping[str, Any]
+#: Numbers of which the greatest is this many times the least are drawn on a logarithmic axis.
+LOGARITHMIC = 10
+
+
+class Chart(NamedTuple):
+    """A drawing, the same in words, and what its marks stand for."""
+
+    title: str
+    summary: str
+    svg: str
+    legend: list[tuple[int, str]]
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Places of the points than which none is better in one number and no worse in the other.
+
+    Args:
+        points: (average, gap): more of the first and less of the second is better.
+
+    Returns:
+        In rising order of the average.
+
+    Example:
+        >>> pareto_front([(0.9, 0.2), (0.8, 0.1), (0.8, 0.3), (0.9, 0.2)])
+        [1, 0, 3]
+    """
+    front = [
+        place
+        for place, (average, gap) in enumerate(points)
+        if not any(a >= average and g <= gap and (a, g) != (average, gap) for a, g in points)
+    ]
+    return sorted(front, key=lambda place: points[place])
+
+
+def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
+    """The charts of every data set: the trade-off between methods, and one of each setting that varies."""
+    found = []
+    for number, (dataset, comparison) in enumerate(results.comparisons.items()):
+        suffix = f", {dataset}" if len(results.comparisons) > 1 else ""
+        found += _trade_off(f"trade{number}", f"Average and gap{suffix}", comparison.methods)
+        reports = [run.report for method in comparison.methods for run in method.runs]
+        for place, (key, lines) in enumerate(sensitivity(reports, ignore).items()):
+            found.append(_sensitivity(f"setting{number}-{place}", f"{key}{suffix}", lines))
+    return found
+
+
+def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str, dict[str, dict[Any, float]]]:
+    """What validation says of each value of a setting that varies among runs of one config.
+
+    The number is what a run's own selection rule reads on validation, at the epoch that it chose: settings are to be
+    chosen by it, and never by the test split. Runs with the same value are averaged, whatever else varies.
+
+    Args:
+        reports: of runs on one data set.
+        ignore: settings that do not change what a run computes.
+
+    Returns:
+        ``{setting: {config: {value: mean}}}``, values in rising order where they are numbers.
+    """
+    found: dict[str, dict[str, dict[Any, list[float]]]] = {}
+    for name, key, value, score in _settings(reports, {"seed", "name", *ignore}):
+        found.setdefault(key, {}).setdefault(name, {}).setdefault(value, []).append(score)
+    means = {
+        key: {
+            name: {value: statistics.fmean(values[value]) for value in _ordered(values)}
+            for name, values in lines.items()
+            if len(values) > 1
+        }
+        for key, lines in found.items()
+    }
+    return {key: lines for key, lines in means.items() if lines}
+
+
+def _settings(reports: Sequence[Report], hidden: Collection[str]) -> Iterator[tuple[str, str, Any, float]]:
+    for report in reports:
+        score = selected(dict(report))
+        for key, value in settings(report["config"]).items():
+            if score is not None and key not in hidden and key.partition(".")[0] not in hidden:
+                plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+                yield str(report["config"]["name"]), key, value if plain else str(value), score
+
+
+def _ordered(values: Collection[Any]) -> list[Any]:
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
+    scored = [(method.label, method.test("average").mean, method.test("robustness_gap").mean) for method in methods]
+    known = [(label, average, gap) for label, average, gap in scored if average is not None and gap is not None]
+    if not known:
+        return []
+    points = [(average, gap) for _, average, gap in known]
+    front = pareto_front(points)
+
+    def paint(axes: Any) -> None:
+        """Draw a mark for each method, and the front."""
+        axes.plot(*zip(*(points[place] for place in front), strict=True), color=charts.COLOURS["quiet"][0], linewidth=1)
+        for place, (average, gap) in enumerate(points):
+            charts.add_line(axes, [average], charts.Line([gap], place))
+        charts.frame(axes, "average accuracy; upwards the gap", share=True)
+        axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
+        axes.set_ylim(-0.02, max(gap for _, gap in points) + 0.05)
+        axes.set_xlim(min(average for average, _ in points) - 0.03, max(average for average, _ in points) + 0.03)
+
+    words = [
+        f"{label}: average {percent(average)} %, gap {percent(gap)} points{', on the front' * (place in front)}"
+        for place, (label, average, gap) in enumerate(known)
+    ]
+    return [Chart(title, "; ".join(words), charts.drawing(name, paint), [(i, row[0]) for i, row in enumerate(known)])]
+
+
+def _sensitivity(name: str, title: str, lines: Mapping[str, Mapping[Any, float]]) -> Chart:
+    values = _ordered({value for line in lines.values() for value in line})
+    numbers = all(not isinstance(value, str) for value in values)
+    places = {value: float(value) if numbers else float(place) for place, value in enumerate(values, 1)}
+
+    def paint(axes: Any) -> None:
+        """Draw a line for each config."""
+        for number, line in enumerate(lines.values()):
+            charts.add_line(axes, [places[value] for value in line], charts.Line(list(line.values()), number))
+        charts.frame(axes, "value" if numbers else "number of the value", share=True)
+        if numbers and min(values) > 0 and max(values) >= LOGARITHMIC * min(values):
+            axes.set_xscale("log")
+        elif not numbers:
+            axes.set_xticks(list(places.values()))
+
+    named = "" if numbers else "values: " + ", ".join(f"{place:.0f} {value}" for value, place in places.items()) + "; "
+    words = (
+        f"{config}: " + ", ".join(f"{value} {percent(score)} %" for value, score in line.items())
+        for config, line in lines.items()
+    )
+    return Chart(title, named + "; ".join(words), charts.drawing(name, paint), list(enumerate(lines)))

@@ -1,0 +1,148 @@
+"""The results of a sweep as Markdown, LaTeX, CSV or one HTML page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from debias.config import near
+from debias.reports.tables import latex_table, markdown_table
+from debias.reports.templates import render
+from debias.sweeps.report import Results, Row, summary
+from debias.sweeps.report_charts import sweep_charts
+from debias.sweeps.report_tables import tables
+
+#: In which a sweep can be reported.
+FORMATS = ("markdown", "latex", "csv", "html")
+#: What the CSV file holds of the test split, beside the accuracy of each group.
+SCORES = ("worst_group", "adjusted_average", "average", "robustness_gap")
+
+
+def formatted(results: Results, format: str, folder: Path, ignore: Collection[str]) -> str:
+    """The results in one of ``FORMATS``.
+
+    Args:
+        results: of the sweep.
+        format: which.
+        folder: that a page will lie in.
+        ignore: settings that do not change what a run computes.
+
+    Raises:
+        ValueError: another format.
+    """
+    if format == "html":
+        return page(results, folder, ignore)
+    written = {"markdown": markdown, "latex": latex_tables, "csv": csv_table}
+    if format not in written:
+        raise ValueError(f"format={format} is unknown; {near(format, FORMATS)}")
+    return written[format](results)
+
+
+def markdown(results: Results) -> str:
+    """The comparison of the runs that are done, what else is known of them, the counts, and why runs failed."""
+    lines = _tables_in_markdown(results)
+    notes = [f"- {note}" for note in (*_left_out(results), *results.failures())]
+    protocol = [results.protocol.sentence(), ""] if results.protocol else []
+    return "\n".join([*protocol, *(lines or ["no finished run", ""]), summary(results.rows), *notes])
+
+
+def _tables_in_markdown(results: Results) -> list[str]:
+    lines = []
+    for dataset, comparison in results.comparisons.items():
+        lines += [f"**{dataset}**", ""] if len(results.comparisons) > 1 else []
+        lines += [comparison.table("markdown"), ""]
+    for table in tables(results) if lines else ():
+        lines += [f"**{table.title}.** {table.note}", "", *markdown_table(table.header, table.rows), ""]
+    return lines
+
+
+def latex_tables(results: Results) -> str:
+    """The same as ``tabular`` environments, which need the package booktabs; notes are LaTeX comments."""
+    lines = ["% needs \\usepackage{booktabs}"]
+    for dataset, comparison in results.comparisons.items():
+        lines += [f"% {dataset}", *latex_table(comparison.header(), comparison.rows()), ""]
+    for table in tables(results) if results.comparisons else ():
+        lines += [f"% {table.title}. {table.note}", *latex_table(table.header, table.rows), ""]
+    protocol = [results.protocol.sentence()] if results.protocol else []
+    notes = (*protocol, summary(results.rows), *_left_out(results), *results.failures())
+    return "\n".join([*lines, *(f"% {note}" for note in notes)])
+
+
+def csv_table(results: Results) -> str:
+    """A line for each planned run, done or not, with every digit: for whoever computes with it."""
+    groups = dict.fromkeys(
+        f"accuracy/{name}" for row in results.rows if row.report is not None for name in row.report["data"]["groups"]
+    )
+    cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
+    columns = [
+        "protocol",
+        "data",
+        "method",
+        "group_labels",
+        "seed",
+        "worst_group_low",
+        "worst_group_high",
+        *SCORES,
+        *groups,
+        *cost,
+    ]
+    methods = results.methods()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["run", "settings", "status", "reason", *columns], restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in results.rows:
+        dataset, method = methods.get(row.name, ("", None))
+        named = {"protocol": results.protocol.labels if results.protocol else ""}
+        named |= {} if method is None else {"data": dataset, "method": method.label}
+        writer.writerow({"run": row.name, "settings": row.settings, "status": row.status} | named | _values(row))
+    return text.getvalue().removesuffix("\n")
+
+
+def page(results: Results, folder: Path, ignore: Collection[str]) -> str:
+    """HTML page with every table and the charts; it needs no other file and no network.
+
+    Args:
+        results: of the sweep.
+        folder: that it will lie in, from which it links to the runs' own pages.
+        ignore: settings that do not change what a run computes.
+    """
+    context = {
+        "folder": folder.resolve(),
+        "name": results.out.resolve().name,
+        "summary": summary(results.rows),
+        "protocol": results.protocol.sentence() if results.protocol else "",
+        "comparisons": results.comparisons,
+        "tables": tables(results) if results.comparisons else [],
+        "charts": sweep_charts(results, ignore),
+        "notes": [*_left_out(results), *results.failures()],
+    }
+    return render("sweep.html", context)
+
+
+def _left_out(results: Results) -> Iterator[str]:
+    for comparison in results.comparisons.values():
+        yield from (f"left out: {reason}" for reason in comparison.left_out)
+    for paired in results.paired.values():
+        yield from paired.left_out
+
+
+def _values(row: Row) -> dict[str, Any]:
+    """What the CSV file says of a run: its scores where it is done, or why it failed."""
+    if row.report is None:
+        return {"reason": row.reason}
+    test, seconds = row.report["metrics"]["test"], row.report["seconds"]
+    low, high = test["intervals"].get("worst_group", (None, None))
+    names = [*SCORES, *(f"accuracy/{name}" for name in row.report["data"]["groups"])]
+    return {
+        "group_labels": row.report["strategy"]["group_labels"],
+        "seed": row.report["seed"],
+        "worst_group_low": low,
+        "worst_group_high": high,
+        **{name: test["scalars"].get(name) for name in names},
+        "seconds": seconds["total"],
+        "seconds_per_epoch": seconds["epoch"],
+        "peak_memory_mb": row.report.get("peak_memory_mb"),
+    }

@@ -1,0 +1,134 @@
+"""Which methods of a sweep differ: their worst groups on the same test images, over the seeds that both have."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from debias.metrics.functional.intervals import percentile_interval
+from debias.metrics.functional.paired import (
+    holm,
+    resampled_worst_group_difference,
+    two_sided_p_value,
+    worst_group_difference,
+)
+from debias.reports.comparison import Method
+from debias.reports.predictions import read
+from debias.reports.run_folder import groups_of
+from debias.reports.run_labels import Run
+
+#: More methods than these, the best, are not compared with each other: the pairs would be too many to tell apart.
+MOST_METHODS = 8
+#: Holm's p-value below which a difference counts as real.
+LEVEL = 0.05
+
+
+class Pair(NamedTuple):
+    """Two methods, and what the first is ahead of the second on its worst group.
+
+    Args:
+        first: label of the one with the better mean.
+        second: label of the other.
+        seeds: that both have.
+        differences: of the worst-group accuracies, seed by seed.
+        low: end of the 95 % bootstrap interval of their mean.
+        high: its other end.
+        p_value: that the sign is chance, adjusted by Holm's method for all pairs.
+    """
+
+    first: str
+    second: str
+    seeds: tuple[int, ...]
+    differences: tuple[float, ...]
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def difference(self) -> float:
+        """Mean over the seeds."""
+        return sum(self.differences) / len(self.differences)
+
+    @property
+    def real(self) -> bool:
+        """Whether there are several seeds, and all the pairs together leave less than ``LEVEL`` for chance."""
+        return len(self.seeds) > 1 and self.p_value < LEVEL
+
+
+class Paired(NamedTuple):
+    """Every pair that could be compared, and a line for whatever could not."""
+
+    pairs: tuple[Pair, ...]
+    left_out: tuple[str, ...]
+
+
+class Outcomes(NamedTuple):
+    """``(N,)`` rows in the data set of a run's test images, their groups, and whether the run was right about each."""
+
+    image: Tensor
+    group: Tensor
+    right: Tensor
+
+
+def compare_pairs(methods: Sequence[Method], generator: torch.Generator) -> Paired:
+    """Compare every two methods, by ``resampled_worst_group_difference``, on their saved test predictions.
+
+    Args:
+        methods: best first; of more than ``MOST_METHODS`` the rest is left out.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        The pairs, in the order of the methods. Left out are runs without predictions or of several labels, and pairs
+        without a common seed or of other test images.
+    """
+    left_out = [f"not compared in pairs: {method.label}" for method in methods[MOST_METHODS:]]
+    found = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}
+    pairs: list[Pair] = []
+    for (first, ours), (second, theirs) in itertools.combinations(found.items(), 2):
+        shared = {seed: (ours[seed], theirs[seed]) for seed in ours if seed in theirs}
+        if shared and _same_images([run for both in shared.values() for run in both]):
+            pairs.append(_pair(first, second, shared, generator))
+        elif ours and theirs:
+            left_out.append(f"not compared: {first} and {second} have no seed in common, or other test images")
+    adjusted = holm(torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)).tolist()
+    return Paired(
+        tuple(pair._replace(p_value=p_value) for pair, p_value in zip(pairs, adjusted, strict=True)), tuple(left_out)
+    )
+
+
+def _pair(first: str, second: str, shared: Mapping[int, tuple[Outcomes, Outcomes]], generator: torch.Generator) -> Pair:
+    """Of two methods; its p-value is its own, not yet adjusted for the other pairs."""
+    ours, theirs = (torch.stack([both[side].right for both in shared.values()]) for side in (0, 1))
+    group = next(iter(shared.values()))[0].group
+    drawn = resampled_worst_group_difference(ours, theirs, group, generator=generator)
+    low, high = (float(end) for end in percentile_interval(drawn))
+    differences = worst_group_difference(ours, theirs, group).tolist()
+    return Pair(first, second, tuple(shared), tuple(differences), low, high, float(two_sided_p_value(drawn)))
+
+
+def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
+    found = {}
+    for run in method.runs:
+        path = run.folder / "predictions" / "test.csv"
+        if not path.is_file():
+            left_out.append(f"not compared in pairs: {method.label} seed {run.report['seed']} has no {path.name}")
+        elif run.report["data"]["multi_label"]:
+            left_out.append(f"not compared in pairs: {method.label} seed {run.report['seed']} has several labels")
+        else:
+            found[int(run.report["seed"])] = _read(run)
+    return found
+
+
+def _read(run: Run) -> Outcomes:
+    groups = groups_of(run.report)
+    rows = read(run.folder / "predictions" / "test.csv")
+    return Outcomes(rows.index, groups.encode(rows.target, rows.bias), rows.prediction(groups) == rows.target)
+
+
+def _same_images(runs: Sequence[Outcomes]) -> bool:
+    first = runs[0]
+    return all(torch.equal(first.image, run.image) and torch.equal(first.group, run.group) for run in runs)

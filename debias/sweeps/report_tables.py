@@ -1,0 +1,133 @@
+"""The tables of a sweep: methods, which of their differences are real, what they cost, and every run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from debias.reports.comparison import Comparison, Method, spread_of
+from debias.reports.wording import percent
+from debias.sweeps.report import Results, Row
+
+PAIRS = (
+    "Worst-group accuracy of the first less that of the second, in points, on the same test images, mean over the "
+    "seeds that both have; 95 % interval of 9,999 bootstrap samples of images and seeds; p adjusted for all pairs "
+    "(Holm); a difference is real where p is below 0.05 and there are several seeds. With two or three the seeds' part "
+    "of the interval is rough; one says nothing of another."
+)
+COSTS = (
+    "Rank by mean worst-group accuracy of the runs done; means over these runs. Memory is the process's, on the host."
+)
+RANKS = "By mean worst-group accuracy on each data set, 1 the best."
+RUNS = (
+    "Test split, in percent: worst-group accuracy with its 95 % interval, average, and the gap between the two. Then "
+    "seconds of the whole run and its peak memory in MB."
+)
+
+
+class Table(NamedTuple):
+    """A table of text, what it shows and how to read it."""
+
+    title: str
+    note: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def tables(results: Results) -> list[Table]:
+    """Every table of a sweep of which some run is done, but for the comparisons; those without a row are left out."""
+    found = [_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results)]
+    return [table for table in found if table.rows]
+
+
+def ranks(methods: Sequence[Method]) -> dict[str, int]:
+    """Place of each method by its mean worst-group accuracy: equal ones share the better place, undefined ones none."""
+    means = {method.label: method.test("worst_group").mean for method in methods}
+    known = [mean for mean in means.values() if mean is not None]
+    return {label: 1 + sum(other > mean for other in known) for label, mean in means.items() if mean is not None}
+
+
+def _pairs(results: Results) -> Table:
+    header = ["method", "less", "data set", "seeds", "difference", "95 % interval", "p", "real"]
+    rows = [
+        [
+            pair.first,
+            pair.second,
+            dataset,
+            ", ".join(map(str, pair.seeds)),
+            _points(pair.difference),
+            f"[{_points(pair.low)}, {_points(pair.high)}]",
+            f"{pair.p_value:.4f}",
+            "yes" if pair.real else "no",
+        ]
+        for dataset, paired in results.paired.items()
+        for pair in paired.pairs
+    ]
+    return Table("Which differences are real", PAIRS, header, rows)
+
+
+def _ranks(comparisons: dict[str, Comparison]) -> Table:
+    """Only where there are several data sets."""
+    placed = {dataset: ranks(comparison.methods) for dataset, comparison in comparisons.items()}
+    labels = {m.label: m.group_labels for comparison in comparisons.values() for m in comparison.methods}
+    rows = []
+    for label in labels if len(placed) > 1 else ():
+        own = [places[label] for places in placed.values() if label in places]
+        cells = [str(places.get(label, "-")) for places in placed.values()]
+        if own:
+            rows.append([label, labels[label], str(len(own)), f"{statistics.fmean(own):.1f}", *cells])
+    rows.sort(key=lambda row: float(row[3]))
+    return Table("Ranks", RANKS, ["method", "group labels", "data sets", "mean rank", *placed], rows)
+
+
+def _costs(results: Results) -> Table:
+    header = ["method", "group labels", "data set", "rank", "done", "failed", "missing", "seconds", "peak memory"]
+    return Table("Runs and their cost", COSTS, header, list(_cost_rows(results)))
+
+
+def _cost_rows(results: Results) -> Iterator[list[str]]:
+    methods = results.methods()
+    settings: dict[str, list[Row]] = {}
+    for row in results.rows:
+        settings.setdefault(row.setting, []).append(row)
+    for setting, planned in settings.items():
+        reports = [row.report for row in planned if row.report is not None]
+        failed = sum(row.status == "failed" for row in planned)
+        counts = [len(reports), failed, len(planned) - len(reports) - failed]
+        known = next((methods[row.name] for row in planned if row.name in methods), None)
+        words = [setting, "-", "-", "-"]
+        if known is not None:
+            dataset, method = known
+            place = ranks(results.comparisons[dataset].methods).get(method.label, "-")
+            words = [method.label, method.group_labels, dataset, str(place)]
+        seconds = spread_of([report["seconds"]["total"] for report in reports]).mean
+        memory = spread_of([report.get("peak_memory_mb") for report in reports]).mean
+        yield [*words, *map(str, counts), _whole(seconds), _whole(memory)]
+
+
+def _runs(results: Results) -> Table:
+    header = ["method", "data set", "group labels", "seed", "worst group", "95 % interval", "average", "gap"]
+    rows = [
+        [method.label, dataset, method.group_labels, str(run.report["seed"]), *_scores(run.report)]
+        for dataset, comparison in results.comparisons.items()
+        for method in comparison.methods
+        for run in method.runs
+    ]
+    return Table("Every run", RUNS, [*header, "seconds", "peak memory"], rows)
+
+
+def _scores(report: Any) -> list[str]:
+    test = report["metrics"]["test"]
+    low, high = test["intervals"].get("worst_group", (None, None))
+    scores = [percent(test["scalars"].get(name), "-") for name in ("worst_group", "average", "robustness_gap")]
+    cost = [_whole(report["seconds"]["total"]), _whole(report.get("peak_memory_mb"))]
+    return [scores[0], f"[{percent(low, '-')}, {percent(high, '-')}]", *scores[1:], *cost]
+
+
+def _points(value: float) -> str:
+    return f"{round(100 * value, 1) + 0.0:+.1f}"
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"

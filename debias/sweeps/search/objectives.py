@@ -1,0 +1,99 @@
+"""What a search makes better: figures of validation, at the epoch that a run's own rule selects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from debias.config import near
+from debias.metrics.selection import best_epoch
+from debias.sweeps.protocol import allowed_splits
+
+
+class Objective(NamedTuple):
+    """A scalar of validation, whether more of it is better, and whether it reads group labels."""
+
+    scalar: str
+    maximize: bool
+    reads_groups: bool
+
+
+OBJECTIVES = {
+    "worst_group": Objective("worst_group", True, True),
+    "balanced": Objective("group_balanced", True, True),
+    "worst_group_gap": Objective("robustness_gap", False, True),
+    "worst_class": Objective("worst_class", True, False),
+    "average": Objective("average", True, False),
+}
+"""By name; ``worst_group_gap`` is the average accuracy less that of the worst group."""
+
+
+def check_objectives(names: Sequence[str], labels: str) -> None:
+    """Refuse objectives that are none, that read the test split, or group labels which the protocol does not allow.
+
+    Raises:
+        ValueError: naming the objective and those that may be used.
+    """
+    usable = [name for name, entry in OBJECTIVES.items() if "val" in allowed_splits(labels) or not entry.reads_groups]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"search.objectives must name each objective once; got {list(names)}")
+    for name in names:
+        if "test" in name.lower():
+            raise ValueError(
+                f"search.objectives: {name} is no objective: the test split is read once, by the runs of the final "
+                f"seeds; objectives are of validation: {', '.join(usable)}"
+            )
+        if name not in OBJECTIVES:
+            raise ValueError(f"search.objectives: unknown objective {name!r}; {near(name, OBJECTIVES)}")
+        if name not in usable:
+            raise ValueError(
+                f"search.objectives: {name} reads group labels of validation, which labels={labels} does not allow: "
+                f"choose {' or '.join(usable)}"
+            )
+
+
+def of_report(name: str, report: Mapping[str, Any]) -> float | None:
+    """The objective of a finished run, from its record; ``None`` where it is undefined."""
+    chosen = report["selection"]
+    row = next(row for row in chosen["table"] if row["rule"] == chosen["rule"])
+    return _defined(row["val"].get(OBJECTIVES[name].scalar))
+
+
+def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> float | None:
+    """The objective of a run if it ended now.
+
+    Args:
+        name: of the objective.
+        history: an entry for each epoch, with the scalars of validation under ``val``.
+        rule: by which the run selects an epoch.
+    """
+    scalars = [entry["val"] for entry in history]
+    try:
+        return _defined(scalars[best_epoch(scalars, rule)].get(OBJECTIVES[name].scalar))
+    except ValueError:  # in no epoch so far
+        return None
+
+
+def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:
+    """Positions that no other is better than: at least as good in every objective, and better in one.
+
+    Of several with the same values the first is kept; with one objective, that is the first of the best.
+
+    Example:
+        >>> pareto_front([[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]], ["average", "worst_group_gap"])
+        [0, 1]
+    """
+    signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]
+    points = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
+    return [i for i, point in enumerate(points) if not any(_beats(points, j, i) for j in range(len(points)))]
+
+
+def _beats(points: Sequence[tuple[float, ...]], one: int, other: int) -> bool:
+    if points[one] == points[other]:
+        return one < other
+    return all(a >= b for a, b in zip(points[one], points[other], strict=True))
+
+
+def _defined(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value

@@ -1,0 +1,63 @@
+"""What a search found: its trials as a table, and what was chosen, in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from debias.reports.files import write_atomically
+from debias.sweeps.search.planning import SearchPlan, Tuned
+from debias.sweeps.search.study import Study, Trial
+
+Pairs = Sequence[tuple[Tuned, Study]]
+
+
+def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
+    """Write a CSV file with a row for each trial: how it ended, its values on validation, its settings, why it failed.
+
+    Args:
+        path: of the file.
+        pairs: each config with its study.
+        objectives: names of the values.
+    """
+    keys = list(dict.fromkeys(key for tuned, _ in pairs for key in tuned.space))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["config", "trial", "status", *objectives, *keys, "reason"])
+    for tuned, study in pairs:
+        for trial in study.trials():
+            values = trial.values or [""] * len(objectives)
+            settings = [trial.settings.get(key, "") for key in keys]
+            writer.writerow([tuned.source, trial.number, trial.state, *values, *settings, trial.reason])
+    write_atomically(path, buffer.getvalue())
+
+
+def lines(pairs: Pairs, objectives: Sequence[str]) -> Iterator[str]:
+    """For each config how its trials ended, why some failed, and which settings were chosen."""
+    for tuned, study in pairs:
+        trials = study.trials()
+        counts = Counter(trial.state for trial in trials)
+        yield f"{tuned.source}: {len(trials)} trials: " + ", ".join(f"{n} {state}" for state, n in counts.items())
+        yield from (f"  failed: trial {t.number}: {t.reason}" for t in trials if t.state == "failed")
+        yield from (f"  chosen: {_described(trial, objectives)}" for trial in study.best())
+
+
+def chosen(planned: SearchPlan, pairs: Pairs) -> list[tuple[Tuned, dict[str, object]]]:
+    """The settings to train anew, of every config.
+
+    Raises:
+        ValueError: a config has no trial that is done.
+    """
+    for tuned, study in pairs:
+        if not study.best():
+            raise ValueError(f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search again")
+    return [(tuned, trial.settings) for tuned, study in pairs for trial in study.best()]
+
+
+def _described(trial: Trial, objectives: Sequence[str]) -> str:
+    values = [f"{name} {100 * value:.1f}" for name, value in zip(objectives, trial.values, strict=True)]
+    settings = [f"{key}={value}" for key, value in trial.settings.items()]
+    return f"trial {trial.number}: {' '.join(settings)}: {', '.join(values)} on validation"

@@ -1,0 +1,159 @@
+"""A sweep file with a search in it to what is searched, checked before anything is tried."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from debias import config as configs
+from debias.config import Config, near
+from debias.sweeps.plan import CHANGEABLE, Plan, Run, check_keys, entry, fixed_settings, folder, make_run
+from debias.sweeps.protocol import LABELS, Protocol
+from debias.sweeps.search.objectives import check_objectives
+from debias.sweeps.search.space import Space, check_space, ends, points
+from debias.sweeps.sweep_file import Search, Sweep, read
+
+SAMPLERS = ("tpe", "random", "grid")
+#: Whether it stops runs early.
+PRUNERS = {"none": False, "asha": True, "hyperband": True}
+#: Keys of the section that the command line may give without its name.
+SHORT = ("trials", "storage")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A config whose settings are searched.
+
+    Args:
+        source: the config, as ``debias train`` takes it.
+        space: of its settings.
+        fixed: what every run is told.
+        folder: of the trials' runs.
+        seeds: of the runs of a trial.
+    """
+
+    source: str
+    space: Space
+    fixed: Mapping[str, Any]
+    folder: Path
+    seeds: tuple[int, ...]
+
+    def runs(self, settings: Mapping[str, Any]) -> list[Run]:
+        """The runs of a trial, one for each search seed."""
+        return [make_run(self.source, self.fixed, {**settings, "seed": seed}, self.folder) for seed in self.seeds]
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What is searched, and where.
+
+    Args:
+        out: folder of the search; the trials' runs are in its folder ``trials``.
+        sweep: what the file says.
+        tuned: the configs.
+    """
+
+    out: Path
+    sweep: Sweep
+    tuned: tuple[Tuned, ...]
+
+    @property
+    def section(self) -> Search:
+        """How settings are searched."""
+        assert self.sweep.search is not None
+        return self.sweep.search
+
+    @property
+    def protocol(self) -> Protocol:
+        """What the tables say of the search."""
+        sweep, trials = self.sweep, max(self.trials(tuned) for tuned in self.tuned)
+        objectives = tuple(self.section.objectives)
+        return Protocol(str(sweep.labels), objectives, trials, tuple(sweep.seeds), tuple(sweep.final_seeds))
+
+    def trials(self, tuned: Tuned) -> int:
+        """How many settings of a config are tried."""
+        found = points(tuned.space, self.section.sampler, self.section.trials or 0, self.section.seed)
+        return self.section.trials or len(found or [])
+
+    def check_runs(self) -> list[Run]:
+        """Runs that between them have every choice and every bound: if these can be, so can the others."""
+        return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
+
+    def base(self, tuned: Tuned) -> Config:
+        """A config before anything is varied of it."""
+        return make_run(tuned.source, tuned.fixed, {"seed": tuned.seeds[0]}, tuned.folder).config
+
+    def definition(self, tuned: Tuned) -> str:
+        """What must stay the same for trials to be of one study; more trials may be asked for at any time."""
+        section = {key: value for key, value in asdict(self.section).items() if key not in (*SHORT, "space")}
+        rest = {"space": tuned.space, "seeds": tuned.seeds, "config": configs.identity(self.base(tuned))}
+        return json.dumps({**section, **rest}, sort_keys=True)
+
+    def finals(self, chosen: Sequence[tuple[Tuned, Mapping[str, Any]]]) -> Plan:
+        """The runs that are reported: the chosen settings, each on the final seeds."""
+        runs = [
+            make_run(tuned.source, tuned.fixed, {**settings, "seed": seed}, self.out)
+            for seed in self.sweep.final_seeds
+            for tuned, settings in chosen
+        ]
+        return Plan(self.out, tuple({run.name: run for run in runs}.values()), (), self.sweep.labels)
+
+
+def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
+    """Read a sweep file with a ``search`` section.
+
+    Args:
+        path: the sweep file, see :class:`debias.sweeps.sweep_file.Sweep`.
+        overrides: ``key=value``; ``trials``, ``storage``, ``search.*``, ``final_seeds`` and what a sweep may be told
+            change the search, all else every run.
+
+    Raises:
+        ValueError: whatever is wrong with the file; nothing has been tried then.
+    """
+    told = [f"search.{text}" if text.partition("=")[0] in SHORT else text for text in overrides]
+    own = [text for text in told if _top(text) in (*CHANGEABLE, "search", "final_seeds")]
+    sweep = read(path, own)
+    if sweep.search is None:
+        raise ValueError(f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md")
+    _check(sweep, sweep.search)
+    out = folder(sweep, path)
+    # the pictures are decoded once for trials and final runs
+    fixed = {"cache_dir": str(out / "cache"), **fixed_settings(sweep, [text for text in told if text not in own])}
+    tuned = []
+    for line in sweep.configs:
+        source, space = entry(line, sweep.search.space, path.parent)
+        check_space(space, sweep.search.sampler)
+        check_keys(source, fixed, space)
+        tuned.append(Tuned(source, space, fixed, out / "trials", tuple(sweep.seeds)))
+    return SearchPlan(out, sweep, tuple(tuned))
+
+
+def _top(text: str) -> str:
+    return text.partition("=")[0].partition(".")[0]
+
+
+def _check(sweep: Sweep, section: Search) -> None:
+    if sweep.grid or sweep.draws.count:
+        raise ValueError("a search takes search.space in place of grid and draws: leave these out")
+    if sweep.labels is None:
+        raise ValueError(f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}")
+    for key, value, valid in (("sampler", section.sampler, SAMPLERS), ("prune", section.prune, PRUNERS)):
+        if value not in valid:
+            raise ValueError(f"unknown search.{key} {value!r}; {near(value, valid)}")
+    check_objectives(section.objectives, sweep.labels)
+    if section.seed < 0:
+        raise ValueError(f"search.seed must be at least 0; got {section.seed}")
+    if section.sampler == "grid" and section.trials is not None:
+        raise ValueError("search.trials: a grid tries every setting; leave it out, or use sampler=random")
+    if section.sampler != "grid" and (section.trials or 0) < 1:
+        raise ValueError(f"search.trials must be at least 1; got {section.trials}")
+    if PRUNERS[section.prune] and (len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space):
+        raise ValueError("search.prune needs one objective, one search seed, and epochs that are not searched")
+    if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
+        raise ValueError(
+            "final_seeds must be fresh: seeds of the runs that are reported, none of them among the search seeds "
+            f"{sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
+        )

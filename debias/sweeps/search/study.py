@@ -1,0 +1,160 @@
+"""The trials of one config, in a database that outlives the command and that several commands may share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from debias.sweeps.search.objectives import OBJECTIVES, pareto_front
+from debias.sweeps.search.samplers import Listed, pruner, sampler
+from debias.sweeps.search.space import Space, points, readable, suggest
+from debias.sweeps.sweep_file import Search
+
+#: How a trial ended or stands, as tables name it.
+STATES = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
+class Trial(NamedTuple):
+    """A setting that is tried.
+
+    Args:
+        number: of the trial.
+        settings: a value for every key of the space.
+        state: "done", "pruned", "failed" or "running".
+        values: of the objectives, where it is done.
+        reason: why it failed.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    state: str = "running"
+    values: tuple[float, ...] = ()
+    reason: str = ""
+
+
+class Study:
+    """Asks for trials, and is told how they ended.
+
+    Args:
+        study: Optuna's.
+        space: of the settings.
+        section: how they are searched.
+        wanted: trials in all.
+    """
+
+    def __init__(self, study: optuna.Study, space: Space, section: Search, wanted: int) -> None:
+        self.study, self.space, self.section, self.wanted = study, space, section, wanted
+        self.points = points(space, section.sampler, wanted, section.seed)
+
+    def ask(self) -> Trial | None:
+        """The next setting; ``None`` once there are as many trials as are wanted."""
+        if len(self.study.get_trials(deepcopy=False)) >= self.wanted:
+            return None
+        number = self.study.ask().number
+        if number >= self.wanted:  # another command was faster
+            self.fail(number, "asked for by two commands at once, and not needed")
+            return None
+        return self._proposed(number)
+
+    def unfinished(self) -> list[Trial]:
+        """The trials that have not ended: of a command that was stopped, or of one that works beside this one."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [self._proposed(trial.number) for trial in running]
+
+    def note_runs(self, number: int, names: Sequence[str]) -> None:
+        """Keep which runs a trial consists of."""
+        reopened(self.study, number).set_user_attr("runs", list(names))
+
+    def finish(self, number: int, values: Sequence[float]) -> None:
+        """A trial is done."""
+        self.study.tell(number, list(values), skip_if_finished=True)
+
+    def prune(self, number: int) -> None:
+        """A trial was behind the others."""
+        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+
+    def fail(self, number: int, reason: str) -> None:
+        """A trial failed for good; the reason is kept."""
+        if self.trials()[number].state != "running":
+            return
+        reopened(self.study, number).set_user_attr("reason", reason)
+        self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def trials(self) -> list[Trial]:
+        """Every trial so far, by number."""
+        return [self._read(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    def best(self) -> list[Trial]:
+        """The done trials that no other is better than: with one objective, the first of the best."""
+        done = [trial for trial in self.trials() if trial.state == "done"]
+        return [done[place] for place in pareto_front([trial.values for trial in done], self.section.objectives)]
+
+    def _proposed(self, number: int) -> Trial:
+        # a command may have been killed while it asked: what is there already stays
+        self.study.sampler = sampler(self.points, seed=self.section.seed, number=number)
+        return Trial(number, readable(suggest(reopened(self.study, number), self.space), self.space))
+
+    def _read(self, trial: FrozenTrial) -> Trial:
+        settings = readable(trial.params, self.space) if trial.params.keys() >= self.space.keys() else {}
+        values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
+        return Trial(trial.number, settings, STATES[trial.state], values, trial.user_attrs.get("reason", ""))
+
+
+def open_study(url: str, name: str, section: Search, *, epochs: int, definition: str = "") -> optuna.Study:
+    """Open a study, which is made if it is not there.
+
+    Args:
+        url: of the database.
+        name: of the study.
+        section: how settings are searched.
+        epochs: of a whole run, for the pruner.
+        definition: what must be the same whenever it is opened; empty takes it as it is.
+
+    Raises:
+        ValueError: the database cannot be opened, or the study is of another search.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    signs = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
+    try:
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=_connecting(url))
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=True,
+            directions=[signs[OBJECTIVES[entry].maximize] for entry in section.objectives],
+            pruner=pruner(section.prune, epochs),
+            sampler=Listed([]),
+        )
+    except (ImportError, SQLAlchemyError) as error:
+        where = make_url(url).render_as_string()  # without the password
+        raise ValueError(f"search.storage {where} cannot be opened: {str(error).splitlines()[0]}") from error
+    before = study.user_attrs.get("definition", definition)
+    if definition and before != definition:
+        raise ValueError(f"{name} was searched otherwise before: give another out, or restore it; then {before}")
+    if definition:
+        study.set_user_attr("definition", definition)
+    return study
+
+
+def reopened(study: optuna.Study, number: int) -> optuna.Trial:
+    """A trial that was asked for earlier, perhaps by another process."""
+    return optuna.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+
+
+def _connecting(url: str) -> dict[str, Any]:
+    # seconds for which a process waits while another writes the file
+    patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    # trials are minutes apart: no connection is held between them
+    return {"poolclass": NullPool, **patience}

@@ -1,0 +1,136 @@
+"""Trials to runs, and ended runs back to trials: what the launcher asks for, and what it says happened."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+
+from debias.reports.run_folder import read_report
+from debias.sweeps.files import files_of
+from debias.sweeps.plan import Run
+from debias.sweeps.progress import Progress
+from debias.sweeps.search.objectives import of_report
+from debias.sweeps.search.planning import Tuned
+from debias.sweeps.search.study import Study, Trial
+
+
+class Candidate(NamedTuple):
+    """A trial that has not ended, and its runs."""
+
+    study: Study
+    number: int
+    runs: list[Run]
+
+
+class Trials:
+    """Hands out the runs of trials one by one, each when a worker is free, so that it follows from all that ended.
+
+    Args:
+        pairs: each config with its study; they take turns.
+        objectives: of which every study is told.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Tuned, Study]], objectives: Sequence[str]) -> None:
+        self.pairs, self.objectives = pairs, objectives
+        self.candidates: list[Candidate] = []
+        self.given: set[str] = set()
+
+    def __iter__(self) -> Iterator[Run]:
+        """The runs of trials that a stopped command has left, then of new ones, then of those of other commands."""
+        yield from self._unfinished()
+        growing = True
+        while growing:
+            growing = False
+            for tuned, study in self.pairs:
+                if trial := study.ask():
+                    growing = True
+                    yield from self._runs(tuned, study, trial)
+        yield from self._unfinished()
+
+    def ended(self, run: Run, failure: str = "") -> None:
+        """A run is done, was pruned, or failed for good; tell the studies of the trials that have ended with it."""
+        self.given.discard(run.name)
+        owners = [entry for entry in self.candidates if any(other.name == run.name for other in entry.runs)]
+        for candidate in owners:
+            if self._settled(candidate, failure):
+                self.candidates.remove(candidate)
+
+    def _unfinished(self) -> Iterator[Run]:
+        for tuned, study in self.pairs:
+            for trial in study.unfinished():
+                if not any(entry.study is study and entry.number == trial.number for entry in self.candidates):
+                    yield from self._runs(tuned, study, trial)
+
+    def _runs(self, tuned: Tuned, study: Study, trial: Trial) -> Iterator[Run]:
+        try:
+            runs = tuned.runs(trial.settings)
+        except ValueError as error:  # no such combination
+            study.fail(trial.number, str(error))
+            return
+        study.note_runs(trial.number, [run.name for run in runs])
+        self.candidates.append(Candidate(study, trial.number, runs))
+        for run in runs:
+            if run.name not in self.given:  # else another trial has the same setting, and waits for it
+                self.given.add(run.name)
+                yield run
+
+    def _settled(self, candidate: Candidate, failure: str) -> bool:
+        study, number, runs = candidate
+        files = [files_of(run) for run in runs]
+        if any(entry.pruned.is_file() for entry in files):
+            study.prune(number)
+        elif failure:
+            study.fail(number, failure)
+        elif all(entry.report.is_file() for entry in files):
+            reports = [read_report(run.folder) for run in runs]
+            values = [[of_report(name, report) for report in reports] for name in self.objectives]
+            self._tell(study, number, values)
+        else:
+            return False
+        return True
+
+    def _tell(self, study: Study, number: int, values: Sequence[Sequence[float | None]]) -> None:
+        for name, over_seeds in zip(self.objectives, values, strict=True):
+            if None in over_seeds:
+                study.fail(number, f"{name} is undefined on validation")
+                return
+        study.finish(number, [statistics.fmean(value for value in row if value is not None) for row in values])
+
+
+class SearchProgress(Progress):
+    """Shows the runs of a search, of which the next is not known yet, and tells the studies what happened.
+
+    Args:
+        trials: of the search.
+        console: where it is shown.
+    """
+
+    def __init__(self, trials: Trials, *, console: Console | None = None) -> None:
+        super().__init__([], console=console)
+        self.trials = trials
+
+    def started(self, run: Run) -> None:
+        """A worker has begun with the run, or goes on with it."""
+        self.runs[run.name] = run
+        super().started(run)
+
+    def done(self, run: Run) -> None:
+        """The run's report is there."""
+        self.runs[run.name] = run
+        super().done(run)
+        self.trials.ended(run)
+
+    def failed(self, run: Run, reason: str, *, again: bool) -> None:
+        """An attempt failed; the trial fails with it unless there is another."""
+        super().failed(run, reason, again=again)
+        if not again:
+            self.trials.ended(run, failure=reason)
+
+    def pruned(self, run: Run, reason: str) -> None:
+        """The run was stopped early."""
+        self.runs[run.name] = run
+        super().pruned(run, reason)
+        self.trials.ended(run)

@@ -1,0 +1,82 @@
+"""``debias infer-groups``: the groups of each method, their score, and that a run trains on them."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from debias import config as configs
+from debias.__main__ import main
+from debias.build import build
+from debias.metrics.functional.discovery import class_discovery
+from debias.reports.predictions import read
+
+
+def inferred_of(path):
+    return {line["path"]: int(line["inferred"]) for line in csv.DictReader(path.read_text().splitlines())}
+
+
+def test_errors_of_both_splits_are_written_and_scored(finished, tmp_path, capsys):
+    out = tmp_path / "groups.csv"
+    assert main(["infer-groups", str(finished), "method=jtt", f"out={out}"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    expected = {}
+    for split in ("train", "val"):
+        found = read(finished / "predictions" / f"{split}.csv")
+        wrong = found.logits.argmax(dim=1) != found.target
+        expected |= dict(zip(found.paths, wrong.long().tolist(), strict=True))
+        scores = class_discovery(wrong, found.target, found.target != found.bias)
+        for name, precision, recall in zip(("landbird", "waterbird"), scores.precision, scores.recall, strict=True):
+            assert f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}" in printed
+        assert f"{split}: {(~wrong).sum()} images of value 0, {wrong.sum()} images of value 1" in printed
+    assert inferred_of(out) == expected
+    assert printed[-1] == str(out)
+
+
+def test_a_run_trains_on_them(finished, tmp_path):
+    """Clusters, of which every class has at least two."""
+    out = tmp_path / "groups.csv"
+    assert main(["infer-groups", str(finished), "method=spare", "largest=2", f"out={out}"]) == 0
+    config = configs.read(
+        finished / "config.yaml", [f"groups.file={out}", "groups.splits=[train,val]", "strategy.step_size=0.5"]
+    )
+    parts = build(config)
+    values = inferred_of(out)
+    seen = parts.data.examples.bias[parts.examples.rows("train")]
+    assert seen.tolist() == [values[parts.examples.images[row]] for row in parts.examples.rows("train").tolist()]
+    assert torch.equal(seen.unique(), torch.tensor([0, 1]))
+
+
+def test_options_reach_the_method(finished, tmp_path):
+    found = []
+    for steps in (1, 400):
+        out = tmp_path / f"{steps}.csv"
+        arguments = ["method=eiil", f"steps={steps}", "learning_rate=0.1", f"out={out}"]
+        assert main(["infer-groups", str(finished), *arguments]) == 0
+        found.append(inferred_of(out))
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["method=jt"], "did you mean 'jtt'"),
+        (["method=xrm"], "recipe.name=xrm"),
+        (["method=eiil", "steps=many"], "steps"),
+        (["method=eiil", "step=1"], "unknown key 'step'"),
+        (["method=jtt", "data.train=40"], "of other images than"),
+    ],
+)
+def test_mistakes(finished, tmp_path, capsys, arguments, message):
+    assert (
+        main(["infer-groups", str(finished), *arguments, f"out={tmp_path}/groups.csv", f"data.root={tmp_path}/b"]) == 2
+    )
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "groups.csv").exists()
+
+
+def test_an_unfinished_run_is_refused(tmp_path, capsys):
+    assert main(["infer-groups", str(tmp_path)]) == 2
+    assert "is no finished run" in capsys.readouterr().err

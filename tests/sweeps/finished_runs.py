@@ -1,0 +1,45 @@
+"""Runs of a sweep that look finished: a record with chosen numbers, and test predictions to go with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from debias import config as configs
+from debias.reports.predictions import Predictions, write
+from debias.reports.run_folder import groups_of, plain
+from debias.sweeps.plan import Run
+from tests.reports.sample_runs import sample_report
+
+#: Two images of each group, in the order of the groups.
+TARGET = [0, 0, 0, 0, 1, 1, 1, 1]
+BIAS = [0, 0, 1, 1, 0, 0, 1, 1]
+
+
+def finish(run: Run, *, worst: float, right: Sequence[int] | None = None, **changes: Any) -> None:
+    """Write what a finished run leaves: its worst group at ``worst``, and predictions of images right or wrong.
+
+    Args:
+        run: of a sweep.
+        worst: accuracy of the third group; the others have 0.95, 0.9 and 0.92.
+        right: 0 or 1 for each of eight test images; ``None`` leaves no predictions.
+        changes: to the record.
+    """
+    strategy = run.config.strategy["name"]
+    accuracies = (0.95, 0.9, worst, 0.92)
+    report = sample_report(
+        strategy=strategy, seed=run.config.seed, accuracies=accuracies, config=configs.plain(run.config)
+    )
+    report["data"]["name"] = run.config.data["name"]
+    run.folder.mkdir(parents=True)
+    (run.folder / "report.json").write_text(json.dumps(plain(report | changes)))
+    if right is not None:
+        target = torch.tensor(TARGET)
+        chosen = torch.where(torch.tensor(right) > 0, target, 1 - target)
+        logits = torch.nn.functional.one_hot(chosen, 2).float()
+        paths = tuple(f"{row}.jpg" for row in range(8))
+        rows = Predictions(torch.arange(8), paths, target, torch.tensor(BIAS), logits)
+        write(run.folder / "predictions" / "test.csv", rows, groups_of(report))

@@ -1,0 +1,93 @@
+"""Objectives by hand from small histories, and the Pareto front."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from debias.sweeps.search.objectives import OBJECTIVES, check_objectives, of_history, of_report, pareto_front
+
+#: Three epochs: the average is best in the last, the worst group in the second.
+EPOCHS = [
+    {"val": {"average": 0.6, "worst_group": 0.2, "robustness_gap": 0.4, "worst_class": 0.5, "group_balanced": 0.55}},
+    {"val": {"average": 0.7, "worst_group": 0.5, "robustness_gap": 0.2, "worst_class": 0.6, "group_balanced": 0.65}},
+    {"val": {"average": 0.9, "worst_group": 0.3, "robustness_gap": 0.6, "worst_class": 0.7, "group_balanced": 0.6}},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "value"),
+    [
+        ("worst_group", "worst_group", 0.5),
+        ("worst_group", "average", 0.3),
+        ("average", "worst_group", 0.7),
+        ("worst_group_gap", "worst_group", 0.2),
+        ("worst_group_gap", "average", 0.6),
+        ("worst_class", "average", 0.7),
+        ("balanced", "worst_class", 0.6),
+    ],
+)
+def test_at_the_epoch_that_the_run_selects(name, rule, value):
+    """From the history, and from the report that the run would write of it."""
+    assert of_history(name, EPOCHS, rule) == value
+    row = {"rule": rule, "val": next(entry["val"] for entry in EPOCHS if of_history(name, [entry], rule) == value)}
+    assert of_report(name, {"selection": {"rule": rule, "table": [{"rule": "other", "val": {}}, row]}}) == value
+
+
+def test_undefined():
+    assert of_history("worst_group", [{"val": {"worst_group": None}}], "worst_group") is None
+    assert of_history("worst_group", [{"val": {"average": 0.5, "worst_group": float("nan")}}], "average") is None
+    assert of_history("worst_group", EPOCHS[:1], "worst_group") == 0.2
+
+
+def test_front_by_hand():
+    """(average up, gap down): the second beats the third in both; the first and the second trade one for the other."""
+    values = [[0.9, 0.5], [0.8, 0.2], [0.7, 0.3], [0.9, 0.6]]
+    assert pareto_front(values, ["average", "worst_group_gap"]) == [0, 1]
+    assert pareto_front([], ["average"]) == []
+
+
+def test_one_objective_takes_the_first_of_the_best():
+    assert pareto_front([[0.1], [0.3], [0.3], [0.2]], ["worst_group"]) == [1]
+    assert pareto_front([[0.1], [0.3], [0.1], [0.2]], ["worst_group_gap"]) == [0]
+
+
+def test_front_against_the_definition():
+    """A point is kept exactly if no point is as good everywhere and better somewhere, written with other words."""
+    generator = random.Random(0)
+    names = ["worst_group", "worst_group_gap", "average"]
+    for _ in range(50):
+        values = [[generator.randrange(5) / 4 for _ in names] for _ in range(20)]
+        gains = [(row[0], -row[1], row[2]) for row in values]
+        distinct = sorted(set(gains))
+        best = {
+            point
+            for point in distinct
+            if not any(all(y >= x for x, y in zip(point, other, strict=True)) for other in distinct if other != point)
+        }
+        expected = [place for place, gain in enumerate(gains) if gain in best and gains.index(gain) == place]
+        assert pareto_front(values, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "message"),
+    [
+        (["worst_group"], "validation_groups_unknown", "worst_group reads group labels of validation.* worst_class or"),
+        (["average", "balanced"], "validation_groups_unknown", "balanced reads group labels"),
+        (["test_worst_group"], "training_groups_known", "the test split is read once, by the runs of the final seeds"),
+        (["test/average"], "validation_groups_unknown", "the test split .* validation: worst_class, average"),
+        (["worst_groups"], "validation_groups_known", "unknown objective 'worst_groups'; did you mean 'worst_group'"),
+        ([], "validation_groups_known", "must name each objective once"),
+        (["average", "average"], "validation_groups_known", "must name each objective once"),
+        (["average"], "groups_known", "unknown protocol labels='groups_known'; did you mean"),
+    ],
+)
+def test_refused(names, labels, message):
+    with pytest.raises(ValueError, match=message):
+        check_objectives(names, labels)
+
+
+def test_allowed():
+    check_objectives(["worst_class", "average"], "validation_groups_unknown")
+    check_objectives(list(OBJECTIVES), "validation_groups_known")

@@ -1,0 +1,129 @@
+"""A sweep file with a search in it: the space to settings, settings to runs, and every mistake in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from debias import config as configs
+from debias.sweeps.draws import draw
+from debias.sweeps.plan import plan
+from debias.sweeps.search.planning import plan_search
+from debias.sweeps.search.space import ends, points, readable
+
+SPACE = {"optimizer.lr": {"log_uniform": [0.001, 0.1]}, "clip": {"choice": [None, 1.0, 5.0]}}
+LR = "space: {optimizer.lr: {log_uniform: [0.001, 0.1]}}, trials: 4"
+
+
+def test_random_settings_are_the_draws_of_a_sweep():
+    assert points(SPACE, "random", 3, 7) == draw(3, seed=7, values=SPACE)
+    assert points(SPACE, "random", 5, 7)[:3] == points(SPACE, "random", 3, 7)
+    assert points(SPACE, "tpe", 3, 7) is None
+
+
+def test_grid_by_hand():
+    space = {"clip": {"choice": [None, 1]}, "epochs": {"choice": [3, 4]}}
+    found = [(point["clip"], point["epochs"]) for point in points(space, "grid", 0, 0)]
+    assert found == [(None, 3), (None, 4), (1, 3), (1, 4)]
+
+
+def test_ends_hold_every_choice_and_every_bound():
+    """Two bounds and three choices: three settings; the shorter column repeats its last."""
+    found = [(setting["optimizer.lr"], setting["clip"]) for setting in ends(SPACE)]
+    assert found == [(0.001, None), (0.1, 1.0), (0.1, 5.0)]
+
+
+def test_numbers_are_shortened_and_stay_in_bounds():
+    assert readable({"clip": 5.0, "optimizer.lr": 0.0123456}, SPACE) == {"optimizer.lr": 0.01235, "clip": 5.0}
+    assert readable({"a": 1.00001}, {"a": {"uniform": [1.00001, 2]}}) == {"a": 1.00001}
+
+
+def test_runs_of_a_trial(search_file):
+    """One for each search seed, each the run that ``debias train`` would make in the folder of the trials."""
+    path = search_file(f"{{{LR}}}", seeds="[0, 1]")
+    (tuned,) = plan_search(path, ["batch_size=16"]).tuned
+    runs = tuned.runs({"optimizer.lr": 0.02})
+    folder = path.parent / "runs" / "trials"
+    for seed, run in enumerate(runs):
+        told = ["epochs=2", "batch_size=16", "optimizer.lr=0.02", f"seed={seed}"]
+        assert run.folder == folder / configs.run_name(configs.load("drawn_birds/erm", told))
+        assert run.config.cache_dir == str(path.parent / "runs" / "cache")
+
+
+def test_final_runs(search_file):
+    path = search_file(f"{{{LR}}}")
+    planned = plan_search(path, ["trials=9"])
+    (tuned,) = planned.tuned
+    finals = planned.finals([(tuned, {"optimizer.lr": 0.02}), (tuned, {"optimizer.lr": 0.03})])
+    found = [(run.config.seed, run.config.optimizer["lr"], run.folder.parent) for run in finals.runs]
+    out = path.parent / "runs"
+    assert found == [(10, 0.02, out), (10, 0.03, out), (11, 0.02, out), (11, 0.03, out)]
+    assert planned.protocol.trials == 9
+    assert planned.protocol.final_seeds == (10, 11)
+
+
+def test_a_config_may_have_a_space_of_its_own(search_file):
+    own = "{strategy.step_size: {choice: [0.1, 1.0]}}"
+    path = search_file(
+        "{sampler: grid, space: {clip: {choice: [null, 1]}}}",
+        configs=f"[drawn_birds/erm, drawn_birds/group_dro: {own}]",
+        labels="training_groups_known",
+    )
+    planned = plan_search(path)
+    assert [list(tuned.space) for tuned in planned.tuned] == [["clip"], ["clip", "strategy.step_size"]]
+    assert [planned.trials(tuned) for tuned in planned.tuned] == [2, 4]
+
+
+def test_what_belongs_to_a_study(search_file):
+    """More trials may be asked for; another space, seed or setting is another search."""
+    path = search_file(f"{{{LR}}}")
+
+    def definition(*overrides: str) -> str:
+        planned = plan_search(path, overrides)
+        return planned.definition(planned.tuned[0])
+
+    same = [definition(), definition("trials=9"), definition("storage=sqlite:///a.db"), definition("workers=0")]
+    other = [
+        definition("search.seed=1"),
+        definition("epochs=3"),
+        definition("search.objectives=[average]"),
+        definition("search.space.clip={choice: [1, 2]}"),
+        definition("seeds=[1]"),
+    ]
+    assert len(set(same)) == 1
+    assert len({same[0], *other}) == 6
+
+
+@pytest.mark.parametrize(
+    ("section", "more", "message"),
+    [
+        ("{trials: 3}", {}, r"search.space is empty"),
+        ("{space: {optimizer.lr: {log_uniform: [0, 1]}}, trials: 3}", {}, r"search.space.optimizer.lr: log_uniform ne"),
+        ("{space: {clip: {choice: [[1]]}}, trials: 3}", {}, "search.space.clip: choice takes single values"),
+        ("{space: {clip: {choice: [1]}}}", {}, "search.trials must be at least 1; got None"),
+        ("{space: {clip: {uniform: [1, 2]}}, sampler: grid}", {}, r"a grid needs choice: \[values\]; uniform has no"),
+        ("{space: {clip: {choice: [1]}}, sampler: grid, trials: 2}", {}, "a grid tries every setting"),
+        (f"{{{LR}, sampler: tpo}}", {}, "unknown search.sampler 'tpo'; did you mean 'tpe'"),
+        (f"{{{LR}, prune: median}}", {}, "unknown search.prune 'median'; valid: asha, hyperband, none"),
+        (f"{{{LR}, sampel: tpe}}", {}, "sampel"),
+        (f"{{{LR}, prune: asha}}", {"seeds": "[0, 1]"}, "search.prune needs one objective, one search seed"),
+        (f"{{{LR}, prune: asha, objectives: [average, worst_group]}}", {}, "search.prune needs one objective"),
+        (f"{{{LR}, objectives: [test_average]}}", {}, "the test split is read once"),
+        (f"{{{LR}}}", {"labels": "validation_groups_unknown"}, "worst_group reads group labels of validation"),
+        (f"{{{LR}}}", {"labels": ""}, "labels is missing: say which group labels the search may use: validation_"),
+        (f"{{{LR}}}", {"final_seeds": "[]"}, "final_seeds must be fresh"),
+        (f"{{{LR}}}", {"final_seeds": "[0, 10]"}, r"none of them among the search seeds \[0\].*got \[0, 10\]"),
+        (f"{{{LR}}}", {"grid": "{clip: [1]}"}, "search.space in place of grid and draws"),
+        (f"{{{LR}}}", {"set": "{optimizer: {lr: 1}, optimizer.lr: 2}"}, "optimizer.lr is given twice"),
+        ("{space: {seed: {choice: [1]}}, trials: 3}", {}, "seed cannot be set or varied here"),
+    ],
+)
+def test_mistakes(section, more, message, search_file):
+    with pytest.raises(ValueError, match=message):
+        plan_search(search_file(section, **more))
+
+
+def test_the_other_command(search_file, sweep):
+    with pytest.raises(ValueError, match="is of a search: its runs are found by `debias sweep search"):
+        plan(search_file(f"{{{LR}}}"))
+    with pytest.raises(ValueError, match="has no search section: add one, or use `debias sweep run`"):
+        plan_search(sweep("configs: [drawn_birds/erm]"))

@@ -1,0 +1,257 @@
+"""Whole searches with stand-ins for training: what is tried, told, chosen, and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from functools import partial
+from pathlib import Path
+
+import optuna
+import pytest
+
+from debias.commands.sweep_search import prepare_search, search
+from debias.sweeps.search.planning import SearchPlan, plan_search
+from debias.sweeps.search.samplers import pruner
+from debias.sweeps.search.study import Study, open_study
+from tests.sweeps.search import trainings
+from tests.sweeps.search.inline import inline
+
+LR = "space: {optimizer.lr: {log_uniform: [0.001, 0.1]}}"
+GRID = "sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.02, 0.01, 0.001]}}"
+
+
+def searched(path: Path, *overrides: str, launch=inline, train=trainings.learn) -> tuple[list[tuple[float, int]], Path]:
+    """Learning rate and seed of the final runs, and the folder."""
+    planned = plan_search(path, overrides)
+    found = search(planned, launch, train)
+    return [(run.config.optimizer["lr"], run.config.seed) for run in found.runs], planned.out
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_winner_by_hand(search_file):
+    """Worst group: 0.75 at 0.1, 0.9247 at 0.02, 1 at 0.01, 0.75 at 0.001. The best, on both final seeds."""
+    found, out = searched(search_file(f"{{{GRID}}}"))
+    assert found == [(0.01, 10), (0.01, 11)]
+    rows = table(out)
+    assert [(row["trial"], row["status"], row["optimizer.lr"]) for row in rows] == [
+        ("0", "done", "0.1"),
+        ("1", "done", "0.02"),
+        ("2", "done", "0.01"),
+        ("3", "done", "0.001"),
+    ]
+    assert [float(row["worst_group"]) for row in rows] == pytest.approx([0.75, 0.924743, 1.0, 0.75], abs=1e-6)
+
+
+def test_objective_is_the_mean_over_search_seeds(search_file):
+    """Seed 1 reads 0.02 less, so the mean is 0.01 less than that of seed 0."""
+    found, out = searched(search_file(f"{{{GRID}}}", seeds="[0, 1]"))
+    assert found == [(0.01, 10), (0.01, 11)]
+    assert [float(row["worst_group"]) for row in table(out)] == pytest.approx([0.74, 0.914743, 0.99, 0.74], abs=1e-6)
+
+
+def test_two_objectives_choose_the_front(search_file):
+    """(worst group, average): (0.75, 0.8), (0.92, 0.88), (1, 0.89), (0.75, 0.899): the last two lead in one each."""
+    found, out = searched(search_file(f"{{{GRID}, objectives: [worst_group, average]}}"))
+    assert found == [(0.01, 10), (0.001, 10), (0.01, 11), (0.001, 11)]
+    assert [float(row["average"]) for row in table(out)] == pytest.approx([0.8, 0.88, 0.89, 0.899])
+
+
+def test_unknown_groups_choose_by_average(search_file):
+    path = search_file(
+        f"{{{GRID}, objectives: [average]}}", labels="validation_groups_unknown", set="{epochs: 2, select: average}"
+    )
+    assert searched(path)[0] == [(0.001, 10), (0.001, 11)]
+
+
+def test_every_config_has_its_trials_and_its_winner(search_file, capsys):
+    path = search_file(
+        f"{{{LR}, sampler: random, trials: 3}}",
+        configs="[drawn_birds/erm, drawn_birds/group_dro: {strategy.step_size: {choice: [0.1, 0.2]}}]",
+        labels="training_groups_known",
+    )
+    planned = plan_search(path)
+    found = search(planned, inline, trainings.learn)
+    rows = table(planned.out)
+    assert [(row["config"], row["trial"]) for row in rows] == [
+        (config, str(number)) for config in ("drawn_birds/erm", "drawn_birds/group_dro") for number in range(3)
+    ]
+    assert [run.config.strategy["name"] for run in found.runs] == ["erm", "group_dro"] * 2
+    assert capsys.readouterr().out.count("3 trials: 3 done\n  chosen: trial ") == 2
+
+
+def test_a_failed_trial_keeps_its_reason(search_file, capsys):
+    """The rate of 0.1 does not fit into memory; the others are searched."""
+    path = search_file(f"{{{GRID}}}")
+    found, out = searched(path, train=trainings.learn_but_not_fast)
+    assert found == [(0.01, 10), (0.01, 11)]
+    assert [(row["status"], row["reason"]) for row in table(out)] == [
+        ("failed", "MemoryError: lr 0.1"),
+        *[("done", "")] * 3,
+    ]
+    assert "4 trials: 1 failed, 3 done\n  failed: trial 0: MemoryError: lr 0.1\n" in capsys.readouterr().out
+
+
+def test_nothing_is_done(search_file):
+    path = search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.2]}}}")
+    with pytest.raises(ValueError, match=r"no trial is done: read .*trials\.csv, and search again"):
+        searched(path, train=trainings.learn_but_not_fast)
+
+
+def test_an_undefined_objective_fails_the_trial(search_file):
+    """The stand-in's report lacks the worst class."""
+
+    def without(config, *, resume=None, watch=None):
+        folder = trainings.learn(config, resume=resume)
+        report = (folder / "report.json").read_text()
+        (folder / "report.json").write_text(report.replace('"worst_class"', '"other"'))
+        return folder
+
+    path = search_file("{sampler: grid, objectives: [worst_class], space: {optimizer.lr: {choice: [0.1]}}}")
+    with pytest.raises(ValueError, match="no trial is done"):
+        searched(path, train=without)
+    assert table(path.parent / "runs")[0]["reason"] == "worst_class is undefined on validation"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_stopped_search_goes_on_as_if_it_had_not_stopped(sampler, search_file, tmp_path, capsys):
+    """Stopped in the 13th of 16 trials, started again: the settings of an undisturbed search; nothing trained twice.
+
+    By then the estimator has left its 10 random trials behind.
+    """
+    path = search_file(f"{{{LR}, sampler: {sampler}, trials: 16}}")
+    undisturbed, out = searched(path, f"out={tmp_path}/undisturbed")
+    with pytest.raises(SystemExit):
+        searched(path, launch=partial(inline, most=12))
+    assert "the same command goes on where it stopped" in capsys.readouterr().out
+    stopped = table(path.parent / "runs")
+    assert [row["status"] for row in stopped] == ["done"] * 12 + ["running"]
+    found, again = searched(path)
+    assert (found, table(again)) == (undisturbed, table(out))
+    attempts = [file.read_text() for file in (again / "trials").glob("*/attempts.txt")]
+    assert attempts == ["started\n"] * len({row["optimizer.lr"] for row in table(again)})
+
+
+def test_more_trials_go_on(search_file):
+    """Random settings are those of a longer search from the start; a done search has nothing to do."""
+    path = search_file(f"{{{LR}, sampler: random, trials: 3}}")
+    _, out = searched(path)
+    before = table(out)
+    searched(path, "trials=5")
+    assert table(out)[:3] == before
+    assert len(table(out)) == 5
+    searched(path, "trials=5", launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None)
+
+
+def test_another_search_in_the_same_folder(search_file):
+    path = search_file(f"{{{LR}, trials: 2}}")
+    searched(path)
+    with pytest.raises(ValueError, match="drawn_birds/erm was searched otherwise before: give another out"):
+        searched(path, "search.seed=1")
+
+
+def test_a_repeated_setting_is_trained_once(search_file):
+    """Six trials of a space of two settings."""
+    path = search_file("{space: {optimizer.lr: {choice: [0.01, 0.02]}}, trials: 6}")
+    _, out = searched(path)
+    assert [row["status"] for row in table(out)] == ["done"] * 6
+    assert len(list((out / "trials").iterdir())) == len({row["optimizer.lr"] for row in table(out)}) <= 2
+
+
+def studies(planned: SearchPlan, count: int) -> list[Study]:
+    """The same study, as several commands open it."""
+    url = f"sqlite:///{planned.out}/search.db"
+    planned.out.mkdir(exist_ok=True)
+    opened = (open_study(url, "study", planned.section, epochs=2) for _ in range(count))
+    return [Study(study, planned.tuned[0].space, planned.section, planned.trials(planned.tuned[0])) for study in opened]
+
+
+@pytest.mark.parametrize("section", [GRID, f"{LR}, sampler: random, trials: 4"])
+def test_two_commands_never_get_the_same_setting(section, search_file):
+    """Four settings for two who ask in turn, and nothing for who asks after that."""
+    one, two = studies(plan_search(search_file(f"{{{section}}}")), 2)
+    asked = [study.ask() for _ in range(2) for study in (one, two)]
+    assert [trial.number for trial in asked] == [0, 1, 2, 3]
+    assert [trial.settings for trial in asked] == one.points
+    assert (one.ask(), two.ask()) == (None, None)
+
+
+def test_a_command_that_was_killed_while_it_asked(search_file):
+    """A trial without settings gets those of its number."""
+    one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
+    one.study.ask()
+    (trial,) = two.unfinished()
+    assert (trial.number, trial.settings) == (0, {"optimizer.lr": 0.1})
+
+
+def test_one_trial_too_many(search_file):
+    """Another command asks between the look at the count and the asking."""
+    one, two = studies(plan_search(search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1]}}}")), 2)
+    real = one.study.get_trials
+    calls = itertools.count()
+    one.study.get_trials = lambda deepcopy=True, states=None: (
+        (two.ask(), [])[1] if next(calls) == 0 else real(deepcopy=deepcopy, states=states)
+    )
+    assert one.ask() is None
+    assert [trial.state for trial in two.trials()] == ["running", "failed"]
+
+
+def test_pruned_runs(search_file):
+    """Nine epochs, judged after 1 and 3; the stand-in's order of runs never changes.
+
+    The first three rates (worst groups 1, 0.92, 0.75 less 8 %) arrive in this order: the second and third are not
+    among the best third after epoch 1, for of up to three one is kept.
+    """
+    path = search_file(
+        "{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.02, 0.1]}}}", set="{epochs: 9}"
+    )
+    found, out = searched(path)
+    assert found == [(0.01, 10), (0.01, 11)]
+    assert [row["status"] for row in table(out)] == ["done", "pruned", "pruned"]
+    notes = sorted(file.read_text() for file in (out / "trials" / "pruned").iterdir())
+    assert notes == [
+        "pruned after epoch 1 of 9, at worst_group 67.0\n",
+        "pruned after epoch 1 of 9, at worst_group 84.5\n",
+    ]
+    assert len(list((out / "trials").glob("*/report.json"))) == 1
+    searched(path, launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None)
+
+
+def test_pruners():
+    """A ninth of the epochs, thrice as many from rung to rung; hyperband spares a third of its brackets."""
+    assert isinstance(pruner("none", 9), optuna.pruners.NopPruner)
+    for epochs, first in ((27, 3), (100, 11), (5, 1)):
+        assert pruner("asha", epochs)._min_resource == first
+        assert (pruner("hyperband", epochs)._min_resource, pruner("hyperband", epochs)._max_resource) == (first, epochs)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["launcher=slurm"], "a search runs on the machine of the command, launcher=local: on a cluster submit"),
+        (["search.space={optimizer.rate: {choice: [1]}}"], "unknown option optimizer.rate"),
+        (["search.space={batch_size: {choice: [1, 0]}}"], "batch_size must be at least 1; got 0"),
+        (
+            ["search.space={strategy.name: {choice: [erm, group_dro]}}"],
+            "reads the group labels of train, which",
+        ),
+        (["search.space={select: {choice: [test]}}"], "unknown selection rule select='test'"),
+    ],
+)
+def test_every_end_of_the_space_is_checked_first(overrides, message, search_file):
+    path = search_file(f"{{{LR}, trials: 3}}")
+    with pytest.raises(ValueError, match=message):
+        prepare_search(str(path), overrides)
+    assert not (path.parent / "runs").exists()
+
+
+def test_no_such_database(search_file, tmp_path):
+    path = search_file(f"{{{LR}, trials: 3}}")
+    with pytest.raises(ValueError, match=r"search.storage sqlite:////no/such/a.db cannot be opened: .*unable to open"):
+        searched(path, "storage=sqlite:////no/such/a.db")
+    with pytest.raises(ValueError, match=r"search.storage oracle://me:\*\*\*@host/a cannot be opened"):
+        searched(path, "storage=oracle://me:secret@host/a")
