@@ -1,0 +1,62 @@
+"""One element of a job array: ``python -m debias.sweeps.slurm_task LISTING`` trains the run of its index."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from debias import config as configs
+from debias.reports.files import write_atomically
+from debias.sweeps.plan import Run
+from debias.sweeps.worker import BUSY, Train, attempt
+
+#: How often, at an interval of a second, a lock is asked for: whoever looks at a run's status takes it for a moment.
+TRIES = 10
+
+
+def write_listing(path: Path, runs: Sequence[Run], train: Train, threads: int) -> None:
+    """Write what the tasks of an array are to do.
+
+    Args:
+        path: of the listing, which every node must see.
+        runs: in the order of the array.
+        train: trains one of them; a function that its module holds.
+        threads: that PyTorch computes with.
+    """
+    trainer = f"{train.__module__}:{train.__qualname__}"  # type: ignore[attr-defined]
+    entries = [
+        {"name": run.name, "source": run.source, "overrides": run.overrides, "config": configs.plain(run.config)}
+        for run in runs
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"train": trainer, "threads": threads, "runs": entries}, indent=1) + "\n")
+
+
+def names(path: Path) -> list[str]:
+    """The names of a listing's runs, in the order of the array."""
+    return [entry["name"] for entry in json.loads(path.read_text(encoding="utf-8"))["runs"]]
+
+
+def perform(path: Path, index: int) -> None:
+    """Train one run of a listing unless it is done; the exit code says how it ended, as a local worker's does."""
+    listing = json.loads(path.read_text(encoding="utf-8"))
+    module, _, attribute = listing["train"].partition(":")
+    entry = listing["runs"][index]
+    run = Run(entry["source"], tuple(entry["overrides"]), configs.from_plain(entry["config"]))
+    train: Train = getattr(importlib.import_module(module), attribute)
+    for again in reversed(range(TRIES)):
+        try:
+            return attempt(run, train, listing["threads"], 0)
+        except SystemExit as end:
+            if end.code != BUSY or not again:
+                raise
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    perform(Path(sys.argv[1]), int(os.environ["SLURM_ARRAY_TASK_ID"]))

@@ -1,0 +1,181 @@
+"""A sweep of eight short runs in Slurm, disturbed, against the same sweep on this machine, left alone.
+
+While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is preempted by a job
+in a higher partition, the node of one is drained, a node fails, the launcher is killed by SIGKILL while its jobs go on,
+and the launcher is stopped by Ctrl-C. After each of the last two the same command is given again. In the end every
+report must hold the same figures as that of the undisturbed run, to the last digit, and the tables must be equal.
+
+A Slurm must be running (``sinfo`` and ``sbatch`` work) that has two partitions over the same nodes, one of which is
+preempted by the other with ``PreemptMode=REQUEUE``; draining nodes needs an operator of the cluster. The folder must be
+on a file system that the nodes share. Run by ``scripts/slurm_demo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+DEBIAS = [sys.executable, "-m", "debias"]
+SIZES = {"data.train": 80, "data.val": 40, "data.test": 40, "preprocessing.size": 32, "batch_size": 16}
+SWEEP = {
+    "configs": ["drawn_birds/erm", "drawn_birds/group_dro"],
+    "seeds": [0, 1],
+    "grid": {"optimizer.lr": [0.001, 0.003]},
+    "set": {**SIZES, "model.name": "test_resnet", "precision": "32-true", "accelerator": "cpu", "workers": 0},
+}
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def forward(lines: Iterable[str], training: Event) -> None:
+    """Print what a launcher prints; the event is that it sees a run being trained, or that it has ended."""
+    for line in lines:
+        print(line, end="", flush=True)
+        if line.startswith("started"):
+            training.set()
+    training.set()
+
+
+class Demo:
+    """The disturbed sweep, and what has been done to it."""
+
+    def __init__(self, out: Path, partition: str, higher: str, epochs: int) -> None:
+        self.out, self.partition, self.higher = out / "disturbed", partition, higher
+        #: What was done, to which run, after how many attempts at it, and whether it must cost another.
+        self.events: list[tuple[str, str, int, bool]] = []
+        self.file = out / "sweep.yaml"
+        # JSON is YAML
+        self.file.write_text(
+            json.dumps({**SWEEP, "set": {**SWEEP["set"], "epochs": epochs, "data.root": str(out / "birds")}})
+        )
+
+    def command(self, folder: Path, *options: str) -> list[str]:
+        return [*DEBIAS, "sweep", "run", str(self.file), f"out={folder}", *options]
+
+    def start(self) -> subprocess.Popen[str]:
+        """Give the command, and wait until the launcher sees a run being trained."""
+        options = [f"partition={self.partition}", "cpus_per_run=1", "time=20", "poll=1", "retries=2"]
+        process = subprocess.Popen(
+            self.command(self.out, "launcher=slurm", *options), stdout=subprocess.PIPE, text=True
+        )
+        training = Event()
+        Thread(target=forward, args=(process.stdout, training), daemon=True).start()
+        training.wait()
+        return process
+
+    def attempts(self, run: str) -> int:
+        """How often the run has been begun or taken up."""
+        return (self.out / "logs" / f"{run}.log").read_text().count("process ")
+
+    def victim(self) -> tuple[str, str]:
+        """A task, by number and run, that is running, has left a checkpoint and has not been disturbed yet."""
+        disturbed = {event[1] for event in self.events}
+        while len(list(self.out.glob("*/report.json"))) < 8:
+            listings = {path.stem: path for path in (self.out / "slurm").glob("debias-*.json")}
+            chosen = f"--name={','.join(listings) or 'none'}"
+            for line in slurm("squeue", "-hr", "-t", "R", chosen, "--format=%j %F %K").splitlines():
+                array, job, element = line.split()
+                run = json.loads(listings[array].read_text())["runs"][int(element)]["name"]
+                begun = (self.out / run / "checkpoints" / "last.ckpt").is_file()
+                if run not in disturbed and begun and not (self.out / run / "report.json").is_file():
+                    return f"{job}_{element}", run
+            time.sleep(0.1)
+        raise SystemExit("no run was left to disturb: give more --epochs")
+
+    def disturb(self, what: str, how: Callable[[str], None], *, ends: bool = True) -> None:
+        """Do something to a task, which does or does not end it."""
+        task, run = self.victim()
+        self.events.append((what, run, self.attempts(run), ends))
+        print(f"== {what}: job {task}, {run}", flush=True)
+        how(task)
+
+    def preempt(self, task: str) -> None:
+        job = slurm(
+            "sbatch", "--parsable", "--exclusive", f"--partition={self.higher}", "--wrap=sleep 2", "-o/dev/null"
+        )
+        while slurm("squeue", "-h", "-t", "all", "-j", job, "--format=%T") not in ("COMPLETED", "FAILED", ""):
+            time.sleep(0.5)
+
+    @contextmanager
+    def node(self, task: str, state: str) -> Iterator[str]:
+        """Put the node of a task into a state for a while; its name."""
+        name = slurm("squeue", "-h", "-j", task, "--format=%N")
+        slurm("scontrol", "update", f"nodename={name}", f"state={state}", "reason=debias slurm_demo")
+        try:
+            yield name
+        finally:
+            # refused where Slurm has already taken a node that failed back into service
+            subprocess.run(["scontrol", "update", f"nodename={name}", "state=resume"], stderr=subprocess.DEVNULL)
+
+    def drain(self, task: str) -> None:
+        with self.node(task, "drain") as name:
+            while slurm("squeue", "-h", "-t", "R,CG", f"--nodelist={name}"):
+                time.sleep(0.5)
+            print(f"== {slurm('sinfo', '-hN', f'--nodes={name}', '--format=%N is %T').splitlines()[0]}", flush=True)
+
+    def fail(self, task: str) -> None:
+        with self.node(task, "down"):
+            time.sleep(3)
+
+
+def disturbed(demo: Demo) -> None:
+    launcher = demo.start()
+    demo.disturb("requeued", lambda task: print(slurm("scontrol", "requeue", task), end=""))
+    demo.disturb("killed", lambda task: print(slurm("scancel", "--batch", "--signal=KILL", task), end=""))
+    demo.disturb("preempted", demo.preempt)
+    demo.disturb("launcher killed", lambda task: launcher.kill(), ends=False)
+    launcher.wait()
+    launcher = demo.start()
+    demo.disturb("node failed", demo.fail)
+    demo.disturb("stopped by Ctrl-C", lambda task: launcher.send_signal(signal.SIGINT))
+    assert launcher.wait() == 130
+    launcher = demo.start()
+    demo.disturb("node drained", demo.drain, ends=False)
+    assert launcher.wait() == 0
+
+
+def figures(folder: Path) -> dict[str, object]:
+    reports = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")}
+    return {name: (report["metrics"], report["selection"]) for name, report in reports.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--partition", default="main", help="of the sweep")
+    parser.add_argument("--higher", default="high", help="partition whose jobs preempt those of the sweep")
+    parser.add_argument("--epochs", type=int, default=40, help="so many that a run outlasts the partition's GraceTime")
+    parser.add_argument("--out", type=Path, default=Path("runs/slurm_demo"), help="folder; emptied first")
+    arguments = parser.parse_args()
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    arguments.out.mkdir(parents=True)
+    demo, alone = (
+        Demo(arguments.out, arguments.partition, arguments.higher, arguments.epochs),
+        arguments.out / "undisturbed",
+    )
+    disturbed(demo)
+    print("== undisturbed, on this machine", flush=True)
+    subprocess.run(demo.command(alone, "launcher=local", "workers=1", "threads=1"), check=True)
+    fine = True
+    for what, run, before, ends in demo.events:
+        after = demo.attempts(run)
+        fine &= after > before or not ends
+        print(f"{what:18}{run}: attempts {before} -> {after}")
+    tables = [slurm(*DEBIAS, "compare", str(folder), "--markdown") for folder in (demo.out, alone)]
+    same = figures(demo.out) == figures(alone) and tables[0] == tables[1]
+    print(f"{len(figures(alone))} runs: {'the same figures and table' if same else 'DIFFERENT'}")
+    raise SystemExit(not (same and fine))
+
+
+if __name__ == "__main__":
+    main()
