@@ -53,7 +53,8 @@ def build(config: Config) -> Parts:
     preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    convert: Any = model.to  # whose types know this argument in some releases of torch only
+    convert(memory_format=torch.channels_last)
     module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
     data = _data(config, seen.batches, preprocessing, model, facts)
     check_turns(config, module, len(data.order))

@@ -151,10 +151,10 @@ def _colours(labels: Bytes, rho: float, rng: np.random.Generator) -> Integers:
 
 def _read(root: Path, part: str) -> Digits:
     images, labels = _idx(root, f"{part}-images", 3), _idx(root, f"{part}-labels", 1)
-    if len(images) != len(labels) or (len(labels) and labels.max() >= len(DIGITS)):
+    if len(images) != len(labels) or (len(labels) and np.max(labels) >= len(DIGITS)):
         raise ValueError(
             f"{root} holds {len(images)} images and {len(labels)} labels of {part}, the highest "
-            f"{labels.max(initial=0)}: expected as many labels as images, from 0 to 9"
+            f"{np.max(labels, initial=0)}: expected as many labels as images, from 0 to 9"
         )
     return Digits(images, labels)
 

@@ -49,7 +49,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image, upright, {size[1]}x"
             f"{size[0]}: resize the mask to its image (after the image's EXIF rotation, if it has one)"
         )
-    return mask * np.uint8(255) if mask.max() == 1 else mask
+    return mask * np.uint8(255) if np.max(mask) == 1 else mask
 
 
 def _decode(path: Path, flag: int) -> NDArray[np.uint8]:

@@ -85,7 +85,7 @@ def inside(places: NDArray[np.float64], size: tuple[int, int], *, image: str, so
     last = first + places[:, 2:] if places.shape[1] == len(BOX) else first
     outside = ((first < -TOLERANCE) | (last > limit + TOLERANCE)).any(axis=1)
     if outside.any():
-        values = ", ".join(f"{value:g}" for value in places[outside.argmax()])
+        values = ", ".join(f"{value:g}" for value in places[np.argmax(outside)])
         raise ValueError(
             f"{source}: ({values}) of {image} lies outside the picture, which has width x height {size[1]}x{size[0]}: "
             "correct the row, or scale it as the picture was scaled"
@@ -125,7 +125,7 @@ def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
     cells = columns.cells[name]
     values = np.array([_number(cell) for cell in cells], dtype=np.float64)
     if not np.isfinite(values).all():
-        raise columns.error(int((~np.isfinite(values)).argmax()), name, "but must be a number, in pixels")
+        raise columns.error(int(np.argmax(~np.isfinite(values))), name, "but must be a number, in pixels")
     return values
 
 

@@ -83,7 +83,7 @@ def mask_from_points(image: Pixels, points: Places) -> Made:
     """
     small, scale = _shrunk(image)
     points = points * scale
-    spread = max(np.ptp(points, axis=0).max(), SPREAD * min(small.shape[:2]))
+    spread = max(np.max(np.ptp(points, axis=0)), SPREAD * min(small.shape[:2]))
     hull = np.zeros(small.shape[:2], np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
     core = np.zeros_like(hull)

@@ -52,5 +52,6 @@ def reverse_gradient(activation: Tensor, *, strength: float = 1.0) -> Tensor:
         >>> h.grad.tolist()
         [-1.0, -2.0]
     """
-    reversed_: Tensor = _Reversal.apply(activation, strength)  # type: ignore[no-untyped-call]
+    apply: Any = _Reversal.apply  # typed in some releases of torch and not in others
+    reversed_: Tensor = apply(activation, strength)
     return reversed_

@@ -114,7 +114,7 @@ def fit_channel(thresholds: Tensor, *, levels: int = 4) -> Channel:
         amplitude, centre, width = guess
         return amplitude * np.exp(-((places - centre) ** 2) / (2 * width**2)) - heights
 
-    start = (min(heights.max(), levels - 1e-3), places[heights.argmax()], 1.0)
+    start = (min(np.max(heights), levels - 1e-3), places[np.argmax(heights)], 1.0)
     fit = least_squares(misfit, start, bounds=((0, -np.inf, -np.inf), (levels, np.inf, np.inf)))
     found = torch.from_numpy(fit.x if fit.success else np.full(3, np.nan))
     return Channel(found[0], found[1], found[2].abs())
