@@ -59,9 +59,9 @@ def test_evaluation_is_the_models_own():
 
 @pytest.mark.slow
 def test_errors_are_rather_those_against_the_shortcut():
-    """Of 2 in 100 that the shortcut misleads, the share that the model gets wrong after 12 epochs, seeds 0 to 2.
+    """Of the 2 in 100 that the shortcut misleads, the share that the model gets wrong after 12 epochs.
 
-    MEASURED
+    Seeds 0, 1, 2: after ERM none, which has learnt them by heart; here 61, 69, 52 per cent, and 0.4 at most of others.
     """
     for seed in range(3):
         data = toy(SAMPLES, aligned=ALIGNED, seed=seed)
@@ -71,8 +71,7 @@ def test_errors_are_rather_those_against_the_shortcut():
             model, strategy = trained(make, seed=seed)
             wrong = strategy.classify(model, data.image).logits.argmax(dim=1) != data.target
             recalls.append(wrong[against].float().mean().item())
-        print(seed, recalls)
-        assert recalls[1] > recalls[0] + 0.2
+        assert recalls[1] > recalls[0] + 0.3
 
 
 def test_refuses():

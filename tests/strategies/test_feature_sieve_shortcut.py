@@ -1,7 +1,7 @@
 """What the feature sieve is good for: a shortcut that a small head reads early on, and a class that it cannot.
 
-A tint all over the picture goes with the class 98 times in 100. The class is whether two opposite corners are alike. The
-auxiliary head sees 5 of 6 cells at a time and adds up what it sees, so that no place sees both corners: it cannot know.
+A tint all over the picture goes with the class 98 times in 100. The class is whether two opposite corners are alike.
+The auxiliary head sees 5 of 6 cells at a time and adds up what it sees; no place sees both corners, so it cannot know.
 """
 
 from __future__ import annotations
@@ -150,3 +150,64 @@ def test_it_is_the_loop_of_the_paper():
         for value, other in zip(found.state_dict().values(), wanted.state_dict().values(), strict=True):
             torch.testing.assert_close(value, other, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(trained(sieve, seed=0, rate=1e-3, steps=19)[0].head.weight, model.head.weight, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_shortcut_is_easy_and_the_class_needs_depth():
+    """On the stem of a new and of a trained model, and by the whole model.
+
+    Measured when written: a new small head finds the tint always, and the class 0.487 and 0.491 of the time where the
+    tint is silent about it, 0.984 where it is not; the whole model, trained where the tint is silent, is always right.
+    """
+    torch.manual_seed(0)
+    able, _ = trained(lambda model: ERM(), seed=0, rate=1e-3, aligned=0.5, steps=300)
+    for model in (CornerNet(), able):
+        assert small_head(model, "bias", aligned=0.5) > 0.98
+        assert small_head(model, "target", aligned=0.5) < 0.55
+        assert small_head(model, "target", aligned=ALIGNED) > 0.95
+    assert worst_group(able, seed=0) > 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
+    """Worst groups when written, seeds 0, 1, 2: the sieve 0.996, 0.984, 1.000; ERM 0.030, 0.542, 0.000.
+
+    Chosen on seeds 100 to 102, by the worst group of validation data: ERM's rate, of 0.0003, 0.001, 0.003 and 0.01. At
+    0.001, the rate of the sieve's model, ERM is at 0.018, 0.104, 0.812: on some seeds it finds the class by luck. The
+    sieve's other rates (0.01) and 1000 steps; all five settings near them, at that length, gave at least 0.96 there,
+    and the clock was left as published. Half the steps are too few (0.15, 0.81, 0.91), and forgetting at every step
+    missed one seed of three by then. The toy was chosen there too: with corners half as strong 600 steps gave 0.87 at
+    best, and with 95 in 100 aligned ERM needs no help (0.96, 1.00, 0.76).
+
+    Controls on seeds 0, 1, 2: a weight of 0 on forgetting gives 0.030, 0.051, 0.531; forgetting what the head makes of
+    shuffled classes 0.914, 0.043, 0.027.
+
+    A new attacker finds the tint as before in the stem's mean (always, in both), and in one cell of it (0.978, 0.994,
+    0.991, of ERM 0.992, 0.994, 0.996); in the logits it finds 0.751, 0.727, 0.553, of ERM 0.999, 0.899, 0.999. So the
+    sieve does not erase the shortcut from the layer; it makes the model learn the class by other means.
+    """
+    erm, _ = trained(lambda model: ERM(), seed=seed, rate=1e-2)
+    model, _ = trained(sieve, seed=seed, rate=1e-3)
+    found = worst_group(model, seed=seed)
+    assert found > 0.9
+    assert found > worst_group(erm, seed=seed) + 0.3
+    assert leak(lambda image: model.stem(image).mean(dim=(2, 3))) > 0.95
+    assert leak(lambda image: model(image).logits) < leak(lambda image: erm(image).logits) - 0.1
+
+
+@pytest.mark.slow
+def test_a_layer_too_late_gains_nothing():
+    """Where the class can be read as well, it is forgotten too: 0.016, 0.305, 0.183, by the same settings."""
+    late = [
+        worst_group(
+            trained(
+                lambda model: FeatureSieve(GROUPS, model, torch.zeros(1, 3, 12, 12), layer="body", depth=1, width=16),
+                seed=seed,
+                rate=1e-3,
+            )[0],
+            seed=seed,
+        )
+        for seed in range(3)
+    ]
+    assert sum(late) / 3 < 0.5
