@@ -15,7 +15,8 @@ def balanced_pseudo_labels(confidence: Tensor, group: Tensor, labelled: Tensor, 
     .. math:: \tau_g = \min \{ t : n_g + m_g(t) \le n_{g^*} + m_{g^*}(\tau) \}, \qquad
               m_g(t) = |\{i : g_i = g,\ c_i \ge t\}|
 
-    where n counts labelled samples. A group whose labelled samples alone are more takes none.
+    where n counts labelled samples. Of groups with equally few, :math:`g^*` is that with the fewest confident guesses.
+    A group whose labelled samples alone are more takes none.
 
     Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious Attribute Estimation",
     ICLR 2022.
@@ -23,23 +24,23 @@ def balanced_pseudo_labels(confidence: Tensor, group: Tensor, labelled: Tensor, 
     Args:
         confidence: ``(M,)`` float in [0, 1], probability of the pseudo-label.
         group: ``(M,)`` int64 pseudo-group in [0, G).
-        labelled: ``(G,)`` int64, how many labelled samples each group has; of equal ones the first is the smallest.
+        labelled: ``(G,)`` int64, how many labelled samples each group has.
         threshold: :math:`\tau` in [0, 1].
 
     Returns:
         ``(M,)`` bool.
 
     Example:
-        >>> confidence = torch.tensor([0.99, 0.5, 0.9, 0.8, 0.7])
-        >>> balanced_pseudo_labels(confidence, torch.tensor([0, 0, 1, 1, 1]), torch.tensor([1, 1])).tolist()
-        [True, False, True, False, False]
+        >>> confidence = torch.tensor([0.99, 0.96, 0.9, 0.8, 0.7])
+        >>> balanced_pseudo_labels(confidence, torch.tensor([0, 0, 1, 1, 1]), torch.tensor([1, 2])).tolist()
+        [True, True, True, False, False]
     """
-    smallest = int(labelled.argmin())
-    sure = (group == smallest) & (confidence >= threshold)
-    room = labelled[smallest] + sure.sum() - labelled
+    sure = torch.bincount(group[confidence >= threshold], minlength=len(labelled))
+    smallest = int((labelled * (len(group) + 1) + sure).argmin())
+    room = labelled[smallest] + sure[smallest] - labelled
     # how many of the own group are at least as confident: what a threshold there would let in
     keys = torch.stack([group.double(), -confidence.double()], dim=1)
     _, place, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
     sizes = torch.bincount(group, minlength=len(labelled))
     rank = counts.cumsum(0)[place] - (sizes.cumsum(0) - sizes)[group]
-    return torch.where(group == smallest, sure, rank <= room[group])
+    return torch.where(group == smallest, confidence >= threshold, rank <= room[group])

@@ -10,8 +10,11 @@ from debias.group_inference import balanced_pseudo_labels
 
 def by_definition(confidence, group, labelled, threshold):
     """For each group the smallest threshold, of all that tell samples apart, that keeps it as small as the smallest."""
-    smallest = labelled.index(min(labelled))
-    most = labelled[smallest] + sum(g == smallest and c >= threshold for c, g in zip(confidence, group, strict=True))
+    sure = [
+        sum(h == g and c >= threshold for c, h in zip(confidence, group, strict=True)) for g in range(len(labelled))
+    ]
+    smallest = min(range(len(labelled)), key=lambda g: (labelled[g], sure[g]))
+    most = labelled[smallest] + sure[smallest]
     chosen = []
     for c, g in zip(confidence, group, strict=True):
         if g == smallest:
@@ -54,3 +57,9 @@ def test_order_does_not_matter_and_nothing_is_nothing():
     found = balanced_pseudo_labels(confidence[order], group[order], labelled, threshold=0.5)
     assert torch.equal(found, expected[order])
     assert balanced_pseudo_labels(confidence[:0], group[:0], labelled).tolist() == []
+
+
+def test_of_equally_small_groups_the_rarer_guess_sets_the_room():
+    """Both have 3 labelled samples; group 1 has one confident guess, so that group 0 takes its most confident one."""
+    confidence, group = torch.tensor([0.99, 0.98, 0.97, 0.96]), torch.tensor([0, 0, 0, 1])
+    assert balanced_pseudo_labels(confidence, group, torch.tensor([3, 3])).tolist() == [True, False, False, True]
