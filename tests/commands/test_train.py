@@ -37,7 +37,12 @@ def test_run_folder(finished):
     report = json.loads((finished / "report.json").read_text())
     assert report["data"]["counts"]["train"] == [38, 2, 2, 38]
     assert [entry["epoch"] for entry in report["history"]] == [0, 1, 2]
-    assert report["strategy"] == {"name": "group_dro", "requires": ["bias"], "group_labels": "train+val"}
+    assert report["strategy"] == {
+        "name": "group_dro",
+        "method": "group_dro",
+        "requires": ["bias", "groups"],
+        "group_labels": "train+val",
+    }
     assert report["config"]["strategy"] == {"name": "group_dro", "step_size": 0.1}
     assert configs.read(finished / "config.yaml") == configs.from_plain(report["config"])
     names = {path.name for path in (finished / "predictions").iterdir()}
