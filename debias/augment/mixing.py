@@ -31,6 +31,7 @@ def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
     """
 
     def blended(first: Tensor) -> Tensor:
+        """Pixels or masks of a sample, mixed with its partner's."""
         return own.to(first.dtype) * first + (1 - own).to(first.dtype) * first[partner]
 
     target = F.one_hot(batch.target, classes).to(torch.promote_types(own.dtype, torch.float32))
