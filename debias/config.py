@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
-EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "workers", "progress")
+EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress")
 
 
 #: The config of a run's last stage, where the run has several; its evaluation is built from it.
@@ -67,6 +67,8 @@ class Config:
         cache: decode images once into a memory-mapped file.
         cache_dir: folder of that file; null is ``<out>/cache``.
         keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
+        measures: to report of the test split, as ``debias evaluate`` takes them: "quick" for those that need no model,
+            "quick,features,background", or "all".
         workers: loader processes; null chooses.
         progress: show a progress bar.
     """
@@ -96,6 +98,7 @@ class Config:
     cache: bool = True
     cache_dir: Optional[str] = None  # noqa: UP045
     keep_all: bool = False
+    measures: str = "quick"
     workers: Optional[int] = None  # noqa: UP045
     progress: bool = True
 

@@ -32,10 +32,6 @@ CHANGEABLE = (
 CHANGEABLE_DATA = ("root", "csv", "masks", "fills")
 
 
-#: Instead of names of families: everything, what takes next to no time, or nothing beyond accuracies.
-ALL, QUICK, NONE = "all", "quick", "none"
-
-
 def run(run: str, overrides: list[str]) -> None:
     """Take every measure that the data allows, write a finished run's report anew, and print what it comes to.
 
@@ -48,9 +44,11 @@ def run(run: str, overrides: list[str]) -> None:
         ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
             what was trained. Untrained weights are never evaluated.
     """
-    measures, others = taken(overrides, "measures", ALL)
-    families = wanted_families(measures)
-    whole = () if measures in (ALL, QUICK) else families
+    from debias.recipes.measures import chosen_families
+
+    measures, others = taken(overrides, "measures", "all")
+    families = chosen_families(measures)
+    whole = [name for name in families if name in measures.split(",")]
     if Path(run).suffix == ".csv":
         from debias.commands.predictions import evaluate_predictions
 
@@ -66,19 +64,6 @@ def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[
     """The last value that the overrides give an option of the command itself, and the other overrides."""
     values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
     return (values or [default])[-1], [text for text in overrides if not text.startswith(f"{name}=")]
-
-
-def wanted_families(text: str) -> list[str]:
-    """The families of measures that "all", "quick", "none" or "fairness,leakage" stand for.
-
-    Raises:
-        ValueError: there is no such family.
-    """
-    from debias.recipes.measures import FAMILIES, QUICK_FAMILIES, chosen_families
-
-    several = {ALL: list(FAMILIES), QUICK: list(QUICK_FAMILIES), NONE: []}
-    names = [name.strip() for name in text.strip("[]").split(",")]
-    return several[text] if text in several else chosen_families(names)
 
 
 def _evaluate_run(

@@ -33,7 +33,8 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
         ValueError: an unknown option, or something in a file that cannot be read.
     """
     from debias.metrics.functional import group_report, joint_counts
-    from debias.recipes.measures import Evidence, measure_all
+    from debias.recipes.families import Evidence
+    from debias.recipes.measures import measure_all
     from debias.reports.foreign import frequencies_of, read_foreign
     from debias.reports.terminal import accuracy_lines, measure_lines
 

@@ -1,67 +1,15 @@
-"""Every family of measures that predictions, and where it takes one a trained run, allow; and why the others do not."""
+"""Measures of a run or of predictions: of the families that were asked for, or why they were left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
-from debias.build import Parts
 from debias.config import near
-from debias.metrics.functional.amplification_report import amplification_report, multi_attribute_report
-from debias.metrics.functional.context import biased_pairs, context_report
-from debias.metrics.functional.discovery import discovery_report
-from debias.metrics.functional.fairness_scalars import fairness_report
-from debias.metrics.functional.information import information_report
-from debias.metrics.functional.scores_report import scores_report
-from debias.metrics.functional.shortcuts import shortcut_report
-from debias.metrics.leakage import feature_leakage_report
-from debias.metrics.leakage_amplification import leakage_report
-from debias.metrics.probes import probe_report
-from debias.recipes.curves import amplification_curve, band_pass_curve, probabilities, reliability_curve
-from debias.recipes.evaluation import features_of
-from debias.recipes.looking import attention_missing, attention_scalars, band_pass_scalars
-from debias.recipes.recombined import background_scalars, placement_scalars
-from debias.reports.predictions import Predictions
-from debias.types import Groups
+from debias.recipes.families import CONDITIONS, FAMILIES, QUICK_FAMILIES, Evidence
 
-
-class Evidence(NamedTuple):
-    """What there is to measure.
-
-    Attributes:
-        predictions: of one split.
-        groups: their groups.
-        train: ``(groups.count,)`` training samples of each group, or ``None``.
-        parts: the run, its weights loaded, whose ``split`` was predicted; ``None`` for predictions of anybody's model.
-        split: which.
-        elsewhere: predictions of other images, on which pairs of labels are found; or ``None``.
-        scored: whether the logits are a model's, and not only its decisions.
-        progress: show progress bars.
-    """
-
-    predictions: Predictions
-    groups: Groups
-    train: Tensor | None = None
-    parts: Parts | None = None
-    split: str = "test"
-    elsewhere: Predictions | None = None
-    scored: bool = True
-    progress: bool = True
-
-    @property
-    def facts(self) -> tuple[Tensor, Tensor, Tensor, Groups]:
-        """Prediction, target, bias and groups: what most measures are made of."""
-        rows = self.predictions
-        return rows.prediction(self.groups), rows.target, rows.bias, self.groups
-
-    @property
-    def run(self) -> Parts:
-        """The run, for measures that are only taken where there is one."""
-        assert self.parts is not None
-        return self.parts
+#: Instead of names of families: everything, what takes next to no time, or nothing beyond accuracies.
+SEVERAL: Mapping[str, tuple[str, ...]] = {"all": tuple(FAMILIES), "quick": QUICK_FAMILIES, "none": ()}
 
 
 class Measures(NamedTuple):
@@ -72,22 +20,10 @@ class Measures(NamedTuple):
     curves: dict[str, Any]
 
 
-class Family(NamedTuple):
-    """How a family is measured, what has to be there (keys of ``CONDITIONS``), and what of it is drawn, if anything."""
-
-    measure: Callable[[Evidence], dict[str, float]]
-    needs: tuple[str, ...]
-    curve: tuple[str, Callable[[Evidence, dict[str, float]], Any]] | None = None
-
-
-def measure_all(evidence: Evidence, families: Collection[str] | None = None) -> Measures:
-    """Measure the families that were asked for, all by default, as far as the evidence allows.
-
-    Raises:
-        ValueError: there is no such family.
-    """
+def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES)) -> Measures:
+    """Measure the families that were asked for, all by default, as far as the evidence allows."""
     found = Measures({}, {}, {})
-    for name in chosen_families(families):
+    for name in families:
         measure, needs, curve = FAMILIES[name]
         missing = next(filter(None, (CONDITIONS[need](evidence) for need in needs)), "")
         if missing:
@@ -104,112 +40,15 @@ def measure_all(evidence: Evidence, families: Collection[str] | None = None) -> 
     return found
 
 
-def chosen_families(families: Collection[str] | None) -> list[str]:
-    """The families by these names in the order of ``FAMILIES``; all for ``None``.
+def chosen_families(text: str) -> list[str]:
+    """The families that "all", "quick", "none", "fairness" or "quick,features" stand for, in the order of ``FAMILIES``.
 
     Raises:
         ValueError: there is no such family; the message names the nearest.
     """
-    for name in families or ():
-        if name not in FAMILIES:
-            raise ValueError(f"no measures {name!r}; {near(name, FAMILIES)}")
-    return [name for name in FAMILIES if families is None or name in families]
-
-
-def _amplification(evidence: Evidence) -> dict[str, float]:
-    found = amplification_report(*evidence.facts, train_frequencies=evidence.train)
-    if evidence.parts is None or not evidence.groups.multi_label:
-        return found
-    examples = evidence.parts.examples
-    rows = examples.rows("train")
-    return found | multi_attribute_report(
-        *evidence.facts, train_target=examples.target[rows], train_bias=examples.bias[rows]
-    )
-
-
-def _context(evidence: Evidence) -> dict[str, float]:
-    rows, others, groups = evidence.predictions, evidence.elsewhere, evidence.groups
-    assert others is not None
-    pairs = biased_pairs(probabilities(others, groups), others.target)
-    return context_report(probabilities(rows, groups), rows.target, pairs)
-
-
-def _scores(evidence: Evidence) -> dict[str, float]:
-    rows, groups = evidence.predictions, evidence.groups
-    return scores_report(probabilities(rows, groups), rows.target, rows.bias, groups)
-
-
-def _leakage(evidence: Evidence) -> dict[str, float]:
-    rows = evidence.predictions
-    return leakage_report(rows.logits, rows.target, rows.bias, evidence.groups)
-
-
-def _features(evidence: Evidence) -> dict[str, float]:
-    features = features_of(evidence.run, evidence.split, progress=evidence.progress)
-    rows = evidence.predictions
-    return feature_leakage_report(features, rows.bias, rows.target) | probe_report(features, rows.bias)
-
-
-def _bias_is_known(evidence: Evidence) -> str:
-    bias = evidence.predictions.bias
-    seen = len(torch.unique(bias[bias >= 0]))
-    return "" if seen > 1 else f"it compares values of the bias attribute, and the images have {seen} known"
-
-
-def _masks_are_there(evidence: Evidence) -> str:
-    masks, rows = evidence.run.examples.masks, evidence.run.examples.rows(evidence.split).tolist()
-    if masks and all(masks[row] for row in rows):
-        return ""
-    return f"not every {evidence.split} image has a foreground mask: see `debias masks`"
-
-
-#: Name to the reason why it does not hold; nothing where it does.
-CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
-    "bias": _bias_is_known,
-    "scores": lambda evidence: "" if evidence.scored else "the predictions hold decisions and no scores",
-    "one label": lambda evidence: "images have several labels" if evidence.groups.multi_label else "",
-    "labels": lambda evidence: "" if evidence.groups.multi_label else "images have one label each",
-    "elsewhere": lambda evidence: "" if evidence.elsewhere else "there are no predictions of other images to choose on",
-    "aligned": lambda evidence: "" if evidence.groups.aligned else "the data do not say what the shortcut leads to",
-    "run": lambda evidence: "" if evidence.parts else "it asks the model itself, and there are only predictions",
-    "masks": _masks_are_there,
-    "attention": lambda evidence: attention_missing(evidence.run),
-}
-
-FAMILIES: Mapping[str, Family] = {
-    "fairness": Family(lambda evidence: fairness_report(*evidence.facts), ("bias",)),
-    "amplification": Family(
-        _amplification,
-        ("bias",),
-        ("amplification", lambda e, scalars: amplification_curve(e.predictions, e.groups, e.train)),
-    ),
-    "scores": Family(
-        _scores,
-        ("bias", "scores"),
-        ("reliability", lambda evidence, scalars: reliability_curve(evidence.predictions, evidence.groups)),
-    ),
-    "information": Family(lambda evidence: information_report(*evidence.facts), ("bias",)),
-    "errors": Family(lambda evidence: discovery_report(*evidence.facts), ("bias", "aligned", "one label")),
-    "shortcuts": Family(lambda evidence: shortcut_report(*evidence.facts), ("bias", "aligned", "one label")),
-    "context": Family(_context, ("labels", "scores", "elsewhere")),
-    "leakage": Family(_leakage, ("bias", "scores")),
-    "features": Family(_features, ("run", "bias")),
-    "background": Family(
-        lambda evidence: background_scalars(evidence.run, evidence.split, progress=evidence.progress), ("run", "masks")
-    ),
-    "placement": Family(
-        lambda evidence: placement_scalars(evidence.run, evidence.split, progress=evidence.progress), ("run", "masks")
-    ),
-    "attention": Family(
-        lambda evidence: attention_scalars(evidence.run, evidence.split, progress=evidence.progress),
-        ("run", "attention"),
-    ),
-    "frequency": Family(
-        lambda evidence: band_pass_scalars(evidence.run, evidence.split, progress=evidence.progress),
-        ("run",),
-        ("band_pass", lambda evidence, scalars: band_pass_curve(scalars)),
-    ),
-}
-
-#: The families that take no model and next to no time: every training reports them.
-QUICK_FAMILIES = ("fairness", "amplification", "scores", "information", "errors", "shortcuts", "context")
+    chosen: set[str] = set()
+    for name in (part.strip() for part in text.strip("[]").split(",")):
+        if name not in SEVERAL and name not in FAMILIES:
+            raise ValueError(f"measures={text}: no measures {name!r}; {near(name, [*FAMILIES, *SEVERAL])}")
+        chosen.update(SEVERAL.get(name, (name,)))
+    return [name for name in FAMILIES if name in chosen]

@@ -19,8 +19,9 @@ from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
+from debias.recipes.families import Evidence
 from debias.recipes.looking import attention_picture
-from debias.recipes.measures import QUICK_FAMILIES, Evidence, measure_all
+from debias.recipes.measures import chosen_families, measure_all
 from debias.recipes.run import Recipe, Run, Trained
 from debias.recipes.saved import origin
 from debias.reports.environment import git_state, peak_memory_mb, versions
@@ -44,7 +45,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     predictions = known or predict_splits(parts, progress=config.progress)
     report = {
         **description,
-        **measured(parts, predictions, QUICK_FAMILIES),
+        **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
         "name": run.folder.name,
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,

@@ -19,6 +19,7 @@ from debias.data.checks import check_inferred
 from debias.data.examples import Examples
 from debias.data.inferred import write_inferred
 from debias.recipes.evaluation import load_weights, predict_split
+from debias.recipes.measures import chosen_families
 from debias.recipes.single import single
 from debias.reports.files import write_atomically
 from debias.reports.predictions import Predictions, read, write
@@ -130,6 +131,7 @@ class Run:
         Raises:
             ValueError: whatever is wrong with a config or the data, or several devices for several stages.
         """
+        chosen_families(self.config.measures)
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
             raise ValueError(f"a run of several stages trains on one device; got devices={self.config.devices}")

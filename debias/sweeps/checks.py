@@ -21,11 +21,13 @@ def check(runs: Iterable[Run]) -> None:
     """
     from debias.build import smallest_batch
     from debias.checks import check_numbers
+    from debias.recipes.measures import chosen_families
 
     passed: set[str] = set()
     for run in runs:
         try:
             check_numbers(run.config)
+            chosen_families(run.config.measures)
             if run.config.devices > 1:
                 raise ValueError(f"a sweep gives each run one device; got devices={run.config.devices}")
             _check_options(run.config, passed)

@@ -11,7 +11,7 @@ import torch
 from debias import config as configs
 from debias.commands import evaluate
 from debias.metrics.functional import fairness_report
-from debias.recipes.measures import FAMILIES, QUICK_FAMILIES
+from debias.recipes.families import FAMILIES, QUICK_FAMILIES
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of, plain
 

@@ -23,7 +23,7 @@ from debias.metrics.functional.shortcuts import shortcut_report
 from debias.metrics.leakage import feature_leakage_report
 from debias.metrics.leakage_amplification import leakage_report
 from debias.metrics.probes import probe_report
-from debias.recipes import measures
+from debias.recipes import families as every
 from debias.types import Groups
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -177,7 +177,7 @@ def test_order_of_the_report() -> None:
         "fairness", "amplification", "scores", "information", "errors", "shortcuts", "context", "leakage",
         "features", "background", "placement", "attention", "frequency",
     ]  # fmt: skip
-    assert list(FAMILIES) == list(measures.FAMILIES)
+    assert list(FAMILIES) == list(every.FAMILIES)
 
 
 def test_the_guide_has_a_section_for_each_family() -> None:

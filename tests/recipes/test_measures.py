@@ -11,7 +11,7 @@ import torch
 from debias.build import Parts
 from debias.data.examples import Examples
 from debias.recipes.evaluation import measure, with_labels
-from debias.recipes.measures import CONDITIONS, Evidence
+from debias.recipes.families import CONDITIONS, Evidence
 from debias.training import Predicted
 from tests.fakes import GROUPS
 
