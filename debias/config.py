@@ -67,8 +67,7 @@ class Config:
         cache: decode images once into a memory-mapped file.
         cache_dir: folder of that file; null is ``<out>/cache``.
         keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
-        measures: to report of the test split, as ``debias evaluate`` takes them: "quick" for those that need no model,
-            "quick,features,background", or "all".
+        measures: to report of the test split: "quick", those that need no model; "quick,features,background"; or "all".
         workers: loader processes; null chooses.
         progress: show a progress bar.
     """

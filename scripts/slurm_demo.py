@@ -17,25 +17,13 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-DEBIAS = [sys.executable, "-m", "debias"]
-SIZES = {"data.train": 80, "data.val": 40, "data.test": 40, "preprocessing.size": 32, "batch_size": 16}
-SWEEP = {
-    "configs": ["drawn_birds/erm", "drawn_birds/group_dro"],
-    "seeds": [0, 1],
-    "grid": {"optimizer.lr": [0.001, 0.003]},
-    "set": {**SIZES, "model.name": "test_resnet", "precision": "32-true", "accelerator": "cpu", "workers": 0},
-}
-
-
-def printed(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+from demo_sweep import DEBIAS, printed, same_results, write_sweep
 
 
 def forward(lines: Iterable[str], training: Event) -> None:
@@ -54,11 +42,7 @@ class Demo:
         self.out, self.partition, self.higher = out / "disturbed", partition, higher
         #: What was done, to which run, after how many attempts at it, and whether it must cost another.
         self.events: list[tuple[str, str, int, bool]] = []
-        self.file = out / "sweep.yaml"
-        # JSON is YAML
-        self.file.write_text(
-            json.dumps({**SWEEP, "set": {**SWEEP["set"], "epochs": epochs, "data.root": str(out / "birds")}})
-        )
+        self.file = write_sweep(out, [0, 1], epochs)
 
     def command(self, folder: Path, *options: str) -> list[str]:
         return [*DEBIAS, "sweep", "run", str(self.file), f"out={folder}", *options]
@@ -145,17 +129,6 @@ def disturbed(demo: Demo) -> None:
     assert launcher.wait() == 0
 
 
-def figures(folder: Path) -> dict[str, object]:
-    reports = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")}
-    return {name: (report["metrics"], report["selection"]) for name, report in reports.items()}
-
-
-def table(folder: Path) -> list[list[str]]:
-    """The rows of the comparison without the last column, which is seconds an epoch."""
-    lines = printed(*DEBIAS, "compare", str(folder), "--markdown").splitlines()
-    return [line.split(" | ")[:-1] for line in lines if line.startswith("|")]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--partition", default="main", help="of the sweep")
@@ -177,8 +150,8 @@ def main() -> None:
         after = demo.attempts(run)
         fine &= after > before or not ends
         print(f"{what:18}{run}: attempts {before} -> {after}")
-    same = figures(demo.out) == figures(alone) and table(demo.out) == table(alone)
-    print(f"{len(figures(alone))} runs: {'the same figures and table' if same else 'DIFFERENT'}")
+    same = same_results(demo.out, alone)
+    print(f"8 runs: {'the same figures and table' if same else 'DIFFERENT'}")
     raise SystemExit(not (same and fine))
 
 

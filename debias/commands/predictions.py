@@ -62,7 +62,7 @@ def _options(overrides: list[str]) -> dict[str, Any]:
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:
-    from debias.reports.files import write_atomically
+    from debias.files import write_atomically
     from debias.reports.run_folder import plain
 
     write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

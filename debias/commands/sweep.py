@@ -117,7 +117,7 @@ def show_report(folder: str, overrides: list[str]) -> None:
     """
     import torch
 
-    from debias.reports.files import write_atomically
+    from debias.files import write_atomically
     from debias.sweeps.report import results
     from debias.sweeps.report_formats import formatted
 

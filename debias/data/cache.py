@@ -20,6 +20,8 @@ from tqdm import tqdm
 from debias.data.fills import FILLING
 from debias.data.image_files import ImageFiles, Picture, Pictures
 
+#: Bytes that a cache leaves free on its disk.
+SPARE = 2**26
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
 TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})-[0-9a-f]{32}\.tmp")
 
@@ -141,10 +143,10 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
 
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
-    if free < needed + 2**26:
+    if free < needed + SPARE:
         raise ValueError(
-            f"the picture cache needs {needed / 1e9:.2f} GB in {folder}, where {free / 1e9:.2f} GB are free: "
-            "make room, choose another cache_dir, or set cache=false"
+            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and {SPARE / 2**20:.0f} to spare; "
+            f"{free / 2**20:,.0f} MB are free: make room, choose another cache_dir, or set cache=false"
         )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
+from debias.files import write_atomically
 from debias.types import Groups
 
 COLUMNS = ("path", "split", "target", "inferred", "bias")
@@ -77,10 +78,7 @@ def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
         known = examples.groups.bias_names[biases[row]] if biases[row] >= 0 else ""
         split, target = SPLITS[int(examples.split[row])], " ".join(map(str, targets[row]))
         table.writerow([examples.images[row], split, target, int(inferred[row]), known])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, text.getvalue())
 
 
 def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Examples:

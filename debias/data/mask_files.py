@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +19,7 @@ from debias.data.examples import Examples
 from debias.data.images import read_image, read_mask
 from debias.data.mask_makers import Maker
 from debias.data.masking import Pixels
+from debias.files import write_atomically
 
 SETTINGS = "debias_masks.json"
 #: Shares of the picture below and from which a mask is of little use: recombination pastes no smaller foreground, and
@@ -77,7 +76,7 @@ def write_masks(
         if path.is_file() and not overwrite:
             return MaskRecord(row, examples.images[row], "kept", float((read_image(path) >= 128).mean()))
         made = make(row, read_image(examples.root / examples.images[row]))
-        write_whole(path, cv2.imencode(".png", made.mask)[1].tobytes())
+        write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes())
         how = "made" if made.found else "fallback"
         return MaskRecord(row, examples.images[row], how, float((made.mask >= 128).mean()))
 
@@ -113,7 +112,7 @@ def claimed(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fals
 
 
 def _record(path: Path, settings: Mapping[str, Any]) -> None:
-    write_whole(path, (json.dumps(settings, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(settings, indent=2) + "\n").encode())
 
 
 def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pixels]:
@@ -124,21 +123,10 @@ def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pi
 
 def write_picture(path: Path, image: Pixels) -> None:
     """Write an RGB image as PNG, whole or not at all."""
-    write_whole(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    write_atomically(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _check_shared(names: Sequence[str]) -> None:
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
         raise ValueError(f"several images would share the mask {shared}: give them names that differ before the dot")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is seen whole or not at all; its folder is made if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

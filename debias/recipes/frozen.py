@@ -14,6 +14,7 @@ from debias import config as configs
 from debias.build import Parts, cache_folder
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
+from debias.files import written_whole
 from debias.metrics.selection import GROUP_RULES
 from debias.recipes.evaluation import features_of, with_labels, write_predictions
 from debias.recipes.run import Run, Stage, Trained
@@ -55,10 +56,8 @@ class Frozen:
             found: Tensor = torch.load(path, weights_only=True)
             return found
         features = features_of(self.stage.parts, split, progress=self.config.progress)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = path.with_suffix(f".{hashlib.sha256(str(self.stage.folder).encode()).hexdigest()[:8]}.partial")
-        torch.save(features, partial_path)
-        partial_path.replace(path)
+        with written_whole(path) as beside:
+            torch.save(features, beside)
         return features
 
     def labelled(self, split: str) -> Rows:

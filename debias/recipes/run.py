@@ -18,10 +18,10 @@ from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
 from debias.data.inferred import write_inferred
+from debias.files import write_atomically
 from debias.recipes.evaluation import load_weights, predict_split
 from debias.recipes.measures import chosen_families
 from debias.recipes.single import single
-from debias.reports.files import write_atomically
 from debias.reports.predictions import Predictions, read, write
 from debias.training import Recorder
 from debias.training.recorder import Watch

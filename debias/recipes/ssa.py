@@ -14,9 +14,9 @@ from torch import Tensor
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import seeded_generator
+from debias.files import write_atomically
 from debias.group_inference import balanced_pseudo_labels
 from debias.recipes.run import Recipe, Run, Trained
-from debias.reports.files import write_atomically
 from debias.training.heads_orders import halves
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.reports.run_folder import read_report
 from debias.reports.run_labels import Run, identity, labels, run_folders
 from debias.reports.tables import markdown_table, spread, text_table

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from debias.files import write_atomically
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
 from debias.reports.charts import Line
-from debias.reports.files import write_atomically
 from debias.reports.templates import render
 from debias.reports.wording import percent
 

@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 import torch
 from torch import Tensor
 
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.types import Groups
 
 REMEDY = "write it anew with `debias evaluate RUN`"

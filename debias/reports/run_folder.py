@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 
 if TYPE_CHECKING:
     from debias.reports.mistakes import Overlays, Pictures, Prepared

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.sweeps.plan import Plan, Run
 
 PLAN = "plan.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from debias import components
 from debias.config import near
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.sweeps.plan import Run
 
 FILE = "protocol.json"

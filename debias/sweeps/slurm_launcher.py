@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from debias import config as configs
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.sweeps.plan import Run
 from debias.sweeps.worker import BUSY, Train, attempt
 

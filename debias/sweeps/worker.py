@@ -14,7 +14,7 @@ from typing import Protocol
 from filelock import Timeout
 
 from debias.config import Config
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
 
@@ -65,10 +65,17 @@ def _train(run: Run, train: Train, files: Files) -> None:
         print(end)
         write_atomically(files.pruned, f"{end}\n")
     except Exception as error:
-        text = traceback.format_exc()
-        print(text, file=sys.stderr)
-        write_atomically(files.error, f"{one_line(error)}\n\n{text}")
-        sys.exit(REFUSED if isinstance(error, ValueError) else FAILED)
+        reason, text, code = (
+            one_line(error),
+            traceback.format_exc(),
+            REFUSED if isinstance(error, ValueError) else FAILED,
+        )
+    else:
+        return
+    # the error is gone, and with it the files that its frames held open on a disk that may be full
+    print(text, file=sys.stderr)
+    write_atomically(files.error, f"{reason}\n\n{text}")
+    sys.exit(code)
 
 
 def one_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
+from debias.files import write_atomically, written_whole
 from debias.metrics.selection import best_epochs
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
@@ -67,7 +69,8 @@ class Recorder(Checkpoint):
         self.started = time.monotonic()
         if trainer.is_global_zero and self.history and not self.keep_all:
             kept = {self.weights(epoch) for epoch in self.preferred().values()}
-            for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
+            left_by_the_killed = self.folder.glob(".*.tmp")
+            for path in (set(self.folder.glob("epoch=*.ckpt")) - kept).union(left_by_the_killed):
                 path.unlink()
 
     def on_validation_batch_end(
@@ -92,12 +95,16 @@ class Recorder(Checkpoint):
             self.write(epoch, predicted)
             if self.keep_all or epoch in self.preferred().values():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
-        partial = self.last.with_suffix(".partial")
-        trainer.save_checkpoint(partial, weights_only=False)  # moved there from elsewhere, perhaps by a copy
-        if trainer.is_global_zero:
-            partial.replace(self.last)
-            if self.watch is not None:
-                self.watch(self.history)
+        self._checkpoint(trainer)
+        if trainer.is_global_zero and self.watch is not None:
+            self.watch(self.history)
+
+    def _checkpoint(self, trainer: pl.Trainer) -> None:
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.last, weights_only=False)  # every process takes part, and the first one writes
+            return
+        with written_whole(self.last) as beside:
+            trainer.save_checkpoint(beside, weights_only=False)  # moved there from elsewhere, perhaps by a copy
 
     def _entry(self, epoch: int, module: DebiasModule) -> dict[str, Any]:
         seconds = time.monotonic() - self.started
@@ -120,7 +127,6 @@ class Recorder(Checkpoint):
 
 def save_weights(module: pl.LightningModule, path: Path, metadata: dict[str, Any]) -> None:
     """Write the weights of a module and plain metadata, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({"state_dict": module.state_dict(), **metadata}, partial)
-    partial.replace(path)
+    content = io.BytesIO()  # written by torch.save itself, a full disk would be told as "unexpected pos"
+    torch.save({"state_dict": module.state_dict(), **metadata}, content)
+    write_atomically(path, content.getbuffer())

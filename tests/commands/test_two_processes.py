@@ -41,4 +41,4 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     for split in ("train", "val", "test"):
         rows = read(two / "predictions" / f"{split}.csv")
         assert torch.equal(rows.index, read(one / "predictions" / f"{split}.csv").index)
-    assert not list(two.rglob("*.partial"))
+    assert not list(two.rglob("*.tmp"))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from debias.reports.files import write_atomically
+from debias.files import write_atomically
 from debias.sweeps.search.planning import SearchPlan, Tuned
 from debias.sweeps.search.study import Study, Trial
 

@@ -1,0 +1,46 @@
+"""What the demonstrations have in common: a sweep of short runs, and whether two folders hold the same results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+DEBIAS = [sys.executable, "-m", "debias"]
+SIZES = {"data.train": 80, "data.val": 40, "data.test": 40, "preprocessing.size": 32, "batch_size": 16}
+SETTINGS = {**SIZES, "model.name": "test_resnet", "precision": "32-true", "accelerator": "cpu", "workers": 0}
+
+
+def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
+    """Four settings with each seed, and a common folder for the pictures."""
+    path = out / "sweep.yaml"
+    sweep = {
+        "configs": ["drawn_birds/erm", "drawn_birds/group_dro"],
+        "seeds": seeds,
+        "grid": {"optimizer.lr": [0.001, 0.003]},
+        "set": {**SETTINGS, "epochs": epochs, "data.root": str(out / "birds")},
+    }
+    path.write_text(json.dumps(sweep))  # JSON is YAML
+    return path
+
+
+def printed(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def same_results(folder: Path, other: Path) -> bool:
+    """Whether two sweeps have the same runs with the same figures to the last digit, and the same table."""
+    return _figures(folder) == _figures(other) and _table(folder) == _table(other)
+
+
+def _figures(folder: Path) -> dict[str, object]:
+    reports = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")}
+    return {name: (report["metrics"], report["selection"]) for name, report in reports.items()}
+
+
+def _table(folder: Path) -> list[list[str]]:
+    """The rows of the comparison without the last column, which is seconds an epoch."""
+    lines = printed(*DEBIAS, "compare", str(folder), "--markdown").splitlines()
+    return [line.split(" | ")[:-1] for line in lines if line.startswith("|")]

@@ -1,0 +1,96 @@
+"""A sweep of twelve short runs on this machine, killed again and again, against the same sweep left alone.
+
+At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers go on; after the
+latter the same command is given again. In the end every report must hold the same figures as that of the undisturbed
+sweep, to the last digit, and the tables must be equal. Run by ``scripts/sweep_demo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from demo_sweep import DEBIAS, same_results, write_sweep
+
+RUNS, WORKERS = 12, 2
+
+
+class Demo:
+    """The disturbed sweep and its launcher."""
+
+    def __init__(self, file: Path, out: Path, draw: random.Random) -> None:
+        self.file, self.out, self.draw = file, out, draw
+        self.launcher = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Give the command."""
+        return subprocess.Popen(command(self.file, self.out))
+
+    def training(self) -> dict[str, int]:
+        """Process of each run that is being trained."""
+        found = {}
+        for log in sorted((self.out / "logs").glob("*.log")):
+            begun = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("process ")]
+            if begun and alive(int(begun[-1])) and not (self.out / log.stem / "report.json").is_file():
+                found[log.stem] = int(begun[-1])
+        return found
+
+    def kill_something(self) -> None:
+        """Wait until runs are being trained, and then for a random while; kill one of them, or the launcher."""
+        while len(self.training()) < WORKERS:
+            if self.launcher.poll() is not None:
+                raise SystemExit("the sweep ended before all kills: give more --epochs")
+            time.sleep(0.1)
+        time.sleep(self.draw.uniform(0, 5))
+        runs = self.training()
+        victim = self.draw.choice([*runs, "launcher"])
+        done = len(list(self.out.glob("*/report.json")))
+        print(f"== SIGKILL with {done} of {RUNS} runs done: {victim}", flush=True)
+        os.kill(runs.get(victim, self.launcher.pid), signal.SIGKILL)
+        if victim == "launcher":
+            self.launcher.wait()
+            self.launcher = self.start()
+
+
+def command(file: Path, out: Path) -> list[str]:
+    return [*DEBIAS, "sweep", "run", str(file), f"out={out}", f"workers={WORKERS}", "threads=1", "retries=9"]
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path("runs/sweep_demo"), help="folder; emptied first")
+    arguments = parser.parse_args()
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    arguments.out.mkdir(parents=True)
+    file = write_sweep(arguments.out, [0, 1, 2], arguments.epochs)
+    disturbed, alone = arguments.out / "disturbed", arguments.out / "undisturbed"
+    demo = Demo(file, disturbed, random.Random(arguments.seed))
+    for _ in range(arguments.kills):
+        demo.kill_something()
+    assert demo.launcher.wait() == 0
+    print("== undisturbed", flush=True)
+    subprocess.run(command(file, alone), check=True)
+    same = same_results(disturbed, alone)
+    print(f"{RUNS} runs, {arguments.kills} times SIGKILL: {'the same figures and table' if same else 'DIFFERENT'}")
+    raise SystemExit(not same)
+
+
+if __name__ == "__main__":
+    main()
