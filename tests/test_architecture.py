@@ -144,5 +144,5 @@ def test_help_and_planning_load_no_torch():
     statement = "import debias.__main__ as m; m.parser().format_help(); from debias import config as c"
     statement += "; [c.run_name(c.load(n)) for n in c.shipped()]"
     statement += "; from pathlib import Path; from debias.sweeps.plan import plan"
-    statement += f"; plan(Path({str(PACKAGE.parent / 'experiments' / 'drawn_birds_sweep.yaml')!r}))"
+    statement += f"; plan(Path({str(PACKAGE.parent / 'experiments' / 'drawn_birds' / 'sweep.yaml')!r}))"
     assert not loaded_by(statement) & {"torch", "numpy", "pytorch_lightning", "cv2", "matplotlib"}
