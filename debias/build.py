@@ -19,6 +19,7 @@ from debias.data.preprocessing import Preprocessing
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
+from debias.training.memory import keep_freed_memory
 
 
 class Parts(NamedTuple):
@@ -55,6 +56,8 @@ def build(config: Config) -> Parts:
     # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
     convert: Any = model.to  # whose types know this argument in some releases of torch only
     convert(memory_format=torch.channels_last)
+    if accelerator == "cpu":
+        keep_freed_memory()
     module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
     data = _data(config, seen.batches, preprocessing, model, facts)
     check_turns(config, module, len(data.order))

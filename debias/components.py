@@ -42,6 +42,7 @@ TABLES: dict[str, dict[str, str]] = {
         "domain_discriminative": "debias.strategies:DomainDiscriminative",
         "end": "debias.strategies:EnD",
         "bias_contrastive": "debias.strategies:BiasContrastive",
+        "soft_contrastive": "debias.strategies:SoftContrastive",
         "badd": "debias.strategies:BAdd",
         "fair_regularised": "debias.strategies:FairRegularised",
         "rebias": "debias.strategies:ReBias",
@@ -63,6 +64,7 @@ TABLES: dict[str, dict[str, str]] = {
         "correct_n_contrast": "debias.strategies:CorrectNContrast",
         "bias_amplification": "debias.strategies:BiasAmplification",
         "cross_mistakes": "debias.strategies:CrossMistakes",
+        "decompose_compose": "debias.strategies:DecomposeCompose",
     },
     "sampler": {
         "shuffled": "debias.data.orders:shuffled",
@@ -102,6 +104,7 @@ TABLES: dict[str, dict[str, str]] = {
         "ssa": "debias.recipes.ssa:SSA",
         "xrm": "debias.recipes.xrm:XRM",
         "masktune": "debias.recipes.masktune:MaskTune",
+        "dac": "debias.recipes.dac:DaC",
         "dfr": "debias.recipes.heads:DFR",
         "afr": "debias.recipes.heads:AFR",
         "crt": "debias.recipes.heads:CRT",

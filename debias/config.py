@@ -58,7 +58,7 @@ class Config:
         eval_batch_size: images per evaluation step.
         clip: largest gradient norm of a player, or null.
         seed: of the initialisation, the order and the augmentation.
-        select: rule that picks the epoch to report, on validation: worst_group, worst_class, average or balanced.
+        select: rule that picks the epoch to report, on validation, such as worst_group; docs/metrics.md has all.
         precision: "32-true", "bf16-mixed", or "auto" for the faster of the two where it is as good.
         accelerator: "cuda", "mps", "cpu", or "auto" for the first that is there.
         devices: processes to train on.

@@ -63,8 +63,10 @@ def main() -> int:
     from safetensors.torch import save_file
 
     out.parent.mkdir(parents=True, exist_ok=True)
+    # one entry: safetensors writes several in an order of chance, and the digest of the file is in every report
+    about = {"about": f"{NAME} from {PACKAGE}, Apache-2.0"}
     partial = out.with_suffix(".tmp")
-    save_file(state, partial, metadata={"model": NAME, "source": PACKAGE, "licence": "Apache-2.0"})
+    save_file(state, partial, metadata=about)
     os.replace(partial, out)
     print(f"wrote {out}: {len(state)} tensors")
     return 0

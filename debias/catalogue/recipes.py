@@ -58,6 +58,13 @@ RECIPES = {
             "86.4 ± 1.9", "78.0 ± 1.2", "Taghanaki et al. 2022, Table 2: labels of some birds corrected"
         ),
     ),
+    "dac": Method(
+        "Noohdani et al. 2024",
+        infers=("train",),
+        stages="2",
+        cost="first + masks + head",
+        published=Published("92.3 ± 0.4", "81.9 ± 0.7", "Noohdani et al. 2024"),
+    ),
     "dfr": Method(
         "Kirichenko et al. 2023",
         ("val labels",),

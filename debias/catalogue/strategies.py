@@ -23,6 +23,7 @@ STRATEGIES = {
     "domain_discriminative": Method("Wang et al. 2020", LABELS),
     "end": Method("Tartaglione et al. 2021", LABELS),
     "bias_contrastive": Method("Hong & Yang 2021", LABELS),
+    "soft_contrastive": Method("Hong & Yang 2021", networks="biased network", cost="1 + 4/3 g"),
     "badd": Method("Sarridis et al. 2024", LABELS, stages="2", networks="twin", cost="4/3"),
     "fair_regularised": Method("Hardt et al. 2016", LABELS),
     "rebias": Method("Bahng et al. 2020", networks="biased network", cost="4/3 + 4/3 g"),
@@ -51,4 +52,5 @@ STRATEGIES = {
     "correct_n_contrast": Method("Zhang et al. 2022", LABELS),
     "bias_amplification": Method("Li et al. 2024", networks="a vector per image"),
     "cross_mistakes": Method("Pezeshki et al. 2024", networks="twin", cost="2"),
+    "decompose_compose": Method("Noohdani et al. 2024", (*LABELS, "masks"), cost="up to 1"),
 }

@@ -3,6 +3,7 @@
 from debias.group_inference.attended import attended
 from debias.group_inference.clusters import Clusters, class_clusters
 from debias.group_inference.cross_mistakes import cross_mistakes
+from debias.group_inference.decomposition import elbows, least_losses, most_attended
 from debias.group_inference.disagreement import largest_disagreement, largest_losses
 from debias.group_inference.environments import environment_violation, environment_weights
 from debias.group_inference.errors import error_set
@@ -15,10 +16,13 @@ __all__ = [
     "balanced_pseudo_labels",
     "class_clusters",
     "cross_mistakes",
+    "elbows",
     "environment_violation",
     "environment_weights",
     "error_set",
     "focal_weights",
     "largest_disagreement",
     "largest_losses",
+    "least_losses",
+    "most_attended",
 ]

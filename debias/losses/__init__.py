@@ -33,7 +33,7 @@ from debias.losses.pairs import across_biases, cosine_similarities
 from debias.losses.sample_memory import RelativeDifficulty, SampleMemory
 from debias.losses.soft_groups import SoftGroups, discovered_weights, discovery_loss, soft_groups
 from debias.losses.spectral_decoupling import shifted_spectral_decoupling, spectral_decoupling
-from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
 from debias.losses.vrex import EnvironmentRisks, environment_risks
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "scale_gradients",
     "shifted_spectral_decoupling",
     "soft_groups",
+    "soft_positives",
     "spectral_decoupling",
     "squared_distances",
     "supervised_contrastive_losses",

@@ -36,6 +36,12 @@ DESCRIPTIONS: dict[str, Description] = {
     "worst_class": Description(
         "Worst class", "Accuracy of the worst class: all that can be watched where there are no group labels."
     ),
+    "class_difference": Description(
+        "Difference of classes",
+        "Mean over the pairs of classes of how far their accuracies lie apart; zero also where all fare equally badly.",
+        0.0,
+        "lower",
+    ),
     "gap": Description("Gap between groups", "Best group minus worst group: zero is even treatment.", 0.0, "lower"),
     "robustness_gap": Description(
         "Gap to the average", "Average minus worst group: how much the average hides.", 0.0, "lower"

@@ -10,8 +10,12 @@ RULES: dict[str, str] = {
     "worst_class": "worst_class",
     "average": "average",
     "balanced": "group_balanced",
+    "class_difference": "class_difference",
 }
-"""The scalar that each rule maximises."""
+"""The scalar that each rule reads; it maximises it, unless it is one of ``MINIMISING``."""
+
+MINIMISING = ("class_difference",)
+"""The rules that prefer the least value of their scalar."""
 
 GROUP_RULES = ("worst_group", "balanced")
 """The rules that read bias labels of the validation split."""
@@ -36,22 +40,30 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
     """
     if rule not in RULES:
         raise ValueError(f"unknown selection rule {rule!r}: choose one of {', '.join(RULES)}")
-    values = [_value(scalars, RULES[rule]) for scalars in history]
+    values = [merit(rule, scalars.get(RULES[rule])) for scalars in history]
     best = max(values, default=-math.inf)
     if best == -math.inf:
+        others = " or ".join(name for name in RULES if name not in GROUP_RULES)
         raise ValueError(
             f"selection rule {rule!r}: {RULES[rule]} is defined in none of {len(history)} epochs; "
-            "select by worst_class or average where the validation split has no bias labels"
+            f"select by {others} where the validation split has no bias labels"
         )
     return values.index(best)
 
 
 def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]:
     """What each rule prefers, for the rules whose scalar is defined in some epoch."""
-    defined = [rule for rule, key in RULES.items() if any(_value(scalars, key) > -math.inf for scalars in history)]
+    defined = [rule for rule, key in RULES.items() if any(merit(rule, one.get(key)) > -math.inf for one in history)]
     return {rule: best_epoch(history, rule) for rule in defined}
 
 
-def _value(scalars: Mapping[str, float | None], key: str) -> float:
-    value = scalars.get(key)
-    return -math.inf if value is None or math.isnan(value) else value
+def merit(rule: str, value: float | None) -> float:
+    """A value of a rule's scalar so that more is better; minus infinity where it is undefined.
+
+    Example:
+        >>> merit("average", 0.25), merit("class_difference", 0.25), merit("average", None)
+        (0.25, -0.25, -inf)
+    """
+    if value is None or math.isnan(value):
+        return -math.inf
+    return -value if rule in MINIMISING else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -125,7 +125,23 @@ def attention_maps(parts: Parts, rows: Tensor, *, layer: str | None = None, prog
     Raises:
         ValueError: see :func:`check_maps`.
     """
-    data, module = parts.data, parts.module.to(torch.device(parts.accelerator)).eval()
+    module = parts.module.to(torch.device(parts.accelerator)).eval()
+    explain = partial(grad_cam, module.model, layer=layer, upsample=False, classify=module.strategy.classify)
+    batches = whole_pictures(parts, rows, description="where the model looks", progress=progress)
+    maps = [explain(batch.image, target=batch.target).cpu() for batch in batches]
+    return torch.cat(maps)
+
+
+def whole_pictures(parts: Parts, rows: Tensor, *, description: str, progress: bool = True) -> Iterator[Batch]:
+    """Some rows' whole pictures in batches, squeezed to the size that is evaluated, normalised, where it is computed.
+
+    Args:
+        parts: the objects of a run.
+        rows: ``(M,)`` int64.
+        description: of the progress bar.
+        progress: whether there is one.
+    """
+    data, device = parts.data, torch.device(parts.accelerator)
     images = tuple(parts.examples.images[row] for row in rows.tolist())
     height, width = data.preprocessing.evaluation.height, data.preprocessing.evaluation.width
     files = ImageFiles(parts.examples.root, images, None, (), Geometry((Resize(height, width),), height, width))
@@ -135,12 +151,8 @@ def attention_maps(parts: Parts, rows: Tensor, *, layer: str | None = None, prog
         num_workers=data.workers,
         collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
     )
-    explain = partial(grad_cam, module.model, layer=layer, upsample=False, classify=module.strategy.classify)
-    maps = []
-    for batch in tqdm(loader, desc="where the model looks", unit="batch", disable=None if progress else True):
-        moved = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, module.device, 0), 0)
-        maps.append(explain(moved.image, target=moved.target).cpu())
-    return torch.cat(maps)
+    for batch in tqdm(loader, desc=description, unit="batch", disable=None if progress else True):
+        yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, device, 0), 0)
 
 
 def _predicted(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:

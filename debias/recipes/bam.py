@@ -28,9 +28,10 @@ class BAM(Recipe):
     Raises:
         ValueError: a bound above is broken.
 
-    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage. The
-    second stage selects its epoch by the run's rule; the paper's, without group labels, takes the smallest mean
-    difference of class accuracies (``select=worst_class`` is near it).
+    The second stage selects its epoch by the run's rule; the paper's, without group labels, is
+    ``select=class_difference`` (ClassDiff).
+
+    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage.
     """
 
     def __init__(

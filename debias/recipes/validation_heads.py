@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from debias.config import Config
 from debias.data.orders import seeded_generator
-from debias.group_inference import largest_losses
+from debias.group_inference import largest_disagreement, largest_losses
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
+from debias.recipes.run import Run, Stage
+from debias.reports.predictions import read
 from debias.training.heads import Rows, fresh_heads
 from debias.training.heads_orders import halves
 from debias.training.heads_refits import resampled_heads, selected_heads
+
+#: What a disagreement may be with.
+EARLY = "early"
 
 
 class ClassBalancedLastLayer(LastLayer):
@@ -46,7 +54,8 @@ class ClassBalancedLastLayer(LastLayer):
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """The head after the last step."""
         generator = seeded_generator(seed)
-        rows, _ = halves_of(frozen.rows("val"), generator, by_class=True)
+        rows = frozen.rows("val")
+        rows = rows.take(halves(rows.target, generator)[0])
         classes, size = frozen.stage.examples.groups.rows, rows.features.shape[1]
         fitted = resampled_heads(
             rows.features,
@@ -62,19 +71,27 @@ class ClassBalancedLastLayer(LastLayer):
 
 
 class SELF(LastLayer):
-    """A few class-balanced steps on the samples of half of the validation split that the head gets most wrong.
+    """A few class-balanced steps on samples of half of the validation split, from the head that the model has.
 
-    How many samples and the learning rate are chosen by the worst group of the other half. See
+    Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on which it differs most
+    from itself early in its training (:func:`debias.group_inference.largest_disagreement`). How many they are, the
+    learning rate, and what is early, are chosen by the worst group of the other half. See
     :func:`debias.training.heads_refits.selected_heads`.
 
     Args:
         counts: how many samples to choose from; those above the size of the half are left out.
         learning_rates: to choose from.
-        backbone: "trained", "pretrained", or the folder of a finished run.
+        disagreement: "early"; left out, samples are chosen by misclassification.
+        early_epochs: after which of the backbone's epochs it is early, to choose from; each less than all of them.
+        backbone: "trained", "pretrained", or the folder of a finished run. Only "trained" can be asked of its early
+            epochs.
         base: what the backbone's stage changes of the run's config.
 
-    Differs from the reference: samples are chosen by misclassification, one of the authors' four ways; not by
-    disagreement with an early-stopped or dropped-out model (:func:`debias.group_inference.largest_disagreement`).
+    Raises:
+        ValueError: another disagreement, one of a backbone that is not trained here, or an epoch that is not early.
+
+    Differs from the reference: two of the authors' four ways to choose samples are left out, disagreement with a
+    dropped-out model, and misclassification by the early one.
     """
 
     def __init__(
@@ -82,31 +99,75 @@ class SELF(LastLayer):
         *,
         counts: list[int] = [20, 100, 500],  # noqa: B006
         learning_rates: list[float] = [1e-4, 1e-3, 1e-2],  # noqa: B006
+        disagreement: str | None = None,
+        early_epochs: list[int] = [1],  # noqa: B006
         backbone: str = TRAINED,
         base: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(backbone, base)
+        if disagreement not in (None, EARLY):
+            raise ValueError(f"recipe.disagreement must be {EARLY}, or null for misclassification; got {disagreement}")
+        if disagreement and backbone != TRAINED:
+            raise ValueError(
+                f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are there if it is "
+                f"trained in this run: recipe.backbone={TRAINED}; got {backbone}"
+            )
         self.counts, self.learning_rates = counts, learning_rates
+        self.early_epochs = early_epochs if disagreement else []
+
+    def stages(self, run: Run) -> list[Config]:
+        """The backbone's.
+
+        Raises:
+            ValueError: its training has no such early epoch.
+        """
+        stages = super().stages(run)
+        for epochs in self.early_epochs:
+            if not 1 <= epochs < stages[0].epochs:
+                raise ValueError(
+                    f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs} epochs of the "
+                    f"backbone, which is not early after them; got {epochs}"
+                )
+        return stages
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all counts and learning rates."""
+        """The best of all early epochs, counts and learning rates."""
         generator = seeded_generator(seed)
-        rows, held_out = halves_of(frozen.rows("val"), generator, by_class=False)
-        logits = frozen.head.logits(rows.features)[0]
-        rates = torch.tensor(self.learning_rates)
+        rows = frozen.rows("val")
+        half, other = halves(rows.group, generator)
+        rates, held_out = torch.tensor(self.learning_rates), rows.take(other)
+        features, target, _ = mine = rows.take(half)
         fits = []
-        for count in [count for count in self.counts if count <= len(rows.target)] or [len(rows.target)]:
-            chosen = largest_losses(logits, rows.target, count=count)
-            fits.append(
-                selected_heads(
-                    rows.features, rows.target, chosen, frozen.head, generator, learning_rate=rates, held_out=held_out
+        for choose in self._choices(frozen, half, mine):
+            for count in [count for count in self.counts if count <= len(target)] or [len(target)]:
+                chosen = choose(count=count)
+                fits.append(
+                    selected_heads(
+                        features, target, chosen, frozen.head, generator, learning_rate=rates, held_out=held_out
+                    )
                 )
-            )
         best = max(fits, key=lambda fit: float(fit.scores.max()))
         return best.heads.linear(best.best)
 
+    def _choices(self, frozen: Frozen, half: Tensor, rows: Rows) -> list[Callable[..., Tensor]]:
+        final = frozen.head.logits(rows.features)[0]
+        if not self.early_epochs:
+            return [partial(largest_losses, final, rows.target)]
+        early = (validation_logits(frozen.stage, epochs) for epochs in self.early_epochs)
+        return [partial(largest_disagreement, logits[half], final) for logits in early]
 
-def halves_of(rows: Rows, generator: torch.Generator, *, by_class: bool) -> tuple[Rows, Rows]:
-    """Two random halves with the same classes, or the same groups."""
-    first, second = halves(rows.target if by_class else rows.group, generator)
-    return rows.take(first), rows.take(second)
+
+def validation_logits(stage: Stage, epochs: int) -> Tensor:
+    """What a stage said of the validation split after so many epochs, as it wrote it down then.
+
+    Args:
+        stage: that was trained in this run.
+        epochs: at least 1.
+
+    Returns:
+        ``(N, outputs)`` float32, in the order of the split's rows.
+
+    Raises:
+        ValueError: the stage left no such predictions.
+    """
+    return read(stage.folder / "predictions" / f"val-epoch={epochs - 1:03d}.csv").logits

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from debias.files import write_atomically
 from debias.reports.run_folder import read_report
 from debias.reports.run_labels import Run, identity, labels, run_folders
-from debias.reports.tables import markdown_table, spread, text_table
+from debias.reports.tables import listed, markdown_table, spread, text_table
 from debias.reports.templates import render
 
 #: More group columns than this would make the table unreadable; the groups are then left to the runs' own reports.
@@ -110,7 +110,7 @@ class Comparison:
         return [
             method.label,
             method.group_labels,
-            ", ".join(map(str, method.seeds)),
+            listed(method.seeds),
             *(spread(*score) for score in scores),
             *("-" if value is None else f"{100 * value:.1f}" for value in groups),
             "-" if seconds is None else f"{seconds:.1f}",

@@ -62,7 +62,9 @@ def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
 def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> list[str]:
     own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
     keys = sorted({key for other in others for key in own.keys() | other.keys() if own.get(key) != other.get(key)})
-    return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in keys]
+    # what is left out need not be told, as long as something else is
+    told = [key for key in keys if key in own] or keys
+    return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in told]
 
 
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:

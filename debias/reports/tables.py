@@ -33,6 +33,22 @@ def spread(mean: float | None, deviation: float | None) -> str:
     return f"{100 * mean:.1f} ± " + ("-" if deviation is None else f"{100 * deviation:.1f}")
 
 
+def listed(numbers: Sequence[int]) -> str:
+    """Ascending numbers to read, of which four or more in a row are told by the first and the last.
+
+    Example:
+        >>> listed([0, 1, 2]), listed([0, 1, 2, 3, 7]), listed([-1, 5])
+        ('0, 1, 2', '0–3, 7', '-1, 5')
+    """
+    rows: list[list[int]] = []
+    for number in numbers:
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS) -> list[str]:
     """Lines of a table for a terminal: words to the left, numbers to the right, a rule below the header.
 

@@ -14,6 +14,7 @@ RULES = {
     "worst_class": "worst-class accuracy (needs no group labels)",
     "average": "average accuracy",
     "balanced": "group-balanced accuracy",
+    "class_difference": "class difference (less is better; needs no group labels)",
 }
 
 LABELS_SEEN = {

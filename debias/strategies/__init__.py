@@ -8,6 +8,7 @@ from debias.strategies.correct_n_contrast import CorrectNContrast
 from debias.strategies.cross_mistakes import CrossMistakes
 from debias.strategies.cvar_dro import CVaRDRO
 from debias.strategies.debian import DebiAN
+from debias.strategies.decompose_compose import DecomposeCompose
 from debias.strategies.disentangled import Disentangled
 from debias.strategies.domain_discriminative import DomainDiscriminative
 from debias.strategies.domain_independent import DomainIndependent
@@ -29,6 +30,7 @@ from debias.strategies.logit_adjustment import ConditionalLogitAdjustment, Logit
 from debias.strategies.rebias import ReBias
 from debias.strategies.reweighting import ClassReweighting, GroupReweighting, Reweighting
 from debias.strategies.rubi import RUBi
+from debias.strategies.soft_contrastive import SoftContrastive
 from debias.strategies.spectral_decoupling import SpectralDecoupling
 from debias.strategies.strategy import Strategy
 from debias.strategies.uniform_confusion import UniformConfusion
@@ -50,6 +52,7 @@ __all__ = [
     "CorrectNContrast",
     "CrossMistakes",
     "DebiAN",
+    "DecomposeCompose",
     "Disentangled",
     "DomainDiscriminative",
     "DomainIndependent",
@@ -70,6 +73,7 @@ __all__ = [
     "RUBi",
     "ReBias",
     "Reweighting",
+    "SoftContrastive",
     "SpectralDecoupling",
     "Strategy",
     "UniformConfusion",

@@ -58,13 +58,7 @@ class BiasContrastive(Strategy):
         balanced_logits: bool = False,
     ) -> None:
         super().__init__()
-        if groups.multi_label:
-            raise ValueError("BiasContrastive compares samples of one class: name a single target, not several labels")
-        if temperature <= 0 or task_weight < 0:
-            raise ValueError(
-                f"BiasContrastive needs temperature > 0 and task_weight >= 0; got temperature={temperature}, "
-                f"task_weight={task_weight}"
-            )
+        check_contrast(type(self).__name__, groups, temperature=temperature, task_weight=task_weight)
         self.temperature, self.task_weight = temperature, task_weight
         priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
         # the last row, which a bias of -1 reads, adjusts nothing
@@ -80,3 +74,18 @@ class BiasContrastive(Strategy):
         contrast, task = losses.mean(), task_loss(outputs.logits + self.log_prior[batch.bias], batch)
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
         return Loss(contrast + self.task_weight * task, terms)
+
+
+def check_contrast(strategy: str, groups: Groups, *, temperature: float, task_weight: float) -> None:
+    """Refuse what a contrast of the samples of a class cannot do with.
+
+    Raises:
+        ValueError: multi-label targets, a temperature that is not positive, or a negative weight.
+    """
+    if groups.multi_label:
+        raise ValueError(f"{strategy} compares samples of one class: name a single target, not several labels")
+    if temperature <= 0 or task_weight < 0:
+        raise ValueError(
+            f"{strategy} needs temperature > 0 and task_weight >= 0; got temperature={temperature}, "
+            f"task_weight={task_weight}"
+        )

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from debias.metrics.selection import merit
 from debias.sweeps.cost import Costs, duration
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
@@ -111,7 +112,7 @@ class Progress:
         self.status[run.name] = "done"
         report = self.costs.read(files_of(run))
         rule, value = report["selection"]["rule"], selected(report)
-        if value is not None and (self.best is None or value > self.best[0]):
+        if value is not None and (self.best is None or merit(rule, value) > merit(self.best[1], self.best[0])):
             self.best = (value, rule, run)
         return _score(rule, value)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from debias.reports.comparison import Comparison, Method, spread_of
+from debias.reports.tables import listed
 from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 
@@ -55,7 +56,7 @@ def _pairs(results: Results) -> Table:
             pair.first,
             pair.second,
             dataset,
-            ", ".join(map(str, pair.seeds)),
+            listed(pair.seeds),
             _points(pair.difference),
             f"[{_points(pair.low)}, {_points(pair.high)}]",
             f"{pair.p_value:.4f}",

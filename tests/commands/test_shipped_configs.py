@@ -27,7 +27,7 @@ SMALL = [
 ]
 #: Options of a strategy or a recipe that say how long its stages are.
 STAGES = {"pretraining": 1, "warmup": 1}
-RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2}
+RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2, "early_epochs": [1]}
 SHIPPED = {name: configs.load(name) for name in configs.shipped()}
 KINDS = ("recipe", "strategy", "sampler", "augment")
 ATTRIBUTES = ("Blond_Hair", "Male", "Smiling", "Wearing_Hat")
@@ -89,6 +89,7 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
     # the stages of a strategy, cut to this run of few steps
     config.strategy |= {option: steps for option, steps in STAGES.items() if option in config.strategy}
     config.recipe = cut(config.recipe)
+    config.epochs += "early_epochs" in config.recipe  # after one epoch of one, nothing is early
     if components.find("recipe", config.recipe["name"]).infers:
         # a stage of few steps may find no sample of some value in a class
         config.strategy, config.sampler = {"name": "erm"}, {"name": "shuffled"}
@@ -99,7 +100,7 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
         config.data |= {"rho": 0.9, "val": 20}
     else:
         config.model["name"] = "test_resnet"
-    if config.recipe["name"] == "masktune":
+    if config.recipe["name"] in ("masktune", "dac"):
         config.preprocessing["size"] = 64  # at 32, the small network's map has a single place
     return config
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from debias.losses.pairs import across_biases, cosine_similarities
-from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
 from tests.properties import assert_permutation_invariant, assert_pure
 
 FEATURES = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -119,3 +119,104 @@ def test_across_biases_is_symmetric_and_leaves_out_the_unknown():
     found = across_biases(TARGET, BIAS)
     assert torch.equal(found, found.T)
     assert found.nonzero().tolist() == [[0, 1], [1, 0], [1, 4], [4, 1]]
+
+
+def weighted(features, weights, temperature):
+    """The definition with weights, in plain Python: a weighted mean over the others."""
+    losses = []
+    for i, anchor in enumerate(features):
+        scores = {j: math.exp(cosine(anchor, other) / temperature) for j, other in enumerate(features) if j != i}
+        shares = [weights[i][j] * math.log(scores[j] / sum(scores.values())) for j in scores]
+        total = sum(weights[i][j] for j in scores)
+        losses.append(-sum(shares) / total if total else 0.0)
+    return losses
+
+
+def test_with_weights_by_hand():
+    """Orthogonal unit vectors, tau = 1: all similarities are 0, so that any weighted mean of log 3 is log 3.
+
+    With the second equal to the first, its share is e / (e + 2) and a third's 1 / (e + 2): weights 3 and 1 give
+    log(e + 2) - 3/4.
+    """
+    even = torch.eye(4, dtype=torch.float64)
+    weights = torch.tensor([[9.0, 3.0, 1.0, 0.0]] * 4, dtype=torch.float64)
+    found = supervised_contrastive_losses(cosine_similarities(even), weights, temperature=1.0)
+    assert found.tolist() == pytest.approx([math.log(3)] * 4)
+    even[1] = even[0]
+    found = supervised_contrastive_losses(cosine_similarities(even), weights, temperature=1.0)
+    assert found[0].item() == pytest.approx(math.log(math.e + 2) - 0.75)
+
+
+def test_with_weights_it_equals_the_definition():
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.rand(7, 7, generator=generator, dtype=torch.float64)
+    weights[2], weights[3, 4:] = 0.0, 0.0
+    found = supervised_contrastive_losses(cosine_similarities(FEATURES), weights, temperature=0.5)
+    assert found.tolist() == pytest.approx(weighted(FEATURES.tolist(), weights.tolist(), 0.5), rel=1e-10)
+    assert found[2] == 0
+    # what is common to the weights of a sample does not count
+    scaled = supervised_contrastive_losses(cosine_similarities(FEATURES), 5 * weights, temperature=0.5)
+    torch.testing.assert_close(scaled, found)
+
+
+def test_gradient_of_a_similarity_with_weights():
+    """dl_i / dG_ij = (softmax_j - w_ij / sum of w_i) / tau, and the weights themselves are not drawn on."""
+    similarities = cosine_similarities(FEATURES).requires_grad_()
+    weights = soft_positives(TARGET, FEATURES.flip(1))
+    loss = supervised_contrastive_losses(similarities, weights, temperature=0.5).sum()
+    (gradient,) = torch.autograd.grad(loss, similarities)
+    for i in (0, 1, 2, 3, 4, 6):
+        scores = [math.exp(value / 0.5) for value in similarities[i].tolist()]
+        scores[i] = 0.0
+        row = weights[i].tolist()
+        expected = [(s / sum(scores) - w / sum(row)) / 0.5 for s, w in zip(scores, row, strict=True)]
+        assert gradient[i].tolist() == pytest.approx(expected)
+    assert gradient[5].eq(0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_of_zero_and_one_are_a_set_to_the_last_bit(dtype):
+    """Values and gradients, also of a sample that is compared with few and has no positive."""
+    similarities = cosine_similarities(FEATURES.to(dtype))
+    similarities[3, [0, 1]] = -torch.inf
+    found = []
+    for positive in (across_biases(TARGET, BIAS), across_biases(TARGET, BIAS).to(dtype)):
+        leaf = similarities.clone().requires_grad_()
+        losses = supervised_contrastive_losses(leaf, positive, temperature=0.07)
+        found.append((losses.detach(), *torch.autograd.grad(losses.sum(), leaf)))
+    assert found[0][0].gt(0).sum() == 3
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_a_set_gives_what_it_gave_before_there_were_weights():
+    """The sum over the positives, divided by their number, as it is written without weights; to the last bit."""
+    scores = cosine_similarities(FEATURES.float()) / 0.07
+    others = ~torch.eye(7, dtype=torch.bool)
+    positive = across_biases(TARGET, BIAS) & others
+    log_share = scores - torch.where(others, scores, -torch.inf).logsumexp(dim=1, keepdim=True)
+    expected = torch.where(positive, -log_share, 0.0).sum(dim=1) / positive.sum(dim=1).clamp(min=1)
+    found = supervised_contrastive_losses(cosine_similarities(FEATURES.float()), positive, temperature=0.07)
+    assert torch.equal(found, expected)
+
+
+def test_soft_positives_by_hand():
+    """Of class 0: (1, 0), (0, 2) and (3, 4), cosines 0, 3/5 and 4/5; (-1, 0) is opposite, 2 away, but of class 1."""
+    features = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0], [-1.0, 0.0], [-7.0, 0.0], [1.0, 0.0]])
+    found = soft_positives(torch.tensor([0, 0, 0, 1, 1, 1]), features.double())
+    expected = torch.zeros(6, 6, dtype=torch.float64)
+    expected[0, 1], expected[0, 2], expected[1, 2], expected[3, 5], expected[4, 5] = 1.0, 0.4, 0.2, 2.0, 2.0
+    torch.testing.assert_close(found, expected + expected.T)
+
+
+def test_rounding_is_no_distance():
+    """Multiples of one feature have a cosine of 1 but for rounding, which would be all that weighs."""
+    features = torch.outer(torch.linspace(0.1, 7, 50), torch.rand(64, generator=torch.Generator().manual_seed(0)))
+    rounded = 1 - cosine_similarities(features)
+    assert rounded.abs().max() > 0
+    assert soft_positives(torch.zeros(50, dtype=torch.int64), features).eq(0).all()
+
+
+def test_soft_positives_give_the_bias_features_no_gradient():
+    features = FEATURES.clone().requires_grad_()
+    assert not soft_positives(TARGET, features).requires_grad
+    assert_pure(soft_positives, TARGET, FEATURES)

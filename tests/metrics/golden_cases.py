@@ -104,7 +104,7 @@ def _group_dro(record: dict) -> Case:
 
 
 def _subpopbench(record: dict) -> Case:
-    """Its ``adjusted_accuracy`` is the mean over groups, not the one weighted by training frequencies."""
+    """Its ``adjusted_accuracy`` is the mean over groups, and its ``class_diff`` the sum over pairs of classes."""
     found = record["expected"]
     groups = BIRDS if record["name"].endswith("binary") else TRIPLE
     order = [found["per_group"][f"y={y},a={a}"] for y in range(groups.rows) for a in range(groups.biases)]
@@ -113,6 +113,7 @@ def _subpopbench(record: dict) -> Case:
         "average": found["overall"]["accuracy"],
         "group_balanced": found["adjusted_accuracy"],
         "class_balanced": sum(recalls) / len(recalls),
+        "class_difference": found["class_diff"] / math.comb(len(recalls), 2),
         "worst_group": found["worst_group_accuracy"],
         "worst_class": found["worst_class_accuracy"],
         "gap": found["best_group_accuracy"] - found["worst_group_accuracy"],

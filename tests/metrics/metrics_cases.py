@@ -53,8 +53,9 @@ def worked() -> Case:
 
     (0,0): images 0-2 predicted 0 0 1, 2 of 3. (0,1): image 3 predicted 1, 0 of 1. (1,1): images 4-7 predicted
     1 1 1 0, 3 of 4. (1,0): images 8-9 predicted 0 1, 1 of 2. Average 6/10; group mean (2/3 + 0 + 1/2 + 3/4) / 4 =
-    23/48; recalls 2/4 and 4/6, mean 7/12; adjusted (3498 * 2/3 + 184 * 0 + 56 / 2 + 1057 * 3/4) / 4795, which is
-    3152.75 / 4795. Aligned groups (2/3 + 3/4) / 2 = 17/24 and samples 5/7; conflicting groups 1/4 and samples 1/3.
+    23/48; recalls 2/4 and 4/6, mean 7/12, 1/6 apart; adjusted (3498 * 2/3 + 184 * 0 + 56 / 2 + 1057 * 3/4) / 4795,
+    which is 3152.75 / 4795. Aligned groups (2/3 + 3/4) / 2 = 17/24 and samples 5/7; conflicting groups 1/4 and samples
+    1/3.
     """
     target, bias, prediction = (
         torch.tensor([int(digit) for digit in digits]) for digits in ("0000111111", "0001111100", "0011111001")
@@ -66,6 +67,7 @@ def worked() -> Case:
         "worst_class": 0.5,
         "group_balanced": 23 / 48,
         "class_balanced": 7 / 12,
+        "class_difference": 1 / 6,
         "gap": 0.75,
         "robustness_gap": 0.6,
         "greatest_deviation": 0.6,
@@ -97,6 +99,7 @@ def empty_group() -> Case:
         "worst_class": 2 / 3,
         "group_balanced": 2.5 / 3,
         "class_balanced": 2 / 3,
+        "class_difference": 0.0,
         "gap": 0.5,
         "robustness_gap": 1 / 6,
         "greatest_deviation": 1 / 3,
@@ -128,7 +131,8 @@ def multi_label() -> Case:
     Targets (1,0) (0,0) (1,1), biases 0 1 1, predictions (1,0) (1,0) (0,1). Smiling: the present one of bias 0 is
     right, the absent one of bias 1 wrong, the present one of bias 1 wrong. Blond: absent 0 and 1 right, present 1
     right.
-    Pairs right: 4 of 6. Rows: 0/1, 1/2, 2/2, 1/1. Groups seen: 0, 1, 0, 1, 1, 1 (mean 4/6).
+    Pairs right: 4 of 6. Rows: 0/1, 1/2, 2/2, 1/1, which lie 1/2, 1, 1, 1/2, 1/2 and 0 apart.
+    Groups seen: 0, 1, 0, 1, 1, 1 (mean 4/6).
     """
     groups = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("woman", "man"), multi_label=True)
     expected = {
@@ -137,6 +141,7 @@ def multi_label() -> Case:
         "worst_class": 0.0,
         "group_balanced": 4 / 6,
         "class_balanced": 2.5 / 4,
+        "class_difference": 3.5 / 6,
         "gap": 1.0,
         "robustness_gap": 4 / 6,
         "greatest_deviation": 4 / 6,

@@ -27,7 +27,7 @@ from debias.metrics.functional import (
     total_tally,
     worst_accuracy,
 )
-from debias.metrics.functional.accuracy import class_difference, expected_worst
+from debias.metrics.functional.accuracy import class_difference, expected_worst, mean_class_difference
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 
@@ -81,6 +81,7 @@ def naive(groups: Groups, prediction: list, target: list, bias: list, frequencie
         "worst_class": min(of_class.values(), default=NAN),
         "group_balanced": mean(list(of_group.values())),
         "class_balanced": mean(list(of_class.values())),
+        "class_difference": mean([abs(one - other) for one, other in combinations(of_class.values(), 2)] or [0.0]),
         "gap": max(of_group.values(), default=NAN) - worst,
         "robustness_gap": average - worst,
         "greatest_deviation": max((abs(value - average) for value in of_group.values()), default=NAN),
@@ -185,7 +186,7 @@ def test_equal_groups_leave_no_gap() -> None:
     counts = torch.tensor([[[3, 1], [6, 2], [0, 0]], [[2, 6], [1, 3], [0, 0]]])
     groups = Groups(("a", "b"), ("x", "y"), aligned=((0, 0), (1, 1)))
     found = group_scalars(counts, groups, torch.tensor([5, 1, 1, 9]))
-    gaps = {"gap", "robustness_gap", "greatest_deviation"}
+    gaps = {"gap", "robustness_gap", "greatest_deviation", "class_difference"}
     assert {found[key].item() for key in gaps} == {0.0}
     assert found.pop("group_ratio").item() == 1.0
     assert {value.item() for key, value in found.items() if key not in gaps} == {0.75}
@@ -230,3 +231,17 @@ def test_the_class_difference_equals_subpopbench(name: str) -> None:
     recalls = [row["recall"] for _, row in sorted(case["expected"]["per_class"].items())]
     found = class_difference(torch.tensor(recalls, dtype=torch.float64)).item()
     assert found == pytest.approx(case["expected"]["class_diff"], abs=1e-9)
+
+
+def test_the_mean_class_difference_by_hand() -> None:
+    """Recalls 0.9, 0.5 and 0.6: 0.4, 0.3 and 0.1 apart. A class without samples is in no pair, one alone in none."""
+    for recalls, expected in (
+        ([0.9, 0.5, 0.6], 0.8 / 3),
+        ([0.9, NAN, 0.5], 0.4),
+        ([0.0, 1.0], 1.0),
+        ([0.1, 0.1], 0.0),
+        ([0.7, NAN], 0.0),
+        ([NAN, NAN], NAN),
+    ):
+        found = mean_class_difference(torch.tensor(recalls, dtype=torch.float64)).item()
+        assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)

@@ -113,8 +113,8 @@ def test_keys_depend_on_the_groups_and_frequencies_only() -> None:
     plain = Groups(BIRDS.target_names, BIRDS.bias_names)
     keys = set(group_scalars(torch.zeros(2, 3, 2, dtype=torch.long), plain))
     assert {key for key in keys if not key.startswith("accuracy/")} == {
-        "average", "worst_group", "worst_class", "group_balanced", "class_balanced", "gap", "robustness_gap",
-        "greatest_deviation", "group_ratio",
+        "average", "worst_group", "worst_class", "group_balanced", "class_balanced", "class_difference",
+        "gap", "robustness_gap", "greatest_deviation", "group_ratio",
     }  # fmt: skip
     more = set(group_scalars(torch.ones(2, 3, 2, dtype=torch.long), BIRDS, torch.ones(4)))
     assert more - keys == {
@@ -127,7 +127,8 @@ def test_without_any_known_bias_the_class_metrics_stand() -> None:
     metric = GroupCounts(BIRDS)
     metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.full((3,), -1))
     scalars = {key: value.item() for key, value in metric.compute().items()}
-    assert (scalars["average"], scalars["worst_class"], scalars["class_balanced"]) == (2 / 3, 0.5, 0.75)
+    of_classes = ("average", "worst_class", "class_balanced", "class_difference")
+    assert tuple(scalars[key] for key in of_classes) == (2 / 3, 0.5, 0.75, 0.5)
     of_groups = ("worst_group", "group_balanced", "gap", "robustness_gap", "greatest_deviation", "group_ratio")
     assert all(math.isnan(scalars[key]) for key in of_groups)
     assert metric.report()["intervals"]["worst_group"] == [0.0, 1.0]

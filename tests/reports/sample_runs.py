@@ -26,6 +26,7 @@ def scalars(accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str
     worst, average = min(defined), 0.882
     fixed = {"average": average, "adjusted_average": 0.913, "worst_group": worst, "worst_class": 0.806}
     fixed |= {"group_balanced": sum(defined) / len(defined), "class_balanced": 0.86, "gap": max(defined) - worst}
+    fixed |= {"class_difference": 0.108}
     fixed |= {"robustness_gap": average - worst, "bias_aligned": 0.925, "bias_conflicting": 0.796}
     fixed |= {"bias_aligned_samples": 0.939, "bias_conflicting_samples": 0.843}
     each = {f"accuracy/{name}": math.nan if a is None else a for name, a in zip(names, accuracies, strict=True)}
@@ -71,6 +72,7 @@ def sample_report(
             ("worst_class", "worst_class", 0),
             ("average", "average", 0),
             ("balanced", "group_balanced", epochs - 1),
+            ("class_difference", "class_difference", 0),
         )
     ]
     settings = {"name": f"waterbirds/{strategy}", "seed": seed, "epochs": epochs, "strategy": {"name": strategy}}

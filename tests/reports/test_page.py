@@ -105,6 +105,20 @@ def test_page_holds_the_numbers() -> None:
     assert text.count("(used)") == 1
 
 
+def test_page_shows_what_each_rule_chose() -> None:
+    """Each rule's columns are in the order of the rules: epoch 0 has half of the accuracies of the last."""
+    report = sample_report()
+    text = page(report).text
+    assert "Best validation …epochworst groupworst classaveragegroup-balancedclass difference" in text
+    assert "class difference (less is better; needs no group labels)035.680.688.243.010.8" in text
+    report["selection"] |= {"rule": "class_difference", "epoch": 0}
+    assert verdict(report)[1].startswith("Epoch 0 was chosen by validation class difference (less is better; needs no")
+    # of a report from before that rule, there is no number
+    for row in report["selection"]["table"]:
+        row["val"].pop("class_difference", None)
+    assert "35.680.688.243.0–" in page(report).text
+
+
 def test_page_needs_nothing_from_outside() -> None:
     found = page(sample_report())
     assert len(found.addresses) > 4

@@ -19,10 +19,19 @@ from debias.strategies import (
     DebiAN,
     Disentangled,
     LfF,
+    SoftContrastive,
     Strategy,
 )
 from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
+
+
+def soft_contrastive(model: nn.Module) -> Strategy:
+    """With a biased network without batch normalisation, which sees the samples of its own process alone."""
+    strategy = SoftContrastive(GROUPS, temperature=0.5, task_weight=1.0)
+    strategy.network = TinyClassifier()
+    return strategy
+
 
 STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
     "lff": lambda model: LfF(GROUPS, 16, model),
@@ -32,6 +41,7 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
     "flac": lambda model: FLAC(GROUPS, torch.ones(4), model, warmup=2, strength=50.0),
     "cross_mistakes": lambda model: CrossMistakes(GROUPS, 16, model, 0),
     "bias_amplification": lambda model: BiasAmplification(GROUPS, 16, strength=5.0),
+    "soft_contrastive": soft_contrastive,
     "correct_n_contrast": lambda model: CorrectNContrast(GROUPS, temperature=0.5),
 }
 

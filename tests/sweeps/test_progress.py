@@ -48,6 +48,19 @@ def test_counts_the_best_and_the_time_left(runs, monkeypatch):
     assert progress.summary().startswith("2/4 done, 1 failed, 1 waiting, best")
 
 
+def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
+    """10 % at the lower rate and 30 % at the higher, whichever ends first."""
+    progress = Progress(runs, console=Console(file=io.StringIO()))
+    for run in (runs[1], runs[0]):
+        finish(run)
+        path = run.folder / "report.json"
+        path.write_text(path.read_text().replace('"worst_group"', '"class_difference"'))
+        progress.started(run)
+        progress.done(run)
+    assert "best class_difference 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)" in progress.summary()
+    assert "best class_difference 10.0" in Progress(runs[::-1], console=Console(file=io.StringIO())).summary()
+
+
 def test_runs_that_are_done_already_are_counted(runs):
     finish(runs[1])
     progress = Progress(runs, console=Console(file=io.StringIO()))

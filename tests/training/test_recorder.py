@@ -21,6 +21,18 @@ def test_prefers_by_each_rule(tmp_path):
     assert recorder.preferred() == {"worst_group": 1, "worst_class": 0, "average": 0, "balanced": 0}
 
 
+def test_keeps_the_weights_of_the_least_class_difference(tmp_path):
+    """One epoch for the accuracies, another for the difference: two files, and not the third."""
+    recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
+    recorder.history = [entry(0.2, 0.9), entry(0.1, 0.8), entry(0.1, 0.7)]
+    for epoch, difference in enumerate((0.3, 0.4, 0.1)):
+        recorder.weights(epoch).touch()
+        recorder.history[epoch]["val"]["class_difference"] = difference
+    assert recorder.preferred()["class_difference"] == 2
+    recorder.on_train_epoch_start(SimpleNamespace(is_global_zero=True), None)  # type: ignore[arg-type]
+    assert {path.name for path in tmp_path.iterdir()} == {"epoch=000.ckpt", "epoch=002.ckpt"}
+
+
 def test_removes_weights_no_rule_prefers_only_when_the_next_epoch_starts(tmp_path):
     recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     for epoch in range(3):

@@ -7,6 +7,7 @@ from debias.metrics.functional.accuracy import (
     class_difference,
     expected_worst,
     mean_accuracy,
+    mean_class_difference,
     worst_accuracy,
 )
 from debias.metrics.functional.amplification_report import amplification_report
@@ -63,6 +64,7 @@ __all__ = [
     "information_report",
     "joint_counts",
     "mean_accuracy",
+    "mean_class_difference",
     "normal_interval",
     "percentile_interval",
     "resampled_worst_group",

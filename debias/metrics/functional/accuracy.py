@@ -127,6 +127,30 @@ def class_difference(recalls: Tensor) -> Tensor:
     return torch.where(torch.tensor(len(known) > 0, device=known.device), apart, torch.nan)
 
 
+def mean_class_difference(recalls: Tensor) -> Tensor:
+    r"""Mean over the pairs of classes of how far their recalls lie apart; in [0, 1], ideal 0.
+
+    .. math:: \frac{2}{C (C - 1)} \sum_{i<j} |r_i - r_j|
+
+    Classes that fare equally badly are as near as classes that fare equally well.
+
+    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance" (ClassDiff), TMLR 2024, which selects
+    an epoch by it without bias labels; reference code motivationss/BAM.
+
+    Args:
+        recalls: ``(C,)`` float, NaN where undefined: such a class is in no pair.
+
+    Returns:
+        Scalar float64; 0 if one recall is defined, NaN if none is.
+
+    Example:
+        >>> round(mean_class_difference(torch.tensor([0.9, 0.5, 0.6])).item(), 6)  # (0.4 + 0.3 + 0.1) / 3
+        0.266667
+    """
+    classes = (~recalls.isnan()).sum()
+    return class_difference(recalls) / (classes * (classes - 1) / 2).clamp(min=1)
+
+
 def _at_least(share: Tensor, size: int) -> Tensor:
     """``(size + 1,)`` probability that a binomial count is at least 0, 1, ..., size."""
     count = torch.arange(size + 1, dtype=torch.float64, device=share.device)

@@ -7,7 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from debias.metrics.functional.accuracy import accuracy, accuracy_gap, accuracy_ratio, mean_accuracy, worst_accuracy
+from debias.metrics.functional.accuracy import (
+    accuracy,
+    accuracy_gap,
+    accuracy_ratio,
+    mean_accuracy,
+    mean_class_difference,
+    worst_accuracy,
+)
 from debias.metrics.functional.counts import Tally, aligned_groups, class_tally, group_tally, total_tally
 from debias.metrics.functional.fairness import difference_to_overall
 from debias.metrics.functional.intervals import wilson_interval, worst_group_interval
@@ -37,6 +44,7 @@ def group_scalars(counts: Tensor, groups: Groups, train_frequencies: Tensor | No
         "worst_class": worst_accuracy(by_class),
         "group_balanced": mean_accuracy(by_group),
         "class_balanced": mean_accuracy(by_class),
+        "class_difference": mean_class_difference(by_class),
         "gap": accuracy_gap(by_group),
         "robustness_gap": average - worst,
         "greatest_deviation": difference_to_overall(by_group, average),

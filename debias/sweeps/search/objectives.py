@@ -25,6 +25,7 @@ OBJECTIVES = {
     "worst_group_gap": Objective("robustness_gap", False, True),
     "worst_class": Objective("worst_class", True, False),
     "average": Objective("average", True, False),
+    "class_difference": Objective("class_difference", False, False),
 }
 """By name; ``worst_group_gap`` is the average accuracy less that of the worst group."""
 

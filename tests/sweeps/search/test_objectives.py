@@ -8,11 +8,15 @@ import pytest
 
 from debias.sweeps.search.objectives import OBJECTIVES, check_objectives, of_history, of_report, pareto_front
 
-#: Three epochs: the average is best in the last, the worst group in the second.
+#: Three epochs: the average is best in the last, the worst group in the second, and classes are nearest in the first.
+NAMES = ("average", "worst_group", "robustness_gap", "worst_class", "group_balanced", "class_difference")
 EPOCHS = [
-    {"val": {"average": 0.6, "worst_group": 0.2, "robustness_gap": 0.4, "worst_class": 0.5, "group_balanced": 0.55}},
-    {"val": {"average": 0.7, "worst_group": 0.5, "robustness_gap": 0.2, "worst_class": 0.6, "group_balanced": 0.65}},
-    {"val": {"average": 0.9, "worst_group": 0.3, "robustness_gap": 0.6, "worst_class": 0.7, "group_balanced": 0.6}},
+    {"val": dict(zip(NAMES, values, strict=True))}
+    for values in (
+        (0.6, 0.2, 0.4, 0.5, 0.55, 0.1),
+        (0.7, 0.5, 0.2, 0.6, 0.65, 0.2),
+        (0.9, 0.3, 0.6, 0.7, 0.6, 0.3),
+    )
 ]
 
 
@@ -26,6 +30,8 @@ EPOCHS = [
         ("worst_group_gap", "average", 0.6),
         ("worst_class", "average", 0.7),
         ("balanced", "worst_class", 0.6),
+        ("worst_group", "class_difference", 0.2),
+        ("class_difference", "worst_group", 0.2),
     ],
 )
 def test_at_the_epoch_that_the_run_selects(name, rule, value):
@@ -51,6 +57,7 @@ def test_front_by_hand():
 def test_one_objective_takes_the_first_of_the_best():
     assert pareto_front([[0.1], [0.3], [0.3], [0.2]], ["worst_group"]) == [1]
     assert pareto_front([[0.1], [0.3], [0.1], [0.2]], ["worst_group_gap"]) == [0]
+    assert pareto_front([[0.3], [0.1], [0.1], [0.2]], ["class_difference"]) == [1]
 
 
 def test_front_against_the_definition():
@@ -89,5 +96,5 @@ def test_refused(names, labels, message):
 
 
 def test_allowed():
-    check_objectives(["worst_class", "average"], "validation_groups_unknown")
+    check_objectives(["worst_class", "average", "class_difference"], "validation_groups_unknown")
     check_objectives(list(OBJECTIVES), "validation_groups_known")

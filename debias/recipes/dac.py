@@ -1,0 +1,180 @@
+"""Decompose-and-Compose: what a first model attends to is cut out, and set on other classes' surroundings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from debias.build import Parts
+from debias.config import Config
+from debias.data.geometry import Pixels
+from debias.data.mask_files import write_masks
+from debias.data.mask_makers import Maker
+from debias.data.masking import Made
+from debias.group_inference import elbows, least_losses, most_attended
+from debias.recipes.attention import attention_maps, check_maps, whole_pictures
+from debias.recipes.run import PLAIN, Recipe, Run, Stage, Trained
+
+#: Shares of the places that are left out of a picture, among which its elbow lies.
+QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+class DaC(Recipe):
+    r"""A new head learns the class from causal parts of pictures, alone and among the surroundings of other classes.
+
+    1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Leaving out ever more of the places
+       of least attribution, 30 to 80 per cent, the loss rises once the model misses what it needs: the elbow of that
+       curve (:func:`debias.group_inference.elbows`) says how much of the map is the mask of the picture.
+    2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of all: there the model
+       attends to what is causal, and masks may be trusted. It has 1 for the others.
+    3. A fresh head (Xavier) on the first model's frozen backbone is trained by
+       :class:`debias.strategies.DecomposeCompose`, with the run's optimiser, schedule, epochs and batches.
+
+    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads them in place of
+    the data set's own; what is measured on foregrounds needs ``debias evaluate RUN data.masks=FOLDER`` with those.
+    Needs the extra ``attribution``, and no bias labels. Where the shortcut is easier than the class, the first model
+    attends to it instead, and the method works against itself unless ``invert``: look at the masks.
+
+    Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious Correlation", CVPR
+    2024; reference code fhn98/DaC.
+
+    Args:
+        first: what the first stage changes of the run's config, such as ``{epochs: 100, optimizer: {lr: 1e-3}}``.
+        alpha: weight of the masked and of the combined pictures, at least 0.
+        quantile: of the training losses, in (0, 1].
+        invert: train on the inverted masks.
+        layer: dotted name of the layer that the maps are of; left out, the last that still knows places.
+
+    Raises:
+        ValueError: a bound above is broken, or the run has a strategy or an augmentation of its own.
+
+    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of the last epoch of the
+    first stage, not of its best on validation; maps are of whole pictures, and masks go through crops and flips with
+    them; losses are of the pictures as they are evaluated, and say once for all which are low. See
+    :class:`debias.strategies.DecomposeCompose` and :func:`debias.group_inference.most_attended`.
+    """
+
+    infers = ("train",)
+
+    def __init__(
+        self,
+        *,
+        first: dict[str, Any] | None = None,
+        alpha: float = 6.0,
+        quantile: float = 0.8,
+        invert: bool = False,
+        layer: str | None = None,
+    ) -> None:
+        if alpha < 0 or not 0 < quantile <= 1:
+            raise ValueError(f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, quantile={quantile}")
+        self.first, self.alpha, self.quantile, self.invert, self.layer = first, alpha, quantile, invert, layer
+
+    def stages(self, run: Run) -> list[Config]:
+        """The first, and the last but for what reads masks and losses.
+
+        Raises:
+            ValueError: the run has a strategy or an augmentation of its own.
+        """
+        for kind in ("strategy", "augment"):
+            section = getattr(run.config, kind)
+            if section != PLAIN[kind]:
+                raise ValueError(
+                    f"this recipe trains its last stage by a strategy and on pictures of its own; got "
+                    f"{kind}.name={section['name']}: leave it out"
+                )
+        if run.config.batch_size < 2:
+            raise ValueError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
+        return [run.stage_config(self.first), run.checked_last()]
+
+    def check(self, parts: Parts) -> None:
+        """Refuse several labels an image, and a model without maps."""
+        check_maps(parts, layer=self.layer)
+
+    def train(self, run: Run) -> Trained:
+        """Train, cut out, train a head."""
+        first = run.train_stage("first", run.stage_config(self.first))
+        masks = run.folder / "masks"
+        self._write_masks(first, masks, progress=run.config.progress)
+        found = first.predictions("train", progress=run.config.progress)
+        low = least_losses(F.cross_entropy(found.logits, found.target, reduction="none"), self.quantile)
+        changes = {
+            "groups": run.infer(first.everywhere(found.index, ~low), first.examples),
+            "strategy": {"name": "decompose_compose", "alpha": self.alpha, "invert": self.invert},
+            # a table may name each image's mask in a column, in place of a folder
+            "data": {"masks": str(masks)} | ({"mask": None} if "mask" in run.config.data else {}),
+        }
+        renew(first.parts.module.model.get_submodule("head"), seed=run.config.seed)
+        return run.train_last(changes, start=first)
+
+    def _write_masks(self, first: Stage, folder: Path, *, progress: bool) -> None:
+        done = folder / "done"
+        if done.is_file():
+            return
+        rows = first.examples.rows("train")
+        maps = attention_maps(first.parts, rows, layer=self.layer, progress=progress)
+        losses = masked_losses(first.parts, rows, maps, progress=progress)
+        make = mask_maker(rows, maps, elbows(losses, torch.tensor(QUANTILES, dtype=torch.float64)))
+        write_masks(first.examples, rows.tolist(), make, folder, threads=8)
+        done.touch()
+
+
+def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = True) -> Tensor:
+    """Cross-entropy of some rows' pictures, each of them without its places of least attribution.
+
+    These are set to 0, which is the normalisation's mean.
+
+    Args:
+        parts: the objects of a run, with the weights that are asked.
+        rows: ``(M,)`` int64.
+        maps: ``(M, h, w)`` float32, of :func:`debias.recipes.attention.attention_maps`.
+        progress: show a progress bar.
+
+    Returns:
+        ``(M, 6)`` float32, for each of ``QUANTILES``.
+    """
+    module, done, curves = parts.module.to(torch.device(parts.accelerator)).eval(), 0, []
+    for batch in whole_pictures(parts, rows, description="how much the model needs", progress=progress):
+        coarse = maps[done : done + len(batch.target), None].to(module.device)
+        fine = F.interpolate(coarse, size=batch.image.shape[-2:], mode="bilinear")[:, 0]
+        done += len(batch.target)
+        with torch.no_grad():
+            logits = [module(batch.image * most_attended(fine, share)[:, None]).logits for share in QUANTILES]
+        losses = [F.cross_entropy(part.float(), batch.target, reduction="none") for part in logits]
+        curves.append(torch.stack(losses, dim=1).cpu())
+    return torch.cat(curves)
+
+
+def mask_maker(rows: Tensor, maps: Tensor, quantiles: Tensor) -> Maker:
+    """What makes the mask of a row from its attribution map, enlarged to the picture.
+
+    Args:
+        rows: ``(M,)`` int64.
+        maps: ``(M, h, w)`` float32, of each row.
+        quantiles: ``(M,)`` float, the share of places that each leaves out.
+    """
+    places = {row: place for place, row in enumerate(rows.tolist())}
+
+    def make(row: int, image: Pixels) -> Made:
+        """The mask of one picture."""
+        place = places[row]
+        enlarged = cv2.resize(maps[place].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        kept = most_attended(torch.from_numpy(enlarged)[None], quantiles[place].item())[0].numpy()
+        return Made(kept * np.uint8(255), bool(maps[place].any()))
+
+    return make
+
+
+def renew(head: nn.Module, *, seed: int) -> None:
+    """Draw a linear layer's weights anew, uniformly as Glorot and Bengio do (Xavier), and set its bias to 0."""
+    assert isinstance(head, nn.Linear)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        head.weight.copy_(nn.init.xavier_uniform_(torch.empty(head.weight.shape), generator=generator))
+        if head.bias is not None:
+            head.bias.zero_()

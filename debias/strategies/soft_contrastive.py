@@ -1,0 +1,98 @@
+"""SoftCon: bias-contrastive learning without bias labels, by how differently a biased network sees two samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import Parameter
+
+from debias.losses.classification import classification_losses
+from debias.losses.hsic import joined_rows
+from debias.losses.pairs import cosine_similarities
+from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
+from debias.strategies.bias_contrastive import check_contrast
+from debias.strategies.objectives import task_loss
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Outputs, Turn
+
+
+class SoftContrastive(Strategy):
+    r"""The model f draws together the samples of a class, the more, the less alike a biased network g finds them.
+
+    For each batch, in this order:
+
+    1. g moves on :math:`\mathrm{CE}(g)`;
+    2. f moves on
+
+    .. math:: \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f), \qquad
+              w_{ij} = 1[y_j = y_i]\, (1 - \cos(g_i, g_j))
+
+    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the features of f,
+    weighted by the features :math:`g_i` of the moved g, which stands still, in evaluation mode; over the joined batch
+    of all processes. In evaluation f stands alone. Needs no bias labels, but a g that sees the bias and not the class.
+
+    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning" (SoftCon),
+    NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
+
+    Args:
+        groups: the groups of the data; single-label.
+        biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
+        temperature: :math:`\tau > 0`.
+        task_weight: :math:`w \ge 0`.
+
+    Raises:
+        ValueError: multi-label targets, a bound above is broken, or an unknown architecture.
+
+    Differs from the reference: g learns beside f; there its features are those of a network that was trained for the
+    whole of a run before. Both losses are taken on the same batch, of one view of each image; there the contrast is on
+    two views of a second batch, from a loader that draws samples whose features are rare in their class more often.
+    """
+
+    hard_targets = True
+    smallest_batch = 2  # a sample is contrasted with the others
+
+    def __init__(
+        self,
+        groups: Groups,
+        *,
+        biased: str = "simple_conv_k1",
+        temperature: float = 0.07,
+        task_weight: float = 0.01,
+    ) -> None:
+        # timm comes with it, which a strategy must not load before somebody wants such a network
+        from debias.models.small_receptive import small_receptive_classifier
+
+        super().__init__()
+        check_contrast(type(self).__name__, groups, temperature=temperature, task_weight=task_weight)
+        self.temperature, self.task_weight = temperature, task_weight
+        self.network: nn.Module = small_receptive_classifier(groups.outputs, name=biased)
+
+    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
+        """The biased network, and the model."""
+        return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """The biased network, then the model."""
+        return Turn("biased", self.biased_loss), Turn("model", self.model_loss)
+
+    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the biased network: classify."""
+        self.network.train()
+        loss = classification_losses(self.network(batch.image).logits, batch.target).mean()
+        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+
+    def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Objective of the model: weighted contrast and weighted task, which are logged."""
+        # what two samples are to each other must not hang on the rest of the batch
+        self.network.eval()
+        with torch.no_grad():
+            bias_features = self.network(batch.image).features
+        outputs: Outputs = model(batch.image)
+        positive = soft_positives(joined_rows(batch.target), joined_rows(bias_features))
+        similarities = cosine_similarities(joined_rows(outputs.features))
+        contrast = supervised_contrastive_losses(similarities, positive, temperature=self.temperature).mean()
+        task = task_loss(outputs.logits, batch)
+        terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
+        return Loss(contrast + self.task_weight * task, terms)

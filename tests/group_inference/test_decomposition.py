@@ -1,0 +1,107 @@
+"""DaC's pieces: the places that are kept, a curve's elbow, the low losses: by hand, by definition, their limits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from debias.group_inference import elbows, least_losses, most_attended
+
+TENTHS = torch.tensor([0.3, 0.4, 0.5, 0.6, 0.7, 0.8], dtype=torch.float64)
+
+
+def test_kept_places_by_hand():
+    """Of ten places a tenth each: 0.3 leaves out the three smallest; equal places at the bound stay together."""
+    places = torch.tensor([5.0, 1, 9, 3, 7, 2, 8, 4, 10, 6]).view(1, 2, 5)
+    assert most_attended(places, 0.3).flatten().tolist() == [value > 3 for value in places.flatten().tolist()]
+    assert most_attended(places, 0.0).all()
+    assert most_attended(places, 0.99).flatten().nonzero().tolist() == [[8]]
+    tied = torch.tensor([[[1.0, 2], [2, 2]]])
+    assert most_attended(tied, 0.5).flatten().tolist() == [False, True, True, True]
+
+
+def test_kept_places_by_definition():
+    """As many as the quantile leaves, of those by value; a map's own bound and no other's."""
+    maps = torch.rand(6, 7, 9, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 5, 0.1, 9, 2, 3.0]).view(
+        6, 1, 1
+    )
+    for quantile in (0.1, 0.5, 0.85):
+        for values, kept in zip(
+            maps.flatten(1).tolist(), most_attended(maps, quantile).flatten(1).tolist(), strict=True
+        ):
+            smallest = set(sorted(values)[: math.floor(quantile * 63)])
+            assert kept == [value not in smallest for value in values]
+
+
+def test_a_place_without_attribution_is_not_kept_but_of_an_empty_map_all_are():
+    """Three quarters of the map are 0: so is its median, and still only the positive quarter is kept."""
+    maps = torch.zeros(2, 4, 4)
+    maps[0, 0] = torch.tensor([0.1, 0.4, 0.2, 0.3])
+    kept = most_attended(maps, 0.5)
+    assert torch.equal(kept[0], maps[0] > 0)
+    assert kept[1].all()
+    assert most_attended(torch.full((1, 4, 4), 0.3), 0.8).all()
+
+
+def test_elbow_by_hand():
+    """Normalised 0, .2, .4, .6, .8, 1 along and 0, .05, .1, .2, .6, 1 up: distances 0, .15, .3, .4, .2, 0."""
+    curve = torch.tensor([[0.0, 0.05, 0.1, 0.2, 0.6, 1.0]], dtype=torch.float64)
+    assert elbows(curve, TENTHS).tolist() == [0.6]
+    assert elbows(3 + 7 * curve, TENTHS).tolist() == [0.6]
+    assert elbows(curve.float(), TENTHS.float()).item() == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("rate", [1.0, 4.0, 9.0])
+def test_elbow_of_an_exponential(rate):
+    """exp(c q), normalised, has slope 1 at ln((e^c - 1) / c) / c: furthest from the diagonal on the unit interval."""
+    quantiles = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    expected = math.log(math.expm1(rate) / rate) / rate
+    assert elbows((rate * quantiles).exp()[None], quantiles).item() == pytest.approx(expected, abs=0.0006)
+
+
+def test_elbow_is_the_point_furthest_below_the_diagonal():
+    """Each curve against the perpendicular distances to the line between the corners of its box."""
+    curves = torch.rand(40, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64).sort(dim=1).values
+    found = elbows(curves, TENTHS)
+    for curve, elbow in zip(curves.numpy(), found.tolist(), strict=True):
+        points = np.stack([np.linspace(0, 1, 6), (curve - curve[0]) / (curve[-1] - curve[0])], axis=1)
+        below = points @ np.array([1, -1]) / np.sqrt(2)
+        expected = TENTHS[int(below.argmax())].item() if below.max() > 1e-9 else 0.8
+        assert elbow == expected
+    assert len(set(found.tolist())) > 3
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [[0.4] * 6, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 0.5, 0.8, 0.9, 0.95, 1.0], [1.0, 0.8, 0.5, 0.3, 0.2, 0.1]],
+    ids=["flat", "straight", "concave", "falling"],
+)
+def test_without_elbow_the_last_is_taken(curve):
+    assert elbows(torch.tensor([curve]), TENTHS).tolist() == [0.8]
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.05, 0.5, 0.6, 0.97, 1.0])
+def test_low_losses_are_numpys(quantile):
+    losses = torch.rand(53, generator=torch.Generator().manual_seed(2)).exp()
+    expected = losses.double().numpy() <= np.quantile(losses.double().numpy(), quantile)
+    assert least_losses(losses, quantile).tolist() == expected.tolist()
+
+
+def test_equal_losses_are_all_low():
+    assert least_losses(torch.full((7,), 0.1), 0.3).all()
+    assert least_losses(torch.tensor([0.0, 0.0, 0.0, 1.0]), 0.5).tolist() == [True, True, True, False]
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match=r"quantile in \[0, 1\); got 1"):
+        most_attended(torch.ones(1, 2, 2), 1.0)
+    for wrong in ([0.3], [0.3, 0.3], [0.5, 0.4]):
+        with pytest.raises(ValueError, match="two or more ascending quantiles"):
+            elbows(torch.zeros(1, len(wrong)), torch.tensor(wrong))
+    with pytest.raises(ValueError, match=r"got 2 and -0\.1"):
+        least_losses(torch.zeros(2), -0.1)
+    with pytest.raises(ValueError, match=r"got 0 and 0\.5"):
+        least_losses(torch.zeros(0), 0.5)
