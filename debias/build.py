@@ -79,7 +79,7 @@ def smallest_batch(config: Config) -> int:
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for strategy, sampler and augmentation: "bias", "groups", "mask"."""
+    """What the training data must carry for strategy, sampler and augmentation, in the words of ``requires``."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], {"group": "bias", "bias": "bias"})

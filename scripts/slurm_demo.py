@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=80, help="so many that a run outlasts the partition's GraceTime")
     parser.add_argument("--out", type=Path, default=Path("runs/slurm_demo"), help="folder; emptied first")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs, and theirs, ignore
     shutil.rmtree(arguments.out, ignore_errors=True)
     arguments.out.mkdir(parents=True)
     demo, alone = (

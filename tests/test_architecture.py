@@ -25,7 +25,7 @@ ALLOWED = {
     "components": {"config"},
     "strategies": {"losses", "models"},
     "training": {"augment", "files", "group_inference", "losses", "strategies", "metrics", "models"},
-    "reports": {"files", "metrics"},
+    "reports": {"config", "files", "metrics"},
     "checks": {"config", "data", "metrics", "training"},
     "build": {"augment", "checks", "components", "config", "data", "metrics", "models", "strategies", "training"},
     "recipes": {

@@ -14,6 +14,8 @@ from debias.build import build, cache_folder, facts_of, requirements
 from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
+from debias.recipes.one_stage import OneStage
+from debias.recipes.outcome import labels_read
 from debias.reports.predictions import read
 from debias.strategies import GroupDRO, GroupReweighting
 from debias.training.precision import choose_precision
@@ -205,3 +207,8 @@ def test_a_group_that_validation_lacks_is_said(tmp_path):
     )
     with pytest.warns(UserWarning, match="no validation image in waterbird-land: select=worst_group cannot see it"):
         check_selection(small(tmp_path, "erm"), lacking)
+
+
+def test_flac_reads_the_training_labels_that_there_are(tmp_path):
+    assert labels_read(small(tmp_path, "flac"), OneStage()) == "train+val"
+    assert labels_read(small(tmp_path, "lff"), OneStage()) == "val"

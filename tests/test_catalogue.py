@@ -27,6 +27,7 @@ def test_every_entry_is_there():
 def test_a_strategy_reads_what_it_requires(name):
     requires = getattr(components.find("strategy", name), "requires", ())
     assert ("train labels" in METHODS["strategy"][name].reads) == ("bias" in requires)
+    assert ("some train labels" in METHODS["strategy"][name].reads) == ("some bias" in requires)
 
 
 @pytest.mark.parametrize("name", METHODS["recipe"])

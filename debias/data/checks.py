@@ -25,8 +25,8 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
 
     Args:
         examples: the data set; its images are not opened.
-        require: what is needed of the training split. "bias": the bias attribute of every image. "groups": an
-            image in every group. "mask": a mask for every image.
+        require: what is needed of the training split. "bias": the bias attribute of every image; "some bias": of
+            one at least. "groups": an image in every group. "mask": a mask for every image.
 
     Raises:
         ValueError: something above is wrong.
@@ -162,6 +162,11 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
                 f"{len(unknown)} training images have no bias attribute: {_rows(examples, unknown)}. This strategy "
                 "needs it for all: fill in the bias column, or take a strategy that needs no group labels."
             )
+    if "some bias" in require and not any(examples.bias[row] >= 0 for row in train):
+        yield (
+            "no training image has a bias attribute. This strategy learns from it where it is known: fill in the bias "
+            "column for some, or take a strategy that needs no group labels."
+        )
     if "groups" in require and (empty := _empty_groups(examples)):
         yield (
             f"no training image in {empty}. This strategy needs every group: add images, "

@@ -164,7 +164,7 @@ def group_labels(
         inferred: splits in which inferred groups stand in for the labels.
         read: splits whose labels the recipe itself reads.
     """
-    asked = {"train": "bias" in required, "val": rule in GROUP_RULES}
+    asked = {"train": "bias" in required or "some bias" in required, "val": rule in GROUP_RULES}
     seen = [split for split, used in asked.items() if (used and split not in inferred) or split in read]
     return "+".join(seen) or "none"
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from debias import config as configs
 from debias.files import write_atomically
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def write_report(
 def read_report(folder: Path) -> dict[str, Any]:
     """The record of a finished run; what was NaN is ``None``.
 
+    Keys of the config that came into being after the run have their defaults, which are what it did.
+
     Raises:
         ValueError: no such run, a run that has not finished, or a record that this version cannot read; the message
             names the remedy.
@@ -66,7 +69,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     schema = report.get("schema") if isinstance(report, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")
-    return dict(report)
+    return report | {"config": configs.plain(configs.Config()) | report.get("config", {})}
 
 
 def groups_of(report: Mapping[str, Any]) -> Groups:

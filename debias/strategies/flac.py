@@ -46,6 +46,7 @@ class FLAC(Strategy):
     :func:`debias.losses.flac_loss` takes the features of any B.
     """
 
+    requires = ("some bias",)
     hard_targets = True
 
     def __init__(

@@ -22,7 +22,8 @@ class Strategy(nn.Module):
     keyword-only arguments are its options, and their defaults live there and nowhere else.
 
     Attributes:
-        requires: what the training data must carry: "bias" labels, an image in all "groups", foreground "mask"s.
+        requires: what the training data must carry: "bias" labels for all images, or "some bias" labels, an image in
+            all "groups", foreground "mask"s.
         smallest_batch: samples that every training batch must have.
         hard_targets: whether it reads class indices, so that no augmentation may make probabilities of them.
     """

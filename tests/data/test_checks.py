@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from debias.data.checks import check_examples
+from debias.data.checks import check_examples, check_requirements
 from debias.data.examples import Examples
 from debias.types import Groups
 
@@ -148,6 +148,15 @@ def test_unknown_bias_is_an_error_only_where_it_is_needed(sound):
     with pytest.raises(ValueError, match=r"4 training images have no bias attribute: row 1 .* and 1 more\. This strat"):
         check_examples(unknown, require=("bias",))
     check_examples(replace(sound, bias=changed(sound.bias, 5, -1)), require=("bias",))  # a test image needs none
+
+
+def test_one_bias_label_is_some(sound):
+    train = sound.split == 0
+    one = torch.where(train & (train.cumsum(0) > 1), -1, sound.bias)
+    assert int((one[train] >= 0).sum()) == 1
+    check_requirements(replace(sound, bias=one), ("some bias",))
+    with pytest.raises(ValueError, match="no training image has a bias attribute"):
+        check_requirements(replace(sound, bias=torch.where(train, -1, sound.bias)), ("some bias",))
 
 
 def test_masks_are_needed_only_where_required(sound):

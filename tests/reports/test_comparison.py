@@ -149,3 +149,12 @@ def test_measures_get_columns(tmp_path: Path) -> None:
     compared = compare([tmp_path], measures=["features:leakage/features"])
     assert compared.header()[5:7] == ["average", "leakage/features"]
     assert [row[6] for row in compared.rows()] == ["85.0 ± 7.1", "-"]
+
+
+def test_a_run_of_before_a_setting_differs_in_nothing(tmp_path: Path) -> None:
+    """The report of seed 0 knows neither recipes nor inferred groups; that of seed 1 has what they are unless given."""
+    make(tmp_path / "0")
+    make(tmp_path / "1", seed=1, config={"recipe": {"name": "single"}, "groups": {"file": None, "splits": ["train"]}})
+    make(tmp_path / "2", seed=2, config={"recipe": {"name": "jtt"}})
+    labels = {(method.label, method.seeds) for method in compare([tmp_path]).methods}
+    assert labels == {("group_dro (recipe.name=single)", (0, 1)), ("group_dro (recipe.name=jtt)", (2,))}
