@@ -69,7 +69,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     schema = report.get("schema") if isinstance(report, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")
-    return report | {"config": configs.plain(configs.Config()) | report.get("config", {})}
+    return {**report, "config": configs.plain(configs.Config()) | report.get("config", {})}
 
 
 def groups_of(report: Mapping[str, Any]) -> Groups:
