@@ -8,10 +8,11 @@ from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-# a shell's background jobs ignore Ctrl-C, and so would what tests start and then stop by it
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
+
+# a shell's background jobs ignore Ctrl-C, and so would what tests start and then stop by it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared"
 
