@@ -158,6 +158,7 @@ def test_reweighting_by_hand():
 def test_requirements():
     assert {name: make().requires for name, make in STRATEGIES.items() if make().requires} == {
         "group_dro": ("bias", "groups"),
+        "flac": ("some bias",),
         "irm": ("bias",),
         "irm_group": ("bias",),
         "vrex": ("bias",),

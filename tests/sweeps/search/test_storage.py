@@ -65,7 +65,7 @@ def server(tmp_path_factory) -> Iterator[str]:
         pytest.skip("Debian's package postgresql is not installed")
     folder = tmp_path_factory.mktemp("postgres")
     user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    for place in (folder, *folder.parents[:2]):
+    for place in (folder, *folder.parents[:3]):
         place.chmod(0o755)
     if user:
         shutil.chown(folder, "postgres")
