@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -74,8 +76,9 @@ class Study:
         return [self._proposed(trial.number) for trial in running]
 
     def note_runs(self, number: int, names: Sequence[str]) -> None:
-        """Keep which runs a trial consists of."""
-        reopened(self.study, number).set_user_attr("runs", list(names))
+        """Keep which runs a trial consists of, unless another command has ended it meanwhile."""
+        with suppress(UpdateFinishedTrialError):
+            reopened(self.study, number).set_user_attr("runs", list(names))
 
     def finish(self, number: int, values: Sequence[float]) -> None:
         """A trial is done."""
@@ -87,9 +90,8 @@ class Study:
 
     def fail(self, number: int, reason: str) -> None:
         """A trial failed for good; the reason is kept."""
-        if self.trials()[number].state != "running":
-            return
-        reopened(self.study, number).set_user_attr("reason", reason)
+        with suppress(UpdateFinishedTrialError):
+            reopened(self.study, number).set_user_attr("reason", reason)
         self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     def trials(self) -> list[Trial]:

@@ -188,6 +188,17 @@ def test_a_command_that_was_killed_while_it_asked(search_file):
     assert (trial.number, trial.settings) == (0, {"optimizer.lr": 0.1})
 
 
+def test_a_trial_that_another_command_ends_meanwhile_stays_as_it_is(search_file):
+    """It was listed as running; then the other command finished it."""
+    one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
+    one.ask()
+    (listed,) = two.unfinished()
+    one.finish(listed.number, [0.5])
+    two.note_runs(listed.number, ["a", "b"])
+    two.fail(listed.number, "too late")
+    assert [(trial.state, trial.values, trial.reason) for trial in two.trials()] == [("done", (0.5,), "")]
+
+
 def test_one_trial_too_many(search_file):
     """Another command asks between the look at the count and the asking."""
     one, two = studies(plan_search(search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1]}}}")), 2)
