@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=40, help="so many that the sweep outlasts the kills")
     parser.add_argument("--out", type=Path, default=Path("runs/sweep_demo"), help="folder; emptied first")
     arguments = parser.parse_args()
     shutil.rmtree(arguments.out, ignore_errors=True)
