@@ -11,6 +11,7 @@ from torch.nn import Parameter
 from torch.nn import functional as F
 
 from debias.losses.classification import classification_losses
+from debias.strategies.objectives import biased_network_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -79,9 +80,7 @@ class LearnedMixin(Strategy):
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the biased network: classify."""
-        self.network.train()
-        loss = classification_losses(self.network(batch.image).logits, batch.target).mean()
-        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+        return biased_network_loss(self.network, batch)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: classify together with the biased network, which is to be sure where it is used."""

@@ -1,13 +1,13 @@
-"""The two means that strategies add up: over the targets, and over the samples of known bias."""
+"""What several strategies add up: means over the targets, and over the samples of known bias."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.losses import classification_losses, group_means
-from debias.types import Batch
+from debias.types import Batch, Loss
 
 
 def task_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -31,6 +31,12 @@ def task_losses(logits: Tensor, batch: Batch) -> Tensor:
 def weighted(losses: Tensor, batch: Batch) -> Tensor:
     """``(N,)`` losses of a batch, times its weights where it has any."""
     return losses if batch.weight is None else losses * batch.weight
+
+
+def biased_network_loss(network: nn.Module, batch: Batch) -> Loss:
+    """Objective of a network of its own that is to take the shortcut: classify, in training mode, without weights."""
+    loss = classification_losses(network.train()(batch.image).logits, batch.target).mean()
+    return Loss(loss, {"biased_cross_entropy": loss.detach()})
 
 
 def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:

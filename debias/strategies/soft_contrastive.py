@@ -8,12 +8,11 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from debias.losses.classification import classification_losses
 from debias.losses.hsic import joined_rows
 from debias.losses.pairs import cosine_similarities
 from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
 from debias.strategies.bias_contrastive import check_contrast
-from debias.strategies.objectives import task_loss
+from debias.strategies.objectives import biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
@@ -79,9 +78,7 @@ class SoftContrastive(Strategy):
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the biased network: classify."""
-        self.network.train()
-        loss = classification_losses(self.network(batch.image).logits, batch.target).mean()
-        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+        return biased_network_loss(self.network, batch)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: weighted contrast and weighted task, which are logged."""

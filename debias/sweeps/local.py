@@ -85,7 +85,7 @@ class _Pool:
     def work(self) -> None:
         """Start, wait and reap until no run is left."""
         while True:
-            self.waiting = [run for run in self.waiting if not self._finished(run)]
+            self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
             for slot in sorted(set(range(self.workers)) - self.active.keys()):
                 self._start(slot)
             if not (self.waiting or self.active):
@@ -124,25 +124,15 @@ class _Pool:
             self.waiting.remove(run)
             return run
         for run in self.source:
-            if not self._finished(run):
+            if not self.progress.finished(run):
                 if not files_of(run).locked():
                     return run
                 self.waiting.append(run)
         return None
 
-    def _finished(self, run: Run) -> bool:
-        files = files_of(run)
-        if files.report.is_file():  # by another sweep
-            self.progress.done(run)
-        elif files.pruned.is_file():
-            self.progress.pruned(run, files.reason())
-        else:
-            return False
-        return True
-
     def _ended(self, run: Run, code: int) -> None:
         files = files_of(run)
-        if self._finished(run):
+        if self.progress.finished(run):
             return
         if code == BUSY:
             self.waiting.append(run)

@@ -59,6 +59,17 @@ class Progress:
         if not self.live:
             self._say(f"started {run.settings}")
 
+    def finished(self, run: Run) -> bool:
+        """Whether a run is done or was stopped early, by whichever command, as its files say; then it is shown."""
+        files = files_of(run)
+        if files.report.is_file():
+            self.done(run)
+        elif files.pruned.is_file():
+            self.pruned(run, files.reason())
+        else:
+            return False
+        return True
+
     def done(self, run: Run) -> None:
         """The run's report is there."""
         self._say(f"done    {run.settings}: {self._note(run)}")

@@ -95,10 +95,10 @@ class Launcher:
         self.checkpoints |= {run.name: _last_checkpoint(run) for run in runs}
 
     def _look(self, there: dict[Key, Task]) -> None:
-        self.waiting = [run for run in self.waiting if not self._finished(run)]
+        self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
         for key, run in list(self.tasks.items()):
             task = there.get(key, VANISHED)
-            if self._finished(run):
+            if self.progress.finished(run):
                 del self.tasks[key]
                 if task.state == "PENDING":  # preempted in its last moment
                     cancel([task.number])
@@ -111,16 +111,6 @@ class Launcher:
             else:
                 del self.tasks[key]
                 self._judge(run, task, key)
-
-    def _finished(self, run: Run) -> bool:
-        files = files_of(run)
-        if files.report.is_file():
-            self.progress.done(run)
-        elif files.pruned.is_file():
-            self.progress.pruned(run, files.reason())
-        else:
-            return False
-        return True
 
     def _note(self, run: Run, task: Task) -> None:
         if task.stuck:

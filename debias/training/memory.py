@@ -15,8 +15,8 @@ def keep_freed_memory() -> bool:
     """Let the C library keep the memory of activations that are freed after a step, for the next one.
 
     By default glibc maps blocks of a few MB anew each time, and the system fills their pages with zeros: with
-    ``tf_efficientnet_lite0`` at 128 px and batches of 32 that is 180,000 page faults a step, a quarter of its time.
-    The process's memory does not grow beyond what a step needs.
+    ``tf_efficientnet_lite0`` at 128 px and batches of 32 that is 180,000 page faults a step and a quarter of its time,
+    for 1 % of peak memory (``scripts/bench memory``).
 
     Returns:
         Whether the C library took the options; others than glibc have none, and nothing is changed there.
