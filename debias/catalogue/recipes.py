@@ -5,6 +5,7 @@ from __future__ import annotations
 from debias.catalogue.method import KIRICHENKO, LABELS, LIU, SUBPOPBENCH, Method, Published
 
 PROME = "ProME, Table 2"
+SAGE = "SAGE, Table 1"
 
 RECIPES = {
     "single": Method("the strategy's"),
@@ -63,7 +64,7 @@ RECIPES = {
         infers=("train",),
         stages="2",
         cost="first + masks + head",
-        published=Published("92.3 ± 0.4", "81.9 ± 0.7", "Noohdani et al. 2024"),
+        published=Published("92.3 ± 0.4", "81.9 ± 0.7", SAGE),
     ),
     "dfr": Method(
         "Kirichenko et al. 2023",

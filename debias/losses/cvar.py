@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -16,8 +14,8 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
     .. math:: L = \min_t \Bigl[ t + \frac{1}{\alpha N} \sum_i \max(\ell_i - t, 0) \Bigr]
 
     The minimum is reached at the :math:`\lceil \alpha N \rceil`-th largest loss, which has the weight that is left
-    where :math:`\alpha N` is no integer. :math:`\alpha = 1` is the mean, :math:`\alpha \le 1/N` the largest loss.
-    With ``threshold``, t stands still: losses below it have no gradient, and with :math:`\alpha = 1` the gradient is
+    where :math:`\alpha N` is no integer. :math:`\alpha = 1` is the mean, :math:`\alpha \le 1/N` the largest loss. Of
+    equal losses at the border some count in full and others do not, so that none outweighs what it may. With ``threshold``, t stands still: losses below it have no gradient, and with :math:`\alpha = 1` the gradient is
     that of the truncated loss :math:`\frac1N \sum_i \max(\ell_i - t, 0)`.
 
     Source: Rockafellar & Uryasev, "Optimization of Conditional Value-at-Risk", 2000; as a batch loss: Levy et al.,
@@ -37,6 +35,8 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
         3.6666667461395264
     """
     rows = joined_rows(losses.to(torch.promote_types(losses.dtype, torch.float32)))
-    worst = math.ceil(alpha * len(rows))
-    at = rows.sort(descending=True).values[worst - 1] if threshold is None else threshold
-    return at + torch.relu(rows - at).mean() / alpha
+    if threshold is not None:
+        return threshold + torch.relu(rows - threshold).mean() / alpha
+    worst = alpha * len(rows)
+    weights = (worst - torch.arange(len(rows), dtype=rows.dtype, device=rows.device)).clamp(0, 1) / worst
+    return (rows.sort(descending=True).values * weights).sum()

@@ -29,9 +29,10 @@ def flac_loss(features: Tensor, bias_features: Tensor, target: Tensor, *, expone
     Associations", 2023; reference code gsarridis/FLAC.
 
     Args:
-        features: ``(N, D)`` float, of the model.
-        bias_features: ``(N, E)`` float, of a network that knows the bias; they receive no gradient. One-hot bias labels
-            will do as well.
+        features: ``(N, D)`` float, of the model; the reference's are of length 1, as its networks normalise them, and
+            its weights of the loss belong to these.
+        bias_features: ``(N, E)`` float, likewise of length 1, of a network that knows the bias; they receive no
+            gradient. One-hot bias labels will do as well.
         target: ``(N,)`` int64 class.
         exponent: a > 0.
 

@@ -35,7 +35,7 @@ def soft_groups(probability: Tensor, membership: Tensor, target: Tensor, classes
     .. math:: p^+_t = \frac{\sum_{i: y_i = t} u_i\, p_i}{\sum_{i: y_i = t} u_i}, \qquad
               p^-_t = \frac{\sum_{i: y_i = t} (1 - u_i)\, p_i}{\sum_{i: y_i = t} (1 - u_i)}
 
-    Computed in float32 at least, exact across processes in value and gradient.
+    with 1e-6 added to each divisor. Computed in float32 at least, exact across processes in value and gradient.
 
     Args:
         probability: ``(N,)`` float in [0, 1], of the true class of each sample.
@@ -45,8 +45,9 @@ def soft_groups(probability: Tensor, membership: Tensor, target: Tensor, classes
     """
     u = membership.to(torch.promote_types(membership.dtype, torch.float32))
     share, counts = group_means(u, target, classes)
-    inside = group_means(u * probability, target, classes).means / (share + EPSILON)
-    outside = group_means((1 - u) * probability, target, classes).means / (1 - share + EPSILON)
+    least = EPSILON / counts.clamp(min=1)
+    inside = group_means(u * probability, target, classes).means / (share + least)
+    outside = group_means((1 - u) * probability, target, classes).means / (1 - share + least)
     return SoftGroups(inside, outside, share, counts)
 
 
@@ -68,8 +69,8 @@ def discovery_loss(groups: SoftGroups, *, balance: float = 1.0) -> Tensor:
     Returns:
         Scalar.
 
-    Differs from the reference: the code for CelebA adds its two classes up, and needs both in every batch; the mean
-    over the classes present is that of the code for several classes.
+    Differs from the reference: the code for CelebA and BAR adds its classes up, and needs all of them in every batch;
+    the mean over the classes present is that of its code for scenes and coloured digits.
     """
     gap = -torch.log(EPSILON + (groups.inside - groups.outside).abs())
     sizes = -torch.log(EPSILON + 1 - (2 * groups.share - 1).abs())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
+from torch.nn import functional as F
 
 from debias.losses.flac import flac_loss
 from debias.models.twins import twin
@@ -21,7 +22,7 @@ class FLAC(Strategy):
     1. In the first ``warmup`` steps B alone moves, on the cross-entropy to the bias labels; then it is frozen.
     2. From then on f moves on :math:`w\, \mathrm{CE}(f) + \alpha\, \mathrm{FLAC}(z_f, z_B, y)`
        (:func:`debias.losses.flac_loss`), which draws together the features of a class whose biases differ, and apart
-       those of different classes whose bias is one.
+       those of different classes whose bias is one. z are features of length 1.
 
     In evaluation f stands alone. FLAC is a mean over pairs of small shares: :math:`\alpha` is in the hundreds or more.
 
@@ -95,6 +96,7 @@ class FLAC(Strategy):
             bias_features = self.network(batch.image).features
         outputs: Outputs = model(batch.image)
         error = task_loss(outputs.logits, batch)
-        penalty = flac_loss(outputs.features, bias_features, batch.target, exponent=self.exponent)
+        directions = [F.normalize(features.float(), dim=1) for features in (outputs.features, bias_features)]
+        penalty = flac_loss(directions[0], directions[1], batch.target, exponent=self.exponent)
         terms = {"cross_entropy": error.detach(), "flac": penalty.detach()}
         return Loss(self.task_weight * error + self.strength * penalty, terms)

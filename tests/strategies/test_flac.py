@@ -35,12 +35,24 @@ def test_values_by_definition():
     assert strategy.learn_bias(model, batch).total.item() == pytest.approx(expected.item(), rel=1e-6)
     outputs, bias_features = model(batch.image), strategy.network(batch.image).features
     error = F.cross_entropy(outputs.logits, batch.target)
-    penalty = flac_loss(outputs.features, bias_features, batch.target, exponent=1.0)
+    of_length_one = [z / z.square().sum(dim=1, keepdim=True).sqrt() for z in (outputs.features, bias_features)]
+    penalty = flac_loss(*of_length_one, batch.target, exponent=1.0)
     found = strategy.model_loss(model, batch)
     assert found.total.item() == pytest.approx((0.5 * error + 50 * penalty).item(), rel=1e-6)
     assert found.terms["cross_entropy"].item() == pytest.approx(error.item(), rel=1e-6)
     assert found.terms["flac"].item() == pytest.approx(penalty.item(), rel=1e-6)
     assert penalty.item() > 1e-3
+
+
+@pytest.mark.parametrize("which", ["model", "bias"])
+def test_the_length_of_features_does_not_count(which):
+    """Features of either network, tenfold: the same penalty."""
+    strategy, model = pair()
+    before = strategy.model_loss(model, BATCH).terms["flac"].item()
+    network = model if which == "model" else strategy.network
+    network.register_forward_hook(lambda module, given, outputs: outputs._replace(features=10 * outputs.features))
+    assert strategy.model_loss(model, BATCH).terms["flac"].item() == pytest.approx(before, rel=1e-4)
+    assert before > 1e-4
 
 
 def test_the_bias_network_moves_first_and_then_never():
