@@ -20,7 +20,8 @@ class Batch(NamedTuple):
         bias: ``(N,)`` int64 value of the bias attribute, -1 where unknown.
         index: ``(N,)`` int64 row in the data set, for per-sample state.
         mask: ``(N, 1, H, W)`` float foreground in [0, 1], or ``None``.
-        weight: ``(N,)`` float sample weight, or ``None``.
+        weight: ``(N,)`` float sample weight, or ``None``; read where a strategy's loss is a mean over samples, not
+            where it weighs them, groups or environments itself. No data set of this package has it.
         background: ``(N, 3, H, W)`` float images, normalised, with the foreground filled in, or ``None``.
     """
 

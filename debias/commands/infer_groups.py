@@ -64,7 +64,7 @@ def environments(
 
 def clusters(logits: Tensor, target: Tensor, seed: int, *, largest: int = 5) -> Tensor:
     """The clusters within classes of SPARE."""
-    return class_clusters(logits, target, seed=seed, largest=largest).inferred
+    return class_clusters(logits.softmax(dim=1), target, seed=seed, largest=largest).inferred
 
 
 METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments, "spare": clusters}

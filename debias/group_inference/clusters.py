@@ -34,7 +34,7 @@ def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int =
     AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
 
     Args:
-        outputs: ``(N, D)`` float, such as the logits of a model after an epoch or two.
+        outputs: ``(N, D)`` float, such as the probabilities of a model after an epoch or two.
         target: ``(N,)`` int64 class index.
         seed: of the starts of k-means, and of the samples of a class of which the silhouette is computed (5,000 at
             most).

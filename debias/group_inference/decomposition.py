@@ -5,9 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: A curve closer than this to its diagonal has no elbow: what is left is rounding.
-ROUNDING = 1e-9
-
 
 def most_attended(maps: Tensor, quantile: float) -> Tensor:
     r"""The places of largest attribution: those of the map's upper :math:`1 - q`, as far as they are positive.
@@ -45,14 +42,16 @@ def most_attended(maps: Tensor, quantile: float) -> Tensor:
 
 
 def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
-    r"""Where each rising convex curve starts to rise: the Kneedle elbow.
+    r"""Where each rising convex curve starts to rise: its Kneedle elbow, as the library ``kneed`` finds it.
 
     .. math:: \hat q_k = \frac{q_k - q_1}{q_K - q_1}, \quad
               \hat\ell_k = \frac{\ell_k - \min \ell}{\max \ell - \min \ell}, \qquad
-              q^* = q_{\arg\max_k (\hat q_k - \hat\ell_k)}
+              d_k = \hat q_k - \hat\ell_k
 
-    the point furthest below the diagonal of the normalised curve, the first of several. A curve that is nowhere below
-    it, or flat, has no elbow, and the last quantile is taken.
+    An elbow is a k at which d peaks, and to the left of which it falls by more than the mean step of
+    :math:`\hat q` before it rises again (sensitivity 1). Of several the leftmost is taken, and the last quantile of a
+    curve without one: of one that is flat, straight or falls, or bends but a little. A convex curve has its elbow where
+    it is furthest below the diagonal, if that is further than the step.
 
     Source: Satopaa et al., "Finding a 'Kneedle' in a Haystack: Detecting Knee Points in System Behavior", ICDCS
     Workshops 2011; for masks, Noohdani et al., CVPR 2024 (reference code fhn98/DaC).
@@ -65,28 +64,30 @@ def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
         ``(N,)`` float64, a quantile a curve.
 
     Raises:
-        ValueError: there are fewer than two quantiles, or they do not ascend.
+        ValueError: there are fewer than two quantiles, or they do not ascend; or kneed is not installed.
 
     Example:
-        >>> elbows(torch.tensor([[0.0, 0.1, 0.2, 1.0]]), torch.tensor([0.3, 0.4, 0.5, 0.6])).tolist()
-        [0.5]
-
-    Differs from the reference: it smooths no curve and has no sensitivity, that is, a threshold below which the
-    distance has to fall again before a peak counts; a curve that ends with its largest distance, as one that falls
-    does, gives the last quantile either way.
+        >>> elbows(torch.tensor([[0.0, 0.1, 0.2, 1.0]]), torch.tensor([0.25, 0.5, 0.75, 1.0])).tolist()
+        [0.75]
     """
-    quantiles, losses = quantiles.double(), losses.double()
     if len(quantiles) < 2 or not bool((quantiles.diff() > 0).all()):
         raise ValueError(f"elbows needs two or more ascending quantiles; got {quantiles.tolist()}")
-    least = losses.amin(dim=1, keepdim=True)
-    spread = losses.amax(dim=1, keepdim=True) - least
-    along = (quantiles - quantiles[0]) / (quantiles[-1] - quantiles[0])
-    distance = torch.where(spread > 0, along - (losses - least) / torch.where(spread > 0, spread, 1), 0)
-    furthest = distance.max(dim=1)
-    return torch.where(furthest.values > ROUNDING, quantiles[furthest.indices], quantiles[-1])
+    places, curves = quantiles.double().tolist(), losses.double().tolist()
+    return torch.tensor([_elbow(places, curve) for curve in curves], dtype=torch.float64)
 
 
-def least_losses(losses: Tensor, quantile: float) -> Tensor:
+def _elbow(quantiles: list[float], losses: list[float]) -> float:
+    try:
+        from kneed import KneeLocator
+    except ImportError:
+        raise ValueError('elbows of curves need kneed: pip install "debias-vision[attribution]"') from None
+    if max(losses) == min(losses):
+        return quantiles[-1]
+    found = KneeLocator(quantiles, losses, S=1.0, curve="convex", direction="increasing", online=True).elbow
+    return quantiles[-1] if found is None else float(found)
+
+
+def least_losses(losses: Tensor, quantile: float, *, among: Tensor | None = None) -> Tensor:
     """Samples whose loss is at most a quantile of all: of these, DaC takes the model to attend to what is causal.
 
     Source: as :func:`most_attended`.
@@ -94,9 +95,10 @@ def least_losses(losses: Tensor, quantile: float) -> Tensor:
     Args:
         losses: ``(N,)`` float, at least one.
         quantile: in [0, 1], interpolated linearly.
+        among: ``(M,)`` float losses that it is the quantile of, at least one; left out, all.
 
     Returns:
-        ``(N,)`` bool, true for one sample at least.
+        ``(N,)`` bool.
 
     Raises:
         ValueError: the quantile is out of range, or there is no loss.
@@ -105,11 +107,10 @@ def least_losses(losses: Tensor, quantile: float) -> Tensor:
         >>> least_losses(torch.tensor([3.0, 1.0, 2.0, 4.0]), 0.5).tolist()
         [False, True, True, False]
     """
-    if not 0 <= quantile <= 1 or not len(losses):
-        raise ValueError(f"least_losses needs losses and a quantile in [0, 1]; got {len(losses)} and {quantile}")
-    losses = losses.double()
-    ordered = losses.sort().values
-    place = quantile * (len(losses) - 1)
+    ordered = (losses if among is None else among).double().sort().values
+    if not 0 <= quantile <= 1 or not len(ordered):
+        raise ValueError(f"least_losses needs losses and a quantile in [0, 1]; got {len(ordered)} and {quantile}")
+    place = quantile * (len(ordered) - 1)
     below = int(place)
-    bound = torch.lerp(ordered[below], ordered[min(below + 1, len(losses) - 1)], place - below)
-    return losses <= bound
+    bound = torch.lerp(ordered[below], ordered[min(below + 1, len(ordered) - 1)], place - below)
+    return losses.double() <= bound

@@ -32,7 +32,8 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
         ValueError: ``power`` or ``beta`` outside [0, 1], or no samples at all.
 
     Differs from the reference: SubpopBench and Cui et al. scale the weights to a mean of one over *groups*, so that
-    the mean weight over the data, and with it the effective learning rate, depends on how unbalanced the data is.
+    the mean weight over the data, and with it the effective learning rate, depends on how unbalanced the data is. In
+    SubpopBench a large group, whose effective number rounds to 1, has no weight at all.
 
     Example:
         >>> balanced_weights(torch.tensor([3, 1])).tolist()  # 4/2 over 3 and over 1

@@ -15,7 +15,9 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
 
     The minimum is reached at the :math:`\lceil \alpha N \rceil`-th largest loss, which has the weight that is left
     where :math:`\alpha N` is no integer. :math:`\alpha = 1` is the mean, :math:`\alpha \le 1/N` the largest loss. Of
-    equal losses at the border some count in full and others do not, so that none outweighs what it may. With ``threshold``, t stands still: losses below it have no gradient, and with :math:`\alpha = 1` the gradient is
+    equal losses at the border some count in full and others do not: no gradient exceeds :math:`1 / (\alpha N)`.
+
+    With ``threshold``, t stands still: losses below it have no gradient, and with :math:`\alpha = 1` the gradient is
     that of the truncated loss :math:`\frac1N \sum_i \max(\ell_i - t, 0)`.
 
     Source: Rockafellar & Uryasev, "Optimization of Conditional Value-at-Risk", 2000; as a batch loss: Levy et al.,

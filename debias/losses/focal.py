@@ -27,7 +27,8 @@ def focal_losses(logits: Tensor, target: Tensor, *, gamma: float = 1.0) -> Tenso
     Returns:
         ``(N,)`` float.
 
-    Differs from the reference: no class weight :math:`\alpha`.
+    Differs from the reference: no class weight :math:`\alpha`; the gradient is finite where the probability rounds to 1
+    and :math:`\gamma < 1`.
 
     Example:
         >>> round(focal_losses(torch.zeros(1, 2), torch.tensor([1])).item(), 4)  # 1/2 log 2

@@ -32,8 +32,8 @@ class GroupDROLoss(nn.Module):
     Differs from the reference: a group absent from the batch keeps its weight up to normalisation (there it is
     raised by ``exp(eta * C / sqrt(n))``); C is added for every group as soon as it is positive (there only if the
     adjustment of all groups is positive) and never into the returned loss, whose gradient does not depend on it;
-    means are those of all processes. Six public versions disagree on these points, on whether q starts at 1/G (here)
-    or 1, and on whether it moves before (here) or after it is used.
+    means are those of all processes. Six public versions disagree on these points, and on whether q moves before
+    (here) or after it is used.
 
     Example:
         >>> robust = GroupDROLoss(groups=2, step_size=1.0)

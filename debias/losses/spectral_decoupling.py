@@ -19,8 +19,9 @@ def spectral_decoupling(logits: Tensor) -> Tensor:
     Returns:
         Scalar, at least float32.
 
-    Differs from the reference: DomainBed and the authors' code average over the logits too and have no half: their
-    coefficient is this one's times C / 2, which is the same for two classes.
+    Differs from the reference: DomainBed averages over the logits too and has no half: its coefficient is this one's
+    times C / 2, which is the same for two classes. The authors' code has a single logit f for two classes, and no half:
+    its coefficient is half of this one's with the logits (0, f), and a quarter with (-f/2, f/2).
 
     Example:
         >>> spectral_decoupling(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).item()

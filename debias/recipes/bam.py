@@ -11,11 +11,11 @@ from debias.recipes.run import Recipe, Run, Trained
 
 
 class BAM(Recipe):
-    r"""A model that needs only what is easy finds the errors; it goes on with each of them :math:`\mu` times more.
+    r"""A model that needs only what is easy finds the errors; it goes on with :math:`\mu` of each of them.
 
     1. ``amplification``: the strategy :class:`debias.strategies.BiasAmplification`; the model's errors on the training
        split, without the samples' own vectors, are E.
-    2. The same model goes on, on the training split with :math:`\mu` further copies of E.
+    2. The same model goes on, on the training split with each of E :math:`\mu` times.
 
     Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024; reference code
     motivationss/BAM. ``groups.csv`` has 1 for the images in E.
@@ -23,7 +23,7 @@ class BAM(Recipe):
     Args:
         amplification: what the first stage changes of the run's config, such as ``{epochs: 20}``.
         strength: :math:`\lambda` of the first stage.
-        upweight: :math:`\mu \ge 1`, copies of an error beside the original.
+        upweight: :math:`\mu \ge 2`, how often an error is seen in an epoch.
 
     Raises:
         ValueError: a bound above is broken.
@@ -31,14 +31,14 @@ class BAM(Recipe):
     The second stage selects its epoch by the run's rule; the paper's, without group labels, is
     ``select=class_difference`` (ClassDiff).
 
-    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage.
+    Differs from the reference: its T is counted from 0, so that ``--stageOne_T 20`` asks the model after 21 epochs.
     """
 
     def __init__(
         self, *, amplification: dict[str, Any] | None = None, strength: float = 50.0, upweight: int = 50
     ) -> None:
-        if upweight < 1:
-            raise ValueError(f"recipe.upweight must be at least 1; got {upweight}")
+        if upweight < 2:
+            raise ValueError(f"recipe.upweight must be at least 2, or no error counts more; got {upweight}")
         self.amplification, self.strength, self.upweight = amplification, strength, upweight
 
     def stages(self, run: Run) -> list[Config]:
@@ -49,7 +49,7 @@ class BAM(Recipe):
         """Train, find the errors, go on."""
         first = run.train_stage("amplification", self._amplified(run))
         groups = run.infer(errors_of(first), first.examples)
-        sampler = {"name": "upweighted", "copies": self.upweight}
+        sampler = {"name": "upweighted", "copies": self.upweight - 1}
         return run.train_last({"groups": groups, "sampler": sampler}, start=first)
 
     def _amplified(self, run: Run) -> Config:

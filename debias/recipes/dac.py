@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias import config as configs
 from debias.build import Parts
 from debias.config import Config
 from debias.data.geometry import Pixels
 from debias.data.mask_files import write_masks
 from debias.data.mask_makers import Maker
 from debias.data.masking import Made
+from debias.data.orders import seeded_generator
 from debias.group_inference import elbows, least_losses, most_attended
 from debias.recipes.attention import attention_maps, check_maps, whole_pictures
 from debias.recipes.run import PLAIN, Recipe, Run, Stage, Trained
@@ -28,11 +30,12 @@ QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class DaC(Recipe):
     r"""A new head learns the class from causal parts of pictures, alone and among the surroundings of other classes.
 
-    1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Leaving out ever more of the places
-       of least attribution, 30 to 80 per cent, the loss rises once the model misses what it needs: the elbow of that
-       curve (:func:`debias.group_inference.elbows`) says how much of the map is the mask of the picture.
-    2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of all: there the model
-       attends to what is causal, and masks may be trusted. It has 1 for the others.
+    1. ``first``: plain ERM, on the run's draws; its Grad-CAM map of each training picture's true class. Leaving out
+       ever more of the places of least attribution, 30 to 80 per cent, the loss rises once the model misses what it
+       needs: the elbow of that curve (:func:`debias.group_inference.elbows`) says how much of the map is the mask of
+       the picture.
+    2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of an epoch's draws: there
+       the model attends to what is causal, and masks may be trusted. It has 1 for the others.
     3. A fresh head (Xavier) on the first model's frozen backbone is trained by
        :class:`debias.strategies.DecomposeCompose`, with the run's optimiser, schedule, epochs and batches.
 
@@ -56,8 +59,9 @@ class DaC(Recipe):
 
     Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of the last epoch of the
     first stage, not of its best on validation; maps are of whole pictures, and masks go through crops and flips with
-    them; losses are of the pictures as they are evaluated, and say once for all which are low. See
-    :class:`debias.strategies.DecomposeCompose` and :func:`debias.group_inference.most_attended`.
+    them (the code crops CelebA alone, and lays masks of one crop on another); losses are of the pictures as they are
+    evaluated, and say once for all which are low. See :class:`debias.strategies.DecomposeCompose` and
+    :func:`debias.group_inference.most_attended`.
     """
 
     infers = ("train",)
@@ -90,7 +94,7 @@ class DaC(Recipe):
                 )
         if run.config.batch_size < 2:
             raise ValueError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
-        return [run.stage_config(self.first), run.checked_last()]
+        return [self._first(run), run.checked_last()]
 
     def check(self, parts: Parts) -> None:
         """Refuse several labels an image, and a model without maps."""
@@ -98,11 +102,13 @@ class DaC(Recipe):
 
     def train(self, run: Run) -> Trained:
         """Train, cut out, train a head."""
-        first = run.train_stage("first", run.stage_config(self.first))
+        first = run.train_stage("first", self._first(run))
         masks = run.folder / "masks"
         self._write_masks(first, masks, progress=run.config.progress)
         found = first.predictions("train", progress=run.config.progress)
-        low = least_losses(F.cross_entropy(found.logits, found.target, reduction="none"), self.quantile)
+        losses = F.cross_entropy(found.logits, found.target, reduction="none")
+        drawn = first.parts.data.order.draw(seeded_generator(run.config.seed))
+        low = least_losses(losses, self.quantile, among=losses[drawn])
         changes = {
             "groups": run.infer(first.everywhere(found.index, ~low), first.examples),
             "strategy": {"name": "decompose_compose", "alpha": self.alpha, "invert": self.invert},
@@ -111,6 +117,9 @@ class DaC(Recipe):
         }
         renew(first.parts.module.model.get_submodule("head"), seed=run.config.seed)
         return run.train_last(changes, start=first)
+
+    def _first(self, run: Run) -> Config:
+        return configs.changed(run.stage_config({"sampler": run.config.sampler}), self.first or {})
 
     def _write_masks(self, first: Stage, folder: Path, *, progress: bool) -> None:
         done = folder / "done"

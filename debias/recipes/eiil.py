@@ -28,7 +28,8 @@ class EIIL(Recipe):
     Raises:
         ValueError: a number that is not positive.
 
-    Differs from the reference: losses are those of one pass in evaluation mode after the stage.
+    Differs from the reference: a strategy's groups are class and environment together; SpuCo's Group DRO takes the two
+    environments alone.
     """
 
     infers = ("train",)

@@ -11,6 +11,7 @@ from debias.data.orders import seeded_generator
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.training.dfr import sparse_head
+from debias.training.heads import fresh_heads
 from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
 
 #: AFR's grids on Waterbirds.
@@ -111,7 +112,7 @@ class AFR(LastLayer):
 
 
 class CRT(LastLayer):
-    """Classifier retraining: the head goes on, balanced, while the features stand still.
+    """Classifier retraining: a new head is fitted to balanced draws, while the features stand still.
 
     See :func:`debias.training.heads_refits.resampled_heads` and ``reweighted_heads``.
 
@@ -146,13 +147,14 @@ class CRT(LastLayer):
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """The head at the step that does best on validation."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
-        refit = reweighted_heads if self.weighted else resampled_heads
+        refit, generator = reweighted_heads if self.weighted else resampled_heads, seeded_generator(seed)
+        classes, size = frozen.stage.examples.groups.rows, rows.features.shape[1]
         fitted = refit(
             rows.features,
             rows.target,
             rows.group if self.balance == "group" else rows.target,
-            frozen.head,
-            seeded_generator(seed),
+            fresh_heads(1, classes=classes, size=size, generator=generator),
+            generator,
             steps=self.steps,
             held_out=frozen.rows("val"),
             every=max(self.steps // 100, 1),

@@ -29,8 +29,8 @@ class JTT(Recipe):
         ValueError: a bound above is broken.
 
     Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage; the
-    code logs them during that epoch. ``upweight`` counts as the code does: an error is seen
-    :math:`\lambda + 1` times an epoch.
+    code logs them during the next one, its T being counted from 0. ``upweight`` counts as the code does: an error is
+    seen :math:`\lambda + 1` times an epoch.
     """
 
     def __init__(self, *, identification: dict[str, Any] | None = None, upweight: int = 100) -> None:

@@ -49,8 +49,9 @@ class MaskTune(Recipe):
         ValueError: a bound above is broken, or the run has an augmentation of its own; and after the first stage, no
             place stands out of any map.
 
-    Differs from the reference: Grad-CAM, not XGrad-CAM, of the first stage's last epoch, not of its best on validation;
-    maps are of whole pictures, and masks go through crops and flips with them; the last stage begins with a fresh
+    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of the first stage's
+    last epoch, not of its best on validation; maps are of whole pictures, and masks go through crops and flips with
+    them (there the mask of Waterbirds' central crop is laid over the whole picture); the last stage begins with a fresh
     optimiser and the run's schedule, where the code goes on with the momentum and the rate it had.
     """
 

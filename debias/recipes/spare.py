@@ -13,7 +13,7 @@ class SPARE(Recipe):
     """What a model says after an epoch or two parts each class by the shortcut; a new one sees the parts evenly.
 
     1. ``early``: plain ERM for an epoch or two.
-    2. :func:`debias.group_inference.class_clusters` of its training logits are the groups.
+    2. :func:`debias.group_inference.class_clusters` of its probabilities for the training images are the groups.
     3. A new model is trained by the run's strategy on draws in which small clusters are likelier: the sampler
        ``cluster_balanced``, with power 2 for classes whose clusters lie close (silhouette below ``threshold``), else 1.
 
@@ -27,6 +27,9 @@ class SPARE(Recipe):
 
     Raises:
         ValueError: ``largest`` is less than 2.
+
+    Differs from the reference: its scripts name the number of clusters, four in each class of Waterbirds, and cluster
+    CelebA by the features of an untrained network, not within classes.
     """
 
     infers = ("train",)
@@ -44,7 +47,7 @@ class SPARE(Recipe):
         """Train for a little while, cluster, train anew."""
         early = run.train_stage("early", run.stage_config(self.early))
         found = early.predictions("train")
-        clusters = class_clusters(found.logits, found.target, seed=run.config.seed, largest=self.largest)
+        clusters = class_clusters(found.logits.softmax(dim=1), found.target, seed=run.config.seed, largest=self.largest)
         groups = run.infer(early.everywhere(found.index, clusters.inferred), early.examples)
         powers = clusters.powers(threshold=self.threshold)
         return run.train_last({"groups": groups, "sampler": {"name": "cluster_balanced", "powers": powers}})

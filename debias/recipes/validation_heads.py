@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -36,7 +37,8 @@ class ClassBalancedLastLayer(LastLayer):
         backbone: "trained", "pretrained", or the folder of a finished run.
         base: what the backbone's stage changes of the run's config.
 
-    Differs from the reference: halves are drawn within classes, so that both have all of them.
+    Differs from the reference: halves are drawn within classes, so that both have all of them; features are those of
+    evaluation mode and plain images, where its network computes in training mode on augmented ones.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class ClassBalancedLastLayer(LastLayer):
             rows.target,
             fresh_heads(1, classes=classes, size=size, generator=generator),
             generator,
-            steps=max(self.epochs * len(rows.target) // self.batch_size, 1),
+            steps=self.epochs * math.ceil(len(rows.target) / self.batch_size),
             learning_rate=self.learning_rate,
+            # the reference names a momentum to an optimiser that has been made without
+            momentum=0.0,
             batch_size=self.batch_size,
         )
         return fitted.heads.linear(0)
@@ -91,7 +95,8 @@ class SELF(LastLayer):
         ValueError: another disagreement, one of a backbone that is not trained here, or an epoch that is not early.
 
     Differs from the reference: two of the authors' four ways to choose samples are left out, disagreement with a
-    dropped-out model, and misclassification by the early one.
+    dropped-out model, and misclassification by the early one; halves are drawn within groups where their labels are
+    read. See also :func:`debias.training.heads_refits.selected_heads`.
     """
 
     def __init__(

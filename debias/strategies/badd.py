@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from debias.models.layers import evaluating
+from debias.models.twins import twin
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
@@ -56,9 +55,7 @@ class BAdd(Strategy):
         if 0 != refit_from <= warmup:
             raise ValueError(f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it, or 0")
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
-        network: Any = deepcopy(model)
-        network.head = nn.Linear(network.head.in_features, groups.biases)
-        self.network: nn.Module = network
+        self.network = twin(model, outputs=groups.biases)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """The biased network, and the model."""

@@ -41,7 +41,8 @@ class BiasContrastive(Strategy):
 
     Differs from the reference: both losses are taken on the same batch, of one view of each image; there the contrast
     is on two views of a second batch, from a loader that draws rare biases of a class more often. Positives need no
-    second view. Priors are floored at 1e-9, there 1e-9 is added.
+    second view. Priors are floored at 1e-9, there 1e-9 is added, as it is inside the logarithm of the contrast. With
+    ``balanced_logits`` a sample of unknown bias has no prior added.
     """
 
     requires = ("bias",)

@@ -38,8 +38,9 @@ class CorrectNContrast(Strategy):
         ValueError: multi-label targets, or a bound above is broken.
 
     Differs from the reference: positives and negatives are those of the batch, and every sample is an anchor; there an
-    anchor comes with a given number of either, drawn for it, and gradients of many such bundles are added up. The model
-    is in training mode, there in evaluation mode up to its head.
+    anchor comes with a given number of either, drawn for it, and gradients of many such bundles are added up. The loss
+    is a mean over the anchors, there the sum of that of the anchor and that of its positives as anchors: the same
+    weight makes about half the contrast here. The model is in training mode, there in evaluation mode up to its head.
     """
 
     requires = ("bias",)

@@ -35,15 +35,15 @@ class CrossMistakes(Strategy):
     Args:
         groups: the groups of the data; single-label.
         samples: rows of the whole data set.
-        model: the classifier f; g starts as its copy, with a head drawn anew.
+        model: the classifier f; g starts as its copy. Both heads are set to 0: neither network says anything of an
+            image, and no label flips, before the first step.
         seed: of the halves and the flips, at least 0.
 
     Raises:
         ValueError: the targets are multi-label.
 
-    Differs from the reference: both networks see every image in training mode, as there, but a model of new weights
-    shares all of them but the head's with its twin at the start. Class means are those of the joined batch of all
-    processes. The draw of a row at a step does not depend on the rows beside it.
+    Differs from the reference: a model of new weights shares all of them with its twin at the start. Class means are
+    those of the joined batch of all processes. The draw of a row at a step does not depend on the rows beside it.
     """
 
     hard_targets = True
@@ -54,6 +54,9 @@ class CrossMistakes(Strategy):
             raise ValueError("CrossMistakes flips the class of a sample: name a single target, not several labels")
         self.classes, self.samples, self.seed = groups.rows, samples, seed
         self.network = twin(model)
+        for head in (model.get_submodule("head"), self.network.get_submodule("head")):
+            for parameter in head.parameters():
+                nn.init.zeros_(parameter)
         self.memory = LabelMemory(samples)
         self.register_buffer("own", self._draws(-1) < 0.5)
         self.own: Tensor

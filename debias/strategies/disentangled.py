@@ -54,8 +54,9 @@ class Disentangled(Strategy):
         ValueError: a bound above is broken, or the targets are multi-label.
 
     Differs from the reference: the permutation follows from the step, and is drawn in each process for its own
-    samples; the encoders start alike (there from two draws). The code keeps the epoch that is best on the *test*
-    split; here the validation split selects.
+    samples; the encoders start alike (there from two draws), heads as PyTorch draws a layer of their inputs, there as
+    one of twice as many; swapping begins at its step, there at the next one. The code keeps the epoch that is best on
+    the *test* split; here the validation split selects.
     """
 
     hard_targets = True

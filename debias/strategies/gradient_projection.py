@@ -69,8 +69,9 @@ class GradientProjection(Strategy):
     Raises:
         ValueError: ``strength`` is negative.
 
-    Differs from the reference: samples of unknown bias are left out of the adversary's loss; gradients are those of
-    the joined batch of all processes before they are projected.
+    Differs from the reference: model and adversary move in every step; there the model moves in one epoch of three, the
+    adversary in all, and before the gradients are taken. Samples of unknown bias are left out of the adversary's loss;
+    gradients are those of the joined batch of all processes before they are projected.
     """
 
     requires = ("bias",)

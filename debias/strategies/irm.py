@@ -27,6 +27,8 @@ class InvariantRisk(Strategy):
         penalty: :math:`\lambda` after the warm-up, at least 0.
         warmup: steps of :math:`\lambda = 1`, at least 0.
         rescale: divide the loss by :math:`\lambda` where that is above 1, so that it never outgrows the learning rate.
+            A penalty on the weights of the authors' code is divided with it; an optimiser's ``weight_decay`` is not,
+            and must be made as much smaller to be theirs.
 
     Raises:
         ValueError: a bound above is broken, or see :class:`debias.strategies.environments.Environments`.

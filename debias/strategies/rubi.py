@@ -35,7 +35,9 @@ class RUBi(Strategy):
         ValueError: a negative ``head_weight``, or an unknown architecture.
 
     Differs from the reference: h is trained. In clovaai/rebias it never reaches the optimiser, as its parameters are
-    looked for where a module does not keep them, so that the mask there comes from random weights.
+    looked for where a module does not keep them, so that the mask there comes from random weights. There and here one
+    linear layer makes the mask and answers; in the paper's code the mask is a network of its own, and a second layer
+    answers from it.
     """
 
     def __init__(self, groups: Groups, *, biased: str = "simple_conv_k1", head_weight: float = 1.0) -> None:

@@ -29,7 +29,9 @@ class VREx(InvariantRisk):
     Raises:
         ValueError: see :class:`debias.strategies.irm.InvariantRisk`.
 
-    Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed starts Adam anew).
+    Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed starts Adam anew). The
+    authors' own code has the sum of two risks and :math:`\lambda (R_1 - R_2)^2`: its :math:`\lambda` is 2
+    :math:`\lambda` here.
     """
 
     def __init__(

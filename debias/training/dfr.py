@@ -72,9 +72,9 @@ def sparse_head(
     Raises:
         ValueError: no strength or subsample, a group too small to halve, or a class without a row.
 
-    Differs from the reference: the scaling is always that of the fitting split (there, of the validation rows while C
-    is chosen and of the training rows after); halves have the same groups; C is chosen by fits that run to the end
-    (there, on training, 20 iterations); class weights are not searched.
+    Differs from the reference: the scaling is always that of the fitting split (there, of the balanced rows of a half
+    while C is chosen, of the training rows after); halves have the same groups; C is chosen by fits that run to the end
+    (there, on training, 20 iterations); class weights are not searched (there by an option, on training).
     """
     if not strengths or min(strengths) <= 0 or subsamples < 1:
         raise ValueError(

@@ -83,9 +83,9 @@ def resampled_heads(
 
     Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020; with
     groups, Yang et al., "Change is Hard", ICML 2023, reference code YyzHarry/SubpopBench, whose settings are the
-    defaults (5,001 steps on Waterbirds, 30,001 on CelebA, training rows). Class-balanced retraining: LaBonte et al.,
-    NeurIPS 2023, reference code tmlabonte/last-layer-retraining: fresh heads, a learning rate of 3e-3, batches of 32
-    on Waterbirds and 100 on CelebA, 100 epochs on half of the validation split.
+    defaults (5,001 steps on Waterbirds, 30,001 on CelebA, training rows, fresh heads). Class-balanced retraining:
+    LaBonte et al., NeurIPS 2023, reference code tmlabonte/last-layer-retraining: fresh heads, a learning rate of 3e-3
+    without momentum, batches of 32 on Waterbirds and 100 on CelebA, 100 epochs on half of the validation split.
 
     Args:
         features: ``(N, D)`` float, in evaluation mode.
@@ -177,16 +177,20 @@ def selected_heads(
         generator: what the minibatches are drawn from.
         learning_rate: a number or ``(H,)``; one head each.
         held_out: rows to score the heads on after the last step.
-        steps, batch_size: of the descent.
+        steps, batch_size: of the descent; a batch is no larger than K.
 
     Returns:
         H heads; ``best`` is the position of the learning rate to take.
 
     Raises:
         ValueError: a number out of range.
+
+    Differs from the reference: its network computes in training mode on augmented images, so that batch normalisation
+    sees each batch and its averages move. There is no momentum in either: the code names one to an optimiser that has
+    been made without.
     """
     features, target = features[chosen], target[chosen]
     return resampled_heads(
         features, target, target, start, generator, steps=steps, held_out=held_out, every=steps,
-        learning_rate=learning_rate, batch_size=batch_size,
+        learning_rate=learning_rate, momentum=0.0, batch_size=min(batch_size, len(chosen)),
     )  # fmt: skip

@@ -62,22 +62,37 @@ def test_elbow_of_an_exponential(rate):
     assert elbows((rate * quantiles).exp()[None], quantiles).item() == pytest.approx(expected, abs=0.0006)
 
 
-def test_elbow_is_the_point_furthest_below_the_diagonal():
-    """Each curve against the perpendicular distances to the line between the corners of its box."""
-    curves = torch.rand(40, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64).sort(dim=1).values
+def test_the_elbow_of_a_convex_curve_is_furthest_below_the_diagonal_if_by_more_than_a_step():
+    """Each curve against the distances to the line between the corners of its box; a step is a fifth."""
+    bend = torch.linspace(0.2, 2, 60, dtype=torch.float64)[:, None]
+    steps = torch.rand(60, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** bend
+    curves = torch.cat([torch.zeros(60, 1), steps.sort(dim=1).values.cumsum(dim=1)], dim=1)
     found = elbows(curves, TENTHS)
+    bends = 0
     for curve, elbow in zip(curves.numpy(), found.tolist(), strict=True):
-        points = np.stack([np.linspace(0, 1, 6), (curve - curve[0]) / (curve[-1] - curve[0])], axis=1)
-        below = points @ np.array([1, -1]) / np.sqrt(2)
-        expected = TENTHS[int(below.argmax())].item() if below.max() > 1e-9 else 0.8
-        assert elbow == expected
-    assert len(set(found.tolist())) > 3
+        below = np.linspace(0, 1, 6) - curve / curve[-1]
+        bends += bool(below.max() > 0.2)
+        assert elbow == (TENTHS[int(below.argmax())].item() if below.max() > 0.2 else 0.8)
+    assert 10 < bends < 50
+    assert len(set(found.tolist())) > 2
+
+
+def test_of_two_elbows_the_left_one_is_taken():
+    """Distances 0, .3, 0, .1, .4, 0 from left to right: either peak falls by more than a fifth to its left."""
+    curve = torch.tensor([[0.0, -0.1, 0.4, 0.5, 0.4, 1.0]], dtype=torch.float64)
+    assert elbows(curve, TENTHS).tolist() == [0.4]
 
 
 @pytest.mark.parametrize(
     "curve",
-    [[0.4] * 6, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 0.5, 0.8, 0.9, 0.95, 1.0], [1.0, 0.8, 0.5, 0.3, 0.2, 0.1]],
-    ids=["flat", "straight", "concave", "falling"],
+    [
+        [0.4] * 6,
+        [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+        [0.0, 0.5, 0.8, 0.9, 0.95, 1.0],
+        [1.0, 0.8, 0.5, 0.3, 0.2, 0.1],
+        [0.0, 0.1, 0.25, 0.45, 0.7, 1.0],
+    ],
+    ids=["flat", "straight", "concave", "falling", "hardly bent"],
 )
 def test_without_elbow_the_last_is_taken(curve):
     assert elbows(torch.tensor([curve]), TENTHS).tolist() == [0.8]
@@ -88,6 +103,12 @@ def test_low_losses_are_numpys(quantile):
     losses = torch.rand(53, generator=torch.Generator().manual_seed(2)).exp()
     expected = losses.double().numpy() <= np.quantile(losses.double().numpy(), quantile)
     assert least_losses(losses, quantile).tolist() == expected.tolist()
+
+
+def test_the_quantile_may_be_that_of_others():
+    """The median of 4, 5 and 5 is 5: five of six losses are at most that, though the median of all is 3.5."""
+    losses = torch.tensor([1.0, 2, 3, 4, 5, 6])
+    assert least_losses(losses, 0.5, among=torch.tensor([4.0, 5, 5])).tolist() == [True] * 5 + [False]
 
 
 def test_equal_losses_are_all_low():

@@ -11,11 +11,12 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.commands.train import train
-from debias.data.orders import portion
+from debias.data.orders import portion, seeded_generator
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import portion_of
 from debias.recipes.run import Run, Stage
 from debias.reports.predictions import read
+from debias.training.heads import fresh_heads
 from tests.commands.conftest import overrides
 
 RECIPES = {
@@ -72,6 +73,18 @@ def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, cap
     features = Frozen(Stage(parts, run), config).features("test")
     assert torch.allclose(parts.module.model.head(features), saved.logits, atol=1e-5)
     assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["crt", "crt_class"])
+def test_crt_starts_from_a_head_of_its_own(folder, backbone, name):
+    """At a learning rate of next to nothing it ends with what its seed draws, not with the backbone's head."""
+    run = head_of(folder, backbone, name, "recipe.learning_rate=1e-12", "recipe.steps=1", "seed=3")
+    state = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
+    size = state["model.head.weight"].shape[1]
+    drawn = fresh_heads(1, classes=2, size=size, generator=seeded_generator(3))
+    torch.testing.assert_close(state["model.head.weight"], drawn.weights[0])
+    torch.testing.assert_close(state["model.head.bias"], drawn.biases[0])
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -16,9 +18,13 @@ BATCH = batch_of(16)
 
 
 def pair(seed: int = 0) -> tuple[CrossMistakes, TinyClassifier]:
+    """Twins that have learnt something: what they say is no longer 0."""
     torch.manual_seed(0)
     model = TinyClassifier()
-    return CrossMistakes(GROUPS, 20, model, seed), model
+    strategy = CrossMistakes(GROUPS, 20, model, seed)
+    for network in (model, strategy.network):
+        network.head.reset_parameters()
+    return strategy, model
 
 
 def loss_of(strategy: CrossMistakes, model: nn.Module, batch: Batch = BATCH, step: int = 0) -> torch.Tensor:
@@ -50,6 +56,16 @@ def test_a_twin_learns_from_its_own_rows_alone():
     assert gradients[0].ne(0).any()
     assert torch.equal(gradients[0], gradients[1])
     assert not torch.allclose(gradients[0], gradients[2])
+
+
+def test_no_label_flips_before_the_twins_have_learnt():
+    """Both say nothing of any image, so that the other one is never surer than the label."""
+    model = TinyClassifier()
+    strategy = CrossMistakes(GROUPS, 20, model, 0)
+    (turn,) = strategy.turns(0)
+    first = turn.objective(model, BATCH)
+    assert first.total.item() == pytest.approx(2 * math.log(2), rel=1e-6)
+    assert first.terms["flipped"].item() == 0
 
 
 def test_halves_are_fair_differ_by_seed_and_part_all_rows():
