@@ -97,8 +97,9 @@ class DaC(Recipe):
         return [self._first(run), run.checked_last()]
 
     def check(self, parts: Parts) -> None:
-        """Refuse several labels an image, and a model without maps."""
+        """Refuse several labels an image, a model without maps, and to go without the library that finds elbows."""
         check_maps(parts, layer=self.layer)
+        elbows(torch.zeros(1, 2), torch.arange(2))
 
     def train(self, run: Run) -> Trained:
         """Train, cut out, train a head."""

@@ -10,6 +10,8 @@ import torch
 
 from debias.group_inference import elbows, least_losses, most_attended
 
+pytest.importorskip("kneed")
+
 TENTHS = torch.tensor([0.3, 0.4, 0.5, 0.6, 0.7, 0.8], dtype=torch.float64)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 
 import cv2
 import numpy as np
@@ -22,10 +23,12 @@ from debias.reports.predictions import read
 from tests.commands.conftest import overrides
 
 pytest.importorskip("captum")
+pytest.importorskip("kneed")
 from debias.models.attribution import grad_cam
 from debias.recipes.attention import attention_maps
 from debias.recipes.dac import QUANTILES, mask_maker, masked_losses, renew
 from debias.recipes.evaluation import load_weights
+from debias.recipes.last_layer import portion_of
 from debias.recipes.run import Run
 
 OPTIONS = (
@@ -114,6 +117,21 @@ def test_groups_tell_the_low_losses_of_the_first_stage(run):
     assert [inferred[path] for path in found.paths] == expected.tolist()
     assert len(inferred) == 80
     assert (expected == "0").sum() == 48
+
+
+def test_the_quantile_is_that_of_the_losses_that_are_drawn(tmp_path):
+    """The first stage sees the half that the run's sampler keeps, and 0.6 is a quantile of its losses alone."""
+    run = train(config_of(tmp_path, "sampler.name=portion", "sampler.share=0.5"))
+    stage = configs.read(run / "stages" / "first" / "stage.yaml")
+    assert stage.sampler == {"name": "portion", "share": 0.5}
+    found = read(run / "stages" / "first" / "predictions" / "train.csv")
+    losses = F.cross_entropy(found.logits.double(), found.target, reduction="none").numpy()
+    seen = portion_of(80, stage, 0.5).numpy()
+    expected = np.where(losses <= np.quantile(losses[seen], 0.6), "0", "1")
+    with open(run / "groups.csv", newline="", encoding="utf-8") as file:
+        inferred = {line["path"]: line["inferred"] for line in csv.DictReader(file)}
+    assert [inferred[path] for path in found.paths] == expected.tolist()
+    assert (expected[seen] == "0").sum() == 24
 
 
 def test_the_last_stage_reads_masks_and_losses(run):
@@ -205,6 +223,13 @@ def test_all_losses_may_count_as_low(run, tmp_path):
     assert history["combined"] > 0
     batch = next(iter(trained.parts.data.train_dataloader()))
     assert batch.bias.eq(0).all()
+
+
+def test_without_kneed_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kneed", None)
+    with pytest.raises(ValueError, match=r"need kneed: pip install \"debias-vision\[attribution\]\""):
+        train(config_of(tmp_path))
+    assert not list((tmp_path / "runs").glob("drawn_birds-*"))
 
 
 def test_mistakes_are_told_before_anything_is_trained(tmp_path):
