@@ -116,9 +116,9 @@ def test_state_survives():
 
 @pytest.mark.slow
 def test_beats_erm_on_a_shortcut():
-    """Worst group over seeds 0, 1, 2: ERM 88.4, 88.8, 93.4; FLAC 94.4, 93.4, 96.9 per cent."""
+    """Worst group over seeds 0, 1, 2: ERM 88.4, 88.8, 93.4; FLAC 95.2, 95.8, 97.9 per cent."""
     found = mean_worst_group(lambda model: FLAC(GROUPS, KNOWN, model, warmup=40, strength=100.0))
-    assert found > mean_worst_group(lambda model: ERM()) + 0.02
+    assert found > mean_worst_group(lambda model: ERM()) + 0.04
 
 
 @pytest.mark.parametrize(
