@@ -13,7 +13,7 @@ from debias import components
 from debias import config as configs
 from debias.commands.evaluate import taken
 from debias.data.examples import Examples
-from debias.data.inferred import write_inferred
+from debias.data.inferred import read_inferred, write_inferred
 from debias.data.orders import seeded_generator
 from debias.group_inference import class_clusters, environment_weights, error_set
 from debias.metrics.functional.counts import aligned_groups
@@ -22,6 +22,8 @@ from debias.metrics.functional.partitions import agreement_report, environment_r
 from debias.reports.predictions import read
 
 SPLITS = ("train", "val")
+#: What a recipe that infers groups leaves in its run's folder.
+GROUPS = "groups.csv"
 
 
 def run(run: str, overrides: list[str]) -> None:
@@ -29,22 +31,22 @@ def run(run: str, overrides: list[str]) -> None:
 
     Args:
         run: folder of a finished run.
-        overrides: ``method=jtt|eiil|spare``, ``out=FILE``, options of the method, and keys of the run's config such as
-            ``data.root``.
+        overrides: ``method=jtt|eiil|spare``, or the run's own recipe, for what it has inferred itself, such as xrm;
+            ``out=FILE``, options of the method, and keys of the run's config such as ``data.root``.
 
     Raises:
         ValueError: an unknown method or option, no finished run, other data than the run's, or multi-label targets.
     """
     method, overrides = taken(overrides, "method", "jtt")
     out, overrides = taken(overrides, "out", "groups.csv")
-    infer = _method(method)
-    names = components.options(infer)
-    options = dict(text.split("=", 1) for text in overrides if text.partition("=")[0] in names)
-    others = [text for text in overrides if text.partition("=")[0] not in names]
-    examples, inferred = _inferred(Path(run), others, infer, options)
+    folder = Path(run)
+    if not (folder / "report.json").is_file():
+        raise ValueError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
+    own = (folder / GROUPS).is_file() and configs.read(folder / "config.yaml").recipe["name"] == method
+    examples, inferred = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
-        print("\n".join(_score(examples, inferred, split)))
+        print("\n".join(_score(examples, inferred, split, ones_are_minorities=not own)))
     print(out)
 
 
@@ -74,17 +76,21 @@ def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
         raise ValueError(
             f"unknown method {name!r}; {configs.near(name, METHODS)}. Other recipes need networks of their own: train "
-            "one (recipe.name=xrm, ssa or cnc), and take the groups.csv of its run"
+            "one (recipe.name=xrm or ssa), and name its run and method"
         )
     return METHODS[name]
 
 
-def _inferred(
-    folder: Path, overrides: list[str], infer: Callable[..., Tensor], options: dict[str, Any]
-) -> tuple[Examples, Tensor]:
-    if not (folder / "report.json").is_file():
-        raise ValueError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
+def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
     config = configs.read(folder / "config.yaml", overrides)
+    examples: Examples = components.construct("data", config.data, {})
+    return examples, read_inferred(folder / GROUPS, examples)
+
+
+def _inferred(folder: Path, overrides: list[str], infer: Callable[..., Tensor]) -> tuple[Examples, Tensor]:
+    names = components.options(infer)
+    options: dict[str, Any] = dict(text.split("=", 1) for text in overrides if text.partition("=")[0] in names)
+    config = configs.read(folder / "config.yaml", [text for text in overrides if text.partition("=")[0] not in names])
     examples: Examples = components.construct("data", config.data, {})
     inferred = torch.full_like(examples.split, -1)
     parts = [read(folder / "predictions" / f"{split}.csv") for split in SPLITS]
@@ -98,8 +104,12 @@ def _inferred(
     return examples, inferred
 
 
-def _score(examples: Examples, inferred: Tensor, split: str) -> Iterator[str]:
+def _score(examples: Examples, inferred: Tensor, split: str, *, ones_are_minorities: bool) -> Iterator[str]:
     rows = examples.rows(split)
+    rows = rows[inferred[rows] >= 0]
+    if not len(rows):
+        yield f"{split}: nothing was inferred"
+        return
     values, target, groups = inferred[rows], examples.target[rows], examples.groups
     true = groups.encode(target, examples.bias[rows])
     sizes = values.bincount().tolist()
@@ -108,7 +118,7 @@ def _score(examples: Examples, inferred: Tensor, split: str) -> Iterator[str]:
         yield "    not scored: the bias of some images is unknown"
         return
     scores = agreement_report(target * (int(values.max()) + 1) + values, true)
-    if groups.aligned:
+    if groups.aligned and ones_are_minorities:
         minority = ~aligned_groups(groups)[true]
         found = class_discovery(values, target, minority)
         for name, precision, recall in zip(groups.target_names, found.precision, found.recall, strict=False):

@@ -81,6 +81,23 @@ def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
     write_atomically(path, text.getvalue())
 
 
+def read_inferred(path: Path, examples: Examples) -> Tensor:
+    """What :func:`write_inferred` wrote.
+
+    Args:
+        path: the file.
+        examples: the data set.
+
+    Returns:
+        ``(len(examples),)`` int64, -1 for images that the file does not name.
+
+    Raises:
+        ValueError: no such file or column.
+    """
+    values = _read(path)
+    return torch.tensor([int(values.get(str(image), -1)) for image in examples.images])
+
+
 def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Examples:
     values = _read(path)
     wanted = torch.isin(examples.split, torch.tensor([SPLITS.index(split) for split in splits]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
+from debias.commands.train import train
 from debias.metrics.functional.discovery import class_discovery
 from debias.reports.predictions import read
+from tests.commands.conftest import overrides
 
 
 def inferred_of(path):
@@ -57,6 +60,24 @@ def test_options_reach_the_method(finished, tmp_path):
         assert main(["infer-groups", str(finished), *arguments]) == 0
         found.append(inferred_of(out))
     assert found[0] != found[1]
+
+
+@pytest.mark.slow
+def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
+    """XRM's mistakes of its twins, which need networks of their own; not the errors of its last model."""
+    options = ["recipe.name=xrm", "recipe.twins.epochs=1", "epochs=1"]
+    run = train(configs.load("drawn_birds/erm", overrides(tmp_path, *options)))
+    out = tmp_path / "again.csv"
+    assert main(["infer-groups", str(run), "method=xrm", f"out={out}"]) == 0
+    assert out.read_text() == (run / "groups.csv").read_text()
+    printed = capsys.readouterr().out
+    lines = list(csv.DictReader(out.read_text().splitlines()))
+    for split in ("train", "val"):
+        cells = Counter((line["target"], line["inferred"], line["bias"]) for line in lines if line["split"] == split)
+        largest = [max(cells[y, v, b] for b in ("land", "water")) for y in "01" for v in "01"]
+        assert f"    agreement/purity: {sum(largest) / cells.total():.3f}" in printed
+        assert f"{split}: {sum(n for (_, v, _), n in cells.items() if v == '0')} images of value 0" in printed
+    assert "minority of" not in printed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Runs the comparisons, or those that are named, and prints a row for each.
+
+usage: scripts/parity [--clones FOLDER] [--markdown] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from parity_checks import balance, environments, features, heads, stages, twins
+from parity_checks.official import REFERENCES, Clones
+from parity_checks.rows import Row, markdown
+
+Check = Callable[[Clones], Iterator[Row]]
+
+CHECKS: dict[str, Check] = {
+    "group_dro": balance.group_dro,
+    "cvar_dro": balance.cvar_dro,
+    "focal": balance.focal,
+    "ldam": balance.ldam,
+    "balanced_softmax": balance.balanced_softmax,
+    "bias_balanced": balance.bias_balanced,
+    "weights": balance.weights,
+    "effective_number": balance.effective_number,
+    "irm": environments.irm,
+    "irm_halves": environments.irm_halves,
+    "vrex": environments.vrex,
+    "matching": environments.matching,
+    "spectral_decoupling": environments.spectral_decoupling,
+    "shifted_decoupling": environments.shifted_decoupling,
+    "end": features.end,
+    "bias_contrastive": features.bias_contrastive,
+    "flac": features.flac,
+    "hsic": features.hsic,
+    "domain_independent": features.domain_independent,
+    "domain_discriminative": features.domain_discriminative,
+    "fair_regularised": features.fair_regularised,
+    "lff": twins.lff,
+    "disentangled": twins.disentangled,
+    "xrm": twins.xrm,
+    "debian": twins.debian,
+    "adversaries": twins.adversaries,
+    "bias_amplification": twins.bias_amplification,
+    "afr": heads.afr,
+    "eiil": stages.eiil,
+    "cnc": stages.cnc,
+    "spare": stages.spare,
+    "masks": stages.masks,
+    "dfr": heads.dfr,
+    "self": heads.self_selection,
+    "jtt": heads.jtt,
+}
+
+
+def compare(names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *, as_markdown: bool = False) -> int:
+    """Run checks by name and print their rows; returns how many rows differ or checks could not run."""
+    rows: list[Row] = []
+    failed = 0
+    for name in names:
+        try:
+            for row in checks[name](clones):
+                rows.append(row)
+                if not as_markdown:
+                    print(" | ".join(row.cells()), flush=True)
+        except Exception as error:  # of code that was written for other versions of torch, for example
+            failed += 1
+            print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+    if as_markdown:
+        print(markdown(rows))
+    differing = sum(not row.ok for row in rows)
+    summary = f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks could not run"
+    print(summary, file=sys.stderr if as_markdown else sys.stdout)
+    return differing + failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="scripts/parity", description="our losses and recipes beside official code")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"checks to run, of {', '.join(CHECKS)}; all")
+    parser.add_argument("--clones", type=Path, default=Path("clones"), help="folder of clones, owner/name; clones/")
+    parser.add_argument("--markdown", action="store_true", help="print the rows as the table of docs/parity.md")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in CHECKS]
+    if unknown:
+        parser.error(f"no check is called {', '.join(unknown)}: choose of {', '.join(CHECKS)}")
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of official code, under newer versions of what it imports
+            names = given.names or list(CHECKS)
+            return int(compare(names, CHECKS, Clones(given.clones, REFERENCES), as_markdown=given.markdown) > 0)
+    finally:
+        torch.set_default_dtype(before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

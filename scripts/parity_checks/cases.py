@@ -1,0 +1,73 @@
+"""What the comparisons share: how far two results are apart, inputs from a seed, and stand-ins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from debias.types import Outputs
+
+
+def apart(theirs: Any, ours: Any) -> float:
+    """Largest difference of two arrays of one shape, divided by the largest number of theirs where that is above 1."""
+    first, second = (torch.as_tensor(value).detach().double() for value in (theirs, ours))
+    if first.shape != second.shape:
+        raise ValueError(f"theirs has shape {tuple(first.shape)}, ours {tuple(second.shape)}")
+    if not first.numel():
+        return 0.0
+    gap = float((first - second).abs().max() / first.abs().max().clamp(min=1))
+    return math.inf if math.isnan(gap) else gap
+
+
+def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Tensor) -> float:
+    """Largest difference of two functions of the same inputs, in value and in the gradient by each input."""
+    found = []
+    for function in (theirs, ours):
+        given = [value.detach().clone().requires_grad_() for value in inputs]
+        value = function(*given)
+        found.append((value, *torch.autograd.grad(value.sum(), given, materialize_grads=True)))
+    return max(apart(first, second) for first, second in zip(*found, strict=True))
+
+
+class Replaced:
+    """A module of which some names are others: what a draw of random numbers is given, for example."""
+
+    def __init__(self, module: Any, names: dict[str, Any]) -> None:
+        self._module, self._names = module, names
+
+    def __getattr__(self, name: str) -> Any:
+        return self._names[name] if name in self._names else getattr(self._module, name)
+
+
+def draws(seed: int) -> torch.Generator:
+    """Random numbers of a case."""
+    return torch.Generator().manual_seed(seed)
+
+
+def labelled(seed: int, *, samples: int = 32, classes: int = 5) -> tuple[Tensor, Tensor]:
+    """Logits, small in some cases and large in others, and classes."""
+    generator = draws(seed)
+    logits = (0.1, 1.0, 3.0, 10.0)[seed % 4] * torch.randn(samples, classes, generator=generator)
+    return logits, torch.randint(classes, (samples,), generator=generator)
+
+
+class Given(nn.Module):
+    """A classifier whose outputs are given; without features these are the logits."""
+
+    def __init__(self, logits: Tensor, features: Tensor | None = None) -> None:
+        super().__init__()
+        self.outputs = Outputs(logits, logits if features is None else features)
+
+    def forward(self, image: Tensor) -> Outputs:
+        return self.outputs
+
+
+def bare(cls: Any, attributes: dict[str, Any]) -> Any:
+    """An object of a class that was not initialised, with these attributes."""
+    made = cls.__new__(cls)
+    made.__dict__.update(attributes)
+    return made
