@@ -23,7 +23,7 @@ from debias.reports.predictions import read
 
 SPLITS = ("train", "val")
 #: What a recipe that infers groups leaves in its run's folder.
-GROUPS = "groups.csv"
+OWN, GROUPS = "own", "groups.csv"
 
 
 def run(run: str, overrides: list[str]) -> None:
@@ -31,8 +31,8 @@ def run(run: str, overrides: list[str]) -> None:
 
     Args:
         run: folder of a finished run.
-        overrides: ``method=jtt|eiil|spare``, or the run's own recipe, for what it has inferred itself, such as xrm;
-            ``out=FILE``, options of the method, and keys of the run's config such as ``data.root``.
+        overrides: ``method=jtt|eiil|spare``, or ``method=own`` for what the run's recipe has inferred itself, xrm for
+            example; ``out=FILE``, options of the method, and keys of the run's config such as ``data.root``.
 
     Raises:
         ValueError: an unknown method or option, no finished run, other data than the run's, or multi-label targets.
@@ -42,7 +42,7 @@ def run(run: str, overrides: list[str]) -> None:
     folder = Path(run)
     if not (folder / "report.json").is_file():
         raise ValueError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
-    own = (folder / GROUPS).is_file() and configs.read(folder / "config.yaml").recipe["name"] == method
+    own = method == OWN
     examples, inferred = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
@@ -76,12 +76,14 @@ def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
         raise ValueError(
             f"unknown method {name!r}; {configs.near(name, METHODS)}. Other recipes need networks of their own: train "
-            "one (recipe.name=xrm or ssa), and name its run and method"
+            "one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
         )
     return METHODS[name]
 
 
 def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
+    if not (folder / GROUPS).is_file():
+        raise ValueError(f"{folder} has inferred nothing itself: name a method, {', '.join(METHODS)}")
     config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     return examples, read_inferred(folder / GROUPS, examples)

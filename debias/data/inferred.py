@@ -92,9 +92,12 @@ def read_inferred(path: Path, examples: Examples) -> Tensor:
         ``(len(examples),)`` int64, -1 for images that the file does not name.
 
     Raises:
-        ValueError: no such file or column.
+        ValueError: no such file or column, or it names images that the data set has not.
     """
     values = _read(path)
+    others = values.keys() - set(map(str, examples.images))
+    if others:
+        raise ValueError(f"{path} is of other images than {examples.source}, such as {min(others)}: give its data")
     return torch.tensor([int(values.get(str(image), -1)) for image in examples.images])
 
 

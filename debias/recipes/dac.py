@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias import components
 from debias import config as configs
 from debias.build import Parts
 from debias.config import Config
@@ -55,7 +56,8 @@ class DaC(Recipe):
         layer: dotted name of the layer that the maps are of; left out, the last that still knows places.
 
     Raises:
-        ValueError: a bound above is broken, or the run has a strategy or an augmentation of its own.
+        ValueError: a bound above is broken, or the run has a strategy or an augmentation of its own, or a sampler that
+            reads biases.
 
     Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of the last epoch of the
     first stage, not of its best on validation; maps are of whole pictures, and masks go through crops and flips with
@@ -83,8 +85,14 @@ class DaC(Recipe):
         """The first, and the last but for what reads masks and losses.
 
         Raises:
-            ValueError: the run has a strategy or an augmentation of its own.
+            ValueError: the run has a strategy or an augmentation of its own, or a sampler that reads biases.
         """
+        sampler, labels = run.config.sampler["name"], {name: name for name in ("group", "bias", "inferred")}
+        if components.required_facts("sampler", sampler, labels):
+            raise ValueError(
+                f"this recipe draws as the run's sampler does before anything is inferred, and sampler.name={sampler} "
+                "reads biases: name shuffled, class_balanced, class_subsample or portion"
+            )
         for kind in ("strategy", "augment"):
             section = getattr(run.config, kind)
             if section != PLAIN[kind]:

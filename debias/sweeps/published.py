@@ -60,7 +60,10 @@ WORST_GROUP: dict[str, tuple[Published, str]] = {
     "cnc": (METHODS["recipe"]["cnc"].published, "the first stage and the batches are this project's choice"),
     "ssa": (METHODS["recipe"]["ssa"].published, "the predictors' settings are this project's choice"),
     "masktune": (METHODS["recipe"]["masktune"].published, ""),
-    "dac": (METHODS["recipe"]["dac"].published, "CelebA's settings are not told; these are the code's defaults"),
+    "dac": (
+        METHODS["recipe"]["dac"].published,
+        "CelebA's settings are the code's defaults, for none are told; those of Waterbirds are the authors'",
+    ),
     "dfr": (METHODS["recipe"]["dfr"].published, ""),
     "afr": (METHODS["recipe"]["afr"].published, ""),
     "class_balanced_last_layer": (METHODS["recipe"]["class_balanced_last_layer"].published, BASE),

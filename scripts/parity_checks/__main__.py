@@ -6,6 +6,7 @@ usage: scripts/parity [--clones FOLDER] [--markdown] [NAME ...]
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from parity_checks import balance, environments, features, heads, stages, twins
 from parity_checks.official import REFERENCES, Clones
 from parity_checks.rows import Row, markdown
 
+#: Beside this project's own folders, where git ignores it.
+CLONES = Path(__file__).resolve().parents[2] / "clones"
 Check = Callable[[Clones], Iterator[Row]]
 
 CHECKS: dict[str, Check] = {
@@ -83,9 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="scripts/parity", description="our losses and recipes beside official code")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"checks to run, of {', '.join(CHECKS)}; all")
-    parser.add_argument("--clones", type=Path, default=Path("clones"), help="folder of clones, owner/name; clones/")
+    parser.add_argument("--clones", type=Path, default=CLONES, help="folder of clones, owner/name; clones/")
     parser.add_argument("--markdown", action="store_true", help="print the rows as the table of docs/parity.md")
     given = parser.parse_args(arguments)
+    if shutil.which("git") is None:
+        parser.error("the authors' code is read by git: install it")
     unknown = [name for name in given.names if name not in CHECKS]
     if unknown:
         parser.error(f"no check is called {', '.join(unknown)}: choose of {', '.join(CHECKS)}")
@@ -101,4 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -9,7 +9,10 @@ becomes ``double``, masks of ``uint8`` become ``bool``, and type annotations are
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,15 +180,27 @@ class Clones:
     def _text(self, repository: str, path: str) -> str:
         clone, commit = self.folder / repository, self.references[repository].commit
         if not clone.exists():
-            _git("clone", "--quiet", f"https://github.com/{repository}", str(clone))
-        return _git("-C", str(clone), "show", f"{commit}:{path}")
+            print(f"cloning {repository}", file=sys.stderr)
+            # under another name at first: what is interrupted is not taken for a clone
+            partial = clone.with_name(f"{clone.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            _git("clone", "--quiet", "--no-checkout", f"https://github.com/{repository}", str(partial))
+            partial.rename(clone)
+        return _git("-C", str(clone), f"--git-dir={_git_folder(clone)}", "show", f"{commit}:{path}")
+
+
+def _git_folder(clone: Path) -> str:
+    return ".git" if (clone / ".git").exists() else "."
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    quiet = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # GitHub asks who you are where a repository is gone
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=quiet)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[0]
-        raise ValueError(f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones")
+        raise ValueError(
+            f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones, or delete this one"
+        )
     return done.stdout
 
 

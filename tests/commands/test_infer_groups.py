@@ -68,7 +68,7 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     options = ["recipe.name=xrm", "recipe.twins.epochs=1", "epochs=1"]
     run = train(configs.load("drawn_birds/erm", overrides(tmp_path, *options)))
     out = tmp_path / "again.csv"
-    assert main(["infer-groups", str(run), "method=xrm", f"out={out}"]) == 0
+    assert main(["infer-groups", str(run), "method=own", f"out={out}"]) == 0
     assert out.read_text() == (run / "groups.csv").read_text()
     printed = capsys.readouterr().out
     lines = list(csv.DictReader(out.read_text().splitlines()))
@@ -78,6 +78,10 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
         assert f"    agreement/purity: {sum(largest) / cells.total():.3f}" in printed
         assert f"{split}: {sum(n for (_, v, _), n in cells.items() if v == '0')} images of value 0" in printed
     assert "minority of" not in printed
+    elsewhere = [f"out={tmp_path}/other.csv", "data.train=40", f"data.root={tmp_path}/b"]
+    assert main(["infer-groups", str(run), "method=own", *elsewhere]) == 2
+    assert "is of other images than" in capsys.readouterr().err
+    assert not (tmp_path / "other.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -85,6 +89,7 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     [
         (["method=jt"], "did you mean 'jtt'"),
         (["method=xrm"], "recipe.name=xrm"),
+        (["method=own"], "has inferred nothing itself: name a method, jtt, eiil, spare"),
         (["method=eiil", "steps=many"], "steps"),
         (["method=eiil", "step=1"], "unknown key 'step'"),
         (["method=jtt", "data.train=40"], "of other images than"),
