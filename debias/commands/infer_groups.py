@@ -22,7 +22,7 @@ from debias.metrics.functional.partitions import agreement_report, environment_r
 from debias.reports.predictions import read
 
 SPLITS = ("train", "val")
-#: What a recipe that infers groups leaves in its run's folder.
+#: In place of a method: what the run's recipe inferred, and the file in which it left that.
 OWN, GROUPS = "own", "groups.csv"
 
 

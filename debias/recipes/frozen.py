@@ -20,7 +20,7 @@ from debias.recipes.evaluation import features_of, with_labels, write_prediction
 from debias.recipes.run import Run, Stage, Trained
 from debias.reports.predictions import Predictions
 from debias.training import Predicted, Recorder
-from debias.training.heads import Heads, Rows, repeated
+from debias.training.heads import Heads, Rows, fresh_heads, repeated
 from debias.training.module import DebiasModule
 from debias.training.recorder import save_weights
 
@@ -43,6 +43,11 @@ class Frozen:
     def head(self) -> Heads:
         """The head that the model was trained with."""
         return repeated(self.model.head, count=1)
+
+    def fresh_head(self, generator: torch.Generator) -> Heads:
+        """One of the same shape, drawn anew."""
+        head = self.model.head
+        return fresh_heads(1, classes=head.out_features, size=head.in_features, generator=generator)
 
     @property
     def model(self) -> Any:

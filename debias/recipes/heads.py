@@ -11,7 +11,6 @@ from debias.data.orders import seeded_generator
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.training.dfr import sparse_head
-from debias.training.heads import fresh_heads
 from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
 
 #: AFR's grids on Waterbirds.
@@ -148,12 +147,11 @@ class CRT(LastLayer):
         """The head at the step that does best on validation."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
         refit, generator = reweighted_heads if self.weighted else resampled_heads, seeded_generator(seed)
-        classes, size = frozen.stage.examples.groups.rows, rows.features.shape[1]
         fitted = refit(
             rows.features,
             rows.target,
             rows.group if self.balance == "group" else rows.target,
-            fresh_heads(1, classes=classes, size=size, generator=generator),
+            frozen.fresh_head(generator),
             generator,
             steps=self.steps,
             held_out=frozen.rows("val"),

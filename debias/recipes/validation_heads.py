@@ -17,7 +17,7 @@ from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.recipes.run import Run, Stage
 from debias.reports.predictions import read
-from debias.training.heads import Rows, fresh_heads
+from debias.training.heads import Rows
 from debias.training.heads_orders import halves
 from debias.training.heads_refits import resampled_heads, selected_heads
 
@@ -58,12 +58,11 @@ class ClassBalancedLastLayer(LastLayer):
         generator = seeded_generator(seed)
         rows = frozen.rows("val")
         rows = rows.take(halves(rows.target, generator)[0])
-        classes, size = frozen.stage.examples.groups.rows, rows.features.shape[1]
         fitted = resampled_heads(
             rows.features,
             rows.target,
             rows.target,
-            fresh_heads(1, classes=classes, size=size, generator=generator),
+            frozen.fresh_head(generator),
             generator,
             steps=self.epochs * math.ceil(len(rows.target) / self.batch_size),
             learning_rate=self.learning_rate,
