@@ -104,9 +104,7 @@ def _add_reproduce(commands: Any) -> None:
 def _add_infer_groups(commands: Any) -> None:
     command = commands.add_parser("infer-groups", help="groups from a finished run's predictions, to train on")
     command.add_argument("run", help="a run's folder")
-    examples = (
-        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv data.root=PATH"
-    )
+    examples = "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv data.root=PATH"
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
