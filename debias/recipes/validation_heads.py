@@ -84,6 +84,7 @@ class SELF(LastLayer):
     Args:
         counts: how many samples to choose from; those above the size of the half are left out.
         learning_rates: to choose from.
+        batch_size: of the few steps; the code has 32 for Waterbirds and 100 for CelebA.
         disagreement: "early"; left out, samples are chosen by misclassification.
         early_epochs: after which of the backbone's epochs it is early, to choose from; each less than all of them.
         backbone: "trained", "pretrained", or the folder of a finished run. Only "trained" can be asked of its early
@@ -103,6 +104,7 @@ class SELF(LastLayer):
         *,
         counts: list[int] = [20, 100, 500],  # noqa: B006
         learning_rates: list[float] = [1e-4, 1e-3, 1e-2],  # noqa: B006
+        batch_size: int = 32,
         disagreement: str | None = None,
         early_epochs: list[int] = [1],  # noqa: B006
         backbone: str = TRAINED,
@@ -116,7 +118,9 @@ class SELF(LastLayer):
                 f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are there if it is "
                 f"trained in this run: recipe.backbone={TRAINED}; got {backbone}"
             )
-        self.counts, self.learning_rates = counts, learning_rates
+        if batch_size < 1:
+            raise ValueError(f"recipe.batch_size must be at least 1; got {batch_size}")
+        self.counts, self.learning_rates, self.batch_size = counts, learning_rates, batch_size
         self.early_epochs = early_epochs if disagreement else []
 
     def stages(self, run: Run) -> list[Config]:
@@ -141,15 +145,12 @@ class SELF(LastLayer):
         half, other = halves(rows.group, generator)
         rates, held_out = torch.tensor(self.learning_rates), rows.take(other)
         features, target, _ = mine = rows.take(half)
-        fits = []
-        for choose in self._choices(frozen, half, mine):
-            for count in [count for count in self.counts if count <= len(target)] or [len(target)]:
-                chosen = choose(count=count)
-                fits.append(
-                    selected_heads(
-                        features, target, chosen, frozen.head, generator, learning_rate=rates, held_out=held_out
-                    )
-                )
+        fit = partial(
+            selected_heads, features, target, start=frozen.head, generator=generator, learning_rate=rates,
+            held_out=held_out, batch_size=self.batch_size,
+        )  # fmt: skip
+        counts = [count for count in self.counts if count <= len(target)] or [len(target)]
+        fits = [fit(choose(count=count)) for choose in self._choices(frozen, half, mine) for count in counts]
         best = max(fits, key=lambda fit: float(fit.scores.max()))
         return best.heads.linear(best.best)
 

@@ -18,7 +18,7 @@ from debias.reports.predictions import read
 from debias.training.heads_orders import halves
 from tests.commands.conftest import overrides
 
-EARLY = ("recipe.name=self", "recipe.counts=[5,12]", "recipe.disagreement=early", "epochs=3")
+EARLY = ("recipe.name=self", "recipe.counts=[5,12]", "recipe.disagreement=early", "recipe.batch_size=8", "epochs=3")
 STATE = "stages/backbone/checkpoints/last.ckpt"
 
 
@@ -32,8 +32,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def calls() -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Classes of the half, and the chosen positions in it, of each fit."""
+def calls() -> list[tuple[torch.Tensor, torch.Tensor, int]]:
+    """Classes of the half, the chosen positions in it, and the size of a batch, of each fit."""
     return []
 
 
@@ -42,7 +42,7 @@ def run(folder, calls) -> Path:
     fitted = validation_heads.selected_heads
 
     def noting(features, target, chosen, *others, **options):
-        calls.append((target, chosen))
+        calls.append((target, chosen, options["batch_size"]))
         return fitted(features, target, chosen, *others, **options)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +63,8 @@ def test_samples_are_those_of_the_largest_disagreement(run, calls):
         divergence = (p * (p / q).log()).sum(1)
         assert divergence.unique().numel() == len(half)
         for count in (5, 12):
-            target, chosen = next(found)
+            target, chosen, batch_size = next(found)
+            assert batch_size == 8
             assert torch.equal(target, last.target[half])
             assert chosen.tolist() == divergence.argsort(descending=True)[:count].tolist()
     assert calls[0][1].tolist() != calls[2][1].tolist()
@@ -98,6 +99,7 @@ def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
     ("more", "message"),
     [
         ("recipe.disagreement=late", "recipe.disagreement must be early, or null for misclassification; got late"),
+        ("recipe.batch_size=0", "recipe.batch_size must be at least 1; got 0"),
         ("recipe.backbone=pretrained", "recipe.backbone=trained; got pretrained"),
         ("recipe.backbone=runs/erm", "asks a backbone of its early epochs.* got runs/erm"),
         ("recipe.early_epochs=[1,0]", "recipe.early_epochs must be at least 1.* got 0"),
