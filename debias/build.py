@@ -14,7 +14,7 @@ from debias.config import Config, near
 from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
-from debias.data.inferred import seen_labels
+from debias.data.inferred import Seen, seen_labels
 from debias.data.preprocessing import Preprocessing
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
@@ -41,7 +41,7 @@ def build(config: Config) -> Parts:
     check_numbers(config)
     accelerator = resolve_accelerator(config.accelerator, config.devices)
     examples: Examples = components.construct("data", config.data, {})
-    seen = seen_labels(examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits)
+    seen = _seen(config, examples)
     required = requirements(config)
     check_examples(examples, require=required if seen.train is examples else ())
     check_requirements(seen.train, required)
@@ -63,6 +63,18 @@ def build(config: Config) -> Parts:
     check_turns(config, module, len(data.order))
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
     return Parts(examples, data, module, accelerator, precision)
+
+
+def _seen(config: Config, examples: Examples) -> Seen:
+    seen = seen_labels(examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits)
+    sampler = config.sampler["name"]
+    # true labels in place of inferred ones would be read without being told of
+    if seen.train is examples and components.required_facts("sampler", sampler, {"inferred": "inferred"}):
+        raise ValueError(
+            f"sampler.name={sampler} draws by inferred groups, and none stand in for the labels of training: set "
+            "groups.file to a CSV of `debias infer-groups`, or take a recipe that infers them"
+        )
+    return seen
 
 
 def smallest_batch(config: Config) -> int:

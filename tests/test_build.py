@@ -13,6 +13,7 @@ from debias import config as configs
 from debias.build import build, cache_folder, facts_of, requirements
 from debias.checks import check_selection
 from debias.commands.train import train
+from debias.data.inferred import write_inferred
 from debias.data.orders import Permuted, Weighted
 from debias.recipes.one_stage import OneStage
 from debias.recipes.outcome import labels_read
@@ -212,3 +213,23 @@ def test_a_group_that_validation_lacks_is_said(tmp_path):
 def test_flac_reads_the_training_labels_that_there_are(tmp_path):
     assert labels_read(small(tmp_path, "flac"), OneStage()) == "train+val"
     assert labels_read(small(tmp_path, "lff"), OneStage()) == "val"
+
+
+@pytest.mark.parametrize("sampler", ["sampler.name=upweighted sampler.copies=2", "sampler.name=cluster_balanced"])
+@pytest.mark.parametrize("splits", ["none", "val", "train"])
+def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampler, splits):
+    """With a file for the training split its values are drawn by: the first 10 rows, three times as often."""
+    options = [*sampler.split(), "sampler.powers=[1,1]"] if "cluster" in sampler else sampler.split()
+    csv, examples = without_bias(tmp_path), birds(tmp_path)
+    if splits != "none":
+        inferred = (torch.arange(len(examples)) < 10).long()
+        write_inferred(tmp_path / "groups.csv", examples, inferred)
+        options += [f"groups.file={tmp_path}/groups.csv", f"groups.splits=[{splits}]"]
+    config = own(tmp_path, csv, *options)
+    if splits != "train":
+        with pytest.raises(ValueError, match=r"draws by inferred groups.*set groups.file"):
+            build(config)
+        return
+    drawn = build(config).data.order.draw(torch.Generator().manual_seed(0))
+    assert len(drawn) == (100 if "copies" in sampler else 80)
+    assert labels_read(config, OneStage()) == "val"
