@@ -58,9 +58,10 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     """Open the cache of these files, building it first where it is missing or any file has changed.
 
     The name of a cache holds a key of every file's path, size and time of change and of the geometry, so a file that
-    is written anew is decoded anew. A cache appears under its name only when complete (``os.replace``); two processes
-    build it once, and a temporary file left by a killed one is removed by the next. Old caches stay until the folder is
-    deleted. Backgrounds are one more file, beside the same images and masks; its name says how they were filled in.
+    is written anew is decoded anew; with other masks, the same images stay. A cache appears under its name only when
+    complete (``os.replace``); two processes build it once, and a temporary file left by a killed one is removed by the
+    next. Old caches stay until the folder is deleted. Backgrounds are one more file, beside the same images and masks;
+    its name says how they were filled in.
 
     Args:
         files: the pictures, in order.
@@ -72,11 +73,12 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     Raises:
         ValueError: a picture is missing or damaged, or the disk lacks room.
     """
-    key = files.key()
-    kinds = ["images"] + ["masks"] * bool(files.masks)
+    names = [f"{files.images_key()}-images"]
+    if files.masks:
+        names.append(f"{files.masks_key()}-masks")
     if files.backgrounds:
-        kinds.append(f"fills{files.fills_key()}" if files.fills else f"backgrounds{FILLING}")
-    wanted = [folder / f"{key}-{kind}.npy" for kind in kinds]
+        names.append(f"{files.masks_key()}-{_filling(files)}")
+    wanted = [folder / f"{name}.npy" for name in names]
     if not _exist(wanted):
         folder.mkdir(parents=True, exist_ok=True)
         # One lock for the folder: whoever holds it knows that every temporary file there is a dead process's.
@@ -85,6 +87,10 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
                 _remove_temporary(folder)
                 _build(files, folder, wanted)
     return CachedPictures(*wanted)
+
+
+def _filling(files: ImageFiles) -> str:
+    return f"fills{files.fills_key()}" if files.fills else f"backgrounds{FILLING}"
 
 
 def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:

@@ -120,30 +120,30 @@ class ImageFiles:
         stacked = [None if field[0] is None else torch.from_numpy(np.stack(field)) for field in fields]
         return Pictures(*stacked)  # type: ignore[arg-type]  # images are never None
 
-    def key(self) -> str:
-        """32 hexadecimal digits that change with any file's path, size or time of change, and with the geometry.
-
-        Backgrounds are cached beside images and masks under a key of their own.
+    def images_key(self) -> str:
+        """32 hexadecimal digits that change with any image's path, size or time of change, and with the geometry.
 
         Raises:
             ValueError: a file is missing.
         """
-        digest = hashlib.sha256(f"1 {self.geometry!r}".encode())
-        for folder, names in ((self.root, self.images), (self.mask_root, self.masks)):
-            for name in names:
-                assert folder is not None  # masks without a folder are dropped in `of`
-                digest.update(_fingerprint(folder, name))
-        return digest.hexdigest()[:32]
+        return _key(f"1 {self.geometry!r}", self.root, self.images)
+
+    def masks_key(self) -> str:
+        """The same of images and masks: what is read of an image is checked against its mask, and filled in by it."""
+        assert self.mask_root is not None
+        return _key(self.images_key(), self.mask_root, self.masks)
 
     def fills_key(self) -> str:
-        """32 hexadecimal digits that change with any fill's path, size or time of change.
-
-        Raises:
-            ValueError: a fill is missing.
-        """
+        """The same of the fills."""
         assert self.fill_root is not None
-        fingerprints = (_fingerprint(self.fill_root, name) for name in self.fills)
-        return hashlib.sha256(b"".join(fingerprints)).hexdigest()[:32]
+        return _key("", self.fill_root, self.fills)
+
+
+def _key(said: str, folder: Path, names: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(said.encode())
+    for name in names:
+        digest.update(_fingerprint(folder, name))
+    return digest.hexdigest()[:32]
 
 
 def _fingerprint(folder: Path, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,10 +70,12 @@ def _best_clusters(outputs: Tensor, seed: int, largest: int) -> tuple[Tensor, fl
     points = outputs.detach().cpu().double().numpy()
     different = len(torch.unique(outputs, dim=0))
     best, score = torch.zeros(len(points), dtype=torch.int64), float("nan")
+    sample = np.random.RandomState(seed).permutation(len(points))[:SILHOUETTE_SAMPLES]
     for count in range(2, min(largest, different, len(points) - 1) + 1):
         found = KMeans(count, n_init=10, random_state=seed).fit_predict(points)
-        sample = min(SILHOUETTE_SAMPLES, len(points))
-        value = float(silhouette_score(points, found, sample_size=sample, random_state=seed))
+        if len(np.unique(found[sample])) < 2:
+            continue  # the sample misses all but one cluster, of which there is no silhouette
+        value = float(silhouette_score(points[sample], found[sample]))
         if not score >= value:
             best, score = torch.from_numpy(found).long(), value
     rank = torch.bincount(best).argsort(descending=True, stable=True).argsort()

@@ -6,7 +6,7 @@ from typing import Any
 
 from debias import config as configs
 from debias.config import Config
-from debias.recipes.jtt import errors_of
+from debias.recipes.jtt import errors_of, refuse_readers
 from debias.recipes.run import Recipe, Run, Trained
 
 
@@ -42,7 +42,12 @@ class BAM(Recipe):
         self.amplification, self.strength, self.upweight = amplification, strength, upweight
 
     def stages(self, run: Run) -> list[Config]:
-        """The amplification, and the last stage but for its sampler."""
+        """The amplification, and the last stage but for its sampler.
+
+        Raises:
+            ValueError: see :func:`debias.recipes.jtt.refuse_readers`.
+        """
+        refuse_readers(run.config)
         return [self._amplified(run), run.last_config()]
 
     def train(self, run: Run) -> Trained:

@@ -22,7 +22,8 @@ from debias.data.masking import Made
 from debias.data.orders import seeded_generator
 from debias.group_inference import elbows, least_losses, most_attended
 from debias.recipes.attention import attention_maps, check_maps, whole_pictures
-from debias.recipes.run import PLAIN, Recipe, Run, Stage, Trained
+from debias.recipes.plain import refuse_own
+from debias.recipes.run import Recipe, Run, Stage, Trained
 
 #: Shares of the places that are left out of a picture, among which its elbow lies.
 QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -93,13 +94,7 @@ class DaC(Recipe):
                 f"this recipe draws as the run's sampler does before anything is inferred, and sampler.name={sampler} "
                 "reads biases: name shuffled, class_balanced, class_subsample or portion"
             )
-        for kind in ("strategy", "augment"):
-            section = getattr(run.config, kind)
-            if section != PLAIN[kind]:
-                raise ValueError(
-                    f"this recipe trains its last stage by a strategy and on pictures of its own; got "
-                    f"{kind}.name={section['name']}: leave it out"
-                )
+        refuse_own(run.config, "strategy", "augment")
         if run.config.batch_size < 2:
             raise ValueError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
         return [self._first(run), run.checked_last()]

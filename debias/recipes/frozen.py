@@ -14,6 +14,7 @@ from debias import config as configs
 from debias.build import Parts, cache_folder
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
+from debias.data.image_files import ImageFiles
 from debias.files import written_whole
 from debias.metrics.selection import GROUP_RULES
 from debias.recipes.evaluation import features_of, with_labels, write_predictions
@@ -28,8 +29,9 @@ from debias.training.recorder import save_weights
 class Frozen:
     """Features of every split under a model that is not trained any more.
 
-    They are extracted once in evaluation mode, and kept beside the decoded images under a digest of the weights and
-    the rows: another head, or another seed, on the same backbone finds them there.
+    They are extracted once in evaluation mode, and kept beside the decoded images under a digest of the weights, the
+    normalisation and the split's files: another head, or another seed, on the same backbone finds them there. The
+    model and its features lie in the main memory, where heads are fitted.
 
     Args:
         stage: whose model it is.
@@ -61,6 +63,7 @@ class Frozen:
             found: Tensor = torch.load(path, weights_only=True)
             return found
         features = features_of(self.stage.parts, split, progress=self.config.progress)
+        self.stage.parts.module.cpu()
         with written_whole(path) as beside:
             torch.save(features, beside)
         return features
@@ -87,16 +90,19 @@ class Frozen:
 
     def _file(self, split: str) -> Path:
         folder = cache_folder(self.config) or self.stage.folder
-        return folder / "features" / f"{self._digest}-{split}.pt"
+        geometry = self.stage.parts.data.preprocessing.evaluation
+        files = ImageFiles.of(self.stage.examples, self.stage.examples.rows(split), geometry)
+        digest = hashlib.sha256(f"{self._backbone} {files.images_key()}".encode())
+        return folder / "features" / f"{digest.hexdigest()[:16]}-{split}.pt"
 
     @cached_property
-    def _digest(self) -> str:
-        parts, examples = self.stage.parts, self.stage.examples
-        said = (parts.precision, parts.data.preprocessing.evaluation, examples.images, examples.split.tolist())
+    def _backbone(self) -> str:
+        parts = self.stage.parts
+        said = (parts.precision, parts.data.mean.tolist(), parts.data.std.tolist())
         digest = hashlib.sha256(repr(said).encode())
         for name, value in sorted(self.model.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return digest.hexdigest()
 
 
 def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Trained:

@@ -31,7 +31,7 @@ class DFR(LastLayer):
         base: what the backbone's stage changes of the run's config.
 
     Raises:
-        ValueError: another split.
+        ValueError: another split, or no subsample.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class DFR(LastLayer):
         super().__init__(backbone, base)
         if split not in ("val", "train"):
             raise ValueError(f"recipe.split must be val or train; got {split!r}")
+        if subsamples < 1:
+            raise ValueError(f"recipe.subsamples must be at least 1; got {subsamples}")
         self.split, self.subsamples, self.reads = split, subsamples, (split,)
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -73,7 +75,7 @@ class AFR(LastLayer):
         base: what the backbone's stage changes of the run's config.
 
     Raises:
-        ValueError: the share is out of range.
+        ValueError: the share or another number is out of range.
     """
 
     def __init__(
@@ -90,11 +92,16 @@ class AFR(LastLayer):
         super().__init__(backbone, base)
         if not 0 < share < 1:
             raise ValueError(f"recipe.share must lie between 0 and 1, and leave rows for the head; got {share}")
+        if not (gammas and penalties) or min([*gammas, *penalties]) < 0 or steps < 1:
+            raise ValueError(
+                f"recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got {gammas}, {penalties} and "
+                f"{steps}"
+            )
         self.gammas, self.penalties, self.steps, self.learning_rate = gammas, penalties, steps, learning_rate
         self.share = share
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all gammas and penalties at its best step, by validation's worst group."""
+        """The best of all gammas and penalties at its best step, by validation's worst group, or class."""
         rows = self.training_rows(frozen, held_out=True)
         grid = torch.cartesian_prod(torch.tensor(self.gammas), torch.tensor(self.penalties))
         fitted = focal_heads(
@@ -124,7 +131,7 @@ class CRT(LastLayer):
         base: what the backbone's stage changes of the run's config.
 
     Raises:
-        ValueError: an unknown balance.
+        ValueError: an unknown balance, or no step.
     """
 
     def __init__(
@@ -140,6 +147,8 @@ class CRT(LastLayer):
         super().__init__(backbone, base)
         if balance not in ("group", "class"):
             raise ValueError(f"recipe.balance must be group or class; got {balance!r}")
+        if steps < 1:
+            raise ValueError(f"recipe.steps must be at least 1; got {steps}")
         self.balance, self.weighted, self.steps, self.learning_rate = balance, weighted, steps, learning_rate
         self.reads = ("train",) if balance == "group" else ()
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
+from debias.build import requirements
 from debias.config import Config
 from debias.group_inference import error_set
+from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Stage, Trained
 
 
@@ -39,7 +41,12 @@ class JTT(Recipe):
         self.identification, self.upweight = identification, upweight
 
     def stages(self, run: Run) -> list[Config]:
-        """The identification, and the last stage but for its sampler."""
+        """The identification, and the last stage but for its sampler.
+
+        Raises:
+            ValueError: see :func:`refuse_readers`.
+        """
+        refuse_readers(run.config)
         return [run.stage_config(self.identification), run.last_config()]
 
     def train(self, run: Run) -> Trained:
@@ -47,6 +54,20 @@ class JTT(Recipe):
         first = run.train_stage("identification", run.stage_config(self.identification))
         groups = run.infer(errors_of(first), first.examples)
         return run.train_last({"groups": groups, "sampler": {"name": "upweighted", "copies": self.upweight}})
+
+
+def refuse_readers(config: Config) -> None:
+    """Refuse what would read an error set as if it were group labels, and a sampler in the place of the recipe's.
+
+    Raises:
+        ValueError: the strategy, sampler or augmentation of the run.
+    """
+    refuse_own(config, "sampler")
+    if {"bias", "some bias", "groups"} & set(requirements(config)):
+        raise ValueError(
+            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, and strategy.name="
+            f"{config.strategy['name']} or augment.name={config.augment['name']} needs these: name one that needs none"
+        )
 
 
 def errors_of(stage: Stage) -> torch.Tensor:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from debias import config as configs
 from debias.build import Parts
 from debias.config import Config
+from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
 from debias.recipes.evaluation import load_weights
 from debias.recipes.frozen import Frozen, refitted
+from debias.recipes.plain import READERS, refuse_own
 from debias.recipes.run import Recipe, Run, Stage, Trained
 from debias.reports.run_folder import read_report
 from debias.training.heads import Heads, Rows, fresh_heads
@@ -35,9 +37,11 @@ class LastLayer(Recipe):
 
     Attributes:
         share: of the training split that the backbone is trained on; what is left is the head's.
+        halved: the head is fitted on half of the validation split.
     """
 
     share: float = 1.0
+    halved: ClassVar[bool] = False
 
     def __init__(self, backbone: str, base: dict[str, Any] | None) -> None:
         self.backbone, self.base = backbone, base
@@ -47,15 +51,31 @@ class LastLayer(Recipe):
         """The new head; validation may choose, the test split never does."""
 
     def stages(self, run: Run) -> list[Config]:
-        """The backbone's."""
+        """The backbone's.
+
+        Raises:
+            ValueError: the run has a strategy, sampler or augmentation, which no stage would use.
+        """
+        for kind in READERS:
+            refuse_own(run.config, kind, remedy=f"leave it out, or set recipe.base.{kind}")
         return [self._config(run)]
+
+    def check(self, parts: Parts) -> None:
+        """Refuse a split without the rows that the head is fitted on: of known bias, or two of each class to halve."""
+        examples = parts.examples
+        for split in self.reads:
+            known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
+            _refuse_few(examples, known, 1, f"image of known bias in {split}, by which this recipe fits a head")
+        if self.halved:
+            _refuse_few(examples, examples.target[examples.rows("val")], 2, "images in val, which this recipe halves")
 
     def train(self, run: Run) -> Trained:
         """Train or find the backbone, extract its features, fit a head."""
         config = self._config(run)
         frozen = Frozen(self._stage(run, config), config)
         if self.backbone == PRETRAINED:
-            frozen.model.head = erm_head(self.training_rows(frozen), run.config.seed)
+            classes = frozen.stage.examples.groups.rows
+            frozen.model.head = erm_head(self.training_rows(frozen), classes, run.config.seed)
         started = time.monotonic()
         head = self.fit(frozen, run.config.seed)
         return refitted(run, frozen, head, time.monotonic() - started)
@@ -69,6 +89,11 @@ class LastLayer(Recipe):
     def _config(self, run: Run) -> Config:
         config = run.stage_config(self.base)
         if self.share < 1 and self.backbone == TRAINED:
+            if "sampler" in (self.base or {}):
+                raise ValueError(
+                    f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of the images, by a "
+                    "sampler of its own: leave it out"
+                )
             config = configs.changed(config, {"sampler": {"name": "portion", "share": self.share}})
         return config
 
@@ -79,6 +104,15 @@ class LastLayer(Recipe):
         if self.backbone != PRETRAINED:
             load_model(parts, Path(self.backbone))
         return Stage(parts, run.folder / "stages" / "backbone")
+
+
+def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
+    counts = torch.bincount(target, minlength=examples.groups.rows).tolist()
+    if few := [name for name, n in zip(examples.groups.target_names, counts, strict=True) if n < least]:
+        raise ValueError(
+            f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or add some, or take "
+            "another recipe"
+        )
 
 
 def portion_of(count: int, config: Config, share: float) -> torch.Tensor:
@@ -98,16 +132,16 @@ def load_model(parts: Parts, run: Path) -> None:
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt", only="model.")
 
 
-def erm_head(rows: Rows, seed: int) -> nn.Linear:
+def erm_head(rows: Rows, classes: int, seed: int) -> nn.Linear:
     """A head by plain minibatches on features that stand still: 5,000 steps of SGD with momentum.
 
     Args:
         rows: to fit on.
+        classes: of the data set, of which a few rows may have fewer.
         seed: of the start and of the order.
     """
     generator = seeded_generator(seed)
-    classes, size = int(rows.target.max()) + 1, rows.features.shape[1]
-    start: Heads = fresh_heads(1, classes=classes, size=size, generator=generator)
+    start: Heads = fresh_heads(1, classes=classes, size=rows.features.shape[1], generator=generator)
     order = shuffled_order(len(rows.target), batch_size=128, steps=5000, generator=generator)
     descent = Descent(1e-2, momentum=0.9, weight_decay=1e-4)
     fitted = fit_minibatches(rows.features, rows.target, start, descent=descent, order=order)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from debias.augment.hiding import FILLS
 from debias.build import Parts
 from debias.config import Config
 from debias.data.geometry import Pixels
@@ -17,7 +18,8 @@ from debias.data.mask_makers import Maker
 from debias.data.masking import Made
 from debias.group_inference import attended
 from debias.recipes.attention import attention_maps, check_maps
-from debias.recipes.run import PLAIN, Recipe, Run, Stage, Trained
+from debias.recipes.plain import refuse_own
+from debias.recipes.run import Recipe, Run, Stage, Trained
 
 PLACES = ("attended", "random")
 
@@ -55,6 +57,8 @@ class MaskTune(Recipe):
     optimiser and the run's schedule, where the code goes on with the momentum and the rate it had.
     """
 
+    takes_groups = True
+
     def __init__(
         self,
         *,
@@ -65,10 +69,10 @@ class MaskTune(Recipe):
         fill: str = "black",
         layer: str | None = None,
     ) -> None:
-        if epochs < 1 or deviations < 0 or place not in PLACES:
+        if epochs < 1 or deviations < 0 or place not in PLACES or fill not in FILLS:
             raise ValueError(
-                f"recipe needs epochs >= 1, deviations >= 0 and place one of {', '.join(PLACES)}; got epochs={epochs}, "
-                f"deviations={deviations}, place={place!r}"
+                f"recipe needs epochs >= 1, deviations >= 0, place one of {', '.join(PLACES)} and fill one of "
+                f"{', '.join(FILLS)}; got epochs={epochs}, deviations={deviations}, place={place!r}, fill={fill!r}"
             )
         self.first, self.epochs, self.deviations = first, epochs, deviations
         self.place, self.fill, self.layer = place, fill, layer
@@ -79,11 +83,7 @@ class MaskTune(Recipe):
         Raises:
             ValueError: the run has an augmentation of its own.
         """
-        if run.config.augment != PLAIN["augment"]:
-            raise ValueError(
-                "this recipe hides parts of pictures by an augmentation of its own; got "
-                f"augment.name={run.config.augment['name']}: leave it out"
-            )
+        refuse_own(run.config, "augment")
         return [run.stage_config(self.first), run.last_config({"epochs": self.epochs})]
 
     def check(self, parts: Parts) -> None:

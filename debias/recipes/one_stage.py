@@ -9,6 +9,8 @@ from debias.recipes.run import Recipe, Run, Trained
 class OneStage(Recipe):
     """One model, trained once by one strategy."""
 
+    takes_groups = True
+
     def stages(self, run: Run) -> list[Config]:
         """The run's own config."""
         return [run.config]

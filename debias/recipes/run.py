@@ -21,21 +21,11 @@ from debias.data.inferred import write_inferred
 from debias.files import write_atomically
 from debias.recipes.evaluation import load_weights, predict_split
 from debias.recipes.measures import chosen_families
+from debias.recipes.plain import PLAIN, READERS
 from debias.recipes.single import single
 from debias.reports.predictions import Predictions, read, write
 from debias.training import Recorder
 from debias.training.recorder import Watch
-
-#: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
-PLAIN: dict[str, Any] = {
-    "recipe": {"name": "single"},
-    "groups": {"file": None},
-    "strategy": {"name": "erm"},
-    "sampler": {"name": "shuffled"},
-    "augment": {"name": "none"},
-}
-#: Sections whose components may ask for groups.
-READERS = ("strategy", "sampler", "augment")
 
 
 class Trained(NamedTuple):
@@ -129,18 +119,25 @@ class Run:
         """Build the objects of every stage that is known before training, and give back the first's.
 
         Raises:
-            ValueError: whatever is wrong with a config or the data, or several devices for several stages.
+            ValueError: whatever is wrong with a config or the data, several devices for several stages, or a file of
+                groups or several labels an image, for which the recipe has no use.
         """
         chosen_families(self.config.measures)
+        if self.config.groups.file and not recipe.takes_groups:
+            raise ValueError(
+                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by itself, and would leave "
+                f"groups.file={self.config.groups.file} unread: leave it out"
+            )
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
             raise ValueError(f"a run of several stages trains on one device; got devices={self.config.devices}")
         for config in stages:
             self.built[configs.identity(config)] = build(config)
-        recipe.check(self.built[configs.identity(stages[0])])
-        if recipe.infers and self.built[configs.identity(stages[0])].examples.groups.multi_label:
-            raise ValueError("a recipe that infers groups needs one class per image: name a single target")
-        return self.built[configs.identity(stages[0])]
+        first = self.built[configs.identity(stages[0])]
+        if not recipe.takes_groups and first.examples.groups.multi_label:
+            raise ValueError("this recipe needs one class per image: name a single target, not several labels")
+        recipe.check(first)
+        return first
 
     def train_stage(self, name: str, config: Config) -> Stage:
         """Train a stage to its last epoch, in ``stages/NAME``; go on where it was stopped, or take what is there."""
@@ -201,9 +198,11 @@ class Recipe:
     Attributes:
         infers: splits whose groups the recipe finds by itself, so that no strategy after it needs their labels.
         reads: splits whose true group labels the recipe itself reads.
+        takes_groups: its stages read the labels of the run, or the file in their place, and no others.
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
+    takes_groups: ClassVar[bool] = False
     reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:

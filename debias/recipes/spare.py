@@ -6,6 +6,7 @@ from typing import Any
 
 from debias.config import Config
 from debias.group_inference import class_clusters
+from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Trained
 
 
@@ -40,7 +41,12 @@ class SPARE(Recipe):
         self.early, self.largest, self.threshold = early, largest, threshold
 
     def stages(self, run: Run) -> list[Config]:
-        """The early model, and the last stage but for what reads the clusters."""
+        """The early model, and the last stage but for what reads the clusters.
+
+        Raises:
+            ValueError: the run has a sampler of its own.
+        """
+        refuse_own(run.config, "sampler")
         return [run.stage_config(self.early), run.checked_last()]
 
     def train(self, run: Run) -> Trained:

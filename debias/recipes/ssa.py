@@ -110,15 +110,16 @@ def halves_of_validation(examples: Examples, generator: torch.Generator) -> tupl
 def write_labels(path: Path, examples: Examples, bias: Tensor, rows: dict[str, Tensor]) -> None:
     """Write the data set of a predictor as a table whose targets are values of the bias, and whose bias is the class.
 
+    Both are numbers, their place among the names: a name may be a number itself.
+
     Args:
         path: of the CSV file.
         examples: the data set.
         bias: ``(len(examples),)`` int64 target of each row; that of rows in "test" counts for nothing.
         rows: of the data set, by the split of the table.
     """
-    names, classes = examples.groups.bias_names, examples.groups.target_names
     lines = [
-        (examples.images[row], names[int(bias[row])], classes[int(examples.target[row])], split)
+        (examples.images[row], int(bias[row]), int(examples.target[row]), split)
         for split, chosen in rows.items()
         for row in chosen.tolist()
     ]

@@ -37,9 +37,14 @@ class ClassBalancedLastLayer(LastLayer):
         backbone: "trained", "pretrained", or the folder of a finished run.
         base: what the backbone's stage changes of the run's config.
 
+    Raises:
+        ValueError: a size is below 1.
+
     Differs from the reference: halves are drawn within classes, so that both have all of them; features are those of
     evaluation mode and plain images, where its network computes in training mode on augmented ones.
     """
+
+    halved = True
 
     def __init__(
         self,
@@ -51,6 +56,8 @@ class ClassBalancedLastLayer(LastLayer):
         base: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(backbone, base)
+        if min(epochs, batch_size) < 1:
+            raise ValueError(f"recipe needs epochs >= 1 and batch_size >= 1; got {epochs} and {batch_size}")
         self.epochs, self.learning_rate, self.batch_size = epochs, learning_rate, batch_size
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -99,6 +106,8 @@ class SELF(LastLayer):
     read. See also :func:`debias.training.heads_refits.selected_heads`.
     """
 
+    halved = True
+
     def __init__(
         self,
         *,
@@ -118,8 +127,13 @@ class SELF(LastLayer):
                 f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are there if it is "
                 f"trained in this run: recipe.backbone={TRAINED}; got {backbone}"
             )
-        if batch_size < 1:
-            raise ValueError(f"recipe.batch_size must be at least 1; got {batch_size}")
+        if min([batch_size, *counts], default=0) < 1 or not (counts and learning_rates):
+            raise ValueError(
+                f"recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from; got {batch_size}, "
+                f"{counts} and {learning_rates}"
+            )
+        if disagreement and not early_epochs:
+            raise ValueError(f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got none")
         self.counts, self.learning_rates, self.batch_size = counts, learning_rates, batch_size
         self.early_epochs = early_epochs if disagreement else []
 

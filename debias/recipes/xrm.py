@@ -11,6 +11,9 @@ from debias.config import Config
 from debias.group_inference import cross_mistakes
 from debias.recipes.run import Recipe, Run, Trained
 
+#: Before groups are inferred, no stage asks validation for any: the twins are those of their last epoch.
+UNLABELLED = {"select": "average"}
+
 
 class XRM(Recipe):
     """What either of two twins gets wrong, each trained on one half of the images, stands in for the bias.
@@ -36,8 +39,8 @@ class XRM(Recipe):
         self.twins = twins
 
     def stages(self, run: Run) -> list[Config]:
-        """The twins, and the last stage but for what reads the groups."""
-        return [self._twins(run), run.checked_last()]
+        """The twins, and the last stage but for what reads the groups, in validation too."""
+        return [self._twins(run), configs.changed(run.checked_last(), UNLABELLED)]
 
     def train(self, run: Run) -> Trained:
         """Train the twins, infer, train."""
@@ -50,4 +53,5 @@ class XRM(Recipe):
         return run.train_last({"groups": run.infer(inferred, twins.examples)})
 
     def _twins(self, run: Run) -> Config:
-        return configs.changed(run.stage_config({"strategy": {"name": "cross_mistakes"}}), self.twins or {})
+        twins = {"strategy": {"name": "cross_mistakes"}} | UNLABELLED
+        return configs.changed(run.stage_config(twins), self.twins or {})

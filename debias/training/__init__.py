@@ -1,4 +1,4 @@
-"""The loop: one LightningModule, and the verbs fit and predict. Names no method and no data set."""
+"""The loop: one LightningModule, and the verbs fit and predict. Names no strategy and no data set."""
 
 from debias.training.dfr import SparseHead, sparse_head
 from debias.training.fit import fit, seed_all, trainer

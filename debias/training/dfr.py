@@ -154,9 +154,9 @@ def _checked(fitting: Rows, classes: int) -> Rows:
     if classes < 2 or fitting.target.ndim != 1:
         raise ValueError(f"DFR needs one of at least two classes per row; got classes={classes}")
     missing = [c for c, count in enumerate(torch.bincount(fitting.target, minlength=classes).tolist()) if count == 0]
-    if missing or int(fitting.target.max()) >= classes:
+    if missing or bool((fitting.target >= classes).any()):
         raise ValueError(
-            f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, and the greatest "
-            f"target is {int(fitting.target.max())}: give rows of every class"
+            f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, and targets are "
+            f"{sorted(set(fitting.target.tolist()))}: give rows of every class"
         )
     return fitting

@@ -66,8 +66,8 @@ def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     counts = _counts(label)
     if bool((counts == 1).any()):
         raise ValueError(
-            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: "
-            "score on rows of another split"
+            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: give the split "
+            "another of it"
         )
     rows = _by_label(label, generator)
     place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[label.cpu()[rows]]

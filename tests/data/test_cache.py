@@ -62,6 +62,10 @@ def start(folder: Path, log: Path, stop: int = -1) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
+def keys_of(files: ImageFiles) -> tuple[str, str]:
+    return files.images_key(), files.masks_key()
+
+
 @pytest.fixture
 def forty(tmp_path: Path) -> Path:
     for number in range(40):
@@ -97,18 +101,33 @@ def test_second_open_does_not_decode(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_changed_file_or_recipe_is_decoded_anew(tmp_path: Path) -> None:
     files = files_of(tmp_path)
-    keys = {files.key()}
+    keys = {keys_of(files)}
     path = tmp_path / "images/2.png"
     write_png(path, 255 - noise(2))
     os.utime(path, ns=(1, 1))
-    keys.add(files.key())
-    os.utime(tmp_path / "masks/2.png", ns=(1, 1))
-    keys.add(files.key())
-    keys.add(files_of(tmp_path, masks=False).key())
+    keys.add(keys_of(files))
     recipe = waterbirds(size=8).train
-    keys.add(ImageFiles(files.root, files.images, files.mask_root, files.masks, recipe).key())
-    keys.add(ImageFiles(files.root, files.images[::-1], files.mask_root, files.masks[::-1], recipe).key())
-    assert len(keys) == 6
+    keys.add(keys_of(ImageFiles(files.root, files.images, files.mask_root, files.masks, recipe)))
+    keys.add(keys_of(ImageFiles(files.root, files.images[::-1], files.mask_root, files.masks[::-1], recipe)))
+    assert [len(set(kind)) for kind in zip(*keys, strict=True)] == [4, 4]
+
+
+def test_with_a_changed_mask_the_images_stay(tmp_path: Path) -> None:
+    """One more file, of masks; a cache without masks finds the images too."""
+    files = files_of(tmp_path)
+    open_cache(files, tmp_path / "cache")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.npy")}
+    mask = tmp_path / "masks/2.png"
+    write_png(mask, np.full((12, 10), 255, np.uint8))
+    os.utime(mask, ns=(1, 1))
+    cached = open_cache(files, tmp_path / "cache").fetch(torch.tensor([2, 1]))
+    assert cached.masks is not None
+    assert cached.masks[0].eq(255).all()
+    assert cached.masks[1].eq(0).any()
+    open_cache(ImageFiles(files.root, files.images, None, (), files.geometry), tmp_path / "cache")
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.npy")}
+    assert before.items() <= after.items()
+    assert sorted(path.stem.partition("-")[2] for path in after) == ["images", "masks", "masks"]
 
 
 def test_the_new_pixels_of_a_changed_file_are_seen(tmp_path: Path) -> None:
@@ -125,7 +144,7 @@ def test_key_does_not_depend_on_where_the_data_lies(tmp_path: Path) -> None:
         files = files_of(folder)
         for path in folder.rglob("*.png"):
             os.utime(path, ns=(5, 5))
-        keys.add(files.key())
+        keys.add(keys_of(files))
     assert len(keys) == 1
 
 

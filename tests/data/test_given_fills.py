@@ -105,7 +105,7 @@ def test_other_fills_of_the_same_pictures_have_another_key(tmp_path: Path) -> No
         write_png(folder / "fills/4.png", fill)
         for path in folder.rglob("*.png"):
             os.utime(path, ns=(5, 5))
-        keys.add((files_of(examples).key(), files_of(examples).fills_key()))
+        keys.add((files_of(examples).masks_key(), files_of(examples).fills_key()))
     assert len({pictures for pictures, _ in keys}) == 1
     assert len({fills for _, fills in keys}) == 2
 

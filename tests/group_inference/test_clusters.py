@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from debias.group_inference import class_clusters
+from debias.group_inference import class_clusters, clusters
 
 #: Centre, sample count and class of each blob.
 BLOBS = ((0.0, 4, 0), (10.0, 7, 0), (0.0, 3, 1), (20.0, 9, 1), (40.0, 5, 1))
@@ -55,6 +56,19 @@ def test_the_order_of_samples_does_not_matter():
     order = torch.randperm(len(target), generator=torch.Generator().manual_seed(1))
     expected = class_clusters(points, target, seed=0).inferred[order]
     assert torch.equal(class_clusters(points[order], target[order], seed=0).inferred, expected)
+
+
+def test_a_cluster_that_the_silhouette_s_sample_misses_is_none(monkeypatch):
+    """One sample far off is the second cluster of two; five of thirty do not show it, so that class is not parted."""
+    monkeypatch.setattr(clusters, "SILHOUETTE_SAMPLES", 5)
+    points = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)) / 100
+    seen = np.random.RandomState(0).permutation(30)[:5]
+    far = next(row for row in range(30) if row not in seen)
+    points[far] = 100.0
+    found = class_clusters(points, torch.zeros(30, dtype=torch.long), seed=0, largest=2)
+    assert found.inferred.tolist() == [0] * 30
+    assert found.silhouette.isnan().all()
+    assert found.powers() == [1]
 
 
 def test_no_more_clusters_than_asked_for():

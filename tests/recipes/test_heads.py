@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +13,19 @@ import torch
 
 from debias import config as configs
 from debias.__main__ import main
+from debias.build import build
 from debias.commands.train import train
+from debias.data.examples import SPLITS
 from debias.data.orders import portion, seeded_generator
+from debias.recipes import predict_split
 from debias.recipes.frozen import Frozen
-from debias.recipes.last_layer import portion_of
+from debias.recipes.last_layer import erm_head, portion_of
 from debias.recipes.run import Run, Stage
+from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
 from debias.reports.predictions import read
-from debias.training.heads import fresh_heads
+from debias.training.heads import Rows, fresh_heads
 from tests.commands.conftest import overrides
+from tests.fakes import birds
 
 RECIPES = {
     "dfr": ["recipe.subsamples=2"],
@@ -63,16 +71,44 @@ def test_only_the_head_moves(folder, backbone, name):
 
 @pytest.mark.slow
 def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, capsys):
-    """Predicting anew from the saved weights gives what the frozen features gave, to rounding."""
+    """The saved weights on decoded pictures, in evaluation mode, say what the frozen features gave, to rounding."""
     run = head_of(folder, backbone, "crt", "seed=1")
     saved = read(run / "predictions" / "test.csv")
     config = configs.read(configs.evaluated(run))
     parts = Run(config, run).build(config)
     state = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
     parts.module.load_state_dict(state)
-    features = Frozen(Stage(parts, run), config).features("test")
-    assert torch.allclose(parts.module.model.head(features), saved.logits, atol=1e-5)
+    anew = predict_split(parts, "test", progress=False)
+    assert anew.paths == saved.paths
+    assert torch.allclose(anew.logits, saved.logits, atol=1e-5)
     assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
+
+
+@pytest.mark.slow
+def test_features_are_of_the_pictures_as_they_are(folder, backbone, tmp_path):
+    """One validation picture is drawn anew under its old name: its features change, and no other's."""
+    shutil.copytree(folder / "birds", tmp_path / "birds")
+    config = configs.load("drawn_birds/erm", overrides(tmp_path, "data.val=160"))
+    parts = build(config)
+    before = Frozen(Stage(parts, tmp_path), config).features("val")
+    rows = parts.examples.rows("val")
+    picture, other = (parts.examples.root / parts.examples.images[rows[place]] for place in (3, 4))
+    picture.write_bytes(other.read_bytes())
+    os.utime(picture, ns=(1, 1))
+    again = Frozen(Stage(build(config), tmp_path), config).features("val")
+    assert (before != again).any(dim=1).nonzero().flatten().tolist() == [3]
+    assert torch.equal(again[3], again[4])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", RECIPES)
+def test_on_a_gpu(folder, backbone, name, tmp_path):
+    """Features come from the GPU, heads are fitted in the main memory: the run ends as on a CPU, to a point or two."""
+    on_cpu = head_of(folder, backbone, name, "accelerator=cpu")
+    there = head_of(folder, backbone, name, "accelerator=cuda", f"cache_dir={tmp_path}")
+    logits = [read(run / "predictions" / "test.csv").logits for run in (on_cpu, there)]
+    torch.testing.assert_close(logits[0], logits[1], atol=0.05, rtol=0.05)
 
 
 @pytest.mark.slow
@@ -125,5 +161,57 @@ def test_what_is_refused(folder, backbone, tmp_path):
     }.items():
         with pytest.raises(ValueError, match=message):
             head_of(folder, backbone, "dfr", override)
-    with pytest.raises(ValueError, match="share must lie between"):
-        head_of(folder, backbone, "afr", "recipe.share=1.0")
+    for name, override, message in (
+        ("afr", "recipe.share=1.0", "share must lie between"),
+        ("afr", "recipe.gammas=[]", "gammas and penalties >= 0 to choose from"),
+        ("afr", "recipe.steps=0", "steps >= 1"),
+        ("crt", "recipe.steps=0", "recipe.steps must be at least 1"),
+        ("dfr", "recipe.subsamples=0", "recipe.subsamples must be at least 1"),
+        ("class_balanced_last_layer", "recipe.batch_size=0", "batch_size >= 1"),
+        ("self", "recipe.counts=[0]", "counts >= 1"),
+        ("self", "recipe.early_epochs=[] recipe.disagreement=early", "needs recipe.early_epochs to choose from"),
+        ("dfr", "strategy.name=focal", "got strategy.name=focal: leave it out, or set recipe.base.strategy"),
+        ("afr", "sampler.name=class_balanced", "leave it out, or set recipe.base.sampler"),
+        ("crt", "augment.name=mixup", "leave it out, or set recipe.base.augment"),
+        ("afr", "groups.file=own.csv", "would leave groups.file=own.csv unread"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            head_of(folder, "trained", name, *override.split())
+    with pytest.raises(ValueError, match=r"recipe\.base\.sampler: the backbone is trained on recipe\.share=0\.8"):
+        head_of(folder, "trained", "afr", "recipe.base.sampler.name=class_balanced")
+
+
+@pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
+@pytest.mark.parametrize(("split", "name"), [("val", "dfr"), ("train", "dfr_train"), ("train", "crt")])
+def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path, split, name):
+    examples = birds(tmp_path)
+    unlabelled = {"val": 1, "train": 0}[split]
+    lines = ["path,target,bias,split"]
+    for row, image in enumerate(examples.images):
+        place = int(examples.split[row])
+        lines.append(
+            f"{image},{examples.target[row]},{'' if place == unlabelled else examples.bias[row].item()},{SPLITS[place]}"
+        )
+    (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
+    options = [f"recipe.name={name}", *RECIPES[name], "select=average", "preprocessing.size=32"]
+    data = [f"data.csv={tmp_path}/birds/own.csv", f"out={tmp_path}/runs", "model.name=test_resnet"]
+    with pytest.raises(ValueError, match=f"less than 1 image of known bias in {split}.*of class 0, 1"):
+        train(configs.load(str(tmp_path / "own.yaml"), [*options, *data]))
+    assert not list((tmp_path / "runs").glob("table-*"))
+
+
+def test_a_class_of_one_image_cannot_be_halved(tmp_path):
+    parts = build(configs.load("drawn_birds/erm", overrides(tmp_path)))
+    rows, few = parts.examples.rows("val"), replace(parts.examples, target=parts.examples.target.clone())
+    few.target[rows] = (torch.arange(len(rows)) > 0).long()
+    for recipe in (ClassBalancedLastLayer(), SELF()):
+        recipe.check(parts)
+        with pytest.raises(ValueError, match="less than 2 images in val, which this recipe halves, of class landbird"):
+            recipe.check(parts._replace(examples=few))
+
+
+def test_a_head_has_all_classes_of_the_data():
+    """Rows of two of three classes."""
+    rows = Rows(torch.randn(6, 4), torch.tensor([0, 1] * 3), torch.zeros(6, dtype=torch.long))
+    assert erm_head(rows, 3, seed=0).weight.shape == (3, 4)

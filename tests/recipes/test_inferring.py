@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,12 +15,18 @@ import torch
 
 from debias import components
 from debias import config as configs
+from debias.commands import evaluate
 from debias.commands.train import train
+from debias.data.examples import SPLITS
 from debias.data.orders import seeded_generator
+from debias.data.table import table
 from debias.group_inference import class_clusters, environment_weights, error_set
 from debias.recipes.run import Run
+from debias.recipes.ssa import write_labels
 from debias.reports.predictions import Predictions, read
+from debias.types import Groups
 from tests.commands.conftest import overrides
+from tests.fakes import birds
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "eiil": ("recipe.steps=200", "recipe.learning_rate=0.05"),
@@ -119,7 +127,7 @@ def test_ssa_reads_the_labels_of_validation_alone(run_of):
         assert not set(used) & set(asked)
         assert sum(path not in true for path in used) == 20  # half of the validation split
         if stage == "teacher":
-            teacher = {path: ("land", "water")[value] for path, value in said.items()}
+            teacher = {path: str(value) for path, value in said.items()}
             assert len(used) == 20
         else:
             guesses |= said
@@ -157,12 +165,61 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         ("bam", "recipe.strength=-1"): "strength >= 0",
         ("bam", "recipe.upweight=1"): "upweight must be at least 2",
         ("cnc", "batch_size=1"): "at least 2 samples",
+        ("cnc", "groups.file=own.csv"): r"would leave groups\.file=own\.csv unread",
+        ("spare", "sampler.name=class_balanced"): "has a sampler of its own; got sampler.name=class_balanced",
+        ("bam", "sampler.name=group_balanced"): "has a sampler of its own",
+        ("bam", "strategy.name=group_dro"): "error set, which is no group label, and strategy.name=group_dro",
+        ("bam", "augment.name=lisa"): r"augment\.name=lisa needs these",
         ("xrm", "devices=2"): "devices",
     }
     for (name, override), message in cases.items():
         with pytest.raises(ValueError, match=message):
             train(config_of(name, tmp_path, override))
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("drawn_birds-*"))
+
+
+@pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
+def test_xrm_needs_no_label_of_the_bias_but_of_the_test_split(tmp_path):
+    """It selects by the groups that it infers, where the rule would ask validation for true ones."""
+    examples = birds(tmp_path)
+    lines = ["path,target,bias,split"]
+    for row, image in enumerate(examples.images):
+        split = SPLITS[int(examples.split[row])]
+        lines.append(f"{image},{examples.target[row]},{examples.bias[row] if split == 'test' else ''},{split}")
+    (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds/xrm\ndata: {name: table}\n")
+    small = ["preprocessing.size=32", "model.name=test_resnet", "batch_size=16", "epochs=2", "progress=false"]
+    data = [f"data.csv={tmp_path}/birds/own.csv", f"out={tmp_path}/runs"]
+    run = train(configs.load(str(tmp_path / "own.yaml"), [*small, *data, *OPTIONS["xrm"]]))
+    report = json.loads((run / "report.json").read_text())
+    assert report["strategy"]["group_labels"] == "none"
+    assert report["selection"]["rule"] == "worst_group"
+    assert set(inferred_of(run, "val").values()) == {0, 1}
+
+
+def test_ssa_names_values_by_number_whatever_they_are_called(tmp_path):
+    """Biases that are called "2" and "1": the table that it writes reads back as what was written."""
+    examples = replace(birds(tmp_path), groups=Groups(("20", "10"), ("2", "1")))
+    train_rows = examples.rows("train")
+    write_labels(tmp_path / "labels.csv", examples, examples.bias, {"train": train_rows})
+    found = table(
+        csv=str(tmp_path / "labels.csv"), root=str(examples.root), target_names=["2", "1"], bias_names=["20", "10"]
+    )
+    assert torch.equal(found.target, examples.bias[train_rows])
+    assert torch.equal(found.bias, examples.target[train_rows])
+    assert (found.groups.target_names, found.groups.bias_names) == (("2", "1"), ("20", "10"))
+
+
+def test_a_run_is_evaluated_wherever_it_lies(run_of, tmp_path, monkeypatch):
+    """The groups that it inferred lie in its folder, which another folder than the one it was trained from holds."""
+    moved = tmp_path / "moved"
+    shutil.copytree(run_of("eiil"), moved)
+    last = configs.read(moved / configs.LAST_STAGE)
+    configs.save(replace(last, groups=replace(last.groups, file="runs/gone/groups.csv")), moved / configs.LAST_STAGE)
+    before = json.loads((moved / "report.json").read_text())["metrics"]
+    monkeypatch.chdir(tmp_path)
+    evaluate.run("moved", ["progress=false", "measures=quick", "fresh=true"])
+    assert json.loads((moved / "report.json").read_text())["metrics"] == before
 
 
 def test_a_method_that_needs_every_group_is_told_which_is_empty(tmp_path):

@@ -99,6 +99,17 @@ def test_a_single_and_a_bad_option_are_told_before_anything_is_trained(tmp_path)
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("drawn_birds-*"))
 
 
+def test_what_would_be_left_unread_is_refused(tmp_path):
+    for override, message in {
+        "sampler.name=class_balanced": "has a sampler of its own; got sampler.name=class_balanced: leave it out",
+        "strategy.name=group_dro": "trains on an error set, which is no group label, and strategy.name=group_dro",
+        "groups.file=own.csv": r"would leave groups\.file=own\.csv unread",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            train(configs.load("drawn_birds/jtt", overrides(tmp_path, override)))
+    assert not list((tmp_path / "runs").glob("drawn_birds-*"))
+
+
 def test_upweighted_by_hand():
     """Positions 1 and 3 have the value 1: each comes 1 + 2 times, the others once."""
     order = upweighted(torch.tensor([0, 1, 0, 1]), copies=2)

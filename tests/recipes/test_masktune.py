@@ -169,6 +169,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         "recipe.epochs=0": "got epochs=0",
         "recipe.deviations=-1": r"deviations=-1",
         "recipe.place=near": "place='near'",
+        "recipe.fill=green": "fill='green'",
         "recipe.layer=nowhere": "nowhere",
         "recipe.first.epoch=1": "unknown key 'epoch'",
         "augment.name=mixup": "got augment.name=mixup: leave it out",

@@ -99,7 +99,7 @@ def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
     ("more", "message"),
     [
         ("recipe.disagreement=late", "recipe.disagreement must be early, or null for misclassification; got late"),
-        ("recipe.batch_size=0", "recipe.batch_size must be at least 1; got 0"),
+        ("recipe.batch_size=0", "batch_size >= 1"),
         ("recipe.backbone=pretrained", "recipe.backbone=trained; got pretrained"),
         ("recipe.backbone=runs/erm", "asks a backbone of its early epochs.* got runs/erm"),
         ("recipe.early_epochs=[1,0]", "recipe.early_epochs must be at least 1.* got 0"),

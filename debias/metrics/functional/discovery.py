@@ -61,8 +61,8 @@ def found_minority(selected: Tensor, minority: Tensor) -> Found:
         minority: ``(N,)`` bool, the set M: the samples that the shortcut misleads.
 
     Returns:
-        Ideal 1 for the first three and N / |M| for the lift. NaN: precision and lift of an empty set, recall and lift
-        without a minority, F1 without either.
+        Ideal 1 for the first three and :math:`N / |M|` for the lift. NaN: precision and lift of an empty set, recall
+        and lift without a minority, F1 without either.
 
     Example:
         >>> found = found_minority(torch.tensor([1, 1, 0, 0]).bool(), torch.tensor([1, 0, 0, 0]).bool())
