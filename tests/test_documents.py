@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from debias.__main__ import parser
+from debias import components
+from debias.__main__ import LISTS, parser
 from debias.components import TABLES
-from debias.config import folder, load, shipped
+from debias.config import EXECUTION, SECTIONS, Config, folder, load, shipped
+from debias.models.small_receptive import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -19,6 +23,23 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 def _blocks(language: str) -> list[tuple[str, str]]:
     fence = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
     return [(path.name, block) for path in DOCUMENTS for block in fence.findall(path.read_text(encoding="utf-8"))]
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def _rows(page: str, first: str) -> Iterator[dict[str, str]]:
+    """The rows of every table whose first column has a heading, by the headings; codes may hold no bar."""
+    for table in re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE):
+        heading, _, *lines = ([cell.strip() for cell in line.strip("|").split(" |")] for line in table.splitlines())
+        if heading[0] == first:
+            yield from (dict(zip(heading, cells, strict=True)) for cells in lines)
+
+
+def _named(page: str, first: str) -> dict[str, dict[str, str]]:
+    """The rows, by each of the names in their first cell."""
+    return {name: row for row in _rows(page, first) for name in re.findall(r"`([^`]+)`", row[first])}
 
 
 def _commands() -> list[list[str]]:
@@ -39,10 +60,62 @@ def test_commands_are_understood(command: list[str]) -> None:
         load(options["config"], [item for item in options["overrides"] if not item.startswith("resume=")])
 
 
-def test_readme_names_every_component() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for kind in ("data", "strategy", "sampler"):
-        assert [name for name in TABLES[kind] if f"`{name}`" not in readme] == []
+@pytest.mark.parametrize(
+    ("kind", "heading"),
+    [("strategy", "strategy"), ("sampler", "sampler"), ("augment", "augmentation"), ("recipe", "recipe")],
+)
+def test_strategies_page_has_a_row_for_every_component(kind: str, heading: str) -> None:
+    """But for `single`, the recipe of no method."""
+    assert set(_named(_page("strategies.md"), heading)) == set(TABLES[kind]) - {"single"}
+
+
+def test_strategies_page_says_what_training_data_must_carry() -> None:
+    page = _page("strategies.md")
+    for kind, heading in (("strategy", "strategy"), ("augment", "augmentation")):
+        for name, row in _named(page, heading).items():
+            required = set(getattr(components.find(kind, name), "requires", ()))
+            assert ("bias labels" in row["needs"]) == bool(required & {"bias", "some bias"}), name
+            assert ("some" in row["needs"]) == ("some bias" in required), name
+            assert ("every group" in row["needs"]) == ("groups" in required), name
+            assert ("masks" in row["needs"]) == ("mask" in required), name
+    for name, row in _named(page, "sampler").items():
+        facts = components.required_facts("sampler", name, {"group": "bias", "bias": "bias", "inferred": "inferred"})
+        assert row["needs"] == {"": "", "bias": "bias labels", "inferred": "inferred groups"}["".join(facts)], name
+
+
+def test_strategies_page_says_which_labels_a_recipe_reads() -> None:
+    """At its default options, which come first in the cell."""
+    for name, row in _named(_page("strategies.md"), "recipe").items():
+        reads = components.construct("recipe", {"name": name}, {}).reads
+        said = {(): "", ("val",): "bias labels of validation", ("train",): "bias labels of training"}[reads]
+        assert row["reads"].startswith(said), name
+        assert bool(row["reads"]) == bool(said), name
+
+
+def test_every_data_set_is_explained() -> None:
+    page = _page("data.md")
+    assert [name for name in TABLES["data"] if not re.search(rf"\bname: {name}\b", page)] == []
+    assert set(_named((ROOT / "README.md").read_text(encoding="utf-8"), "data set")) == set(TABLES["data"])
+
+
+def test_models_page_names_every_network_of_its_own() -> None:
+    assert list(_named(_page("models.md"), "name")) == list(NETWORKS)
+
+
+def test_configuration_page_has_every_key_with_its_default() -> None:
+    """The sections in one table, the other keys in another; what may differ on resuming is all named."""
+    page = _page("configuration.md")
+    assert set(_named(page, "section")) == set(SECTIONS)
+    rows, defaults = _named(page, "key"), vars(Config())
+    assert set(rows) == set(defaults) - set(SECTIONS)
+    for name, row in rows.items():
+        if name not in ("name", "groups"):  # which the program gives, and which is a section of its own
+            assert row["default"].strip("`") == json.dumps(defaults[name]).strip('"'), name
+    assert all(f"`{name}`" in page[page.index("## Resuming") :] for name in EXECUTION)
+
+
+def test_configuration_page_names_every_listing() -> None:
+    assert {name.split()[0] for name in _named(_page("configuration.md"), "`debias list ...`")} == set(LISTS)
 
 
 def test_configuration_page_names_every_component() -> None:
@@ -52,11 +125,20 @@ def test_configuration_page_names_every_component() -> None:
         assert re.findall(r"`(\w+)`", row)[1:] == list(table)
 
 
-def test_links_lead_somewhere() -> None:
-    links = re.findall(
-        r"\]\((?!https?:|#)([^)#]+)\)", "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS[:2])
-    )
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def _anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To files that are there and headings that they have, and each says something outside Sphinx too."""
+    links = re.findall(r"\[([^\]]*)\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8"))
+    for text, name, anchor in links:
+        target = page.parent / name if name else page
+        assert text, f"a link to {name} has no text"
+        assert target.exists(), name
+        assert not anchor or anchor in _anchors(target), f"{name}#{anchor}"
 
 
 def test_every_dependency_has_a_reason() -> None:

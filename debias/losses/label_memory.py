@@ -23,7 +23,7 @@ class LabelMemory(nn.Module):
 
     def __init__(self, samples: int) -> None:
         super().__init__()
-        self.register_buffer("labels", torch.full((samples,), -1))  # -1 until a row flips
+        self.register_buffer("labels", torch.full((samples,), -1))  # -1 until a row is visited
         self.labels: Tensor
 
     def forward(self, index: Tensor, target: Tensor) -> Tensor:

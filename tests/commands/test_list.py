@@ -1,4 +1,4 @@
-"""``debias list metrics``: every family of measures, told by title, keys and how to read them."""
+"""``debias list``: families of measures by title, keys and how to read them, and what components need."""
 
 from __future__ import annotations
 
@@ -25,3 +25,30 @@ def test_numbers_without_ideal_or_direction_name_none(capsys: pytest.CaptureFixt
         "1 is no use. Higher is better."
     )
     assert next(line for line in lines if line.startswith("centre_bias")).endswith("Ideal 0, lower is better.")
+
+
+def _needs(what: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What each component of a kind is said to need."""
+    listing.run(what, "*")
+    needs, name = {}, ""
+    for line in capsys.readouterr().out.splitlines():
+        if not line.startswith(" "):
+            name = line.partition(":")[0]
+        elif line.startswith("    needs "):
+            needs[name] = line.removeprefix("    needs ")
+    return needs
+
+
+def test_list_samplers_tells_which_labels_each_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _needs("samplers", capsys) == {
+        "group_balanced": "bias",
+        "bias_balanced": "bias",
+        "group_subsample": "bias",
+        "upweighted": "inferred groups",
+        "cluster_balanced": "inferred groups",
+    }
+
+
+def test_options_that_are_named_like_labels_are_no_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The loaders `table` and `celeba` have an option `bias`, the column or attribute."""
+    assert _needs("datasets", capsys) == {}
