@@ -17,6 +17,8 @@ from typing import Any, Optional
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from debias.files import write_atomically
+
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
 EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress")
 
@@ -162,8 +164,8 @@ def changed(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def save(config: Config, path: Path) -> None:
-    """Write a config whole, so that it can be read back without the files it was built from."""
-    OmegaConf.save(OmegaConf.structured(config), path)
+    """Write a config whole, so that it can be read back without the files it was built from; or not at all."""
+    write_atomically(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -181,19 +183,19 @@ def identity(config: Config) -> str:
 
 def method_name(config: Config) -> str:
     """Short name of the method: of its recipe and its strategy, as far as they are not the plain ones."""
-    chosen = [(getattr(config, part)["name"], getattr(Config(), part)["name"]) for part in ("recipe", "strategy")]
-    return "-".join(name for name, plain_name in chosen if name != plain_name) or config.strategy["name"]
+    return "-".join(_chosen(config, "recipe", "strategy")) or config.strategy["name"]
 
 
 def run_name(config: Config) -> str:
     """Name of the run's folder: what was trained, the seed, and the config's identity."""
-    parts = [config.data["name"], method_name(config)]
-    parts += [
-        getattr(config, section)["name"]
-        for section in ("sampler", "augment")
-        if getattr(config, section)["name"] != getattr(Config(), section)["name"]
-    ]
+    parts = [config.data["name"], method_name(config), *_chosen(config, "sampler", "augment")]
     return "-".join([*parts, f"seed{config.seed}", identity(config)])
+
+
+def _chosen(config: Config, *sections: str) -> list[str]:
+    """Names of the components of these sections that are not the plain ones."""
+    names = [(getattr(config, section)["name"], getattr(Config(), section)["name"]) for section in sections]
+    return [name for name, plain_name in names if name != plain_name]
 
 
 def _assemble(layers: Iterable[DictConfig]) -> Config:

@@ -21,7 +21,7 @@ ALLOWED = {
     "augment": set(),
     "group_inference": set(),
     "data": {"files"},
-    "config": set(),
+    "config": {"files"},
     "components": {"config"},
     "strategies": {"losses", "models"},
     "training": {"augment", "files", "group_inference", "losses", "strategies", "metrics", "models"},

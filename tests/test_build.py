@@ -15,8 +15,10 @@ from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.inferred import write_inferred
 from debias.data.orders import Permuted, Weighted
+from debias.recipes.heads import DFR
+from debias.recipes.jtt import JTT
+from debias.recipes.labels import labels_read
 from debias.recipes.one_stage import OneStage
-from debias.recipes.outcome import labels_read
 from debias.reports.predictions import read
 from debias.strategies import GroupDRO, GroupReweighting
 from debias.training.precision import choose_precision
@@ -213,6 +215,24 @@ def test_a_group_that_validation_lacks_is_said(tmp_path):
 def test_flac_reads_the_training_labels_that_there_are(tmp_path):
     assert labels_read(small(tmp_path, "flac"), OneStage()) == "train+val"
     assert labels_read(small(tmp_path, "lff"), OneStage()) == "val"
+
+
+def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
+    """By the stages' own config, or by the report of the finished run whose backbone is taken."""
+    erm = small(tmp_path, "erm", "select=average")
+    assert labels_read(erm, DFR()) == "val"
+    assert labels_read(erm, DFR(base={"strategy": {"name": "group_dro"}})) == "train+val"
+    assert labels_read(erm, JTT()) == "none"
+    assert labels_read(erm, JTT(identification={"sampler": {"name": "group_balanced"}})) == "train"
+    (tmp_path / "run").mkdir()
+    for seen, split, expected in (
+        ("train+val", "val", "train+val"),
+        ("val", "train", "train+val"),
+        ("none", "val", "val"),
+    ):
+        report = {"schema": 1, "config": configs.plain(erm), "strategy": {"group_labels": seen}}
+        (tmp_path / "run" / "report.json").write_text(json.dumps(report))
+        assert labels_read(erm, DFR(split=split, backbone=str(tmp_path / "run"))) == expected
 
 
 @pytest.mark.parametrize("sampler", ["sampler.name=upweighted sampler.copies=2", "sampler.name=cluster_balanced"])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
 from debias.config import Config
+from debias.files import write_atomically
 
 if TYPE_CHECKING:
+    from debias.data.examples import Examples
     from debias.recipes.run import Recipe
     from debias.training.recorder import Watch
 
@@ -29,18 +34,25 @@ def run(config: str, overrides: list[str]) -> None:
     chosen = configs.load(config, [text for text in overrides if not text.startswith("resume=")])
     folder = _run_to_resume(chosen, resume[-1]) if resume else None
     if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
-        folder = train(chosen, resume=folder)
+        folder = train(chosen, resume=folder, alone=locked)
     if not _is_helper_process():
         _print_result(folder)
 
 
-def train(config: Config, *, resume: Path | None = None, watch: Watch | None = None) -> Path:
+def train(
+    config: Config,
+    *,
+    resume: Path | None = None,
+    watch: Watch | None = None,
+    alone: Callable[[Path], AbstractContextManager[None]] | None = None,
+) -> Path:
     """Train, evaluate and report one run; a run that was interrupted goes on from its last checkpoint.
 
     Args:
         config: what to train.
         resume: folder of the interrupted run.
         watch: looks at the history after each epoch of the last stage; the run ends if it raises.
+        alone: is held while the run's folder is written to.
 
     Returns:
         The run's folder.
@@ -58,9 +70,30 @@ def train(config: Config, *, resume: Path | None = None, watch: Watch | None = N
     parts = run.check(recipe)
     description = describe(parts, config, recipe)
     parts.data.decode()
-    claim(folder, config, resuming=resume is not None)
-    finish(recipe.train(run), run, description)
+    with alone(folder) if alone else nullcontext():
+        check_folder(folder, config, resuming=resume is not None)
+        claim(folder, config, parts.examples, resuming=resume is not None)
+        finish(recipe.train(run), run, description)
     return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder against other processes, by the lock that the workers of a sweep take.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    from filelock import Timeout
+
+    from debias.sweeps.files import Files
+
+    lock = nullcontext() if _is_helper_process() else Files(folder.parent, folder.name).lock()
+    try:
+        with lock:
+            yield
+    except Timeout:
+        raise ValueError(f"{folder} is being trained by another process: wait for it, or stop it first") from None
 
 
 def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
@@ -79,15 +112,24 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
         raise ValueError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
 
 
-def claim(folder: Path, config: Config, *, resuming: bool) -> None:
-    """Make the run's folder, which no other process may have made since, and write the config into it."""
-    if resuming or _is_helper_process():
+def claim(folder: Path, config: Config, examples: Examples, *, resuming: bool) -> None:
+    """Make the run's folder, which no other process may have made since, and write data and config into it.
+
+    Raises:
+        ValueError: another process has made it, or it was begun with other rows or labels.
+    """
+    if _is_helper_process():
+        return
+    data = {"digest": examples.digest(), "images": len(examples)}
+    if resuming:
+        _check_same_data(folder / "data.json", data)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir()
     except FileExistsError:
         raise ValueError(f"{folder} was just made by another process: that one trains this run") from None
+    write_atomically(folder / "data.json", json.dumps(data) + "\n")
     configs.save(config, folder / "config.yaml")
 
 
@@ -115,6 +157,15 @@ def _check_same(folder: Path, config: Config) -> None:
     if changed:
         differences = "; ".join(f"{key} was {before[key]}, is {now[key]}" for key in changed)
         raise ValueError(f"cannot resume {folder} with another config: {differences}")
+
+
+def _check_same_data(path: Path, data: dict[str, Any]) -> None:
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else data
+    if before != data:
+        raise ValueError(
+            f"cannot resume {path.parent} with other data: it was begun with {before['images']} images, and now are "
+            f"{data['images']}, or other labels or splits: restore the data, or train anew in another folder"
+        )
 
 
 def _is_helper_process() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytorch_lightning as pl
@@ -107,6 +108,10 @@ class ImageData(pl.LightningDataModule):
         """
         rank, world = _process()
         sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world)
+        if self.trainer is not None:
+            # where loader processes fetch ahead, Lightning starts them before it says which epoch it resumes in
+            progress: Any = self.trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(progress.processed)
         short = len(sampler) > self.batch_size and 0 < len(sampler) % self.batch_size < max(2, self.smallest_batch)
         dataset = self._dataset("train", training=True, backgrounds=self.backgrounds)
         return self._loader(dataset, sampler, self.batch_size, drop_last=short)
@@ -175,6 +180,8 @@ class ImageData(pl.LightningDataModule):
             persistent_workers=self.workers > 0,
             worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
+            # or each iteration takes a number from the global generator, at another time in a run that is resumed
+            generator=torch.Generator(),
         )
 
 

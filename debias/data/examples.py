@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,11 @@ class Examples:
         """``(groups.count,)`` int64: how many rows of the split each group has."""
         rows = self.rows(split)
         return self.groups.frequencies(self.target[rows], self.bias[rows])
+
+    def digest(self) -> str:
+        """32 hexadecimal digits that change with any row's path, labels or split, or with the names of the groups."""
+        said = (self.images, self.target.tolist(), self.bias.tolist(), self.split.tolist(), self.groups.names)
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
 
     @property
     def provides(self) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def feature_complexity(layers: Sequence[Tensor], feature: Tensor, train: Tensor)
 def _explained(layer: Tensor, feature: Tensor, train: Tensor) -> float:
     from sklearn.linear_model import LinearRegression
 
+    layer, feature, train = (values.detach().cpu() for values in (layer, feature, train))
     held = feature[~train]
     spread = float((held - held.mean()).square().sum()) if len(held) else 0.0
     if spread == 0 or not train.any():

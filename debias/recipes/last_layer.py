@@ -60,6 +60,13 @@ class LastLayer(Recipe):
             refuse_own(run.config, kind, remedy=f"leave it out, or set recipe.base.{kind}")
         return [self._config(run)]
 
+    def labels(self) -> tuple[str, ...]:
+        """Its own, and those of the finished run whose backbone it takes."""
+        if not (Path(self.backbone) / "report.json").is_file():
+            return self.reads
+        seen: str = read_report(Path(self.backbone))["strategy"]["group_labels"]
+        return (*self.reads, *seen.split("+"))
+
     def check(self, parts: Parts) -> None:
         """Refuse a split without the rows that the head is fitted on: of known bias, or two of each class to halve."""
         examples = parts.examples

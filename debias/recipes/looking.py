@@ -50,6 +50,7 @@ def attention_scalars(
     groups = parts.examples.groups
     maps_per_image = groups.outputs if groups.multi_label else 1
     summary = AttentionScores(groups)
+    summary.distributed_available_fn = lambda: False  # every process looks at all of them
     for batch in _batches(parts, split, max(most // maps_per_image, 1), f"attention on {split}", progress):
         assert batch.mask is not None
         mask, maps = batch.mask[:, 0].cpu(), _maps(parts, batch)

@@ -17,9 +17,10 @@ from debias import config as configs
 from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
-from debias.metrics.selection import GROUP_RULES, RULES, best_epochs
+from debias.metrics.selection import RULES, best_epochs
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.recipes.families import Evidence
+from debias.recipes.labels import labels_read
 from debias.recipes.looking import attention_picture
 from debias.recipes.measures import chosen_families, measure_all
 from debias.recipes.run import Recipe, Run, Trained
@@ -145,28 +146,6 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
         "groups": list(groups.names),
         "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
     }
-
-
-def labels_read(config: Config, recipe: Recipe) -> str:
-    """True group labels that a run of this config sees, as :func:`group_labels` names them."""
-    inferred = (*recipe.infers, *(config.groups.splits if config.groups.file else ()))
-    return group_labels(requirements(config), config.select, inferred=inferred, read=recipe.reads)
-
-
-def group_labels(
-    required: tuple[str, ...], rule: str, *, inferred: Collection[str] = (), read: Collection[str] = ()
-) -> str:
-    """True group labels a run saw: of training, where a component asks for them; of validation, where the rule does.
-
-    Args:
-        required: what its components ask of the training data.
-        rule: that selects an epoch.
-        inferred: splits in which inferred groups stand in for the labels.
-        read: splits whose labels the recipe itself reads.
-    """
-    asked = {"train": "bias" in required or "some bias" in required, "val": rule in GROUP_RULES}
-    seen = [split for split, used in asked.items() if (used and split not in inferred) or split in read]
-    return "+".join(seen) or "none"
 
 
 def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from tqdm import tqdm
 
 from debias.augment.recombination import Draws, Recombination, recombine
@@ -77,10 +77,10 @@ def placement_scalars(parts: Parts, split: str = "test", *, progress: bool = Tru
 def accuracies(parts: Parts, split: str, variants: Variants, *, progress: bool = True) -> dict[str, float]:
     """Accuracy on each variant of a split's recombined pictures; the random choices are the same every time."""
     module = parts.module.to(torch.device(parts.accelerator)).eval()
-    importance = group_importance(parts, split).to(module.device)
+    importance = group_importance(parts, split)
     right: Counter[str] = Counter()
     total = 0
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[module.device] if module.device.type == "cuda" else []):
         torch.manual_seed(0)
         for batch in _batches(parts, split, progress):
             usable = ~Recombination().draw(batch).keep
@@ -88,7 +88,12 @@ def accuracies(parts: Parts, split: str, variants: Variants, *, progress: bool =
             for name, variant in variants.items():
                 predicted = _predicted(parts, _recombined(batch, parts, importance, **variant))
                 right[name] += int((predicted == batch.target)[usable].sum())
-    return {name: right[name] / total if total else torch.nan for name in variants}
+    # every process has seen its share of the split
+    counts = torch.tensor([total, *(right[name] for name in variants)], device=module.device)
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(counts)
+    total, *found = counts.tolist()
+    return {name: count / total if total else torch.nan for name, count in zip(variants, found, strict=True)}
 
 
 def group_importance(parts: Parts, split: str) -> Tensor:
@@ -123,12 +128,12 @@ def drawn_donors(batch: Batch, parts: Parts, importance: Tensor, recombination: 
 
     Groups that training does not have give a donor where there is no other.
     """
-    group = parts.examples.groups.encode(batch.target, batch.bias)
+    group = parts.examples.groups.encode(batch.target, batch.bias).cpu()
     weight = importance[group if group.ndim == 1 else group[:, 0]]
-    allowed = recombination.allowed(batch)
+    allowed = recombination.allowed(batch).cpu()
     # the greatest of u ** (1 / w) falls on each with probability proportional to w (Efraimidis and Spirakis, 2006)
-    keys = torch.rand(allowed.shape, dtype=torch.float64, device=allowed.device).log() / weight.clamp(min=1e-9)
-    return keys.masked_fill(~allowed, -torch.inf).argmax(dim=1)
+    keys = torch.rand(allowed.shape, dtype=torch.float64).log() / weight.clamp(min=1e-9)
+    return keys.masked_fill(~allowed, -torch.inf).argmax(dim=1).to(batch.target.device)
 
 
 def _predicted(parts: Parts, batch: Batch) -> Tensor:

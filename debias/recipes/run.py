@@ -209,6 +209,10 @@ class Recipe:
         """Configs that are known before anything is trained, and are checked then; the first describes the run."""
         raise NotImplementedError
 
+    def labels(self) -> tuple[str, ...]:
+        """Splits whose true group labels it reads, or has read by what it starts from."""
+        return self.reads
+
     def check(self, parts: Parts) -> None:
         """Refuse what the first stage's objects do not allow, by a ``ValueError``; by default nothing."""
 

@@ -43,7 +43,7 @@ def single(
         precision=parts.precision,
         accelerator=parts.accelerator,
         devices=config.devices,
-        players=len(parts.module.players),
+        unused=parts.module.leaves_unused,
         progress=config.progress,
         callbacks=[PreparedPictures(parts.data.mean, parts.data.std), recorder],
     )

@@ -52,6 +52,7 @@ def render_report(
     """
     context = {
         "report": report,
+        "method": wording.method(report),
         "verdict": wording.verdict(report),
         "bars": group_bars(report),
         "listed": sections.listed_groups(report),

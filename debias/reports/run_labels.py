@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.reports.sections import settings
+from debias.reports.wording import method
 
 #: A folder that holds one of these is a run; the first is there from the start, the last once it has finished.
 MARKS = ("config.yaml", "report.json")
@@ -22,8 +23,7 @@ class Run(NamedTuple):
     @property
     def method(self) -> str:
         """Name of the recipe and the strategy."""
-        strategy = self.report["strategy"]
-        return str(strategy.get("method", strategy["name"]))
+        return method(self.report)
 
     @property
     def config(self) -> str:
@@ -69,7 +69,8 @@ def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> li
 
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
-    flat = settings(run.report["config"])
+    # the same config may have been trained on a table that was corrected since
+    flat = {**settings(run.report["config"]), "data.counts": run.report["data"]["counts"]}
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()

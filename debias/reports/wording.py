@@ -71,6 +71,12 @@ def mistakes_intro(report: Report) -> str:
     return f"Test images of {name} that the model gets wrong, most confident first."
 
 
+def method(report: Report) -> str:
+    """Name of the recipe and the strategy, as far as they are not the plain ones."""
+    strategy = report["strategy"]
+    return str(strategy.get("method", strategy["name"]))
+
+
 def _achievement(report: Report, worst: Group) -> str:
     test = report["metrics"]["test"]
     average = test["scalars"].get("average")
@@ -78,7 +84,7 @@ def _achievement(report: Report, worst: Group) -> str:
     interval = "" if low is None else f" [{percent(low)}, {percent(high)}]"
     images = "test image" if worst["count"] == 1 else "test images"
     sentence = (
-        f"{report['strategy']['name']} reaches {percent(worst['accuracy'])} %{interval} on its worst group, "
+        f"{method(report)} reaches {percent(worst['accuracy'])} %{interval} on its worst group, "
         f"{worst['name']} ({worst['count']} {images})"
     )
     if average is None:

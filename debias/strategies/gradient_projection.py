@@ -101,7 +101,8 @@ class GradientProjection(Strategy):
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> Sequence[Tensor]:
     """Gradients of the joined batch: a gradient taken here is not averaged by DistributedDataParallel."""
-    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+    with torch.autocast(loss.device.type, enabled=False):  # or float32 losses have rounded gradients
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
     if distributed.is_available() and distributed.is_initialized():
         for gradient in gradients:
             distributed.all_reduce(gradient)

@@ -116,7 +116,7 @@ def read_protocol(out: Path) -> Protocol | None:
 
 
 def _splits_read(run: Run) -> Sequence[str]:
-    from debias.recipes.outcome import labels_read
+    from debias.recipes.labels import labels_read
 
     recipe = components.construct("recipe", run.config.recipe, {})
     read = labels_read(run.config, recipe).split("+")

@@ -51,7 +51,7 @@ def trainer(
     precision: str = "32-true",
     accelerator: str = "auto",
     devices: int = 1,
-    players: int = 1,
+    unused: bool = False,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> pl.Trainer:
@@ -65,13 +65,13 @@ def trainer(
         precision: as the Trainer takes it.
         accelerator: as the Trainer takes it.
         devices: processes; more than one trains by DistributedDataParallel.
-        players: how many the strategy has; with several, a step leaves some parameters without gradient.
+        unused: whether a step may leave parameters without gradient, of which DistributedDataParallel is to be told.
         progress: show a progress bar.
         callbacks: further ones.
     """
     # the Trainer's advertisements and its list of absent accelerators
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    distributed = "ddp_find_unused_parameters_true" if players > 1 else "ddp"
+    distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
     with warnings.catch_warnings():
         # one process a device is started by us, not by Slurm's srun
         warnings.filterwarnings("ignore", ".*`srun` command is available.*")

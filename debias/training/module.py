@@ -68,6 +68,12 @@ class DebiasModule(pl.LightningModule):
         """What the strategy reads from the model: what validation and prediction see."""
         return self.strategy.classify(self.model, image)
 
+    @property
+    def leaves_unused(self) -> bool:
+        """Whether a step may leave parameters without gradient: another player's, or nobody's, as of a backbone."""
+        moved = {id(parameter) for parameters in self.players.values() for parameter in parameters}
+        return len(self.players) > 1 or any(p.requires_grad and id(p) not in moved for p in self.parameters())
+
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule per player, in the order of ``players``."""
         optimizers = [self.make_optimizer(player, parameters) for player, parameters in self.players.items()]
@@ -95,7 +101,9 @@ class DebiasModule(pl.LightningModule):
         with self.toggled_optimizer(optimizer):
             loss = self._tracked(turn.objective(self.model, batch))
             optimizer.zero_grad()
-            self.manual_backward(loss)
+            # Lightning's autocast is still on, and would round the gradients of what was computed in float32
+            with torch.autocast(loss.device.type, enabled=False):
+                self.manual_backward(loss)
             if self.clip is not None:
                 self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
             optimizer.step()

@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from debias import config as configs
 from debias.__main__ import main
-from debias.commands.train import train
+from debias.build import build
+from debias.commands.train import claim, train
+from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of
+from debias.sweeps.files import Files
 from tests.commands.conftest import SMALL, overrides
+from tests.fakes import birds
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -137,6 +143,22 @@ def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
     assert one["selection"] == other["selection"]
 
 
+@pytest.mark.parametrize("more", [("workers=1",), ("augment.name=mixup", "workers=0")])
+def test_resumed_after_an_epoch_equals_uninterrupted(tmp_path, more):
+    """Loader processes draw an epoch ahead, mixup from the global generator: both go on where the run was stopped."""
+
+    def ended(history: list[dict[str, Any]]) -> None:
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    config = configs.load("drawn_birds/erm", overrides(tmp_path, *more))
+    whole = train(replace(config, out=f"{tmp_path}/whole"))
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(config, watch=ended)
+    run = train(config, resume=Path(config.out) / configs.run_name(config))
+    assert_same(weights(run), weights(whole))
+
+
 def test_refuses_a_finished_run(finished):
     config = configs.read(finished / "config.yaml")
     with pytest.raises(ValueError, match="is finished"):
@@ -155,6 +177,50 @@ def test_refuses_to_resume_with_another_config(tmp_path):
         train(changed, resume=run)
     with pytest.raises(ValueError, match="holds no config"):
         train(config, resume=tmp_path)
+
+
+def test_refuses_to_resume_with_other_data(tmp_path):
+    """A line of the table is removed, and then a label is another, while the run waits."""
+    table = tmp_path / "birds" / "own.csv"
+    examples = birds(tmp_path)
+    lines = [
+        f"{image},{examples.target[row]},{examples.bias[row]},{SPLITS[int(examples.split[row])]}"
+        for row, image in enumerate(examples.images)
+    ]
+
+    def write(rows: list[str]) -> None:
+        table.write_text("\n".join(["path,target,bias,split", *rows, ""]))
+
+    write(lines)
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
+    options = [f"data.csv={table}", f"out={tmp_path}/runs", "preprocessing.size=32", "model.name=test_resnet"]
+    config = configs.load(str(tmp_path / "own.yaml"), [*options, "progress=false", "epochs=1"])
+    run = tmp_path / "interrupted"
+    claim(run, config, build(config).examples, resuming=False)
+    write(lines[1:])
+    with pytest.raises(ValueError, match="with other data: it was begun with 160 images, and now are 159"):
+        train(config, resume=run)
+    name, target, rest = lines[0].split(",", 2)
+    write([f"{name},{1 - int(target)},{rest}", *lines[1:]])
+    with pytest.raises(ValueError, match="and now are 160, or other labels or splits"):
+        train(config, resume=run)
+    assert not (run / "checkpoints").exists()
+    write(lines)
+    train(config, resume=run)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
+    """By the lock that a sweep's workers hold."""
+    arguments = overrides(tmp_path, "epochs=1")
+    config = configs.load("drawn_birds/erm", arguments)
+    files = Files(Path(config.out), configs.run_name(config))
+    with files.lock():
+        assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
+        assert f"{config.out}/{configs.run_name(config)} is being trained by another process" in capsys.readouterr().err
+        assert not files.report.parent.exists()
+    assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 0
+    assert files.report.is_file()
+    assert not files.locked()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -39,6 +41,23 @@ def test_a_model_of_the_background_alone(parts, monkeypatch):
     ratio = found["accuracy_all_backgrounds"] / found["accuracy_same_class_backgrounds"]
     assert found["background_robustness"] == pytest.approx(ratio, rel=1e-12)
     assert recombined.background_scalars(parts, progress=False) == found
+
+
+def test_pictures_of_all_processes_are_counted(parts, monkeypatch):
+    """Another process has 600 more: right on any background, wrong on those of the own class."""
+    here = recombined.accuracies(parts, "test", recombined.BACKGROUND, progress=False)
+    usable = []
+
+    def add(counts):
+        usable.append(int(counts[0]))
+        counts += torch.tensor([600, 600, 0])
+
+    there = SimpleNamespace(is_available=lambda: True, is_initialized=lambda: True, all_reduce=add)
+    monkeypatch.setattr(recombined, "distributed", there)
+    found = recombined.accuracies(parts, "test", recombined.BACKGROUND, progress=False)
+    (total,) = usable
+    assert found["all"] == pytest.approx((here["all"] * total + 600) / (total + 600), rel=1e-12)
+    assert found["same"] == pytest.approx(here["same"] * total / (total + 600), rel=1e-12)
 
 
 def test_a_model_of_the_place(parts, monkeypatch):

@@ -56,6 +56,17 @@ def test_markdown_table_to_the_letter(runs: Path) -> None:
     ]
 
 
+def test_runs_on_other_rows_are_no_seeds_of_one_method(tmp_path: Path) -> None:
+    """The table was corrected between two seeds: a training image less."""
+    make(tmp_path / "before", strategy="erm")
+    report = sample_report(seed=1, accuracies=(0.95, 0.9, 0.7, 0.92), strategy="erm")
+    report["data"]["counts"]["train"][0] -= 1
+    finished_run(tmp_path / "after", report)
+    compared = compare([tmp_path])
+    assert sorted(method.seeds for method in compared.methods) == [(0,), (1,)]
+    assert all("data.counts=" in method.label for method in compared.methods)
+
+
 def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
     nothing = compare([tmp_path / "gone"])
     assert nothing.table().startswith("no finished run\n\nleft out: ")

@@ -62,7 +62,7 @@ def module_of(model: nn.Module, **options: int) -> DebiasModule:
 def trained(module: DebiasModule, folder: Path, *, epochs: int, callbacks=(), resume: Path | None = None) -> None:
     players = len(module.players)
     lightning = trainer(
-        folder, epochs=epochs, seed=0, accelerator="cpu", players=players, progress=False, callbacks=callbacks
+        folder, epochs=epochs, seed=0, accelerator="cpu", unused=players > 1, progress=False, callbacks=callbacks
     )
     fit(module, PictureData(), lightning, resume=resume)
 

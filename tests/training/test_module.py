@@ -45,7 +45,7 @@ def trainer_of(module: DebiasModule, folder, *, epochs: int, callbacks=(), preci
         seed=0,
         precision=precision,
         accelerator="cpu",
-        players=len(module.players),
+        unused=module.leaves_unused,
         progress=False,
         callbacks=callbacks,
     )
@@ -184,10 +184,65 @@ def test_a_later_turn_sees_moved_weights_under_autocast(tmp_path):
     """In one cached autocast region the second turn would use the weights that the first turn's forward had cast."""
     module = module_of(WhatTheProbeLearnt, lr=1.0)
     lightning = trainer(
-        tmp_path, epochs=1, seed=0, precision="bf16-mixed", accelerator="cpu", progress=False, players=2
+        tmp_path, epochs=1, seed=0, precision="bf16-mixed", accelerator="cpu", progress=False, unused=True
     )
     fit(module, TinyData(), lightning)
     assert max(difference.abs().max().item() for difference in module.strategy.seen) < 0.02
+
+
+class InFloat32(Strategy):
+    """Two players, of which each descends on a product that it takes in float32, with autocast off."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((4, 4), 0.1))
+        self.kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.hook = self.weight.register_hook(lambda gradient: None)
+
+    def players(self, model):
+        return {"own": [self.weight], "model": list(model.parameters())}
+
+    def turns(self, step):
+        return (Turn("own", self.loss), Turn("model", self.still))
+
+    def loss(self, model, batch):
+        self.hook.remove()
+        with torch.autocast("cpu", enabled=False):
+            values = batch.image.flatten(1)[:, :4]
+            outer = 1 + values.abs()
+            expected = values.T @ outer
+            self.hook = self.weight.register_hook(lambda gradient: self.kept.append((gradient.clone(), expected)))
+            return Loss((values @ self.weight * outer).sum(), {})
+
+    def still(self, model, batch):
+        return Loss(model(batch.image).logits.sum() * 0.0, {})
+
+
+def test_what_is_computed_in_float32_has_gradients_of_float32(tmp_path):
+    """d sum(o * (v W)) / dW = v^T o, to the precision of float32; rounded to bfloat16 it is off by parts in 256."""
+    module = module_of(InFloat32, lr=0.0)
+    lightning = trainer(
+        tmp_path, epochs=1, seed=0, precision="bf16-mixed", accelerator="cpu", progress=False, unused=True
+    )
+    fit(module, TinyData(), lightning)
+    assert module.strategy.kept
+    for gradient, expected in module.strategy.kept:
+        torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("owned", "frozen", "expected"), [("all", False, False), ("head", False, True), ("head", True, False)]
+)
+def test_a_step_leaves_parameters_unused_where_nobody_moves_them(owned, frozen, expected):
+    """A single player that owns the head alone: the backbone gets no gradient, unless none is asked for."""
+    model = TinyClassifier()
+    model.body.requires_grad_(not frozen)
+    moved = model if owned == "all" else model.head
+    strategy = ERM()
+    strategy.players = lambda model: {"model": list(moved.parameters())}
+    scheduler = partial(cosine, epochs=1)
+    module = DebiasModule(model, strategy, GROUPS, FREQUENCIES, optimizer=partial(sgd, lr=0.1), scheduler=scheduler)
+    assert module.leaves_unused is expected
 
 
 def test_predict_leaves_the_mode_and_uses_evaluation_mode():

@@ -104,6 +104,7 @@ def fit_channel(thresholds: Tensor, *, levels: int = 4) -> Channel:
     import numpy as np
     from scipy.optimize import least_squares
 
+    thresholds = thresholds.cpu()
     known = ~thresholds.isnan()
     heights, places = thresholds[known].double().numpy(), known.nonzero().flatten().double().numpy()
     if len(heights) < 3 or not heights.any():

@@ -241,7 +241,7 @@ def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> Interval:
     """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` bootstrap values."""
     _check_level(level)
-    low, high = values.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=values.dtype))
+    low, high = values.quantile(values.new_tensor([(1 - level) / 2, (1 + level) / 2]))
     return Interval(low, high)
 
 
