@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from debias.config import EXECUTION
@@ -77,10 +78,12 @@ def run_search(source: str, overrides: list[str]) -> None:
     """Search settings, train the chosen ones on fresh seeds, and print the table of these."""
     from debias.commands.sweep_search import prepare_search, search
     from debias.commands.train import train
+    from debias.sweeps.search.outcome import most_tried
 
     planned, launch = prepare_search(source, overrides)
     found = search(planned, launch, train)
-    write_protocol(planned.out, planned.protocol)
+    # an earlier command may have tried more settings than this one asks for
+    write_protocol(planned.out, replace(planned.protocol, trials=most_tried(planned.out / "trials.csv")))
     run_sweep(found, launch)
 
 

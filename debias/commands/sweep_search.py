@@ -61,7 +61,7 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain
     url, pairs = _studies(planned)
     section, objectives = planned.section, planned.section.objectives
     training = PrunedTraining(train, section, url, _names(planned)) if PRUNERS[section.prune] else train
-    trials = Trials(pairs, objectives)
+    trials = Trials(pairs, objectives, planned.sweep.labels)
     try:
         with SearchProgress(trials) as progress:
             launch(trials, training, progress)

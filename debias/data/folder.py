@@ -55,13 +55,17 @@ def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> 
 
 
 def _images(root: Path, deepest: int = 4) -> Iterator[str]:
-    for place, folders, files in os.walk(root, followlinks=True):
+    for place, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         parts = Path(place).relative_to(root).parts
         # A link to a folder above would be walked for ever; an image below the deepest level is an error anyway.
         folders[:] = [name for name in folders if not name.startswith(".") and len(parts) < deepest]
         for name in files:
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 yield "/".join((*parts, name))
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise ValueError(f"{error.filename} cannot be read ({error.strerror}), and its images would be left out") from error
 
 
 def _labels(root: Path, image: str) -> tuple[int, str, str]:

@@ -13,7 +13,9 @@ from debias.data.companions import with_companions
 from debias.data.examples import Examples
 from debias.types import Groups
 
-UNKNOWN = ("", "-1")
+UNKNOWN = ("", "-1", "NA", "nan", "NaN")
+#: More than these are no classes, but numbers of something else.
+MOST_CLASSES = 100_000
 
 
 def table(
@@ -81,6 +83,8 @@ def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tupl
     if any(is_integer(cell) for cell in cells):
         values = columns.integers(column)
         count = int(values.max()) + 1
+        if count > MOST_CLASSES:
+            raise columns.error(int(values.argmax()), column, f"but classes are numbered from 0, below {MOST_CLASSES}")
         return values, tuple(str(value) for value in range(count)) if names is None else tuple(names)
     if "" in cells:
         raise columns.error(cells.index(""), column, "but must be an integer or a name")

@@ -80,10 +80,10 @@ class LastLayer(Recipe):
         """Train or find the backbone, extract its features, fit a head."""
         config = self._config(run)
         frozen = Frozen(self._stage(run, config), config)
+        started = time.monotonic()
         if self.backbone == PRETRAINED:
             classes = frozen.stage.examples.groups.rows
             frozen.model.head = erm_head(self.training_rows(frozen), classes, run.config.seed)
-        started = time.monotonic()
         head = self.fit(frozen, run.config.seed)
         return refitted(run, frozen, head, time.monotonic() - started)
 

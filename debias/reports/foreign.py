@@ -56,7 +56,9 @@ def read_foreign(
         ValueError: no such file, or a column or value that cannot be read; the message names it.
     """
     columns = read_columns(path, bias=bias)
-    labels = [name.removeprefix("target_") for name in columns if name.startswith("target_")]
+    # with a column of its own for the class, others may be called target_...
+    several = [name for name in columns if name.startswith("target_")] if "target" not in columns else []
+    labels = [name.removeprefix("target_") for name in several]
     prefix = next((prefix for prefix in SCORES if any(name.startswith(prefix) for name in columns)), "")
     outputs = labels or _classes(path, columns, prefix)
     biases = values_of(columns if train is None else _joined(columns, read_columns(train, bias=bias)), "bias", path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,8 @@ from debias.sweeps.report_pairs import Paired, compare_pairs
 if TYPE_CHECKING:
     import torch
 
+#: What comes with a data set's images, of which it makes no other data set.
+COMPANIONS = ("mask", "masks", "fills")
 #: In the order in which a summary names them.
 STATUSES = ("done", "running", "pruned", "failed", "interrupted", "waiting")
 
@@ -97,13 +99,35 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
         ValueError: there is no sweep, or a report or file of predictions that this version cannot read.
     """
     found = rows(out)
+    done = {row.name: row.report for row in found if row.report is not None}
     folders: dict[str, list[Path]] = {}
-    for row in found:
-        if row.report is not None:
-            folders.setdefault(str(row.report["data"]["name"]), []).append(out / row.name)
-    comparisons = {dataset: compare(done, ignore=ignore) for dataset, done in folders.items()}
+    for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
+        folders.setdefault(dataset, []).append(out / name)
+    comparisons = {dataset: compare(runs, ignore=ignore) for dataset, runs in folders.items()}
     paired = {dataset: compare_pairs(compared.methods, generator) for dataset, compared in comparisons.items()}
     return Results(out, tuple(found), comparisons, paired, read_protocol(out))
+
+
+def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> list[str]:
+    """The data set of each run: its name, and what else of the config's ``data`` tells it from others of the name.
+
+    Masks and fills, which only some methods need, and settings that are ignored make no other data set.
+
+    Example:
+        >>> datasets([{"config": {"data": {"name": "folder", "root": root}}} for root in ("a", "b", "a")], ())
+        ['folder (root=a)', 'folder (root=b)', 'folder (root=a)']
+    """
+    settings = [report["config"]["data"] for report in reports]
+    others = [[one for one in settings if one["name"] == data["name"]] for data in settings]
+    keys = [key for key in dict.fromkeys(k for data in settings for k in data) if key not in COMPANIONS]
+    keys = [key for key in keys if not {"data", f"data.{key}"} & set(ignore)]
+    found = []
+    for data, same in zip(settings, others, strict=True):
+        told = [
+            f"{key}={data.get(key, 'default')}" for key in keys if any(one.get(key) != data.get(key) for one in same)
+        ]
+        found.append(f"{data['name']} ({', '.join(told)})" if told else str(data["name"]))
+    return found
 
 
 def summary(found: Sequence[Row]) -> str:

@@ -67,8 +67,9 @@ class Paired(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """``(N,)`` rows in the data set of a run's test images, their groups, and whether the run was right about each."""
+    """A run's N test images: their paths, and ``(N,)`` rows, groups, and whether the run was right about each."""
 
+    paths: tuple[str, ...]
     image: Tensor
     group: Tensor
     right: Tensor
@@ -126,9 +127,13 @@ def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
 def _read(run: Run) -> Outcomes:
     groups = groups_of(run.report)
     rows = read(run.folder / "predictions" / "test.csv")
-    return Outcomes(rows.index, groups.encode(rows.target, rows.bias), rows.prediction(groups) == rows.target)
+    right = rows.prediction(groups) == rows.target
+    return Outcomes(tuple(rows.paths), rows.index, groups.encode(rows.target, rows.bias), right)
 
 
 def _same_images(runs: Sequence[Outcomes]) -> bool:
     first = runs[0]
-    return all(torch.equal(first.image, run.image) and torch.equal(first.group, run.group) for run in runs)
+    return all(
+        run.paths == first.paths and torch.equal(first.image, run.image) and torch.equal(first.group, run.group)
+        for run in runs
+    )

@@ -23,7 +23,8 @@ COSTS = (
 RANKS = "By mean worst-group accuracy on each data set, 1 the best."
 RUNS = (
     "Test split, in percent: worst-group accuracy with its 95 % interval, average, and the gap between the two. Then "
-    "seconds of the whole run and its peak memory in MB."
+    "seconds of the training of every stage and of the evaluation (not of what a recipe computes between stages), and "
+    "peak memory in MB."
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from debias.data.folder import folder
@@ -23,6 +25,20 @@ def test_with_bias(tmp_path):
     assert examples.bias.tolist() == [1, 0, 1, 0]
     assert (examples.groups.target_names, examples.groups.bias_names) == (("cat", "dog"), ("grass", "snow"))
     assert (examples.root, examples.source, examples.provides) == (tmp_path, tmp_path, ("bias",))
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
+    write(tmp_path, "train/dog/1.jpg", "train/cat/2.jpg", "val/dog/3.jpg", "test/cat/4.jpg")
+    scandir = os.scandir
+
+    def refused(place):
+        if str(place).endswith("cat"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(ValueError, match=r"cat cannot be read \(Permission denied\), and its images would be left out"):
+        folder(root=str(tmp_path))
 
 
 def test_without_bias_and_mixed(tmp_path):

@@ -33,6 +33,17 @@ def test_names_are_numbered_in_sorted_order(tmp_path):
     assert examples.bias.tolist() == [1, -1, 0]
 
 
+def test_what_is_not_available_is_unknown_and_what_numbers_something_else_is_refused(tmp_path):
+    rows = "path,target,bias,split\n0.jpg,cat,day,0\n1.jpg,dog,NA,0\n2.jpg,cat,nan,1\n3.jpg,dog,night,2\n"
+    (tmp_path / "t.csv").write_text(rows)
+    found = table(csv=str(tmp_path / "t.csv"))
+    assert found.bias.tolist() == [0, -1, -1, 1]
+    assert found.groups.bias_names == ("day", "night")
+    (tmp_path / "t.csv").write_text(rows.replace("day", "7").replace("night", "1234567890"))
+    with pytest.raises(ValueError, match="line 5: bias is '1234567890', but classes are numbered from 0, below 100000"):
+        table(csv=str(tmp_path / "t.csv"))
+
+
 def test_given_names_set_the_order_and_label_integers(tmp_path):
     csv = write(tmp_path, "path,target,bias,split", "a.jpg,dog,0,train", "b.jpg,cat,1,validation")
     examples = table(csv=csv, target_names=["dog", "cat", "cow"], bias_names=["grass", "snow"], aligned=[[0, 1]])

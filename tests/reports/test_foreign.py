@@ -56,6 +56,13 @@ def test_several_labels(tmp_path):
     torch.testing.assert_close(rows.logits[1], torch.tensor([0.0, math.log(3)]))
 
 
+def test_a_column_of_the_class_makes_others_no_labels(tmp_path):
+    text = "target,target_name,bias,logit_0,logit_1\n0,cat,a,1,0\n1,dog,b,0,1\n"
+    rows, groups, _ = read_foreign(written(tmp_path, text))
+    assert not groups.multi_label
+    assert rows.target.tolist() == [0, 1]
+
+
 def test_several_attributes_are_combined(tmp_path):
     text = "target,gender,age,prediction\n0,man,old,0\n1,woman,young,1\n1,man,,1\n"
     rows, groups, _ = read_foreign(written(tmp_path, text), bias=["gender", "age"])

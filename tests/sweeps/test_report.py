@@ -15,7 +15,7 @@ from debias.config import EXECUTION
 from debias.sweeps.files import Files, write_plan
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.protocol import Protocol, write_protocol
-from debias.sweeps.report import Results, results, rows
+from debias.sweeps.report import Results, datasets, results, rows
 from debias.sweeps.report_charts import pareto_front, sensitivity
 from debias.sweeps.report_formats import FORMATS, formatted
 from debias.sweeps.report_tables import Table, ranks, tables
@@ -62,6 +62,21 @@ def test_rows(half_finished: Plan) -> None:
     assert [(row.status, row.reason) for row in found] == [*statuses, ("waiting", "")]
     assert [row.report is not None for row in found] == [True, True, False, True, False, False]
     assert [row.setting for row in found[:3]] == ["drawn_birds/erm", "drawn_birds/group_dro", "drawn_birds/irm"]
+
+
+def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
+    """Two folders of one layout: their methods share no table, no ranks and no pairs; masks alone change nothing."""
+    planned = plan(sweep("configs: [drawn_birds/erm]\ngrid: {data.root: [a, b]}\nseeds: [0]"))
+    write_plan(planned)
+    for run in planned.runs:
+        finish(run, worst=0.5, right=[1, 1, 1, 1, 1, 0, 1, 1])
+    found = read(planned.out)
+    assert list(found.comparisons) == ["drawn_birds (root=a)", "drawn_birds (root=b)"]
+    ignoring = results(planned.out, ignore=[*EXECUTION, "data.root"], generator=torch.Generator())
+    assert list(ignoring.comparisons) == ["drawn_birds"]
+    data = {"name": "waterbirds", "root": "a"}
+    reports = [{"config": {"data": data}}, {"config": {"data": data | {"masks": "m"}}}]
+    assert datasets(reports, ()) == ["waterbirds", "waterbirds"]
 
 
 def test_markdown(half_finished: Plan) -> None:

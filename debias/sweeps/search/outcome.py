@@ -35,6 +35,12 @@ def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def most_tried(path: Path) -> int:
+    """How many settings of a config were tried, of that with the most, as :func:`write_trials` wrote them down."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return max(Counter(row["config"] for row in csv.DictReader(file)).values())
+
+
 def lines(pairs: Pairs, objectives: Sequence[str]) -> Iterator[str]:
     """For each config how its trials ended, why some failed, and which settings were chosen."""
     for tuned, study in pairs:

@@ -12,6 +12,7 @@ from debias.reports.run_folder import read_report
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
+from debias.sweeps.protocol import check_runs
 from debias.sweeps.search.objectives import of_report
 from debias.sweeps.search.planning import Tuned
 from debias.sweeps.search.study import Study, Trial
@@ -33,8 +34,10 @@ class Trials:
         objectives: of which every study is told.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Tuned, Study]], objectives: Sequence[str]) -> None:
-        self.pairs, self.objectives = pairs, objectives
+    def __init__(
+        self, pairs: Sequence[tuple[Tuned, Study]], objectives: Sequence[str], labels: str | None = None
+    ) -> None:
+        self.pairs, self.objectives, self.labels = pairs, objectives, labels
         self.candidates: list[Candidate] = []
         self.given: set[str] = set()
 
@@ -67,7 +70,8 @@ class Trials:
     def _runs(self, tuned: Tuned, study: Study, trial: Trial) -> Iterator[Run]:
         try:
             runs = tuned.runs(trial.settings)
-        except ValueError as error:  # no such combination
+            check_runs(self.labels, runs)
+        except ValueError as error:  # no such combination, or one that reads labels which the protocol does not allow
             study.fail(trial.number, str(error))
             return
         study.note_runs(trial.number, [run.name for run in runs])

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from debias.commands.sweep_search import prepare_search, search
+from debias.sweeps.search.outcome import most_tried
 from debias.sweeps.search.planning import SearchPlan, plan_search
 from debias.sweeps.search.samplers import pruner
 from debias.sweeps.search.study import Study, open_study
@@ -94,6 +95,29 @@ def test_a_failed_trial_keeps_its_reason(search_file, capsys):
         *[("done", "")] * 3,
     ]
     assert "4 trials: 1 failed, 3 done\n  failed: trial 0: MemoryError: lr 0.1\n" in capsys.readouterr().out
+
+
+def test_a_combination_that_reads_more_than_the_protocol_allows_is_no_candidate(search_file):
+    """Every end may be: ERM in one stage, Group DRO on inferred groups. Group DRO in one stage reads true labels."""
+    space = "{strategy.name: {choice: [erm, group_dro]}, recipe.name: {choice: [single, eiil]}}"
+    planned = plan_search(search_file(f"{{sampler: grid, space: {space}}}"))
+    found = search(planned, inline, trainings.learn)
+    rows = {(row["strategy.name"], row["recipe.name"]): row for row in table(planned.out)}
+    assert rows["group_dro", "single"]["status"] == "failed"
+    assert (
+        "reads the group labels of train, which labels=validation_groups_known does not"
+        in (rows["group_dro", "single"]["reason"])
+    )
+    assert {row["status"] for pair, row in rows.items() if pair != ("group_dro", "single")} == {"done"}
+    assert all(run.config.recipe["name"] == "eiil" or run.config.strategy["name"] == "erm" for run in found.runs)
+
+
+def test_settings_that_an_earlier_command_tried_are_counted(search_file):
+    """Six trials, and then a command that asks for three: it chooses among six."""
+    path = search_file(f"{{{LR}, sampler: random, trials: 6}}")
+    _, out = searched(path)
+    searched(path, "trials=3")
+    assert most_tried(out / "trials.csv") == 6
 
 
 def test_nothing_is_done(search_file):
