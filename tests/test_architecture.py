@@ -31,6 +31,7 @@ ALLOWED = {
     "recipes": {
         "augment",
         "build",
+        "checks",
         "components",
         "config",
         "data",

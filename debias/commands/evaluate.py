@@ -142,9 +142,10 @@ def _config_of(place: Path, overrides: list[str]) -> Config:
 def _own_files(config: Config, run: Path) -> Config:
     """With the groups and masks that the run made itself, wherever it lies by now."""
     groups, masks = run / "groups.csv", run / "masks"
-    if groups.is_file():
+    if Path(config.groups.file or "").name == groups.name and groups.is_file():
         config = replace(config, groups=replace(config.groups, file=str(groups)))
-    return replace(config, data=config.data | {"masks": str(masks)}) if masks.is_dir() else config
+    own = Path(config.data.get("masks") or "").name == masks.name and masks.is_dir()
+    return replace(config, data=config.data | {"masks": str(masks)}) if own else config
 
 
 def _config_in(checkpoint: Path) -> Config:

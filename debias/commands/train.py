@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from debias.training.recorder import Watch
 
 AUTO = "auto"
+TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
 
 
 def run(config: str, overrides: list[str]) -> None:
@@ -88,12 +89,18 @@ def locked(folder: Path) -> Iterator[None]:
 
     from debias.sweeps.files import Files
 
-    lock = nullcontext() if _is_helper_process() else Files(folder.parent, folder.name).lock()
+    if _is_helper_process():
+        yield
+        return
+    lock = Files(folder.parent, folder.name).lock()
     try:
-        with lock:
-            yield
+        lock.acquire(timeout=3)  # who looks at a sweep holds it for a moment, too
     except Timeout:
-        raise ValueError(f"{folder} is being trained by another process: wait for it, or stop it first") from None
+        raise ValueError(f"{folder} {TRAINED_NOW}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
@@ -109,6 +116,10 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
     if resuming:
         _check_same(folder, config)
     elif folder.exists():
+        from debias.sweeps.files import Files
+
+        if Files(folder.parent, folder.name).locked():
+            raise ValueError(f"{folder} {TRAINED_NOW}")
         raise ValueError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
 
 
@@ -160,7 +171,9 @@ def _check_same(folder: Path, config: Config) -> None:
 
 
 def _check_same_data(path: Path, data: dict[str, Any]) -> None:
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else data
+    if not path.is_file():  # a run of before this was written down
+        write_atomically(path, json.dumps(data) + "\n")
+    before = json.loads(path.read_text(encoding="utf-8"))
     if before != data:
         raise ValueError(
             f"cannot resume {path.parent} with other data: it was begun with {before['images']} images, and now are "

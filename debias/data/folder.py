@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -55,7 +56,7 @@ def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> 
 
 
 def _images(root: Path, deepest: int = 4) -> Iterator[str]:
-    for place, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
+    for place, folders, files in os.walk(root, followlinks=True, onerror=partial(_refuse_unreadable, root)):
         parts = Path(place).relative_to(root).parts
         # A link to a folder above would be walked for ever; an image below the deepest level is an error anyway.
         folders[:] = [name for name in folders if not name.startswith(".") and len(parts) < deepest]
@@ -64,7 +65,10 @@ def _images(root: Path, deepest: int = 4) -> Iterator[str]:
                 yield "/".join((*parts, name))
 
 
-def _refuse_unreadable(error: OSError) -> None:
+def _refuse_unreadable(root: Path, error: OSError) -> None:
+    first = Path(error.filename).relative_to(root).parts[:1]
+    if first and first[0] not in SPLIT_POSITIONS:
+        return  # as a disk's lost+found: of no split
     raise ValueError(f"{error.filename} cannot be read ({error.strerror}), and its images would be left out") from error
 
 

@@ -40,8 +40,8 @@ def table(
         root: the folder that image and mask paths are relative to; left out, the folder of the file.
         path: column of the image paths.
         target: column of the classes: integers from 0, or names.
-        bias: column of the bias attribute: integers from 0, or names; empty or -1 where unknown. ``null`` if there
-            is no such column.
+        bias: column of the bias attribute: integers from 0, or names; empty, -1, NA or nan where unknown, unless
+            ``bias_names`` has it. ``null`` if there is no such column.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2.
         mask: column of the mask paths, empty where an image has none.
         masks: instead, a folder of masks, ``<image without its suffix>.png``.
@@ -96,7 +96,7 @@ def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tupl
 def _biases(columns: Columns, column: str | None, names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
     unknown = torch.full((len(columns.lines),), -1, dtype=torch.int64)
     cells = [""] * len(unknown) if column is None else columns.cells[column]
-    known = [row for row, cell in enumerate(cells) if cell not in UNKNOWN]
+    known = [row for row, cell in enumerate(cells) if cell not in UNKNOWN or cell in (names or ())]
     if column is None or not known:
         return unknown, ("unknown",) if names is None else tuple(names)
     lines = [columns.lines[row] for row in known]

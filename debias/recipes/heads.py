@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from debias.build import Parts
 from debias.data.orders import seeded_generator
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
@@ -48,6 +49,16 @@ class DFR(LastLayer):
         if subsamples < 1:
             raise ValueError(f"recipe.subsamples must be at least 1; got {subsamples}")
         self.split, self.subsamples, self.reads = split, subsamples, (split,)
+
+    def check(self, parts: Parts) -> None:
+        """Refuse also a group of one image in the validation split, where this is halved to choose C."""
+        super().check(parts)
+        counts = parts.examples.frequencies("val").tolist()
+        if self.split == "val" and 1 in counts:
+            raise ValueError(
+                f"{parts.examples.source} has one image of {parts.examples.groups.names[counts.index(1)]} in val, "
+                "which this recipe halves within groups: add another"
+            )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """One head, the scaling of the features folded in."""

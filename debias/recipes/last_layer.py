@@ -94,6 +94,8 @@ class LastLayer(Recipe):
         return rows.take((~seen if held_out else seen).nonzero().flatten())
 
     def _config(self, run: Run) -> Config:
+        if "select" in (self.base or {}):
+            raise ValueError("recipe.base.select chooses nothing: the head's rule is the run's own, select=...")
         config = run.stage_config(self.base)
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):

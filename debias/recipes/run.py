@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from debias import components
 from debias import config as configs
 from debias.build import Parts, build, requirements, smallest_batch
+from debias.checks import check_numbers
 from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
@@ -122,6 +123,7 @@ class Run:
             ValueError: whatever is wrong with a config or the data, several devices for several stages, or a file of
                 groups or several labels an image, for which the recipe has no use.
         """
+        check_numbers(self.config)
         chosen_families(self.config.measures)
         if self.config.groups.file and not recipe.takes_groups:
             raise ValueError(

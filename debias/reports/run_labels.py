@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from debias.reports.wording import method
 
 #: A folder that holds one of these is a run; the first is there from the start, the last once it has finished.
 MARKS = ("config.yaml", "report.json")
+#: What a run is told apart by beside its settings: how many images of each group there were, as a digest.
+COUNTS = "data.rows"
 
 
 class Run(NamedTuple):
@@ -63,14 +66,15 @@ def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> li
     own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
     keys = sorted({key for other in others for key in own.keys() | other.keys() if own.get(key) != other.get(key)})
     # what is left out need not be told, as long as something else is
-    told = [key for key in keys if key in own] or keys
+    told = [key for key in keys if key in own and key != COUNTS] or keys
     return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in told]
 
 
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
     # the same config may have been trained on a table that was corrected since
-    flat = {**settings(run.report["config"]), "data.counts": run.report["data"]["counts"]}
+    counts = json.dumps(run.report["data"]["counts"], sort_keys=True)
+    flat = {**settings(run.report["config"]), COUNTS: hashlib.sha256(counts.encode()).hexdigest()[:8]}
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()

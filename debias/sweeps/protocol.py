@@ -78,7 +78,10 @@ def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
         return
     allowed = allowed_splits(labels)
     for run in runs:
-        read = _splits_read(run)
+        try:
+            read = _splits_read(run)
+        except ValueError as error:
+            raise ValueError(f"{run.settings}: {error}") from error
         if extra := [split for split in read if split not in allowed]:
             raise ValueError(
                 f"{run.settings}: reads the group labels of {' and '.join(extra)}, which labels={labels} does not "

@@ -218,6 +218,10 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
         assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
         assert f"{config.out}/{configs.run_name(config)} is being trained by another process" in capsys.readouterr().err
         assert not files.report.parent.exists()
+        files.report.parent.mkdir(parents=True)
+        assert main(["train", "drawn_birds/erm", *arguments]) == 2
+        assert "is being trained by another process" in capsys.readouterr().err
+        files.report.parent.rmdir()
     assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 0
     assert files.report.is_file()
     assert not files.locked()

@@ -28,15 +28,17 @@ def test_with_bias(tmp_path):
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
-    write(tmp_path, "train/dog/1.jpg", "train/cat/2.jpg", "val/dog/3.jpg", "test/cat/4.jpg")
-    scandir = os.scandir
+    write(tmp_path, "train/dog/1.jpg", "train/cat/2.jpg", "val/dog/3.jpg", "test/cat/4.jpg", "lost+found/5")
+    scandir, shut = os.scandir, ["lost+found"]
 
     def refused(place):
-        if str(place).endswith("cat"):
+        if str(place).endswith(tuple(shut)):
             raise PermissionError(13, "Permission denied", str(place))
         return scandir(place)
 
     monkeypatch.setattr(os, "scandir", refused)
+    assert len(folder(root=str(tmp_path))) == 4
+    shut.append("cat")
     with pytest.raises(ValueError, match=r"cat cannot be read \(Permission denied\), and its images would be left out"):
         folder(root=str(tmp_path))
 

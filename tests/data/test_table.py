@@ -39,6 +39,7 @@ def test_what_is_not_available_is_unknown_and_what_numbers_something_else_is_ref
     found = table(csv=str(tmp_path / "t.csv"))
     assert found.bias.tolist() == [0, -1, -1, 1]
     assert found.groups.bias_names == ("day", "night")
+    assert table(csv=str(tmp_path / "t.csv"), bias_names=["NA", "day", "night"]).bias.tolist() == [1, 0, -1, 2]
     (tmp_path / "t.csv").write_text(rows.replace("day", "7").replace("night", "1234567890"))
     with pytest.raises(ValueError, match="line 5: bias is '1234567890', but classes are numbered from 0, below 100000"):
         table(csv=str(tmp_path / "t.csv"))

@@ -15,10 +15,11 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
-from debias.data.examples import SPLITS
+from debias.data.examples import SPLITS, Examples
 from debias.data.orders import portion, seeded_generator
 from debias.recipes import predict_split
 from debias.recipes.frozen import Frozen
+from debias.recipes.heads import DFR
 from debias.recipes.last_layer import erm_head, portion_of
 from debias.recipes.run import Run, Stage
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
@@ -173,6 +174,7 @@ def test_what_is_refused(folder, backbone, tmp_path):
         ("dfr", "strategy.name=focal", "got strategy.name=focal: leave it out, or set recipe.base.strategy"),
         ("afr", "sampler.name=class_balanced", "leave it out, or set recipe.base.sampler"),
         ("crt", "augment.name=mixup", "leave it out, or set recipe.base.augment"),
+        ("dfr", "recipe.base.select=average", r"recipe\.base\.select chooses nothing"),
         ("afr", "groups.file=own.csv", "would leave groups.file=own.csv unread"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -201,14 +203,25 @@ def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path
     assert not list((tmp_path / "runs").glob("table-*"))
 
 
+def copied(examples: Examples) -> Examples:
+    return replace(examples, target=examples.target.clone(), bias=examples.bias.clone())
+
+
 def test_a_class_of_one_image_cannot_be_halved(tmp_path):
     parts = build(configs.load("drawn_birds/erm", overrides(tmp_path)))
-    rows, few = parts.examples.rows("val"), replace(parts.examples, target=parts.examples.target.clone())
+    rows, few = parts.examples.rows("val"), copied(parts.examples)
     few.target[rows] = (torch.arange(len(rows)) > 0).long()
     for recipe in (ClassBalancedLastLayer(), SELF()):
         recipe.check(parts)
         with pytest.raises(ValueError, match="less than 2 images in val, which this recipe halves, of class landbird"):
             recipe.check(parts._replace(examples=few))
+    few.target[rows], few.bias[rows] = parts.examples.target[rows], (torch.arange(len(rows)) > 0).long()
+    DFR().check(parts)
+    with pytest.raises(
+        ValueError, match="has one image of landbird-land in val, which this recipe halves within groups"
+    ):
+        DFR().check(parts._replace(examples=few))
+    DFR(split="train").check(parts._replace(examples=few))
 
 
 def test_a_head_has_all_classes_of_the_data():

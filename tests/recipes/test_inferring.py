@@ -171,6 +171,7 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         ("bam", "strategy.name=group_dro"): "error set, which is no group label, and strategy.name=group_dro",
         ("bam", "augment.name=lisa"): r"augment\.name=lisa needs these",
         ("xrm", "devices=2"): "devices",
+        ("xrm", "select=worst"): "unknown selection rule select='worst'",
     }
     for (name, override), message in cases.items():
         with pytest.raises(ValueError, match=message):

@@ -64,7 +64,7 @@ def test_runs_on_other_rows_are_no_seeds_of_one_method(tmp_path: Path) -> None:
     finished_run(tmp_path / "after", report)
     compared = compare([tmp_path])
     assert sorted(method.seeds for method in compared.methods) == [(0,), (1,)]
-    assert all("data.counts=" in method.label for method in compared.methods)
+    assert all("data.rows=" in method.label for method in compared.methods)
 
 
 def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
