@@ -74,6 +74,17 @@ def _decode(path: Path, flag: int) -> NDArray[np.uint8]:
 def _ends_early(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end; some versions of OpenCV decode such a file with its rest grey."""
     if data.startswith(b"\xff\xd8"):
-        # An EXIF thumbnail has an end marker of its own, but it comes before the picture's last scan starts.
-        return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
+        return data.find(b"\xff\xd9", _first_scan(data)) < 0
     return data.startswith(b"\x89PNG") and b"IEND" not in data[-1024:] and b"IEND" not in data
+
+
+def _first_scan(data: bytes) -> int:
+    """Where a JPEG's picture begins: behind its header, which may hold a thumbnail with an end of its own.
+
+    Behind the picture's end there may be anything, such as the film of a phone's motion photo.
+    """
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        filler = data[place + 1] == 0xFF
+        place += 1 if filler else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return place
