@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,9 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
 
     Returns:
         The methods, best worst group first; runs that are missing, unfinished or repeated are listed as left out.
+
+    Raises:
+        ValueError: a column that no run has a value for.
     """
     left_out: list[str] = []
     gathered: dict[str, dict[int, Run]] = {}
@@ -147,7 +151,21 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
     methods = [
         Method(label, same) for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
     ]
+    _check_measures(methods, measures)
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
+
+
+def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
+    """Refuse a column that no run has a value for."""
+    found = [run.report.get("measures", {}) for method in methods for run in method.runs]
+    known = {f"{family}:{key}" for report in found for family, values in report.items() for key in values}
+    for name in measures if methods else ():
+        if name not in known:
+            close = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.5))
+            raise ValueError(
+                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the data allows"
+                + (f"; did you mean {close}?" if close else "")
+            )
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

@@ -169,3 +169,16 @@ def test_a_run_of_before_a_setting_differs_in_nothing(tmp_path: Path) -> None:
     make(tmp_path / "2", seed=2, config={"recipe": {"name": "jtt"}})
     labels = {(method.label, method.seeds) for method in compare([tmp_path]).methods}
     assert labels == {("group_dro (recipe.name=single)", (0, 1)), ("group_dro (recipe.name=jtt)", (2,))}
+
+
+def test_a_measure_that_no_run_has_is_refused(tmp_path: Path) -> None:
+    """What one run has is a column, empty for the others."""
+    make(tmp_path / "a", strategy="erm")
+    report = sample_report(seed=0, accuracies=(0.95, 0.9, 0.7, 0.92))
+    finished_run(tmp_path / "b", report | {"measures": {"features": {"leakage/features": 0.7}}})
+    assert "leakage/features" in compare([tmp_path], measures=["features:leakage/features"]).header()
+    with pytest.raises(
+        ValueError, match=r"no run has measured 'features:leakage'.*did you mean features:leakage/features"
+    ):
+        compare([tmp_path], measures=["features:leakage"])
+    assert compare([tmp_path / "gone"], measures=["features:leakage"]).methods == ()
