@@ -131,21 +131,14 @@ def _report_of(place: Path) -> dict[str, Any] | None:
 
 def _config_of(place: Path, overrides: list[str]) -> Config:
     """The config a run was trained with, without weights to start from; overrides on top."""
-    trained = _own_files(configs.read(configs.evaluated(place)), place) if place.is_dir() else _config_in(place)
+    from debias.recipes.saved import trained_config
+
+    trained = trained_config(place) if place.is_dir() else _config_in(place)
     config = configs.from_plain(configs.plain(trained), overrides)
     _check_overrides(configs.plain(trained), configs.plain(config))
     if config.cache_dir is None:  # where training left it, also when the run has been moved with its neighbours
         config = replace(config, cache=config.cache and place.is_dir(), cache_dir=str(place.parent / "cache"))
     return configs.from_plain(configs.plain(config), NO_WEIGHTS)
-
-
-def _own_files(config: Config, run: Path) -> Config:
-    """With the groups and masks that the run made itself, wherever it lies by now."""
-    groups, masks = run / "groups.csv", run / "masks"
-    if Path(config.groups.file or "").name == groups.name and groups.is_file():
-        config = replace(config, groups=replace(config.groups, file=str(groups)))
-    own = Path(config.data.get("masks") or "").name == masks.name and masks.is_dir()
-    return replace(config, data=config.data | {"masks": str(masks)}) if own else config
 
 
 def _config_in(checkpoint: Path) -> Config:

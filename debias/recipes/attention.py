@@ -21,6 +21,7 @@ from debias.data.image_files import ImageFiles
 from debias.data.masking import Made
 from debias.models.attribution import grad_cam
 from debias.recipes.evaluation import load_weights
+from debias.recipes.saved import trained_config
 from debias.reports.run_folder import read_report
 from debias.types import Batch
 
@@ -39,7 +40,7 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
     """
     epoch = read_report(run)["selection"]["epoch"]
     fresh = ("model.pretrained=false", "model.weights=null", "cache=false")
-    parts = build(configs.read(configs.evaluated(run), [*overrides, *fresh]))
+    parts = build(configs.from_plain(configs.plain(trained_config(run)), [*overrides, *fresh]))
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt")
     parts.module.model.to(parts.accelerator).eval()
     return parts

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from debias import config as configs
+from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.recipes.evaluation import with_labels
 from debias.reports.predictions import REMEDY, Predictions, read
@@ -24,6 +27,15 @@ def origin(checkpoint: Path, precision: str) -> dict[str, str]:
         return {"weights": hashlib.sha256(checkpoint.read_bytes()).hexdigest(), "precision": precision}
     except FileNotFoundError:
         raise ValueError(f"no checkpoint {checkpoint}: give a finished run, or train it first") from None
+
+
+def trained_config(run: Path) -> Config:
+    """The config of a finished run's model, with the groups and masks that the run made, wherever it lies by now."""
+    config, groups, masks = configs.read(configs.evaluated(run)), run / "groups.csv", run / "masks"
+    if Path(config.groups.file or "").name == groups.name and groups.is_file():
+        config = replace(config, groups=replace(config.groups, file=str(groups)))
+    own = Path(config.data.get("masks") or "").name == masks.name and masks.is_dir()
+    return replace(config, data=config.data | {"masks": str(masks)}) if own else config
 
 
 def saved_predictions(
