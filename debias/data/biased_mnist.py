@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -162,12 +163,19 @@ def _read(root: Path, part: str) -> Digits:
 def _idx(root: Path, name: str, dimensions: int) -> Bytes:
     """Content of one idx file: two zeros, the type 8 for bytes, the number of dimensions, each dimension, the bytes."""
     path = _find(root, f"{name}-idx{dimensions}-ubyte")
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    content = _content(path)
     start = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else (0,)
     if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + np.prod(shape, dtype=np.int64):
         raise ValueError(f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it again")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is no gzip file, or not whole ({error}): fetch it again") from None
 
 
 def _find(root: Path, name: str) -> Path:

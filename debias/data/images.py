@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+#: A mask without foreground but with fewer values than these holds numbers of classes, and is not just soft.
+FEWEST_SOFT = 32
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -28,31 +32,54 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return image
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decode one foreground mask; a mask of zeros and ones is read as 0 and 255, colours as their brightness.
+def read_mask(path: Path, size: tuple[int, int], *, threshold: int = 128) -> NDArray[np.uint8]:
+    """Decode one foreground mask; colours are read as their brightness, and 16 bits above 255 lose the lower 8.
 
-    It is turned upright by its own EXIF orientation, as its image is by the image's.
+    A mask of zeros and one other value below the threshold, such as 1 or a dark colour, is read as 0 and 255. It is
+    turned upright by its own EXIF orientation, as its image is by the image's.
 
     Args:
         path: a file of any format OpenCV reads, best a greyscale PNG.
         size: height and width of the upright image it belongs to.
+        threshold: brightness from which on the caller takes a pixel for foreground.
 
     Returns:
         ``(H, W)`` uint8 foreground, 0 to 255.
 
     Raises:
-        ValueError: the file cannot be read, or the mask has another size than its image.
+        ValueError: the file cannot be read, the mask has another size than its image, or it holds only a few values,
+            below the threshold, that look like numbers of classes.
     """
-    mask: NDArray[np.uint8] = _decode(path, cv2.IMREAD_GRAYSCALE)
+    mask = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     if mask.shape != size:
         raise ValueError(
             f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image, upright, {size[1]}x"
             f"{size[0]}: resize the mask to its image (after the image's EXIF rotation, if it has one)"
         )
-    return mask * np.uint8(255) if np.max(mask) == 1 else mask
+    return _foreground(path, _eight_bits(path, mask), threshold)
 
 
-def _decode(path: Path, flag: int) -> NDArray[np.uint8]:
+def _eight_bits(path: Path, mask: NDArray[Any]) -> NDArray[np.uint8]:
+    if mask.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"mask {path} holds {mask.dtype} numbers: save it as a greyscale PNG of 0 and 255")
+    # the numbers of 8 bits, which may lie in 16, are left as they are
+    return (mask >> 8 if mask.dtype == np.uint16 and np.max(mask) > 255 else mask).astype(np.uint8)
+
+
+def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
+    """The mask as it is where it has a foreground; else what is not 0, if that is clearly meant."""
+    if not 0 < np.max(mask) < threshold:
+        return mask
+    values = np.unique(mask[mask > 0]).tolist()
+    if 1 < len(values) < FEWEST_SOFT:
+        raise ValueError(
+            f"mask {path} has no foreground from {threshold} on, but values {', '.join(map(str, values))}, as numbers "
+            "of classes or dark colours are: save it as 0 and 255, or `debias masks import` it with threshold=1"
+        )
+    return np.where(mask > 0, np.uint8(255), np.uint8(0)) if len(values) == 1 else mask
+
+
+def _decode(path: Path, flag: int) -> NDArray[Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -60,7 +87,7 @@ def _decode(path: Path, flag: int) -> NDArray[np.uint8]:
     if _ends_early(data):
         raise ValueError(f"picture {path} is truncated ({len(data)} bytes): copy it again or remove its row")
     try:
-        pixels: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     except cv2.error:
         pixels = None
     if pixels is None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from debias.data.columns import read_csv
 from debias.data.examples import SPLITS, Examples
+from debias.data.table import UNKNOWN
 from debias.files import write_atomically
 from debias.types import Groups
 
@@ -46,11 +48,13 @@ def seen_labels(examples: Examples, path: Path | None, splits: Sequence[str]) ->
 
     Args:
         examples: the data set as it is.
-        path: a CSV file as :func:`write_inferred` writes it; ``None`` leaves everything as it is.
+        path: a CSV file as :func:`write_inferred` writes it, or one with other names of the values; empty, -1, NA or
+            nan where unknown. ``None`` leaves everything as it is.
         splits: those whose bias labels it stands in for: "train", "val" or both.
 
     Raises:
-        ValueError: no such file or column, an image of these splits that it does not hold, or the test split.
+        ValueError: no such file or column, a row that is broken or repeats an image, an image of these splits that
+            it does not hold, or the test split.
     """
     if path is None:
         return Seen(examples, examples, examples)
@@ -92,13 +96,14 @@ def read_inferred(path: Path, examples: Examples) -> Tensor:
         ``(len(examples),)`` int64, -1 for images that the file does not name.
 
     Raises:
-        ValueError: no such file or column, or it names images that the data set has not.
+        ValueError: no such file or column, a row that is broken or repeats an image, or it names images that the
+            data set has not.
     """
     values = _read(path)
     others = values.keys() - set(map(str, examples.images))
     if others:
         raise ValueError(f"{path} is of other images than {examples.source}, such as {min(others)}: give its data")
-    return torch.tensor([int(values.get(str(image), -1)) for image in examples.images])
+    return torch.tensor([int(values.get(str(image)) or -1) for image in examples.images])
 
 
 def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Examples:
@@ -111,22 +116,24 @@ def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Exampl
             f"{path} has no line for {len(absent)} of the {len(rows)} images of {' and '.join(splits)}, such as "
             f"{absent[0]}: infer groups for these splits too, or leave them out of groups.splits"
         )
-    names = sorted({values[examples.images[row]] for row in rows}, key=lambda name: (len(name), name))
+    found = {values[examples.images[row]] for row in rows} - {""}
+    names = tuple(sorted(found, key=lambda name: (len(name), name))) or ("unknown",)
+    number = {"": -1} | {name: value for value, name in enumerate(names)}
     bias = torch.full_like(examples.bias, -1)
-    bias[wanted] = torch.tensor([names.index(values[examples.images[row]]) for row in rows])
-    groups = Groups(examples.groups.target_names, tuple(names), multi_label=examples.groups.multi_label)
+    bias[wanted] = torch.tensor([number[values[examples.images[row]]] for row in rows])
+    groups = Groups(examples.groups.target_names, names, multi_label=examples.groups.multi_label)
     return replace(examples, bias=bias, groups=groups, source=path)
 
 
 def _read(path: Path) -> dict[str, str]:
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            missing = {"path", "inferred"} - set(table.fieldnames or ())
-            if missing:
-                raise ValueError(
-                    f"{path} has no column {' or '.join(sorted(missing))}: a group file has path, inferred"
-                )
-            return {line["path"]: line["inferred"] for line in table}
-    except FileNotFoundError:
-        raise ValueError(f"groups.file {path} does not exist: make it with `debias infer-groups`") from None
+    """The inferred value of each image, empty where it is unknown."""
+    if not path.is_file():
+        raise ValueError(f"groups.file {path} is no file: make one with `debias infer-groups`")
+    columns = read_csv(path, ("path", "inferred"))
+    values: dict[str, str] = {}
+    for row, image in enumerate(columns.paths("path")):
+        if image in values:
+            raise columns.error(row, "path", "as on an earlier line: keep one line an image")
+        value = columns.cells["inferred"][row]
+        values[image] = "" if value in UNKNOWN else value
+    return values

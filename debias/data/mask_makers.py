@@ -73,9 +73,11 @@ def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold:
         source: a folder of masks, ``<image without its suffix>.png``; or a CSV file ``path,mask``, the masks relative
             to the file.
         threshold: foreground from this brightness on, 1 to 255; a mask of zeros and ones counts as 0 and 255.
+            With 1, whatever is not 0 is foreground, as in a mask of class numbers.
 
     Raises:
-        ValueError: an image without mask; and, once it is read, a mask that is damaged or not of its image's size.
+        ValueError: an image without mask; and, once it is read, a mask that is damaged, not of its image's size, or of
+            several values that look like numbers of classes.
     """
     if not 1 <= threshold <= 255:
         raise ValueError(f"threshold is a brightness from 1 to 255; got {threshold}")
@@ -85,7 +87,7 @@ def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold:
 
     def make(row: int, image: Pixels) -> Made:
         """The mask of one image, as it was found."""
-        mask = read_mask(paths[examples.images[row]], _size(image))
+        mask = read_mask(paths[examples.images[row]], _size(image), threshold=threshold)
         return Made((mask >= threshold) * np.uint8(255), found=True)
 
     return make

@@ -137,23 +137,27 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     return Permuted(torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values)
 
 
-def upweighted(inferred: Tensor, *, copies: int) -> Order:
+def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
     """Every training sample once, and those whose inferred value is 1 ``copies`` times more, in random order.
 
     Source: Liu et al., "Just Train Twice", ICML 2021: the value 1 is an error of an earlier model (``groups.file``).
 
     Args:
         inferred: ``(N,)`` int64 inferred value of each training sample.
+        groups: their names; the value 1 is the one called "1", wherever it stands.
         copies: at least 1.
 
     Raises:
         ValueError: a bound above is broken, or no sample has the value 1.
     """
-    chosen = (inferred == 1).nonzero().flatten()
+    names = groups.bias_names
+    chosen = (inferred == (names.index("1") if "1" in names else len(names))).nonzero().flatten()
     if copies < 1:
         raise ValueError(f"sampler.copies must be at least 1; got {copies}")
     if not len(chosen):
-        raise ValueError("no training sample has the value 1: the earlier model made no error; train it less")
+        raise ValueError(
+            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no error; train it less"
+        )
     return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
 
 
@@ -175,7 +179,7 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
     """
     if row.ndim != 1 or bool((inferred < 0).any()):
         raise ValueError("cluster_balanced needs one class and one inferred group per sample: infer groups of all")
-    if int(row.max()) >= len(powers):
+    if int(row.max()) + 1 != len(powers):
         raise ValueError(f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} classes")
     _, group, counts = torch.unique(torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True)
     weights = counts[group].double() ** -torch.tensor(powers, dtype=torch.float64)[row]

@@ -23,6 +23,7 @@ from debias.group_inference import (
 from debias.training.dfr import sparse_head
 from debias.training.heads import Heads, Rows
 from debias.training.heads_refits import focal_heads
+from debias.types import Groups
 from parity_checks.cases import Replaced, apart, draws
 from parity_checks.official import Clones
 from parity_checks.rows import Row
@@ -121,6 +122,7 @@ def jtt(clones: Clones) -> Iterator[Row]:
         args, given = SimpleNamespace(aug_col="wrong", up_weight=copies), {"train_col": {"wrong": wrong.numpy()}}
         again = code.run(given | {"args": args, "train_data": range(57), "Subset": Subset})["upsampled_points"]
         theirs = np.bincount([*range(57), *again.indices], minlength=57)
-        return apart(theirs, torch.bincount(upweighted(wrong, copies=copies).draw(draws(0)), minlength=57))
+        ours = upweighted(wrong, Groups(("0", "1"), ("0", "1")), copies=copies).draw(draws(0))
+        return apart(theirs, torch.bincount(ours, minlength=57))
 
     yield code.row("jtt", "visits of each sample in an epoch; 1 to 100 copies", map(case, (1, 5, 100)), bar=0.0)

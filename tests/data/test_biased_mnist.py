@@ -198,6 +198,24 @@ def test_damaged_files(tmp_path, name, content, message):
     assert not list(tmp_path.glob("*biased*"))
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda whole: whole[:-20],
+        lambda whole: b"<html>Not Found</html>",
+        lambda whole: whole[:10] + bytes([255] * 20),
+    ],
+    ids=["truncated", "an error page", "damaged within"],
+)
+def test_damaged_gzip_files(tmp_path, damaged):
+    """gzip has errors of its own for each of these: EOFError, BadGzipFile and zlib.error."""
+    write_mnist(tmp_path, suffix=".gz")
+    path = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(damaged(path.read_bytes()))
+    with pytest.raises(ValueError, match=f"{path} is no gzip file, or not whole .*: fetch it again"):
+        biased_mnist(root=str(tmp_path), val=20)
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(ValueError, match=r"no train-images-idx3-ubyte or train-images-idx3-ubyte\.gz in"):
         biased_mnist(root=str(tmp_path))

@@ -40,5 +40,7 @@ def test_draws_follow():
 def test_refuses():
     with pytest.raises(ValueError, match="a power per class; got 1 for 2 classes"):
         cluster_balanced(ROW, INFERRED, powers=[1])
+    with pytest.raises(ValueError, match="a power per class; got 3 for 2 classes"):
+        cluster_balanced(ROW, INFERRED, powers=[1, 1, 7])
     with pytest.raises(ValueError, match="infer groups of all"):
         cluster_balanced(ROW, -INFERRED, powers=[1, 1])

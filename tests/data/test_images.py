@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
 
 from debias.data.images import read_image, read_mask
 from tests.data.small_pictures import noise, write_png
@@ -128,6 +129,65 @@ def test_mask_values_are_kept_and_zero_one_is_stretched(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "soft.png", (1, 3)), [[0, 51, 255]])
     np.testing.assert_array_equal(read_mask(tmp_path / "binary.png", (1, 3)), [[0, 255, 255]])
     np.testing.assert_array_equal(read_mask(tmp_path / "empty.png", (1, 3)), [[0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (np.uint16([[0, 1, 1]]), [[0, 255, 255]]),
+        (np.uint16([[0, 255, 0]]), [[0, 255, 0]]),
+        (np.uint16([[0, 65535, 0]]), [[0, 255, 0]]),
+        (np.uint16([[0, 51, 255]]), [[0, 51, 255]]),
+        (np.uint16([[0, 0x3312, 0xFE01]]), [[0, 0x33, 0xFE]]),
+        (np.uint16([[0, 300, 0]]), [[0, 255, 0]]),
+    ],
+)
+def test_sixteen_bits_hold_a_mask_of_zeros_and_ones_of_bytes_or_of_sixteen_bits(
+    tmp_path: Path, stored: NDArray[np.uint16], expected: list[list[int]]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), stored)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png", (1, 3)), expected)
+
+
+def test_a_dark_colour_beside_black_is_foreground(tmp_path: Path) -> None:
+    """Red of 128, of brightness 38, is the colour of the first class of VOC."""
+    indexed = Image.fromarray(np.uint8([[1, 0]])).convert("P")
+    indexed.putpalette([0, 0, 0, 128, 0, 0])
+    indexed.save(tmp_path / "palette.png")
+    write_png(tmp_path / "rgb.png", np.uint8([[[128, 0, 0], [0, 0, 0]]]))
+    for name in ("palette.png", "rgb.png"):
+        np.testing.assert_array_equal(read_mask(tmp_path / name, (1, 2)), [[255, 0]])
+
+
+@pytest.mark.parametrize(
+    "stored", [np.uint8([[0, 1], [2, 2]]), np.uint16([[1, 1], [2, 2]]), np.uint8([[0, 17], [44, 1]])]
+)
+def test_numbers_of_classes_are_refused(tmp_path: Path, stored: NDArray[np.uint16]) -> None:
+    """Unless the caller takes all of them for foreground."""
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), stored)
+    values = ", ".join(map(str, np.unique(stored[stored > 0])))
+    with pytest.raises(ValueError, match=f"mask {path} has no foreground from 128 on, but values {values}, as numbers"):
+        read_mask(path, (2, 2))
+    np.testing.assert_array_equal(read_mask(path, (2, 2), threshold=1), stored)
+
+
+def test_masks_of_floats_are_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.tiff"), np.float32([[0, 1]]))
+    with pytest.raises(ValueError, match=r"a\.tiff holds float32 numbers: save it as a greyscale PNG"):
+        read_mask(tmp_path / "a.tiff", (1, 2))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_masks_of_eight_bits_are_what_opencv_reads(tmp_path: Path, kind: str, mode: str) -> None:
+    """Bright ones, and soft ones that are dark throughout; upright."""
+    for brightness in (1.0, 0.45):
+        data = encoded(ImageEnhance.Brightness(smooth()).enhance(brightness).convert(mode), kind, exif=TURN_CLOCKWISE)
+        (tmp_path / "mask").write_bytes(data)
+        expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert (expected.max() < 128) == (brightness < 1)
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask", expected.shape), expected)
 
 
 def test_one_bit_mask_is_zero_or_255(tmp_path: Path) -> None:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.data.inferred import seen_labels, write_inferred
+from debias.data.checks import check_requirements
+from debias.data.inferred import read_inferred, seen_labels, write_inferred
+from debias.data.orders import upweighted
+from debias.data.table import UNKNOWN
+from debias.types import Groups
 from tests.fakes import birds
 
 
 def inferred_of(examples):
     """0, 1, 2, 0, 1, 2, ... by row."""
     return torch.arange(len(examples)) % 3
+
+
+def write_groups(path, examples, values):
+    """Any values of the training images, as anybody may write them."""
+    rows = examples.rows("train").tolist()
+    lines = [f"{examples.images[row]},{value}\n" for row, value in zip(rows, values, strict=True)]
+    path.write_text("".join(["path,inferred\n", *lines]))
 
 
 def test_the_file_is_for_people(tmp_path):
@@ -55,6 +66,45 @@ def test_validation_too(tmp_path):
     assert torch.equal(seen.val.frequencies("val"), counts)
 
 
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_unknown_values_are_no_groups(tmp_path, unknown):
+    """As in a table's bias column; where no value is known, there is no name of any."""
+    examples = birds(tmp_path, train=4, val=4, test=4)
+    path = tmp_path / "groups.csv"
+    write_groups(path, examples, ["male", unknown, "female", "male"])
+    seen = seen_labels(examples, path, ["train"]).train
+    assert seen.groups.bias_names == ("male", "female")
+    assert seen.bias[examples.rows("train")].tolist() == [0, -1, 1, 0]
+    with pytest.raises(ValueError, match=r"groups\.csv cannot be used:\n- 1 training images have no bias attribute"):
+        check_requirements(seen, ("bias",))
+    write_groups(path, examples, [unknown] * 4)
+    seen = seen_labels(examples, path, ["train"]).train
+    assert seen.groups.bias_names == ("unknown",)
+    assert seen.bias.eq(-1).all()
+
+
+def test_upweighted_takes_the_value_named_1(tmp_path):
+    """Not the second of the values 1 and 2."""
+    examples = birds(tmp_path, train=4, val=4, test=4)
+    write_groups(tmp_path / "groups.csv", examples, [1, 2, 2, 1])
+    seen = seen_labels(examples, tmp_path / "groups.csv", ["train"]).train
+    order = upweighted(seen.bias[seen.rows("train")], seen.groups, copies=2)
+    assert order.draw(torch.Generator()).bincount().tolist() == [3, 1, 1, 3]
+    with pytest.raises(ValueError, match=r"no training sample has value 1 \(of no, yes\)"):
+        upweighted(torch.tensor([0, 1]), Groups(("cat", "dog"), ("no", "yes")), copies=2)
+
+
+def test_what_was_written_is_read(tmp_path):
+    """Images without a line, and those whose value is unknown, have -1."""
+    examples = birds(tmp_path, train=4, val=4, test=4)
+    inferred = inferred_of(examples)
+    inferred[1] = -1
+    path = tmp_path / "groups.csv"
+    write_inferred(path, examples, inferred)
+    path.write_text(path.read_text() + f"{examples.images[1]},train,0,,\n")
+    assert torch.equal(read_inferred(path, examples), inferred)
+
+
 def test_no_file_changes_nothing(tmp_path):
     examples = birds(tmp_path, train=4, val=4, test=4)
     seen = seen_labels(examples, None, ["train"])
@@ -65,11 +115,18 @@ def test_no_file_changes_nothing(tmp_path):
 def test_what_is_refused(tmp_path):
     examples = birds(tmp_path, train=4, val=4, test=4)
     path = tmp_path / "groups.csv"
-    with pytest.raises(ValueError, match="does not exist: make it with"):
-        seen_labels(examples, path, ["train"])
-    path.write_text("path,group\n")
-    with pytest.raises(ValueError, match="no column inferred"):
-        seen_labels(examples, path, ["train"])
+    for absent in (path, tmp_path):
+        with pytest.raises(ValueError, match=f"groups.file {absent} is no file: make one with `debias infer-groups`"):
+            seen_labels(examples, absent, ["train"])
+    for text, message in {
+        "path,group\n": "groups.csv has no column 'inferred': it has path, group",
+        "path,inferred\na.png,0\nb.png\n": "groups.csv, line 3: 1 columns, but the header has 2",
+        "path,inferred\na.png,0\n,1\n": "groups.csv, line 3: path is '', but must be the path",
+        "path,inferred\na.png,0\na.png,1\n": "groups.csv, line 3: path is 'a.png', as on an earlier line: keep one",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            seen_labels(examples, path, ["train"])
     write_inferred(path, examples, torch.where(examples.split == 0, 0, -1))
     with pytest.raises(ValueError, match="no line for 4 of the 4 images of val"):
         seen_labels(examples, path, ["val"])

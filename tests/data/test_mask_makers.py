@@ -144,6 +144,14 @@ def test_masks_that_exist_by_folder_and_by_list(three: Examples, tmp_path: Path)
     assert make(1, noise(1)).mask[0].tolist() == [0, 0, 0, 255, 255] * 2
 
 
+def test_masks_of_class_numbers_need_a_threshold(three: Examples, tmp_path: Path) -> None:
+    write_png(tmp_path / "old/0.png", np.tile(np.uint8([0, 1, 2, 2, 0]), (12, 2)))
+    make = existing(three, [0], source=str(tmp_path / "old"), threshold=1)
+    assert make(0, noise(0)).mask[0].tolist() == [0, 255, 255, 255, 0] * 2
+    with pytest.raises(ValueError, match="has no foreground from 128 on, but values 1, 2, as numbers of classes"):
+        existing(three, [0], source=str(tmp_path / "old"))(0, noise(0))
+
+
 def test_masks_that_do_not_exist_or_do_not_fit(three: Examples, tmp_path: Path) -> None:
     write_png(tmp_path / "old/0.png", np.zeros((10, 12), np.uint8))
     with pytest.raises(ValueError, match=r"old has no mask for 1 of 2 images: 1\.png"):
