@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 
+import torch
+from torch import Tensor
+
 from debias.config import Config, near
 from debias.data.examples import Examples
+from debias.data.orders import Order, seeded_generator
 from debias.metrics.selection import GROUP_RULES, RULES
 from debias.training import DebiasModule
+
+#: The share of an epoch's draws that may fall on other classes or groups than the data has, as chance would have it.
+MOVED = 0.1
 
 #: What training and prediction can both compute in.
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
@@ -51,6 +58,39 @@ def check_selection(config: Config, examples: Examples) -> None:
         )
     empty = [name for name, count in zip(examples.groups.names, counts.tolist(), strict=True) if not count]
     warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
+
+
+def check_prior(config: Config, module: DebiasModule, order: Order, cell: Tensor, frequencies: Tensor) -> None:
+    """Refuse a strategy that corrects for how often training has each class or group where batches are balanced.
+
+    Both correct for the same, and together they turn a shortcut round.
+
+    Args:
+        config: of the run.
+        module: with its strategy and augmentation.
+        order: which training samples an epoch visits.
+        cell: ``(N,)`` int64 class or group of each training sample, -1 where unknown.
+        frequencies: ``(cells,)`` training samples of each, that the strategy corrects for.
+
+    Raises:
+        ValueError: a tenth of the draws fall on other classes or groups than in the data, or the augmentation moves
+            biases.
+    """
+    name, sampler, augment = config.strategy["name"], config.sampler["name"], config.augment["name"]
+    drawn = cell[order.draw(seeded_generator(config.seed))]
+    counts = torch.bincount(drawn[drawn >= 0], minlength=len(frequencies))
+    moved = counts / counts.sum() - frequencies / frequencies.sum()
+    if float(moved.abs().sum()) / 2 >= MOVED:
+        raise ValueError(
+            f"strategy.name={name} corrects for how often the training data has each class or group, and "
+            f"sampler.name={sampler} draws them otherwise: both together correct twice; set sampler.name=shuffled, or "
+            "strategy.name=erm"
+        )
+    if "bias" in module.strategy.requires and getattr(module.augment, "moves_bias", False):
+        raise ValueError(
+            f"strategy.name={name} corrects for what the bias says of the class, and in the batches of "
+            f"augment.name={augment} it says something else: take one of them"
+        )
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:

@@ -20,7 +20,7 @@ from debias.recipes.jtt import JTT
 from debias.recipes.labels import labels_read
 from debias.recipes.one_stage import OneStage
 from debias.reports.predictions import read
-from debias.strategies import GroupDRO, GroupReweighting
+from debias.strategies import ERM, GroupDRO
 from debias.training.precision import choose_precision
 from tests.commands.conftest import overrides
 from tests.fakes import birds
@@ -46,8 +46,8 @@ def test_strategy_and_order_are_those_of_the_config(tmp_path):
     expected = 2 / torch.tensor([38.0, 2.0, 2.0, 38.0]).sqrt()
     torch.testing.assert_close(parts.module.strategy.robust.margin, expected)
     assert isinstance(parts.data.order, Weighted)
-    parts = build(small(tmp_path, "group_reweighting", "sampler.name=group_subsample", "sampler.repeats=3"))
-    assert isinstance(parts.module.strategy, GroupReweighting)
+    parts = build(small(tmp_path, "erm", "sampler.name=group_subsample", "sampler.repeats=3"))
+    assert isinstance(parts.module.strategy, ERM)
     assert isinstance(parts.data.order, Permuted)
     assert len(parts.data.order) == 3 * 4 * 2
     assert parts.data.mean.tolist() == pytest.approx(parts.module.model.mean)

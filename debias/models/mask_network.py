@@ -24,7 +24,8 @@ class MaskNetwork(nn.Module):
         ValueError: a size is out of range.
 
     Differs from the reference: the last bias starts at 3 (a mask of 0.95), there near it at random; sides need not
-    divide by ``2 ** depth``.
+    divide by ``2 ** depth``; on the way up 3x3 kernels and leaky ReLU (there 4x4 and ReLU), and batch normalisation on
+    every map (there not on the first and the deepest).
     """
 
     def __init__(self, *, width: int = 64, depth: int = 4) -> None:
@@ -49,7 +50,7 @@ class MaskNetwork(nn.Module):
         )
         last = nn.Conv2d(2 * width, 1, 3)
         nn.init.constant_(last.bias, 3.0)  # type: ignore[arg-type]
-        self.last = nn.Sequential(nn.ReflectionPad2d(1), last, nn.Sigmoid())
+        self.last = nn.Sequential(nn.ReflectionPad2d(1), last)
 
     def forward(self, image: Tensor) -> Tensor:
         """Mask of each image.
@@ -65,8 +66,9 @@ class MaskNetwork(nn.Module):
         deepest = maps.pop()
         for up, beside in zip(self.up, maps[:0:-1], strict=True):
             deepest = torch.cat([up(_enlarged(deepest, beside)), beside], dim=1)
-        mask: Tensor = self.last(_enlarged(deepest, image))
-        return mask
+        # at least float32: bfloat16 knows nothing between 0.996 and 1, where a mask would never be moved again
+        logits: Tensor = self.last(_enlarged(deepest, image))
+        return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32)))
 
 
 def _enlarged(maps: Tensor, beside: Tensor) -> Tensor:

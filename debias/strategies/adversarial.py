@@ -33,7 +33,7 @@ class Adversary(nn.Module):
         hidden_layers: how many; 0 leaves a linear adversary.
 
     Raises:
-        ValueError: there is no such feed or layer, or the rest of the network cannot be copied.
+        ValueError: there is no such feed or layer, or the rest of the network cannot be copied or has no weights.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class Adversary(nn.Module):
             raise ValueError("feed='blocks' copies the layers after a layer, and none is named: set layer")
         shape = layer_shape(model, layer, image)
         self.blocks = layers_after(model, layer, image) if feed == "blocks" and layer is not None else nn.Identity()
+        if feed == "blocks" and not any(True for _ in self.blocks.parameters()):
+            raise ValueError(f"no weights lie between layer={layer!r} and the features: name an earlier one, or pooled")
         self.reduce = nn.Flatten() if feed == "flattened" else _Pooled()
         example = torch.zeros(2, *shape, device=image.device)
         with torch.no_grad():

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import Parameter
 
 from debias.losses.classification import classification_losses
+from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 
@@ -48,6 +49,6 @@ class BiasAmplification(Strategy):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Mean loss with the samples' own vectors; without them it is logged."""
         logits = model(batch.image).logits
-        losses = classification_losses(logits + self.strength * self.offsets[batch.index], batch.target)
+        loss = task_loss(logits + self.strength * self.offsets[batch.index], batch)
         plain = classification_losses(logits.detach(), batch.target)
-        return Loss(losses.mean(), {"cross_entropy": plain.mean()})
+        return Loss(loss, {"cross_entropy": plain.mean()})

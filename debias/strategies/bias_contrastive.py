@@ -24,7 +24,8 @@ class BiasContrastive(Strategy):
     with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the joined batch of all
     processes; samples without positives count as 0. With :math:`\delta = 1` (``balanced_logits``, "BiasBal") what the
     bias says of the class in training is added to the logits there, and so need not be learnt; evaluation reads f. A
-    batch needs positives: where they are rare, draw group-balanced batches.
+    batch needs positives: where they are rare, draw group-balanced batches, with :math:`\delta = 0`, as in these the
+    bias says nothing of the class.
 
     Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning", NeurIPS 2021;
     reference code grayhong/bias-contrastive-learning.
@@ -60,7 +61,7 @@ class BiasContrastive(Strategy):
     ) -> None:
         super().__init__()
         check_contrast(type(self).__name__, groups, temperature=temperature, task_weight=task_weight)
-        self.temperature, self.task_weight = temperature, task_weight
+        self.temperature, self.task_weight, self.corrects_prior = temperature, task_weight, balanced_logits
         priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
         # the last row, which a bias of -1 reads, adjusts nothing
         self.register_buffer("log_prior", F.pad(priors, (0, 0, 0, 1)))

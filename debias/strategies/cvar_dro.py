@@ -13,23 +13,24 @@ from debias.types import Batch, Loss
 class CVaRDRO(Strategy):
     r"""Mean of the worst fraction :math:`\alpha` of the losses of each batch. Needs no bias labels.
 
-    With ``threshold`` and ``alpha=1`` it is the truncated form, in which the samples below a loss of ``threshold``
-    have no gradient.
+    With ``threshold`` it is the truncated form, in which the samples below a loss of ``threshold`` have no gradient.
 
     Source: Levy et al., "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS 2020; Yang et al.,
     "Change is Hard" (SubpopBench), ICML 2023, with :math:`\alpha = 0.1`. Truncated: googleinterns/fairness_ssl, with a
     threshold of 1e-4 on Waterbirds and 0.6 on CelebA.
 
     Args:
-        alpha: :math:`\alpha` in (0, 1]; 1 is ERM.
+        alpha: :math:`\alpha` in (0, 1]; 1 is ERM. ``None`` stands for 0.1, and with ``threshold`` for 1, the mean.
         threshold: a loss that stands for the best one of each batch, see :func:`debias.losses.cvar`.
 
     Raises:
         ValueError: ``alpha`` lies outside (0, 1], or ``threshold`` is negative.
     """
 
-    def __init__(self, *, alpha: float = 0.1, threshold: float | None = None) -> None:
+    def __init__(self, *, alpha: float | None = None, threshold: float | None = None) -> None:
         super().__init__()
+        if alpha is None:
+            alpha = 0.1 if threshold is None else 1.0
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie in (0, 1], the fraction of worst losses; got {alpha}")
         if threshold is not None and threshold < 0:

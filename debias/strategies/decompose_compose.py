@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from debias.losses import group_means
 from debias.models.layers import evaluating, unwrapped
 from debias.strategies.objectives import task_losses
 from debias.strategies.strategy import Strategy
@@ -45,10 +46,11 @@ class DecomposeCompose(Strategy):
     Differs from the reference: normalisation's averages stay (there the frozen backbone is in training mode, and they
     move on composed pictures); S does not change with augmentation; a sample whose batch has no partner of another
     class in S is not combined, where the code combines it with one of its own; any number of classes; masks are
-    interpolated with their pictures, so that their edges lie between 0 and 1.
+    interpolated with their pictures, so that their edges lie between 0 and 1; on several devices the means are those of
+    the joined batch, colour and partners each device's own.
     """
 
-    requires = ("bias", "mask")
+    requires = ("bias", "inferred", "mask")
     hard_targets = True
     smallest_batch = 2  # a sample is combined with another
 
@@ -81,7 +83,7 @@ class DecomposeCompose(Strategy):
             combined_pictures(batch.image, mask, combined, partner, colour),
         ]
         losses = task_losses(self._logits(model, torch.cat(pictures)), _taken(batch, torch.cat(rows)))
-        means = [part.sum() / max(len(part), 1) for part in torch.split(losses, [len(part) for part in rows])]
+        means = [_mean(part) for part in torch.split(losses, [len(part) for part in rows])]
         total = means[0] + self.alpha * (means[1] + means[2])
         terms = zip(("cross_entropy", "masked", "combined"), means, strict=True)
         return Loss(total, {name: mean.detach() for name, mean in terms})
@@ -138,6 +140,11 @@ def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     combined = other.any(dim=1).nonzero().flatten()
     draws = torch.rand(other.shape, device=other.device).masked_fill(~other, -1)[combined]
     return chosen[combined], chosen[draws.argmax(dim=1)] if len(chosen) else chosen
+
+
+def _mean(losses: Tensor) -> Tensor:
+    # of all processes, whose shares of the low losses differ; 0 where there is none
+    return group_means(losses, torch.zeros(len(losses), dtype=torch.int64, device=losses.device), 1).means[0]
 
 
 def _taken(batch: Batch, rows: Tensor) -> Batch:

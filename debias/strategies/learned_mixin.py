@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from debias.losses.classification import classification_losses
-from debias.strategies.objectives import biased_network_loss
+from debias.strategies.objectives import biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -90,7 +89,7 @@ class LearnedMixin(Strategy):
             log_probabilities = F.log_softmax(self.network(batch.image).logits.float(), dim=1)
         logits, features = model(batch.image)
         added = F.softplus(self.trust(features).float()) * log_probabilities
-        error = classification_losses(logits + added, batch.target).mean()
+        error = task_loss(logits + added, batch)
         entropy = entropies(added).mean()
         terms = {"cross_entropy": error.detach(), "biased_entropy": entropy.detach()}
         return Loss(error + self.entropy_weight * entropy, terms)

@@ -20,7 +20,8 @@ class LfF(Strategy):
 
     The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's cross-entropies of a sample
     have been lately; it moves first, carries no gradient, and is large where g fails. The two sums share no parameter,
-    so one optimiser on L moves either network as an optimiser of its own would. g is not used in evaluation. Needs no
+    so one optimiser on L moves either network as an optimiser of its own would, unless ``clip`` bounds their common
+    gradient. g is not used in evaluation. Needs no
     bias labels.
 
     Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased Classifier", NeurIPS 2020;

@@ -33,7 +33,7 @@ class LogitAdjustment(Strategy):
             raise ValueError(f"{type(self).__name__} needs one class per sample: name a single target")
         if tau < 0:
             raise ValueError(f"{type(self).__name__} needs tau >= 0; got tau={tau}")
-        self.tau = tau
+        self.tau, self.corrects_prior = tau, tau > 0
         self.register_buffer("log_priors", log_priors(class_frequencies))
         self.log_priors: Tensor
 

@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from debias.losses.classification import classification_losses
 from debias.losses.hsic import HSIC, median_distance
+from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
@@ -122,7 +123,7 @@ class ReBias(Strategy):
         outputs: Outputs = model(batch.image)
         with torch.no_grad():
             biased = [network(batch.image) for network in self.networks]
-        error = classification_losses(outputs.logits, batch.target).mean()
+        error = task_loss(outputs.logits, batch)
         hsic = self._dependence(outputs.features, biased)
         return Loss(error + self.lambda_f * hsic, {"cross_entropy": error.detach(), "hsic": hsic.detach()})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from debias.losses import balanced_weights, classification_losses
 from debias.strategies.strategy import Strategy
@@ -17,12 +18,15 @@ class Reweighting(Strategy):
 
     Source: see :func:`debias.losses.balanced_weights`. ``sampler.name=group_balanced`` samples instead of weighting.
 
+    A sample of unknown bias has no group, and weight 0 where groups are weighted.
+
     Args:
         weights: ``(cells,)`` weight of each class or group.
         groups: the groups of the data; single-label.
     """
 
     hard_targets = True
+    corrects_prior = True
 
     def __init__(self, weights: Tensor, groups: Groups) -> None:
         super().__init__()
@@ -39,7 +43,8 @@ class Reweighting(Strategy):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Weighted mean loss of the batch."""
         losses = classification_losses(model(batch.image).logits, batch.target)
-        return Loss((self.weights[self.cell(batch)] * losses).mean(), {})
+        weights = F.pad(self.weights, (0, 1))  # an unknown group, -1, reads the last
+        return Loss((weights[self.cell(batch)] * losses).mean(), {})
 
 
 class ClassReweighting(Reweighting):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from debias.losses.classification import classification_losses
+from debias.strategies.objectives import biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -61,8 +61,7 @@ class RUBi(Strategy):
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the biased network: classify."""
-        loss = classification_losses(self.network(batch.image).logits, batch.target).mean()
-        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+        return biased_network_loss(self.network, batch)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model and of the head of the mask."""
@@ -70,7 +69,6 @@ class RUBi(Strategy):
             features = self.network(batch.image).features
         mask = self.head(features)
         masked = model(batch.image).logits * torch.sigmoid(mask)
-        fused = classification_losses(masked, batch.target).mean()
-        alone = classification_losses(mask, batch.target).mean()
+        fused, alone = task_loss(masked, batch), task_loss(mask, batch)
         terms = {"cross_entropy": fused.detach(), "head_cross_entropy": alone.detach()}
         return Loss(fused + self.head_weight * alone, terms)

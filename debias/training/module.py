@@ -74,6 +74,12 @@ class DebiasModule(pl.LightningModule):
         moved = {id(parameter) for parameters in self.players.values() for parameter in parameters}
         return len(self.players) > 1 or any(p.requires_grad and id(p) not in moved for p in self.parameters())
 
+    def model_has_moved(self, steps: int) -> bool:
+        """Whether in the first ``steps`` steps some player has moved that owns parameters of the model."""
+        own = {id(parameter) for parameter in self.model.parameters()}
+        owners = {name for name, parameters in self.players.items() if any(id(p) in own for p in parameters)}
+        return not owners or any(turn.player in owners for step in range(steps) for turn in self.strategy.turns(step))
+
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule per player, in the order of ``players``."""
         optimizers = [self.make_optimizer(player, parameters) for player, parameters in self.players.items()]

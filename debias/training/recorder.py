@@ -26,7 +26,8 @@ class Recorder(Checkpoint):
 
     After each epoch, in this order: the validation predictions; the weights, if some selection rule prefers the epoch
     to all before it; ``last.ckpt``, from which training resumes. Weights that no rule prefers any more are removed
-    only when the next epoch starts, so that a run killed at any moment finds the files its checkpoint speaks of.
+    only when the next epoch starts, so that a run killed at any moment finds the files its checkpoint speaks of. An
+    epoch of a warm-up, in which only other networks have moved, has no validation metrics: no rule may prefer it.
 
     Args:
         folder: receives ``last.ckpt`` and ``epoch=NNN.ckpt``.
@@ -90,7 +91,8 @@ class Recorder(Checkpoint):
         assert isinstance(pl_module, DebiasModule)
         epoch = trainer.current_epoch
         predicted, self.parts = joined(self.parts), []
-        self.history.append(self._entry(epoch, pl_module))
+        moved = pl_module.model_has_moved(trainer.fit_loop.epoch_loop.total_batch_idx + 1)
+        self.history.append(self._entry(epoch, pl_module, moved))
         if trainer.is_global_zero:
             self.write(epoch, predicted)
             if self.keep_all or epoch in self.preferred().values():
@@ -106,9 +108,9 @@ class Recorder(Checkpoint):
         with written_whole(self.last) as beside:
             trainer.save_checkpoint(beside, weights_only=False)  # moved there from elsewhere, perhaps by a copy
 
-    def _entry(self, epoch: int, module: DebiasModule) -> dict[str, Any]:
-        seconds = time.monotonic() - self.started
-        return {"epoch": epoch, "train": module.training_means(), "val": module.validation, "seconds": seconds}
+    def _entry(self, epoch: int, module: DebiasModule, moved: bool) -> dict[str, Any]:
+        seconds, validation = time.monotonic() - self.started, module.validation if moved else {}
+        return {"epoch": epoch, "train": module.training_means(), "val": validation, "seconds": seconds}
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -44,6 +44,20 @@ def test_learns_to_hide_a_half():
     assert ((network(image) > 0.5) == (wanted > 0.5)).float().mean().item() > 0.95
 
 
+def test_an_open_mask_can_be_closed_under_bfloat16():
+    """At a last logit of 6.5 the mask is 0.9985 and has a slope, 0.0015; bfloat16 would round it to 1, without one."""
+    network = MaskNetwork(width=4, depth=2)
+    convolution = network.last[1]
+    nn.init.zeros_(convolution.weight)
+    nn.init.constant_(convolution.bias, 6.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mask = network(torch.randn(2, 3, 8, 8))
+    assert mask.dtype == torch.float32
+    torch.testing.assert_close(mask, torch.full((2, 1, 8, 8), 0.998499), atol=1e-6, rtol=0)
+    (slope,) = torch.autograd.grad(mask.mean(), convolution.bias)
+    assert slope.item() == pytest.approx(0.998499 * 0.001501, rel=1e-2)
+
+
 @pytest.mark.parametrize("options", [{"width": 0}, {"depth": 1}])
 def test_refuses(options):
     ((name, value),) = options.items()

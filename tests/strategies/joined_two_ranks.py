@@ -8,9 +8,32 @@ from pathlib import Path
 
 import torch
 
-from debias.strategies import BiasContrastive, DomainDiscriminative, DomainIndependent, EnD, FairRegularised, Strategy
+from debias.strategies import (
+    BiasContrastive,
+    DecomposeCompose,
+    DomainDiscriminative,
+    DomainIndependent,
+    EnD,
+    FairRegularised,
+    Strategy,
+)
+from debias.types import Batch, Loss
 from tests.fakes import GROUPS
 from tests.strategies.adversaries_two_ranks import main
+
+
+class LowLosses(DecomposeCompose):
+    """Low losses are 2 of the first half, rank 0's, and 5 of the second; masks hide nothing, so nothing is drawn."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__(GROUPS, alpha=2.0)
+        model.get_submodule("body").requires_grad_(False)
+
+    def loss(self, model: torch.nn.Module, batch: Batch) -> Loss:
+        """Of the batch with its flags and masks."""
+        high = ~torch.isin(batch.index, torch.tensor([0, 1, 8, 9, 10, 11, 12]))
+        return super().loss(model, batch._replace(bias=high.long(), mask=torch.ones_like(batch.image[:, :1])))
+
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])
 STRATEGIES: dict[str, Callable[[torch.nn.Module], Strategy]] = {
@@ -19,6 +42,7 @@ STRATEGIES: dict[str, Callable[[torch.nn.Module], Strategy]] = {
     "parity": lambda model: FairRegularised(GROUPS, criterion="demographic_parity"),
     "odds": lambda model: FairRegularised(GROUPS, weight=3.0),
     "domain_independent": lambda model: DomainIndependent(GROUPS),
+    "decompose_compose": LowLosses,
     "domain_discriminative": lambda model: DomainDiscriminative(GROUPS, FREQUENCIES),
 }
 

@@ -122,6 +122,11 @@ def test_blocks_are_a_copy_that_starts_from_the_models_weights():
     assert not {id(p) for p in adversary.parameters()} & {id(p) for p in model.parameters()}
 
 
+def test_blocks_without_weights_are_refused():
+    with pytest.raises(ValueError, match=r"no weights lie between layer='layer4' and the features"):
+        FeatureAdversary(GROUPS, resnet(), PICTURE, layer="layer4", feed="blocks")
+
+
 @pytest.mark.parametrize(("feed", "inputs"), [("pooled", 64), ("flattened", 17 * 64), ("blocks", 64)])
 def test_feeds_of_tokens(feed, inputs):
     model = Classifier(timm.create_model("test_vit", num_classes=2, img_size=64))

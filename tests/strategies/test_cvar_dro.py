@@ -38,10 +38,14 @@ def test_alpha_1_is_erm():
 def test_the_truncated_form_has_the_gradient_of_what_lies_above():
     model = TinyClassifier()
     threshold = losses_of(model).median().item()
-    loss = CVaRDRO(alpha=1.0, threshold=threshold).loss(model, BATCH).total
+    loss = CVaRDRO(threshold=threshold).loss(model, BATCH).total
     above = torch.relu(losses_of(model) - threshold).mean()
     torch.testing.assert_close(gradient(loss, model), gradient(above, model))
     assert loss.item() == pytest.approx(threshold + above.item())
+
+
+def test_alpha_is_a_tenth_unless_a_threshold_truncates():
+    assert [CVaRDRO().alpha, CVaRDRO(threshold=0.6).alpha, CVaRDRO(alpha=0.5, threshold=0.6).alpha] == [0.1, 1.0, 0.5]
 
 
 def test_labels_are_trained_on_too():

@@ -37,7 +37,9 @@ def relative(losses: Tensor, target: Tensor) -> Tensor:
     return losses / torch.stack([losses[target == label].max() for label in target.tolist()])
 
 
-def definition(strategy: Disentangled, model: TinyClassifier, order: Tensor | None) -> Tensor:
+def definition(
+    strategy: Disentangled, model: TinyClassifier, order: Tensor | None, *, q: float, scaled: bool
+) -> Tensor:
     """Equations 2 to 4 of the paper with the code's generalized cross-entropy, for the first batch."""
     z_l, z_b, y = model(BATCH.image).features, strategy.network(BATCH.image).features, BATCH.target
     intrinsic = model.head, strategy.context
@@ -46,21 +48,24 @@ def definition(strategy: Disentangled, model: TinyClassifier, order: Tensor | No
     of_bias = reads(*biased, z_b, z_l.detach())
     b, d = relative(F.cross_entropy(of_bias, y, reduction="none"), y), relative(losses, y)
     weights = b / (b + d + 1e-8)
-    total = (weights * losses).mean() + 3.0 * generalized_cross_entropy(of_bias, y, scaled=True).mean()
+    total = (weights * losses).mean() + 3.0 * generalized_cross_entropy(of_bias, y, q=q, scaled=scaled).mean()
     if order is None:
         return total
     swapped = F.cross_entropy(reads(*intrinsic, z_l, z_b[order].detach()), y, reduction="none")
     of_bias = reads(*biased, z_b[order], z_l.detach())
-    swap = (weights * swapped).mean() + 7.0 * generalized_cross_entropy(of_bias, y[order], scaled=True).mean()
+    swap = (weights * swapped).mean() + 7.0 * generalized_cross_entropy(of_bias, y[order], q=q, scaled=scaled).mean()
     return total + 0.5 * swap
 
 
 @pytest.mark.parametrize("key", [None, 3])
-def test_value_and_gradients_by_definition(key):
-    strategy, model = pair(**WEIGHTS)
+@pytest.mark.parametrize(
+    ("options", "q", "scaled"), [({}, 0.7, True), ({"q": 0.4}, 0.4, True), ({"scaled": False}, 0.7, False)]
+)
+def test_value_and_gradients_by_definition(key, options, q, scaled):
+    strategy, model = pair(**WEIGHTS, **options)
     order = None if key is None else permutation(8, key=key)
     parameters = strategy.players(model)["model"]
-    expected = definition(strategy, model, order)
+    expected = definition(strategy, model, order, q=q, scaled=scaled)
     gradients = torch.autograd.grad(expected, parameters)
     found = strategy.objective(model, BATCH, key=key)
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -100,6 +105,21 @@ def test_the_memory_moves_once_a_step():
     losses = F.cross_entropy(logits, BATCH.target, reduction="none")
     torch.testing.assert_close(strategy.difficulty.debiased.values[:8], losses.detach())
     assert strategy.difficulty.debiased.values[8:].eq(0).all()
+
+
+def test_the_memory_keeps_its_momentum_of_the_past():
+    """With 1/4, after two batches of the same rows: a quarter of the first losses and three of the second."""
+    strategy, model = pair(momentum=0.25)
+    second = BATCH._replace(image=-BATCH.image)
+    losses = []
+    for batch in (BATCH, second):
+        z_l, z_b = model(batch.image).features, strategy.network(batch.image).features
+        own = reads(model.head, strategy.context, z_l, z_b)
+        other = reads(strategy.network.head, strategy.biased_context, z_b, z_l)
+        losses.append([F.cross_entropy(logits, BATCH.target, reduction="none").detach() for logits in (own, other)])
+        strategy.objective(model, batch)
+    for place, memory in enumerate((strategy.difficulty.debiased, strategy.difficulty.biased)):
+        torch.testing.assert_close(memory.values[:8], 0.25 * losses[0][place] + 0.75 * losses[1][place])
 
 
 def test_evaluation_reads_both_encoders():

@@ -41,12 +41,25 @@ def test_irm_by_definition(environments, count):
     assert strategy.loss(model, BATCH).total.item() == loss.total.item()
 
 
+def test_irm_rescaled_by_definition():
+    """The loss is divided by the weight of 7 after the warm-up, and by nothing while that is 1."""
+    model, strategy = TinyClassifier(), IRM(GROUPS, penalty=7.0, warmup=1, rescale=True)
+    risks, products = by_environment(model, BATCH.bias, 2)
+    totals = [strategy.turns(step)[0].objective(model, BATCH).total.item() for step in (0, 1)]
+    assert totals[0] == pytest.approx((sum(risks) / 2 + sum(products) / 2).item(), rel=1e-5)
+    assert totals[1] == pytest.approx((sum(risks) / 14 + sum(products) / 2).item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("rescale", [False, True])
-def test_vrex_by_definition(rescale):
+@pytest.mark.parametrize(("environments", "count"), [("bias", 2), ("group", 4)])
+def test_vrex_by_definition(rescale, environments, count):
     """Rescaled, the loss is divided by the weight of 7, and by nothing while that is 1."""
-    model, strategy = TinyClassifier(), VREx(GROUPS, penalty=7.0, warmup=1, rescale=rescale)
-    (first, second), _ = by_environment(model, BATCH.bias, 2)
-    mean, variance = (first + second) / 2, (first - second) ** 2 / 4
+    model = TinyClassifier()
+    strategy = VREx(GROUPS, environments=environments, penalty=7.0, warmup=1, rescale=rescale)
+    environment = BATCH.bias if count == 2 else 2 * BATCH.target + BATCH.bias
+    risks, _ = by_environment(model, environment, count)
+    mean = sum(risks) / count
+    variance = sum((risk - mean) ** 2 for risk in risks) / count
     totals = [strategy.turns(step)[0].objective(model, BATCH).total.item() for step in (0, 1)]
     assert totals[0] == pytest.approx((mean + variance).item(), rel=1e-5)
     assert totals[1] == pytest.approx(((mean + 7 * variance) / (7 if rescale else 1)).item(), rel=1e-5)

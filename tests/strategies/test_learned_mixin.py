@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from debias.models.small_receptive import small_receptive_classifier
 from debias.strategies.learned_mixin import LearnedMixin, entropies
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
@@ -39,6 +40,17 @@ def test_values_by_definition():
     assert loss.total.item() == pytest.approx(error + 0.36 * entropy, rel=1e-5)
     assert loss.terms["cross_entropy"].item() == pytest.approx(error, rel=1e-5)
     assert loss.terms["biased_entropy"].item() == pytest.approx(entropy, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["simple_conv_k1", "simple_conv_k7"])
+def test_the_biased_network_is_the_one_that_is_named(name):
+    """A kernel of 1 sees a single pixel, one of 7 many: the weights have the shapes of that network's, no other's."""
+    strategy, _ = pair(biased=name)
+    expected = small_receptive_classifier(2, name=name)
+    shapes = [[parameter.shape for parameter in network.parameters()] for network in (strategy.network, expected)]
+    assert shapes[0] == shapes[1]
+    kernels = {module.kernel_size for module in strategy.network.modules() if isinstance(module, nn.Conv2d)}
+    assert kernels == {(1, 1) if name == "simple_conv_k1" else (7, 7)}
 
 
 def test_the_biased_network_trains_by_cross_entropy():
@@ -125,5 +137,7 @@ def test_refuses():
         LearnedMixin(GROUPS, model, warmup=0)
     with pytest.raises(ValueError, match=r"entropy_weight=-0\.1"):
         LearnedMixin(GROUPS, model, entropy_weight=-0.1)
+    with pytest.raises(ValueError, match="simple_conv_k2"):
+        LearnedMixin(GROUPS, model, biased="simple_conv_k2")
     with pytest.raises(ValueError, match="single target"):
         LearnedMixin(Groups(("no", "yes"), ("a",), multi_label=True), model)

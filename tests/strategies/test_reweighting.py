@@ -37,3 +37,13 @@ def test_beta_0_is_erm():
     model = TinyClassifier()
     loss = GroupReweighting(GROUPS, torch.tensor([30, 6, 2, 10]), beta=0.0).loss(model, BATCH)
     torch.testing.assert_close(loss.total, ERM().loss(model, BATCH).total)
+
+
+def test_an_unknown_group_has_no_weight():
+    """Of four samples, one of each group, the biases of two are unknown: they are left out of the sum."""
+    model, counts = TinyClassifier(), torch.tensor([3498, 184, 56, 1057])
+    batch = batch_of(4)._replace(bias=torch.tensor([0, -1, 1, -1]))
+    loss = GroupReweighting(GROUPS, counts).loss(model, batch)
+    losses = F.cross_entropy(model(batch.image).logits, batch.target, reduction="none").double()
+    by_hand = 4795 / 4 * (losses[0] / 3498 + losses[2] / 184) / 4
+    assert loss.total.item() == pytest.approx(by_hand.item(), rel=1e-6)

@@ -102,15 +102,19 @@ def test_validation_is_what_predict_and_counting_give(tmp_path):
 
 
 class Steps(TwoPlayers):
-    """Remembers every step it was asked about."""
+    """Remembers every step that was taken."""
 
     def __init__(self) -> None:
         super().__init__(features=5)
-        self.asked: list[int] = []
+        self.taken: list[int] = []
 
     def turns(self, step: int) -> tuple[Turn, ...]:
-        self.asked.append(step)
-        return tuple(super().turns(step))
+        first, *others = super().turns(step)
+        return (Turn(first.player, partial(self.remember, step, first.objective)), *others)
+
+    def remember(self, step: int, objective, model, batch):
+        self.taken.append(step)
+        return objective(model, batch)
 
 
 def test_steps_count_batches_also_after_a_resume(tmp_path):
@@ -121,9 +125,9 @@ def test_steps_count_batches_also_after_a_resume(tmp_path):
     second = Recorder(tmp_path / "one", write=lambda epoch, predicted: None)
     lightning = trainer_of(resumed, tmp_path, epochs=4, callbacks=[second])
     fit(resumed, TinyData(), lightning, resume=first.last)
-    assert resumed.strategy.asked == list(range(12, 24))
+    assert resumed.strategy.taken == list(range(12, 24))
     uninterrupted = trained(module_of(Steps, epochs=4), tmp_path / "other", epochs=4)
-    assert uninterrupted.strategy.asked == list(range(24))
+    assert uninterrupted.strategy.taken == list(range(24))
     for one, other in zip(resumed.state_dict().values(), uninterrupted.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     assert [entry["epoch"] for entry in second.history] == [0, 1, 2, 3]
