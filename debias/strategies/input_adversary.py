@@ -57,7 +57,8 @@ class InputAdversary(Strategy):
     Differs from the reference: the adversary is a copy of the classifier, from its present weights, with a new linear
     head (there always a ResNet-18); stage 1 is of this training and sees barely masked pictures (there both networks
     are loaded, trained on plain ones); the task's loss has no weights per label; samples of unknown bias are not in
-    the adversary's loss and get no gradient from it. As there, the statistics of f and A go on moving in stage 2.
+    the adversary's loss and get no gradient from it but by the batch statistics of the U-Net. As there, the statistics
+    of f and A go on moving in stage 2.
     """
 
     requires = ("bias",)

@@ -25,6 +25,7 @@ def data_of(
     train: int = 12,
     val: int = 7,
     batch_size: int = 5,
+    smallest_batch: int = 1,
     workers: int = 0,
     cache: bool = True,
     order: Order | None = None,
@@ -38,6 +39,7 @@ def data_of(
         std=HALF,
         batch_size=batch_size,
         eval_batch_size=4,
+        smallest_batch=smallest_batch,
         workers=workers,
         cache_dir=folder / "cache" if cache else None,
     )
@@ -99,6 +101,13 @@ def test_a_last_batch_of_one_sample_is_left_out(tmp_path: Path) -> None:
     assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11))] == [5, 5]
     assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11, batch_size=1))] == [1] * 11
     assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=1))] == [1]
+
+
+@pytest.mark.parametrize(("smallest", "sizes"), [(2, [5, 5, 2]), (3, [5, 5]), (4, [5, 5])])
+def test_a_last_batch_below_the_smallest_is_left_out(smallest: int, sizes: list[int], tmp_path: Path) -> None:
+    """Twelve rows in batches of five leave two."""
+    data = data_of(tmp_path, resize(size=2), smallest_batch=smallest)
+    assert [len(batch.index) for batch in epoch_of(data)] == sizes
 
 
 def test_evaluation_is_in_file_order_without_augmentation(tmp_path: Path) -> None:

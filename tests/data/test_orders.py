@@ -101,6 +101,17 @@ def test_subsample_keeps_every_member_of_a_group_equally_often() -> None:
     assert visits[5:7].tolist() == [500, 500]
 
 
+@pytest.mark.parametrize(("subsample", "label"), [(group_subsample, GROUP), (class_subsample, UNEQUAL_ROW)])
+def test_repeats_visit_the_same_rows_in_other_orders(subsample, label) -> None:
+    """In one epoch, one after the other: each pass holds every kept row once, and no two have the same order."""
+    once = sorted(subsample(label, GROUPS, 4).draw(seeded_generator(0)).tolist())
+    order = subsample(label, GROUPS, 4, repeats=3)
+    passes = order.draw(seeded_generator(0)).view(3, len(once)).tolist()
+    assert len(order) == 3 * len(once)
+    assert [sorted(rows) for rows in passes] == [once] * 3
+    assert len({tuple(rows) for rows in passes}) == 3
+
+
 def test_seeds_of_different_length_are_different_seeds() -> None:
     states = {seeded_generator(*numbers).initial_seed() for numbers in [(5,), (5, 0), (5, 1), (6, 0), (0, 5)]}
     assert len(states) == 5

@@ -100,6 +100,12 @@ def test_weights_by_hand():
     assert found.tolist() == pytest.approx([0.8, 1 / 3], rel=1e-6)
 
 
+def test_a_class_that_both_networks_have_learnt_has_weight_zero():
+    """Losses of exactly 0, where b / (b + d) is 0 / 0."""
+    index, target = torch.tensor([0, 3]), torch.tensor([0, 0])
+    assert RelativeDifficulty(SAMPLES, CLASSES)(torch.zeros(2), torch.zeros(2), index, target).tolist() == [0.0, 0.0]
+
+
 def test_networks_that_agree_weigh_a_half():
     losses, index = torch.rand(6), torch.randperm(SAMPLES)[:6]
     found = RelativeDifficulty(SAMPLES, CLASSES)(losses, losses, index, TARGET[index])

@@ -96,6 +96,30 @@ def test_the_surrogate_has_exactly_this_gradient(parts):
         torch.testing.assert_close(parameter.grad.double(), wanted[name], rtol=1e-4, atol=1e-6)
 
 
+class InFloat32(nn.Module):
+    """Computes without autocast, wherever it is called."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, values):
+        with torch.autocast("cpu", enabled=False):
+            return self.inner(values)
+
+
+def test_what_is_computed_in_float32_is_projected_in_float32(parts):
+    """A gradient that is taken under autocast would be rounded to bfloat16, off by parts in 256."""
+    plain, strategy, batch = parts
+    model, strategy.adversary = InFloat32(plain), InFloat32(strategy.adversary)
+    wanted = definition(model, strategy, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        total = strategy.loss(model, batch).total
+    total.backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad.double(), wanted[name], rtol=1e-4, atol=1e-6)
+
+
 def test_the_adversary_descends_with_weight_one(parts):
     model, strategy, batch = parts
     strategy.loss(model, batch).total.backward()

@@ -116,6 +116,30 @@ def test_unknown_biases_are_ignored(parts):
     assert nothing.terms["adversary"].item() == 0.0
 
 
+class NormalisedMeans(Means):
+    """With batch normalisation, which the adversary's copy has too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh())
+
+
+def test_unknown_biases_get_no_gradient_from_the_adversary():
+    """Not even through its batch statistics; the known ones do. The mask's own, which mix pictures, are held."""
+    torch.manual_seed(0)
+    model, batch, unknown = NormalisedMeans(), pictures(8), torch.tensor([True, False] * 4)
+    strategy = InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4)
+    strategy.mask.eval()
+    batch = batch._replace(bias=batch.bias.masked_fill(unknown, -1), image=batch.image.requires_grad_())
+    strategy.loss(model, batch).total.backward()
+    masked = strategy.prepare(batch.image)
+    rest = F.cross_entropy(model(masked).logits, batch.target) + 0.5 * (masked - batch.image).abs().mean()
+    (alone,) = torch.autograd.grad(rest, batch.image)
+    from_adversary = (batch.image.grad - alone).flatten(1).abs().amax(dim=1)
+    assert from_adversary[unknown].max().item() < 1e-8
+    assert from_adversary[~unknown].min().item() > 1e-5
+
+
 def test_state_survives(parts):
     model, strategy, batch = parts
     strategy.loss(model, batch)

@@ -56,7 +56,7 @@ class SmallConvolution(nn.Module):
 
 
 class Case(NamedTuple):
-    """A strategy, the model's objective, the logits that are classified, and the share of that in the loss."""
+    """A strategy, an objective that classifies, the logits that are classified, the share of that in the loss."""
 
     make: Callable[[SmallConvolution], Strategy]
     objective: str = "loss"
@@ -69,7 +69,11 @@ def masked(strategy: Strategy, model: SmallConvolution) -> list[Tensor]:
 
 
 def sieved(strategy: Strategy, model: SmallConvolution) -> list[Tensor]:
-    return [model(BATCH.image).logits, strategy.auxiliary(model.early(BATCH.image))]
+    return [model(BATCH.image).logits, *auxiliary(strategy, model)]
+
+
+def auxiliary(strategy: Strategy, model: SmallConvolution) -> list[Tensor]:
+    return [strategy.auxiliary(model.early(BATCH.image))]
 
 
 def with_the_bias_added(strategy: Strategy, model: SmallConvolution) -> list[Tensor]:
@@ -107,6 +111,9 @@ CASES = {
         lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4, main_weight=0.5),
         "train_model",
         share=0.5,
+    ),
+    "feature_sieve_auxiliary": Case(
+        lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4), "identify", auxiliary
     ),
     "feature_sieve_joint": Case(
         lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4, joint=True), "joint", sieved

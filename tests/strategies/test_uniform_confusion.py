@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from debias.models import Classifier
+from debias.models.layers import read_layer
 from debias.strategies import ERM
 from debias.strategies.uniform_confusion import UniformConfusion
 from tests.fakes import GROUPS, TinyClassifier, batch_of
@@ -80,6 +83,60 @@ def test_who_receives_which_gradient(parts):
     )
     for parameter, gradient in zip(players["adversary"], expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
+
+
+FEEDS = {"pooled": 48, "flattened": 48 * 8 * 8, "blocks": 96}
+
+
+def inside_a_resnet(feed: str):
+    """layer2 of the network gives 48 maps of 8x8; its remaining blocks give 96 features."""
+    torch.manual_seed(0)
+    model = Classifier(timm.create_model("test_resnet", num_classes=2))
+    options = {"layer": "layer2", "feed": feed, "strength": 3.0, "hidden_size": 7, "hidden_layers": 1}
+    strategy = UniformConfusion(GROUPS, model, torch.zeros(1, 3, 64, 64), **options)
+    return model, strategy, batch_of(4, side=64)
+
+
+@pytest.mark.parametrize(("feed", "inputs"), FEEDS.items())
+def test_the_adversary_is_fed_as_it_is_told(feed, inputs):
+    _, strategy, _ = inside_a_resnet(feed)
+    linear = [module for module in strategy.adversary.head.modules() if isinstance(module, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(inputs, 7), (7, 2)]
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_layers_above_the_one_that_is_read_see_the_task_alone(feed):
+    model, strategy, batch = inside_a_resnet(feed)
+    model.double().eval(), strategy.double()
+    batch = batch._replace(image=batch.image.double())
+    strategy.confuse(model, batch).total.backward()
+    outputs, activation = read_layer(model, "layer2", batch.image)
+    task = F.cross_entropy(outputs.logits, batch.target)
+    confusion = -torch.log_softmax(strategy.adversary(activation), dim=1).mean()
+    named = dict(model.named_parameters())
+    for name, toward, against in zip(
+        named,
+        torch.autograd.grad(task, list(named.values()), retain_graph=True),
+        torch.autograd.grad(confusion, list(named.values()), materialize_grads=True),
+        strict=True,
+    ):
+        below = not name.startswith(("backbone.layer3", "backbone.layer4", "head"))
+        torch.testing.assert_close(named[name].grad, toward + 3.0 * against)
+        assert below or not against.any()
+        assert name != "backbone.conv1.0.weight" or against.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_the_adversarys_turn_computes_no_further_than_the_layer(feed):
+    """Batch statistics below it move once, and those above it not at all."""
+    model, strategy, batch = inside_a_resnet(feed)
+    found = strategy.identify(model, batch).total
+    seen = {name: count.item() for name, count in model.named_buffers() if name.endswith("num_batches_tracked")}
+    above = {name for name in seen if name.startswith(("backbone.layer3", "backbone.layer4"))}
+    assert len(above) >= 4
+    assert seen == {name: int(name not in above) for name in seen}
+    activation = read_layer(model, "layer2", batch.image).activation
+    assert found.item() == pytest.approx(F.cross_entropy(strategy.adversary(activation), batch.bias).item(), rel=1e-5)
 
 
 def test_a_model_step_makes_the_adversary_less_sure(parts):

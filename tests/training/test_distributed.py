@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from debias.losses import GroupDROLoss, group_means
+from tests.fakes import GROUPS
 from tests.training import two_ranks
 
 pytestmark = pytest.mark.slow
@@ -64,3 +65,13 @@ def test_two_trained_ranks_equal_one_process(ranks):
     for rank in ranks:
         for key, value in expected.items():
             torch.testing.assert_close(rank[f"trained/{key}"], value, rtol=1e-4, atol=1e-6)
+
+
+def test_training_means_are_those_of_one_process(ranks):
+    """Of ERM's loss, which each process has of its own half, and of GroupDRO's loss and weights, which all share."""
+    expected = two_ranks.epoch_means(slice(0, 16))
+    assert {f"means/GroupDRO/group_weight/{name}" for name in GROUPS.names} < expected.keys()
+    assert "means/ERM/loss" in expected
+    for rank in ranks:
+        for key, value in expected.items():
+            torch.testing.assert_close(rank[key], value, rtol=1e-5, atol=1e-6)

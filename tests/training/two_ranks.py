@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from debias.losses import GroupDROLoss, group_means
-from debias.strategies import GroupDRO
-from debias.training import Predicted, joined, seed_all
+from debias.strategies import ERM, GroupDRO, Strategy
+from debias.training import DebiasModule, Predicted, joined, seed_all
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 #: Rank 0 takes the first six samples, all of groups 0 and 1; rank 1 the last four, which see group 2 but not 3.
@@ -61,6 +62,23 @@ def train(model: torch.nn.Module, strategy: GroupDRO, part: slice) -> dict[str, 
     return {key.removeprefix("module."): value for key, value in model.state_dict().items()} | strategy.state_dict()
 
 
+def epoch_means(part: slice) -> dict[str, Tensor]:
+    """Training means of an epoch of four batches on which nothing moves; of every batch this process has a part."""
+    strategies: list[Strategy] = [ERM(), GroupDRO(GROUPS, FREQUENCIES, step_size=0.5)]
+    found = {}
+    for strategy in strategies:
+        seed_all(0)
+        options = {"optimizer": torch.optim.SGD, "scheduler": torch.optim.lr_scheduler.ConstantLR}
+        module = DebiasModule(TinyClassifier(), strategy, GROUPS, FREQUENCIES, **options)
+        for step in range(4):
+            module.trainer = SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=step)))
+            batch = batch_of(16, seed=step)
+            module.training_step(type(batch)(*(None if c is None else c[part] for c in batch)), step)
+        for name, value in module.training_means().items():
+            found[f"means/{type(strategy).__name__}/{name}"] = torch.tensor(value)
+    return found
+
+
 def trained_alone() -> dict[str, Tensor]:
     seed_all(0)
     return train(TinyClassifier(), GroupDRO(GROUPS, FREQUENCIES, step_size=0.5), slice(0, 16))
@@ -79,7 +97,8 @@ def main(folder: Path, rank: int) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     shard = SHARDS[rank]
     trained = {f"trained/{key}": value for key, value in trained_by_two(rank).items()}
-    found = group_losses(shard) | gradients(shard) | predictions(rank) | trained
+    means = epoch_means(slice(0, 8) if rank == 0 else slice(8, 16))
+    found = group_losses(shard) | gradients(shard) | predictions(rank) | trained | means
     torch.save({key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 

@@ -1,0 +1,24 @@
+"""The verb predict: its precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from debias.training import predict
+from debias.training.prediction import extract
+from tests.fakes import TinyClassifier, batch_of
+
+
+@pytest.mark.parametrize(("read", "field"), [(predict, "logits"), (extract, "features")])
+def test_predictions_are_made_in_the_precision_that_is_asked_for(read, field):
+    """In bf16-mixed they are those of a pass under autocast, to the last bit, and others than in float32."""
+    torch.manual_seed(0)
+    model, batch = TinyClassifier().eval(), batch_of(8)
+    with torch.no_grad():
+        whole = getattr(model(batch.image), field)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = getattr(model(batch.image), field).float()
+    assert not torch.equal(whole, rounded)
+    assert torch.equal(getattr(read(model, [batch], precision="bf16-mixed"), field), rounded)
+    assert torch.equal(getattr(read(model, [batch]), field), whole)
