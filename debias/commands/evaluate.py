@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,7 @@ def _evaluate_run(
     place: Path, overrides: list[str], families: list[str], *, whole: Collection[str], fresh: bool
 ) -> None:
     from debias.build import build
-    from debias.recipes import load_weights, measure
+    from debias.recipes import load_weights, measure, predict_splits
     from debias.recipes.outcome import circumstances, measured, save_outcome
     from debias.recipes.saved import origin
 
@@ -78,33 +79,31 @@ def _evaluate_run(
     config = _config_of(place, overrides)
     checkpoint = place if place.is_file() else _selected(place, report, config.select)
     parts = build(config)
-    _check_same_data(report, parts.examples)
+    _check_same_data(place, report, parts.examples)
     metadata = load_weights(parts.module, checkpoint)
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     wanted = origin(checkpoint, config.precision)
-    predictions = _predictions(place, None if fresh else report, wanted, parts, progress=config.progress)
+    saved = None if fresh or report is None else _saved(place, report, wanted, parts)
+    predictions = saved or predict_splits(parts, progress=config.progress)
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
     measures = measured(parts, predictions, families, progress=config.progress)
     _print(metrics, measures, whole)
     if report is not None and config.select == report["selection"]["rule"]:
-        report |= {"metrics": metrics, **joined(report, measures), "evaluated": circumstances(parts)}
+        measures = joined(report, measures, same=saved is not None)
+        report |= {"metrics": metrics, **measures, "evaluated": circumstances(parts)}
         save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
         print(f"{place}/report.html")
 
 
-def _predictions(
-    place: Path, report: dict[str, Any] | None, wanted: dict[str, str], parts: Parts, *, progress: bool
-) -> dict[str, Predictions]:
-    """The saved predictions of a report, where they will do; without a report, or else, those of the model as it is."""
-    from debias.recipes import predict_splits
+def _saved(place: Path, report: dict[str, Any], wanted: dict[str, str], parts: Parts) -> dict[str, Predictions] | None:
+    """The saved predictions of a report, or ``None``, and a line that says why, where they will not do."""
     from debias.recipes.saved import saved_predictions
 
-    if report is not None:
-        try:
-            return saved_predictions(place, report.get("predicted_from"), wanted, parts.examples)
-        except ValueError as reason:
-            print(f"predicted anew: {reason}")
-    return predict_splits(parts, progress=progress)
+    try:
+        return saved_predictions(place, report.get("predicted_from"), wanted, parts.examples)
+    except ValueError as reason:
+        print(f"predicted anew: {reason}")
+        return None
 
 
 def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str]) -> None:
@@ -116,9 +115,18 @@ def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[
     print("\n".join([*lines, *others, "", *accuracy_lines("test", metrics["test"])]))
 
 
-def joined(report: dict[str, Any], measures: dict[str, Any]) -> dict[str, Any]:
-    """The measures of a report and newer ones: the newer stand, and nothing that is measured is left out."""
-    every = {key: report.get(key, {}) | measures[key] for key in measures}
+def joined(report: dict[str, Any], measures: dict[str, Any], *, same: bool) -> dict[str, Any]:
+    """The measures of a report and newer ones: the newer stand, and nothing that is measured is left out.
+
+    Args:
+        report: as it was.
+        measures: the newer ones.
+        same: both are of the same predictions; the report's are dropped otherwise, and a line says which.
+    """
+    earlier = report if same else {"left_out": report.get("left_out", {})}
+    every = {key: earlier.get(key, {}) | measures[key] for key in measures}
+    if dropped := sorted(report.get("measures", {}).keys() - every["measures"].keys()):
+        print(f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes them anew")
     left_out = {name: reason for name, reason in every["left_out"].items() if name not in every["measures"]}
     return every | {"left_out": left_out}
 
@@ -163,17 +171,19 @@ def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
         raise ValueError(f"{', '.join(changed)} would change what was trained; an evaluation may change {allowed}")
 
 
-def _check_same_data(report: dict[str, Any] | None, examples: Any) -> None:
+def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) -> None:
+    """Refuse data that is not what the report, or the file that training left where it has no digest, says."""
     from debias.recipes.outcome import describe_examples
 
     if report is None:
         return
+    file = place / "data.json"
+    before = (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}) | report["data"]
     now = describe_examples(examples)
-    changed = [key for key in now if now[key] != report["data"][key]]
+    changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:
-        raise ValueError(
-            f"{examples.source} is other data than the run's: {', '.join(changed)} differ; give its data.root"
-        )
+        told = ", ".join("images, their labels or splits" if key == "digest" else key for key in changed)
+        raise ValueError(f"{examples.source} is other data than the run's: {told} differ; give its data.root")
 
 
 def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:

@@ -39,7 +39,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     from debias.reports.terminal import accuracy_lines, measure_lines
 
     options = _options(overrides)
-    bias = [options["bias"]] if isinstance(options["bias"], str) else options["bias"]
+    bias = options["bias"]
     train = None if options["train"] is None else Path(options["train"])
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     frequencies = None if train is None else frequencies_of(train, groups, bias=bias)
@@ -53,17 +53,39 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
 
 
 def _options(overrides: list[str]) -> dict[str, Any]:
-    given = OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
-    assert isinstance(given, dict)
+    given = _given(overrides)
     for key in given:
         if key not in OPTIONS:
-            raise ValueError(f"unknown option {key!r} of a file of predictions; {near(str(key), OPTIONS)}")
-    return {"bias": "bias", "aligned": [], "train": None, "out": None} | {str(key): given[key] for key in given}
+            raise ValueError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
+    options = {"bias": "bias", "aligned": [], "train": None, "out": None} | given
+    names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
+    right = {
+        "bias": bool(names) and all(isinstance(name, (str, int)) for name in names),
+        "aligned": isinstance(options["aligned"], list),
+        "train": isinstance(options["train"], (str, type(None))),
+        "out": isinstance(options["out"], (str, type(None))),
+    }
+    for key in (key for key in right if not right[key]):
+        value = "null" if options[key] is None else options[key]
+        raise ValueError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
+    return options | {"bias": [str(name) for name in names]}
+
+
+def _given(overrides: list[str]) -> dict[str, Any]:
+    try:
+        given = OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
+    except Exception as error:
+        raise ValueError(f"options {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
+    assert isinstance(given, dict)
+    return {str(key): value for key, value in given.items()}
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:
     from debias.files import write_atomically
     from debias.reports.run_folder import plain
 
-    write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    try:
+        write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    except OSError as error:
+        raise ValueError(f"out={path} cannot be written ({error.strerror}): give another file") from None
     print(path)

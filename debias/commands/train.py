@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from debias.training.recorder import Watch
 
 AUTO = "auto"
+#: The file of a run's folder that says where and with what numbers each of its processes computed.
+CIRCUMSTANCES = "circumstances.json"
 TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
 
 
@@ -61,7 +64,7 @@ def train(
     Raises:
         ValueError: something is wrong with the config, the data or the folder; nothing has been trained then.
     """
-    from debias.recipes.outcome import describe, finish
+    from debias.recipes.outcome import circumstances, describe, finish
     from debias.recipes.run import Run
 
     folder = resume or Path(config.out) / configs.run_name(config)
@@ -69,11 +72,12 @@ def train(
     recipe: Recipe = components.construct("recipe", config.recipe, {})
     run = Run(config, folder, watch=watch)
     parts = run.check(recipe)
-    description = describe(parts, config, recipe)
+    description = describe(parts, _as_begun(config, folder) if resume else config, recipe)
     parts.data.decode()
     with alone(folder) if alone else nullcontext():
         check_folder(folder, config, resuming=resume is not None)
         claim(folder, config, parts.examples, resuming=resume is not None)
+        description |= add_circumstances(folder, circumstances(parts))
         finish(recipe.train(run), run, description)
     return folder
 
@@ -144,6 +148,44 @@ def claim(folder: Path, config: Config, examples: Examples, *, resuming: bool) -
     configs.save(config, folder / "config.yaml")
 
 
+def add_circumstances(folder: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """Write down under what circumstances a process goes on with a run, where they are others than the last one's.
+
+    Args:
+        folder: of the run.
+        now: this process's :func:`debias.recipes.outcome.circumstances`.
+
+    Returns:
+        What the report says of it: all of them, in order, where there were several.
+
+    Raises:
+        ValueError: the run was begun at another precision.
+    """
+    if _is_helper_process():
+        return {}
+    every = _circumstances(folder)
+    if every and (begun := every[-1]["precision"]) != now["precision"]:
+        raise ValueError(
+            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes here: it was begun "
+            f"at {begun}; add precision={begun} beside resume={folder}"
+        )
+    if not every or every[-1] != now:
+        every.append(now)
+        write_atomically(folder / CIRCUMSTANCES, json.dumps(every, indent=1) + "\n")
+    return {"circumstances": every} if len(every) > 1 else {}
+
+
+def _circumstances(folder: Path) -> list[dict[str, Any]]:
+    """Of every process of a run so far; none of a run of before they were written down."""
+    path = folder / CIRCUMSTANCES
+    return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+
+
+def _as_begun(config: Config, folder: Path) -> Config:
+    """The config that a resumed run is known by, whose precision is the one that was asked for at first."""
+    return replace(config, precision=configs.read(folder / "config.yaml").precision)
+
+
 def _print_result(folder: Path) -> None:
     """The accuracies of the test split; the path of the page stays the last line, which scripts read."""
     from debias.reports.run_folder import read_report
@@ -164,6 +206,8 @@ def _check_same(folder: Path, config: Config) -> None:
     if not (folder / "config.yaml").is_file():
         raise ValueError(f"cannot resume {folder}: it holds no config.yaml; give the folder of an interrupted run")
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
+    if before["precision"] == AUTO and now["precision"] in [part["precision"] for part in _circumstances(folder)]:
+        now["precision"] = AUTO  # which came to this where the run was begun
     changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
     if changed:
         differences = "; ".join(f"{key} was {before[key]}, is {now[key]}" for key in changed)

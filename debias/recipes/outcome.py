@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 import debias
 from debias import config as configs
@@ -18,6 +18,7 @@ from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.metrics.selection import RULES, best_epochs
+from debias.models import read_state_dict
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.recipes.families import Evidence
 from debias.recipes.labels import labels_read
@@ -131,14 +132,25 @@ def circumstances(parts: Parts) -> dict[str, Any]:
 def _weights(config: Config) -> str:
     if config.model.get("weights"):
         path = Path(config.model["weights"])
-        return f"{path} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
+        return f"{path} (tensors sha256 {_digest(read_state_dict(path))})"
     return "pretrained" if config.model.get("pretrained", True) else "none"
 
 
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """12 hexadecimal digits of tensors by name: a file may hold the same ones in another order."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()[:12]
+
+
 def describe_examples(examples: Examples) -> dict[str, Any]:
-    """Names and sizes of the groups."""
+    """Names and sizes of the groups, and the digest of the rows."""
     groups = examples.groups
     return {
+        "digest": examples.digest(),
         "targets": list(groups.target_names),
         "biases": list(groups.bias_names),
         "aligned": [list(pair) for pair in groups.aligned],

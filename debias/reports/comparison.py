@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from debias.files import write_atomically
 from debias.reports.run_folder import read_report
-from debias.reports.run_labels import Run, identity, labels, run_folders
+from debias.reports.run_labels import Run, differences, identity, labels, run_folders
 from debias.reports.tables import listed, markdown_table, spread, text_table
 from debias.reports.templates import render
 
@@ -20,15 +20,24 @@ GROUP_COLUMNS = 8
 
 
 class Spread(NamedTuple):
-    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to compute it from."""
+    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to compute it from.
+
+    Args:
+        mean: over the runs that have the number.
+        deviation: over the same.
+        defined: how many these are.
+        runs: how many there are.
+    """
 
     mean: float | None
     deviation: float | None
+    defined: int = 0
+    runs: int = 0
 
 
 @dataclass(frozen=True)
 class Method:
-    """The runs that differ in nothing but the seed."""
+    """The runs whose settings and data differ in nothing but the seed."""
 
     label: str
     runs: tuple[Run, ...]
@@ -87,8 +96,13 @@ class Comparison:
         """One row per method, as text; scores are mean ± sample standard deviation over the seeds."""
         return [self._row(method) for method in self.methods]
 
+    def notes(self) -> list[str]:
+        """A line for each method whose runs differ in more than the seed: weights, precision, code or torch."""
+        told = [(method.label, differences(method.runs)) for method in self.methods]
+        return [f"{label}: not the same for every seed: {difference}" for label, difference in told if difference]
+
     def table(self, format: str = "text") -> str:
-        """The table, and below it one line for each run that was left out.
+        """The table, and below it the notes and one line for each run that was left out.
 
         Args:
             format: "text" for a terminal, or "markdown".
@@ -100,7 +114,8 @@ class Comparison:
         if format not in tables:
             raise ValueError(f"format {format!r} is unknown; valid: {', '.join(tables)}")
         lines = tables[format](self.header(), self.rows()) if self.methods else ["no finished run"]
-        notes = [f"{'- ' if format == 'markdown' else ''}left out: {reason}" for reason in self.left_out]
+        told = [*self.notes(), *(f"left out: {reason}" for reason in self.left_out)]
+        notes = [f"{'- ' if format == 'markdown' else ''}{note}" for note in told]
         return "\n".join([*lines, *([""] if notes else []), *notes])
 
     def _row(self, method: Method) -> list[str]:
@@ -119,7 +134,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Sequence[str] = ()) -> Comparison:
-    """Read finished runs and gather those that differ in the seed only.
+    """Read finished runs and gather those whose settings and data differ in the seed only.
 
     A method is named by its strategy; where that is not enough, by the config it was started from; where that is not
     enough either, by the settings in which it differs.
@@ -130,7 +145,8 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
         measures: further columns, "family:key", of what `debias evaluate` has measured.
 
     Returns:
-        The methods, best worst group first; runs that are missing, unfinished or repeated are listed as left out.
+        The methods, best worst group first, with notes of what else is not the same for all runs of one; runs that are
+        missing, unfinished or repeated are listed as left out.
 
     Raises:
         ValueError: a column that no run has a value for.
@@ -178,12 +194,15 @@ def spread_of(values: Sequence[float | None]) -> Spread:
     """Mean and sample standard deviation of the values that are defined.
 
     Example:
-        >>> spread_of([0.7, 0.8]).mean, round(spread_of([0.7, 0.8]).deviation, 4), spread_of([0.7]), spread_of([None])
-        (0.75, 0.0707, Spread(mean=0.7, deviation=None), Spread(mean=None, deviation=None))
+        >>> mean, deviation, defined, runs = spread_of([0.7, 0.8, None])
+        >>> round(mean, 4), round(deviation, 4), defined, runs
+        (0.75, 0.0707, 2, 3)
+        >>> spread_of([0.7]).deviation, spread_of([None]).mean
+        (None, None)
     """
     defined = [value for value in values if value is not None]
     mean = statistics.fmean(defined) if defined else None
-    return Spread(mean, statistics.stdev(defined) if len(defined) > 1 else None)
+    return Spread(mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined), len(values))
 
 
 def _rank(method: Method) -> tuple[float, str]:

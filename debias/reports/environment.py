@@ -24,15 +24,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_state(folder: Path) -> dict[str, str | bool | None]:
-    """Commit of the checkout that a folder is in, and whether tracked files differ from it; never fails.
+def git_state(package: Path) -> dict[str, str | bool | None]:
+    """Commit of the checkout that a package's folder belongs to, and whether tracked files differ; never fails.
+
+    A package that is installed below somebody's checkout, as in its ``.venv``, is none of its files.
 
     Returns:
-        ``{"commit": str or None, "dirty": bool or None}``: ``None`` outside git, or where git cannot be run.
+        ``{"commit": str or None, "dirty": bool or None}``: ``None`` where git does not track the package or cannot run.
     """
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if not _git(package, "ls-files", "--error-unmatch", "__init__.py"):
+        return {"commit": None, "dirty": None}
+    commit = _git(package, "rev-parse", "--verify", "HEAD")
     # Untracked files are left out: a run's own folder may be one of them.
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    status = _git(package, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit or None, "dirty": None if status is None else bool(status)}
 
 

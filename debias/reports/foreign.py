@@ -18,6 +18,8 @@ from debias.types import Groups
 #: Prefixes of the columns that say what the model gave a class or label; the first that is there is read.
 SCORES = ("logit_", "probability_")
 UNKNOWN = ("", "-1", "nan", "NaN", "NA", "None")
+#: A column of the files that this project writes: targets are numbers there, whatever the classes are called.
+NUMBERED = "index"
 #: By how much rounded probabilities may miss a sum of 1.
 SLACK = 1e-2
 Columns = Mapping[str, Sequence[str]]
@@ -44,7 +46,8 @@ def read_foreign(
     Columns: ``target`` and ``bias``; ``logit_<class>`` or ``probability_<class>`` for each class, or ``prediction``;
     ``path`` if wanted. Several labels: ``target_<label>`` of 0 and 1, and ``logit_<label>``, ``probability_<label>`` or
     ``prediction_<label>``. Classes and values of the bias are names, or numbers from 0; an unknown bias is -1 or empty.
-    Unknown is also what pandas writes, as nan. Other columns are left alone.
+    Unknown is also what pandas writes, as nan. Where the names of classes are numbers, a file with a column ``index``,
+    as a run's own, holds their places among the columns. Other columns are left alone.
 
     Args:
         path: the file.
@@ -88,6 +91,8 @@ def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, li
             header, *rows = csv.reader(file, skipinitialspace=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from None
     except (ValueError, csv.Error):
         raise ValueError(f"{path}: empty, or no CSV file in UTF-8") from None
     while rows and not rows[-1]:
@@ -113,12 +118,32 @@ def _check_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def labels_of(path: Path, columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Targets and biases of a file as the groups number them."""
+    """Targets and biases of a file as the groups number them.
+
+    Raises:
+        ValueError: no such column, a value that is neither a name nor a number of a class, or one that may be both.
+    """
     bias = _numbered(path, columns, "bias", groups.bias_names, unknown=True)
     if not groups.multi_label:
-        return _numbered(path, columns, "target", groups.target_names), bias
+        return _numbered(path, columns, "target", _targets(path, columns, groups.target_names)), bias
     names = [f"target_{name}" for name in groups.target_names[1::2]]
     return torch.stack([_numbered(path, columns, name, ("0", "1")) for name in names], dim=1), bias
+
+
+def _targets(path: Path, columns: Columns, names: Sequence[str]) -> Sequence[str]:
+    """What a file calls the classes throughout: by their names, or by numbers from 0."""
+    numbers = [str(place) for place in range(len(names))]
+    found = set(_column(path, columns, "target"))
+    if not found <= set(numbers):
+        return names
+    if NUMBERED in columns or not found <= set(names):
+        return numbers
+    if unclear := sorted(value for value in found if names.index(value) != int(value)):
+        raise ValueError(
+            f"{path}: target {unclear[0]!r} may be the class of that name, or class number {unclear[0]} of "
+            f"{', '.join(names)}: give the classes names that are no numbers, as in logit_class{unclear[0]}"
+        )
+    return names
 
 
 def values_of(columns: Columns, name: str, path: Path) -> list[str]:
@@ -168,7 +193,7 @@ def _scores(path: Path, columns: Columns, prefix: str, outputs: Sequence[str], *
 
 def _numbered(path: Path, columns: Columns, name: str, names: Sequence[str], *, unknown: bool = False) -> Tensor:
     places = dict.fromkeys(UNKNOWN, -1) if unknown else {}
-    places |= {str(place): place for place in range(len(names))} | {text: i for i, text in enumerate(names)}
+    places |= {text: place for place, text in enumerate(names)}
     column = _column(path, columns, name)
     for line, value in enumerate(column, start=2):
         if value not in places:
@@ -200,7 +225,7 @@ def _column(path: Path, columns: Columns, name: str) -> Sequence[str]:
 def _aligned(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str], biases: Sequence[str]) -> Pairs:
     found = []
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise ValueError(f"aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got {pair}")
         found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Finding runs, telling whether two differ in the seed only, and naming them by what they differ in."""
+"""Finding runs, telling whether the settings of two differ in the seed only, and naming them by what they differ in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.reports.sections import settings
+from debias.reports.tables import listed
 from debias.reports.wording import method
 
 #: A folder that holds one of these is a run; the first is there from the start, the last once it has finished.
 MARKS = ("config.yaml", "report.json")
-#: What a run is told apart by beside its settings: how many images of each group there were, as a digest.
+#: What a run is told apart by beside its settings: a digest of its images and labels; in reports of before there was
+#: one, of how many images each group had.
 COUNTS = "data.rows"
 
 
@@ -43,7 +45,7 @@ def run_folders(path: Path) -> Iterator[Path]:
 
 
 def identity(run: Run, ignore: Collection[str]) -> str:
-    """A text that is the same for two runs exactly if they differ in nothing but the seed and what is ignored."""
+    """A text that is the same for two runs exactly if their settings and data differ in nothing but what is ignored."""
     return json.dumps(_settings(run, ignore), sort_keys=True)
 
 
@@ -53,6 +55,33 @@ def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
     The method's name; if that is shared, also the config's; if that is shared too, the settings that differ.
     """
     return [_label(run, [other for other in runs if other.method == run.method], ignore) for run in runs]
+
+
+def differences(runs: Sequence[Run]) -> str:
+    """In what runs of the same settings differ beside the seed, with the seeds of each; empty where in nothing."""
+    told = []
+    for name in _circumstances(runs[0]):
+        seeds: dict[str, list[int]] = {}
+        for run in runs:
+            seeds.setdefault(_circumstances(run)[name], []).append(run.report["seed"])
+        if len(seeds) > 1:
+            told.append(f"{name}: " + ", ".join(f"{value} (seed {listed(own)})" for value, own in seeds.items()))
+    return "; ".join(told)
+
+
+def _circumstances(run: Run) -> dict[str, str]:
+    """What can change a number and is no setting; of a run that was resumed elsewhere, one after the other."""
+    parts = run.report.get("circumstances", [run.report])
+    return {
+        "weights": str(run.report["model"]["weights"]),
+        "precision": str(run.report["precision"]),
+        "code": ", then ".join(dict.fromkeys(_code(part["git"]) for part in parts)),
+        "torch": ", then ".join(dict.fromkeys(str(part["versions"].get("torch", "unknown")) for part in parts)),
+    }
+
+
+def _code(git: Mapping[str, Any]) -> str:
+    return f"commit {git['commit'][:7]}{' with changes' if git['dirty'] else ''}" if git["commit"] else "unknown"
 
 
 def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
@@ -65,18 +94,23 @@ def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
 def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> list[str]:
     own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
     keys = sorted({key for other in others for key in own.keys() | other.keys() if own.get(key) != other.get(key)})
-    # what is left out need not be told, as long as something else is
-    told = [key for key in keys if key in own and key != COUNTS] or keys
+    alike = [other for other in others if all(own.get(key) == other.get(key) for key in keys if key != COUNTS)]
+    # what is left out need not be told, as long as something else is; nor the rows, unless a rival has all else alike
+    told = [key for key in keys if key in own and (key != COUNTS or len(alike) > 1)] or keys
     return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in told]
 
 
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
     # the same config may have been trained on a table that was corrected since
-    counts = json.dumps(run.report["data"]["counts"], sort_keys=True)
-    flat = {**settings(run.report["config"]), COUNTS: hashlib.sha256(counts.encode()).hexdigest()[:8]}
+    flat = {**settings(run.report["config"]), COUNTS: _rows(run.report["data"])[:8]}
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()
         if key not in hidden and key.partition(".")[0] not in hidden
     }
+
+
+def _rows(data: Mapping[str, Any]) -> str:
+    counts = json.dumps(data["counts"], sort_keys=True)
+    return str(data.get("digest") or hashlib.sha256(counts.encode()).hexdigest())

@@ -78,9 +78,10 @@ def data(report: Report) -> list[dict[str, Any]]:
 
 def facts(report: Report) -> dict[str, str]:
     """The circumstances of the run, in words."""
-    model, seconds, git = report["model"], report["seconds"], report["git"]
+    model, seconds = report["model"], report["seconds"]
     labels = ", ".join(report["strategy"]["requires"]) or "nothing beyond the class"
-    state = "" if not git["dirty"] else ", with changes that were not committed"
+    parts = report.get("circumstances", ())
+    told = [f"{part['device']}, torch {part['versions'].get('torch', 'unknown')}, {_code(part)}" for part in parts]
     memory = "unknown" if report["peak_memory_mb"] is None else f"{report['peak_memory_mb']:,} MB"
     return {
         "Data": report["data"]["name"],
@@ -91,9 +92,16 @@ def facts(report: Report) -> dict[str, str]:
         "Device": f"{report['device']}, precision {report['precision']}",
         "Time": f"{seconds['total']:,.0f} s, training {seconds['train']:,.0f} s; {seconds['epoch']:,.1f} s an epoch",
         "Peak memory": memory,
-        "Code": f"commit {git['commit']}{state}" if git["commit"] else "not under version control",
+        "Code": _code(report),
         "Versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+        **({"Resumed": f"begun on {'; then on '.join(told)}"} if told else {}),
     }
+
+
+def _code(made: Mapping[str, Any]) -> str:
+    git = made["git"]
+    state = ", with changes that were not committed" if git["dirty"] else ""
+    return f"commit {git['commit']}{state}" if git["commit"] else "not under version control"
 
 
 def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -21,16 +21,23 @@ LATEX = {
 }
 
 
-def spread(mean: float | None, deviation: float | None) -> str:
+def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: int = 0) -> str:
     """A mean and a standard deviation, fractions, in percent with one decimal; "-" where there is none.
 
+    Args:
+        mean: of a number over some runs.
+        deviation: of the same.
+        defined: of how many runs, which is told where it is not every one.
+        runs: how many there are.
+
     Example:
-        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None)
-        ('71.2 ± 1.5', '71.2 ± -', '-')
+        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None), spread(0.633, 0.003, 2, 3)
+        ('71.2 ± 1.5', '71.2 ± -', '-', '63.3 ± 0.3 (2 of 3)')
     """
     if mean is None:
         return "-"
-    return f"{100 * mean:.1f} ± " + ("-" if deviation is None else f"{100 * deviation:.1f}")
+    share = f" ({defined} of {runs})" if defined < runs else ""
+    return f"{100 * mean:.1f} ± " + ("-" if deviation is None else f"{100 * deviation:.1f}") + share
 
 
 def listed(numbers: Sequence[int]) -> str:

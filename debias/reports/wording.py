@@ -89,8 +89,10 @@ def _achievement(report: Report, worst: Group) -> str:
     )
     if average is None:
         return f"{sentence}."
-    gap = percent(average - worst["accuracy"])
-    return f"{sentence}, {gap} points under its average of {percent(average)} %."
+    # the average has the images of unknown bias, too, and may lie below every group
+    side = "under" if worst["accuracy"] <= average else "above"
+    gap = percent(abs(average - worst["accuracy"]))
+    return f"{sentence}, {gap} points {side} its average of {percent(average)} %."
 
 
 def _choice(report: Report) -> str:

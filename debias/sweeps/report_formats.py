@@ -63,7 +63,8 @@ def latex_tables(results: Results) -> str:
     """The same as ``tabular`` environments, which need the package booktabs; notes are LaTeX comments."""
     lines = ["% needs \\usepackage{booktabs}"]
     for dataset, comparison in results.comparisons.items():
-        lines += [f"% {dataset}", *latex_table(comparison.header(), comparison.rows()), ""]
+        lines += [f"% {dataset}", *latex_table(comparison.header(), comparison.rows())]
+        lines += [*(f"% {note}" for note in comparison.notes()), ""]
     for table in tables(results) if results.comparisons else ():
         lines += [f"% {table.title}. {table.note}", *latex_table(table.header, table.rows), ""]
     protocol = [results.protocol.sentence()] if results.protocol else []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from debias import config as configs
+from debias.__main__ import main
 from debias.commands import evaluate
 from debias.metrics.functional import fairness_report
 from debias.recipes.families import FAMILIES, QUICK_FAMILIES
@@ -88,6 +90,22 @@ def test_another_precision_is_predicted_anew(copied, finished, capsys):
         evaluate.run(str(copied), ["measures=none", "progress=false", override])
         assert f"predicted anew: the saved ones are of precision={saved}" in capsys.readouterr().out
     assert metrics_of(copied) == metrics_of(finished)
+
+
+def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys):
+    """The numbers of the run's own predictions do not stay beside those of others; what cannot be measured is told."""
+    report = json.loads((copied / "report.json").read_text())
+    report["measures"]["context"] = {"exclusive_precision": 0.5}  # as if there had been labels
+    report["left_out"] = {"attention": "a map has a single place"}
+    (copied / "report.json").write_text(json.dumps(report))
+    evaluate.run(str(copied), ["measures=fairness,context", "progress=false", "precision=bf16-mixed"])
+    dropped = sorted(report["measures"].keys() - {"fairness"})
+    line = f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes them anew"
+    assert line in capsys.readouterr().out.splitlines()
+    after = json.loads((copied / "report.json").read_text())
+    assert set(after["measures"]) == {"fairness"}
+    assert after["left_out"] == {"attention": "a map has a single place", "context": "images have one label each"}
+    assert after["curves"] == {}
 
 
 def test_fresh_is_true_or_false(copied):
@@ -170,6 +188,34 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         evaluate.run(str(finished / "predictions" / "test.csv"), ["biass=gender"])
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("bias=null", "bias=null is not what bias takes: column of the bias attribute"),
+        ("bias=[]", "bias=[] is not what bias takes"),
+        ("bias=7", "no column '7' among target, bias, prediction"),
+        ("aligned=null", "aligned=null is not what aligned takes: (target, bias) pairs"),
+        ("aligned=[7,8]", "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7"),
+        ("aligned=[[", "options aligned=[[ cannot be read: "),
+        ("train=[a.csv]", "train=['a.csv'] is not what train takes: CSV file"),
+        ("train=folder.csv", "folder.csv: cannot be read (Is a directory); give a CSV file"),
+        ("out=7", "out=7 is not what out takes: JSON file"),
+        ("out=folder.csv", "out=folder.csv cannot be written (Is a directory): give another file"),
+        ("out=a.csv/found.json", "out=a.csv/found.json cannot be written (File exists): give another file"),
+    ],
+)
+def test_a_wrong_option_of_predictions_is_one_line(option, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.csv").mkdir()
+    Path("a.csv").write_text("target,bias,prediction\n0,0,0\n1,1,1\n")
+    assert main(["evaluate", "a.csv", option, "measures=none"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("debias: ")
+    assert message in line
+    assert main(["evaluate", "folder.csv"]) == 2
+    assert capsys.readouterr().err == "debias: folder.csv: cannot be read (Is a directory); give a CSV file\n"
+
+
 def test_another_rule_is_printed_and_not_written(copied, capsys):
     before = (copied / "report.json").read_bytes()
     evaluate.run(str(copied), ["select=average", "progress=false"])
@@ -247,6 +293,29 @@ def test_other_data_is_refused(copied, tmp_path):
     (copied / "report.json").write_text(json.dumps(report))
     with pytest.raises(ValueError, match="counts differ"):
         evaluate.run(str(copied), [])
+
+
+def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
+    """Two training images of other classes and backgrounds trade labels; of a report of before, by data.json."""
+    source = Path(configs.read(copied / "config.yaml").data["root"])
+    shutil.copytree(source, tmp_path / "birds")
+    table = tmp_path / "birds" / "metadata.csv"
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    labels = [header.index(name) for name in ("y", "place")]
+    train = [row for row in rows if row[header.index("split")] == "0"]
+    first = train[0]
+    other = next(row for row in train if all(row[column] != first[column] for column in labels))
+    for column in labels:
+        first[column], other[column] = other[column], first[column]
+    table.write_text("\n".join(map(",".join, [header, *rows])) + "\n")
+    report = json.loads((copied / "report.json").read_text())
+    for _ in ("by the report", "by data.json"):
+        with pytest.raises(ValueError, match="other data than the run's: images, their labels or splits differ"):
+            evaluate.run(str(copied), [f"data.root={tmp_path}/birds"])
+        report["data"].pop("digest", None)
+        (copied / "report.json").write_text(json.dumps(report))
+    (copied / "data.json").unlink()  # a run of before either is known by its counts alone
+    evaluate.run(str(copied), [f"data.root={tmp_path}/birds", "measures=none", "progress=false"])
 
 
 def test_a_moved_run_writes_nowhere_else(copied, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
-from debias.commands.train import claim, train
+from debias.commands.train import add_circumstances, claim, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
@@ -42,6 +42,7 @@ def assert_same(weights: dict[str, torch.Tensor], others: dict[str, torch.Tensor
 def test_run_folder(finished):
     report = json.loads((finished / "report.json").read_text())
     assert report["data"]["counts"]["train"] == [38, 2, 2, 38]
+    assert json.loads((finished / "data.json").read_text()) == {"digest": report["data"]["digest"], "images": 160}
     assert [entry["epoch"] for entry in report["history"]] == [0, 1, 2]
     assert report["strategy"] == {
         "name": "group_dro",
@@ -207,6 +208,39 @@ def test_refuses_to_resume_with_other_data(tmp_path):
     assert not (run / "checkpoints").exists()
     write(lines)
     train(config, resume=run)
+
+
+def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypatch):
+    """precision=auto came to bf16-mixed where the run was begun, and comes to 32-true here, on another commit."""
+    elsewhere = {"precision": "bf16-mixed", "device": "cuda", "versions": {}, "git": {"commit": "abc", "dirty": False}}
+    config = configs.load("drawn_birds/erm", overrides(tmp_path, "precision=auto", "epochs=1"))
+    run = Path(config.out) / configs.run_name(config)
+    claim(run, config, build(config).examples, resuming=False)
+    assert add_circumstances(run, elsewhere) == {}
+    assert add_circumstances(run, elsewhere) == {}  # stopped and resumed in the same place
+    monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
+    with pytest.raises(ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="):
+        train(config, resume=run)
+    with pytest.raises(ValueError, match="precision was auto, is 16-mixed"):
+        train(replace(config, precision="16-mixed"), resume=run)
+    assert not (run / "checkpoints").exists()
+    train(replace(config, precision="bf16-mixed"), resume=run)
+    report = json.loads((run / "report.json").read_text())
+    assert report["config"]["precision"] == "auto"
+    assert report["precision"] == "bf16-mixed"
+    assert report["circumstances"][0] == elsewhere
+    assert [part["device"][:4] for part in report["circumstances"]] == ["cuda", "cpu "]
+
+
+def test_a_run_of_before_circumstances_were_written_down_is_resumed(tmp_path):
+    config = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=1"))
+    run = Path(config.out) / configs.run_name(config)
+    claim(run, config, build(config).examples, resuming=False)
+    train(config, resume=run)
+    report = json.loads((run / "report.json").read_text())
+    assert "circumstances" not in report
+    (written,) = json.loads((run / "circumstances.json").read_text())
+    assert written == {key: report[key] for key in ("precision", "device", "versions", "git")}
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):

@@ -11,8 +11,10 @@ import torch
 from debias.build import Parts
 from debias.data.examples import Examples
 from debias.recipes.evaluation import measure, with_labels
-from debias.recipes.families import CONDITIONS, Evidence
+from debias.recipes.families import CONDITIONS, FAMILIES, Evidence
+from debias.reports.predictions import Predictions
 from debias.training import Predicted
+from debias.types import Groups
 from tests.fakes import GROUPS
 
 
@@ -52,3 +54,27 @@ def test_masks_are_wanted_of_the_images_that_are_measured(examples: Examples) ->
     reason = "not every test image has a foreground mask: see `debias masks`"
     assert missing(mask, mask, mask, mask, mask, "") == reason
     assert missing() == reason
+
+
+def test_pairs_of_labels_are_found_on_other_images() -> None:
+    """There the first label's context is the second one; in the images that are measured it would be the third.
+
+    With the second: confidence .6, without it .9 and .3, mean .6: bias 1. Alone, .9 and .3 about .5 of the image
+    without the label: precision (1 + 2/3) / 2. Beside it, .6 is above .5.
+    """
+    groups = Groups(("no a", "a", "no b", "b", "no c", "c"), ("x", "y"), multi_label=True)
+
+    def predicted(target: list[list[int]], confidence: list[float]) -> Predictions:
+        said = torch.full((len(target), 3), 0.5)
+        said[:, 0] = torch.tensor(confidence)
+        names = tuple(f"{row}.png" for row in range(len(target)))
+        return Predictions(
+            torch.arange(len(target)), names, torch.tensor(target), torch.zeros(len(target)), said.logit()
+        )
+
+    measured = predicted([[1, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 0]], [0.6, 0.9, 0.3, 0.5])
+    elsewhere = predicted([[1, 1, 0], [1, 0, 0], [0, 0, 1]], [0.8, 0.4, 0.5])
+    found = FAMILIES["context"].measure(Evidence(measured, groups, elsewhere=elsewhere))
+    assert found == pytest.approx(
+        {"contextual_bias": 1.0, "exclusive_precision": 5 / 6, "cooccurring_precision": 1.0, "context_gap": 1 / 6}
+    )

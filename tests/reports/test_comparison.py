@@ -67,12 +67,74 @@ def test_runs_on_other_rows_are_no_seeds_of_one_method(tmp_path: Path) -> None:
     assert all("data.rows=" in method.label for method in compared.methods)
 
 
+def test_other_rows_are_told_of_where_nothing_else_tells_methods_apart(tmp_path: Path) -> None:
+    """Three methods: two that differ in their rows alone, and one that has other settings as well."""
+    for name, rows, rate in (("a", 38, 0.1), ("b", 37, 0.1), ("c", 37, 0.2)):
+        report = sample_report(config={"strategy": {"name": "group_dro", "step_size": rate}})
+        report["data"]["counts"]["train"][0] = rows
+        finished_run(tmp_path / name, report)
+    labels = {method.runs[0].folder.name: method.label for method in compare([tmp_path]).methods}
+    assert labels["a"].startswith("group_dro (data.rows=")
+    assert labels["b"].startswith("group_dro (data.rows=")
+    assert labels["a"] != labels["b"]
+    assert labels["c"] == "group_dro (strategy.step_size=0.2)"
+
+
+def test_the_digest_of_the_rows_tells_methods_apart_where_reports_have_it(tmp_path: Path) -> None:
+    """The same counts of other images; reports of before it are told apart by the counts, as they were."""
+    for seed, digest in enumerate(("a" * 32, "a" * 32, "b" * 32, None, None)):
+        report = sample_report(seed=seed)
+        report["data"] |= {"digest": digest} if digest else {}
+        finished_run(tmp_path / str(seed), report)
+    found = {method.seeds: method.label for method in compare([tmp_path]).methods}
+    assert set(found) == {(0, 1), (2,), (3, 4)}
+    assert (found[0, 1], found[2,]) == ("group_dro (data.rows=aaaaaaaa)", "group_dro (data.rows=bbbbbbbb)")
+
+
 def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
     nothing = compare([tmp_path / "gone"])
     assert nothing.table().startswith("no finished run\n\nleft out: ")
     assert "does not exist" in nothing.left_out[0]
     with pytest.raises(ValueError, match="format 'latex' is unknown; valid: text, markdown"):
         nothing.table("latex")
+
+
+def test_runs_of_other_circumstances_are_pooled_with_a_note(tmp_path: Path) -> None:
+    """Three seeds of one method, on other weights, elsewhere and by other code; ERM's two differ in nothing told."""
+    circumstances = [
+        ("w.pt (sha256 a)", "bf16-mixed", {"commit": "1234567890", "dirty": True}, "2.12.0"),
+        ("w.pt (sha256 b)", "32-true", {"commit": "1234567890", "dirty": False}, "2.13.0"),
+        ("w.pt (sha256 a)", "32-true", {"commit": None, "dirty": None}, "2.13.0"),
+    ]
+    for seed, (weights, precision, git, torch) in enumerate(circumstances):
+        report = sample_report(seed=seed) | {"precision": precision, "git": git, "versions": {"torch": torch}}
+        report["model"]["weights"] = weights
+        finished_run(tmp_path / f"dro/{seed}", report)
+    for seed in range(2):
+        make(tmp_path / f"erm/{seed}", seed=seed, strategy="erm", worst=0.3)
+    compared = compare([tmp_path])
+    note = (
+        "group_dro: not the same for every seed: weights: w.pt (sha256 a) (seed 0, 2), w.pt (sha256 b) (seed 1); "
+        "precision: bf16-mixed (seed 0), 32-true (seed 1, 2); "
+        "code: commit 1234567 with changes (seed 0), commit 1234567 (seed 1), unknown (seed 2); "
+        "torch: 2.12.0 (seed 0), 2.13.0 (seed 1, 2)"
+    )
+    assert [method.seeds for method in compared.methods] == [(0, 1, 2), (0, 1)]
+    assert compared.table().splitlines()[-2:] == ["", note]
+    assert compared.table("markdown").splitlines()[-2:] == ["", f"- {note}"]
+    write_comparison(tmp_path / "comparison.html", compared)
+    assert note in Page((tmp_path / "comparison.html").read_text(encoding="utf-8")).text
+
+
+def test_a_resumed_run_is_of_every_commit_that_trained_it(tmp_path: Path) -> None:
+    whole, resumed = sample_report(), sample_report(seed=1)
+    begun = {"git": {"commit": "fedcba987", "dirty": False}, "versions": {"torch": "2.13.0"}}
+    finished_run(tmp_path / "0", whole)
+    finished_run(tmp_path / "1", resumed | {"circumstances": [begun, {key: resumed[key] for key in begun}]})
+    assert compare([tmp_path]).notes() == [
+        "group_dro: not the same for every seed: code: commit abc1234 with changes (seed 0), "
+        "commit fedcba9, then commit abc1234 with changes (seed 1)"
+    ]
 
 
 def test_folder_given_twice_counts_once(runs: Path) -> None:
@@ -160,6 +222,15 @@ def test_measures_get_columns(tmp_path: Path) -> None:
     compared = compare([tmp_path], measures=["features:leakage/features"])
     assert compared.header()[5:7] == ["average", "leakage/features"]
     assert [row[6] for row in compared.rows()] == ["85.0 ± 7.1", "-"]
+
+
+def test_a_number_that_some_runs_lack_says_of_how_many_it_is(tmp_path: Path) -> None:
+    """Of three seeds two were measured: the mean of 0.630 and 0.636, and not of 0."""
+    for seed, leakage in enumerate((0.630, 0.636, None)):
+        found = {} if leakage is None else {"measures": {"features": {"leakage/features": leakage}}}
+        finished_run(tmp_path / str(seed), sample_report(seed=seed) | found)
+    (row,) = compare([tmp_path], measures=["features:leakage/features"]).rows()
+    assert row[2:7] == ["0, 1, 2", "71.2 ± 0.0", "91.3 ± 0.0", "88.2 ± 0.0", "63.3 ± 0.4 (2 of 3)"]
 
 
 def test_a_run_of_before_a_setting_differs_in_nothing(tmp_path: Path) -> None:

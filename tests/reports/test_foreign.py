@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from debias.reports.foreign import frequencies_of, read_foreign
+from debias.reports.predictions import Predictions, write
+from debias.types import Groups
 
 
 def written(folder: Path, text: str, name: str = "predictions.csv") -> Path:
@@ -19,7 +21,8 @@ def written(folder: Path, text: str, name: str = "predictions.csv") -> Path:
 
 def test_names_and_logits(tmp_path):
     """Classes come from the columns, values of the bias in their order; unknown is empty or -1."""
-    text = "path,target,bias,logit_land,logit_water\na.jpg,water,lake,-1.5,2\nb.jpg,land,forest,0.25,-3\nc.jpg,1,,0,1\n"
+    text = "path,target,bias,logit_land,logit_water\na.jpg,water,lake,-1.5,2\nb.jpg,land,forest,0.25,-3\n"
+    text += "c.jpg,water,,0,1\n"
     rows, groups, scored = read_foreign(written(tmp_path, text), aligned=[["water", "lake"]])
     assert groups.names == ("land-forest", "land-lake", "water-forest", "water-lake")
     assert groups.aligned == ((1, 1),)
@@ -56,6 +59,27 @@ def test_several_labels(tmp_path):
     torch.testing.assert_close(rows.logits[1], torch.tensor([0.0, math.log(3)]))
 
 
+@pytest.mark.parametrize("targets", [[0, 1, 2], [0, 1, 1], [1, 2, 1]])
+def test_classes_that_are_called_by_numbers(tmp_path, targets):
+    """A run's own file numbers its classes by their places, whichever of them it has."""
+    groups = Groups(("1", "10", "2"), ("a", "b"))
+    rows = Predictions(torch.arange(3), ("",) * 3, torch.tensor(targets), torch.tensor([0, 1, 0]), torch.eye(3))
+    write(tmp_path / "test.csv", rows, groups)
+    found = read_foreign(tmp_path / "test.csv")
+    assert found.groups.target_names == ("1", "10", "2")
+    assert found.predictions.target.tolist() == targets
+    assert frequencies_of(tmp_path / "test.csv", found.groups).sum() == 3
+
+
+def test_a_stranger_s_file_holds_names_or_numbers_and_says_which(tmp_path):
+    header = "target,bias,logit_1,logit_10,logit_2\n"
+    for targets, expected in ((("10", "2", "1"), [1, 2, 0]), (("0", "2", "1"), [0, 2, 1])):
+        text = header + "".join(f"{target},a,1,0,0\n" for target in targets)
+        assert read_foreign(written(tmp_path, text)).predictions.target.tolist() == expected
+    with pytest.raises(ValueError, match=r"target '1' may be the class of that name, or class number 1 of 1, 10, 2: "):
+        read_foreign(written(tmp_path, f"{header}2,a,1,0,0\n1,a,1,0,0\n"))
+
+
 def test_a_column_of_the_class_makes_others_no_labels(tmp_path):
     text = "target,target_name,bias,logit_0,logit_1\n0,cat,a,1,0\n1,dog,b,0,1\n"
     rows, groups, _ = read_foreign(written(tmp_path, text))
@@ -87,6 +111,7 @@ def test_training_labels_share_the_groups(tmp_path):
         ("target,bias,prediction\n0,0\n", "line 2: 2 values, but the header has 3"),
         ("target,bias,prediction\n0,-1,0\n", "no value in column 'bias' is known"),
         ("target,bias,logit_a,logit_b\nc,0,1,2\n", "line 2: target is 'c', which is none of a, b"),
+        ("target,bias,logit_a,logit_b\na,0,1,2\n1,0,1,2\n", "line 3: target is '1', which is none of a, b"),
         ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a finite number"),
         ("target,bias,logit_a,logit_b\na,0,1,nan\n", "line 2: logit_b is 'nan', not a finite number"),
         ("target,bias,probability_a,probability_b\na,0,0.5,0.5\nb,1,0.3,0.3\n", "line 3: .* do not add up to 1"),

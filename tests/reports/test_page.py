@@ -88,6 +88,13 @@ def test_verdict_says_when_the_worst_group_is_not_settled() -> None:
     )
 
 
+def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
+    """71.2 on the worst group, and 69.4 on all images."""
+    report = sample_report()
+    report["metrics"]["test"]["scalars"]["average"] = 0.694
+    assert verdict(report)[0].endswith("waterbird-land (642 test images), 1.8 points above its average of 69.4 %.")
+
+
 def test_verdict_without_any_known_bias() -> None:
     assert verdict(plain(sample_report(accuracies=(None,) * 4))) == [
         "No group has an accuracy: no image of the test split has a known bias attribute."
@@ -103,6 +110,16 @@ def test_page_holds_the_numbers() -> None:
     assert "commit abc1234, with changes that were not committed" in text
     assert "strategy.name=group_dro" in text
     assert text.count("(used)") == 1
+
+
+def test_page_of_a_resumed_run_says_where_each_part_was_trained() -> None:
+    report = sample_report()
+    assert "Resumed" not in page(report).text
+    begun = {"device": "cuda (4 threads)", "versions": {"torch": "2.12.0"}, "git": {"commit": None, "dirty": None}}
+    report["circumstances"] = [begun, {key: report[key] for key in begun}]
+    first = "begun on cuda (4 threads), torch 2.12.0, not under version control"
+    then = "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not committed"
+    assert f"{first}; {then}" in page(report).text
 
 
 def test_page_shows_what_each_rule_chose() -> None:

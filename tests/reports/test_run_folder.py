@@ -91,22 +91,26 @@ def test_versions_name_this_package_and_torch() -> None:
 
 
 def test_git_state_of_a_checkout(tmp_path: Path) -> None:
-    """Clean after a commit; an untracked file changes nothing; an edit does."""
+    """Clean after a commit; an untracked file changes nothing; an edit does; what is installed below it is no part."""
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
         done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
+    package, installed = tmp_path / "debias", tmp_path / ".venv" / "debias"
+    for folder in (package, installed):
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("1")
     git("init", "-q")
-    assert git_state(tmp_path) == {"commit": None, "dirty": False}
-    (tmp_path / "a").write_text("1")
-    git("add", "a")
+    assert git_state(package) == {"commit": None, "dirty": None}
+    git("add", "debias")
     git("commit", "-q", "-m", "a")
     (tmp_path / "new").write_text("1")
-    assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
-    (tmp_path / "a").write_text("2")
-    assert git_state(tmp_path)["dirty"] is True
+    assert git_state(package) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert git_state(installed) == {"commit": None, "dirty": None}
+    (package / "__init__.py").write_text("2")
+    assert git_state(package)["dirty"] is True
 
 
 def test_git_state_outside_git_is_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

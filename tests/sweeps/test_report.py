@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,16 @@ def test_latex_escapes_what_it_must(half_finished: Plan) -> None:
     assert begins[:2] == [r"\begin{tabular}{lllrrrrrrrr}", r"\begin{tabular}{lllrrrrr}"]
     assert r"group\_dro & train+val & 0 & 85.0 $\pm$ - & " in text
     assert "% 6 planned: 3 done, 1 failed, 2 waiting" in text
+
+
+def test_every_format_tells_of_runs_that_another_code_made(half_finished: Plan) -> None:
+    path = half_finished.runs[3].folder / "report.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"git": {"commit": "fedcba987", "dirty": False}}))
+    note = "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit fedcba9 (seed 1)"
+    assert f"\n- {note}\n" in shown(half_finished.out, "markdown")
+    assert f"\n% {note}\n" in shown(half_finished.out, "latex")
+    assert note in Page(shown(half_finished.out, "html")).text
 
 
 def test_page_has_the_tables_and_the_charts(half_finished: Plan) -> None:
