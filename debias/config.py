@@ -139,17 +139,17 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ValueError: an unknown config, key or type; the message names the nearest valid one.
     """
-    return _assemble([OmegaConf.create({"name": source}), *_layers(_find(source, Path())), _override_layer(overrides)])
+    return _assemble([OmegaConf.create({"name": source}), *_layers(_find(source, Path())), override_layer(overrides)])
 
 
 def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
     """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
-    return _assemble([OmegaConf.create(values), _override_layer(overrides)])
+    return _assemble([OmegaConf.create(values), override_layer(overrides)])
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
-    return _assemble([_as_mapping(path), _override_layer(overrides)])
+    return _assemble([_as_mapping(path), override_layer(overrides)])
 
 
 def evaluated(run: Path) -> Path:
@@ -232,7 +232,8 @@ def _layers(path: Path) -> list[DictConfig]:
     return [*(_layers(_find(base, path.parent)) if base else []), layer]
 
 
-def _override_layer(overrides: Sequence[str]) -> DictConfig:
+def override_layer(overrides: Sequence[str]) -> DictConfig:
+    """What ``key=value`` texts say, values read as YAML; raises ValueError where one cannot be read."""
     for override in overrides:
         if "=" not in override:
             raise ValueError(f"override {override!r} must be key=value, as in seed=1")

@@ -137,9 +137,6 @@ def _draw(examples: Examples, records: Sequence[MaskRecord], out: Path) -> None:
 
 
 def _given(texts: Sequence[str]) -> dict[str, Any]:
-    for text in texts:
-        if "=" not in text:
-            raise ValueError(f"option {text!r} must be key=value, as in out=masks")
-    container = OmegaConf.to_container(OmegaConf.from_dotlist(list(texts)))
+    container = OmegaConf.to_container(configs.override_layer(texts))
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from debias.config import near
+from debias.config import near, override_layer
 
 #: What may be said of the file, and what it means.
 OPTIONS = {
@@ -72,10 +72,7 @@ def _options(overrides: list[str]) -> dict[str, Any]:
 
 
 def _given(overrides: list[str]) -> dict[str, Any]:
-    try:
-        given = OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
-    except Exception as error:
-        raise ValueError(f"options {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
+    given = OmegaConf.to_container(override_layer(overrides))
     assert isinstance(given, dict)
     return {str(key): value for key, value in given.items()}
 

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from debias import components
-from debias.config import near
+from debias.config import near, override_layer
 
 #: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are its options.
 LAUNCHERS = {"local": "debias.sweeps.local:local", "slurm": "debias.sweeps.slurm:slurm"}
@@ -36,7 +36,7 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     known = components.options(function)
     own = [text for text in overrides if text.partition("=")[0] in known]
     rest = [text for text in overrides if text not in own and not text.startswith("launcher=")]
-    options = OmegaConf.to_container(OmegaConf.from_dotlist([_as_yaml(text) for text in own]))
+    options = OmegaConf.to_container(override_layer([_as_yaml(text) for text in own]))
     assert isinstance(options, dict)
     checked = components.check_options(function, "launcher", {str(key): value for key, value in options.items()})
     return partial(function, **checked), rest

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from debias import config as configs
-from debias.config import Config
+from debias.config import Config, override_layer
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
@@ -167,7 +167,7 @@ def _split(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign:
         raise ValueError(f"override {text!r} must be key=value, as in epochs=5")
-    return key, OmegaConf.select(OmegaConf.from_dotlist([f"value={value}"]), "value")
+    return key, OmegaConf.select(override_layer([f"value={value}"]), "value")
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from debias.config import Config, near
+from debias.config import Config, near, override_layer
 from debias.reports.comparison import Spread, spread_of
 from debias.reports.run_folder import read_report
 from debias.reports.tables import spread, text_table
@@ -144,7 +144,7 @@ def _notes(settings: Iterator[Setting]) -> list[str]:
 
 
 def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int], Path]:
-    own = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    own = OmegaConf.to_container(override_layer(overrides))
     assert isinstance(own, dict)
     seeds = own.get("seeds", list(SEEDS))
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):

@@ -10,7 +10,7 @@ from typing import Any, Optional
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config import near
+from debias.config import near, override_layer
 
 
 @dataclass
@@ -81,8 +81,9 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
     """
     if not path.is_file():
         raise ValueError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
+    over = override_layer(overrides)
     try:
-        layers = [OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))]
+        layers = [OmegaConf.load(path), over]
     except Exception as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(layers[0], DictConfig):
