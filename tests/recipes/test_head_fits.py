@@ -1,0 +1,151 @@
+"""What the recipes on frozen features hand to the fitters: the rows, and every option that they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from debias.data.orders import seeded_generator
+from debias.recipes import heads, validation_heads
+from debias.recipes.heads import AFR, CRT, DFR
+from debias.recipes.last_layer import portion_of
+from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from debias.training.dfr import sparse_head
+from debias.training.heads import Heads, fresh_heads
+from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
+from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
+from tests.training.spurious_rows import SIZE
+
+SEED = 3
+Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
+Noting = Callable[[Any, str], Calls]
+
+
+@pytest.fixture
+def backbone() -> DrawnBackbone:
+    return DrawnBackbone(seed=SEED)
+
+
+@pytest.fixture
+def noting(monkeypatch: pytest.MonkeyPatch) -> Noting:
+    """Lets a fitter of a module go on as it does, and notes what it is called with."""
+
+    def note(module: Any, name: str) -> Calls:
+        calls: Calls = []
+        fitter = getattr(module, name)
+
+        def noted(*given: Any, **options: Any) -> Any:
+            calls.append((given, options))
+            return fitter(*given, **options)
+
+        monkeypatch.setattr(module, name, noted)
+        return calls
+
+    return note
+
+
+def assert_is(found: nn.Linear, fitted: Heads, head: int = 0) -> None:
+    assert torch.equal(found.weight, fitted.weights[head])
+    assert torch.equal(found.bias, fitted.biases[head])
+
+
+def of_split(backbone: DrawnBackbone, split: str) -> Tensor:
+    return backbone.stage.examples.rows(split)
+
+
+def test_afr_fits_the_head_on_the_rows_that_the_backbone_was_not_trained_on(
+    backbone: DrawnBackbone, noting: Noting
+) -> None:
+    """A quarter of the 120 training rows, in their order, with their classes; validation chooses."""
+    calls = noting(heads, "focal_heads")
+    AFR(gammas=[4.0], penalties=[0.0], steps=2, share=0.75).fit(backbone, SEED)
+    [((features, target, _), options)] = calls
+    unseen = of_split(backbone, "train")[~portion_of(120, backbone.config, 0.75)]
+    assert len(unseen) == 30
+    assert backbone.places(features).tolist() == unseen.tolist()
+    assert torch.equal(target, backbone.stage.examples.target[unseen])
+    assert backbone.places(options["held_out"].features).tolist() == of_split(backbone, "val").tolist()
+
+
+@pytest.mark.parametrize(("learning_rate", "steps", "best"), [(0.01, 100, 3), (0.03, 300, 5)])
+def test_afr_is_the_best_of_its_grid(backbone: DrawnBackbone, learning_rate: float, steps: int, best: int) -> None:
+    """All pairs of its gammas and penalties, from the backbone's own head, at its rate, for its steps."""
+    recipe = AFR(gammas=[1.0, 6.0], penalties=[0.3, 0.0, 0.1], steps=steps, learning_rate=learning_rate, share=0.5)
+    unseen = of_split(backbone, "train")[~portion_of(120, backbone.config, 0.5)]
+    features, target, _ = backbone.at(unseen, groups=False)
+    layer = backbone.model.head
+    fitted = focal_heads(
+        features, target, Heads(layer.weight.detach()[None], layer.bias.detach()[None]),
+        gamma=torch.tensor([1.0, 1.0, 1.0, 6.0, 6.0, 6.0]), start_penalty=torch.tensor([0.3, 0.0, 0.1] * 2),
+        held_out=backbone.at(of_split(backbone, "val"), groups=True), learning_rate=learning_rate, steps=steps,
+    )  # fmt: skip
+    assert fitted.best == best
+    assert fitted.heads.weights.unique(dim=0).shape[0] == 6
+    assert_is(recipe.fit(backbone, SEED), fitted.heads, best)
+
+
+@pytest.mark.parametrize("subsamples", [2, 3])
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_dfr_fits_groups_of_its_split(backbone: DrawnBackbone, split: str, subsamples: int) -> None:
+    """Validation rows by themselves; of the training split, with validation to choose C on."""
+    rows = backbone.at(of_split(backbone, split), groups=True)
+    held_out = backbone.at(of_split(backbone, "val"), groups=True) if split == "train" else None
+    fitted = sparse_head(rows, seeded_generator(SEED), classes=2, held_out=held_out, subsamples=subsamples)
+    assert fitted.subsamples.shape[0] == subsamples
+    assert_is(DFR(split=split, subsamples=subsamples).fit(backbone, SEED), fitted.head)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("balance", ["group", "class"])
+def test_crt_balances_what_it_says_as_it_says(backbone: DrawnBackbone, balance: str, weighted: bool) -> None:
+    """All training rows, from a head of its own; every second of the 250 steps is judged, a hundred at most."""
+    rows = backbone.at(of_split(backbone, "train"), groups=balance == "group")
+    generator = seeded_generator(SEED)
+    start = fresh_heads(1, classes=2, size=SIZE, generator=generator)
+    fitted = (reweighted_heads if weighted else resampled_heads)(
+        *rows, start, generator, steps=250, every=2, learning_rate=3e-4,
+        held_out=backbone.at(of_split(backbone, "val"), groups=True),
+    )  # fmt: skip
+    recipe = CRT(balance=balance, weighted=weighted, steps=250, learning_rate=3e-4)
+    assert_is(recipe.fit(backbone, SEED), fitted.heads)
+
+
+def test_the_class_balanced_head_sees_half_of_each_class_of_validation(backbone: DrawnBackbone, noting: Noting) -> None:
+    """For 3 passes in batches of 7, at its rate, without momentum; nothing of the other half chooses."""
+    calls = noting(validation_heads, "resampled_heads")
+    ClassBalancedLastLayer(epochs=3, learning_rate=0.04, batch_size=7).fit(backbone, SEED)
+    [((features, target, label, start, _), options)] = calls
+    rows, classes = backbone.places(features), backbone.stage.examples.target
+    assert len(set(rows.tolist())) == len(rows)
+    assert set(rows.tolist()) <= set(of_split(backbone, "val").tolist())
+    counts = torch.bincount(classes[of_split(backbone, "val")])
+    assert torch.bincount(classes[rows]).tolist() == [-(-count // 2) for count in counts.tolist()]
+    assert torch.equal(target, classes[rows])
+    assert torch.equal(label, target)
+    assert not torch.equal(start.weights[0], backbone.model.head.weight)
+    steps = 3 * -(-len(rows) // 7)
+    assert options == {"steps": steps, "learning_rate": 0.04, "momentum": 0.0, "batch_size": 7}
+
+
+def test_self_chooses_on_the_half_that_it_does_not_fit_on(backbone: DrawnBackbone, noting: Noting) -> None:
+    """The two make up validation, each with half of every group; too large a count is left out."""
+    calls = noting(validation_heads, "selected_heads")
+    SELF(counts=[5, 20, 500], learning_rates=[1e-3, 0.1], batch_size=4).fit(backbone, SEED)
+    assert [len(given[2]) for given, _ in calls] == [5, 20]
+    for (features, target, chosen), options in calls:
+        fitted, held_out = backbone.places(features), options["held_out"]
+        other = backbone.places(held_out.features)
+        assert sorted([*fitted.tolist(), *other.tolist()]) == of_split(backbone, "val").tolist()
+        group = [torch.bincount(backbone.at(rows, groups=True).group, minlength=4) for rows in (fitted, other)]
+        assert set((group[0] - group[1]).tolist()) <= {0, 1}
+        assert len(chosen.unique()) == len(chosen)
+        assert torch.equal(target, backbone.stage.examples.target[fitted])
+        assert torch.equal(held_out.group, backbone.at(other, groups=True).group)
+        assert torch.equal(options["learning_rate"], torch.tensor([1e-3, 0.1]))
+        assert options["batch_size"] == 4
+        assert torch.equal(options["start"].weights[0], backbone.model.head.weight)
+    assert sum(ROWS.values()) == len(backbone.everywhere)

@@ -1,0 +1,90 @@
+"""SSA: which guesses of its teacher a predictor is trained on. The predictors are replaced by hand-made logits."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from debias import config as configs
+from debias.build import Parts
+from debias.config import Config
+from debias.data.examples import Examples
+from debias.group_inference import balanced_pseudo_labels
+from debias.recipes.run import Run
+from debias.recipes.ssa import SSA
+from tests.fakes import GROUPS
+
+TRAIN, VAL = 200, 20
+GENERATOR = torch.Generator().manual_seed(0)
+#: Of a training image: how many say 1 rather than 0, as a difference of logits. Class 1 is guessed to be 1 more often.
+MARGIN = 3 * torch.randn(TRAIN, generator=GENERATOR) + 2 * (torch.arange(TRAIN) % 2) - 0.5
+#: Train first, then validation, whose four groups have 8, 2, 4 and 6 images.
+TARGET = torch.cat([torch.arange(TRAIN) % 2, torch.tensor([0] * 10 + [1] * 10)])
+BIAS = torch.cat([torch.zeros(TRAIN, dtype=torch.int64), torch.tensor([0] * 8 + [1] * 2 + [0] * 4 + [1] * 6)])
+
+
+def table_of(csv_file: str) -> dict[str, list[tuple[int, int, int]]]:
+    """Row of the data set, value of the bias and class, by the split of a predictor's table."""
+    found: dict[str, list[tuple[int, int, int]]] = {"train": [], "val": [], "test": []}
+    for line in csv.DictReader(Path(csv_file).read_text().splitlines()):
+        found[line["split"]].append((int(line["path"].partition(".")[0]), int(line["target"]), int(line["bias"])))
+    return found
+
+
+class HandMade(Run):
+    """The teacher says ``MARGIN``; so do the predictors of folds, in the other direction. No last stage."""
+
+    def train_stage(self, name: str, config: Config) -> Any:
+        asked = torch.tensor([row for row, *_ in table_of(config.data["csv"])["test"]])
+        margin = MARGIN[asked] if name == "teacher" else -MARGIN[asked]
+        logits = torch.stack([torch.zeros_like(margin), margin], dim=1)
+        return SimpleNamespace(predictions=lambda split: SimpleNamespace(logits=logits))
+
+    def train_last(self, changes: Any = None, *, start: Any = None) -> Any:
+        return changes
+
+
+def trained(folder: Path, **options: Any) -> None:
+    split = torch.tensor([0] * TRAIN + [1] * VAL)
+    names = tuple(f"{row}.png" for row in range(TRAIN + VAL))
+    examples = Examples(Path("pictures"), names, TARGET, BIAS, split, GROUPS, Path("table.csv"))
+    run, recipe = HandMade(configs.load("drawn_birds/erm", ["seed=4"]), folder), SSA(**options)
+    parts = Parts(examples, None, None, "cpu", "32-true")  # type: ignore[arg-type]  # nothing is trained
+    run.built[configs.identity(recipe.stages(run)[0])] = parts
+    recipe.train(run)
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.8])
+def test_a_predictor_sees_the_labelled_half_and_the_balanced_guesses_of_the_other_folds(
+    tmp_path: Path, threshold: float
+) -> None:
+    trained(tmp_path, folds=3, threshold=threshold)
+    labelled = set(table_of(tmp_path / "stages/teacher/labels.csv")["train"])
+    group = torch.tensor([2 * target + bias for _, bias, target in labelled])
+    counts = torch.bincount(group, minlength=4)
+    assert counts.tolist() == [4, 1, 2, 3]
+    asked_by_all: list[int] = []
+    for fold in (1, 2, 3):
+        table = table_of(tmp_path / f"stages/fold-{fold}/labels.csv")
+        asked = [row for row, *_ in table["test"]]
+        others = torch.tensor([row for row in range(TRAIN) if row not in asked])
+        guess, confidence = (MARGIN[others] > 0).long(), MARGIN[others].abs().sigmoid()
+        sure = balanced_pseudo_labels(confidence, 2 * TARGET[others] + guess, counts, threshold=threshold)
+        assert 5 < int(sure.sum()) < 0.9 * len(others)
+        guesses = zip(others[sure].tolist(), guess[sure].tolist(), TARGET[others[sure]].tolist(), strict=True)
+        assert sorted(table["train"]) == sorted([*labelled, *guesses])
+        assert not {row for row, *_ in table["val"]} & {row for row, *_ in labelled}
+        asked_by_all += asked
+    assert sorted(asked_by_all) == list(range(TRAIN))
+
+
+def test_the_guesses_of_the_folds_are_the_groups(tmp_path: Path) -> None:
+    """Not those of the teacher, which says the opposite."""
+    trained(tmp_path, folds=2)
+    lines = list(csv.DictReader((tmp_path / "groups.csv").read_text().splitlines()))
+    assert [int(line["inferred"]) for line in lines] == (MARGIN < 0).long().tolist()
