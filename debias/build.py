@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from debias import components
-from debias.checks import check_numbers, check_prior, check_selection, check_turns
+from debias.checks import check_numbers, check_selection, check_turns, warn_of_prior
 from debias.config import Config, near
 from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
@@ -61,10 +61,7 @@ def build(config: Config) -> Parts:
     module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
     data = _data(config, seen.batches, preprocessing, model, facts)
     check_turns(config, module, len(data.order))
-    if module.strategy.corrects_prior:
-        by_group = "bias" in module.strategy.requires
-        cell, counts = ("group", "frequencies") if by_group else ("row", "class_frequencies")
-        check_prior(config, module, data.order, facts[cell], facts[counts])
+    warn_of_prior(config, module, data.order, facts)
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
     return Parts(examples, data, module, accelerator, precision)
 
@@ -72,11 +69,12 @@ def build(config: Config) -> Parts:
 def _seen(config: Config, examples: Examples) -> Seen:
     seen = seen_labels(examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits)
     # true labels in place of inferred ones would be read without being told of
-    if seen.train is examples and "inferred" in requirements(config):
+    if seen.train is examples and "inferred groups" in requirements(config):
+        by_strategy = "inferred groups" in getattr(components.find("strategy", config.strategy["name"]), "requires", ())
+        kind = "strategy" if by_strategy else "sampler"
         raise ValueError(
-            f"strategy.name={config.strategy['name']} or sampler.name={config.sampler['name']} reads inferred groups, "
-            "and none stand in for the labels of training: set groups.file to a CSV of `debias infer-groups`, or take "
-            "a recipe that infers them"
+            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in for the labels of "
+            "training: set groups.file to a CSV of `debias infer-groups`, or take a recipe that infers them"
         )
     return seen
 
@@ -98,7 +96,7 @@ def requirements(config: Config) -> tuple[str, ...]:
     """What the training data must carry for strategy, sampler and augmentation, in the words of ``requires``."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
-    meanings = {"group": "bias", "bias": "bias", "inferred": "inferred"}
+    meanings = {"group": "bias", "bias": "bias", "inferred": "inferred groups"}
     sampled = components.required_facts("sampler", config.sampler["name"], meanings)
     augmented = getattr(components.find("augment", config.augment["name"]), "requires", ())
     return tuple(dict.fromkeys([*required, *sampled, *augmented]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +15,13 @@ from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.metrics.selection import GROUP_RULES, RULES
 from debias.training import DebiasModule
+from debias.types import Groups
 
-#: The share of an epoch's draws that may fall on other classes or groups than the data has, as chance would have it.
+#: The share of draws that may fall on other classes or groups than the data has, beside what chance explains.
 MOVED = 0.1
+
+#: Draws for each class or group, from which its share is known to a few percent.
+ENOUGH = 400
 
 #: What training and prediction can both compute in.
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
@@ -60,37 +66,43 @@ def check_selection(config: Config, examples: Examples) -> None:
     warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
 
 
-def check_prior(config: Config, module: DebiasModule, order: Order, cell: Tensor, frequencies: Tensor) -> None:
-    """Refuse a strategy that corrects for how often training has each class or group where batches are balanced.
+def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Mapping[str, Any]) -> None:
+    """Warn of a strategy that corrects for frequencies of the training data which its batches do not have.
 
-    Both correct for the same, and together they turn a shortcut round.
+    What balances them corrects for the same: together they turn a shortcut round.
 
     Args:
         config: of the run.
         module: with its strategy and augmentation.
         order: which training samples an epoch visits.
-        cell: ``(N,)`` int64 class or group of each training sample, -1 where unknown.
-        frequencies: ``(cells,)`` training samples of each, that the strategy corrects for.
-
-    Raises:
-        ValueError: a tenth of the draws fall on other classes or groups than in the data, or the augmentation moves
-            biases.
+        facts: of the training split, with the "group" and the class "row" of each sample.
     """
-    name, sampler, augment = config.strategy["name"], config.sampler["name"], config.augment["name"]
-    drawn = cell[order.draw(seeded_generator(config.seed))]
-    counts = torch.bincount(drawn[drawn >= 0], minlength=len(frequencies))
-    moved = counts / counts.sum() - frequencies / frequencies.sum()
-    if float(moved.abs().sum()) / 2 >= MOVED:
-        raise ValueError(
-            f"strategy.name={name} corrects for how often the training data has each class or group, and "
-            f"sampler.name={sampler} draws them otherwise: both together correct twice; set sampler.name=shuffled, or "
-            "strategy.name=erm"
+    prior, groups = module.strategy.corrects_prior, facts["groups"]
+    if not prior:
+        return
+    cell, cells = (facts["row"], groups.rows) if prior == "class" else (facts["group"], groups.count)
+    generator = seeded_generator(config.seed)
+    draws = [order.draw(generator) for _ in range(math.ceil(ENOUGH * cells / max(len(order), 1)))]
+    shares = [_shares(cell[rows], cells, groups, prior) for rows in (torch.arange(len(cell)), torch.cat(draws))]
+    chance = math.sqrt(cells / len(order)) / 2  # of the rows that an order of a part of the data has chosen
+    moved = prior != "class" and getattr(module.augment, "moves_bias", False)
+    if moved or float((shares[0] - shares[1]).abs().sum()) / 2 > MOVED + chance:
+        by = f"augment.name={config.augment['name']}" if moved else f"sampler.name={config.sampler['name']}"
+        warnings.warn(
+            f"strategy.name={config.strategy['name']} corrects for how often the training data has each {prior}, and "
+            f"{by} changes that in its batches: both together correct twice, and may turn a shortcut round; take one "
+            "of them",
+            stacklevel=2,
         )
-    if "bias" in module.strategy.requires and getattr(module.augment, "moves_bias", False):
-        raise ValueError(
-            f"strategy.name={name} corrects for what the bias says of the class, and in the batches of "
-            f"augment.name={augment} it says something else: take one of them"
-        )
+
+
+def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
+    """``(cells,)`` shares of classes or groups; "class given bias", within each bias, each of which counts the same."""
+    counts = torch.bincount(cell[cell >= 0], minlength=cells).double()
+    if prior != "class given bias":
+        return counts / counts.sum()
+    of_bias = counts.view(groups.rows, groups.biases)
+    return (of_bias / of_bias.sum(dim=0).clamp(min=1) / groups.biases).flatten()
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:

@@ -176,6 +176,12 @@ def test_every_player_must_move_in_the_run(tmp_path):
         build(small(tmp_path, "uniform_confusion", "strategy.every=15"))
 
 
+def test_a_strategy_for_inferred_groups_is_not_given_the_true_ones(tmp_path):
+    """DaC's last stage takes a bias of 0 for a low loss."""
+    with pytest.raises(ValueError, match=r"strategy.name=decompose_compose reads inferred groups.*set groups.file"):
+        build(small(tmp_path, "erm", "strategy.name=decompose_compose"))
+
+
 @pytest.mark.slow
 def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
     """The layout split/target/image: no group is known anywhere, and the class metrics are all there are."""
@@ -247,7 +253,7 @@ def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampl
         options += [f"groups.file={tmp_path}/groups.csv", f"groups.splits=[{splits}]"]
     config = own(tmp_path, csv, *options)
     if splits != "train":
-        with pytest.raises(ValueError, match=r"draws by inferred groups.*set groups.file"):
+        with pytest.raises(ValueError, match=rf"{sampler.split()[0]} reads inferred groups.*set groups.file"):
             build(config)
         return
     drawn = build(config).data.order.draw(torch.Generator().manual_seed(0))

@@ -95,7 +95,7 @@ class Recombination(nn.Module):
 
     Each foreground goes, with a new size and place, on the filled background of a picture of the batch. Composes with
     every strategy but those that correct for what the bias says of the class in the data: the target stays, and where
-    the bias attribute is the background, the result has the donor's.
+    the bias attribute is the background, the result has the donor's, of any class with ``background="all"``.
 
     Source: Nauen et al., "ForAug: Recombining Foregrounds and Backgrounds to Improve Vision Transformer Training with
     Bias Mitigation", 2025; reference code tobna/ForAug.
@@ -139,7 +139,7 @@ class Recombination(nn.Module):
         least: float = 0.005,
     ) -> None:
         super().__init__()
-        self.moves_bias = bias_follows == "background"
+        self.moves_bias = bias_follows == "background" and background == "all"
         _check_choice("background", background, BACKGROUNDS)
         _check_choice("bias_follows", bias_follows, BIAS_FOLLOWS)
         _check_choice("schedule", schedule, tuple(SCHEDULES))

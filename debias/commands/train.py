@@ -77,7 +77,7 @@ def train(
     with alone(folder) if alone else nullcontext():
         check_folder(folder, config, resuming=resume is not None)
         claim(folder, config, parts.examples, resuming=resume is not None)
-        description |= add_circumstances(folder, circumstances(parts))
+        description |= add_circumstances(folder, circumstances(parts), resuming=resume is not None)
         finish(recipe.train(run), run, description)
     return folder
 
@@ -148,12 +148,13 @@ def claim(folder: Path, config: Config, examples: Examples, *, resuming: bool) -
     configs.save(config, folder / "config.yaml")
 
 
-def add_circumstances(folder: Path, now: dict[str, Any]) -> dict[str, Any]:
+def add_circumstances(folder: Path, now: dict[str, Any], *, resuming: bool) -> dict[str, Any]:
     """Write down under what circumstances a process goes on with a run, where they are others than the last one's.
 
     Args:
         folder: of the run.
         now: this process's :func:`debias.recipes.outcome.circumstances`.
+        resuming: whether an earlier process began it; one of before this file was written left none.
 
     Returns:
         What the report says of it: all of them, in order, where there were several.
@@ -161,7 +162,7 @@ def add_circumstances(folder: Path, now: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: the run was begun at another precision.
     """
-    if _is_helper_process():
+    if _is_helper_process() or (resuming and not (folder / CIRCUMSTANCES).is_file()):
         return {}
     every = _circumstances(folder)
     if every and (begun := every[-1]["precision"]) != now["precision"]:

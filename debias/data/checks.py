@@ -26,7 +26,8 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
     Args:
         examples: the data set; its images are not opened.
         require: what is needed of the training split. "bias": the bias attribute of every image; "some bias": of
-            one at least. "groups": an image in every group. "mask": a mask for every image.
+            one at least. "groups": an image in every group. "mask": a mask for every image. "inferred groups" are
+            no matter of the data itself.
 
     Raises:
         ValueError: something above is wrong.

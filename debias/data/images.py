@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+#: From this brightness on a value is no number of a class and no dark colour.
+DARK = 128
 #: A mask without foreground but with fewer values than these holds numbers of classes, and is not just soft.
 FEWEST_SOFT = 32
 
@@ -35,7 +37,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_mask(path: Path, size: tuple[int, int], *, threshold: int = 128) -> NDArray[np.uint8]:
     """Decode one foreground mask; colours are read as their brightness, and 16 bits above 255 lose the lower 8.
 
-    A mask of zeros and one other value below the threshold, such as 1 or a dark colour, is read as 0 and 255. It is
+    A mask of zeros and one other, dark value, such as 1 or a dark colour, is read as 0 and 255. It is
     turned upright by its own EXIF orientation, as its image is by the image's.
 
     Args:
@@ -68,13 +70,14 @@ def _eight_bits(path: Path, mask: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
     """The mask as it is where it has a foreground; else what is not 0, if that is clearly meant."""
-    if not 0 < np.max(mask) < threshold:
+    if not 0 < np.max(mask) < min(threshold, DARK):
         return mask
     values = np.unique(mask[mask > 0]).tolist()
     if 1 < len(values) < FEWEST_SOFT:
         raise ValueError(
             f"mask {path} has no foreground from {threshold} on, but values {', '.join(map(str, values))}, as numbers "
-            "of classes or dark colours are: save it as 0 and 255, or `debias masks import` it with threshold=1"
+            "of classes or dark colours are: save it as 0 and 255 (all 0 if nothing was found), or `debias masks "
+            "import` it with threshold=1, which takes all but 0"
         )
     return np.where(mask > 0, np.uint8(255), np.uint8(0)) if len(values) == 1 else mask
 

@@ -44,6 +44,8 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     parts, config, recorder, known = trained
     epoch = recorder.preferred()[config.select]
     load_weights(parts.module, recorder.weights(epoch))
+    # by the file of the config from which an evaluation will ask for them: a resumed run keeps what was asked for first
+    asked = description["config"] if config == run.config else configs.plain(config)
     predictions = known or predict_splits(parts, progress=config.progress)
     report = {
         **description,
@@ -52,7 +54,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         "selection": selection(recorder.history, config.select),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
-        "predicted_from": origin(recorder.weights(epoch), config.precision),
+        "predicted_from": origin(recorder.weights(epoch), asked["precision"]),
         "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }

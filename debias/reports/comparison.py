@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from debias.files import write_atomically
 from debias.reports.run_folder import read_report
-from debias.reports.run_labels import Run, differences, identity, labels, run_folders
+from debias.reports.run_labels import Run, by_rows, differences, identity, labels, run_folders
 from debias.reports.tables import listed, markdown_table, spread, text_table
 from debias.reports.templates import render
 
@@ -152,23 +152,30 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
         ValueError: a column that no run has a value for.
     """
     left_out: list[str] = []
-    gathered: dict[str, dict[int, Run]] = {}
+    gathered: dict[str, list[Run]] = {}
     for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
         try:
             run = Run(folder, read_report(folder))
         except ValueError as error:
             left_out.append(str(error))
             continue
-        same = gathered.setdefault(identity(run, ignore), {})
-        earlier = same.setdefault(run.report["seed"], run)
-        if earlier is not run:
-            left_out.append(f"{folder} repeats {earlier.folder}: same settings, same seed")
-    groups = [tuple(same[seed] for seed in sorted(same)) for same in gathered.values()]
+        gathered.setdefault(identity(run, ignore), []).append(run)
+    groups = [_seeds(same, left_out) for alike in gathered.values() for same in by_rows(alike)]
     methods = [
         Method(label, same) for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
     ]
     _check_measures(methods, measures)
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
+
+
+def _seeds(runs: Sequence[Run], left_out: list[str]) -> tuple[Run, ...]:
+    """The first run of each seed, in rising order; what repeats one is told of in ``left_out``."""
+    first: dict[int, Run] = {}
+    for run in runs:
+        earlier = first.setdefault(run.report["seed"], run)
+        if earlier is not run:
+            left_out.append(f"{run.folder} repeats {earlier.folder}: same settings, same seed")
+    return tuple(first[seed] for seed in sorted(first))
 
 
 def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:

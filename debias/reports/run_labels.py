@@ -45,8 +45,16 @@ def run_folders(path: Path) -> Iterator[Path]:
 
 
 def identity(run: Run, ignore: Collection[str]) -> str:
-    """A text that is the same for two runs exactly if their settings and data differ in nothing but what is ignored."""
-    return json.dumps(_settings(run, ignore), sort_keys=True)
+    """A text that is the same for two runs exactly if settings and counts of rows are, but for what is ignored."""
+    return json.dumps(_settings(run, ignore) | {COUNTS: _counts(run.report["data"])}, sort_keys=True)
+
+
+def by_rows(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs of one identity, apart where their reports say that the rows were others; older reports say nothing."""
+    digests = dict.fromkeys(run.report["data"].get("digest") for run in runs)
+    if len(digests.keys() - {None}) < 2:
+        return [list(runs)]
+    return [[run for run in runs if run.report["data"].get("digest") == digest] for digest in digests]
 
 
 def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
@@ -63,7 +71,8 @@ def differences(runs: Sequence[Run]) -> str:
     for name in _circumstances(runs[0]):
         seeds: dict[str, list[int]] = {}
         for run in runs:
-            seeds.setdefault(_circumstances(run)[name], []).append(run.report["seed"])
+            if value := _circumstances(run)[name]:
+                seeds.setdefault(value, []).append(run.report["seed"])
         if len(seeds) > 1:
             told.append(f"{name}: " + ", ".join(f"{value} (seed {listed(own)})" for value, own in seeds.items()))
     return "; ".join(told)
@@ -71,9 +80,10 @@ def differences(runs: Sequence[Run]) -> str:
 
 def _circumstances(run: Run) -> dict[str, str]:
     """What can change a number and is no setting; of a run that was resumed elsewhere, one after the other."""
-    parts = run.report.get("circumstances", [run.report])
+    parts, weights = run.report.get("circumstances", [run.report]), str(run.report["model"]["weights"])
     return {
-        "weights": str(run.report["model"]["weights"]),
+        # what earlier reports have is a digest of the file, which may differ where the weights do not
+        "weights": "" if " (sha256 " in weights else weights,
         "precision": str(run.report["precision"]),
         "code": ", then ".join(dict.fromkeys(_code(part["git"]) for part in parts)),
         "torch": ", then ".join(dict.fromkeys(str(part["versions"].get("torch", "unknown")) for part in parts)),
@@ -103,7 +113,7 @@ def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> li
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
     # the same config may have been trained on a table that was corrected since
-    flat = {**settings(run.report["config"]), COUNTS: _rows(run.report["data"])[:8]}
+    flat = {**settings(run.report["config"]), COUNTS: _rows(run.report["data"])}
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()
@@ -112,5 +122,8 @@ def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
 
 
 def _rows(data: Mapping[str, Any]) -> str:
-    counts = json.dumps(data["counts"], sort_keys=True)
-    return str(data.get("digest") or hashlib.sha256(counts.encode()).hexdigest())
+    return str(data.get("digest") or _counts(data))[:8]
+
+
+def _counts(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data["counts"], sort_keys=True).encode()).hexdigest()

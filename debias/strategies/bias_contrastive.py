@@ -61,7 +61,8 @@ class BiasContrastive(Strategy):
     ) -> None:
         super().__init__()
         check_contrast(type(self).__name__, groups, temperature=temperature, task_weight=task_weight)
-        self.temperature, self.task_weight, self.corrects_prior = temperature, task_weight, balanced_logits
+        self.temperature, self.task_weight = temperature, task_weight
+        self.corrects_prior = "class given bias" if balanced_logits else ""
         priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
         # the last row, which a bias of -1 reads, adjusts nothing
         self.register_buffer("log_prior", F.pad(priors, (0, 0, 0, 1)))

@@ -50,7 +50,7 @@ class DecomposeCompose(Strategy):
     the joined batch, colour and partners each device's own.
     """
 
-    requires = ("bias", "inferred", "mask")
+    requires = ("bias", "inferred groups", "mask")
     hard_targets = True
     smallest_batch = 2  # a sample is combined with another
 

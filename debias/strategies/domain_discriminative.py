@@ -53,7 +53,7 @@ class DomainDiscriminative(Strategy):
                 f"{frequencies.tolist()}; set divide_by_prior=false"
             )
         self.groups, self.greatest, self.divide_by_prior = groups, inference == "max", divide_by_prior
-        self.corrects_prior = divide_by_prior
+        self.corrects_prior = "group" if divide_by_prior else ""
         prior = frequencies.float() / frequencies.sum().clamp(min=1)
         self.register_buffer("log_prior", prior.log().view(groups.rows, groups.biases))
         self.log_prior: Tensor

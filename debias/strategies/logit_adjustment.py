@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -27,13 +29,15 @@ class LogitAdjustment(Strategy):
         ValueError: ``tau`` is negative, or the targets are multi-label.
     """
 
+    prior: ClassVar[str] = "class"
+
     def __init__(self, groups: Groups, class_frequencies: Tensor, *, tau: float = 1.0) -> None:
         super().__init__()
         if groups.multi_label:
             raise ValueError(f"{type(self).__name__} needs one class per sample: name a single target")
         if tau < 0:
             raise ValueError(f"{type(self).__name__} needs tau >= 0; got tau={tau}")
-        self.tau, self.corrects_prior = tau, tau > 0
+        self.tau, self.corrects_prior = tau, self.prior if tau else ""
         self.register_buffer("log_priors", log_priors(class_frequencies))
         self.log_priors: Tensor
 
@@ -70,6 +74,7 @@ class ConditionalLogitAdjustment(LogitAdjustment):
     """
 
     requires = ("bias",)
+    prior = "class given bias"
 
     def __init__(self, groups: Groups, frequencies: Tensor, *, tau: float = 1.0) -> None:
         of_bias = frequencies.reshape(groups.rows, groups.biases).T

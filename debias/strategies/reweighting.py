@@ -26,7 +26,6 @@ class Reweighting(Strategy):
     """
 
     hard_targets = True
-    corrects_prior = True
 
     def __init__(self, weights: Tensor, groups: Groups) -> None:
         super().__init__()
@@ -59,6 +58,7 @@ class ClassReweighting(Reweighting):
 
     def __init__(self, groups: Groups, class_frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0) -> None:
         super().__init__(balanced_weights(class_frequencies, power=power, beta=beta), groups)
+        self.corrects_prior = "class" if power and beta else ""
 
     def cell(self, batch: Batch) -> Tensor:
         """The class of each sample."""
@@ -79,6 +79,7 @@ class GroupReweighting(Reweighting):
 
     def __init__(self, groups: Groups, frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0) -> None:
         super().__init__(balanced_weights(frequencies, power=power, beta=beta), groups)
+        self.corrects_prior = "group" if power and beta else ""
 
     def cell(self, batch: Batch) -> Tensor:
         """The group of each sample."""

@@ -23,17 +23,17 @@ class Strategy(nn.Module):
 
     Attributes:
         requires: what the training data must carry: "bias" labels for all images, or "some bias" labels, an image in
-            all "groups", foreground "mask"s; "inferred" if the bias is to be one that a recipe has inferred.
+            all "groups", foreground "mask"s; "inferred groups" in place of the bias.
         smallest_batch: samples that every training batch must have.
         hard_targets: whether it reads class indices, so that no augmentation may make probabilities of them.
-        corrects_prior: whether it corrects for how often training has each class or, where it requires bias labels,
-            each group, so that batches must come as the data are: what balances them would be corrected twice.
+        corrects_prior: for the frequencies of what in the training data it corrects: "class", "group", or "class given
+            bias". Batches are to have them as the data has them: what balances them as well is corrected twice.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
     smallest_batch: ClassVar[int] = 1
     hard_targets: bool = False
-    corrects_prior: bool = False
+    corrects_prior: str = ""
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the single player on one batch."""

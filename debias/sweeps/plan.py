@@ -167,6 +167,7 @@ def _split(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign:
         raise ValueError(f"override {text!r} must be key=value, as in epochs=5")
+    override_layer([text])  # one that cannot be read is told as it was written
     return key, OmegaConf.select(override_layer([f"value={value}"]), "value")
 
 

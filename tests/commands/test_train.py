@@ -216,8 +216,8 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "precision=auto", "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
     claim(run, config, build(config).examples, resuming=False)
-    assert add_circumstances(run, elsewhere) == {}
-    assert add_circumstances(run, elsewhere) == {}  # stopped and resumed in the same place
+    assert add_circumstances(run, elsewhere, resuming=False) == {}
+    assert add_circumstances(run, elsewhere, resuming=True) == {}  # stopped and resumed in the same place
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
     with pytest.raises(ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="):
         train(config, resume=run)
@@ -226,7 +226,7 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     assert not (run / "checkpoints").exists()
     train(replace(config, precision="bf16-mixed"), resume=run)
     report = json.loads((run / "report.json").read_text())
-    assert report["config"]["precision"] == "auto"
+    assert report["config"]["precision"] == report["predicted_from"]["precision"] == "auto"
     assert report["precision"] == "bf16-mixed"
     assert report["circumstances"][0] == elsewhere
     assert [part["device"][:4] for part in report["circumstances"]] == ["cuda", "cpu "]
@@ -239,8 +239,8 @@ def test_a_run_of_before_circumstances_were_written_down_is_resumed(tmp_path):
     train(config, resume=run)
     report = json.loads((run / "report.json").read_text())
     assert "circumstances" not in report
-    (written,) = json.loads((run / "circumstances.json").read_text())
-    assert written == {key: report[key] for key in ("precision", "device", "versions", "git")}
+    # where it was begun is not known: this process is not to be taken for the first
+    assert not (run / "circumstances.json").exists()
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):

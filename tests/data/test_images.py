@@ -199,3 +199,11 @@ def test_mask_of_another_size_names_both_sizes(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.zeros((4, 7), np.uint8))
     with pytest.raises(ValueError, match=r"a\.png has width x height 7x4.*9x4.*resize the mask"):
         read_mask(tmp_path / "a.png", (4, 9))
+
+
+@pytest.mark.parametrize("values", [(0, 204), (0, 51, 204)])
+def test_a_high_threshold_is_not_overruled(tmp_path: Path, values: tuple[int, ...]) -> None:
+    """Who asks for full confidence alone gets none of 204: bright values are neither dark colours nor class numbers."""
+    mask = np.resize(np.array(values, np.uint8), (4, 4))
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    assert np.array_equal(read_mask(tmp_path / "a.png", (4, 4), threshold=255), mask)

@@ -91,6 +91,18 @@ def test_the_digest_of_the_rows_tells_methods_apart_where_reports_have_it(tmp_pa
     assert (found[0, 1], found[2,]) == ("group_dro (data.rows=aaaaaaaa)", "group_dro (data.rows=bbbbbbbb)")
 
 
+def test_reports_of_before_pool_with_newer_ones(tmp_path: Path) -> None:
+    """Without a digest of the rows, and with another kind of digest of the weights, nothing says that they differ."""
+    for seed, (digest, weights) in enumerate((("a" * 32, "w (tensors sha256 1)"), (None, "w (sha256 2)"))):
+        report = sample_report(seed=seed)
+        report["data"] |= {"digest": digest} if digest else {}
+        report["model"]["weights"] = weights
+        finished_run(tmp_path / str(seed), report)
+    compared = compare([tmp_path])
+    assert [method.seeds for method in compared.methods] == [(0, 1)]
+    assert compared.notes() == []
+
+
 def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
     nothing = compare([tmp_path / "gone"])
     assert nothing.table().startswith("no finished run\n\nleft out: ")
@@ -102,9 +114,9 @@ def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
 def test_runs_of_other_circumstances_are_pooled_with_a_note(tmp_path: Path) -> None:
     """Three seeds of one method, on other weights, elsewhere and by other code; ERM's two differ in nothing told."""
     circumstances = [
-        ("w.pt (sha256 a)", "bf16-mixed", {"commit": "1234567890", "dirty": True}, "2.12.0"),
-        ("w.pt (sha256 b)", "32-true", {"commit": "1234567890", "dirty": False}, "2.13.0"),
-        ("w.pt (sha256 a)", "32-true", {"commit": None, "dirty": None}, "2.13.0"),
+        ("w.pt (tensors sha256 a)", "bf16-mixed", {"commit": "1234567890", "dirty": True}, "2.12.0"),
+        ("w.pt (tensors sha256 b)", "32-true", {"commit": "1234567890", "dirty": False}, "2.13.0"),
+        ("w.pt (tensors sha256 a)", "32-true", {"commit": None, "dirty": None}, "2.13.0"),
     ]
     for seed, (weights, precision, git, torch) in enumerate(circumstances):
         report = sample_report(seed=seed) | {"precision": precision, "git": git, "versions": {"torch": torch}}
@@ -114,7 +126,8 @@ def test_runs_of_other_circumstances_are_pooled_with_a_note(tmp_path: Path) -> N
         make(tmp_path / f"erm/{seed}", seed=seed, strategy="erm", worst=0.3)
     compared = compare([tmp_path])
     note = (
-        "group_dro: not the same for every seed: weights: w.pt (sha256 a) (seed 0, 2), w.pt (sha256 b) (seed 1); "
+        "group_dro: not the same for every seed: "
+        "weights: w.pt (tensors sha256 a) (seed 0, 2), w.pt (tensors sha256 b) (seed 1); "
         "precision: bf16-mixed (seed 0), 32-true (seed 1, 2); "
         "code: commit 1234567 with changes (seed 0), commit 1234567 (seed 1), unknown (seed 2); "
         "torch: 2.12.0 (seed 0), 2.13.0 (seed 1, 2)"
