@@ -5,7 +5,8 @@ CRT draws it, where heads differ in start, learning rate, weight decay and the r
 minibatch heads share their batches; in the loop each draws its own, so that their weights differ by chance. What is
 compared is the worst-group accuracy on held-out rows, beside what a second loop with other draws differs by.
 ``--sequential`` fits only so many of the heads in the loop and multiplies. Ratios are of seconds of the processor, so
-that a busy machine slows no side; those of the clock are printed too. Run by ``scripts/bench heads``.
+that a busy machine slows no side; those of the clock are printed too. With ``--threads 1`` the products have one core,
+and the loop, which hardly gains by two, loses less by it. Run by ``scripts/bench heads``.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--sequential", type=int, default=None, help="heads fitted in the loop; default: all")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="of torch, which takes one a core (default: 2)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sequential = options.sequential or options.heads

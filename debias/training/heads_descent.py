@@ -78,6 +78,8 @@ def fit_minibatches(
     Raises:
         ValueError: as :func:`fit_full_batch`.
     """
+    if sample_weights is not None and sample_weights.ndim == 2:
+        sample_weights = sample_weights.T.contiguous().T  # the weights of a sample lie together, as batches read them
     return _fit(features, target, start, descent, sample_weights, order, held_out, every)
 
 

@@ -70,7 +70,7 @@ class Data(NamedTuple):
 
     def take(self, rows: Tensor) -> Data:
         """The samples at ``(B,)`` int64 rows."""
-        return Data(self.inputs[rows], self.targets[:, rows], self.weights[:, rows])
+        return Data(self.inputs[rows], self.targets[:, rows], self.weights.T[rows].T)
 
 
 class DescendingHeads:
