@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from debias.errors import InputError
+
 EXAMPLES = """examples:
   debias train waterbirds/group_dro data.root=PATH seed=1
   debias train waterbirds/group_dro data.root=PATH seed=1 resume=RUN
@@ -136,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.run(**options)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except ValueError as error:
+    except InputError as error:
         print(f"debias: {error}", file=sys.stderr)
         return 2
     return 0

@@ -10,12 +10,13 @@ import torch
 
 from debias import components
 from debias.checks import check_numbers, check_selection, check_turns, warn_of_prior
-from debias.config import Config, near
+from debias.config import Config
 from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.inferred import Seen, seen_labels
 from debias.data.preprocessing import Preprocessing
+from debias.errors import InputError, near
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
@@ -72,7 +73,7 @@ def _seen(config: Config, examples: Examples) -> Seen:
     if seen.train is examples and "inferred groups" in requirements(config):
         by_strategy = "inferred groups" in getattr(components.find("strategy", config.strategy["name"]), "requires", ())
         kind = "strategy" if by_strategy else "sampler"
-        raise ValueError(
+        raise InputError(
             f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in for the labels of "
             "training: set groups.file to a CSV of `debias infer-groups`, or take a recipe that infers them"
         )
@@ -88,7 +89,7 @@ def smallest_batch(config: Config) -> int:
     name = config.strategy["name"]
     needed: int = getattr(components.find("strategy", name), "smallest_batch", 1)
     if config.batch_size < needed:
-        raise ValueError(f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}")
+        raise InputError(f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}")
     return needed
 
 
@@ -131,10 +132,10 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
     """
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": devices}
     if accelerator != "auto" and accelerator not in there:
-        raise ValueError(f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}")
+        raise InputError(f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}")
     chosen = next(name for name, count in there.items() if count) if accelerator == "auto" else accelerator
     if there[chosen] < devices:
-        raise ValueError(f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for fewer")
+        raise InputError(f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for fewer")
     return chosen
 
 
@@ -152,7 +153,7 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any], validation
     players = strategy.players(model)
     for player in config.players:
         if player not in players:
-            raise ValueError(f"the strategy has no player {player!r}; {near(player, players)}")
+            raise InputError(f"the strategy has no player {player!r}; {near(player, players)}")
     for player, parameters in players.items():
         scheduler(optimizer(player, parameters))  # a mistake in their options is found now
     frequencies = validation.frequencies("train")

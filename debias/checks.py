@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from debias.config import Config, near
+from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
+from debias.errors import InputError, near
 from debias.metrics.selection import GROUP_RULES, RULES
 from debias.training import DebiasModule
 from debias.types import Groups
@@ -35,17 +36,17 @@ def check_numbers(config: Config) -> None:
     """
     for key in ("epochs", "batch_size", "eval_batch_size", "devices"):
         if getattr(config, key) < 1:
-            raise ValueError(f"{key} must be at least 1; got {getattr(config, key)}")
+            raise InputError(f"{key} must be at least 1; got {getattr(config, key)}")
     if config.seed < 0:
-        raise ValueError(f"seed must be at least 0; got {config.seed}")
+        raise InputError(f"seed must be at least 0; got {config.seed}")
     if config.workers is not None and config.workers < 0:
-        raise ValueError(f"workers must be at least 0, or null; got {config.workers}")
+        raise InputError(f"workers must be at least 0, or null; got {config.workers}")
     if config.clip is not None and config.clip <= 0:
-        raise ValueError(f"clip must be positive, or null for no clipping; got {config.clip}")
+        raise InputError(f"clip must be positive, or null for no clipping; got {config.clip}")
     if config.precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
+        raise InputError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
     if config.select not in RULES:
-        raise ValueError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
+        raise InputError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
 
 
 def check_selection(config: Config, examples: Examples) -> None:
@@ -59,7 +60,7 @@ def check_selection(config: Config, examples: Examples) -> None:
         return
     if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
-        raise ValueError(
+        raise InputError(
             f"select={config.select} needs bias labels in validation, and {examples.source} has none there: {others}"
         )
     empty = [name for name, count in zip(examples.groups.names, counts.tolist(), strict=True) if not count]
@@ -122,7 +123,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         waiting -= {turn.player for turn in module.strategy.turns(step)}
         if not waiting:
             return
-    raise ValueError(
+    raise InputError(
         f"this run has {steps} steps, in none of which the strategy lets {' or '.join(sorted(waiting))} move: train "
         "for more epochs, or shorten the strategy's warm-up (its options count in steps)"
     )

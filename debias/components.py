@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config import near
+from debias.errors import InputError, near
 
 TABLES: dict[str, dict[str, str]] = {
     "data": {
@@ -127,7 +127,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     """
     table = TABLES[kind]
     if name not in table:
-        raise ValueError(f"unknown {kind}.name {name!r}; {near(name, table)}")
+        raise InputError(f"unknown {kind}.name {name!r}; {near(name, table)}")
     module, _, attribute = table[name].partition(":")
     component: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     return component
@@ -173,14 +173,14 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
     valid = list(schema.__dataclass_fields__)
     for key in options:
         if key not in valid:
-            raise ValueError(f"unknown option {section}.{key}; {near(key, valid) if valid else 'it has no options'}")
+            raise InputError(f"unknown option {section}.{key}; {near(key, valid) if valid else 'it has no options'}")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(options)))
         missing = OmegaConf.missing_keys(merged)
     except OmegaConfBaseException as error:
-        raise ValueError(f"{section}.{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{section}.{error.full_key}: {str(error).splitlines()[0]}") from error
     if missing:
-        raise ValueError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
+        raise InputError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
     container = OmegaConf.to_container(merged)
     assert isinstance(container, dict)
     return {key: container[key] for key in options}

@@ -6,7 +6,6 @@ hold its name and its options; the options are those of the component's own sign
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Optional
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from debias.errors import InputError, near
 from debias.files import write_atomically
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
@@ -118,14 +118,6 @@ def shipped() -> list[str]:
     return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml"))
 
 
-def near(name: str, valid: Iterable[str]) -> str:
-    """A sentence that names the nearest valid name, if one is near, and all the valid ones."""
-    valid = sorted(valid)
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}valid: {', '.join(valid)}"
-
-
 def load(source: str, overrides: Sequence[str] = ()) -> Config:
     """Read a config: a shipped one by name or a YAML file by path, then ``key=value`` overrides.
 
@@ -203,7 +195,7 @@ def _assemble(layers: Iterable[DictConfig]) -> Config:
     for layer in layers:
         merged = _merge(merged, layer)
     if missing := sorted(OmegaConf.missing_keys(merged)):
-        raise ValueError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
+        raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config
@@ -213,16 +205,18 @@ def _find(source: str, beside: Path) -> Path:
     for path in (beside / source, folder() / f"{source}.yaml"):
         if path.is_file() and path.suffix in (".yaml", ".yml"):
             return path
-    raise ValueError(f"no config {source!r}: it is neither a YAML file nor shipped; {near(source, shipped())}")
+    raise InputError(
+        f"no config {source!r}: it is neither a YAML file nor shipped; {near(source, shipped(), 'debias list configs')}"
+    )
 
 
 def _as_mapping(path: Path) -> DictConfig:
     try:
         layer = OmegaConf.load(path)
     except Exception as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise InputError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(layer, DictConfig):
-        raise ValueError(f"{path} must hold keys and values, as in 'seed: 1'")
+        raise InputError(f"{path} must hold keys and values, as in 'seed: 1'")
     return layer
 
 
@@ -236,28 +230,28 @@ def override_layer(overrides: Sequence[str]) -> DictConfig:
     """What ``key=value`` texts say, values read as YAML; raises ValueError where one cannot be read."""
     for override in overrides:
         if "=" not in override:
-            raise ValueError(f"override {override!r} must be key=value, as in seed=1")
+            raise InputError(f"override {override!r} must be key=value, as in seed=1")
     try:
         return OmegaConf.from_dotlist(list(overrides))
     except Exception as error:
-        raise ValueError(f"overrides {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
+        raise InputError(f"overrides {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
     for key in map(str, layer):
         if key not in merged:
-            raise ValueError(f"unknown key {key!r}; {near(key, map(str, merged))}")
+            raise InputError(f"unknown key {key!r}; {near(key, map(str, merged))}")
         if key in SECTIONS:
             _enter_section(merged, key, layer[key])
     try:
         return OmegaConf.merge(merged, layer)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
 
 
 def _enter_section(merged: DictConfig, key: str, section: Any) -> None:
     if not isinstance(section, DictConfig):
-        raise ValueError(f"{key} is a section: write {key}.name={section or 'NAME'}")
+        raise InputError(f"{key} is a section: write {key}.name={section or 'NAME'}")
     name = section.get("name", merged[key]["name"])
     # every model is built by the same component, with the same options
     if key != "model" and name != merged[key]["name"]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
+
 
 class Batch(NamedTuple):
     """One batch of training or evaluation images; ``None`` fields survive collation and device transfer.
@@ -86,12 +88,12 @@ class Groups:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) < self.count:
-            raise ValueError(f"two groups have the same name among {', '.join(self.names)}: rename a class or bias")
+            raise InputError(f"two groups have the same name among {', '.join(self.names)}: rename a class or bias")
         if self.multi_label and self.rows % 2:
-            raise ValueError(f"several labels need a pair of names each, absent and present; got {self.target_names}")
+            raise InputError(f"several labels need a pair of names each, absent and present; got {self.target_names}")
         outside = [pair for pair in self.aligned if not (0 <= pair[0] < self.rows and 0 <= pair[1] < self.biases)]
         if outside:
-            raise ValueError(f"aligned pairs {outside} lie outside {self.rows} targets and {self.biases} biases")
+            raise InputError(f"aligned pairs {outside} lie outside {self.rows} targets and {self.biases} biases")
 
     @property
     def rows(self) -> int:

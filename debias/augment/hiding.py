@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.types import Batch
 
 FILLS = ("black", "mean")
@@ -36,7 +37,7 @@ class HideMask(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float], *, fill: str = "black") -> None:
         super().__init__()
         if fill not in FILLS:
-            raise ValueError(f"unknown fill={fill!r}: it must be one of {', '.join(FILLS)}")
+            raise InputError(f"unknown fill={fill!r}: it must be one of {', '.join(FILLS)}")
         colour = -torch.tensor(mean) / torch.tensor(std) if fill == "black" else torch.zeros(len(mean))
         # follows from the options, so checkpoints need not hold it
         self.register_buffer("colour", colour.view(-1, 1, 1), persistent=False)
@@ -52,5 +53,5 @@ class HideMask(nn.Module):
             ValueError: the batch has no mask.
         """
         if batch.mask is None:
-            raise ValueError("hide_mask hides what masks mark, and this batch has none: give the data set masks")
+            raise InputError("hide_mask hides what masks mark, and this batch has none: give the data set masks")
         return batch._replace(image=torch.lerp(batch.image, self.colour, batch.mask))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from debias.augment.mixing import WEIGHTS, beta, blend, classes_of
+from debias.errors import InputError
 from debias.types import Batch, Groups
 
 
@@ -56,9 +57,9 @@ class LISA(nn.Module):
     def __init__(self, groups: Groups, *, selection: float = 0.5, mix: str = "mixup", alpha: float = 2.0) -> None:
         super().__init__()
         if not 0 <= selection <= 1:
-            raise ValueError(f"LISA needs selection in [0, 1]; got selection={selection}")
+            raise InputError(f"LISA needs selection in [0, 1]; got selection={selection}")
         if mix not in WEIGHTS:
-            raise ValueError(f"unknown mix={mix!r}: choose {' or '.join(WEIGHTS)}")
+            raise InputError(f"unknown mix={mix!r}: choose {' or '.join(WEIGHTS)}")
         self.classes = classes_of(groups, "LISA", alpha)
         self.selection, self.alpha, self.weights = selection, alpha, WEIGHTS[mix]
 

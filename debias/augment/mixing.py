@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.types import Batch, Groups
 
 
@@ -98,7 +99,7 @@ def classes_of(groups: Groups, name: str, alpha: float) -> int:
         ValueError: the targets are multi-label, or ``alpha`` is not positive.
     """
     if groups.multi_label:
-        raise ValueError(f"{name} mixes class probabilities: name a single target, not several labels")
+        raise InputError(f"{name} mixes class probabilities: name a single target, not several labels")
     if alpha <= 0:
-        raise ValueError(f"{name} needs alpha > 0; got alpha={alpha}")
+        raise InputError(f"{name} needs alpha > 0; got alpha={alpha}")
     return groups.outputs

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from debias.augment.pasting import Placement, foreground_box, paste
 from debias.augment.schedules import SCHEDULES
+from debias.errors import InputError
 from debias.types import Batch
 
 BACKGROUNDS = ("all", "same", "own")
@@ -69,7 +70,7 @@ def recombine(
     """
     if batch.mask is None or batch.background is None:
         absent = "mask" if batch.mask is None else "background"
-        raise ValueError(
+        raise InputError(
             f"recombination needs each image's mask and filled background, and this batch has no {absent}: "
             "give the data set masks, and build its ImageData with backgrounds=True"
         )
@@ -144,14 +145,14 @@ class Recombination(nn.Module):
         _check_choice("bias_follows", bias_follows, BIAS_FOLLOWS)
         _check_choice("schedule", schedule, tuple(SCHEDULES))
         if schedule != "constant" and probability == 0:
-            raise ValueError(f"schedule={schedule} of probability 0 keeps nothing: set probability, as in 1.0")
+            raise InputError(f"schedule={schedule} of probability 0 keeps nothing: set probability, as in 1.0")
         if not (0 <= probability <= 1 and 0 <= size_spread < 1 and blur >= 0):
-            raise ValueError(
+            raise InputError(
                 "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0; got "
                 f"probability={probability}, size_spread={size_spread}, blur={blur}"
             )
         if not 0 < least < prune <= 1:
-            raise ValueError(f"recombination needs 0 < least < prune <= 1; got least={least}, prune={prune}")
+            raise InputError(f"recombination needs 0 < least < prune <= 1; got least={least}, prune={prune}")
         self.background, self.bias_follows, self.schedule = background, bias_follows, schedule
         self.probability, self.size_spread, self.bates = probability, size_spread, bates
         self.blur, self.prune, self.least = blur, prune, least
@@ -159,7 +160,7 @@ class Recombination(nn.Module):
     def keep_probability(self, progress: float) -> float:
         """Probability that a sample is kept as it is, at ``progress`` in [0, 1] of the training."""
         if not 0 <= progress <= 1:
-            raise ValueError(f"progress is the share of training that is done, in [0, 1]; got {progress}")
+            raise InputError(f"progress is the share of training that is done, in [0, 1]; got {progress}")
         return self.probability * SCHEDULES[self.schedule](progress)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
@@ -222,7 +223,7 @@ def _placement(mask: Tensor, draws: Draws, size_spread: float, size_factor: floa
     frame, corner = mask.new_tensor(mask.shape[2:]), mask.new_zeros(2)
     if cell is not None:
         if not 0 <= cell < 9:
-            raise ValueError(f"cell is one of the frame's 3 x 3, from 0 to 8; got {cell}")
+            raise InputError(f"cell is one of the frame's 3 x 3, from 0 to 8; got {cell}")
         scale, frame = scale / 3, frame / 3
         corner = frame * mask.new_tensor([cell // 3, cell % 3])
     return Placement(box, scale, corner + draws.place * (frame - scale[:, None] * box.size))
@@ -235,4 +236,4 @@ def _laid_out_as(model: Tensor, image: Tensor) -> Tensor:
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
-        raise ValueError(f"unknown {name}={value!r}: it must be one of {', '.join(valid)}")
+        raise InputError(f"unknown {name}={value!r}: it must be one of {', '.join(valid)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from debias.config import EXECUTION
+from debias.errors import InputError
 
 
 def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
@@ -17,10 +18,10 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
 
     absent = [folder for folder in folders if not Path(folder).is_dir()]
     if absent:
-        raise ValueError(f"no folder {', '.join(absent)}: give runs, or folders of runs")
+        raise InputError(f"no folder {', '.join(absent)}: give runs, or folders of runs")
     for name in measure:
         if ":" not in name:
-            raise ValueError(f"measure {name!r} must be family:key, as in background:background_robustness")
+            raise InputError(f"measure {name!r} must be family:key, as in background:background_robustness")
     comparison = compare([Path(folder) for folder in folders], ignore=EXECUTION, measures=measure)
     print(comparison.table("markdown" if markdown else "text"))
     if comparison.methods and not markdown:

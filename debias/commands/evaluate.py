@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias import config as configs
 from debias.config import Config
+from debias.errors import InputError
 
 if TYPE_CHECKING:
     from debias.build import Parts
@@ -57,7 +58,7 @@ def run(run: str, overrides: list[str]) -> None:
         return
     fresh, others = taken(others, "fresh", "false")
     if fresh not in ("true", "false"):
-        raise ValueError(f"fresh={fresh}: say fresh=true to predict anew, or leave it out")
+        raise InputError(f"fresh={fresh}: say fresh=true to predict anew, or leave it out")
     _evaluate_run(Path(run), others, families, whole=whole, fresh=fresh == "true")
 
 
@@ -101,7 +102,7 @@ def _saved(place: Path, report: dict[str, Any], wanted: dict[str, str], parts: P
 
     try:
         return saved_predictions(place, report.get("predicted_from"), wanted, parts.examples)
-    except ValueError as reason:
+    except InputError as reason:
         print(f"predicted anew: {reason}")
         return None
 
@@ -155,7 +156,7 @@ def _config_in(checkpoint: Path) -> Config:
     try:
         plain = torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
     except Exception as error:
-        raise ValueError(
+        raise InputError(
             f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's folder, a "
             ".ckpt file or a CSV file of predictions"
         ) from error
@@ -168,7 +169,7 @@ def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
     changed += [f"data.{key}" for key in now if key not in CHANGEABLE_DATA and now[key] != before.get(key)]
     if changed:
         allowed = ", ".join([*CHANGEABLE, *(f"data.{key}" for key in CHANGEABLE_DATA)])
-        raise ValueError(f"{', '.join(changed)} would change what was trained; an evaluation may change {allowed}")
+        raise InputError(f"{', '.join(changed)} would change what was trained; an evaluation may change {allowed}")
 
 
 def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) -> None:
@@ -183,12 +184,12 @@ def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) 
     changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:
         told = ", ".join("images, their labels or splits" if key == "digest" else key for key in changed)
-        raise ValueError(f"{examples.source} is other data than the run's: {told} differ; give its data.root")
+        raise InputError(f"{examples.source} is other data than the run's: {told} differ; give its data.root")
 
 
 def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:
     table = report["selection"]["table"] if report else []
     epochs = {row["rule"]: row["epoch"] for row in table}
     if rule not in epochs:
-        raise ValueError(f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}")
+        raise InputError(f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}")
     return place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"

@@ -15,6 +15,7 @@ from debias.commands.evaluate import taken
 from debias.data.examples import Examples
 from debias.data.inferred import read_inferred, write_inferred
 from debias.data.orders import seeded_generator
+from debias.errors import InputError, near
 from debias.group_inference import class_clusters, environment_weights, error_set
 from debias.metrics.functional.counts import aligned_groups
 from debias.metrics.functional.discovery import class_discovery
@@ -41,7 +42,7 @@ def run(run: str, overrides: list[str]) -> None:
     out, overrides = taken(overrides, "out", "groups.csv")
     folder = Path(run)
     if not (folder / "report.json").is_file():
-        raise ValueError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
+        raise InputError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
     own = method == OWN
     examples, inferred = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
     write_inferred(Path(out), examples, inferred)
@@ -74,8 +75,8 @@ METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments
 
 def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
-        raise ValueError(
-            f"unknown method {name!r}; {configs.near(name, METHODS)}. Other recipes need networks of their own: train "
+        raise InputError(
+            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their own: train "
             "one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
         )
     return METHODS[name]
@@ -83,7 +84,7 @@ def _method(name: str) -> Callable[..., Tensor]:
 
 def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
     if not (folder / GROUPS).is_file():
-        raise ValueError(f"{folder} has inferred nothing itself: name a method, {', '.join(METHODS)}")
+        raise InputError(f"{folder} has inferred nothing itself: name a method, {', '.join(METHODS)}")
     config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     return examples, read_inferred(folder / GROUPS, examples)
@@ -99,7 +100,7 @@ def _inferred(folder: Path, overrides: list[str], infer: Callable[..., Tensor]) 
     rows = torch.cat([part.index for part in parts])
     paths = [path for part in parts for path in part.paths]
     if len(examples) <= int(rows.max()) or [examples.images[row] for row in rows.tolist()] != paths:
-        raise ValueError(f"the predictions of {folder} are of other images than {examples.source}: give its data")
+        raise InputError(f"the predictions of {folder} are of other images than {examples.source}: give its data")
     # both splits at once, so that a value means the same in either
     facts = {"logits": torch.cat([part.logits for part in parts]), "target": examples.target[rows], "seed": config.seed}
     inferred[rows] = components.call(infer, "method", options, facts)

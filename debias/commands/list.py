@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from debias import components
 from debias import config as configs
 from debias.catalogue import METHODS, Method
+from debias.errors import InputError, near
 from debias.reports.tables import text_table
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _print_methods(pattern: str) -> None:
     found = [(kind, name) for kind, methods in METHODS.items() for name in fnmatch.filter(methods, pattern)]
     if not found:
         names = {name for methods in METHODS.values() for name in methods}
-        raise ValueError(f"no strategy or recipe matches {pattern!r}; {configs.near(pattern, names)}")
+        raise InputError(f"no strategy or recipe matches {pattern!r}; {near(pattern, names, 'debias list strategies')}")
     for kind, name in found:
         _print_component(kind, name)
         for column, cell in zip(COLUMNS, _row(name, METHODS[kind][name])[1:], strict=True):

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from debias import components
 from debias import config as configs
+from debias.errors import InputError, near
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -43,7 +44,7 @@ def where(*, out: str, splits: tuple[str, ...] = ("train", "val", "test"), overw
     """
     unknown = [split for split in splits if split not in ("train", "val", "test")]
     if unknown or not splits:
-        raise ValueError(f"splits holds {unknown}: name some of train, val, test, as in splits=[train]")
+        raise InputError(f"splits holds {unknown}: name some of train, val, test, as in splits=[train]")
     return Path(out), splits, overwrite
 
 
@@ -102,10 +103,10 @@ def _sorted(maker: Callable[..., Any], overrides: Sequence[str]) -> tuple[dict[s
     given = _given([text for text in overrides if text not in of_config])
     for key in given:
         if key not in {**common, **own}:
-            raise ValueError(f"unknown option {key!r}; {configs.near(key, [*common, *own, *OF_CONFIG, 'data.*'])}")
+            raise InputError(f"unknown option {key!r}; {near(key, [*common, *own, *OF_CONFIG, 'data.*'])}")
     for key, default in {**common, **own}.items():
         if default is inspect.Parameter.empty and key not in given:
-            raise ValueError(f"masks need {key}: add {key}=...")
+            raise InputError(f"masks need {key}: add {key}=...")
     return (
         {key: value for key, value in given.items() if key in common},
         {key: value for key, value in given.items() if key in own},

@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from debias.config import near, override_layer
+from debias.config import override_layer
+from debias.errors import InputError, near
 
 #: What may be said of the file, and what it means.
 OPTIONS = {
@@ -56,7 +57,7 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     given = _given(overrides)
     for key in given:
         if key not in OPTIONS:
-            raise ValueError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
+            raise InputError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
     options = {"bias": "bias", "aligned": [], "train": None, "out": None} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     right = {
@@ -67,7 +68,7 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     }
     for key in (key for key in right if not right[key]):
         value = "null" if options[key] is None else options[key]
-        raise ValueError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
+        raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
     return options | {"bias": [str(name) for name in names]}
 
 
@@ -84,5 +85,5 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     try:
         write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     except OSError as error:
-        raise ValueError(f"out={path} cannot be written ({error.strerror}): give another file") from None
+        raise InputError(f"out={path} cannot be written ({error.strerror}): give another file") from None
     print(path)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from debias.config import EXECUTION
+from debias.errors import InputError
 from debias.sweeps.plan import Plan
 from debias.sweeps.protocol import Protocol, check_runs, write_protocol
 
@@ -126,7 +127,7 @@ def show_report(folder: str, overrides: list[str]) -> None:
 
     options = {key: value for key, _, value in (text.partition("=") for text in overrides)}
     if options.keys() - {"format", "out"}:
-        raise ValueError(f"sweep report takes format= and out= beside the folder; got {' '.join(overrides)}")
+        raise InputError(f"sweep report takes format= and out= beside the folder; got {' '.join(overrides)}")
     format = options.get("format", "markdown")
     target = options.get("out", str(Path(folder) / "sweep.html") if format == "html" else None)
     found = results(Path(folder), ignore=EXECUTION, generator=torch.Generator().manual_seed(0))

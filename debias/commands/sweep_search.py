@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from debias.errors import InputError
+
 if TYPE_CHECKING:
     from debias.sweeps.plan import Plan
     from debias.sweeps.search.outcome import Pairs
@@ -30,7 +32,7 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
 
     launch, rest = launcher(overrides)
     if not (isinstance(launch, partial) and launch.func is local):
-        raise ValueError(
+        raise InputError(
             "a search runs on the machine of the command, launcher=local: on a cluster submit the command itself, "
             "several times if you like, with storage=URL of a PostgreSQL database and workers=1"
         )
@@ -82,7 +84,7 @@ def _studies(planned: SearchPlan) -> tuple[str, Pairs]:
     try:
         from debias.sweeps.search.study import Study, open_study
     except ImportError as error:
-        raise ValueError(f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'") from error
+        raise InputError(f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'") from error
 
     planned.out.mkdir(parents=True, exist_ok=True)
     url, section = planned.section.storage or f"sqlite:///{planned.out / 'search.db'}", planned.section

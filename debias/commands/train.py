@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from debias import components
 from debias import config as configs
 from debias.config import Config
+from debias.errors import InputError
 from debias.files import write_atomically
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=3)  # who looks at a sweep holds it for a moment, too
     except Timeout:
-        raise ValueError(f"{folder} {TRAINED_NOW}") from None
+        raise InputError(f"{folder} {TRAINED_NOW}") from None
     try:
         yield
     finally:
@@ -116,15 +117,15 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
     if _is_helper_process():
         return
     if (folder / "report.json").is_file():
-        raise ValueError(f"{folder} is finished: read {folder}/report.html, or train another seed")
+        raise InputError(f"{folder} is finished: read {folder}/report.html, or train another seed")
     if resuming:
         _check_same(folder, config)
     elif folder.exists():
         from debias.sweeps.files import Files
 
         if Files(folder.parent, folder.name).locked():
-            raise ValueError(f"{folder} {TRAINED_NOW}")
-        raise ValueError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
+            raise InputError(f"{folder} {TRAINED_NOW}")
+        raise InputError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
 
 
 def claim(folder: Path, config: Config, examples: Examples, *, resuming: bool) -> None:
@@ -143,7 +144,7 @@ def claim(folder: Path, config: Config, examples: Examples, *, resuming: bool) -
     try:
         folder.mkdir()
     except FileExistsError:
-        raise ValueError(f"{folder} was just made by another process: that one trains this run") from None
+        raise InputError(f"{folder} was just made by another process: that one trains this run") from None
     write_atomically(folder / "data.json", json.dumps(data) + "\n")
     configs.save(config, folder / "config.yaml")
 
@@ -166,7 +167,7 @@ def add_circumstances(folder: Path, now: dict[str, Any], *, resuming: bool) -> d
         return {}
     every = _circumstances(folder)
     if every and (begun := every[-1]["precision"]) != now["precision"]:
-        raise ValueError(
+        raise InputError(
             f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes here: it was begun "
             f"at {begun}; add precision={begun} beside resume={folder}"
         )
@@ -205,14 +206,14 @@ def _run_to_resume(config: Config, given: str) -> Path | None:
 
 def _check_same(folder: Path, config: Config) -> None:
     if not (folder / "config.yaml").is_file():
-        raise ValueError(f"cannot resume {folder}: it holds no config.yaml; give the folder of an interrupted run")
+        raise InputError(f"cannot resume {folder}: it holds no config.yaml; give the folder of an interrupted run")
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
     if before["precision"] == AUTO and now["precision"] in [part["precision"] for part in _circumstances(folder)]:
         now["precision"] = AUTO  # which came to this where the run was begun
     changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
     if changed:
         differences = "; ".join(f"{key} was {before[key]}, is {now[key]}" for key in changed)
-        raise ValueError(f"cannot resume {folder} with another config: {differences}")
+        raise InputError(f"cannot resume {folder} with another config: {differences}")
 
 
 def _check_same_data(path: Path, data: dict[str, Any]) -> None:
@@ -220,7 +221,7 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
         write_atomically(path, json.dumps(data) + "\n")
     before = json.loads(path.read_text(encoding="utf-8"))
     if before != data:
-        raise ValueError(
+        raise InputError(
             f"cannot resume {path.parent} with other data: it was begun with {before['images']} images, and now are "
             f"{data['images']}, or other labels or splits: restore the data, or train anew in another folder"
         )

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
 from debias.data.table import table
+from debias.errors import InputError
 
 #: Name and red, green, blue of the colour that is each digit's own.
 COLOURS = (
@@ -80,7 +81,7 @@ def biased_mnist(
     that some of the nine colours get none.
     """
     if not 0 <= rho <= 1 or val < len(DIGITS) or seed < 0:
-        raise ValueError(
+        raise InputError(
             f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val}, seed={seed}"
         )
     # rename it whenever the pictures or their order change, so that a folder of before is not taken for one of now
@@ -99,7 +100,7 @@ def biased_mnist(
 def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
     train, test = _read(root, "train"), _read(root, "t10k")
     if val >= len(train.labels):
-        raise ValueError(f"val={val} leaves none of the {len(train.labels)} training images of {root}: lower it")
+        raise InputError(f"val={val} leaves none of the {len(train.labels)} training images of {root}: lower it")
     held_out = _held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
     parts = (_select(train, ~held_out), _select(train, held_out), test)
     with appearing(folder) as draft, (draft / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
@@ -153,7 +154,7 @@ def _colours(labels: Bytes, rho: float, rng: np.random.Generator) -> Integers:
 def _read(root: Path, part: str) -> Digits:
     images, labels = _idx(root, f"{part}-images", 3), _idx(root, f"{part}-labels", 1)
     if len(images) != len(labels) or (len(labels) and np.max(labels) >= len(DIGITS)):
-        raise ValueError(
+        raise InputError(
             f"{root} holds {len(images)} images and {len(labels)} labels of {part}, the highest "
             f"{np.max(labels, initial=0)}: expected as many labels as images, from 0 to 9"
         )
@@ -167,7 +168,7 @@ def _idx(root: Path, name: str, dimensions: int) -> Bytes:
     start = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else (0,)
     if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it again")
+        raise InputError(f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it again")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
@@ -175,7 +176,7 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no gzip file, or not whole ({error}): fetch it again") from None
+        raise InputError(f"{path} is no gzip file, or not whole ({error}): fetch it again") from None
 
 
 def _find(root: Path, name: str) -> Path:
@@ -184,7 +185,7 @@ def _find(root: Path, name: str) -> Path:
     candidates = [root / folder / file for folder in FOLDERS for file in names]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise ValueError(
+        raise InputError(
             f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's files there"
         )
     return found

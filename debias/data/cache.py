@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from debias.data.fills import FILLING
 from debias.data.image_files import ImageFiles, Picture, Pictures
+from debias.errors import InputError
 
 #: Bytes that a cache leaves free on its disk.
 SPARE = 2**26
@@ -150,7 +151,7 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
-        raise ValueError(
+        raise InputError(
             f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and {SPARE / 2**20:.0f} to spare; "
             f"{free / 2**20:,.0f} MB are free: make room, choose another cache_dir, or set cache=false"
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from debias.data.columns import Columns, pick, read_csv, read_text
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.errors import InputError
 from debias.types import Groups
 
 PRESENCE = {"-1": 0, "0": 0, "1": 1}
@@ -47,7 +48,7 @@ def celeba(
     """
     names = [*targets, bias]
     if not targets or len(set(names)) < len(names):
-        raise ValueError(f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute twice")
+        raise InputError(f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute twice")
     attributes = _attributes(Path(root), names)
     columns = [attributes.choices(name, PRESENCE) for name in names]
     examples = Examples(
@@ -106,12 +107,12 @@ def _table(root: Path, name: str) -> Path:
         (root / f"{name}{suffix}" for suffix in (".txt", ".csv") if (root / f"{name}{suffix}").is_file()), None
     )
     if found is None:
-        raise ValueError(f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's tables")
+        raise InputError(f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's tables")
     return found
 
 
 def _image_folder(root: Path) -> Path:
     folder = root / "img_align_celeba"
     if not folder.is_dir():
-        raise ValueError(f"no folder {folder}: unpack img_align_celeba.zip there")
+        raise InputError(f"no folder {folder}: unpack img_align_celeba.zip there")
     return folder / folder.name if (folder / folder.name).is_dir() else folder

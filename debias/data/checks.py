@@ -12,6 +12,7 @@ from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import missing_files
+from debias.errors import InputError
 from debias.types import Groups
 
 SHOWN = 3
@@ -68,7 +69,7 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
     groups = Groups(examples.groups.target_names, names)
     counts = groups.frequencies(examples.target[rows], inferred[rows]).tolist()
     if empty := [name for name, count in zip(groups.names, counts, strict=True) if not count]:
-        raise ValueError(
+        raise InputError(
             f"the inferred groups leave {_shown(empty)} without a training image, and this strategy or sampler needs "
             "one in every class and inferred value: train the stage before for fewer or more epochs or with more "
             "weight decay, or take a strategy that needs no group labels"
@@ -77,7 +78,7 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
 
 def _refuse(examples: Examples, problems: list[str]) -> None:
     if problems:
-        raise ValueError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
+        raise InputError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
 
 
 def _label_problems(examples: Examples) -> Iterator[str]:

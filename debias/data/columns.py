@@ -6,12 +6,13 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from debias.errors import InputError, near
 
 SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "0": 0, "1": 1, "2": 2}
 
@@ -32,7 +33,7 @@ class Columns:
 
     def error(self, row: int, column: str, reason: str) -> ValueError:
         """The error of one cell, naming file, line, column and value."""
-        return ValueError(f"{self.source}, line {self.lines[row]}: {column} is {self.cells[column][row]!r}, {reason}")
+        return InputError(f"{self.source}, line {self.lines[row]}: {column} is {self.cells[column][row]!r}, {reason}")
 
     def paths(self, column: str) -> tuple[str, ...]:
         """N paths, posix style.
@@ -87,7 +88,7 @@ def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
     try:
         return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
     except csv.Error as error:
-        raise ValueError(f"{source}, line {reader.line_num}: {error}; save it as CSV anew") from None
+        raise InputError(f"{source}, line {reader.line_num}: {error}; save it as CSV anew") from None
 
 
 def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]], wanted: Sequence[str]) -> Columns:
@@ -103,7 +104,7 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
         if len(row) != len(header):
             if not row:
                 continue
-            raise ValueError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
+            raise InputError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
         lines.append(line)
         picked.append(tuple([row[place].strip() for place in places]))
     columns = zip(*picked, strict=True) if picked else ((),) * len(wanted)
@@ -114,9 +115,7 @@ def position(source: Path, header: Sequence[str], name: str) -> int:
     """Where a column stands; a wrong name is a ValueError that names the near misses."""
     if name in header:
         return header.index(name)
-    near = get_close_matches(name, header, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(header) or 'no header line'}"
-    raise ValueError(f"{source} has no column {name!r}: {hint}")
+    raise InputError(f"{source} has no column {name!r}; {near(name, header) if header else 'it has no header line'}")
 
 
 def is_integer(cell: str) -> bool:
@@ -134,10 +133,10 @@ def read_text(source: Path) -> str:
         ValueError: no such file, or not UTF-8.
     """
     if not source.is_file():
-        raise ValueError(f"no file {source}: correct the path, or put the file there")
+        raise InputError(f"no file {source}: correct the path, or put the file there")
     try:
         return source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise InputError(
             f"{source} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
         ) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from debias.data.examples import Examples
 from debias.data.listing import missing_files
+from debias.errors import InputError
 
 
 def with_companions(examples: Examples, *, masks: Path | str | None, fills: Path | str | None) -> Examples:
@@ -44,7 +45,7 @@ def _stem(image: str) -> str:
 
 def _folder(kind: str, folder: Path | str) -> Path:
     if not Path(folder).is_dir():
-        raise ValueError(f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without them")
+        raise InputError(f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without them")
     return Path(folder)
 
 
@@ -66,4 +67,4 @@ def _fills(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
 
 def _check_any(kind: str, folder: Path, paths: Sequence[str], missing: set[int]) -> None:
     if paths and len(missing) == len(paths):
-        raise ValueError(f"{folder} holds the {kind} of no image: expected files like {folder / paths[0]}")
+        raise InputError(f"{folder} holds the {kind} of no image: expected files like {folder / paths[0]}")

@@ -17,6 +17,7 @@ from debias.data.bird_drawing import draw_bird
 from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
 from debias.data.waterbirds import GROUPS, waterbirds
+from debias.errors import InputError
 
 SETTINGS = "drawn_birds.json"
 # Raise it whenever the pictures change, so that a folder drawn earlier is not taken for one drawn now.
@@ -83,7 +84,7 @@ def drawn_birds(
         ValueError: a bound is broken, or ``root`` holds something else or a set with other settings.
     """
     if not 0 <= aligned <= 1 or min(train, val, test) < 4 or size < 16 or seed < 0:
-        raise ValueError(
+        raise InputError(
             "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed >= 0; "
             f"got aligned={aligned}, train={train}, val={val}, test={test}, size={size}, seed={seed}"
         )
@@ -141,10 +142,10 @@ def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
 def _compare(folder: Path, settings: Settings) -> None:
     path = folder / SETTINGS
     if not path.is_file():
-        raise ValueError(f"{folder} could not be written, or holds something else than drawn birds: set another root")
+        raise InputError(f"{folder} could not be written, or holds something else than drawn birds: set another root")
     written: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     wanted = asdict(settings)
     if written != wanted:
         differing = [name for name in wanted if written.get(name) != wanted[name]]
         there, here = (", ".join(f"{name}={values.get(name)}" for name in differing) for values in (written, wanted))
-        raise ValueError(f"{folder} was drawn with {there}, but {here} is asked for: set another root, or delete it")
+        raise InputError(f"{folder} was drawn with {there}, but {here} is asked for: set another root, or delete it")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.data.images import read_image
+from debias.errors import InputError
 
 #: Raise it whenever fills change, so that a cache filled earlier is not taken for one filled now.
 FILLING = 1
@@ -58,7 +59,7 @@ def read_fill(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """
     fill = read_image(path)
     if fill.shape[:2] != size:
-        raise ValueError(
+        raise InputError(
             f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image, upright, {size[1]}x"
             f"{size[0]}: fill the image at its own size, or resize the fill to it"
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from debias.data.columns import SPLIT_POSITIONS
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.errors import InputError
 from debias.types import Groups
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -36,10 +37,10 @@ def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> 
             or a folder of masks or fills that is not there.
     """
     if not Path(root).is_dir():
-        raise ValueError(f"no folder {root}: correct the path")
+        raise InputError(f"no folder {root}: correct the path")
     images = sorted(_images(Path(root)))
     if not images:
-        raise ValueError(f"no image in {root}: expected {LAYOUTS}")
+        raise InputError(f"no image in {root}: expected {LAYOUTS}")
     labels = [_labels(Path(root), image) for image in images]
     targets, target_names = _numbered([target for _, target, _ in labels])
     biases, bias_names = _numbered([bias for _, _, bias in labels])
@@ -69,15 +70,15 @@ def _refuse_unreadable(root: Path, error: OSError) -> None:
     first = Path(error.filename).relative_to(root).parts[:1]
     if first and first[0] not in SPLIT_POSITIONS:
         return  # as a disk's lost+found: of no split
-    raise ValueError(f"{error.filename} cannot be read ({error.strerror}), and its images would be left out") from error
+    raise InputError(f"{error.filename} cannot be read ({error.strerror}), and its images would be left out") from error
 
 
 def _labels(root: Path, image: str) -> tuple[int, str, str]:
     split, *classes, _ = ("", *image.split("/")) if "/" not in image else image.split("/")
     if len(classes) not in (1, 2):
-        raise ValueError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
+        raise InputError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
     if split not in SPLIT_POSITIONS:
-        raise ValueError(f"{root / split} is no split: name the folder train, val or test (for {image})")
+        raise InputError(f"{root / split} is no split: name the folder train, val or test (for {image})")
     return SPLIT_POSITIONS[split], classes[0], classes[1] if len(classes) == 2 else ""
 
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.errors import InputError
+
 Pixels = NDArray[np.uint8]
 
 
@@ -86,7 +88,7 @@ class Geometry:
         for step in self.steps:
             pixels = step(pixels)
         if pixels.shape[:2] != (self.height, self.width):
-            raise ValueError(f"the steps {self.steps} gave {pixels.shape}, not {self.height} x {self.width}")
+            raise InputError(f"the steps {self.steps} gave {pixels.shape}, not {self.height} x {self.width}")
         return pixels
 
     def mask(self, pixels: Pixels) -> Pixels:

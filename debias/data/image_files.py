@@ -16,6 +16,7 @@ from debias.data.examples import Examples
 from debias.data.fills import filled_background, read_fill
 from debias.data.geometry import Geometry
 from debias.data.images import read_image, read_mask
+from debias.errors import InputError
 
 
 class Pictures(NamedTuple):
@@ -83,7 +84,7 @@ class ImageFiles:
         if not all(masks) or examples.mask_root is None:
             masks = ()
         if backgrounds and not masks:
-            raise ValueError(
+            raise InputError(
                 f"backgrounds are filled in where a mask says the foreground is, and {examples.source} has not a mask "
                 "for every picture: give the data set masks, or train without backgrounds"
             )
@@ -150,7 +151,7 @@ def _fingerprint(folder: Path, name: str) -> bytes:
     try:
         status = (folder / name).stat()
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot find picture {folder / name} ({error.strerror}): restore it or remove its row"
         ) from error
     return f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode()

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.errors import InputError
+
 #: From this brightness on a value is no number of a class and no dark colour.
 DARK = 128
 #: A mask without foreground but with fewer values than these holds numbers of classes, and is not just soft.
@@ -54,7 +56,7 @@ def read_mask(path: Path, size: tuple[int, int], *, threshold: int = 128) -> NDA
     """
     mask = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     if mask.shape != size:
-        raise ValueError(
+        raise InputError(
             f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image, upright, {size[1]}x"
             f"{size[0]}: resize the mask to its image (after the image's EXIF rotation, if it has one)"
         )
@@ -63,7 +65,7 @@ def read_mask(path: Path, size: tuple[int, int], *, threshold: int = 128) -> NDA
 
 def _eight_bits(path: Path, mask: NDArray[Any]) -> NDArray[np.uint8]:
     if mask.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"mask {path} holds {mask.dtype} numbers: save it as a greyscale PNG of 0 and 255")
+        raise InputError(f"mask {path} holds {mask.dtype} numbers: save it as a greyscale PNG of 0 and 255")
     # the numbers of 8 bits, which may lie in 16, are left as they are
     return (mask >> 8 if mask.dtype == np.uint16 and np.max(mask) > 255 else mask).astype(np.uint8)
 
@@ -74,7 +76,7 @@ def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[
         return mask
     values = np.unique(mask[mask > 0]).tolist()
     if 1 < len(values) < FEWEST_SOFT:
-        raise ValueError(
+        raise InputError(
             f"mask {path} has no foreground from {threshold} on, but values {', '.join(map(str, values))}, as numbers "
             "of classes or dark colours are: save it as 0 and 255 (all 0 if nothing was found), or `debias masks "
             "import` it with threshold=1, which takes all but 0"
@@ -86,15 +88,15 @@ def _decode(path: Path, flag: int) -> NDArray[Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read picture {path} ({error.strerror}): restore it or remove its row") from error
+        raise InputError(f"cannot read picture {path} ({error.strerror}): restore it or remove its row") from error
     if _ends_early(data):
-        raise ValueError(f"picture {path} is truncated ({len(data)} bytes): copy it again or remove its row")
+        raise InputError(f"picture {path} is truncated ({len(data)} bytes): copy it again or remove its row")
     try:
         pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise ValueError(
+        raise InputError(
             f"picture {path} ({len(data)} bytes) cannot be decoded: it is damaged or of an unknown format; "
             "copy it again, convert it to JPEG or PNG, or remove its row"
         )

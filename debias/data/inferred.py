@@ -14,6 +14,7 @@ from torch import Tensor
 from debias.data.columns import read_csv
 from debias.data.examples import SPLITS, Examples
 from debias.data.table import UNKNOWN
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.types import Groups
 
@@ -59,7 +60,7 @@ def seen_labels(examples: Examples, path: Path | None, splits: Sequence[str]) ->
     if path is None:
         return Seen(examples, examples, examples)
     if not splits or set(splits) - {"train", "val"}:
-        raise ValueError(
+        raise InputError(
             f"groups.splits must name train, val or both; got {list(splits)}: the test split keeps its own"
         )
     view = _relabelled(examples, path, splits)
@@ -102,7 +103,7 @@ def read_inferred(path: Path, examples: Examples) -> Tensor:
     values = _read(path)
     others = values.keys() - set(map(str, examples.images))
     if others:
-        raise ValueError(f"{path} is of other images than {examples.source}, such as {min(others)}: give its data")
+        raise InputError(f"{path} is of other images than {examples.source}, such as {min(others)}: give its data")
     return torch.tensor([int(values.get(str(image)) or -1) for image in examples.images])
 
 
@@ -112,7 +113,7 @@ def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Exampl
     rows = wanted.nonzero().flatten().tolist()
     absent = [examples.images[row] for row in rows if examples.images[row] not in values]
     if absent:
-        raise ValueError(
+        raise InputError(
             f"{path} has no line for {len(absent)} of the {len(rows)} images of {' and '.join(splits)}, such as "
             f"{absent[0]}: infer groups for these splits too, or leave them out of groups.splits"
         )
@@ -128,7 +129,7 @@ def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Exampl
 def _read(path: Path) -> dict[str, str]:
     """The inferred value of each image, empty where it is unknown."""
     if not path.is_file():
-        raise ValueError(f"groups.file {path} is no file: make one with `debias infer-groups`")
+        raise InputError(f"groups.file {path} is no file: make one with `debias infer-groups`")
     columns = read_csv(path, ("path", "inferred"))
     values: dict[str, str] = {}
     for row, image in enumerate(columns.paths("path")):

@@ -19,6 +19,7 @@ from debias.data.examples import Examples
 from debias.data.images import read_image, read_mask
 from debias.data.mask_makers import Maker
 from debias.data.masking import Pixels
+from debias.errors import InputError
 from debias.files import write_atomically
 
 SETTINGS = "debias_masks.json"
@@ -102,9 +103,9 @@ def claimed(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fals
     if record.is_file():
         before = json.loads(record.read_text(encoding="utf-8"))
         if before != wanted and not overwrite:
-            raise ValueError(f"{folder} holds masks made with {before}: set another out, or overwrite=true to replace")
+            raise InputError(f"{folder} holds masks made with {before}: set another out, or overwrite=true to replace")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that was not made here: set another out")
+        raise InputError(f"{folder} holds something that was not made here: set another out")
     folder.mkdir(parents=True, exist_ok=True)
     _record(record, {**wanted, "overwriting": True} if overwrite else wanted)
     yield
@@ -129,4 +130,4 @@ def write_picture(path: Path, image: Pixels) -> None:
 def _check_shared(names: Sequence[str]) -> None:
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
-        raise ValueError(f"several images would share the mask {shared}: give them names that differ before the dot")
+        raise InputError(f"several images would share the mask {shared}: give them names that differ before the dot")

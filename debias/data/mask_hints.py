@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.data.columns import Columns, pick, read_csv, read_text
+from debias.errors import InputError
 
 BOX = ("x", "y", "width", "height")
 POINT = ("x", "y")
@@ -62,7 +63,7 @@ def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> N
     absent = [image for image in images if image not in hints]
     if absent:
         more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
-        raise ValueError(
+        raise InputError(
             f"{source} has no {kind} for {len(absent)} of {len(images)} images: {', '.join(absent[:SHOWN])}{more}. "
             "Add their rows, with paths as the data set names them, or choose other splits"
         )
@@ -86,7 +87,7 @@ def inside(places: NDArray[np.float64], size: tuple[int, int], *, image: str, so
     outside = ((first < -TOLERANCE) | (last > limit + TOLERANCE)).any(axis=1)
     if outside.any():
         values = ", ".join(f"{value:g}" for value in places[np.argmax(outside)])
-        raise ValueError(
+        raise InputError(
             f"{source}: ({values}) of {image} lies outside the picture, which has width x height {size[1]}x{size[0]}: "
             "correct the row, or scale it as the picture was scaled"
         )
@@ -98,7 +99,7 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
     """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt`` beside or above it."""
     listing = next((folder / "images.txt" for folder in source.parents[:2] if (folder / "images.txt").is_file()), None)
     if listing is None:
-        raise ValueError(f"no images.txt beside or above {source}: it says which image each number is; put it there")
+        raise InputError(f"no images.txt beside or above {source}: it says which image each number is; put it there")
     names = _words(listing, ("image", "path"), ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))
     columns = _words(source, header, wanted)

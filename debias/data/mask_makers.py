@@ -14,6 +14,7 @@ from debias.data.images import read_mask
 from debias.data.listing import missing_files
 from debias.data.mask_hints import inside, needed, read_boxes, read_points
 from debias.data.masking import Made, Pixels, mask_from_boxes, mask_from_points
+from debias.errors import InputError
 
 #: Makes the mask of one row from its ``(H, W, 3)`` uint8 RGB picture.
 Maker = Callable[[int, Pixels], Made]
@@ -80,7 +81,7 @@ def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold:
             several values that look like numbers of classes.
     """
     if not 1 <= threshold <= 255:
-        raise ValueError(f"threshold is a brightness from 1 to 255; got {threshold}")
+        raise InputError(f"threshold is a brightness from 1 to 255; got {threshold}")
     paths = _listed(Path(source)) if Path(source).is_file() else _lying(Path(source), examples.images)
     images = [examples.images[row] for row in rows]
     needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=Path(source))
@@ -100,7 +101,7 @@ def _listed(source: Path) -> dict[str, Path]:
 
 def _lying(folder: Path, images: Sequence[str]) -> dict[str, Path]:
     if not folder.is_dir():
-        raise ValueError(f"no folder and no CSV file {folder}: correct the path")
+        raise InputError(f"no folder and no CSV file {folder}: correct the path")
     names = mask_names(images)
     missing = set(missing_files(folder, names))
     return {image: folder / names[row] for row, image in enumerate(images) if row not in missing}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.types import Groups
 
 
@@ -32,7 +33,7 @@ class Permuted:
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
-            raise ValueError(f"sampler.repeats must be at least 1; got {self.repeats}")
+            raise InputError(f"sampler.repeats must be at least 1; got {self.repeats}")
 
     def __len__(self) -> int:
         return self.repeats * len(self.positions)
@@ -133,7 +134,7 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     """
     count = round(share * len(row))
     if not 0 < share <= 1 or not count:
-        raise ValueError(f"sampler.share must lie in (0, 1], and be a sample at least; got {share} of {len(row)}")
+        raise InputError(f"sampler.share must lie in (0, 1], and be a sample at least; got {share} of {len(row)}")
     return Permuted(torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values)
 
 
@@ -153,9 +154,9 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
     names = groups.bias_names
     chosen = (inferred == (names.index("1") if "1" in names else len(names))).nonzero().flatten()
     if copies < 1:
-        raise ValueError(f"sampler.copies must be at least 1; got {copies}")
+        raise InputError(f"sampler.copies must be at least 1; got {copies}")
     if not len(chosen):
-        raise ValueError(
+        raise InputError(
             f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no error; train it less"
         )
     return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
@@ -178,9 +179,9 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
         ValueError: not a power per class, an inferred group is unknown, or targets are multi-label.
     """
     if row.ndim != 1 or bool((inferred < 0).any()):
-        raise ValueError("cluster_balanced needs one class and one inferred group per sample: infer groups of all")
+        raise InputError("cluster_balanced needs one class and one inferred group per sample: infer groups of all")
     if int(row.max()) + 1 != len(powers):
-        raise ValueError(f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} classes")
+        raise InputError(f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} classes")
     _, group, counts = torch.unique(torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True)
     weights = counts[group].double() ** -torch.tensor(powers, dtype=torch.float64)[row]
     return Weighted(weights / weights.new_zeros(len(powers)).index_add(0, row, weights)[row])
@@ -235,16 +236,16 @@ def seeded_generator(*numbers: int) -> torch.Generator:
 
 def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
     if label.ndim != 1:
-        raise ValueError(f"with several labels an image has no one {kind}: {kind} balancing needs one; use 'shuffled'")
+        raise InputError(f"with several labels an image has no one {kind}: {kind} balancing needs one; use 'shuffled'")
     if bool((label < 0).any()):
-        raise ValueError(
+        raise InputError(
             f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} of {len(label)} "
             "are unknown: label them, or balance classes"
         )
     counts = torch.bincount(label, minlength=len(names))
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
     if empty:
-        raise ValueError(f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use 'shuffled'")
+        raise InputError(f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use 'shuffled'")
     return counts
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from debias.data.geometry import CentreCrop, CentreSquare, Geometry, Resize, ShorterSide
+from debias.errors import InputError
 
 if TYPE_CHECKING:
     import albumentations
@@ -118,7 +119,7 @@ def shorter_side(*, size: int = 224) -> Preprocessing:
 
 def _positive(size: int) -> int:
     if size < 1:
-        raise ValueError(f"preprocessing.size must be at least 1 pixel; got {size}")
+        raise InputError(f"preprocessing.size must be at least 1 pixel; got {size}")
     return size
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from debias.data.columns import Columns, is_integer, read_csv
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.errors import InputError
 from debias.types import Groups
 
 UNKNOWN = ("", "-1", "NA", "nan", "NaN")
@@ -58,7 +59,7 @@ def table(
             or a folder of masks or fills that is not there.
     """
     if mask is not None and masks is not None:
-        raise ValueError(f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out")
+        raise InputError(f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out")
     wanted = [column for column in (path, target, split, bias, mask) if column is not None]
     columns = read_csv(Path(csv), list(dict.fromkeys(wanted)))
     labels, label_names = _classes(columns, target, target_names)
@@ -115,5 +116,5 @@ def _refuse_fractions(columns: Columns, column: str) -> None:
 def _pairs(aligned: Sequence[Sequence[int]] | None, targets: int, biases: int) -> tuple[tuple[int, int], ...]:
     for pair in aligned or ():
         if len(pair) != 2 or not (0 <= pair[0] < targets and 0 <= pair[1] < biases):
-            raise ValueError(f"aligned holds {list(pair)}: expected [target, bias] below [{targets}, {biases}]")
+            raise InputError(f"aligned holds {list(pair)}: expected [target, bias] below [{targets}, {biases}]")
     return tuple((pair[0], pair[1]) for pair in aligned or ())

@@ -7,6 +7,7 @@ from pathlib import Path
 from debias.data.columns import read_csv
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.errors import InputError
 from debias.types import Groups
 
 RELEASES = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
@@ -51,7 +52,7 @@ def _release(root: Path) -> Path:
     candidates = [root, *(root / release for release in RELEASES)]
     found = next((folder for folder in candidates if (folder / "metadata.csv").is_file()), None)
     if found is None:
-        raise ValueError(
+        raise InputError(
             f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to the unpacked Waterbirds"
         )
     return found

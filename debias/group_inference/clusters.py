@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 #: Samples on which a silhouette is computed: it takes all pairs of them.
 SILHOUETTE_SAMPLES = 5000
 
@@ -50,7 +52,7 @@ def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int =
     Differs from the reference: silhouettes of large classes are of a sample of them.
     """
     if target.ndim != 1 or largest < 2:
-        raise ValueError(
+        raise InputError(
             f"clusters within classes need one class per sample and largest >= 2; got targets of shape "
             f"{tuple(target.shape)} and largest={largest}"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def most_attended(maps: Tensor, quantile: float) -> Tensor:
     r"""The places of largest attribution: those of the map's upper :math:`1 - q`, as far as they are positive.
@@ -35,7 +37,7 @@ def most_attended(maps: Tensor, quantile: float) -> Tensor:
     attribution is never kept, where the code keeps the whole picture if the quantile itself is 0.
     """
     if not 0 <= quantile < 1:
-        raise ValueError(f"most_attended needs a quantile in [0, 1); got {quantile}")
+        raise InputError(f"most_attended needs a quantile in [0, 1); got {quantile}")
     places = maps.flatten(1)
     bound = places.kthvalue(int(quantile * places.shape[1]) + 1, dim=1).values[:, None, None]
     return ((maps >= bound) & (maps > 0)) | (maps <= 0).all(dim=2).all(dim=1)[:, None, None]
@@ -71,7 +73,7 @@ def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
         [0.75]
     """
     if len(quantiles) < 2 or not bool((quantiles.diff() > 0).all()):
-        raise ValueError(f"elbows needs two or more ascending quantiles; got {quantiles.tolist()}")
+        raise InputError(f"elbows needs two or more ascending quantiles; got {quantiles.tolist()}")
     places, curves = quantiles.double().tolist(), losses.double().tolist()
     return torch.tensor([_elbow(places, curve) for curve in curves], dtype=torch.float64)
 
@@ -80,7 +82,7 @@ def _elbow(quantiles: list[float], losses: list[float]) -> float:
     try:
         from kneed import KneeLocator
     except ImportError:
-        raise ValueError('elbows of curves need kneed: pip install "debias-vision[attribution]"') from None
+        raise InputError('elbows of curves need kneed: pip install "debias-vision[attribution]"') from None
     if max(losses) == min(losses):
         return quantiles[-1]
     found = KneeLocator(quantiles, losses, S=1.0, curve="convex", direction="increasing", online=True).elbow
@@ -109,7 +111,7 @@ def least_losses(losses: Tensor, quantile: float, *, among: Tensor | None = None
     """
     ordered = (losses if among is None else among).double().sort().values
     if not 0 <= quantile <= 1 or not len(ordered):
-        raise ValueError(f"least_losses needs losses and a quantile in [0, 1]; got {len(ordered)} and {quantile}")
+        raise InputError(f"least_losses needs losses and a quantile in [0, 1]; got {len(ordered)} and {quantile}")
     place = quantile * (len(ordered) - 1)
     below = int(place)
     bound = torch.lerp(ordered[below], ordered[min(below + 1, len(ordered) - 1)], place - below)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import InputError
+
 
 def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
     r"""Samples on which an early-stopped (or otherwise regularised) model and the final one differ most.
@@ -63,5 +65,5 @@ def largest_losses(logits: Tensor, target: Tensor, *, count: int) -> Tensor:
 
 def _largest(losses: Tensor, count: int) -> Tensor:
     if not 1 <= count <= len(losses):
-        raise ValueError(f"count={count} samples cannot be chosen from {len(losses)}: choose 1 to {len(losses)}")
+        raise InputError(f"count={count} samples cannot be chosen from {len(losses)}: choose 1 to {len(losses)}")
     return losses.topk(count).indices

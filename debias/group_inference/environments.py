@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def environment_weights(
     logits: Tensor, target: Tensor, generator: torch.Generator, *, steps: int = 10000, learning_rate: float = 1e-3
@@ -39,7 +41,7 @@ def environment_weights(
     has one logit for two classes; a softmax over two has the same losses and the same d.
     """
     if target.ndim != 1 or steps < 1:
-        raise ValueError(
+        raise InputError(
             f"environments need one class per sample and at least 1 step; got targets of shape {tuple(target.shape)} "
             f"and steps={steps}"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> Tensor:
     r"""Weight of each sample, larger where an earlier model doubts its class, for one gamma or many at once.
@@ -35,14 +37,14 @@ def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> T
     sum. They are a softmax over the samples, which no gamma drives to underflow.
     """
     if target.ndim != 1 or len(target) != len(logits):
-        raise ValueError(
+        raise InputError(
             f"focal weights need one class per sample; got targets of shape {tuple(target.shape)} "
             f"for {len(logits)} rows of logits"
         )
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     gamma = torch.as_tensor(gamma, dtype=logits.dtype, device=logits.device)
     if bool((gamma < 0).any()):
-        raise ValueError(f"gamma must be at least 0, or samples that are easy would count most; got {gamma.tolist()}")
+        raise InputError(f"gamma must be at least 0, or samples that are easy would count most; got {gamma.tolist()}")
     chosen = logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
     counts = torch.bincount(target)[target].to(logits.dtype)
     return torch.softmax(-gamma[..., None] * chosen - counts.log(), dim=-1) * len(target)

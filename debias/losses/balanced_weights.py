@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -> Tensor:
     r"""Weight of each class or group, such that the mean weight over the training set is one.
@@ -40,11 +42,11 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
         [0.6666666865348816, 2.0]
     """
     if not 0 <= power <= 1:
-        raise ValueError(f"power must lie in [0, 1], from no reweighting to full; got {power}")
+        raise InputError(f"power must lie in [0, 1], from no reweighting to full; got {power}")
     if not 0 <= beta <= 1:
-        raise ValueError(f"beta must lie in [0, 1], from no reweighting to plain counts; got {beta}")
+        raise InputError(f"beta must lie in [0, 1], from no reweighting to plain counts; got {beta}")
     if int(counts.sum()) == 0:
-        raise ValueError("no group has a training sample: check that the training split is not empty")
+        raise InputError("no group has a training sample: check that the training split is not empty")
     counts = counts.double()
     numbers = counts if beta == 1 else (1 - beta**counts) / (1 - beta)
     inverse = torch.where(counts > 0, numbers.clamp(min=1) ** -power, 0.0)

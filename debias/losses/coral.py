@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.environment_pairs import distances_from_inner, mean_over_pairs, members_of
 from debias.losses.hsic import linear_kernel
 
@@ -43,7 +44,7 @@ class CORALLoss(nn.Module):
     def __init__(self, *, form: str = "domainbed") -> None:
         super().__init__()
         if form not in FORMS:
-            raise ValueError(f"CORAL knows no form {form!r}: choose {' or '.join(FORMS)}")
+            raise InputError(f"CORAL knows no form {form!r}: choose {' or '.join(FORMS)}")
         self.form = form
 
     def forward(self, features: Tensor, environment: Tensor, compared: Tensor) -> Tensor:

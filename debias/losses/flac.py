@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.losses.hsic import joined_rows, squared_distances
 
 
@@ -43,7 +44,7 @@ def flac_loss(features: Tensor, bias_features: Tensor, target: Tensor, *, expone
         ValueError: an exponent that is not positive.
     """
     if exponent <= 0:
-        raise ValueError(f"FLAC needs a positive exponent; got {exponent}")
+        raise InputError(f"FLAC needs a positive exponent; got {exponent}")
     same = joined_rows(target)[:, None] == joined_rows(target)
     of_bias = _similarities(bias_features.detach(), exponent)
     threshold = (of_bias.max() + of_bias.min()) / 2

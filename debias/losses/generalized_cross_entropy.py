@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import InputError
+
 
 def generalized_cross_entropy(logits: Tensor, target: Tensor, *, q: float = 0.7, scaled: bool = False) -> Tensor:
     r"""Generalized cross-entropy of each sample; its gradient is that of cross-entropy times :math:`p_y^q`.
@@ -37,7 +39,7 @@ def generalized_cross_entropy(logits: Tensor, target: Tensor, *, q: float = 0.7,
         0.5
     """
     if not 0 < q <= 1:
-        raise ValueError(f"generalized cross-entropy needs q in (0, 1]; got {q}")
+        raise InputError(f"generalized cross-entropy needs q in (0, 1]; got {q}")
     losses = F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none")
     if scaled:
         return q * torch.exp(-q * losses.detach()) * losses

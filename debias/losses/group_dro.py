@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.group_means import group_means
 
 
@@ -46,11 +47,11 @@ class GroupDROLoss(nn.Module):
     ) -> None:
         super().__init__()
         if step_size <= 0 or adjustment < 0:
-            raise ValueError(
+            raise InputError(
                 f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size}, adjustment={adjustment}"
             )
         if adjustment > 0 and (counts is None or len(counts) != groups or bool((counts <= 0).any())):
-            raise ValueError(
+            raise InputError(
                 f"adjustment={adjustment} divides by the training count of each of the {groups} groups: "
                 f"pass counts, all positive; got {counts if counts is None else counts.tolist()}"
             )

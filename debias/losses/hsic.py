@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, distributed, nn
 
+from debias.errors import InputError
+
 #: The smallest bandwidth that a median may give, so that equal features give a kernel of ones and not of NaN.
 SMALLEST_SIGMA = 1e-6
 
@@ -40,9 +42,9 @@ class HSIC(nn.Module):
     def __init__(self, *, kernel: str = "rbf", estimator: str = "unbiased") -> None:
         super().__init__()
         if kernel not in ("rbf", "linear"):
-            raise ValueError(f"HSIC knows no kernel {kernel!r}: choose rbf or linear")
+            raise InputError(f"HSIC knows no kernel {kernel!r}: choose rbf or linear")
         if estimator not in ESTIMATORS:
-            raise ValueError(f"HSIC knows no estimator {estimator!r}: choose {' or '.join(ESTIMATORS)}")
+            raise InputError(f"HSIC knows no estimator {estimator!r}: choose {' or '.join(ESTIMATORS)}")
         self.kernel = kernel
         self.estimator = estimator
 
@@ -204,5 +206,5 @@ def _u_centred(kernel: Tensor) -> Tensor:
 
 def _enough(kernel: Tensor, least: int) -> int:
     if len(kernel) < least:
-        raise ValueError(f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise batch_size")
+        raise InputError(f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise batch_size")
     return len(kernel)

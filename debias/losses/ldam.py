@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 
 
@@ -29,9 +30,9 @@ def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
         [0.25, 0.5]
     """
     if max_margin <= 0:
-        raise ValueError(f"max_margin must be positive; got {max_margin}: margins of 0 are ERM")
+        raise InputError(f"max_margin must be positive; got {max_margin}: margins of 0 are ERM")
     if int(counts.sum()) == 0:
-        raise ValueError("no class has a training sample: check that the training split is not empty")
+        raise InputError("no class has a training sample: check that the training split is not empty")
     margins = torch.where(counts > 0, counts.clamp(min=1).double() ** -0.25, 0.0)
     return (max_margin * margins / margins.max()).float()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.environment_pairs import distances_from_inner, mean_over_pairs, members_of
 from debias.losses.hsic import squared_distances
 
@@ -47,7 +48,7 @@ class MMDLoss(nn.Module):
     def __init__(self, *, gammas: Sequence[float] = GAMMAS, unbiased: bool = False) -> None:
         super().__init__()
         if not gammas or min(gammas) <= 0:
-            raise ValueError(f"MMD needs at least one gamma, all positive; got gammas={list(gammas)}")
+            raise InputError(f"MMD needs at least one gamma, all positive; got gammas={list(gammas)}")
         self.gammas, self.unbiased = tuple(gammas), unbiased
 
     def forward(self, features: Tensor, environment: Tensor, compared: Tensor) -> Tensor:

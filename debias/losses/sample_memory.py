@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.hsic import joined_rows
 
 
@@ -43,7 +44,7 @@ class SampleMemory(nn.Module):
     def __init__(self, samples: int, classes: int, *, momentum: float = 0.7) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
-            raise ValueError(f"a memory of losses needs a momentum in [0, 1); got {momentum}")
+            raise InputError(f"a memory of losses needs a momentum in [0, 1); got {momentum}")
         self.classes, self.momentum = classes, momentum
         self.register_buffer("values", torch.zeros(samples))
         self.register_buffer("target", torch.full((samples,), -1))  # -1 until the row is visited

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.amplification_counts import (
     co_occurrences,
@@ -46,7 +47,7 @@ class BiasAmplification(ExactMetric):
     ) -> None:
         super().__init__()
         if train_frequencies is not None and train_frequencies.shape != (groups.count,):
-            raise ValueError(
+            raise InputError(
                 f"train_frequencies must hold the training samples of each of the {groups.count} groups "
                 f"{groups.names}; got shape {tuple(train_frequencies.shape)}"
             )
@@ -73,7 +74,7 @@ class BiasAmplification(ExactMetric):
                 range is reported by ``compute``, on all processes.
         """
         if (predicted_bias is not None) != self.attribute_predictions:
-            raise ValueError(
+            raise InputError(
                 f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}: this metric was "
                 f"made with attribute_predictions={self.attribute_predictions}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.amplification_counts import CoOccurrence, CoOccurrences, count_indicators
 from debias.metrics.functional.amplification_report import amplification_scalars, set_scalars
@@ -38,7 +39,7 @@ class IndicatorAmplification(ExactMetric):
     ) -> None:
         super().__init__()
         if train is not None and train.both.shape != (tasks, attributes):
-            raise ValueError(
+            raise InputError(
                 f"train counts {tuple(train.both.shape)} tasks and attributes, but these are {(tasks, attributes)}"
             )
         self.tasks, self.attributes = tasks, attributes
@@ -66,7 +67,7 @@ class IndicatorAmplification(ExactMetric):
                 than these is reported by ``compute``, on all processes.
         """
         if (predicted_attribute is not None) != self.attribute_predictions:
-            raise ValueError(
+            raise InputError(
                 f"predicted_attribute is {'missing' if self.attribute_predictions else 'not expected'}: this metric "
                 f"was made with attribute_predictions={self.attribute_predictions}"
             )
@@ -97,7 +98,7 @@ class IndicatorAmplification(ExactMetric):
 
     def _counts(self) -> CoOccurrences:
         if self.outside:
-            raise ValueError(
+            raise InputError(
                 f"{int(self.outside)} values are not 0 or 1 (or, for a true attribute, -1): see one_hot for a column "
                 "of classes"
             )
@@ -109,7 +110,7 @@ class IndicatorAmplification(ExactMetric):
         for name, (matrices, width) in widths.items():
             for matrix in matrices:
                 if matrix.shape != (len(tasks[0]), width) or matrix.is_floating_point():
-                    raise ValueError(
+                    raise InputError(
                         f"{name} must be (N, {width}) integers; got {matrix.dtype} of shape {tuple(matrix.shape)}"
                     )
 

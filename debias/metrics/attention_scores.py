@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.attention_summary import SCORES, ScoreSums, add_scores, score_scalars
 from debias.types import Groups
@@ -62,7 +63,7 @@ class AttentionScores(ExactMetric):
             ValueError: a score is missing, or a shape is wrong. A group out of range is reported by ``compute``.
         """
         if set(scores) != set(self.names):
-            raise ValueError(f"scores must be {', '.join(self.names)}; got {', '.join(scores)}")
+            raise InputError(f"scores must be {', '.join(self.names)}; got {', '.join(scores)}")
         table = torch.stack([scores[name].double() for name in self.names])
         sums = ScoreSums(self.total, self.squares, self.defined, self.undefined)
         self.total, self.squares, self.defined, self.undefined = add_scores(sums, table, group, correct, self.groups)
@@ -77,6 +78,6 @@ class AttentionScores(ExactMetric):
         """
         if int(self.least) < -1 or int(self.greatest) >= self.groups.count:
             found = self.least if int(self.least) < -1 else self.greatest
-            raise ValueError(f"group {int(found)} is outside [-1, {self.groups.count}): {self.groups.names}")
+            raise InputError(f"group {int(found)} is outside [-1, {self.groups.count}): {self.groups.names}")
         sums = ScoreSums(*(state.cpu() for state in (self.total, self.squares, self.defined, self.undefined)))
         return score_scalars(sums, self.names, self.groups)

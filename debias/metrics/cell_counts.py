@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.counts import Tally
 
@@ -51,5 +52,5 @@ class CellCounts(ExactMetric):
         """
         if int(self.least) < -1 or int(self.greatest) >= len(self.total):
             found = int(self.least) if int(self.least) < -1 else int(self.greatest)
-            raise ValueError(f"cell {found} of {type(self).__name__} is outside [-1, {len(self.total)})")
+            raise InputError(f"cell {found} of {type(self).__name__} is outside [-1, {len(self.total)})")
         return Tally(self.correct.cpu(), self.total.cpu())

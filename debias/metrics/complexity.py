@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 class Complexity(NamedTuple):
     """In which layers a feature can be read linearly: ``complexity`` in [0, 1], and R^2 of each layer."""
@@ -38,7 +40,7 @@ def feature_complexity(layers: Sequence[Tensor], feature: Tensor, train: Tensor)
         ValueError: there is no layer, or not one row a sample.
     """
     if not layers or any(len(part) != len(feature) for part in (*layers, train)) or feature.ndim != 1:
-        raise ValueError(
+        raise InputError(
             f"feature_complexity needs layers of one row for each of the {len(feature)} values of the feature and of "
             f"train; got {[tuple(layer.shape) for layer in layers]} and {tuple(train.shape)}"
         )

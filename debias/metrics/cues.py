@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.cell_counts import CellCounts
 from debias.metrics.functional.counts import Tally
 from debias.metrics.functional.cues import CueConflicts, conflict_scalars, cue_cells, cue_scalars, error_consistency
@@ -103,7 +104,7 @@ class VariantAccuracy(CellCounts):
             ValueError: there is no such variant.
         """
         if variant not in self.names:
-            raise ValueError(f"no variant {variant!r}; there are {', '.join(self.names)}")
+            raise InputError(f"no variant {variant!r}; there are {', '.join(self.names)}")
         self.add(prediction == target, torch.full_like(target, self.names.index(variant), dtype=torch.long))
 
     def compute(self) -> dict[str, Tensor]:

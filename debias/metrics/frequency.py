@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.cell_counts import CellCounts
 from debias.metrics.functional.accuracy import accuracy
 from debias.metrics.functional.critical_band import BANDS, NOISE_DEVIATIONS, channel_scalars
@@ -31,7 +32,7 @@ class BandPassAccuracy(CellCounts):
             ValueError: it is not one of the cutoffs.
         """
         if cutoff is not None and cutoff not in self.cutoffs:
-            raise ValueError(f"cutoff {cutoff} is none of {self.cutoffs}")
+            raise InputError(f"cutoff {cutoff} is none of {self.cutoffs}")
         cell = len(self.cutoffs) if cutoff is None else self.cutoffs.index(cutoff)
         self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 
@@ -59,7 +60,7 @@ class CriticalBand(CellCounts):
             ValueError: there is no such noise.
         """
         if deviation not in self.deviations or not 0 <= band < self.bands:
-            raise ValueError(f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} bands")
+            raise InputError(f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} bands")
         cell = self.deviations.index(deviation) * self.bands + band
         self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.counts import Range, add_counts, check_range, table_shape
 from debias.metrics.functional.scalars import group_report, group_scalars
@@ -96,7 +97,7 @@ class GroupCounts(ExactMetric):
 
 def _check_frequencies(frequencies: Tensor, groups: Groups) -> None:
     if frequencies.shape != (groups.count,) or bool((frequencies < 0).any()) or not bool((frequencies > 0).any()):
-        raise ValueError(
+        raise InputError(
             f"train_frequencies must hold the training samples of each of the {groups.count} groups {groups.names}; "
             f"got {frequencies.tolist()}"
         )

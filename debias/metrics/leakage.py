@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from debias.errors import InputError
 from debias.metrics.attackers import ATTACKERS, Attacker, Rows, share_right
 from debias.metrics.descriptions import CHANCE, Description
 
@@ -74,7 +75,7 @@ def feature_leakage(
         Leakage(mean=1.0, deviation=0.0, rounds=(1.0, 1.0), chance=0.5)
     """
     if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
+        raise InputError(f"rounds must be at least 1, got {rounds}")
     return leakage_over([features] * rounds, bias, target=target, seed=seed, attacker=attacker)
 
 
@@ -161,7 +162,7 @@ def _named(attacker: str | Attacker) -> Attacker:
     if not isinstance(attacker, str):
         return attacker
     if attacker not in ATTACKERS:
-        raise ValueError(f"attacker {attacker!r} is unknown; use one of {', '.join(ATTACKERS)}")
+        raise InputError(f"attacker {attacker!r} is unknown; use one of {', '.join(ATTACKERS)}")
     return ATTACKERS[attacker]
 
 
@@ -171,9 +172,9 @@ def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
     lengths = {len(features), len(bias), len(bias if target is None else target)}
     if bias.ndim != 1 or len(lengths) > 1:
         shapes = [tuple(part.shape) for part in (features, bias, target) if part is not None]
-        raise ValueError(f"features, bias and target must have one row a sample, and bias is (N,); got {shapes}")
+        raise InputError(f"features, bias and target must have one row a sample, and bias is (N,); got {shapes}")
     if not bool(features.isfinite().all()):
-        raise ValueError("features hold a value that is not finite: see which images give it, no attacker can use it")
+        raise InputError("features hold a value that is not finite: see which images give it, no attacker can use it")
     return features
 
 

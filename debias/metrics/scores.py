@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
 from debias.metrics.functional.calibration import (
     Curve,
@@ -123,7 +124,7 @@ class GroupCalibration(ExactMetric):
     def __init__(self, groups: Groups, *, bins: int = 15, positive: bool = False) -> None:
         super().__init__()
         if bins < 1 or (positive and groups.rows != 2 and not groups.multi_label):
-            raise ValueError(f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two classes")
+            raise InputError(f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two classes")
         self.groups, self.bins = groups, bins
         self.convention = positive_confidence if positive else decision_confidence
         shape = (groups.rows, groups.biases + 1, bins)

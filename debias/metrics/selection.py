@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from debias.errors import InputError
+
 RULES: dict[str, str] = {
     "worst_group": "worst_group",
     "worst_class": "worst_class",
@@ -39,12 +41,12 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
         1
     """
     if rule not in RULES:
-        raise ValueError(f"unknown selection rule {rule!r}: choose one of {', '.join(RULES)}")
+        raise InputError(f"unknown selection rule {rule!r}: choose one of {', '.join(RULES)}")
     values = [merit(rule, scalars.get(RULES[rule])) for scalars in history]
     best = max(values, default=-math.inf)
     if best == -math.inf:
         others = " or ".join(name for name in RULES if name not in GROUP_RULES)
-        raise ValueError(
+        raise InputError(
             f"selection rule {rule!r}: {RULES[rule]} is defined in none of {len(history)} epochs; "
             f"select by {others} where the validation split has no bias labels"
         )

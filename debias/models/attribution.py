@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.models.layers import evaluating, find_layer, unwrapped
 from debias.types import Outputs
 
@@ -80,7 +81,7 @@ def last_map_layer(model: nn.Module) -> str:
     # timm's list of the stages, from the image to the head
     stages: Any = getattr(network, "feature_info", None)
     if not stages:
-        raise ValueError(f"{type(network).__name__} does not name its stages: name the layer to explain, layer=...")
+        raise InputError(f"{type(network).__name__} does not name its stages: name the layer to explain, layer=...")
     last: str = stages[-1]["module"]
     return f"{last}.norm1" if hasattr(find_layer(model, last), "norm1") else last
 
@@ -114,7 +115,7 @@ class _Routed(nn.Module):
             if isinstance(output, Tensor) and output.ndim == 3:
                 return self._tokens(output, _grid(network, output, layer, image))
             if not isinstance(output, Tensor) or output.ndim != 4:
-                raise ValueError(f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name another")
+                raise InputError(f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name another")
             if channels_last:
                 return self.maps(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
             return self.maps(output)  # type: ignore[no-any-return]
@@ -138,7 +139,7 @@ def _grid(network: Any, tokens: Tensor, layer: str, image: Tensor) -> tuple[int,
     patches = tokens.shape[1] - int(getattr(network, "num_prefix_tokens", 0))
     rows = max(round(math.sqrt(patches * height / width)), 1)
     if rows * (patches // rows) != patches:
-        raise ValueError(
+        raise InputError(
             f"layer {layer!r} gives {patches} tokens beside the class token, which are not one per patch of a "
             f"{height} x {width} image: name a layer whose tokens are"
         )
@@ -155,5 +156,5 @@ def _captum() -> Any:
     try:
         from captum.attr import LayerGradCam
     except ImportError:
-        raise ValueError('Grad-CAM needs captum: pip install "debias-vision[attribution]"') from None
+        raise InputError('Grad-CAM needs captum: pip install "debias-vision[attribution]"') from None
     return LayerGradCam

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import timm
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
+from debias.errors import InputError, near
 from debias.models.weights import load_weights
 from debias.types import Outputs
 
@@ -99,7 +99,7 @@ def head_path(network: nn.Module) -> str:
     several = isinstance(names, (tuple, list))
     if several or not (isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))):
         found = " and ".join(names) if several else type(head).__name__
-        raise ValueError(
+        raise InputError(
             f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it has no single "
             f"features its logits are read from; choose another model (not a distilled one)"
         )
@@ -123,27 +123,22 @@ def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
 
     if name in NETWORKS:
         if pretrained:
-            raise ValueError(f"there are no weights for {name!r}; set model.pretrained=false")
+            raise InputError(f"there are no weights for {name!r}; set model.pretrained=false")
         return NETWORKS[name](outputs)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise ValueError(f"timm has no model {name!r}{_near(architecture, timm.list_models())}")
+        raise InputError(f"timm has no model {name!r}; {near(architecture, timm.list_models(), 'debias list models')}")
     tags = [known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)]
     if tag and tag not in tags:
-        raise ValueError(f"timm has no weights {tag!r} for {architecture!r}; it has: {', '.join(tags) or 'none'}")
+        raise InputError(f"timm has no weights {tag!r} for {architecture!r}; {near(tag, tags)}")
     if pretrained and not tags:
-        raise ValueError(f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false")
+        raise InputError(f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false")
     try:
         network = timm.create_model(name, pretrained=pretrained, num_classes=outputs)
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"the weights of {name!r} could not be downloaded ({type(error).__name__}); "
             f"set model.weights=PATH to a local file, or model.pretrained=false to start from new weights"
         ) from error
     assert isinstance(network, nn.Module)
     return network
-
-
-def _near(name: str, known: list[str]) -> str:
-    matches = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"; near misses: {', '.join(matches)}" if matches else "; `debias list models` lists them"

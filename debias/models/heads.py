@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
+
 
 class MLPHead(nn.Module):
     """Hidden layers with batch normalisation and LeakyReLU, then a linear layer; no hidden layer leaves it linear.
@@ -26,7 +28,7 @@ class MLPHead(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, hidden_size: int = 300, hidden_layers: int = 3) -> None:
         super().__init__()
         if hidden_size < 1 or hidden_layers < 0:
-            raise ValueError(
+            raise InputError(
                 f"a head needs hidden_size >= 1 and hidden_layers >= 0; got hidden_size={hidden_size}, "
                 f"hidden_layers={hidden_layers}"
             )
@@ -92,9 +94,9 @@ class ResidualHead(nn.Module):
     def __init__(self, shape: tuple[int, ...], outputs: int, *, width: int = 256, depth: int = 2) -> None:
         super().__init__()
         if width < 1 or depth < 1:
-            raise ValueError(f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, depth={depth}")
+            raise InputError(f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, depth={depth}")
         if len(shape) not in (1, 2, 3):
-            raise ValueError(f"an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape {shape}")
+            raise InputError(f"an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape {shape}")
         maps = len(shape) == 3
         channels, kernel = (shape[0], 3) if maps else (shape[-1], 1)
         widths = [channels, *[width] * (depth - 1)]

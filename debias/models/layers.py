@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from debias.errors import InputError, near
 from debias.types import Outputs
 
 #: Where :class:`debias.models.Classifier` keeps the timm network, whose own names are accepted too.
@@ -97,7 +97,7 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
             model(image)
     activation = _only([activation for activation, _ in versions], layer)
     if activation._version != versions[0][1]:
-        raise ValueError(
+        raise InputError(
             f"what follows layer {layer!r} overwrites its output in place; name the block around it, or the layer after"
         )
     return tuple(activation.shape[1:])
@@ -119,7 +119,7 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
     with evaluating(inner), torch.enable_grad():
         activation = read_until(inner, layer, image)
         if not activation.requires_grad:
-            raise ValueError(f"layer {layer!r} depends on no parameter that can be trained: name a later one")
+            raise InputError(f"layer {layer!r} depends on no parameter that can be trained: name a later one")
         gradients = torch.autograd.grad(activation.sum(), list(named.values()), allow_unused=True)
     return tuple(name for name, gradient in zip(named, gradients, strict=True) if gradient is not None)
 
@@ -151,9 +151,7 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
     chosen: nn.Module | None = modules.get(layer, modules.get(BACKBONE + layer))
     if chosen is None:
         names = [name.removeprefix(BACKBONE) for name in modules]
-        near = get_close_matches(layer, names, n=5, cutoff=0.5)
-        hint = f"near ones: {', '.join(near)}" if near else f"it has: {', '.join(names[:12])}, ..."
-        raise ValueError(f"{type(unwrapped(model)).__name__} has no layer {layer!r}; {hint}")
+        raise InputError(f"{type(unwrapped(model)).__name__} has no layer {layer!r}; {near(layer, names)}")
     return chosen
 
 
@@ -179,7 +177,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         """Hand the layer's output on, channels first."""
         if not isinstance(output, Tensor):
-            raise ValueError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another")
+            raise InputError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another")
         receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)
 
     handle = chosen.register_forward_hook(hook)
@@ -191,7 +189,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
 
 def _only(found: list[Tensor], layer: str) -> Tensor:
     if len(found) != 1:
-        raise ValueError(
+        raise InputError(
             f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name another "
             f"(in a compiled model, none is seen to be called)"
         )

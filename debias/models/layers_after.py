@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, unwrapped
 
 
@@ -35,7 +36,7 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
         except (RuntimeError, TypeError):  # shapes that do not fit, or a layer that wants more arguments
             same = False
     if not same:
-        raise ValueError(
+        raise InputError(
             f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that ends in its "
             f"features; name a stage of a convolutional network or a block of a ViT, or read it pooled or flattened"
         )

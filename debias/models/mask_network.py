@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
+
 
 class MaskNetwork(nn.Module):
     """Masks ``(N, 1, H, W)`` in (0, 1) for images ``(N, 3, H, W)``; close to 1 before training.
@@ -31,7 +33,7 @@ class MaskNetwork(nn.Module):
     def __init__(self, *, width: int = 64, depth: int = 4) -> None:
         super().__init__()
         if width < 1 or depth < 2:
-            raise ValueError(f"a mask network needs width >= 1 and depth >= 2; got width={width}, depth={depth}")
+            raise InputError(f"a mask network needs width >= 1 and depth >= 2; got width={width}, depth={depth}")
         self.smallest = 2**depth
         widths = [width * 2**level for level in range(depth)]
         self.down = nn.ModuleList(
@@ -59,7 +61,7 @@ class MaskNetwork(nn.Module):
             ValueError: the images are too small.
         """
         if min(image.shape[-2:]) < self.smallest:
-            raise ValueError(f"a mask network wants sides of {self.smallest} pixels; got {tuple(image.shape[-2:])}")
+            raise InputError(f"a mask network wants sides of {self.smallest} pixels; got {tuple(image.shape[-2:])}")
         maps = [image]
         for down in self.down:
             maps.append(down(maps[-1]))

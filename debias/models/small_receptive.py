@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError, near
 from debias.models.classifier import Classifier
 
 HALF = (0.5, 0.5, 0.5)
@@ -75,7 +75,7 @@ def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallRec
     Differs from the reference: there are no cells there.
     """
     if kernel < 1 or kernel % 2 == 0:
-        raise ValueError(f"simple_conv_net needs an odd kernel, so that maps keep their size; got kernel={kernel}")
+        raise InputError(f"simple_conv_net needs an odd kernel, so that maps keep their size; got kernel={kernel}")
     channels = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]
     for before, after in pairwise(channels):
@@ -157,7 +157,5 @@ def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") ->
         ValueError: there is no such network; the message names the nearest.
     """
     if name not in NETWORKS:
-        near = get_close_matches(name, NETWORKS, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"no small-receptive-field network {name!r}; {hint}there are {', '.join(NETWORKS)}")
+        raise InputError(f"no small-receptive-field network {name!r}; {near(name, NETWORKS)}")
     return Classifier(NETWORKS[name](outputs))

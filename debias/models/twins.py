@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from debias.errors import InputError
+
 
 def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
     """A copy of a classifier that shares no parameter with it: the same weights, but a head drawn anew.
@@ -22,7 +24,7 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
     copied: Any = copy.deepcopy(model)
     head = getattr(copied, "head", None)
     if not isinstance(head, nn.Linear):
-        raise ValueError(f"{type(model).__name__} has no nn.Linear called head, so no second network is made of it")
+        raise InputError(f"{type(model).__name__} has no nn.Linear called head, so no second network is made of it")
     copied.head = nn.Linear(
         head.in_features,
         head.out_features if outputs is None else outputs,

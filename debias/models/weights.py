@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from debias.errors import InputError
+
 log = logging.getLogger(__name__)
 
 
@@ -21,16 +23,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ValueError: no such file, another suffix, a damaged file, or one that holds anything but named tensors.
     """
     if not path.is_file():
-        raise ValueError(f"there is no weights file {str(path)!r}")
+        raise InputError(f"there is no weights file {str(path)!r}")
     if path.suffix not in (".safetensors", ".pt", ".pth"):
-        raise ValueError(f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth")
+        raise InputError(f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}") from error
+        raise InputError(f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}") from error
     others = [key for key, value in state.items() if not isinstance(value, Tensor)] if isinstance(state, dict) else [""]
     if others:
-        raise ValueError(
+        raise InputError(
             f"{str(path)!r} is not a flat state dict: {others[:5]} are no tensors; "
             f"save the model's own state_dict() instead"
         )
@@ -81,7 +83,7 @@ def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None
     }
     if any(faults.values()):
         listed = "; ".join(f"{len(keys)} {fault}: {', '.join(keys)}" for fault, keys in faults.items() if keys)
-        raise ValueError(f"{str(path)!r} does not fit the model: {listed}")
+        raise InputError(f"{str(path)!r} does not fit the model: {listed}")
 
 
 def _first_line(error: Exception) -> str:

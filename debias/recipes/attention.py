@@ -19,6 +19,7 @@ from debias.data.dataset import ImageDataset, keep
 from debias.data.geometry import Geometry, Pixels, Resize
 from debias.data.image_files import ImageFiles
 from debias.data.masking import Made
+from debias.errors import InputError
 from debias.models.attribution import grad_cam
 from debias.recipes.evaluation import load_weights
 from debias.recipes.saved import trained_config
@@ -69,12 +70,12 @@ def gradcam(
             installed, or a layer that knows no places.
     """
     if not 0 < threshold <= 1 or target not in CLASSES:
-        raise ValueError(
+        raise InputError(
             f"gradcam needs threshold in (0, 1] and target one of {', '.join(CLASSES)}; got threshold={threshold}, "
             f"target={target!r}"
         )
     if parts.examples.groups.multi_label:
-        raise ValueError(f"{parts.examples.source} has several labels an image: gradcam explains one class")
+        raise InputError(f"{parts.examples.source} has several labels an image: gradcam explains one class")
     shape, model = parts.data.preprocessing.evaluation, parts.module.model
     mean, std = parts.data.mean[:, None, None], parts.data.std[:, None, None]
 
@@ -85,7 +86,7 @@ def gradcam(
         chosen = parts.examples.target[row] if target == "true" else _predicted(model, batch)
         attention = grad_cam(model, batch, target=int(chosen), layer=layer, upsample=False)[0].cpu().numpy()
         if attention.size == 1:
-            raise ValueError("the layer that gradcam reads has a single place: name an earlier one, layer=...")
+            raise InputError("the layer that gradcam reads has a single place: name an earlier one, layer=...")
         enlarged = cv2.resize(attention, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         mask = (enlarged >= threshold) * np.uint8(255)
         return Made(mask, bool(mask.any()))
@@ -100,12 +101,12 @@ def check_maps(parts: Parts, *, layer: str | None = None) -> None:
         ValueError: several labels an image, a layer that knows no places, or captum is not installed.
     """
     if parts.examples.groups.multi_label:
-        raise ValueError(f"{parts.examples.source} has several labels an image: a map of attention explains one class")
+        raise InputError(f"{parts.examples.source} has several labels an image: a map of attention explains one class")
     shape, module = parts.data.preprocessing.evaluation, parts.module
     image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
     classify = module.strategy.classify
     if grad_cam(module.model, image, target=0, layer=layer, upsample=False, classify=classify).numel() == 1:
-        raise ValueError(
+        raise InputError(
             f"of {shape.height} x {shape.width} pixels the layer that is explained has a single place: name an "
             "earlier one, layer=..., or train on larger pictures"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from debias import config as configs
 from debias.config import Config
+from debias.errors import InputError
 from debias.recipes.jtt import errors_of, refuse_readers
 from debias.recipes.run import Recipe, Run, Trained
 
@@ -38,7 +39,7 @@ class BAM(Recipe):
         self, *, amplification: dict[str, Any] | None = None, strength: float = 50.0, upweight: int = 50
     ) -> None:
         if upweight < 2:
-            raise ValueError(f"recipe.upweight must be at least 2, or no error counts more; got {upweight}")
+            raise InputError(f"recipe.upweight must be at least 2, or no error counts more; got {upweight}")
         self.amplification, self.strength, self.upweight = amplification, strength, upweight
 
     def stages(self, run: Run) -> list[Config]:

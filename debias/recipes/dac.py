@@ -20,6 +20,7 @@ from debias.data.mask_files import write_masks
 from debias.data.mask_makers import Maker
 from debias.data.masking import Made
 from debias.data.orders import seeded_generator
+from debias.errors import InputError
 from debias.group_inference import elbows, least_losses, most_attended
 from debias.recipes.attention import attention_maps, check_maps, whole_pictures
 from debias.recipes.plain import refuse_own
@@ -79,7 +80,7 @@ class DaC(Recipe):
         layer: str | None = None,
     ) -> None:
         if alpha < 0 or not 0 < quantile <= 1:
-            raise ValueError(f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, quantile={quantile}")
+            raise InputError(f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, quantile={quantile}")
         self.first, self.alpha, self.quantile, self.invert, self.layer = first, alpha, quantile, invert, layer
 
     def stages(self, run: Run) -> list[Config]:
@@ -90,13 +91,13 @@ class DaC(Recipe):
         """
         sampler, labels = run.config.sampler["name"], {name: name for name in ("group", "bias", "inferred")}
         if components.required_facts("sampler", sampler, labels):
-            raise ValueError(
+            raise InputError(
                 f"this recipe draws as the run's sampler does before anything is inferred, and sampler.name={sampler} "
                 "reads biases: name shuffled, class_balanced, class_subsample or portion"
             )
         refuse_own(run.config, "strategy", "augment")
         if run.config.batch_size < 2:
-            raise ValueError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
+            raise InputError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
         return [self._first(run), run.checked_last()]
 
     def check(self, parts: Parts) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from debias.config import Config
 from debias.data.orders import seeded_generator
+from debias.errors import InputError
 from debias.group_inference import environment_weights
 from debias.recipes.run import Recipe, Run, Trained
 
@@ -38,7 +39,7 @@ class EIIL(Recipe):
         self, *, reference: dict[str, Any] | None = None, steps: int = 10000, learning_rate: float = 1e-3
     ) -> None:
         if steps < 1 or learning_rate <= 0:
-            raise ValueError(f"EIIL needs recipe.steps >= 1 and learning_rate > 0; got {steps} and {learning_rate}")
+            raise InputError(f"EIIL needs recipe.steps >= 1 and learning_rate > 0; got {steps} and {learning_rate}")
         self.reference, self.steps, self.learning_rate = reference, steps, learning_rate
 
     def stages(self, run: Run) -> list[Config]:

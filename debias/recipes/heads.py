@@ -9,6 +9,7 @@ from torch import nn
 
 from debias.build import Parts
 from debias.data.orders import seeded_generator
+from debias.errors import InputError
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.training.dfr import sparse_head
@@ -45,9 +46,9 @@ class DFR(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if split not in ("val", "train"):
-            raise ValueError(f"recipe.split must be val or train; got {split!r}")
+            raise InputError(f"recipe.split must be val or train; got {split!r}")
         if subsamples < 1:
-            raise ValueError(f"recipe.subsamples must be at least 1; got {subsamples}")
+            raise InputError(f"recipe.subsamples must be at least 1; got {subsamples}")
         self.split, self.subsamples, self.reads = split, subsamples, (split,)
 
     def check(self, parts: Parts) -> None:
@@ -55,7 +56,7 @@ class DFR(LastLayer):
         super().check(parts)
         counts = parts.examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
-            raise ValueError(
+            raise InputError(
                 f"{parts.examples.source} has one image of {parts.examples.groups.names[counts.index(1)]} in val, "
                 "which this recipe halves within groups: add another"
             )
@@ -102,9 +103,9 @@ class AFR(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if not 0 < share < 1:
-            raise ValueError(f"recipe.share must lie between 0 and 1, and leave rows for the head; got {share}")
+            raise InputError(f"recipe.share must lie between 0 and 1, and leave rows for the head; got {share}")
         if not (gammas and penalties) or min([*gammas, *penalties]) < 0 or steps < 1:
-            raise ValueError(
+            raise InputError(
                 f"recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got {gammas}, {penalties} and "
                 f"{steps}"
             )
@@ -157,9 +158,9 @@ class CRT(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if balance not in ("group", "class"):
-            raise ValueError(f"recipe.balance must be group or class; got {balance!r}")
+            raise InputError(f"recipe.balance must be group or class; got {balance!r}")
         if steps < 1:
-            raise ValueError(f"recipe.steps must be at least 1; got {steps}")
+            raise InputError(f"recipe.steps must be at least 1; got {steps}")
         self.balance, self.weighted, self.steps, self.learning_rate = balance, weighted, steps, learning_rate
         self.reads = ("train",) if balance == "group" else ()
 

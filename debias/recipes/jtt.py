@@ -8,6 +8,7 @@ import torch
 
 from debias.build import requirements
 from debias.config import Config
+from debias.errors import InputError
 from debias.group_inference import error_set
 from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Stage, Trained
@@ -37,7 +38,7 @@ class JTT(Recipe):
 
     def __init__(self, *, identification: dict[str, Any] | None = None, upweight: int = 100) -> None:
         if upweight < 1:
-            raise ValueError(f"recipe.upweight must be at least 1; got {upweight}")
+            raise InputError(f"recipe.upweight must be at least 1; got {upweight}")
         self.identification, self.upweight = identification, upweight
 
     def stages(self, run: Run) -> list[Config]:
@@ -64,7 +65,7 @@ def refuse_readers(config: Config) -> None:
     """
     refuse_own(config, "sampler")
     if {"bias", "some bias", "groups"} & set(requirements(config)):
-        raise ValueError(
+        raise InputError(
             f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, and strategy.name="
             f"{config.strategy['name']} or augment.name={config.augment['name']} needs these: name one that needs none"
         )

@@ -15,6 +15,7 @@ from debias.build import Parts
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
+from debias.errors import InputError
 from debias.recipes.evaluation import load_weights
 from debias.recipes.frozen import Frozen, refitted
 from debias.recipes.plain import READERS, refuse_own
@@ -95,11 +96,11 @@ class LastLayer(Recipe):
 
     def _config(self, run: Run) -> Config:
         if "select" in (self.base or {}):
-            raise ValueError("recipe.base.select chooses nothing: the head's rule is the run's own, select=...")
+            raise InputError("recipe.base.select chooses nothing: the head's rule is the run's own, select=...")
         config = run.stage_config(self.base)
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
-                raise ValueError(
+                raise InputError(
                     f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of the images, by a "
                     "sampler of its own: leave it out"
                 )
@@ -118,7 +119,7 @@ class LastLayer(Recipe):
 def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
     counts = torch.bincount(target, minlength=examples.groups.rows).tolist()
     if few := [name for name, n in zip(examples.groups.target_names, counts, strict=True) if n < least]:
-        raise ValueError(
+        raise InputError(
             f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or add some, or take "
             "another recipe"
         )

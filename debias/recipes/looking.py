@@ -16,6 +16,7 @@ from tqdm import tqdm
 from debias.build import Parts
 from debias.data.dataset import keep
 from debias.data.orders import seeded_generator
+from debias.errors import InputError
 from debias.metrics import AttentionScores, BandPassAccuracy
 from debias.metrics.functional.attention_summary import attention_scores
 from debias.metrics.functional.frequency import CUTOFFS, high_pass, low_pass
@@ -167,7 +168,7 @@ def _no_maps(parts: Parts) -> str:
     image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
     try:
         places = grad_cam(module.model, image, target=0, upsample=False)[0].numel()
-    except ValueError as error:
+    except InputError as error:
         return str(error)
     size = f"{shape.height} x {shape.width}"
     return "" if places > 1 else f"of {size} pixels the model's last map has a single place: it needs larger images"

@@ -16,6 +16,7 @@ from debias.data.geometry import Pixels
 from debias.data.mask_files import write_masks
 from debias.data.mask_makers import Maker
 from debias.data.masking import Made
+from debias.errors import InputError
 from debias.group_inference import attended
 from debias.recipes.attention import attention_maps, check_maps
 from debias.recipes.plain import refuse_own
@@ -70,7 +71,7 @@ class MaskTune(Recipe):
         layer: str | None = None,
     ) -> None:
         if epochs < 1 or deviations < 0 or place not in PLACES or fill not in FILLS:
-            raise ValueError(
+            raise InputError(
                 f"recipe needs epochs >= 1, deviations >= 0, place one of {', '.join(PLACES)} and fill one of "
                 f"{', '.join(FILLS)}; got epochs={epochs}, deviations={deviations}, place={place!r}, fill={fill!r}"
             )
@@ -110,7 +111,7 @@ class MaskTune(Recipe):
         make = mask_maker(dict(zip(rows.tolist(), maps, strict=True)), deviations=self.deviations, shift_seed=seed)
         records = write_masks(first.examples, rows.tolist(), make, folder, threads=8)
         if not any(record.share for record in records):
-            raise ValueError(
+            raise InputError(
                 f"no place of any map is {self.deviations:g} deviations above its mean, so there is nothing to hide: "
                 "lower recipe.deviations, or name an earlier layer, whose maps are finer, recipe.layer=..."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from debias.config import near
+from debias.errors import InputError, near
 from debias.recipes.families import CONDITIONS, FAMILIES, QUICK_FAMILIES, Evidence
 
 #: Instead of names of families: everything, what takes next to no time, or nothing beyond accuracies.
@@ -31,7 +31,7 @@ def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES))
             continue
         try:
             scalars = measure(evidence)
-        except ValueError as error:  # too few images of a kind, as a rule; the other families are not lost by it
+        except InputError as error:  # too few images of a kind, as a rule; the other families are not lost by it
             found.left_out[name] = str(error)
             continue
         found.scalars[name] = scalars
@@ -49,6 +49,6 @@ def chosen_families(text: str) -> list[str]:
     chosen: set[str] = set()
     for name in (part.strip() for part in text.strip("[]").split(",")):
         if name not in SEVERAL and name not in FAMILIES:
-            raise ValueError(f"measures={text}: no measures {name!r}; {near(name, [*FAMILIES, *SEVERAL])}")
+            raise InputError(f"measures={text}: no measures {name!r}; {near(name, [*FAMILIES, *SEVERAL])}")
         chosen.update(SEVERAL.get(name, (name,)))
     return [name for name in FAMILIES if name in chosen]

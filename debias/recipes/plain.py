@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from debias.config import Config
+from debias.errors import InputError
 
 #: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
 PLAIN: dict[str, Any] = {
@@ -32,7 +33,7 @@ def refuse_own(config: Config, *kinds: str, remedy: str = "leave it out") -> Non
     for kind in kinds:
         section = getattr(config, kind)
         if section != PLAIN[kind]:
-            raise ValueError(
+            raise InputError(
                 f"recipe.name={config.recipe['name']} has a {kind} of its own; got {kind}.name={section['name']}: "
                 f"{remedy}"
             )

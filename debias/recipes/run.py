@@ -19,6 +19,7 @@ from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
 from debias.data.inferred import write_inferred
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.recipes.evaluation import load_weights, predict_split
 from debias.recipes.measures import chosen_families
@@ -126,18 +127,18 @@ class Run:
         check_numbers(self.config)
         chosen_families(self.config.measures)
         if self.config.groups.file and not recipe.takes_groups:
-            raise ValueError(
+            raise InputError(
                 f"recipe.name={self.config.recipe['name']} reads labels or infers groups by itself, and would leave "
                 f"groups.file={self.config.groups.file} unread: leave it out"
             )
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
-            raise ValueError(f"a run of several stages trains on one device; got devices={self.config.devices}")
+            raise InputError(f"a run of several stages trains on one device; got devices={self.config.devices}")
         for config in stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
         if not recipe.takes_groups and first.examples.groups.multi_label:
-            raise ValueError("this recipe needs one class per image: name a single target, not several labels")
+            raise InputError("this recipe needs one class per image: name a single target, not several labels")
         recipe.check(first)
         return first
 

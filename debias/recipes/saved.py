@@ -12,6 +12,7 @@ import torch
 from debias import config as configs
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
+from debias.errors import InputError
 from debias.recipes.evaluation import with_labels
 from debias.reports.predictions import REMEDY, Predictions, read
 from debias.training import Predicted
@@ -26,7 +27,7 @@ def origin(checkpoint: Path, precision: str) -> dict[str, str]:
     try:
         return {"weights": hashlib.sha256(checkpoint.read_bytes()).hexdigest(), "precision": precision}
     except FileNotFoundError:
-        raise ValueError(f"no checkpoint {checkpoint}: give a finished run, or train it first") from None
+        raise InputError(f"no checkpoint {checkpoint}: give a finished run, or train it first") from None
 
 
 def trained_config(run: Path) -> Config:
@@ -55,26 +56,26 @@ def saved_predictions(
         ValueError: why these predictions will not do.
     """
     if predicted_from is None:
-        raise ValueError("the report does not say which weights made the saved ones")
+        raise InputError("the report does not say which weights made the saved ones")
     if predicted_from["weights"] != wanted["weights"]:
-        raise ValueError("other weights made the saved ones")
+        raise InputError("other weights made the saved ones")
     if predicted_from["precision"] != wanted["precision"]:
-        raise ValueError(f"the saved ones are of precision={predicted_from['precision']}")
+        raise InputError(f"the saved ones are of precision={predicted_from['precision']}")
     return {split: _split(folder / "predictions" / f"{split}.csv", split, examples) for split in SPLITS}
 
 
 def _split(path: Path, split: str, examples: Examples) -> Predictions:
     try:
         saved = read(path)
-    except ValueError as error:
-        raise ValueError(str(error).removesuffix(f"; {REMEDY}")) from None
+    except InputError as error:
+        raise InputError(str(error).removesuffix(f"; {REMEDY}")) from None
     rows = examples.rows(split)
     if not torch.equal(saved.index, rows):
-        raise ValueError(f"{path} has other rows than the data")
+        raise InputError(f"{path} has other rows than the data")
     expected = with_labels(examples, Predicted(rows, saved.logits))
     if saved.paths != expected.paths:
-        raise ValueError(f"{path} has other images than the data")
+        raise InputError(f"{path} has other images than the data")
     same = torch.equal(saved.target, expected.target) and torch.equal(saved.bias, expected.bias)
     if not same or saved.logits.shape != (len(rows), examples.groups.outputs):
-        raise ValueError(f"{path} has other labels than the data")
+        raise InputError(f"{path} has other labels than the data")
     return saved

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from debias.config import Config
+from debias.errors import InputError
 from debias.group_inference import class_clusters
 from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Trained
@@ -37,7 +38,7 @@ class SPARE(Recipe):
 
     def __init__(self, *, early: dict[str, Any] | None = None, largest: int = 5, threshold: float = 0.9) -> None:
         if largest < 2:
-            raise ValueError(f"SPARE needs recipe.largest >= 2 clusters of a class; got {largest}")
+            raise InputError(f"SPARE needs recipe.largest >= 2 clusters of a class; got {largest}")
         self.early, self.largest, self.threshold = early, largest, threshold
 
     def stages(self, run: Run) -> list[Config]:

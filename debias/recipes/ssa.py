@@ -14,6 +14,7 @@ from torch import Tensor
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import seeded_generator
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.group_inference import balanced_pseudo_labels
 from debias.recipes.run import Recipe, Run, Trained
@@ -49,7 +50,7 @@ class SSA(Recipe):
 
     def __init__(self, *, predictor: dict[str, Any] | None = None, folds: int = 3, threshold: float = 0.95) -> None:
         if folds < 2 or not 0 <= threshold <= 1:
-            raise ValueError(f"SSA needs recipe.folds >= 2 and threshold in [0, 1]; got {folds} and {threshold}")
+            raise InputError(f"SSA needs recipe.folds >= 2 and threshold in [0, 1]; got {folds} and {threshold}")
         self.predictor, self.folds, self.threshold = predictor, folds, threshold
 
     def stages(self, run: Run) -> list[Config]:
@@ -102,7 +103,7 @@ def halves_of_validation(examples: Examples, generator: torch.Generator) -> tupl
     rows = examples.rows("val")
     group = examples.groups.encode(examples.target[rows], examples.bias[rows])
     if bool((group < 0).any()):
-        raise ValueError(f"SSA learns from the bias labels of the validation split, and {examples.source} lacks some")
+        raise InputError(f"SSA learns from the bias labels of the validation split, and {examples.source} lacks some")
     first, second = halves(group, generator)
     return rows[first], rows[second]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from debias.config import Config
 from debias.data.orders import seeded_generator
+from debias.errors import InputError
 from debias.group_inference import largest_disagreement, largest_losses
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
@@ -57,7 +58,7 @@ class ClassBalancedLastLayer(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if min(epochs, batch_size) < 1:
-            raise ValueError(f"recipe needs epochs >= 1 and batch_size >= 1; got {epochs} and {batch_size}")
+            raise InputError(f"recipe needs epochs >= 1 and batch_size >= 1; got {epochs} and {batch_size}")
         self.epochs, self.learning_rate, self.batch_size = epochs, learning_rate, batch_size
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -121,19 +122,19 @@ class SELF(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if disagreement not in (None, EARLY):
-            raise ValueError(f"recipe.disagreement must be {EARLY}, or null for misclassification; got {disagreement}")
+            raise InputError(f"recipe.disagreement must be {EARLY}, or null for misclassification; got {disagreement}")
         if disagreement and backbone != TRAINED:
-            raise ValueError(
+            raise InputError(
                 f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are there if it is "
                 f"trained in this run: recipe.backbone={TRAINED}; got {backbone}"
             )
         if min([batch_size, *counts], default=0) < 1 or not (counts and learning_rates):
-            raise ValueError(
+            raise InputError(
                 f"recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from; got {batch_size}, "
                 f"{counts} and {learning_rates}"
             )
         if disagreement and not early_epochs:
-            raise ValueError(f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got none")
+            raise InputError(f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got none")
         self.counts, self.learning_rates, self.batch_size = counts, learning_rates, batch_size
         self.early_epochs = early_epochs if disagreement else []
 
@@ -146,7 +147,7 @@ class SELF(LastLayer):
         stages = super().stages(run)
         for epochs in self.early_epochs:
             if not 1 <= epochs < stages[0].epochs:
-                raise ValueError(
+                raise InputError(
                     f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs} epochs of the "
                     f"backbone, which is not early after them; got {epochs}"
                 )

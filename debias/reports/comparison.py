@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.reports.run_folder import read_report
 from debias.reports.run_labels import Run, by_rows, differences, identity, labels, run_folders
@@ -112,7 +112,7 @@ class Comparison:
         """
         tables = {"text": text_table, "markdown": markdown_table}
         if format not in tables:
-            raise ValueError(f"format {format!r} is unknown; valid: {', '.join(tables)}")
+            raise InputError(f"format {format!r} is unknown; valid: {', '.join(tables)}")
         lines = tables[format](self.header(), self.rows()) if self.methods else ["no finished run"]
         told = [*self.notes(), *(f"left out: {reason}" for reason in self.left_out)]
         notes = [f"{'- ' if format == 'markdown' else ''}{note}" for note in told]
@@ -156,7 +156,7 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
     for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
         try:
             run = Run(folder, read_report(folder))
-        except ValueError as error:
+        except InputError as error:
             left_out.append(str(error))
             continue
         gathered.setdefault(identity(run, ignore), []).append(run)
@@ -184,10 +184,9 @@ def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
     known = {f"{family}:{key}" for report in found for family, values in report.items() for key in values}
     for name in measures if methods else ():
         if name not in known:
-            close = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.5))
-            raise ValueError(
+            raise InputError(
                 f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the data allows"
-                + (f"; did you mean {close}?" if close else "")
+                + (f"; {near(name, known)}" if known else "")
             )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 
@@ -90,11 +91,11 @@ def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, li
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = csv.reader(file, skipinitialspace=True)
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file") from None
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from None
     except (ValueError, csv.Error):
-        raise ValueError(f"{path}: empty, or no CSV file in UTF-8") from None
+        raise InputError(f"{path}: empty, or no CSV file in UTF-8") from None
     while rows and not rows[-1]:
         rows.pop()
     _check_table(path, header, rows)
@@ -106,15 +107,15 @@ def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, li
 
 def _check_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise ValueError(f"{path}: values must be separated by commas, and the header is {header[0]!r}")
+        raise InputError(f"{path}: values must be separated by commas, and the header is {header[0]!r}")
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
-        raise ValueError(f"{path}: column {repeated[0]!r} is there more than once")
+        raise InputError(f"{path}: column {repeated[0]!r} is there more than once")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise ValueError(f"{path}, line {number}: {len(row)} values, but the header has {len(header)} columns")
+            raise InputError(f"{path}, line {number}: {len(row)} values, but the header has {len(header)} columns")
     if not rows:
-        raise ValueError(f"{path}: a header and no row")
+        raise InputError(f"{path}: a header and no row")
 
 
 def labels_of(path: Path, columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
@@ -139,7 +140,7 @@ def _targets(path: Path, columns: Columns, names: Sequence[str]) -> Sequence[str
     if NUMBERED in columns or not found <= set(names):
         return numbers
     if unclear := sorted(value for value in found if names.index(value) != int(value)):
-        raise ValueError(
+        raise InputError(
             f"{path}: target {unclear[0]!r} may be the class of that name, or class number {unclear[0]} of "
             f"{', '.join(names)}: give the classes names that are no numbers, as in logit_class{unclear[0]}"
         )
@@ -154,7 +155,7 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
     """
     found = set(_column(path, columns, name)) - set(UNKNOWN)
     if not found:
-        raise ValueError(f"{path}: no value in column {name!r} is known, and group metrics need some")
+        raise InputError(f"{path}: no value in column {name!r} is known, and group metrics need some")
     if all(value.isdecimal() for value in found):
         return [str(value) for value in range(max(map(int, found)) + 1)]
     return sorted(found)
@@ -174,14 +175,14 @@ def _scores(path: Path, columns: Columns, prefix: str, outputs: Sequence[str], *
     if prefix:
         scores = torch.stack([_floats(path, columns, f"{prefix}{name}") for name in outputs], dim=1)
         if not multi_label and len(outputs) < 2:
-            raise ValueError(f"{path}: {prefix}<class> is wanted for every class, and only {outputs[0]!r} has one")
+            raise InputError(f"{path}: {prefix}<class> is wanted for every class, and only {outputs[0]!r} has one")
         if prefix == SCORES[0]:
             return scores.float()
         if bool(((scores < 0) | (scores > 1)).any()):
-            raise ValueError(f"{path}: a probability lies outside [0, 1]; name scores logit_<class> instead")
+            raise InputError(f"{path}: a probability lies outside [0, 1]; name scores logit_<class> instead")
         wrong = ((scores.sum(dim=1) - 1).abs() > SLACK).nonzero().flatten().tolist()
         if wrong and not multi_label:
-            raise ValueError(f"{path}, line {wrong[0] + 2}: the probabilities of the classes do not add up to 1")
+            raise InputError(f"{path}, line {wrong[0] + 2}: the probabilities of the classes do not add up to 1")
         return (scores.logit() if multi_label else scores.log()).clamp(-1e4, 1e4).float()
     if multi_label:
         chosen = torch.stack([_numbered(path, columns, f"prediction_{name}", ("0", "1")) for name in outputs], dim=1)
@@ -197,14 +198,14 @@ def _numbered(path: Path, columns: Columns, name: str, names: Sequence[str], *, 
     column = _column(path, columns, name)
     for line, value in enumerate(column, start=2):
         if value not in places:
-            raise ValueError(f"{path}, line {line}: {name} is {value!r}, which is none of {', '.join(names)}")
+            raise InputError(f"{path}, line {line}: {name} is {value!r}, which is none of {', '.join(names)}")
     return torch.tensor([places[value] for value in column])
 
 
 def _floats(path: Path, columns: Columns, name: str) -> Tensor:
     for line, value in enumerate(_column(path, columns, name), start=2):
         if not _is_number(value):
-            raise ValueError(f"{path}, line {line}: {name} is {value!r}, not a finite number")
+            raise InputError(f"{path}, line {line}: {name} is {value!r}, not a finite number")
     return torch.tensor([float(value) for value in columns[name]], dtype=torch.float64)
 
 
@@ -218,7 +219,7 @@ def _is_number(text: str) -> bool:
 def _column(path: Path, columns: Columns, name: str) -> Sequence[str]:
     if name not in columns:
         hint = "; name it, as in bias=gender" if name == "bias" else ""
-        raise ValueError(f"{path}: no column {name!r} among {', '.join(columns)}{hint}")
+        raise InputError(f"{path}: no column {name!r} among {', '.join(columns)}{hint}")
     return columns[name]
 
 
@@ -226,7 +227,7 @@ def _aligned(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str],
     found = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise ValueError(f"aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got {pair}")
+            raise InputError(f"aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got {pair}")
         found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
     return tuple(found)
 
@@ -234,7 +235,7 @@ def _aligned(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str],
 def _place(path: Path, value: str, names: Sequence[str]) -> int:
     places = {str(place): place for place in range(len(names))} | {name: place for place, name in enumerate(names)}
     if str(value) not in places:
-        raise ValueError(f"{path}: aligned names {value!r}, which is none of {', '.join(names)}")
+        raise InputError(f"{path}: aligned names {value!r}, which is none of {', '.join(names)}")
     return places[str(value)]
 
 

@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.types import Groups
 
@@ -114,9 +115,9 @@ def _header(groups: Groups) -> list[str]:
 def _check(predictions: Predictions, groups: Groups) -> None:
     lengths = {name: len(getattr(predictions, name)) for name in ("index", "paths", "target", "bias", "logits")}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"predictions need one entry per image in every field; got {lengths}")
+        raise InputError(f"predictions need one entry per image in every field; got {lengths}")
     if predictions.logits.shape[1:] != (groups.outputs,):
-        raise ValueError(
+        raise InputError(
             f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are named: "
             f"{', '.join(_header(groups)[-groups.outputs :])}"
         )
@@ -124,7 +125,7 @@ def _check(predictions: Predictions, groups: Groups) -> None:
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
         row = int(repeated[0])
-        raise ValueError(f"row {row} was predicted twice; drop what a distributed sampler repeated before writing")
+        raise InputError(f"row {row} was predicted twice; drop what a distributed sampler repeated before writing")
 
 
 def _columns(values: Tensor) -> list[list[int | float]]:
@@ -138,9 +139,9 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
         with open(path, encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; {REMEDY}") from None
+        raise InputError(f"{path}: no such file; {REMEDY}") from None
     except (ValueError, csv.Error):
-        raise ValueError(f"{path}: empty or not UTF-8, so there are no predictions in it; {REMEDY}") from None
+        raise InputError(f"{path}: empty or not UTF-8, so there are no predictions in it; {REMEDY}") from None
     return header, rows
 
 
@@ -174,4 +175,4 @@ def _converts(value: str, convert: Callable[[str], Number]) -> bool:
 
 
 def _refuse(path: Path, line: int, fault: str) -> NoReturn:
-    raise ValueError(f"{path}, line {line}: {fault}; {REMEDY}")
+    raise InputError(f"{path}, line {line}: {fault}; {REMEDY}")

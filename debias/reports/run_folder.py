@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debias import config as configs
+from debias.errors import InputError
 from debias.files import write_atomically
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_report(
 
     record = plain(dict(report))
     if record.get("schema") != SCHEMA:
-        raise ValueError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
+        raise InputError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
     write_atomically(folder / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     write_page(folder / "report.html", record, predictions, pictures, prepared, overlays)
 
@@ -61,14 +62,14 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     path = folder / "report.json"
     if not path.is_file():
-        raise ValueError(_absence(folder))
+        raise InputError(_absence(folder))
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): restore it, or evaluate a checkpoint") from None
+        raise InputError(f"{path} is not valid JSON ({error}): restore it, or evaluate a checkpoint") from None
     schema = report.get("schema") if isinstance(report, dict) else None
     if schema != SCHEMA:
-        raise ValueError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")
+        raise InputError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")
     return {**report, "config": configs.plain(configs.Config()) | report.get("config", {})}
 
 
@@ -95,7 +96,7 @@ def plain(value: Any) -> Any:
         return value.as_posix()
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    raise ValueError(f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers or text")
+    raise InputError(f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers or text")
 
 
 def _absence(folder: Path) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.gradient_reversal import reverse_gradient
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, pooled, read_layer
@@ -49,13 +50,13 @@ class Adversary(nn.Module):
     ) -> None:
         super().__init__()
         if feed not in FEEDS:
-            raise ValueError(f"unknown feed={feed!r} of an adversary; valid: {', '.join(FEEDS)}")
+            raise InputError(f"unknown feed={feed!r} of an adversary; valid: {', '.join(FEEDS)}")
         if feed == "blocks" and layer is None:
-            raise ValueError("feed='blocks' copies the layers after a layer, and none is named: set layer")
+            raise InputError("feed='blocks' copies the layers after a layer, and none is named: set layer")
         shape = layer_shape(model, layer, image)
         self.blocks = layers_after(model, layer, image) if feed == "blocks" and layer is not None else nn.Identity()
         if feed == "blocks" and not any(True for _ in self.blocks.parameters()):
-            raise ValueError(f"no weights lie between layer={layer!r} and the features: name an earlier one, or pooled")
+            raise InputError(f"no weights lie between layer={layer!r} and the features: name an earlier one, or pooled")
         self.reduce = nn.Flatten() if feed == "flattened" else _Pooled()
         example = torch.zeros(2, *shape, device=image.device)
         with torch.no_grad():
@@ -126,7 +127,7 @@ class FeatureAdversary(Strategy):
     ) -> None:
         super().__init__()
         if strength < 0 or ramp < 0:
-            raise ValueError(f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength}, ramp={ramp}")
+            raise InputError(f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength}, ramp={ramp}")
         self.layer, self.strength, self.ramp = layer, strength, ramp
         self.adversary = Adversary(
             model, image, groups.biases, layer=layer, feed=feed, hidden_size=hidden_size, hidden_layers=hidden_layers

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.models.layers import evaluating
 from debias.models.twins import twin
 from debias.strategies.objectives import bias_loss, task_loss
@@ -51,9 +52,9 @@ class BAdd(Strategy):
     ) -> None:
         super().__init__()
         if strength < 0 or warmup < 1:
-            raise ValueError(f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, warmup={warmup}")
+            raise InputError(f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, warmup={warmup}")
         if 0 != refit_from <= warmup:
-            raise ValueError(f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it, or 0")
+            raise InputError(f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it, or 0")
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
         self.network = twin(model, outputs=groups.biases)
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -40,9 +41,9 @@ class BiasAmplification(Strategy):
     def __init__(self, groups: Groups, samples: int, *, strength: float = 50.0) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("BiasAmplification needs one class per sample: name a single target, not several labels")
+            raise InputError("BiasAmplification needs one class per sample: name a single target, not several labels")
         if strength < 0:
-            raise ValueError(f"BiasAmplification needs strength >= 0; got {strength}")
+            raise InputError(f"BiasAmplification needs strength >= 0; got {strength}")
         self.strength = strength
         self.offsets = Parameter(torch.zeros(samples, groups.outputs))
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses.hsic import joined_rows
 from debias.losses.logit_adjustment import log_priors
 from debias.losses.pairs import across_biases, cosine_similarities
@@ -86,9 +87,9 @@ def check_contrast(strategy: str, groups: Groups, *, temperature: float, task_we
         ValueError: multi-label targets, a temperature that is not positive, or a negative weight.
     """
     if groups.multi_label:
-        raise ValueError(f"{strategy} compares samples of one class: name a single target, not several labels")
+        raise InputError(f"{strategy} compares samples of one class: name a single target, not several labels")
     if temperature <= 0 or task_weight < 0:
-        raise ValueError(
+        raise InputError(
             f"{strategy} needs temperature > 0 and task_weight >= 0; got temperature={temperature}, "
             f"task_weight={task_weight}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.hsic import joined_rows
 from debias.losses.pairs import across_biases, cosine_similarities
 from debias.losses.supervised_contrastive import supervised_contrastive_losses
@@ -50,9 +51,9 @@ class CorrectNContrast(Strategy):
     def __init__(self, groups: Groups, *, temperature: float = 0.1, contrast_weight: float = 0.75) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("CorrectNContrast compares samples of one class: name a single target, not several labels")
+            raise InputError("CorrectNContrast compares samples of one class: name a single target, not several labels")
         if temperature <= 0 or not 0 <= contrast_weight <= 1:
-            raise ValueError(
+            raise InputError(
                 f"CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got temperature={temperature}, "
                 f"contrast_weight={contrast_weight}"
             )

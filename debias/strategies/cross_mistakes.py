@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
 from debias.losses.label_memory import LabelMemory
@@ -51,7 +52,7 @@ class CrossMistakes(Strategy):
     def __init__(self, groups: Groups, samples: int, model: nn.Module, seed: int) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("CrossMistakes flips the class of a sample: name a single target, not several labels")
+            raise InputError("CrossMistakes flips the class of a sample: name a single target, not several labels")
         self.classes, self.samples, self.seed = groups.rows, samples, seed
         self.network = twin(model)
         for head in (model.get_submodule("head"), self.network.get_submodule("head")):

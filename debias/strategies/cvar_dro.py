@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.cvar import cvar
 from debias.strategies.strategy import Strategy
@@ -32,9 +33,9 @@ class CVaRDRO(Strategy):
         if alpha is None:
             alpha = 0.1 if threshold is None else 1.0
         if not 0 < alpha <= 1:
-            raise ValueError(f"alpha must lie in (0, 1], the fraction of worst losses; got {alpha}")
+            raise InputError(f"alpha must lie in (0, 1], the fraction of worst losses; got {alpha}")
         if threshold is not None and threshold < 0:
-            raise ValueError(f"threshold is a loss, at least 0, or null; got {threshold}")
+            raise InputError(f"threshold is a loss, at least 0, or null; got {threshold}")
         self.alpha, self.threshold = alpha, threshold
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

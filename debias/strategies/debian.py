@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.soft_groups import SoftGroups, discovered_weights, discovery_loss, soft_groups
 from debias.models.layers import evaluating
@@ -52,9 +53,9 @@ class DebiAN(Strategy):
     def __init__(self, groups: Groups, model: nn.Module, *, balance: float = 1.0) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("DebiAN splits classes in two: name a single target, not several labels")
+            raise InputError("DebiAN splits classes in two: name a single target, not several labels")
         if balance < 0:
-            raise ValueError(f"DebiAN needs balance >= 0; got {balance}")
+            raise InputError(f"DebiAN needs balance >= 0; got {balance}")
         self.balance, self.classes = balance, groups.rows
         self.discoverer = twin(model)
 

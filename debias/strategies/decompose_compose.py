@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.losses import group_means
 from debias.models.layers import evaluating, unwrapped
 from debias.strategies.objectives import task_losses
@@ -57,9 +58,9 @@ class DecomposeCompose(Strategy):
     def __init__(self, groups: Groups, *, alpha: float = 6.0, invert: bool = False) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("DecomposeCompose combines classes: name a single target, not several labels")
+            raise InputError("DecomposeCompose combines classes: name a single target, not several labels")
         if alpha < 0:
-            raise ValueError(f"DecomposeCompose needs alpha >= 0; got {alpha}")
+            raise InputError(f"DecomposeCompose needs alpha >= 0; got {alpha}")
         self.alpha, self.invert = alpha, invert
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
@@ -70,7 +71,7 @@ class DecomposeCompose(Strategy):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Weighted sum of the three, each of which is logged; one without pictures is 0."""
         if batch.mask is None:
-            raise ValueError(
+            raise InputError(
                 "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or give masks"
             )
         mask, colour = 1 - batch.mask if self.invert else batch.mask, batch.image.mean(dim=(0, 2, 3), keepdim=True)

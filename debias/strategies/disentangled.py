@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
@@ -77,9 +78,9 @@ class Disentangled(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("disentangled features need one class per sample: name a single target")
+            raise InputError("disentangled features need one class per sample: name a single target")
         if not 0 < q <= 1 or swap_after < 0 or min(swap_weight, biased_weight, biased_swap_weight) < 0:
-            raise ValueError(
+            raise InputError(
                 f"disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got q={q}, "
                 f"swap_after={swap_after} and weights {swap_weight}, {biased_weight}, {biased_swap_weight}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses.domain_inference import joint_score
 from debias.strategies.objectives import mean_where_known
 from debias.strategies.strategy import Strategy
@@ -44,11 +45,11 @@ class DomainDiscriminative(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("DomainDiscriminative needs one group per sample: name a single target, not several")
+            raise InputError("DomainDiscriminative needs one group per sample: name a single target, not several")
         if inference not in INFERENCES:
-            raise ValueError(f"domain-discriminative inference={inference!r} is unknown: {' or '.join(INFERENCES)}")
+            raise InputError(f"domain-discriminative inference={inference!r} is unknown: {' or '.join(INFERENCES)}")
         if divide_by_prior and bool((frequencies <= 0).any()):
-            raise ValueError(
+            raise InputError(
                 f"divide_by_prior divides by the training samples of each group, and one has none: "
                 f"{frequencies.tolist()}; set divide_by_prior=false"
             )

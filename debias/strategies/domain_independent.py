@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.domain_inference import head_average, head_probability
 from debias.strategies.objectives import mean_where_known, task_losses
 from debias.strategies.strategy import Strategy
@@ -42,7 +43,7 @@ class DomainIndependent(Strategy):
     def __init__(self, groups: Groups, *, inference: str = "logits") -> None:
         super().__init__()
         if inference not in INFERENCES:
-            raise ValueError(f"domain-independent heads know no inference={inference!r}: {' or '.join(INFERENCES)}")
+            raise InputError(f"domain-independent heads know no inference={inference!r}: {' or '.join(INFERENCES)}")
         self.groups, self.inference = groups, inference
 
     @staticmethod

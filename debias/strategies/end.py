@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from debias.errors import InputError
 from debias.losses.entanglement import disentangling_loss, entangling_loss
 from debias.losses.hsic import joined_rows
 from debias.losses.pairs import cosine_similarities
@@ -46,9 +47,9 @@ class EnD(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("EnD compares samples of one class: name a single target, not several labels")
+            raise InputError("EnD compares samples of one class: name a single target, not several labels")
         if min(disentangling, entangling) < 0:
-            raise ValueError(
+            raise InputError(
                 f"EnD needs disentangling >= 0 and entangling >= 0; got disentangling={disentangling}, "
                 f"entangling={entangling}"
             )

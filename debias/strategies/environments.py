@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.types import Batch, Groups
 
 KINDS = ("bias", "group")
@@ -22,10 +23,10 @@ class Environments:
 
     def __init__(self, groups: Groups, kind: str) -> None:
         if kind not in KINDS:
-            raise ValueError(f"unknown environments={kind!r}: choose {' or '.join(KINDS)}")
+            raise InputError(f"unknown environments={kind!r}: choose {' or '.join(KINDS)}")
         self.groups, self.by_group = groups, kind == "group"
         if self.by_group and groups.multi_label:
-            raise ValueError("groups as environments need a single target, not several labels: take environments=bias")
+            raise InputError("groups as environments need a single target, not several labels: take environments=bias")
 
     @property
     def count(self) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses.fairness_gaps import demographic_parity_gap, equal_opportunity_gap, equalized_odds_gap
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -45,9 +46,9 @@ class FairRegularised(Strategy):
     def __init__(self, groups: Groups, *, criterion: str = "equalized_odds", weight: float = 1.0) -> None:
         super().__init__()
         if criterion not in CRITERIA:
-            raise ValueError(f"unknown fairness criterion={criterion!r}; valid: {', '.join(CRITERIA)}")
+            raise InputError(f"unknown fairness criterion={criterion!r}; valid: {', '.join(CRITERIA)}")
         if weight < 0:
-            raise ValueError(f"a fairness regulariser needs weight >= 0; got weight={weight}")
+            raise InputError(f"a fairness regulariser needs weight >= 0; got weight={weight}")
         self.groups, self.criterion, self.weight = groups, criterion, weight
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses import CORALLoss, MMDLoss
 from debias.losses.mmd import GAMMAS
 from debias.strategies.environments import Environments
@@ -39,9 +40,9 @@ class FeatureMatching(Strategy):
     ) -> None:
         super().__init__()
         if strength < 0:
-            raise ValueError(f"{type(self).__name__} needs strength >= 0; got strength={strength}")
+            raise InputError(f"{type(self).__name__} needs strength >= 0; got strength={strength}")
         if conditional and groups.multi_label:
-            raise ValueError("conditional=true compares within a class: name a single target, not several labels")
+            raise InputError("conditional=true compares within a class: name a single target, not several labels")
         chosen = Environments(groups, environments)
         self.environments = Environments(groups, "group") if conditional else chosen
         self.hard_targets = self.environments.by_group

@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn import Parameter
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from debias.errors import InputError
 from debias.losses.confusion import confusion_losses
 from debias.models.heads import ResidualHead
 from debias.models.layers import early_parameters, evaluating, layer_shape, read_layer, read_until, unwrapped
@@ -84,7 +85,7 @@ class FeatureSieve(Strategy):
     ) -> None:
         super().__init__()
         if forget_every < 1 or min(main_weight, auxiliary_weight) <= 0 or forget_weight < 0:
-            raise ValueError(
+            raise InputError(
                 f"the feature sieve needs forget_every >= 1, positive main_weight and auxiliary_weight, and "
                 f"forget_weight >= 0; got {forget_every}, {main_weight}, {auxiliary_weight}, {forget_weight}"
             )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses.flac import flac_loss
 from debias.models.twins import twin
 from debias.strategies.objectives import bias_loss, task_loss
@@ -63,11 +64,11 @@ class FLAC(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("FLAC compares samples of one class: name a single target, not several labels")
+            raise InputError("FLAC compares samples of one class: name a single target, not several labels")
         if not bool(frequencies.any()):
-            raise ValueError("FLAC trains a network to tell the bias, and no training image has a bias label: add some")
+            raise InputError("FLAC trains a network to tell the bias, and no training image has a bias label: add some")
         if warmup < 1 or exponent <= 0 or min(strength, task_weight) < 0:
-            raise ValueError(
+            raise InputError(
                 f"FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight >= 0; got "
                 f"warmup={warmup}, exponent={exponent}, strength={strength}, task_weight={task_weight}"
             )

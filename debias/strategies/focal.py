@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from debias.errors import InputError
 from debias.losses.focal import focal_losses
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -28,7 +29,7 @@ class Focal(Strategy):
     def __init__(self, *, gamma: float = 1.0) -> None:
         super().__init__()
         if gamma < 0:
-            raise ValueError(f"Focal needs gamma >= 0; got gamma={gamma}")
+            raise InputError(f"Focal needs gamma >= 0; got gamma={gamma}")
         self.gamma = gamma
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

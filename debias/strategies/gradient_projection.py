@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, distributed, nn
 
+from debias.errors import InputError
 from debias.models.heads import MLPHead
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
@@ -79,7 +80,7 @@ class GradientProjection(Strategy):
     def __init__(self, groups: Groups, *, strength: float = 1.0) -> None:
         super().__init__()
         if strength < 0:
-            raise ValueError(f"gradient projection needs strength >= 0; got strength={strength}")
+            raise InputError(f"gradient projection needs strength >= 0; got strength={strength}")
         self.strength = strength
         self.adversary = MLPHead(groups.outputs, groups.biases, hidden_layers=0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses import GroupDROLoss, classification_losses
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
@@ -38,7 +39,7 @@ class GroupDRO(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("GroupDRO needs one group per sample: name a single target, not several labels")
+            raise InputError("GroupDRO needs one group per sample: name a single target, not several labels")
         self.groups = groups
         self.robust = GroupDROLoss(groups.count, step_size=step_size, adjustment=adjustment, counts=frequencies)
 

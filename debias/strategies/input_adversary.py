@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.losses.gradient_reversal import reverse_gradient
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, unwrapped
@@ -78,7 +79,7 @@ class InputAdversary(Strategy):
     ) -> None:
         super().__init__()
         if min(strength, closeness, pretraining, warmup) < 0:
-            raise ValueError(
+            raise InputError(
                 "an input adversary needs strength, closeness, pretraining and warmup >= 0; "
                 f"got strength={strength}, closeness={closeness}, pretraining={pretraining}, warmup={warmup}"
             )

@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses import EnvironmentRisks, classification_losses, environment_risks, irm_penalty
 from debias.strategies.environments import Environments
 from debias.strategies.strategy import Strategy
@@ -40,7 +41,7 @@ class InvariantRisk(Strategy):
         super().__init__()
         if penalty < 0 or warmup < 0:
             name = type(self).__name__
-            raise ValueError(f"{name} needs penalty >= 0 and warmup >= 0; got penalty={penalty}, warmup={warmup}")
+            raise InputError(f"{name} needs penalty >= 0 and warmup >= 0; got penalty={penalty}, warmup={warmup}")
         self.environments = Environments(groups, environments)
         self.hard_targets = self.environments.by_group
         self.penalty, self.warmup, self.rescale = penalty, warmup, rescale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.ldam import ldam_losses, ldam_margins
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -35,9 +36,9 @@ class LDAM(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("LDAM needs one class per sample: name a single target, not several labels")
+            raise InputError("LDAM needs one class per sample: name a single target, not several labels")
         if scale <= 0:
-            raise ValueError(f"LDAM needs scale > 0; got scale={scale}")
+            raise InputError(f"LDAM needs scale > 0; got scale={scale}")
         self.scale = scale
         self.register_buffer("margins", ldam_margins(class_frequencies, max_margin=max_margin))
         self.margins: Tensor

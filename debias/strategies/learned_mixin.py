@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.strategies.objectives import biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
@@ -59,9 +60,9 @@ class LearnedMixin(Strategy):
 
         super().__init__()
         if groups.multi_label:
-            raise ValueError("LearnedMixin mixes class probabilities: name a single target, not several labels")
+            raise InputError("LearnedMixin mixes class probabilities: name a single target, not several labels")
         if warmup < 1 or entropy_weight < 0:
-            raise ValueError(
+            raise InputError(
                 "LearnedMixin needs warmup >= 1 step and entropy_weight >= 0; "
                 f"got warmup={warmup}, entropy_weight={entropy_weight}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
@@ -57,9 +58,9 @@ class LfF(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError("LfF compares losses within a class: name a single target, not several labels")
+            raise InputError("LfF compares losses within a class: name a single target, not several labels")
         if not 0 < q <= 1:
-            raise ValueError(f"LfF needs q in (0, 1]; got {q}")
+            raise InputError(f"LfF needs q in (0, 1]; got {q}")
         self.q, self.scaled = q, scaled
         self.network = twin(model)
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)

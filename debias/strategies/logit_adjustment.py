@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.logit_adjustment import log_priors, logit_adjusted_losses
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -34,9 +35,9 @@ class LogitAdjustment(Strategy):
     def __init__(self, groups: Groups, class_frequencies: Tensor, *, tau: float = 1.0) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError(f"{type(self).__name__} needs one class per sample: name a single target")
+            raise InputError(f"{type(self).__name__} needs one class per sample: name a single target")
         if tau < 0:
-            raise ValueError(f"{type(self).__name__} needs tau >= 0; got tau={tau}")
+            raise InputError(f"{type(self).__name__} needs tau >= 0; got tau={tau}")
         self.tau, self.corrects_prior = tau, self.prior if tau else ""
         self.register_buffer("log_priors", log_priors(class_frequencies))
         self.log_priors: Tensor

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.hsic import HSIC, median_distance
 from debias.strategies.objectives import task_loss
@@ -80,9 +81,9 @@ class ReBias(Strategy):
         counts = {"biased_networks": biased_networks, "biased_updates": biased_updates, "median_every": median_every}
         _check_positive(counts | {"sigma": sigma})
         if min(lambda_f, lambda_g) < 0:
-            raise ValueError(f"ReBias needs lambda_f and lambda_g >= 0; got {lambda_f} and {lambda_g}")
+            raise InputError(f"ReBias needs lambda_f and lambda_g >= 0; got {lambda_f} and {lambda_g}")
         if bandwidth not in BANDWIDTHS:
-            raise ValueError(f"ReBias knows no bandwidth {bandwidth!r}: choose {' or '.join(BANDWIDTHS)}")
+            raise InputError(f"ReBias knows no bandwidth {bandwidth!r}: choose {' or '.join(BANDWIDTHS)}")
         self.biased_updates, self.lambda_f, self.lambda_g = biased_updates, lambda_f, lambda_g
         self.bandwidth, self.sigma, self.median_every = bandwidth, sigma, median_every
         self.hsic = HSIC(kernel=kernel, estimator=estimator)
@@ -146,4 +147,4 @@ def sum_of(scalars: list[Tensor]) -> Tensor:
 def _check_positive(options: Mapping[str, float]) -> None:
     for name, value in options.items():
         if value <= 0:
-            raise ValueError(f"ReBias needs a positive {name}; got {name}={value}")
+            raise InputError(f"ReBias needs a positive {name}; got {name}={value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
 from debias.losses import balanced_weights, classification_losses
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
@@ -30,7 +31,7 @@ class Reweighting(Strategy):
     def __init__(self, weights: Tensor, groups: Groups) -> None:
         super().__init__()
         if groups.multi_label:
-            raise ValueError(f"{type(self).__name__} needs one class per sample: name a single target")
+            raise InputError(f"{type(self).__name__} needs one class per sample: name a single target")
         self.groups = groups
         self.register_buffer("weights", weights)
         self.weights: Tensor

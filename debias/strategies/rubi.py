@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.strategies.objectives import biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
@@ -46,7 +47,7 @@ class RUBi(Strategy):
 
         super().__init__()
         if head_weight < 0:
-            raise ValueError(f"RUBi needs head_weight >= 0; got {head_weight}")
+            raise InputError(f"RUBi needs head_weight >= 0; got {head_weight}")
         self.head_weight = head_weight
         self.network = small_receptive_classifier(groups.outputs, name=biased)
         self.head = nn.Linear(self.network.feature_size, groups.outputs)

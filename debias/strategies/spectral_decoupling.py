@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.spectral_decoupling import shifted_spectral_decoupling, spectral_decoupling
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -36,9 +37,9 @@ class SpectralDecoupling(Strategy):
     def __init__(self, groups: Groups, *, coefficient: float = 0.1, shifts: tuple[float, ...] = ()) -> None:
         super().__init__()
         if coefficient < 0:
-            raise ValueError(f"SpectralDecoupling needs coefficient >= 0; got coefficient={coefficient}")
+            raise InputError(f"SpectralDecoupling needs coefficient >= 0; got coefficient={coefficient}")
         if shifts and (groups.multi_label or not groups.rows == len(shifts) == 2):
-            raise ValueError(
+            raise InputError(
                 f"shifts are for a single target of two classes, one number each; got {len(shifts)} of them "
                 f"for {', '.join(groups.target_names)}: leave them out"
             )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from debias.errors import InputError
 from debias.losses.confusion import confusion_losses
 from debias.models.layers import read_layer, read_until
 from debias.strategies.adversarial import Adversary
@@ -66,7 +67,7 @@ class UniformConfusion(Strategy):
     ) -> None:
         super().__init__()
         if strength < 0 or every < 1 or adversary_turns < 1:
-            raise ValueError(
+            raise InputError(
                 f"uniform confusion needs strength >= 0, every >= 1 and adversary_turns >= 1; got "
                 f"strength={strength}, every={every}, adversary_turns={adversary_turns}"
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from debias import components
 from debias.config import Config
+from debias.errors import InputError
 from debias.sweeps.plan import Run
 
 
@@ -29,11 +30,11 @@ def check(runs: Iterable[Run]) -> None:
             check_numbers(run.config)
             chosen_families(run.config.measures)
             if run.config.devices > 1:
-                raise ValueError(f"a sweep gives each run one device; got devices={run.config.devices}")
+                raise InputError(f"a sweep gives each run one device; got devices={run.config.devices}")
             _check_options(run.config, passed)
             smallest_batch(run.config)
-        except ValueError as error:
-            raise ValueError(f"{run.settings}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{run.settings}: {error}") from error
 
 
 def _check_options(config: Config, passed: set[str]) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from debias.config import near
+from debias.errors import InputError, near
 
 #: Digits that are kept of a drawn number: enough for any setting, and short in a table.
 DIGITS = 4
@@ -44,14 +44,14 @@ def draw(
 
 def _column(section: str, key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int) -> list[Any]:
     if not isinstance(distribution, Mapping) or len(distribution) != 1:
-        raise ValueError(f"{section}.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
+        raise InputError(f"{section}.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
     ((name, bounds),) = distribution.items()
     if name not in _DISTRIBUTIONS:
-        raise ValueError(f"{section}.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}")
+        raise InputError(f"{section}.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}")
     try:
         sample = _DISTRIBUTIONS[name](bounds)
     except (TypeError, ValueError):
-        raise ValueError(f"{section}.{key}: {name} needs {_NEEDS[name]}; got {bounds}") from None
+        raise InputError(f"{section}.{key}: {name} needs {_NEEDS[name]}; got {bounds}") from None
     stream = random.Random(f"{seed}/{key}")
     return [sample(stream) for _ in range(count)]
 
@@ -69,14 +69,14 @@ def _log_uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
 
 def _choice(values: Sequence[Any]) -> Callable[[random.Random], Any]:
     if isinstance(values, str) or not len(values):
-        raise ValueError
+        raise InputError
     return lambda stream: stream.choice(values)
 
 
 def _ordered(bounds: Sequence[float]) -> tuple[float, float]:
     low, high = map(float, bounds)
     if not low < high:
-        raise ValueError
+        raise InputError
     return low, high
 
 

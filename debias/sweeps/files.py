@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.plan import Plan, Run
 
@@ -116,5 +117,5 @@ def read_plan(out: Path) -> list[Planned]:
     """
     path = out / PLAN
     if not path.is_file():
-        raise ValueError(f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare {out}`")
+        raise InputError(f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare {out}`")
     return [Planned(entry["name"], entry["settings"]) for entry in json.loads(path.read_text(encoding="utf-8"))]

@@ -11,7 +11,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from debias import components
-from debias.config import near, override_layer
+from debias.config import override_layer
+from debias.errors import InputError, near
 
 #: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are its options.
 LAUNCHERS = {"local": "debias.sweeps.local:local", "slurm": "debias.sweeps.slurm:slurm"}
@@ -30,7 +31,7 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     """
     name = next((text.partition("=")[2] for text in overrides if text.startswith("launcher=")), "local")
     if name not in LAUNCHERS:
-        raise ValueError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
+        raise InputError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
     module, _, attribute = LAUNCHERS[name].partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     known = components.options(function)

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
@@ -60,7 +61,7 @@ def local(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name, value, least in (("workers", workers, 1), ("threads", threads, 1), ("retries", retries, 0)):
         if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}; got {value}")
+            raise InputError(f"{name} must be at least {least}; got {value}")
     pool = _Pool(runs, train, progress, workers, threads or max(1, cores // workers), retries)
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from debias import config as configs
 from debias.config import Config, override_layer
+from debias.errors import InputError
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
@@ -74,7 +75,7 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     own = [text for text in overrides if text.partition("=")[0].partition(".")[0] in CHANGEABLE]
     sweep = read(path, own)
     if sweep.search is not None or sweep.final_seeds:
-        raise ValueError(f"{path} is of a search: its runs are found by `debias sweep search {path}`")
+        raise InputError(f"{path} is of a search: its runs are found by `debias sweep search {path}`")
     common = fixed_settings(sweep, [text for text in overrides if text not in own])
     out = folder(sweep, path)
     found: dict[str, Run] = {}
@@ -111,8 +112,8 @@ def make_run(source: str, fixed: Mapping[str, Any], varied: Mapping[str, Any], o
     common, texts = ([f"{key}={_text(value)}" for key, value in layer.items()] for layer in (fixed, varied))
     try:
         config = configs.load(source, [*common, *texts, f"out={_text(str(out))}", "progress=false"])
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     return Run(source, tuple(texts), config)
 
 
@@ -138,7 +139,7 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
     if isinstance(line, str):
         line = {line: {}}
     if not isinstance(line, dict) or len(line) != 1 or not isinstance(next(iter(line.values())), dict):
-        raise ValueError(f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: [1]}}")
+        raise InputError(f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: [1]}}")
     ((source, own),) = line.items()
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
 
@@ -146,7 +147,7 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
 def _check_grid(grid: Mapping[str, Any]) -> None:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise ValueError(f"grid.{key} must be a list of values, as in [1e-3, 1e-4]; got {values!r}")
+            raise InputError(f"grid.{key} must be a list of values, as in [1e-3, 1e-4]; got {values!r}")
 
 
 def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
@@ -158,15 +159,15 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
     keys = [key for layer in layers for key in layer]
     for key in keys:
         if key in OWN:
-            raise ValueError(f"{key} cannot be set or varied here: a sweep says it by {OWN[key]}")
+            raise InputError(f"{key} cannot be set or varied here: a sweep says it by {OWN[key]}")
         if keys.count(key) > 1:
-            raise ValueError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
+            raise InputError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
 
 
 def _split(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign:
-        raise ValueError(f"override {text!r} must be key=value, as in epochs=5")
+        raise InputError(f"override {text!r} must be key=value, as in epochs=5")
     override_layer([text])  # one that cannot be read is told as it was written
     return key, OmegaConf.select(override_layer([f"value={value}"]), "value")
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from debias import components
-from debias.config import near
+from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.sweeps.plan import Run
 
@@ -80,10 +80,10 @@ def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
     for run in runs:
         try:
             read = _splits_read(run)
-        except ValueError as error:
-            raise ValueError(f"{run.settings}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{run.settings}: {error}") from error
         if extra := [split for split in read if split not in allowed]:
-            raise ValueError(
+            raise InputError(
                 f"{run.settings}: reads the group labels of {' and '.join(extra)}, which labels={labels} does not "
                 f"allow: {_remedy(extra, run)}"
             )
@@ -96,7 +96,7 @@ def allowed_splits(labels: str) -> tuple[str, ...]:
         ValueError: it is unknown.
     """
     if labels not in LABELS:
-        raise ValueError(f"unknown protocol labels={labels!r}; {near(labels, LABELS)}")
+        raise InputError(f"unknown protocol labels={labels!r}; {near(labels, LABELS)}")
     return LABELS[labels]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from debias.config import near
+from debias.errors import InputError, near
 from debias.reports.tables import latex_table, markdown_table
 from debias.reports.templates import render
 from debias.sweeps.report import Results, Row, summary
@@ -37,7 +37,7 @@ def formatted(results: Results, format: str, folder: Path, ignore: Collection[st
         return page(results, folder, ignore)
     written = {"markdown": markdown, "latex": latex_tables, "csv": csv_table}
     if format not in written:
-        raise ValueError(f"format={format} is unknown; {near(format, FORMATS)}")
+        raise InputError(f"format={format} is unknown; {near(format, FORMATS)}")
     return written[format](results)
 
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from debias.config import Config, near, override_layer
+from debias.config import Config, override_layer
+from debias.errors import InputError, near
 from debias.reports.comparison import Spread, spread_of
 from debias.reports.run_folder import read_report
 from debias.reports.tables import spread, text_table
@@ -60,7 +61,7 @@ def reproduction(
     found = BENCHMARKS[benchmark]
     for name in names:
         if name not in {setting.name for setting in found}:
-            raise ValueError(f"{benchmark} has no published setting {name!r}; {near(name, {s.name for s in found})}")
+            raise InputError(f"{benchmark} has no published setting {name!r}; {near(name, {s.name for s in found})}")
     chosen = [setting for setting in found if not names or setting.name in names]
     own = [text for text in overrides if text.partition("=")[0] in ("seeds", "out")]
     seeds, out = _own(own, benchmark)
@@ -148,5 +149,5 @@ def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int], Path]:
     assert isinstance(own, dict)
     seeds = own.get("seeds", list(SEEDS))
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
-        raise ValueError(f"seeds={seeds} must be a list of whole numbers, as in seeds=[0,1,2]")
+        raise InputError(f"seeds={seeds} must be a list of whole numbers, as in seeds=[0,1,2]")
     return list(dict.fromkeys(seeds)), Path(str(own.get("out", Path("runs") / f"reproduce_{benchmark}")))

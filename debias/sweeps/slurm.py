@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from debias.errors import InputError
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
 from debias.sweeps.slurm_jobs import Resources
@@ -67,7 +68,7 @@ def slurm(
     numbers = (("gpus_per_run", gpus_per_run, 0), ("cpus_per_run", cpus_per_run, 1), ("retries", retries, 0))
     for name, value, least in (*numbers, ("array_parallelism", array_parallelism, 1), ("poll", poll, 0.1)):
         if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}; got {value}")
+            raise InputError(f"{name} must be at least {least}; got {value}")
     if not runs:
         return
     resources = Resources(partition, gpus_per_run, cpus_per_run, memory, time, array_parallelism)
@@ -85,4 +86,4 @@ def _only_launcher(folder: Path) -> AbstractContextManager[object]:
     try:
         return FileLock(folder / "launcher.lock", timeout=0).acquire()
     except Timeout:
-        raise ValueError(f"another sweep submits the runs of {folder.parent}: stop it, or wait for its end") from None
+        raise InputError(f"another sweep submits the runs of {folder.parent}: stop it, or wait for its end") from None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from debias.errors import InputError
+
 #: Runs of one array: what ``MaxArraySize`` allows unless an administrator changed it.
 LONGEST_ARRAY = 1000
 #: Seconds that a command of Slurm may take.
@@ -154,7 +156,7 @@ def call(command: Sequence[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     except FileNotFoundError:
         remedy = "start it where jobs are submitted, or use launcher=local"
-        raise ValueError(f"launcher=slurm finds no {command[0]}: {remedy}") from None
+        raise InputError(f"launcher=slurm finds no {command[0]}: {remedy}") from None
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"{command[0]} did not come back within {TIMEOUT} seconds") from error
     if done.returncode:

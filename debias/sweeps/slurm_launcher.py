@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
@@ -69,7 +70,7 @@ class Launcher:
             self.answered = time.monotonic()
         except SlurmError as error:
             if self.answered is None or time.monotonic() - self.answered > PATIENCE:
-                raise ValueError(f"{error}; once that is put right, the same command goes on") from error
+                raise InputError(f"{error}; once that is put right, the same command goes on") from error
 
     def _take_over(self) -> None:
         listings = {path.stem: path for path in self.folder.glob("debias-*.json")}

@@ -10,7 +10,8 @@ from typing import Any, Optional
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config import near, override_layer
+from debias.config import override_layer
+from debias.errors import InputError, near
 
 
 @dataclass
@@ -80,22 +81,22 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
         ValueError: no such file, no YAML, an unknown key or a value of the wrong type.
     """
     if not path.is_file():
-        raise ValueError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
+        raise InputError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
     over = override_layer(overrides)
     try:
         layers = [OmegaConf.load(path), over]
     except Exception as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise InputError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(layers[0], DictConfig):
-        raise ValueError(f"{path} must hold keys and values, as in 'seeds: [0, 1]'")
+        raise InputError(f"{path} must hold keys and values, as in 'seeds: [0, 1]'")
     valid = list(Sweep.__dataclass_fields__)
     for key in (key for layer in layers for key in layer):
         if key not in valid:
-            raise ValueError(f"{path}: unknown key {key!r}; {near(str(key), valid)}")
+            raise InputError(f"{path}: unknown key {key!r}; {near(str(key), valid)}")
     try:
         merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Sweep), *layers))
     except OmegaConfBaseException as error:
-        raise ValueError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
     assert isinstance(merged, Sweep)
     _check_numbers(path, merged)
     return merged
@@ -104,6 +105,6 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
 def _check_numbers(path: Path, sweep: Sweep) -> None:
     for key in ("configs", "seeds"):
         if not getattr(sweep, key):
-            raise ValueError(f"{path}: {key} is empty: name at least one")
+            raise InputError(f"{path}: {key} is empty: name at least one")
     if sweep.draws.count < 0 or bool(sweep.draws.count) != bool(sweep.draws.values):
-        raise ValueError(f"{path}: draws needs count, at least 1, and values; got count={sweep.draws.count}")
+        raise InputError(f"{path}: draws needs count, at least 1, and values; got count={sweep.draws.count}")

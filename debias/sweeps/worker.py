@@ -14,6 +14,7 @@ from typing import Protocol
 from filelock import Timeout
 
 from debias.config import Config
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
@@ -68,7 +69,7 @@ def _train(run: Run, train: Train, files: Files) -> None:
         reason, text, code = (
             one_line(error),
             traceback.format_exc(),
-            REFUSED if isinstance(error, ValueError) else FAILED,
+            REFUSED if isinstance(error, InputError) else FAILED,
         )
     else:
         return

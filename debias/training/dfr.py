@@ -11,6 +11,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.training.heads import Heads, Rows, worst_group_accuracies
 from debias.training.heads_orders import balanced_subsample, halves
 
@@ -77,7 +78,7 @@ def sparse_head(
     (there, on training, 20 iterations); class weights are not searched (there by an option, on training).
     """
     if not strengths or min(strengths) <= 0 or subsamples < 1:
-        raise ValueError(
+        raise InputError(
             f"DFR needs positive strengths and subsamples >= 1; got strengths={list(strengths)}, "
             f"subsamples={subsamples}"
         )
@@ -152,10 +153,10 @@ def _against_the_rest(scaled: Tensor, wanted: Tensor, strength: float, generator
 
 def _checked(fitting: Rows, classes: int) -> Rows:
     if classes < 2 or fitting.target.ndim != 1:
-        raise ValueError(f"DFR needs one of at least two classes per row; got classes={classes}")
+        raise InputError(f"DFR needs one of at least two classes per row; got classes={classes}")
     missing = [c for c, count in enumerate(torch.bincount(fitting.target, minlength=classes).tolist()) if count == 0]
     if missing or bool((fitting.target >= classes).any()):
-        raise ValueError(
+        raise InputError(
             f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, and targets are "
             f"{sorted(set(fitting.target.tolist()))}: give rows of every class"
         )

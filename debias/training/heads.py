@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.errors import InputError
+
 
 class Heads(NamedTuple):
     """H linear heads: weights ``(H, C, D)`` and biases ``(H, C)``, float."""
@@ -62,7 +64,7 @@ class FittedHeads(NamedTuple):
     def best(self) -> int:
         """Position of the head with the highest score, of equal ones the first."""
         if bool(self.scores.isnan().any()):
-            raise ValueError("heads without scores cannot be compared: fit them with held-out rows")
+            raise InputError("heads without scores cannot be compared: fit them with held-out rows")
         return int(self.scores.argmax())
 
 
@@ -73,7 +75,7 @@ def repeated(layer: nn.Linear, *, count: int) -> Heads:
         ValueError: the layer has no bias.
     """
     if layer.bias is None:
-        raise ValueError("the last layer has no bias, and the heads have one: give it a bias of zeros")
+        raise InputError("the last layer has no bias, and the heads have one: give it a bias of zeros")
     weights, biases = layer.weight.detach(), layer.bias.detach()
     return Heads(weights.expand(count, -1, -1), biases.expand(count, -1))
 
@@ -114,7 +116,7 @@ def worst_group_accuracies(predictions: Tensor, target: Tensor, group: Tensor) -
         tensor([1., 0.], dtype=torch.float64)
     """
     if bool((group < 0).all()):
-        raise ValueError("no held-out row has a group: label them, or give the class as the group")
+        raise InputError("no held-out row has a group: label them, or give the class as the group")
     members = F.one_hot(group + 1)[:, 1:].float()
     members = members[:, members.any(dim=0)]
     # counts below 2^24 are exact in float32

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.training.heads import FittedHeads, Heads, Rows, worst_group_accuracies
 from debias.training.heads_steps import DescendingHeads, Descent, with_ones
 
@@ -94,7 +95,7 @@ def _fit(
     every: int,
 ) -> FittedHeads:
     if len(batches) < 1 or every < 1:
-        raise ValueError(f"heads need at least one step, and every >= 1; got {len(batches)} steps and every={every}")
+        raise InputError(f"heads need at least one step, and every >= 1; got {len(batches)} steps and every={every}")
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         heads = DescendingHeads(features, target, start, descent, sample_weights)
         if held_out is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def shuffled_order(rows: int, *, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
     """``(steps, batch_size)`` int64: permutations of all rows one after another, cut into batches.
@@ -65,7 +67,7 @@ def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """
     counts = _counts(label)
     if bool((counts == 1).any()):
-        raise ValueError(
+        raise InputError(
             f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: give the split "
             "another of it"
         )
@@ -85,11 +87,11 @@ def _by_label(label: Tensor, generator: torch.Generator) -> Tensor:
 def _counts(label: Tensor) -> Tensor:
     known = label[label >= 0].cpu()
     if len(known) == 0:
-        raise ValueError(f"none of {len(label)} rows has a label to balance: label them, or balance classes")
+        raise InputError(f"none of {len(label)} rows has a label to balance: label them, or balance classes")
     return torch.bincount(known)
 
 
 def _needed(rows: int, batch_size: int, steps: int) -> int:
     if min(rows, batch_size, steps) < 1:
-        raise ValueError(f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and {steps}")
+        raise InputError(f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and {steps}")
     return batch_size * steps

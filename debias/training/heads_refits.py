@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.group_inference import focal_weights
 from debias.losses import balanced_weights
 from debias.training.heads import FittedHeads, Heads, Rows
@@ -56,7 +57,7 @@ def focal_heads(
         ValueError: more than one head to start from, or a number out of range.
     """
     if len(start.weights) != 1:
-        raise ValueError(f"focal weights come from one earlier head; got {len(start.weights)}")
+        raise InputError(f"focal weights come from one earlier head; got {len(start.weights)}")
     weights = focal_weights(start.logits(features)[0], target, gamma=gamma)
     descent = Descent(learning_rate, start_penalty=start_penalty, clip=clip)
     return fit_full_batch(

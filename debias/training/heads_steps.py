@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.training.heads import Heads
 
 
@@ -44,11 +45,11 @@ class Descent:
             value = torch.as_tensor(getattr(self, field.name))
             positive = field.name in ("learning_rate", "clip")
             if not bool((value > 0).all() if positive else (value >= 0).all()):
-                raise ValueError(
+                raise InputError(
                     f"{field.name} must be {'positive' if positive else 'at least 0'}; got {value.tolist()}"
                 )
         if not bool((torch.as_tensor(self.momentum) < 1).all()):
-            raise ValueError(f"momentum must be below 1, or heads never come to rest; got {self.momentum}")
+            raise InputError(f"momentum must be below 1, or heads never come to rest; got {self.momentum}")
 
 
 class Settings(NamedTuple):
@@ -167,19 +168,19 @@ def contrasts(classes: int) -> Tensor:
 def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tensor | None) -> None:
     heads, classes, size = start.weights.shape
     if features.ndim != 2 or features.shape[1] != size or start.biases.shape != (heads, classes):
-        raise ValueError(
+        raise InputError(
             f"features {tuple(features.shape)}, weights {tuple(start.weights.shape)} and biases "
             f"{tuple(start.biases.shape)} do not fit: they must be (N, D), (H, C, D) and (H, C)"
         )
     if target.shape != features.shape[:1] or classes < 2:
-        raise ValueError(
+        raise InputError(
             f"heads tell {classes} classes apart by one target per row; got targets {tuple(target.shape)} for "
             f"{len(features)} rows: at least two classes, and none of several labels"
         )
     if bool((target < 0).any()) or bool((target >= classes).any()):
-        raise ValueError(f"targets must lie in [0, {classes}); got {int(target.min())} to {int(target.max())}")
+        raise InputError(f"targets must lie in [0, {classes}); got {int(target.min())} to {int(target.max())}")
     if sample_weights is not None and (sample_weights.shape[-1] != len(features) or bool((sample_weights < 0).any())):
-        raise ValueError(
+        raise InputError(
             f"sample_weights must be (N,) or (H, N), not negative, with N={len(features)}; got "
             f"{tuple(sample_weights.shape)}, least {float(sample_weights.min())}"
         )
@@ -188,5 +189,5 @@ def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tenso
 def _one_count(*sizes: int) -> int:
     several = {size for size in sizes if size != 1}
     if len(several) > 1:
-        raise ValueError(f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the same H")
+        raise InputError(f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the same H")
     return several.pop() if several else 1

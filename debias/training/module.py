@@ -12,6 +12,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies import Strategy
 from debias.training.prediction import Predicted
@@ -180,7 +181,7 @@ def check_targets(strategy: Strategy, augment: object) -> None:
         ValueError: naming both.
     """
     if strategy.hard_targets and getattr(augment, "mixes_targets", False):
-        raise ValueError(
+        raise InputError(
             f"{type(strategy).__name__} reads the class of each sample, and {type(augment).__name__} mixes classes: "
             "leave one of them out, as by augment.name=none"
         )

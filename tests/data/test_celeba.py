@@ -73,7 +73,7 @@ def test_image_without_partition(tmp_path):
 
 
 def test_unknown_attribute_names_the_near_miss(tmp_path):
-    with pytest.raises(ValueError, match=r"no column 'blond_hair': did you mean Blond_Hair"):
+    with pytest.raises(ValueError, match=r"no column 'blond_hair'; did you mean 'Blond_Hair'"):
         celeba(root=write_text(tmp_path), targets=["blond_hair"])
 
 

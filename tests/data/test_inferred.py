@@ -119,7 +119,7 @@ def test_what_is_refused(tmp_path):
         with pytest.raises(ValueError, match=f"groups.file {absent} is no file: make one with `debias infer-groups`"):
             seen_labels(examples, absent, ["train"])
     for text, message in {
-        "path,group\n": "groups.csv has no column 'inferred': it has path, group",
+        "path,group\n": "groups.csv has no column 'inferred'; valid: group, path",
         "path,inferred\na.png,0\nb.png\n": "groups.csv, line 3: 1 columns, but the header has 2",
         "path,inferred\na.png,0\n,1\n": "groups.csv, line 3: path is '', but must be the path",
         "path,inferred\na.png,0\na.png,1\n": "groups.csv, line 3: path is 'a.png', as on an earlier line: keep one",

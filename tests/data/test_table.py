@@ -104,7 +104,7 @@ def test_bad_names_are_named(tmp_path):
 def test_bad_files_and_options(tmp_path):
     with pytest.raises(ValueError, match=r"no file .*nowhere\.csv"):
         table(csv=str(tmp_path / "nowhere.csv"))
-    with pytest.raises(ValueError, match=r"no column 'bias': did you mean bia"):
+    with pytest.raises(ValueError, match=r"no column 'bias'; did you mean 'bia'"):
         table(csv=write(tmp_path, "path,target,bia,split", "a.jpg,0,0,train"))
     with pytest.raises(ValueError, match="is not UTF-8 text"):
         table(csv=write(tmp_path, "path,target,bias,split", "é.jpg,0,0,train", encoding="latin-1"))

@@ -93,7 +93,7 @@ def test_line_is_the_one_in_the_file_even_after_a_blank_one(tmp_path):
 
 
 def test_missing_column_names_the_near_miss(tmp_path):
-    with pytest.raises(ValueError, match=r"no column 'img_filename': did you mean img_filenames"):
+    with pytest.raises(ValueError, match=r"no column 'img_filename'; did you mean 'img_filenames'"):
         waterbirds(root=str(write(tmp_path, header=HEADER.replace("filename,y", "filenames,y"))))
 
 

@@ -102,7 +102,7 @@ def test_cells_are_mean_colours():
 def test_refuses():
     with pytest.raises(ValueError, match="'simple_conv_k2'; did you mean 'simple_conv_k"):
         small_receptive_classifier(10, name="simple_conv_k2")
-    with pytest.raises(ValueError, match="'x'; there are simple_conv_k1, simple_conv_k7, simple_conv_k1_cell4"):
+    with pytest.raises(ValueError, match="'x'; valid: bagnet18, simple_conv_k1, simple_conv_k1_cell4, simple_conv_k7"):
         small_receptive_classifier(10, name="x")
     with pytest.raises(ValueError, match=r"odd kernel.*kernel=4"):
         simple_conv_net(10, kernel=4)

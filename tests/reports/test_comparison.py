@@ -262,7 +262,7 @@ def test_a_measure_that_no_run_has_is_refused(tmp_path: Path) -> None:
     finished_run(tmp_path / "b", report | {"measures": {"features": {"leakage/features": 0.7}}})
     assert "leakage/features" in compare([tmp_path], measures=["features:leakage/features"]).header()
     with pytest.raises(
-        ValueError, match=r"no run has measured 'features:leakage'.*did you mean features:leakage/features"
+        ValueError, match=r"no run has measured 'features:leakage'.*did you mean 'features:leakage/features'"
     ):
         compare([tmp_path], measures=["features:leakage"])
     assert compare([tmp_path / "gone"], measures=["features:leakage"]).methods == ()

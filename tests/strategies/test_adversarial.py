@@ -204,7 +204,7 @@ def test_state_survives(parts):
         ({"ramp": -1}, "ramp=-1"),
         ({"feed": "whole"}, "'whole'.*pooled, flattened, blocks"),
         ({"feed": "blocks"}, "set layer"),
-        ({"layer": "bodie"}, "'bodie'; near ones: body"),
+        ({"layer": "bodie"}, "'bodie'; did you mean 'body'"),
     ],
 )
 def test_refuses(options, message):

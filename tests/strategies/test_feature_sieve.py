@@ -260,7 +260,7 @@ def test_state_survives(parts):
         ({"forget_every": 0}, "forget_every >= 1"),
         ({"main_weight": 0.0}, "positive main_weight"),
         ({"forget_weight": -1.0}, "forget_weight >= 0"),
-        ({"layer": "layer9"}, "'layer9'; near ones: .*layer1"),
+        ({"layer": "layer9"}, "'layer9'; did you mean 'layer4'"),
         ({"depth": 0}, "depth=0"),
     ],
 )

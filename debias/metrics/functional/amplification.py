@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.functional.amplification_counts import CoOccurrence
 
 
@@ -50,7 +51,7 @@ def association(labels: CoOccurrence, *, tie: int = 0) -> Tensor:
     Differs from the reference: independence is decided on integers, exactly; rounding decides it there.
     """
     if tie not in (0, -1):
-        raise ValueError(f"tie must be 0 (Wang and Russakovsky's code) or -1 (Hall et al.); got {tie}")
+        raise InputError(f"tie must be 0 (Wang and Russakovsky's code) or -1 (Hall et al.); got {tie}")
     excess = labels.both * labels.samples - labels.task[:, None] * labels.attribute
     sign = excess.sign().double()
     return torch.where(labels.samples > 0, torch.where(sign == 0, float(tie), sign), torch.nan)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.types import Groups
 
 
@@ -63,7 +64,7 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
     _check_indicators("task", task, 0)
     _check_indicators("attribute", attribute, -1)
     if len(task) != len(attribute):
-        raise ValueError(f"task and attribute must have one row per sample; got {len(task)} and {len(attribute)} rows")
+        raise InputError(f"task and attribute must have one row per sample; got {len(task)} and {len(attribute)} rows")
     return count_indicators(task, attribute)
 
 
@@ -107,7 +108,7 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
         ValueError: a value is out of range.
     """
     if value.ndim != 1 or bool(((value < -1) | (value >= choices)).any()):
-        raise ValueError(f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)}, {value}")
+        raise InputError(f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)}, {value}")
     indicators = value[:, None] == torch.arange(choices, device=value.device)
     return torch.where(value[:, None] < 0, -1, indicators.long())
 
@@ -131,7 +132,7 @@ def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:
 
 def _check_indicators(name: str, matrix: Tensor, least: int) -> None:
     if matrix.ndim != 2 or matrix.is_floating_point() or bool(((matrix.long() < least) | (matrix > 1)).any()):
-        raise ValueError(
+        raise InputError(
             f"{name} must be an integer matrix (N, {name}s) of 0 and 1{', -1 for unknown' if least else ''}; got "
             f"{matrix.dtype} of shape {tuple(matrix.shape)}: see one_hot for a column of classes"
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.functional.amplification import association, attribute_change, summarise, task_change
 from debias.metrics.functional.amplification_counts import CoOccurrence, CoOccurrences, count_indicators
 from debias.metrics.functional.amplification_shares import mals, mals_mean
@@ -42,7 +43,7 @@ def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor
         [[1, 1, 0]]
     """
     if min_size < 1:
-        raise ValueError(f"min_size must be at least 1, since every image contains the empty set; got {min_size}")
+        raise InputError(f"min_size must be at least 1, since every image contains the empty set; got {min_size}")
     sets, occurrences = torch.unique(task.long(), dim=0, return_counts=True)
     kept: Tensor = sets[(sets.sum(dim=1) >= min_size) & (occurrences > more_than)]
     return kept

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import InputError
+
 
 def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
     r"""Attention-IoU: how well two maps agree, whatever their scale.
@@ -191,7 +193,7 @@ def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _flat(attention: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if attention.ndim != 3 or attention.shape != other.shape:
-        raise ValueError(
+        raise InputError(
             f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and {tuple(other.shape)}: "
             f"fit_mask brings a mask to the size of a map"
         )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 from debias.metrics.functional.attention import (
     attention_iou,
@@ -65,7 +66,7 @@ def score_sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -
     """
     check_scores(scores, group, correct)
     if len(group) and not -1 <= int(group.min()) <= int(group.max()) < groups.count:
-        raise ValueError(f"groups {sorted(set(group.tolist()))} are not all within [-1, {groups.count})")
+        raise InputError(f"groups {sorted(set(group.tolist()))} are not all within [-1, {groups.count})")
     return _sums(scores, group, correct, groups)
 
 
@@ -79,7 +80,7 @@ def add_scores(sums: ScoreSums, scores: Tensor, group: Tensor, correct: Tensor, 
 def check_scores(scores: Tensor, group: Tensor, correct: Tensor) -> None:
     """Refuse shapes that do not fit; looks at no value."""
     if scores.ndim != 2 or group.shape != scores.shape[1:] or correct.shape != group.shape:
-        raise ValueError(
+        raise InputError(
             f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)}, {tuple(group.shape)} and "
             f"{tuple(correct.shape)}: when multi-label, give one label's column at a time"
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.types import Groups
 
 
@@ -64,7 +65,7 @@ def positive_confidence(probabilities: Tensor, target: Tensor, groups: Groups) -
     if groups.multi_label:
         return probabilities, target.bool()
     if groups.rows != 2:
-        raise ValueError(f"{groups.rows} classes have no positive one: use decision_confidence")
+        raise InputError(f"{groups.rows} classes have no positive one: use decision_confidence")
     return probabilities[:, 1], target == 1
 
 
@@ -117,7 +118,7 @@ def by_group(table: Reliability) -> Reliability:
 def check_probabilities(least: Tensor, greatest: Tensor) -> None:
     """Refuse probabilities of which the least or greatest lies outside [0, 1], or is NaN; waits for the device."""
     if not (least.item() >= 0 and greatest.item() <= 1):
-        raise ValueError(
+        raise InputError(
             f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply softmax, or sigmoid "
             "when multi-label, to the logits"
         )

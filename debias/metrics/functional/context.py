@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 from debias.metrics.functional.ranking import average_precision
 
@@ -42,7 +43,7 @@ def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor)
         ValueError: there is a third domain.
     """
     if bool((domain > 1).any()):
-        raise ValueError(f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a time")
+        raise InputError(f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a time")
     known = domain >= 0
     scores, positive, domain = scores[known], positive[known].bool(), domain[known].long()
     counts = torch.bincount(domain[positive], minlength=2)

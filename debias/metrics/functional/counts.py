@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.types import Groups
 
 #: Rows counted at a time: what lies between them and the table then stays in the processor's cache.
@@ -104,13 +105,13 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
     """Refuse a batch whose shapes or dtypes do not fit the groups; looks at no value."""
     for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
-            raise ValueError(
+            raise InputError(
                 f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into predictions"
             )
     shape = (*bias.shape, groups.outputs) if groups.multi_label else bias.shape
     if bias.ndim != 1 or target.shape != shape or prediction.shape != shape:
         expected = f"(N, {groups.outputs})" if groups.multi_label else "(N,)"
-        raise ValueError(
+        raise InputError(
             f"prediction and target must be {expected} and bias (N,) for these groups, got "
             f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(bias.shape)}"
         )
@@ -130,7 +131,7 @@ def check_range(seen: Range, groups: Groups) -> None:
     for (name, low, end), smallest, largest in zip(bounds, least, greatest, strict=True):
         if smallest < low or largest >= end:
             found = smallest if smallest < low else largest
-            raise ValueError(
+            raise InputError(
                 f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target rows "
                 f"{groups.target_names} and {groups.biases} bias values {groups.bias_names}"
             )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 
 #: Centre of the lowest band, in cycles per image; each next band is an octave higher.
@@ -61,7 +62,7 @@ def band_noise(images: Tensor, *, band: int, deviation: float, generator: torch.
     cycles, centre = torch.hypot(rows[:, None], columns), LOWEST * 2**band
     window = (cycles >= centre / math.sqrt(2)) & (cycles < centre * math.sqrt(2))
     if not bool(window.any()):
-        raise ValueError(f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per image)")
+        raise InputError(f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per image)")
     white = torch.randn(len(images), 1, height, width, generator=generator)
     noise = torch.fft.ifft2(torch.fft.fft2(white) * window).real
     noise = noise * deviation / noise.square().mean(dim=(2, 3), keepdim=True).sqrt()

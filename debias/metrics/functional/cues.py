@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 from debias.metrics.functional.accuracy import accuracy, mean_accuracy
 from debias.metrics.functional.counts import Tally
@@ -48,7 +49,7 @@ def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
         ValueError: a prediction has no place in the mapping.
     """
     if prediction.numel() and not 0 <= int(prediction.min()) <= int(prediction.max()) < len(mapping):
-        raise ValueError(
+        raise InputError(
             f"the mapping holds classes 0 to {len(mapping) - 1}; got a prediction "
             f"{int(prediction.min())} or {int(prediction.max())}"
         )
@@ -154,7 +155,7 @@ def cue_tally(response: Tensor, cues: Tensor, *, labels: int) -> Tally:
     """
     cells = cue_cells(cues, labels=labels)
     if len(cues) and int(cells.max()) == cues.shape[1] * labels:
-        raise ValueError(f"cue value {int(cues.max())} is outside [0, {labels})")
+        raise InputError(f"cue value {int(cues.max())} is outside [0, {labels})")
     counted, hit = cells >= 0, cells.where(response[:, None] == cues, -1)
     shape = (cues.shape[1], labels)
     correct = torch.bincount(hit[hit >= 0], minlength=shape[0] * labels)

@@ -8,6 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 from debias.metrics.functional.counts import joint_counts
 from debias.metrics.functional.fairness import (
@@ -107,10 +108,10 @@ def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tenso
     """
     sizes = torch.tensor([len(values) for values in names], device=attributes.device)
     if attributes.ndim != 2 or attributes.shape[1] != len(sizes):
-        raise ValueError(f"attributes must be (N, {len(sizes)}), one column per tuple of names; got {attributes.shape}")
+        raise InputError(f"attributes must be (N, {len(sizes)}), one column per tuple of names; got {attributes.shape}")
     attributes = attributes.long()
     if bool(((attributes < -1) | (attributes >= sizes)).any()):
-        raise ValueError(f"attributes must lie in [-1, n) for n = {sizes.tolist()} values, -1 where unknown")
+        raise InputError(f"attributes must lie in [-1, n) for n = {sizes.tolist()} values, -1 where unknown")
     combined = torch.zeros_like(attributes[:, 0])
     for column, size in zip(attributes.unbind(dim=1), sizes.tolist(), strict=True):
         combined = combined * size + column

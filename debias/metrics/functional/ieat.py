@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 
 
@@ -70,7 +71,7 @@ def association_test(
     """
     if permutations < 1 or any(side.ndim != 2 or side.shape[1] != x.shape[1] for side in (x, y, a, b)):
         shapes = [tuple(side.shape) for side in (x, y, a, b)]
-        raise ValueError(f"the test needs four sets (n, D) of features and a permutation; got {shapes}, {permutations}")
+        raise InputError(f"the test needs four sets (n, D) of features and a permutation; got {shapes}, {permutations}")
     pool = associations(torch.cat((x, y)), a, b).cpu()
     effect = pool.new_tensor(math.nan)
     # what differs by rounding only does not vary

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 class Interval(NamedTuple):
     """Lower and upper end, two float64 tensors of one shape."""
@@ -255,4 +257,4 @@ def _beta_quantile(alpha: Tensor, beta: Tensor, share: float) -> Tensor:
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"level={level} is a coverage: it must lie in (0, 1), such as 0.95")
+        raise InputError(f"level={level} is a coverage: it must lie in (0, 1), such as 0.95")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def worst_group_difference(first: Tensor, second: Tensor, group: Tensor) -> Tensor:
     r"""Difference of the worst-group accuracies of two methods, seed by seed.
@@ -141,8 +143,8 @@ def _multinomial(counts: Tensor, resamples: int, generator: torch.Generator) -> 
 def _known_groups(first: Tensor, second: Tensor, group: Tensor) -> list[int]:
     if first.shape != second.shape or first.shape[1:] != group.shape or not len(first):
         shapes = ", ".join(str(tuple(given.shape)) for given in (first, second, group))
-        raise ValueError(f"two methods need (S, N) outcomes of the same seeds and images, and N groups; got {shapes}")
+        raise InputError(f"two methods need (S, N) outcomes of the same seeds and images, and N groups; got {shapes}")
     found: list[int] = torch.unique(group[group >= 0]).tolist()
     if not found:
-        raise ValueError("no image has a known group: there is no worst group to compare")
+        raise InputError("no image has a known group: there is no worst group to compare")
     return found

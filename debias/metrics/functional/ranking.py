@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.types import Groups
 
 
@@ -58,7 +59,7 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
     """
     check_scores(scores, target, groups)
     if bool(scores.isnan().any()):
-        raise ValueError("scores hold NaN, which has no rank: look for a diverged model")
+        raise InputError("scores hold NaN, which has no rank: look for a diverged model")
     columns = scores.T.double()
     if groups.multi_label:
         return columns, target.T == 1
@@ -70,7 +71,7 @@ def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
     """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples; looks at no value."""
     shape = (len(samples), groups.outputs)
     if tuple(scores.shape) != shape or not scores.is_floating_point():
-        raise ValueError(f"scores must be {shape} floats for these groups; got {tuple(scores.shape)} {scores.dtype}")
+        raise InputError(f"scores must be {shape} floats for these groups; got {tuple(scores.shape)} {scores.dtype}")
 
 
 def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Wins:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 CORNERS = (0, 2, 6, 8)
 SIDES = (1, 3, 5, 7)
 
@@ -109,7 +111,7 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
     """
     unit = factors == 1
     if factors.ndim != 1 or accuracies.shape != factors.shape or int(unit.sum()) != 1:
-        raise ValueError(
+        raise InputError(
             "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape "
             f"{tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1 among them"
         )
@@ -118,7 +120,7 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
 
 def _check_cells(accuracies: Tensor) -> None:
     if accuracies.shape != (3, 3):
-        raise ValueError(f"accuracies must be (3, 3), one per cell of the frame; got {tuple(accuracies.shape)}")
+        raise InputError(f"accuracies must be (3, 3), one per cell of the frame; got {tuple(accuracies.shape)}")
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.descriptions import Description
 from debias.metrics.functional.accuracy import accuracy, mean_accuracy
 from debias.metrics.functional.counts import Tally
@@ -108,7 +109,7 @@ def shortcut_scalars(tally: Tally, train_frequencies: Tensor, names: Sequence[st
     """
     shape = (2,) * len(names)
     if tally.total.shape != shape or train_frequencies.shape != shape:
-        raise ValueError(
+        raise InputError(
             f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got {tuple(tally.total.shape)} and "
             f"{tuple(train_frequencies.shape)}"
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from debias.config import near
+from debias.errors import InputError, near
 from debias.metrics.selection import best_epoch
 from debias.sweeps.protocol import allowed_splits
 
@@ -38,17 +38,17 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
     """
     usable = [name for name, entry in OBJECTIVES.items() if "val" in allowed_splits(labels) or not entry.reads_groups]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"search.objectives must name each objective once; got {list(names)}")
+        raise InputError(f"search.objectives must name each objective once; got {list(names)}")
     for name in names:
         if "test" in name.lower():
-            raise ValueError(
+            raise InputError(
                 f"search.objectives: {name} is no objective: the test split is read once, by the runs of the final "
                 f"seeds; objectives are of validation: {', '.join(usable)}"
             )
         if name not in OBJECTIVES:
-            raise ValueError(f"search.objectives: unknown objective {name!r}; {near(name, OBJECTIVES)}")
+            raise InputError(f"search.objectives: unknown objective {name!r}; {near(name, OBJECTIVES)}")
         if name not in usable:
-            raise ValueError(
+            raise InputError(
                 f"search.objectives: {name} reads group labels of validation, which labels={labels} does not allow: "
                 f"choose {' or '.join(usable)}"
             )
@@ -72,7 +72,7 @@ def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> fl
     scalars = [entry["val"] for entry in history]
     try:
         return _defined(scalars[best_epoch(scalars, rule)].get(OBJECTIVES[name].scalar))
-    except ValueError:  # in no epoch so far
+    except InputError:  # in no epoch so far
         return None
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.search.planning import SearchPlan, Tuned
 from debias.sweeps.search.study import Study, Trial
@@ -59,7 +60,7 @@ def chosen(planned: SearchPlan, pairs: Pairs) -> list[tuple[Tuned, dict[str, obj
     """
     for tuned, study in pairs:
         if not study.best():
-            raise ValueError(f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search again")
+            raise InputError(f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search again")
     return [(tuned, trial.settings) for tuned, study in pairs for trial in study.best()]
 
 

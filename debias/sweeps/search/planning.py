@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from debias import config as configs
-from debias.config import Config, near
+from debias.config import Config
+from debias.errors import InputError, near
 from debias.sweeps.plan import CHANGEABLE, Plan, Run, check_keys, entry, fixed_settings, folder, make_run
 from debias.sweeps.protocol import LABELS, Protocol
 from debias.sweeps.search.objectives import check_objectives
@@ -117,7 +118,7 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     own = [text for text in told if _top(text) in (*CHANGEABLE, "search", "final_seeds")]
     sweep = read(path, own)
     if sweep.search is None:
-        raise ValueError(f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md")
+        raise InputError(f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md")
     _check(sweep, sweep.search)
     out = folder(sweep, path)
     # the pictures are decoded once for trials and final runs
@@ -137,23 +138,23 @@ def _top(text: str) -> str:
 
 def _check(sweep: Sweep, section: Search) -> None:
     if sweep.grid or sweep.draws.count:
-        raise ValueError("a search takes search.space in place of grid and draws: leave these out")
+        raise InputError("a search takes search.space in place of grid and draws: leave these out")
     if sweep.labels is None:
-        raise ValueError(f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}")
+        raise InputError(f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}")
     for key, value, valid in (("sampler", section.sampler, SAMPLERS), ("prune", section.prune, PRUNERS)):
         if value not in valid:
-            raise ValueError(f"unknown search.{key} {value!r}; {near(value, valid)}")
+            raise InputError(f"unknown search.{key} {value!r}; {near(value, valid)}")
     check_objectives(section.objectives, sweep.labels)
     if section.seed < 0:
-        raise ValueError(f"search.seed must be at least 0; got {section.seed}")
+        raise InputError(f"search.seed must be at least 0; got {section.seed}")
     if section.sampler == "grid" and section.trials is not None:
-        raise ValueError("search.trials: a grid tries every setting; leave it out, or use sampler=random")
+        raise InputError("search.trials: a grid tries every setting; leave it out, or use sampler=random")
     if section.sampler != "grid" and (section.trials or 0) < 1:
-        raise ValueError(f"search.trials must be at least 1; got {section.trials}")
+        raise InputError(f"search.trials must be at least 1; got {section.trials}")
     if PRUNERS[section.prune] and (len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space):
-        raise ValueError("search.prune needs one objective, one search seed, and epochs that are not searched")
+        raise InputError("search.prune needs one objective, one search seed, and epochs that are not searched")
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
-        raise ValueError(
+        raise InputError(
             "final_seeds must be fresh: seeds of the runs that are reported, none of them among the search seeds "
             f"{sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
         )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from debias.errors import InputError
 from debias.sweeps.draws import draw, shortened
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ def check_space(space: Space, sampler: str) -> None:
         ValueError: naming the key.
     """
     if not space:
-        raise ValueError("search.space is empty: name a key and its distribution, as for draws")
+        raise InputError("search.space is empty: name a key and its distribution, as for draws")
     draw(1, seed=0, values=space, section="search.space")
     for key, distribution in space.items():
         ((name, values),) = distribution.items()
         if name == "choice" and any(isinstance(value, (list, dict)) for value in values):
-            raise ValueError(f"search.space.{key}: choice takes single values; got {values}")
+            raise InputError(f"search.space.{key}: choice takes single values; got {values}")
         if sampler == "grid" and name != "choice":
-            raise ValueError(f"search.space.{key}: a grid needs choice: [values]; {name} has no end")
+            raise InputError(f"search.space.{key}: a grid needs choice: [values]; {name} has no end")
 
 
 def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, Any]] | None:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from debias.errors import InputError
 from debias.sweeps.search.objectives import OBJECTIVES, pareto_front
 from debias.sweeps.search.samplers import Listed, pruner, sampler
 from debias.sweeps.search.space import Space, points, readable, suggest
@@ -141,10 +142,10 @@ def open_study(url: str, name: str, section: Search, *, epochs: int, definition:
         )
     except (ImportError, SQLAlchemyError) as error:
         where = make_url(url).render_as_string()  # without the password
-        raise ValueError(f"search.storage {where} cannot be opened: {str(error).splitlines()[0]}") from error
+        raise InputError(f"search.storage {where} cannot be opened: {str(error).splitlines()[0]}") from error
     before = study.user_attrs.get("definition", definition)
     if definition and before != definition:
-        raise ValueError(f"{name} was searched otherwise before: give another out, or restore it; then {before}")
+        raise InputError(f"{name} was searched otherwise before: give another out, or restore it; then {before}")
     if definition:
         study.set_user_attr("definition", definition)
     return study

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from debias.errors import InputError
 from debias.reports.run_folder import read_report
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
@@ -71,7 +72,7 @@ class Trials:
         try:
             runs = tuned.runs(trial.settings)
             check_runs(self.labels, runs)
-        except ValueError as error:  # no such combination, or one that reads labels which the protocol does not allow
+        except InputError as error:  # no such combination, or one that reads labels which the protocol does not allow
             study.fail(trial.number, str(error))
             return
         study.note_runs(trial.number, [run.name for run in runs])

@@ -1,0 +1,22 @@
+"""What a message says about a name that nobody knows."""
+
+from __future__ import annotations
+
+from debias.errors import InputError, near
+
+
+def test_few_names_are_all_listed_and_the_nearest_is_offered():
+    assert near("group_drp", ["group_dro", "erm"]) == "did you mean 'group_dro'? valid: erm, group_dro"
+    assert near("xyz", ["group_dro", "erm"]) == "valid: erm, group_dro"
+
+
+def test_of_many_names_at_most_three_near_ones_and_the_command_that_lists_them():
+    names = [f"waterbirds/method_{number:03d}" for number in range(160)]
+    hint = near("waterbirds/method_01", names, "debias list configs")
+    assert hint.count("'") == 6
+    assert hint.endswith("? there are 160 valid names; `debias list configs` lists them")
+    assert near("qqq", names) == "there are 160 valid names"
+
+
+def test_an_input_error_is_a_value_error():
+    assert issubclass(InputError, ValueError)
