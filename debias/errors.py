@@ -36,4 +36,5 @@ def near(name: str, valid: Iterable[str], listing: str = "") -> str:
     hint = f"did you mean {' or '.join(map(repr, close[:1] if short else close))}? " if close else ""
     if short:
         return f"{hint}valid: {whole}"
-    return f"{hint}there are {len(valid)} valid names" + (f"; `{listing}` lists them" if listing else "")
+    elsewhere = f"; `{listing}` lists them" if listing else f", such as {', '.join(valid[:3])}" if not close else ""
+    return f"{hint}there are {len(valid)} valid names{elsewhere}"
