@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import reduce
 from pathlib import Path
 from typing import Any, Optional
 
@@ -45,7 +46,7 @@ class Config:
 
     Attributes:
         data: loader and its options (``name``, ``root``, ...).
-        preprocessing: published recipe and its options (``name``, ``size``).
+        preprocessing: recipe and its options (``name``, ``size``); of ``table`` and ``folder`` "resize", unless named.
         model: timm ``name``, ``pretrained``, ``weights``.
         strategy: mitigation strategy and its options.
         sampler: which training rows an epoch visits.
@@ -190,10 +191,11 @@ def _chosen(config: Config, *sections: str) -> list[str]:
     return [name for name, plain_name in names if name != plain_name]
 
 
-def _assemble(layers: Iterable[DictConfig]) -> Config:
-    merged: DictConfig = OmegaConf.structured(Config)
-    for layer in layers:
-        merged = _merge(merged, layer)
+def _assemble(layers: Sequence[DictConfig]) -> Config:
+    merged = reduce(_merge, layers, OmegaConf.structured(Config))
+    named = any(OmegaConf.select(layer, "preprocessing.name") for layer in layers)
+    if merged.data.name in ("table", "folder") and not named:
+        merged.preprocessing.name = "resize"
     if missing := sorted(OmegaConf.missing_keys(merged)):
         raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
     config = OmegaConf.to_object(merged)

@@ -32,6 +32,24 @@ def test_a_new_name_drops_the_old_component_s_options(tmp_path):
     assert loaded.model == {"name": "resnet18", "pretrained": False}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data: {name: table, csv: a.csv}", {"name": "resize"}),
+        ("data: {name: folder, root: a}\npreprocessing: {size: 64}", {"name": "resize", "size": 64}),
+        ("data: {name: table, csv: a.csv}\npreprocessing: {name: waterbirds}", {"name": "waterbirds"}),
+        ("extends: waterbirds\ndata: {name: table, csv: a.csv}", {"name": "waterbirds"}),
+        ("epochs: 1", {"name": "waterbirds"}),
+    ],
+)
+def test_images_of_one_s_own_are_kept_whole_unless_a_config_names_a_recipe(tmp_path, text, expected):
+    """A run that was begun holds its recipe by name, and keeps it."""
+    loaded = configs.load(write(tmp_path / "mine.yaml", text))
+    assert loaded.preprocessing == expected
+    begun = configs.plain(loaded) | {"preprocessing": {"name": "waterbirds"}}
+    assert configs.from_plain(begun).preprocessing == {"name": "waterbirds"}
+
+
 def test_extends_a_shipped_config(tmp_path):
     loaded = configs.load(write(tmp_path / "mine.yaml", "extends: waterbirds/group_dro_strong\nseed: 9\n"))
     assert loaded.strategy == {"name": "group_dro"}
