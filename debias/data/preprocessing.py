@@ -1,4 +1,4 @@
-"""The published preprocessing recipes: what is done once before caching, and what is drawn anew for every sample."""
+"""Preprocessing recipes, published and for any picture: what is done once, and what is drawn for every sample."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def waterbirds_augmented(*, size: int = 224) -> Preprocessing:
     Differs from the reference: crops are cut from the cached square of 256/224 * size, so the crop's ratio of
     3/4-4/3 is that of the squeezed picture, not of the original; interpolation is plain linear.
     """
-    squeezed = _enlarged(size)
-    train = Geometry((Resize(squeezed, squeezed),), squeezed, squeezed)
-    return Preprocessing(train, waterbirds(size=size).evaluation, _random_crop_and_flip(size))
+    return Preprocessing(_squeezed(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size))
 
 
 def celeba(*, size: int = 224) -> Preprocessing:
@@ -96,6 +94,8 @@ def celeba_augmented(*, size: int = 224) -> Preprocessing:
 def resize(*, size: int = 224) -> Preprocessing:
     """Any picture squeezed to a square of ``size`` pixels; nothing is cut off, nothing is augmented.
 
+    The default of your own images (``data.name`` is table or folder).
+
     Args:
         size: side of the result, in pixels.
     """
@@ -103,8 +103,23 @@ def resize(*, size: int = 224) -> Preprocessing:
     return Preprocessing(train=geometry, evaluation=geometry)
 
 
+def resize_augmented(*, size: int = 224) -> Preprocessing:
+    """Any picture, trained on by random crops of 0.7-1 of the area and flips; evaluated whole, as ``resize``.
+
+    Crops are cut from the picture squeezed to a square of 256/224 * size, so that they keep its detail.
+
+    Source: no paper; the crops are those of ``waterbirds_augmented``, the evaluation cuts nothing off.
+
+    Args:
+        size: side of the result, in pixels.
+    """
+    return Preprocessing(_squeezed(size), resize(size=size).evaluation, _random_crop_and_flip(size))
+
+
 def shorter_side(*, size: int = 224) -> Preprocessing:
     """Any picture with its shorter side brought to 256/224 * size, then the centre cut: proportions are kept.
+
+    An eighth of the shorter side is cut off, and more of the longer one: ``resize`` keeps the picture whole.
 
     Source: the usual ImageNet evaluation (torchvision; timm with ``crop_pct=0.875``).
 
@@ -125,6 +140,11 @@ def _positive(size: int) -> int:
 
 def _enlarged(size: int) -> int:
     return int(_positive(size) * 256 / 224)
+
+
+def _squeezed(size: int) -> Geometry:
+    side = _enlarged(size)
+    return Geometry((Resize(side, side),), side, side)
 
 
 def _random_crop_and_flip(size: int) -> albumentations.Compose:

@@ -17,14 +17,16 @@ from debias.data.preprocessing import (
     celeba,
     celeba_augmented,
     resize,
+    resize_augmented,
     shorter_side,
     waterbirds,
     waterbirds_augmented,
 )
 from tests.data.small_pictures import noise
 
-RECIPES = (waterbirds, waterbirds_augmented, celeba, celeba_augmented, resize, shorter_side)
+RECIPES = (waterbirds, waterbirds_augmented, celeba, celeba_augmented, resize, resize_augmented, shorter_side)
 WITHOUT_AUGMENTATION = (waterbirds, celeba, resize, shorter_side)
+AUGMENTED = ((waterbirds_augmented, waterbirds), (celeba_augmented, celeba), (resize_augmented, resize))
 
 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:
@@ -63,6 +65,18 @@ def test_resize_cuts_nothing_off() -> None:
     )
 
 
+def test_the_recipes_for_any_picture_cut_what_they_say() -> None:
+    """A dark frame, a sixteenth of the picture wide on each side: kept whole by the first two, cut off by the third."""
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[16:240, 16:240] = 255
+    recipes = (resize, resize_augmented, shorter_side)
+    shares = [
+        (recipe(size=64 if recipe is not shorter_side else 224).evaluation.image(picture) == 0).mean()
+        for recipe in recipes
+    ]
+    assert shares == [1 - 0.875**2, 1 - 0.875**2, 0]
+
+
 @pytest.mark.parametrize(
     ("recipe", "shape", "published"),
     [
@@ -97,7 +111,7 @@ def test_without_augmentation_one_cache_serves_training_and_evaluation(recipe) -
     assert repr(made.train) == repr(made.evaluation)
 
 
-@pytest.mark.parametrize(("recipe", "plain"), [(waterbirds_augmented, waterbirds), (celeba_augmented, celeba)])
+@pytest.mark.parametrize(("recipe", "plain"), AUGMENTED)
 def test_augmented_recipes_are_evaluated_without_augmentation(recipe, plain) -> None:  # type: ignore[no-untyped-def]
     assert recipe(size=64).evaluation == plain(size=64).evaluation
 
@@ -107,12 +121,12 @@ def test_celeba_pictures_are_augmented_at_their_own_size() -> None:
     np.testing.assert_array_equal(celeba_augmented().train.image(picture), picture)
 
 
-def test_random_crops_have_the_published_areas_and_flip_independently_of_them() -> None:
+@pytest.mark.parametrize("recipe", [waterbirds_augmented, resize_augmented])
+def test_random_crops_have_the_published_areas_and_flip_independently_of_them(recipe) -> None:  # type: ignore[no-untyped-def]
     """Red counts columns and green rows, so a crop's sides can be read off its corners; torchvision's crops agree."""
     ramp = np.arange(256, dtype=np.uint8)
     picture = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.zeros((256, 256), np.uint8)], -1)
-    recipe = waterbirds_augmented()
-    crops = np.stack([augmented(recipe, picture, key) for key in range(400)]).astype(float)
+    crops = np.stack([augmented(recipe(), picture, key) for key in range(400)]).astype(float)
     width = crops[:, 0, -1, 0] - crops[:, 0, 0, 0]
     height = crops[:, -1, 0, 1] - crops[:, 0, 0, 1]
     area = (np.abs(width) + 1) * (height + 1) / 256**2
