@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -44,10 +45,15 @@ class Outputs(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A scalar to minimise, and the detached terms to log beside it (scalars, or one value per group)."""
+    """A scalar to minimise, and the detached terms to log beside it (scalars, or one value per group).
+
+    ``weights`` says how much a term counts in the total at this step, for each term that a method adds to the task's
+    loss and that does nothing where it is numerically zero. Training then warns.
+    """
 
     total: Tensor
     terms: dict[str, Tensor]
+    weights: Mapping[str, float] = MappingProxyType({})
 
 
 class Turn(NamedTuple):

@@ -22,6 +22,9 @@ class CORALLoss(nn.Module):
     with covariances C of denominator n - 1. No covariance is formed: :math:`\langle C_e, C_{e'} \rangle` is a sum of
     squared inner products of centred features, which costs :math:`N^2 D` instead of :math:`N D^2`.
 
+    On 1280 features of an EfficientNet the gradient of the domainbed form is about 0.06 of the cross-entropy's, that of
+    the paper's form about 0.0002: it needs a strength in the hundreds.
+
     Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016 workshops; the form
     with means is that of the code of Gulrajani & Lopez-Paz, "In Search of Lost Domain Generalization", ICLR 2021,
     facebookresearch/DomainBed.

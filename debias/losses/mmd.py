@@ -24,6 +24,9 @@ class MMDLoss(nn.Module):
     where :math:`\bar k_{ee'}` is the mean of the kernel over all pairs of samples. Within an environment a sample and
     itself are a pair as well (biased, never negative), or are not (unbiased).
 
+    The default :math:`\gamma` tell apart distances from 0.03 to 60, which hold those of features of EfficientNet,
+    ResNet-50 and ViT. Where features lie 150 or more apart, all kernels are zero: add a smaller :math:`\gamma`.
+
     Source: Gretton et al., "A Kernel Two-Sample Test", JMLR 2012, for the two estimators; Li et al., "Domain
     Generalization with Adversarial Feature Learning", CVPR 2018, for several environments; the kernel is that of the
     code of Gulrajani & Lopez-Paz, "In Search of Lost Domain Generalization", ICLR 2021, facebookresearch/DomainBed.

@@ -66,7 +66,8 @@ class CorrectNContrast(Strategy):
         contrast = self._contrast(cosine_similarities(joined_rows(outputs.features)), target, bias)
         task = task_loss(outputs.logits, batch)
         total = self.contrast_weight * contrast + (1 - self.contrast_weight) * task
-        return Loss(total, {"contrast": contrast.detach(), "cross_entropy": task.detach()})
+        terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
+        return Loss(total, terms, {"contrast": self.contrast_weight})
 
     def _contrast(self, similarities: Tensor, target: Tensor, bias: Tensor) -> Tensor:
         positive = across_biases(target, bias)

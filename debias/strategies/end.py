@@ -64,4 +64,5 @@ class EnD(Strategy):
         apart = disentangling_loss(similarities, bias, biases=self.biases, cancelling=self.cancelling)
         together = entangling_loss(similarities, target, bias)
         loss = task_loss(outputs.logits, batch) + self.disentangling * apart + self.entangling * together
-        return Loss(loss, {"disentangling": apart.detach(), "entangling": together.detach()})
+        terms = {"disentangling": apart.detach(), "entangling": together.detach()}
+        return Loss(loss, terms, {"disentangling": self.disentangling, "entangling": self.entangling})

@@ -55,7 +55,8 @@ class FairRegularised(Strategy):
         """Task and gap; the gap is logged."""
         logits = model(batch.image).logits
         gap = self._gaps(*self._outcomes(logits.float(), batch.target), batch.bias).mean()
-        return Loss(task_loss(logits, batch) + self.weight * gap, {self.criterion: gap.detach()})
+        total = task_loss(logits, batch) + self.weight * gap
+        return Loss(total, {self.criterion: gap.detach()}, {self.criterion: self.weight})
 
     def _outcomes(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, C)`` probabilities of the outcomes, and which are present."""

@@ -57,7 +57,7 @@ class FeatureMatching(Strategy):
         outputs = model(batch.image)
         distance = self.distance(outputs.features, self.environments.of(batch), self.compared)
         total = task_loss(outputs.logits, batch) + self.strength * distance
-        return Loss(total, {"feature_distance": distance.detach()})
+        return Loss(total, {"feature_distance": distance.detach()}, {"feature_distance": self.strength})
 
 
 class CORAL(FeatureMatching):

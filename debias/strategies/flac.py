@@ -100,4 +100,4 @@ class FLAC(Strategy):
         directions = [F.normalize(features.float(), dim=1) for features in (outputs.features, bias_features)]
         penalty = flac_loss(directions[0], directions[1], batch.target, exponent=self.exponent)
         terms = {"cross_entropy": error.detach(), "flac": penalty.detach()}
-        return Loss(self.task_weight * error + self.strength * penalty, terms)
+        return Loss(self.task_weight * error + self.strength * penalty, terms, {"flac": self.strength})

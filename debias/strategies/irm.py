@@ -63,7 +63,7 @@ class InvariantRisk(Strategy):
         penalty = self.variation(logits, batch.target, environment, risks)
         total = risks.mean + weight * penalty
         terms = {"environment_risk": risks.mean.detach(), "variation": penalty.detach()}
-        return Loss(total / max(weight, 1.0) if self.rescale else total, terms)
+        return Loss(total / max(weight, 1.0) if self.rescale else total, terms, {"variation": weight})
 
     def variation(self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks) -> Tensor:
         """What differs between environments and is penalised; a scalar."""

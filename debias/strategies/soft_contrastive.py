@@ -92,4 +92,4 @@ class SoftContrastive(Strategy):
         contrast = supervised_contrastive_losses(similarities, positive, temperature=self.temperature).mean()
         task = task_loss(outputs.logits, batch)
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
-        return Loss(contrast + self.task_weight * task, terms)
+        return Loss(contrast + self.task_weight * task, terms, {"contrast": 1.0})

@@ -56,4 +56,5 @@ class SpectralDecoupling(Strategy):
             penalty = shifted_spectral_decoupling(logits, batch.target, shifts=self.shifts)
         else:
             penalty = spectral_decoupling(logits)
-        return Loss(error + self.coefficient * penalty, {"logit_penalty": penalty.detach()})
+        total = error + self.coefficient * penalty
+        return Loss(total, {"logit_penalty": penalty.detach()}, {"logit_penalty": self.coefficient})

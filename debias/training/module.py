@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies import Strategy
+from debias.training.idle_terms import IdleTerms
 from debias.training.prediction import Predicted
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -63,6 +64,7 @@ class DebiasModule(pl.LightningModule):
         self.sums: dict[str, Tensor] = {}
         self.terms: dict[str, int] = {}
         self.moved: set[str] = set()
+        self.idle_terms = IdleTerms()
         self.validation: dict[str, float] = {}
 
     def forward(self, image: Tensor) -> Any:
@@ -127,6 +129,7 @@ class DebiasModule(pl.LightningModule):
             self.clip_gradients(optimizer, clip, gradient_clip_algorithm or "norm")
 
     def _tracked(self, loss: Loss) -> Tensor:
+        self.idle_terms.note(loss)
         # summed on the device: a self.log per step costs more than a small model's step
         for name, value in (("loss", loss.total), *loss.terms.items()):
             if name in self.sums:
@@ -153,8 +156,11 @@ class DebiasModule(pl.LightningModule):
         return scalars | named
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; with several players, step the schedules of those who moved in it."""
-        self.log_dict({f"train/{name}": value for name, value in self.training_means().items()})
+        """Log the epoch's means; warn of terms that do nothing; step the schedules of several players' movers."""
+        means = self.training_means()
+        self.log_dict({f"train/{name}": value for name, value in means.items()})
+        if self.trainer.is_global_zero:
+            self.idle_terms.check(means)
         if not self.automatic_optimization:
             schedulers: Any = self.lr_schedulers()
             for player, scheduler in zip(self.players, schedulers, strict=True):

@@ -161,7 +161,7 @@ def test_the_median_is_estimated_when_it_is_due():
 
 
 def test_a_fixed_bandwidth_stays():
-    strategy, model = pair(sigma=0.5)
+    strategy, model = pair(bandwidth="fixed", sigma=0.5)
     strategy.turns(0)[0].objective(model, BATCH)
     assert (strategy.sigma_model.item(), strategy.sigma_biased.tolist()) == (0.5, [0.5])
 

@@ -1,0 +1,66 @@
+"""Training warns once of a weighted term that is numerically nothing through the first epoch in which it counts."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from debias.strategies import ERM, Strategy
+from debias.types import Loss, Turn
+from tests.training.test_module import module_of, trained
+
+#: Steps of an epoch of the small data.
+EPOCH = 6
+
+
+class Penalised(Strategy):
+    """ERM and one term, whose value and weight follow from the step."""
+
+    def __init__(self, value, weight):
+        super().__init__()
+        self.value, self.weight = value, weight
+
+    def turns(self, step):
+        return (Turn("model", partial(self.penalised, step)),)
+
+    def penalised(self, step, model, batch):
+        total, value = ERM().loss(model, batch).total, Tensor([self.value(step)]).squeeze()
+        weight = self.weight(step)
+        return Loss(total + weight * value, {"penalty": value}, {"penalty": weight})
+
+
+def told(value, weight, folder):
+    """The warnings of four epochs."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trained(module_of(lambda: Penalised(value, weight)), folder, epochs=4)
+    return [str(warning.message) for warning in caught if "numerically nothing" in str(warning.message)]
+
+
+def test_a_term_that_stays_below_is_told_once(tmp_path):
+    (message,) = told(lambda step: -1e-18, lambda step: 2.0, tmp_path)
+    assert message.startswith(
+        "terms of the loss are numerically nothing through their first epoch: penalty (mean -1e-18, weight 2). "
+    )
+
+
+def test_a_term_that_is_something_for_a_step_is_not_told(tmp_path):
+    assert told(lambda step: 1e-6 if step == EPOCH - 1 else 0.0, lambda step: 1.0, tmp_path) == []
+
+
+def test_a_ramp_at_zero_is_looked_at_when_its_weight_has_risen(tmp_path):
+    """Nothing in two epochs without weight; then something, or still nothing."""
+    weight = lambda step: float(step >= 2 * EPOCH)  # noqa: E731
+    assert told(lambda step: float(step >= 2 * EPOCH), weight, tmp_path / "something") == []
+    assert len(told(lambda step: 0.0, weight, tmp_path / "nothing")) == 1
+
+
+def test_a_term_that_has_reached_zero_later_is_not_told(tmp_path):
+    assert told(lambda step: float(step < EPOCH), lambda step: 1.0, tmp_path) == []
+
+
+def test_nan_is_another_fault(tmp_path):
+    assert told(lambda step: torch.nan, lambda step: 1.0, tmp_path) == []
