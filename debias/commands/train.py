@@ -190,10 +190,14 @@ def _as_begun(config: Config, folder: Path) -> Config:
 
 def _print_result(folder: Path) -> None:
     """The accuracies of the test split; the path of the page stays the last line, which scripts read."""
+    from debias.reports.choices import choice_line
     from debias.reports.run_folder import read_report
     from debias.reports.terminal import accuracy_lines
 
-    print("\n".join(accuracy_lines("test", read_report(folder)["metrics"]["test"])))
+    report = read_report(folder)
+    print("\n".join(accuracy_lines("test", report["metrics"]["test"])))
+    if line := choice_line(report):
+        print(f"chosen: {line}")
     print(f"{folder}/report.html")
 
 

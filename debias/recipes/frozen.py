@@ -78,8 +78,12 @@ class Frozen:
     def rows(self, split: str) -> Rows:
         """Features and classes of a split; its groups where the run's selection rule reads them, else the classes."""
         rows = self.labelled(split)
-        read = split == "val" and self.config.select in GROUP_RULES
-        return rows if read else rows._replace(group=rows.target)
+        return rows if split == "val" and self.grouped else rows._replace(group=rows.target)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether validation chooses by its groups, and not by its classes in their place."""
+        return self.config.select in GROUP_RULES
 
     def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
         """What the backbone under a head says of every split."""

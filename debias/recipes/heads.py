@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from torch import nn
 from debias.build import Parts
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
+from debias.recipes.choice import Choice
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
-from debias.training.dfr import sparse_head
+from debias.training.dfr import STRENGTHS, sparse_head
 from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
 
 #: AFR's grids on Waterbirds.
@@ -68,6 +70,9 @@ class DFR(LastLayer):
         generator = seeded_generator(seed)
         rows = frozen.labelled(self.split)
         found = sparse_head(rows, generator, classes=classes, held_out=held_out, subsamples=self.subsamples)
+        on, grouped = ("half of val", True) if self.split == "val" else ("val", frozen.grouped)
+        grid = [{"C": strength} for strength in STRENGTHS]
+        self.choice = Choice(grid, found.scores, int(found.scores.argmax()), on, found.judged, grouped)
         return found.head.linear(0)
 
 
@@ -115,17 +120,21 @@ class AFR(LastLayer):
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """The best of all gammas and penalties at its best step, by validation's worst group, or class."""
         rows = self.training_rows(frozen, held_out=True)
-        grid = torch.cartesian_prod(torch.tensor(self.gammas), torch.tensor(self.penalties))
+        pairs = list(itertools.product(self.gammas, self.penalties))
+        grid, held_out = torch.tensor(pairs, dtype=torch.float32), frozen.rows("val")
         fitted = focal_heads(
             rows.features,
             rows.target,
             frozen.head,
             gamma=grid[:, 0],
             start_penalty=grid[:, 1],
-            held_out=frozen.rows("val"),
+            held_out=held_out,
             learning_rate=self.learning_rate,
             steps=self.steps,
         )
+        steps = fitted.steps.tolist()
+        tried = [{"gamma": g, "penalty": p, "step": step} for (g, p), step in zip(pairs, steps, strict=True)]
+        self.choice = Choice(tried, fitted.scores, fitted.best, "val", held_out.group, frozen.grouped)
         return fitted.heads.linear(fitted.best)
 
 
@@ -168,6 +177,7 @@ class CRT(LastLayer):
         """The head at the step that does best on validation."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
         refit, generator = reweighted_heads if self.weighted else resampled_heads, seeded_generator(seed)
+        held_out = frozen.rows("val")
         fitted = refit(
             rows.features,
             rows.target,
@@ -175,8 +185,10 @@ class CRT(LastLayer):
             frozen.fresh_head(generator),
             generator,
             steps=self.steps,
-            held_out=frozen.rows("val"),
+            held_out=held_out,
             every=max(self.steps // 100, 1),
             learning_rate=self.learning_rate,
         )
+        taken = [{"step": int(fitted.steps[0])}]
+        self.choice = Choice(taken, fitted.scores, 0, "val", held_out.group, frozen.grouped)
         return fitted.heads.linear(0)

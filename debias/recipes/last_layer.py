@@ -16,6 +16,7 @@ from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
 from debias.errors import InputError
+from debias.recipes.choice import Choice, described
 from debias.recipes.evaluation import load_weights
 from debias.recipes.frozen import Frozen, refitted
 from debias.recipes.plain import READERS, refuse_own
@@ -39,17 +40,19 @@ class LastLayer(Recipe):
     Attributes:
         share: of the training split that the backbone is trained on; what is left is the head's.
         halved: the head is fitted on half of the validation split.
+        choice: what :meth:`fit` has chosen on held-out images; ``None`` where it chooses nothing.
     """
 
     share: float = 1.0
     halved: ClassVar[bool] = False
+    choice: Choice | None = None
 
     def __init__(self, backbone: str, base: dict[str, Any] | None) -> None:
         self.backbone, self.base = backbone, base
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The new head; validation may choose, the test split never does."""
+        """The new head; validation may choose, which :attr:`choice` then tells, the test split never does."""
 
     def stages(self, run: Run) -> list[Config]:
         """The backbone's.
@@ -86,7 +89,9 @@ class LastLayer(Recipe):
             classes = frozen.stage.examples.groups.rows
             frozen.model.head = erm_head(self.training_rows(frozen), classes, run.config.seed)
         head = self.fit(frozen, run.config.seed)
-        return refitted(run, frozen, head, time.monotonic() - started)
+        trained = refitted(run, frozen, head, time.monotonic() - started)
+        groups = frozen.stage.examples.groups
+        return trained._replace(choice=described(self.choice, groups) if self.choice else None)
 
     def training_rows(self, frozen: Frozen, *, held_out: bool = False) -> Rows:
         """Rows of the training split that the backbone was trained on, or those that it was not."""

@@ -41,7 +41,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         description: what :func:`describe` said before training.
     """
     started = time.monotonic()
-    parts, config, recorder, known = trained
+    parts, config, recorder, known, choice = trained
     epoch = recorder.preferred()[config.select]
     load_weights(parts.module, recorder.weights(epoch))
     # by the file of the config from which an evaluation will ask for them: a resumed run keeps what was asked for first
@@ -52,6 +52,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
         "name": run.folder.name,
         "selection": selection(recorder.history, config.select),
+        **({"choice": choice} if choice else {}),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
         "predicted_from": origin(recorder.weights(epoch), asked["precision"]),

@@ -38,12 +38,14 @@ class Trained(NamedTuple):
         config: that they were built from.
         recorder: of that stage's epochs.
         predictions: of every split by the selected epoch, where they are known already.
+        choice: what the recipe chose on held-out images, as a report holds it.
     """
 
     parts: Parts
     config: Config
     recorder: Recorder
     predictions: dict[str, Predictions] | None = None
+    choice: dict[str, Any] | None = None
 
 
 class Stage(NamedTuple):

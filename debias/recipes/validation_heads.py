@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
 from debias.group_inference import largest_disagreement, largest_losses
+from debias.recipes.choice import Choice
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.recipes.run import Run, Stage
@@ -166,8 +168,16 @@ class SELF(LastLayer):
         )  # fmt: skip
         counts = [count for count in self.counts if count <= len(target)] or [len(target)]
         fits = [fit(choose(count=count)) for choose in self._choices(frozen, half, mine) for count in counts]
-        best = max(fits, key=lambda fit: float(fit.scores.max()))
-        return best.heads.linear(best.best)
+        tried = itertools.product(
+            [{"early_epochs": early} for early in self.early_epochs] or [{}], counts, self.learning_rates
+        )
+        grid = [{**early, "count": count, "learning_rate": rate} for early, count, rate in tried]
+        best = max(range(len(fits)), key=lambda number: float(fits[number].scores.max()))
+        chosen = best * len(rates) + fits[best].best
+        scores = torch.cat([fit.scores for fit in fits])
+        if len(grid) > 1:
+            self.choice = Choice(grid, scores, chosen, "half of val", held_out.group, frozen.grouped)
+        return fits[best].heads.linear(fits[best].best)
 
     def _choices(self, frozen: Frozen, half: Tensor, rows: Rows) -> list[Callable[..., Tensor]]:
         final = frozen.head.logits(rows.features)[0]

@@ -8,6 +8,7 @@ from typing import Any
 from debias.metrics.descriptions import DESCRIPTIONS
 from debias.metrics.selection import RULES
 from debias.reports import wording
+from debias.reports.choices import choice_line
 from debias.reports.run_folder import groups_of
 
 Report = Mapping[str, Any]
@@ -87,6 +88,7 @@ def facts(report: Report) -> dict[str, str]:
         "Data": report["data"]["name"],
         "Model": f"{model['name']}, {model['parameters']:,} parameters, weights: {model['weights']}",
         "Strategy": f"{report['strategy']['name']}, requires {labels}",
+        **({"Chosen": line} if (line := choice_line(report)) else {}),
         "Epochs": f"{len(report['history'])}, numbered from 0",
         "Seed": str(report["seed"]),
         "Device": f"{report['device']}, precision {report['precision']}",

@@ -27,12 +27,14 @@ class SparseHead(NamedTuple):
         strength: the C that was chosen.
         scores: ``(strengths,)`` float64 worst-group accuracy of each.
         subsamples: ``(subsamples, K)`` int64 rows of the fitting split that each fit saw.
+        judged: ``(N,)`` int64 group of the rows by which C was chosen.
     """
 
     head: Heads
     strength: float
     scores: Tensor
     subsamples: Tensor
+    judged: Tensor
 
 
 def sparse_head(
@@ -84,21 +86,24 @@ def sparse_head(
         )
     known = (fitting.group >= 0).nonzero()[:, 0]
     labelled = _checked(fitting.take(known), classes)
-    scores = _scores(labelled, held_out, classes, strengths, generator)
+    first, second = _halved(labelled, generator) if held_out is None else (labelled, held_out)
+    scores = _scores(first, second, classes, strengths, generator)
     strength = strengths[int(scores.argmax())]
     drawn = torch.stack([balanced_subsample(labelled.group, generator) for _ in range(subsamples)])
     scaling = _scaling(labelled.features)
     fits = [_regression(scaling, labelled.take(rows), classes, strength, generator) for rows in drawn]
-    return SparseHead(_folded(scaling, torch.stack(fits).mean(dim=0)), strength, scores, known[drawn])
+    return SparseHead(_folded(scaling, torch.stack(fits).mean(dim=0)), strength, scores, known[drawn], second.group)
+
+
+def _halved(rows: Rows, generator: torch.Generator) -> tuple[Rows, Rows]:
+    first, second = halves(rows.group, generator)
+    return rows.take(first), rows.take(second)
 
 
 def _scores(
-    fitting: Rows, held_out: Rows | None, classes: int, strengths: Sequence[float], generator: torch.Generator
+    fitting: Rows, held_out: Rows, classes: int, strengths: Sequence[float], generator: torch.Generator
 ) -> Tensor:
     """Worst-group accuracy of one fit with each strength."""
-    if held_out is None:
-        first, second = halves(fitting.group, generator)
-        fitting, held_out = fitting.take(first), fitting.take(second)
     scaling = _scaling(fitting.features)
     balanced = fitting.take(balanced_subsample(fitting.group, generator))
     fits = torch.stack([_regression(scaling, balanced, classes, strength, generator) for strength in strengths])
