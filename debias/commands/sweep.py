@@ -89,20 +89,25 @@ def run_search(source: str, overrides: list[str]) -> None:
 
 
 def train_left(planned: Plan, launch: Callable[..., None]) -> None:
-    """Run what is not done.
+    """Run what is not done: heads on backbones of the sweep once these are done, whichever launcher trains them.
 
     Raises:
         SystemExit: code 130 if the sweep was stopped.
     """
     from debias.commands.train import train
-    from debias.sweeps.files import left, write_plan
+    from debias.sweeps.backbones import train_in_waves
+    from debias.sweeps.files import write_plan
     from debias.sweeps.progress import Progress
 
     write_plan(planned)
     print(describe(planned))
     try:
         with Progress(planned.runs) as progress:
-            launch(left(planned.runs), train, progress)
+            train_in_waves(
+                planned.runs,
+                lambda runs: launch(runs, train, progress),
+                lambda run, reason: progress.failed(run, reason, again=False),
+            )
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it stopped")
         raise SystemExit(130) from None

@@ -22,6 +22,7 @@ from debias.models import read_state_dict
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.recipes.families import Evidence
 from debias.recipes.labels import labels_read
+from debias.recipes.last_layer import backbone_of
 from debias.recipes.looking import attention_picture
 from debias.recipes.measures import chosen_families, measure_all
 from debias.recipes.run import Recipe, Run, Trained
@@ -117,6 +118,7 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
             "requires": list(requirements(config)),
             "group_labels": labels_read(config, recipe),
         },
+        **backbone_of(config),
         "seed": config.seed,
         **circumstances(parts),
     }

@@ -114,6 +114,8 @@ def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
     # the same config may have been trained on a table that was corrected since
     flat = {**settings(run.report["config"]), COUNTS: _rows(run.report["data"])}
+    if backbone := run.report.get("backbone"):
+        flat["recipe.backbone"] = backbone  # its settings in place of its folder, which holds its seed
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()

@@ -80,8 +80,10 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     out = folder(sweep, path)
     found: dict[str, Run] = {}
     merged = []
-    for source, varied in _expand(sweep, path.parent, common):
-        run = make_run(source, common, varied, out)
+    from debias.sweeps.backbones import with_backbones  # which makes runs of this module
+
+    lines = _expand(sweep, path.parent, common)
+    for run in with_backbones(lines, lambda source, varied: make_run(source, common, varied, out), path.parent):
         if found.setdefault(run.name, run) is not run:
             merged.append(f"{run.settings} is the same run as {found[run.name].settings}")
     return Plan(out, tuple(found.values()), tuple(merged), sweep.labels)

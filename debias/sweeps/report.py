@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from debias.errors import InputError
 from debias.reports.comparison import Comparison, Method, compare
 from debias.reports.run_folder import read_report
 from debias.sweeps.files import Files, read_plan
-from debias.sweeps.protocol import Protocol, read_protocol
+from debias.sweeps.protocol import Protocol, allowed_splits, read_protocol
 from debias.sweeps.report_pairs import Paired, compare_pairs
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ STATUSES = ("done", "running", "pruned", "failed", "interrupted", "waiting")
 
 
 class Row(NamedTuple):
-    """A planned run.
+    """A run of the sweep, planned or added to its folder.
 
     Args:
         name: of its folder.
@@ -32,6 +33,7 @@ class Row(NamedTuple):
         status: one of ``STATUSES``.
         reason: why it was pruned, or its last attempt failed; empty otherwise.
         report: its record, where it is done.
+        added: it is in the folder, finished, and not in the plan.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Row(NamedTuple):
     status: str
     reason: str
     report: dict[str, Any] | None
+    added: bool = False
 
     @property
     def setting(self) -> str:
@@ -52,10 +55,11 @@ class Results:
 
     Args:
         out: the folder.
-        rows: of every planned run.
+        rows: of every planned run, and of those that were added.
         comparisons: by data set, of the runs that are done.
         paired: by data set, which methods differ.
         protocol: which group labels the sweep allows itself, and how its settings were chosen; ``None`` if undeclared.
+        left_out: why finished runs of the folder are in no table.
     """
 
     out: Path
@@ -63,6 +67,7 @@ class Results:
     comparisons: dict[str, Comparison]
     paired: dict[str, Paired]
     protocol: Protocol | None
+    left_out: tuple[str, ...] = ()
 
     def methods(self) -> dict[str, tuple[str, Method]]:
         """Data set and method of each run that is done, by the name of its folder."""
@@ -72,6 +77,10 @@ class Results:
             for method in comparison.methods
             for run in method.runs
         }
+
+    def added(self) -> list[str]:
+        """A line for each run that is not in the plan."""
+        return [f"added to the folder, not in the plan: {row.name}" for row in self.rows if row.added]
 
     def failures(self) -> list[str]:
         """A line for each run that failed."""
@@ -98,14 +107,49 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
     Raises:
         ValueError: there is no sweep, or a report or file of predictions that this version cannot read.
     """
-    found = rows(out)
+    protocol = read_protocol(out)
+    planned = rows(out)
+    added, left_out = added_rows(out, {row.name for row in planned}, protocol)
+    found = [*planned, *added]
     done = {row.name: row.report for row in found if row.report is not None}
     folders: dict[str, list[Path]] = {}
     for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
         folders.setdefault(dataset, []).append(out / name)
     comparisons = {dataset: compare(runs, ignore=ignore) for dataset, runs in folders.items()}
     paired = {dataset: compare_pairs(compared.methods, generator) for dataset, compared in comparisons.items()}
-    return Results(out, tuple(found), comparisons, paired, read_protocol(out))
+    return Results(out, tuple(found), comparisons, paired, protocol, left_out)
+
+
+def added_rows(out: Path, planned: Collection[str], protocol: Protocol | None) -> tuple[list[Row], tuple[str, ...]]:
+    """The finished runs of a folder that are not in its plan, and why some of them are left out.
+
+    Beside a search there are runs of settings that it does not choose any more: none is added.
+
+    Args:
+        out: folder of the sweep.
+        planned: names of the runs in the plan.
+        protocol: that the sweep declares; a run that reads more group labels is left out.
+    """
+    if protocol and protocol.objectives:
+        return [], ()
+    allowed = {"none", *allowed_splits(protocol.labels)} if protocol else set()
+    found, left_out = [], []
+    for name in sorted(path.parent.name for path in out.glob("*/report.json")):
+        if name in planned:
+            continue
+        try:
+            report = read_report(out / name)
+        except InputError as error:
+            left_out.append(str(error))
+            continue
+        if protocol and (extra := set(report["strategy"]["group_labels"].split("+")) - allowed):
+            left_out.append(
+                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against {protocol.labels}"
+            )
+        else:
+            settings = f"{report['config']['name']} (added) seed={report['seed']}"
+            found.append(Row(name, settings, "done", "", report, added=True))
+    return found, tuple(left_out)
 
 
 def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> list[str]:
@@ -137,8 +181,11 @@ def summary(found: Sequence[Row]) -> str:
         >>> summary([Row("a", "erm", "done", "", {}), Row("b", "dro", "failed", "OSError", None)])
         '2 planned: 1 done, 1 failed'
     """
-    counts = Counter(row.status for row in found)
-    return f"{len(found)} planned: " + ", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name])
+    planned = [row for row in found if not row.added]
+    counts = Counter(row.status for row in planned)
+    parts = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
+    added = f"; {len(found) - len(planned)} added" if len(found) > len(planned) else ""
+    return f"{len(planned)} planned: {', '.join(parts)}{added}"
 
 
 def _row(out: Path, name: str, settings: str) -> Row:

@@ -124,6 +124,8 @@ def page(results: Results, folder: Path, ignore: Collection[str]) -> str:
 
 
 def _left_out(results: Results) -> Iterator[str]:
+    yield from results.added()
+    yield from (f"left out: {reason}" for reason in results.left_out)
     for comparison in results.comparisons.values():
         yield from (f"left out: {reason}" for reason in comparison.left_out)
     for paired in results.paired.values():

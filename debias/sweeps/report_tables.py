@@ -102,7 +102,8 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
         if known is not None:
             dataset, method = known
             place = ranks(results.comparisons[dataset].methods).get(method.label, "-")
-            words = [method.label, method.group_labels, dataset, str(place)]
+            label = f"{method.label} (added)" if planned[0].added else method.label
+            words = [label, method.group_labels, dataset, str(place)]
         seconds = spread_of([report["seconds"]["total"] for report in reports]).mean
         memory = spread_of([report.get("peak_memory_mb") for report in reports]).mean
         yield [*words, *map(str, counts), _whole(seconds), _whole(memory)]

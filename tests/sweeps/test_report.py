@@ -14,7 +14,7 @@ import torch
 from debias.__main__ import main
 from debias.config import EXECUTION
 from debias.sweeps.files import Files, write_plan
-from debias.sweeps.plan import Plan, plan
+from debias.sweeps.plan import Plan, Run, make_run, plan
 from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.report import Results, datasets, results, rows
 from debias.sweeps.report_charts import pareto_front, sensitivity
@@ -78,6 +78,54 @@ def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
     data = {"name": "waterbirds", "root": "a"}
     reports = [{"config": {"data": data}}, {"config": {"data": data | {"masks": "m"}}}]
     assert datasets(reports, ()) == ["waterbirds", "waterbirds"]
+
+
+def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> Run:
+    """A finished run of the sweep's folder that is not in its plan."""
+    out = half_finished.out
+    run = make_run(f"drawn_birds/{strategy}", {}, {"seed": 2}, out)
+    labelled = {"name": strategy, "requires": [], "group_labels": group_labels}
+    finish(run, worst=0.7, right=[1, 1, 1, 1, 1, 1, 1, 0], strategy=labelled)
+    return run
+
+
+def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Plan) -> None:
+    """One more seed of ERM and another method, in every table, marked; what was planned stays as it was."""
+    before = rows(half_finished.out)
+    mine, other = added(half_finished, "erm", group_labels="train+val"), added(half_finished, "vrex")
+    found = read(half_finished.out)
+    assert list(found.rows[: len(before)]) == before
+    assert {row.name for row in found.rows[len(before) :]} == {mine.name, other.name}
+    assert all(row.added and row.status == "done" for row in found.rows[len(before) :])
+    seeds = {method.label: method.seeds for method in found.comparisons["drawn_birds"].methods}
+    assert seeds == {"group_dro": (0,), "erm": (0, 1, 2), "vrex": (2,)}
+    counted = {tuple(row[:1] + row[4:7]) for row in table(found, "Runs and their cost").rows}
+    assert {("erm", "2", "0", "0"), ("erm (added)", "1", "0", "0"), ("vrex (added)", "1", "0", "0")} <= counted
+    lines = shown(half_finished.out, "markdown").splitlines()
+    assert "6 planned: 3 done, 1 failed, 2 waiting; 2 added" in lines
+    assert f"- added to the folder, not in the plan: {other.name}" in lines
+    assert f"added to the folder, not in the plan: {mine.name}" in shown(half_finished.out, "html")
+    assert sum("(added)" in line for line in shown(half_finished.out, "csv").splitlines()) == 2
+
+
+def test_added_runs_that_cannot_be_read_or_read_too_much_are_told(half_finished: Plan) -> None:
+    write_protocol(half_finished.out, Protocol("validation_groups_known"))
+    good, wide = added(half_finished, "erm"), added(half_finished, "vrex", group_labels="train+val")
+    (half_finished.out / "broken").mkdir()
+    (half_finished.out / "broken" / "report.json").write_text("{")
+    found = read(half_finished.out)
+    assert [row.name for row in found.rows if row.added] == [good.name]
+    first, second = sorted(found.left_out, key=lambda line: "broken" in line)
+    assert first == f"{wide.name} reads the group labels of train, against validation_groups_known"
+    assert "broken" in second
+    assert f"- left out: {first}" in shown(half_finished.out, "markdown").splitlines()
+
+
+def test_beside_a_search_nothing_is_added(half_finished: Plan) -> None:
+    """What it once chose and does not choose any more lies there, too."""
+    added(half_finished, "vrex")
+    write_protocol(half_finished.out, Protocol("training_groups_known", ("worst_group",), 9, (0,), (1,)))
+    assert not any(row.added for row in read(half_finished.out).rows)
 
 
 def test_markdown(half_finished: Plan) -> None:
