@@ -22,7 +22,7 @@ def first_weight(parts: Parts) -> Tensor:
 
 #: What features depend on, each changed in place by little enough that no name, shape or type changes.
 CHANGES: dict[str, Callable[[Parts], object]] = {
-    "a weight": lambda parts: first_weight(parts).view(-1)[0].add_(1.0),
+    "a weight": lambda parts: first_weight(parts)[0].add_(1.0),
     "a running mean": lambda parts: next(iter(parts.module.model.backbone.buffers())).add_(0.5),
     "the mean of the pictures": lambda parts: parts.data.mean[0].add_(0.25),
     "their standard deviation": lambda parts: parts.data.std[2].mul_(2),
