@@ -155,4 +155,4 @@ def test_a_second_ctrl_c_does_not_wait_for_the_workers(runs):
     with pytest.raises(KeyboardInterrupt):
         launched(runs[:1], trainings.deaf, workers=1)
     assert log.read_text().split()[2:] == ["ready"]
-    assert left(runs[:1]) == runs[:1]
+    assert left(runs[:1]) == [runs[0]]
