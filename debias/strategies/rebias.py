@@ -54,8 +54,9 @@ class ReBias(Strategy):
     Differs from the reference: the paper minimises over g before each step of f, the code (as here) takes a step or
     ``biased_updates``. The median is that of one batch and of each biased network by itself, there of a quarter of
     the epoch and of all biased networks together; each kernel has the bandwidth of its own network, where the code's
-    g step swaps the two. The linear kernel is right, see :func:`debias.losses.hsic.hsic_unbiased`. HSIC is that of
-    the joined batch of all processes.
+    g step swaps the two. With several biased networks the code passes a batch through f once for each of them in g's
+    turn, here once, which the running means of f's batch normalisation follow. The linear kernel is right, see
+    :func:`debias.losses.hsic.hsic_unbiased`. HSIC is that of the joined batch of all processes.
     """
 
     smallest_batch = 4  # the unbiased estimator divides by m (m - 3)

@@ -16,6 +16,7 @@ from debias.files import write_atomically
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
+from debias.sweeps.signals import PATIENCE, StopSignals
 from debias.sweeps.worker import BUSY, REFUSED, Train, attempt
 
 #: What takes seconds to import and every run needs.
@@ -27,8 +28,6 @@ PRELOADED = (
     "albumentations.pytorch",
     "torch.utils.tensorboard",
 )
-#: Seconds after which the files are looked at again.
-PATIENCE = 0.5
 
 
 def local(
@@ -63,12 +62,11 @@ def local(
         if value is not None and value < least:
             raise InputError(f"{name} must be at least {least}; got {value}")
     pool = _Pool(runs, train, progress, workers, threads or max(1, cores // workers), retries)
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        pool.work()
-    finally:
-        pool.stop()
-        signal.signal(signal.SIGTERM, previous)
+    with StopSignals() as signals:
+        try:
+            pool.work(signals)
+        finally:
+            pool.stop(signals)
 
 
 class _Pool:
@@ -83,9 +81,10 @@ class _Pool:
         self.context = get_context("forkserver")
         self.context.set_forkserver_preload(list(PRELOADED))
 
-    def work(self) -> None:
-        """Start, wait and reap until no run is left."""
+    def work(self, signals: StopSignals) -> None:
+        """Start, wait and reap until no run is left, or a signal comes."""
         while True:
+            signals.check()
             self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
             for slot in sorted(set(range(self.workers)) - self.active.keys()):
                 self._start(slot)
@@ -98,14 +97,15 @@ class _Pool:
                     del self.active[slot]
                     self._ended(run, process.exitcode or 0)
 
-    def stop(self) -> None:
+    def stop(self, signals: StopSignals) -> None:
         """End the workers: from the checkpoint of their last epoch the same command goes on."""
         processes = [process for process, _ in self.active.values()]
         for process in processes:
             process.terminate()
         try:
-            for process in processes:
-                process.join()
+            while alive := [process.sentinel for process in processes if process.is_alive()]:
+                signals.check()
+                wait(alive, timeout=PATIENCE)
         finally:
             for process in processes:
                 process.kill()

@@ -11,7 +11,6 @@ and, for several sweeps in one folder, that ``flock`` is honoured between nodes.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +20,7 @@ from filelock import FileLock, Timeout
 from debias.errors import InputError
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
+from debias.sweeps.signals import StopSignals
 from debias.sweeps.slurm_jobs import Resources
 from debias.sweeps.slurm_launcher import Launcher
 from debias.sweeps.worker import Train
@@ -73,12 +73,8 @@ def slurm(
         return
     resources = Resources(partition, gpus_per_run, cpus_per_run, memory, time, array_parallelism)
     launcher = Launcher(runs, train, progress, resources, retries, poll)
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with _only_launcher(launcher.folder):
-            launcher.work()
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with StopSignals() as signals, _only_launcher(launcher.folder):
+        launcher.work(signals)
 
 
 def _only_launcher(folder: Path) -> AbstractContextManager[object]:

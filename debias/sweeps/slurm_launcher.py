@@ -14,6 +14,7 @@ from debias.files import write_atomically
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
+from debias.sweeps.signals import StopSignals
 from debias.sweeps.slurm_jobs import LONGEST_ARRAY, VANISHED, Key, Resources, SlurmError, Task, call, cancel, queue
 from debias.sweeps.slurm_task import names, write_listing
 from debias.sweeps.worker import REFUSED, Train
@@ -50,18 +51,18 @@ class Launcher:
         self.checkpoints: dict[str, float] = {}
         self.answered: float | None = None
 
-    def work(self) -> None:
-        """Look and submit until no run is left."""
+    def work(self, signals: StopSignals) -> None:
+        """Look and submit until no run is left, or a signal comes."""
         try:
             while self.waiting or self.tasks:
-                self._round()
+                self._round(signals)
                 self.progress.show()
-                time.sleep(self.poll if self.waiting or self.tasks else 0)
+                signals.sleep(self.poll if self.waiting or self.tasks else 0)
         except KeyboardInterrupt:
-            self._cancel()
+            self._cancel(signals)
             raise
 
-    def _round(self) -> None:
+    def _round(self, signals: StopSignals) -> None:
         try:
             if self.answered is None:
                 self._take_over()
@@ -69,6 +70,7 @@ class Launcher:
             self._submit()
             self.answered = time.monotonic()
         except SlurmError as error:
+            signals.check()  # Ctrl-C in a terminal ends Slurm's commands too
             if self.answered is None or time.monotonic() - self.answered > PATIENCE:
                 raise InputError(f"{error}; once that is put right, the same command goes on") from error
 
@@ -163,7 +165,7 @@ class Launcher:
         call(self.resources.sbatch(listing, len(batch)))
         self._enter({Key(array, element): run for element, run in enumerate(batch)})
 
-    def _cancel(self) -> None:
+    def _cancel(self, signals: StopSignals) -> None:
         """End the jobs: from the checkpoints of their last epochs the same command goes on."""
         end = time.monotonic() + FAREWELL
         with suppress(SlurmError):
@@ -171,7 +173,7 @@ class Launcher:
                 if time.monotonic() > end:
                     return
                 cancel({task.number.partition("_")[0] for task in active if task.state != "COMPLETING"})
-                time.sleep(1)
+                signals.sleep(1)
 
 
 def _last_checkpoint(run: Run) -> float:

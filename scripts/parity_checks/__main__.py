@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from parity_checks import balance, environments, features, heads, stages, twins
+from parity_checks import balance, clipping, environments, features, games, heads, recipes, stages, totals, twins
 from parity_checks.official import REFERENCES, Clones
 from parity_checks.rows import Row, markdown
 
@@ -58,6 +58,16 @@ CHECKS: dict[str, Check] = {
     "dfr": heads.dfr,
     "self": heads.self_selection,
     "jtt": heads.jtt,
+    "rebias_game": games.rebias,
+    "lff_game": games.lff,
+    "group_dro_game": games.group_dro,
+    "clip": clipping.clip,
+    "jtt_recipe": recipes.jtt,
+    "dfr_choice": recipes.dfr,
+    "cnc_pairs": recipes.cnc,
+    "end_total": totals.end,
+    "bias_contrastive_total": totals.bias_contrastive,
+    "gce": totals.gce,
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+#: In place of a repository, where the authors published no code, or none that runs alone.
+NO_CODE = "no official code: its definition, in float64"
 HEADINGS = ("method", "official code", "compared", "largest difference", "bar", "")
 
 

@@ -12,6 +12,8 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
+from debias.data.orders import seeded_generator
+from debias.group_inference import environment_weights
 from debias.metrics.functional.discovery import class_discovery
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
@@ -50,6 +52,19 @@ def test_a_run_trains_on_them(finished, tmp_path):
     seen = parts.data.examples.bias[parts.examples.rows("train")]
     assert seen.tolist() == [values[parts.examples.images[row]] for row in parts.examples.rows("train").tolist()]
     assert torch.equal(seen.unique(), torch.tensor([0, 1]))
+
+
+def test_environments_are_cut_at_one_half(finished, tmp_path):
+    """After one step the weights are still all but those that were drawn, on both sides of every other cut too."""
+    out = tmp_path / "groups.csv"
+    assert main(["infer-groups", str(finished), "method=eiil", "steps=1", f"out={out}"]) == 0
+    parts = [read(finished / "predictions" / f"{split}.csv") for split in ("train", "val")]
+    logits, target = torch.cat([part.logits for part in parts]), torch.cat([part.target for part in parts])
+    weights = environment_weights(logits, target, seeded_generator(0), steps=1, learning_rate=1e-3)
+    assert ((weights > 0.4) & (weights < 0.5)).any()
+    assert ((weights > 0.5) & (weights < 0.6)).any()
+    paths = [path for part in parts for path in part.paths]
+    assert inferred_of(out) == dict(zip(paths, (weights > 0.5).long().tolist(), strict=True))
 
 
 def test_options_reach_the_method(finished, tmp_path):

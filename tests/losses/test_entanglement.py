@@ -130,5 +130,6 @@ def test_low_precision_is_avoided_and_one_graph_is_enough():
     with torch.autocast("cpu", torch.bfloat16):
         low = both(features, TARGET, BIAS)
     assert torch.equal(low, both(features, TARGET, BIAS))
+    assert low.item() == pytest.approx(both(FEATURES.double(), TARGET, BIAS).item(), rel=1e-6)
     compiled = torch.compile(both, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(features, TARGET, BIAS), both(features, TARGET, BIAS))

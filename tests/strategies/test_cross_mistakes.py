@@ -41,6 +41,8 @@ def test_value_by_definition():
     losses = F.cross_entropy(logits, BATCH.target, reduction="none")
     expected = losses[BATCH.target == 0].mean() + losses[BATCH.target == 1].mean()
     assert loss_of(strategy, model).item() == pytest.approx(expected.item(), rel=1e-6)
+    logged = strategy.objective(model, BATCH, step=0).terms["cross_entropy"]
+    assert logged.item() == pytest.approx(losses.mean().item(), rel=1e-6)
 
 
 def test_a_twin_learns_from_its_own_rows_alone():

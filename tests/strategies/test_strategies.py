@@ -230,3 +230,17 @@ def test_lightning_equals_the_plain_loop(name, tmp_path):
     for trained, plain in zip(strategy.state_dict().values(), expected_strategy.state_dict().values(), strict=True):
         assert torch.equal(trained, plain)
     assert not any(torch.equal(before, now) for before, now in zip(start, module.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_terms_to_log_carry_no_gradient(name):
+    """In any stage: a term that did would keep the graph of the step until it is logged."""
+    torch.manual_seed(0)
+    side = SIDES.get(name, 2)
+    strategy, batch = STRATEGIES[name](), batch_of(12, side=side)
+    model = TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
+    for step in range(12):
+        for turn in strategy.turns(step):
+            loss = turn.objective(model, batch)
+            assert loss.total.requires_grad
+            assert [term for term, value in loss.terms.items() if value.requires_grad] == []

@@ -17,6 +17,7 @@ from debias.sweeps.local import local
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.sweeps import trainings
+from tests.sweeps.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -67,7 +68,7 @@ def test_a_refused_run_is_not_tried_again(runs):
     launched(runs, trainings.seed_one_is_refused, retries=2)
     assert left(runs) == [runs[1]]
     assert trainings.attempts(runs[1].config) == 1
-    assert files_of(runs[1]).reason() == "ValueError: images/7.jpg cannot be read: restore it"
+    assert files_of(runs[1]).reason() == "InputError: images/7.jpg cannot be read: restore it"
 
 
 def test_a_killed_worker_is_replaced_and_resumes(runs):
@@ -127,3 +128,31 @@ def test_a_stopped_sweep_leaves_no_worker(runs):
     launched(runs, trainings.quick)
     assert (runs[0].folder / "attempts.txt").read_text() == "begun\nresumed\n"
     assert left(runs) == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_ctrl_c_in_a_destructor_or_a_callback_stops_the_sweep(runs, monkeypatch, place):
+    """The signal comes beside the first of three runs, one at a time: if it were lost, all three would be done."""
+    places = [place]
+    monkeypatch.setattr(Progress, "show", lambda _: places and places.pop()())
+    with pytest.raises(KeyboardInterrupt):
+        launched(runs, trainings.slow, workers=1)
+    assert left(runs)[-2:] == list(runs[1:])
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_workers(runs):
+    """The worker takes no notice of the first, and is killed."""
+    log = files_of(runs[0]).log
+
+    def stop() -> None:
+        while not log.is_file() or "ready" not in log.read_text():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(2)  # the launcher looks every half second
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        launched(runs[:1], trainings.deaf, workers=1)
+    assert log.read_text().split()[2:] == ["ready"]
+    assert left(runs[:1]) == [runs[0]]

@@ -27,6 +27,7 @@ from debias.sweeps.slurm_jobs import Resources
 from debias.sweeps.slurm_task import names, write_listing
 from tests.sweeps import fake_slurm, trainings
 from tests.sweeps.fake_slurm import called, submitted
+from tests.sweeps.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -259,6 +260,50 @@ def test_ctrl_c_cancels_the_jobs(runs, slurm):
     assert [entry["state"] for entry in json.loads((slurm / "tasks.json").read_text())][1:] == ["CANCELLED"] * 2
     launched(left(runs))
     assert submitted(slurm)[1:] == [["seed=1", "seed=2"]]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_ctrl_c_in_a_destructor_or_a_callback_cancels_the_jobs(runs, slurm, monkeypatch, place):
+    """If the signal were lost, the runs would be done at the launcher's twentieth look, and it would end as usual."""
+    (slurm / "ends").write_text("done RUNNING PENDING")
+    places = [place]
+    monkeypatch.setattr(Progress, "show", lambda _: places and places.pop()())
+
+    def script() -> None:
+        wait(lambda: bool(called(slurm, "scancel")) or len(called(slurm, "squeue")) > 20)
+        for run in runs[1:]:
+            finish(run)
+
+    with pytest.raises(KeyboardInterrupt), meanwhile(script):
+        launched(runs)
+    assert called(slurm, "scancel") == ["--quiet 1"]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_jobs(runs, slurm, monkeypatch):
+    """The jobs are slow to end: Slurm shows them as COMPLETING for ever."""
+    (slurm / "ends").write_text("COMPLETING COMPLETING COMPLETING")
+    monkeypatch.setattr(slurm_launcher, "FAREWELL", 900.0)
+
+    def script() -> None:
+        wait(lambda: len(called(slurm, "squeue")) > 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        looks = len(called(slurm, "squeue"))
+        wait(lambda: len(called(slurm, "squeue")) > looks + 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), meanwhile(script):
+        launched(runs)
+    assert called(slurm, "scancel") == []
+
+
+def test_ctrl_c_that_ends_a_command_of_slurm_too_is_no_fault_of_slurm(runs, slurm):
+    """As in a terminal, where ``squeue`` gets the signal before the launcher has had its first answer."""
+    listing = runs[0].folder.parent / "slurm" / "debias-old.json"
+    write_listing(listing, runs, trainings.quick, 1)
+    (slurm / "squeue").write_text(f"#!/bin/sh\nkill -INT {os.getpid()}\nexit 130\n")
+    with pytest.raises(KeyboardInterrupt):
+        launched(runs)
+    assert submitted(slurm) == []
 
 
 def test_refused_submission(runs, slurm):

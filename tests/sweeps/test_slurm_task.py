@@ -52,5 +52,5 @@ def test_the_command_of_a_task(runs, tmp_path):
     command = [sys.executable, "-m", "debias.sweeps.slurm_task", str(tmp_path / "debias-1.json")]
     codes = [subprocess.run(command, env={**os.environ, "SLURM_ARRAY_TASK_ID": element}).returncode for element in "10"]
     assert codes == [2, 0]
-    assert files_of(runs[1]).reason() == "ValueError: images/7.jpg cannot be read: restore it"
+    assert files_of(runs[1]).reason() == "InputError: images/7.jpg cannot be read: restore it"
     assert left(runs) == list(runs[1:])

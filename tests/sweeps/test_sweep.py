@@ -125,7 +125,7 @@ def test_one_failed_row(sweep, tmp_path, capsys):
     assert stop.value.code == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[-2] == "2 planned: 1 done, 1 failed"
-    assert re.fullmatch(r"- failed: \S+broken.yaml seed=0: ValueError: .*\.jpg.*", printed[-1])
+    assert re.fullmatch(r"- failed: \S+broken.yaml seed=0: InputError: .*\.jpg.*", printed[-1])
     assert main(["sweep", "report", str(tmp_path / "runs")]) == 0
     reported = capsys.readouterr().out.splitlines()
     assert reported == printed[-len(reported) :]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from debias import config as configs
 from debias.config import Config
+from debias.errors import InputError
 
 
 def quick(config: Config, *, resume: Path | None = None) -> Path:
@@ -57,7 +58,7 @@ def seed_one_is_refused(config: Config, *, resume: Path | None = None) -> Path:
     """Seed 1 makes a user's mistake."""
     if config.seed == 1:
         begin(config)
-        raise ValueError("images/7.jpg cannot be read: restore it")
+        raise InputError("images/7.jpg cannot be read: restore it")
     return quick(config, resume=resume)
 
 
@@ -95,3 +96,12 @@ def endless(config: Config, *, resume: Path | None = None) -> Path:
     begin(config)
     while True:
         time.sleep(0.1)
+
+
+def deaf(config: Config, *, resume: Path | None = None) -> Path:
+    """Ignores the signal by which a launcher ends a worker, for a minute."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("ready", flush=True)
+    time.sleep(60)
+    print("ended", flush=True)
+    return quick(config, resume=resume)
