@@ -78,7 +78,8 @@ def _evaluate_run(
 
     report = _report_of(place)
     config = _config_of(place, overrides)
-    checkpoint = place if place.is_file() else _selected(place, report, config.select)
+    rule = _rule(report, config.select)
+    checkpoint = place if place.is_file() else _selected(place, report, rule)
     parts = build(config)
     _check_same_data(place, report, parts.examples)
     metadata = load_weights(parts.module, checkpoint)
@@ -89,7 +90,7 @@ def _evaluate_run(
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
     measures = measured(parts, predictions, families, progress=config.progress)
     _print(metrics, measures, whole)
-    if report is not None and config.select == report["selection"]["rule"]:
+    if report is not None and rule == report["selection"]["rule"]:
         measures = joined(report, measures, same=saved is not None)
         report |= {"metrics": metrics, **measures, "evaluated": circumstances(parts)}
         save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
@@ -185,6 +186,13 @@ def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) 
     if changed:
         told = ", ".join("images, their labels or splits" if key == "digest" else key for key in changed)
         raise InputError(f"{examples.source} is other data than the run's: {told} differ; give its data.root")
+
+
+def _rule(report: dict[str, Any] | None, select: str) -> str:
+    from debias.metrics.selection import chosen_rule
+
+    table = report["selection"]["table"] if report else []
+    return chosen_rule(select, labelled="worst_group" in [row["rule"] for row in table])
 
 
 def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:

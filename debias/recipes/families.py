@@ -140,7 +140,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "scores": Family(
         _scores,
-        ("bias", "scores"),
+        ("scores",),
         ("reliability", lambda evidence, scalars: reliability_curve(evidence.predictions, evidence.groups)),
     ),
     "information": Family(lambda evidence: information_report(*evidence.facts), ("bias",)),

@@ -16,7 +16,7 @@ from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.data.image_files import ImageFiles
 from debias.files import written_whole
-from debias.metrics.selection import GROUP_RULES
+from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.recipes.evaluation import features_of, with_labels, write_predictions
 from debias.recipes.run import Run, Stage, Trained
 from debias.reports.predictions import Predictions
@@ -78,7 +78,8 @@ class Frozen:
     def rows(self, split: str) -> Rows:
         """Features and classes of a split; its groups where the run's selection rule reads them, else the classes."""
         rows = self.labelled(split)
-        read = split == "val" and self.config.select in GROUP_RULES
+        rule = chosen_rule(self.config.select, labelled=bool((rows.group >= 0).any()))
+        read = split == "val" and rule in GROUP_RULES
         return rows if read else rows._replace(group=rows.target)
 
     def predictions(self, head: nn.Linear) -> dict[str, Predictions]:

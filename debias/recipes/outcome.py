@@ -17,7 +17,7 @@ from debias import config as configs
 from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
-from debias.metrics.selection import RULES, best_epochs
+from debias.metrics.selection import RULES, best_epochs, chosen_rule
 from debias.models import read_state_dict
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.recipes.families import Evidence
@@ -42,7 +42,9 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     """
     started = time.monotonic()
     parts, config, recorder, known = trained
-    epoch = recorder.preferred()[config.select]
+    preferred = recorder.preferred()
+    rule = chosen_rule(config.select, labelled="worst_group" in preferred)
+    epoch = preferred[rule]
     load_weights(parts.module, recorder.weights(epoch))
     # by the file of the config from which an evaluation will ask for them: a resumed run keeps what was asked for first
     asked = description["config"] if config == run.config else configs.plain(config)
@@ -51,7 +53,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         **description,
         **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
         "name": run.folder.name,
-        "selection": selection(recorder.history, config.select),
+        "selection": selection(recorder.history, rule),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
         "predicted_from": origin(recorder.weights(epoch), asked["precision"]),
@@ -114,7 +116,9 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
             "name": config.strategy["name"],
             "method": configs.method_name(config),
             "requires": list(requirements(config)),
-            "group_labels": labels_read(config, recipe),
+            "group_labels": labels_read(
+                config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())
+            ),
         },
         "seed": config.seed,
         **circumstances(parts),
@@ -159,6 +163,7 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
         "multi_label": groups.multi_label,
         "groups": list(groups.names),
         "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
+        "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
     }
 
 

@@ -7,9 +7,6 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-#: Accuracies of a split, as a report names them.
-ACCURACIES = ("worst_group", "adjusted_average", "average", "worst_class")
-
 #: Of a family that is not listed here, or reports none of these, the first ones are shown.
 MOST = 4
 

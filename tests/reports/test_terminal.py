@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from debias.metrics.families import FAMILIES, reading
-from debias.reports.headlines import ACCURACIES, HEADLINES, MOST, headlines
+from debias.reports.cells import SCALARS
+from debias.reports.headlines import HEADLINES, MOST, headlines
 from debias.reports.terminal import MOST_GROUPS, accuracy_lines, measure_lines, short_line
 from tests.reports.sample_runs import sample_report
 
@@ -27,7 +28,7 @@ def test_a_row_for_each_group_and_then_what_they_come_to() -> None:
     assert "  waterbird-land    71.2 [ 67.6,  74.6] of 642" in lines
     assert "  worst_group       71.2" in lines
     assert [line.split()[0] for line in lines[5:]] == [
-        name for name in ACCURACIES if name in sample_report()["metrics"]["test"]["scalars"]
+        name for name in SCALARS["group"] if name in sample_report()["metrics"]["test"]["scalars"]
     ]
 
 
