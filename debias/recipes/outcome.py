@@ -26,6 +26,7 @@ from debias.recipes.looking import attention_picture
 from debias.recipes.measures import chosen_families, measure_all
 from debias.recipes.run import Recipe, Run, Trained
 from debias.recipes.saved import origin
+from debias.reports.classes import positive_class
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
@@ -52,6 +53,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     report = {
         **description,
         **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
+        "positive": positive_class(parts.examples.groups),
         "name": run.folder.name,
         "selection": selection(recorder.history, rule),
         "history": recorder.history,
@@ -64,13 +66,27 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
 
 
 def measured(
-    parts: Parts, predictions: Mapping[str, Predictions], families: Collection[str], *, progress: bool = True
+    parts: Parts,
+    predictions: Mapping[str, Predictions],
+    families: Collection[str],
+    *,
+    progress: bool = True,
+    positive: str | None = None,
 ) -> dict[str, Any]:
-    """What the report holds of the families of measures of the test split, beside the accuracies."""
+    """What the report holds of the families of measures of the test split, beside the accuracies.
+
+    Args:
+        parts: the objects of the run.
+        predictions: of every split.
+        families: to measure.
+        progress: show progress bars.
+        positive: which of two classes is the positive one; ``None`` is the second.
+    """
     train = parts.examples.frequencies("train")
     known = train if bool(train.any()) else None
     rows, groups, others = predictions["test"], parts.examples.groups, predictions["val"]
-    found = measure_all(Evidence(rows, groups, known, parts, elsewhere=others, progress=progress), families)
+    evidence = Evidence(rows, groups, known, parts, elsewhere=others, progress=progress, positive=positive)
+    found = measure_all(evidence, families)
     return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
 
 
@@ -116,9 +132,7 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
             "name": config.strategy["name"],
             "method": configs.method_name(config),
             "requires": list(requirements(config)),
-            "group_labels": labels_read(
-                config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())
-            ),
+            "group_labels": labels_read(config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())),
         },
         "seed": config.seed,
         **circumstances(parts),

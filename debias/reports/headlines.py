@@ -10,6 +10,9 @@ Value = TypeVar("Value")
 #: Of a family that is not listed here, or reports none of these, the first ones are shown.
 MOST = 4
 
+#: The families that depend on which of two classes is the positive one.
+OF_POSITIVE = ("fairness", "scores")
+
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "fairness": ("demographic_parity_difference", "equalized_odds_difference", "accuracy_difference"),
     "amplification": (

@@ -93,7 +93,7 @@ def _charts(report: Report) -> list[dict[str, Any]]:
     kind = kind_of(validation)
     alike = kind == kind_of(report["metrics"]["test"])
     kept = sections.shown_groups(report) if alike else shown(cells(validation))
-    names = [cell["name"] for cell in cells(validation)]
+    names = report["data"]["groups" if kind == "group" else "targets"]
     keys = {number: PREFIXES[kind] + names[number] for number in kept}
     accuracy = [Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()]
     average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
@@ -108,6 +108,8 @@ def _charts(report: Report) -> list[dict[str, Any]]:
             "svg": charts.draw(f"chart{number}", epochs, lines, chosen=chosen, share=share),
             "groups": [(line.group, names[line.group]) for line in lines if line.group >= 0],
             "average": share,
+            "total": len(names),
+            "plural": PLURALS[kind],
         }
         for number, (title, lines, share) in enumerate(figures)
     ]

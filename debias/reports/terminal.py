@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from debias.reports.cells import PLURALS, SCALARS, cells, kind_of
-from debias.reports.headlines import headlines
+from debias.reports.headlines import OF_POSITIVE, headlines
 from debias.reports.wording import percent
 
 #: Of more groups than these, the worst half of so many are listed.
@@ -47,12 +47,13 @@ def short_line(split: str, metrics: Metrics) -> str:
     return f"{split}: " + ", ".join(f"{name} {percent(scalars[name], '-')}" for name in names)
 
 
-def measure_lines(measures: Metrics, *, whole: Collection[str] = ()) -> list[str]:
+def measure_lines(measures: Metrics, *, whole: Collection[str] = (), positive: str | None = None) -> list[str]:
     """A line of headlines for each family of measures, and why the others were left out.
 
     Args:
         measures: ``{"measures": scalars by family, "left_out": reason by family}``.
         whole: families of which every number is listed, each in a line.
+        positive: which of two classes is the positive one, on which some families depend.
     """
     lines = []
     width = max(map(len, measures["measures"]), default=0)
@@ -63,6 +64,9 @@ def measure_lines(measures: Metrics, *, whole: Collection[str] = ()) -> list[str
         else:
             numbers = [f"{key} {_number(value)}" for key, value in headlines(family, scalars).items()]
             lines.append(f"{family:{width}}  {'  '.join(numbers)}")
+    dependent = [name for name in OF_POSITIVE if name in measures["measures"]]
+    if positive is not None and dependent:
+        lines.append(f"positive class: {positive} ({', '.join(dependent)}); positive=NAME sets another")
     for reason in dict.fromkeys(measures["left_out"].values()):
         families = [name for name, given in measures["left_out"].items() if given == reason]
         lines.append(f"left out: {', '.join(families)}, because {reason}")

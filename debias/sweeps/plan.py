@@ -17,7 +17,7 @@ from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
 #: What a sweep says by keys of its own, and its runs therefore must not.
-OWN = {"seed": "seeds", "out": "out", "name": "configs", "progress": "nothing: runs of a sweep write logs"}
+OWN = {"seed": "seeds", "out": "out", "name": "configs"}
 
 #: What the command line may say of the sweep itself.
 CHANGEABLE = ("seeds", "out", "draws", "labels")
@@ -151,7 +151,7 @@ def _check_grid(grid: Mapping[str, Any]) -> None:
 
 
 def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
-    """Refuse keys that a sweep says otherwise, or that two layers of its file give.
+    """Refuse keys that a sweep says otherwise, or that two layers of its file give, and progress bars.
 
     Raises:
         ValueError: naming the key.
@@ -159,9 +159,13 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
     keys = [key for layer in layers for key in layer]
     for key in keys:
         if key in OWN:
-            raise InputError(f"{key} cannot be set or varied here: a sweep says it by {OWN[key]}")
+            raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
         if keys.count(key) > 1:
             raise InputError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
+    if any(layer.get("progress", False) is not False for layer in layers):
+        raise InputError(
+            "progress=true is not allowed in a sweep: its runs write log files, without bars; leave it out"
+        )
 
 
 def _split(text: str) -> tuple[str, Any]:

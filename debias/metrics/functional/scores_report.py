@@ -73,8 +73,9 @@ def reliability_rows(
 
     Returns:
         Rows ``{"outcome", "bias", "samples", "confidence", "accuracy"}``, the last three lists with an entry per bin,
-        ``None`` in empty ones. Where no bias is known, the bias is "all images". The outcome is "" for classes: the confidence is that of the decision. For labels it is
-        the label, the confidence the probability that it is present, and the accuracy how often it is.
+        ``None`` in empty ones. Where no bias is known, the bias is "all images". The outcome is "" for classes: the
+        confidence is that of the decision. For labels it is the label, the confidence the probability that it is
+        present, and the accuracy how often it is.
 
     Raises:
         ValueError: a shape or a probability is not as above.
