@@ -162,10 +162,9 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
             raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
         if keys.count(key) > 1:
             raise InputError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
-    if any(layer.get("progress", False) is not False for layer in layers):
-        raise InputError(
-            "progress=true is not allowed in a sweep: its runs write log files, without bars; leave it out"
-        )
+    for layer in layers:
+        if layer.get("progress", False) is not False:
+            raise InputError(f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave it out")
 
 
 def _split(text: str) -> tuple[str, Any]:
