@@ -14,7 +14,7 @@ from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.errors import InputError, near
-from debias.metrics.selection import GROUP_RULES, RULES
+from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.training import DebiasModule
 from debias.types import Groups
 
@@ -45,8 +45,8 @@ def check_numbers(config: Config) -> None:
         raise InputError(f"clip must be positive, or null for no clipping; got {config.clip}")
     if config.precision not in PRECISIONS:
         raise InputError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
-    if config.select not in RULES:
-        raise InputError(f"unknown selection rule select={config.select!r}; {near(config.select, RULES)}")
+    if config.select not in (AUTO, *RULES):
+        raise InputError(f"unknown selection rule select={config.select!r}; {near(config.select, [AUTO, *RULES])}")
 
 
 def check_selection(config: Config, examples: Examples) -> None:
@@ -56,15 +56,16 @@ def check_selection(config: Config, examples: Examples) -> None:
         ValueError: naming the rules that need none.
     """
     counts = examples.frequencies("val")
-    if config.select not in GROUP_RULES or bool((counts > 0).all()):
+    rule = chosen_rule(config.select, labelled=bool(counts.any()))
+    if rule not in GROUP_RULES or bool((counts > 0).all()):
         return
     if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
         raise InputError(
-            f"select={config.select} needs bias labels in validation, and {examples.source} has none there: {others}"
+            f"select={rule} needs bias labels in validation, and {examples.source} has none there: {others}"
         )
     empty = [name for name, count in zip(examples.groups.names, counts.tolist(), strict=True) if not count]
-    warnings.warn(f"no validation image in {', '.join(empty)}: select={config.select} cannot see it", stacklevel=2)
+    warnings.warn(f"no validation image in {', '.join(empty)}: select={rule} cannot see it", stacklevel=2)
 
 
 def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Mapping[str, Any]) -> None:

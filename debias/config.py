@@ -61,7 +61,7 @@ class Config:
         eval_batch_size: images per evaluation step.
         clip: largest gradient norm of a player, or null.
         seed: of the initialisation, the order and the augmentation.
-        select: rule that picks the epoch to report, on validation, such as worst_group; docs/metrics.md has all.
+        select: rule that picks the epoch to report, on validation, such as worst_group, or "auto"; see docs/metrics.md.
         precision: "32-true", "bf16-mixed", or "auto" for the faster of the two where it is as good.
         accelerator: "cuda", "mps", "cpu", or "auto" for the first that is there.
         devices: processes to train on.
@@ -91,7 +91,7 @@ class Config:
     eval_batch_size: int = 256
     clip: Optional[float] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     seed: int = 0
-    select: str = "worst_group"
+    select: str = "auto"
     precision: str = "auto"
     accelerator: str = "auto"
     devices: int = 1
@@ -171,6 +171,7 @@ def plain(config: Config) -> dict[str, Any]:
 def identity(config: Config) -> str:
     """Eight hexadecimal digits that are the same for two configs exactly if they describe the same computation."""
     computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
+    computed["select"] = computed["select"].replace("auto", "worst_group")  # the same wherever both are possible
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 

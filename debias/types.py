@@ -126,6 +126,11 @@ class Groups:
         """One name per group, in the order of ``encode``."""
         return tuple(f"{target}-{bias}" for target in self.target_names for bias in self.bias_names)
 
+    @property
+    def classes(self) -> Groups:
+        """The same targets with one bias value for all images, so that each group is a target row."""
+        return Groups(self.target_names, ("all images",), (), self.multi_label)
+
     def row(self, target: Tensor) -> Tensor:
         """Row of each target: ``(N,)`` class indices as they are, ``(N, L)`` 0/1 labels as ``2 * label + target``."""
         if not self.multi_label:

@@ -15,10 +15,12 @@ from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.inferred import write_inferred
 from debias.data.orders import Permuted, Weighted
+from debias.metrics.selection import chosen_rule
 from debias.recipes.heads import DFR
 from debias.recipes.jtt import JTT
 from debias.recipes.labels import labels_read
 from debias.recipes.one_stage import OneStage
+from debias.recipes.outcome import describe
 from debias.reports.predictions import read
 from debias.strategies import ERM, GroupDRO
 from debias.training.precision import choose_precision
@@ -89,8 +91,17 @@ def own(tmp_path: Path, csv: str, *more: str) -> configs.Config:
 def test_a_group_rule_needs_bias_labels_in_validation(tmp_path):
     csv = without_bias(tmp_path, "val")
     with pytest.raises(ValueError, match=r"select=worst_group needs .*select=worst_class or select=average"):
-        build(own(tmp_path, csv))
+        build(own(tmp_path, csv, "select=worst_group"))
     assert build(own(tmp_path, csv, "select=worst_class")).examples.frequencies("val").tolist() == [0, 0, 0, 0]
+
+
+def test_labels_that_auto_selection_reads_follow_from_the_data(tmp_path):
+    """Training may lack them; of validation, a run reads the labels that there are, and none where there are none."""
+    for unlabelled, rule, seen in (("train", "worst_group", "val"), ("val", "worst_class", "none")):
+        config = own(tmp_path, without_bias(tmp_path, unlabelled))
+        parts = build(config)
+        assert describe(parts, config, OneStage())["strategy"]["group_labels"] == seen
+        assert chosen_rule(config.select, labelled=seen == "val") == rule
 
 
 def test_a_group_method_needs_bias_labels_in_training(tmp_path):
@@ -191,7 +202,7 @@ def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
         place = tmp_path / "tree" / split / f"class{target}" / Path(image).name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(examples.root / image)
-    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: folder}\nselect: worst_class\nepochs: 1\n")
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: folder}\nepochs: 1\n")
     options = ["preprocessing.size=32", "model.name=test_resnet", f"data.root={tmp_path}/tree", "progress=false"]
     run = train(configs.load(str(tmp_path / "own.yaml"), [*options, f"out={tmp_path}/runs"]))
     report = json.loads((run / "report.json").read_text())
@@ -199,7 +210,7 @@ def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
     assert report["metrics"]["test"]["scalars"]["worst_group"] is None
     counts = torch.bincount(read(run / "predictions" / "test.csv").target).tolist()
     assert counts == [20, 20]
-    assert report["selection"]["table"][0]["rule"] in ("worst_class", "average")
+    assert report["selection"]["rule"] == "worst_class"
 
 
 def test_a_group_that_validation_lacks_is_said(tmp_path):

@@ -97,6 +97,14 @@ def test_identity_is_of_what_is_computed():
         assert configs.identity(dataclasses.replace(base, **change)) != configs.identity(base)
 
 
+def test_auto_selection_is_the_worst_group_or_nothing_that_another_run_could_be():
+    """So runs of before ``auto`` keep their names."""
+    auto = configs.load("waterbirds/erm")
+    assert auto.select == "auto"
+    assert configs.identity(dataclasses.replace(auto, select="worst_group")) == configs.identity(auto)
+    assert configs.identity(dataclasses.replace(auto, select="worst_class")) != configs.identity(auto)
+
+
 def test_run_names_say_what_and_which_seed():
     loaded = configs.load("waterbirds/subg", ["seed=2"])
     assert configs.run_name(loaded) == f"waterbirds-erm-group_subsample-seed2-{configs.identity(loaded)}"

@@ -40,7 +40,8 @@ def run(run: str, overrides: list[str]) -> None:
     A run's saved predictions are used where they are those of its weights and of the data; otherwise, and for
     ``fresh=true``, every split is predicted anew. With another ``select`` than the run's, the epoch which that rule
     prefers is evaluated, and nothing is written. ``measures=NAME,NAME`` takes some families only, and prints all their
-    numbers. A CSV file of anybody's predictions is evaluated without a model: see :mod:`debias.commands.predictions`.
+    numbers. ``positive=NAME`` says which of two classes is the positive one. A CSV file of anybody's predictions is
+    evaluated without a model: see :mod:`debias.commands.predictions`.
 
     Raises:
         ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
@@ -59,7 +60,8 @@ def run(run: str, overrides: list[str]) -> None:
     fresh, others = taken(others, "fresh", "false")
     if fresh not in ("true", "false"):
         raise InputError(f"fresh={fresh}: say fresh=true to predict anew, or leave it out")
-    _evaluate_run(Path(run), others, families, whole=whole, fresh=fresh == "true")
+    positive, others = taken(others, "positive", "")
+    _evaluate_run(Path(run), others, families, whole=whole, fresh=fresh == "true", positive=positive or None)
 
 
 def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
@@ -69,29 +71,32 @@ def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[
 
 
 def _evaluate_run(
-    place: Path, overrides: list[str], families: list[str], *, whole: Collection[str], fresh: bool
+    place: Path, overrides: list[str], families: list[str], *, whole: Collection[str], fresh: bool, positive: str | None
 ) -> None:
     from debias.build import build
     from debias.recipes import load_weights, measure, predict_splits
     from debias.recipes.outcome import circumstances, measured, save_outcome
     from debias.recipes.saved import origin
+    from debias.reports.classes import positive_class, positive_of
 
     report = _report_of(place)
     config = _config_of(place, overrides)
-    checkpoint = place if place.is_file() else _selected(place, report, config.select)
+    rule = _rule(report, config.select)
+    checkpoint = place if place.is_file() else _selected(place, report, rule)
     parts = build(config)
     _check_same_data(place, report, parts.examples)
+    positive = positive_class(parts.examples.groups, positive or (positive_of(report) if report else None))
     metadata = load_weights(parts.module, checkpoint)
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     wanted = origin(checkpoint, config.precision)
     saved = None if fresh or report is None else _saved(place, report, wanted, parts)
     predictions = saved or predict_splits(parts, progress=config.progress)
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
-    measures = measured(parts, predictions, families, progress=config.progress)
-    _print(metrics, measures, whole)
-    if report is not None and config.select == report["selection"]["rule"]:
-        measures = joined(report, measures, same=saved is not None)
-        report |= {"metrics": metrics, **measures, "evaluated": circumstances(parts)}
+    measures = measured(parts, predictions, families, progress=config.progress, positive=positive)
+    _print(metrics, measures, whole, positive)
+    if report is not None and rule == report["selection"]["rule"]:
+        measures = joined(report, measures, same=saved is not None, positive=positive)
+        report |= {"metrics": metrics, **measures, "positive": positive, "evaluated": circumstances(parts)}
         save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
         print(f"{place}/report.html")
 
@@ -107,27 +112,37 @@ def _saved(place: Path, report: dict[str, Any], wanted: dict[str, str], parts: P
         return None
 
 
-def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str]) -> None:
+def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str], positive: str | None) -> None:
     """The measures first, and the accuracies of the test split last, where they are not scrolled away."""
     from debias.reports.terminal import accuracy_lines, measure_lines, short_line
 
-    lines = measure_lines(measures, whole=whole)
+    lines = measure_lines(measures, whole=whole, positive=positive)
     others = [short_line(split, metrics[split]) for split in metrics if split != "test"]
     print("\n".join([*lines, *others, "", *accuracy_lines("test", metrics["test"])]))
 
 
-def joined(report: dict[str, Any], measures: dict[str, Any], *, same: bool) -> dict[str, Any]:
+def joined(
+    report: dict[str, Any], measures: dict[str, Any], *, same: bool, positive: str | None = None
+) -> dict[str, Any]:
     """The measures of a report and newer ones: the newer stand, and nothing that is measured is left out.
 
     Args:
         report: as it was.
         measures: the newer ones.
         same: both are of the same predictions; the report's are dropped otherwise, and a line says which.
+        positive: the positive class of the newer ones; the report's that are of another are dropped likewise.
     """
-    earlier = report if same else {"left_out": report.get("left_out", {})}
+    from debias.reports.classes import positive_of
+    from debias.reports.headlines import OF_POSITIVE
+
+    before = report.get("measures", {})
+    if same and positive != positive_of(report):
+        before = {name: scalars for name, scalars in before.items() if name not in OF_POSITIVE}
+    earlier = report | {"measures": before} if same else {"left_out": report.get("left_out", {})}
     every = {key: earlier.get(key, {}) | measures[key] for key in measures}
     if dropped := sorted(report.get("measures", {}).keys() - every["measures"].keys()):
-        print(f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes them anew")
+        why = "another positive class" if same else "earlier predictions"
+        print(f"dropped, since {why} gave them: {', '.join(dropped)}; measures=all takes them again")
     left_out = {name: reason for name, reason in every["left_out"].items() if name not in every["measures"]}
     return every | {"left_out": left_out}
 
@@ -185,6 +200,13 @@ def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) 
     if changed:
         told = ", ".join("images, their labels or splits" if key == "digest" else key for key in changed)
         raise InputError(f"{examples.source} is other data than the run's: {told} differ; give its data.root")
+
+
+def _rule(report: dict[str, Any] | None, select: str) -> str:
+    from debias.metrics.selection import chosen_rule
+
+    table = report["selection"]["table"] if report else []
+    return chosen_rule(select, labelled="worst_group" in [row["rule"] for row in table])
 
 
 def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:

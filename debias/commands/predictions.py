@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from debias.config import override_layer
 from debias.errors import InputError, near
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from debias.types import Groups
+
 #: What may be said of the file, and what it means.
 OPTIONS = {
     "bias": "column of the bias attribute, or several: bias=[gender,age]",
+    "positive": "which of two classes is the positive one: positive=waterbird",
     "aligned": "(target, bias) pairs that the shortcut favours: aligned=[[landbird,land],[waterbird,water]]",
     "train": "CSV file with the target and bias of the training images, for whatever compares with training",
     "out": "JSON file that receives the numbers",
@@ -36,21 +42,35 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     from debias.metrics.functional import group_report, joint_counts
     from debias.recipes.families import Evidence
     from debias.recipes.measures import measure_all
-    from debias.reports.foreign import frequencies_of, read_foreign
+    from debias.reports.classes import positive_class
+    from debias.reports.foreign import read_foreign
     from debias.reports.terminal import accuracy_lines, measure_lines
 
     options = _options(overrides)
     bias = options["bias"]
     train = None if options["train"] is None else Path(options["train"])
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
-    frequencies = None if train is None else frequencies_of(train, groups, bias=bias)
+    positive = positive_class(groups, options["positive"])
+    frequencies = _frequencies(train, groups, bias) if train is not None and bool((rows.bias >= 0).any()) else None
     counts = joint_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
-    found = measure_all(Evidence(rows, groups, frequencies, scored=scored), families)
+    found = measure_all(Evidence(rows, groups, frequencies, scored=scored, positive=positive), families)
     measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
-    print("\n".join([*measure_lines(measures, whole=whole), *accuracy_lines(path.name, metrics)]))
+    lines = measure_lines(measures, whole=whole, positive=positive)
+    print("\n".join([*lines, *accuracy_lines(path.name, metrics)]))
+    if not bias and bool((rows.bias < 0).all()):
+        print("bias=COLUMN names the column of a bias attribute, for results by group")
     if options["out"] is not None:
-        _write(Path(options["out"]), {"predictions": str(path), "metrics": metrics, **measures})
+        _write(Path(options["out"]), {"predictions": str(path), "metrics": metrics, "positive": positive, **measures})
+
+
+def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
+    from debias.reports.foreign import frequencies_of
+
+    found = frequencies_of(train, groups, bias=bias)
+    if not bool(found.any()):
+        raise InputError(f"train={train}: no image has a known bias; give a file with the column {bias or 'bias'}")
+    return found
 
 
 def _options(overrides: list[str]) -> dict[str, Any]:
@@ -58,10 +78,11 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     for key in given:
         if key not in OPTIONS:
             raise InputError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
-    options = {"bias": "bias", "aligned": [], "train": None, "out": None} | given
+    options = {"bias": [], "positive": None, "aligned": [], "train": None, "out": None} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     right = {
-        "bias": bool(names) and all(isinstance(name, (str, int)) for name in names),
+        "bias": (bool(names) or "bias" not in given) and all(isinstance(name, (str, int)) for name in names),
+        "positive": isinstance(options["positive"], (str, int, type(None))),
         "aligned": isinstance(options["aligned"], list),
         "train": isinstance(options["train"], (str, type(None))),
         "out": isinstance(options["out"], (str, type(None))),
@@ -69,7 +90,8 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     for key in (key for key in right if not right[key]):
         value = "null" if options[key] is None else options[key]
         raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
-    return options | {"bias": [str(name) for name in names]}
+    positive = None if options["positive"] is None else str(options["positive"])
+    return options | {"bias": [str(name) for name in names], "positive": positive}
 
 
 def _given(overrides: list[str]) -> dict[str, Any]:

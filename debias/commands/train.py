@@ -214,6 +214,8 @@ def _check_same(folder: Path, config: Config) -> None:
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
     if before["precision"] == AUTO and now["precision"] in [part["precision"] for part in _circumstances(folder)]:
         now["precision"] = AUTO  # which came to this where the run was begun
+    if {before["select"], now["select"]} == {AUTO, "worst_group"}:
+        now["select"] = before["select"]  # the same wherever both are possible
     changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
     if changed:
         differences = "; ".join(f"{key} was {before[key]}, is {now[key]}" for key in changed)

@@ -41,7 +41,8 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
         # A label out of range would be counted in another group, so only sound labels are counted.
         problems = [*_count_problems(examples), *_requirement_problems(examples, require)]
     _refuse(examples, problems)
-    if empty := _empty_groups(examples):
+    known = bool((examples.bias[examples.rows("train")] >= 0).any())
+    if known and (empty := _empty_groups(examples)):
         warnings.warn(f"{examples.source}: no training image in {empty}: nothing can be learnt there", stacklevel=2)
 
 

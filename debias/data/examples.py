@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from debias.types import Groups
@@ -54,6 +55,11 @@ class Examples:
         """``(groups.count,)`` int64: how many rows of the split each group has."""
         rows = self.rows(split)
         return self.groups.frequencies(self.target[rows], self.bias[rows])
+
+    def class_counts(self, split: str) -> Tensor:
+        """``(groups.rows,)`` int64: how many rows of the split each class has, or each label's absence and presence."""
+        row = self.groups.row(self.target[self.rows(split)]).flatten()
+        return torch.bincount(row, minlength=self.groups.rows)
 
     def digest(self) -> str:
         """32 hexadecimal digits that change with any row's path, labels or split, or with the names of the groups."""

@@ -71,4 +71,7 @@ DESCRIPTIONS: dict[str, Description] = {
     "accuracy/<group>": Description(
         "Accuracy of a group", "Share of one group's images that are right; undefined where it has none."
     ),
+    "class_accuracy/<class>": Description(
+        "Accuracy of a class", "Share of one class's images that are right, whatever their bias; known or not."
+    ),
 }

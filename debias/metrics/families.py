@@ -148,7 +148,8 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "scores": FamilyText(
         "Scores and calibration",
-        "How well the scores rank the images of each bias value, and whether stated confidence can be believed.",
+        "How well the scores rank the images, all of them and those of each bias value, and whether stated confidence "
+        "can be believed.",
         SCORE_DESCRIPTIONS | {"samples/<bias>": _neither("Images", "How many images have this bias value.")},
     ),
     "information": FamilyText(

@@ -22,6 +22,25 @@ MINIMISING = ("class_difference",)
 GROUP_RULES = ("worst_group", "balanced")
 """The rules that read bias labels of the validation split."""
 
+AUTO = "auto"
+"""The default of ``select``: the rule follows from the labels of the validation split, see :func:`chosen_rule`."""
+
+
+def chosen_rule(select: str, *, labelled: bool) -> str:
+    """The rule that a config's ``select`` stands for.
+
+    Args:
+        select: a key of ``RULES``, or "auto".
+        labelled: whether some validation image has a bias label.
+
+    Example:
+        >>> [chosen_rule("auto", labelled=labelled) for labelled in (True, False)]
+        ['worst_group', 'worst_class']
+    """
+    if select != AUTO:
+        return select
+    return "worst_group" if labelled else "worst_class"
+
 
 def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
     """Epoch whose validation scalars the rule prefers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -39,6 +40,7 @@ class Evidence(NamedTuple):
         elsewhere: predictions of other images, on which pairs of labels are found; or ``None``.
         scored: whether the logits are a model's, and not only its decisions.
         progress: show progress bars.
+        positive: which of two classes is the positive one; ``None`` is the second.
     """
 
     predictions: Predictions
@@ -49,12 +51,23 @@ class Evidence(NamedTuple):
     elsewhere: Predictions | None = None
     scored: bool = True
     progress: bool = True
+    positive: str | None = None
 
     @property
     def facts(self) -> tuple[Tensor, Tensor, Tensor, Groups]:
         """Prediction, target, bias and groups: what most measures are made of."""
         rows = self.predictions
         return rows.prediction(self.groups), rows.target, rows.bias, self.groups
+
+    @property
+    def positive_last(self) -> Evidence:
+        """The same with the positive class as the second of two, where measures look for it."""
+        groups, rows = self.groups, self.predictions
+        if self.positive in (None, groups.target_names[-1]):
+            return self
+        turned = replace(rows, target=1 - rows.target, logits=rows.logits.flip(1))
+        groups = Groups(groups.target_names[::-1], groups.bias_names)
+        return self._replace(predictions=turned, groups=groups, positive=None)
 
     @property
     def run(self) -> Parts:
@@ -90,7 +103,7 @@ def _context(evidence: Evidence) -> dict[str, float]:
 
 
 def _scores(evidence: Evidence) -> dict[str, float]:
-    rows, groups = evidence.predictions, evidence.groups
+    rows, groups = evidence.positive_last[:2]
     return scores_report(probabilities(rows, groups), rows.target, rows.bias, groups)
 
 
@@ -132,7 +145,7 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
 }
 
 FAMILIES: Mapping[str, Family] = {
-    "fairness": Family(lambda evidence: fairness_report(*evidence.facts), ("bias",)),
+    "fairness": Family(lambda evidence: fairness_report(*evidence.positive_last.facts), ("bias",)),
     "amplification": Family(
         _amplification,
         ("bias",),
@@ -140,7 +153,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "scores": Family(
         _scores,
-        ("bias", "scores"),
+        ("scores",),
         ("reliability", lambda evidence, scalars: reliability_curve(evidence.predictions, evidence.groups)),
     ),
     "information": Family(lambda evidence: information_report(*evidence.facts), ("bias",)),

@@ -16,7 +16,7 @@ from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.data.image_files import ImageFiles
 from debias.files import written_whole
-from debias.metrics.selection import GROUP_RULES
+from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.recipes.evaluation import features_of, with_labels, write_predictions
 from debias.recipes.run import Run, Stage, Trained
 from debias.reports.predictions import Predictions
@@ -83,7 +83,8 @@ class Frozen:
     @property
     def grouped(self) -> bool:
         """Whether validation chooses by its groups, and not by its classes in their place."""
-        return self.config.select in GROUP_RULES
+        labelled = bool(self.stage.examples.frequencies("val").any())
+        return chosen_rule(self.config.select, labelled=labelled) in GROUP_RULES
 
     def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
         """What the backbone under a head says of every split."""

@@ -7,18 +7,25 @@ from pathlib import Path
 
 from debias.build import requirements
 from debias.config import Config
-from debias.metrics.selection import GROUP_RULES
+from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.recipes.run import Recipe, Run
 
 
-def labels_read(config: Config, recipe: Recipe) -> str:
-    """True group labels that a run reads, its early stages and its recipe included, as :func:`group_labels` says it."""
+def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str:
+    """True group labels that a run reads, its early stages and its recipe included, as :func:`group_labels` says it.
+
+    Args:
+        config: of the run.
+        recipe: of the run.
+        labelled: whether some validation image has a bias label, as is assumed while the data are not read.
+    """
     read = set(recipe.labels())
     for stage in recipe.stages(Run(config, Path(config.out))):
         if _asks(requirements(stage)) and "train" not in _replaced(stage):
             read.add("train")
     inferred = (*recipe.infers, *_replaced(config))
-    return group_labels(requirements(config), config.select, inferred=inferred, read=read)
+    rule = chosen_rule(config.select, labelled=labelled)
+    return group_labels(requirements(config), rule, inferred=inferred, read=read)
 
 
 def group_labels(

@@ -17,7 +17,7 @@ from debias import config as configs
 from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
-from debias.metrics.selection import RULES, best_epochs
+from debias.metrics.selection import RULES, best_epochs, chosen_rule
 from debias.models import read_state_dict
 from debias.recipes.evaluation import load_weights, measure, picture, predict_splits, prepared_picture
 from debias.recipes.families import Evidence
@@ -27,6 +27,7 @@ from debias.recipes.looking import attention_picture
 from debias.recipes.measures import chosen_families, measure_all
 from debias.recipes.run import Recipe, Run, Trained
 from debias.recipes.saved import origin
+from debias.reports.classes import positive_class
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
@@ -43,7 +44,9 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     """
     started = time.monotonic()
     parts, config, recorder, known, choice = trained
-    epoch = recorder.preferred()[config.select]
+    preferred = recorder.preferred()
+    rule = chosen_rule(config.select, labelled="worst_group" in preferred)
+    epoch = preferred[rule]
     load_weights(parts.module, recorder.weights(epoch))
     # by the file of the config from which an evaluation will ask for them: a resumed run keeps what was asked for first
     asked = description["config"] if config == run.config else configs.plain(config)
@@ -51,8 +54,9 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     report = {
         **description,
         **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
+        "positive": positive_class(parts.examples.groups),
         "name": run.folder.name,
-        "selection": selection(recorder.history, config.select),
+        "selection": selection(recorder.history, rule),
         **({"choice": choice} if choice else {}),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
@@ -64,13 +68,27 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
 
 
 def measured(
-    parts: Parts, predictions: Mapping[str, Predictions], families: Collection[str], *, progress: bool = True
+    parts: Parts,
+    predictions: Mapping[str, Predictions],
+    families: Collection[str],
+    *,
+    progress: bool = True,
+    positive: str | None = None,
 ) -> dict[str, Any]:
-    """What the report holds of the families of measures of the test split, beside the accuracies."""
+    """What the report holds of the families of measures of the test split, beside the accuracies.
+
+    Args:
+        parts: the objects of the run.
+        predictions: of every split.
+        families: to measure.
+        progress: show progress bars.
+        positive: which of two classes is the positive one; ``None`` is the second.
+    """
     train = parts.examples.frequencies("train")
     known = train if bool(train.any()) else None
     rows, groups, others = predictions["test"], parts.examples.groups, predictions["val"]
-    found = measure_all(Evidence(rows, groups, known, parts, elsewhere=others, progress=progress), families)
+    evidence = Evidence(rows, groups, known, parts, elsewhere=others, progress=progress, positive=positive)
+    found = measure_all(evidence, families)
     return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
 
 
@@ -116,7 +134,7 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
             "name": config.strategy["name"],
             "method": configs.method_name(config),
             "requires": list(requirements(config)),
-            "group_labels": labels_read(config, recipe),
+            "group_labels": labels_read(config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())),
         },
         **backbone_of(config),
         "seed": config.seed,
@@ -162,6 +180,7 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
         "multi_label": groups.multi_label,
         "groups": list(groups.names),
         "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
+        "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
     }
 
 

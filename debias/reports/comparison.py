@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from debias.errors import InputError, near
 from debias.files import write_atomically
+from debias.reports.cells import PREFIXES, SCALARS, cells, kind_of
+from debias.reports.classes import positive_notes
 from debias.reports.run_folder import read_report
 from debias.reports.run_labels import Run, by_rows, differences, identity, labels, run_folders
 from debias.reports.tables import listed, markdown_table, spread, text_table
@@ -53,9 +55,19 @@ class Method:
         return str(self.runs[0].report["strategy"]["group_labels"])
 
     @property
+    def kind(self) -> str:
+        """What its accuracies are listed by: "group", or "class" where no test image has a known bias."""
+        return kind_of(self.runs[0].report["metrics"]["test"])
+
+    @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups."""
-        return tuple(self.runs[0].report["data"]["groups"])
+        """Names of the groups, or of the classes."""
+        return tuple(cell["name"] for cell in cells(self.runs[0].report["metrics"]["test"]))
+
+    @property
+    def worst(self) -> Spread:
+        """Accuracy of the worst group, or of the worst class, on the test split: what methods are ranked by."""
+        return self.test(SCALARS[self.kind][0])
 
     def test(self, metric: str) -> Spread:
         """A scalar metric of the test split, over the seeds."""
@@ -74,21 +86,34 @@ class Method:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods, best worst group first, what was left out and why, and further measures that want a column each."""
+    """Methods, best worst group (or class) first, what was left out and why, and measures that want a column each."""
 
     methods: tuple[Method, ...]
     left_out: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """What the table lists: each "group", or each "class" where no method was tested on images of known bias."""
+        return "group" if any(method.kind == "group" for method in self.methods) else "class"
+
+    @property
     def groups(self) -> tuple[str, ...]:
-        """Every group that some method was tested on; none if there are too many for a table."""
-        names = tuple(dict.fromkeys(name for method in self.methods for name in method.groups))
+        """Every group (or class) that some method was tested on; none if there are too many for a table."""
+        alike = [method for method in self.methods if method.kind == self.kind]
+        names = tuple(dict.fromkeys(name for method in alike for name in method.groups))
         return names if len(names) <= GROUP_COLUMNS else ()
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Scalars with a column each: of several classes the worst only where some run was selected by it."""
+        runs = [run for method in self.methods for run in method.runs]
+        selected = any(run.report["selection"]["rule"] == "worst_class" for run in runs)
+        return SCALARS[self.kind][: 4 if selected else 3]
 
     def header(self) -> list[str]:
         """Titles of the columns; percentages throughout, but for the last."""
-        scores = ["worst group", "adjusted average", "average"]
+        scores = [name.replace("_", " ") for name in self.scores]
         measures = [name.partition(":")[2] for name in self.measures]
         return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
@@ -97,9 +122,11 @@ class Comparison:
         return [self._row(method) for method in self.methods]
 
     def notes(self) -> list[str]:
-        """A line for each method whose runs differ in more than the seed: weights, precision, code or torch."""
+        """A line for each method whose runs differ in weights, precision, code or torch; and the positive class."""
         told = [(method.label, differences(method.runs)) for method in self.methods]
-        return [f"{label}: not the same for every seed: {difference}" for label, difference in told if difference]
+        notes = [f"{label}: not the same for every seed: {difference}" for label, difference in told if difference]
+        reports = {method.label: [run.report for run in method.runs] for method in self.methods}
+        return [*notes, *positive_notes(self.measures, reports)]
 
     def table(self, format: str = "text") -> str:
         """The table, and below it the notes and one line for each run that was left out.
@@ -119,9 +146,9 @@ class Comparison:
         return "\n".join([*lines, *([""] if notes else []), *notes])
 
     def _row(self, method: Method) -> list[str]:
-        scores = [method.test(metric) for metric in ("worst_group", "adjusted_average", "average")]
+        scores = [method.test(metric) for metric in self.scores]
         scores += [method.measure(name) for name in self.measures]
-        groups = [method.test(f"accuracy/{name}").mean for name in self.groups]
+        groups = [method.test(PREFIXES[self.kind] + name).mean for name in self.groups]
         seconds = method.seconds_per_epoch
         return [
             method.label,
@@ -145,8 +172,8 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
         measures: further columns, "family:key", of what `debias evaluate` has measured.
 
     Returns:
-        The methods, best worst group first, with notes of what else is not the same for all runs of one; runs that are
-        missing, unfinished or repeated are listed as left out.
+        The methods, best worst group (or class) first, with notes of what else is not the same for all runs of one;
+        runs that are missing, unfinished or repeated are listed as left out.
 
     Raises:
         ValueError: a column that no run has a value for.
@@ -211,6 +238,6 @@ def spread_of(values: Sequence[float | None]) -> Spread:
     return Spread(mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined), len(values))
 
 
-def _rank(method: Method) -> tuple[float, str]:
-    worst = method.test("worst_group").mean
-    return (1.0 if worst is None else -worst, method.label)
+def _rank(method: Method) -> tuple[bool, float, str]:
+    worst = method.worst.mean
+    return (method.kind == "class", 1.0 if worst is None else -worst, method.label)

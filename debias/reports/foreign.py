@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
+from debias.reports.classes import aligned_pairs
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 
@@ -24,7 +25,6 @@ NUMBERED = "index"
 #: By how much rounded probabilities may miss a sum of 1.
 SLACK = 1e-2
 Columns = Mapping[str, Sequence[str]]
-Pairs = tuple[tuple[int, int], ...]
 
 
 class Foreign(NamedTuple):
@@ -38,7 +38,7 @@ class Foreign(NamedTuple):
 def read_foreign(
     path: Path,
     *,
-    bias: Sequence[str] = ("bias",),
+    bias: Sequence[str] = (),
     aligned: Sequence[Sequence[str]] = (),
     train: Path | None = None,
 ) -> Foreign:
@@ -47,12 +47,15 @@ def read_foreign(
     Columns: ``target`` and ``bias``; ``logit_<class>`` or ``probability_<class>`` for each class, or ``prediction``;
     ``path`` if wanted. Several labels: ``target_<label>`` of 0 and 1, and ``logit_<label>``, ``probability_<label>`` or
     ``prediction_<label>``. Classes and values of the bias are names, or numbers from 0; an unknown bias is -1 or empty.
-    Unknown is also what pandas writes, as nan. Where the names of classes are numbers, a file with a column ``index``,
-    as a run's own, holds their places among the columns. Other columns are left alone.
+    Unknown is also what pandas writes, as nan. Two classes that the targets name are in the order of the alphabet, so
+    that the second, which is the positive one, is the same with scores and with decisions alone. Where the names of
+    classes are numbers, a file with a column ``index``, as a run's own, holds their places among the columns. Other
+    columns are left alone.
 
     Args:
         path: the file.
         bias: the column of the bias attribute; of several, every combination of their values is one, as in "man & old".
+            Left out, it is ``bias``, and without such a column every bias is unknown.
         aligned: (target, bias) pairs that the shortcut favours, by name.
         train: a file whose ``bias`` column is to be readable in the same groups.
 
@@ -68,7 +71,7 @@ def read_foreign(
     biases = values_of(columns if train is None else _joined(columns, read_columns(train, bias=bias)), "bias", path)
     names = [name for label in labels for name in (f"not {label}", label)] or outputs
     bare = Groups(tuple(names), tuple(biases), multi_label=bool(labels))
-    pairs = _aligned(path, aligned, names, biases)
+    pairs = aligned_pairs(path, aligned, names, biases)
     groups = Groups(bare.target_names, bare.bias_names, pairs, bare.multi_label)
     scores = _scores(path, columns, prefix, outputs, multi_label=bool(labels))
     target, value = labels_of(path, columns, groups)
@@ -76,13 +79,13 @@ def read_foreign(
     return Foreign(rows, groups, bool(prefix))
 
 
-def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ("bias",)) -> Tensor:
+def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ()) -> Tensor:
     """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``, such as training labels."""
     return groups.frequencies(*labels_of(path, read_columns(path, bias=bias), groups))
 
 
-def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, list[str]]:
-    """Columns of a CSV file by the names in its first line, and ``bias`` from those that hold it.
+def read_columns(path: Path, *, bias: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Columns of a CSV file by the names in its first line, and ``bias`` from those that hold it, or all unknown.
 
     Raises:
         ValueError: no such file, no row, a row of another length than the header, or no such column.
@@ -100,6 +103,8 @@ def read_columns(path: Path, *, bias: Sequence[str] = ("bias",)) -> dict[str, li
         rows.pop()
     _check_table(path, header, rows)
     columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    if not bias:
+        return {"bias": [""] * len(rows)} | columns
     values = zip(*(_column(path, columns, name) for name in bias), strict=True)
     known = ("" if set(row) & set(UNKNOWN) else " & ".join(row) for row in values)
     return columns | {"bias": list(known)}
@@ -148,14 +153,14 @@ def _targets(path: Path, columns: Columns, names: Sequence[str]) -> Sequence[str
 
 
 def values_of(columns: Columns, name: str, path: Path) -> list[str]:
-    """The known values of a column: numbers from 0 on as many as there are, names in their order.
+    """The known values of a column: numbers from 0 on as many as there are, names in their order, or "unknown" alone.
 
     Raises:
-        ValueError: there is no such column, or no known value in it.
+        ValueError: there is no such column.
     """
     found = set(_column(path, columns, name)) - set(UNKNOWN)
     if not found:
-        raise InputError(f"{path}: no value in column {name!r} is known, and group metrics need some")
+        return ["unknown"]
     if all(value.isdecimal() for value in found):
         return [str(value) for value in range(max(map(int, found)) + 1)]
     return sorted(found)
@@ -163,7 +168,9 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
 
 def _classes(path: Path, columns: Columns, prefix: str) -> list[str]:
     if prefix:
-        return [name.removeprefix(prefix) for name in columns if name.startswith(prefix)]
+        names = [name.removeprefix(prefix) for name in columns if name.startswith(prefix)]
+        named = not set(_column(path, columns, "target")) <= {"0", "1"}  # numbers are places among the columns
+        return sorted(names) if named and len(names) == 2 else names
     targets, chosen = _column(path, columns, "target"), _column(path, columns, "prediction")
     if strange := sorted(set(chosen) - set(targets)):
         warnings.warn(f"{path}: no image has the predicted target {strange[0]!r}: is it spelt so?", stacklevel=2)
@@ -221,22 +228,6 @@ def _column(path: Path, columns: Columns, name: str) -> Sequence[str]:
         hint = "; name it, as in bias=gender" if name == "bias" else ""
         raise InputError(f"{path}: no column {name!r} among {', '.join(columns)}{hint}")
     return columns[name]
-
-
-def _aligned(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str], biases: Sequence[str]) -> Pairs:
-    found = []
-    for pair in pairs:
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise InputError(f"aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got {pair}")
-        found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
-    return tuple(found)
-
-
-def _place(path: Path, value: str, names: Sequence[str]) -> int:
-    places = {str(place): place for place in range(len(names))} | {name: place for place, name in enumerate(names)}
-    if str(value) not in places:
-        raise InputError(f"{path}: aligned names {value!r}, which is none of {', '.join(names)}")
-    return places[str(value)]
 
 
 def _joined(columns: Columns, others: Columns) -> dict[str, list[str]]:

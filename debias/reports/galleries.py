@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from debias.reports import wording
+from debias.reports.cells import cells, kind_of
 from debias.reports.mistakes import confident_mistakes, first_rows, right_and_wrong, thumbnail
 from debias.reports.run_folder import groups_of
 from debias.reports.sections import shown_groups
@@ -13,6 +15,7 @@ from debias.reports.sections import shown_groups
 if TYPE_CHECKING:
     from debias.reports.mistakes import Mistake, Overlays, Pictures, Prepared
     from debias.reports.predictions import Predictions
+    from debias.types import Groups
 
 Report = Mapping[str, Any]
 
@@ -25,11 +28,11 @@ def mistakes(
     report: Report, predictions: Predictions | None, pictures: Pictures | None
 ) -> list[tuple[Mistake, str | None]] | None:
     """The worst group's most confident mistakes and their pictures; ``None`` where there is nothing to show them by."""
-    groups = report["metrics"]["test"]["groups"]
+    groups = cells(report["metrics"]["test"])
     worst = wording.worst_group(groups)
     if predictions is None or pictures is None or worst is None:
         return None
-    found = confident_mistakes(predictions, groups_of(report), groups.index(worst), most=MISTAKES)
+    found = confident_mistakes(*_by_cell(report, predictions), groups.index(worst), most=MISTAKES)
     return [(mistake, _picture(mistake, pictures)) for mistake in found]
 
 
@@ -39,13 +42,13 @@ def prepared_images(
     """Number and name of a group, and a picture of it, for a few images of each group that the charts show."""
     if predictions is None or prepared is None:
         return None
-    found = []
+    found, names = [], [cell["name"] for cell in cells(report["metrics"]["test"])]
     for number in shown_groups(report):
-        for row in first_rows(predictions, groups_of(report), number, most=PREPARED):
+        for row in first_rows(*_by_cell(report, predictions), number, most=PREPARED):
             strip = prepared(row)
             if strip is None:
                 return None
-            found.append((number, report["data"]["groups"][number], thumbnail(strip, None, side=480)))
+            found.append((number, names[number], thumbnail(strip, None, side=480)))
     return found
 
 
@@ -53,14 +56,22 @@ def attention(report: Report, predictions: Predictions | None, overlays: Overlay
     """Where the model looks in two images of each group that the charts show, one right and one wrong if there are."""
     if predictions is None or overlays is None:
         return []
-    groups, found = groups_of(report), []
+    found, names = [], [cell["name"] for cell in cells(report["metrics"]["test"])]
     for number in shown_groups(report):
-        for decision in right_and_wrong(predictions, groups, number):
+        for decision in right_and_wrong(*_by_cell(report, predictions), number):
             picture = overlays(decision.row)
             if picture is not None:
-                shown = {"number": number, "group": groups.names[number], "picture": thumbnail(picture, None)}
+                shown = {"number": number, "group": names[number], "picture": thumbnail(picture, None)}
                 found.append({**decision._asdict(), **shown})
     return found
+
+
+def _by_cell(report: Report, predictions: Predictions) -> tuple[Predictions, Groups]:
+    """Predictions and groups, of which the groups are the classes where no image has a known bias."""
+    groups = groups_of(report)
+    if kind_of(report["metrics"]["test"]) == "group":
+        return predictions, groups
+    return replace(predictions, bias=predictions.bias.clamp(min=0)), groups.classes
 
 
 def _picture(mistake: Mistake, pictures: Pictures) -> str | None:

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-#: Accuracies of a split, as a report names them.
-ACCURACIES = ("worst_group", "adjusted_average", "average", "worst_class")
-
 #: Of a family that is not listed here, or reports none of these, the first ones are shown.
 MOST = 4
+
+#: The families that depend on which of two classes is the positive one.
+OF_POSITIVE = ("fairness", "scores")
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "fairness": ("demographic_parity_difference", "equalized_odds_difference", "accuracy_difference"),

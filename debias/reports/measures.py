@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from debias.reports.headlines import headlines
+from debias.reports.classes import positive_of
+from debias.reports.headlines import OF_POSITIVE, headlines
 
 Report = Mapping[str, Any]
 Scalars = Mapping[str, float | None]
@@ -24,9 +25,17 @@ def families(report: Report) -> list[dict[str, Any]]:
 
     ``rows`` are the headlines where there are many more numbers, which are then ``more``; otherwise all of them.
     """
+    positive = positive_of(report)
     measured = [(name, scalars) for name, scalars in report.get("measures", {}).items() if scalars]
     return [
-        {"name": name, "open": place < OPEN, **_text(name), **_rows(name, scalars), **_shown(name, scalars)}
+        {
+            "name": name,
+            "open": place < OPEN,
+            "positive": positive if name in OF_POSITIVE else None,
+            **_text(name),
+            **_rows(name, scalars),
+            **_shown(name, scalars),
+        }
         for place, (name, scalars) in enumerate(measured)
     ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias.files import write_atomically
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
+from debias.reports.cells import PLURALS, PREFIXES, SCALARS, cells, kind_of, shown
 from debias.reports.charts import Line
 from debias.reports.templates import render
 from debias.reports.wording import percent
@@ -55,6 +56,9 @@ def render_report(
         "method": wording.method(report),
         "verdict": wording.verdict(report),
         "bars": group_bars(report),
+        "kind": kind_of(report["metrics"]["test"]),
+        "plural": PLURALS[kind_of(report["metrics"]["test"])],
+        "headline": SCALARS[kind_of(report["metrics"]["test"])][:3],
         "listed": sections.listed_groups(report),
         "charts": _charts(report),
         "mistakes": galleries.mistakes(report, predictions, pictures),
@@ -75,19 +79,23 @@ def render_report(
 
 
 def group_bars(report: Report) -> list[dict[str, Any]]:
-    """Test accuracy of each group with its interval, and whether it is the worst."""
-    groups = report["metrics"]["test"]["groups"]
+    """Test accuracy of each group, or of each class, with its interval, and whether it is the worst."""
+    groups = cells(report["metrics"]["test"])
     worst = wording.worst_group(groups)
     return [{**group, "number": number, "worst": group is worst} for number, group in enumerate(groups)]
 
 
 def _charts(report: Report) -> list[dict[str, Any]]:
-    history, names = report["history"], report["data"]["groups"]
+    history, validation = report["history"], report["metrics"]["val"]
     if not history:
         return []
     epochs, chosen = [epoch["epoch"] for epoch in history], report["selection"]["epoch"]
-    kept = sections.shown_groups(report)
-    accuracy = [Line([epoch["val"].get(f"accuracy/{names[group]}") for epoch in history], group) for group in kept]
+    kind = kind_of(validation)
+    alike = kind == kind_of(report["metrics"]["test"])
+    kept = sections.shown_groups(report) if alike else shown(cells(validation))
+    names = report["data"]["groups" if kind == "group" else "targets"]
+    keys = {number: PREFIXES[kind] + names[number] for number in kept}
+    accuracy = [Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()]
     average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
     figures = [("Validation accuracy", [average, *accuracy], True)]
     figures.append(("Training loss", [Line([epoch["train"].get("loss") for epoch in history])], False))
@@ -100,6 +108,8 @@ def _charts(report: Report) -> list[dict[str, Any]]:
             "svg": charts.draw(f"chart{number}", epochs, lines, chosen=chosen, share=share),
             "groups": [(line.group, names[line.group]) for line in lines if line.group >= 0],
             "average": share,
+            "total": len(names),
+            "plural": PLURALS[kind],
         }
         for number, (title, lines, share) in enumerate(figures)
     ]

@@ -112,8 +112,9 @@ def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> li
 
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
-    # the same config may have been trained on a table that was corrected since
-    flat = {**settings(run.report["config"]), COUNTS: _rows(run.report["data"])}
+    # the same config may have been trained on a table that was corrected since, and select=auto stands for a rule
+    known = {"select": run.report["selection"]["rule"], COUNTS: _rows(run.report["data"])}
+    flat = {**settings(run.report["config"]), **known}
     if backbone := run.report.get("backbone"):
         flat["recipe.backbone"] = backbone  # its settings in place of its folder, which holds its seed
     return {

@@ -8,6 +8,7 @@ from typing import Any
 from debias.metrics.descriptions import DESCRIPTIONS
 from debias.metrics.selection import RULES
 from debias.reports import wording
+from debias.reports.cells import cells, shown
 from debias.reports.choices import choice_line
 from debias.reports.run_folder import groups_of
 
@@ -16,20 +17,15 @@ Report = Mapping[str, Any]
 #: Of more groups than these, those that the charts show are listed, and the others once they are asked for.
 GROUPS_LISTED = 16
 
-#: How many groups a chart or a gallery shows: more could not be told apart.
-GROUPS_SHOWN = 8
-
 
 def shown_groups(report: Report) -> list[int]:
-    """The groups that the charts show: all, or the ones with the lowest test accuracy, in the order of numbers."""
-    groups = report["metrics"]["test"]["groups"]
-    order = sorted(range(len(groups)), key=lambda i: 2.0 if groups[i]["accuracy"] is None else groups[i]["accuracy"])
-    return sorted(order[:GROUPS_SHOWN])
+    """The groups (or classes) that galleries show: all, or the ones with the lowest test accuracy, in order."""
+    return shown(cells(report["metrics"]["test"]))
 
 
 def listed_groups(report: Report) -> list[int]:
     """The groups that are listed without being asked for: all, or of very many those that the charts show."""
-    groups = len(report["data"]["groups"])
+    groups = len(cells(report["metrics"]["test"]))
     return shown_groups(report) if groups > GROUPS_LISTED else list(range(groups))
 
 
@@ -48,32 +44,37 @@ def selection(report: Report) -> list[dict[str, Any]]:
 
 
 def metrics(report: Report) -> list[dict[str, Any]]:
-    """Every explained metric, on test and validation."""
+    """Every explained metric that is defined on test or validation."""
     val, test = report["metrics"]["val"]["scalars"], report["metrics"]["test"]["scalars"]
     return [
         {"title": reading.title, "how": reading.meaning, "val": val.get(key), "test": test.get(key)}
         for key, reading in DESCRIPTIONS.items()
-        if key in test or key in val
+        if test.get(key) is not None or val.get(key) is not None
     ]
 
 
 def data(report: Report) -> list[dict[str, Any]]:
-    """How many images each group has in each split, and whether the shortcut is right there."""
-    data = report["data"]
+    """How many images each group has in each split, and whether the shortcut is right there.
+
+    Images of unknown bias have a row of their own; where the bias of every image is unknown, each class has one.
+    """
+    data, splits = report["data"], ("train", "val", "test")
     from debias.metrics.functional import aligned_groups  # brings torch, which reading a report does not need
 
-    counts = data["counts"]
+    known = [data["counts"][split] for split in splits]
+    every = [data.get("class_counts", data["counts"])[split] for split in splits]
+    unknown = [sum(classes) - sum(groups) for classes, groups in zip(every, known, strict=True)]
     aligned = aligned_groups(groups_of(report)).tolist()
-    total = max(1, sum(counts.get("train", [])))
+    right = [("right" if value else "wrong") if any(aligned) else "–" for value in aligned]
+    rows = list(zip(data["groups"], zip(*known, strict=True), right, strict=True))
+    if sum(map(sum, known)) == 0:
+        rows = [(name, counts, "–") for name, counts in zip(data["targets"], zip(*every, strict=True), strict=True)]
+    elif any(unknown):
+        rows.append(("unknown bias", tuple(unknown), "–"))
+    total = max(1, sum(every[0]))
     return [
-        {
-            "number": number,
-            "name": name,
-            "counts": [counts[split][number] for split in ("train", "val", "test")],
-            "share": counts["train"][number] / total,
-            "shortcut": ("right" if aligned[number] else "wrong") if any(aligned) else "–",
-        }
-        for number, name in enumerate(data["groups"])
+        {"number": number, "name": name, "counts": counts, "share": counts[0] / total, "shortcut": shortcut}
+        for number, (name, counts, shortcut) in enumerate(rows)
     ]
 
 

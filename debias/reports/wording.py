@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from debias.reports.cells import cells, kind_of
+
 Report = Mapping[str, Any]
 Group = Mapping[str, Any]
 
@@ -49,7 +51,7 @@ def number(value: float) -> str:
 
 
 def worst_group(groups: Sequence[Group]) -> Group | None:
-    """The group with the lowest accuracy, the first of several; ``None`` if no group has an accuracy."""
+    """The group or class with the lowest accuracy, the first of several; ``None`` if none has an accuracy."""
     defined = [group for group in groups if group["accuracy"] is not None]
     return min(defined, key=lambda group: float(group["accuracy"]), default=None)
 
@@ -57,16 +59,17 @@ def worst_group(groups: Sequence[Group]) -> Group | None:
 def verdict(report: Report) -> list[str]:
     """What a run achieved: a few sentences for somebody who reads nothing else."""
     test = report["metrics"]["test"]
-    worst = worst_group(test["groups"])
+    worst, kind = worst_group(cells(test)), kind_of(test)
     if worst is None:
         return ["No group has an accuracy: no image of the test split has a known bias attribute."]
-    sentences = [_achievement(report, worst), _choice(report), _doubt(test["groups"], worst)]
+    unknown = "No test image has a known bias attribute: results are by class." if kind == "class" else ""
+    sentences = [_achievement(report, worst, kind), _choice(report), _doubt(cells(test), worst, kind), unknown]
     return [sentence for sentence in sentences if sentence]
 
 
 def mistakes_intro(report: Report) -> str:
     """What the pictures below it show."""
-    worst = worst_group(report["metrics"]["test"]["groups"])
+    worst = worst_group(cells(report["metrics"]["test"]))
     name = "" if worst is None else worst["name"]
     return f"Test images of {name} that the model gets wrong, most confident first."
 
@@ -77,14 +80,14 @@ def method(report: Report) -> str:
     return str(strategy.get("method", strategy["name"]))
 
 
-def _achievement(report: Report, worst: Group) -> str:
+def _achievement(report: Report, worst: Group, kind: str) -> str:
     test = report["metrics"]["test"]
     average = test["scalars"].get("average")
-    low, high = test["intervals"].get("worst_group", (None, None))
+    low, high = test["intervals"].get(f"worst_{kind}", (None, None))
     interval = "" if low is None else f" [{percent(low)}, {percent(high)}]"
     images = "test image" if worst["count"] == 1 else "test images"
     sentence = (
-        f"{method(report)} reaches {percent(worst['accuracy'])} %{interval} on its worst group, "
+        f"{method(report)} reaches {percent(worst['accuracy'])} %{interval} on its worst {kind}, "
         f"{worst['name']} ({worst['count']} {images})"
     )
     if average is None:
@@ -104,8 +107,8 @@ def _choice(report: Report) -> str:
     return f"{which[0].upper()}{which[1:]}. {labels}".strip()
 
 
-def _doubt(groups: Sequence[Group], worst: Group) -> str:
-    """A caution, when the intervals do not settle which group is worst."""
+def _doubt(groups: Sequence[Group], worst: Group, kind: str) -> str:
+    """A caution, when the intervals do not settle which group or class is worst."""
     if worst["high"] is None:
         return ""
     rivals = [g["name"] for g in groups if g is not worst and g["low"] is not None and g["low"] < worst["high"]]
@@ -113,4 +116,4 @@ def _doubt(groups: Sequence[Group], worst: Group) -> str:
         return ""
     names = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
     overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
-    return f"Which group is worst is not settled by this many images: its interval overlaps {overlap} {names}."
+    return f"Which {kind} is worst is not settled by this many images: its interval overlaps {overlap} {names}."

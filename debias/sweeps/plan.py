@@ -17,7 +17,7 @@ from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
 #: What a sweep says by keys of its own, and its runs therefore must not.
-OWN = {"seed": "seeds", "out": "out", "name": "configs", "progress": "nothing: runs of a sweep write logs"}
+OWN = {"seed": "seeds", "out": "out", "name": "configs"}
 
 #: What the command line may say of the sweep itself.
 CHANGEABLE = ("seeds", "out", "draws", "labels")
@@ -153,7 +153,7 @@ def _check_grid(grid: Mapping[str, Any]) -> None:
 
 
 def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
-    """Refuse keys that a sweep says otherwise, or that two layers of its file give.
+    """Refuse keys that a sweep says otherwise, or that two layers of its file give, and progress bars.
 
     Raises:
         ValueError: naming the key.
@@ -161,9 +161,12 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
     keys = [key for layer in layers for key in layer]
     for key in keys:
         if key in OWN:
-            raise InputError(f"{key} cannot be set or varied here: a sweep says it by {OWN[key]}")
+            raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
         if keys.count(key) > 1:
             raise InputError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
+    for layer in layers:
+        if layer.get("progress", False) is not False:
+            raise InputError(f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave it out")
 
 
 def _split(text: str) -> tuple[str, Any]:

@@ -1,4 +1,7 @@
-"""What is known of a sweep while it runs: a table that is redrawn on a terminal, else a line for each event."""
+"""What is known of a sweep while it runs: a table that is redrawn on a terminal, else a line for each event.
+
+Accuracies are of the validation split, and say so: the test split is shown by the report of the sweep alone.
+"""
 
 from __future__ import annotations
 
@@ -146,4 +149,4 @@ def selected(report: dict[str, Any]) -> float | None:
 
 
 def _score(rule: str, value: float | None) -> str:
-    return f"{rule} {'-' if value is None else f'{100 * value:.1f}'}"
+    return f"validation {rule} {'-' if value is None else f'{100 * value:.1f}'}"

@@ -127,9 +127,9 @@ def _splits_read(run: Run) -> Sequence[str]:
 
 
 def _remedy(extra: Sequence[str], run: Run) -> str:
-    from debias.metrics.selection import GROUP_RULES, RULES
+    from debias.metrics.selection import AUTO, GROUP_RULES, RULES
 
-    if extra == ["val"] and run.config.select in GROUP_RULES:
+    if extra == ["val"] and run.config.select in (AUTO, *GROUP_RULES):
         return " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
     wider = [name for name, splits in LABELS.items() if set(extra) <= set(splits)]
     return f"leave it out, or declare labels={wider[0]}"

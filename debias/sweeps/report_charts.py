@@ -101,8 +101,8 @@ def _ordered(values: Collection[Any]) -> list[Any]:
 
 
 def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
-    scored = [(method.label, method.test("average").mean, method.test("robustness_gap").mean) for method in methods]
-    known = [(label, average, gap) for label, average, gap in scored if average is not None and gap is not None]
+    scored = [(method.label, method.test("average").mean, method.worst.mean) for method in methods]
+    known = [(name, mean, mean - worst) for name, mean, worst in scored if mean is not None and worst is not None]
     if not known:
         return []
     points = [(average, gap) for _, average, gap in known]

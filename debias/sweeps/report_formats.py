@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from debias.errors import InputError, near
+from debias.reports.cells import PREFIXES, cells, kind_of
 from debias.reports.tables import latex_table, markdown_table
 from debias.reports.templates import render
 from debias.sweeps.report import Results, Row, summary
@@ -18,7 +19,7 @@ from debias.sweeps.report_tables import tables
 #: In which a sweep can be reported.
 FORMATS = ("markdown", "latex", "csv", "html")
 #: What the CSV file holds of the test split, beside the accuracy of each group.
-SCORES = ("worst_group", "adjusted_average", "average", "robustness_gap")
+SCORES = ("worst_group", "adjusted_average", "average", "robustness_gap", "worst_class", "class_balanced")
 
 
 def formatted(results: Results, format: str, folder: Path, ignore: Collection[str]) -> str:
@@ -74,9 +75,7 @@ def latex_tables(results: Results) -> str:
 
 def csv_table(results: Results) -> str:
     """A line for each planned run, done or not, with every digit: for whoever computes with it."""
-    groups = dict.fromkeys(
-        f"accuracy/{name}" for row in results.rows if row.report is not None for name in row.report["data"]["groups"]
-    )
+    groups = dict.fromkeys(key for row in results.rows if row.report is not None for key in _accuracies(row.report))
     cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
     columns = [
         "protocol",
@@ -86,6 +85,8 @@ def csv_table(results: Results) -> str:
         "seed",
         "worst_group_low",
         "worst_group_high",
+        "worst_class_low",
+        "worst_class_high",
         *SCORES,
         *groups,
         *cost,
@@ -132,18 +133,25 @@ def _left_out(results: Results) -> Iterator[str]:
         yield from paired.left_out
 
 
+def _accuracies(report: Mapping[str, Any]) -> list[str]:
+    """Keys of the accuracy of each group, or of each class where no test image has a known bias."""
+    test = report["metrics"]["test"]
+    return [PREFIXES[kind_of(test)] + cell["name"] for cell in cells(test)]
+
+
 def _values(row: Row) -> dict[str, Any]:
     """What the CSV file says of a run: its scores where it is done, or why it failed."""
     if row.report is None:
         return {"reason": row.reason}
     test, seconds = row.report["metrics"]["test"], row.report["seconds"]
-    low, high = test["intervals"].get("worst_group", (None, None))
-    names = [*SCORES, *(f"accuracy/{name}" for name in row.report["data"]["groups"])]
+    worst = [kind for kind in ("worst_group", "worst_class") if test["scalars"].get(kind) is not None]
+    ends = {kind: test["intervals"].get(kind, (None, None)) for kind in worst}
+    names = [*SCORES, *_accuracies(row.report)]
     return {
         "group_labels": row.report["strategy"]["group_labels"],
         "seed": row.report["seed"],
-        "worst_group_low": low,
-        "worst_group_high": high,
+        **{f"{kind}_low": low for kind, (low, _) in ends.items()},
+        **{f"{kind}_high": high for kind, (_, high) in ends.items()},
         **{name: test["scalars"].get(name) for name in names},
         "seconds": seconds["total"],
         "seconds_per_epoch": seconds["epoch"],

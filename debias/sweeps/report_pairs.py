@@ -1,4 +1,4 @@
-"""Which methods of a sweep differ: their worst groups on the same test images, over the seeds that both have."""
+"""Which methods of a sweep differ: their worst groups (or classes) on the same test images, over common seeds."""
 
 from __future__ import annotations
 
@@ -128,7 +128,10 @@ def _read(run: Run) -> Outcomes:
     groups = groups_of(run.report)
     rows = read(run.folder / "predictions" / "test.csv")
     right = rows.prediction(groups) == rows.target
-    return Outcomes(tuple(rows.paths), rows.index, groups.encode(rows.target, rows.bias), right)
+    group = groups.encode(rows.target, rows.bias)
+    # without any known bias, the classes are compared
+    group = rows.target if bool((group < 0).all()) else group
+    return Outcomes(tuple(rows.paths), rows.index, group, right)
 
 
 def _same_images(runs: Sequence[Outcomes]) -> bool:

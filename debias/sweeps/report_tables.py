@@ -6,23 +6,24 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from debias.reports.cells import SCALARS, kind_of
 from debias.reports.comparison import Comparison, Method, spread_of
 from debias.reports.tables import listed
 from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 
 PAIRS = (
-    "Worst-group accuracy of the first less that of the second, in points, on the same test images, mean over the "
+    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test images, mean over the "
     "seeds that both have; 95 % interval of 9,999 bootstrap samples of images and seeds; p adjusted for all pairs "
     "(Holm); a difference is real where p is below 0.05 and there are several seeds. With two or three the seeds' part "
     "of the interval is rough; one says nothing of another."
 )
 COSTS = (
-    "Rank by mean worst-group accuracy of the runs done; means over these runs. Memory is the process's, on the host."
+    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the process's, on the host."
 )
-RANKS = "By mean worst-group accuracy on each data set, 1 the best."
+RANKS = "By mean worst-{kind} accuracy on each data set, 1 the best."
 RUNS = (
-    "Test split, in percent: worst-group accuracy with its 95 % interval, average, and the gap between the two. Then "
+    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap between the two. Then "
     "seconds of the training of every stage and of the evaluation (not of what a recipe computes between stages), and "
     "peak memory in MB."
 )
@@ -40,12 +41,19 @@ class Table(NamedTuple):
 def tables(results: Results) -> list[Table]:
     """Every table of a sweep of which some run is done, but for the comparisons; those without a row are left out."""
     found = [_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results)]
-    return [table for table in found if table.rows]
+    kind = kind_of_all(results)
+    return [table._replace(note=table.note.replace("{kind}", kind)) for table in found if table.rows]
+
+
+def kind_of_all(results: Results) -> str:
+    """What the tables call what they rank by: "group", or "class" where no bias is known, or both."""
+    kinds = sorted({comparison.kind for comparison in results.comparisons.values()}, reverse=True)
+    return " or ".join(kinds)
 
 
 def ranks(methods: Sequence[Method]) -> dict[str, int]:
-    """Place of each method by its mean worst-group accuracy: equal ones share the better place, undefined ones none."""
-    means = {method.label: method.test("worst_group").mean for method in methods}
+    """Place of each method by its mean worst group (or class): equal ones share a place, undefined ones have none."""
+    means = {method.label: method.worst.mean for method in methods}
     known = [mean for mean in means.values() if mean is not None]
     return {label: 1 + sum(other > mean for other in known) for label, mean in means.items() if mean is not None}
 
@@ -110,7 +118,8 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
 
 
 def _runs(results: Results) -> Table:
-    header = ["method", "data set", "group labels", "seed", "worst group", "95 % interval", "average", "gap"]
+    worst = f"worst {kind_of_all(results)}"
+    header = ["method", "data set", "group labels", "seed", worst, "95 % interval", "average", "gap"]
     rows = [
         [method.label, dataset, method.group_labels, str(run.report["seed"]), *_scores(run.report)]
         for dataset, comparison in results.comparisons.items()
@@ -122,10 +131,13 @@ def _runs(results: Results) -> Table:
 
 def _scores(report: Any) -> list[str]:
     test = report["metrics"]["test"]
-    low, high = test["intervals"].get("worst_group", (None, None))
-    scores = [percent(test["scalars"].get(name), "-") for name in ("worst_group", "average", "robustness_gap")]
+    worst, average = SCALARS[kind_of(test)][0], test["scalars"].get("average")
+    low, high = test["intervals"].get(worst, (None, None))
+    value = test["scalars"].get(worst)
+    gap = None if value is None or average is None else average - value
     cost = [_whole(report["seconds"]["total"]), _whole(report.get("peak_memory_mb"))]
-    return [scores[0], f"[{percent(low, '-')}, {percent(high, '-')}]", *scores[1:], *cost]
+    interval = f"[{percent(low, '-')}, {percent(high, '-')}]"
+    return [percent(value, "-"), interval, percent(average, "-"), percent(gap, "-"), *cost]
 
 
 def _points(value: float) -> str:

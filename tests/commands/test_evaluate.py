@@ -13,7 +13,9 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.commands import evaluate
 from debias.metrics.functional import fairness_report
-from debias.recipes.families import FAMILIES, QUICK_FAMILIES
+from debias.recipes.families import FAMILIES, QUICK_FAMILIES, Evidence
+from debias.recipes.measures import measure_all
+from debias.reports.headlines import OF_POSITIVE
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of, plain
 
@@ -100,7 +102,7 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
     (copied / "report.json").write_text(json.dumps(report))
     evaluate.run(str(copied), ["measures=fairness,context", "progress=false", "precision=bf16-mixed"])
     dropped = sorted(report["measures"].keys() - {"fairness"})
-    line = f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes them anew"
+    line = f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes them again"
     assert line in capsys.readouterr().out.splitlines()
     after = json.loads((copied / "report.json").read_text())
     assert set(after["measures"]) == {"fairness"}
@@ -161,6 +163,64 @@ def test_takes_only_the_measures_that_are_asked_for_and_keeps_the_others(copied)
         evaluate.run(str(copied), ["measures=fairnes"])
 
 
+def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
+    """Of landbird the true positive rate is the true negative rate of waterbird; what depends on neither class stays.
+
+    The report keeps the choice, and drops what was measured of the other class and is not measured again.
+    """
+    before = json.loads((copied / "report.json").read_text())
+    assert before["positive"] == "waterbird"
+    evaluate.run(str(copied), ["measures=fairness", "progress=false", "positive=landbird"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "positive class: landbird (fairness); positive=NAME sets another" in lines
+    assert "dropped, since another positive class gave them: scores; measures=all takes them again" in lines
+    after = json.loads((copied / "report.json").read_text())
+    assert after["positive"] == "landbird"
+    assert after["measures"]["information"] == before["measures"]["information"]
+    for bias in ("land", "water"):
+        rates = after["measures"]["fairness"], before["measures"]["fairness"]
+        found, other = (
+            rates[0][f"true_positive_rate/landbird|{bias}"],
+            rates[1][f"false_positive_rate/waterbird|{bias}"],
+        )
+        assert found == pytest.approx(1 - other)
+    evaluate.run(str(copied), ["measures=scores", "progress=false"])
+    assert "positive class: landbird (scores)" in capsys.readouterr().out
+    assert set(json.loads((copied / "report.json").read_text())["measures"]) == set(before["measures"])
+    page = (copied / "report.html").read_text()
+    assert page.count("Of the two classes, <b>landbird</b> is the positive one.") == 2
+    with pytest.raises(ValueError, match="positive=landbirt is no class; did you mean 'landbird'"):
+        evaluate.run(str(copied), ["positive=landbirt", "progress=false"])
+
+
+def test_only_what_is_said_to_depends_on_the_positive_class(finished):
+    report = json.loads((finished / "report.json").read_text())
+    rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
+    every = [measure_all(Evidence(rows, groups, positive=name)).scalars for name in groups.target_names]
+    assert {name for name in every[0] if every[0][name] != pytest.approx(every[1][name], nan_ok=True)} == {*OF_POSITIVE}
+
+
+@pytest.mark.parametrize(("options", "positive", "gap"), [((), "wolf", 0.5), (("positive=dog",), "dog", 0.25)])
+def test_scores_and_decisions_have_the_same_positive_class(options, positive, gap, tmp_path, capsys):
+    """Wolves are found 1 of 2 in the snow and 2 of 2 on grass, dogs 3 of 4 and 4 of 4: gaps of 1/2 and of 1/4.
+
+    The columns of the scores are in neither order; the classes' own is that of the alphabet.
+    """
+    snow = [("wolf", "wolf"), ("wolf", "dog"), *[("dog", "dog")] * 3, ("dog", "wolf")]
+    grass = [("wolf", "wolf")] * 2 + [("dog", "dog")] * 4
+    rows = [(place, *row) for place, some in (("snow", snow), ("grass", grass)) for row in some]
+    decisions = ["target,bias,prediction", *(f"{target},{place},{chosen}" for place, target, chosen in rows)]
+    scores = ["target,bias,logit_wolf,logit_dog"]
+    scores += [f"{target},{place},{int(chosen == 'wolf')},{int(chosen == 'dog')}" for place, target, chosen in rows]
+    for number, lines in enumerate((decisions, scores)):
+        (tmp_path / f"{number}.csv").write_text("\n".join(lines) + "\n")
+        evaluate.run(str(tmp_path / f"{number}.csv"), ["measures=fairness", f"out={tmp_path}/{number}.json", *options])
+        assert f"positive class: {positive} (fairness); positive=NAME sets another" in capsys.readouterr().out
+        found = json.loads((tmp_path / f"{number}.json").read_text())
+        assert found["positive"] == positive
+        assert found["measures"]["fairness"]["equal_opportunity_difference"] == pytest.approx(gap)
+
+
 def test_predictions_of_anybody_give_what_the_run_reports(finished, tmp_path, capsys):
     """The run's own file, read as a stranger's: the same accuracies and measures, and those of the model left out."""
     report = json.loads((finished / "report.json").read_text())
@@ -194,6 +254,8 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         ("bias=null", "bias=null is not what bias takes: column of the bias attribute"),
         ("bias=[]", "bias=[] is not what bias takes"),
         ("bias=7", "no column '7' among target, bias, prediction"),
+        ("positive=3", "positive=3 is no class; "),
+        ("positive=[0]", "is not what positive takes: which of two classes"),
         ("aligned=null", "aligned=null is not what aligned takes: (target, bias) pairs"),
         ("aligned=[7,8]", "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7"),
         ("aligned=[[", "overrides aligned=[[ cannot be read: "),

@@ -131,6 +131,11 @@ def test_class_without_training_image(sound):
         check_examples(replace(sound, target=torch.tensor([0, 0, 0, 0, 0, 1])))
 
 
+def test_groups_are_not_called_empty_where_the_bias_of_training_is_unknown(sound, recwarn):
+    check_examples(replace(sound, bias=torch.where(sound.split == 0, -1, sound.bias)))
+    assert not recwarn.list
+
+
 def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
     """Row 2 was the only cat on snow."""
     lacking = replace(sound, bias=changed(sound.bias, 1, 0))

@@ -8,9 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from debias.metrics import GroupCounts, group_report, group_scalars, joint_counts
 from debias.metrics.functional.counts import CHUNK
+from debias.metrics.functional.intervals import wilson_interval
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.handed import SHARDINGS
@@ -109,10 +111,28 @@ def test_report_is_plain_and_holds_intervals() -> None:
     assert report["scalars"]["accuracy/waterbird-land"] is None
 
 
+def test_classes_count_images_of_unknown_bias() -> None:
+    """Of "a" 2 of 3 are right, and one image of each of the two classes has a known bias; "c" has no image."""
+    groups = Groups(("a", "b", "c"), ("x",))
+    target, prediction, bias = torch.tensor([[0, 0, 0, 1], [0, 0, 2, 1], [0, -1, -1, 0]])
+    report = group_report(joint_counts(prediction, target, bias, groups), groups)
+    rows = {row["name"]: (row["accuracy"], row["count"]) for row in report["classes"]}
+    assert rows == {"a": (pytest.approx(2 / 3), 3), "b": (1.0, 1), "c": (None, 0)}
+    assert [row["count"] for row in report["groups"]] == [1, 1, 0]
+    expected = wilson_interval(torch.tensor([2, 1, 0]), torch.tensor([3, 1, 0]))
+    assert [(row["low"], row["high"]) for row in report["classes"]] == list(
+        zip(*map(Tensor.tolist, expected), strict=True)
+    )
+    low, high = report["intervals"]["worst_class"]
+    assert low < report["classes"][0]["low"] < 2 / 3 < high
+    assert report["scalars"]["class_accuracy/a"] == report["scalars"]["worst_class"] == pytest.approx(2 / 3)
+    assert report["scalars"]["class_accuracy/c"] is None
+
+
 def test_keys_depend_on_the_groups_and_frequencies_only() -> None:
     plain = Groups(BIRDS.target_names, BIRDS.bias_names)
     keys = set(group_scalars(torch.zeros(2, 3, 2, dtype=torch.long), plain))
-    assert {key for key in keys if not key.startswith("accuracy/")} == {
+    assert {key for key in keys if not key.startswith(("accuracy/", "class_accuracy/"))} == {
         "average", "worst_group", "worst_class", "group_balanced", "class_balanced", "class_difference",
         "gap", "robustness_gap", "greatest_deviation", "group_ratio",
     }  # fmt: skip

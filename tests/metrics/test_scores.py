@@ -35,7 +35,7 @@ from debias.metrics.functional.scores import (
     f1_scalars,
     ranking_scalars,
 )
-from debias.metrics.functional.scores_report import SCORE_DESCRIPTIONS, reliability_rows, scores_report
+from debias.metrics.functional.scores_report import OVERALL, SCORE_DESCRIPTIONS, reliability_rows, scores_report
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 from tests.metrics.score_cases import SCORES, binary, worked_calibration, worked_ranking
@@ -305,6 +305,24 @@ def test_reports_are_plain_and_every_key_is_described(generator: torch.Generator
         assert report[f"samples/{groups.bias_names[0]}"] == int((bias == 0).sum())
         families |= {described(key) for key in report}
     assert families == set(SCORE_DESCRIPTIONS)
+
+
+def test_without_any_known_bias_the_numbers_over_all_images_stay(generator: torch.Generator) -> None:
+    """They are those of the same images with a bias, and the curve is that of one bias value for all."""
+    for groups in (binary(2), Groups(("a", "b", "c"), ("x", "y"))):
+        probabilities = torch.rand(40, groups.rows, generator=generator).double().softmax(dim=1)
+        target = torch.randint(groups.rows, (40,), generator=generator)
+        bias = torch.randint(2, (40,), generator=generator)
+        known = scores_report(probabilities, target, bias, groups)
+        found = scores_report(probabilities, target, torch.full_like(bias, -1), groups)
+        assert set(found) == {*OVERALL} & set(known)
+        assert found == {key: known[key] for key in found}
+        assert not any(math.isnan(value) for value in found.values())
+        (row,) = reliability_rows(probabilities, target, torch.full_like(bias, -1), groups)
+        one = Groups(groups.target_names, ("all images",))
+        assert [row] == reliability_rows(probabilities, target, torch.zeros_like(bias), one)
+        expected = (probabilities - torch.nn.functional.one_hot(target, groups.rows)).square().mean().item()
+        assert found["brier"] == pytest.approx(expected)
 
 
 def test_a_perfect_and_certain_model_reaches_every_ideal() -> None:

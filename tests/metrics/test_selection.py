@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from debias.metrics.functional import group_scalars
-from debias.metrics.selection import RULES, best_epoch, best_epochs
+from debias.metrics.selection import AUTO, RULES, best_epoch, best_epochs, chosen_rule
 from debias.types import Groups
 
 # the worst group is best in epoch 2, the worst class in 1, the average in 0, the balanced one in 3; classes are nearest
@@ -31,6 +31,11 @@ def test_each_rule_reads_its_own_scalar() -> None:
 def test_rules_read_scalars_that_exist_without_training_frequencies_or_aligned_pairs() -> None:
     scalars = group_scalars(torch.ones(2, 3, 2, dtype=torch.long), Groups(("a", "b"), ("x", "y")))
     assert set(RULES.values()) <= set(scalars)
+
+
+def test_auto_follows_from_the_labels_of_validation_and_a_named_rule_stays() -> None:
+    assert [chosen_rule(AUTO, labelled=labelled) for labelled in (True, False)] == ["worst_group", "worst_class"]
+    assert [chosen_rule(rule, labelled=False) for rule in RULES] == list(RULES)
 
 
 def test_of_equal_epochs_the_earlier_wins() -> None:

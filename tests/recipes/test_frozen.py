@@ -36,6 +36,15 @@ def test_groups_are_those_of_the_data_only_of_validation_and_only_where_the_rule
         assert torch.equal(backbone.labelled(split).group, backbone.at(all_of_it, groups=True).group)
 
 
+def test_auto_selection_reads_the_groups_that_are_known() -> None:
+    """Without any, heads are judged by class, and no group of -1 is made of the unknown."""
+    backbone = DrawnBackbone(select="auto")
+    every = backbone.stage.examples.rows("val")
+    assert torch.equal(backbone.rows("val").group, backbone.at(every, groups=True).group)
+    backbone.with_bias("val", torch.full((len(every),), -1))
+    assert torch.equal(backbone.rows("val").group, backbone.at(every, groups=False).group)
+
+
 def head_under(recipe: LastLayer, select: str, *, permuted: bool) -> Any:
     """The head that a recipe fits, of validation biases as they are or in another order."""
     backbone = DrawnBackbone(select=select)

@@ -237,6 +237,49 @@ def test_measures_get_columns(tmp_path: Path) -> None:
     assert [row[6] for row in compared.rows()] == ["85.0 ± 7.1", "-"]
 
 
+def test_a_measure_of_the_positive_class_names_it(tmp_path: Path) -> None:
+    """The second of two classes, unless a report says another; a measure that depends on none says nothing."""
+    measured = {"measures": {"fairness": {"equal_opportunity_difference": 0.4}, "features": {"leakage/features": 0.8}}}
+    finished_run(tmp_path / "dro", sample_report() | measured)
+    name = "fairness:equal_opportunity_difference"
+    assert compare([tmp_path], measures=[name]).notes() == ["positive class of fairness: waterbird"]
+    assert compare([tmp_path], measures=["features:leakage/features"]).notes() == []
+    finished_run(tmp_path / "erm", sample_report(strategy="erm") | measured | {"positive": "landbird"})
+    notes = compare([tmp_path], measures=[name]).notes()
+    assert notes == ["positive class of fairness: landbird (erm); waterbird (group_dro)"] or notes == [
+        "positive class of fairness: waterbird (group_dro); landbird (erm)"
+    ]
+
+
+def test_methods_without_known_groups_rank_by_their_worst_class_after_the_others(tmp_path: Path) -> None:
+    """Beside methods with groups their worst class has a column, since it selected the epoch; their groups have none."""
+    finished_run(tmp_path / "dro", sample_report())
+    for strategy, worst in (("erm", 0.3), ("lff", 0.6)):
+        finished_run(tmp_path / strategy, without_groups(strategy, worst))
+    compared = compare([tmp_path])
+    assert [method.label for method in compared.methods] == ["group_dro", "lff", "erm"]
+    assert compared.header()[3:7] == ["worst group", "adjusted average", "average", "worst class"]
+    assert [row[3] for row in compared.rows()] == ["71.2 ± -", "-", "-"]
+    assert [row[6] for row in compared.rows()] == ["80.6 ± -", "60.0 ± -", "30.0 ± -"]
+    alone = compare([tmp_path / "erm", tmp_path / "lff"])
+    assert alone.header()[3:] == ["worst class", "class balanced", "average", "cat", "dog", "s/epoch"]
+    assert alone.rows()[0][3:8] == ["60.0 ± -", "75.0 ± -", "70.0 ± -", "90.0", "60.0"]
+
+
+def without_groups(strategy: str, worst: float) -> dict[str, Any]:
+    """A record of two classes whose bias is unknown everywhere."""
+    report = sample_report(strategy=strategy, accuracies=(None,) * 4, config={"data": {"name": "folder"}})
+    rows = [
+        {"name": name, "accuracy": a, "count": 10, "low": 0.1, "high": 0.9}
+        for name, a in (("cat", 0.9), ("dog", worst))
+    ]
+    scalars = {"worst_class": worst, "class_balanced": (0.9 + worst) / 2, "average": 0.7}
+    scalars |= {"class_accuracy/cat": 0.9, "class_accuracy/dog": worst}
+    report["metrics"]["test"] = {**report["metrics"]["test"], "classes": rows, "scalars": scalars}
+    report["selection"]["rule"] = "worst_class"
+    return report
+
+
 def test_a_number_that_some_runs_lack_says_of_how_many_it_is(tmp_path: Path) -> None:
     """Of three seeds two were measured: the mean of 0.630 and 0.636, and not of 0."""
     for seed, leakage in enumerate((0.630, 0.636, None)):

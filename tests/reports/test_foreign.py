@@ -105,11 +105,9 @@ def test_training_labels_share_the_groups(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("target,prediction\n0,0\n", r"no column 'bias' among target, prediction"),
         ("target,bias\n0,0\n", r"no column 'prediction'"),
         ("target,bias,prediction\n", "a header and no row"),
         ("target,bias,prediction\n0,0\n", "line 2: 2 values, but the header has 3"),
-        ("target,bias,prediction\n0,-1,0\n", "no value in column 'bias' is known"),
         ("target,bias,logit_a,logit_b\nc,0,1,2\n", "line 2: target is 'c', which is none of a, b"),
         ("target,bias,logit_a,logit_b\na,0,1,2\n1,0,1,2\n", "line 3: target is '1', which is none of a, b"),
         ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a finite number"),
@@ -124,6 +122,29 @@ def test_training_labels_share_the_groups(tmp_path):
 def test_refuses(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_foreign(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text", ["target,prediction\ncat,dog\ndog,dog\n", "target,bias,prediction\ncat,-1,dog\ndog,,dog\n"]
+)
+def test_a_bias_that_is_nowhere_known_needs_no_column(tmp_path, text):
+    """A column that the user names must be there."""
+    rows, groups, _ = read_foreign(written(tmp_path, text))
+    assert (rows.bias.tolist(), groups.names) == ([-1, -1], ("cat-unknown", "dog-unknown"))
+    with pytest.raises(ValueError, match="no column 'place' among"):
+        read_foreign(written(tmp_path, text), bias=["place"])
+
+
+def test_two_named_classes_have_one_order_with_scores_and_with_decisions(tmp_path):
+    """Numbers are places among the columns, so that class 1 is the second column; names are ordered by the alphabet."""
+    scores = "target,bias,logit_wolf,logit_dog\n{0},a,1,0\n{1},b,0,1\n"
+    decisions = "target,bias,prediction\n{0},a,{0}\n{1},b,{1}\n"
+    found = [read_foreign(written(tmp_path, text.format("wolf", "dog"))) for text in (scores, decisions)]
+    assert [groups.target_names for _, groups, _ in found] == [("dog", "wolf")] * 2
+    assert [rows.prediction(groups).tolist() for rows, groups, _ in found] == [[1, 0]] * 2
+    rows, groups, _ = read_foreign(written(tmp_path, scores.format(0, 1)))
+    assert (groups.target_names, rows.target.tolist()) == (("wolf", "dog"), [0, 1])
+    assert rows.prediction(groups).tolist() == [0, 1]
 
 
 def test_refuses_a_file_that_is_not_there_and_pairs_of_no_group(tmp_path):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from debias.metrics.families import FAMILIES, reading
-from debias.reports.headlines import ACCURACIES, HEADLINES, MOST, headlines
+from debias.reports.cells import SCALARS
+from debias.reports.headlines import HEADLINES, MOST, headlines
 from debias.reports.terminal import MOST_GROUPS, accuracy_lines, measure_lines, short_line
 from tests.reports.sample_runs import sample_report
 
@@ -27,7 +28,7 @@ def test_a_row_for_each_group_and_then_what_they_come_to() -> None:
     assert "  waterbird-land    71.2 [ 67.6,  74.6] of 642" in lines
     assert "  worst_group       71.2" in lines
     assert [line.split()[0] for line in lines[5:]] == [
-        name for name in ACCURACIES if name in sample_report()["metrics"]["test"]["scalars"]
+        name for name in SCALARS["group"] if name in sample_report()["metrics"]["test"]["scalars"]
     ]
 
 
@@ -41,6 +42,23 @@ def test_a_group_without_images_and_an_undefined_average() -> None:
         "  average              -",
     ]
     assert short_line("val", metrics_of([0.5, None])) == "val: worst_group 0.0, average -"
+
+
+def test_classes_stand_in_for_groups_where_no_bias_is_known() -> None:
+    """Reports of before have no classes, and say that no group has an image."""
+    classes = [{"name": "cat", "accuracy": 0.5, "count": 10, "low": 0.25, "high": 0.75}]
+    scalars = {"worst_group": None, "worst_class": 0.5, "class_balanced": 0.75, "average": 0.8}
+    metrics = metrics_of([None]) | {"classes": classes, "scalars": scalars, "unknown": 10}
+    assert accuracy_lines("test", metrics) == [
+        "test: accuracy in percent, 95 % interval, images",
+        "  cat             50.0 [ 25.0,  75.0] of 10",
+        "  the bias of every image is unknown: these are the classes",
+        "  worst_class     50.0",
+        "  class_balanced  75.0",
+        "  average         80.0",
+    ]
+    assert short_line("val", metrics) == "val: worst_class 50.0, class_balanced 75.0, average 80.0"
+    assert "no image" in accuracy_lines("test", {**metrics, "classes": []})[1]
 
 
 def test_images_of_no_group_are_counted() -> None:
@@ -66,6 +84,13 @@ MEASURES = {
     },
     "left_out": {"features": "no run", "context": "one label", "frequency": "no run"},
 }
+
+
+def test_the_positive_class_is_named_where_a_measure_depends_on_it() -> None:
+    line = "positive class: waterbird (fairness); positive=NAME sets another"
+    assert measure_lines(MEASURES, positive="waterbird")[2] == line
+    leakage = {"measures": {"leakage": {"leakage/model": 0.5}}, "left_out": {}}
+    assert measure_lines(leakage, positive="waterbird") == ["leakage  leakage/model 0.5000"]
 
 
 def test_headlines_of_each_family_and_the_reasons_once() -> None:

@@ -123,6 +123,14 @@ def test_default_folder_is_named_after_the_file(tmp_path):
     assert plan(path).out == Path("runs/learning_rates")
 
 
+def test_no_progress_bars_may_be_said(sweep):
+    """It is what every run of a sweep is told, so that it changes no run."""
+    (said,) = plan(sweep("configs: [drawn_birds/erm]\nset: {progress: false}")).runs
+    (unsaid,) = plan(sweep("configs: [drawn_birds/erm]")).runs
+    assert said == unsaid
+    assert not said.config.progress
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -136,6 +144,8 @@ def test_default_folder_is_named_after_the_file(tmp_path):
         ("configs: [drawn_birds/erm]\ngrid: {epochs: []}", "grid.epochs must be a list of values"),
         ("configs: [drawn_birds/erm]\ngrid: {seed: [1]}", "seed cannot be set or varied here: .* by seeds"),
         ("configs: [drawn_birds/erm]\nset: {out: x}", "out cannot be set or varied here"),
+        ("configs: [drawn_birds/erm]\nset: {progress: true}", "progress=True has no use in a sweep: .* write logs"),
+        ("configs: [drawn_birds/erm]\ngrid: {progress: [false]}", r"progress=\[False\] has no use in a sweep"),
         ("configs: [drawn_birds/erm]\ngrid: {epochs: [1]}\nset: {epochs: 2}", "epochs is given twice"),
         ("configs: [drawn_birds/erm]\ndraws: {count: 2}", "draws needs count, at least 1, and values; got count=2"),
         ("configs: [drawn_birds/erm]\ndraws: {values: {epochs: {choice: [1]}}}", "draws needs count"),

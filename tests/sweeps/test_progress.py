@@ -38,11 +38,11 @@ def test_counts_the_best_and_the_time_left(runs, monkeypatch):
     clock[0] += 1
     progress.started(runs[2])
     assert progress.seconds_left() == pytest.approx((3 + 4 + 4) / 2)
-    best = "best worst_group 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)"
+    best = "best validation worst_group 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)"
     assert progress.summary() == f"1/4 done, 2 running, 1 waiting, {best}, about 6 s left"
     finish(runs[1])
     progress.done(runs[1])
-    assert "best worst_group 30.0 (drawn_birds/erm optimizer.lr=0.03 seed=0)" in progress.summary()
+    assert "best validation worst_group 30.0 (drawn_birds/erm optimizer.lr=0.03 seed=0)" in progress.summary()
     progress.failed(runs[2], "OSError: disk full", again=False)
     progress.failed(runs[3], "OSError: disk full", again=True)
     assert progress.summary().startswith("2/4 done, 1 failed, 1 waiting, best")
@@ -57,14 +57,16 @@ def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
         path.write_text(path.read_text().replace('"worst_group"', '"class_difference"'))
         progress.started(run)
         progress.done(run)
-    assert "best class_difference 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)" in progress.summary()
-    assert "best class_difference 10.0" in Progress(runs[::-1], console=Console(file=io.StringIO())).summary()
+    assert "best validation class_difference 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)" in progress.summary()
+    assert (
+        "best validation class_difference 10.0" in Progress(runs[::-1], console=Console(file=io.StringIO())).summary()
+    )
 
 
 def test_runs_that_are_done_already_are_counted(runs):
     finish(runs[1])
     progress = Progress(runs, console=Console(file=io.StringIO()))
-    assert progress.summary().startswith("1/4 done, 3 waiting, best worst_group 30.0")
+    assert progress.summary().startswith("1/4 done, 3 waiting, best validation worst_group 30.0")
     assert progress.seconds_left() == pytest.approx(12)
 
 
@@ -77,7 +79,7 @@ def test_a_line_for_each_event_where_there_is_no_terminal(runs):
         progress.failed(runs[1], "OSError: [Errno 28] full", again=True)
     first, second, third = file.getvalue().splitlines()
     assert first == "started drawn_birds/erm optimizer.lr=0.01 seed=0 [0/4 done, 1 running, 3 waiting]"
-    assert second.startswith("done    drawn_birds/erm optimizer.lr=0.01 seed=0: worst_group 10.0 [1/4 done")
+    assert second.startswith("done    drawn_birds/erm optimizer.lr=0.01 seed=0: validation worst_group 10.0 [1/4 done")
     assert third.startswith("failed  drawn_birds/erm optimizer.lr=0.03 seed=0, tried again: OSError: [Errno 28] full [")
 
 

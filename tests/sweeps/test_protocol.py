@@ -15,6 +15,7 @@ from debias.sweeps.protocol import Protocol, check_runs, read_protocol, write_pr
         ("validation_groups_unknown", "erm", "select: worst_class", None),
         ("validation_groups_unknown", "erm", "select: class_difference", None),
         ("validation_groups_unknown", "erm", "select: worst_group", "of val,.* select=worst_class or select=average"),
+        ("validation_groups_unknown", "erm", "select: auto", "of val,.* select=worst_class or select=average"),
         ("validation_groups_unknown", "erm", "select: balanced", "does not allow: select="),
         ("validation_groups_unknown", "group_dro", "select: average", "of train,.* declare labels=training_groups_kno"),
         ("validation_groups_unknown", "jtt", "select: average", None),

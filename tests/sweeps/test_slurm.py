@@ -91,7 +91,7 @@ def meanwhile(script: Callable[[], None]) -> Iterator[None]:
 
 def test_one_array_for_all_runs(runs, slurm):
     lines = launched(runs, partition="gpu", array_parallelism=2, time="4:00:00")
-    assert lines == [f"done    {settings}: worst_group 10.0" for settings in SEEDS]
+    assert lines == [f"done    {settings}: validation worst_group 10.0" for settings in SEEDS]
     assert submitted(slurm) == [["seed=0", "seed=1", "seed=2"]]
     (command,) = called(slurm, "sbatch")
     assert {"--array=0-2%2", "--partition=gpu", "--time=4:00:00"} < set(command.split())
@@ -224,7 +224,12 @@ def test_requeued_by_slurm(runs, slurm):
     with meanwhile(script):
         lines = [line for line in launched(runs, retries=0) if SEEDS[0] in line]
     again = f"stopped {SEEDS[0]}: Slurm queued job 1_0 again"
-    assert lines == [f"started {SEEDS[0]}", again, f"started {SEEDS[0]}", f"done    {SEEDS[0]}: worst_group 10.0"]
+    assert lines == [
+        f"started {SEEDS[0]}",
+        again,
+        f"started {SEEDS[0]}",
+        f"done    {SEEDS[0]}: validation worst_group 10.0",
+    ]
     assert len(submitted(slurm)) == 1
 
 
@@ -328,7 +333,7 @@ def test_slurm_may_be_silent_for_a_while(runs, slurm, monkeypatch):
         finish(runs[0])
 
     with meanwhile(short):
-        assert f"done    {SEEDS[0]}: worst_group 10.0" in launched(runs)
+        assert f"done    {SEEDS[0]}: validation worst_group 10.0" in launched(runs)
     files_of(runs[0]).report.unlink()
     monkeypatch.setattr(slurm_launcher, "PATIENCE", 0.0)
 

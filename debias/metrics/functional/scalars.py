@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -52,30 +53,39 @@ def group_scalars(counts: Tensor, groups: Groups, train_frequencies: Tensor | No
     }
     if groups.aligned:
         scalars |= _by_alignment(tally, aligned_groups(groups).to(counts.device))
-    return scalars | {f"accuracy/{name}": value for name, value in zip(groups.names, by_group, strict=True)}
+    scalars |= {f"accuracy/{name}": value for name, value in zip(groups.names, by_group, strict=True)}
+    return scalars | {f"class_accuracy/{name}": v for name, v in zip(groups.target_names, by_class, strict=True)}
 
 
 def group_report(counts: Tensor, groups: Groups, train_frequencies: Tensor | None = None) -> dict[str, Any]:
-    """What ``report.json`` says of one split: scalars, the worst group's interval, and a row per group.
+    """What ``report.json`` says of one split: scalars, intervals, and a row per group and per class.
 
     Args:
         counts, groups, train_frequencies: as in ``group_scalars``.
 
     Returns:
-        ``{"scalars": {key: float}, "intervals": {"worst_group": [low, high]}, "groups": [{"name", "accuracy",
-        "count", "low", "high"}, ...]}`` of plain floats and ints, ``None`` for NaN. Intervals have coverage 95 %:
-        Wilson's for a group by itself, the simultaneous one for the worst group.
+        ``{"scalars": {key: float}, "intervals": {"worst_group": [low, high], "worst_class": [low, high]},
+        "groups": [{"name", "accuracy", "count", "low", "high"}, ...], "classes": [...]}`` of plain floats and ints,
+        ``None`` for NaN. Intervals have coverage 95 %: Wilson's for a group or class by itself, the simultaneous one
+        for the worst. Classes count every image, groups those of known bias.
     """
-    tally = group_tally(counts)
+    tallies = {"group": group_tally(counts), "class": class_tally(counts)}
     scalars = group_scalars(counts, groups, train_frequencies)
-    columns = (accuracy(*tally), tally.total, *wilson_interval(*tally))
-    keys = ("name", "accuracy", "count", "low", "high")
-    rows = zip(groups.names, *(column.tolist() for column in columns), strict=True)
     return {
         "scalars": {key: _plain(value.item()) for key, value in scalars.items()},
-        "intervals": {"worst_group": [end.item() for end in worst_group_interval(*tally)]},
-        "groups": [{key: _plain(value) for key, value in zip(keys, row, strict=True)} for row in rows],
+        "intervals": {
+            f"worst_{kind}": [end.item() for end in worst_group_interval(*tally)] for kind, tally in tallies.items()
+        },
+        "groups": _rows(groups.names, tallies["group"]),
+        "classes": _rows(groups.target_names, tallies["class"]),
     }
+
+
+def _rows(names: Sequence[str], tally: Tally) -> list[dict[str, Any]]:
+    columns = (accuracy(*tally), tally.total, *wilson_interval(*tally))
+    keys = ("name", "accuracy", "count", "low", "high")
+    rows = zip(names, *(column.tolist() for column in columns), strict=True)
+    return [{key: _plain(value) for key, value in zip(keys, row, strict=True)} for row in rows]
 
 
 def _by_alignment(tally: Tally, aligned: Tensor) -> dict[str, Tensor]:

@@ -128,8 +128,11 @@ def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: G
 
 
 def brier_scalars(probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, Tensor]:
-    """Brier score of each bias under ``brier/<bias>``, the worst and the gap; arguments as in ``brier_by_bias``."""
-    return _over_biases("brier", brier_by_bias(probabilities, target, bias, groups), groups, higher=False)
+    """Brier score of each bias under ``brier/<bias>``, of everyone, the worst and the gap; see ``brier_by_bias``."""
+    overall = brier_by_bias(probabilities, target, torch.zeros_like(bias), groups.classes).mean()
+    return {"brier": overall} | _over_biases(
+        "brier", brier_by_bias(probabilities, target, bias, groups), groups, higher=False
+    )
 
 
 def precision_by_bias(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Tensor:

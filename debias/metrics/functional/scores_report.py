@@ -35,6 +35,7 @@ def scores_report(
     Returns:
         The keys of ``SCORE_DESCRIPTIONS`` as plain floats, NaN where undefined; ``worst_outcome_`` where there are
         several classes or labels, ``positive_`` (the second convention of calibration) where there is a positive class.
+        Where no bias is known, those of ``OVERALL`` alone.
 
     Raises:
         ValueError: a shape, dtype or value is not as above.
@@ -50,9 +51,16 @@ def scores_report(
         table = reliability(*convention(probabilities, target, groups), target, bias, groups, bins=bins)
         scalars |= calibration_scalars(table, groups, prefix=prefix)
     _check(probabilities)
-    sizes = torch.bincount(bias[bias >= 0].long(), minlength=groups.biases)
-    scalars |= {f"samples/{name}": size for name, size in zip(groups.bias_names, sizes, strict=True)}
+    if not bool((bias >= 0).any()):
+        scalars = {key: value for key, value in scalars.items() if key in OVERALL}
+    else:
+        scalars |= _sizes(bias, groups)
     return {key: float(value) for key, value in scalars.items()}
+
+
+def _sizes(bias: Tensor, groups: Groups) -> dict[str, Tensor]:
+    sizes = torch.bincount(bias[bias >= 0].long(), minlength=groups.biases)
+    return {f"samples/{name}": size for name, size in zip(groups.bias_names, sizes, strict=True)}
 
 
 def reliability_rows(
@@ -65,12 +73,15 @@ def reliability_rows(
 
     Returns:
         Rows ``{"outcome", "bias", "samples", "confidence", "accuracy"}``, the last three lists with an entry per bin,
-        ``None`` in empty ones. The outcome is "" for classes: the confidence is that of the decision. For labels it is
-        the label, the confidence the probability that it is present, and the accuracy how often it is.
+        ``None`` in empty ones. Where no bias is known, the bias is "all images". The outcome is "" for classes: the
+        confidence is that of the decision. For labels it is the label, the confidence the probability that it is
+        present, and the accuracy how often it is.
 
     Raises:
         ValueError: a shape or a probability is not as above.
     """
+    if not bool((bias >= 0).any()):
+        bias, groups = torch.zeros_like(bias), groups.classes
     convention = positive_confidence if groups.multi_label else decision_confidence
     check_facts(target, bias, groups)
     _check(probabilities)
@@ -121,13 +132,17 @@ _CALIBRATION = {
     "positive_mce": ("Calibration error of the positive, greatest", "The same for the positive class, worst bin."),
 }
 
+#: The scalars over all images, which need no bias label.
+OVERALL = (*_OVERALL, "brier", *_CALIBRATION)
+
 #: How to read each scalar of the family.
 SCORE_DESCRIPTIONS: dict[str, Description] = {"samples/<bias>": Description("Samples", "How many are of this bias.")}
 for _key, _texts in (_OVERALL | _BORKAN).items():
     SCORE_DESCRIPTIONS |= _family(_key, *_texts)
 for _key, (_title, _meaning) in _OVERALL.items():
     SCORE_DESCRIPTIONS[_key] = Description(_title, _meaning)
-SCORE_DESCRIPTIONS |= _family("brier", "Brier score", "Mean squared error of an outcome's probability.", error=True)
+_BRIER = ("Brier score", "Mean squared error of an outcome's probability.")
+SCORE_DESCRIPTIONS |= _family("brier", *_BRIER, error=True) | {"brier": Description(*_BRIER, 0.0, "lower")}
 for _key, (_title, _meaning) in _CALIBRATION.items():
     SCORE_DESCRIPTIONS |= _family(_key, _title, _meaning, error=True)
     SCORE_DESCRIPTIONS |= {

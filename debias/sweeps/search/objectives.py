@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from debias.errors import InputError, near
-from debias.metrics.selection import best_epoch
+from debias.metrics.selection import best_epochs, chosen_rule
 from debias.sweeps.protocol import allowed_splits
 
 
@@ -70,10 +70,9 @@ def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> fl
         rule: by which the run selects an epoch.
     """
     scalars = [entry["val"] for entry in history]
-    try:
-        return _defined(scalars[best_epoch(scalars, rule)].get(OBJECTIVES[name].scalar))
-    except InputError:  # in no epoch so far
-        return None
+    preferred = best_epochs(scalars)
+    epoch = preferred.get(chosen_rule(rule, labelled="worst_group" in preferred))
+    return None if epoch is None else _defined(scalars[epoch].get(OBJECTIVES[name].scalar))
 
 
 def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:

@@ -86,4 +86,6 @@ class Judge:
             return
         self.trial.report(value, epoch)
         if self.trial.should_prune():
-            raise Pruned(f"pruned after epoch {epoch} of {self.epochs}, at {self.objective} {100 * value:.1f}")
+            raise Pruned(
+                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective} {100 * value:.1f}"
+            )

@@ -14,7 +14,7 @@ from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import check_runs
-from debias.sweeps.search.objectives import of_report
+from debias.sweeps.search.objectives import OBJECTIVES, of_report
 from debias.sweeps.search.planning import Tuned
 from debias.sweeps.search.study import Study, Trial
 
@@ -100,7 +100,8 @@ class Trials:
     def _tell(self, study: Study, number: int, values: Sequence[Sequence[float | None]]) -> None:
         for name, over_seeds in zip(self.objectives, values, strict=True):
             if None in over_seeds:
-                study.fail(number, f"{name} is undefined on validation")
+                remedy = ": choose search.objectives=[worst_class]" if OBJECTIVES[name].reads_groups else ""
+                study.fail(number, f"{name} is undefined on validation{remedy}")
                 return
         study.finish(number, [statistics.fmean(value for value in row if value is not None) for row in values])
 

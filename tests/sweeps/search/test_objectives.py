@@ -32,6 +32,7 @@ EPOCHS = [
         ("balanced", "worst_class", 0.6),
         ("worst_group", "class_difference", 0.2),
         ("class_difference", "worst_group", 0.2),
+        ("average", "auto", 0.7),
     ],
 )
 def test_at_the_epoch_that_the_run_selects(name, rule, value):
@@ -39,6 +40,12 @@ def test_at_the_epoch_that_the_run_selects(name, rule, value):
     assert of_history(name, EPOCHS, rule) == value
     row = {"rule": rule, "val": next(entry["val"] for entry in EPOCHS if of_history(name, [entry], rule) == value)}
     assert of_report(name, {"selection": {"rule": rule, "table": [{"rule": "other", "val": {}}, row]}}) == value
+
+
+def test_auto_selection_without_any_known_group():
+    """The worst class is best in the last epoch."""
+    unlabelled = [{"val": entry["val"] | {"worst_group": None}} for entry in EPOCHS]
+    assert of_history("average", unlabelled, "auto") == 0.9
 
 
 def test_undefined():

@@ -249,8 +249,8 @@ def test_pruned_runs(search_file):
     assert [row["status"] for row in table(out)] == ["done", "pruned", "pruned"]
     notes = sorted(file.read_text() for file in (out / "trials" / "pruned").iterdir())
     assert notes == [
-        "pruned after epoch 1 of 9, at worst_group 67.0\n",
-        "pruned after epoch 1 of 9, at worst_group 84.5\n",
+        "pruned after epoch 1 of 9, at validation worst_group 67.0\n",
+        "pruned after epoch 1 of 9, at validation worst_group 84.5\n",
     ]
     assert len(list((out / "trials").glob("*/report.json"))) == 1
     searched(path, launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None)

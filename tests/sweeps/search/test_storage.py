@@ -54,7 +54,7 @@ def test_a_worker_prunes(search_file):
     out = path.parent / "runs"
     assert [row["status"] for row in table(out)] == ["done", "pruned"]
     (note,) = (out / "trials" / "pruned").iterdir()
-    assert note.read_text() == "pruned after epoch 1 of 9, at worst_group 67.0\n"
+    assert note.read_text() == "pruned after epoch 1 of 9, at validation worst_group 67.0\n"
 
 
 @pytest.fixture
