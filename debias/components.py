@@ -79,7 +79,15 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "preprocessing": {
         name: f"debias.data.preprocessing:{name}"
-        for name in ("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented", "resize", "shorter_side")
+        for name in (
+            "waterbirds",
+            "waterbirds_augmented",
+            "celeba",
+            "celeba_augmented",
+            "celeba_augmented_square",
+            "resize",
+            "shorter_side",
+        )
     },
     "augment": {
         "none": "debias.augment:nothing",

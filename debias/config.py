@@ -46,7 +46,7 @@ class Config:
     Attributes:
         data: loader and its options (``name``, ``root``, ...).
         preprocessing: published recipe and its options (``name``, ``size``).
-        model: timm ``name``, ``pretrained``, ``weights``.
+        model: timm ``name``, ``pretrained``, ``weights``, ``freeze_batch_norm``.
         strategy: mitigation strategy and its options.
         sampler: which training rows an epoch visits.
         augment: what is done to each training batch on the device, before the strategy sees it.
