@@ -81,7 +81,7 @@ TABLES: dict[str, dict[str, str]] = {
         name: f"debias.data.preprocessing:{name}"
         for name in (
             *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
-            *("resize", "resize_augmented", "shorter_side"),
+            *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
         )
     },
     "augment": {

@@ -47,7 +47,7 @@ class Config:
     Attributes:
         data: loader and its options (``name``, ``root``, ...).
         preprocessing: recipe and its options (``name``, ``size``); of ``table`` and ``folder`` "resize", unless named.
-        model: timm ``name``, ``pretrained``, ``weights``.
+        model: timm ``name``, ``pretrained``, ``weights``, ``freeze_batch_norm``.
         strategy: mitigation strategy and its options.
         sampler: which training rows an epoch visits.
         augment: what is done to each training batch on the device, before the strategy sees it.

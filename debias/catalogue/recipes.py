@@ -55,9 +55,7 @@ RECIPES = {
         "Taghanaki et al. 2022",
         stages="2",
         cost="first + 1 epoch",
-        published=Published(
-            "86.4 ± 1.9", "78.0 ± 1.2", "Taghanaki et al. 2022, Table 2: labels of some birds corrected"
-        ),
+        published=Published("86.4 ± 1.9", "78.0 ± 1.2", "Taghanaki et al. 2022, Table 2"),
     ),
     "dac": Method(
         "Noohdani et al. 2024",

@@ -75,9 +75,12 @@ def celeba(*, size: int = 224) -> Preprocessing:
 
 
 def celeba_augmented(*, size: int = 224) -> Preprocessing:
-    """CelebA as DFR trains on it: random crops of 0.7-1 of the 178x218 picture and flips; evaluated as ``celeba``.
+    """CelebA as DFR, AFR and SELF have it: random crops of 0.7-1 of the 178x218 picture and flips.
 
-    Source: Kirichenko et al., ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting).
+    Evaluated as Waterbirds is: the whole picture is squeezed to a square of 256/224 * size, and its centre cut.
+
+    Source: Kirichenko et al., ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting); the same in Qiu
+    et al. 2023 (AndPotap/afr) and LaBonte et al. 2023 (tmlabonte/last-layer-retraining).
 
     Args:
         size: side of the result, in pixels.
@@ -85,10 +88,21 @@ def celeba_augmented(*, size: int = 224) -> Preprocessing:
     Differs from the reference: for sizes under 155 the picture is shrunk to 256/224 * size wide before it is cut;
     interpolation is plain linear.
     """
-    width = min(178, _enlarged(size))
-    height = round(218 * width / 178)
-    train = Geometry((Resize(height, width),), height, width)
-    return Preprocessing(train, celeba(size=size).evaluation, _random_crop_and_flip(size))
+    return Preprocessing(_whole_face(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size))
+
+
+def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
+    """CelebA as MaskTune and DaC have it: as ``celeba_augmented``, but no crop is upright; evaluated as ``celeba``.
+
+    Source: the code of Sagawa et al. 2020 (kohpangwei/group_DRO, ``--augment_data``), whose crops are 1 to 4/3 times as
+    wide as high; the same in Taghanaki et al. 2022 (aliasgharkhani/Masktune) and Noohdani et al. 2024 (fhn98/DaC).
+
+    Args:
+        size: side of the result, in pixels.
+
+    Differs from the reference: as ``celeba_augmented``.
+    """
+    return Preprocessing(_whole_face(size), celeba(size=size).evaluation, _random_crop_and_flip(size, narrowest=1.0))
 
 
 def resize(*, size: int = 224) -> Preprocessing:
@@ -147,8 +161,14 @@ def _squeezed(size: int) -> Geometry:
     return Geometry((Resize(side, side),), side, side)
 
 
-def _random_crop_and_flip(size: int) -> albumentations.Compose:
+def _whole_face(size: int) -> Geometry:
+    width = min(178, _enlarged(size))
+    height = round(218 * width / 178)
+    return Geometry((Resize(height, width),), height, width)
+
+
+def _random_crop_and_flip(size: int, *, narrowest: float = 3 / 4) -> albumentations.Compose:
     import albumentations  # two seconds that a recipe without augmentation does not pay
 
-    crop = albumentations.RandomResizedCrop(size=(size, size), scale=(0.7, 1.0), ratio=(3 / 4, 4 / 3))
+    crop = albumentations.RandomResizedCrop(size=(size, size), scale=(0.7, 1.0), ratio=(narrowest, 4 / 3))
     return albumentations.Compose([crop, albumentations.HorizontalFlip(p=0.5)])

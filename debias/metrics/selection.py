@@ -13,8 +13,12 @@ RULES: dict[str, str] = {
     "average": "average",
     "balanced": "group_balanced",
     "class_difference": "class_difference",
+    "last": "average",
 }
-"""The scalar that each rule reads; it maximises it, unless it is one of ``MINIMISING``."""
+"""The scalar that each rule reads; it maximises it, unless it is one of ``MINIMISING`` or is ``LAST``."""
+
+LAST = "last"
+"""The rule that takes the last epoch that has its scalar, whatever the value."""
 
 MINIMISING = ("class_difference",)
 """The rules that prefer the least value of their scalar."""
@@ -50,7 +54,7 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
         rule: a key of ``RULES``.
 
     Returns:
-        Position in ``history``; of equal values the earliest.
+        Position in ``history``; of equal values the earliest. By ``LAST`` the last one whose scalar is defined.
 
     Raises:
         ValueError: the rule is unknown, or its scalar is defined in no epoch.
@@ -69,7 +73,7 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
             f"selection rule {rule!r}: {RULES[rule]} is defined in none of {len(history)} epochs; "
             f"select by {others} where the validation split has no bias labels"
         )
-    return values.index(best)
+    return max(i for i, value in enumerate(values) if value > -math.inf) if rule == LAST else values.index(best)
 
 
 def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]:

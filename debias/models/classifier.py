@@ -8,8 +8,10 @@ from typing import Any
 import timm
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.errors import InputError, near
+from debias.models.layers import without_autocast
 from debias.models.weights import load_weights
 from debias.types import Outputs
 
@@ -18,7 +20,8 @@ class Classifier(nn.Module):
     """A timm classifier that also returns the features its last layer reads.
 
     The last layer is taken out of the network, which then ends in an identity: features and logits come from one
-    pass, and are those of the plain network in training and in evaluation, dropout before the head included.
+    pass, and are those of the plain network in training and in evaluation, dropout before the head included. In
+    evaluation the head computes in float32, also under autocast: logits of bfloat16 tie, and a tie is the first class.
 
     Attributes:
         backbone: the network without its last layer; ``(N, 3, H, W)`` images to ``(N, D)`` features.
@@ -30,13 +33,16 @@ class Classifier(nn.Module):
     Args:
         network: a timm model that ends in one linear layer, or in one 1x1 convolution on pooled features (which
             becomes a linear layer with the same weights). It is changed in place.
+        freeze_batch_norm: whether batch normalisation is in evaluation mode in training, too. Its running mean and
+            variance then stay those of the weights that training starts from; its scale and shift are trained.
 
     Raises:
         ValueError: the network ends in something else (several heads, as in distilled models; no head at all).
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, freeze_batch_norm: bool = False) -> None:
         super().__init__()
+        self.freeze_batch_norm = freeze_batch_norm
         path = head_path(network)
         parent, _, name = path.rpartition(".")
         self.head = _as_linear(network.get_submodule(path))
@@ -46,15 +52,33 @@ class Classifier(nn.Module):
         pixels = resolve_model_data_config(network)
         self.mean: tuple[float, ...] = tuple(pixels["mean"])
         self.std: tuple[float, ...] = tuple(pixels["std"])
+        self._freeze()
 
     def forward(self, image: Tensor) -> Outputs:
         """Logits ``(N, C)`` and features ``(N, D)`` of ``(N, 3, H, W)`` normalised images."""
         features = self.backbone(image)
-        return Outputs(self.head(features), features)
+        logits = self.head(features) if self.training else without_autocast(self.head, features)
+        return Outputs(logits, features)
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Set the mode of every module, but for batch normalisation that is frozen."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def _freeze(self) -> None:
+        for module in self.modules() if self.freeze_batch_norm else ():
+            if isinstance(module, _BatchNorm):
+                module.training = False
 
 
 def timm_classifier(
-    outputs: int, *, name: str = "resnet50.tv_in1k", pretrained: bool = True, weights: str | None = None
+    outputs: int,
+    *,
+    name: str = "resnet50.tv_in1k",
+    pretrained: bool = True,
+    weights: str | None = None,
+    freeze_batch_norm: bool = False,
 ) -> Classifier:
     """Any timm classifier, or a network of small receptive field, by name; with new, downloaded or local weights.
 
@@ -64,6 +88,7 @@ def timm_classifier(
             ``debias.models.small_receptive.NETWORKS``.
         pretrained: start from timm's weights, which are downloaded on first use. Not looked at with ``weights``.
         weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or ``.pth``).
+        freeze_batch_norm: see :class:`Classifier`.
 
     Returns:
         The classifier, in training mode; its head is new, drawn from U(-1/sqrt(D), 1/sqrt(D)) for D features, unless
@@ -83,7 +108,7 @@ def timm_classifier(
         head.reset_parameters()
     if weights is not None:
         load_weights(network, Path(weights), head=head_path(network))
-    return Classifier(network)
+    return Classifier(network, freeze_batch_norm=freeze_batch_norm)
 
 
 def head_path(network: nn.Module) -> str:

@@ -168,6 +168,13 @@ def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[
             module.training = training
 
 
+def without_autocast(layer: nn.Module, inputs: Tensor) -> Tensor:
+    """What a layer makes of inputs in the precision of its own weights, also under autocast."""
+    with torch.autocast(inputs.device.type, enabled=False):
+        result: Tensor = layer(inputs.to(next(layer.parameters()).dtype))
+    return result
+
+
 @contextmanager
 def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> Iterator[None]:
     chosen = find_layer(model, layer)

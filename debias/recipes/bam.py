@@ -9,6 +9,7 @@ from debias.config import Config
 from debias.errors import InputError
 from debias.recipes.jtt import errors_of, refuse_readers
 from debias.recipes.run import Recipe, Run, Trained
+from debias.recipes.work import Sizes, Work
 
 
 class BAM(Recipe):
@@ -41,6 +42,7 @@ class BAM(Recipe):
         if upweight < 2:
             raise InputError(f"recipe.upweight must be at least 2, or no error counts more; got {upweight}")
         self.amplification, self.strength, self.upweight = amplification, strength, upweight
+        self.sampler = {"name": "upweighted", "copies": upweight - 1}
 
     def stages(self, run: Run) -> list[Config]:
         """The amplification, and the last stage but for its sampler.
@@ -51,12 +53,16 @@ class BAM(Recipe):
         refuse_readers(run.config)
         return [self._amplified(run), run.last_config()]
 
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """The last stage sees the errors again and again."""
+        first, _ = self.stages(run)
+        return [Work(first, sizes), Work(run.last_config({"sampler": self.sampler}), sizes)]
+
     def train(self, run: Run) -> Trained:
         """Train, find the errors, go on."""
         first = run.train_stage("amplification", self._amplified(run))
         groups = run.infer(errors_of(first), first.examples)
-        sampler = {"name": "upweighted", "copies": self.upweight - 1}
-        return run.train_last({"groups": groups, "sampler": sampler}, start=first)
+        return run.train_last({"groups": groups, "sampler": self.sampler}, start=first)
 
     def _amplified(self, run: Run) -> Config:
         strategy = {"strategy": {"name": "bias_amplification", "strength": self.strength}}

@@ -25,6 +25,7 @@ from debias.group_inference import elbows, least_losses, most_attended
 from debias.recipes.attention import attention_maps, check_maps, whole_pictures
 from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Stage, Trained
+from debias.recipes.work import Sizes, Work
 
 #: Shares of the places that are left out of a picture, among which its elbow lies.
 QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -99,6 +100,11 @@ class DaC(Recipe):
         if run.config.batch_size < 2:
             raise InputError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
         return [self._first(run), run.checked_last()]
+
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """The first stage, a map and masked pictures of each training image, and the last on the run's own draws."""
+        first, _ = self.stages(run)
+        return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
     def check(self, parts: Parts) -> None:
         """Refuse several labels an image, a model without maps, and to go without the library that finds elbows."""

@@ -12,6 +12,7 @@ from debias.errors import InputError
 from debias.group_inference import error_set
 from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Stage, Trained
+from debias.recipes.work import Sizes, Work
 
 
 class JTT(Recipe):
@@ -40,6 +41,7 @@ class JTT(Recipe):
         if upweight < 1:
             raise InputError(f"recipe.upweight must be at least 1; got {upweight}")
         self.identification, self.upweight = identification, upweight
+        self.sampler = {"name": "upweighted", "copies": upweight}
 
     def stages(self, run: Run) -> list[Config]:
         """The identification, and the last stage but for its sampler.
@@ -50,11 +52,16 @@ class JTT(Recipe):
         refuse_readers(run.config)
         return [run.stage_config(self.identification), run.last_config()]
 
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """The last stage sees the errors again and again."""
+        first, _ = self.stages(run)
+        return [Work(first, sizes), Work(run.last_config({"sampler": self.sampler}), sizes)]
+
     def train(self, run: Run) -> Trained:
         """Train twice."""
         first = run.train_stage("identification", run.stage_config(self.identification))
         groups = run.infer(errors_of(first), first.examples)
-        return run.train_last({"groups": groups, "sampler": {"name": "upweighted", "copies": self.upweight}})
+        return run.train_last({"groups": groups, "sampler": self.sampler})
 
 
 def refuse_readers(config: Config) -> None:

@@ -21,6 +21,7 @@ from debias.group_inference import attended
 from debias.recipes.attention import attention_maps, check_maps
 from debias.recipes.plain import refuse_own
 from debias.recipes.run import Recipe, Run, Stage, Trained
+from debias.recipes.work import Sizes, Work
 
 PLACES = ("attended", "random")
 
@@ -86,6 +87,11 @@ class MaskTune(Recipe):
         """
         refuse_own(run.config, "augment")
         return [run.stage_config(self.first), run.last_config({"epochs": self.epochs})]
+
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """The first stage, a map of each training image, and the last."""
+        first, last = self.stages(run)
+        return [Work(first, sizes, looks=1), Work(last, sizes)]
 
     def check(self, parts: Parts) -> None:
         """Refuse several labels an image, and a model without maps."""

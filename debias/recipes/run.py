@@ -25,6 +25,7 @@ from debias.recipes.evaluation import load_weights, predict_split
 from debias.recipes.measures import chosen_families
 from debias.recipes.plain import PLAIN, READERS
 from debias.recipes.single import single
+from debias.recipes.work import Sizes, Work
 from debias.reports.predictions import Predictions, read, write
 from debias.training import Recorder
 from debias.training.recorder import Watch
@@ -213,6 +214,10 @@ class Recipe:
     def stages(self, run: Run) -> list[Config]:
         """Configs that are known before anything is trained, and are checked then; the first describes the run."""
         raise NotImplementedError
+
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """What it trains on a data set of these sizes, for an estimate; by default each of :meth:`stages` once."""
+        return [Work(config, sizes) for config in self.stages(run)]
 
     def labels(self) -> tuple[str, ...]:
         """Splits whose true group labels it reads, or has read by what it starts from."""

@@ -18,6 +18,7 @@ from debias.errors import InputError
 from debias.files import write_atomically
 from debias.group_inference import balanced_pseudo_labels
 from debias.recipes.run import Recipe, Run, Trained
+from debias.recipes.work import Sizes, Work
 from debias.training.heads_orders import halves
 
 
@@ -56,6 +57,17 @@ class SSA(Recipe):
     def stages(self, run: Run) -> list[Config]:
         """A predictor, as if of the class, and the last stage but for what reads the guesses."""
         return [run.stage_config(self.predictor), run.checked_last()]
+
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """A teacher, a predictor for each fold on at most all the others, and the last stage."""
+        predictor, last = self.stages(run)
+        labelled, fold = sizes.val // 2, sizes.train // self.folds
+        held_out = sizes.val - labelled
+        return [
+            Work(predictor, Sizes((labelled,), held_out, sizes.train)),
+            Work(predictor, Sizes((labelled, sizes.train - fold), held_out, fold), times=self.folds),
+            Work(last, sizes),
+        ]
 
     def train(self, run: Run) -> Trained:
         """Train the teacher, a predictor for each fold, and then the model."""

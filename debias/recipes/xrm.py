@@ -10,6 +10,7 @@ from debias import config as configs
 from debias.config import Config
 from debias.group_inference import cross_mistakes
 from debias.recipes.run import Recipe, Run, Trained
+from debias.recipes.work import Sizes, Work
 
 #: Before groups are inferred, no stage asks validation for any: the twins are those of their last epoch.
 UNLABELLED = {"select": "average"}
@@ -29,8 +30,9 @@ class XRM(Recipe):
     Args:
         twins: what the first stage changes of the run's config.
 
-    Differs from the reference: the twins are those of the stage's last epoch, not of the step and the settings with
-    the most flipped labels (the term ``flipped`` is logged). See :class:`debias.strategies.CrossMistakes`.
+    Differs from the reference: it trains twins of 10 settings at random and infers by those of the most flipped labels,
+    at their last step; here there is one setting, and its last step (the term ``flipped`` is logged). See
+    :class:`debias.strategies.CrossMistakes`.
     """
 
     infers = ("train", "val")
@@ -41,6 +43,11 @@ class XRM(Recipe):
     def stages(self, run: Run) -> list[Config]:
         """The twins, and the last stage but for what reads the groups, in validation too."""
         return [self._twins(run), configs.changed(run.checked_last(), UNLABELLED)]
+
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """Both twins see every image."""
+        twins, last = self.stages(run)
+        return [Work(twins, sizes, times=2), Work(last, sizes)]
 
     def train(self, run: Run) -> Trained:
         """Train the twins, infer, train."""

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from debias.metrics.descriptions import DESCRIPTIONS
-from debias.metrics.selection import RULES
+from debias.metrics.selection import LAST, RULES
 from debias.reports import wording
 from debias.reports.cells import cells, shown
 from debias.reports.choices import choice_line
 from debias.reports.run_folder import groups_of
 
 Report = Mapping[str, Any]
+
+#: The scalar of validation by which a rule chooses; the last epoch is taken by none.
+CRITERIA = {rule: scalar for rule, scalar in RULES.items() if rule != LAST}
 
 #: Of more groups than these, those that the charts show are listed, and the others once they are asked for.
 GROUPS_LISTED = 16
@@ -37,7 +40,7 @@ def selection(report: Report) -> list[dict[str, Any]]:
             "title": wording.RULES.get(row["rule"], row["rule"]),
             "epoch": row["epoch"],
             "used": row["rule"] == used,
-            "values": [(metric == RULES.get(row["rule"]), row["val"].get(metric)) for metric in RULES.values()],
+            "values": [(metric == CRITERIA.get(row["rule"]), row["val"].get(metric)) for metric in CRITERIA.values()],
         }
         for row in report["selection"]["table"]
     ]

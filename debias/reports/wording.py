@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from debias.metrics.selection import LAST
 from debias.reports.cells import cells, kind_of
 
 Report = Mapping[str, Any]
@@ -17,6 +18,7 @@ RULES = {
     "average": "average accuracy",
     "balanced": "group-balanced accuracy",
     "class_difference": "class difference (less is better; needs no group labels)",
+    LAST: "nothing: the last epoch (needs no group labels)",
 }
 
 LABELS_SEEN = {
@@ -102,7 +104,11 @@ def _choice(report: Report) -> str:
     selection = report["selection"]
     rule = RULES.get(selection["rule"], selection["rule"])
     epochs = len(report["history"])
-    which = "its only epoch was used" if epochs == 1 else f"epoch {selection['epoch']} was chosen by validation {rule}"
+    which = f"epoch {selection['epoch']} was chosen by validation {rule}"
+    if epochs == 1:
+        which = "its only epoch was used"
+    elif selection["rule"] == LAST:
+        which = f"epoch {selection['epoch']}, the last, was used"
     labels = LABELS_SEEN.get(report["strategy"].get("group_labels", ""), "")
     return f"{which[0].upper()}{which[1:]}. {labels}".strip()
 

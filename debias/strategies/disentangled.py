@@ -13,6 +13,7 @@ from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
+from debias.models.layers import without_autocast
 from debias.models.twins import twin
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
@@ -119,7 +120,8 @@ class Disentangled(Strategy):
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
         """The class as C_l reads it from both halves; the features are [z_l; z_b]."""
         own, other = model(image), self.network(image)
-        return Outputs(own.logits + self.context(other.features), torch.cat([own.features, other.features], dim=1))
+        logits = own.logits + without_autocast(self.context, other.features)
+        return Outputs(logits, torch.cat([own.features, other.features], dim=1))
 
     def _biased_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return generalized_cross_entropy(logits, target, q=self.q, scaled=self.scaled).mean()

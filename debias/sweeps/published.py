@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from omegaconf import OmegaConf
+
+from debias import config as configs
 from debias.catalogue import METHODS, Published
 from debias.catalogue.method import KIRICHENKO, SUBPOPBENCH
 
@@ -15,7 +18,6 @@ class Setting(NamedTuple):
         config: name of the shipped config.
         figure: in percent, as printed: "88.5 ± 0.3" or "86.7".
         source: who printed it.
-        note: in what the shipped setting is not the published one; "" where nothing is known to differ.
         metric: of the test split.
         varied: what the setting adds to the config.
     """
@@ -23,7 +25,6 @@ class Setting(NamedTuple):
     config: str
     figure: str
     source: str
-    note: str = ""
     metric: str = "worst_group"
     varied: dict[str, Any] = {}  # noqa: RUF012 - never written to
 
@@ -42,37 +43,49 @@ class Setting(NamedTuple):
         """Its standard deviation as a fraction, 0 where none was printed."""
         return float(self.figure.partition(" ± ")[2] or 0) / 100
 
+    @property
+    def differences(self) -> list[str]:
+        """In what the shipped setting is not the published one, as far as that is known."""
+        return differences(self.config)
 
-#: Notes that several settings share.
-OF_16 = "the figure is the best of 16 random settings; this is the one that they vary"
-OF_50 = "the figure is the best of 50 random settings; this is Sagawa et al.'s"
-BASE = "the base model's settings are this project's choice"
 
-#: Settings of Waterbirds and CelebA by the name that their configs share.
-WORST_GROUP: dict[str, tuple[Published, str]] = {
-    "erm_augmented": (Published("74.9 ± 2.4", "46.9 ± 2.8", KIRICHENKO), ""),
-    "erm_subpopbench": (Published("69.1 ± 4.7", "62.6 ± 1.5", SUBPOPBENCH), OF_16),
-    "group_dro_strong": (METHODS["strategy"]["group_dro"].published, "the authors tune the adjustment C from 0 to 5"),
-    "rwg": (METHODS["sampler"]["group_balanced"].published, OF_50),
-    "rwy": (METHODS["sampler"]["class_balanced"].published, OF_50),
-    "subg": (METHODS["sampler"]["group_subsample"].published, OF_50),
-    "jtt": (METHODS["recipe"]["jtt"].published, ""),
-    "cnc": (METHODS["recipe"]["cnc"].published, "the first stage and the batches are this project's choice"),
-    "ssa": (METHODS["recipe"]["ssa"].published, "the predictors' settings are this project's choice"),
-    "masktune": (METHODS["recipe"]["masktune"].published, ""),
-    "dac": (
-        METHODS["recipe"]["dac"].published,
-        "CelebA's settings are the code's defaults, for none are told; those of Waterbirds are the authors'",
-    ),
-    "dfr": (METHODS["recipe"]["dfr"].published, ""),
-    "afr": (METHODS["recipe"]["afr"].published, ""),
-    "class_balanced_last_layer": (METHODS["recipe"]["class_balanced_last_layer"].published, BASE),
-    "self": (METHODS["recipe"]["self"].published, BASE),
-    "crt": (METHODS["recipe"]["crt"].published, OF_16),
-    "group_square_root": (Published("78.6", "82.4", SUBPOPBENCH), OF_16),
-    "group_effective_number": (Published("86.2", "89.4", SUBPOPBENCH), OF_16),
+#: Begins a paragraph in the comment of a shipped config that says in what it is not the published setting.
+MARK = "# Differs: "
+
+
+def differences(name: str) -> list[str]:
+    """What the comments of a shipped config, and before them of those that it builds on, say after ``MARK``."""
+    path = configs.folder() / f"{name}.yaml"
+    base = OmegaConf.to_container(OmegaConf.load(path)).get("extends")  # type: ignore[union-attr]
+    found = differences(str(base)) if base else []
+    inside = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith(MARK):
+            found.append(line.removeprefix(MARK))
+            inside = True
+        elif inside and line.startswith("# "):
+            found[-1] += line.removeprefix("#")
+        else:
+            inside = False
+    return found
+
+
+#: Figures of Waterbirds and CelebA by the name that their configs share.
+WORST_GROUP: dict[str, Published] = {
+    "erm_augmented": Published("74.9 ± 2.4", "46.9 ± 2.8", KIRICHENKO),
+    "erm_subpopbench": Published("69.1 ± 4.7", "62.6 ± 1.5", SUBPOPBENCH),
+    "group_dro_strong": Published("84.6", "", "Sagawa et al. 2020, without group adjustment"),
+    "rwg": METHODS["sampler"]["group_balanced"].published,
+    "rwy": METHODS["sampler"]["class_balanced"].published,
+    "subg": METHODS["sampler"]["group_subsample"].published,
     **{
-        name: (METHODS["strategy"][name].published, OF_16)
+        name: METHODS["recipe"][name].published
+        for name in ("jtt", "cnc", "ssa", "masktune", "dac", "dfr", "afr", "class_balanced_last_layer", "self", "crt")
+    },
+    "group_square_root": Published("78.6", "82.4", SUBPOPBENCH),
+    "group_effective_number": Published("86.2", "89.4", SUBPOPBENCH),
+    **{
+        name: METHODS["strategy"][name].published
         for name in ("cvar_dro", "focal", "irm", "ldam", "logit_adjustment", "mmd")
     },
 }
@@ -87,16 +100,13 @@ BIASED_MNIST = {
     "rebias": (22.7, 64.2, 76.0, 88.1),
 }
 BAHNG = "Bahng et al. 2020, README"
-ORACLE = (
-    "the authors choose the epoch by test accuracy; here it is chosen on validation, which is as biased as training"
-)
 
 
 def _worst_group(benchmark: str) -> list[Setting]:
-    figures = {name: getattr(published, benchmark) for name, (published, _) in WORST_GROUP.items()}
+    figures = {name: getattr(published, benchmark) for name, published in WORST_GROUP.items()}
     return [
-        Setting(f"{benchmark}/{name}", figures[name], published.source, note)
-        for name, (published, note) in WORST_GROUP.items()
+        Setting(f"{benchmark}/{name}", figures[name], published.source)
+        for name, published in WORST_GROUP.items()
         if figures[name]
     ]
 
@@ -106,10 +116,8 @@ BENCHMARKS = {
     "waterbirds": _worst_group("waterbirds"),
     "celeba": _worst_group("celeba"),
     "biased_mnist": [
-        Setting(f"biased_mnist/{name}", str(figure), BAHNG, ORACLE, "average", {"data.rho": rho})
+        Setting(f"biased_mnist/{name}", str(figure), BAHNG, "average", {"data.rho": rho})
         for name, figures in BIASED_MNIST.items()
         for rho, figure in zip(RHOS, figures, strict=True)
     ],
 }
-#: Training images of each; of Biased-MNIST, 5,000 are held out for validation.
-IMAGES = {"waterbirds": 4795, "celeba": 162770, "biased_mnist": 55000}

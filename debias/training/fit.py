@@ -107,4 +107,6 @@ def fit(module: DebiasModule, data: pl.LightningDataModule, trainer: pl.Trainer,
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging interval.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        # batch normalisation that model.freeze_batch_norm holds there
+        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from debias.files import write_atomically, written_whole
-from debias.metrics.selection import best_epochs
+from debias.metrics.selection import LAST, best_epochs
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
 
@@ -28,6 +28,7 @@ class Recorder(Checkpoint):
     to all before it; ``last.ckpt``, from which training resumes. Weights that no rule prefers any more are removed
     only when the next epoch starts, so that a run killed at any moment finds the files its checkpoint speaks of. An
     epoch of a warm-up, in which only other networks have moved, has no validation metrics: no rule may prefer it.
+    The rule ``last`` prefers every epoch for as long as it is the last, so its weights are kept at the end alone.
 
     Args:
         folder: receives ``last.ckpt`` and ``epoch=NNN.ckpt``.
@@ -65,11 +66,14 @@ class Recorder(Checkpoint):
         """The epoch that each selection rule prefers so far."""
         return best_epochs([entry["val"] for entry in self.history])
 
+    def _best(self) -> set[int]:
+        return {epoch for rule, epoch in self.preferred().items() if rule != LAST}
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock; remove the weights that no rule prefers any more."""
         self.started = time.monotonic()
         if trainer.is_global_zero and self.history and not self.keep_all:
-            kept = {self.weights(epoch) for epoch in self.preferred().values()}
+            kept = {self.weights(epoch) for epoch in self._best()}
             left_by_the_killed = self.folder.glob(".*.tmp")
             for path in (set(self.folder.glob("epoch=*.ckpt")) - kept).union(left_by_the_killed):
                 path.unlink()
@@ -95,7 +99,7 @@ class Recorder(Checkpoint):
         self.history.append(self._entry(epoch, pl_module, moved))
         if trainer.is_global_zero:
             self.write(epoch, predicted)
-            if self.keep_all or epoch in self.preferred().values():
+            if self.keep_all or epoch + 1 == trainer.max_epochs or epoch in self._best():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
         self._checkpoint(trainer)
         if trainer.is_global_zero and self.watch is not None:

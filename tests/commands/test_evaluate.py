@@ -278,11 +278,13 @@ def test_a_wrong_option_of_predictions_is_one_line(option, message, tmp_path, mo
     assert capsys.readouterr().err == "debias: folder.csv: cannot be read (Is a directory); give a CSV file\n"
 
 
-def test_another_rule_is_printed_and_not_written(copied, capsys):
+@pytest.mark.parametrize("rule", ["average", "last"])
+def test_another_rule_is_printed_and_not_written(rule, copied, capsys):
     before = (copied / "report.json").read_bytes()
-    evaluate.run(str(copied), ["select=average", "progress=false"])
+    evaluate.run(str(copied), [f"select={rule}", "progress=false"])
     table = {row["rule"]: row["epoch"] for row in json.loads(before)["selection"]["table"]}
-    assert f"(epoch {table['average']})" in capsys.readouterr().out
+    assert table["last"] == 2
+    assert f"(epoch {table[rule]})" in capsys.readouterr().out
     assert (copied / "report.json").read_bytes() == before
 
 

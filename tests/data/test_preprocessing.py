@@ -16,6 +16,7 @@ from debias.data.preprocessing import (
     Preprocessing,
     celeba,
     celeba_augmented,
+    celeba_augmented_square,
     resize,
     resize_augmented,
     shorter_side,
@@ -24,9 +25,15 @@ from debias.data.preprocessing import (
 )
 from tests.data.small_pictures import noise
 
-RECIPES = (waterbirds, waterbirds_augmented, celeba, celeba_augmented, resize, resize_augmented, shorter_side)
+RECIPES = (waterbirds, waterbirds_augmented, celeba, celeba_augmented, celeba_augmented_square)
+RECIPES += (resize, resize_augmented, shorter_side)
 WITHOUT_AUGMENTATION = (waterbirds, celeba, resize, shorter_side)
-AUGMENTED = ((waterbirds_augmented, waterbirds), (celeba_augmented, celeba), (resize_augmented, resize))
+AUGMENTED = (
+    (waterbirds_augmented, waterbirds),
+    (celeba_augmented, waterbirds),
+    (celeba_augmented_square, celeba),
+    (resize_augmented, resize),
+)
 
 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:
@@ -83,6 +90,8 @@ def test_the_recipes_for_any_picture_cut_what_they_say() -> None:
         (waterbirds, (350, 500), [transforms.Resize((256, 256)), transforms.CenterCrop(224)]),
         (waterbirds, (120, 90), [transforms.Resize((256, 256)), transforms.CenterCrop(224)]),
         (celeba, (218, 178), [transforms.CenterCrop(178), transforms.Resize((224, 224))]),
+        (celeba_augmented, (218, 178), [transforms.Resize((256, 256)), transforms.CenterCrop(224)]),
+        (celeba_augmented_square, (218, 178), [transforms.CenterCrop(178), transforms.Resize((224, 224))]),
         (shorter_side, (350, 500), [transforms.Resize(256), transforms.CenterCrop(224)]),
     ],
 )
@@ -118,17 +127,31 @@ def test_augmented_recipes_are_evaluated_without_augmentation(recipe, plain) -> 
 
 def test_celeba_pictures_are_augmented_at_their_own_size() -> None:
     picture = noise(0, 218, 178)
-    np.testing.assert_array_equal(celeba_augmented().train.image(picture), picture)
+    for recipe in (celeba_augmented(), celeba_augmented_square()):
+        np.testing.assert_array_equal(recipe.train.image(picture), picture)
 
 
-@pytest.mark.parametrize("recipe", [waterbirds_augmented, resize_augmented])
-def test_random_crops_have_the_published_areas_and_flip_independently_of_them(recipe) -> None:  # type: ignore[no-untyped-def]
-    """Red counts columns and green rows, so a crop's sides can be read off its corners; torchvision's crops agree."""
-    ramp = np.arange(256, dtype=np.uint8)
-    picture = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.zeros((256, 256), np.uint8)], -1)
-    crops = np.stack([augmented(recipe(), picture, key) for key in range(400)]).astype(float)
-    width = crops[:, 0, -1, 0] - crops[:, 0, 0, 0]
-    height = crops[:, -1, 0, 1] - crops[:, 0, 0, 1]
+def sides_of_crops(recipe: Preprocessing, rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Width, negative where flipped, and height of 400 crops: red counts columns and green rows."""
+    across, down = np.meshgrid(np.arange(columns, dtype=np.uint8), np.arange(rows, dtype=np.uint8))
+    picture = np.stack([across, down, np.zeros_like(across)], -1)
+    crops = np.stack([augmented(recipe, picture, key) for key in range(400)]).astype(float)
+    return crops[:, 0, -1, 0] - crops[:, 0, 0, 0], crops[:, -1, 0, 1] - crops[:, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("recipe", "narrowest"), [(celeba_augmented, 0.75), (celeba_augmented_square, 1.0)])
+def test_crops_of_celeba_are_as_narrow_as_published(recipe, narrowest) -> None:  # type: ignore[no-untyped-def]
+    """Of 218 rows and 178 columns; widths below 178 and shares of at least 0.7 leave ratios up to 1.17."""
+    width, height = sides_of_crops(recipe(), 218, 178)
+    ratio = (np.abs(width) + 1) / (height + 1)
+    assert narrowest - 0.02 < ratio.min() < narrowest + 0.05
+    assert 1.05 < ratio.max() < 1.19
+
+
+@pytest.mark.parametrize("recipe", [waterbirds_augmented(), resize_augmented()])
+def test_random_crops_have_the_published_areas_and_flip_independently_of_them(recipe: Preprocessing) -> None:
+    """A crop's sides can be read off its corners; torchvision's crops agree."""
+    width, height = sides_of_crops(recipe, 256, 256)
     area = (np.abs(width) + 1) * (height + 1) / 256**2
     ratio = (np.abs(width) + 1) / (height + 1)
     assert area.min() > 0.68

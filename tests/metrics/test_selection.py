@@ -23,9 +23,18 @@ HISTORY = [
 
 
 def test_each_rule_reads_its_own_scalar() -> None:
-    expected = {"worst_group": 2, "worst_class": 1, "average": 0, "balanced": 3, "class_difference": 4}
+    expected = {"worst_group": 2, "worst_class": 1, "average": 0, "balanced": 3, "class_difference": 4, "last": 4}
     assert best_epochs(HISTORY) == expected
     assert {rule: best_epoch(HISTORY, rule) for rule in RULES} == best_epochs(HISTORY)
+
+
+def test_the_last_epoch_is_taken_whatever_its_value() -> None:
+    """Of 0.9, 0.2, 0.1 the third; an epoch of a warm-up, without metrics, is none to take."""
+    history: list[dict[str, float | None]] = [{"average": value} for value in (0.9, 0.2, 0.1)]
+    assert best_epoch(history, "last") == best_epochs(history)["last"] == 2
+    assert best_epoch([*history, {}], "last") == 2
+    with pytest.raises(ValueError, match="none of 1 epochs"):
+        best_epoch([{}], "last")
 
 
 def test_rules_read_scalars_that_exist_without_training_frequencies_or_aligned_pairs() -> None:
@@ -57,10 +66,11 @@ def test_an_undefined_value_never_wins(undefined: float | None) -> None:
 
 def test_a_history_from_before_a_rule_was_there_lacks_its_scalar() -> None:
     """As of a run that an earlier version began, and this one went on with."""
-    assert best_epochs([{"average": 0.5}, {"average": 0.4}]) == {"average": 0}
+    assert best_epochs([{"average": 0.5}, {"average": 0.4}]) == {"average": 0, "last": 1}
     assert best_epochs([{"average": 0.5}, {"average": 0.4, "class_difference": 0.3}]) == {
         "average": 0,
         "class_difference": 1,
+        "last": 1,
     }
 
 
@@ -70,7 +80,7 @@ def test_a_rule_without_values_is_refused_and_left_out() -> None:
         ValueError, match="worst_group is defined in none of 1 epochs; select by worst_class or average or class_diff"
     ):
         best_epoch(history, "worst_group")
-    assert best_epochs(history) == {"average": 0}
+    assert best_epochs(history) == {"average": 0, "last": 0}
     with pytest.raises(ValueError, match="none of 0 epochs"):
         best_epoch([], "average")
 

@@ -166,3 +166,53 @@ def test_a_failed_download_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(timm, "create_model", unreachable)
     with pytest.raises(ValueError, match=r"'resnet18.tv_in1k' could not be downloaded.*model\.weights=PATH"):
         timm_classifier(2, name="resnet18.tv_in1k")
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "resnet10t"])
+def test_frozen_batch_norm_keeps_its_statistics_through_every_train(name: str) -> None:
+    """In training mode the outputs are those of evaluation mode; shifts are trained, running statistics are not."""
+    classifier = timm_classifier(3, name=name, pretrained=False, freeze_batch_norm=True)
+    before = {key: value.clone() for key, value in classifier.state_dict().items()}
+    statistics = [key for key in before if "running" in key or "num_batches" in key]
+    assert len(statistics) > 6
+    expected = classifier.eval()(_image()).logits
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
+    for whole in (classifier, nn.Sequential(classifier)):
+        whole.train()
+        assert classifier.training
+        assert classifier.backbone.training
+    torch.testing.assert_close(classifier(_image()).logits, expected)
+    classifier(_image()).logits.square().sum().backward()
+    optimizer.step()
+    after = classifier.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in statistics)
+    shifts = [key.replace("running_mean", "bias") for key in statistics if "running_mean" in key]
+    assert not torch.equal(before[shifts[-1]], after[shifts[-1]])
+
+
+def test_batch_norm_learns_its_statistics_unless_it_is_frozen() -> None:
+    classifier = timm_classifier(3, name="test_resnet", pretrained=False)
+    before = {key: value.clone() for key, value in classifier.state_dict().items() if "running" in key}
+    classifier.train()(_image())
+    assert not any(torch.equal(value, classifier.state_dict()[key]) for key, value in before.items())
+
+
+def test_the_head_is_evaluated_in_float32_under_autocast() -> None:
+    """Logits of bfloat16 have 8 bits, and of 4,096 images with near logits many tie; in float32 none does.
+
+    In training the head stays under autocast, as the rest of the network.
+    """
+    classifier = Classifier(_network("test_resnet"))
+    classifier.head = nn.Linear(classifier.feature_size, 2)
+    nn.init.constant_(classifier.head.bias, 4.0)
+    features = torch.rand(4096, classifier.feature_size, generator=torch.Generator().manual_seed(3))
+    classifier.backbone = nn.Linear(classifier.feature_size, classifier.feature_size)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        trained = classifier.train()(features)
+        found = classifier.eval()(features)
+    assert trained.logits.dtype == trained.features.dtype == found.features.dtype == torch.bfloat16
+    assert found.logits.dtype == torch.float32
+    assert torch.equal(found.logits, classifier.head(found.features.float()))
+    ties = [int((logits[:, 0] == logits[:, 1]).sum()) for logits in (trained.logits, found.logits)]
+    assert ties[0] > 8
+    assert ties[1] == 0

@@ -252,7 +252,7 @@ def test_a_measure_of_the_positive_class_names_it(tmp_path: Path) -> None:
 
 
 def test_methods_without_known_groups_rank_by_their_worst_class_after_the_others(tmp_path: Path) -> None:
-    """Beside methods with groups their worst class has a column, since it selected the epoch; their groups have none."""
+    """Their worst class selected the epoch, so it has a column; their groups have none."""
     finished_run(tmp_path / "dro", sample_report())
     for strategy, worst in (("erm", 0.3), ("lff", 0.6)):
         finished_run(tmp_path / strategy, without_groups(strategy, worst))

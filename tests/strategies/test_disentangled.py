@@ -175,3 +175,17 @@ def test_several_labels_are_refused():
     labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
     with pytest.raises(ValueError, match="single target"):
         Disentangled(labels, 20, TinyClassifier())
+
+
+def test_the_share_of_the_other_features_is_evaluated_in_float32_under_autocast() -> None:
+    """The model's own head does so by itself: see :class:`debias.models.Classifier`."""
+    strategy, model = pair()
+    nn.init.normal_(strategy.context.weight)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = strategy.classify(model, BATCH.image).logits
+        own, other = model(BATCH.image).logits, strategy.network(BATCH.image).features
+        rounded = strategy.context(other)
+    with torch.no_grad():
+        share = strategy.context(other.float())
+    assert torch.equal(found, own + share)
+    assert not torch.equal(share, rounded.float())

@@ -18,7 +18,7 @@ def entry(worst: float, average: float) -> dict[str, object]:
 def test_prefers_by_each_rule(tmp_path):
     recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     recorder.history = [entry(0.2, 0.9), entry(0.5, 0.7), entry(0.5, 0.8)]
-    assert recorder.preferred() == {"worst_group": 1, "worst_class": 0, "average": 0, "balanced": 0}
+    assert recorder.preferred() == {"worst_group": 1, "worst_class": 0, "average": 0, "balanced": 0, "last": 2}
 
 
 def test_keeps_the_weights_of_the_least_class_difference(tmp_path):
