@@ -94,10 +94,12 @@ def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, where it has one, as they are on disk."""
-    image = read_image(examples.root / examples.images[row])
+    most = examples.max_pixels
+    image = read_image(examples.root / examples.images[row], max_pixels=most)
     if examples.mask_root is None or not examples.masks[row]:
         return image, None
-    return image, read_mask(examples.mask_root / examples.masks[row], (image.shape[0], image.shape[1]))
+    size = (image.shape[0], image.shape[1])
+    return image, read_mask(examples.mask_root / examples.masks[row], size, max_pixels=most)
 
 
 def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
