@@ -16,7 +16,7 @@ from torch import Tensor
 from debias.errors import InputError, near
 
 #: Rows that are turned into columns at a time; equal cells among them are kept as one string.
-CHUNK = 4096
+CHUNK = 256
 SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "0": 0, "1": 1, "2": 2}
 
 

@@ -19,6 +19,8 @@ from debias.types import Groups
 #: Prefixes of the columns that say what the model gave a class or label; the first that is there is read.
 SCORES = ("logit_", "probability_")
 UNKNOWN = ("", "-1", "nan", "NaN", "NA", "None")
+#: Classes or bias values that are numbers lie below this, since there are as many of them as the greatest says.
+MOST_VALUES = 100_000
 #: A column of the files that this project writes: targets are numbers there, whatever the classes are called.
 NUMBERED = "index"
 #: By how much rounded probabilities may miss a sum of 1.
@@ -151,13 +153,20 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
     """The known values of a column: numbers from 0 on as many as there are, names in their order.
 
     Raises:
-        ValueError: there is no such column, or no known value in it.
+        ValueError: there is no such column, no known value in it, or a number from ``MOST_VALUES`` on.
     """
     found = set(_column(path, columns, name)) - set(UNKNOWN)
     if not found:
         raise InputError(f"{path}: no value in column {name!r} is known, and group metrics need some")
     if all(value.isdecimal() for value in found):
-        return [str(value) for value in range(max(map(int, found)) + 1)]
+        # the first ten digits tell whether a number is too great, and int refuses thousands of them
+        numbers = {int(value[:10]): value for value in found}
+        if max(numbers) >= MOST_VALUES:
+            greatest = numbers[max(numbers)]
+            raise InputError(
+                f"{path}: {name} {greatest[:20]} is too great: number them from 0, below {MOST_VALUES:,}, or use names"
+            )
+        return [str(value) for value in range(max(numbers) + 1)]
     return sorted(found)
 
 
