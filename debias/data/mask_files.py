@@ -76,7 +76,9 @@ def write_masks(
         """Make and write the mask of one image, unless there is one to keep."""
         path = folder / names[row]
         if path.is_file() and not overwrite:
-            return MaskRecord(row, examples.images[row], "kept", float((read_image(path, max_pixels=most) >= 128).mean()))
+            return MaskRecord(
+                row, examples.images[row], "kept", float((read_image(path, max_pixels=most) >= 128).mean())
+            )
         made = make(row, read_image(examples.root / examples.images[row], max_pixels=most))
         write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes())
         how = "made" if made.found else "fallback"

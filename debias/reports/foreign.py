@@ -197,7 +197,8 @@ def _scores(path: Path, columns: Columns, prefix: str, outputs: Sequence[str], *
         chosen = torch.stack([_numbered(path, columns, f"prediction_{name}", ("0", "1")) for name in outputs], dim=1)
     else:
         classes = _numbered(path, columns, "prediction", outputs)
-        chosen = torch.nn.functional.one_hot(classes, len(outputs))
+        # in place: of millions of images and a thousand classes, one such table is all that fits
+        return torch.full((len(classes), len(outputs)), -1.0).scatter_(1, classes[:, None], 1.0)
     return 2.0 * chosen.float() - 1
 
 
