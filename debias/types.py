@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from debias.errors import InputError
 
+#: Every metric holds some numbers of each group, and every report a row.
+MOST_GROUPS = 1_000_000
+
 
 class Batch(NamedTuple):
     """One batch of training or evaluation images; ``None`` fields survive collation and device transfer.
@@ -77,7 +80,8 @@ class Groups:
         multi_label: whether targets are ``(N, L)`` 0/1.
 
     Raises:
-        ValueError: two groups of the same name, a label without its pair of names, or an aligned pair out of range.
+        ValueError: more than ``MOST_GROUPS`` groups, two groups of the same name, a label without its pair of names, or
+            an aligned pair out of range.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -93,6 +97,11 @@ class Groups:
     multi_label: bool = False
 
     def __post_init__(self) -> None:
+        if self.count > MOST_GROUPS:
+            raise InputError(
+                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,} groups, more than "
+                f"{MOST_GROUPS:,}: number classes and bias values from 0 without gaps, or take another column"
+            )
         if len(set(self.names)) < self.count:
             raise InputError(f"two groups have the same name among {', '.join(self.names)}: rename a class or bias")
         if self.multi_label and self.rows % 2:

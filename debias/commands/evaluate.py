@@ -31,7 +31,7 @@ CHANGEABLE = (
     "precision",
     "select",
 )
-CHANGEABLE_DATA = ("root", "csv", "masks", "fills")
+CHANGEABLE_DATA = ("root", "csv", "masks", "fills", "max_pixels", "follow_links")
 
 
 def run(run: str, overrides: list[str]) -> None:

@@ -21,6 +21,8 @@ from debias.data.fills import FILLING
 from debias.data.image_files import ImageFiles, Picture, Pictures
 from debias.errors import InputError
 
+#: Pictures that a thread decodes as one task: a task for each costs more than a small picture does.
+CHUNK = 32
 #: Bytes that a cache leaves free on its disk.
 SPARE = 2**26
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
@@ -134,15 +136,18 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
         ValueError: a picture is missing or damaged.
     """
 
-    def decode(position: int) -> None:
-        """Read one picture and hand it on."""
-        keep(position, files.read(position))
+    def decode(chunk: range) -> int:
+        """Read some pictures and hand them on; how many there were."""
+        for position in chunk:
+            keep(position, files.read(position))
+        return len(chunk)
 
+    chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # threads suffice: OpenCV releases the GIL
     try:
         progress = tqdm(total=len(files), desc="decoding pictures", unit="picture", disable=None)
-        for _ in pool.map(decode, range(len(files))):
-            progress.update()
+        for done in pool.map(decode, chunks):
+            progress.update(done)
         progress.close()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from debias.data.columns import Columns, pick, read_csv, read_text
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.data.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.types import Groups
 
@@ -26,6 +27,8 @@ def celeba(
     bias: str = "Male",
     masks: str | None = None,
     fills: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
 ) -> Examples:
     """CelebA in the layout of its release (``list_attr_celeba.txt``) or the same tables as CSV.
 
@@ -38,6 +41,8 @@ def celeba(
         bias: name of the bias attribute.
         masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
         fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
         All splits; an attribute is 1 where present, 0 where absent. Aligned pairs are known for Blond_Hair and Male.
@@ -59,6 +64,8 @@ def celeba(
         split=_split(Path(root), attributes),
         groups=_groups(targets, bias),
         source=attributes.source,
+        max_pixels=max_pixels,
+        follow_links=follow_links,
     )
     return with_companions(examples, masks=masks, fills=fills)
 

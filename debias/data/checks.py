@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,18 +12,20 @@ import torch
 from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
-from debias.data.listing import missing_files
+from debias.data.listing import locate
 from debias.errors import InputError
 from debias.types import Groups
 
 SHOWN = 3
+#: What makes two spellings of one path differ.
+_ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
 
 def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
     """Raises one error that says everything that is wrong with a data set, where, and how to mend it.
 
-    Checked: labels out of range, paths that leave the root, files that are not there, the same image twice, an empty
-    split, a single class, a class without training image, and what ``require`` asks for.
+    Checked: labels out of range, paths and links that leave the root, files that are not there, the same image twice,
+    an empty split, a single class, a class without training image, and what ``require`` asks for.
 
     Args:
         examples: the data set; its images are not opened.
@@ -102,28 +105,33 @@ def _out_of_range(examples: Examples, name: str, values: Tensor, lowest: int, hi
 
 
 def _path_problems(examples: Examples) -> Iterator[str]:
-    outside = [row for row, path in enumerate(examples.images) if _leaves(path)]
-    outside += [row for row, path in enumerate(examples.masks) if _leaves(path)]
-    outside += [row for row, path in enumerate(examples.fills) if _leaves(path)]
-    if outside:
+    every = (examples.images, examples.masks, examples.fills)
+    if outside := [row for paths in every for row, path in enumerate(paths) if _leaves(path)]:
         yield (
             f"{len(outside)} paths leave the root {examples.root}: {_rows(examples, outside)}. "
             "Put the files under the root, and name them relative to it without '..'."
         )
         return
-    yield from _missing("images", examples.root, examples.images)
-    yield from _missing("masks", examples.mask_root or examples.root, examples.masks)
-    yield from _missing("fills", examples.fill_root or examples.root, examples.fills)
+    yield from _missing(examples, "images", examples.root, examples.images)
+    yield from _missing(examples, "masks", examples.mask_root or examples.root, examples.masks)
+    yield from _missing(examples, "fills", examples.fill_root or examples.root, examples.fills)
     yield from _repeated(examples)
 
 
 def _leaves(path: str) -> bool:
+    if path[:1] not in "/\\" and ".." not in path and ":" not in path:
+        return False  # nearly every path, and a table may have millions
     parts = path.replace("\\", "/").split("/")
     return bool(path) and (parts[0] == "" or parts[0].endswith(":") or ".." in parts)
 
 
-def _missing(kind: str, root: Path, paths: Sequence[str]) -> Iterator[str]:
-    rows = missing_files(root, paths)
+def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) -> Iterator[str]:
+    rows, outside = locate(root, paths, follow_links=examples.follow_links)
+    if outside:
+        yield (
+            f"links lead {len(outside)} of {len(paths)} {kind} out of the root {root}: {_rows(examples, outside)}. "
+            "Set data.follow_links=true if these links are yours, or put the files under the root."
+        )
     if rows:
         yield (
             f"{len(rows)} of {len(paths)} {kind} are not in {root}: {_shown([paths[row] for row in rows])}. "
@@ -132,10 +140,14 @@ def _missing(kind: str, root: Path, paths: Sequence[str]) -> Iterator[str]:
 
 
 def _repeated(examples: Examples) -> Iterator[str]:
+    # what is written plainly needs no normalising, which takes far longer than to look
+    plain = [path if "/" not in path or not _ODD.search(path) else posixpath.normpath(path) for path in examples.images]
+    if len(set(plain)) == len(plain):
+        return
     first: dict[str, int] = {}
-    for row, path in enumerate(examples.images):
-        first.setdefault(posixpath.normpath(path), row)
-    rows = [row for row, path in enumerate(examples.images) if first[posixpath.normpath(path)] != row]
+    for row, path in enumerate(plain):
+        first.setdefault(path, row)
+    rows = [row for row, path in enumerate(plain) if first[path] != row]
     if rows:
         yield (
             f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep one row an image: "
@@ -157,15 +169,16 @@ def _count_problems(examples: Examples) -> Iterator[str]:
 
 
 def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Iterator[str]:
-    train = examples.rows("train").tolist()
+    rows = examples.rows("train")
+    known = examples.bias[rows] >= 0
     if "bias" in require:
-        unknown = [row for row in train if examples.bias[row] < 0]
+        unknown = rows[~known].tolist()
         if unknown:
             yield (
                 f"{len(unknown)} training images have no bias attribute: {_rows(examples, unknown)}. This strategy "
                 "needs it for all: fill in the bias column, or take a strategy that needs no group labels."
             )
-    if "some bias" in require and not any(examples.bias[row] >= 0 for row in train):
+    if "some bias" in require and not bool(known.any()):
         yield (
             "no training image has a bias attribute. This strategy learns from it where it is known: fill in the bias "
             "column for some, or take a strategy that needs no group labels."
@@ -176,7 +189,7 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
             "or take a strategy that does not weigh groups."
         )
     if "mask" in require:
-        without = [row for row in train if not examples.masks or not examples.masks[row]]
+        without = [row for row in rows.tolist() if not examples.masks or not examples.masks[row]]
         if without:
             yield (
                 f"{len(without)} training images have no mask: {_rows(examples, without)}. This strategy needs one "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from debias.errors import InputError, near
 
+#: Rows that are turned into columns at a time; equal cells among them are kept as one string.
+CHUNK = 256
 SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "0": 0, "1": 1, "2": 2}
 
 
@@ -83,12 +86,18 @@ def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
     Raises:
         ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than the header.
     """
-    reader = csv.reader(io.StringIO(read_text(source), newline=""))
-    header = [name.strip() for name in next(reader, [])]
-    try:
-        return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
-    except csv.Error as error:
-        raise InputError(f"{source}, line {reader.line_num}: {error}; save it as CSV anew") from None
+    check_is_file(source)
+    # read as it comes: the text of millions of rows is as large as all that is kept of it
+    with source.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
+        except csv.Error as error:
+            raise InputError(f"{source}, line {reader.line_num}: {error}; save it as CSV anew") from None
+        except UnicodeDecodeError:
+            read_text(source)  # says at which byte of the file
+            raise
 
 
 def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]], wanted: Sequence[str]) -> Columns:
@@ -98,17 +107,26 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
         ValueError: no such column, or a row that is shorter or longer than the header.
     """
     places = [position(source, header, name) for name in wanted]
-    lines: list[int] = []
-    picked: list[tuple[str, ...]] = []
-    for line, row in rows:
-        if len(row) != len(header):
-            if not row:
-                continue
-            raise InputError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
-        lines.append(line)
-        picked.append(tuple([row[place].strip() for place in places]))
-    columns = zip(*picked, strict=True) if picked else ((),) * len(wanted)
+    lines = array("q")
+    columns: list[list[str]] = [[] for _ in wanted]
+    checked = _whole_rows(source, header, rows)
+    while chunk := list(islice(checked, CHUNK)):
+        lines.extend(line for line, _ in chunk)
+        for column, place in zip(columns, places, strict=True):
+            same: dict[str, str] = {}
+            column += [same.setdefault(cell, cell) for cell in [row[place].strip() for _, row in chunk]]
     return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
+
+
+def _whole_rows(
+    source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    for numbered in rows:
+        line, row = numbered
+        if len(row) == len(header):
+            yield numbered
+        elif row:
+            raise InputError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
 
 
 def position(source: Path, header: Sequence[str], name: str) -> int:
@@ -126,14 +144,19 @@ def is_integer(cell: str) -> bool:
         return False
 
 
+def check_is_file(source: Path) -> None:
+    """Refuse a path where there is no file."""
+    if not source.is_file():
+        raise InputError(f"no file {source}: correct the path, or put the file there")
+
+
 def read_text(source: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
     Raises:
         ValueError: no such file, or not UTF-8.
     """
-    if not source.is_file():
-        raise InputError(f"no file {source}: correct the path, or put the file there")
+    check_is_file(source)
     try:
         return source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

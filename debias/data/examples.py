@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from debias.data.images import MAX_PIXELS
 from debias.types import Groups
 
 SPLITS = ("train", "val", "test")
@@ -30,6 +31,8 @@ class Examples:
         masks: N paths relative to ``mask_root``, empty where an image has none.
         fill_root: folder of the fills, or ``None`` where they are made here.
         fills: N paths relative to ``fill_root``, each the image without its foreground; or empty.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of ``root``, ``mask_root`` and ``fill_root``.
     """
 
     root: Path
@@ -43,6 +46,8 @@ class Examples:
     masks: tuple[str, ...] = ()
     fill_root: Path | None = None
     fills: tuple[str, ...] = ()
+    max_pixels: int = MAX_PIXELS
+    follow_links: bool = False
 
     def __len__(self) -> int:
         return len(self.images)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.data.images import read_image
+from debias.data.images import MAX_PIXELS, read_image
 from debias.errors import InputError
 
 #: Raise it whenever fills change, so that a cache filled earlier is not taken for one filled now.
@@ -44,12 +44,13 @@ def filled_background(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDAr
     return filled
 
 
-def read_fill(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def read_fill(path: Path, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a background that another program filled in.
 
     Args:
         path: a picture of any format OpenCV reads.
         size: height and width of the upright image it belongs to.
+        max_pixels: as in :func:`debias.data.images.read_image`.
 
     Returns:
         ``(H, W, 3)`` uint8.
@@ -57,7 +58,7 @@ def read_fill(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         ValueError: the file cannot be read, or the fill has another size than its image.
     """
-    fill = read_image(path)
+    fill = read_image(path, max_pixels=max_pixels)
     if fill.shape[:2] != size:
         raise InputError(
             f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image, upright, {size[1]}x"

@@ -13,6 +13,7 @@ from torch import Tensor
 from debias.data.columns import SPLIT_POSITIONS
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.data.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.types import Groups
 
@@ -20,7 +21,14 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 LAYOUTS = "<split>/<target>/<bias>/<image> or <split>/<target>/<image>"
 
 
-def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> Examples:
+def folder(
+    *,
+    root: str,
+    masks: str | None = None,
+    fills: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
+) -> Examples:
     """Images in a tree ``<split>/<target>/<bias>/<image>``, or ``<split>/<target>/<image>`` where bias is unknown.
 
     Args:
@@ -28,6 +36,8 @@ def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> 
             are the sorted names of their folders. Hidden files, and files that are no images, are passed over.
         masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
         fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
         All splits, in order of path.
@@ -52,6 +62,8 @@ def folder(*, root: str, masks: str | None = None, fills: str | None = None) -> 
         split=torch.tensor([split for split, _, _ in labels]),
         groups=Groups(target_names, bias_names or ("unknown",)),
         source=Path(root),
+        max_pixels=max_pixels,
+        follow_links=follow_links,
     )
     return with_companions(examples, masks=masks, fills=fills)
 

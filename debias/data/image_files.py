@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,7 +16,7 @@ from torch import Tensor
 from debias.data.examples import Examples
 from debias.data.fills import filled_background, read_fill
 from debias.data.geometry import Geometry
-from debias.data.images import read_image, read_mask
+from debias.data.images import MAX_PIXELS, read_image, read_mask
 from debias.errors import InputError
 
 
@@ -61,6 +62,7 @@ class ImageFiles:
         backgrounds: whether to fill each picture's foreground in, too, after the geometry.
         fill_root: folder of the fills to take for backgrounds, or ``None``: filled in here.
         fills: M paths relative to ``fill_root``; empty without.
+        max_pixels: the most pixels that a file may hold.
     """
 
     root: Path
@@ -71,6 +73,7 @@ class ImageFiles:
     backgrounds: bool = False
     fill_root: Path | None = None
     fills: tuple[str, ...] = ()
+    max_pixels: int = MAX_PIXELS
 
     @classmethod
     def of(cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False) -> ImageFiles:
@@ -88,7 +91,15 @@ class ImageFiles:
                 f"backgrounds are filled in where a mask says the foreground is, and {examples.source} has not a mask "
                 "for every picture: give the data set masks, or train without backgrounds"
             )
-        files = cls(examples.root, images, examples.mask_root if masks else None, masks, geometry, backgrounds)
+        files = cls(
+            examples.root,
+            images,
+            examples.mask_root if masks else None,
+            masks,
+            geometry,
+            backgrounds,
+            max_pixels=examples.max_pixels,
+        )
         if not (backgrounds and examples.fills):
             return files
         fills = tuple(examples.fills[row] for row in rows.tolist())
@@ -103,17 +114,19 @@ class ImageFiles:
         Raises:
             ValueError: the image, its mask or its fill is damaged, or their sizes differ.
         """
-        image = read_image(self.root / self.images[position])
+        most = self.max_pixels
+        image = read_image(self.root / self.images[position], max_pixels=most)
         if self.mask_root is None:
             return Picture(self.geometry.image(image))
         size = image.shape[0], image.shape[1]
-        mask = read_mask(self.mask_root / self.masks[position], size)
+        mask = read_mask(self.mask_root / self.masks[position], size, max_pixels=most)
         image, mask = self.geometry.image(image), self.geometry.mask(mask)
         if not self.backgrounds:
             return Picture(image, mask)
         if self.fill_root is None:
             return Picture(image, mask, filled_background(image, mask))
-        return Picture(image, mask, self.geometry.image(read_fill(self.fill_root / self.fills[position], size)))
+        fill = read_fill(self.fill_root / self.fills[position], size, max_pixels=most)
+        return Picture(image, mask, self.geometry.image(fill))
 
     def fetch(self, positions: Tensor) -> Pictures:
         """Decode the pictures at ``(N,)`` int64 positions."""
@@ -149,7 +162,7 @@ def _key(said: str, folder: Path, names: tuple[str, ...]) -> str:
 
 def _fingerprint(folder: Path, name: str) -> bytes:
     try:
-        status = (folder / name).stat()
+        status = os.stat(f"{folder}/{name}")  # a path object for each of a million takes as long again
     except OSError as error:
         raise InputError(
             f"cannot find picture {folder / name} ({error.strerror}): restore it or remove its row"

@@ -5,24 +5,66 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Listed(NamedTuple):
+    """The names of a folder's files, and those of them that a link leads out of the root."""
+
+    files: set[str]
+    outside: set[str]
+
+
+class Located(NamedTuple):
+    """Positions of the paths that are no file, and of those that lie outside the root, since links lead there."""
+
+    missing: list[int]
+    outside: list[int]
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> list[int]:
     """Positions of the paths, relative to ``root``, that are no file there; an empty path counts as there."""
-    listed: dict[str, set[str]] = {}
-    missing = []
+    return locate(root, paths, follow_links=True).missing
+
+
+def locate(root: Path, paths: Sequence[str], *, follow_links: bool = False) -> Located:
+    """Find the files of some paths, relative to ``root``; an empty path is neither missing nor outside.
+
+    The root itself may be a link. Each folder is resolved once, and besides only those files that are links.
+
+    Args:
+        root: a folder.
+        paths: posix style, without "..".
+        follow_links: whether links may lead out of the root; nothing is resolved then, and nothing is outside.
+    """
+    real = None if follow_links else os.path.realpath(root)
+    listed: dict[str, Listed] = {}
+    found = Located([], [])
     for position, path in enumerate(paths):
         folder, _, name = path.rpartition("/")
         if folder not in listed:
-            listed[folder] = _files(root / folder)
-        if path and name not in listed[folder]:
-            missing.append(position)
-    return missing
+            listed[folder] = _listed(os.path.join(root, folder), real)
+        if name in listed[folder].files:
+            if name in listed[folder].outside:
+                found.outside.append(position)
+        elif path:
+            found.missing.append(position)
+    return found
 
 
-def _files(folder: Path) -> set[str]:
+def _listed(folder: str, real_root: str | None) -> Listed:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
+            files = {entry.name: entry.is_symlink() for entry in entries if entry.is_file()}
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        return Listed(set(), set())
+    if real_root is None:
+        return Listed(set(files), set())
+    if not _inside(os.path.realpath(folder), real_root):
+        return Listed(set(files), set(files))
+    linked = (name for name, is_link in files.items() if is_link)
+    return Listed(set(files), {name for name in linked if not _inside(os.path.realpath(f"{folder}/{name}"), real_root)})
+
+
+def _inside(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)

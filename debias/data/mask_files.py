@@ -70,13 +70,16 @@ def write_masks(
     """
     names = mask_names(examples.images)
     _check_shared([names[row] for row in rows])
+    most = examples.max_pixels
 
     def write(row: int) -> MaskRecord:
         """Make and write the mask of one image, unless there is one to keep."""
         path = folder / names[row]
         if path.is_file() and not overwrite:
-            return MaskRecord(row, examples.images[row], "kept", float((read_image(path) >= 128).mean()))
-        made = make(row, read_image(examples.root / examples.images[row]))
+            return MaskRecord(
+                row, examples.images[row], "kept", float((read_image(path, max_pixels=most) >= 128).mean())
+            )
+        made = make(row, read_image(examples.root / examples.images[row], max_pixels=most))
         write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes())
         how = "made" if made.found else "fallback"
         return MaskRecord(row, examples.images[row], how, float((made.mask >= 128).mean()))
@@ -118,8 +121,10 @@ def _record(path: Path, settings: Mapping[str, Any]) -> None:
 
 def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pixels]:
     """The image of a row, and the mask that :func:`write_masks` wrote of it into the folder."""
-    image = read_image(examples.root / examples.images[row])
-    return image, read_mask(folder / mask_names([examples.images[row]])[0], (image.shape[0], image.shape[1]))
+    most = examples.max_pixels
+    image = read_image(examples.root / examples.images[row], max_pixels=most)
+    path = folder / mask_names([examples.images[row]])[0]
+    return image, read_mask(path, (image.shape[0], image.shape[1]), max_pixels=most)
 
 
 def write_picture(path: Path, image: Pixels) -> None:

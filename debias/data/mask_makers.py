@@ -88,7 +88,8 @@ def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold:
 
     def make(row: int, image: Pixels) -> Made:
         """The mask of one image, as it was found."""
-        mask = read_mask(paths[examples.images[row]], _size(image), threshold=threshold)
+        path, most = paths[examples.images[row]], examples.max_pixels
+        mask = read_mask(path, _size(image), threshold=threshold, max_pixels=most)
         return Made((mask >= threshold) * np.uint8(255), found=True)
 
     return make

@@ -11,6 +11,7 @@ from torch import Tensor
 from debias.data.columns import Columns, is_integer, read_csv
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.data.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.types import Groups
 
@@ -33,6 +34,8 @@ def table(
     target_names: list[str] | None = None,
     bias_names: list[str] | None = None,
     aligned: list[list[int]] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
 ) -> Examples:
     """Images listed in a CSV file whose first line names its columns, one row an image.
 
@@ -50,6 +53,8 @@ def table(
         target_names: the classes in order; left out, the sorted names in the column, or the integers themselves.
         bias_names: likewise for the bias attribute.
         aligned: the (target, bias) pairs that the shortcut favours, as integers.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
         All splits.
@@ -73,6 +78,8 @@ def table(
         split=columns.splits(split),
         groups=Groups(label_names, names, _pairs(aligned, len(label_names), len(names))),
         source=columns.source,
+        max_pixels=max_pixels,
+        follow_links=follow_links,
         mask_root=None if mask is None else folder,
         masks=() if mask is None else tuple(columns.cells[mask]),
     )
@@ -81,23 +88,27 @@ def table(
 
 def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
     cells = columns.cells[column]
-    if any(is_integer(cell) for cell in cells):
+    distinct = set(cells)
+    if any(map(is_integer, distinct)):
         values = columns.integers(column)
         count = int(values.max()) + 1
         if count > MOST_CLASSES:
             raise columns.error(int(values.argmax()), column, f"but classes are numbered from 0, below {MOST_CLASSES}")
         return values, tuple(str(value) for value in range(count)) if names is None else tuple(names)
-    if "" in cells:
-        raise columns.error(cells.index(""), column, "but must be an integer or a name")
-    _refuse_fractions(columns, column)
-    ordered = sorted(set(cells)) if names is None else list(names)
+    if wrong := {cell for cell in distinct if cell == "" or _is_fraction(cell)}:
+        row = next(row for row, cell in enumerate(cells) if cell in wrong)
+        raise columns.error(row, column, "but must be an integer or a name")
+    ordered = sorted(distinct) if names is None else list(names)
     return columns.choices(column, {name: value for value, name in enumerate(ordered)}), tuple(ordered)
 
 
 def _biases(columns: Columns, column: str | None, names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
+    absent = set(UNKNOWN) - set(names or ())
+    if column is not None and absent.isdisjoint(columns.cells[column]):
+        return _classes(columns, column, names)
     unknown = torch.full((len(columns.lines),), -1, dtype=torch.int64)
     cells = [""] * len(unknown) if column is None else columns.cells[column]
-    known = [row for row, cell in enumerate(cells) if cell not in UNKNOWN or cell in (names or ())]
+    known = [row for row, cell in enumerate(cells) if cell not in absent]
     if column is None or not known:
         return unknown, ("unknown",) if names is None else tuple(names)
     lines = [columns.lines[row] for row in known]
@@ -107,10 +118,8 @@ def _biases(columns: Columns, column: str | None, names: Sequence[str] | None) -
     return unknown, ordered
 
 
-def _refuse_fractions(columns: Columns, column: str) -> None:
-    for row, cell in enumerate(columns.cells[column]):
-        if cell.replace(".", "", 1).lstrip("+-").isdecimal():
-            raise columns.error(row, column, "but must be an integer or a name")
+def _is_fraction(cell: str) -> bool:
+    return cell.replace(".", "", 1).lstrip("+-").isdecimal()
 
 
 def _pairs(aligned: Sequence[Sequence[int]] | None, targets: int, biases: int) -> tuple[tuple[int, int], ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from debias.data.columns import read_csv
 from debias.data.companions import with_companions
 from debias.data.examples import Examples
+from debias.data.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.types import Groups
 
@@ -14,7 +15,14 @@ RELEASES = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
 GROUPS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 
 
-def waterbirds(*, root: str, masks: str | None = None, fills: str | None = None) -> Examples:
+def waterbirds(
+    *,
+    root: str,
+    masks: str | None = None,
+    fills: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
+) -> Examples:
     """Waterbirds in the layout of its release or of WILDS, read from ``metadata.csv``.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020; release
@@ -25,6 +33,8 @@ def waterbirds(*, root: str, masks: str | None = None, fills: str | None = None)
         masks: a folder of masks in the layout of CUB's ``segmentations``, ``<class>/<image>.png``. Left out, a
             folder ``segmentations`` inside or beside ``root`` is used if there is one.
         fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
         All splits; target 0 landbird, 1 waterbird; bias 0 land, 1 water. An image whose mask is not there has none.
@@ -43,6 +53,8 @@ def waterbirds(*, root: str, masks: str | None = None, fills: str | None = None)
         split=columns.splits("split"),
         groups=GROUPS,
         source=columns.source,
+        max_pixels=max_pixels,
+        follow_links=follow_links,
     )
     masks_root = _near(Path(root), folder) if masks is None else masks
     return with_companions(examples, masks=masks_root, fills=fills)

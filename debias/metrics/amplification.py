@@ -12,7 +12,8 @@ from debias.metrics.functional.amplification_counts import (
     frequency_co_occurrence,
 )
 from debias.metrics.functional.amplification_report import amplification_scalars
-from debias.metrics.functional.counts import Range, add_counts, check_range, table_shape
+from debias.metrics.functional.counts import Range, add_margins, check_range
+from debias.metrics.functional.margins import Margins, margins_shape
 from debias.types import Groups
 
 
@@ -56,8 +57,8 @@ class BiasAmplification(ExactMetric):
             None if train_frequencies is None else frequency_co_occurrence(train_frequencies.cpu(), groups)
         )
         self.attribute_predictions = attribute_predictions
-        # the table by true bias, and if it is predicted the one by predicted bias
-        shape = (1 + attribute_predictions, *table_shape(groups))
+        # the counts by true bias, and if it is predicted those by predicted bias
+        shape = (1 + attribute_predictions, *margins_shape(groups))
         self.add_state("tables", torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
@@ -81,7 +82,7 @@ class BiasAmplification(ExactMetric):
         columns = [bias] if predicted_bias is None else [bias, torch.where(bias < 0, -1, predicted_bias)]
         seen, tables = Range(self.least, self.greatest), []
         for table, column in zip(self.tables, columns, strict=True):
-            added, seen = add_counts(table, seen, prediction, target, column, self.groups)
+            added, seen = add_margins(table, seen, prediction, target, column, self.groups)
             tables.append(added)
         self.tables, (self.least, self.greatest) = torch.stack(tables), seen
 
@@ -92,5 +93,6 @@ class BiasAmplification(ExactMetric):
             ValueError: a target, bias or prediction was out of range.
         """
         check_range(Range(self.least, self.greatest), self.groups)
-        test = co_occurrences(self.tables[0].cpu(), self.groups, *self.tables[1:].cpu())
+        true, *predicted = (Margins(*table) for table in self.tables.cpu())
+        test = co_occurrences(true, self.groups, *predicted)
         return amplification_scalars(test, self.train_counts)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from debias.metrics.functional.counts import Range, add_counts, check_range, table_shape
 from debias.metrics.functional.discovery import discovery_scalars
 from debias.metrics.functional.information import information_scalars
 from debias.metrics.group_counts import GroupCounts
 
 
 class BiasInformation(GroupCounts):
-    """Mutual information and association of predictions and bias, from the same state as the group accuracies.
+    """Mutual information and association of predictions and bias, from counts of (target, bias, prediction).
 
     Args:
         groups: names and numbering of the groups.
+
+    Raises:
+        ValueError: the classes are so many that their counts would not fit; see ``table_shape``.
 
     Example:
         >>> import torch
@@ -25,6 +29,8 @@ class BiasInformation(GroupCounts):
     """
 
     higher_is_better = False
+    shape = staticmethod(table_shape)
+    add = staticmethod(add_counts)
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars on the CPU, as ``information_scalars`` defines them.
@@ -33,6 +39,10 @@ class BiasInformation(GroupCounts):
             ValueError: a target, bias or prediction was out of range.
         """
         return information_scalars(self._table(), self.groups)
+
+    def _table(self) -> Tensor:
+        check_range(Range(self.least, self.greatest), self.groups)
+        return self.counts.cpu()
 
 
 class ErrorDiscovery(GroupCounts):

@@ -1,4 +1,4 @@
-"""The one state from which every group metric of a split is read, in one process or in many."""
+"""The one state from which the group metrics of a split are read, in one process or in many."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.exact_metric import ExactMetric
-from debias.metrics.functional.counts import Range, add_counts, check_range, table_shape
+from debias.metrics.functional.counts import Range, add_margins, check_range
+from debias.metrics.functional.margins import Margins, margins_shape
 from debias.metrics.functional.scalars import group_report, group_scalars
 from debias.types import Groups
 
 
 class GroupCounts(ExactMetric):
-    """Counts of (target, bias, prediction), and the group accuracies they give.
+    """Counts of targets, right ones and predictions within each bias value, and the group accuracies they give.
 
     The state is a sum of integers: the result is the same under any order, batching or sharding, also where a
     process saw one group or nothing. Feed each sample once: a sampler that pads its last batch counts samples twice.
@@ -42,6 +43,10 @@ class GroupCounts(ExactMetric):
 
     higher_is_better = True
 
+    #: What is counted, and how a batch is added to it.
+    shape = staticmethod(margins_shape)
+    add = staticmethod(add_margins)
+
     counts: Tensor
     least: Tensor
     greatest: Tensor
@@ -52,7 +57,7 @@ class GroupCounts(ExactMetric):
             _check_frequencies(train_frequencies, groups)
         self.groups = groups
         self.train_frequencies = None if train_frequencies is None else train_frequencies.cpu()
-        self.add_state("counts", torch.zeros(table_shape(groups), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("counts", torch.zeros(self.shape(groups), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
 
@@ -70,7 +75,7 @@ class GroupCounts(ExactMetric):
             ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``, on all processes.
         """
         seen = Range(self.least, self.greatest)
-        self.counts, (self.least, self.greatest) = add_counts(self.counts, seen, prediction, target, bias, self.groups)
+        self.counts, (self.least, self.greatest) = self.add(self.counts, seen, prediction, target, bias, self.groups)
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars on the CPU, as ``group_scalars`` defines them.
@@ -90,9 +95,9 @@ class GroupCounts(ExactMetric):
             table = self._table()
         return group_report(table, self.groups, self.train_frequencies)
 
-    def _table(self) -> Tensor:
+    def _table(self) -> Tensor | Margins:
         check_range(Range(self.least, self.greatest), self.groups)
-        return self.counts.cpu()
+        return Margins(*self.counts.cpu())
 
 
 def _check_frequencies(frequencies: Tensor, groups: Groups) -> None:

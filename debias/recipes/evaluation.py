@@ -17,7 +17,7 @@ from debias.data.datamodule import ImageData
 from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
 from debias.errors import InputError
-from debias.metrics.functional import group_report, joint_counts
+from debias.metrics.functional import group_counts, group_report
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted, extract, predict, prepared_pictures
 from debias.types import Batch
@@ -86,7 +86,7 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
     """Every metric of one split, and how many of its images are of no group, as the report holds it."""
     groups = examples.groups
-    counts = joint_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
+    counts = group_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
     frequencies = examples.frequencies("train")
     report = group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
     return report | {"unknown": int((predictions.bias < 0).sum())}
@@ -94,10 +94,12 @@ def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, where it has one, as they are on disk."""
-    image = read_image(examples.root / examples.images[row])
+    most = examples.max_pixels
+    image = read_image(examples.root / examples.images[row], max_pixels=most)
     if examples.mask_root is None or not examples.masks[row]:
         return image, None
-    return image, read_mask(examples.mask_root / examples.masks[row], (image.shape[0], image.shape[1]))
+    size = (image.shape[0], image.shape[1])
+    return image, read_mask(examples.mask_root / examples.masks[row], size, max_pixels=most)
 
 
 def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:

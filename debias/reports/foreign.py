@@ -20,6 +20,8 @@ from debias.types import Groups
 #: Prefixes of the columns that say what the model gave a class or label; the first that is there is read.
 SCORES = ("logit_", "probability_")
 UNKNOWN = ("", "-1", "nan", "NaN", "NA", "None")
+#: Classes or bias values that are numbers lie below this, since there are as many of them as the greatest says.
+MOST_VALUES = 100_000
 #: A column of the files that this project writes: targets are numbers there, whatever the classes are called.
 NUMBERED = "index"
 #: By how much rounded probabilities may miss a sum of 1.
@@ -156,13 +158,20 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
     """The known values of a column: numbers from 0 on as many as there are, names in their order, or "unknown" alone.
 
     Raises:
-        ValueError: there is no such column.
+        ValueError: there is no such column, or a number from ``MOST_VALUES`` on.
     """
     found = set(_column(path, columns, name)) - set(UNKNOWN)
     if not found:
         return ["unknown"]
     if all(value.isdecimal() for value in found):
-        return [str(value) for value in range(max(map(int, found)) + 1)]
+        # the first ten digits tell whether a number is too great, and int refuses thousands of them
+        numbers = {int(value[:10]): value for value in found}
+        if max(numbers) >= MOST_VALUES:
+            greatest = numbers[max(numbers)]
+            raise InputError(
+                f"{path}: {name} {greatest[:20]} is too great: number them from 0, below {MOST_VALUES:,}, or use names"
+            )
+        return [str(value) for value in range(max(numbers) + 1)]
     return sorted(found)
 
 
@@ -195,7 +204,8 @@ def _scores(path: Path, columns: Columns, prefix: str, outputs: Sequence[str], *
         chosen = torch.stack([_numbered(path, columns, f"prediction_{name}", ("0", "1")) for name in outputs], dim=1)
     else:
         classes = _numbered(path, columns, "prediction", outputs)
-        chosen = torch.nn.functional.one_hot(classes, len(outputs))
+        # in place: of millions of images and a thousand classes, one such table is all that fits
+        return torch.full((len(classes), len(outputs)), -1.0).scatter_(1, classes[:, None], 1.0)
     return 2.0 * chosen.float() - 1
 
 

@@ -32,13 +32,13 @@ from debias.data.geometry import Geometry, Resize
 folder, cache_dir, log, stop = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 decode = image_files.read_image
 
-def counted(path):
+def counted(path, **options):
     if int(path.stem) == stop:
         print("half", flush=True)
         threading.Event().wait()
     with open(log, "ab", buffering=0) as file:
         file.write(b".")
-    return decode(path)
+    return decode(path, **options)
 
 image_files.read_image = counted
 names = tuple(f"{number}.png" for number in range(40))
@@ -52,7 +52,7 @@ def files_of(folder: Path, *, masks: bool = True, size: int = 8) -> ImageFiles:
     return ImageFiles.of(examples, examples.rows("train"), resize(size=size).train)
 
 
-def refuse(path: Path) -> NDArray[np.uint8]:
+def refuse(path: Path, **options: int) -> NDArray[np.uint8]:
     raise AssertionError(f"decoded {path} again")
 
 

@@ -89,6 +89,43 @@ def test_path_that_leaves_the_root(sound, path, field):
         check_examples(replace(sound, **{field: changed(getattr(sound, field), 2, path)}))
 
 
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_link_to_a_folder_outside_the_root(sound, tmp_path, kind):
+    """Three of six lie in the folder ``a``, which is a link now; an option allows it."""
+    (tmp_path / kind / "a").rename(tmp_path / "disk")
+    (tmp_path / kind / "a").symlink_to(tmp_path / "disk")
+    message = rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set data\.follow_links=true"
+    with pytest.raises(ValueError, match=message):
+        check_examples(sound)
+    check_examples(replace(sound, follow_links=True))
+
+
+def test_a_link_to_a_file_outside_the_root(sound, tmp_path):
+    """Also by two links one after the other, of which the first stays inside."""
+    (sound.root / "b/3.jpg").rename(tmp_path / "3.jpg")
+    (sound.root / "there").symlink_to(tmp_path)
+    (sound.root / "b/3.jpg").symlink_to("../there/3.jpg")
+    with pytest.raises(ValueError, match=r"links lead 1 of 6 images out of the root .*: row 4 \(b/3\.jpg\)\."):
+        check_examples(sound)
+    check_examples(replace(sound, follow_links=True))
+
+
+def test_links_inside_the_root_and_a_root_that_is_a_link(sound, tmp_path):
+    """Folders whose names begin alike are not one inside the other."""
+    (tmp_path / "images").rename(tmp_path / "real")
+    (tmp_path / "images").symlink_to(tmp_path / "real")
+    (tmp_path / "real/a").rename(tmp_path / "real/c")
+    (tmp_path / "real/a").symlink_to("c")
+    (tmp_path / "real/c/1.jpg").unlink()
+    (tmp_path / "real/c/1.jpg").symlink_to("../b/2.jpg")
+    check_examples(sound)
+    (tmp_path / "real/c").rename(tmp_path / "real2")
+    (tmp_path / "real/a").unlink()
+    (tmp_path / "real/a").symlink_to(tmp_path / "real2")
+    with pytest.raises(ValueError, match="out of the root"):
+        check_examples(sound)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

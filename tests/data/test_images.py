@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from debias.data.image_headers import header_size
 from debias.data.images import read_image, read_mask
 from tests.data.small_pictures import noise, write_png
 
@@ -101,8 +104,86 @@ def test_a_truncated_jpeg_is_found_in_spite_of_its_thumbnails_end_marker(tmp_pat
     assert read_image(tmp_path / "whole.jpg").shape == (64, 96, 3)
     kept = len(segment) + int(share * (len(data) - len(segment)))
     (tmp_path / "cut.jpg").write_bytes(data[:kept])
-    with pytest.raises(ValueError, match=r"cut\.jpg is truncated"):
+    with pytest.raises(ValueError, match=r"cut\.jpg \(\d+ bytes\) is truncated"):
         read_image(tmp_path / "cut.jpg")
+
+
+def first_scan(data: bytes) -> int:
+    """Where the coded picture of a JPEG that Pillow wrote begins."""
+    place = data.index(b"\xff\xda")
+    return place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_that_is_damaged_in_the_middle_is_named(tmp_path: Path, mode: str, progressive: bool) -> None:
+    """A disk's lost block, which comes back as zeros; OpenCV gives a picture all the same."""
+    picture = Image.fromarray(noise(0, 200, 300)).convert(mode)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=95, progressive=progressive)
+    data = bytearray(stream.getvalue())
+    (tmp_path / "whole.jpg").write_bytes(data)
+    assert read_image(tmp_path / "whole.jpg").shape == (200, 300, 3)
+    middle = (first_scan(data) + len(data)) // 2
+    data[middle : middle + 512] = bytes(512)
+    (tmp_path / "hole.jpg").write_bytes(data)
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+    with pytest.raises(ValueError, match=r"hole\.jpg .*damaged \(Corrupt JPEG data: .*save it again"):
+        read_image(tmp_path / "hole.jpg")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_header_states_the_size_of_every_kind(tmp_path: Path, kind: str, lossless: bool) -> None:
+    options = {"lossless": lossless, "exif": Image.Exif()} if kind == "WEBP" else {}
+    stream = io.BytesIO()
+    smooth(30, 70).save(stream, kind, **options)
+    assert header_size(stream.getvalue()) == (70, 30)
+
+
+def test_headers_of_other_programs_state_their_size() -> None:
+    """A WebP with a header of its own for transparency, a big-endian TIFF, a BMP from the top, and no picture."""
+    stream = io.BytesIO()
+    Image.new("RGBA", (70, 30), (1, 2, 3, 4)).save(stream, "WEBP")
+    assert stream.getvalue()[12:16] == b"VP8X"
+    assert header_size(stream.getvalue()) == (70, 30)
+    entries = [struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in ((256, 70), (257, 30))]
+    assert header_size(b"MM\0*" + struct.pack(">IH", 8, 2) + b"".join(entries)) == (70, 30)
+    assert header_size(b"BM" + bytes(16) + struct.pack("<ii", 70, -30)) == (70, 30)
+    for data in (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"II*\0", b"II*\0\xff\xff\xff\xff", b"RIFF0000WEBPVP8L", b"x"):
+        assert header_size(data) is None
+
+
+def bomb(side: int) -> bytes:
+    """A PNG whose header states more pixels than anybody can hold, and that has none."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc + struct.pack(">I", 0) + b"IEND\xaeB`\x82"
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bomb.png").write_bytes(bomb(30_000))
+    monkeypatch.setattr(cv2, "imdecode", lambda *data: pytest.fail("decoded"))
+    message = r"bomb\.png has 30,000 x 30,000 pixels, more than data\.max_pixels=100000000 in all"
+    with pytest.raises(ValueError, match=message):
+        read_image(tmp_path / "bomb.png")
+    with pytest.raises(ValueError, match=message):
+        read_mask(tmp_path / "bomb.png", (30_000, 30_000))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PPM"])
+def test_the_limit_of_pixels_can_be_set(tmp_path: Path, kind: str) -> None:
+    """Of a format whose header nobody reads, such as PPM, the decoded pixels count."""
+    (tmp_path / "a").write_bytes(encoded(smooth(20, 30), kind) if kind == "PNG" else ppm(20, 30))
+    assert read_image(tmp_path / "a", max_pixels=600).shape == (20, 30, 3)
+    with pytest.raises(ValueError, match=r"a has 30 x 20 pixels, more than data\.max_pixels=599 in all"):
+        read_image(tmp_path / "a", max_pixels=599)
+
+
+def ppm(height: int, width: int) -> bytes:
+    return f"P6 {width} {height} 255\n".encode() + bytes(3 * height * width)
 
 
 @pytest.mark.parametrize("behind", [b"trailing bytes", b"\x00\xff\xda\x00", b"\xff\xd9\xff\xda"])

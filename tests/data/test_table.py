@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from debias.data.columns import read_csv
 from debias.data.table import table
 
 
@@ -110,6 +113,31 @@ def test_bad_files_and_options(tmp_path):
         table(csv=write(tmp_path, "path,target,bias,split", "é.jpg,0,0,train", encoding="latin-1"))
     with pytest.raises(ValueError, match=r"aligned holds \[0, 2\]: expected \[target, bias\] below \[1, 1\]"):
         table(csv=write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train"), aligned=[[0, 2]])
+
+
+def test_a_number_that_is_no_class_is_refused_before_anything_is_counted_for_it(tmp_path):
+    for row, column in (("a.jpg,999999999,0,train", "target"), ("a.jpg,0,999999999,train", "bias")):
+        with pytest.raises(ValueError, match=rf"line 2: {column} is '999999999', but .* below 100000"):
+            table(csv=write(tmp_path, "path,target,bias,split", row))
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,99999,0,train", "b.jpg,0,99999,train")
+    with pytest.raises(
+        ValueError, match="100,000 bias values make 10,000,000,000 groups, more"
+    ):
+        table(csv=csv)
+
+
+def test_equal_cells_are_one_string(tmp_path):
+    """A million rows of a few labels then take the room of their paths and little more."""
+    csv = write(tmp_path, "path,target,bias,split", *(f"{row}.jpg,cat,outside,train" for row in range(300)))
+    cells = read_csv(Path(csv), ["path", "target"]).cells
+    assert list(cells["path"]) == [f"{row}.jpg" for row in range(300)]
+    assert len({id(cell) for cell in cells["target"]}) == 2  # of 256 rows, and of the rest
+
+
+def test_options_of_the_pictures_are_handed_on(tmp_path):
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train")
+    found = table(csv=csv, max_pixels=7, follow_links=True)
+    assert (found.max_pixels, found.follow_links) == (7, True)
 
 
 def test_header_only_is_empty(tmp_path):

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.metrics import GroupCounts, group_report, group_scalars, joint_counts
+from debias.metrics import BiasInformation, GroupCounts, group_counts, group_report, group_scalars, joint_counts
 from debias.metrics.functional.counts import CHUNK
 from debias.metrics.functional.intervals import wilson_interval
+from debias.metrics.functional.margins import margins
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.handed import SHARDINGS
@@ -79,9 +80,44 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     cells = torch.stack([facts.flatten() for facts in (row, slot, prediction)], dim=1).numpy()
     expected, _ = np.histogramdd(cells, bins=(4, 4, choices), range=((0, 4), (0, 4), (0, choices)))
     assert joint_counts(prediction, target, bias, groups).tolist() == expected.tolist()
+    # the margins, by sums over that histogram: of predictions, of right ones, and of targets
+    counted = group_counts(prediction, target, bias, groups)
+    table = torch.from_numpy(expected).long()
+    assert counted.total.tolist() == table.sum(dim=2).tolist()
+    assert counted.correct.tolist() == [table[row, :, row % choices].tolist() for row in range(4)]
+    of_rows = [
+        sum(table[other, :, row % choices] for other in range(4) if other // choices == row // choices)
+        for row in range(4)
+    ]
+    assert counted.chosen.tolist() == [column.tolist() for column in of_rows]
+    assert all(map(torch.equal, margins(table), counted))
     target[CHUNK] = 9
-    with pytest.raises(ValueError, match="target 9 is outside"):
+    for count_them in (joint_counts, group_counts):
+        with pytest.raises(ValueError, match="target 9 is outside"):
+            count_them(prediction, target, bias, groups)
+
+
+def test_many_classes_take_no_table_of_their_square() -> None:
+    """10,000 classes and 10 bias values: a table of all predictions would have 1.1 * 10^9 cells, or 8.8 GB.
+
+    One sample of each class and bias value; class c is right under bias value b where c + b is even, and else called 0.
+    """
+    groups = Groups(tuple(f"c{number}" for number in range(10_000)), tuple(f"b{number}" for number in range(10)))
+    target, bias = torch.arange(10_000).repeat_interleave(10), torch.arange(10).repeat(10_000)
+    prediction = torch.where((target + bias) % 2 == 0, target, 0)
+    report = group_report(group_counts(prediction, target, bias, groups), groups)
+    assert len(report["groups"]) == 100_000
+    assert report["scalars"]["average"] == 0.5 + 5 / 100_000  # class 0 is right also where it is guessed
+    assert report["scalars"]["worst_class"] == 0.5
+    # class 0 lies 0.5 from 9,999 others
+    assert report["scalars"]["class_difference"] == pytest.approx(0.5 * 9_999 / (10_000 * 9_999 / 2), rel=1e-12)
+    metric = GroupCounts(groups)
+    metric.update(prediction, target, bias)
+    assert metric.counts.numel() == 3 * 10_000 * 11
+    with pytest.raises(ValueError, match=r"10,000 classes and 10 bias values make 1,100,000,000 counts, more than 33,"):
         joint_counts(prediction, target, bias, groups)
+    with pytest.raises(ValueError, match="more than 33,554,432"):
+        BiasInformation(groups)
 
 
 def test_groups_are_numbered_as_groups_does() -> None:

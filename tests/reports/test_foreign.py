@@ -19,6 +19,15 @@ def written(folder: Path, text: str, name: str = "predictions.csv") -> Path:
     return path
 
 
+@pytest.mark.parametrize("great", ["100000", "999999999", "9" * 5000])
+@pytest.mark.parametrize("column", ["class", "bias"])
+def test_a_number_is_not_taken_for_as_many_classes_or_bias_values(tmp_path: Path, column: str, great: str) -> None:
+    row = f"{great},1,0" if column == "class" else f"0,1,{great}"
+    (tmp_path / "p.csv").write_text(f"target,prediction,bias\n1,1,0\n{row}\n")
+    with pytest.raises(ValueError, match=rf"p\.csv: {column} {great[:20]} is too great: number them .* below 100,000"):
+        read_foreign(tmp_path / "p.csv")
+
+
 def test_names_and_logits(tmp_path):
     """Classes come from the columns, values of the bias in their order; unknown is empty or -1."""
     text = "path,target,bias,logit_land,logit_water\na.jpg,water,lake,-1.5,2\nb.jpg,land,forest,0.25,-3\n"

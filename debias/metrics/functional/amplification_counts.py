@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
+from debias.metrics.functional.margins import Margins, margins
 from debias.types import Groups
 
 
@@ -78,14 +79,16 @@ def count_indicators(task: Tensor, attribute: Tensor) -> CoOccurrence:
     return CoOccurrence(both, task.sum(dim=0), attribute.sum(dim=0), samples)
 
 
-def co_occurrences(counts: Tensor, groups: Groups, attribute_counts: Tensor | None = None) -> CoOccurrences:
+def co_occurrences(
+    counts: Tensor | Margins, groups: Groups, attribute_counts: Tensor | Margins | None = None
+) -> CoOccurrences:
     """Read the counts from the table that the group metrics share.
 
     Tasks are the classes, or, with several labels, the labels that are present; attributes are the values of the bias
     attribute. Samples of unknown bias are left out.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
+        counts: as ``group_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
         attribute_counts: the same table with the *predicted* bias attribute in place of the true one.
     """
@@ -113,15 +116,13 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
     return torch.where(value[:, None] < 0, -1, indicators.long())
 
 
-def _read(counts: Tensor, groups: Groups) -> tuple[CoOccurrence, CoOccurrence]:
+def _read(counts: Tensor | Margins, groups: Groups) -> tuple[CoOccurrence, CoOccurrence]:
     """True and predicted tasks with the attribute of the table."""
-    known = counts[:, :-1]
+    total, _, chosen = (part[:, :-1] for part in margins(counts))
     if not groups.multi_label:
-        return _exclusive(known.sum(dim=2)), _exclusive(known.sum(dim=0).T)
-    # (label, absent or present, bias, predicted absent or present); every label sees every image
-    known = known.reshape(groups.outputs, 2, groups.biases, 2)
-    images = known[0].sum(dim=2)
-    return _exclusive(known[:, 1].sum(dim=2), images), _exclusive(known[..., 1].sum(dim=1), images)
+        return _exclusive(total), _exclusive(chosen)
+    # every label sees every image: absent and present of the first are all of them
+    return _exclusive(total[1::2], total[:2]), _exclusive(chosen[1::2], total[:2])
 
 
 def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:

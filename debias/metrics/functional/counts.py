@@ -1,17 +1,21 @@
-"""The table that every group metric is read from: counts of (target row, bias, prediction)."""
+"""The counts that every group metric is read from: of targets, right ones and predictions within each bias value."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from debias.errors import InputError
+from debias.metrics.functional.margins import Margins, margins, margins_shape
 from debias.types import Groups
 
 #: Rows counted at a time: what lies between them and the table then stays in the processor's cache.
 CHUNK = 2**15
+#: Cells that a table of (target row, bias, prediction) may have: 268 MB of counts, and several times that to read it.
+MOST_CELLS = 2**25
 
 
 class Tally(NamedTuple):
@@ -34,8 +38,45 @@ def empty_range() -> Range:
 
 
 def table_shape(groups: Groups) -> tuple[int, int, int]:
-    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of unknown bias."""
-    return groups.rows, groups.biases + 1, 2 if groups.multi_label else groups.rows
+    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of unknown bias.
+
+    Raises:
+        ValueError: it has more than ``MOST_CELLS`` cells.
+    """
+    shape = groups.rows, groups.biases + 1, _choices(groups)
+    if (cells := math.prod(shape)) > MOST_CELLS:
+        raise InputError(
+            f"it counts every prediction of every group, and {groups.rows:,} classes and {groups.biases:,} bias values "
+            f"make {cells:,} counts, more than {MOST_CELLS:,}"
+        )
+    return shape
+
+
+def group_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
+    """Count the targets, the right ones and the predictions of each bias value, as most metrics need them.
+
+    Args:
+        prediction, target, bias, groups: as in :func:`joint_counts`.
+
+    Raises:
+        ValueError: a shape, dtype or value is not as there.
+
+    Example:
+        >>> groups = Groups(("no", "yes"), ("left", "right"))
+        >>> counts = group_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)
+        >>> counts.total.tolist(), counts.correct.tolist(), counts.chosen.tolist()
+        ([[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]])
+    """
+    seen = empty_range()
+    counts = torch.zeros(margins_shape(groups), dtype=torch.long, device=target.device)
+    check_batch(prediction, target, bias, groups)
+    parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
+    for part in zip(*parts, strict=True):
+        facts = _facts(*part)
+        counts.view(-1).index_add_(0, *_margin_cells(facts, groups))
+        seen = _widened(seen, facts)
+    check_range(seen, groups)
+    return Margins(*counts)
 
 
 def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
@@ -52,7 +93,7 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
         metrics count them, group metrics do not.
 
     Raises:
-        ValueError: a shape, dtype or value is not as above.
+        ValueError: a shape, dtype or value is not as above, or there are too many cells (``table_shape``).
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -96,6 +137,16 @@ def add_counts(
     return added, _widened(seen, facts)
 
 
+def add_margins(
+    counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> tuple[Tensor, Range]:
+    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts: the fields of :class:`Margins`."""
+    check_batch(prediction, target, bias, groups)
+    facts = _facts(prediction, target, bias)
+    added = counts.flatten().index_add(0, *_margin_cells(facts, groups)).view_as(counts)
+    return added, _widened(seen, facts)
+
+
 def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
     """The range with one batch added, for who keeps no table of predictions; does not wait for the device."""
     return _widened(seen, _facts(prediction, target, bias))
@@ -125,7 +176,7 @@ def check_facts(target: Tensor, bias: Tensor, groups: Groups) -> None:
 
 def check_range(seen: Range, groups: Groups) -> None:
     """Refuse a table that was fed values out of range; waits for the device once."""
-    choices = table_shape(groups)[2]
+    choices = _choices(groups)
     least, greatest = torch.stack(seen).tolist()
     bounds = (("target", 0, choices), ("bias", -1, groups.biases), ("prediction", 0, choices))
     for (name, low, end), smallest, largest in zip(bounds, least, greatest, strict=True):
@@ -137,19 +188,22 @@ def check_range(seen: Range, groups: Groups) -> None:
             )
 
 
-def group_tally(counts: Tensor) -> Tally:
+def group_tally(counts: Tensor | Margins) -> Tally:
     """``(groups,)`` right and total of each group, in the order of ``Groups.encode``; unknown bias is left out."""
-    return Tally(_correct(counts)[:, :-1].flatten(), counts[:, :-1].sum(dim=2).flatten())
+    total, correct, _ = margins(counts)
+    return Tally(correct[:, :-1].flatten(), total[:, :-1].flatten())
 
 
-def class_tally(counts: Tensor) -> Tally:
+def class_tally(counts: Tensor | Margins) -> Tally:
     """``(rows,)`` right and total of each target row, over every bias, known or not."""
-    return Tally(_correct(counts).sum(dim=1), counts.sum(dim=(1, 2)))
+    total, correct, _ = margins(counts)
+    return Tally(correct.sum(dim=1), total.sum(dim=1))
 
 
-def total_tally(counts: Tensor) -> Tally:
+def total_tally(counts: Tensor | Margins) -> Tally:
     """Right and total over everything, two scalars; when multi-label, over (image, label) pairs."""
-    return Tally(_correct(counts).sum(), counts.sum())
+    total, correct, _ = margins(counts)
+    return Tally(correct.sum(), total.sum())
 
 
 def aligned_groups(groups: Groups) -> Tensor:
@@ -182,7 +236,18 @@ def _cells(facts: Tensor, groups: Groups) -> Tensor:
     return (cell * choices + prediction.clamp(0, choices - 1)).flatten()
 
 
-def _correct(counts: Tensor) -> Tensor:
-    rows = torch.arange(len(counts), device=counts.device)
-    # rows alternate absent, present when multi-label; otherwise there are as many choices as rows
-    return counts[rows, :, rows % counts.shape[2]]
+def _margin_cells(facts: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
+    """Position in the flat margins of each count of each (target, bias, prediction), and what is added there."""
+    target, bias, prediction = facts.unbind()
+    _, rows, slots = margins_shape(groups)
+    slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
+    last = _choices(groups) - 1
+    place, chosen = (groups.row(value.clamp(0, last)) * slots + slot for value in (target, prediction))
+    right = (prediction == target).long()
+    one = torch.ones_like(right)
+    cells = torch.stack((place, place + rows * slots, chosen + 2 * rows * slots))
+    return cells.flatten(), torch.stack((one, right, one)).flatten()
+
+
+def _choices(groups: Groups) -> int:
+    return 2 if groups.multi_label else groups.rows

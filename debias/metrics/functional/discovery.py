@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from debias.metrics.descriptions import Description
-from debias.metrics.functional.counts import aligned_groups, group_tally, joint_counts
+from debias.metrics.functional.counts import aligned_groups, group_counts, group_tally
+from debias.metrics.functional.margins import Margins
 from debias.types import Groups
 
 
@@ -116,11 +117,11 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
     return ClassDiscovery(correct, _ratio(found, size), _ratio(found, rare))
 
 
-def discovery_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
+def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
     """The scalars of ``DISCOVERY``: what the set of a model's errors tells of the samples that the shortcut misleads.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it; unknown biases are left out.
+        counts: as ``group_counts`` or ``joint_counts`` returns them; unknown biases are left out.
         groups: names and numbering of the groups; the minority are those that are not ``aligned``.
 
     Returns:
@@ -134,7 +135,7 @@ def discovery_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
         f"discovery/error_share/{name}": share for name, share in zip(groups.names, shares.precision, strict=True)
     }
     if groups.aligned:
-        minority = ~aligned_groups(groups).to(counts.device)
+        minority = ~aligned_groups(groups).to(total.device)
         found = _found(errors[minority].sum(), errors.sum(), total[minority].sum(), total.sum())
         scalars |= {f"discovery/error_{name}": value for name, value in found._asdict().items()}
     return scalars
@@ -142,7 +143,7 @@ def discovery_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
 
 def discovery_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
     """``discovery_scalars`` of predictions, as plain floats; arguments as in ``joint_counts``."""
-    scalars = discovery_scalars(joint_counts(prediction, target, bias, groups), groups)
+    scalars = discovery_scalars(group_counts(prediction, target, bias, groups), groups)
     return {key: value.item() for key, value in scalars.items()}
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.metrics.functional.margins import Margins, margins
 from debias.types import Groups
 
 
@@ -48,25 +49,22 @@ def outcome_names(groups: Groups) -> tuple[str, ...]:
     return groups.target_names[1::2] if groups.multi_label or groups.rows == 2 else groups.target_names
 
 
-def one_vs_rest(counts: Tensor, groups: Groups) -> Confusion:
+def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
     """Confusion of each outcome within each bias. Samples of unknown bias are left out.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
+        counts: as ``group_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
 
     Returns:
         ``(outcomes, biases)`` int64 each, in the order of ``outcome_names``: every class against the others, the second
         of two classes (the first is its complement), or every label.
     """
-    known = counts[:, :-1]
+    total, right, chosen = (part[:, :-1] for part in margins(counts))
+    wrong, missed = chosen - right, total - right
     if groups.multi_label:
-        absent, present = known[0::2], known[1::2]
-        return Confusion(present[..., 1], absent[..., 1], present[..., 0], absent[..., 0])
-    right = known.diagonal(dim1=0, dim2=2).T
-    chosen, total = known.sum(dim=0).T, known.sum(dim=(0, 2))
-    wrong, missed = chosen - right, known.sum(dim=2) - right
-    every = Confusion(right, wrong, missed, total - right - wrong - missed)
+        return Confusion(right[1::2], wrong[1::2], missed[1::2], right[0::2])
+    every = Confusion(right, wrong, missed, total.sum(dim=0) - right - wrong - missed)
     return Confusion(*(part[1:] for part in every)) if groups.rows == 2 else every
 
 
@@ -84,7 +82,7 @@ def confusion_rates(confusion: Confusion) -> Rates:
     )
 
 
-def group_rates(counts: Tensor, groups: Groups) -> Rates:
+def group_rates(counts: Tensor | Margins, groups: Groups) -> Rates:
     """Rates of each outcome within each bias.
 
     Args:
@@ -102,9 +100,8 @@ def group_rates(counts: Tensor, groups: Groups) -> Rates:
     rates = confusion_rates(one_vs_rest(counts, groups))
     if groups.multi_label:
         return rates
-    known = counts[:, :-1]
-    right = known.diagonal(dim1=0, dim2=2).sum(dim=-1).double()
-    return rates._replace(accuracy=(right / known.sum(dim=(0, 2)))[None])
+    total, right, _ = (part[:, :-1].sum(dim=0) for part in margins(counts))
+    return rates._replace(accuracy=(right.double() / total)[None])
 
 
 def rate_difference(rates: Tensor) -> Tensor:

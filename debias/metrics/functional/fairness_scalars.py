@@ -10,7 +10,7 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.descriptions import Description
-from debias.metrics.functional.counts import joint_counts
+from debias.metrics.functional.counts import group_counts
 from debias.metrics.functional.fairness import (
     equalized_odds_difference,
     equalized_odds_mean,
@@ -22,14 +22,15 @@ from debias.metrics.functional.fairness import (
     rate_difference,
     rate_ratio,
 )
+from debias.metrics.functional.margins import Margins
 from debias.types import Groups
 
 
-def fairness_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
+def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
     """The scalars of ``FAIRNESS_DESCRIPTIONS``, under keys that depend on the groups only.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it; unknown biases are left out.
+        counts: as ``group_counts`` or ``joint_counts`` returns them; unknown biases are left out.
         groups: names and numbering of the groups.
 
     Returns:
@@ -72,7 +73,7 @@ def fairness_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Gr
     Raises:
         ValueError: a shape, dtype or value is not as ``joint_counts`` wants it.
     """
-    counts = joint_counts(prediction, target, bias, groups).cpu()
+    counts = Margins(*(part.cpu() for part in group_counts(prediction, target, bias, groups)))
     rates = group_rates(counts, groups)
     columns = {
         "selection_rate": rates.selection,

@@ -19,14 +19,17 @@ from debias.metrics.functional.accuracy import (
 from debias.metrics.functional.counts import Tally, aligned_groups, class_tally, group_tally, total_tally
 from debias.metrics.functional.fairness import difference_to_overall
 from debias.metrics.functional.intervals import wilson_interval, worst_group_interval
+from debias.metrics.functional.margins import Margins
 from debias.types import Groups
 
 
-def group_scalars(counts: Tensor, groups: Groups, train_frequencies: Tensor | None = None) -> dict[str, Tensor]:
+def group_scalars(
+    counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None
+) -> dict[str, Tensor]:
     """The scalars of ``debias.metrics.descriptions``, under keys that depend on the groups only.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
+        counts: as ``group_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
         train_frequencies: ``(groups.count,)`` training samples of each group, the weights of ``adjusted_average``.
 
@@ -52,12 +55,12 @@ def group_scalars(counts: Tensor, groups: Groups, train_frequencies: Tensor | No
         "group_ratio": accuracy_ratio(by_group),
     }
     if groups.aligned:
-        scalars |= _by_alignment(tally, aligned_groups(groups).to(counts.device))
+        scalars |= _by_alignment(tally, aligned_groups(groups).to(tally.total.device))
     scalars |= {f"accuracy/{name}": value for name, value in zip(groups.names, by_group, strict=True)}
     return scalars | {f"class_accuracy/{name}": v for name, v in zip(groups.target_names, by_class, strict=True)}
 
 
-def group_report(counts: Tensor, groups: Groups, train_frequencies: Tensor | None = None) -> dict[str, Any]:
+def group_report(counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None) -> dict[str, Any]:
     """What ``report.json`` says of one split: scalars, intervals, and a row per group and per class.
 
     Args:

@@ -14,6 +14,7 @@ from debias.metrics.functional.calibration import (
 )
 from debias.metrics.functional.counts import check_facts, class_tally
 from debias.metrics.functional.fairness import greatest, least, one_vs_rest, rate_difference
+from debias.metrics.functional.margins import Margins, margins
 from debias.metrics.functional.ranking import (
     BorkanAUC,
     auroc,
@@ -25,11 +26,11 @@ from debias.metrics.functional.ranking import (
 from debias.types import Groups
 
 
-def f1_by_bias(counts: Tensor, groups: Groups) -> Tensor:
+def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
     r"""F1 of each outcome within each bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} + \mathrm{FN})`.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
+        counts: as ``group_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
 
     Returns:
@@ -42,17 +43,18 @@ def f1_by_bias(counts: Tensor, groups: Groups) -> Tensor:
     return torch.where(tp + fp + fn + tn > 0, value, torch.nan)
 
 
-def f1_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
+def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
     """F1 of each bias under ``f1/<bias>``, of everyone, the worst and the gap; see ``SCORE_DESCRIPTIONS``.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
     """
-    overall = f1_by_bias(_as_one_bias(counts), groups).mean()
+    everyone = Margins(*map(_as_one_bias, margins(counts)))
+    overall = f1_by_bias(everyone, groups).mean()
     return {"f1": overall} | _over_biases("f1", f1_by_bias(counts, groups), groups)
 
 
-def class_precision(counts: Tensor, groups: Groups) -> Tensor:
+def class_precision(counts: Tensor | Margins, groups: Groups) -> Tensor:
     """Of what was predicted to be of each target row, the share that is: over every bias, known or not.
 
     Args:
@@ -61,16 +63,16 @@ def class_precision(counts: Tensor, groups: Groups) -> Tensor:
     Returns:
         ``(rows,)`` float64 in [0, 1], both classes of two; NaN where a row is never predicted.
     """
-    return class_tally(counts).correct.double() / _chosen(counts, groups)
+    return class_tally(counts).correct.double() / margins(counts).chosen.sum(dim=1)
 
 
-def class_f1(counts: Tensor, groups: Groups) -> Tensor:
+def class_f1(counts: Tensor | Margins, groups: Groups) -> Tensor:
     """F1 of each target row, ``(rows,)`` as in ``class_precision``: 0 where a row neither occurs nor is predicted.
 
     Its mean and its least are the macro and the worst-class F1 of a model selection without bias labels (SubpopBench).
     """
     right, total = class_tally(counts)
-    return (2 * right.double() / (_chosen(counts, groups) + total)).nan_to_num()
+    return (2 * right.double() / (margins(counts).chosen.sum(dim=1) + total)).nan_to_num()
 
 
 def ranking_scalars(scores: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, Tensor]:
@@ -161,11 +163,6 @@ def calibration_scalars(table: Reliability, groups: Groups, *, prefix: str = "")
         scalars[f"worst_group_{key}"] = greatest(of_groups)
         scalars |= {f"group_{key}/{group}": value for group, value in zip(groups.names, of_groups, strict=True)}
     return scalars
-
-
-def _chosen(counts: Tensor, groups: Groups) -> Tensor:
-    """``(rows,)`` how often each target row is predicted."""
-    return counts.reshape(groups.rows // counts.shape[2], -1, counts.shape[2]).sum(dim=1).flatten()
 
 
 def _over_biases(name: str, values: Tensor, groups: Groups, *, higher: bool = True) -> dict[str, Tensor]:
