@@ -56,7 +56,7 @@ def test_list_strategies_knows_the_nearest(capsys):
         ("schedulers", "    scheduler.every=20"),
         ("datasets", "    data.root=... (no default)"),
         ("metrics", "worst_class: Worst class. " + DESCRIPTIONS["worst_class"].meaning + " Ideal 1, higher is better."),
-        ("configs", "waterbirds/rwg: Group-balanced sampling (RWG of Idrissi et al. 2022)."),
+        ("configs", "waterbirds/suby: Every class cut to the smallest (SUBY of Idrissi et al. 2022)."),
     ],
 )  # fmt: skip
 def test_list(what, line, capsys):
