@@ -93,8 +93,9 @@ class LastLayer(Recipe):
             frozen.model.head = erm_head(self.training_rows(frozen), classes, run.config.seed)
         head = self.fit(frozen, run.config.seed)
         trained = refitted(run, frozen, head, time.monotonic() - started)
-        groups = frozen.stage.examples.groups
-        return trained._replace(choice=described(self.choice, groups) if self.choice else None)
+        if self.choice is None:
+            return trained
+        return trained._replace(choice=described(self.choice, frozen.stage.examples.groups))
 
     def training_rows(self, frozen: Frozen, *, held_out: bool = False) -> Rows:
         """Rows of the training split that the backbone was trained on, or those that it was not."""
