@@ -48,6 +48,7 @@ def test_certain_probabilities_are_classes(name):
         GroupDRO(GROUPS, torch.ones(4)),
         STRATEGIES["class_reweighting"](),
         STRATEGIES["group_reweighting"](),
+        STRATEGIES["bias_amplification"](),  # its offsets belong to one image each
         IRM(GROUPS, environments="group"),
         CORAL(GROUPS, conditional=True),
     ],
