@@ -26,7 +26,7 @@ def test_every_setting_is_shipped_and_has_a_figure() -> None:
         assert len({(setting.config, *setting.varied.items()) for setting in settings}) == len(settings)
         for setting in settings:
             assert setting.config.startswith(f"{benchmark}/")
-            assert configs.load(setting.config).select in ("worst_group", "average")
+            assert configs.load(setting.config).select in ("auto", "worst_group", "average")
             assert 0.05 < setting.mean < 1
             assert 0 <= setting.deviation < 0.1
             assert setting.source
