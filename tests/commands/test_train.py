@@ -18,7 +18,7 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
-from debias.commands.train import add_circumstances, claim, train
+from debias.commands.train import add_circumstances, check_folder, claim, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
@@ -208,6 +208,17 @@ def test_refuses_to_resume_with_other_data(tmp_path):
     assert not (run / "checkpoints").exists()
     write(lines)
     train(config, resume=run)
+
+
+def test_a_run_that_was_begun_before_select_was_auto_goes_on(tmp_path):
+    """It says worst_group, which is what auto comes to; any other rule is another run."""
+    config = configs.load("drawn_birds/erm", [f"out={tmp_path}"])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    configs.save(replace(config, select="worst_group"), folder / "config.yaml")
+    check_folder(folder, config, resuming=True)
+    with pytest.raises(ValueError, match="select was worst_group, is average"):
+        check_folder(folder, replace(config, select="average"), resuming=True)
 
 
 def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypatch):

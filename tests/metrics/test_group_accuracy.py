@@ -93,6 +93,7 @@ def naive(groups: Groups, prediction: list, target: list, bias: list, frequencie
         ):
             found[name] = mean([of_group[g] for g in chosen])
             found[f"{name}_samples"] = mean([right for g in chosen for right in by_group[g]])
+    found |= {f"class_accuracy/{name}": of_class.get(row, NAN) for row, name in enumerate(groups.target_names)}
     return found | {f"accuracy/{n}": of_group.get(g, NAN) for n, g in zip(groups.names, order, strict=True)}
 
 

@@ -269,10 +269,8 @@ def test_methods_without_known_groups_rank_by_their_worst_class_after_the_others
 def without_groups(strategy: str, worst: float) -> dict[str, Any]:
     """A record of two classes whose bias is unknown everywhere."""
     report = sample_report(strategy=strategy, accuracies=(None,) * 4, config={"data": {"name": "folder"}})
-    rows = [
-        {"name": name, "accuracy": a, "count": 10, "low": 0.1, "high": 0.9}
-        for name, a in (("cat", 0.9), ("dog", worst))
-    ]
+    fixed = {"count": 10, "low": 0.1, "high": 0.9}
+    rows = [{"name": "cat", "accuracy": 0.9} | fixed, {"name": "dog", "accuracy": worst} | fixed]
     scalars = {"worst_class": worst, "class_balanced": (0.9 + worst) / 2, "average": 0.7}
     scalars |= {"class_accuracy/cat": 0.9, "class_accuracy/dog": worst}
     report["metrics"]["test"] = {**report["metrics"]["test"], "classes": rows, "scalars": scalars}

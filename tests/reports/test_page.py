@@ -101,6 +101,21 @@ def test_verdict_without_any_known_bias() -> None:
     ]
 
 
+def test_charts_are_of_classes_where_only_validation_lacks_the_bias() -> None:
+    """The page is of the test split's groups all the same, and says of how many classes the charts are."""
+    report = sample_report()
+    fixed = {"accuracy": 0.5, "count": 9, "low": 0.2, "high": 0.8}
+    classes = [{"name": name} | fixed for name in ("landbird", "waterbird")]
+    nothing = [{**group, "accuracy": None, "count": 0} for group in report["metrics"]["val"]["groups"]]
+    report["metrics"]["val"] = {**report["metrics"]["val"], "groups": nothing, "classes": classes}
+    for epoch in report["history"]:
+        epoch["val"] |= {"class_accuracy/landbird": 0.5, "class_accuracy/waterbird": 0.25}
+    text = page(report).text
+    assert "How each group fares" in text
+    assert "are shown" not in text.split("How training went")[1].split("Which epoch")[0]
+    assert "waterbird: from 25.0 % to 25.0 %" in render_report(plain(report))
+
+
 def test_page_holds_the_numbers() -> None:
     text = page(sample_report()).text
     assert "waterbird-land 642 images, worst 71.2 % [67.6, 74.6]" in text
