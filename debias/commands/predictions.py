@@ -33,7 +33,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     Raises:
         ValueError: an unknown option, or something in a file that cannot be read.
     """
-    from debias.metrics.functional import group_counts, group_report
+    from debias.metrics.functional import margin_counts, group_report
     from debias.recipes.families import Evidence
     from debias.recipes.measures import measure_all
     from debias.reports.foreign import frequencies_of, read_foreign
@@ -44,7 +44,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     train = None if options["train"] is None else Path(options["train"])
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     frequencies = None if train is None else frequencies_of(train, groups, bias=bias)
-    counts = group_counts(rows.prediction(groups), rows.target, rows.bias, groups)
+    counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     found = measure_all(Evidence(rows, groups, frequencies, scored=scored), families)
     measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
