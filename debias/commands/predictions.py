@@ -33,7 +33,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     Raises:
         ValueError: an unknown option, or something in a file that cannot be read.
     """
-    from debias.metrics.functional import margin_counts, group_report
+    from debias.metrics.functional import group_report, margin_counts
     from debias.recipes.families import Evidence
     from debias.recipes.measures import measure_all
     from debias.reports.foreign import frequencies_of, read_foreign

@@ -123,7 +123,7 @@ class ImageData(pl.LightningDataModule):
         joined = self.batch_size * world
         last = len(self.order) % joined
         # a whole batch in one process may stand beside a short one in another, and both are left out
-        short = len(self.order) > joined and 0 < last and last // world < max(2, self.smallest_batch)
+        short = len(self.order) > joined and last > 0 and last // world < max(2, self.smallest_batch)
         return len(self.order) - last if short else len(self.order)
 
     def val_dataloader(self) -> DataLoader[Batch]:

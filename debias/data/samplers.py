@@ -36,9 +36,7 @@ class EpochSampler(Sampler[Draw]):
         ValueError: fewer entries than processes.
     """
 
-    def __init__(
-        self, order: Order, *, seed: int, rank: int = 0, world: int = 1, visits: int | None = None
-    ) -> None:
+    def __init__(self, order: Order, *, seed: int, rank: int = 0, world: int = 1, visits: int | None = None) -> None:
         self.visits = len(order) if visits is None else visits
         if self.visits < world:
             raise InputError(f"an epoch visits {self.visits} images, and devices={world}: ask for fewer devices")

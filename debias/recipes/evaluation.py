@@ -17,7 +17,7 @@ from debias.data.datamodule import ImageData
 from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
 from debias.errors import InputError
-from debias.metrics.functional import margin_counts, group_report
+from debias.metrics.functional import group_report, margin_counts
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted, extract, predict, prepared_pictures
 from debias.types import Batch

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from debias.metrics import BiasInformation, GroupCounts, margin_counts, group_report, group_scalars, joint_counts
-from debias.metrics.functional.margins import margins
+from debias.metrics import BiasInformation, GroupCounts, group_report, group_scalars, joint_counts, margin_counts
 from debias.metrics.functional.counts import CHUNK
+from debias.metrics.functional.margins import margins
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.handed import SHARDINGS

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from debias.metrics.descriptions import Description
-from debias.metrics.functional.counts import aligned_groups, margin_counts, group_tally
+from debias.metrics.functional.counts import aligned_groups, group_tally, margin_counts
 from debias.metrics.functional.margins import Margins
 from debias.types import Groups
 

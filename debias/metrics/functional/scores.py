@@ -14,6 +14,7 @@ from debias.metrics.functional.calibration import (
 )
 from debias.metrics.functional.counts import check_facts, class_tally
 from debias.metrics.functional.fairness import greatest, least, one_vs_rest, rate_difference
+from debias.metrics.functional.margins import Margins, margins
 from debias.metrics.functional.ranking import (
     BorkanAUC,
     auroc,
@@ -22,7 +23,6 @@ from debias.metrics.functional.ranking import (
     pair_wins,
     score_columns,
 )
-from debias.metrics.functional.margins import Margins, margins
 from debias.types import Groups
 
 
