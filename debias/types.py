@@ -80,8 +80,8 @@ class Groups:
         multi_label: whether targets are ``(N, L)`` 0/1.
 
     Raises:
-        ValueError: more than ``MOST_GROUPS`` groups, two groups of the same name, a label without its pair of names, or
-            an aligned pair out of range.
+        ValueError: more than ``MOST_GROUPS`` groups, two of the same name, a label without its pair of names, or an
+            aligned pair out of range.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))

@@ -39,7 +39,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     Raises:
         ValueError: an unknown option, or something in a file that cannot be read.
     """
-    from debias.metrics.functional import group_counts, group_report
+    from debias.metrics.functional import group_report, margin_counts
     from debias.recipes.families import Evidence
     from debias.recipes.measures import measure_all
     from debias.reports.classes import positive_class
@@ -52,7 +52,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     positive = positive_class(groups, options["positive"])
     frequencies = _frequencies(train, groups, bias) if train is not None and bool((rows.bias >= 0).any()) else None
-    counts = group_counts(rows.prediction(groups), rows.target, rows.bias, groups)
+    counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     found = measure_all(Evidence(rows, groups, frequencies, scored=scored, positive=positive), families)
     measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}

@@ -103,18 +103,28 @@ class ImageData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training split, in the order's order.
 
-        A last batch of fewer than ``smallest_batch`` samples is left out, and one of a single sample, on which batch
-        normalisation cannot train.
+        A last batch of fewer than ``smallest_batch`` samples in some process is left out in all of them, and one of a
+        single sample, on which batch normalisation cannot train.
+
+        Raises:
+            ValueError: an epoch visits fewer images than there are processes.
         """
         rank, world = _process()
-        sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world)
+        sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world, visits=self._visits(world))
         if self.trainer is not None:
             # where loader processes fetch ahead, Lightning starts them before it says which epoch it resumes in
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)
-        short = len(sampler) > self.batch_size and 0 < len(sampler) % self.batch_size < max(2, self.smallest_batch)
         dataset = self._dataset("train", training=True, backgrounds=self.backgrounds)
-        return self._loader(dataset, sampler, self.batch_size, drop_last=short)
+        return self._loader(dataset, sampler, self.batch_size)
+
+    def _visits(self, world: int) -> int:
+        """How many entries of the order all processes visit, so that each has as many batches as the others."""
+        joined = self.batch_size * world
+        last = len(self.order) % joined
+        # a whole batch in one process may stand beside a short one in another, and both are left out
+        short = len(self.order) > joined and last > 0 and last // world < max(2, self.smallest_batch)
+        return len(self.order) - last if short else len(self.order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, as :meth:`loader`."""
@@ -167,14 +177,11 @@ class ImageData(pl.LightningDataModule):
         dataset: ImageDataset,
         sampler: Iterable[Draw] | Iterable[int],
         batch_size: int,
-        *,
-        drop_last: bool = False,
     ) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
-            drop_last=drop_last,
             collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
             num_workers=self.workers,
             persistent_workers=self.workers > 0,

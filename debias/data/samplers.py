@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import torch
 from torch.utils.data import Sampler
 
 from debias.data.orders import Order, seeded_generator
+from debias.errors import InputError
 
 
 class Draw(NamedTuple):
@@ -22,17 +22,24 @@ class Draw(NamedTuple):
 class EpochSampler(Sampler[Draw]):
     """One process's share of an order: the same epoch gives the same draws, however often training was resumed.
 
-    Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. All shares are equally
-    long: where the order does not divide, its first entries are visited a second time at the end.
+    Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. No entry is visited
+    twice: where the order does not divide, the last share or shares are one entry shorter.
 
     Args:
         order: which positions an epoch visits.
         seed: the run's seed, at least 0.
         rank: number of this process, in [0, world).
         world: number of processes.
+        visits: how many entries of the order are visited by all processes together; ``None`` for all.
+
+    Raises:
+        ValueError: fewer entries than processes.
     """
 
-    def __init__(self, order: Order, *, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, order: Order, *, seed: int, rank: int = 0, world: int = 1, visits: int | None = None) -> None:
+        self.visits = len(order) if visits is None else visits
+        if self.visits < world:
+            raise InputError(f"an epoch visits {self.visits} images, and devices={world}: ask for fewer devices")
         self.order = order
         self.seed = seed
         self.rank = rank
@@ -44,14 +51,14 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.order) / self.world)
+        return len(range(self.rank, self.visits, self.world))
 
     def __iter__(self) -> Iterator[Draw]:
         generator = seeded_generator(self.seed, self.epoch)
         positions = self.order.draw(generator)
-        share = torch.arange(len(self)) * self.world + self.rank
-        keys = torch.randint(2**31, (len(self) * self.world,), generator=generator)[share]
-        return map(Draw, positions[share % len(positions)].tolist(), keys.tolist())
+        keys = torch.randint(2**31, (len(positions),), generator=generator)
+        share = slice(self.rank, self.visits, self.world)
+        return map(Draw, positions[share].tolist(), keys[share].tolist())
 
 
 class ShardSampler(Sampler[int]):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from debias.metrics.descriptions import DESCRIPTIONS, Description
     from debias.metrics.fairness import GroupFairness
     from debias.metrics.frequency import BandPassAccuracy, CriticalBand
-    from debias.metrics.functional import group_counts, group_report, group_scalars, joint_counts
+    from debias.metrics.functional import group_report, group_scalars, joint_counts, margin_counts
     from debias.metrics.group_counts import GroupCounts
     from debias.metrics.leakage import feature_leakage
     from debias.metrics.leakage_amplification import leakage_amplification
@@ -58,7 +58,7 @@ _HOMES = {
     "best_epoch": "selection",
     "best_epochs": "selection",
     "feature_leakage": "leakage",
-    "group_counts": "functional",
+    "margin_counts": "functional",
     "group_report": "functional",
     "group_scalars": "functional",
     "joint_counts": "functional",
@@ -91,11 +91,11 @@ __all__ = [
     "best_epoch",
     "best_epochs",
     "feature_leakage",
-    "group_counts",
     "group_report",
     "group_scalars",
     "joint_counts",
     "leakage_amplification",
+    "margin_counts",
 ]
 
 

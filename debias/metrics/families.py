@@ -146,6 +146,12 @@ FAMILIES: dict[str, FamilyText] = {
         "Whether the predictions tie target and bias more closely together than the labels do.",
         AMPLIFICATION,
     ),
+    "thresholds": FamilyText(
+        "Bias amplification at chosen thresholds",
+        "The same with a threshold of its own for each label: chosen on the validation split, so that no more of its "
+        "images are given the label than have it, and applied to the test split.",
+        {"threshold/<outcome>": _neither("Threshold", "Probability from which on the label is given.")} | AMPLIFICATION,
+    ),
     "scores": FamilyText(
         "Scores and calibration",
         "How well the scores rank the images, all of them and those of each bias value, and whether stated confidence "

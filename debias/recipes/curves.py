@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from debias.metrics.functional import group_counts
+from debias.metrics.functional import margin_counts
 from debias.metrics.functional.amplification import attribute_to_task
 from debias.metrics.functional.amplification_counts import co_occurrences, frequency_co_occurrence
 from debias.metrics.functional.scores_report import reliability_rows
@@ -18,7 +18,7 @@ from debias.types import Groups
 
 def amplification_curve(predictions: Predictions, groups: Groups, train: Tensor | None) -> dict[str, Any]:
     """Directional amplification of each pair: targets, biases, and their ``change``, None where undefined."""
-    counts = group_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
+    counts = margin_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
     test = co_occurrences(counts, groups)
     base = test.labels if train is None else frequency_co_occurrence(train, groups)
     change = attribute_to_task(test.predicted_task, test.labels, base)

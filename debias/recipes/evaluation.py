@@ -17,7 +17,7 @@ from debias.data.datamodule import ImageData
 from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
 from debias.errors import InputError
-from debias.metrics.functional import group_counts, group_report
+from debias.metrics.functional import group_report, margin_counts
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted, extract, predict, prepared_pictures
 from debias.types import Batch
@@ -86,7 +86,7 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
     """Every metric of one split, and how many of its images are of no group, as the report holds it."""
     groups = examples.groups
-    counts = group_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
+    counts = margin_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
     frequencies = examples.frequencies("train")
     report = group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
     return report | {"unknown": int((predictions.bias < 0).sum())}

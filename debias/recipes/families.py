@@ -15,6 +15,7 @@ from debias.metrics.functional.context import biased_pairs, context_report
 from debias.metrics.functional.discovery import discovery_report
 from debias.metrics.functional.fairness_scalars import fairness_report
 from debias.metrics.functional.information import information_report
+from debias.metrics.functional.label_thresholds import above, label_thresholds
 from debias.metrics.functional.scores_report import scores_report
 from debias.metrics.functional.shortcuts import shortcut_report
 from debias.metrics.leakage import feature_leakage_report
@@ -85,14 +86,27 @@ class Family(NamedTuple):
 
 
 def _amplification(evidence: Evidence) -> dict[str, float]:
-    found = amplification_report(*evidence.facts, train_frequencies=evidence.train)
+    return _amplified(evidence, evidence.predictions.prediction(evidence.groups))
+
+
+def _amplified(evidence: Evidence, prediction: Tensor) -> dict[str, float]:
+    facts = (prediction, *evidence.facts[1:])
+    found = amplification_report(*facts, train_frequencies=evidence.train)
     if evidence.parts is None or not evidence.groups.multi_label:
         return found
     examples = evidence.parts.examples
     rows = examples.rows("train")
-    return found | multi_attribute_report(
-        *evidence.facts, train_target=examples.target[rows], train_bias=examples.bias[rows]
-    )
+    return found | multi_attribute_report(*facts, train_target=examples.target[rows], train_bias=examples.bias[rows])
+
+
+def _thresholds(evidence: Evidence) -> dict[str, float]:
+    rows, others = evidence.predictions, evidence.elsewhere
+    assert others is not None
+    # chosen on logits, of which none are equal that sigmoid would round to the same probability
+    chosen = label_thresholds(others.logits, others.target)
+    names = (f"threshold/{label}" for label in evidence.groups.target_names[1::2])
+    found = _amplified(evidence, above(rows.logits, chosen))
+    return dict(zip(names, chosen.double().sigmoid().tolist(), strict=True)) | found
 
 
 def _context(evidence: Evidence) -> dict[str, float]:
@@ -151,6 +165,7 @@ FAMILIES: Mapping[str, Family] = {
         ("bias",),
         ("amplification", lambda e, scalars: amplification_curve(e.predictions, e.groups, e.train)),
     ),
+    "thresholds": Family(_thresholds, ("labels", "bias", "scores", "elsewhere")),
     "scores": Family(
         _scores,
         ("scores",),
@@ -180,4 +195,4 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 #: The families that take no model and next to no time: every training reports them.
-QUICK_FAMILIES = ("fairness", "amplification", "scores", "information", "errors", "shortcuts", "context")
+QUICK_FAMILIES = ("fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts", "context")

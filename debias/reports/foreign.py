@@ -14,14 +14,13 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.reports.classes import aligned_pairs
+from debias.reports.numbered_values import numbered_values
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 
 #: Prefixes of the columns that say what the model gave a class or label; the first that is there is read.
 SCORES = ("logit_", "probability_")
 UNKNOWN = ("", "-1", "nan", "NaN", "NA", "None")
-#: Classes or bias values that are numbers lie below this, since there are as many of them as the greatest says.
-MOST_VALUES = 100_000
 #: A column of the files that this project writes: targets are numbers there, whatever the classes are called.
 NUMBERED = "index"
 #: By how much rounded probabilities may miss a sum of 1.
@@ -164,14 +163,7 @@ def values_of(columns: Columns, name: str, path: Path) -> list[str]:
     if not found:
         return ["unknown"]
     if all(value.isdecimal() for value in found):
-        # the first ten digits tell whether a number is too great, and int refuses thousands of them
-        numbers = {int(value[:10]): value for value in found}
-        if max(numbers) >= MOST_VALUES:
-            greatest = numbers[max(numbers)]
-            raise InputError(
-                f"{path}: {name} {greatest[:20]} is too great: number them from 0, below {MOST_VALUES:,}, or use names"
-            )
-        return [str(value) for value in range(max(numbers) + 1)]
+        return numbered_values(found, name, path)
     return sorted(found)
 
 

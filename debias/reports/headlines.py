@@ -20,6 +20,11 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
         "amplification/share_amplification",
         "amplification/multi_attribute_to_task",
     ),
+    "thresholds": (
+        "amplification/attribute_to_task",
+        "amplification/share_amplification",
+        "amplification/multi_attribute_to_task",
+    ),
     "scores": ("auroc", "auroc_gap", "ece", "ece_gap"),
     "information": ("information/prediction_given_target", "information/cramers_v", "information/target_cramers_v"),
     "errors": ("discovery/error_precision", "discovery/error_recall", "discovery/error_lift"),

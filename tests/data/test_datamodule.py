@@ -110,6 +110,36 @@ def test_a_last_batch_below_the_smallest_is_left_out(smallest: int, sizes: list[
     assert [len(batch.index) for batch in epoch_of(data)] == sizes
 
 
+@pytest.mark.parametrize(
+    ("train", "batch_size", "smallest", "sizes"),
+    [
+        (13, 4, 1, [[4, 3], [4, 2]]),  # 8 together, then 5
+        (11, 4, 1, [[4], [4]]),  # 8, then 3, of which one process would have a single one
+        (11, 4, 2, [[4], [4]]),
+        (7, 2, 1, [[2], [2]]),  # 4, then 3: a whole batch beside a single one; both are left out
+        (15, 4, 4, [[4], [4]]),  # 8, then 7: a whole batch beside one that is too small
+        (7, 1, 1, [[1, 1, 1], [1, 1, 1]]),
+        (5, 4, 1, [[3], [2]]),
+    ],
+)
+def test_processes_train_on_as_many_batches_each_and_on_no_row_twice(
+    train: int,
+    batch_size: int,
+    smallest: int,
+    sizes: list[list[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = data_of(tmp_path, resize(size=2), train=train, batch_size=batch_size, smallest_batch=smallest)
+    epochs = []
+    for rank in range(2):
+        pretend(monkeypatch, rank, 2)
+        epochs.append(epoch_of(data))
+    assert [[len(batch.index) for batch in epoch] for epoch in epochs] == sizes
+    visited = [row for epoch in epochs for row in indices(epoch)]
+    assert len(set(visited)) == len(visited)
+
+
 def test_evaluation_is_in_file_order_without_augmentation(tmp_path: Path) -> None:
     data = data_of(tmp_path, waterbirds_augmented(size=8))
     assert indices(list(data.val_dataloader())) == list(range(12, 19))

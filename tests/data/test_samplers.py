@@ -40,16 +40,13 @@ def test_epochs_and_seeds_differ_in_order_and_keys() -> None:
 
 
 @pytest.mark.parametrize("world", [2, 3, 4])
-def test_processes_share_one_epoch(world: int) -> None:
-    """Interleaved, the shares are the single process's epoch, keys included; a remainder wraps to its beginning."""
+def test_processes_share_one_epoch_and_visit_nothing_twice(world: int) -> None:
+    """Each share is every ``world``-th draw of the single process, keys included; a remainder makes some longer."""
     alone = epoch_of(sampler(), 1)
     shares = [epoch_of(sampler(rank=rank, world=world), 1) for rank in range(world)]
-    length = -(-10 // world)
-    assert [len(share) for share in shares] == [length] * world == [len(sampler(world=world))] * world
-    joined = [draw for step in zip(*shares, strict=True) for draw in step]
-    assert [draw.position for draw in joined[:10]] == [draw.position for draw in alone]
-    assert [draw.position for draw in joined[10:]] == [draw.position for draw in alone[: len(joined) - 10]]
-    assert len({draw.key for draw in joined}) == len(joined)
+    assert shares == [alone[rank::world] for rank in range(world)]
+    assert [len(sampler(rank=rank, world=world)) for rank in range(world)] == [*map(len, shares)]
+    assert len({draw.position for share in shares for draw in share}) == sum(map(len, shares)) == 10
 
 
 def test_divisible_shares_have_the_keys_of_one_process() -> None:
@@ -57,10 +54,9 @@ def test_divisible_shares_have_the_keys_of_one_process() -> None:
     assert epoch_of(sampler(rank=1, world=2), 0) == alone[1::2]
 
 
-def test_more_processes_than_samples_still_get_equal_shares() -> None:
-    shares = [epoch_of(EpochSampler(Permuted(tensor([4, 8])), seed=0, rank=rank, world=5), 0) for rank in range(5)]
-    assert [len(share) for share in shares] == [1] * 5
-    assert {draw.position for share in shares for draw in share} == {4, 8}
+def test_more_processes_than_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="an epoch visits 2 images, and devices=5: ask for fewer devices"):
+        EpochSampler(Permuted(tensor([4, 8])), seed=0, rank=0, world=5)
 
 
 @pytest.mark.parametrize(("samples", "world"), [(10, 1), (10, 3), (2, 4)])

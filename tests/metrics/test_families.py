@@ -65,6 +65,7 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         found["amplification"] |= multi_attribute_report(
             *facts, train_target=target, train_bias=bias, predicted_bias=bias.flip(0)
         )
+        found["thresholds"] = {"threshold/Smiling": 0.5, "threshold/Blond": 0.5} | found["amplification"]
     return found
 
 
@@ -86,7 +87,7 @@ def frequencies() -> dict[str, float]:
 def test_every_number_of_a_report_can_be_read(name: str) -> None:
     """There is no exception: each key is described, by itself or by a pattern whose place is a name of the data."""
     groups = EVERY[name]
-    places = {*groups.names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
+    places = {*groups.names, *groups.target_names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
     places |= {f"{outcome}|{bias}" for outcome in groups.target_names for bias in groups.bias_names}
     places |= {"correct", "wrong", "bias_aligned", "bias_conflicting"}
     for family, scalars in measured(groups).items():
@@ -174,7 +175,7 @@ def test_texts_are_whole() -> None:
 
 def test_order_of_the_report() -> None:
     assert list(FAMILIES) == [
-        "fairness", "amplification", "scores", "information", "errors", "shortcuts", "context", "leakage",
+        "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts", "context", "leakage",
         "features", "background", "placement", "attention", "frequency",
     ]  # fmt: skip
     assert list(FAMILIES) == list(every.FAMILIES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from debias.metrics import BiasInformation, GroupCounts, group_counts, group_report, group_scalars, joint_counts
+from debias.metrics import BiasInformation, GroupCounts, group_report, group_scalars, joint_counts, margin_counts
 from debias.metrics.functional.counts import CHUNK
 from debias.metrics.functional.intervals import wilson_interval
 from debias.metrics.functional.margins import margins
@@ -80,7 +80,7 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     expected, _ = np.histogramdd(cells, bins=(4, 4, choices), range=((0, 4), (0, 4), (0, choices)))
     assert joint_counts(prediction, target, bias, groups).tolist() == expected.tolist()
     # the margins, by sums over that histogram: of predictions, of right ones, and of targets
-    counted = group_counts(prediction, target, bias, groups)
+    counted = margin_counts(prediction, target, bias, groups)
     table = torch.from_numpy(expected).long()
     assert counted.total.tolist() == table.sum(dim=2).tolist()
     assert counted.correct.tolist() == [table[row, :, row % choices].tolist() for row in range(4)]
@@ -91,7 +91,7 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     assert counted.chosen.tolist() == [column.tolist() for column in of_rows]
     assert all(map(torch.equal, margins(table), counted))
     target[CHUNK] = 9
-    for count_them in (joint_counts, group_counts):
+    for count_them in (joint_counts, margin_counts):
         with pytest.raises(ValueError, match="target 9 is outside"):
             count_them(prediction, target, bias, groups)
 
@@ -104,7 +104,7 @@ def test_many_classes_take_no_table_of_their_square() -> None:
     groups = Groups(tuple(f"c{number}" for number in range(10_000)), tuple(f"b{number}" for number in range(10)))
     target, bias = torch.arange(10_000).repeat_interleave(10), torch.arange(10).repeat(10_000)
     prediction = torch.where((target + bias) % 2 == 0, target, 0)
-    report = group_report(group_counts(prediction, target, bias, groups), groups)
+    report = group_report(margin_counts(prediction, target, bias, groups), groups)
     assert len(report["groups"]) == 100_000
     assert report["scalars"]["average"] == 0.5 + 5 / 100_000  # class 0 is right also where it is guessed
     assert report["scalars"]["worst_class"] == 0.5

@@ -88,7 +88,7 @@ def co_occurrences(
     attribute. Samples of unknown bias are left out.
 
     Args:
-        counts: as ``group_counts`` or ``joint_counts`` returns them.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
         attribute_counts: the same table with the *predicted* bias attribute in place of the true one.
     """

@@ -23,7 +23,7 @@ from debias.metrics.functional.amplification_sets import (
     sets_to_group,
 )
 from debias.metrics.functional.amplification_shares import mals, mals_mean, share_amplification, share_bias
-from debias.metrics.functional.counts import group_counts
+from debias.metrics.functional.counts import margin_counts
 from debias.types import Groups
 
 
@@ -95,10 +95,10 @@ def amplification_report(
     Raises:
         ValueError: a shape, dtype or value is not as above.
     """
-    counts = group_counts(prediction, target, bias, groups)
+    counts = margin_counts(prediction, target, bias, groups)
     others = None
     if predicted_bias is not None:
-        others = group_counts(prediction, target, torch.where(bias < 0, -1, predicted_bias), groups)
+        others = margin_counts(prediction, target, torch.where(bias < 0, -1, predicted_bias), groups)
     train = None if train_frequencies is None else frequency_co_occurrence(train_frequencies, groups)
     return _floats(amplification_scalars(co_occurrences(counts, groups, others), train))
 

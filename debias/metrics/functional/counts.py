@@ -52,7 +52,7 @@ def table_shape(groups: Groups) -> tuple[int, int, int]:
     return shape
 
 
-def group_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
+def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
     """Count the targets, the right ones and the predictions of each bias value, as most metrics need them.
 
     Args:
@@ -63,7 +63,7 @@ def group_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
-        >>> counts = group_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)
+        >>> counts = margin_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)
         >>> counts.total.tolist(), counts.correct.tolist(), counts.chosen.tolist()
         ([[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]])
     """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from debias.metrics.descriptions import Description
-from debias.metrics.functional.counts import aligned_groups, group_counts, group_tally
+from debias.metrics.functional.counts import aligned_groups, group_tally, margin_counts
 from debias.metrics.functional.margins import Margins
 from debias.types import Groups
 
@@ -121,7 +121,7 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
     """The scalars of ``DISCOVERY``: what the set of a model's errors tells of the samples that the shortcut misleads.
 
     Args:
-        counts: as ``group_counts`` or ``joint_counts`` returns them; unknown biases are left out.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
         groups: names and numbering of the groups; the minority are those that are not ``aligned``.
 
     Returns:
@@ -143,7 +143,7 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
 
 def discovery_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
     """``discovery_scalars`` of predictions, as plain floats; arguments as in ``joint_counts``."""
-    scalars = discovery_scalars(group_counts(prediction, target, bias, groups), groups)
+    scalars = discovery_scalars(margin_counts(prediction, target, bias, groups), groups)
     return {key: value.item() for key, value in scalars.items()}
 
 

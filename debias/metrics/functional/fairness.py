@@ -53,7 +53,7 @@ def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
     """Confusion of each outcome within each bias. Samples of unknown bias are left out.
 
     Args:
-        counts: as ``group_counts`` or ``joint_counts`` returns them.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
 
     Returns:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.descriptions import Description
-from debias.metrics.functional.counts import group_counts
+from debias.metrics.functional.counts import margin_counts
 from debias.metrics.functional.fairness import (
     equalized_odds_difference,
     equalized_odds_mean,
@@ -30,7 +30,7 @@ def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tens
     """The scalars of ``FAIRNESS_DESCRIPTIONS``, under keys that depend on the groups only.
 
     Args:
-        counts: as ``group_counts`` or ``joint_counts`` returns them; unknown biases are left out.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
         groups: names and numbering of the groups.
 
     Returns:
@@ -73,7 +73,7 @@ def fairness_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Gr
     Raises:
         ValueError: a shape, dtype or value is not as ``joint_counts`` wants it.
     """
-    counts = Margins(*(part.cpu() for part in group_counts(prediction, target, bias, groups)))
+    counts = Margins(*(part.cpu() for part in margin_counts(prediction, target, bias, groups)))
     rates = group_rates(counts, groups)
     columns = {
         "selection_rate": rates.selection,

@@ -32,7 +32,7 @@ def margins_shape(groups: Groups) -> tuple[int, int, int]:
 
 
 def margins(counts: Tensor | Margins) -> Margins:
-    """The margins of a table of ``joint_counts``; those of ``group_counts`` as they are."""
+    """The margins of a table of ``joint_counts``; those of ``margin_counts`` as they are."""
     if isinstance(counts, Margins):
         return counts
     rows, slots, choices = counts.shape

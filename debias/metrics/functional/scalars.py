@@ -29,7 +29,7 @@ def group_scalars(
     """The scalars of ``debias.metrics.descriptions``, under keys that depend on the groups only.
 
     Args:
-        counts: as ``group_counts`` or ``joint_counts`` returns them.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
         train_frequencies: ``(groups.count,)`` training samples of each group, the weights of ``adjusted_average``.
 

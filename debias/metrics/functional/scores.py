@@ -30,7 +30,7 @@ def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
     r"""F1 of each outcome within each bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} + \mathrm{FN})`.
 
     Args:
-        counts: as ``group_counts`` or ``joint_counts`` returns them.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
 
     Returns:

@@ -14,7 +14,7 @@ from debias.metrics.functional.calibration import (
     reliability,
     reliability_curve,
 )
-from debias.metrics.functional.counts import check_facts, group_counts
+from debias.metrics.functional.counts import check_facts, margin_counts
 from debias.metrics.functional.fairness import outcome_names
 from debias.metrics.functional.scores import brier_scalars, calibration_scalars, f1_scalars, ranking_scalars
 from debias.types import Groups
@@ -41,7 +41,7 @@ def scores_report(
         ValueError: a shape, dtype or value is not as above.
     """
     prediction = (probabilities > 0.5).long() if groups.multi_label else probabilities.argmax(dim=1)
-    scalars = f1_scalars(group_counts(prediction, target, bias, groups), groups)
+    scalars = f1_scalars(margin_counts(prediction, target, bias, groups), groups)
     scalars |= ranking_scalars(probabilities, target, bias, groups)
     scalars |= brier_scalars(probabilities, target, bias, groups)
     conventions = {"": decision_confidence}
