@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from debias.errors import InputError
 from debias.reports import wording
 from debias.reports.mistakes import confident_mistakes, first_rows, right_and_wrong, thumbnail
 from debias.reports.run_folder import groups_of
@@ -66,5 +67,5 @@ def attention(report: Report, predictions: Predictions | None, overlays: Overlay
 def _picture(mistake: Mistake, pictures: Pictures) -> str | None:
     try:
         return thumbnail(*pictures(mistake.index))
-    except (OSError, ValueError):
+    except (OSError, InputError):
         return None
