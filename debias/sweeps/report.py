@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from debias.errors import InputError
 from debias.reports.comparison import Comparison, Method, compare
 from debias.reports.run_folder import read_report
 from debias.sweeps.files import Files, read_plan
@@ -82,7 +83,7 @@ def rows(out: Path) -> list[Row]:
     """What the folder of a sweep says of each run that was planned, in the order of the plan.
 
     Raises:
-        ValueError: there is no sweep, or a report that this version cannot read.
+        ValueError: there is no sweep. A run whose report cannot be read counts as failed.
     """
     return [_row(out, planned.name, planned.settings) for planned in read_plan(out)]
 
@@ -96,7 +97,7 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
         generator: source of randomness, of the bootstrap.
 
     Raises:
-        ValueError: there is no sweep, or a report or file of predictions that this version cannot read.
+        ValueError: there is no sweep.
     """
     found = rows(out)
     done = {row.name: row.report for row in found if row.report is not None}
@@ -144,5 +145,8 @@ def summary(found: Sequence[Row]) -> str:
 def _row(out: Path, name: str, settings: str) -> Row:
     files = Files(out, name)
     status = files.status()
-    report = read_report(out / name) if status == "done" else None
+    try:
+        report = read_report(out / name) if status == "done" else None
+    except InputError as error:  # the other runs of the table are not lost by it
+        return Row(name, settings, "failed", str(error), None)
     return Row(name, settings, status, files.reason() if status in ("pruned", "failed") else "", report)
