@@ -12,7 +12,7 @@ from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import missing_files
-from debias.errors import InputError
+from debias.errors import InputError, check_printable
 from debias.types import Groups
 
 SHOWN = 3
@@ -78,7 +78,7 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
 
 def _refuse(examples: Examples, problems: list[str]) -> None:
     if problems:
-        raise InputError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
+        raise InputError(" ".join([f"{examples.source} cannot be used:", *problems]))
 
 
 def _label_problems(examples: Examples) -> Iterator[str]:
@@ -101,6 +101,8 @@ def _out_of_range(examples: Examples, name: str, values: Tensor, lowest: int, hi
 
 
 def _path_problems(examples: Examples) -> Iterator[str]:
+    for path in (*examples.images, *examples.masks, *examples.fills):
+        check_printable("path", path)
     outside = [row for row, path in enumerate(examples.images) if _leaves(path)]
     outside += [row for row, path in enumerate(examples.masks) if _leaves(path)]
     outside += [row for row, path in enumerate(examples.fills) if _leaves(path)]

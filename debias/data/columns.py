@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from debias.errors import InputError, near
+from debias.errors import InputError, near, shortened, shown
 
 SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "0": 0, "1": 1, "2": 2}
 
@@ -33,7 +33,8 @@ class Columns:
 
     def error(self, row: int, column: str, reason: str) -> ValueError:
         """The error of one cell, naming file, line, column and value."""
-        return InputError(f"{self.source}, line {self.lines[row]}: {column} is {self.cells[column][row]!r}, {reason}")
+        cell = shortened(repr(self.cells[column][row]))
+        return InputError(f"{self.source}, line {self.lines[row]}: {column} is {cell}, {reason}")
 
     def paths(self, column: str) -> tuple[str, ...]:
         """N paths, posix style.
@@ -70,7 +71,7 @@ class Columns:
             return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
         except KeyError:
             row = next(row for row, cell in enumerate(cells) if cell not in meaning)
-            raise self.error(row, column, f"but must be one of {', '.join(meaning)}") from None
+            raise self.error(row, column, f"but must be one of {shown(list(meaning), 20)}") from None
 
     def splits(self, column: str) -> Tensor:
         """``(N,)`` int64 position in ``SPLITS`` of "train", "val", "valid", "validation", "test" or 0, 1, 2."""
@@ -95,7 +96,7 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
     """The wanted columns of numbered rows; blank rows are passed over.
 
     Raises:
-        ValueError: no such column, or a row that is shorter or longer than the header.
+        ValueError: no such column, two of the name, no row, or a row that is shorter or longer than the header.
     """
     places = [position(source, header, name) for name in wanted]
     lines: list[int] = []
@@ -107,12 +108,19 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
             raise InputError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
         lines.append(line)
         picked.append(tuple([row[place].strip() for place in places]))
-    columns = zip(*picked, strict=True) if picked else ((),) * len(wanted)
-    return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
+    if not picked:
+        raise InputError(f"{source} has a header and no rows: add one row per image")
+    return Columns(source, lines, dict(zip(wanted, zip(*picked, strict=True), strict=True)))
 
 
 def position(source: Path, header: Sequence[str], name: str) -> int:
-    """Where a column stands; a wrong name is a ValueError that names the near misses."""
+    """The place of a column.
+
+    Raises:
+        InputError: no column of this name, with the nearest names; or several.
+    """
+    if header.count(name) > 1:
+        raise InputError(f"{source}: the column {name!r} is there twice: rename or remove one")
     if name in header:
         return header.index(name)
     raise InputError(f"{source} has no column {name!r}; {near(name, header) if header else 'it has no header line'}")

@@ -90,6 +90,9 @@ def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tupl
     if "" in cells:
         raise columns.error(cells.index(""), column, "but must be an integer or a name")
     _refuse_fractions(columns, column)
+    unnamed = [row for row, cell in enumerate(cells) if cell in UNKNOWN and cell not in (names or ())]
+    if unnamed:
+        raise columns.error(unnamed[0], column, "as a missing class is written: give one, or list it in target_names")
     ordered = sorted(set(cells)) if names is None else list(names)
     return columns.choices(column, {name: value for value, name in enumerate(ordered)}), tuple(ordered)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from debias.data.table import table
+from debias.errors import InputError
 
 
 def write(folder, *lines, name="mine.csv", encoding="utf-8"):
@@ -112,5 +113,6 @@ def test_bad_files_and_options(tmp_path):
         table(csv=write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train"), aligned=[[0, 2]])
 
 
-def test_header_only_is_empty(tmp_path):
-    assert len(table(csv=write(tmp_path, "path,target,bias,split"))) == 0
+def test_header_only_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"has a header and no rows: add one row per image"):
+        table(csv=write(tmp_path, "path,target,bias,split"))
