@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from debias.errors import InputError
+from debias.errors import told
 
 EXAMPLES = """examples:
   debias train waterbirds/group_dro data.root=PATH seed=1
@@ -131,15 +131,18 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a mistake in what was asked for is one line on standard error and exit code 2."""
+    """Run one command; an error that a user can mend is one line on standard error and exit code 2."""
     options = _parse(arguments)
     command = importlib.import_module(f"debias.commands.{options.pop('command').replace('-', '_')}")
     try:
         command.run(**options)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except InputError as error:
-        print(f"debias: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        line = told(error)
+        if line is None:
+            raise
+        print(f"debias: {line}", file=sys.stderr)
         return 2
     return 0
 

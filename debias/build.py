@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from debias import components
-from debias.checks import check_numbers, check_selection, check_turns, warn_of_prior
+from debias.checks import check_batches, check_numbers, check_selection, check_turns, warn_of_prior
 from debias.config import Config
 from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
@@ -62,6 +62,7 @@ def build(config: Config) -> Parts:
     module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
     data = _data(config, seen.batches, preprocessing, model, facts)
     check_turns(config, module, len(data.order))
+    check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
     precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
     return Parts(examples, data, module, accelerator, precision)
@@ -172,8 +173,15 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any], validation
 
 def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Parameter]) -> Any:
     own = config.players.get(player, {})
+    if not isinstance(own, dict):
+        raise InputError(f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got {own}")
     base = config.optimizer if own.get("name", config.optimizer["name"]) == config.optimizer["name"] else {}
-    return components.construct("optimizer", {**base, **own}, {"parameters": parameters})
+    try:
+        return components.construct("optimizer", {**base, **own}, {"parameters": parameters})
+    except InputError:
+        raise
+    except ValueError as error:  # torch checks the ranges of the options
+        raise InputError(f"optimizer of player {player}: {error}; correct this option of the optimizer") from error
 
 
 def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:

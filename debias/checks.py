@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.errors import InputError, near
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
+from debias.models.layers import evaluating
 from debias.training import DebiasModule
 from debias.types import Groups
 
@@ -105,6 +107,50 @@ def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
         return counts / counts.sum()
     of_bias = counts.view(groups.rows, groups.biases)
     return (of_bias / of_bias.sum(dim=0).clamp(min=1) / groups.biases).flatten()
+
+
+def check_batches(config: Config, module: DebiasModule, samples: int, image: Tensor) -> None:
+    """Refuse a training batch of one image where a batch normalisation then has one value per channel.
+
+    Such a layer cannot train on one value. A last batch of one image is left out; only a run of one image per process
+    has no other batch.
+
+    Args:
+        config: of the run.
+        module: with its model.
+        samples: that an epoch visits.
+        image: ``(1, 3, H, W)`` of the size that the model is trained on.
+
+    Raises:
+        InputError: naming the batch size, or the number of images.
+    """
+    each = math.ceil(samples / config.devices)
+    if min(config.batch_size, each) > 1 or not _normalises_one_value(module.model, image):
+        return
+    if config.batch_size > 1:
+        raise InputError(f"an epoch visits {each} image per process, and batch normalisation needs two: add images")
+    raise InputError(
+        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one image of "
+        f"{image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
+    )
+
+
+@torch.no_grad()
+def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
+    """Whether some layer that normalises by its batch sees a single value per channel of one image."""
+    sizes: list[int] = []
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Note how many values of each channel there are."""
+        sizes.append(inputs[0].numel() // inputs[0].shape[1])
+
+    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.training]
+    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+    with evaluating(model):
+        model(image)
+    for hook in hooks:
+        hook.remove()
+    return 1 in sizes
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:

@@ -129,8 +129,8 @@ def find(kind: str, name: str) -> Callable[..., Any]:
         ValueError: there is none; the message names the nearest.
     """
     table = TABLES[kind]
-    if name not in table:
-        raise InputError(f"unknown {kind}.name {name!r}; {near(name, table)}")
+    if not isinstance(name, str) or name not in table:
+        raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}")
     module, _, attribute = table[name].partition(":")
     component: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     return component
@@ -181,12 +181,22 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
         merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(options)))
         missing = OmegaConf.missing_keys(merged)
     except OmegaConfBaseException as error:
-        raise InputError(f"{section}.{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{section}.{_culprit(schema, options)}: {str(error).splitlines()[0]}") from error
     if missing:
         raise InputError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
     container = OmegaConf.to_container(merged)
     assert isinstance(container, dict)
     return {key: container[key] for key in options}
+
+
+def _culprit(schema: Any, options: Mapping[str, Any]) -> str:
+    """The option of whose value the schema disapproves."""
+    for key, value in options.items():
+        try:
+            OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create({key: value}))
+        except OmegaConfBaseException:
+            return key
+    return ", ".join(options)
 
 
 def options(component: Callable[..., Any]) -> dict[str, Any]:

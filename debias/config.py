@@ -17,7 +17,8 @@ from typing import Any, Optional
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.errors import InputError, near
+from debias.config_texts import check_names, check_texts, read_yaml
+from debias.errors import InputError, near, shortened
 from debias.files import write_atomically
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
@@ -142,7 +143,7 @@ def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
-    return _assemble([_as_mapping(path), override_layer(overrides)])
+    return _assemble([read_yaml(path), override_layer(overrides)])
 
 
 def evaluated(run: Path) -> Path:
@@ -193,14 +194,19 @@ def _chosen(config: Config, *sections: str) -> list[str]:
 
 
 def _assemble(layers: Sequence[DictConfig]) -> Config:
+    for layer in layers:
+        check_texts("", OmegaConf.to_container(layer))
     merged = reduce(_merge, layers, OmegaConf.structured(Config))
     named = any(OmegaConf.select(layer, "preprocessing.name") for layer in layers)
     if merged.data.name in ("table", "folder") and not named:
         merged.preprocessing.name = "resize"
-    if missing := sorted(OmegaConf.missing_keys(merged)):
-        raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
-    config = OmegaConf.to_object(merged)
-    assert isinstance(config, Config)
+    try:
+        if missing := sorted(OmegaConf.missing_keys(merged)):
+            raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
+        config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    check_names({section: getattr(config, section) for section in SECTIONS})
     return config
 
 
@@ -213,31 +219,28 @@ def _find(source: str, beside: Path) -> Path:
     )
 
 
-def _as_mapping(path: Path) -> DictConfig:
-    try:
-        layer = OmegaConf.load(path)
-    except Exception as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(layer, DictConfig):
-        raise InputError(f"{path} must hold keys and values, as in 'seed: 1'")
-    return layer
-
-
-def _layers(path: Path) -> list[DictConfig]:
-    layer = _as_mapping(path)
+def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[DictConfig]:
+    if path.resolve() in above:
+        raise InputError(f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends out")
+    layer = read_yaml(path)
     base = layer.pop("extends", None)
-    return [*(_layers(_find(base, path.parent)) if base else []), layer]
+    if not isinstance(base, (str, type(None))):
+        raise InputError(f"{path}: extends must be one config, as in 'extends: waterbirds'; got {base}")
+    return [*(_layers(_find(base, path.parent), (*above, path.resolve())) if base else []), layer]
 
 
 def override_layer(overrides: Sequence[str]) -> DictConfig:
     """What ``key=value`` texts say, values read as YAML; raises ValueError where one cannot be read."""
+    layer = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
             raise InputError(f"override {override!r} must be key=value, as in seed=1")
-    try:
-        return OmegaConf.from_dotlist(list(overrides))
-    except Exception as error:
-        raise InputError(f"overrides {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
+        try:
+            layer.merge_with_dotlist([override])
+        except Exception as error:
+            raise InputError(f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}") from error
+    check_texts("", OmegaConf.to_container(layer))
+    return layer
 
 
 def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
@@ -249,7 +252,7 @@ def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
     try:
         return OmegaConf.merge(merged, layer)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{error.full_key or ', '.join(map(str, layer))}: {str(error).splitlines()[0]}") from error
 
 
 def _enter_section(merged: DictConfig, key: str, section: Any) -> None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import re
+from collections.abc import Iterable, Sequence
 
 #: Characters that a message spends on valid names; where all of them need more, it names the nearest only.
 _ROOM = 300
+#: Characters of the longest message that is printed.
+LONGEST = 980
+#: Characters that steer a terminal, end a line, change the direction of text, or are not valid Unicode.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Refusals of a file system that a user can mend: room, permission, a file in place of a folder, a long name, a link.
+_PLACE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG", "ELOOP")
+}
 
 
 class InputError(ValueError):
@@ -15,6 +26,74 @@ class InputError(ValueError):
     The command line prints it as one line and exits with 2. Any other exception is a mistake of this package or of a
     library, and keeps its traceback.
     """
+
+
+def told(error: Exception) -> str | None:
+    """The one line that the command line prints for an error that a user can mend; ``None`` for any other error.
+
+    These are :class:`InputError`, and an ``OSError`` about a place: no room, no permission, or a name that cannot be.
+
+    Example:
+        >>> told(InputError("epochs must be at least 1; got 0"))
+        'epochs must be at least 1; got 0'
+        >>> told(NotADirectoryError(20, "Not a directory", "runs/cache"))
+        'runs/cache: Not a directory; give another place (out=, cache_dir=), or make room and set permissions there'
+        >>> told(ValueError("Expected more than 1 value per channel"))
+    """
+    if isinstance(error, InputError):
+        return one_line(str(error))
+    if isinstance(error, OSError) and error.errno in _PLACE:
+        place = error.filename2 or error.filename or "a file cannot be written"
+        remedy = "give another place (out=, cache_dir=), or make room and set permissions there"
+        return one_line(f"{shortened(str(place))}: {error.strerror}; {remedy}")
+    return None
+
+
+def one_line(text: str) -> str:
+    """A text as one line of at most ``LONGEST`` characters: control characters are escaped, its middle is cut.
+
+    Example:
+        >>> one_line("two\\nlines")
+        'two\\\\nlines'
+    """
+    return shortened(printable(text), LONGEST)
+
+
+def printable(text: str) -> str:
+    """A text whose control characters are escaped, so that it cannot steer a terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text of at most so many characters, whose middle is cut out.
+
+    Example:
+        >>> shortened("abcdefghijklmnopqrstuvwxyz", 11)
+        'abc ... xyz'
+    """
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
+
+
+def shown(names: Sequence[object], most: int = 3) -> str:
+    """The first names of many, and how many more there are.
+
+    Example:
+        >>> shown(["a", "b", "c", "d", "e"])
+        'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def check_printable(kind: str, text: str) -> None:
+    """Refuse a name or a path with control characters.
+
+    Raises:
+        InputError: naming it, escaped.
+    """
+    if _CONTROL.search(text):
+        raise InputError(f"{kind} {shortened(ascii(text))} holds a control character: rename it")
 
 
 def near(name: str, valid: Iterable[str], listing: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import InputError, check_printable, shown
 
 #: Every metric holds some numbers of each group, and every report a row.
 MOST_GROUPS = 1_000_000
@@ -102,8 +102,10 @@ class Groups:
                 f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,} groups, more than "
                 f"{MOST_GROUPS:,}: number classes and bias values from 0 without gaps, or take another column"
             )
+        for name in (*self.target_names, *self.bias_names):
+            check_printable("class or bias value", name)
         if len(set(self.names)) < self.count:
-            raise InputError(f"two groups have the same name among {', '.join(self.names)}: rename a class or bias")
+            raise InputError(f"two groups have the same name among {shown(self.names)}: rename a class or bias")
         if self.multi_label and self.rows % 2:
             raise InputError(f"several labels need a pair of names each, absent and present; got {self.target_names}")
         outside = [pair for pair in self.aligned if not (0 <= pair[0] < self.rows and 0 <= pair[1] < self.biases)]

@@ -22,10 +22,12 @@ from debias.recipes.labels import labels_read
 from debias.recipes.one_stage import OneStage
 from debias.recipes.outcome import describe
 from debias.reports.predictions import read
+from debias.reports.run_folder import plain
 from debias.strategies import ERM, GroupDRO
 from debias.training.precision import choose_precision
 from tests.commands.conftest import overrides
 from tests.fakes import birds
+from tests.reports.sample_runs import sample_report
 
 
 def small(tmp_path: Path, name: str, *more: str) -> configs.Config:
@@ -140,7 +142,7 @@ def test_precision_is_low_only_where_it_is_fast():
         ("precision=64-true", "unknown precision '64-true'"),
         ("accelerator=tpu", "unknown accelerator 'tpu'"),
         ("accelerator=cuda", "accelerator=cuda has 0 devices here, and devices=1"),
-        ("preprocessing.size=0", "preprocessing.size must be at least 1 pixel; got 0"),
+        ("preprocessing.size=0", "preprocessing.size must be 1 to 4096 pixels; got 0"),
         ("devices=0", "devices must be at least 1"),
     ],
 )
@@ -247,8 +249,8 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
         ("val", "train", "train+val"),
         ("none", "val", "val"),
     ):
-        report = {"schema": 1, "config": configs.plain(erm), "strategy": {"group_labels": seen}}
-        (tmp_path / "run" / "report.json").write_text(json.dumps(report))
+        report = sample_report(config=configs.plain(erm)) | {"strategy": {"group_labels": seen}}
+        (tmp_path / "run" / "report.json").write_text(json.dumps(plain(report)))
         assert labels_read(erm, DFR(split=split, backbone=str(tmp_path / "run"))) == expected
 
 

@@ -67,7 +67,7 @@ def test_extends_a_shipped_config(tmp_path):
         ("seed: 1", ["strategy=erm"], "write strategy.name=erm"),
         ("strategy: erm", [], "write strategy.name=erm"),
         ("seed: 1", ["seed"], "override 'seed' must be key=value"),
-        ("seed: 1", ["seed=[1"], "overrides seed=[1 cannot be read"),
+        ("seed: 1", ["seed=[1"], "override seed=[1 cannot be read"),
         ("seed: 1", ["data.root=???"], "data.root has no value"),
         ("seed: 1", ["data=null"], "write data.name=NAME"),
         ("- seed", [], "must hold keys and values"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
+from debias.json_files import read_json
 
 if TYPE_CHECKING:
     from debias.build import Parts
@@ -169,13 +169,16 @@ def _config_in(checkpoint: Path) -> Config:
     import torch
 
     try:
-        plain = torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
+        config: dict[str, Any] = dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["config"])
     except Exception as error:
         raise InputError(
             f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's folder, a "
             ".ckpt file or a CSV file of predictions"
         ) from error
-    return configs.from_plain(plain)
+    try:
+        return configs.from_plain(config)
+    except InputError as error:
+        raise InputError(f"{checkpoint} holds a config that cannot be used: {error}") from error
 
 
 def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
@@ -194,7 +197,8 @@ def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) 
     if report is None:
         return
     file = place / "data.json"
-    before = (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}) | report["data"]
+    remedy = "delete it: the report says enough of the data"
+    before = (read_json(file, dict, entries={}, remedy=remedy) if file.is_file() else {}) | report["data"]
     now = describe_examples(examples)
     changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:

@@ -121,5 +121,7 @@ def _print_models(pattern: str) -> None:
     import timm
 
     names = timm.list_models(pattern)
+    if not names:
+        raise InputError(f"no model of timm matches {pattern!r}; {near(pattern, timm.list_models())}")
     print("\n".join(names))
     print(f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its weights")

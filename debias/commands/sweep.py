@@ -79,9 +79,10 @@ def run_search(source: str, overrides: list[str]) -> None:
     """Search settings, train the chosen ones on fresh seeds, and print the table of these."""
     from debias.commands.sweep_search import prepare_search, search
     from debias.commands.train import train
-    from debias.sweeps.search.outcome import most_tried
 
     planned, launch = prepare_search(source, overrides)
+    from debias.sweeps.search.outcome import most_tried  # which needs Optuna: its absence has been told by now
+
     found = search(planned, launch, train)
     # an earlier command may have tried more settings than this one asks for
     write_protocol(planned.out, replace(planned.protocol, trials=most_tried(planned.out / "trials.csv")))

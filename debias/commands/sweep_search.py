@@ -30,6 +30,7 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     from debias.sweeps.protocol import check_runs
     from debias.sweeps.search.planning import plan_search
 
+    _need_optuna()
     launch, rest = launcher(overrides)
     if not (isinstance(launch, partial) and launch.func is local):
         raise InputError(
@@ -76,15 +77,19 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain
     return planned.finals(chosen(planned, pairs))
 
 
+def _need_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'") from error
+
+
 def _names(planned: SearchPlan) -> dict[str, str]:
     return {tuned.source: f"{planned.out}: {tuned.source}" for tuned in planned.tuned}
 
 
 def _studies(planned: SearchPlan) -> tuple[str, Pairs]:
-    try:
-        from debias.sweeps.search.study import Study, open_study
-    except ImportError as error:
-        raise InputError(f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'") from error
+    from debias.sweeps.search.study import Study, open_study
 
     planned.out.mkdir(parents=True, exist_ok=True)
     url, section = planned.section.storage or f"sqlite:///{planned.out / 'search.db'}", planned.section

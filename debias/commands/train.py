@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from debias import components
 from debias import config as configs
 from debias.config import Config
-from debias.errors import InputError
+from debias.errors import InputError, shortened, shown
 from debias.files import write_atomically
+from debias.json_files import read_json
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -180,7 +181,8 @@ def add_circumstances(folder: Path, now: dict[str, Any], *, resuming: bool) -> d
 def _circumstances(folder: Path) -> list[dict[str, Any]]:
     """Of every process of a run so far; none of a run of before they were written down."""
     path = folder / CIRCUMSTANCES
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+    remedy = "delete it, and the report will not say where the run was begun"
+    return read_json(path, list, entries={"precision": str}, remedy=remedy) if path.is_file() else []
 
 
 def _as_begun(config: Config, folder: Path) -> Config:
@@ -218,14 +220,19 @@ def _check_same(folder: Path, config: Config) -> None:
         now["select"] = before["select"]  # the same wherever both are possible
     changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
     if changed:
-        differences = "; ".join(f"{key} was {before[key]}, is {now[key]}" for key in changed)
+        differences = shown([f"{key} was {_short(before[key])}, is {_short(now[key])}" for key in changed])
         raise InputError(f"cannot resume {folder} with another config: {differences}")
+
+
+def _short(value: Any) -> str:
+    return shortened(str(value), 100)
 
 
 def _check_same_data(path: Path, data: dict[str, Any]) -> None:
     if not path.is_file():  # a run of before this was written down
         write_atomically(path, json.dumps(data) + "\n")
-    before = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "delete it, and the run goes on with the data as they are"
+    before = read_json(path, dict, entries={"images": int}, remedy=remedy)
     if before != data:
         raise InputError(
             f"cannot resume {path.parent} with other data: it was begun with {before['images']} images, and now are "

@@ -84,6 +84,8 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     wanted = [folder / f"{name}.npy" for name in names]
     if not _exist(wanted):
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "building.lock").is_symlink():
+            raise InputError(f"{folder / 'building.lock'} is a link, and a lock must be a file: remove it")
         # One lock for the folder: whoever holds it knows that every temporary file there is a dead process's.
         with FileLock(folder / "building.lock"):
             if not _exist(wanted):

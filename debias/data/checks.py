@@ -13,7 +13,7 @@ from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import locate
-from debias.errors import InputError
+from debias.errors import InputError, check_printable
 from debias.types import Groups
 
 SHOWN = 3
@@ -82,7 +82,7 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
 
 def _refuse(examples: Examples, problems: list[str]) -> None:
     if problems:
-        raise InputError("\n- ".join([f"{examples.source} cannot be used:", *problems]))
+        raise InputError(" ".join([f"{examples.source} cannot be used:", *problems]))
 
 
 def _label_problems(examples: Examples) -> Iterator[str]:
@@ -106,6 +106,9 @@ def _out_of_range(examples: Examples, name: str, values: Tensor, lowest: int, hi
 
 def _path_problems(examples: Examples) -> Iterator[str]:
     every = (examples.images, examples.masks, examples.fills)
+    for paths in every:
+        for path in paths:
+            check_printable("path", path)
     if outside := [row for paths in every for row, path in enumerate(paths) if _leaves(path)]:
         yield (
             f"{len(outside)} paths leave the root {examples.root}: {_rows(examples, outside)}. "

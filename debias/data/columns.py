@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from debias.errors import InputError, near
+from debias.errors import InputError, near, shortened, shown
 
 #: Rows that are turned into columns at a time; equal cells among them are kept as one string.
 CHUNK = 256
@@ -36,7 +36,8 @@ class Columns:
 
     def error(self, row: int, column: str, reason: str) -> ValueError:
         """The error of one cell, naming file, line, column and value."""
-        return InputError(f"{self.source}, line {self.lines[row]}: {column} is {self.cells[column][row]!r}, {reason}")
+        cell = shortened(repr(self.cells[column][row]))
+        return InputError(f"{self.source}, line {self.lines[row]}: {column} is {cell}, {reason}")
 
     def paths(self, column: str) -> tuple[str, ...]:
         """N paths, posix style.
@@ -73,7 +74,7 @@ class Columns:
             return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
         except KeyError:
             row = next(row for row, cell in enumerate(cells) if cell not in meaning)
-            raise self.error(row, column, f"but must be one of {', '.join(meaning)}") from None
+            raise self.error(row, column, f"but must be one of {shown(list(meaning), 20)}") from None
 
     def splits(self, column: str) -> Tensor:
         """``(N,)`` int64 position in ``SPLITS`` of "train", "val", "valid", "validation", "test" or 0, 1, 2."""
@@ -104,7 +105,7 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
     """The wanted columns of numbered rows; blank rows are passed over.
 
     Raises:
-        ValueError: no such column, or a row that is shorter or longer than the header.
+        ValueError: no such column, two of the name, no row, or a row that is shorter or longer than the header.
     """
     places = [position(source, header, name) for name in wanted]
     lines = array("q")
@@ -115,6 +116,8 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
         for column, place in zip(columns, places, strict=True):
             same: dict[str, str] = {}
             column += [same.setdefault(cell, cell) for cell in [row[place].strip() for _, row in chunk]]
+    if not lines:
+        raise InputError(f"{source} has a header and no rows: add one row per image")
     return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
 
 
@@ -130,7 +133,13 @@ def _whole_rows(
 
 
 def position(source: Path, header: Sequence[str], name: str) -> int:
-    """Where a column stands; a wrong name is a ValueError that names the near misses."""
+    """The place of a column.
+
+    Raises:
+        InputError: no column of this name, with the nearest names; or several.
+    """
+    if header.count(name) > 1:
+        raise InputError(f"{source}: the column {name!r} is there twice: rename or remove one")
     if name in header:
         return header.index(name)
     raise InputError(f"{source} has no column {name!r}; {near(name, header) if header else 'it has no header line'}")

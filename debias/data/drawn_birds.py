@@ -18,6 +18,7 @@ from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
 from debias.data.waterbirds import GROUPS, waterbirds
 from debias.errors import InputError
+from debias.json_files import read_json
 
 SETTINGS = "drawn_birds.json"
 # Raise it whenever the pictures change, so that a folder drawn earlier is not taken for one drawn now.
@@ -143,7 +144,7 @@ def _compare(folder: Path, settings: Settings) -> None:
     path = folder / SETTINGS
     if not path.is_file():
         raise InputError(f"{folder} could not be written, or holds something else than drawn birds: set another root")
-    written: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    written = read_json(path, dict, entries={}, remedy="set another root, or delete the folder")
     wanted = asdict(settings)
     if written != wanted:
         differing = [name for name in wanted if written.get(name) != wanted[name]]

@@ -21,6 +21,7 @@ from debias.data.mask_makers import Maker
 from debias.data.masking import Pixels
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.json_files import read_json
 
 SETTINGS = "debias_masks.json"
 #: Shares of the picture below and from which a mask is of little use: recombination pastes no smaller foreground, and
@@ -104,7 +105,7 @@ def claimed(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fals
     """
     record, wanted = folder / SETTINGS, dict(settings)
     if record.is_file():
-        before = json.loads(record.read_text(encoding="utf-8"))
+        before = read_json(record, dict, entries={}, remedy="set another out, or delete the folder")
         if before != wanted and not overwrite:
             raise InputError(f"{folder} holds masks made with {before}: set another out, or overwrite=true to replace")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

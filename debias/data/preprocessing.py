@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import albumentations
 
 
+#: Longest side of a picture that is trained on, in pixels: more is a mistake, and fills the memory.
+LARGEST = 4096
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """One recipe: the geometry of each phase, done once, and what is drawn anew for every training sample.
@@ -147,8 +151,8 @@ def shorter_side(*, size: int = 224) -> Preprocessing:
 
 
 def _positive(size: int) -> int:
-    if size < 1:
-        raise InputError(f"preprocessing.size must be at least 1 pixel; got {size}")
+    if not 1 <= size <= LARGEST:
+        raise InputError(f"preprocessing.size must be 1 to {LARGEST} pixels; got {size}")
     return size
 
 

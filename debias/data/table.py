@@ -95,9 +95,13 @@ def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tupl
         if count > MOST_CLASSES:
             raise columns.error(int(values.argmax()), column, f"but classes are numbered from 0, below {MOST_CLASSES}")
         return values, tuple(str(value) for value in range(count)) if names is None else tuple(names)
-    if wrong := {cell for cell in distinct if cell == "" or _is_fraction(cell)}:
-        row = next(row for row, cell in enumerate(cells) if cell in wrong)
-        raise columns.error(row, column, "but must be an integer or a name")
+    wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
+    missing = {cell for cell in distinct if cell in UNKNOWN and cell not in (names or ())}
+    if refused := wrong | missing:
+        row = next(row for row, cell in enumerate(cells) if cell in refused)
+        if cells[row] in wrong:
+            raise columns.error(row, column, "but must be an integer or a name")
+        raise columns.error(row, column, "as a missing class is written: give one, or list it in target_names")
     ordered = sorted(distinct) if names is None else list(names)
     return columns.choices(column, {name: value for value, name in enumerate(ordered)}), tuple(ordered)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from debias.errors import InputError
+
 
 def error_set(logits: Tensor, target: Tensor) -> Tensor:
     r"""The samples that a model misclassifies: :math:`E = \{i : \arg\max_c f_c(x_i) \ne y_i\}`.
@@ -30,5 +32,5 @@ def error_set(logits: Tensor, target: Tensor) -> Tensor:
     move; here they are those of one model in evaluation mode.
     """
     if target.ndim != 1:
-        raise ValueError(f"an error set needs one class per sample; got targets of shape {tuple(target.shape)}")
+        raise InputError(f"an error set needs one class per sample; got targets of shape {tuple(target.shape)}")
     return logits.argmax(dim=1) != target

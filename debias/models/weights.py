@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import InputError, shown
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +26,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # what a damaged file leads to differs from byte to byte
         raise InputError(f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}") from error
-    others = [key for key, value in state.items() if not isinstance(value, Tensor)] if isinstance(state, dict) else [""]
+    if not isinstance(state, dict):
+        raise InputError(f"{str(path)!r} is not a flat state dict; save the model's own state_dict() instead")
+    others = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if others:
         raise InputError(
-            f"{str(path)!r} is not a flat state dict: {others[:5]} are no tensors; "
+            f"{str(path)!r} is not a flat state dict: {shown(others)} are no tensors; "
             f"save the model's own state_dict() instead"
         )
     return dict(state)
@@ -51,7 +51,7 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
         head: dotted name of the layer that gives the logits.
 
     Raises:
-        ValueError: the file cannot be read, or a key is missing, surplus or of another shape; all are listed.
+        ValueError: the file cannot be read, or a key is missing, surplus or of another shape.
     """
     state = read_state_dict(path)
     own = network.state_dict()
@@ -82,9 +82,9 @@ def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None
         "of another shape": shapes,
     }
     if any(faults.values()):
-        listed = "; ".join(f"{len(keys)} {fault}: {', '.join(keys)}" for fault, keys in faults.items() if keys)
-        raise InputError(f"{str(path)!r} does not fit the model: {listed}")
+        listed = "; ".join(f"{len(keys)} {fault}: {shown(keys)}" for fault, keys in faults.items() if keys)
+        raise InputError(f"{str(path)!r} does not fit the model: {listed}; give weights of this model.name")
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]

@@ -16,7 +16,7 @@ from debias.build import Parts
 from debias.data.datamodule import ImageData
 from debias.data.examples import SPLITS, Examples
 from debias.data.images import read_image, read_mask
-from debias.errors import InputError
+from debias.errors import InputError, shortened
 from debias.metrics.functional import group_report, margin_counts
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted, extract, predict, prepared_pictures
@@ -35,20 +35,25 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, 
         ValueError: no such file, not a checkpoint, or one of another model or strategy.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        state = checkpoint.pop("state_dict")
+        checkpoint = dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = dict(checkpoint.pop("state_dict"))
     except FileNotFoundError:
         raise InputError(f"no checkpoint {path}: give a finished run, or train it first") from None
     except Exception as error:
-        raise InputError(f"{path} is not a checkpoint of debias ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path} is damaged, or not a checkpoint of debias ({type(error).__name__})") from error
     try:
         kept = (
             {} if not only else {key: value for key, value in module.state_dict().items() if not key.startswith(only)}
         )
         module.load_state_dict(kept | {key: value for key, value in state.items() if key.startswith(only)})
     except RuntimeError as error:
-        raise InputError(f"{path} holds the weights of another model or strategy: {error}") from error
+        raise InputError(f"{path} holds the weights of another model or strategy: {_first(error)}") from error
     return dict(checkpoint)
+
+
+def _first(error: RuntimeError) -> str:
+    """The first of the layers that do not fit, of which torch names every one."""
+    return shortened(" ".join(str(error).partition("\n")[2].split()))
 
 
 def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:

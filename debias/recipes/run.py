@@ -21,6 +21,7 @@ from debias.data.examples import Examples
 from debias.data.inferred import write_inferred
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.json_files import read_json
 from debias.recipes.evaluation import load_weights, predict_split
 from debias.recipes.measures import chosen_families
 from debias.recipes.plain import PLAIN, READERS
@@ -195,7 +196,8 @@ class Run:
     def seconds(self) -> dict[str, float]:
         """Training seconds of every stage before the last, by name."""
         stages = sorted((self.folder / "stages").glob("*/stage.json"))
-        return {path.parent.name: json.loads(path.read_text())["seconds"] for path in stages}
+        types, remedy = {"seconds": (int, float)}, "delete it, and the stage is trained again"
+        return {path.parent.name: read_json(path, dict, entries=types, remedy=remedy)["seconds"] for path in stages}
 
 
 class Recipe:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from debias.errors import InputError, near
+from debias.errors import InputError, near, shown
 from debias.reports.headlines import OF_POSITIVE
 
 if TYPE_CHECKING:
@@ -73,5 +73,5 @@ def aligned_pairs(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[
 def _place(path: Path, value: str, names: Sequence[str]) -> int:
     places = {str(place): place for place in range(len(names))} | {name: place for place, name in enumerate(names)}
     if str(value) not in places:
-        raise InputError(f"{path}: aligned names {value!r}, which is none of {', '.join(names)}")
+        raise InputError(f"{path}: aligned names {value!r}, which is none of {shown(names, 10)}")
     return places[str(value)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from debias.errors import InputError, near
+from debias.errors import InputError, near, printable
 from debias.files import write_atomically
 from debias.reports.cells import PREFIXES, SCALARS, cells, kind_of
 from debias.reports.classes import positive_notes
@@ -143,7 +143,7 @@ class Comparison:
         lines = tables[format](self.header(), self.rows()) if self.methods else ["no finished run"]
         told = [*self.notes(), *(f"left out: {reason}" for reason in self.left_out)]
         notes = [f"{'- ' if format == 'markdown' else ''}{note}" for note in told]
-        return "\n".join([*lines, *([""] if notes else []), *notes])
+        return "\n".join(map(printable, [*lines, *([""] if notes else []), *notes]))
 
     def _row(self, method: Method) -> list[str]:
         scores = [method.test(metric) for metric in self.scores]
@@ -183,6 +183,7 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
     for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
         try:
             run = Run(folder, read_report(folder))
+            _check_tested(run)
         except InputError as error:
             left_out.append(str(error))
             continue
@@ -193,6 +194,15 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
     ]
     _check_measures(methods, measures)
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
+
+
+def _check_tested(run: Run) -> None:
+    """Refuse a record without test metrics."""
+    test = run.report["metrics"].get("test")
+    if not isinstance(test, dict) or not isinstance(test.get("scalars"), dict):
+        raise InputError(
+            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate {run.folder}`"
+        )
 
 
 def _seeds(runs: Sequence[Run], left_out: list[str]) -> tuple[Run, ...]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.errors import InputError
+from debias.errors import InputError, shortened, shown
 from debias.reports.classes import aligned_pairs
 from debias.reports.numbered_values import numbered_values
 from debias.reports.predictions import Predictions
@@ -113,7 +113,7 @@ def read_columns(path: Path, *, bias: Sequence[str] = ()) -> dict[str, list[str]
 
 def _check_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise InputError(f"{path}: values must be separated by commas, and the header is {header[0]!r}")
+        raise InputError(f"{path}: values must be separated by commas, and the header is {shortened(repr(header[0]))}")
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
         raise InputError(f"{path}: column {repeated[0]!r} is there more than once")
@@ -148,7 +148,7 @@ def _targets(path: Path, columns: Columns, names: Sequence[str]) -> Sequence[str
     if unclear := sorted(value for value in found if names.index(value) != int(value)):
         raise InputError(
             f"{path}: target {unclear[0]!r} may be the class of that name, or class number {unclear[0]} of "
-            f"{', '.join(names)}: give the classes names that are no numbers, as in logit_class{unclear[0]}"
+            f"{shown(names)}: give the classes names that are no numbers, as in logit_class{unclear[0]}"
         )
     return names
 
@@ -207,14 +207,16 @@ def _numbered(path: Path, columns: Columns, name: str, names: Sequence[str], *, 
     column = _column(path, columns, name)
     for line, value in enumerate(column, start=2):
         if value not in places:
-            raise InputError(f"{path}, line {line}: {name} is {value!r}, which is none of {', '.join(names)}")
+            raise InputError(
+                f"{path}, line {line}: {name} is {shortened(repr(value))}, which is none of {shown(names, 10)}"
+            )
     return torch.tensor([places[value] for value in column])
 
 
 def _floats(path: Path, columns: Columns, name: str) -> Tensor:
     for line, value in enumerate(_column(path, columns, name), start=2):
         if not _is_number(value):
-            raise InputError(f"{path}, line {line}: {name} is {value!r}, not a finite number")
+            raise InputError(f"{path}, line {line}: {name} is {shortened(repr(value))}, not a finite number")
     return torch.tensor([float(value) for value in columns[name]], dtype=torch.float64)
 
 
@@ -228,7 +230,7 @@ def _is_number(text: str) -> bool:
 def _column(path: Path, columns: Columns, name: str) -> Sequence[str]:
     if name not in columns:
         hint = "; name it, as in bias=gender" if name == "bias" else ""
-        raise InputError(f"{path}: no column {name!r} among {', '.join(columns)}{hint}")
+        raise InputError(f"{path}: no column {name!r} among {shown(list(columns), 10)}{hint}")
     return columns[name]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from debias.errors import InputError
 from debias.reports import wording
 from debias.reports.cells import cells, kind_of
 from debias.reports.mistakes import confident_mistakes, first_rows, right_and_wrong, thumbnail
@@ -77,5 +78,5 @@ def _by_cell(report: Report, predictions: Predictions) -> tuple[Predictions, Gro
 def _picture(mistake: Mistake, pictures: Pictures) -> str | None:
     try:
         return thumbnail(*pictures(mistake.index))
-    except (OSError, ValueError):
+    except (OSError, InputError):
         return None

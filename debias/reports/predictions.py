@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 import torch
 from torch import Tensor
 
-from debias.errors import InputError
+from debias.errors import InputError, shown
 from debias.files import write_atomically
 from debias.types import Groups
 
@@ -150,9 +150,11 @@ def _named(path: Path, header: Sequence[str], name: str) -> list[int]:
         positions = [number for number, column in enumerate(header) if column.startswith(name)]
     else:
         positions = [number for number, column in enumerate(header) if column == name]
+    if len(positions) > 1 and not name.endswith("_"):
+        _refuse(path, 1, f"the column {name!r} is there twice")
     if not positions:
         wanted = {"target_": "'target' or 'target_<label>'", "logit_": "'logit_<class>'"}.get(name, repr(name))
-        _refuse(path, 1, f"no column {wanted} among {', '.join(header)}")
+        _refuse(path, 1, f"no column {wanted} among {shown(header, 10)}")
     return positions
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from debias import config as configs
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.json_files import read_json
 
 if TYPE_CHECKING:
     from debias.reports.mistakes import Overlays, Pictures, Prepared
@@ -18,6 +19,24 @@ if TYPE_CHECKING:
     from debias.types import Groups
 
 SCHEMA = 1
+#: The entries of a record that commands and tables read, and their types.
+ENTRIES: dict[str, type] = {
+    "seed": int,
+    "config": dict,
+    "data.groups": list,
+    "data.targets": list,
+    "data.biases": list,
+    "data.aligned": list,
+    "data.multi_label": bool,
+    "data.counts": dict,
+    "model": dict,
+    "strategy.group_labels": str,
+    "selection.rule": str,
+    "selection.epoch": int,
+    "selection.table": list,
+    "metrics": dict,
+    "seconds": dict,
+}
 
 
 def write_report(
@@ -63,14 +82,13 @@ def read_report(folder: Path) -> dict[str, Any]:
     path = folder / "report.json"
     if not path.is_file():
         raise InputError(_absence(folder))
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}): restore it, or evaluate a checkpoint") from None
-    schema = report.get("schema") if isinstance(report, dict) else None
-    if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}")
-    return {**report, "config": configs.plain(configs.Config()) | report.get("config", {})}
+    remedy = "restore it, or delete the run's folder and train again"
+    report = read_json(path, dict, entries={}, remedy=remedy)
+    if report.get("schema") != SCHEMA:
+        found = report.get("schema")
+        raise InputError(f"{path} has schema {found!r}; this version of debias reads schema {SCHEMA}")
+    report = read_json(path, dict, entries=ENTRIES, remedy=remedy)
+    return {**report, "config": configs.plain(configs.Config()) | report["config"]}
 
 
 def groups_of(report: Mapping[str, Any]) -> Groups:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from debias.json_files import Types, read_json
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
 
@@ -20,7 +20,9 @@ class Costs:
 
     def read(self, files: Files) -> dict[str, Any]:
         """Take note of a finished run; its report."""
-        report: dict[str, Any] = json.loads(files.report.read_text(encoding="utf-8"))
+        types: dict[str, Types] = {"config": dict, "selection": dict, "seconds.total": (int, float)}
+        remedy = "restore it, or delete the run's folder and train again"
+        report = read_json(files.report, dict, entries=types, remedy=remedy)
         self.seconds[report["config"]["name"]].append(report["seconds"]["total"])
         return report
 

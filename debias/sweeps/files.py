@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.json_files import read_json
 from debias.sweeps.plan import Plan, Run
 
 PLAN = "plan.json"
@@ -118,4 +119,6 @@ def read_plan(out: Path) -> list[Planned]:
     path = out / PLAN
     if not path.is_file():
         raise InputError(f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare {out}`")
-    return [Planned(entry["name"], entry["settings"]) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    remedy = "write it again with the same `debias sweep run`"
+    entries = read_json(path, list, entries={"name": str, "settings": str}, remedy=remedy)
+    return [Planned(entry["name"], entry["settings"]) for entry in entries]

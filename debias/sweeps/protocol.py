@@ -14,6 +14,7 @@ from pathlib import Path
 from debias import components
 from debias.errors import InputError, near
 from debias.files import write_atomically
+from debias.json_files import read_json
 from debias.sweeps.plan import Run
 
 FILE = "protocol.json"
@@ -112,7 +113,10 @@ def read_protocol(out: Path) -> Protocol | None:
     """The protocol of a sweep's folder; ``None`` where it declares none."""
     if not (out / FILE).is_file():
         return None
-    found = json.loads((out / FILE).read_text(encoding="utf-8"))
+    types = {"labels": str, "objectives": list, "trials": int, "search_seeds": list, "final_seeds": list}
+    remedy = "write it again with the same `debias sweep run` or `debias sweep search`"
+    found = read_json(out / FILE, dict, entries=types, remedy=remedy)
+    allowed_splits(found["labels"])
     listed = (tuple(found[key]) for key in ("objectives", "search_seeds", "final_seeds"))
     objectives, search_seeds, final_seeds = listed
     return Protocol(found["labels"], objectives, found["trials"], search_seeds, final_seeds)

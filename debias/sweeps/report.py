@@ -91,7 +91,7 @@ def rows(out: Path) -> list[Row]:
     """What the folder of a sweep says of each run that was planned, in the order of the plan.
 
     Raises:
-        ValueError: there is no sweep, or a report that this version cannot read.
+        ValueError: there is no sweep. A run whose report cannot be read counts as failed.
     """
     return [_row(out, planned.name, planned.settings) for planned in read_plan(out)]
 
@@ -105,7 +105,7 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
         generator: source of randomness, of the bootstrap.
 
     Raises:
-        ValueError: there is no sweep, or a report or file of predictions that this version cannot read.
+        ValueError: there is no sweep.
     """
     protocol = read_protocol(out)
     planned = rows(out)
@@ -191,5 +191,8 @@ def summary(found: Sequence[Row]) -> str:
 def _row(out: Path, name: str, settings: str) -> Row:
     files = Files(out, name)
     status = files.status()
-    report = read_report(out / name) if status == "done" else None
+    try:
+        report = read_report(out / name) if status == "done" else None
+    except InputError as error:  # the other runs of the table are not lost by it
+        return Row(name, settings, "failed", str(error), None)
     return Row(name, settings, status, files.reason() if status in ("pruned", "failed") else "", report)

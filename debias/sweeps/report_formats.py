@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from debias.errors import InputError, near
+from debias.errors import InputError, near, printable
 from debias.reports.cells import PREFIXES, cells, kind_of
 from debias.reports.tables import latex_table, markdown_table
 from debias.reports.templates import render
@@ -47,7 +47,8 @@ def markdown(results: Results) -> str:
     lines = _tables_in_markdown(results)
     notes = [f"- {note}" for note in (*_left_out(results), *results.failures())]
     protocol = [results.protocol.sentence(), ""] if results.protocol else []
-    return "\n".join([*protocol, *(lines or ["no finished run", ""]), summary(results.rows), *notes])
+    found = [*protocol, *(lines or ["no finished run", ""]), summary(results.rows), *notes]
+    return "\n".join(map(printable, "\n".join(found).split("\n")))
 
 
 def _tables_in_markdown(results: Results) -> list[str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.functional.intervals import percentile_interval
 from debias.metrics.functional.paired import (
     holm,
@@ -120,7 +121,10 @@ def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
         elif run.report["data"]["multi_label"]:
             left_out.append(f"not compared in pairs: {method.label} seed {run.report['seed']} has several labels")
         else:
-            found[int(run.report["seed"])] = _read(run)
+            try:
+                found[int(run.report["seed"])] = _read(run)
+            except InputError as error:
+                left_out.append(f"not compared in pairs: {error}")
     return found
 
 

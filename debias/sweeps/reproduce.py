@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,8 +50,16 @@ class Reproduced(NamedTuple):
     @property
     def measured(self) -> Spread:
         """The published metric over the runs that are done."""
-        reports = [read_report(run.folder) for run in self.runs if files_of(run).report.is_file()]
-        return spread_of([report["metrics"]["test"]["scalars"].get(self.setting.metric) for report in reports])
+        return spread_of([self._figure(run) for run in self.runs if files_of(run).report.is_file()])
+
+    def _figure(self, run: Run) -> float | None:
+        """The metric of a run that is done; ``None`` where its report cannot be read."""
+        try:
+            figure: float | None = read_report(run.folder)["metrics"]["test"]["scalars"].get(self.setting.metric)
+        except InputError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return None
+        return figure
 
 
 def reproduction(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from debias.config import override_layer
+from debias.config_texts import read_yaml
 from debias.errors import InputError, near
 
 
@@ -83,12 +84,7 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
     if not path.is_file():
         raise InputError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
     over = override_layer(overrides)
-    try:
-        layers = [OmegaConf.load(path), over]
-    except Exception as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(layers[0], DictConfig):
-        raise InputError(f"{path} must hold keys and values, as in 'seeds: [0, 1]'")
+    layers = [read_yaml(path), over]
     valid = list(Sweep.__dataclass_fields__)
     for key in (key for layer in layers for key in layer):
         if key not in valid:

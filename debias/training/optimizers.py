@@ -6,6 +6,8 @@ from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, StepLR
 
+from debias.errors import InputError
+
 
 def sgd(
     parameters: list[Parameter], *, lr: float = 1e-3, momentum: float = 0.9, weight_decay: float = 1e-4
@@ -36,4 +38,6 @@ def cosine(optimizer: Optimizer, epochs: int, *, minimum: float = 0.0) -> LRSche
 
 def step(optimizer: Optimizer, epochs: int, *, every: int = 20, factor: float = 0.1) -> LRScheduler:
     """The learning rate is multiplied by ``factor`` after each ``every`` epochs."""
+    if every < 1:
+        raise InputError(f"scheduler.every must be at least 1; got {every}")
     return StepLR(optimizer, step_size=every, gamma=factor)

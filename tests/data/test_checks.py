@@ -212,5 +212,5 @@ def test_masks_are_needed_only_where_required(sound):
 
 def test_everything_wrong_is_in_one_error(sound):
     (sound.root / IMAGES[0]).unlink()
-    with pytest.raises(ValueError, match=r"(?s)^mine\.csv cannot be used:\n- 1 rows have a target .*\n- 1 of 6 images"):
+    with pytest.raises(ValueError, match=r"(?s)^mine\.csv cannot be used: 1 rows have a target .*\. 1 of 6 images"):
         check_examples(replace(sound, target=changed(sound.target, 5, 9)))

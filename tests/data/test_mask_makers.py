@@ -81,7 +81,7 @@ def test_images_without_hint_are_counted_and_named_before_any_is_read(three: Exa
     with pytest.raises(ValueError, match=r"b\.csv has no box for 2 of 3 images: 0\.png, 2\.png\. Add their rows"):
         boxes(three, [0, 1, 2], source=source)
     boxes(three, [1], source=source)
-    source = str(written(tmp_path / "p.csv", "path,x,y"))
+    source = str(written(tmp_path / "p.csv", "path,x,y", "1.png,1,2"))
     with pytest.raises(ValueError, match=r"p\.csv has no keypoint for 1 of 1 images: 2\.png"):
         keypoints(three, [2], source=source)
 

@@ -8,6 +8,7 @@ import pytest
 
 from debias.data.columns import read_csv
 from debias.data.table import table
+from debias.errors import InputError
 
 
 def write(folder, *lines, name="mine.csv", encoding="utf-8"):
@@ -138,5 +139,6 @@ def test_options_of_the_pictures_are_handed_on(tmp_path):
     assert (found.max_pixels, found.follow_links) == (7, True)
 
 
-def test_header_only_is_empty(tmp_path):
-    assert len(table(csv=write(tmp_path, "path,target,bias,split"))) == 0
+def test_header_only_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"has a header and no rows: add one row per image"):
+        table(csv=write(tmp_path, "path,target,bias,split"))

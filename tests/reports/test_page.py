@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from debias.errors import InputError
 from debias.reports import charts
 from debias.reports.page import render_report
 from debias.reports.run_folder import plain, read_report, write_report
@@ -176,7 +177,7 @@ def test_mistakes_are_shown_in_order_with_words() -> None:
 def test_picture_that_cannot_be_read_leaves_its_caption() -> None:
     def broken(row: int) -> tuple[np.ndarray[Any, Any], None]:
         if row == 13:
-            raise ValueError("truncated")
+            raise InputError("truncated")
         return picture(row)
 
     found = Page(render_report(sample_report(), sample_predictions(), broken))

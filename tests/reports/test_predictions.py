@@ -78,7 +78,7 @@ def test_multi_label_comes_back_in_any_order_written(tmp_path: Path) -> None:
 
 
 def test_odd_names_and_a_single_label_survive(tmp_path: Path) -> None:
-    groups = Groups(('not "a", <b>', 'ä "a", <b>\n'), ("x",), multi_label=True)
+    groups = Groups(('not "a", <b>', 'ä "a", <b>'), ("x",), multi_label=True)
     one = Predictions(
         torch.tensor([4]), ('folder, "ü"/é.jpg',), torch.tensor([[1]]), torch.tensor([0]), torch.ones(1, 1)
     )

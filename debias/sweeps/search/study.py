@@ -11,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from debias.errors import InputError
@@ -140,15 +140,22 @@ def open_study(url: str, name: str, section: Search, *, epochs: int, definition:
             pruner=pruner(section.prune, epochs),
             sampler=Listed([]),
         )
-    except (ImportError, SQLAlchemyError) as error:
-        where = make_url(url).render_as_string()  # without the password
-        raise InputError(f"search.storage {where} cannot be opened: {str(error).splitlines()[0]}") from error
+    except (ImportError, ArgumentError, SQLAlchemyError) as error:
+        raise InputError(f"search.storage {_readable(url)} cannot be opened: {str(error).splitlines()[0]}") from error
     before = study.user_attrs.get("definition", definition)
     if definition and before != definition:
         raise InputError(f"{name} was searched otherwise before: give another out, or restore it; then {before}")
     if definition:
         study.set_user_attr("definition", definition)
     return study
+
+
+def _readable(url: str) -> str:
+    """A URL without its password; one that is none is told as it is."""
+    try:
+        return make_url(url).render_as_string()
+    except ArgumentError:
+        return repr(url)
 
 
 def reopened(study: optuna.Study, number: int) -> optuna.Trial:

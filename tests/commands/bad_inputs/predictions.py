@@ -1,0 +1,77 @@
+"""Predictions of anybody's model."""
+
+from __future__ import annotations
+
+from tests.commands.bad_inputs.case import PREDICTIONS, rows
+
+EVALUATE = "evaluate p.csv"
+
+
+def text(header: str, *lines: str) -> dict[str, str]:
+    """A file of predictions."""
+    return {"p.csv": "\n".join([header, *lines]) + "\n"}
+
+
+MANY = ",".join(f"logit_class_{number}" for number in range(2000))
+COLUMNS = ",".join(f"column_{number}" for number in range(2000))
+TRAIN = "evaluate predictions.csv train=t.csv"
+FOREIGN = rows(
+    "predictions",
+    [
+        (EVALUATE, "p.csv: no such file"),
+        (EVALUATE, "p.csv: cannot be read", {"p.csv": None}),
+        (EVALUATE, "p.csv: empty", {"p.csv": ""}),
+        (EVALUATE, "a header and no row", text("target,bias,prediction")),
+        (EVALUATE, "no CSV file in UTF-8", {"p.csv": b"\xff\xfe\x00"}),
+        (EVALUATE, "no CSV file in UTF-8", {"p.csv": "target,bias,prediction\n" + "x" * 200_000 + ",a,b\n"}),
+        (EVALUATE, "separated by commas", text("target;bias;prediction", "a;x;a")),
+        (EVALUATE, "column 'bias' is there more than once", text("target,bias,bias,prediction", "a,x,x,a")),
+        (EVALUATE, "2 values, but the header has 3", text("target,bias,prediction", "a,x")),
+        (EVALUATE, "4 values, but the header has 3", text("target,bias,prediction", "a,x,a,a")),
+        (EVALUATE, "no column 'bias'", text("target,prediction", "a,a", "b,b")),
+        (EVALUATE, "no column 'target'", text("bias,prediction", "x,a", "y,b")),
+        (EVALUATE, "no column 'prediction'", text("target,bias", "a,x", "b,y")),
+        (EVALUATE, "no value in column 'bias' is known", text("target,bias,prediction", "a,,a", "b,nan,b")),
+        (EVALUATE, "not a finite number", text("target,bias,logit_a,logit_b", "a,x,one,2", "b,y,1,2")),
+        (EVALUATE, "not a finite number", text("target,bias,logit_a,logit_b", "a,x,nan,2", "b,y,1,2")),
+        (EVALUATE, "not a finite number", text("target,bias,logit_a,logit_b", "a,x,inf,2", "b,y,1,2")),
+        (EVALUATE, "lies outside [0, 1]", text("target,bias,probability_a,probability_b", "a,x,2,-1", "b,y,1,0")),
+        (EVALUATE, "do not add up to 1", text("target,bias,probability_a,probability_b", "a,x,.2,.3", "b,y,1,0")),
+        (EVALUATE, "wanted for every class", text("target,bias,logit_a", "a,x,1", "a,y,2")),
+        (EVALUATE, "target is 'c', which is none of a, b", text("target,bias,logit_a,logit_b", "c,x,1,2")),
+        (EVALUATE, "class_9 and 1990 more", text(f"target,bias,{MANY}", "c,x" + ",1" * 2000)),
+        (EVALUATE, "target is ''", text("target,bias,logit_a,logit_b", ",x,1,2")),
+        (EVALUATE, "target is 'nan'", text("target,bias,prediction", "nan,x,a", "b,y,b")),
+        (
+            EVALUATE,
+            "no column 'bias' among column_0",
+            text(",".join(f"column_{number}" for number in range(2000)), ",".join("1" * 2000)),
+        ),
+        (EVALUATE, "target_a", text("target_a,target_b,bias,prediction_a,prediction_b", "2,0,x,1,1", "0,1,y,1,1")),
+        (EVALUATE, "prediction_b", text("target_a,target_b,bias,prediction_a", "1,0,x,1", "0,1,y,1")),
+        (EVALUATE, "may be the class of that name", text("target,bias,logit_1,logit_0", "1,x,1,2", "0,y,2,1")),
+        (EVALUATE, "control character", text("target,bias,prediction", "\x1b[31ma,x,\x1b[31ma", "b,y,b")),
+        (EVALUATE, "control character", text("target,bias,prediction", "a,\x1b[31mx,b", "b,y,b")),
+        (EVALUATE, "control character", text("target,bias,logit_a,logit_\x1b[31mb", "a,x,1,2", "a,y,1,2")),
+        ("evaluate predictions.csv bias=gender", "no column 'gender'"),
+        ("evaluate predictions.csv bias=[]", "bias"),
+        ("evaluate predictions.csv bias=null", "bias=null is not what bias takes"),
+        ("evaluate predictions.csv bias={a:1}", "bias"),
+        ("evaluate predictions.csv biass=bias", "did you mean 'bias'"),
+        ("evaluate predictions.csv aligned=cat", "aligned=cat is not what aligned takes"),
+        ("evaluate predictions.csv aligned=[[cat]]", "aligned must hold pairs"),
+        ("evaluate predictions.csv aligned=[[emu,day]]", "aligned names 'emu'"),
+        ("evaluate predictions.csv aligned=[[cat,dusk]]", "aligned names 'dusk'"),
+        ("evaluate predictions.csv train=nowhere.csv", "nowhere.csv: no such file"),
+        (TRAIN, "no column 'target'", {"t.csv": "bias\nday\n"}),
+        (
+            "evaluate predictions.csv train=t.csv",
+            "target is 'emu', which is none of cat, dog",
+            {"t.csv": "target,bias\nemu,day\n"},
+        ),
+        ("evaluate predictions.csv measures=nosuch", "no measures 'nosuch'"),
+        ("evaluate predictions.csv fresh=true data.root=images", "unknown option"),
+        ("evaluate predictions.csv out=o.json bias", "must be key=value"),
+        ("evaluate p.csv", "line 3", {"p.csv": PREDICTIONS.replace("\ndog,day,1,1", "\ndog,day,1,1,", 1)}),
+    ],
+)
