@@ -18,9 +18,11 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
-from debias.commands.train import add_circumstances, claim, train
+from debias.commands.begin import claim
+from debias.commands.train import resume_in, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
+from debias.recipes.outcome import circumstances
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of
 from debias.sweeps.files import Files
@@ -37,6 +39,11 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def assert_same(weights: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> None:
     assert weights.keys() == others.keys()
     assert [key for key in weights if not torch.equal(weights[key], others[key])] == []
+
+
+def interrupt(history: list[dict[str, Any]]) -> None:
+    """A watch that stops a run after its first epoch."""
+    raise KeyboardInterrupt
 
 
 def test_run_folder(finished):
@@ -197,7 +204,8 @@ def test_refuses_to_resume_with_other_data(tmp_path):
     options = [f"data.csv={table}", f"out={tmp_path}/runs", "preprocessing.size=32", "model.name=test_resnet"]
     config = configs.load(str(tmp_path / "own.yaml"), [*options, "progress=false", "epochs=1"])
     run = tmp_path / "interrupted"
-    claim(run, config, build(config).examples, resuming=False)
+    parts = build(config)
+    claim(run, config, parts.examples, circumstances(parts))
     write(lines[1:])
     with pytest.raises(ValueError, match="with other data: it was begun with 160 images, and now are 159"):
         train(config, resume=run)
@@ -215,9 +223,9 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     elsewhere = {"precision": "bf16-mixed", "device": "cuda", "versions": {}, "git": {"commit": "abc", "dirty": False}}
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "precision=auto", "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
-    claim(run, config, build(config).examples, resuming=False)
-    assert add_circumstances(run, elsewhere, resuming=False) == {}
-    assert add_circumstances(run, elsewhere, resuming=True) == {}  # stopped and resumed in the same place
+    examples = build(config).examples
+    claim(run, config, examples, elsewhere)
+    assert resume_in(run, examples, elsewhere) == {}  # stopped and resumed in the same place
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
     with pytest.raises(ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="):
         train(config, resume=run)
@@ -235,7 +243,9 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
 def test_a_run_of_before_circumstances_were_written_down_is_resumed(tmp_path):
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
-    claim(run, config, build(config).examples, resuming=False)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(config, watch=interrupt)
+    (run / "circumstances.json").unlink()
     train(config, resume=run)
     report = json.loads((run / "report.json").read_text())
     assert "circumstances" not in report
