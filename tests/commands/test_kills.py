@@ -11,7 +11,7 @@ from tests.commands.kill_at_moments import Disturbed
 
 #: Ends of changes before which a run is killed: the folder gets its name; the last checkpoint leaves its place, and the
 #: new one takes it; a page is there, and then the report; and what comes after that.
-MOMENTS = ("/config.yaml", "/previous.ckpt", "/last.ckpt", "/epoch=001.ckpt", "/report.html", "/report.json")
+MOMENTS = ("/config.yaml", "/previous.ckpt", "/last.ckpt", "/epoch=000.ckpt", "/report.html", "/report.json")
 
 
 @pytest.mark.slow
