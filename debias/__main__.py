@@ -131,10 +131,13 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; an error that a user can mend is one line on standard error and exit code 2."""
+    """Run one command.
+
+    An error that a user can mend is one line on standard error and exit code 2; Ctrl-C is one line and 130.
+    """
     options = _parse(arguments)
-    command = importlib.import_module(f"debias.commands.{options.pop('command').replace('-', '_')}")
     try:
+        command = importlib.import_module(f"debias.commands.{options.pop('command').replace('-', '_')}")
         command.run(**options)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -144,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"debias: {line}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("debias: stopped by Ctrl-C", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
-from debias.errors import InputError, near
+from debias.errors import InputError, check_finite, near
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
 from debias.training import DebiasModule
@@ -43,8 +43,9 @@ def check_numbers(config: Config) -> None:
         raise InputError(f"seed must be at least 0; got {config.seed}")
     if config.workers is not None and config.workers < 0:
         raise InputError(f"workers must be at least 0, or null; got {config.workers}")
-    if config.clip is not None and config.clip <= 0:
-        raise InputError(f"clip must be positive, or null for no clipping; got {config.clip}")
+    check_finite("players", config.players)
+    if config.clip is not None and not 0 < config.clip < math.inf:
+        raise InputError(f"clip must be positive and finite, or null for no clipping; got {config.clip}")
     if config.precision not in PRECISIONS:
         raise InputError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
     if config.select not in (AUTO, *RULES):

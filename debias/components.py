@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.errors import InputError, near
+from debias.errors import InputError, check_finite, near
 
 TABLES: dict[str, dict[str, str]] = {
     "data": {
@@ -170,7 +170,8 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
     """Options as the keyword-only arguments of a component want them: known names, right types.
 
     Raises:
-        ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option without default.
+        ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option without default; NaN
+            or infinity.
     """
     schema = _schema(component)
     valid = list(schema.__dataclass_fields__)
@@ -186,7 +187,9 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
         raise InputError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
     container = OmegaConf.to_container(merged)
     assert isinstance(container, dict)
-    return {key: container[key] for key in options}
+    checked = {key: container[key] for key in options}
+    check_finite(section, checked)
+    return checked
 
 
 def _culprit(schema: Any, options: Mapping[str, Any]) -> str:

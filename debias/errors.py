@@ -1,11 +1,13 @@
-"""Errors that a user can mend, and the names that come near a misspelt one."""
+"""Errors that a user can mend, the names that come near a misspelt one, and numbers that are none."""
 
 from __future__ import annotations
 
 import difflib
 import errno
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 #: Characters that a message spends on valid names; where all of them need more, it names the nearest only.
 _ROOM = 300
@@ -117,3 +119,23 @@ def near(name: str, valid: Iterable[str], listing: str = "") -> str:
         return f"{hint}valid: {whole}"
     elsewhere = f"; `{listing}` lists them" if listing else f", such as {', '.join(valid[:3])}" if not close else ""
     return f"{hint}there are {len(valid)} valid names{elsewhere}"
+
+
+def check_finite(name: str, value: Any) -> None:
+    """Refuse NaN and infinity as the value of an option, also inside its lists and sections.
+
+    Args:
+        name: of the option, such as ``optimizer``.
+        value: its value, such as ``{"lr": 0.1}``.
+
+    Raises:
+        InputError: naming the number, such as ``optimizer.lr``.
+    """
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            check_finite(f"{name}.{key}", entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            check_finite(name, entry)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} must be a finite number; got {value}")

@@ -1,21 +1,25 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Files and folders that appear whole or not at all, and stay after a power cut."""
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A file to write in place of another, which it becomes at the end; what is half written is removed.
+def written_whole(path: Path, *, keep: Path | None = None, durable: bool = True) -> Iterator[Path]:
+    """A file to write beside another, which it replaces at the end; a half-written one is removed.
 
     Other processes see the old file or the new one. The folder is made if needed.
 
     Args:
-        path: the file that is meant.
+        path: the final file.
+        keep: receives the file that is replaced. For a moment, ``path`` is then absent.
+        durable: wait until the disk has the file. ``False`` suits many small files that can be made again.
 
     Yields:
         The file to write; each process has one of its own, in the same folder.
@@ -30,16 +34,90 @@ def written_whole(path: Path) -> Iterator[Path]:
         >>> path.read_text(), len(list(path.parent.iterdir()))
         ('all of it', 1)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _make_folder(path.parent)
+    beside = _beside(path)
     try:
         yield beside
+        if durable:
+            _synchronise_file(beside)
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(beside, path)
+        if durable:
+            _synchronise_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
-    """Write UTF-8 text, or bytes, to a file that other processes see whole or not at all."""
-    with written_whole(path) as beside:
+def write_atomically(
+    path: Path, content: str | bytes | memoryview, *, keep: Path | None = None, durable: bool = True
+) -> None:
+    """Write UTF-8 text, or bytes, to a file that other processes see whole or not at all; see :func:`written_whole`."""
+    with written_whole(path, keep=keep, durable=durable) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which gets its name at the end, with all that is in it.
+
+    Args:
+        folder: the final folder. It must be absent or empty at the end.
+
+    Yields:
+        The folder to fill, beside the final one.
+
+    Raises:
+        OSError: another process has made the folder since, and it holds something.
+    """
+    _make_folder(folder.parent)
+    beside = _beside(folder)
+    beside.mkdir()
+    try:
+        yield beside
+        os.replace(beside, folder)
+        _synchronise_folder(folder.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed processes were writing in the place of a file or folder, and inside the folder.
+
+    No other process may write there meanwhile.
+    """
+    pattern = _unfinished(glob.escape(path.name))
+    for left in (*path.parent.glob(pattern), *path.rglob(_unfinished("*"))):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(_unfinished(path.name, str(os.getpid())))
+
+
+def _unfinished(name: str, process: str = "*") -> str:
+    return f".{name}.{process}.tmp"
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _synchronise_folder(folder.parent)
+
+
+def _synchronise_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _synchronise_folder(folder: Path) -> None:
+    with suppress(OSError):  # some systems and network disks do not synchronise folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -43,6 +43,8 @@ def test_facts_and_options_reach_the_component():
         ({"root": "/x", "rat": 1}, "unknown option toy.rat; did you mean 'rate'"),
         ({"root": "/x", "rate": "fast"}, "toy.rate: Value 'fast' of type 'str' could not be converted to Float"),
         ({}, "toy needs root: add toy.root=..."),
+        ({"root": "/x", "rate": float("nan")}, "toy.rate must be a finite number; got nan"),
+        ({"root": "/x", "rate": "-inf"}, "toy.rate must be a finite number; got -inf"),
     ],
 )
 def test_mistakes_are_named(options, message):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from debias.errors import InputError, near
+import pytest
+
+from debias.errors import InputError, check_finite, near
 
 
 def test_few_names_are_all_listed_and_the_nearest_is_offered():
@@ -20,3 +22,10 @@ def test_of_many_names_at_most_three_near_ones_and_the_command_that_lists_them()
 
 def test_an_input_error_is_a_value_error():
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.parametrize("value", [{"a": {"lr": float("nan")}}, {"a": {"lr": [0.1, float("inf")]}}])
+def test_numbers_that_are_not_finite_are_found_at_any_depth(value):
+    with pytest.raises(InputError, match=r"^optimizer\.a\.lr must be a finite number; got (nan|inf)$"):
+        check_finite("optimizer", value)
+    check_finite("optimizer", {"a": {"lr": [0.1, 1, None, True, "nan"]}})

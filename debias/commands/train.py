@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
+from debias.commands.begin import CIRCUMSTANCES, DATA, as_json, check_unbegun, claim, describe_data, is_helper_process
+from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
 from debias.errors import InputError, shortened, shown
-from debias.files import write_atomically
+from debias.files import remove_unfinished, write_atomically
 from debias.json_files import read_json
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from debias.training.recorder import Watch
 
 AUTO = "auto"
-#: The file of a run's folder that says where and with what numbers each of its processes computed.
-CIRCUMSTANCES = "circumstances.json"
 TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
 
 
@@ -32,17 +31,23 @@ def run(config: str, overrides: list[str]) -> None:
     """Train a config; ``resume=RUN`` among the overrides goes on with an interrupted run.
 
     ``resume=auto`` goes on with the config's own run where it was interrupted, and does nothing where it is finished.
+    SIGINT (Ctrl-C) and SIGTERM end the process at once, with the command that goes on.
 
     Raises:
         ValueError: something is wrong with the config, the data or the run's folder.
     """
     resume = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
-    chosen = configs.load(config, [text for text in overrides if not text.startswith("resume=")])
-    folder = _run_to_resume(chosen, resume[-1]) if resume else None
-    if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
-        folder = train(chosen, resume=folder, alone=locked)
-    if not _is_helper_process():
-        _print_result(folder)
+    others = [text for text in overrides if not text.startswith("resume=")]
+    again = shlex.join(["debias", "train", config, *others, f"resume={resume[-1] if resume else AUTO}"])
+    if is_helper_process():
+        end_with_parent()
+    with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
+        chosen = configs.load(config, others)
+        folder = _run_to_resume(chosen, resume[-1]) if resume else None
+        if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
+            folder = train(chosen, resume=folder, alone=locked)
+        if not is_helper_process():
+            _print_result(folder)
 
 
 def train(
@@ -78,8 +83,11 @@ def train(
     parts.data.decode()
     with alone(folder) if alone else nullcontext():
         check_folder(folder, config, resuming=resume is not None)
-        claim(folder, config, parts.examples, resuming=resume is not None)
-        description |= add_circumstances(folder, circumstances(parts), resuming=resume is not None)
+        now = circumstances(parts)
+        if resume is None:
+            claim(folder, config, parts.examples, now)
+        else:
+            description |= resume_in(folder, parts.examples, now)
         finish(recipe.train(run), run, description)
     return folder
 
@@ -95,12 +103,13 @@ def locked(folder: Path) -> Iterator[None]:
 
     from debias.sweeps.files import Files
 
-    if _is_helper_process():
+    if is_helper_process():
         yield
         return
     lock = Files(folder.parent, folder.name).lock()
     try:
-        lock.acquire(timeout=3)  # who looks at a sweep holds it for a moment, too
+        # a sweep's command holds it for a moment, and loader processes of a killed run for 5 seconds
+        lock.acquire(timeout=8)
     except Timeout:
         raise InputError(f"{folder} {TRAINED_NOW}") from None
     try:
@@ -115,10 +124,12 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
     Raises:
         ValueError: as above; the message says what to do.
     """
-    if _is_helper_process():
+    from debias.reports.run_folder import page_of
+
+    if is_helper_process():
         return
     if (folder / "report.json").is_file():
-        raise InputError(f"{folder} is finished: read {folder}/report.html, or train another seed")
+        raise InputError(f"{folder} is finished: read {page_of(folder)}, or train another seed")
     if resuming:
         _check_same(folder, config)
     elif folder.exists():
@@ -126,47 +137,32 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
 
         if Files(folder.parent, folder.name).locked():
             raise InputError(f"{folder} {TRAINED_NOW}")
-        raise InputError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
+        if (folder / "config.yaml").is_file():
+            raise InputError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
+        check_unbegun(folder)
 
 
-def claim(folder: Path, config: Config, examples: Examples, *, resuming: bool) -> None:
-    """Make the run's folder, which no other process may have made since, and write data and config into it.
-
-    Raises:
-        ValueError: another process has made it, or it was begun with other rows or labels.
-    """
-    if _is_helper_process():
-        return
-    data = {"digest": examples.digest(), "images": len(examples)}
-    if resuming:
-        _check_same_data(folder / "data.json", data)
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        raise InputError(f"{folder} was just made by another process: that one trains this run") from None
-    write_atomically(folder / "data.json", json.dumps(data) + "\n")
-    configs.save(config, folder / "config.yaml")
-
-
-def add_circumstances(folder: Path, now: dict[str, Any], *, resuming: bool) -> dict[str, Any]:
-    """Write down under what circumstances a process goes on with a run, where they are others than the last one's.
+def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
+    """Prepare an interrupted run's folder: check its data, and note the circumstances where they have changed.
 
     Args:
         folder: of the run.
+        examples: its data.
         now: this process's :func:`debias.recipes.outcome.circumstances`.
-        resuming: whether an earlier process began it; one of before this file was written left none.
 
     Returns:
         What the report says of it: all of them, in order, where there were several.
 
     Raises:
-        ValueError: the run was begun at another precision.
+        ValueError: the run was begun with other rows or labels, or at another precision.
     """
-    if _is_helper_process() or (resuming and not (folder / CIRCUMSTANCES).is_file()):
+    if is_helper_process():
         return {}
+    remove_unfinished(folder)
+    _check_same_data(folder / DATA, describe_data(examples))
     every = _circumstances(folder)
+    if not every and any(folder.rglob("*.ckpt")):  # of before they were written down: where it was begun is not known
+        return {}
     if every and (begun := every[-1]["precision"]) != now["precision"]:
         raise InputError(
             f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes here: it was begun "
@@ -174,7 +170,7 @@ def add_circumstances(folder: Path, now: dict[str, Any], *, resuming: bool) -> d
         )
     if not every or every[-1] != now:
         every.append(now)
-        write_atomically(folder / CIRCUMSTANCES, json.dumps(every, indent=1) + "\n")
+        write_atomically(folder / CIRCUMSTANCES, as_json(every))
     return {"circumstances": every} if len(every) > 1 else {}
 
 
@@ -193,21 +189,20 @@ def _as_begun(config: Config, folder: Path) -> Config:
 def _print_result(folder: Path) -> None:
     """The accuracies of the test split; the path of the page stays the last line, which scripts read."""
     from debias.reports.choices import choice_line
-    from debias.reports.run_folder import read_report
+    from debias.reports.run_folder import page_of, read_report
     from debias.reports.terminal import accuracy_lines
 
     report = read_report(folder)
     print("\n".join(accuracy_lines("test", report["metrics"]["test"])))
     if line := choice_line(report):
         print(f"chosen: {line}")
-    print(f"{folder}/report.html")
+    print(page_of(folder))
 
 
 def _run_to_resume(config: Config, given: str) -> Path | None:
-    if given != AUTO:
-        return Path(given)
-    folder = Path(config.out) / configs.run_name(config)
-    return folder if folder.exists() else None
+    own = Path(config.out) / configs.run_name(config)
+    folder = own if given == AUTO else Path(given)
+    return None if folder == own and not (folder / "config.yaml").is_file() else folder
 
 
 def _check_same(folder: Path, config: Config) -> None:
@@ -230,7 +225,7 @@ def _short(value: Any) -> str:
 
 def _check_same_data(path: Path, data: dict[str, Any]) -> None:
     if not path.is_file():  # a run of before this was written down
-        write_atomically(path, json.dumps(data) + "\n")
+        write_atomically(path, as_json(data))
     remedy = "delete it, and the run goes on with the data as they are"
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)
     if before != data:
@@ -238,8 +233,3 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
             f"cannot resume {path.parent} with other data: it was begun with {before['images']} images, and now are "
             f"{data['images']}, or other labels or splits: restore the data, or train anew in another folder"
         )
-
-
-def _is_helper_process() -> bool:
-    # Lightning starts the command once more for every further device
-    return os.environ.get("LOCAL_RANK", "0") != "0"

@@ -81,7 +81,7 @@ def write_masks(
                 row, examples.images[row], "kept", float((read_image(path, max_pixels=most) >= 128).mean())
             )
         made = make(row, read_image(examples.root / examples.images[row], max_pixels=most))
-        write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes())
+        write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes(), durable=False)
         how = "made" if made.found else "fallback"
         return MaskRecord(row, examples.images[row], how, float((made.mask >= 128).mean()))
 
@@ -130,7 +130,7 @@ def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pi
 
 def write_picture(path: Path, image: Pixels) -> None:
     """Write an RGB image as PNG, whole or not at all."""
-    write_atomically(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    write_atomically(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(), durable=False)
 
 
 def _check_shared(names: Sequence[str]) -> None:

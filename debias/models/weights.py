@@ -51,9 +51,14 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
         head: dotted name of the layer that gives the logits.
 
     Raises:
-        ValueError: the file cannot be read, or a key is missing, surplus or of another shape.
+        ValueError: the file cannot be read, holds NaN or infinity, or a key is missing, surplus or of another shape.
     """
     state = read_state_dict(path)
+    if broken := [key for key, value in state.items() if not bool(value.isfinite().all())]:
+        raise InputError(
+            f"{str(path)!r} holds NaN or infinity in {len(broken)} of {len(state)} tensors, such as {broken[0]}: "
+            "its training diverged; give other weights"
+        )
     own = network.state_dict()
     keys = [key for key in own if key.startswith(f"{head}.")]
     absent = not any(key in state for key in keys)

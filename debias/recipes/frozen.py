@@ -15,6 +15,7 @@ from debias.build import Parts, cache_folder
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.data.image_files import ImageFiles
+from debias.errors import InputError
 from debias.files import written_whole
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.recipes.evaluation import features_of, with_labels, write_predictions
@@ -118,7 +119,12 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
         frozen: the backbone.
         head: D features to the classes.
         seconds: that the fit took.
+
+    Raises:
+        InputError: the fit has diverged.
     """
+    if not all(bool(parameter.isfinite().all()) for parameter in head.parameters()):
+        raise InputError("the fit of the last layer diverged: its weights are not finite; lower the recipe's rate")
     parts, config = frozen.stage.parts, frozen.config
     frozen.model.head = head
     predictions = frozen.predictions(head)

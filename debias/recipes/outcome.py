@@ -64,6 +64,7 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
         "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }
+    recorder.forget_previous()
     save_outcome(run.folder, report, predictions, parts)
 
 
@@ -93,7 +94,10 @@ def measured(
 
 
 def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
-    """Write the predictions of every split, and then the report, which marks the run as finished; in one process."""
+    """Write the predictions of every split, the page and last report.json, which marks the run as finished.
+
+    Only the first process writes.
+    """
     if distributed.is_available() and distributed.is_initialized() and distributed.get_rank() != 0:
         return
     for split, rows in predictions.items():

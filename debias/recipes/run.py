@@ -157,6 +157,7 @@ class Run:
             recorder = single(parts, config, folder, {"config": configs.plain(config)})
             seconds = sum(entry["seconds"] for entry in recorder.history)
             write_atomically(done, json.dumps({"epochs": config.epochs, "seconds": seconds}) + "\n")
+            recorder.forget_previous()
         load_weights(parts.module, folder / "checkpoints" / "last.ckpt")
         return Stage(parts, folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 from debias.build import Parts
 from debias.config import Config
 from debias.recipes.evaluation import write_predictions
-from debias.training import PreparedPictures, Recorder, fit, trainer
+from debias.training import PreparedPictures, Recorder, fit, newest_checkpoint, trainer
 from debias.training.recorder import Watch
 
 
@@ -47,5 +47,5 @@ def single(
         progress=config.progress,
         callbacks=[PreparedPictures(parts.data.mean, parts.data.std), recorder],
     )
-    fit(parts.module, parts.data, lightning, resume=recorder.last if recorder.last.is_file() else None)
+    fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
     return recorder

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from debias.types import Groups
 
 SCHEMA = 1
+PAGE = "report.html"
 #: The entries of a record that commands and tables read, and their types.
 ENTRIES: dict[str, type] = {
     "seed": int,
@@ -48,7 +49,7 @@ def write_report(
     prepared: Prepared | None = None,
     overlays: Overlays | None = None,
 ) -> None:
-    """Write report.json, which marks the run as finished, and then report.html from it.
+    """Write report.html, and then report.json, which marks the run as finished.
 
     Args:
         folder: the run's folder.
@@ -66,8 +67,19 @@ def write_report(
     record = plain(dict(report))
     if record.get("schema") != SCHEMA:
         raise InputError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
-    write_atomically(folder / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_page(folder / "report.html", record, predictions, pictures, prepared, overlays)
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_page(folder / PAGE, record, predictions, pictures, prepared, overlays)
+    write_atomically(folder / "report.json", text)
+
+
+def page_of(folder: Path) -> Path:
+    """The page of a finished run. A run of an earlier version may lack it: it is then written, without pictures."""
+    from debias.reports.page import write_page
+
+    page = folder / PAGE
+    if not page.is_file():
+        write_page(page, read_report(folder), None, None)
+    return page
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from debias.reports import charts
+from debias.reports.run_folder import PAGE
 from debias.reports.wording import number, percent
 
 
@@ -37,6 +38,11 @@ def _mark(group: int) -> str:
     return charts.MARKERS[charts.group_marker(group)]
 
 
-def _link(run: Path, folder: Path) -> str:
-    """Address of a run's page, relative to the folder of the page that links to it."""
-    return quote(Path(os.path.relpath(run.resolve() / "report.html", folder)).as_posix())
+def _link(text: str, run: Path, folder: Path) -> str:
+    """A link to a run's page, relative to the folder of the page that holds it; the text alone if there is no page."""
+    from markupsafe import Markup
+
+    page = run.resolve() / PAGE
+    if not page.is_file():  # of a run that an earlier version was killed in
+        return text
+    return Markup('<a href="{}">{}</a>').format(quote(Path(os.path.relpath(page, folder)).as_posix()), text)

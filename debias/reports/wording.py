@@ -63,10 +63,19 @@ def verdict(report: Report) -> list[str]:
     test = report["metrics"]["test"]
     worst, kind = worst_group(cells(test)), kind_of(test)
     if worst is None:
-        return ["No group has an accuracy: no image of the test split has a known bias attribute."]
-    unknown = "No test image has a known bias attribute: results are by class." if kind == "class" else ""
-    sentences = [_achievement(report, worst, kind), _choice(report), _doubt(cells(test), worst, kind), unknown]
-    return [sentence for sentence in sentences if sentence]
+        sentences = ["No group has an accuracy: no image of the test split has a known bias attribute."]
+    else:
+        unknown = "No test image has a known bias attribute: results are by class." if kind == "class" else ""
+        sentences = [_achievement(report, worst, kind), _choice(report), _doubt(cells(test), worst, kind), unknown]
+    return [sentence for sentence in (diverged(report), *sentences) if sentence]
+
+
+def diverged(report: Report) -> str:
+    """A warning, when the training loss of some epoch is not finite, as in runs of earlier versions."""
+    epochs = [entry["epoch"] for entry in report["history"] if entry["train"].get("loss", 0.0) is None]
+    if not epochs:
+        return ""
+    return f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run mean nothing."
 
 
 def mistakes_intro(report: Report) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import traceback
@@ -60,8 +59,7 @@ def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
 
 def _train(run: Run, train: Train, files: Files) -> None:
     try:
-        _remove_unbegun(run.folder)
-        train(run.config, resume=run.folder if run.folder.exists() else None)
+        train(run.config, resume=run.folder if (run.folder / "config.yaml").is_file() else None)
     except Pruned as end:
         print(end)
         write_atomically(files.pruned, f"{end}\n")
@@ -82,12 +80,6 @@ def _train(run: Run, train: Train, files: Files) -> None:
 def one_line(error: BaseException) -> str:
     """The kind of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
-
-
-def _remove_unbegun(folder: Path) -> None:
-    # killed between making the folder and writing its config: there is nothing to resume
-    if folder.is_dir() and not (folder / "config.yaml").is_file():
-        shutil.rmtree(folder)
 
 
 def _compute_with(threads: int, slot: int) -> None:

@@ -1,5 +1,6 @@
 """The loop: one LightningModule, and the verbs fit and predict. Names no strategy and no data set."""
 
+from debias.training.checkpoints import newest_checkpoint
 from debias.training.dfr import SparseHead, sparse_head
 from debias.training.fit import fit, seed_all, trainer
 from debias.training.heads import FittedHeads, Heads, Rows, fresh_heads, repeated
@@ -31,6 +32,7 @@ __all__ = [
     "focal_heads",
     "fresh_heads",
     "joined",
+    "newest_checkpoint",
     "predict",
     "prepared_pictures",
     "repeated",

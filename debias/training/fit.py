@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+import signal
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,20 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from debias.training.checkpoints import CheckpointFiles
 from debias.training.module import DebiasModule
+
+
+class OwnSignals(Callback):
+    """Leaves SIGTERM to the handler that the process had: Lightning's ends training with exit code 0."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the handler back."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class EpochSeed(Callback):
@@ -71,6 +86,7 @@ def trainer(
     """
     # the Trainer's advertisements and its list of absent accelerators
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    bar = [TQDMProgressBar(refresh_rate=20)] if progress else []
     distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
     with warnings.catch_warnings():
         # one process a device is started by us, not by Slurm's srun
@@ -83,9 +99,9 @@ def trainer(
             devices=devices,
             strategy=distributed if devices > 1 else "auto",
             # Lightning's own Slurm requeue would load a stranger's checkpoint
-            plugins=[LightningEnvironment()],
+            plugins=[LightningEnvironment(), CheckpointFiles()],
             logger=TensorBoardLogger(folder, name="tensorboard", version=""),
-            callbacks=[EpochSeed(seed), *([TQDMProgressBar(refresh_rate=20)] if progress else []), *callbacks],
+            callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
             enable_checkpointing=True,
             enable_progress_bar=progress,
             enable_model_summary=False,

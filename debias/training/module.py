@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies import Strategy
+from debias.training.divergence import check_finite
 from debias.training.idle_terms import IdleTerms
 from debias.training.prediction import Predicted
 from debias.types import Batch, Groups, Loss, Turn
@@ -65,6 +66,7 @@ class DebiasModule(pl.LightningModule):
         self.terms: dict[str, int] = {}
         self.moved: set[str] = set()
         self.idle_terms = IdleTerms()
+        self.steps, self.finite_steps = 0, torch.zeros((), dtype=torch.int64)
         self.validation: dict[str, float] = {}
 
     def forward(self, image: Tensor) -> Any:
@@ -98,10 +100,17 @@ class DebiasModule(pl.LightningModule):
         turns = self.strategy.turns(self.trainer.fit_loop.epoch_loop.total_batch_idx)
         if self.automatic_optimization:
             (turn,) = turns
-            return self._tracked(turn.objective(self.model, batch))
-        for turn in turns:
-            self._take(turn, batch)
-        return None
+            loss = self._tracked(turn.objective(self.model, batch))
+        else:
+            for turn in turns:
+                self._take(turn, batch)
+        self._count_step()
+        return loss if self.automatic_optimization else None
+
+    def _count_step(self) -> None:
+        """Count the epoch's steps, and those before the first loss that is not finite: its sum never is again."""
+        finite = self.sums["loss"].isfinite()
+        self.steps, self.finite_steps = self.steps + 1, self.finite_steps.to(finite.device) + finite
 
     def _take(self, turn: Turn, batch: Batch) -> None:
         self.moved.add(turn.player)
@@ -142,6 +151,7 @@ class DebiasModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's sums."""
         self.sums, self.terms, self.moved = {}, {}, set()
+        self.steps, self.finite_steps = 0, torch.zeros_like(self.finite_steps)
 
     def training_means(self) -> dict[str, float]:
         """Mean over the epoch's turns so far that gave it, in all processes, of the loss and of each term.
@@ -156,7 +166,12 @@ class DebiasModule(pl.LightningModule):
         return scalars | named
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; warn of terms that do nothing; step the schedules of several players' movers."""
+        """Log the epoch's means; warn of terms that do nothing; step the schedules of several players' movers.
+
+        Raises:
+            InputError: a loss of the epoch or the weights after it are not finite.
+        """
+        check_finite(self, self.finite_steps, steps=self.steps, epoch=self.current_epoch)
         means = self.training_means()
         self.log_dict({f"train/{name}": value for name, value in means.items()})
         if self.trainer.is_global_zero:

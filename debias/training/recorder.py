@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
 
-from debias.files import write_atomically, written_whole
-from debias.metrics.selection import LAST, best_epochs
+from debias.metrics.selection import LAST as LAST_RULE
+from debias.metrics.selection import best_epochs
+from debias.training.checkpoints import LAST, PREVIOUS, write_tensors
+from debias.training.divergence import diverged
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
 
@@ -25,13 +25,14 @@ class Recorder(Checkpoint):
     """Records every epoch, and keeps what resuming and selecting an epoch later need.
 
     After each epoch, in this order: the validation predictions; the weights, if some selection rule prefers the epoch
-    to all before it; ``last.ckpt``, from which training resumes. Weights that no rule prefers any more are removed
-    only when the next epoch starts, so that a run killed at any moment finds the files its checkpoint speaks of. An
-    epoch of a warm-up, in which only other networks have moved, has no validation metrics: no rule may prefer it.
-    The rule ``last`` prefers every epoch for as long as it is the last, so its weights are kept at the end alone.
+    to all before it; ``last.ckpt``, from which training resumes, and which becomes ``previous.ckpt`` an epoch later.
+    When the next epoch starts, the weights are removed that no rule prefers after either of the two, so that a run
+    killed at any moment finds the files its checkpoints speak of. An epoch of a warm-up, in which only other networks
+    have moved, has no validation metrics: no rule may prefer it. The rule ``last`` prefers every epoch for as long as
+    it is the last, so its weights are kept at the end alone.
 
     Args:
-        folder: receives ``last.ckpt`` and ``epoch=NNN.ckpt``.
+        folder: receives ``last.ckpt``, ``previous.ckpt`` and ``epoch=NNN.ckpt``.
         write: called with each epoch and its validation predictions, in one process.
         metadata: plain values to put into every checkpoint, such as the config.
         keep_all: whether the weights of every epoch are kept, preferred or not.
@@ -56,26 +57,29 @@ class Recorder(Checkpoint):
     @property
     def last(self) -> Path:
         """The checkpoint that training resumes from."""
-        return self.folder / "last.ckpt"
+        return self.folder / LAST
+
+    def forget_previous(self) -> None:
+        """Remove the checkpoint before the last one, once nothing is left to train."""
+        (self.folder / PREVIOUS).unlink(missing_ok=True)
 
     def weights(self, epoch: int) -> Path:
         """The weights of one epoch."""
         return self.folder / f"epoch={epoch:03d}.ckpt"
 
-    def preferred(self) -> dict[str, int]:
-        """The epoch that each selection rule prefers so far."""
-        return best_epochs([entry["val"] for entry in self.history])
+    def preferred(self, *, epochs: int | None = None) -> dict[str, int]:
+        """The epoch that each selection rule prefers so far, or among the first few epochs."""
+        return best_epochs([entry["val"] for entry in self.history[:epochs]])
 
-    def _best(self) -> set[int]:
-        return {epoch for rule, epoch in self.preferred().items() if rule != LAST}
+    def _best(self, *, epochs: int | None = None) -> set[int]:
+        return {epoch for rule, epoch in self.preferred(epochs=epochs).items() if rule != LAST_RULE}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock; remove the weights that no rule prefers any more."""
         self.started = time.monotonic()
         if trainer.is_global_zero and self.history and not self.keep_all:
-            kept = {self.weights(epoch) for epoch in self._best()}
-            left_by_the_killed = self.folder.glob(".*.tmp")
-            for path in (set(self.folder.glob("epoch=*.ckpt")) - kept).union(left_by_the_killed):
+            kept = {self.weights(epoch) for epoch in self._best() | self._best(epochs=len(self.history) - 1)}
+            for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
                 path.unlink()
 
     def on_validation_batch_end(
@@ -91,26 +95,25 @@ class Recorder(Checkpoint):
         self.parts.append(outputs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the epoch leaves behind."""
+        """Write what the epoch leaves behind.
+
+        Raises:
+            InputError: the model's validation predictions are not finite; nothing is written then.
+        """
         assert isinstance(pl_module, DebiasModule)
         epoch = trainer.current_epoch
         predicted, self.parts = joined(self.parts), []
+        if not bool(predicted.logits.isfinite().all()):
+            raise diverged(f"a validation logit after epoch {epoch}", epoch)
         moved = pl_module.model_has_moved(trainer.fit_loop.epoch_loop.total_batch_idx + 1)
         self.history.append(self._entry(epoch, pl_module, moved))
         if trainer.is_global_zero:
             self.write(epoch, predicted)
             if self.keep_all or epoch + 1 == trainer.max_epochs or epoch in self._best():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
-        self._checkpoint(trainer)
+        trainer.save_checkpoint(self.last, weights_only=False)  # every process takes part; the first one writes
         if trainer.is_global_zero and self.watch is not None:
             self.watch(self.history)
-
-    def _checkpoint(self, trainer: pl.Trainer) -> None:
-        if not trainer.is_global_zero:
-            trainer.save_checkpoint(self.last, weights_only=False)  # every process takes part, and the first one writes
-            return
-        with written_whole(self.last) as beside:
-            trainer.save_checkpoint(beside, weights_only=False)  # moved there from elsewhere, perhaps by a copy
 
     def _entry(self, epoch: int, module: DebiasModule, moved: bool) -> dict[str, Any]:
         seconds, validation = time.monotonic() - self.started, module.validation if moved else {}
@@ -133,6 +136,4 @@ class Recorder(Checkpoint):
 
 def save_weights(module: pl.LightningModule, path: Path, metadata: dict[str, Any]) -> None:
     """Write the weights of a module and plain metadata, whole or not at all."""
-    content = io.BytesIO()  # written by torch.save itself, a full disk would be told as "unexpected pos"
-    torch.save({"state_dict": module.state_dict(), **metadata}, content)
-    write_atomically(path, content.getbuffer())
+    write_tensors(path, {"state_dict": module.state_dict(), **metadata})

@@ -18,9 +18,11 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
-from debias.commands.train import add_circumstances, check_folder, claim, train
+from debias.commands.begin import claim
+from debias.commands.train import check_folder, resume_in, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
+from debias.recipes.outcome import circumstances
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of
 from debias.sweeps.files import Files
@@ -37,6 +39,11 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def assert_same(weights: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> None:
     assert weights.keys() == others.keys()
     assert [key for key in weights if not torch.equal(weights[key], others[key])] == []
+
+
+def interrupt(history: list[dict[str, Any]]) -> None:
+    """A watch that stops a run after its first epoch."""
+    raise KeyboardInterrupt
 
 
 def test_run_folder(finished):
@@ -197,7 +204,8 @@ def test_refuses_to_resume_with_other_data(tmp_path):
     options = [f"data.csv={table}", f"out={tmp_path}/runs", "preprocessing.size=32", "model.name=test_resnet"]
     config = configs.load(str(tmp_path / "own.yaml"), [*options, "progress=false", "epochs=1"])
     run = tmp_path / "interrupted"
-    claim(run, config, build(config).examples, resuming=False)
+    parts = build(config)
+    claim(run, config, parts.examples, circumstances(parts))
     write(lines[1:])
     with pytest.raises(ValueError, match="with other data: it was begun with 160 images, and now are 159"):
         train(config, resume=run)
@@ -226,9 +234,9 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     elsewhere = {"precision": "bf16-mixed", "device": "cuda", "versions": {}, "git": {"commit": "abc", "dirty": False}}
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "precision=auto", "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
-    claim(run, config, build(config).examples, resuming=False)
-    assert add_circumstances(run, elsewhere, resuming=False) == {}
-    assert add_circumstances(run, elsewhere, resuming=True) == {}  # stopped and resumed in the same place
+    examples = build(config).examples
+    claim(run, config, examples, elsewhere)
+    assert resume_in(run, examples, elsewhere) == {}  # stopped and resumed in the same place
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
     with pytest.raises(ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="):
         train(config, resume=run)
@@ -246,7 +254,9 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
 def test_a_run_of_before_circumstances_were_written_down_is_resumed(tmp_path):
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
-    claim(run, config, build(config).examples, resuming=False)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(config, watch=interrupt)
+    (run / "circumstances.json").unlink()
     train(config, resume=run)
     report = json.loads((run / "report.json").read_text())
     assert "circumstances" not in report
@@ -272,9 +282,84 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
     assert not files.locked()
 
 
+@pytest.mark.parametrize("left", [[], ["data.json"], [".data.json.17.tmp"], ["data.json", ".config.yaml.17.tmp"]])
+def test_a_folder_that_was_made_and_left_is_begun_in(left, tmp_path):
+    """As an earlier version left it that was killed before it wrote the config."""
+    arguments = overrides(tmp_path, "epochs=1")
+    config = configs.load("drawn_birds/erm", arguments)
+    run = Path(config.out) / configs.run_name(config)
+    run.mkdir(parents=True)
+    for name in left:
+        (run / name).write_text("{")
+    parts = build(config)
+    check_folder(run, config, resuming=False)
+    claim(run, config, parts.examples, circumstances(parts))
+    assert sorted(path.name for path in run.iterdir()) == ["circumstances.json", "config.yaml", "data.json"]
+    assert json.loads((run / "data.json").read_text())["images"] == 160
+
+
+def test_a_folder_of_something_else_is_no_run(tmp_path, capsys):
+    arguments = overrides(tmp_path, "epochs=1")
+    config = configs.load("drawn_birds/erm", arguments)
+    run = Path(config.out) / configs.run_name(config)
+    run.mkdir(parents=True)
+    (run / "thesis.tex").touch()
+    assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
+    assert capsys.readouterr().err == f"debias: {run} holds thesis.tex, but no config.yaml: it is no run; " + (
+        "move or delete it\n"
+    )
+    assert [path.name for path in run.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_that_was_killed_before_its_circumstances_gets_them(tmp_path):
+    """An earlier version wrote them last. Nothing has been trained: this process is the first."""
+    config = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=1"))
+    run = Path(config.out) / configs.run_name(config)
+    parts = build(config)
+    claim(run, config, parts.examples, circumstances(parts))
+    (run / "circumstances.json").unlink()
+    assert resume_in(run, parts.examples, circumstances(parts)) == {}
+    assert json.loads((run / "circumstances.json").read_text()) == [circumstances(parts)]
+
+
+def test_a_finished_run_without_its_page_gets_it(finished, tmp_path, capsys):
+    """An earlier version was killed between report.json and the page."""
+    config = configs.read(finished / "config.yaml")
+    config.out = str(tmp_path)
+    run = tmp_path / finished.name
+    run.mkdir()
+    for name in ("config.yaml", "report.json"):
+        (run / name).write_bytes((finished / name).read_bytes())
+    given = [*SMALL, "strategy.step_size=0.1", f"data.root={config.data['root']}", f"out={tmp_path}"]
+    assert main(["train", "drawn_birds/group_dro", *given, "resume=auto"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run}/report.html"
+    assert (run / "report.html").stat().st_size > 10_000
+    (run / "report.html").unlink()
+    with pytest.raises(ValueError, match=f"read {run}/report.html"):
+        train(config)
+    assert (run / "report.html").is_file()
+
+
+def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
+    """A step of 1e20 times the gradient: the loss of the next one is NaN, and no checkpoint holds it."""
+    arguments = overrides(tmp_path, "optimizer.lr=1e20", "optimizer.name=sgd", "epochs=2")
+    assert main(["train", "drawn_birds/erm", *arguments]) == 2
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("debias: ")]
+    assert "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no checkpoint" in line
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("report.*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["drawn_birds/erm", "optimizer.lr=nan"], "optimizer.lr must be a finite number; got nan"),
+        (["drawn_birds/erm", "optimizer.weight_decay=.inf"], "optimizer.weight_decay must be a finite number; got inf"),
+        (["drawn_birds/erm", "clip=nan"], "clip must be positive and finite, or null for no clipping; got nan"),
+        (["drawn_birds/erm", "clip=inf"], "clip must be positive and finite, or null for no clipping; got inf"),
+        (["drawn_birds/group_dro", "strategy.step_size=-inf"], "strategy.step_size must be a finite number; got -inf"),
+        (["drawn_birds/erm", "players={model: {lr: .nan}}"], "players.model.lr must be a finite number; got nan"),
+        (["drawn_birds/erm", "augment.name=mixup", "augment.alpha=.nan"], "augment.alpha must be a finite number"),
         (["waterbird/erm"], "did you mean 'waterbirds/erm'"),
         (["drawn_birds/erm", "epoch=1"], "did you mean 'epochs'"),
         (["drawn_birds/erm", "strategy.name=groupdro"], "did you mean 'group_dro'"),

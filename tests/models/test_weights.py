@@ -130,3 +130,13 @@ def test_a_path_that_is_not_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
     with pytest.raises(ValueError, match=r"expected \.safetensors, \.pt or \.pth"):
         read_state_dict(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
+    state = _state()
+    name = next(key for key in state if state[key].is_floating_point())
+    state[name].view(-1)[3] = value
+    message = f"holds NaN or infinity in 1 of {len(state)} tensors, such as {name}: its training diverged"
+    with pytest.raises(ValueError, match=message):
+        timm_classifier(5, name=NAME, weights=_saved(state, tmp_path))

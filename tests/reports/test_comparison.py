@@ -218,6 +218,15 @@ def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
     assert "has not finished" in found.text
 
 
+def test_page_links_to_no_page_that_is_not_there(runs: Path) -> None:
+    """Of a run in which an earlier version was killed before it wrote the page."""
+    (runs / "dro/1/report.html").unlink()
+    write_comparison(runs / "comparison.html", compare([runs]))
+    found = Page((runs / "comparison.html").read_text(encoding="utf-8"))
+    assert found.addresses == ["dro/0/report.html", "dro/2/report.html", "a/report.html"]
+    assert "seeds 0, 1, 2" in found.text
+
+
 def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
     """72 ± 2: from 70 %, 4 % wide; a single seed has none, and ±0 of the average is drawn as a point."""
     write_comparison(runs / "comparison.html", compare([runs]))

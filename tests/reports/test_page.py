@@ -15,7 +15,7 @@ from debias.reports import charts
 from debias.reports.page import render_report
 from debias.reports.run_folder import plain, read_report, write_report
 from debias.reports.wording import verdict
-from tests.reports.sample_runs import sample_predictions, sample_report
+from tests.reports.sample_runs import ACCURACIES, sample_predictions, sample_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -94,6 +94,17 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
     report = sample_report()
     report["metrics"]["test"]["scalars"]["average"] = 0.694
     assert verdict(report)[0].endswith("waterbird-land (642 test images), 1.8 points above its average of 69.4 %.")
+
+
+@pytest.mark.parametrize("accuracies", [ACCURACIES, (None,) * 4])
+def test_a_diverged_run_says_so_first(accuracies) -> None:
+    """Epoch 2 is the first of two whose loss is null in report.json; earlier versions trained on."""
+    report = plain(sample_report(accuracies=accuracies))
+    others = verdict(report)
+    for entry in report["history"][2:]:
+        entry["train"]["loss"] = None
+    first = "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean nothing."
+    assert verdict(report) == [first, *others]
 
 
 def test_verdict_without_any_known_bias() -> None:

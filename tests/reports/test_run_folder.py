@@ -14,8 +14,8 @@ import torch
 
 from debias import __version__
 from debias.reports.environment import git_state, peak_memory_mb, versions
-from debias.reports.run_folder import groups_of, plain, read_report, write_report
-from tests.reports.sample_runs import sample_report, started_run
+from debias.reports.run_folder import groups_of, page_of, plain, read_report, write_report
+from tests.reports.sample_runs import finished_run, sample_report, started_run
 
 
 def test_report_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -54,6 +54,22 @@ def test_refused_report_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='a report has "schema": 1; got 2'):
         write_report(tmp_path / "run", sample_report() | {"schema": 2})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_page_could_not_be_written_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """report.json comes last, since it marks the run as finished."""
+    written: list[str] = []
+    monkeypatch.setattr("debias.reports.run_folder.write_atomically", lambda path, text: written.append(path.name))
+    monkeypatch.setattr("debias.reports.page.write_atomically", lambda path, text: written.append(path.name))
+    write_report(tmp_path, sample_report())
+    assert written == ["report.html", "report.json"]
+
+
+def test_a_missing_page_is_written_from_the_record(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", sample_report())
+    assert page_of(run).read_text() == ""  # it is there
+    page_of(run).unlink()
+    assert "71.2 %" in page_of(run).read_text(encoding="utf-8")
 
 
 def test_no_such_run(tmp_path: Path) -> None:

@@ -100,6 +100,17 @@ def test_a_folder_without_config_is_begun_anew(runs):
     assert (runs[0].folder / "attempts.txt").read_text() == "started\n"
 
 
+def test_a_diverged_run_is_a_failure_with_its_reason(runs):
+    """Another attempt would diverge at the same step: it is not tried again."""
+    launched(runs, trainings.seed_one_diverges, retries=2)
+    assert left(runs) == [runs[1]]
+    assert trainings.attempts(runs[1].config) == 1
+    message = (
+        "InputError: training diverged: the loss of step 3 of epoch 0 (counted from 0) is not finite; no checkpoint"
+    )
+    assert files_of(runs[1]).reason().startswith(message)
+
+
 def test_two_sweeps_share_the_work(runs):
     """Both end when everything is done; nothing is trained twice."""
     context = multiprocessing.get_context("spawn")

@@ -76,15 +76,16 @@ def assert_same_result(run: Path, other: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # four processes that import everything, on a busy machine
-def test_killed_worker(one_run, launch, undisturbed, tmp_path):
-    """SIGKILL of a worker after the first epoch: the same sweep goes on, to the same last digit."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_worker(number, one_run, launch, undisturbed, tmp_path):
+    """A worker is killed after the first epoch: the same sweep goes on, to the same last digit."""
     run = the_run(one_run, tmp_path)
     process = launch()
     wait_for_checkpoint(run, process)
-    os.kill(int(files_of(run).log.read_text().split()[1]), signal.SIGKILL)
+    os.kill(int(files_of(run).log.read_text().split()[1]), number)
     printed, _ = process.communicate()
     assert process.returncode == 0
-    assert "tried again: the process was ended by SIGKILL" in printed.decode()
+    assert f"tried again: the process was ended by {number.name}" in printed.decode()
     assert len(re.findall(r"^process \d+$", files_of(run).log.read_text(), re.MULTILINE)) == 2
     assert_same_result(run.folder, undisturbed)
 

@@ -8,9 +8,13 @@ import signal
 import time
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
+from debias.training.divergence import check_finite
 
 
 def quick(config: Config, *, resume: Path | None = None) -> Path:
@@ -62,6 +66,14 @@ def seed_one_is_refused(config: Config, *, resume: Path | None = None) -> Path:
     return quick(config, resume=resume)
 
 
+def seed_one_diverges(config: Config, *, resume: Path | None = None) -> Path:
+    """Seed 1 is stopped by the check of its losses."""
+    if config.seed == 1:
+        begin(config)
+        check_finite(nn.Linear(1, 1), torch.tensor(3), steps=6, epoch=0)
+    return quick(config, resume=resume)
+
+
 def seed_one_is_killed_once(config: Config, *, resume: Path | None = None) -> Path:
     """Seed 1 is killed at its first attempt."""
     if config.seed == 1 and begin(config) == 0:
@@ -70,7 +82,7 @@ def seed_one_is_killed_once(config: Config, *, resume: Path | None = None) -> Pa
 
 
 def seed_one_leaves_quietly(config: Config, *, resume: Path | None = None) -> Path:
-    """Seed 1 ends as Lightning does on SIGTERM: with code 0, and without a report."""
+    """Seed 1 ends with code 0, and without a report."""
     if config.seed == 1:
         raise SystemExit
     return quick(config, resume=resume)

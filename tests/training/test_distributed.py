@@ -75,3 +75,7 @@ def test_training_means_are_those_of_one_process(ranks):
     for rank in ranks:
         for key, value in expected.items():
             torch.testing.assert_close(rank[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_both_ranks_end_at_the_first_loss_that_either_finds_broken(ranks):
+    assert [rank["broken"].item() for rank in ranks] == [3, 3]

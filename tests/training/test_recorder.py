@@ -22,7 +22,7 @@ def test_prefers_by_each_rule(tmp_path):
 
 
 def test_keeps_the_weights_of_the_least_class_difference(tmp_path):
-    """One epoch for the accuracies, another for the difference: two files, and not the third."""
+    """One epoch for the accuracies, another for the difference: two files, and not the one between."""
     recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     recorder.history = [entry(0.2, 0.9), entry(0.1, 0.8), entry(0.1, 0.7)]
     for epoch, difference in enumerate((0.3, 0.4, 0.1)):
@@ -40,7 +40,12 @@ def test_removes_weights_no_rule_prefers_only_when_the_next_epoch_starts(tmp_pat
     recorder.last.touch()
     recorder.history = [entry(0.2, 0.9), entry(0.4, 0.7), entry(0.5, 0.8)]
     recorder.on_train_epoch_start(SimpleNamespace(is_global_zero=True), None)  # type: ignore[arg-type]
-    assert {path.name for path in tmp_path.iterdir()} == {"epoch=000.ckpt", "epoch=002.ckpt", "last.ckpt"}
+    # epoch 1 is the best of the two that previous.ckpt speaks of
+    whole = {"epoch=000.ckpt", "epoch=001.ckpt", "epoch=002.ckpt", "last.ckpt"}
+    assert {path.name for path in tmp_path.iterdir()} == whole
+    recorder.history.append(entry(0.1, 0.1))
+    recorder.on_train_epoch_start(SimpleNamespace(is_global_zero=True), None)  # type: ignore[arg-type]
+    assert {path.name for path in tmp_path.iterdir()} == whole - {"epoch=001.ckpt"}
 
 
 def test_keeps_every_epoch_where_asked_to(tmp_path):

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from debias.errors import InputError
 from debias.losses import GroupDROLoss, group_means
 from debias.strategies import ERM, GroupDRO, Strategy
 from debias.training import DebiasModule, Predicted, joined, seed_all
+from debias.training.divergence import check_finite
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 #: Rank 0 takes the first six samples, all of groups 0 and 1; rank 1 the last four, which see group 2 but not 3.
@@ -91,6 +93,15 @@ def trained_by_two(rank: int) -> dict[str, Tensor]:
     return train(model, GroupDRO(GROUPS, FREQUENCIES, step_size=0.5), part)
 
 
+def first_broken_step(rank: int) -> dict[str, Tensor]:
+    """Losses are finite for 5 of 6 steps in process 0, for 3 in process 1: both end, by the same line."""
+    try:
+        check_finite(TinyClassifier(), torch.tensor(5 if rank == 0 else 3), steps=6, epoch=1)
+    except InputError as error:
+        return {"broken": torch.tensor(int(str(error).partition("loss of step ")[2].split()[0]))}
+    return {}
+
+
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
@@ -98,7 +109,7 @@ def main(folder: Path, rank: int) -> None:
     shard = SHARDS[rank]
     trained = {f"trained/{key}": value for key, value in trained_by_two(rank).items()}
     means = epoch_means(slice(0, 8) if rank == 0 else slice(8, 16))
-    found = group_losses(shard) | gradients(shard) | predictions(rank) | trained | means
+    found = group_losses(shard) | gradients(shard) | predictions(rank) | trained | means | first_broken_step(rank)
     torch.save({key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 

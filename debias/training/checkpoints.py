@@ -1,0 +1,69 @@
+"""Checkpoints on disk: written beside their place, the one before is kept, a damaged one is noticed."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from debias.errors import InputError
+from debias.files import write_atomically
+
+#: The checkpoint that training resumes from, and the one of the epoch before it.
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes the Trainer's checkpoints beside their place, and keeps the one that is replaced as ``previous.ckpt``.
+
+    Lightning writes them through the temporary folder of the system, which may be another disk, and a full one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint durably, whole or not at all."""
+        write_tensors(Path(path), checkpoint, keep=Path(path).with_name(PREVIOUS))
+
+
+def write_tensors(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> None:
+    """Write tensors and plain values by ``torch.save``; see :func:`debias.files.written_whole`."""
+    saved = io.BytesIO()  # written by torch.save itself, a full disk would be told as "unexpected pos"
+    torch.save(content, saved)
+    write_atomically(path, saved.getbuffer(), keep=keep)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint to resume from. The one before the last one takes its place where that is damaged or absent.
+
+    Returns:
+        The path of ``last.ckpt``; ``None`` if the folder has no checkpoint.
+
+    Raises:
+        InputError: the last checkpoint is damaged, and there is none before it that is whole.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    if _is_whole(last) or not (last.is_file() or previous.is_file()):
+        return last if last.is_file() else None
+    fault = "is damaged" if last.is_file() else "is absent"
+    if not _is_whole(previous):
+        raise InputError(
+            f"{last} {fault}, and no whole {PREVIOUS} is beside it: restore it, or delete both to train again from "
+            "the first epoch"
+        )
+    warnings.warn(f"{last} {fault}: training resumes from {PREVIOUS}, one epoch earlier", stacklevel=2)
+    os.replace(previous, last)
+    return last
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of ``torch.save`` holds every byte that was written."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return False
