@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, make_dataclass
+from dataclasses import field, make_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from debias.errors import InputError, near
+from debias.merging import MISSING, converted
 
 TABLES: dict[str, dict[str, str]] = {
     "data": {
@@ -170,20 +169,18 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
         ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option without default.
     """
     schema = _schema(component)
-    valid = list(schema.__dataclass_fields__)
+    valid = schema.__dataclass_fields__
     for key in options:
         if key not in valid:
             raise InputError(f"unknown option {section}.{key}; {near(key, valid) if valid else 'it has no options'}")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(options)))
-        missing = OmegaConf.missing_keys(merged)
-    except OmegaConfBaseException as error:
-        raise InputError(f"{section}.{error.full_key}: {str(error).splitlines()[0]}") from error
+        checked = {key: converted(schema, key, value) for key, value in options.items()}
+    except InputError as error:
+        raise InputError(f"{section}.{error}") from error
+    missing = sorted(key for key in valid if checked.get(key, valid[key].default) == MISSING)
     if missing:
-        raise InputError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
-    container = OmegaConf.to_container(merged)
-    assert isinstance(container, dict)
-    return {key: container[key] for key in options}
+        raise InputError(f"{section} needs {', '.join(missing)}: add {section}.{missing[0]}=...")
+    return checked
 
 
 def options(component: Callable[..., Any]) -> dict[str, Any]:
@@ -195,6 +192,7 @@ def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
     return [item for item in inspect.signature(component).parameters.values() if item.kind is item.KEYWORD_ONLY]
 
 
+@cache
 def _schema(component: Callable[..., Any]) -> Any:
     hints = get_type_hints(component.__init__ if inspect.isclass(component) else component)
     fields = [(item.name, _plain(hints[item.name]), _default(item)) for item in _keyword_only(component)]
@@ -206,7 +204,7 @@ def _plain(hint: Any) -> Any:
 
 
 def _default(parameter: inspect.Parameter) -> Any:
-    default = "???" if parameter.default is parameter.empty else parameter.default
+    default = MISSING if parameter.default is parameter.empty else parameter.default
     if isinstance(default, (list, tuple)):
         return field(default_factory=lambda: list(default))
-    return field(default=default, default_factory=MISSING)
+    return field(default=default)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
 from debias.errors import InputError, near
 from debias.files import write_atomically
+from debias.merging import MISSING, converted, laid_over, plain_layer, read_overrides, read_yaml, resolved, texts
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
 EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress")
@@ -118,6 +118,26 @@ def shipped() -> list[str]:
     return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml"))
 
 
+class Base(NamedTuple):
+    """What the files of a config say, before any override, as nested dictionaries: read once for many runs."""
+
+    source: str
+    values: dict[str, Any]
+
+    def config(self, overrides: Sequence[str] = ()) -> Config:
+        """The config with ``key=value`` overrides on top, as :func:`load` reads them."""
+        return _assemble(read_overrides(overrides), below=self.values)
+
+
+def base(source: str) -> Base:
+    """Read the files of a config; see :func:`load`.
+
+    Raises:
+        ValueError: no such config, or a file of it that cannot be read.
+    """
+    return Base(source, _merged({"name": source}, *_layers(_find(source, Path()))))
+
+
 def load(source: str, overrides: Sequence[str] = ()) -> Config:
     """Read a config: a shipped one by name or a YAML file by path, then ``key=value`` overrides.
 
@@ -131,17 +151,17 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ValueError: an unknown config, key or type; the message names the nearest valid one.
     """
-    return _assemble([OmegaConf.create({"name": source}), *_layers(_find(source, Path())), override_layer(overrides)])
+    return base(source).config(overrides)
 
 
 def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
     """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
-    return _assemble([OmegaConf.create(values), override_layer(overrides)])
+    return _assemble(plain_layer(values), read_overrides(overrides))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
-    return _assemble([_as_mapping(path), override_layer(overrides)])
+    return _assemble(read_yaml(path), read_overrides(overrides))
 
 
 def evaluated(run: Path) -> Path:
@@ -152,7 +172,7 @@ def evaluated(run: Path) -> Path:
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     """A config with nested changes on top, as of a stage: a section of another name drops the old one's options."""
-    return _assemble([OmegaConf.create(plain(config)), OmegaConf.create(dict(changes))])
+    return _assemble(changes, below=plain(config))
 
 
 def save(config: Config, path: Path) -> None:
@@ -162,9 +182,11 @@ def save(config: Config, path: Path) -> None:
 
 def plain(config: Config) -> dict[str, Any]:
     """The config as nested plain dictionaries."""
-    result = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
-    assert isinstance(result, dict)
-    return {str(key): value for key, value in result.items()}
+    values = {item.name: getattr(config, item.name) for item in fields(Config)} | {"groups": asdict(config.groups)}
+    return {
+        key: laid_over({}, value) if isinstance(value, dict) else converted(Config, key, value)
+        for key, value in values.items()
+    }
 
 
 def identity(config: Config) -> str:
@@ -190,15 +212,12 @@ def _chosen(config: Config, *sections: str) -> list[str]:
     return [name for name, plain_name in names if name != plain_name]
 
 
-def _assemble(layers: Iterable[DictConfig]) -> Config:
-    merged: DictConfig = OmegaConf.structured(Config)
-    for layer in layers:
-        merged = _merge(merged, layer)
-    if missing := sorted(OmegaConf.missing_keys(merged)):
-        raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
-    config = OmegaConf.to_object(merged)
-    assert isinstance(config, Config)
-    return config
+def _assemble(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> Config:
+    merged = _merged(*layers, below=below)
+    if any(text == MISSING or "${" in text for text in texts(merged)):
+        merged = resolved(Config, merged)
+    own = laid_over({}, merged)  # no two configs share a list or a dictionary
+    return Config(**own | {"groups": Groups(**own["groups"])})
 
 
 def _find(source: str, beside: Path) -> Path:
@@ -210,49 +229,34 @@ def _find(source: str, beside: Path) -> Path:
     )
 
 
-def _as_mapping(path: Path) -> DictConfig:
-    try:
-        layer = OmegaConf.load(path)
-    except Exception as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(layer, DictConfig):
-        raise InputError(f"{path} must hold keys and values, as in 'seed: 1'")
-    return layer
-
-
-def _layers(path: Path) -> list[DictConfig]:
-    layer = _as_mapping(path)
+def _layers(path: Path) -> list[dict[Any, Any]]:
+    layer = read_yaml(path)
     base = layer.pop("extends", None)
     return [*(_layers(_find(base, path.parent)) if base else []), layer]
 
 
-def override_layer(overrides: Sequence[str]) -> DictConfig:
-    """What ``key=value`` texts say, values read as YAML; raises ValueError where one cannot be read."""
-    for override in overrides:
-        if "=" not in override:
-            raise InputError(f"override {override!r} must be key=value, as in seed=1")
-    try:
-        return OmegaConf.from_dotlist(list(overrides))
-    except Exception as error:
-        raise InputError(f"overrides {' '.join(overrides)} cannot be read: {str(error).splitlines()[0]}") from error
+def _merged(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> dict[str, Any]:
+    merged = dict(below or plain(Config()))
+    for layer in layers:
+        if unknown := [str(key) for key in layer if key not in merged]:
+            raise InputError(f"unknown key {unknown[0]!r}; {near(unknown[0], merged)}")
+        for key, value in sorted(layer.items(), key=lambda item: item[0] not in SECTIONS):
+            laid = _section(key, merged[key], value) if key in SECTIONS else laid_over(merged[key], value)
+            merged[key] = _field(key, merged[key], laid)
+    return merged
 
 
-def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
-    for key in map(str, layer):
-        if key not in merged:
-            raise InputError(f"unknown key {key!r}; {near(key, map(str, merged))}")
-        if key in SECTIONS:
-            _enter_section(merged, key, layer[key])
-    try:
-        return OmegaConf.merge(merged, layer)  # type: ignore[return-value]
-    except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-
-
-def _enter_section(merged: DictConfig, key: str, section: Any) -> None:
-    if not isinstance(section, DictConfig):
+def _section(key: str, below: dict[str, Any], section: Any) -> dict[str, Any]:
+    if not isinstance(section, dict):
         raise InputError(f"{key} is a section: write {key}.name={section or 'NAME'}")
-    name = section.get("name", merged[key]["name"])
+    name = section.get("name", MISSING)
     # every model is built by the same component, with the same options
-    if key != "model" and name != merged[key]["name"]:
-        merged[key] = {"name": name}
+    keeps = key == "model" or name in (MISSING, below["name"])
+    merged: dict[str, Any] = laid_over(below if keeps else {"name": name}, section)
+    return merged
+
+
+def _field(key: str, before: Any, value: Any) -> Any:
+    """A value as its field holds it; options of components are of any type, and ``build`` checks them."""
+    free = key in (*SECTIONS, "players") and isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    return value if free or (isinstance(value, dict) and value == before) else converted(Config, key, value)

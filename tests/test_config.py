@@ -52,6 +52,9 @@ def test_extends_a_shipped_config(tmp_path):
         ("seed: 1", ["seed=[1"], "overrides seed=[1 cannot be read"),
         ("seed: 1", ["data.root=???"], "data.root has no value"),
         ("seed: 1", ["data=null"], "write data.name=NAME"),
+        ("seed: 1", ["data={1: x}"], "data.1: Key 1 .int. is incompatible with"),
+        ("seed: 1", ["groups=x"], "groups: Merge error: str is not a subclass of Groups"),
+        ("seed: 1", ["data.root=${sed}/x"], "data.root: Interpolation key 'sed' not found"),
         ("- seed", [], "must hold keys and values"),
         ("seed: [", [], "is not valid YAML"),
         ("extends: waterbrids", [], "did you mean 'waterbirds'"),
@@ -61,6 +64,22 @@ def test_mistakes_are_named(tmp_path, text, overrides, message):
     path = write(tmp_path / "config.yaml", text)
     with pytest.raises(ValueError, match="(?s)" + message.replace("[", r"\[")):
         configs.load(path, overrides)
+
+
+def test_values_are_converted_and_lists_and_dictionaries_are_nobody_else_s(tmp_path):
+    """True, 1 and "1" are one text apart and three values; what a caller changes in one config stays there."""
+    base = configs.base(write(tmp_path / "c.yaml", "clip: 1\nrecipe: {name: dfr, first: {epochs: 2}, list: [1]}\n"))
+    one, other = (
+        base.config(["workers='1'", "data.root=${seed}/x", "seed=7"]),
+        base.config(["out=1", "recipe.list=???"]),
+    )
+    assert repr((one.workers, one.clip, one.data["root"], other.out)) == "(1, 1.0, '7/x', '1')"
+    one.recipe["first"]["epochs"] = 9
+    other.recipe["list"].append(2)
+    assert base.config().recipe == {"name": "dfr", "first": {"epochs": 2}, "list": [1]}
+    with pytest.raises(ValueError, match="workers: Value 'True' of type 'bool'"):
+        base.config(["workers=true"])
+    assert base.config(["workers=1"]).workers == 1
 
 
 def test_what_is_saved_is_what_is_read(tmp_path):
@@ -88,7 +107,7 @@ def test_shipped_configs_hold_only_differences():
     """No key of a shipped config repeats what the config it extends, or the schema, already says."""
     for path in sorted(configs.folder().rglob("*.yaml")):
         *below, layer = configs._layers(path)
-        base = configs.plain(configs._assemble(below))
+        base = configs.plain(configs._assemble(*below))
         for key, value in layer.items():
             before, now = (base[key], value) if key in configs.SECTIONS else (base, {key: value})
             if key in configs.SECTIONS and value.get("name", before["name"]) != before["name"]:

@@ -7,10 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from debias.config import override_layer
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 
 #: What may be said of the file, and what it means.
 OPTIONS = {
@@ -54,7 +52,7 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
 
 
 def _options(overrides: list[str]) -> dict[str, Any]:
-    given = _given(overrides)
+    given = read_overrides(overrides)
     for key in given:
         if key not in OPTIONS:
             raise InputError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
@@ -70,12 +68,6 @@ def _options(overrides: list[str]) -> dict[str, Any]:
         value = "null" if options[key] is None else options[key]
         raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
     return options | {"bias": [str(name) for name in names]}
-
-
-def _given(overrides: list[str]) -> dict[str, Any]:
-    given = OmegaConf.to_container(override_layer(overrides))
-    assert isinstance(given, dict)
-    return {str(key): value for key, value in given.items()}
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

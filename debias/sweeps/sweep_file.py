@@ -10,8 +10,8 @@ from typing import Any, Optional
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config import override_layer
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 
 
 @dataclass
@@ -82,7 +82,7 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
     """
     if not path.is_file():
         raise InputError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
-    over = override_layer(overrides)
+    over = read_overrides(overrides)
     try:
         layers = [OmegaConf.load(path), over]
     except Exception as error:
