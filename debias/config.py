@@ -20,7 +20,9 @@ from debias.files import write_atomically
 from debias.merging import MISSING, converted, laid_over, plain_layer, read_overrides, read_yaml, resolved, texts
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
-EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress")
+EXECUTION = (
+    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress", "eval_batch_size", "anonymous"
+)  # fmt: skip
 
 
 #: The config of a run's last stage, where the run has several; its evaluation is built from it.
@@ -57,7 +59,7 @@ class Config:
         groups: ``{file: CSV of inferred groups, splits: [train, val]}``, in place of these splits' bias labels.
         epochs: passes over the sampler.
         batch_size: images per training step and process.
-        eval_batch_size: images per evaluation step.
+        eval_batch_size: images per evaluation step; null is ``batch_size``, which needs less memory than training.
         clip: largest gradient norm of a player, or null.
         seed: of the initialisation, the order and the augmentation.
         select: rule that picks the epoch to report, on validation, such as worst_group; docs/metrics.md has all.
@@ -72,6 +74,7 @@ class Config:
         measures: to report of the test split: "quick", those that need no model; "quick,features,background"; or "all".
         workers: loader processes; null chooses.
         progress: show a progress bar.
+        anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """
 
     data: dict[str, Any] = _component("waterbirds")
@@ -87,7 +90,7 @@ class Config:
     groups: Groups = field(default_factory=lambda: Groups())
     epochs: int = 100
     batch_size: int = 128
-    eval_batch_size: int = 256
+    eval_batch_size: Optional[int] = None  # noqa: UP045
     clip: Optional[float] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     seed: int = 0
     select: str = "worst_group"
@@ -102,6 +105,7 @@ class Config:
     measures: str = "quick"
     workers: Optional[int] = None  # noqa: UP045
     progress: bool = True
+    anonymous: bool = False
 
 
 SECTIONS = tuple(item.name for item in fields(Config) if item.type == "dict[str, Any]" and item.name != "players")
@@ -192,6 +196,7 @@ def plain(config: Config) -> dict[str, Any]:
 def identity(config: Config) -> str:
     """Eight hexadecimal digits that are the same for two configs exactly if they describe the same computation."""
     computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
+    computed["eval_batch_size"] = 256  # it was counted in, and runs keep the names that they were begun under
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -252,8 +257,7 @@ def _section(key: str, below: dict[str, Any], section: Any) -> dict[str, Any]:
     name = section.get("name", MISSING)
     # every model is built by the same component, with the same options
     keeps = key == "model" or name in (MISSING, below["name"])
-    merged: dict[str, Any] = laid_over(below if keeps else {"name": name}, section)
-    return merged
+    return dict(laid_over(below if keeps else {"name": name}, section))
 
 
 def _field(key: str, before: Any, value: Any) -> Any:

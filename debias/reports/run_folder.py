@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from debias import config as configs
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.reports.privacy import without_places
 
 if TYPE_CHECKING:
     from debias.reports.mistakes import Overlays, Pictures, Prepared
@@ -33,7 +34,8 @@ def write_report(
 
     Args:
         folder: the run's folder.
-        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null.
+        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null. Where its
+            config says ``anonymous``, absolute paths become file names.
         predictions: of the test split, for the mistakes on the page.
         pictures: gives the picture and mask of a data set row; without it the page shows no mistakes.
         prepared: gives what the model is given of a data set row, where that is another picture.
@@ -47,6 +49,8 @@ def write_report(
     record = plain(dict(report))
     if record.get("schema") != SCHEMA:
         raise InputError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
+    if record["config"].get("anonymous"):
+        record = without_places(record)
     write_atomically(folder / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     write_page(folder / "report.html", record, predictions, pictures, prepared, overlays)
 

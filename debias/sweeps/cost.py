@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from debias.reports.privacy import without_places
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
 
@@ -21,12 +22,12 @@ class Costs:
     def read(self, files: Files) -> dict[str, Any]:
         """Take note of a finished run; its report."""
         report: dict[str, Any] = json.loads(files.report.read_text(encoding="utf-8"))
-        self.seconds[report["config"]["name"]].append(report["seconds"]["total"])
+        self.seconds[without_places(report["config"]["name"])].append(report["seconds"]["total"])
         return report
 
     def expected(self, run: Run) -> float | None:
         """Mean seconds of the runs of the same config, or ``None`` if none is done."""
-        seconds = self.seconds.get(run.config.name)
+        seconds = self.seconds.get(without_places(run.config.name))
         return statistics.fmean(seconds) if seconds else None
 
 
