@@ -98,6 +98,14 @@ def test_identity_is_of_what_is_computed():
         assert configs.identity(dataclasses.replace(base, **change)) != configs.identity(base)
 
 
+def test_a_run_has_the_name_it_had_when_the_size_of_evaluation_batches_was_counted_in():
+    """The name is the one that the release of before gave to these settings, with its default of 256."""
+    told = ["data.root=/x", "optimizer.lr=1e-4"]
+    name = "waterbirds-group_dro-group_balanced-seed0-2933ab9c"
+    for more in ([], ["eval_batch_size=7"], ["anonymous=true"]):
+        assert configs.run_name(configs.load("waterbirds/group_dro", [*told, *more])) == name
+
+
 def test_run_names_say_what_and_which_seed():
     loaded = configs.load("waterbirds/subg", ["seed=2"])
     assert configs.run_name(loaded) == f"waterbirds-erm-group_subsample-seed2-{configs.identity(loaded)}"
