@@ -37,7 +37,7 @@ def check_numbers(config: Config) -> None:
         ValueError: naming the key, the value and what it must be.
     """
     for key in ("epochs", "batch_size", "eval_batch_size", "devices"):
-        if getattr(config, key) < 1:
+        if getattr(config, key) is not None and getattr(config, key) < 1:
             raise InputError(f"{key} must be at least 1; got {getattr(config, key)}")
     if config.seed < 0:
         raise InputError(f"seed must be at least 0; got {config.seed}")

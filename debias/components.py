@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, make_dataclass
+from dataclasses import field, make_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from debias.errors import InputError, check_finite, near
+from debias.merging import MISSING, converted
 
 TABLES: dict[str, dict[str, str]] = {
     "data": {
@@ -174,32 +173,19 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
             or infinity.
     """
     schema = _schema(component)
-    valid = list(schema.__dataclass_fields__)
+    valid = schema.__dataclass_fields__
     for key in options:
         if key not in valid:
             raise InputError(f"unknown option {section}.{key}; {near(key, valid) if valid else 'it has no options'}")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(options)))
-        missing = OmegaConf.missing_keys(merged)
-    except OmegaConfBaseException as error:
-        raise InputError(f"{section}.{_culprit(schema, options)}: {str(error).splitlines()[0]}") from error
+        checked = {key: converted(schema, key, value) for key, value in options.items()}
+    except InputError as error:
+        raise InputError(f"{section}.{error}") from error
+    missing = sorted(key for key in valid if checked.get(key, valid[key].default) == MISSING)
     if missing:
-        raise InputError(f"{section} needs {', '.join(sorted(missing))}: add {section}.{sorted(missing)[0]}=...")
-    container = OmegaConf.to_container(merged)
-    assert isinstance(container, dict)
-    checked = {key: container[key] for key in options}
+        raise InputError(f"{section} needs {', '.join(missing)}: add {section}.{missing[0]}=...")
     check_finite(section, checked)
     return checked
-
-
-def _culprit(schema: Any, options: Mapping[str, Any]) -> str:
-    """The option of whose value the schema disapproves."""
-    for key, value in options.items():
-        try:
-            OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create({key: value}))
-        except OmegaConfBaseException:
-            return key
-    return ", ".join(options)
 
 
 def options(component: Callable[..., Any]) -> dict[str, Any]:
@@ -211,6 +197,7 @@ def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
     return [item for item in inspect.signature(component).parameters.values() if item.kind is item.KEYWORD_ONLY]
 
 
+@cache
 def _schema(component: Callable[..., Any]) -> Any:
     hints = get_type_hints(component.__init__ if inspect.isclass(component) else component)
     fields = [(item.name, _plain(hints[item.name]), _default(item)) for item in _keyword_only(component)]
@@ -222,7 +209,7 @@ def _plain(hint: Any) -> Any:
 
 
 def _default(parameter: inspect.Parameter) -> Any:
-    default = "???" if parameter.default is parameter.empty else parameter.default
+    default = MISSING if parameter.default is parameter.empty else parameter.default
     if isinstance(default, (list, tuple)):
         return field(default_factory=lambda: list(default))
-    return field(default=default, default_factory=MISSING)
+    return field(default=default)

@@ -9,22 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import reduce
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
-from debias.config_texts import check_names, check_texts, read_yaml
-from debias.errors import InputError, near, shortened
+from debias.config_texts import check_names, read_yaml
+from debias.errors import InputError, near
 from debias.files import write_atomically
+from debias.merging import MISSING, converted, laid_over, plain_layer, read_overrides, resolved, texts
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
-EXECUTION = ("name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress")
+EXECUTION = (
+    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress", "eval_batch_size", "anonymous"
+)  # fmt: skip
 
 
+#: The preprocessing of a config that names none, until its data set is known.
+UNNAMED = "unnamed"
 #: The config of a run's last stage, where the run has several; its evaluation is built from it.
 LAST_STAGE = "last_stage.yaml"
 
@@ -59,7 +62,7 @@ class Config:
         groups: ``{file: CSV of inferred groups, splits: [train, val]}``, in place of these splits' bias labels.
         epochs: passes over the sampler.
         batch_size: images per training step and process.
-        eval_batch_size: images per evaluation step.
+        eval_batch_size: images per evaluation step; null is ``batch_size``, which needs less memory than training.
         clip: largest gradient norm of a player, or null.
         seed: of the initialisation, the order and the augmentation.
         select: rule that picks the epoch to report, on validation, such as worst_group, or "auto"; see docs/metrics.md.
@@ -74,6 +77,7 @@ class Config:
         measures: to report of the test split: "quick", those that need no model; "quick,features,background"; or "all".
         workers: loader processes; null chooses.
         progress: show a progress bar.
+        anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """
 
     data: dict[str, Any] = _component("waterbirds")
@@ -89,7 +93,7 @@ class Config:
     groups: Groups = field(default_factory=lambda: Groups())
     epochs: int = 100
     batch_size: int = 128
-    eval_batch_size: int = 256
+    eval_batch_size: Optional[int] = None  # noqa: UP045
     clip: Optional[float] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     seed: int = 0
     select: str = "auto"
@@ -104,6 +108,7 @@ class Config:
     measures: str = "quick"
     workers: Optional[int] = None  # noqa: UP045
     progress: bool = True
+    anonymous: bool = False
 
 
 SECTIONS = tuple(item.name for item in fields(Config) if item.type == "dict[str, Any]" and item.name != "players")
@@ -120,6 +125,26 @@ def shipped() -> list[str]:
     return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml"))
 
 
+class Base(NamedTuple):
+    """What the files of a config say, before any override, as nested dictionaries: read once for many runs."""
+
+    source: str
+    values: dict[str, Any]
+
+    def config(self, overrides: Sequence[str] = ()) -> Config:
+        """The config with ``key=value`` overrides on top, as :func:`load` reads them."""
+        return _assemble(read_overrides(overrides), below=self.values)
+
+
+def base(source: str) -> Base:
+    """Read the files of a config; see :func:`load`.
+
+    Raises:
+        ValueError: no such config, or a file of it that cannot be read.
+    """
+    return Base(source, _merged({"name": source}, *_layers(_find(source, Path()))))
+
+
 def load(source: str, overrides: Sequence[str] = ()) -> Config:
     """Read a config: a shipped one by name or a YAML file by path, then ``key=value`` overrides.
 
@@ -133,17 +158,17 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ValueError: an unknown config, key or type; the message names the nearest valid one.
     """
-    return _assemble([OmegaConf.create({"name": source}), *_layers(_find(source, Path())), override_layer(overrides)])
+    return base(source).config(overrides)
 
 
 def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
     """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
-    return _assemble([OmegaConf.create(values), override_layer(overrides)])
+    return _assemble(plain_layer(values), read_overrides(overrides))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
-    return _assemble([read_yaml(path), override_layer(overrides)])
+    return _assemble(plain_layer(read_yaml(path)), read_overrides(overrides))
 
 
 def evaluated(run: Path) -> Path:
@@ -154,7 +179,7 @@ def evaluated(run: Path) -> Path:
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     """A config with nested changes on top, as of a stage: a section of another name drops the old one's options."""
-    return _assemble([OmegaConf.create(plain(config)), OmegaConf.create(dict(changes))])
+    return _assemble(changes, below=plain(config))
 
 
 def save(config: Config, path: Path) -> None:
@@ -164,15 +189,18 @@ def save(config: Config, path: Path) -> None:
 
 def plain(config: Config) -> dict[str, Any]:
     """The config as nested plain dictionaries."""
-    result = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
-    assert isinstance(result, dict)
-    return {str(key): value for key, value in result.items()}
+    values = {item.name: getattr(config, item.name) for item in fields(Config)} | {"groups": asdict(config.groups)}
+    return {
+        key: laid_over({}, value) if isinstance(value, dict) else converted(Config, key, value)
+        for key, value in values.items()
+    }
 
 
 def identity(config: Config) -> str:
     """Eight hexadecimal digits that are the same for two configs exactly if they describe the same computation."""
     computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
     computed["select"] = computed["select"].replace("auto", "worst_group")  # the same wherever both are possible
+    computed["eval_batch_size"] = 256  # it was counted in, and runs keep the names that they were begun under
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -193,21 +221,16 @@ def _chosen(config: Config, *sections: str) -> list[str]:
     return [name for name, plain_name in names if name != plain_name]
 
 
-def _assemble(layers: Sequence[DictConfig]) -> Config:
-    for layer in layers:
-        check_texts("", OmegaConf.to_container(layer))
-    merged = reduce(_merge, layers, OmegaConf.structured(Config))
-    named = any(OmegaConf.select(layer, "preprocessing.name") for layer in layers)
-    if merged.data.name in ("table", "folder") and not named:
-        merged.preprocessing.name = "resize"
-    try:
-        if missing := sorted(OmegaConf.missing_keys(merged)):
-            raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
-        config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
-    except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-    check_names({section: getattr(config, section) for section in SECTIONS})
-    return config
+def _assemble(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> Config:
+    merged = _merged(*layers, below=below)
+    if merged["preprocessing"]["name"] == UNNAMED:
+        own_images = merged["data"]["name"] in ("table", "folder")
+        merged["preprocessing"] |= {"name": "resize" if own_images else "waterbirds"}
+    if any(text == MISSING or "${" in text for text in texts(merged)):
+        merged = resolved(Config, merged)
+    check_names({section: merged[section] for section in SECTIONS})
+    own = laid_over({}, merged)  # no two configs share a list or a dictionary
+    return Config(**own | {"groups": Groups(**own["groups"])})
 
 
 def _find(source: str, beside: Path) -> Path:
@@ -219,46 +242,37 @@ def _find(source: str, beside: Path) -> Path:
     )
 
 
-def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[DictConfig]:
+def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     if path.resolve() in above:
         raise InputError(f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends out")
-    layer = read_yaml(path)
+    layer = plain_layer(read_yaml(path))
     base = layer.pop("extends", None)
     if not isinstance(base, (str, type(None))):
         raise InputError(f"{path}: extends must be one config, as in 'extends: waterbirds'; got {base}")
     return [*(_layers(_find(base, path.parent), (*above, path.resolve())) if base else []), layer]
 
 
-def override_layer(overrides: Sequence[str]) -> DictConfig:
-    """What ``key=value`` texts say, values read as YAML; raises ValueError where one cannot be read."""
-    layer = OmegaConf.create()
-    for override in overrides:
-        if "=" not in override:
-            raise InputError(f"override {override!r} must be key=value, as in seed=1")
-        try:
-            layer.merge_with_dotlist([override])
-        except Exception as error:
-            raise InputError(f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}") from error
-    check_texts("", OmegaConf.to_container(layer))
-    return layer
+def _merged(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> dict[str, Any]:
+    merged = dict(below or plain(Config()) | {"preprocessing": {"name": UNNAMED}})
+    for layer in layers:
+        if unknown := [str(key) for key in layer if key not in merged]:
+            raise InputError(f"unknown key {unknown[0]!r}; {near(unknown[0], merged)}")
+        for key, value in sorted(layer.items(), key=lambda item: item[0] not in SECTIONS):
+            laid = _section(key, merged[key], value) if key in SECTIONS else laid_over(merged[key], value)
+            merged[key] = _field(key, merged[key], laid)
+    return merged
 
 
-def _merge(merged: DictConfig, layer: DictConfig) -> DictConfig:
-    for key in map(str, layer):
-        if key not in merged:
-            raise InputError(f"unknown key {key!r}; {near(key, map(str, merged))}")
-        if key in SECTIONS:
-            _enter_section(merged, key, layer[key])
-    try:
-        return OmegaConf.merge(merged, layer)  # type: ignore[return-value]
-    except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key or ', '.join(map(str, layer))}: {str(error).splitlines()[0]}") from error
-
-
-def _enter_section(merged: DictConfig, key: str, section: Any) -> None:
-    if not isinstance(section, DictConfig):
+def _section(key: str, below: dict[str, Any], section: Any) -> dict[str, Any]:
+    if not isinstance(section, dict):
         raise InputError(f"{key} is a section: write {key}.name={section or 'NAME'}")
-    name = section.get("name", merged[key]["name"])
+    name = section.get("name", MISSING)
     # every model is built by the same component, with the same options
-    if key != "model" and name != merged[key]["name"]:
-        merged[key] = {"name": name}
+    keeps = key == "model" or name in (MISSING, below["name"])
+    return dict(laid_over(below if keeps else {"name": name}, section))
+
+
+def _field(key: str, before: Any, value: Any) -> Any:
+    """A value as its field holds it; options of components are of any type, and ``build`` checks them."""
+    free = key in (*SECTIONS, "players") and isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    return value if free or (isinstance(value, dict) and value == before) else converted(Config, key, value)

@@ -70,6 +70,9 @@ def test_extends_a_shipped_config(tmp_path):
         ("seed: 1", ["seed=[1"], "override seed=[1 cannot be read"),
         ("seed: 1", ["data.root=???"], "data.root has no value"),
         ("seed: 1", ["data=null"], "write data.name=NAME"),
+        ("seed: 1", ["data={1: x}"], "data.1: Key 1 .int. is incompatible with"),
+        ("seed: 1", ["groups=x"], "groups: Merge error: str is not a subclass of Groups"),
+        ("seed: 1", ["data.root=${sed}/x"], "data.root: Interpolation key 'sed' not found"),
         ("- seed", [], "must hold keys and values"),
         ("seed: [", [], "is not valid YAML"),
         ("extends: waterbrids", [], "did you mean 'waterbirds'"),
@@ -79,6 +82,22 @@ def test_mistakes_are_named(tmp_path, text, overrides, message):
     path = write(tmp_path / "config.yaml", text)
     with pytest.raises(ValueError, match="(?s)" + message.replace("[", r"\[")):
         configs.load(path, overrides)
+
+
+def test_values_are_converted_and_lists_and_dictionaries_are_nobody_else_s(tmp_path):
+    """True, 1 and "1" are one text apart and three values; what a caller changes in one config stays there."""
+    base = configs.base(write(tmp_path / "c.yaml", "clip: 1\nrecipe: {name: dfr, first: {epochs: 2}, list: [1]}\n"))
+    one, other = (
+        base.config(["workers='1'", "data.root=${seed}/x", "seed=7"]),
+        base.config(["out=1", "recipe.list=???"]),
+    )
+    assert repr((one.workers, one.clip, one.data["root"], other.out)) == "(1, 1.0, '7/x', '1')"
+    one.recipe["first"]["epochs"] = 9
+    other.recipe["list"].append(2)
+    assert base.config().recipe == {"name": "dfr", "first": {"epochs": 2}, "list": [1]}
+    with pytest.raises(ValueError, match="workers: Value 'True' of type 'bool'"):
+        base.config(["workers=true"])
+    assert base.config(["workers=1"]).workers == 1
 
 
 def test_what_is_saved_is_what_is_read(tmp_path):
@@ -105,6 +124,14 @@ def test_auto_selection_is_the_worst_group_or_nothing_that_another_run_could_be(
     assert configs.identity(dataclasses.replace(auto, select="worst_class")) != configs.identity(auto)
 
 
+def test_a_run_has_the_name_it_had_when_the_size_of_evaluation_batches_was_counted_in():
+    """The name is the one that the release of before gave to these settings, with its default of 256."""
+    told = ["data.root=/x", "optimizer.lr=1e-4"]
+    name = "waterbirds-group_dro-group_balanced-seed0-2933ab9c"
+    for more in ([], ["eval_batch_size=7"], ["anonymous=true"]):
+        assert configs.run_name(configs.load("waterbirds/group_dro", [*told, *more])) == name
+
+
 def test_run_names_say_what_and_which_seed():
     loaded = configs.load("waterbirds/subg", ["seed=2"])
     assert configs.run_name(loaded) == f"waterbirds-erm-group_subsample-seed2-{configs.identity(loaded)}"
@@ -114,7 +141,7 @@ def test_shipped_configs_hold_only_differences():
     """No key of a shipped config repeats what the config it extends, or the schema, already says."""
     for path in sorted(configs.folder().rglob("*.yaml")):
         *below, layer = configs._layers(path)
-        base = configs.plain(configs._assemble(below))
+        base = configs.plain(configs._assemble(*below))
         for key, value in layer.items():
             before, now = (base[key], value) if key in configs.SECTIONS else (base, {key: value})
             if key in configs.SECTIONS and value.get("name", before["name"]) != before["name"]:

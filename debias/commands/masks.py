@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from debias import components
 from debias import config as configs
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -100,7 +99,7 @@ def _sorted(maker: Callable[..., Any], overrides: Sequence[str]) -> tuple[dict[s
     """The overrides as options of every method, options of this one, and overrides of the config."""
     of_config = [text for text in overrides if text.startswith("data.") or text.partition("=")[0] in OF_CONFIG]
     common, own = components.options(where), components.options(maker)
-    given = _given([text for text in overrides if text not in of_config])
+    given = read_overrides([text for text in overrides if text not in of_config])
     for key in given:
         if key not in {**common, **own}:
             raise InputError(f"unknown option {key!r}; {near(key, [*common, *own, *OF_CONFIG, 'data.*'])}")
@@ -135,9 +134,3 @@ def _draw(examples: Examples, records: Sequence[MaskRecord], out: Path) -> None:
     odd = spread([record.row for record in records if record.remark], ODD_PICTURES)
     rows = odd + spread([record.row for record in records if record.row not in odd], PICTURES - len(odd))
     write_picture(out / SHEET, contact_sheet(read_written(examples, row, out) for row in rows))
-
-
-def _given(texts: Sequence[str]) -> dict[str, Any]:
-    container = OmegaConf.to_container(configs.override_layer(texts))
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}

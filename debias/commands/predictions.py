@@ -7,10 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
-from debias.config import override_layer
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +72,7 @@ def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
 
 
 def _options(overrides: list[str]) -> dict[str, Any]:
-    given = _given(overrides)
+    given = read_overrides(overrides)
     for key in given:
         if key not in OPTIONS:
             raise InputError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
@@ -92,12 +90,6 @@ def _options(overrides: list[str]) -> dict[str, Any]:
         raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
     positive = None if options["positive"] is None else str(options["positive"])
     return options | {"bias": [str(name) for name in names], "positive": positive}
-
-
-def _given(overrides: list[str]) -> dict[str, Any]:
-    given = OmegaConf.to_container(override_layer(overrides))
-    assert isinstance(given, dict)
-    return {str(key): value for key, value in given.items()}
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

@@ -22,6 +22,9 @@ from debias.data.preprocessing import Preprocessing
 from debias.data.samplers import Draw, EpochSampler, ShardSampler
 from debias.types import Batch
 
+#: Pictures among which backgrounds are exchanged when a model is judged: with another number the draws are others.
+EXCHANGED = 256
+
 
 class ImageData(pl.LightningDataModule):
     """Images of a data set as normalised batches.
@@ -41,7 +44,7 @@ class ImageData(pl.LightningDataModule):
         mean: of each channel, in [0, 1]: what the model's weights were trained with.
         std: of each channel.
         batch_size: training samples a step in each process.
-        eval_batch_size: samples a step in each process when evaluating.
+        eval_batch_size: samples a step in each process when evaluating; ``None`` is ``batch_size``.
         smallest_batch: samples that a training batch must have.
         seed: of order and augmentation, at least 0.
         workers: processes that load; ``None``: none without a GPU, else one a core, at most 8.
@@ -62,7 +65,7 @@ class ImageData(pl.LightningDataModule):
         mean: Sequence[float],
         std: Sequence[float],
         batch_size: int = 128,
-        eval_batch_size: int = 256,
+        eval_batch_size: int | None = None,
         smallest_batch: int = 1,
         seed: int = 0,
         workers: int | None = None,
@@ -77,7 +80,7 @@ class ImageData(pl.LightningDataModule):
         self.mean = torch.tensor(mean)
         self.std = torch.tensor(std)
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
         self.smallest_batch = smallest_batch
         self.seed = seed
         self.workers = _automatic_workers() if workers is None else workers
@@ -137,7 +140,7 @@ class ImageData(pl.LightningDataModule):
             split: which.
             backgrounds: whether they carry backgrounds, for measures of what a model makes of these. The order is then
                 a random one, the same every time: files are often sorted by class, and a batch whose backgrounds are to
-                be exchanged has to hold every class.
+                be exchanged has to hold every class. Batches have ``EXCHANGED`` samples whatever ``eval_batch_size``.
 
         Raises:
             ValueError: backgrounds are asked for, and a picture has no mask.
@@ -148,7 +151,7 @@ class ImageData(pl.LightningDataModule):
         if backgrounds:
             order = torch.randperm(len(dataset), generator=seeded_generator(self.seed, 0)).tolist()
             sampler = [order[place] for place in sampler]
-        return self._loader(dataset, sampler, self.eval_batch_size)
+        return self._loader(dataset, sampler, EXCHANGED if backgrounds else self.eval_batch_size)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch to the device."""

@@ -139,7 +139,10 @@ def drawn_donors(batch: Batch, parts: Parts, importance: Tensor, recombination: 
 def _predicted(parts: Parts, batch: Batch) -> Tensor:
     bf16 = parts.precision.startswith("bf16")
     with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=bf16):
-        logits = parts.module(batch.image).logits
+        # a batch may hold more pictures than the network is to be given at a time
+        logits = torch.cat(
+            [parts.module(image).logits for image in torch.split(batch.image, parts.data.eval_batch_size)]
+        )
     return parts.examples.groups.predict(logits.float())
 
 

@@ -12,6 +12,7 @@ from debias import config as configs
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import read_json
+from debias.reports.privacy import without_places
 
 if TYPE_CHECKING:
     from debias.reports.mistakes import Overlays, Pictures, Prepared
@@ -53,7 +54,8 @@ def write_report(
 
     Args:
         folder: the run's folder.
-        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null.
+        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null. Where its
+            config says ``anonymous``, absolute paths become file names.
         predictions: of the test split, for the mistakes on the page.
         pictures: gives the picture and mask of a data set row; without it the page shows no mistakes.
         prepared: gives what the model is given of a data set row, where that is another picture.
@@ -67,6 +69,8 @@ def write_report(
     record = plain(dict(report))
     if record.get("schema") != SCHEMA:
         raise InputError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
+    if record["config"].get("anonymous"):
+        record = without_places(record)
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_page(folder / PAGE, record, predictions, pictures, prepared, overlays)
     write_atomically(folder / "report.json", text)

@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 from debias.reports import charts
+from debias.reports.privacy import without_places
 from debias.reports.run_folder import PAGE
 from debias.reports.wording import number, percent
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """Fill one of the templates, escaping whatever is filled in.
+    """Fill one of the templates, escaping whatever is filled in; of absolute paths the last part is shown.
 
     Args:
         template: its file name.
@@ -24,6 +25,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
+        finalize=without_places,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from debias.json_files import Types, read_json
+from debias.reports.privacy import without_places
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
 
@@ -23,12 +24,12 @@ class Costs:
         types: dict[str, Types] = {"config": dict, "selection": dict, "seconds.total": (int, float)}
         remedy = "restore it, or delete the run's folder and train again"
         report = read_json(files.report, dict, entries=types, remedy=remedy)
-        self.seconds[report["config"]["name"]].append(report["seconds"]["total"])
+        self.seconds[without_places(report["config"]["name"])].append(report["seconds"]["total"])
         return report
 
     def expected(self, run: Run) -> float | None:
         """Mean seconds of the runs of the same config, or ``None`` if none is done."""
-        seconds = self.seconds.get(run.config.name)
+        seconds = self.seconds.get(without_places(run.config.name))
         return statistics.fmean(seconds) if seconds else None
 
 

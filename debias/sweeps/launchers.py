@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from debias import components
-from debias.config import override_layer
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 
 #: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are its options.
 LAUNCHERS = {"local": "debias.sweeps.local:local", "slurm": "debias.sweeps.slurm:slurm"}
@@ -37,9 +35,7 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     known = components.options(function)
     own = [text for text in overrides if text.partition("=")[0] in known]
     rest = [text for text in overrides if text not in own and not text.startswith("launcher=")]
-    options = OmegaConf.to_container(override_layer([_as_yaml(text) for text in own]))
-    assert isinstance(options, dict)
-    checked = components.check_options(function, "launcher", {str(key): value for key, value in options.items()})
+    checked = components.check_options(function, "launcher", read_overrides([_as_yaml(text) for text in own]))
     return partial(function, **checked), rest
 
 

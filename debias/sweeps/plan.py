@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf
-
 from debias import config as configs
-from debias.config import Config, override_layer
+from debias.config import Config
 from debias.errors import InputError
+from debias.merging import read_overrides
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
@@ -23,14 +25,15 @@ OWN = {"seed": "seeds", "out": "out", "name": "configs"}
 CHANGEABLE = ("seeds", "out", "draws", "labels")
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True)
+class Run:
     """One run: what ``debias train`` would be told, and the config that follows from it."""
 
     source: str
     overrides: tuple[str, ...]
     config: Config
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the run's folder, which holds the identity of its config."""
         return configs.run_name(self.config)
@@ -82,8 +85,13 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     merged = []
     from debias.sweeps.backbones import with_backbones  # which makes runs of this module
 
-    lines = _expand(sweep, path.parent, common)
-    for run in with_backbones(lines, lambda source, varied: make_run(source, common, varied, out), path.parent):
+    makers: dict[str, Maker] = {}
+
+    def make(source: str, varied: Mapping[str, Any]) -> Run:
+        maker = makers.get(source) or makers.setdefault(source, Maker(source, common, out))
+        return maker.run(varied)
+
+    for run in with_backbones(_expand(sweep, path.parent, common), make, path.parent):
         if found.setdefault(run.name, run) is not run:
             merged.append(f"{run.settings} is the same run as {found[run.name].settings}")
     return Plan(out, tuple(found.values()), tuple(merged), sweep.labels)
@@ -111,12 +119,31 @@ def make_run(source: str, fixed: Mapping[str, Any], varied: Mapping[str, Any], o
     Raises:
         ValueError: no such config, or a setting that it does not have.
     """
-    common, texts = ([f"{key}={_text(value)}" for key, value in layer.items()] for layer in (fixed, varied))
+    return Maker(source, fixed, out).run(varied)
+
+
+class Maker:
+    """Makes the runs of a config, whose files it reads once; see :func:`make_run`."""
+
+    def __init__(self, source: str, fixed: Mapping[str, Any], out: Path) -> None:
+        with _named(source):
+            self.base = configs.base(source)
+        self.fixed, self.last = _texts(fixed), (f"out={json.dumps(str(out), ensure_ascii=False)}", "progress=false")
+
+    def run(self, varied: Mapping[str, Any]) -> Run:
+        """The run of some settings."""
+        texts = _texts(varied)
+        with _named(self.base.source):
+            return Run(self.base.source, texts, self.base.config([*self.fixed, *texts, *self.last]))
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Say of a mistake which config has it."""
     try:
-        config = configs.load(source, [*common, *texts, f"out={_text(str(out))}", "progress=false"])
+        yield
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
-    return Run(source, tuple(texts), config)
 
 
 def _expand(sweep: Sweep, beside: Path, common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -173,10 +200,10 @@ def _split(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign:
         raise InputError(f"override {text!r} must be key=value, as in epochs=5")
-    override_layer([text])  # one that cannot be read is told as it was written
-    return key, OmegaConf.select(override_layer([f"value={value}"]), "value")
+    read_overrides([text])  # one that cannot be read is told as it was written
+    return key, read_overrides([f"value={value}"])["value"]
 
 
-def _text(value: Any) -> str:
+def _texts(settings: Mapping[str, Any]) -> tuple[str, ...]:
     # JSON is YAML, in which OmegaConf reads overrides; quotes keep text from being taken for a number
-    return json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value, ensure_ascii=False)
+    return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())

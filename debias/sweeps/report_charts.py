@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from debias.reports import charts
 from debias.reports.comparison import Method
+from debias.reports.privacy import without_places
 from debias.reports.sections import settings
 from debias.reports.wording import percent
 from debias.sweeps.progress import selected
@@ -93,7 +94,7 @@ def _settings(reports: Sequence[Report], hidden: Collection[str]) -> Iterator[tu
         for key, value in settings(report["config"]).items():
             if score is not None and key not in hidden and key.partition(".")[0] not in hidden:
                 plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-                yield str(report["config"]["name"]), key, value if plain else str(value), score
+                yield str(report["config"]["name"]), key, value if plain else without_places(str(value)), score
 
 
 def _ordered(values: Collection[Any]) -> list[Any]:

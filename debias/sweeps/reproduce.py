@@ -8,10 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from omegaconf import OmegaConf
-
-from debias.config import override_layer
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 from debias.reports.comparison import Spread, spread_of
 from debias.reports.run_folder import read_report
 from debias.reports.tables import spread, text_table
@@ -164,8 +162,7 @@ def _notes(settings: Iterator[Setting]) -> list[str]:
 
 
 def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int], Path]:
-    own = OmegaConf.to_container(override_layer(overrides))
-    assert isinstance(own, dict)
+    own = read_overrides(overrides)
     seeds = own.get("seeds", list(SEEDS))
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
         raise InputError(f"seeds={seeds} must be a list of whole numbers, as in seeds=[0,1,2]")

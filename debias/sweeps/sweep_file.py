@@ -10,9 +10,9 @@ from typing import Any, Optional
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config import override_layer
 from debias.config_texts import read_yaml
 from debias.errors import InputError, near
+from debias.merging import read_overrides
 
 
 @dataclass
@@ -83,7 +83,7 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
     """
     if not path.is_file():
         raise InputError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
-    over = override_layer(overrides)
+    over = read_overrides(overrides)
     layers = [read_yaml(path), over]
     valid = list(Sweep.__dataclass_fields__)
     for key in (key for layer in layers for key in layer):

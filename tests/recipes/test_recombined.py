@@ -18,7 +18,7 @@ from tests.commands.conftest import overrides
 def parts(tmp_path_factory) -> Parts:
     """Drawn birds with 400 training images, 5 % of them off their background, and a balanced test split of 400."""
     folder = tmp_path_factory.mktemp("recombined")
-    more = ("data.train=400", "data.test=400", "eval_batch_size=200")
+    more = ("data.train=400", "data.test=400")
     return build(configs.load("drawn_birds/erm", overrides(folder, *more)))
 
 
@@ -41,6 +41,19 @@ def test_a_model_of_the_background_alone(parts, monkeypatch):
     ratio = found["accuracy_all_backgrounds"] / found["accuracy_same_class_backgrounds"]
     assert found["background_robustness"] == pytest.approx(ratio, rel=1e-12)
     assert recombined.background_scalars(parts, progress=False) == found
+
+
+def test_the_size_of_evaluation_batches_changes_no_figure(parts):
+    """Backgrounds are exchanged among the same pictures, of which the network is given a few at a time."""
+    expected = recombined.accuracies(parts, "test", recombined.BACKGROUND, progress=False)
+    seen = []
+    handle = parts.module.model.register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
+    assert parts.data.eval_batch_size == parts.data.batch_size == 16
+    parts.data.eval_batch_size = 100
+    assert recombined.accuracies(parts, "test", recombined.BACKGROUND, progress=False) == expected
+    assert seen == 2 * [100, 100, 56] + 2 * [100, 44]
+    parts.data.eval_batch_size = 16
+    handle.remove()
 
 
 def test_pictures_of_all_processes_are_counted(parts, monkeypatch):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from debias import config as configs
 from debias.sweeps.plan import plan
@@ -96,6 +99,30 @@ def test_repeated_runs_are_merged(sweep):
     assert planned.merged == (
         "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm workers=0 epochs=1 seed=0",
     )
+
+
+def test_a_large_sweep_reads_each_file_and_each_value_once(sweep, monkeypatch):
+    """1 config on 2 files, 4 x 4 x 4 points: what OmegaConf reads and converts follows from 15 values, not 64 runs.
+
+    The sweep file, ``drawn_birds/erm`` and ``drawn_birds`` are read. Texts are the 3 x 4 varied ones, the seed, ``out``
+    and ``progress``; of these epochs, batch sizes, seed, ``out`` and ``progress`` are no options of a component.
+    """
+    calls = Counter()
+    for name in ("load", "from_dotlist", "merge"):
+        counted = partial(_counted, calls, name, getattr(OmegaConf, name))
+        monkeypatch.setattr(OmegaConf, name, staticmethod(counted))
+    axes = "optimizer.lr: [1.1e-5, 1.2e-5, 1.3e-5, 1.4e-5], epochs: [1001, 1002, 1003, 1004]"
+    path = sweep(f"configs: [drawn_birds/erm]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003, 2004]}}\nseeds: [777]")
+    runs = plan(path).runs
+    assert len({run.name for run in runs}) == 64
+    assert calls["load"] == 3
+    assert calls["from_dotlist"] <= 15
+    assert calls["merge"] <= 60  # the fields of the schema, of the files and of the runs, and the sweep file
+
+
+def _counted(calls, name, function, *arguments):
+    calls[name] += 1
+    return function(*arguments)
 
 
 def test_configs_beside_the_sweep_file(sweep, tmp_path):

@@ -1,0 +1,138 @@
+"""Nested plain settings: ``key=value`` texts to dictionaries, one laid over another, and values of the right type.
+
+OmegaConf reads the values and converts them, each distinct one once. What is laid over each other are plain
+dictionaries, so that thousands of configs that share most of their values cost little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, make_dataclass
+from functools import cache, lru_cache
+from typing import Any, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from debias.config_texts import check_texts
+from debias.errors import InputError, shortened
+
+#: What stands for a value that is still to be given.
+MISSING = "???"
+#: How many texts and values are remembered: those of a large sweep.
+REMEMBERED = 50_000
+
+
+def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` texts, of which the values are YAML, as nested dictionaries.
+
+    Raises:
+        ValueError: a text has no "=", or its value cannot be read.
+
+    Example:
+        >>> read_overrides(["optimizer.lr=1e-3", "optimizer.name=adam", "seed=2"])
+        {'optimizer': {'lr': 0.001, 'name': 'adam'}, 'seed': 2}
+    """
+    found: dict[str, Any] = {}
+    for override in overrides:
+        if "=" not in override:
+            raise InputError(f"override {override!r} must be key=value, as in seed=1")
+    for override in overrides:
+        try:
+            layer = _read_override(override)
+        except Exception as error:
+            raise InputError(f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}") from error
+        check_texts("", layer)
+        found = laid_over(found, layer)
+    return found
+
+
+def laid_over(below: Any, above: Any) -> Any:
+    """Nested dictionaries merged, the values of ``above`` over those of ``below``; neither is changed.
+
+    A value that is still missing leaves the one below it.
+
+    Example:
+        >>> laid_over({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4, "d": "???"}})
+        {'a': 1, 'b': {'c': 4, 'd': 3}}
+    """
+    if isinstance(above, (list, tuple)):
+        return [laid_over(MISSING, value) for value in above]
+    if not isinstance(above, dict):
+        return below if above == MISSING else above
+    merged = dict(below) if isinstance(below, dict) else {}
+    return merged | {key: laid_over(merged.get(key, MISSING), value) for key, value in above.items()}
+
+
+def plain_layer(values: Any) -> dict[Any, Any]:
+    """Nested settings as plain dictionaries and lists; references to other values stay as they are written."""
+    container = OmegaConf.to_container(values if OmegaConf.is_config(values) else OmegaConf.create(dict(values)))
+    assert isinstance(container, dict)
+    return container
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text among nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from texts(entry)
+
+
+def converted(schema: type, key: str, value: Any) -> Any:
+    """A value as a field of a dataclass holds it.
+
+    Args:
+        schema: the dataclass.
+        key: of the field.
+        value: plain; "1" or "???" become what the field takes for them.
+
+    Raises:
+        ValueError: the field takes no such value.
+    """
+    return _convert(schema, key, value) if isinstance(value, (dict, list)) else _convert_once(schema, key, value)
+
+
+def resolved(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass, with the values that references such as ``${seed}`` name in their place.
+
+    Raises:
+        ValueError: a value is still missing, or a reference names none.
+    """
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(schema), values)
+        missing = sorted(OmegaConf.missing_keys(config))
+        container = {} if missing else OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    if missing:
+        raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read_override(text: str) -> dict[Any, Any]:
+    return plain_layer(OmegaConf.from_dotlist([text]))
+
+
+@lru_cache(maxsize=REMEMBERED, typed=True)
+def _convert_once(schema: type, key: str, value: Any) -> Any:
+    return _convert(schema, key, value)
+
+
+def _convert(schema: type, key: str, value: Any) -> Any:
+    try:
+        return plain_layer(OmegaConf.merge(_alone(schema, key), {key: value}))[key]
+    except (OmegaConfBaseException, TypeError) as error:
+        place = getattr(error, "full_key", None) or key
+        raise InputError(f"{place}: {str(error).splitlines()[0]}") from error
+
+
+@cache
+def _alone(schema: Any, key: str) -> Any:
+    """OmegaConf's view of a dataclass that has this field only: copying it is cheap."""
+    entry = schema.__dataclass_fields__[key]
+    again = field(default=entry.default, default_factory=entry.default_factory)
+    return OmegaConf.structured(make_dataclass(schema.__name__, [(key, get_type_hints(schema)[key], again)]))
