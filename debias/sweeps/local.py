@@ -87,7 +87,11 @@ class _Pool:
             signals.check()
             self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
             for slot in sorted(set(range(self.workers)) - self.active.keys()):
-                self._start(slot)
+                try:
+                    self._start(slot)
+                except (EOFError, OSError):
+                    signals.check()  # a signal to the whole process group ends the fork server too
+                    raise
             if not (self.waiting or self.active):
                 return
             self.progress.show()

@@ -167,3 +167,15 @@ def test_a_second_ctrl_c_does_not_wait_for_the_workers(runs):
         launched(runs[:1], trainings.deaf, workers=1)
     assert log.read_text().split()[2:] == ["ready"]
     assert left(runs[:1]) == [runs[0]]
+
+
+def test_sigterm_that_ends_the_fork_server_too_is_no_error(runs, monkeypatch):
+    """As when a signal goes to the whole process group."""
+
+    def start(pool: object, slot: int) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr("debias.sweeps.local._Pool._start", start)
+    with pytest.raises(KeyboardInterrupt):
+        launched(runs, trainings.quick)
