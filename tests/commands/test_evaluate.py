@@ -258,7 +258,7 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         ("positive=[0]", "is not what positive takes: which of two classes"),
         ("aligned=null", "aligned=null is not what aligned takes: (target, bias) pairs"),
         ("aligned=[7,8]", "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7"),
-        ("aligned=[[", "overrides aligned=[[ cannot be read: "),
+        ("aligned=[[", "override aligned=[[ cannot be read: "),
         ("train=[a.csv]", "train=['a.csv'] is not what train takes: CSV file"),
         ("train=folder.csv", "folder.csv: cannot be read (Is a directory); give a CSV file"),
         ("out=7", "out=7 is not what out takes: JSON file"),

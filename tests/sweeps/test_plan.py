@@ -199,5 +199,5 @@ def test_no_such_file(tmp_path):
 @pytest.mark.parametrize("override", ["epochs=[[", "seeds=[[", "grid.epochs=[["])
 def test_values_that_cannot_be_read(override, tmp_path):
     (tmp_path / "sweep.yaml").write_text("configs: [drawn_birds/erm]")
-    with pytest.raises(ValueError, match=r"overrides .*\[\[ cannot be read"):
+    with pytest.raises(ValueError, match=r"override .*\[\[ cannot be read"):
         plan(tmp_path / "sweep.yaml", [override])
