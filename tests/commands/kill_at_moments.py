@@ -57,7 +57,8 @@ class Disturbed:
         place, whole = self.folder / name, self.folder / "whole"
         (run,) = (path.parent for path in (whole / RUNS).glob("*/config.yaml"))
         other = place / run.relative_to(whole)
-        left = [path.name for path in (*(place / "temporary").rglob("*"), *(place / RUNS).rglob(".*"))]
+        passed = [path for path in (place / "temporary").rglob("*") if path.is_file()]  # torch makes an empty folder
+        left = [path.name for path in (*passed, *(place / RUNS).rglob(".*"))]
         if left:
             return f"left {left}"
         if _files(run) != _files(other):
