@@ -307,7 +307,7 @@ def test_refuses_weights_that_are_not_the_run_s(copied):
     with pytest.raises(ValueError, match=r"another model or strategy(?s:.)*model\.head\.weight"):
         evaluate.run(str(copied), [])
     path.write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="is not a checkpoint"):
+    with pytest.raises(ValueError, match="is damaged, or not a checkpoint of debias"):
         evaluate.run(str(copied), [])
     path.unlink()
     with pytest.raises(ValueError, match="no checkpoint"):
@@ -328,7 +328,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
             return (tmp_path / "harmed").touch, ()
 
     torch.save({"state_dict": {}, "config": Harm()}, tmp_path / "harm.ckpt")
-    with pytest.raises(ValueError, match="is not a checkpoint"):
+    with pytest.raises(ValueError, match="is damaged, or not a checkpoint of debias"):
         evaluate.run(str(tmp_path / "harm.ckpt"), [])
     assert not (tmp_path / "harmed").exists()
 

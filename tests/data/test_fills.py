@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from debias.data import image_files
+from debias.data import datamodule, image_files
 from debias.data.cache import open_cache
 from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, normalise
@@ -171,13 +171,14 @@ def test_only_training_carries_backgrounds_unless_evaluation_asks(tmp_path: Path
     assert next(iter(data.train_dataloader())).background is None
 
 
-def test_evaluation_with_backgrounds_mixes_the_classes_of_sorted_files(tmp_path: Path) -> None:
+def test_evaluation_with_backgrounds_mixes_the_classes_of_sorted_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """40 rows sorted by class, batches of 8: in file order none would hold both; every row comes once."""
+    monkeypatch.setattr(datamodule, "EXCHANGED", 8)
     examples = small_examples(tmp_path, train=2, val=40, test=1)
     target = torch.tensor([0, 1] + [0] * 24 + [1] * 16 + [0])
-    data = ImageData(
-        replace(examples, target=target), resize(size=8), shuffled(target[:2]), mean=HALF, std=HALF, eval_batch_size=8
-    )
+    data = ImageData(replace(examples, target=target), resize(size=8), shuffled(target[:2]), mean=HALF, std=HALF)
     batches = list(data.loader("val", backgrounds=True))
     index = torch.cat([batch.index for batch in batches])
     assert index.sort().values.tolist() == list(range(2, 42))

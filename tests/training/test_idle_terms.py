@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from functools import partial
 
+import pytest
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.strategies import ERM, Strategy
 from debias.types import Loss, Turn
 from tests.training.test_module import module_of, trained
@@ -63,4 +65,5 @@ def test_a_term_that_has_reached_zero_later_is_not_told(tmp_path):
 
 
 def test_nan_is_another_fault(tmp_path):
-    assert told(lambda step: torch.nan, lambda step: 1.0, tmp_path) == []
+    with pytest.raises(InputError, match="training diverged: the loss of step 0"):
+        told(lambda step: torch.nan, lambda step: 1.0, tmp_path)

