@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Optional
 
 from omegaconf import OmegaConf
 
-from debias.config_texts import check_names, read_yaml
+from debias.config_texts import check_names, check_texts, read_yaml
 from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.merging import MISSING, converted, laid_over, plain_layer, read_overrides, resolved, texts
@@ -163,7 +163,9 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
 
 def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
     """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
-    return _assemble(plain_layer(values), read_overrides(overrides))
+    layer = plain_layer(values)
+    check_texts("", layer)
+    return _assemble(layer, read_overrides(overrides))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:

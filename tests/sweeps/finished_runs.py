@@ -35,6 +35,7 @@ def finish(run: Run, *, worst: float, right: Sequence[int] | None = None, **chan
     )
     report["data"]["name"] = run.config.data["name"]
     run.folder.mkdir(parents=True)
+    (run.folder / "report.html").touch()
     (run.folder / "report.json").write_text(json.dumps(plain(report | changes)))
     if right is not None:
         target = torch.tensor(TARGET)
