@@ -203,7 +203,7 @@ def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
         split, target = ("train", "val", "test")[examples.split[row]], examples.target[row].item()
         place = tmp_path / "tree" / split / f"class{target}" / Path(image).name
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(examples.root / image)
+        place.hardlink_to(examples.root / image)
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: folder}\nepochs: 1\n")
     options = ["preprocessing.size=32", "model.name=test_resnet", f"data.root={tmp_path}/tree", "progress=false"]
     run = train(configs.load(str(tmp_path / "own.yaml"), [*options, f"out={tmp_path}/runs"]))

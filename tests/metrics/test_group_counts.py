@@ -28,7 +28,7 @@ def on_rank(rank: int) -> dict:
         for sharding, rows in case.shardings().items():
             metric = case.fed(rows[rank])
             metric.compute()  # joins the states for a moment, as the report does
-            found[f"{case.name}/{sharding}"] = {"report": metric.report(), "own": int(metric.counts.sum())}
+            found[f"{case.name}/{sharding}"] = {"report": metric.report(), "own": int(metric.counts[0].sum())}
     return found
 
 
