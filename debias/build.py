@@ -15,7 +15,7 @@ from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.inferred import Seen, seen_labels
-from debias.data.preprocessing import Preprocessing
+from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError, near
 from debias.models import Classifier, timm_classifier
 from debias.strategies import Strategy

@@ -19,12 +19,12 @@ from debias.merging import MISSING, converted
 
 TABLES: dict[str, dict[str, str]] = {
     "data": {
-        "waterbirds": "debias.data.waterbirds:waterbirds",
-        "celeba": "debias.data.celeba:celeba",
-        "table": "debias.data.table:table",
-        "folder": "debias.data.folder:folder",
-        "drawn_birds": "debias.data.drawn_birds:drawn_birds",
-        "biased_mnist": "debias.data.biased_mnist:biased_mnist",
+        "waterbirds": "debias.data.sets.waterbirds:waterbirds",
+        "celeba": "debias.data.sets.celeba:celeba",
+        "table": "debias.data.sets.table:table",
+        "folder": "debias.data.sets.folder:folder",
+        "drawn_birds": "debias.data.sets.drawn_birds:drawn_birds",
+        "biased_mnist": "debias.data.sets.biased_mnist:biased_mnist",
     },
     "strategy": {
         "erm": "debias.strategies:ERM",
@@ -77,7 +77,7 @@ TABLES: dict[str, dict[str, str]] = {
         "cluster_balanced": "debias.data.orders:cluster_balanced",
     },
     "preprocessing": {
-        name: f"debias.data.preprocessing:{name}"
+        name: f"debias.data.pictures.preprocessing:{name}"
         for name in (
             *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
             *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),

@@ -24,7 +24,7 @@ from torchvision import transforms
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.orders import shuffled
-from debias.data.preprocessing import Preprocessing, waterbirds, waterbirds_augmented
+from debias.data.pictures.preprocessing import Preprocessing, waterbirds, waterbirds_augmented
 from debias.types import Groups
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

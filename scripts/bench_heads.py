@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.group_inference import focal_weights
-from debias.training.heads import Heads, Rows, fresh_heads, worst_group_accuracies
-from debias.training.heads_descent import fit_full_batch, fit_minibatches
-from debias.training.heads_orders import balanced_order
-from debias.training.heads_steps import Descent
+from debias.heads.descent import fit_full_batch, fit_minibatches
+from debias.heads.linear import Heads, Rows, fresh_heads, worst_group_accuracies
+from debias.heads.orders import balanced_order
+from debias.heads.steps import Descent
 
 BAR_FULL_BATCH, BAR_WEIGHTS = 12.0, 1e-5
 BAR_MINIBATCH, BAR_ACCURACY = 30.0, 0.015

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from debias.metrics import GroupCounts
-from debias.metrics.functional.amplification_counts import co_occurrences
-from debias.metrics.functional.amplification_report import amplification_scalars
-from debias.metrics.functional.counts import joint_counts
-from debias.metrics.functional.fairness_scalars import fairness_scalars
-from debias.metrics.functional.scalars import group_scalars
+from debias.metrics.accuracy.counts import joint_counts
+from debias.metrics.accuracy.scalars import group_scalars
+from debias.metrics.amplification.counts import co_occurrences
+from debias.metrics.amplification.report import amplification_scalars
+from debias.metrics.fairness.scalars import fairness_scalars
 from debias.models import timm_classifier
 from debias.types import Groups
 

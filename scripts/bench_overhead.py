@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.data.datamodule import ImageData
-from debias.data.drawn_birds import drawn_birds
 from debias.data.orders import shuffled
-from debias.data.preprocessing import resize
+from debias.data.pictures.preprocessing import resize
+from debias.data.sets.drawn_birds import drawn_birds
 from debias.models import timm_classifier
 from debias.strategies import ERM, GroupDRO, Strategy
 from debias.training import DebiasModule, Recorder, fit, seed_all, trainer

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from debias.data.drawn_birds import drawn_birds
 from debias.data.examples import Examples
+from debias.data.sets.drawn_birds import drawn_birds
 from debias.types import Batch, Groups, Outputs
 
 GROUPS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))

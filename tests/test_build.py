@@ -18,11 +18,11 @@ from debias.data.orders import Permuted, Weighted
 from debias.metrics.selection import chosen_rule
 from debias.recipes.heads import DFR
 from debias.recipes.jtt import JTT
-from debias.recipes.labels import labels_read
 from debias.recipes.one_stage import OneStage
-from debias.recipes.outcome import describe
 from debias.reports.predictions import read
 from debias.reports.run_folder import plain
+from debias.runs.labels import labels_read
+from debias.runs.outcome import describe
 from debias.strategies import ERM, GroupDRO
 from debias.training.precision import choose_precision
 from tests.commands.conftest import overrides

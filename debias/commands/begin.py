@@ -29,7 +29,7 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         folder: of the run.
         config: of the run.
         examples: its data.
-        now: this process's :func:`debias.recipes.outcome.circumstances`.
+        now: this process's :func:`debias.runs.outcome.circumstances`.
 
     Raises:
         ValueError: another process has made it.

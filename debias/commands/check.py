@@ -17,7 +17,7 @@ def run(config: str, overrides: list[str]) -> None:
     """
     from debias.data.examples import SPLITS
     from debias.metrics.selection import chosen_rule
-    from debias.recipes.run import Recipe, Run
+    from debias.runs.run import Recipe, Run
 
     chosen = configs.load(config, overrides)
     recipe: Recipe = components.construct("recipe", chosen.recipe, {})

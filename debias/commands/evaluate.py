@@ -47,7 +47,7 @@ def run(run: str, overrides: list[str]) -> None:
         ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
             what was trained. Untrained weights are never evaluated.
     """
-    from debias.recipes.measures import chosen_families
+    from debias.evaluation.measures import chosen_families
 
     measures, others = taken(overrides, "measures", "all")
     families = chosen_families(measures)
@@ -74,10 +74,10 @@ def _evaluate_run(
     place: Path, overrides: list[str], families: list[str], *, whole: Collection[str], fresh: bool, positive: str | None
 ) -> None:
     from debias.build import build
-    from debias.recipes import load_weights, measure, predict_splits
-    from debias.recipes.outcome import circumstances, measured, save_outcome
-    from debias.recipes.saved import origin
+    from debias.evaluation.predictions import load_weights, measure, predict_splits
+    from debias.evaluation.saved import origin
     from debias.reports.classes import positive_class, positive_of
+    from debias.runs.outcome import circumstances, measured, save_outcome
 
     report = _report_of(place)
     config = _config_of(place, overrides)
@@ -103,7 +103,7 @@ def _evaluate_run(
 
 def _saved(place: Path, report: dict[str, Any], wanted: dict[str, str], parts: Parts) -> dict[str, Predictions] | None:
     """The saved predictions of a report, or ``None``, and a line that says why, where they will not do."""
-    from debias.recipes.saved import saved_predictions
+    from debias.evaluation.saved import saved_predictions
 
     try:
         return saved_predictions(place, report.get("predicted_from"), wanted, parts.examples)
@@ -155,7 +155,7 @@ def _report_of(place: Path) -> dict[str, Any] | None:
 
 def _config_of(place: Path, overrides: list[str]) -> Config:
     """The config a run was trained with, without weights to start from; overrides on top."""
-    from debias.recipes.saved import trained_config
+    from debias.evaluation.saved import trained_config
 
     trained = trained_config(place) if place.is_dir() else _config_in(place)
     config = configs.from_plain(configs.plain(trained), overrides)
@@ -192,7 +192,7 @@ def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
 
 def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) -> None:
     """Refuse data that is not what the report, or the file that training left where it has no digest, says."""
-    from debias.recipes.outcome import describe_examples
+    from debias.runs.outcome import describe_examples
 
     if report is None:
         return

@@ -17,9 +17,9 @@ from debias.data.inferred import read_inferred, write_inferred
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, near
 from debias.group_inference import class_clusters, environment_weights, error_set
-from debias.metrics.functional.counts import aligned_groups
-from debias.metrics.functional.discovery import class_discovery
-from debias.metrics.functional.partitions import agreement_report, environment_recovery
+from debias.metrics.accuracy.counts import aligned_groups
+from debias.metrics.discovery.errors import class_discovery
+from debias.metrics.discovery.partitions import agreement_report, environment_recovery
 from debias.reports.predictions import read
 
 SPLITS = ("train", "val")

@@ -17,14 +17,14 @@ from debias.merging import read_overrides
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
-    from debias.data.mask_files import MaskRecord
+    from debias.data.masks.files import MaskRecord
 
 #: What makes the masks; its keyword-only arguments are its options. One that asks for ``parts`` needs a trained model.
 METHODS = {
-    "boxes": "debias.data.mask_makers:boxes",
-    "keypoints": "debias.data.mask_makers:keypoints",
-    "import": "debias.data.mask_makers:existing",
-    "gradcam": "debias.recipes.attention:gradcam",
+    "boxes": "debias.data.masks.makers:boxes",
+    "keypoints": "debias.data.masks.makers:keypoints",
+    "import": "debias.data.masks.makers:existing",
+    "gradcam": "debias.evaluation.attention:gradcam",
 }
 #: Overrides that are the config's, besides ``data.*``.
 OF_CONFIG = ("accelerator",)
@@ -53,7 +53,7 @@ def run(method: str, config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: an unknown option, or whatever is wrong with the data, the hints or the run.
     """
-    from debias.data.mask_files import claimed, write_masks
+    from debias.data.masks.files import claimed, write_masks
 
     maker = _maker(method)
     common, own, of_config = _sorted(maker, overrides)
@@ -116,7 +116,7 @@ def _sorted(maker: Callable[..., Any], overrides: Sequence[str]) -> tuple[dict[s
 def _facts(config: str, overrides: list[str], *, trained: bool) -> dict[str, Any]:
     """The data set that a config names, or that of a finished run, with its model."""
     if trained:
-        from debias.recipes.attention import finished
+        from debias.evaluation.attention import finished
 
         parts = finished(Path(config), overrides)
         return {"examples": parts.examples, "parts": parts}
@@ -128,8 +128,8 @@ def _facts(config: str, overrides: list[str], *, trained: bool) -> dict[str, Any
 
 
 def _draw(examples: Examples, records: Sequence[MaskRecord], out: Path) -> None:
-    from debias.data.contact_sheet import contact_sheet, spread
-    from debias.data.mask_files import read_written, write_picture
+    from debias.data.masks.files import read_written, write_picture
+    from debias.data.pictures.contact_sheet import contact_sheet, spread
 
     odd = spread([record.row for record in records if record.remark], ODD_PICTURES)
     rows = odd + spread([record.row for record in records if record.row not in odd], PICTURES - len(odd))

@@ -37,9 +37,10 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     Raises:
         ValueError: an unknown option, or something in a file that cannot be read.
     """
-    from debias.metrics.functional import group_report, margin_counts
-    from debias.recipes.families import Evidence
-    from debias.recipes.measures import measure_all
+    from debias.evaluation.families import Evidence
+    from debias.evaluation.measures import measure_all
+    from debias.metrics.accuracy.counts import margin_counts
+    from debias.metrics.accuracy.scalars import group_report
     from debias.reports.classes import positive_class
     from debias.reports.foreign import read_foreign
     from debias.reports.terminal import accuracy_lines, measure_lines

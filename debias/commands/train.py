@@ -20,7 +20,7 @@ from debias.json_files import read_json
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
-    from debias.recipes.run import Recipe
+    from debias.runs.run import Recipe
     from debias.training.recorder import Watch
 
 AUTO = "auto"
@@ -71,8 +71,8 @@ def train(
     Raises:
         ValueError: something is wrong with the config, the data or the folder; nothing has been trained then.
     """
-    from debias.recipes.outcome import circumstances, describe, finish
-    from debias.recipes.run import Run
+    from debias.runs.outcome import circumstances, describe, finish
+    from debias.runs.run import Run
 
     folder = resume or Path(config.out) / configs.run_name(config)
     check_folder(folder, config, resuming=resume is not None)
@@ -148,7 +148,7 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
     Args:
         folder: of the run.
         examples: its data.
-        now: this process's :func:`debias.recipes.outcome.circumstances`.
+        now: this process's :func:`debias.runs.outcome.circumstances`.
 
     Returns:
         What the report says of it: all of them, in order, where there were several.

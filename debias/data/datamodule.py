@@ -13,12 +13,12 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader
 
-from debias.data.cache import decode_all, open_cache
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
-from debias.data.image_files import ImageFiles, PictureSource
 from debias.data.orders import Order, seeded_generator
-from debias.data.preprocessing import Preprocessing
+from debias.data.pictures.cache import decode_all, open_cache
+from debias.data.pictures.image_files import ImageFiles, PictureSource
+from debias.data.pictures.preprocessing import Preprocessing
 from debias.data.samplers import Draw, EpochSampler, ShardSampler
 from debias.types import Batch
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from debias.data.examples import Examples
-from debias.data.image_files import Pictures, PictureSource
+from debias.data.pictures.image_files import Pictures, PictureSource
 from debias.data.samplers import Draw
 from debias.types import Batch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from debias.data.images import MAX_PIXELS
+from debias.data.pictures.images import MAX_PIXELS
 from debias.types import Groups
 
 SPLITS = ("train", "val", "test")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from debias.data.columns import read_csv
 from debias.data.examples import SPLITS, Examples
-from debias.data.table import UNKNOWN
+from debias.data.sets.table import UNKNOWN
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.types import Groups

@@ -1,7 +1,7 @@
 """Counts to numbers: accuracy, fairness, amplification, leakage and attention by group, and rules to select by them.
 
-Names load on first use: ``debias.metrics.functional`` needs torch only, ``debias.metrics.selection`` nothing, and the
-classes torchmetrics.
+Names load on first use: functions need torch only, ``debias.metrics.selection`` nothing, and
+the classes torchmetrics.
 """
 
 from __future__ import annotations
@@ -10,11 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from debias.metrics.amplification import BiasAmplification
-    from debias.metrics.amplification_indicators import IndicatorAmplification, MultiAttributeAmplification
-    from debias.metrics.attention_scores import AttentionScores
-    from debias.metrics.bias_information import BiasInformation, ErrorDiscovery
-    from debias.metrics.cues import (
+    from debias.metrics.accuracy.counts import joint_counts, margin_counts
+    from debias.metrics.accuracy.group_counts import GroupCounts
+    from debias.metrics.accuracy.scalars import group_report, group_scalars
+    from debias.metrics.amplification.indicators import IndicatorAmplification, MultiAttributeAmplification
+    from debias.metrics.amplification.single import BiasAmplification
+    from debias.metrics.attention.scores import AttentionScores
+    from debias.metrics.descriptions import DESCRIPTIONS, Description
+    from debias.metrics.discovery.bias_information import BiasInformation, ErrorDiscovery
+    from debias.metrics.fairness.group_fairness import GroupFairness
+    from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
+    from debias.metrics.leakage.amplification import leakage_amplification
+    from debias.metrics.leakage.features import feature_leakage
+    from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
+    from debias.metrics.selection import RULES, best_epoch, best_epochs
+    from debias.metrics.shortcuts.cue_counts import (
         BackgroundChallenge,
         CuePreference,
         ErrorConsistencyScore,
@@ -22,47 +32,38 @@ if TYPE_CHECKING:
         ShortcutGaps,
         VariantAccuracy,
     )
-    from debias.metrics.descriptions import DESCRIPTIONS, Description
-    from debias.metrics.fairness import GroupFairness
-    from debias.metrics.frequency import BandPassAccuracy, CriticalBand
-    from debias.metrics.functional import group_report, group_scalars, joint_counts, margin_counts
-    from debias.metrics.group_counts import GroupCounts
-    from debias.metrics.leakage import feature_leakage
-    from debias.metrics.leakage_amplification import leakage_amplification
-    from debias.metrics.scores import GroupCalibration, GroupF1, GroupRanking
-    from debias.metrics.selection import RULES, best_epoch, best_epochs
 
 _HOMES = {
     "DESCRIPTIONS": "descriptions",
     "RULES": "selection",
-    "AttentionScores": "attention_scores",
-    "BackgroundChallenge": "cues",
-    "BandPassAccuracy": "frequency",
-    "BiasAmplification": "amplification",
-    "BiasInformation": "bias_information",
-    "CriticalBand": "frequency",
-    "CuePreference": "cues",
+    "AttentionScores": "attention.scores",
+    "BackgroundChallenge": "shortcuts.cue_counts",
+    "BandPassAccuracy": "frequency.band_accuracy",
+    "BiasAmplification": "amplification.single",
+    "BiasInformation": "discovery.bias_information",
+    "CriticalBand": "frequency.band_accuracy",
+    "CuePreference": "shortcuts.cue_counts",
     "Description": "descriptions",
-    "ErrorConsistencyScore": "cues",
-    "ErrorDiscovery": "bias_information",
-    "GroupCalibration": "scores",
-    "GroupCounts": "group_counts",
-    "GroupF1": "scores",
-    "GroupFairness": "fairness",
-    "GroupRanking": "scores",
-    "IndicatorAmplification": "amplification_indicators",
-    "MultiAttributeAmplification": "amplification_indicators",
-    "ShapeBias": "cues",
-    "ShortcutGaps": "cues",
-    "VariantAccuracy": "cues",
+    "ErrorConsistencyScore": "shortcuts.cue_counts",
+    "ErrorDiscovery": "discovery.bias_information",
+    "GroupCalibration": "scores.group_scores",
+    "GroupCounts": "accuracy.group_counts",
+    "GroupF1": "scores.group_scores",
+    "GroupFairness": "fairness.group_fairness",
+    "GroupRanking": "scores.group_scores",
+    "IndicatorAmplification": "amplification.indicators",
+    "MultiAttributeAmplification": "amplification.indicators",
+    "ShapeBias": "shortcuts.cue_counts",
+    "ShortcutGaps": "shortcuts.cue_counts",
+    "VariantAccuracy": "shortcuts.cue_counts",
     "best_epoch": "selection",
     "best_epochs": "selection",
-    "feature_leakage": "leakage",
-    "margin_counts": "functional",
-    "group_report": "functional",
-    "group_scalars": "functional",
-    "joint_counts": "functional",
-    "leakage_amplification": "leakage_amplification",
+    "feature_leakage": "leakage.features",
+    "margin_counts": "accuracy.counts",
+    "group_report": "accuracy.scalars",
+    "group_scalars": "accuracy.scalars",
+    "joint_counts": "accuracy.counts",
+    "leakage_amplification": "leakage.amplification",
 }
 
 __all__ = [

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
+from debias.metrics.accuracy.counts import Tally
 from debias.metrics.exact_metric import ExactMetric
-from debias.metrics.functional.counts import Tally
 
 
 class CellCounts(ExactMetric):

@@ -7,16 +7,19 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from debias.metrics.amplification.descriptions import AMPLIFICATION
+from debias.metrics.attention import summary as attention_summary
 from debias.metrics.descriptions import Description
-from debias.metrics.functional import attention_summary, context, frequency, shortcuts
-from debias.metrics.functional.amplification_descriptions import AMPLIFICATION
-from debias.metrics.functional.discovery import DISCOVERY
-from debias.metrics.functional.fairness_scalars import FAIRNESS_DESCRIPTIONS
-from debias.metrics.functional.information import INFORMATION
-from debias.metrics.functional.scores_report import SCORE_DESCRIPTIONS
-from debias.metrics.leakage import FEATURE_LEAKAGE
-from debias.metrics.leakage_amplification import LEAKAGE
-from debias.metrics.probes import PROBES
+from debias.metrics.discovery.errors import DISCOVERY
+from debias.metrics.discovery.information import INFORMATION
+from debias.metrics.fairness.scalars import FAIRNESS_DESCRIPTIONS
+from debias.metrics.frequency import bands as frequency
+from debias.metrics.leakage.amplification import LEAKAGE
+from debias.metrics.leakage.features import FEATURE_LEAKAGE
+from debias.metrics.leakage.probes import PROBES
+from debias.metrics.scores.report import SCORE_DESCRIPTIONS
+from debias.metrics.shortcuts import context
+from debias.metrics.shortcuts import preferences as shortcuts
 
 
 class FamilyText(NamedTuple):

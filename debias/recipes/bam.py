@@ -8,8 +8,8 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
 from debias.recipes.jtt import errors_of, refuse_readers
-from debias.recipes.run import Recipe, Run, Trained
-from debias.recipes.work import Sizes, Work
+from debias.runs.run import Recipe, Run, Trained
+from debias.runs.work import Sizes, Work
 
 
 class BAM(Recipe):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from debias.config import Config
-from debias.recipes.run import Recipe, Run, Trained
+from debias.runs.run import Recipe, Run, Trained
 
 
 class CnC(Recipe):

@@ -15,17 +15,17 @@ from debias import components
 from debias import config as configs
 from debias.build import Parts
 from debias.config import Config
-from debias.data.geometry import Pixels
-from debias.data.mask_files import write_masks
-from debias.data.mask_makers import Maker
-from debias.data.masking import Made
+from debias.data.masks.files import write_masks
+from debias.data.masks.grabcut import Made
+from debias.data.masks.makers import Maker
 from debias.data.orders import seeded_generator
+from debias.data.pictures.geometry import Pixels
 from debias.errors import InputError
+from debias.evaluation.attention import attention_maps, check_maps, whole_pictures
 from debias.group_inference import elbows, least_losses, most_attended
-from debias.recipes.attention import attention_maps, check_maps, whole_pictures
-from debias.recipes.plain import refuse_own
-from debias.recipes.run import Recipe, Run, Stage, Trained
-from debias.recipes.work import Sizes, Work
+from debias.runs.plain import refuse_own
+from debias.runs.run import Recipe, Run, Stage, Trained
+from debias.runs.work import Sizes, Work
 
 #: Shares of the places that are left out of a picture, among which its elbow lies.
 QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -152,7 +152,7 @@ def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = 
     Args:
         parts: the objects of a run, with the weights that are asked.
         rows: ``(M,)`` int64.
-        maps: ``(M, h, w)`` float32, of :func:`debias.recipes.attention.attention_maps`.
+        maps: ``(M, h, w)`` float32, of :func:`debias.evaluation.attention.attention_maps`.
         progress: show a progress bar.
 
     Returns:

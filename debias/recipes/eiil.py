@@ -8,7 +8,7 @@ from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
 from debias.group_inference import environment_weights
-from debias.recipes.run import Recipe, Run, Trained
+from debias.runs.run import Recipe, Run, Trained
 
 
 class EIIL(Recipe):

@@ -14,15 +14,15 @@ from debias import config as configs
 from debias.build import Parts, cache_folder
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
-from debias.data.image_files import ImageFiles
+from debias.data.pictures.image_files import ImageFiles
 from debias.errors import InputError
+from debias.evaluation.predictions import features_of, with_labels, write_predictions
 from debias.files import written_whole
+from debias.heads.linear import Heads, Rows, fresh_heads, repeated
 from debias.metrics.selection import GROUP_RULES, chosen_rule
-from debias.recipes.evaluation import features_of, with_labels, write_predictions
-from debias.recipes.run import Run, Stage, Trained
 from debias.reports.predictions import Predictions
+from debias.runs.run import Run, Stage, Trained
 from debias.training import Predicted, Recorder
-from debias.training.heads import Heads, Rows, fresh_heads, repeated
 from debias.training.module import DebiasModule
 from debias.training.recorder import save_weights
 

@@ -11,11 +11,11 @@ from torch import nn
 from debias.build import Parts
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
-from debias.recipes.choice import Choice
+from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads
+from debias.heads.sparse import STRENGTHS, sparse_head
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
-from debias.training.dfr import STRENGTHS, sparse_head
-from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
+from debias.runs.choice import Choice
 
 #: AFR's grids on Waterbirds.
 GAMMAS = tuple(4 + 0.5 * step for step in range(33))
@@ -26,7 +26,7 @@ class DFR(LastLayer):
     """Deep feature reweighting: sparse logistic regressions on group-balanced subsamples, averaged.
 
     On validation rows, with their group labels, C chosen on halves of them; or on training rows, C chosen on
-    validation. See :func:`debias.training.dfr.sparse_head` for equation, source and differences.
+    validation. See :func:`debias.heads.sparse.sparse_head` for equation, source and differences.
 
     Args:
         split: "val" or "train", whose rows and group labels the head is fitted on.
@@ -80,7 +80,7 @@ class AFR(LastLayer):
     """Automatic feature reweighting: samples that the backbone's own head doubts count more in its refit.
 
     The backbone is trained on a share of the training split, the head refitted on the rest; gamma and the pull towards
-    the old head are chosen on validation. See :func:`debias.training.heads_refits.focal_heads`.
+    the old head are chosen on validation. See :func:`debias.heads.refits.focal_heads`.
 
     Args:
         gammas: to choose from; the default is the authors' grid for Waterbirds.
@@ -141,7 +141,7 @@ class AFR(LastLayer):
 class CRT(LastLayer):
     """Classifier retraining: a new head is fitted to balanced draws, while the features stand still.
 
-    See :func:`debias.training.heads_refits.resampled_heads` and ``reweighted_heads``.
+    See :func:`debias.heads.refits.resampled_heads` and ``reweighted_heads``.
 
     Args:
         balance: "group", which needs the training split's labels, or "class".

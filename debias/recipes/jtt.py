@@ -10,9 +10,9 @@ from debias.build import requirements
 from debias.config import Config
 from debias.errors import InputError
 from debias.group_inference import error_set
-from debias.recipes.plain import refuse_own
-from debias.recipes.run import Recipe, Run, Stage, Trained
-from debias.recipes.work import Sizes, Work
+from debias.runs.plain import refuse_own
+from debias.runs.run import Recipe, Run, Stage, Trained
+from debias.runs.work import Sizes, Work
 
 
 class JTT(Recipe):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from abc import abstractmethod
 from pathlib import Path
@@ -18,17 +16,16 @@ from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
 from debias.errors import InputError
-from debias.recipes.choice import Choice, described
-from debias.recipes.evaluation import load_weights
+from debias.evaluation.predictions import load_weights
+from debias.heads.descent import fit_minibatches
+from debias.heads.linear import Heads, Rows, fresh_heads
+from debias.heads.orders import shuffled_order
+from debias.heads.steps import Descent
 from debias.recipes.frozen import Frozen, refitted
-from debias.recipes.plain import READERS, refuse_own
-from debias.recipes.run import Recipe, Run, Stage, Trained
 from debias.reports.run_folder import read_report
-from debias.reports.wording import method
-from debias.training.heads import Heads, Rows, fresh_heads
-from debias.training.heads_descent import fit_minibatches
-from debias.training.heads_orders import shuffled_order
-from debias.training.heads_steps import Descent
+from debias.runs.choice import Choice, described
+from debias.runs.plain import READERS, refuse_own
+from debias.runs.run import Recipe, Run, Stage, Trained
 
 TRAINED, PRETRAINED = "trained", "pretrained"
 
@@ -132,23 +129,6 @@ def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> No
             f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or add some, or take "
             "another recipe"
         )
-
-
-def backbone_of(config: Config) -> dict[str, Any]:
-    """What a report says of the finished run of the same seed whose backbone a config takes: its other settings.
-
-    By these, runs of several seeds, each on the backbone of its own seed, are of one method.
-    """
-    folder = Path(str(config.recipe.get("backbone", "")))
-    if not (folder / "report.json").is_file():
-        return {}
-    report = read_report(folder)
-    if report["seed"] != config.seed:
-        return {}
-    told = {key: value for key, value in report["config"].items() if key not in ("seed", *configs.EXECUTION)}
-    told["recipe"] = {**told["recipe"], **({"backbone": report["backbone"]} if "backbone" in report else {})}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
-    return {"backbone": f"{method(report)} {digest}"}
 
 
 def portion_of(count: int, config: Config, share: float) -> torch.Tensor:

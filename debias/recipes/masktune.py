@@ -12,16 +12,16 @@ import torch
 from debias.augment.hiding import FILLS
 from debias.build import Parts
 from debias.config import Config
-from debias.data.geometry import Pixels
-from debias.data.mask_files import write_masks
-from debias.data.mask_makers import Maker
-from debias.data.masking import Made
+from debias.data.masks.files import write_masks
+from debias.data.masks.grabcut import Made
+from debias.data.masks.makers import Maker
+from debias.data.pictures.geometry import Pixels
 from debias.errors import InputError
+from debias.evaluation.attention import attention_maps, check_maps
 from debias.group_inference import attended
-from debias.recipes.attention import attention_maps, check_maps
-from debias.recipes.plain import refuse_own
-from debias.recipes.run import Recipe, Run, Stage, Trained
-from debias.recipes.work import Sizes, Work
+from debias.runs.plain import refuse_own
+from debias.runs.run import Recipe, Run, Stage, Trained
+from debias.runs.work import Sizes, Work
 
 PLACES = ("attended", "random")
 

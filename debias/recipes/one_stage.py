@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from debias.config import Config
-from debias.recipes.run import Recipe, Run, Trained
+from debias.runs.run import Recipe, Run, Trained
 
 
 class OneStage(Recipe):

@@ -7,8 +7,8 @@ from typing import Any
 from debias.config import Config
 from debias.errors import InputError
 from debias.group_inference import class_clusters
-from debias.recipes.plain import refuse_own
-from debias.recipes.run import Recipe, Run, Trained
+from debias.runs.plain import refuse_own
+from debias.runs.run import Recipe, Run, Trained
 
 
 class SPARE(Recipe):

@@ -17,9 +17,9 @@ from debias.data.orders import seeded_generator
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.group_inference import balanced_pseudo_labels
-from debias.recipes.run import Recipe, Run, Trained
-from debias.recipes.work import Sizes, Work
-from debias.training.heads_orders import halves
+from debias.heads.orders import halves
+from debias.runs.run import Recipe, Run, Trained
+from debias.runs.work import Sizes, Work
 
 
 class SSA(Recipe):

@@ -15,14 +15,14 @@ from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
 from debias.group_inference import largest_disagreement, largest_losses
-from debias.recipes.choice import Choice
+from debias.heads.linear import Rows
+from debias.heads.orders import halves
+from debias.heads.refits import resampled_heads, selected_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
-from debias.recipes.run import Run, Stage
 from debias.reports.predictions import read
-from debias.training.heads import Rows
-from debias.training.heads_orders import halves
-from debias.training.heads_refits import resampled_heads, selected_heads
+from debias.runs.choice import Choice
+from debias.runs.run import Run, Stage
 
 #: What a disagreement may be with.
 EARLY = "early"
@@ -31,7 +31,7 @@ EARLY = "early"
 class ClassBalancedLastLayer(LastLayer):
     """A new head on class-balanced minibatches of half of the validation split: no group labels at all.
 
-    See :func:`debias.training.heads_refits.resampled_heads`.
+    See :func:`debias.heads.refits.resampled_heads`.
 
     Args:
         epochs: passes over the half.
@@ -89,7 +89,7 @@ class SELF(LastLayer):
     Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on which it differs most
     from itself early in its training (:func:`debias.group_inference.largest_disagreement`). How many they are, the
     learning rate, and what is early, are chosen by the worst group of the other half. See
-    :func:`debias.training.heads_refits.selected_heads`.
+    :func:`debias.heads.refits.selected_heads`.
 
     Args:
         counts: how many samples to choose from; those above the size of the half are left out.
@@ -106,7 +106,7 @@ class SELF(LastLayer):
 
     Differs from the reference: two of the authors' four ways to choose samples are left out, disagreement with a
     dropped-out model, and misclassification by the early one; halves are drawn within groups where their labels are
-    read. See also :func:`debias.training.heads_refits.selected_heads`.
+    read. See also :func:`debias.heads.refits.selected_heads`.
     """
 
     halved = True

@@ -9,8 +9,8 @@ import torch
 from debias import config as configs
 from debias.config import Config
 from debias.group_inference import cross_mistakes
-from debias.recipes.run import Recipe, Run, Trained
-from debias.recipes.work import Sizes, Work
+from debias.runs.run import Recipe, Run, Trained
+from debias.runs.work import Sizes, Work
 
 #: Before groups are inferred, no stage asks validation for any: the twins are those of their last epoch.
 UNLABELLED = {"select": "average"}

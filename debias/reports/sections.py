@@ -62,7 +62,7 @@ def data(report: Report) -> list[dict[str, Any]]:
     Images of unknown bias have a row of their own; where the bias of every image is unknown, each class has one.
     """
     data, splits = report["data"], ("train", "val", "test")
-    from debias.metrics.functional import aligned_groups  # brings torch, which reading a report does not need
+    from debias.metrics.accuracy.counts import aligned_groups  # brings torch, which reading a report does not need
 
     known = [data["counts"][split] for split in splits]
     every = [data.get("class_counts", data["counts"])[split] for split in splits]

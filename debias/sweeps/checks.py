@@ -22,7 +22,7 @@ def check(runs: Iterable[Run]) -> None:
     """
     from debias.build import smallest_batch
     from debias.checks import check_numbers
-    from debias.recipes.measures import chosen_families
+    from debias.evaluation.measures import chosen_families
 
     passed: set[str] = set()
     for run in runs:

@@ -9,7 +9,7 @@ from debias import components
 from debias.config import Config
 
 if TYPE_CHECKING:
-    from debias.recipes.work import Work
+    from debias.runs.work import Work
     from debias.sweeps.speed import Speed
 
 #: Training images of each group, validation and test images; 5,000 of MNIST's training images are for validation.
@@ -56,8 +56,8 @@ class Estimator:
 
     def estimate(self, config: Config, *, timed: bool = True) -> Estimate:
         """What a run of this config would cost; without ``timed`` its seconds are not known."""
-        from debias.recipes.run import Recipe, Run
-        from debias.recipes.work import Sizes
+        from debias.runs.run import Recipe, Run
+        from debias.runs.work import Sizes
 
         recipe: Recipe = components.construct("recipe", config.recipe, {})
         stages = recipe.work(Run(config, Path(config.out)), Sizes(*SIZES[self.benchmark]))
@@ -90,7 +90,7 @@ def images_of(work: Work) -> Seen:
 
     Example:
         >>> from debias.config import Config
-        >>> from debias.recipes.work import Sizes, Work
+        >>> from debias.runs.work import Sizes, Work
         >>> images_of(Work(Config(epochs=3), Sizes((90, 10), val=20, test=30), times=2))
         Seen(trained=600, evaluated=420)
     """

@@ -23,7 +23,7 @@ from debias.sweeps.worker import BUSY, REFUSED, Train, attempt
 PRELOADED = (
     "debias.sweeps.worker",
     "debias.build",
-    "debias.recipes.outcome",
+    "debias.runs.outcome",
     "debias.reports.page",
     "albumentations.pytorch",
     "torch.utils.tensorboard",

@@ -123,7 +123,7 @@ def read_protocol(out: Path) -> Protocol | None:
 
 
 def _splits_read(run: Run) -> Sequence[str]:
-    from debias.recipes.labels import labels_read
+    from debias.runs.labels import labels_read
 
     recipe = components.construct("recipe", run.config.recipe, {})
     read = labels_read(run.config, recipe).split("+")

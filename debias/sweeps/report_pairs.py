@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.functional.intervals import percentile_interval
-from debias.metrics.functional.paired import (
+from debias.metrics.accuracy.intervals import percentile_interval
+from debias.metrics.accuracy.paired import (
     holm,
     resampled_worst_group_difference,
     two_sided_p_value,

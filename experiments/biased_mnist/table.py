@@ -14,8 +14,8 @@ from pathlib import Path
 
 from debias import config as configs
 from debias.build import Parts, build
-from debias.metrics.functional import joint_counts, total_tally
-from debias.recipes import load_weights, predict_split
+from debias.evaluation.predictions import load_weights, predict_split
+from debias.metrics.accuracy.counts import joint_counts, total_tally
 from debias.reports.run_folder import read_report
 from debias.reports.tables import markdown_table
 from debias.sweeps.published import BIASED_MNIST as PUBLISHED

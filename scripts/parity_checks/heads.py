@@ -20,9 +20,9 @@ from debias.group_inference import (
     largest_disagreement,
     largest_losses,
 )
-from debias.training.dfr import sparse_head
-from debias.training.heads import Heads, Rows
-from debias.training.heads_refits import focal_heads
+from debias.heads.linear import Heads, Rows
+from debias.heads.refits import focal_heads
+from debias.heads.sparse import sparse_head
 from debias.types import Groups
 from parity_checks.cases import Replaced, apart, draws
 from parity_checks.official import Clones

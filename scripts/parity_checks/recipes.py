@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from debias.data.orders import upweighted
+from debias.heads import sparse as dfr_module
+from debias.heads.linear import Rows
+from debias.heads.sparse import SparseHead, sparse_head
 from debias.recipes.jtt import JTT
 from debias.strategies import CorrectNContrast
-from debias.training import dfr as dfr_module
-from debias.training.dfr import SparseHead, sparse_head
-from debias.training.heads import Rows
 from debias.types import Groups
 from parity_checks.cases import Replaced, apart, draws
 from parity_checks.official import Clones, Piece

@@ -125,7 +125,7 @@ def _same(path: Path, run: Path) -> bool:
 def main(count: int) -> int:
     """Kill at so many moments, every third run a second time while it resumes; the number of runs with a fault."""
     import debias.build  # imported once, for all the forked processes
-    import debias.recipes.outcome  # noqa: F401
+    import debias.runs.outcome  # noqa: F401
 
     folder = Path(tempfile.mkdtemp())
     runs = Disturbed(folder, "drawn_birds/group_dro", *SMALL)

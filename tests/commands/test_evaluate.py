@@ -12,9 +12,9 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.commands import evaluate
-from debias.metrics.functional import fairness_report
-from debias.recipes.families import FAMILIES, QUICK_FAMILIES, Evidence
-from debias.recipes.measures import measure_all
+from debias.evaluation.families import FAMILIES, QUICK_FAMILIES, Evidence
+from debias.evaluation.measures import measure_all
+from debias.metrics.fairness.scalars import fairness_report
 from debias.reports.headlines import OF_POSITIVE
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of, plain

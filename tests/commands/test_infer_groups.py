@@ -14,7 +14,7 @@ from debias.build import build
 from debias.commands.train import train
 from debias.data.orders import seeded_generator
 from debias.group_inference import environment_weights
-from debias.metrics.functional.discovery import class_discovery
+from debias.metrics.discovery.errors import class_discovery
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
 

@@ -12,8 +12,8 @@ import pytest
 
 from debias.__main__ import MASK_METHODS, main
 from debias.commands.masks import METHODS, SHEET, summary
-from debias.data.drawn_birds import drawn_birds
-from debias.data.mask_files import MaskRecord
+from debias.data.masks.files import MaskRecord
+from debias.data.sets.drawn_birds import drawn_birds
 from tests.commands.conftest import SMALL
 
 

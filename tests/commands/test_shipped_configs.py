@@ -13,8 +13,8 @@ import pytest
 from debias import components
 from debias import config as configs
 from debias.commands.train import train
-from debias.data.drawn_birds import drawn_birds
-from debias.recipes.run import Run
+from debias.data.sets.drawn_birds import drawn_birds
+from debias.runs.run import Run
 from tests.data.test_biased_mnist import write_mnist
 
 SMALL = [

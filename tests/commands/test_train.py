@@ -22,9 +22,9 @@ from debias.commands.begin import claim
 from debias.commands.train import check_folder, resume_in, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
-from debias.recipes.outcome import circumstances
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of
+from debias.runs.outcome import circumstances
 from debias.sweeps.files import Files
 from tests.commands.conftest import SMALL, overrides
 from tests.fakes import birds

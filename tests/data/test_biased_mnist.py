@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from debias.data.biased_mnist import COLOURS, biased_mnist
 from debias.data.checks import check_examples
 from debias.data.examples import SPLITS
+from debias.data.sets.biased_mnist import COLOURS, biased_mnist
 
 NAMES = {"train": "train", "test": "t10k"}
 

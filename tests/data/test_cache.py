@@ -15,19 +15,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from debias.data import cache, image_files
-from debias.data.cache import open_cache
-from debias.data.image_files import ImageFiles
-from debias.data.preprocessing import resize, waterbirds
+from debias.data.pictures import cache, image_files
+from debias.data.pictures.cache import open_cache
+from debias.data.pictures.image_files import ImageFiles
+from debias.data.pictures.preprocessing import resize, waterbirds
 from tests.data.small_pictures import noise, small_examples, write_png
 
 # Decodes 40 pictures of argv[1] into argv[2], writes a byte to argv[3] for each, and waits for ever at the argv[4]th.
 SCRIPT = """
 import os, sys, threading
 from pathlib import Path
-from debias.data import image_files
-from debias.data.cache import open_cache
-from debias.data.geometry import Geometry, Resize
+from debias.data.pictures import image_files
+from debias.data.pictures.cache import open_cache
+from debias.data.pictures.geometry import Geometry, Resize
 
 folder, cache_dir, log, stop = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 decode = image_files.read_image

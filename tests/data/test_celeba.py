@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from debias.data.celeba import celeba
+from debias.data.sets.celeba import celeba
 
 ATTRIBUTES = ["Blond_Hair", "Male", "Smiling"]
 FACES = {  # name: attributes, partition

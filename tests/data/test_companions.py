@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from debias.data.celeba import celeba
 from debias.data.checks import check_examples
-from debias.data.companions import mask_names, with_companions
 from debias.data.examples import Examples
-from debias.data.folder import folder
-from debias.data.table import table
-from debias.data.waterbirds import waterbirds
+from debias.data.masks.companions import mask_names, with_companions
+from debias.data.sets.celeba import celeba
+from debias.data.sets.folder import folder
+from debias.data.sets.table import table
+from debias.data.sets.waterbirds import waterbirds
 from tests.data.small_pictures import small_examples
 from tests.data.test_celeba import write_text
 from tests.data.test_waterbirds import write

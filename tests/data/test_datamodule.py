@@ -11,7 +11,7 @@ from torch import distributed
 
 from debias.data.datamodule import ImageData
 from debias.data.orders import Order, group_subsample, shuffled
-from debias.data.preprocessing import Preprocessing, resize, waterbirds_augmented
+from debias.data.pictures.preprocessing import Preprocessing, resize, waterbirds_augmented
 from debias.types import Batch
 from tests.data.small_pictures import GROUPS, noise, small_examples
 

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from debias.data import bird_drawing
-from debias.data.bird_drawing import KINDS, SPREAD, draw_bird
 from debias.data.checks import check_examples
-from debias.data.drawn_birds import drawn_birds
+from debias.data.sets import bird_drawing
+from debias.data.sets.bird_drawing import KINDS, SPREAD, draw_bird
+from debias.data.sets.drawn_birds import drawn_birds
 
 # Not imported by name: the package may well export the function under the name of its module.
-module = sys.modules["debias.data.drawn_birds"]
+module = sys.modules["debias.data.sets.drawn_birds"]
 
 SMALL = {"train": 40, "val": 8, "test": 12, "size": 32}
 

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from debias.data import datamodule, image_files
-from debias.data.cache import open_cache
+from debias.data import datamodule
 from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, normalise
 from debias.data.examples import Examples
-from debias.data.fills import filled_background
-from debias.data.image_files import ImageFiles
+from debias.data.masks.fills import filled_background
 from debias.data.orders import shuffled
-from debias.data.preprocessing import resize, waterbirds_augmented
+from debias.data.pictures import image_files
+from debias.data.pictures.cache import open_cache
+from debias.data.pictures.image_files import ImageFiles
+from debias.data.pictures.preprocessing import resize, waterbirds_augmented
 from debias.data.samplers import Draw
 from tests.data.small_pictures import noise, small_examples, write_png
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from debias.data.folder import folder
+from debias.data.sets.folder import folder
 
 
 def write(root, *paths):

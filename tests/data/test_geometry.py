@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from debias.data.geometry import CentreCrop, CentreSquare, Geometry, Resize, ShorterSide
+from debias.data.pictures.geometry import CentreCrop, CentreSquare, Geometry, Resize, ShorterSide
 
 
 def test_shrinking_averages_areas() -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from debias.data import image_files
-from debias.data.cache import TEMPORARY, open_cache
-from debias.data.companions import with_companions
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
-from debias.data.image_files import ImageFiles
+from debias.data.masks.companions import with_companions
 from debias.data.orders import shuffled
-from debias.data.preprocessing import resize, waterbirds
+from debias.data.pictures import image_files
+from debias.data.pictures.cache import TEMPORARY, open_cache
+from debias.data.pictures.image_files import ImageFiles
+from debias.data.pictures.preprocessing import resize, waterbirds
 from tests.data.small_pictures import noise, small_examples, write_png
 
 HALF = (0.5, 0.5, 0.5)

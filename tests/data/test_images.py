@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from debias.data.image_headers import header_size
-from debias.data.images import read_image, read_mask
+from debias.data.pictures.image_headers import header_size
+from debias.data.pictures.images import read_image, read_mask
 from tests.data.small_pictures import noise, write_png
 
 TURN_CLOCKWISE = 6  # the EXIF orientation of a picture that is upright after a quarter turn clockwise

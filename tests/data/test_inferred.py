@@ -8,7 +8,7 @@ import torch
 from debias.data.checks import check_requirements
 from debias.data.inferred import read_inferred, seen_labels, write_inferred
 from debias.data.orders import upweighted
-from debias.data.table import UNKNOWN
+from debias.data.sets.table import UNKNOWN
 from debias.types import Groups
 from tests.fakes import birds
 

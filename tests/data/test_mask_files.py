@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from debias.data.contact_sheet import TILE, contact_sheet, spread
-from debias.data.mask_files import SETTINGS, MaskRecord, claimed, read_written, write_masks
-from debias.data.masking import Made, Pixels
+from debias.data.masks.files import SETTINGS, MaskRecord, claimed, read_written, write_masks
+from debias.data.masks.grabcut import Made, Pixels
+from debias.data.pictures.contact_sheet import TILE, contact_sheet, spread
 from tests.data.small_pictures import noise, small_examples
 
 SETTING = {"method": "boxes", "source": "b.csv"}

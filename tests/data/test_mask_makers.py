@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from debias.data.examples import Examples
-from debias.data.mask_hints import read_boxes, read_points
-from debias.data.mask_makers import boxes, existing, keypoints
+from debias.data.masks.hints import read_boxes, read_points
+from debias.data.masks.makers import boxes, existing, keypoints
 from tests.data.small_pictures import noise, small_examples, write_png
 
 

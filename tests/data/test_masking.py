@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from debias.data.images import read_image, read_mask
-from debias.data.masking import SIDE, Made, Pixels, mask_from_boxes, mask_from_points
-from debias.data.waterbirds import waterbirds
+from debias.data.masks.grabcut import SIDE, Made, Pixels, mask_from_boxes, mask_from_points
+from debias.data.pictures.images import read_image, read_mask
+from debias.data.sets.waterbirds import waterbirds
 
 
 def iou(first: Pixels, second: Pixels) -> float:

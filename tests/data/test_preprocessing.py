@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision import transforms
 
-from debias.data.preprocessing import (
+from debias.data.pictures.preprocessing import (
     Preprocessing,
     celeba,
     celeba_augmented,

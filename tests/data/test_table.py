@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from debias.data.columns import read_csv
-from debias.data.table import table
+from debias.data.sets.table import table
 from debias.errors import InputError
 
 

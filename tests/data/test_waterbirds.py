@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from debias.data.waterbirds import waterbirds
+from debias.data.sets.waterbirds import waterbirds
 
 HEADER = "img_id,img_filename,y,split,place,place_filename"
 ROWS = [

@@ -7,7 +7,7 @@ import torch
 
 from debias.losses.fairness_gaps import demographic_parity_gap, equal_opportunity_gap, equalized_odds_gap
 from debias.metrics import joint_counts
-from debias.metrics.functional.fairness import equalized_odds_mean, group_rates, rate_difference
+from debias.metrics.fairness.rates import equalized_odds_mean, group_rates, rate_difference
 from debias.types import Groups
 from tests.properties import assert_permutation_invariant, assert_pure
 

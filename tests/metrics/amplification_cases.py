@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from debias.metrics.amplification import BiasAmplification
-from debias.metrics.amplification_indicators import IndicatorAmplification, MultiAttributeAmplification
-from debias.metrics.functional.amplification_counts import co_occurrence
-from debias.metrics.functional.amplification_sets import label_sets, set_co_occurrence
+from debias.metrics.amplification.counts import co_occurrence
+from debias.metrics.amplification.indicators import IndicatorAmplification, MultiAttributeAmplification
+from debias.metrics.amplification.sets import label_sets, set_co_occurrence
+from debias.metrics.amplification.single import BiasAmplification
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
 from tests.metrics.handed import Handed

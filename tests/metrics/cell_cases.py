@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from debias.metrics.attention_scores import AttentionScores
-from debias.metrics.cues import (
+from debias.metrics.attention.scores import AttentionScores
+from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
+from debias.metrics.shortcuts.cue_counts import (
     BackgroundChallenge,
     CuePreference,
     ErrorConsistencyScore,
@@ -18,7 +19,6 @@ from debias.metrics.cues import (
     ShortcutGaps,
     VariantAccuracy,
 )
-from debias.metrics.frequency import BandPassAccuracy, CriticalBand
 from tests.metrics.handed import Handed
 from tests.metrics.metrics_cases import BIRDS
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from debias.metrics.bias_information import BiasInformation, ErrorDiscovery
-from debias.metrics.functional.information import information_report
+from debias.metrics.discovery.bias_information import BiasInformation, ErrorDiscovery
+from debias.metrics.discovery.information import information_report
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_case, golden_file
 from tests.metrics.metrics_cases import BIRDS, TRIPLE, Case, multi_label

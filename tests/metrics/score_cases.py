@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torchmetrics import Metric
 
-from debias.metrics.fairness import GroupFairness
-from debias.metrics.functional.fairness_scalars import intersect
-from debias.metrics.scores import GroupCalibration, GroupF1, GroupRanking
+from debias.metrics.fairness.group_fairness import GroupFairness
+from debias.metrics.fairness.scalars import intersect
+from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
 from tests.metrics.metrics_cases import Case, worked

@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.metrics.functional.amplification import (
+from debias.metrics.amplification.counts import CoOccurrence, co_occurrence, frequency_co_occurrence, one_hot
+from debias.metrics.amplification.descriptions import AMPLIFICATION
+from debias.metrics.amplification.formulas import (
     association,
     attribute_to_task,
     summarise,
     task_change,
     task_to_attribute,
 )
-from debias.metrics.functional.amplification_counts import CoOccurrence, co_occurrence, frequency_co_occurrence, one_hot
-from debias.metrics.functional.amplification_descriptions import AMPLIFICATION
-from debias.metrics.functional.amplification_report import amplification_report, multi_attribute_report
-from debias.metrics.functional.amplification_shares import mals, mals_mean, share_amplification, share_bias
+from debias.metrics.amplification.report import amplification_report, multi_attribute_report
+from debias.metrics.amplification.shares import mals, mals_mean, share_amplification, share_bias
 from debias.types import Groups
 from tests.metrics.amplification_cases import GOLDEN_CASES, every_case, inputs, worked
 

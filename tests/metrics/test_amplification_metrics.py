@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from debias.metrics.amplification import BiasAmplification
-from debias.metrics.amplification_indicators import IndicatorAmplification
-from debias.metrics.functional.amplification_counts import co_occurrence
+from debias.metrics.amplification.counts import co_occurrence
+from debias.metrics.amplification.indicators import IndicatorAmplification
+from debias.metrics.amplification.single import BiasAmplification
 from debias.types import Groups
 from tests.metrics.amplification_cases import worked
 

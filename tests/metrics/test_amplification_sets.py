@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.metrics.functional.amplification import summarise
-from debias.metrics.functional.amplification_counts import CoOccurrence, CoOccurrences
-from debias.metrics.functional.amplification_sets import (
+from debias.metrics.amplification.counts import CoOccurrence, CoOccurrences
+from debias.metrics.amplification.formulas import summarise
+from debias.metrics.amplification.sets import (
     contains,
     group_to_sets,
     label_sets,
@@ -16,7 +16,7 @@ from debias.metrics.functional.amplification_sets import (
     set_co_occurrence,
     sets_to_group,
 )
-from debias.metrics.functional.amplification_shares import mals
+from debias.metrics.amplification.shares import mals
 from tests.metrics.amplification_cases import GOLDEN_CASES, inputs
 
 needs_golden = pytest.mark.skipif(not GOLDEN_CASES, reason="golden files are not at hand")

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from debias.metrics.attention_scores import AttentionScores
-from debias.metrics.functional.attention import (
+from debias.metrics.attention.maps import (
     attention_iou,
     attention_overlap,
     attention_product,
@@ -24,7 +23,8 @@ from debias.metrics.functional.attention import (
     ranked_iou,
     thresholded_iou,
 )
-from debias.metrics.functional.attention_summary import (
+from debias.metrics.attention.scores import AttentionScores
+from debias.metrics.attention.summary import (
     DESCRIPTIONS,
     SCORES,
     attention_report,

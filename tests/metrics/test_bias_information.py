@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchmetrics import MetricCollection
 
-from debias.metrics.bias_information import BiasInformation, ErrorDiscovery
-from debias.metrics.group_counts import GroupCounts
+from debias.metrics.accuracy.group_counts import GroupCounts
+from debias.metrics.discovery.bias_information import BiasInformation, ErrorDiscovery
 from tests.metrics.metrics_cases import BIRDS
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from debias.metrics.complexity import feature_complexity
+from debias.metrics.leakage.complexity import feature_complexity
 from tests.metrics.golden_cases import golden_record
 
 TRAIN = torch.arange(40) % 2 == 0

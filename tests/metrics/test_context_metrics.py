@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from debias.metrics.functional import artifacts, context
-from debias.metrics.functional.artifacts import artifact_interval, artifact_report, resampled_auroc
-from debias.metrics.functional.context import (
+from debias.metrics.leakage import artifacts
+from debias.metrics.leakage.artifacts import artifact_interval, artifact_report, resampled_auroc
+from debias.metrics.scores.ranking import average_precision
+from debias.metrics.shortcuts import context
+from debias.metrics.shortcuts.context import (
     Pair,
     balanced_average_precision,
     biased_pairs,
@@ -23,7 +25,6 @@ from debias.metrics.functional.context import (
     exclusive_precision,
     recall_at,
 )
-from debias.metrics.functional.ranking import average_precision
 from tests.metrics.golden_cases import golden_record
 
 golden = partial(golden_record, "contextual_bias.json")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 from torchmetrics import MetricCollection
 
-from debias.metrics.cues import (
+from debias.metrics.accuracy.counts import Tally
+from debias.metrics.shortcuts.cue_counts import (
     BackgroundChallenge,
     CuePreference,
     ErrorConsistencyScore,
@@ -20,8 +21,7 @@ from debias.metrics.cues import (
     ShortcutGaps,
     VariantAccuracy,
 )
-from debias.metrics.functional.counts import Tally
-from debias.metrics.functional.cues import (
+from debias.metrics.shortcuts.cues import (
     CueConflicts,
     cell_balanced_cues,
     conflict_scalars,
@@ -31,7 +31,7 @@ from debias.metrics.functional.cues import (
     error_consistency,
     map_classes,
 )
-from debias.metrics.functional.shortcuts import (
+from debias.metrics.shortcuts.preferences import (
     DESCRIPTIONS,
     bias_classes,
     challenge_accuracy,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from debias.metrics.functional.accuracy import worst_accuracy
-from debias.metrics.functional.discovery import (
+from debias.metrics.accuracy.accuracies import worst_accuracy
+from debias.metrics.discovery.errors import (
     DISCOVERY,
     class_discovery,
     discovery_report,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from debias.metrics.amplification_indicators import IndicatorAmplification, MultiAttributeAmplification
+from debias.metrics.amplification.indicators import IndicatorAmplification, MultiAttributeAmplification
 from tests.metrics import amplification_cases, cell_cases, information_cases, metrics_cases, score_cases
 from tests.metrics.handed import Handed, scalars_of
 

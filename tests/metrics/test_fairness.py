@@ -11,8 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.metrics.functional.counts import joint_counts
-from debias.metrics.functional.fairness import (
+from debias.metrics.accuracy.counts import joint_counts
+from debias.metrics.fairness.distances import (
+    balanced_distance,
+    conditional_distance,
+    pairs,
+    prediction_distance,
+    recall_distance,
+)
+from debias.metrics.fairness.rates import (
     Confusion,
     confusion_rates,
     difference_to_overall,
@@ -23,14 +30,7 @@ from debias.metrics.functional.fairness import (
     rate_ratio,
     signed_difference,
 )
-from debias.metrics.functional.fairness_distances import (
-    balanced_distance,
-    conditional_distance,
-    pairs,
-    prediction_distance,
-    recall_distance,
-)
-from debias.metrics.functional.fairness_scalars import (
+from debias.metrics.fairness.scalars import (
     FAIRNESS_DESCRIPTIONS,
     fairness_report,
     fairness_scalars,

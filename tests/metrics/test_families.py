@@ -9,21 +9,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from debias.evaluation import families as every
+from debias.metrics.accuracy.counts import Tally
+from debias.metrics.amplification.report import amplification_report, multi_attribute_report
+from debias.metrics.attention.summary import attention_report
+from debias.metrics.discovery.errors import discovery_report
+from debias.metrics.discovery.information import information_report
+from debias.metrics.fairness.scalars import fairness_report
 from debias.metrics.families import FAMILIES, pattern_of, place_of, reading
-from debias.metrics.functional.amplification_report import amplification_report, multi_attribute_report
-from debias.metrics.functional.attention_summary import attention_report
-from debias.metrics.functional.context import Pair, context_report
-from debias.metrics.functional.counts import Tally
-from debias.metrics.functional.discovery import discovery_report
-from debias.metrics.functional.fairness_scalars import fairness_report
-from debias.metrics.functional.frequency import CUTOFFS, band_pass_scalars
-from debias.metrics.functional.information import information_report
-from debias.metrics.functional.scores_report import scores_report
-from debias.metrics.functional.shortcuts import shortcut_report
-from debias.metrics.leakage import feature_leakage_report
-from debias.metrics.leakage_amplification import leakage_report
-from debias.metrics.probes import probe_report
-from debias.recipes import families as every
+from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
+from debias.metrics.leakage.amplification import leakage_report
+from debias.metrics.leakage.features import feature_leakage_report
+from debias.metrics.leakage.probes import probe_report
+from debias.metrics.scores.report import scores_report
+from debias.metrics.shortcuts.context import Pair, context_report
+from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.types import Groups
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))

@@ -11,16 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from debias.metrics.frequency import BandPassAccuracy, CriticalBand
-from debias.metrics.functional import critical_band, frequency
-from debias.metrics.functional.critical_band import (
-    band_noise,
-    channel_scalars,
-    fit_channel,
-    low_contrast,
-    noise_thresholds,
-)
-from debias.metrics.functional.frequency import (
+from debias.metrics.frequency import bands as frequency
+from debias.metrics.frequency import critical_band
+from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
+from debias.metrics.frequency.bands import (
     CUTOFFS,
     curve_area,
     filtered,
@@ -29,6 +23,13 @@ from debias.metrics.functional.frequency import (
     low_pass,
     radial_window,
     square_window,
+)
+from debias.metrics.frequency.critical_band import (
+    band_noise,
+    channel_scalars,
+    fit_channel,
+    low_contrast,
+    noise_thresholds,
 )
 from tests.metrics.golden_cases import golden_record
 

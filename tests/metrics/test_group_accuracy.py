@@ -14,19 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from debias.metrics.functional import (
-    accuracy,
+from debias.metrics.accuracy import accuracies as accuracy
+from debias.metrics.accuracy.accuracies import (
     accuracy_gap,
     accuracy_ratio,
-    class_tally,
-    group_scalars,
-    group_tally,
-    joint_counts,
+    class_difference,
+    expected_worst,
     mean_accuracy,
-    total_tally,
+    mean_class_difference,
     worst_accuracy,
 )
-from debias.metrics.functional.accuracy import class_difference, expected_worst, mean_class_difference
+from debias.metrics.accuracy.counts import class_tally, group_tally, joint_counts, total_tally
+from debias.metrics.accuracy.scalars import group_scalars
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 

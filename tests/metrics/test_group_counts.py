@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from debias.metrics import BiasInformation, GroupCounts, group_report, group_scalars, joint_counts, margin_counts
-from debias.metrics.functional.counts import CHUNK
-from debias.metrics.functional.intervals import wilson_interval
-from debias.metrics.functional.margins import margins
+from debias.metrics.accuracy.counts import CHUNK
+from debias.metrics.accuracy.intervals import wilson_interval
+from debias.metrics.accuracy.margins import margins
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.handed import SHARDINGS

@@ -7,10 +7,10 @@ import torch
 from torchmetrics import Metric
 
 from debias.metrics import GroupCounts
-from debias.metrics.attention_scores import AttentionScores
-from debias.metrics.cues import BackgroundChallenge
-from debias.metrics.fairness import GroupFairness
-from debias.metrics.scores import GroupCalibration, GroupRanking
+from debias.metrics.attention.scores import AttentionScores
+from debias.metrics.fairness.group_fairness import GroupFairness
+from debias.metrics.scores.group_scores import GroupCalibration, GroupRanking
+from debias.metrics.shortcuts.cue_counts import BackgroundChallenge
 from tests.metrics import amplification_cases, cell_cases, golden_cases, information_cases, score_cases
 from tests.metrics.handed import SHARDINGS, Handed, scalars_of
 from tests.metrics.metrics_cases import BIRDS

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from debias.metrics.functional.ieat import IEAT, association_test, associations, ieat_report
+from debias.metrics.leakage.ieat import IEAT, association_test, associations, ieat_report
 from tests.metrics.golden_cases import golden_file
 
 CASES = golden_file("ieat.json")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats.contingency import association
 from sklearn.metrics import mutual_info_score, normalized_mutual_info_score
 
-from debias.metrics.functional.information import (
+from debias.metrics.discovery.information import (
     INFORMATION,
     conditional_mutual_information,
     cramers_v,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import beta, binom, binomtest
 
-from debias.metrics.functional.intervals import (
+from debias.metrics.accuracy.intervals import (
     Interval,
     agresti_coull_interval,
     clopper_pearson_interval,

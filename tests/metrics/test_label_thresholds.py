@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.metrics.functional.amplification_report import amplification_report
-from debias.metrics.functional.label_thresholds import above, label_thresholds
-from debias.recipes.families import Evidence
-from debias.recipes.measures import measure_all
+from debias.evaluation.families import Evidence
+from debias.evaluation.measures import measure_all
+from debias.metrics.amplification.label_thresholds import above, label_thresholds
+from debias.metrics.amplification.report import amplification_report
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from debias.metrics.attackers import LogisticAttacker, MLPAttacker, Rows
-from debias.metrics.leakage import (
+from debias.metrics.leakage.attackers import LogisticAttacker, MLPAttacker, Rows
+from debias.metrics.leakage.features import (
     FEATURE_LEAKAGE,
     attacker_accuracy,
     feature_leakage,
@@ -134,9 +134,9 @@ def test_the_report_holds_both_leakages_and_is_described() -> None:
 
 
 def test_importing_loads_neither_scikit_learn_nor_torchmetrics() -> None:
-    names = ("information", "ieat", "discovery", "retrieval", "partitions")
-    modules = [f"debias.metrics.functional.{name}" for name in names]
-    modules += ["debias.metrics.leakage_amplification", "debias.metrics.probes", "debias.metrics.complexity"]
+    names = ("discovery.information", "leakage.ieat", "discovery.errors", "scores.retrieval", "discovery.partitions")
+    names += ("leakage.amplification", "leakage.probes", "leakage.complexity")
+    modules = [f"debias.metrics.{name}" for name in names]
     heavy = ("sklearn", "scipy", "torchmetrics", "pytorch_lightning")
     script = f"import sys, {', '.join(modules)}; print([name for name in {heavy!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from debias.metrics.attackers import LogisticAttacker, Rows
-from debias.metrics.leakage import attacker_accuracy, leakage
-from debias.metrics.leakage_amplification import (
+from debias.metrics.leakage.amplification import (
     LEAKAGE,
     label_vectors,
     labels_at_f1,
@@ -20,6 +18,8 @@ from debias.metrics.leakage_amplification import (
     leakage_report,
     macro_f1,
 )
+from debias.metrics.leakage.attackers import LogisticAttacker, Rows
+from debias.metrics.leakage.features import attacker_accuracy, leakage
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 

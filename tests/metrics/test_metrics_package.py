@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import debias.metrics
+from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.descriptions import DESCRIPTIONS
-from debias.metrics.functional import group_scalars
 from tests.metrics.metrics_cases import BIRDS
 
 
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import debias.metrics.functional", ("torchmetrics", "pytorch_lightning", "lightning")),
+        ("import debias.metrics.accuracy.scalars", ("torchmetrics", "pytorch_lightning", "lightning")),
         ("from debias.metrics import group_report, joint_counts", ("torchmetrics", "pytorch_lightning")),
         ("from debias.metrics import RULES, best_epoch, DESCRIPTIONS", ("torch", "numpy", "torchmetrics")),
         ("from debias.metrics import GroupCounts", ("pytorch_lightning", "lightning")),

@@ -11,15 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.metrics.attackers import Rows
-from debias.metrics.cues import VariantAccuracy
-from debias.metrics.frequency import BandPassAccuracy, CriticalBand
-from debias.metrics.functional import amplification_counts, artifacts, context, discovery, retrieval, shortcuts
-from debias.metrics.functional.fairness_scalars import intersect
-from debias.metrics.functional.ranking import auroc, average_precision, pair_wins
-from debias.metrics.functional.scores_report import reliability_rows, scores_report
-from debias.metrics.leakage_amplification import leakage_report
-from debias.metrics.probes import feature_information, probe_report, v_information
+from debias.metrics.amplification import counts as amplification_counts
+from debias.metrics.discovery import errors as discovery
+from debias.metrics.fairness.scalars import intersect
+from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
+from debias.metrics.leakage import artifacts
+from debias.metrics.leakage.amplification import leakage_report
+from debias.metrics.leakage.attackers import Rows
+from debias.metrics.leakage.probes import feature_information, probe_report, v_information
+from debias.metrics.scores import retrieval
+from debias.metrics.scores.ranking import auroc, average_precision, pair_wins
+from debias.metrics.scores.report import reliability_rows, scores_report
+from debias.metrics.shortcuts import context
+from debias.metrics.shortcuts import preferences as shortcuts
+from debias.metrics.shortcuts.cue_counts import VariantAccuracy
 from debias.types import Groups
 
 GROUPS = Groups(("0", "1"), ("x", "y"), aligned=((0, 0), (1, 1)))

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.metrics.functional.partitions import (
+from debias.metrics.discovery.partitions import (
     AGREEMENT,
     agreement_report,
     contingency,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from debias.metrics.attackers import LogisticAttacker, Rows
-from debias.metrics.probes import PROBES, feature_information, linear_probe, probe_report, v_information
+from debias.metrics.leakage.attackers import LogisticAttacker, Rows
+from debias.metrics.leakage.probes import PROBES, feature_information, linear_probe, probe_report, v_information
 from tests.metrics.golden_cases import golden_file
 
 CASES = golden_file("representation_leakage.json")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from debias.metrics.functional.recombination import (
+from debias.metrics.shortcuts.recombination import (
     background_gap,
     background_robustness,
     centre_bias,

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.metrics.functional.retrieval import (
+from debias.metrics.scores.retrieval import (
     average_precision,
     minority_gap,
     minority_retrieval,

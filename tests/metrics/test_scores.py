@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, precision_score, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
-from debias.metrics.functional.calibration import (
+from debias.metrics.accuracy.counts import joint_counts
+from debias.metrics.scores.by_bias import (
+    brier_by_bias,
+    class_f1,
+    class_precision,
+    f1_by_bias,
+    f1_scalars,
+    ranking_scalars,
+)
+from debias.metrics.scores.calibration import (
     Reliability,
     by_bias,
     by_group,
@@ -25,17 +34,8 @@ from debias.metrics.functional.calibration import (
     reliability_curve,
     root_mean_square_calibration_error,
 )
-from debias.metrics.functional.counts import joint_counts
-from debias.metrics.functional.ranking import auroc, average_precision, borkan_auc, pair_wins
-from debias.metrics.functional.scores import (
-    brier_by_bias,
-    class_f1,
-    class_precision,
-    f1_by_bias,
-    f1_scalars,
-    ranking_scalars,
-)
-from debias.metrics.functional.scores_report import OVERALL, SCORE_DESCRIPTIONS, reliability_rows, scores_report
+from debias.metrics.scores.ranking import auroc, average_precision, borkan_auc, pair_wins
+from debias.metrics.scores.report import OVERALL, SCORE_DESCRIPTIONS, reliability_rows, scores_report
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 from tests.metrics.score_cases import SCORES, binary, worked_calibration, worked_ranking

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torchmetrics import MetricCollection
 
-from debias.metrics.fairness import GroupFairness
-from debias.metrics.functional.calibration import by_bias, decision_confidence, reliability, reliability_curve
-from debias.metrics.scores import GroupCalibration, GroupF1, GroupRanking
+from debias.metrics.fairness.group_fairness import GroupFairness
+from debias.metrics.scores.calibration import by_bias, decision_confidence, reliability, reliability_curve
+from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
 from debias.types import Groups
 from tests.metrics.score_cases import FAIRNESS, SCORES, binary, every_case, worked_ranking
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from debias.metrics.functional import group_scalars
+from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.selection import AUTO, RULES, best_epoch, best_epochs, chosen_rule
 from debias.types import Groups
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from debias import config as configs
 from debias.build import Parts
 from debias.data.examples import Examples
+from debias.heads.linear import Rows
 from debias.recipes.frozen import Frozen
-from debias.recipes.run import Stage
-from debias.training.heads import Rows
+from debias.runs.run import Stage
 from tests.fakes import GROUPS
 from tests.training.spurious_rows import SIZE, spurious_rows
 

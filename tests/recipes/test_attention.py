@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from debias.data.masking import Pixels
-from debias.data.preprocessing import resize
+from debias.data.masks.grabcut import Pixels
+from debias.data.pictures.preprocessing import resize
 from debias.types import Groups, Outputs
 from tests.data.small_pictures import small_examples
 
 pytest.importorskip("captum")
-from debias.recipes.attention import finished, gradcam
+from debias.evaluation.attention import finished, gradcam
 
 
 class ColourReader(nn.Module):

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from debias import config as configs
 from debias.__main__ import main
-from debias.recipes.choice import Choice, described
+from debias.heads.linear import Rows, worst_group_accuracies
+from debias.heads.sparse import STRENGTHS
 from debias.recipes.heads import AFR, CRT, DFR
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
 from debias.reports.choices import choice_line
-from debias.training.dfr import STRENGTHS
-from debias.training.heads import Rows, worst_group_accuracies
+from debias.runs.choice import Choice, described
 from tests.commands.conftest import overrides
 from tests.fakes import GROUPS
 from tests.recipes.drawn_backbone import DrawnBackbone

@@ -24,12 +24,12 @@ from tests.commands.conftest import overrides
 
 pytest.importorskip("captum")
 pytest.importorskip("kneed")
+from debias.evaluation.attention import attention_maps
+from debias.evaluation.predictions import load_weights
 from debias.models.attribution import grad_cam
-from debias.recipes.attention import attention_maps
 from debias.recipes.dac import QUANTILES, mask_maker, masked_losses, renew
-from debias.recipes.evaluation import load_weights
 from debias.recipes.last_layer import portion_of
-from debias.recipes.run import Run
+from debias.runs.run import Run
 
 OPTIONS = (
     "recipe.name=dac",

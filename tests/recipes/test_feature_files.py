@@ -12,7 +12,7 @@ from torch import Tensor
 from debias import config as configs
 from debias.build import Parts, build
 from debias.recipes.frozen import Frozen
-from debias.recipes.run import Stage
+from debias.runs.run import Stage
 from tests.commands.conftest import overrides
 
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from debias.data.orders import seeded_generator
+from debias.heads.linear import Heads, fresh_heads
+from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads
+from debias.heads.sparse import sparse_head
 from debias.recipes import heads, validation_heads
 from debias.recipes.heads import AFR, CRT, DFR
 from debias.recipes.last_layer import portion_of
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
-from debias.training.dfr import sparse_head
-from debias.training.heads import Heads, fresh_heads
-from debias.training.heads_refits import focal_heads, resampled_heads, reweighted_heads
 from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
 from tests.training.spurious_rows import SIZE
 

@@ -17,14 +17,14 @@ from debias.build import build
 from debias.commands.train import train
 from debias.data.examples import SPLITS, Examples
 from debias.data.orders import portion, seeded_generator
-from debias.recipes import predict_split
+from debias.evaluation.predictions import predict_split
+from debias.heads.linear import Rows, fresh_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.heads import DFR
 from debias.recipes.last_layer import erm_head, portion_of
-from debias.recipes.run import Run, Stage
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
 from debias.reports.predictions import read
-from debias.training.heads import Rows, fresh_heads
+from debias.runs.run import Run, Stage
 from tests.commands.conftest import overrides
 from tests.fakes import birds
 

@@ -19,11 +19,11 @@ from debias.commands import evaluate
 from debias.commands.train import train
 from debias.data.examples import SPLITS
 from debias.data.orders import seeded_generator
-from debias.data.table import table
+from debias.data.sets.table import table
 from debias.group_inference import class_clusters, environment_weights, error_set
-from debias.recipes.run import Run
 from debias.recipes.ssa import write_labels
 from debias.reports.predictions import Predictions, read
+from debias.runs.run import Run
 from debias.types import Groups
 from tests.commands.conftest import overrides
 from tests.fakes import birds

@@ -14,8 +14,8 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.commands.train import train
 from debias.data.orders import upweighted
-from debias.recipes.run import Run
 from debias.reports.predictions import read
+from debias.runs.run import Run
 from debias.types import Groups
 from tests.commands.conftest import overrides
 

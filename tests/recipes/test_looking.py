@@ -19,9 +19,9 @@ from debias.build import Parts, build
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.orders import shuffled
-from debias.data.preprocessing import resize
-from debias.metrics.functional.attention import background_attention
-from debias.recipes import looking
+from debias.data.pictures.preprocessing import resize
+from debias.evaluation import looking
+from debias.metrics.attention.maps import background_attention
 from debias.strategies import ERM
 from debias.training import DebiasModule
 from debias.types import Groups, Outputs

@@ -22,11 +22,11 @@ from debias.types import Outputs
 from tests.commands.conftest import overrides
 
 pytest.importorskip("captum")
+from debias.evaluation.attention import attention_maps
+from debias.evaluation.predictions import load_weights
 from debias.models.attribution import grad_cam
-from debias.recipes.attention import attention_maps
-from debias.recipes.evaluation import load_weights
 from debias.recipes.masktune import mask_maker
-from debias.recipes.run import Run
+from debias.runs.run import Run
 
 # at 64 pixels the small network's map has 2 x 2 places, of which none, enlarged, is two deviations above the mean
 OPTIONS = ("recipe.name=masktune", "recipe.deviations=1", "preprocessing.size=64", "epochs=2")

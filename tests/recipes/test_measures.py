@@ -10,8 +10,8 @@ import torch
 
 from debias.build import Parts
 from debias.data.examples import Examples
-from debias.recipes.evaluation import measure, with_labels
-from debias.recipes.families import CONDITIONS, FAMILIES, Evidence
+from debias.evaluation.families import CONDITIONS, FAMILIES, Evidence
+from debias.evaluation.predictions import measure, with_labels
 from debias.reports.predictions import Predictions
 from debias.training import Predicted
 from debias.types import Groups

@@ -16,8 +16,8 @@ from debias import config as configs
 from debias.build import Parts
 from debias.config import Config
 from debias.data.examples import Examples
-from debias.recipes.run import Run, Stage
 from debias.recipes.spare import SPARE
+from debias.runs.run import Run, Stage
 from tests.commands.conftest import overrides
 from tests.fakes import GROUPS
 

@@ -12,8 +12,8 @@ from safetensors.torch import save, save_file
 
 from debias import components
 from debias import config as configs
-from debias.recipes.outcome import describe
-from debias.recipes.run import Run
+from debias.runs.outcome import describe
+from debias.runs.run import Run
 from tests.commands.conftest import overrides
 
 

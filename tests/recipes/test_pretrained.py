@@ -12,12 +12,12 @@ from torch.nn import functional as F
 
 from debias import config as configs
 from debias.data.orders import seeded_generator
+from debias.heads.linear import Rows, fresh_heads
+from debias.heads.orders import shuffled_order
 from debias.recipes import last_layer
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer, erm_head, portion_of
-from debias.recipes.run import Run
-from debias.training.heads import Rows, fresh_heads
-from debias.training.heads_orders import shuffled_order
+from debias.runs.run import Run
 from tests.recipes.drawn_backbone import DrawnBackbone
 from tests.training.spurious_rows import SIZE, spurious_rows
 

@@ -10,7 +10,7 @@ import torch
 from debias import config as configs
 from debias.augment.recombination import Recombination
 from debias.build import Parts, build
-from debias.recipes import recombined
+from debias.evaluation import recombined
 from tests.commands.conftest import overrides
 
 

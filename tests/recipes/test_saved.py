@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from debias.data.examples import SPLITS, Examples
-from debias.recipes.evaluation import with_labels
-from debias.recipes.saved import origin, saved_predictions
+from debias.evaluation.predictions import with_labels
+from debias.evaluation.saved import origin, saved_predictions
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted
 from tests.fakes import GROUPS

@@ -11,11 +11,11 @@ import torch
 from debias import config as configs
 from debias.commands.train import train
 from debias.data.orders import seeded_generator
+from debias.heads.orders import halves
 from debias.recipes import validation_heads
-from debias.recipes.run import Run
 from debias.recipes.validation_heads import SELF
 from debias.reports.predictions import read
-from debias.training.heads_orders import halves
+from debias.runs.run import Run
 from tests.commands.conftest import overrides
 
 EARLY = ("recipe.name=self", "recipe.counts=[5,12]", "recipe.disagreement=early", "recipe.batch_size=8", "epochs=3")

@@ -15,8 +15,8 @@ from debias.build import Parts
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.group_inference import balanced_pseudo_labels
-from debias.recipes.run import Run
 from debias.recipes.ssa import SSA
+from debias.runs.run import Run
 from tests.fakes import GROUPS
 
 TRAIN, VAL = 200, 20

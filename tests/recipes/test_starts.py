@@ -10,7 +10,7 @@ import torch
 from debias import components
 from debias import config as configs
 from debias.build import build
-from debias.recipes.run import Run
+from debias.runs.run import Run
 from tests.commands.conftest import overrides
 
 #: The first stage of each, and the section that changes it.

@@ -12,7 +12,7 @@ from rich.console import Console
 from debias import config as configs
 from debias.__main__ import main
 from debias.config import EXECUTION
-from debias.recipes.last_layer import backbone_of
+from debias.runs.backbone import backbone_of
 from debias.sweeps import slurm as slurm_launcher
 from debias.sweeps.backbones import backbones_of, train_in_waves
 from debias.sweeps.files import left, write_plan

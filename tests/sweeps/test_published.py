@@ -10,7 +10,7 @@ import torch
 
 from debias import components
 from debias import config as configs
-from debias.data.geometry import CentreCrop, CentreSquare, Resize
+from debias.data.pictures.geometry import CentreCrop, CentreSquare, Resize
 from debias.losses.balanced_weights import balanced_weights
 from debias.sweeps.published import BENCHMARKS, MARK, Setting, differences
 from debias.sweeps.reproduce import Reproduced, result_lines

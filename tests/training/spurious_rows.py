@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from debias.training.heads import Heads, Rows, worst_group_accuracies
-from debias.training.heads_descent import fit_full_batch
-from debias.training.heads_steps import Descent
+from debias.heads.descent import fit_full_batch
+from debias.heads.linear import Heads, Rows, worst_group_accuracies
+from debias.heads.steps import Descent
 
 SIZE = 20
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from debias.training.dfr import sparse_head
-from debias.training.heads import Rows
+from debias.heads.linear import Rows
+from debias.heads.sparse import sparse_head
 from tests.training.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.training.dfr import sparse_head
-from debias.training.heads import Rows
+from debias.heads.linear import Rows
+from debias.heads.sparse import sparse_head
 from tests.training.spurious_rows import spurious_rows
 
 BALANCED = spurious_rows(600, aligned=0.5, seed=1)

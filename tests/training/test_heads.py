@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from debias.training.heads import FittedHeads, Rows, fresh_heads, repeated, worst_group_accuracies
-from debias.training.heads_orders import balanced_order, balanced_subsample, halves, shuffled_order
+from debias.heads.linear import FittedHeads, Rows, fresh_heads, repeated, worst_group_accuracies
+from debias.heads.orders import balanced_order, balanced_subsample, halves, shuffled_order
 
 LABEL = torch.tensor([0] * 20 + [1] * 5 + [-1] * 3 + [3] * 8)
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.training.heads import Heads, Rows, fresh_heads, worst_group_accuracies
-from debias.training.heads_descent import fit_full_batch, fit_minibatches
-from debias.training.heads_steps import Descent, contrasts
+from debias.heads.descent import fit_full_batch, fit_minibatches
+from debias.heads.linear import Heads, Rows, fresh_heads, worst_group_accuracies
+from debias.heads.steps import Descent, contrasts
 
 HEADS, SAMPLES, SIZE = 4, 60, 7
 GENERATOR = torch.Generator().manual_seed(0)

@@ -1,0 +1,1 @@
+"""Foreground masks: reading, making and writing them."""

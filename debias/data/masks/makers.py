@@ -1,0 +1,112 @@
+"""Ways to a mask where a data set has none: from boxes, from keypoints, or from masks that lie elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from debias.data.columns import read_csv
+from debias.data.examples import Examples
+from debias.data.listing import missing_files
+from debias.data.masks.companions import mask_names
+from debias.data.masks.grabcut import Made, Pixels, mask_from_boxes, mask_from_points
+from debias.data.masks.hints import inside, needed, read_boxes, read_points
+from debias.data.pictures.images import read_mask
+from debias.errors import InputError
+
+#: Makes the mask of one row from its ``(H, W, 3)`` uint8 RGB picture.
+Maker = Callable[[int, Pixels], Made]
+
+
+def boxes(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
+    """Cut the objects out of their bounding boxes, by GrabCut.
+
+    Args:
+        examples: the data set.
+        rows: of the images that will be asked for.
+        source: a CSV file ``path,x,y,width,height`` in pixels, x and y of the left upper corner, a row a box; or CUB's
+            ``bounding_boxes.txt``. Several boxes of an image are several objects.
+
+    Raises:
+        ValueError: an image without box, a bad cell; and, once the image is read, a box outside it.
+    """
+    hints = read_boxes(Path(source))
+    needed(hints, [examples.images[row] for row in rows], kind="box", source=Path(source))
+
+    def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, from its boxes."""
+        name = examples.images[row]
+        return mask_from_boxes(image, inside(hints[name], _size(image), image=name, source=Path(source)))
+
+    return make
+
+
+def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
+    """Cut out the object that keypoints lie on, by GrabCut.
+
+    Args:
+        examples: the data set.
+        rows: of the images that will be asked for.
+        source: a CSV file ``path,x,y`` in pixels, a row a point; or CUB's ``parts/part_locs.txt``.
+
+    Raises:
+        ValueError: an image without point, a bad cell; and, once the image is read, a point outside it.
+    """
+    hints = read_points(Path(source))
+    needed(hints, [examples.images[row] for row in rows], kind="keypoint", source=Path(source))
+
+    def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, from its points."""
+        name = examples.images[row]
+        return mask_from_points(image, inside(hints[name], _size(image), image=name, source=Path(source)))
+
+    return make
+
+
+def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold: int = 128) -> Maker:
+    """Take masks that exist into the layout that the loaders read, checked.
+
+    Args:
+        examples: the data set.
+        rows: of the images that will be asked for.
+        source: a folder of masks, ``<image without its suffix>.png``; or a CSV file ``path,mask``, the masks relative
+            to the file.
+        threshold: foreground from this brightness on, 1 to 255; a mask of zeros and ones counts as 0 and 255.
+            With 1, whatever is not 0 is foreground, as in a mask of class numbers.
+
+    Raises:
+        ValueError: an image without mask; and, once it is read, a mask that is damaged, not of its image's size, or of
+            several values that look like numbers of classes.
+    """
+    if not 1 <= threshold <= 255:
+        raise InputError(f"threshold is a brightness from 1 to 255; got {threshold}")
+    paths = _listed(Path(source)) if Path(source).is_file() else _lying(Path(source), examples.images)
+    images = [examples.images[row] for row in rows]
+    needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=Path(source))
+
+    def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, as it was found."""
+        path, most = paths[examples.images[row]], examples.max_pixels
+        mask = read_mask(path, _size(image), threshold=threshold, max_pixels=most)
+        return Made((mask >= threshold) * np.uint8(255), found=True)
+
+    return make
+
+
+def _listed(source: Path) -> dict[str, Path]:
+    cells = read_csv(source, ("path", "mask")).cells
+    return {path: source.parent / mask for path, mask in zip(cells["path"], cells["mask"], strict=True) if mask}
+
+
+def _lying(folder: Path, images: Sequence[str]) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"no folder and no CSV file {folder}: correct the path")
+    names = mask_names(images)
+    missing = set(missing_files(folder, names))
+    return {image: folder / names[row] for row, image in enumerate(images) if row not in missing}
+
+
+def _size(image: Pixels) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]

@@ -1,0 +1,191 @@
+"""Biased-MNIST: white digits on a coloured ground, each digit nearly always on its own colour in training."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from debias.data.drafts import appearing
+from debias.data.examples import SPLITS, Examples
+from debias.data.sets.table import table
+from debias.errors import InputError
+
+#: Name and red, green, blue of the colour that is each digit's own.
+COLOURS = (
+    ("red", (255, 0, 0)),
+    ("green", (0, 255, 0)),
+    ("blue", (0, 0, 255)),
+    ("yellow", (225, 225, 0)),
+    ("magenta", (225, 0, 225)),
+    ("cyan", (0, 255, 255)),
+    ("orange", (255, 128, 0)),
+    ("rose", (255, 0, 128)),
+    ("violet", (128, 0, 255)),
+    ("grey", (128, 128, 128)),
+)
+DIGITS = tuple(str(digit) for digit in range(10))
+UNBIASED = 0.1
+#: Where the files of MNIST may lie below the root, the last as torchvision puts them.
+FOLDERS = ("", "raw", "MNIST/raw")
+
+Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+
+
+class Digits(NamedTuple):
+    """``(N, 28, 28)`` grey images and their ``(N,)`` digits."""
+
+    images: Bytes
+    labels: Bytes
+
+
+def biased_mnist(
+    *, root: str = "data/mnist", rho: float = 0.99, val: int = 5000, seed: int = 0, masks: str | None = None
+) -> Examples:
+    """MNIST digits on coloured grounds; coloured once, into a folder of their own below ``root``.
+
+    Pixels that are 0 take the colour, all others are white. Of the n images of a digit, ``int(n * rho)`` are on the
+    digit's own colour, and the others are spread evenly over the nine other colours.
+
+    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020; reference code
+    clovaai/rebias.
+
+    Args:
+        root: the folder of the four files of MNIST (``train-images-idx3-ubyte`` and so on, also as ``.gz``), or one
+            that holds them in ``raw`` or in ``MNIST/raw``.
+        rho: share of the training and validation images of each digit on its own colour, in [0, 1].
+        val: how many of the 60,000 training images are held out for validation, the same share of each digit. They
+            are as biased as those trained on, so that no unbiased image is used for selection.
+        seed: another seed colours other images, and holds out others.
+        masks: a folder of masks, ``<split>/<digit>/<image>.png``; left out, there are none.
+
+    Returns:
+        All splits; the test split is MNIST's, unbiased (rho 0.1). Target: the digit; bias: the colour, numbered by
+        the digit whose own it is.
+
+    Raises:
+        ValueError: a bound is broken, or a file of MNIST is not there or damaged.
+
+    Differs from the reference: there all 60,000 images are trained on and the unbiased test set selects; its
+    colouring depends on a global random state; the images off their colour are dealt in portions of ceil(k / 9), so
+    that some of the nine colours get none.
+    """
+    if not 0 <= rho <= 1 or val < len(DIGITS) or seed < 0:
+        raise InputError(
+            f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val}, seed={seed}"
+        )
+    # rename it whenever the pictures or their order change, so that a folder of before is not taken for one of now
+    folder = Path(root) / f"biased_mnist-rho{float(rho)}-val{val}-seed{seed}"
+    if not folder.is_dir():
+        _colour(Path(root), folder, rho, val, seed)
+    return table(
+        csv=str(folder / "metadata.csv"),
+        masks=masks,
+        target_names=list(DIGITS),
+        bias_names=[name for name, _ in COLOURS],
+        aligned=[[digit, digit] for digit in range(len(DIGITS))],
+    )
+
+
+def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
+    train, test = _read(root, "train"), _read(root, "t10k")
+    if val >= len(train.labels):
+        raise InputError(f"val={val} leaves none of the {len(train.labels)} training images of {root}: lower it")
+    held_out = _held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
+    parts = (_select(train, ~held_out), _select(train, held_out), test)
+    with appearing(folder) as draft, (draft / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "target", "bias", "split"))
+        for position, (split, part) in enumerate(zip(SPLITS, parts, strict=True)):
+            share = UNBIASED if split == "test" else rho
+            colours = _colours(part.labels, share, np.random.default_rng([seed, position]))
+            writer.writerows(_written(draft, split, part, colours))
+
+
+def _written(folder: Path, split: str, part: Digits, colours: Integers) -> Iterator[tuple[str, int, str, str]]:
+    for digit in DIGITS:
+        (folder / split / digit).mkdir(parents=True)
+    labels = zip(part.images, part.labels.tolist(), colours.tolist(), strict=True)
+    for number, (image, digit, colour) in enumerate(tqdm(labels, desc=f"colouring {split} digits", disable=None)):
+        name, rgb = COLOURS[colour]
+        path = f"{split}/{digit}/{number:05d}.png"
+        # OpenCV writes blue, green, red
+        picture = np.where(image[..., None] == 0, np.array(rgb[::-1], dtype=np.uint8), np.uint8(255))
+        (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        yield path, digit, name, split
+
+
+def _held_out(labels: Bytes, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A mask of ``count`` rows, the same share of each digit up to rounding."""
+    # every k-th row of the shuffled rows in order of their digit
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    chosen[order[np.arange(count) * len(labels) // count]] = True
+    return chosen
+
+
+def _select(digits: Digits, rows: NDArray[np.bool_]) -> Digits:
+    return Digits(digits.images[rows], digits.labels[rows])
+
+
+def _colours(labels: Bytes, rho: float, rng: np.random.Generator) -> Integers:
+    """``(N,)`` colour of each image."""
+    colours = np.empty(len(labels), dtype=np.int64)
+    for digit in range(len(DIGITS)):
+        rows = rng.permutation(np.flatnonzero(labels == digit))
+        own = int(len(rows) * rho)
+        others = rng.permutation(np.delete(np.arange(len(COLOURS)), digit))
+        colours[rows[:own]] = digit
+        colours[rows[own:]] = others[np.arange(len(rows) - own) % len(others)]
+    return colours
+
+
+def _read(root: Path, part: str) -> Digits:
+    images, labels = _idx(root, f"{part}-images", 3), _idx(root, f"{part}-labels", 1)
+    if len(images) != len(labels) or (len(labels) and np.max(labels) >= len(DIGITS)):
+        raise InputError(
+            f"{root} holds {len(images)} images and {len(labels)} labels of {part}, the highest "
+            f"{np.max(labels, initial=0)}: expected as many labels as images, from 0 to 9"
+        )
+    return Digits(images, labels)
+
+
+def _idx(root: Path, name: str, dimensions: int) -> Bytes:
+    """Content of one idx file: two zeros, the type 8 for bytes, the number of dimensions, each dimension, the bytes."""
+    path = _find(root, f"{name}-idx{dimensions}-ubyte")
+    content = _content(path)
+    start = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else (0,)
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + np.prod(shape, dtype=np.int64):
+        raise InputError(f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it again")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path} is no gzip file, or not whole ({error}): fetch it again") from None
+
+
+def _find(root: Path, name: str) -> Path:
+    # some copies have a dot where the original has a hyphen
+    names = [f"{spelling}{suffix}" for spelling in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz")]
+    candidates = [root / folder / file for folder in FOLDERS for file in names]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise InputError(
+            f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's files there"
+        )
+    return found

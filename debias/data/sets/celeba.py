@@ -1,0 +1,125 @@
+"""CelebA: faces with 40 attributes, of which some are the targets and one is the bias attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from debias.data.columns import Columns, pick, read_csv, read_text
+from debias.data.examples import Examples
+from debias.data.masks.companions import with_companions
+from debias.data.pictures.images import MAX_PIXELS
+from debias.errors import InputError
+from debias.types import Groups
+
+PRESENCE = {"-1": 0, "0": 0, "1": 1}
+# Blond men are rare: the shortcut favours women as blond, and men as not blond.
+ALIGNED = {("Blond_Hair", "Male"): ((0, 1), (1, 0))}
+
+
+def celeba(
+    *,
+    root: str,
+    targets: tuple[str, ...] = ("Blond_Hair",),
+    bias: str = "Male",
+    masks: str | None = None,
+    fills: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
+) -> Examples:
+    """CelebA in the layout of its release (``list_attr_celeba.txt``) or the same tables as CSV.
+
+    Source: Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015; the pair Blond_Hair and Male is that
+    of Sagawa et al., ICLR 2020.
+
+    Args:
+        root: the folder of ``img_align_celeba/``, ``list_attr_celeba`` and ``list_eval_partition`` (.txt or .csv).
+        targets: names of the attributes to predict. One gives two classes, several give a multi-label problem.
+        bias: name of the bias attribute.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of the folders of images, masks and fills.
+
+    Returns:
+        All splits; an attribute is 1 where present, 0 where absent. Aligned pairs are known for Blond_Hair and Male.
+
+    Raises:
+        ValueError: a file or an attribute is not there, an attribute is named twice, a bad cell, or an image that
+            the attribute table names and the partition does not; or a folder of masks or fills that is not there.
+    """
+    names = [*targets, bias]
+    if not targets or len(set(names)) < len(names):
+        raise InputError(f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute twice")
+    attributes = _attributes(Path(root), names)
+    columns = [attributes.choices(name, PRESENCE) for name in names]
+    examples = Examples(
+        root=_image_folder(Path(root)),
+        images=attributes.paths("image_id"),
+        target=torch.stack(columns[:-1], dim=1) if len(targets) > 1 else columns[0],
+        bias=columns[-1],
+        split=_split(Path(root), attributes),
+        groups=_groups(targets, bias),
+        source=attributes.source,
+        max_pixels=max_pixels,
+        follow_links=follow_links,
+    )
+    return with_companions(examples, masks=masks, fills=fills)
+
+
+def _groups(targets: Sequence[str], bias: str) -> Groups:
+    target_names = tuple(name for target in targets for name in (f"not {target}", target))
+    aligned = ALIGNED.get((targets[0], bias), ()) if len(targets) == 1 else ()
+    return Groups(target_names, (f"not {bias}", bias), aligned, multi_label=len(targets) > 1)
+
+
+def _attributes(root: Path, names: list[str]) -> Columns:
+    source = _table(root, "list_attr_celeba")
+    if source.suffix == ".csv":
+        return read_csv(source, ["image_id", *names])
+    lines = read_text(source).splitlines()
+    header = ["image_id", *(lines[1].split() if len(lines) > 1 else ())]
+    numbered = ((number, line.split()) for number, line in enumerate(lines[2:], start=3))
+    return pick(source, header, numbered, ["image_id", *names])
+
+
+def _split(root: Path, attributes: Columns) -> Tensor:
+    source = _table(root, "list_eval_partition")
+    header = ["image_id", "partition"]
+    if source.suffix == ".csv":
+        partition = read_csv(source, header)
+    else:
+        numbered = enumerate(map(str.split, read_text(source).splitlines()), start=1)
+        partition = pick(source, header, numbered, header)
+    return _join(attributes, partition)
+
+
+def _join(attributes: Columns, partition: Columns) -> Tensor:
+    splits = partition.splits("partition")
+    images, listed = attributes.cells["image_id"], partition.cells["image_id"]
+    if images == listed:
+        return splits
+    rows = {image: row for row, image in enumerate(listed)}
+    absent = next((row for row, image in enumerate(images) if image not in rows), None)
+    if absent is not None:
+        raise attributes.error(absent, "image_id", f"which {partition.source} does not name: give it a partition there")
+    return splits[torch.tensor([rows[image] for image in images], dtype=torch.int64)]
+
+
+def _table(root: Path, name: str) -> Path:
+    found = next(
+        (root / f"{name}{suffix}" for suffix in (".txt", ".csv") if (root / f"{name}{suffix}").is_file()), None
+    )
+    if found is None:
+        raise InputError(f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's tables")
+    return found
+
+
+def _image_folder(root: Path) -> Path:
+    folder = root / "img_align_celeba"
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}: unpack img_align_celeba.zip there")
+    return folder / folder.name if (folder / folder.name).is_dir() else folder

@@ -1,0 +1,152 @@
+"""The built-in data: drawn birds, written once in the layout of the Waterbirds release and read as if they were it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from debias.data.drafts import appearing
+from debias.data.examples import SPLITS, Examples
+from debias.data.sets.bird_drawing import draw_bird
+from debias.data.sets.waterbirds import GROUPS, waterbirds
+from debias.errors import InputError
+from debias.json_files import read_json
+
+SETTINGS = "drawn_birds.json"
+# Raise it whenever the pictures change, so that a folder drawn earlier is not taken for one drawn now.
+DRAWING = 1
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the pictures depend on."""
+
+    drawing: int
+    aligned: float
+    train: int
+    val: int
+    test: int
+    size: int
+    seed: int
+
+
+class Row(NamedTuple):
+    """The columns of ``metadata.csv``, in the order of the release."""
+
+    img_id: int
+    img_filename: str
+    y: int
+    split: int
+    place: int
+    place_filename: str
+
+
+def drawn_birds(
+    *,
+    root: str = "data/drawn_birds",
+    aligned: float = 0.95,
+    train: int = 4000,
+    val: int = 400,
+    test: int = 1000,
+    size: int = 64,
+    seed: int = 0,
+    masks: str | None = None,
+) -> Examples:
+    """Drawn landbirds and waterbirds on land or water, with masks; drawn if they are not there yet.
+
+    A bird's kind shows in the lengths of its neck, bill, legs and tail, which overlap between the kinds; the place
+    shows at a glance. So a classifier that is fitted to the average leans on the place.
+
+    Args:
+        root: the folder that the set is written to, and read from afterwards.
+        aligned: share of the training images of each class on its own place, in [0, 1]. Half of the validation and
+            test images of each class are, as in Waterbirds.
+        train: training images, half of them landbirds.
+        val: validation images.
+        test: test images.
+        size: side of the images, in pixels.
+        seed: another seed draws other birds. The same settings write the same bytes, with the same versions of NumPy
+            and OpenCV.
+        masks: a folder of masks, ``<class>/<image>.png``, in place of those that were drawn.
+
+    Returns:
+        All splits, with masks, read by ``waterbirds``.
+
+    Raises:
+        ValueError: a bound is broken, or ``root`` holds something else or a set with other settings.
+    """
+    if not 0 <= aligned <= 1 or min(train, val, test) < 4 or size < 16 or seed < 0:
+        raise InputError(
+            "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed >= 0; "
+            f"got aligned={aligned}, train={train}, val={val}, test={test}, size={size}, seed={seed}"
+        )
+    folder = Path(root)
+    settings = Settings(DRAWING, float(aligned), train, val, test, size, seed)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        with appearing(folder) as draft:
+            _write(draft, settings)
+    _compare(folder, settings)
+    return waterbirds(root=root, masks=masks or str(folder / "segmentations"))
+
+
+def _write(folder: Path, settings: Settings) -> None:
+    rows = list(_rows(settings))
+    for name in {Path(row.img_filename).parent for _, row in rows}:
+        (folder / name).mkdir()
+        (folder / "segmentations" / name).mkdir(parents=True)
+    for number, row in tqdm(rows, desc="drawing birds", disable=None):
+        # Numbered within its split: the test birds are the same at every rate and number of training images.
+        rng = np.random.default_rng([settings.seed, row.split, number])
+        image, mask = draw_bird(rng, target=row.y, place=row.place, size=settings.size)
+        path = folder / row.img_filename
+        path.write_bytes(cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+        path = folder / "segmentations" / row.img_filename
+        path.with_suffix(".png").write_bytes(cv2.imencode(".png", mask)[1])
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([Row._fields, *(row for _, row in rows)])
+    (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+
+
+def _rows(settings: Settings) -> Iterator[tuple[int, Row]]:
+    """Each row, and its number within its split."""
+    labels = [
+        (split, number, target, place)
+        for split, (total, rate) in enumerate(_sizes(settings))
+        for number, (target, place) in enumerate(_labels(total, rate))
+    ]
+    for img_id, (split, number, target, place) in enumerate(labels, start=1):
+        kind = GROUPS.target_names[target]
+        name = f"{target + 1:03d}.{kind}/{kind}_{SPLITS[split]}_{number:05d}.jpg"
+        yield number, Row(img_id, name, target, split, place, GROUPS.bias_names[place])
+
+
+def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
+    return (settings.train, settings.aligned), (settings.val, 0.5), (settings.test, 0.5)
+
+
+def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
+    """Target and place of each image: both classes alike, each with the same share on its own place."""
+    for target, count in enumerate((total - total // 2, total // 2)):
+        own = round(count * rate)
+        yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)
+
+
+def _compare(folder: Path, settings: Settings) -> None:
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise InputError(f"{folder} could not be written, or holds something else than drawn birds: set another root")
+    written = read_json(path, dict, entries={}, remedy="set another root, or delete the folder")
+    wanted = asdict(settings)
+    if written != wanted:
+        differing = [name for name in wanted if written.get(name) != wanted[name]]
+        there, here = (", ".join(f"{name}={values.get(name)}" for name in differing) for values in (written, wanted))
+        raise InputError(f"{folder} was drawn with {there}, but {here} is asked for: set another root, or delete it")

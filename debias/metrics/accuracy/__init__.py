@@ -1,0 +1,1 @@
+"""Accuracy by group: counts, scalars, intervals and paired tests."""

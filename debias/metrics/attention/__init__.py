@@ -1,0 +1,1 @@
+"""Where attribution maps lie."""

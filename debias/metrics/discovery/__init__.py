@@ -1,0 +1,1 @@
+"""How well errors, predictions and inferred groups agree with the true groups."""

@@ -1,0 +1,1 @@
+"""Fairness: rates of each bias value and how far they differ."""

@@ -1,0 +1,161 @@
+"""Every number of the fairness family, from one table of counts; groups here are the values of the bias attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from debias.errors import InputError
+from debias.metrics.accuracy.counts import margin_counts
+from debias.metrics.accuracy.margins import Margins
+from debias.metrics.descriptions import Description
+from debias.metrics.fairness.rates import (
+    equalized_odds_difference,
+    equalized_odds_mean,
+    equalized_odds_ratio,
+    greatest,
+    group_rates,
+    least,
+    outcome_names,
+    rate_difference,
+    rate_ratio,
+)
+from debias.types import Groups
+
+
+def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
+    """The scalars of ``FAIRNESS_DESCRIPTIONS``, under keys that depend on the groups only.
+
+    Args:
+        counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
+        groups: names and numbering of the groups.
+
+    Returns:
+        float64 scalars in [0, 1]. With several outcomes (three classes or more, or two labels or more) a key holds the
+        mean over the outcomes that are defined, and ``worst_`` before it the greatest difference or the least ratio.
+        NaN where no outcome has two groups to compare.
+    """
+    rates = group_rates(counts, groups)
+    differences = {
+        "demographic_parity_difference": rate_difference(rates.selection),
+        "equal_opportunity_difference": rate_difference(rates.true_positive),
+        "equalized_odds_difference": equalized_odds_difference(rates),
+        "equalized_odds_mean": equalized_odds_mean(rates),
+        "predictive_parity_difference": rate_difference(rates.precision),
+        "accuracy_difference": rate_difference(rates.accuracy),
+    }
+    ratios = {
+        "demographic_parity_ratio": rate_ratio(rates.selection),
+        "equal_opportunity_ratio": rate_ratio(rates.true_positive),
+        "equalized_odds_ratio": equalized_odds_ratio(rates),
+        "predictive_parity_ratio": rate_ratio(rates.precision),
+        "accuracy_ratio": rate_ratio(rates.accuracy),
+    }
+    every = differences | ratios
+    worst = {f"worst_{key}": greatest(values) for key, values in differences.items() if len(values) > 1}
+    worst |= {f"worst_{key}": least(values) for key, values in ratios.items() if len(values) > 1}
+    return {key: values.nanmean() for key, values in every.items()} | worst
+
+
+def fairness_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
+    """``fairness_scalars`` and the rates behind them, as plain floats.
+
+    Args:
+        prediction, target, bias, groups: as in ``joint_counts``.
+
+    Returns:
+        The scalars, then ``selection_rate/<outcome>|<bias>`` and so on for each rate, outcome and bias (of the
+        accuracy in single-label data ``accuracy/<bias>``); NaN where undefined.
+
+    Raises:
+        ValueError: a shape, dtype or value is not as ``joint_counts`` wants it.
+    """
+    counts = Margins(*(part.cpu() for part in margin_counts(prediction, target, bias, groups)))
+    rates = group_rates(counts, groups)
+    columns = {
+        "selection_rate": rates.selection,
+        "true_positive_rate": rates.true_positive,
+        "false_positive_rate": rates.false_positive,
+        "precision": rates.precision,
+    }
+    cells = [f"{outcome}|{value}" for outcome, value in product(outcome_names(groups), groups.bias_names)]
+    found = {key: value.item() for key, value in fairness_scalars(counts, groups).items()}
+    for name, values in columns.items():
+        found |= {f"{name}/{cell}": value for cell, value in zip(cells, values.flatten().tolist(), strict=True)}
+    names = cells if groups.multi_label else groups.bias_names
+    accuracies = rates.accuracy.flatten().tolist()
+    return found | {f"accuracy/{name}": value for name, value in zip(names, accuracies, strict=True)}
+
+
+def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
+    """One bias attribute out of several: every combination of their values, the last attribute varying fastest.
+
+    Args:
+        attributes: ``(N, K)`` int64 value of each attribute, -1 where unknown.
+        names: the names of the values of each of the K attributes.
+
+    Returns:
+        ``(N,)`` int64 combination, -1 where any attribute is unknown, and the name of each combination.
+
+    Raises:
+        ValueError: there are not K attributes, or a value is out of range.
+
+    Example:
+        >>> intersect(torch.tensor([[1, 0], [0, -1]]), [("woman", "man"), ("old", "young")])
+        (tensor([ 2, -1]), ('woman & old', 'woman & young', 'man & old', 'man & young'))
+    """
+    sizes = torch.tensor([len(values) for values in names], device=attributes.device)
+    if attributes.ndim != 2 or attributes.shape[1] != len(sizes):
+        raise InputError(f"attributes must be (N, {len(sizes)}), one column per tuple of names; got {attributes.shape}")
+    attributes = attributes.long()
+    if bool(((attributes < -1) | (attributes >= sizes)).any()):
+        raise InputError(f"attributes must lie in [-1, n) for n = {sizes.tolist()} values, -1 where unknown")
+    combined = torch.zeros_like(attributes[:, 0])
+    for column, size in zip(attributes.unbind(dim=1), sizes.tolist(), strict=True):
+        combined = combined * size + column
+    combined = torch.where((attributes < 0).any(dim=1), -1, combined)
+    return combined, tuple(" & ".join(values) for values in product(*names))
+
+
+def _difference(title: str, meaning: str) -> Description:
+    return Description(title, meaning, 0.0, "lower")
+
+
+_PLAIN = {
+    "demographic_parity_difference": _difference(
+        "Demographic parity gap", "How much more often one group is given the outcome than another, deserved or not."
+    ),
+    "equal_opportunity_difference": _difference(
+        "Equal opportunity gap", "How much more often one group is given the outcome where it is right."
+    ),
+    "equalized_odds_difference": _difference(
+        "Equalised odds gap", "The greater of the gaps in true and in false positive rate."
+    ),
+    "equalized_odds_mean": _difference(
+        "Equalised odds gap, mean", "The mean of the gaps in true and in false positive rate."
+    ),
+    "predictive_parity_difference": _difference(
+        "Predictive parity gap", "How much more the outcome can be trusted for one group than for another."
+    ),
+    "accuracy_difference": _difference(
+        "Accuracy disparity", "Best minus worst accuracy over the values of the bias attribute."
+    ),
+    "demographic_parity_ratio": Description(
+        "Demographic parity ratio", "Least over greatest selection rate: the disparate impact, often held to 0.8."
+    ),
+    "equal_opportunity_ratio": Description("Equal opportunity ratio", "Least over greatest true positive rate."),
+    "equalized_odds_ratio": Description(
+        "Equalised odds ratio", "The lesser of the ratios of true and of false positive rates."
+    ),
+    "predictive_parity_ratio": Description("Predictive parity ratio", "Least over greatest precision."),
+    "accuracy_ratio": Description("Accuracy ratio", "Least over greatest accuracy over the values of the bias."),
+}
+
+#: How to read each scalar; ``worst_`` before a key is its worst outcome where there are several.
+FAIRNESS_DESCRIPTIONS: dict[str, Description] = _PLAIN | {
+    f"worst_{key}": plain._replace(title=f"{plain.title}, worst outcome", meaning=f"{plain.meaning} Worst outcome.")
+    for key, plain in _PLAIN.items()
+}

@@ -1,0 +1,1 @@
+"""Which spatial frequencies a model reads."""

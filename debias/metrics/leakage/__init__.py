@@ -1,0 +1,1 @@
+"""How much of the bias can be read from outputs or features."""

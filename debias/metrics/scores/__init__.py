@@ -1,0 +1,1 @@
+"""What scores say by bias value: ranking, F1, calibration, retrieval."""

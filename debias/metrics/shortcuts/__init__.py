@@ -1,0 +1,1 @@
+"""Which cue, context or background a model answers by."""

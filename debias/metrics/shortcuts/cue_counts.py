@@ -1,0 +1,155 @@
+"""Cues, backgrounds and shortcuts that a model relies on, counted in one process or in many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from debias.errors import InputError
+from debias.metrics.accuracy.counts import Tally
+from debias.metrics.cell_counts import CellCounts
+from debias.metrics.shortcuts.cues import CueConflicts, conflict_scalars, cue_cells, cue_scalars, error_consistency
+from debias.metrics.shortcuts.preferences import challenge_accuracy, shortcut_cells, shortcut_scalars, variant_scalars
+
+
+class ShapeBias(CellCounts):
+    """Shape bias on cue-conflict images, as ``conflict_scalars`` defines it.
+
+    Example:
+        >>> metric = ShapeBias()
+        >>> metric.update(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0, 0, 0]), torch.tensor([1, 1, 1, 1]))
+        >>> round(metric.compute()["shape_bias"].item(), 4)  # two by shape, one by texture, one by neither
+        0.6667
+    """
+
+    def __init__(self) -> None:
+        super().__init__(4)
+
+    def update(self, response: Tensor, shape: Tensor, texture: Tensor) -> None:
+        """Add ``(N,)`` integer answers and the classes of shape and texture, -1 where unknown."""
+        agree = torch.where((shape < 0) | (texture < 0), -1, (shape == texture).long())
+        self.add(response == shape, agree)
+        self.add(response == texture, torch.where(agree < 0, -1, agree + 2))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalars."""
+        right, total = self.tally()
+        return conflict_scalars(CueConflicts(right[0], right[2], total[0], total[:2].sum()))
+
+
+class ErrorConsistencyScore(CellCounts):
+    """Error consistency of two observers, as ``error_consistency`` defines it."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def update(self, first: Tensor, second: Tensor) -> None:
+        """Add ``(N,)`` bool: where the first and the second observer are right."""
+        self.add(second, first.long())
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalars: ``error_consistency`` (kappa) with the observed and the expected agreement."""
+        right, total = self.tally()
+        found = error_consistency(torch.stack((total - right, right), dim=1))
+        return {
+            "error_consistency": found.kappa,
+            "observed_consistency": found.observed,
+            "expected_consistency": found.expected,
+        }
+
+
+class CuePreference(CellCounts):
+    """Which of several cues a model follows where they disagree, as ``cue_scalars`` defines it.
+
+    Args:
+        names: of the cues.
+        labels: how many values each cue has, as many as there are answers.
+    """
+
+    def __init__(self, names: Sequence[str], *, labels: int) -> None:
+        super().__init__(len(names) * labels)
+        self.names, self.labels = tuple(names), labels
+
+    def update(self, response: Tensor, cues: Tensor) -> None:
+        """Add ``(N,)`` answers and the ``(N, K)`` int64 values of the cues, -1 where unknown."""
+        self.add(response[:, None] == cues, cue_cells(cues, labels=self.labels))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalars.
+
+        Raises:
+            ValueError: a value of a cue was no label.
+        """
+        right, total = (part.view(-1, self.labels) for part in self.tally())
+        return cue_scalars(Tally(right, total), self.names)
+
+
+class VariantAccuracy(CellCounts):
+    """Accuracy on each variant of the images, as ``variant_scalars`` defines it: ImageNet-9, or any other.
+
+    Args:
+        names: of the variants; "mixed_same" and "mixed_rand" give the background gap.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(len(names))
+        self.names = tuple(names)
+
+    def update(self, prediction: Tensor, target: Tensor, variant: str) -> None:
+        """Add one batch of one variant: ``(N,)`` integer predictions, -1 for no class, and targets.
+
+        Raises:
+            ValueError: there is no such variant.
+        """
+        if variant not in self.names:
+            raise InputError(f"no variant {variant!r}; there are {', '.join(self.names)}")
+        self.add(prediction == target, torch.full_like(target, self.names.index(variant), dtype=torch.long))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalars."""
+        return variant_scalars(self.tally(), self.names)
+
+
+class BackgroundChallenge(CellCounts):
+    """Share of foregrounds that no background fools the model about, as ``challenge_accuracy`` defines it.
+
+    Args:
+        foregrounds: how many there are.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, foregrounds: int) -> None:
+        super().__init__(foregrounds)
+
+    def update(self, correct: Tensor, foreground: Tensor) -> None:
+        """Add ``(N,)`` bool, right or not, and the ``(N,)`` int64 foreground of each image."""
+        self.add(correct, foreground)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalar ``challenge_accuracy``."""
+        return {"challenge_accuracy": challenge_accuracy(self.tally())}
+
+
+class ShortcutGaps(CellCounts):
+    """What each shortcut, and each set of them, costs when it misleads, as ``shortcut_scalars`` defines it.
+
+    Args:
+        names: of the K shortcuts.
+        train_frequencies: ``(2,) * K`` training images by which shortcuts mislead.
+    """
+
+    def __init__(self, names: Sequence[str], *, train_frequencies: Tensor) -> None:
+        super().__init__(2 ** len(names))
+        self.names, self.train_frequencies = tuple(names), train_frequencies.cpu()
+
+    def update(self, correct: Tensor, conflicting: Tensor) -> None:
+        """Add ``(N,)`` bool, right or not, and ``(N, K)`` int64: 1 where a shortcut misleads, -1 where unknown."""
+        self.add(correct, shortcut_cells(conflicting))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalars."""
+        right, total = (part.view((2,) * len(self.names)) for part in self.tally())
+        return shortcut_scalars(Tally(right, total), self.train_frequencies, self.names)

@@ -1,0 +1,30 @@
+"""The finished run whose backbone another run takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from debias import config as configs
+from debias.config import Config
+from debias.reports.run_folder import read_report
+from debias.reports.wording import method
+
+
+def backbone_of(config: Config) -> dict[str, Any]:
+    """What a report says of the finished run of the same seed whose backbone a config takes: its other settings.
+
+    By these, runs of several seeds, each on the backbone of its own seed, are of one method.
+    """
+    folder = Path(str(config.recipe.get("backbone", "")))
+    if not (folder / "report.json").is_file():
+        return {}
+    report = read_report(folder)
+    if report["seed"] != config.seed:
+        return {}
+    told = {key: value for key, value in report["config"].items() if key not in ("seed", *configs.EXECUTION)}
+    told["recipe"] = {**told["recipe"], **({"backbone": report["backbone"]} if "backbone" in report else {})}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+    return {"backbone": f"{method(report)} {digest}"}

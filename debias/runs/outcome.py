@@ -1,0 +1,195 @@
+"""What a trained run comes to: the selected epoch, its predictions, the report."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+import debias
+from debias import config as configs
+from debias.build import Parts, requirements
+from debias.config import Config
+from debias.data.examples import SPLITS, Examples
+from debias.evaluation.families import Evidence
+from debias.evaluation.looking import attention_picture
+from debias.evaluation.measures import chosen_families, measure_all
+from debias.evaluation.predictions import load_weights, measure, picture, predict_splits, prepared_picture
+from debias.evaluation.saved import origin
+from debias.metrics.selection import RULES, best_epochs, chosen_rule
+from debias.models import read_state_dict
+from debias.reports.classes import positive_class
+from debias.reports.environment import git_state, peak_memory_mb, versions
+from debias.reports.predictions import Predictions, write
+from debias.reports.run_folder import write_report
+from debias.runs.backbone import backbone_of
+from debias.runs.labels import labels_read
+from debias.runs.run import Recipe, Run, Trained
+from debias.training import Recorder
+
+
+def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
+    """Load the epoch that the config's rule prefers, predict every split, write predictions and report.
+
+    Args:
+        trained: what the run's recipe handed back.
+        run: with the config as it was written, and the folder.
+        description: what :func:`describe` said before training.
+    """
+    started = time.monotonic()
+    parts, config, recorder, known, choice = trained
+    preferred = recorder.preferred()
+    rule = chosen_rule(config.select, labelled="worst_group" in preferred)
+    epoch = preferred[rule]
+    load_weights(parts.module, recorder.weights(epoch))
+    # by the file of the config from which an evaluation will ask for them: a resumed run keeps what was asked for first
+    asked = description["config"] if config == run.config else configs.plain(config)
+    predictions = known or predict_splits(parts, progress=config.progress)
+    report = {
+        **description,
+        **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
+        "positive": positive_class(parts.examples.groups),
+        "name": run.folder.name,
+        "selection": selection(recorder.history, rule),
+        **({"choice": choice} if choice else {}),
+        "history": recorder.history,
+        "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
+        "predicted_from": origin(recorder.weights(epoch), asked["precision"]),
+        "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    recorder.forget_previous()
+    save_outcome(run.folder, report, predictions, parts)
+
+
+def measured(
+    parts: Parts,
+    predictions: Mapping[str, Predictions],
+    families: Collection[str],
+    *,
+    progress: bool = True,
+    positive: str | None = None,
+) -> dict[str, Any]:
+    """What the report holds of the families of measures of the test split, beside the accuracies.
+
+    Args:
+        parts: the objects of the run.
+        predictions: of every split.
+        families: to measure.
+        progress: show progress bars.
+        positive: which of two classes is the positive one; ``None`` is the second.
+    """
+    train = parts.examples.frequencies("train")
+    known = train if bool(train.any()) else None
+    rows, groups, others = predictions["test"], parts.examples.groups, predictions["val"]
+    evidence = Evidence(rows, groups, known, parts, elsewhere=others, progress=progress, positive=positive)
+    found = measure_all(evidence, families)
+    return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
+
+
+def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
+    """Write the predictions of every split, the page and last report.json, which marks the run as finished.
+
+    Only the first process writes.
+    """
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_rank() != 0:
+        return
+    for split, rows in predictions.items():
+        write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
+    write_report(
+        folder,
+        report,
+        predictions["test"],
+        partial(picture, parts.examples),
+        prepared=partial(prepared_picture, parts),
+        # maps cost a backward pass each: they are drawn where they were measured
+        overlays=partial(attention_picture, parts) if "attention" in report["measures"] else None,
+    )
+
+
+def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    """Which epoch each rule prefers on validation, side by side, and which rule was used."""
+    values = [entry["val"] for entry in history]
+    table = [
+        {"rule": name, "epoch": epoch, "value": values[epoch][RULES[name]], "val": values[epoch]}
+        for name, epoch in best_epochs(values).items()
+    ]
+    return {"rule": rule, "epoch": next(row["epoch"] for row in table if row["rule"] == rule), "table": table}
+
+
+def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
+    """What is known of a run before it is trained."""
+    return {
+        "schema": 1,
+        "config": configs.plain(config),
+        "data": {"name": config.data["name"], **describe_examples(parts.examples)},
+        "model": {
+            "name": config.model["name"],
+            "parameters": sum(parameter.numel() for parameter in parts.module.model.parameters()),
+            "weights": _weights(config),
+        },
+        "strategy": {
+            "name": config.strategy["name"],
+            "method": configs.method_name(config),
+            "requires": list(requirements(config)),
+            "group_labels": labels_read(config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())),
+        },
+        **backbone_of(config),
+        "seed": config.seed,
+        **circumstances(parts),
+    }
+
+
+def circumstances(parts: Parts) -> dict[str, Any]:
+    """Where and with what numbers are computed."""
+    return {
+        "precision": parts.precision,
+        "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
+        "versions": versions(),
+        "git": git_state(Path(debias.__file__).parent),
+    }
+
+
+def _weights(config: Config) -> str:
+    if config.model.get("weights"):
+        path = Path(config.model["weights"])
+        return f"{path} (tensors sha256 {_digest(read_state_dict(path))})"
+    return "pretrained" if config.model.get("pretrained", True) else "none"
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """12 hexadecimal digits of tensors by name: a file may hold the same ones in another order."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()[:12]
+
+
+def describe_examples(examples: Examples) -> dict[str, Any]:
+    """Names and sizes of the groups, and the digest of the rows."""
+    groups = examples.groups
+    return {
+        "digest": examples.digest(),
+        "targets": list(groups.target_names),
+        "biases": list(groups.bias_names),
+        "aligned": [list(pair) for pair in groups.aligned],
+        "multi_label": groups.multi_label,
+        "groups": list(groups.names),
+        "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
+        "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
+    }
+
+
+def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> dict[str, Any]:
+    seconds = [entry["seconds"] for entry in recorder.history]
+    train = sum(seconds) + sum(stages.values())
+    told = {"stages": stages} if stages else {}
+    return {"train": train, "epoch": sum(seconds) / len(seconds), "total": train + evaluation, **told}

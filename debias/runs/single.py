@@ -1,0 +1,51 @@
+"""The recipe of one stage: train, and keep what each epoch leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from debias.build import Parts
+from debias.config import Config
+from debias.evaluation.predictions import write_predictions
+from debias.training import PreparedPictures, Recorder, fit, newest_checkpoint, trainer
+from debias.training.recorder import Watch
+
+
+def single(
+    parts: Parts, config: Config, folder: Path, metadata: dict[str, Any], *, watch: Watch | None = None
+) -> Recorder:
+    """Train one model by one strategy, from the start or from the run's last checkpoint.
+
+    Args:
+        parts: the objects of the run.
+        config: epochs, seed, devices.
+        folder: the run's folder.
+        metadata: plain values to put into every checkpoint.
+        watch: looks at the history after each epoch.
+
+    Returns:
+        What recorded the epochs; its history says which of them each selection rule prefers.
+    """
+    recorder = Recorder(
+        folder / "checkpoints",
+        write=lambda epoch, predicted: write_predictions(
+            folder / "predictions" / f"val-epoch={epoch:03d}.csv", parts.examples, predicted
+        ),
+        metadata=metadata,
+        keep_all=config.keep_all,
+        watch=watch,
+    )
+    lightning = trainer(
+        folder,
+        epochs=config.epochs,
+        seed=config.seed,
+        precision=parts.precision,
+        accelerator=parts.accelerator,
+        devices=config.devices,
+        unused=parts.module.leaves_unused,
+        progress=config.progress,
+        callbacks=[PreparedPictures(parts.data.mean, parts.data.std), recorder],
+    )
+    fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
+    return recorder
