@@ -98,8 +98,7 @@ def requirements(config: Config) -> tuple[str, ...]:
     """What the training data must carry for strategy, sampler and augmentation, in the words of ``requires``."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
-    meanings = {"group": "bias", "bias": "bias", "inferred": "inferred groups"}
-    sampled = components.required_facts("sampler", config.sampler["name"], meanings)
+    sampled = components.required_facts("sampler", config.sampler["name"], components.SAMPLED)
     augmented = getattr(components.find("augment", config.augment["name"]), "requires", ())
     return tuple(dict.fromkeys([*required, *sampled, *augmented]))
 

@@ -16,8 +16,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from debias.errors import InputError, check_finite, near
 from debias.merging import MISSING, converted
+from debias.methods import METHODS
 
 TABLES: dict[str, dict[str, str]] = {
+    **{kind: {name: method.object for name, method in methods.items()} for kind, methods in METHODS.items()},
     "data": {
         "waterbirds": "debias.data.sets.waterbirds:waterbirds",
         "celeba": "debias.data.sets.celeba:celeba",
@@ -26,56 +28,6 @@ TABLES: dict[str, dict[str, str]] = {
         "drawn_birds": "debias.data.sets.drawn_birds:drawn_birds",
         "biased_mnist": "debias.data.sets.biased_mnist:biased_mnist",
     },
-    "strategy": {
-        "erm": "debias.strategies:ERM",
-        "group_dro": "debias.strategies:GroupDRO",
-        "class_reweighting": "debias.strategies:ClassReweighting",
-        "group_reweighting": "debias.strategies:GroupReweighting",
-        "focal": "debias.strategies:Focal",
-        "ldam": "debias.strategies:LDAM",
-        "logit_adjustment": "debias.strategies:LogitAdjustment",
-        "conditional_logit_adjustment": "debias.strategies:ConditionalLogitAdjustment",
-        "cvar_dro": "debias.strategies:CVaRDRO",
-        "spectral_decoupling": "debias.strategies:SpectralDecoupling",
-        "domain_independent": "debias.strategies:DomainIndependent",
-        "domain_discriminative": "debias.strategies:DomainDiscriminative",
-        "end": "debias.strategies:EnD",
-        "bias_contrastive": "debias.strategies:BiasContrastive",
-        "soft_contrastive": "debias.strategies:SoftContrastive",
-        "badd": "debias.strategies:BAdd",
-        "fair_regularised": "debias.strategies:FairRegularised",
-        "rebias": "debias.strategies:ReBias",
-        "rubi": "debias.strategies:RUBi",
-        "learned_mixin": "debias.strategies:LearnedMixin",
-        "feature_adversary": "debias.strategies:FeatureAdversary",
-        "input_adversary": "debias.strategies:InputAdversary",
-        "uniform_confusion": "debias.strategies:UniformConfusion",
-        "gradient_projection": "debias.strategies:GradientProjection",
-        "feature_sieve": "debias.strategies:FeatureSieve",
-        "irm": "debias.strategies:IRM",
-        "vrex": "debias.strategies:VREx",
-        "coral": "debias.strategies:CORAL",
-        "mmd": "debias.strategies:MMD",
-        "lff": "debias.strategies:LfF",
-        "disentangled": "debias.strategies:Disentangled",
-        "debian": "debias.strategies:DebiAN",
-        "flac": "debias.strategies:FLAC",
-        "correct_n_contrast": "debias.strategies:CorrectNContrast",
-        "bias_amplification": "debias.strategies:BiasAmplification",
-        "cross_mistakes": "debias.strategies:CrossMistakes",
-        "decompose_compose": "debias.strategies:DecomposeCompose",
-    },
-    "sampler": {
-        "shuffled": "debias.data.orders:shuffled",
-        "class_balanced": "debias.data.orders:class_balanced",
-        "group_balanced": "debias.data.orders:group_balanced",
-        "bias_balanced": "debias.data.orders:bias_balanced",
-        "class_subsample": "debias.data.orders:class_subsample",
-        "group_subsample": "debias.data.orders:group_subsample",
-        "upweighted": "debias.data.orders:upweighted",
-        "portion": "debias.data.orders:portion",
-        "cluster_balanced": "debias.data.orders:cluster_balanced",
-    },
     "preprocessing": {
         name: f"debias.data.pictures.preprocessing:{name}"
         for name in (
@@ -83,35 +35,10 @@ TABLES: dict[str, dict[str, str]] = {
             *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
         )
     },
-    "augment": {
-        "none": "debias.augment:nothing",
-        "recombination": "debias.augment:Recombination",
-        "mixup": "debias.augment:Mixup",
-        "cutmix": "debias.augment:CutMix",
-        "lisa": "debias.augment:LISA",
-        "hide_mask": "debias.augment:HideMask",
-    },
     "optimizer": {
         "sgd": "debias.training.optimizers:sgd",
         "adam": "debias.training.optimizers:adam",
         "adamw": "debias.training.optimizers:adamw",
-    },
-    "recipe": {
-        "single": "debias.recipes.one_stage:OneStage",
-        "jtt": "debias.recipes.jtt:JTT",
-        "bam": "debias.recipes.bam:BAM",
-        "cnc": "debias.recipes.cnc:CnC",
-        "eiil": "debias.recipes.eiil:EIIL",
-        "spare": "debias.recipes.spare:SPARE",
-        "ssa": "debias.recipes.ssa:SSA",
-        "xrm": "debias.recipes.xrm:XRM",
-        "masktune": "debias.recipes.masktune:MaskTune",
-        "dac": "debias.recipes.dac:DaC",
-        "dfr": "debias.recipes.heads:DFR",
-        "afr": "debias.recipes.heads:AFR",
-        "crt": "debias.recipes.heads:CRT",
-        "class_balanced_last_layer": "debias.recipes.validation_heads:ClassBalancedLastLayer",
-        "self": "debias.recipes.validation_heads:SELF",
     },
     "scheduler": {
         "constant": "debias.training.optimizers:constant",
@@ -119,6 +46,11 @@ TABLES: dict[str, dict[str, str]] = {
         "step": "debias.training.optimizers:step",
     },
 }
+
+#: What a requirement of a class is called where a method says what it reads.
+_READ = {"bias": "train labels", "some bias": "some train labels", "mask": "masks"}
+#: What the facts that a sampler asks for mean for the data.
+SAMPLED = {"group": "bias", "bias": "bias", "inferred": "inferred groups"}
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
@@ -163,6 +95,25 @@ def required_facts(kind: str, name: str, meanings: Mapping[str, str]) -> tuple[s
     """What the facts that a component asks for mean for the data: ``meanings`` maps a fact to a requirement."""
     asked = inspect.signature(find(kind, name)).parameters
     return tuple(meaning for fact, meaning in meanings.items() if fact in asked)
+
+
+def reads(kind: str, name: str) -> tuple[str, ...]:
+    """What a method reads beside images and classes, at its default options.
+
+    Returns:
+        Some of "train labels", "some train labels" and "val labels", of the bias attribute, and "masks".
+    """
+    if kind == "recipe":
+        return tuple(f"{split} labels" for split in find(kind, name)().reads)
+    required = getattr(find(kind, name), "requires", ())
+    if kind == "sampler":
+        required = dict.fromkeys(required_facts(kind, name, SAMPLED))
+    return tuple(_READ[item] for item in required if item in _READ)
+
+
+def infers(kind: str, name: str) -> tuple[str, ...]:
+    """Splits whose groups a recipe infers by itself; none for other kinds."""
+    return tuple(find(kind, name)().infers) if kind == "recipe" else ()
 
 
 def check_options(component: Callable[..., Any], section: str, options: Mapping[str, Any]) -> dict[str, Any]:

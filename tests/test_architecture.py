@@ -26,11 +26,11 @@ ALLOWED = {
     "metrics": set(),
     "augment": set(),
     "group_inference": set(),
-    "catalogue": set(),
+    "methods": set(),
     "heads": {"group_inference", "losses"},
     "data": {"files", "json_files"},
     "config": {"config_texts", "files", "merging"},
-    "components": {"merging"},
+    "components": {"merging", "methods"},
     "strategies": {"losses", "models"},
     "training": {"files", "strategies", "metrics", "models"},
     "reports": {"config", "files", "json_files", "metrics"},
@@ -41,9 +41,9 @@ ALLOWED = {
     | {"metrics", "models", "reports", "training"},
     "recipes": {"augment", "build", "components", "config", "data", "evaluation", "files", "group_inference"}
     | {"heads", "metrics", "reports", "runs", "training"},
-    "sweeps": {"build", "catalogue", "checks", "components", "config", "config_texts", "evaluation", "files"}
+    "sweeps": {"build", "methods", "checks", "components", "config", "config_texts", "evaluation", "files"}
     | {"json_files", "merging", "metrics", "models", "reports", "runs"},
-    "commands": {"build", "catalogue", "components", "config", "data", "evaluation", "files", "group_inference"}
+    "commands": {"build", "methods", "components", "config", "data", "evaluation", "files", "group_inference"}
     | {"json_files", "merging", "metrics", "reports", "runs", "sweeps", "training"},
     "__main__": {"commands"},
 }

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
-from debias.catalogue import METHODS, Method
 from debias.errors import InputError, near
+from debias.methods import METHODS
 from debias.reports.tables import text_table
 
 if TYPE_CHECKING:
@@ -23,7 +23,17 @@ KINDS = {
     "optimizers": "optimizer",
     "schedulers": "scheduler",
 }
-COLUMNS = ("reads", "stages", "beside the model", "cost", "paper", "Waterbirds", "CelebA", "printed in")
+COLUMNS = (
+    "reads",
+    "stages",
+    "beside the model",
+    "cost",
+    "paper",
+    "checked against",
+    "Waterbirds",
+    "CelebA",
+    "printed in",
+)
 LEGEND = """
 reads: bias labels, or masks, that the method itself reads at its default options; with select=worst_group or balanced,
   a run reads the labels of validation too (select=auto is worst_group where there are such labels)
@@ -50,7 +60,7 @@ def run(what: str, pattern: str) -> None:
 def _print_methods(pattern: str) -> None:
     if pattern == "*":
         for kind, methods in METHODS.items():
-            table = text_table((kind, *COLUMNS), [_row(*item) for item in methods.items()], words=1 + len(COLUMNS))
+            table = text_table((kind, *COLUMNS), [_row(kind, name) for name in methods], words=1 + len(COLUMNS))
             print("\n".join(table), end="\n\n")
         print(LEGEND.strip())
         return
@@ -60,14 +70,15 @@ def _print_methods(pattern: str) -> None:
         raise InputError(f"no strategy or recipe matches {pattern!r}; {near(pattern, names, 'debias list strategies')}")
     for kind, name in found:
         _print_component(kind, name)
-        for column, cell in zip(COLUMNS, _row(name, METHODS[kind][name])[1:], strict=True):
+        for column, cell in zip(COLUMNS, _row(kind, name)[1:], strict=True):
             print(f"    {column}: {cell}")
 
 
-def _row(name: str, method: Method) -> tuple[str, ...]:
-    reads = ", ".join([*method.reads, *(f"infers {split}" for split in method.infers)])
-    cells = (reads, method.stages, method.networks, method.cost, method.paper, *method.published)
-    return (name, *(cell or "-" for cell in cells))
+def _row(kind: str, name: str) -> tuple[str, ...]:
+    method = METHODS[kind][name]
+    reads = [*components.reads(kind, name), *(f"infers {split}" for split in components.infers(kind, name))]
+    cells = (", ".join(reads), method.stages, method.networks, method.cost, method.paper, method.checked)
+    return (name, *(cell or "-" for cell in (*cells, *method.published)))
 
 
 def _print_component(kind: str, name: str) -> None:
@@ -82,7 +93,7 @@ def _print_component(kind: str, name: str) -> None:
 
 
 def _sampled(name: str) -> list[str]:
-    facts = components.required_facts("sampler", name, {"group": "bias", "bias": "bias", "inferred": "inferred groups"})
+    facts = components.required_facts("sampler", name, components.SAMPLED)
     return list(dict.fromkeys(facts))
 
 

@@ -1,4 +1,4 @@
-"""What was published of the shipped settings, with its source; figures of a whole method are the catalogue's."""
+"""What was published of the shipped settings, with its source; figures of a whole method are in ``methods.csv``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from debias import config as configs
-from debias.catalogue import METHODS, Published
-from debias.catalogue.method import KIRICHENKO, SUBPOPBENCH
+from debias.methods import METHODS, Published
 
 
 class Setting(NamedTuple):
@@ -47,6 +46,11 @@ class Setting(NamedTuple):
     def differences(self) -> list[str]:
         """In what the shipped setting is not the published one, as far as that is known."""
         return differences(self.config)
+
+
+#: Sources of several figures. SubpopBench's are those with the attributes known in training and validation.
+KIRICHENKO = "Kirichenko et al. 2023, Table 2"
+SUBPOPBENCH = "SubpopBench, Yang et al. 2023"
 
 
 #: Begins a paragraph in the comment of a shipped config that says in what it is not the published setting.

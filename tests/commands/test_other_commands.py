@@ -26,7 +26,13 @@ def test_list_strategies_is_a_table(capsys):
     assert rows.keys() >= components.TABLES["strategy"].keys() | components.TABLES["recipe"].keys()
     told = [cell.strip() for cell in rows["ssa"] if cell]
     assert told[:4] == ["val labels, infers train", "K + 2", "K + 1 predictors", "teacher + K folds + 1"]
-    assert told[4:] == ["Nam et al. 2022", "89.0 ± 0.6", "89.8 ± 1.3", "Kirichenko et al. 2023, Table 2"]
+    assert told[4:] == [
+        "Nam et al., ICLR 2022",
+        "formula",
+        "89.0 ± 0.6",
+        "89.8 ± 1.3",
+        "Kirichenko et al. 2023, Table 2",
+    ]
 
 
 def test_list_strategies_by_pattern(capsys):

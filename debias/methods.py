@@ -1,0 +1,64 @@
+"""The table of methods, ``methods.csv``: one row per strategy, sampler, augmentation and recipe.
+
+What a method reads is not in the table: it follows from its class (:func:`debias.components.reads`).
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """Worst-group test accuracy in percent, as printed; "" where the source has none.
+
+    Attributes:
+        waterbirds: on Waterbirds.
+        celeba: on CelebA, target blond hair, bias attribute male.
+        source: who printed it.
+    """
+
+    waterbirds: str
+    celeba: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """The facts of one method.
+
+    Attributes:
+        object: "module:name" of its class or function.
+        paper: authors, venue and year.
+        checked: what its parts were compared with: "authors' code" (a row of ``scripts/parity``), "formula" (an
+            independent definition in the tests), or "thin source" (the paper leaves parts open).
+        stages: trainings that follow each other.
+        networks: networks that are trained beside the model.
+        cost: of a training step in steps of ERM, where the forward pass is 1/3; for a recipe, of its stages.
+        published: figures that were checked against their source.
+    """
+
+    object: str
+    paper: str
+    checked: str
+    stages: str
+    networks: str
+    cost: str
+    published: Published
+
+
+def _read(path: Path) -> dict[str, dict[str, Method]]:
+    table: dict[str, dict[str, Method]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            published = Published(row["waterbirds"], row["celeba"], row["printed"])
+            facts = (row["object"], row["paper"], row["checked"])
+            method = Method(*facts, row["stages"], row["networks"], row["cost"], published)
+            table.setdefault(row["kind"], {})[row["name"]] = method
+    return table
+
+
+#: The methods by kind ("strategy", "sampler", "augment", "recipe") and name, in the order of the table.
+METHODS = _read(Path(__file__).with_suffix(".csv"))
