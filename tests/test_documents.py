@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from debias import components
 from debias.__main__ import LISTS, parser
 from debias.components import TABLES
 from debias.config import EXECUTION, SECTIONS, Config, folder, load, shipped
@@ -60,36 +61,8 @@ def test_commands_are_understood(command: list[str]) -> None:
         load(options["config"], [item for item in options["overrides"] if not item.startswith("resume=")])
 
 
-@pytest.mark.parametrize(
-    ("kind", "heading"),
-    [("strategy", "strategy"), ("sampler", "sampler"), ("augment", "augmentation"), ("recipe", "recipe")],
-)
-def test_strategies_page_has_a_row_for_every_component(kind: str, heading: str) -> None:
-    """But for `single`, the recipe of no method."""
-    assert set(_named(_page("strategies.md"), heading)) == set(TABLES[kind]) - {"single"}
-
-
-def test_strategies_page_says_what_training_data_must_carry() -> None:
-    page = _page("strategies.md")
-    for kind, heading in (("strategy", "strategy"), ("augment", "augmentation")):
-        for name, row in _named(page, heading).items():
-            required = set(getattr(components.find(kind, name), "requires", ()))
-            assert ("bias labels" in row["needs"]) == bool(required & {"bias", "some bias"}), name
-            assert ("some" in row["needs"]) == ("some bias" in required), name
-            assert ("every group" in row["needs"]) == ("groups" in required), name
-            assert ("masks" in row["needs"]) == ("mask" in required), name
-    for name, row in _named(page, "sampler").items():
-        facts = components.required_facts("sampler", name, {"group": "bias", "bias": "bias", "inferred": "inferred"})
-        assert row["needs"] == {"": "", "bias": "bias labels", "inferred": "inferred groups"}["".join(facts)], name
-
-
-def test_strategies_page_says_which_labels_a_recipe_reads() -> None:
-    """At its default options, which come first in the cell."""
-    for name, row in _named(_page("strategies.md"), "recipe").items():
-        reads = components.construct("recipe", {"name": name}, {}).reads
-        said = {(): "", ("val",): "bias labels of validation", ("train",): "bias labels of training"}[reads]
-        assert row["reads"].startswith(said), name
-        assert bool(row["reads"]) == bool(said), name
+def test_the_tables_of_the_pages_are_those_of_the_table_of_methods() -> None:
+    subprocess.run([sys.executable, ROOT / "scripts" / "tables.py", "--check"], check=True, cwd=ROOT)
 
 
 def test_every_data_set_is_explained() -> None:
@@ -116,13 +89,6 @@ def test_configuration_page_has_every_key_with_its_default() -> None:
 
 def test_configuration_page_names_every_listing() -> None:
     assert {name.split()[0] for name in _named(_page("configuration.md"), "`debias list ...`")} == set(LISTS)
-
-
-def test_configuration_page_names_every_component() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    for kind, table in TABLES.items():
-        row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}` |"))
-        assert re.findall(r"`(\w+)`", row)[1:] == list(table)
 
 
 def _anchors(path: Path) -> set[str]:

@@ -9,4 +9,4 @@ __all__ = ["LISA", "CutMix", "Draws", "HideMask", "Mixup", "Recombination", "not
 
 
 def nothing() -> None:
-    """Leaves every batch as the loader gave it."""
+    """Leave every batch as it is."""

@@ -15,7 +15,7 @@ FILLS = ("black", "mean")
 
 
 class HideMask(nn.Module):
-    r"""Pixels under the mask are replaced by one colour; the others stay as they are.
+    r"""Replace the pixels under the mask by one colour.
 
     .. math:: x' = (1 - m) \, x + m \, c
 

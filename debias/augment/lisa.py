@@ -26,7 +26,7 @@ def selected_pairs(target: Tensor, bias: Tensor, intra_label: Tensor) -> Tensor:
 
 
 class LISA(nn.Module):
-    r"""Selective mixing: what the bias says of the class is mixed away, what the picture says of it is not.
+    r"""Mix images of the same class and different bias, or of the same bias and different class.
 
     With probability :math:`p` a sample's partner is intra-label, of the same class and another bias: the bias changes
     and the target does not. Otherwise it is intra-domain, of the same bias and another class: the target changes and

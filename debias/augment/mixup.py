@@ -12,7 +12,7 @@ from debias.types import Batch, Groups
 
 
 class Mixup(nn.Module):
-    r"""Pictures and targets are convex combinations of two samples.
+    r"""Mix each image and its target with those of a random other image.
 
     .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
               \lambda \sim \mathrm{Beta}(\alpha, \alpha)
@@ -51,7 +51,7 @@ class Mixup(nn.Module):
 
 
 class CutMix(Mixup):
-    r"""A box of another picture is pasted in; the target follows the areas.
+    r"""Paste a box of another image; the target follows the areas.
 
     The box has :math:`1 - \lambda` of the frame, :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)`, before the frame
     cuts it off; what the frame has left of it is what counts in the target.

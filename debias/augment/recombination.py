@@ -92,7 +92,7 @@ def recombine(
 
 
 class Recombination(nn.Module):
-    """Foreground-background recombination on the fly, within a batch.
+    """Put the foreground of each image on the filled background of another image.
 
     Each foreground goes, with a new size and place, on the filled background of a picture of the batch. Composes with
     every strategy but those that correct for what the bias says of the class in the data: the target stays, and where

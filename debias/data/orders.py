@@ -59,7 +59,7 @@ class Weighted:
 
 
 def shuffled(row: Tensor) -> Order:
-    """Every training sample once an epoch, in random order.
+    """Visit every training sample once per epoch, in random order.
 
     Args:
         row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
@@ -68,7 +68,9 @@ def shuffled(row: Tensor) -> Order:
 
 
 def group_balanced(group: Tensor, groups: Groups) -> Order:
-    r"""N draws with replacement, every group equally likely: :math:`P(i) \propto 1 / n_{g_i}`.
+    r"""Draw N samples with replacement, every group equally likely.
+
+    :math:`P(i) \propto 1 / n_{g_i}`.
 
     Source: Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG;
     reference code facebookresearch/BalancingGroups).
@@ -86,7 +88,9 @@ def group_balanced(group: Tensor, groups: Groups) -> Order:
 
 
 def class_balanced(row: Tensor, groups: Groups) -> Order:
-    r"""N draws with replacement, every class equally likely: :math:`P(i) \propto 1 / n_{y_i}`.
+    r"""Draw N samples with replacement, every class equally likely.
+
+    :math:`P(i) \propto 1 / n_{y_i}`.
 
     Source: Idrissi et al. 2022 (RWY), as in :func:`group_balanced`.
 
@@ -103,7 +107,9 @@ def class_balanced(row: Tensor, groups: Groups) -> Order:
 
 
 def bias_balanced(bias: Tensor, groups: Groups) -> Order:
-    r"""N draws with replacement, every value of the bias equally likely: :math:`P(i) \propto 1 / n_{b_i}`.
+    r"""Draw N samples with replacement, every value of the bias equally likely.
+
+    :math:`P(i) \propto 1 / n_{b_i}`.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, trains its adversaries on such batches;
     reference code uvavision/Balanced-Datasets-Are-Not-Enough.
@@ -122,7 +128,7 @@ def bias_balanced(bias: Tensor, groups: Groups) -> Order:
 
 
 def portion(row: Tensor, seed: int, *, share: float) -> Order:
-    """A share of the training samples, drawn once a run; an epoch visits each of them once, in random order.
+    """Visit a share of the training samples that is drawn once per run.
 
     Args:
         row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
@@ -139,7 +145,7 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
 
 
 def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
-    """Every training sample once, and those whose inferred value is 1 ``copies`` times more, in random order.
+    """Visit every training sample once, and those with inferred value 1 ``copies`` times more.
 
     Source: Liu et al., "Just Train Twice", ICML 2021: the value 1 is an error of an earlier model (``groups.file``).
 
@@ -163,7 +169,7 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
 
 
 def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Order:
-    r"""N draws with replacement: classes equally likely, and small inferred groups likelier within them.
+    r"""Draw N samples: classes equally likely, and small inferred groups likelier within them.
 
     .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}{\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
 
@@ -188,7 +194,7 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
 
 
 def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
-    """Every group cut to the size of the smallest, once a run; an epoch visits what is left in random order.
+    """Cut every group to the size of the smallest, once per run.
 
     Source: Idrissi et al. 2022 (SUBG), as in :func:`group_balanced`.
 
@@ -208,7 +214,7 @@ def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 
 
 
 def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
-    """Every class cut to the size of the smallest, once a run; an epoch visits what is left in random order.
+    """Cut every class to the size of the smallest, once per run.
 
     Source: Idrissi et al. 2022 (SUBY), as in :func:`group_balanced`.
 

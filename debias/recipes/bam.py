@@ -13,7 +13,10 @@ from debias.runs.work import Sizes, Work
 
 
 class BAM(Recipe):
-    r"""A model that needs only what is easy finds the errors; it goes on with :math:`\mu` of each of them.
+    r"""Amplify the shortcut in a first stage, then continue with its errors repeated.
+
+    A model that needs only what is easy finds the errors; it goes on with :math:`\mu` of each of
+    them.
 
     1. ``amplification``: the strategy :class:`debias.strategies.BiasAmplification`; the model's errors on the training
        split, without the samples' own vectors, are E.

@@ -9,7 +9,7 @@ from debias.runs.run import Recipe, Run, Trained
 
 
 class CnC(Recipe):
-    """The class that a first model predicts stands in for the bias, and the run's strategy trains against it.
+    """Train ERM, then use its predicted classes as bias labels for a contrastive strategy.
 
     1. ``prediction``: plain ERM, strongly regularised, whose predicted class is the inferred value.
     2. The run's own strategy is trained on it: :class:`debias.strategies.CorrectNContrast`, best on draws in which

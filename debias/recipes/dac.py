@@ -32,7 +32,10 @@ QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 class DaC(Recipe):
-    r"""A new head learns the class from causal parts of pictures, alone and among the surroundings of other classes.
+    r"""Train a new head on causal parts of images, alone and on other classes' backgrounds.
+
+    A new head learns the class from causal parts of pictures, alone and among the surroundings of
+    other classes.
 
     1. ``first``: plain ERM, on the run's draws; its Grad-CAM map of each training picture's true class. Leaving out
        ever more of the places of least attribution, 30 to 80 per cent, the loss rises once the model misses what it

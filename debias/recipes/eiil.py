@@ -12,7 +12,7 @@ from debias.runs.run import Recipe, Run, Trained
 
 
 class EIIL(Recipe):
-    r"""A reference model takes the shortcut; two environments in which it errs differently stand in for the bias.
+    r"""Train a reference model, then infer two environments in which it errs differently.
 
     1. ``reference``: plain ERM, for so few epochs that it knows the shortcut and little else.
     2. :func:`debias.group_inference.environment_weights` of its training logits, cut at 1/2, are the environments.

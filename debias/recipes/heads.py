@@ -23,7 +23,7 @@ PENALTIES = (0.0, 0.1, 0.2, 0.3)
 
 
 class DFR(LastLayer):
-    """Deep feature reweighting: sparse logistic regressions on group-balanced subsamples, averaged.
+    """Refit the last layer on group-balanced subsamples (deep feature reweighting).
 
     On validation rows, with their group labels, C chosen on halves of them; or on training rows, C chosen on
     validation. See :func:`debias.heads.sparse.sparse_head` for equation, source and differences.
@@ -77,7 +77,7 @@ class DFR(LastLayer):
 
 
 class AFR(LastLayer):
-    """Automatic feature reweighting: samples that the backbone's own head doubts count more in its refit.
+    """Refit the last layer with larger weights for samples that the model doubts.
 
     The backbone is trained on a share of the training split, the head refitted on the rest; gamma and the pull towards
     the old head are chosen on validation. See :func:`debias.heads.refits.focal_heads`.
@@ -139,7 +139,7 @@ class AFR(LastLayer):
 
 
 class CRT(LastLayer):
-    """Classifier retraining: a new head is fitted to balanced draws, while the features stand still.
+    """Refit the last layer on balanced draws, with frozen features (classifier retraining).
 
     See :func:`debias.heads.refits.resampled_heads` and ``reweighted_heads``.
 

@@ -16,7 +16,10 @@ from debias.runs.work import Sizes, Work
 
 
 class JTT(Recipe):
-    r"""ERM finds the training images it gets wrong; a new model sees each of these :math:`\lambda` times more.
+    r"""Train ERM, then train again with its training errors repeated.
+
+    ERM finds the training images it gets wrong; a new model sees each of these :math:`\lambda`
+    times more.
 
     1. ``identification``: plain ERM for a few epochs, strongly regularised; its errors on the training split are E.
     2. A new model is trained on the training split with :math:`\lambda` further copies of E.

@@ -27,7 +27,7 @@ PLACES = ("attended", "random")
 
 
 class MaskTune(Recipe):
-    """A trained model is made to explore: where it looked most is hidden from it, in every training picture.
+    """Mask what a trained model looks at most, then train one more epoch.
 
     1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Places beyond ``deviations``
        standard deviations above the mean of the map's positive ones are the mask of the picture.

@@ -7,7 +7,7 @@ from debias.runs.run import Recipe, Run, Trained
 
 
 class OneStage(Recipe):
-    """One model, trained once by one strategy."""
+    """Train one model once, by one strategy."""
 
     takes_groups = True
 

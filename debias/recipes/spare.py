@@ -12,7 +12,7 @@ from debias.runs.run import Recipe, Run, Trained
 
 
 class SPARE(Recipe):
-    """What a model says after an epoch or two parts each class by the shortcut; a new one sees the parts evenly.
+    """Cluster the predictions of an early model per class, then sample the clusters evenly.
 
     1. ``early``: plain ERM for an epoch or two.
     2. :func:`debias.group_inference.class_clusters` of its probabilities for the training images are the groups.

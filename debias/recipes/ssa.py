@@ -23,7 +23,7 @@ from debias.runs.work import Sizes, Work
 
 
 class SSA(Recipe):
-    """A predictor of the bias learns from validation's labels and from its own, and labels the training split.
+    """Predict the bias labels of the training split from those of the validation split.
 
     1. ``teacher``: plain ERM on the bias of half of the validation split guesses that of every training image.
     2. ``fold-1`` to ``fold-K``: the same, on that half and on those guesses for the *other* folds of the training split

@@ -29,7 +29,7 @@ EARLY = "early"
 
 
 class ClassBalancedLastLayer(LastLayer):
-    """A new head on class-balanced minibatches of half of the validation split: no group labels at all.
+    """Refit the last layer on class-balanced minibatches of half of the validation split.
 
     See :func:`debias.heads.refits.resampled_heads`.
 
@@ -84,7 +84,10 @@ class ClassBalancedLastLayer(LastLayer):
 
 
 class SELF(LastLayer):
-    """A few class-balanced steps on samples of half of the validation split, from the head that the model has.
+    """Fine-tune the last layer on a few informative samples of half of the validation split.
+
+    A few class-balanced steps on samples of half of the validation split, from the head that the
+    model has.
 
     Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on which it differs most
     from itself early in its training (:func:`debias.group_inference.largest_disagreement`). How many they are, the

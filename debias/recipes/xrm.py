@@ -17,7 +17,10 @@ UNLABELLED = {"select": "average"}
 
 
 class XRM(Recipe):
-    """What either of two twins gets wrong, each trained on one half of the images, stands in for the bias.
+    """Train twins on a half each, then use what either gets wrong as bias labels.
+
+    What either of two twins gets wrong, each trained on one half of the images, stands in for the
+    bias.
 
     1. ``twins``: the strategy :class:`debias.strategies.CrossMistakes`.
     2. Images of the training and validation splits that either twin misclassifies have the value 1, others 0

@@ -77,7 +77,7 @@ class _Pooled(nn.Module):
 
 
 class FeatureAdversary(Strategy):
-    r"""One loss, one backward pass; gradient reversal makes it a game between adversary and model.
+    r"""Remove the bias from a layer's features by an adversary behind a gradient reversal.
 
     .. math:: L = L_\text{task}(f(x), y) + \mathrm{CE}(A(R_\lambda(h(x))), b)
 

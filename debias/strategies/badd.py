@@ -17,7 +17,7 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class BAdd(Strategy):
-    r"""The features of a network that knows the bias are added to the model's, before the head reads them.
+    r"""Add the features of a bias network to the model's, so that the model need not learn the bias.
 
     1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the bias; then it is
        frozen.

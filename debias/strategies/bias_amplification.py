@@ -14,7 +14,7 @@ from debias.types import Batch, Groups, Loss
 
 
 class BiasAmplification(Strategy):
-    r"""ERM on logits to which every training sample adds a trainable vector.
+    r"""Add a trainable vector per training sample to the logits: the first stage of ``bam``.
 
     .. math:: L = \frac1N \sum_i \mathrm{CE}(f(x_i) + \lambda b_i,\, y_i)
 

@@ -17,7 +17,7 @@ from debias.types import Batch, Groups, Loss, Outputs
 
 
 class BiasContrastive(Strategy):
-    r"""A contrastive loss on the features whose positives differ in the bias, and little of the classification loss.
+    r"""Contrast features: positives share the class but not the bias.
 
     .. math:: L = \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
               P_i = \{j : y_j = y_i,\; b_j \ne b_i\}

@@ -15,7 +15,7 @@ from debias.types import Batch, Groups, Loss, Outputs
 
 
 class CorrectNContrast(Strategy):
-    r"""A contrastive loss on the features, between the samples that the shortcut parts or joins, and ERM.
+    r"""Contrast features: positives share the class but not the bias, negatives the reverse.
 
     .. math:: L = \lambda \operatorname{mean}_{i: P_i \ne \emptyset} \Big[ -\frac{1}{|P_i|} \sum_{j \in P_i} \log
               \frac{\exp(G_{ij} / \tau)}{\sum_{k \in P_i \cup N_i} \exp(G_{ik} / \tau)} \Big]

@@ -18,7 +18,10 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class CrossMistakes(Strategy):
-    r"""The model f and a twin g learn disjoint halves of the rows, with labels that flip to what the other half's says.
+    r"""Train twins on a half each, with labels that flip to the other's: first stage of ``xrm``.
+
+    The model f and a twin g learn disjoint halves of the rows, with labels that flip to what the
+    other half's says.
 
     Each row belongs to one of the two, by a fair draw. For each batch, in this order:
 

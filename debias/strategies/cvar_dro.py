@@ -12,7 +12,9 @@ from debias.types import Batch, Loss
 
 
 class CVaRDRO(Strategy):
-    r"""Mean of the worst fraction :math:`\alpha` of the losses of each batch. Needs no bias labels.
+    r"""Minimise the mean of the worst losses of each batch.
+
+    Mean of the worst fraction :math:`\alpha` of the losses of each batch. Needs no bias labels.
 
     With ``threshold`` it is the truncated form, in which the samples below a loss of ``threshold`` have no gradient.
 

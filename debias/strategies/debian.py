@@ -19,7 +19,9 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class DebiAN(Strategy):
-    r"""The model f and a discoverer D move in alternation.
+    r"""Weight the loss towards groups that a second network finds to be treated worse.
+
+    The model f and a discoverer D move in alternation.
 
     D splits each class in two soft groups, :math:`u_i = \sigma(D(x_i)_{y_i})`. With :math:`p_i` the probability that f
     gives the true class, :math:`p^\pm_t` its mean in either group of class t, at each step in this order:

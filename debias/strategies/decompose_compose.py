@@ -15,7 +15,7 @@ from debias.types import Batch, Groups, Loss
 
 
 class DecomposeCompose(Strategy):
-    r"""A head on frozen features: of the batch, of causal parts alone, and of causal parts among other classes' rest.
+    r"""Train a head on images, causal parts and composed images: the last stage of ``dac``.
 
     With :math:`m_i` the mask of what a first model attended to, c the mean colour of the batch, S the samples of the
     batch whose loss under that model was low, and :math:`j(i) \in S` drawn at random among those of another class,

@@ -20,7 +20,10 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class Disentangled(Strategy):
-    r"""Two encoders give z = [z_l; z_b]; a classifier C_l and a biased C_b read both, and each trains its own half.
+    r"""Learn features of class and of bias apart, and swap the bias features between samples.
+
+    Two encoders give z = [z_l; z_b]; a classifier C_l and a biased C_b read both, and each trains
+    its own half.
 
     .. math:: L_\text{dis} &= W\, \mathrm{CE}(C_l([z_l; \mathrm{sg}\, z_b]), y)
               + \lambda_\text{dis}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; z_b]), y) \\

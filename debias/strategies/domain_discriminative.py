@@ -15,7 +15,7 @@ INFERENCES = ("sum", "max")
 
 
 class DomainDiscriminative(Strategy):
-    r"""One softmax over all groups; the bias is marginalised, and the groups' shares in training may be divided out.
+    r"""Predict class and bias jointly; at test time sum over the bias.
 
     .. math:: L = \mathrm{CE}(f(x), (y, b)), \qquad
               \hat y = \arg\max_y \sum_b \frac{p(y, b \mid x)}{\pi_{yb}} \quad\text{or}\quad

@@ -14,7 +14,7 @@ INFERENCES = ("logits", "probabilities")
 
 
 class DomainIndependent(Strategy):
-    r"""Each sample trains the head of its own bias; without its bias, all heads are asked.
+    r"""Train one head per bias value; at test time the heads are averaged.
 
     .. math:: L = \mathrm{CE}(f_{\cdot b}(x), y), \qquad
               \hat y = \arg\max_y \sum_b f_{yb}(x) \quad\text{or}\quad

@@ -15,7 +15,7 @@ from debias.types import Batch, Groups, Loss, Outputs
 
 
 class EnD(Strategy):
-    r"""ERM, and features orthogonal within a bias, parallel within a class across biases.
+    r"""Make features orthogonal within a bias value and parallel within a class across bias values.
 
     .. math:: L = \mathrm{CE} + \alpha\, R_\perp + \beta\, R_\parallel
 

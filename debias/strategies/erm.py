@@ -10,7 +10,10 @@ from debias.types import Batch, Loss
 
 
 class ERM(Strategy):
-    r"""Mean loss of the batch, :math:`L = \frac1N \sum_i \ell_i`, or its weighted mean where the batch has weights.
+    r"""Minimise the mean loss: the baseline that takes the shortcut.
+
+    Mean loss of the batch, :math:`L = \frac1N \sum_i \ell_i`, or its weighted mean where the batch
+    has weights.
 
     Source: Vapnik, "Principles of risk minimization for learning theory", NeurIPS 1991.
     """

@@ -16,7 +16,7 @@ CRITERIA = ("demographic_parity", "equal_opportunity", "equalized_odds")
 
 
 class FairRegularised(Strategy):
-    r"""The mean loss, and the gap in a rate of decisions between the values of the bias, averaged over the outcomes.
+    r"""Penalise the gap in a rate of decisions between the values of the bias.
 
     .. math:: L = L_\text{task} + \frac{\lambda}{C} \sum_c \max_b r_c(b) - \min_b r_c(b)
 

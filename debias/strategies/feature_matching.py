@@ -61,7 +61,7 @@ class FeatureMatching(Strategy):
 
 
 class CORAL(FeatureMatching):
-    """Matches means and covariances, see :func:`debias.losses.CORALLoss`.
+    """Match the means and covariances of the features of all environments.
 
     Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016 workshops; defaults
     are those of facebookresearch/DomainBed and of SubpopBench (Yang et al., ICML 2023).
@@ -93,7 +93,7 @@ class CORAL(FeatureMatching):
 
 
 class MMD(FeatureMatching):
-    """Matches distributions, by a sum of Gaussian kernels, see :func:`debias.losses.MMDLoss`.
+    """Match the distributions of the features of all environments, by Gaussian kernels.
 
     Source: Li et al., "Domain Generalization with Adversarial Feature Learning", CVPR 2018; defaults are those of
     facebookresearch/DomainBed and of SubpopBench (Yang et al., ICML 2023), which leave out the paper's autoencoder.

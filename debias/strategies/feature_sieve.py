@@ -21,7 +21,10 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class FeatureSieve(Strategy):
-    r"""Identify, forget, train: an auxiliary head finds what is easy early on, and the layers below it forget that.
+    r"""Make early layers forget what an auxiliary head can read from them.
+
+    Identify, forget, train: an auxiliary head finds what is easy early on, and the layers below it
+    forget that.
 
     With :math:`h` the activation of an early layer, :math:`A` the auxiliary head, K classes, at each step in order:
 

@@ -18,7 +18,9 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class FLAC(Strategy):
-    r"""The model f learns beside a frozen network B that was trained to tell the bias.
+    r"""Make features alike within a class where a bias network's features differ.
+
+    The model f learns beside a frozen network B that was trained to tell the bias.
 
     1. In the first ``warmup`` steps B alone moves, on the cross-entropy to the bias labels; then it is frozen.
     2. From then on f moves on :math:`w\, \mathrm{CE}(f) + \alpha\, \mathrm{FLAC}(z_f, z_B, y)`

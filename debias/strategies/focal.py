@@ -12,7 +12,9 @@ from debias.types import Batch, Loss
 
 
 class Focal(Strategy):
-    r"""Mean focal loss, :math:`L = \frac1N \sum_i (1 - p_i)^\gamma (-\log p_i)`. Needs no bias labels.
+    r"""Weight the loss of a sample by how uncertain its prediction is.
+
+    Mean focal loss, :math:`L = \frac1N \sum_i (1 - p_i)^\gamma (-\log p_i)`. Needs no bias labels.
 
     Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a baseline against shortcuts: Yang et
     al., "Change is Hard" (SubpopBench), ICML 2023.

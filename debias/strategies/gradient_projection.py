@@ -45,7 +45,10 @@ def projected(task: Tensor, adversary: Tensor, *, strength: float) -> Tensor:
 
 
 class GradientProjection(Strategy):
-    r"""A linear adversary reads the logits; each parameter tensor of the model moves along a projected gradient.
+    r"""Remove from the gradient its part along the gradient of a bias head.
+
+    A linear adversary reads the logits; each parameter tensor of the model moves along a projected
+    gradient.
 
     For a parameter tensor with gradients :math:`g_t` of the task and :math:`g_a` of the adversary's cross-entropy:
     :math:`g = g_t - \mathrm{proj}_{g_a}(g_t) - \alpha g_a` (:func:`projected`); the adversary descends on its own.

@@ -11,7 +11,7 @@ from debias.types import Batch, Groups, Loss
 
 
 class GroupDRO(Strategy):
-    r"""Weights over the groups follow their losses; the model follows the weighted losses.
+    r"""Weight each group by its past loss, so that the worst group counts most.
 
     For each batch: :math:`m_g` = mean loss of group g; :math:`q_g \propto q_g \exp(\eta (m_g + C/\sqrt{n_g}))`;
     step on :math:`\sum_g q_g m_g`. The published recipe draws group-balanced batches (``sampler.name=group_balanced``)

@@ -20,7 +20,10 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class InputAdversary(Strategy):
-    r"""One loss; a U-Net m masks the picture for the classifier f and, through a gradient reversal, the adversary A.
+    r"""Mask the image so that an adversary cannot tell the bias from it.
+
+    One loss; a U-Net m masks the picture for the classifier f and, through a gradient reversal, the
+    adversary A.
 
     .. math:: L = L_\text{task}(f(m x), y) + \mathrm{CE}(A(R_\lambda(m x)), b) + \beta\, |m x - x|_1
 

@@ -71,7 +71,7 @@ class InvariantRisk(Strategy):
 
 
 class IRM(InvariantRisk):
-    r"""IRMv1: in no environment may a scale on the logits lower the risk.
+    r"""Penalise that a scale on the logits could lower the risk of an environment (IRMv1).
 
     :math:`\Omega` is the mean over environments of :math:`(\partial R_e(s f) / \partial s)^2` at :math:`s = 1`,
     see :func:`debias.losses.irm_penalty`.

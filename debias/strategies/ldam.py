@@ -12,7 +12,9 @@ from debias.types import Batch, Groups, Loss
 
 
 class LDAM(Strategy):
-    r"""Mean cross-entropy with a margin that grows with :math:`n_c^{-1/4}`. Needs no bias labels.
+    r"""Use a margin per class that is larger for rarer classes.
+
+    Mean cross-entropy with a margin that grows with :math:`n_c^{-1/4}`. Needs no bias labels.
 
     Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019.
 

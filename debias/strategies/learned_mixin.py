@@ -17,7 +17,10 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class LearnedMixin(Strategy):
-    r"""The model f learns in an ensemble with a frozen biased network g, which it may trust more or less.
+    r"""Mix the logits with those of a frozen biased network, with a learnt trust in it.
+
+    The model f learns in an ensemble with a frozen biased network g, which it may trust more or
+    less.
 
     1. In the first ``warmup`` steps g alone moves, on :math:`\mathrm{CE}(g)`; then it is frozen.
     2. From then on f and a linear :math:`a` on its features z move on

@@ -15,7 +15,9 @@ from debias.types import Batch, Groups, Loss
 
 
 class LfF(Strategy):
-    r"""A biased network g and the model f learn at once, from the same images, on one sum.
+    r"""Weight the loss of a sample by how hard it is for a network that learns the shortcut.
+
+    A biased network g and the model f learn at once, from the same images, on one sum.
 
     .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i) + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
 

@@ -15,7 +15,9 @@ from debias.types import Batch, Groups, Loss
 
 
 class LogitAdjustment(Strategy):
-    r"""Mean cross-entropy of :math:`z + \tau \log \pi`, with the class prior. Needs no bias labels.
+    r"""Add the log class prior to the logits in training.
+
+    Mean cross-entropy of :math:`z + \tau \log \pi`, with the class prior. Needs no bias labels.
 
     In evaluation the model's logits are read as they are. :math:`\tau = 1` is balanced softmax.
 
@@ -54,7 +56,10 @@ class LogitAdjustment(Strategy):
 
 
 class ConditionalLogitAdjustment(LogitAdjustment):
-    r"""Mean cross-entropy of :math:`z + \tau \log p(y \mid b)`: that the bias tells of the class is not learnt.
+    r"""Add the log class prior given the bias to the logits in training (BiasBal).
+
+    Mean cross-entropy of :math:`z + \tau \log p(y \mid b)`: that the bias tells of the class is not
+    learnt.
 
     The bias-balanced loss (BiasBal) of the paper. A sample of unknown bias takes the class prior. In evaluation the
     model's logits are read as they are, and no bias is needed.

@@ -20,7 +20,10 @@ BANDWIDTHS = ("fixed", "median")
 
 
 class ReBias(Strategy):
-    r"""The model f and biased networks g play against each other over HSIC(f, g), the dependence of their features.
+    r"""Make the features independent (HSIC) of those of a network that can only see texture.
+
+    The model f and biased networks g play against each other over HSIC(f, g), the dependence of
+    their features.
 
     For each batch, in this order, from the same images:
 

@@ -48,7 +48,7 @@ class Reweighting(Strategy):
 
 
 class ClassReweighting(Reweighting):
-    r"""Every class has the same total weight. Needs no bias labels.
+    r"""Weight the loss by inverse class frequency, so that classes count alike.
 
     Args:
         groups: the groups of the data; single-label.
@@ -67,7 +67,7 @@ class ClassReweighting(Reweighting):
 
 
 class GroupReweighting(Reweighting):
-    r"""Every group has the same total weight.
+    r"""Weight the loss by inverse group frequency, so that groups count alike.
 
     Args:
         groups: the groups of the data; single-label.

@@ -15,7 +15,9 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class RUBi(Strategy):
-    r"""The model f learns through a mask from a linear head h on the features of a biased network g.
+    r"""Mask the logits by a biased network's, so that biased samples count less.
+
+    The model f learns through a mask from a linear head h on the features of a biased network g.
 
     For each batch, in this order:
 

@@ -18,7 +18,10 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class SoftContrastive(Strategy):
-    r"""The model f draws together the samples of a class, the more, the less alike a biased network g finds them.
+    r"""Contrast features: positives that a biased network sees as different count more (SoftCon).
+
+    The model f draws together the samples of a class, the more, the less alike a biased network g
+    finds them.
 
     For each batch, in this order:
 

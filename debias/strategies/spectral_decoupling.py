@@ -13,7 +13,10 @@ from debias.types import Batch, Groups, Loss
 
 
 class SpectralDecoupling(Strategy):
-    r"""ERM and a penalty on the logits, :math:`L = \mathrm{CE} + \frac{\lambda}{2N} \sum_i \lVert z_i \rVert^2`.
+    r"""Penalise the squared logits, so that the first feature learnt does not silence the others.
+
+    ERM and a penalty on the logits, :math:`L = \mathrm{CE} + \frac{\lambda}{2N} \sum_i \lVert z_i
+    \rVert^2`.
 
     It takes the place of weight decay, which the published runs set to 0. With ``shifts`` the logits of two classes
     are pulled apart by a distance of each class instead of to zero. Needs no bias labels; the shifts were found with

@@ -17,7 +17,10 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class UniformConfusion(Strategy):
-    r"""The model moves for ``every`` steps, then the adversary for ``adversary_turns * every``, and so on.
+    r"""Confuse an adversary of the bias; model and adversary move in turns.
+
+    The model moves for ``every`` steps, then the adversary for ``adversary_turns * every``, and so
+    on.
 
     .. math:: \text{model:}\; L_\text{task}(f(x), y) - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d,
               \qquad \text{adversary:}\; \mathrm{CE}(A(h(x)), b)

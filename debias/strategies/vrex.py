@@ -10,7 +10,7 @@ from debias.types import Groups
 
 
 class VREx(InvariantRisk):
-    r"""V-REx: the variance of the risks over the environments is penalised.
+    r"""Penalise the variance of the risks of the environments (V-REx).
 
     .. math:: L = \bar R + \lambda\, \mathrm{Var}_e(R_e)
 

@@ -1,0 +1,101 @@
+"""Writes the tables of methods into the pages of docs/, between their markers.
+
+usage: python scripts/tables.py [--check]
+
+With --check it writes nothing, and exits with 1 if a page is stale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from debias import components
+from debias.config import SECTIONS
+from debias.methods import METHODS
+
+DOCS = Path(__file__).parents[1] / "docs"
+TITLES = {"strategy": "strategy", "sampler": "sampler", "augment": "augmentation", "recipe": "recipe"}
+NEEDS = {
+    "bias": "bias labels",
+    "some bias": "some bias labels",
+    "groups": "an image in every group",
+    "mask": "masks",
+    "inferred groups": "inferred groups",
+}
+READS = {"val labels": "bias labels of validation", "train labels": "bias labels of training"}
+
+
+def meaning(kind: str, name: str) -> str:
+    """The first line of a component's docstring, as Markdown."""
+    line = (inspect.getdoc(components.find(kind, name)) or "").partition("\n")[0]
+    return line.replace("``", "`").replace("|", r"\|").rstrip(".")
+
+
+def needs(kind: str, name: str) -> str:
+    if kind == "recipe":
+        found = [READS[item] for item in components.reads(kind, name)]
+        return ", ".join([*found, *(f"infers {split}" for split in components.infers(kind, name))])
+    required = getattr(components.find(kind, name), "requires", ())
+    if kind == "sampler":
+        required = dict.fromkeys(components.required_facts(kind, name, components.SAMPLED))
+    return ", ".join(NEEDS[item] for item in required)
+
+
+def methods(kind: str) -> str:
+    """A row for each method of one kind."""
+    head = [TITLES[kind], "what it does", "needs", "paper", "checked against", "Waterbirds", "CelebA"]
+    rows = [
+        [f"`{name}`", meaning(kind, name), needs(kind, name), method.paper, method.checked, *method.published[:2]]
+        for name, method in METHODS[kind].items()
+    ]
+    return table(head, rows)
+
+
+def sections() -> str:
+    """A row for each section of a config that names a component."""
+    model = "a [network](models.md) by its `name`; `pretrained`, `weights`, `freeze_batch_norm`"
+    names = {kind: ", ".join(f"`{name}`" for name in table) for kind, table in components.TABLES.items()}
+    rows = [[f"`{section}`", names.get(section, model)] for section in SECTIONS]
+    return table(["section", "components"], rows)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |").replace("|  |", "| |") for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    **{kind: lambda kind=kind: methods(kind) for kind in METHODS},
+    "sections": sections,
+}
+
+
+def filled(page: str) -> str:
+    """A page with every table between its markers written again."""
+
+    def write(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{TABLES[found[2]]()}{found[3]}"
+
+    return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end of table -->)", write, page, flags=re.DOTALL)
+
+
+def main(arguments: list[str]) -> int:
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        if (new := filled(page)) != page:
+            stale.append(path.name)
+            if "--check" not in arguments:
+                path.write_text(new, encoding="utf-8")
+    if stale and "--check" in arguments:
+        print(f"stale tables in docs: {', '.join(stale)}; run python scripts/tables.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
