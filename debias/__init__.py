@@ -1,4 +1,6 @@
-"""Training-time debiasing of image classifiers: losses, strategies, group metrics, and the command line."""
+"""Training-time debiasing of image classifiers: losses, strategies, group metrics, and the command
+line.
+"""
 
 import os
 

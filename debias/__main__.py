@@ -1,4 +1,6 @@
-"""The command line: ``debias train | evaluate | check | compare | sweep | reproduce | infer-groups | masks | list``."""
+"""The command line: ``debias train | evaluate | check | compare | sweep | reproduce | infer-groups
+| masks | list``.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of every command. Heavy imports wait until a command runs."""
     top = argparse.ArgumentParser(
         prog="debias",
-        description="Train image classifiers against a known or unknown bias, and judge them by their worst group.",
+        description=(
+            "Train image classifiers against a known or unknown bias, and judge them by their worst"
+            " group."
+        ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -54,8 +59,12 @@ def parser() -> argparse.ArgumentParser:
         ("check", "validate a config and its data without training"),
     ):
         command = commands.add_parser(name, help=help_text)
-        command.add_argument("config", help="a shipped config (debias list configs), or the path of a YAML file")
-        command.add_argument("overrides", nargs="*", metavar="key=value", help="as in seed=1 data.root=PATH")
+        command.add_argument(
+            "config", help="a shipped config (debias list configs), or the path of a YAML file"
+        )
+        command.add_argument(
+            "overrides", nargs="*", metavar="key=value", help="as in seed=1 data.root=PATH"
+        )
     _add_evaluate(commands)
     _add_compare(commands)
     _add_sweep(commands)
@@ -64,12 +73,19 @@ def parser() -> argparse.ArgumentParser:
     _add_masks(commands)
     listing = commands.add_parser("list", help="say what there is, and what it needs")
     listing.add_argument("what", choices=LISTS)
-    listing.add_argument("pattern", nargs="?", default="*", help="of models or strategies: a pattern such as 'resnet*'")
+    listing.add_argument(
+        "pattern",
+        nargs="?",
+        default="*",
+        help="of models or strategies: a pattern such as 'resnet*'",
+    )
     return top
 
 
 def _add_evaluate(commands: Any) -> None:
-    command = commands.add_parser("evaluate", help="every metric of a run, a checkpoint, or anybody's predictions")
+    command = commands.add_parser(
+        "evaluate", help="every metric of a run, a checkpoint, or anybody's predictions"
+    )
     command.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
     examples = "as in data.root=PATH measures=fairness,leakage fresh=true"
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
@@ -79,34 +95,52 @@ def _add_compare(commands: Any) -> None:
     command = commands.add_parser("compare", help="one table of finished runs, a line per method")
     command.add_argument("folders", nargs="+", help="runs, or folders of runs")
     column = "one more column; may be given repeatedly"
-    command.add_argument("--measure", action="append", default=[], metavar="FAMILY:KEY", help=column)
+    command.add_argument(
+        "--measure", action="append", default=[], metavar="FAMILY:KEY", help=column
+    )
     command.add_argument("--markdown", action="store_true", help="print the table as Markdown")
 
 
 def _add_sweep(commands: Any) -> None:
-    command = commands.add_parser("sweep", help="many runs from one file: list them, run them, read the results")
+    command = commands.add_parser(
+        "sweep", help="many runs from one file: list them, run them, read the results"
+    )
     command.add_argument("action", choices=("plan", "run", "search", "report"))
-    command.add_argument("source", help="the sweep's YAML file; for report, the folder of the sweep")
-    examples = "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N retries=1"
+    command.add_argument(
+        "source", help="the sweep's YAML file; for report, the folder of the sweep"
+    )
+    examples = (
+        "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N"
+        " retries=1"
+    )
     examples += "; for search, also trials=40 storage=URL"
     examples += "; for report, format=markdown|latex|csv|html out=FILE"
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
 def _add_reproduce(commands: Any) -> None:
-    command = commands.add_parser("reproduce", help="a benchmark's published settings: run them, compare the figures")
+    command = commands.add_parser(
+        "reproduce", help="a benchmark's published settings: run them, compare the figures"
+    )
     command.add_argument("benchmark", choices=BENCHMARKS)
     examples = "as in data.root=PATH seeds=[0] out=FOLDER workers=2"
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
     names = "settings with commas between them, as in jtt,dfr; all unless given"
     command.add_argument("--strategies", default="", metavar="NAMES", help=names)
-    command.add_argument("--dry-run", action="store_true", help="say what it would cost, and run nothing")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what it would cost, and run nothing"
+    )
 
 
 def _add_infer_groups(commands: Any) -> None:
-    command = commands.add_parser("infer-groups", help="groups from a finished run's predictions, to train on")
+    command = commands.add_parser(
+        "infer-groups", help="groups from a finished run's predictions, to train on"
+    )
     command.add_argument("run", help="a run's folder")
-    examples = "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv data.root=PATH"
+    examples = (
+        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv"
+        " data.root=PATH"
+    )
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
@@ -118,8 +152,15 @@ def _add_masks(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     masks.add_argument("method", choices=MASK_METHODS)
-    masks.add_argument("config", help="whose data gets masks: a config; for gradcam, a finished run's folder")
-    masks.add_argument("overrides", nargs="*", metavar="key=value", help="as in out=FOLDER source=FILE data.root=PATH")
+    masks.add_argument(
+        "config", help="whose data gets masks: a config; for gradcam, a finished run's folder"
+    )
+    masks.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="as in out=FOLDER source=FILE data.root=PATH",
+    )
 
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
@@ -133,11 +174,14 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    An error that a user can mend is one line on standard error and exit code 2; Ctrl-C is one line and 130.
+    An error that a user can mend is one line on standard error and exit code 2; Ctrl-C is one line
+    and 130.
     """
     options = _parse(arguments)
     try:
-        command = importlib.import_module(f"debias.commands.{options.pop('command').replace('-', '_')}")
+        command = importlib.import_module(
+            f"debias.commands.{options.pop('command').replace('-', '_')}"
+        )
         command.run(**options)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,7 +24,9 @@ from debias.training.memory import keep_freed_memory
 
 
 class Parts(NamedTuple):
-    """The objects of one run: its rows, its loaders, model and strategy as one module, and where it computes how."""
+    """The objects of one run: its rows, its loaders, model and strategy as one module, and where it
+    computes how.
+    """
 
     examples: Examples
     data: ImageData
@@ -34,10 +36,12 @@ class Parts(NamedTuple):
 
 
 def build(config: Config) -> Parts:
-    """Build everything a run needs, and check it: nothing is trained and nothing is written but drawn data.
+    """Build everything a run needs, and check it: nothing is trained and nothing is written but
+    drawn data.
 
     Raises:
-        ValueError: whatever is wrong with the config or the data; the message names the thing, the value, the remedy.
+        ValueError: whatever is wrong with the config or the data; the message names the thing, the
+            value, the remedy.
     """
     check_numbers(config)
     accelerator = resolve_accelerator(config.accelerator, config.devices)
@@ -51,10 +55,13 @@ def build(config: Config) -> Parts:
     facts = facts_of(seen.train, config)
     strategy = components.find("strategy", config.strategy["name"])
     outputs = getattr(strategy, "model_outputs", Strategy.model_outputs)(seen.train.groups)
-    model: Classifier = components.call(timm_classifier, "model", config.model, {"outputs": outputs})
+    model: Classifier = components.call(
+        timm_classifier, "model", config.model, {"outputs": outputs}
+    )
     preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
-    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16 ones on GPUs
+    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16
+    # ones on GPUs
     convert: Any = model.to  # whose types know this argument in some releases of torch only
     convert(memory_format=torch.channels_last)
     if accelerator == "cpu":
@@ -64,19 +71,26 @@ def build(config: Config) -> Parts:
     check_turns(config, module, len(data.order))
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
-    precision = choose_precision(model, accelerator) if config.precision == "auto" else config.precision
+    precision = (
+        choose_precision(model, accelerator) if config.precision == "auto" else config.precision
+    )
     return Parts(examples, data, module, accelerator, precision)
 
 
 def _seen(config: Config, examples: Examples) -> Seen:
-    seen = seen_labels(examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits)
+    seen = seen_labels(
+        examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits
+    )
     # true labels in place of inferred ones would be read without being told of
     if seen.train is examples and "inferred groups" in requirements(config):
-        by_strategy = "inferred groups" in getattr(components.find("strategy", config.strategy["name"]), "requires", ())
+        by_strategy = "inferred groups" in getattr(
+            components.find("strategy", config.strategy["name"]), "requires", ()
+        )
         kind = "strategy" if by_strategy else "sampler"
         raise InputError(
-            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in for the labels of "
-            "training: set groups.file to a CSV of `debias infer-groups`, or take a recipe that infers them"
+            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in"
+            " for the labels of training: set groups.file to a CSV of `debias infer-groups`, or"
+            " take a recipe that infers them"
         )
     return seen
 
@@ -90,12 +104,16 @@ def smallest_batch(config: Config) -> int:
     name = config.strategy["name"]
     needed: int = getattr(components.find("strategy", name), "smallest_batch", 1)
     if config.batch_size < needed:
-        raise InputError(f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}")
+        raise InputError(
+            f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}"
+        )
     return needed
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for strategy, sampler and augmentation, in the words of ``requires``."""
+    """What the training data must carry for strategy, sampler and augmentation, in the words of
+    ``requires``.
+    """
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], components.SAMPLED)
@@ -106,7 +124,8 @@ def requirements(config: Config) -> tuple[str, ...]:
 def facts_of(examples: Examples, config: Config) -> dict[str, Any]:
     """What components may ask for by name: facts of the training split, and of the run.
 
-    Strategies may ask for two more: the "model", and an "image" batch of one, from which shapes inside it are read.
+    Strategies may ask for two more: the "model", and an "image" batch of one, from which shapes
+    inside it are read.
     """
     train = examples.rows("train")
     groups = examples.groups
@@ -130,12 +149,25 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
     Raises:
         ValueError: it is unknown or not there, or has fewer devices than asked for.
     """
-    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": devices}
+    there = {
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": devices,
+    }
     if accelerator != "auto" and accelerator not in there:
-        raise InputError(f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}")
-    chosen = next(name for name, count in there.items() if count) if accelerator == "auto" else accelerator
+        raise InputError(
+            f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}"
+        )
+    chosen = (
+        next(name for name, count in there.items() if count)
+        if accelerator == "auto"
+        else accelerator
+    )
     if there[chosen] < devices:
-        raise InputError(f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for fewer")
+        raise InputError(
+            f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for"
+            " fewer"
+        )
     return chosen
 
 
@@ -146,7 +178,9 @@ def cache_folder(config: Config) -> Path | None:
     return Path(config.cache_dir) if config.cache_dir else Path(config.out) / "cache"
 
 
-def _module(config: Config, model: Classifier, facts: dict[str, Any], validation: Examples) -> DebiasModule:
+def _module(
+    config: Config, model: Classifier, facts: dict[str, Any], validation: Examples
+) -> DebiasModule:
     strategy: Strategy = components.construct("strategy", config.strategy, facts)
     optimizer = partial(_player_optimizer, config)
     scheduler = partial(_player_scheduler, config)
@@ -165,7 +199,9 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any], validation
         training_groups=facts["groups"],
         optimizer=optimizer,
         scheduler=scheduler,
-        augment=components.construct("augment", config.augment, facts | {"mean": model.mean, "std": model.std}),
+        augment=components.construct(
+            "augment", config.augment, facts | {"mean": model.mean, "std": model.std}
+        ),
         clip=config.clip,
     )
 
@@ -173,22 +209,37 @@ def _module(config: Config, model: Classifier, facts: dict[str, Any], validation
 def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Parameter]) -> Any:
     own = config.players.get(player, {})
     if not isinstance(own, dict):
-        raise InputError(f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got {own}")
-    base = config.optimizer if own.get("name", config.optimizer["name"]) == config.optimizer["name"] else {}
+        raise InputError(
+            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got"
+            f" {own}"
+        )
+    base = (
+        config.optimizer
+        if own.get("name", config.optimizer["name"]) == config.optimizer["name"]
+        else {}
+    )
     try:
         return components.construct("optimizer", {**base, **own}, {"parameters": parameters})
     except InputError:
         raise
     except ValueError as error:  # torch checks the ranges of the options
-        raise InputError(f"optimizer of player {player}: {error}; correct this option of the optimizer") from error
+        raise InputError(
+            f"optimizer of player {player}: {error}; correct this option of the optimizer"
+        ) from error
 
 
 def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:
-    return components.construct("scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs})
+    return components.construct(
+        "scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs}
+    )
 
 
 def _data(
-    config: Config, examples: Examples, preprocessing: Preprocessing, model: Classifier, facts: dict[str, Any]
+    config: Config,
+    examples: Examples,
+    preprocessing: Preprocessing,
+    model: Classifier,
+    facts: dict[str, Any],
 ) -> ImageData:
     return ImageData(
         examples,
@@ -203,5 +254,7 @@ def _data(
         workers=config.workers,
         cache_dir=cache_folder(config),
         channels_last=True,
-        backgrounds=getattr(components.find("augment", config.augment["name"]), "reads_backgrounds", False),
+        backgrounds=getattr(
+            components.find("augment", config.augment["name"]), "reads_backgrounds", False
+        ),
     )

@@ -20,7 +20,8 @@ from debias.models.layers import evaluating
 from debias.training import DebiasModule
 from debias.types import Groups
 
-#: The share of draws that may fall on other classes or groups than the data has, beside what chance explains.
+#: The share of draws that may fall on other classes or groups than the data has, beside what chance
+#: explains.
 MOVED = 0.1
 
 #: Draws for each class or group, from which its share is known to a few percent.
@@ -45,15 +46,23 @@ def check_numbers(config: Config) -> None:
         raise InputError(f"workers must be at least 0, or null; got {config.workers}")
     check_finite("players", config.players)
     if config.clip is not None and not 0 < config.clip < math.inf:
-        raise InputError(f"clip must be positive and finite, or null for no clipping; got {config.clip}")
+        raise InputError(
+            f"clip must be positive and finite, or null for no clipping; got {config.clip}"
+        )
     if config.precision not in PRECISIONS:
-        raise InputError(f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}")
+        raise InputError(
+            f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}"
+        )
     if config.select not in (AUTO, *RULES):
-        raise InputError(f"unknown selection rule select={config.select!r}; {near(config.select, [AUTO, *RULES])}")
+        raise InputError(
+            f"unknown selection rule select={config.select!r};"
+            f" {near(config.select, [AUTO, *RULES])}"
+        )
 
 
 def check_selection(config: Config, examples: Examples) -> None:
-    """Refuse a selection rule that reads group labels where the validation split has none; warn where it lacks a group.
+    """Refuse a selection rule that reads group labels where the validation split has none; warn
+    where it lacks a group.
 
     Raises:
         ValueError: naming the rules that need none.
@@ -65,14 +74,24 @@ def check_selection(config: Config, examples: Examples) -> None:
     if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
         raise InputError(
-            f"select={rule} needs bias labels in validation, and {examples.source} has none there: {others}"
+            f"select={rule} needs bias labels in validation, and {examples.source} has none there:"
+            f" {others}"
         )
-    empty = [name for name, count in zip(examples.groups.names, counts.tolist(), strict=True) if not count]
-    warnings.warn(f"no validation image in {', '.join(empty)}: select={rule} cannot see it", stacklevel=2)
+    empty = [
+        name
+        for name, count in zip(examples.groups.names, counts.tolist(), strict=True)
+        if not count
+    ]
+    warnings.warn(
+        f"no validation image in {', '.join(empty)}: select={rule} cannot see it", stacklevel=2
+    )
 
 
-def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Mapping[str, Any]) -> None:
-    """Warn of a strategy that corrects for frequencies of the training data which its batches do not have.
+def warn_of_prior(
+    config: Config, module: DebiasModule, order: Order, facts: Mapping[str, Any]
+) -> None:
+    """Warn of a strategy that corrects for frequencies of the training data which its batches do
+    not have.
 
     What balances them corrects for the same: together they turn a shortcut round.
 
@@ -85,24 +104,37 @@ def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Map
     prior, groups = module.strategy.corrects_prior, facts["groups"]
     if not prior:
         return
-    cell, cells = (facts["row"], groups.rows) if prior == "class" else (facts["group"], groups.count)
+    cell, cells = (
+        (facts["row"], groups.rows) if prior == "class" else (facts["group"], groups.count)
+    )
     generator = seeded_generator(config.seed)
     draws = [order.draw(generator) for _ in range(math.ceil(ENOUGH * cells / max(len(order), 1)))]
-    shares = [_shares(cell[rows], cells, groups, prior) for rows in (torch.arange(len(cell)), torch.cat(draws))]
-    chance = math.sqrt(cells / len(order)) / 2  # of the rows that an order of a part of the data has chosen
+    shares = [
+        _shares(cell[rows], cells, groups, prior)
+        for rows in (torch.arange(len(cell)), torch.cat(draws))
+    ]
+    chance = (
+        math.sqrt(cells / len(order)) / 2
+    )  # of the rows that an order of a part of the data has chosen
     moved = prior != "class" and getattr(module.augment, "moves_bias", False)
     if moved or float((shares[0] - shares[1]).abs().sum()) / 2 > MOVED + chance:
-        by = f"augment.name={config.augment['name']}" if moved else f"sampler.name={config.sampler['name']}"
+        by = (
+            f"augment.name={config.augment['name']}"
+            if moved
+            else f"sampler.name={config.sampler['name']}"
+        )
         warnings.warn(
-            f"strategy.name={config.strategy['name']} corrects for how often the training data has each {prior}, and "
-            f"{by} changes that in its batches: both together correct twice, and may turn a shortcut round; take one "
-            "of them",
+            f"strategy.name={config.strategy['name']} corrects for how often the training data has"
+            f" each {prior}, and {by} changes that in its batches: both together correct twice, and"
+            " may turn a shortcut round; take one of them",
             stacklevel=2,
         )
 
 
 def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
-    """``(cells,)`` shares of classes or groups; "class given bias", within each bias, each of which counts the same."""
+    """``(cells,)`` shares of classes or groups; "class given bias", within each bias, each of which
+    counts the same.
+    """
     counts = torch.bincount(cell[cell >= 0], minlength=cells).double()
     if prior != "class given bias":
         return counts / counts.sum()
@@ -111,10 +143,11 @@ def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
 
 
 def check_batches(config: Config, module: DebiasModule, samples: int, image: Tensor) -> None:
-    """Refuse a training batch of one image where a batch normalisation then has one value per channel.
+    """Refuse a training batch of one image where a batch normalisation then has one value per
+    channel.
 
-    Such a layer cannot train on one value. A last batch of one image is left out; only a run of one image per process
-    has no other batch.
+    Such a layer cannot train on one value. A last batch of one image is left out; only a run of one
+    image per process has no other batch.
 
     Args:
         config: of the run.
@@ -129,23 +162,30 @@ def check_batches(config: Config, module: DebiasModule, samples: int, image: Ten
     if min(config.batch_size, each) > 1 or not _normalises_one_value(module.model, image):
         return
     if config.batch_size > 1:
-        raise InputError(f"an epoch visits {each} image per process, and batch normalisation needs two: add images")
+        raise InputError(
+            f"an epoch visits {each} image per process, and batch normalisation needs two: add"
+            " images"
+        )
     raise InputError(
-        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one image of "
-        f"{image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
+        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one"
+        f" image of {image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
     )
 
 
 @torch.no_grad()
 def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
-    """Whether some layer that normalises by its batch sees a single value per channel of one image."""
+    """Whether some layer that normalises by its batch sees a single value per channel of one
+    image.
+    """
     sizes: list[int] = []
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Note how many values of each channel there are."""
         sizes.append(inputs[0].numel() // inputs[0].shape[1])
 
-    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.training]
+    layers = [
+        layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.training
+    ]
     hooks = [layer.register_forward_pre_hook(look) for layer in layers]
     with evaluating(model):
         model(image)
@@ -155,7 +195,8 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
-    """Refuse a run that ends before a player of its strategy has moved at all, as within too long a warm-up.
+    """Refuse a run that ends before a player of its strategy has moved at all, as within too long a
+    warm-up.
 
     Args:
         config: of the run.
@@ -172,6 +213,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         if not waiting:
             return
     raise InputError(
-        f"this run has {steps} steps, in none of which the strategy lets {' or '.join(sorted(waiting))} move: train "
-        "for more epochs, or shorten the strategy's warm-up (its options count in steps)"
+        f"this run has {steps} steps, in none of which the strategy lets"
+        f" {' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's"
+        " warm-up (its options count in steps)"
     )

@@ -1,7 +1,8 @@
 """Names to components: the only place that compares a component's name, and a few explicit tables.
 
-Each entry is "module:object", imported when it is asked for, so that listing names loads nothing. A component's
-positional arguments are facts of the data or the model, given here by name; its keyword-only arguments are its options.
+Each entry is "module:object", imported when it is asked for, so that listing names loads nothing. A
+component's positional arguments are facts of the data or the model, given here by name; its
+keyword-only arguments are its options.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from debias.merging import MISSING, converted
 from debias.methods import METHODS
 
 TABLES: dict[str, dict[str, str]] = {
-    **{kind: {name: method.object for name, method in methods.items()} for kind, methods in METHODS.items()},
+    **{
+        kind: {name: method.object for name, method in methods.items()}
+        for kind, methods in METHODS.items()
+    },
     "data": {
         "waterbirds": "debias.data.sets.waterbirds:waterbirds",
         "celeba": "debias.data.sets.celeba:celeba",
@@ -83,16 +87,25 @@ def construct(kind: str, section: Mapping[str, Any], facts: Mapping[str, Any]) -
     return call(component, kind, options, facts)
 
 
-def call(component: Callable[..., Any], section: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+def call(
+    component: Callable[..., Any],
+    section: str,
+    options: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> Any:
     """Call a component with checked options and the facts that its positional arguments name."""
     checked = check_options(component, section, options)
     parameters = inspect.signature(component).parameters.values()
-    positional = [facts[item.name] for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD]
+    positional = [
+        facts[item.name] for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD
+    ]
     return component(*positional, **checked)
 
 
 def required_facts(kind: str, name: str, meanings: Mapping[str, str]) -> tuple[str, ...]:
-    """What the facts that a component asks for mean for the data: ``meanings`` maps a fact to a requirement."""
+    """What the facts that a component asks for mean for the data: ``meanings`` maps a fact to a
+    requirement.
+    """
     asked = inspect.signature(find(kind, name)).parameters
     return tuple(meaning for fact, meaning in meanings.items() if fact in asked)
 
@@ -101,7 +114,8 @@ def reads(kind: str, name: str) -> tuple[str, ...]:
     """What a method reads beside images and classes, at its default options.
 
     Returns:
-        Some of "train labels", "some train labels" and "val labels", of the bias attribute, and "masks".
+        Some of "train labels", "some train labels" and "val labels", of the bias attribute, and
+        "masks".
     """
     if kind == "recipe":
         return tuple(f"{split} labels" for split in find(kind, name)().reads)
@@ -116,18 +130,23 @@ def infers(kind: str, name: str) -> tuple[str, ...]:
     return tuple(find(kind, name)().infers) if kind == "recipe" else ()
 
 
-def check_options(component: Callable[..., Any], section: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(
+    component: Callable[..., Any], section: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Options as the keyword-only arguments of a component want them: known names, right types.
 
     Raises:
-        ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option without default; NaN
-            or infinity.
+        ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option
+            without default; NaN or infinity.
     """
     schema = _schema(component)
     valid = schema.__dataclass_fields__
     for key in options:
         if key not in valid:
-            raise InputError(f"unknown option {section}.{key}; {near(key, valid) if valid else 'it has no options'}")
+            raise InputError(
+                f"unknown option {section}.{key};"
+                f" {near(key, valid) if valid else 'it has no options'}"
+            )
     try:
         checked = {key: converted(schema, key, value) for key, value in options.items()}
     except InputError as error:
@@ -140,18 +159,26 @@ def check_options(component: Callable[..., Any], section: str, options: Mapping[
 
 
 def options(component: Callable[..., Any]) -> dict[str, Any]:
-    """The options of a component with their defaults; ``inspect.Parameter.empty`` where it has none."""
+    """The options of a component with their defaults; ``inspect.Parameter.empty`` where it has
+    none.
+    """
     return {item.name: item.default for item in _keyword_only(component)}
 
 
 def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
-    return [item for item in inspect.signature(component).parameters.values() if item.kind is item.KEYWORD_ONLY]
+    return [
+        item
+        for item in inspect.signature(component).parameters.values()
+        if item.kind is item.KEYWORD_ONLY
+    ]
 
 
 @cache
 def _schema(component: Callable[..., Any]) -> Any:
     hints = get_type_hints(component.__init__ if inspect.isclass(component) else component)
-    fields = [(item.name, _plain(hints[item.name]), _default(item)) for item in _keyword_only(component)]
+    fields = [
+        (item.name, _plain(hints[item.name]), _default(item)) for item in _keyword_only(component)
+    ]
     return make_dataclass("Options", fields)
 
 

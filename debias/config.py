@@ -1,7 +1,9 @@
-"""What a run is told: one schema, YAML files that hold only differences, and ``key=value`` overrides on top.
+"""What a run is told: one schema, YAML files that hold only differences, and ``key=value``
+overrides on top.
 
-Planning needs no torch, so nothing here imports it. The sections that name a component (``strategy``, ``sampler``, ...)
-hold its name and its options; the options are those of the component's own signature and are checked by ``build``.
+Planning needs no torch, so nothing here imports it. The sections that name a component
+(``strategy``, ``sampler``, ...) hold its name and its options; the options are those of the
+component's own signature and are checked by ``build``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,18 @@ from omegaconf import OmegaConf
 from debias.config_texts import check_names, check_texts, read_yaml
 from debias.errors import InputError, near
 from debias.files import write_atomically
-from debias.merging import MISSING, converted, laid_over, plain_layer, read_overrides, resolved, texts
+from debias.merging import (
+    MISSING,
+    converted,
+    laid_over,
+    plain_layer,
+    read_overrides,
+    resolved,
+    texts,
+)
 
-#: Where and how a run is executed; none of these changes what it computes, so none is part of its identity.
+#: Where and how a run is executed; none of these changes what it computes, so none is part of its
+#: identity.
 EXECUTION = (
     "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress", "eval_batch_size", "anonymous"
 )  # fmt: skip
@@ -38,7 +49,9 @@ def _component(name: str) -> Any:
 
 @dataclass
 class Groups:
-    """Inferred groups: the CSV ``file`` that ``debias infer-groups`` wrote, and the ``splits`` it stands in for."""
+    """Inferred groups: the CSV ``file`` that ``debias infer-groups`` wrote, and the ``splits`` it
+    stands in for.
+    """
 
     file: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     splits: list[str] = field(default_factory=lambda: ["train"])
@@ -50,7 +63,8 @@ class Config:
 
     Attributes:
         data: loader and its options (``name``, ``root``, ...).
-        preprocessing: recipe and its options (``name``, ``size``); of ``table`` and ``folder`` "resize", unless named.
+        preprocessing: recipe and its options (``name``, ``size``); of ``table`` and ``folder``
+            "resize", unless named.
         model: timm ``name``, ``pretrained``, ``weights``, ``freeze_batch_norm``.
         strategy: mitigation strategy and its options.
         sampler: which training rows an epoch visits.
@@ -59,13 +73,16 @@ class Config:
         players: what differs for one player: ``{early: {lr: 1e-2}}``, over ``optimizer``.
         scheduler: learning-rate schedule, stepped once an epoch.
         recipe: the stages of training, and their options.
-        groups: ``{file: CSV of inferred groups, splits: [train, val]}``, in place of these splits' bias labels.
+        groups: ``{file: CSV of inferred groups, splits: [train, val]}``, in place of these splits'
+            bias labels.
         epochs: passes over the sampler.
         batch_size: images per training step and process.
-        eval_batch_size: images per evaluation step; null is ``batch_size``, which needs less memory than training.
+        eval_batch_size: images per evaluation step; null is ``batch_size``, which needs less memory
+            than training.
         clip: largest gradient norm of a player, or null.
         seed: of the initialisation, the order and the augmentation.
-        select: rule that picks the epoch to report, on validation, such as worst_group, or "auto"; see docs/metrics.md.
+        select: rule that picks the epoch to report, on validation, such as worst_group, or "auto";
+            see docs/metrics.md.
         precision: "32-true", "bf16-mixed", or "auto" for the faster of the two where it is as good.
         accelerator: "cuda", "mps", "cpu", or "auto" for the first that is there.
         devices: processes to train on.
@@ -74,7 +91,8 @@ class Config:
         cache: decode images once into a memory-mapped file.
         cache_dir: folder of that file; null is ``<out>/cache``.
         keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
-        measures: to report of the test split: "quick", those that need no model; "quick,features,background"; or "all".
+        measures: to report of the test split: "quick", those that need no model;
+            "quick,features,background"; or "all".
         workers: loader processes; null chooses.
         progress: show a progress bar.
         anonymous: write file names in place of absolute paths into report.json, as pages always do.
@@ -111,22 +129,30 @@ class Config:
     anonymous: bool = False
 
 
-SECTIONS = tuple(item.name for item in fields(Config) if item.type == "dict[str, Any]" and item.name != "players")
+SECTIONS = tuple(
+    item.name for item in fields(Config) if item.type == "dict[str, Any]" and item.name != "players"
+)
 
 
 def folder() -> Path:
-    """The folder of the shipped configs: inside the installed package, or beside it in a checkout."""
+    """The folder of the shipped configs: inside the installed package, or beside it in a
+    checkout.
+    """
     inside = Path(__file__).parent / "configs"
     return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 def shipped() -> list[str]:
     """Names of the shipped configs, such as "waterbirds/group_dro"."""
-    return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml"))
+    return sorted(
+        path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml")
+    )
 
 
 class Base(NamedTuple):
-    """What the files of a config say, before any override, as nested dictionaries: read once for many runs."""
+    """What the files of a config say, before any override, as nested dictionaries: read once for
+    many runs.
+    """
 
     source: str
     values: dict[str, Any]
@@ -148,8 +174,9 @@ def base(source: str) -> Base:
 def load(source: str, overrides: Sequence[str] = ()) -> Config:
     """Read a config: a shipped one by name or a YAML file by path, then ``key=value`` overrides.
 
-    A YAML file may name the config it builds on (``extends: waterbirds``, a shipped name or a path relative to it).
-    A layer that changes the ``name`` of a component drops the options that earlier layers gave to the old one.
+    A YAML file may name the config it builds on (``extends: waterbirds``, a shipped name or a path
+    relative to it). A layer that changes the ``name`` of a component drops the options that earlier
+    layers gave to the old one.
 
     Args:
         source: "waterbirds/group_dro", or the path of a YAML file.
@@ -180,18 +207,24 @@ def evaluated(run: Path) -> Path:
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
-    """A config with nested changes on top, as of a stage: a section of another name drops the old one's options."""
+    """A config with nested changes on top, as of a stage: a section of another name drops the old
+    one's options.
+    """
     return _assemble(changes, below=plain(config))
 
 
 def save(config: Config, path: Path) -> None:
-    """Write a config whole, so that it can be read back without the files it was built from; or not at all."""
+    """Write a config whole, so that it can be read back without the files it was built from; or not
+    at all.
+    """
     write_atomically(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def plain(config: Config) -> dict[str, Any]:
     """The config as nested plain dictionaries."""
-    values = {item.name: getattr(config, item.name) for item in fields(Config)} | {"groups": asdict(config.groups)}
+    values = {item.name: getattr(config, item.name) for item in fields(Config)} | {
+        "groups": asdict(config.groups)
+    }
     return {
         key: laid_over({}, value) if isinstance(value, dict) else converted(Config, key, value)
         for key, value in values.items()
@@ -199,15 +232,23 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def identity(config: Config) -> str:
-    """Eight hexadecimal digits that are the same for two configs exactly if they describe the same computation."""
+    """Eight hexadecimal digits that are the same for two configs exactly if they describe the same
+    computation.
+    """
     computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
-    computed["select"] = computed["select"].replace("auto", "worst_group")  # the same wherever both are possible
-    computed["eval_batch_size"] = 256  # it was counted in, and runs keep the names that they were begun under
+    computed["select"] = computed["select"].replace(
+        "auto", "worst_group"
+    )  # the same wherever both are possible
+    computed["eval_batch_size"] = (
+        256  # it was counted in, and runs keep the names that they were begun under
+    )
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def method_name(config: Config) -> str:
-    """Short name of the method: of its recipe and its strategy, as far as they are not the plain ones."""
+    """Short name of the method: of its recipe and its strategy, as far as they are not the plain
+    ones.
+    """
     return "-".join(_chosen(config, "recipe", "strategy")) or config.strategy["name"]
 
 
@@ -219,7 +260,10 @@ def run_name(config: Config) -> str:
 
 def _chosen(config: Config, *sections: str) -> list[str]:
     """Names of the components of these sections that are not the plain ones."""
-    names = [(getattr(config, section)["name"], getattr(Config(), section)["name"]) for section in sections]
+    names = [
+        (getattr(config, section)["name"], getattr(Config(), section)["name"])
+        for section in sections
+    ]
     return [name for name, plain_name in names if name != plain_name]
 
 
@@ -240,17 +284,23 @@ def _find(source: str, beside: Path) -> Path:
         if path.is_file() and path.suffix in (".yaml", ".yml"):
             return path
     raise InputError(
-        f"no config {source!r}: it is neither a YAML file nor shipped; {near(source, shipped(), 'debias list configs')}"
+        f"no config {source!r}: it is neither a YAML file nor shipped;"
+        f" {near(source, shipped(), 'debias list configs')}"
     )
 
 
 def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     if path.resolve() in above:
-        raise InputError(f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends out")
+        raise InputError(
+            f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one"
+            " extends out"
+        )
     layer = plain_layer(read_yaml(path))
     base = layer.pop("extends", None)
     if not isinstance(base, (str, type(None))):
-        raise InputError(f"{path}: extends must be one config, as in 'extends: waterbirds'; got {base}")
+        raise InputError(
+            f"{path}: extends must be one config, as in 'extends: waterbirds'; got {base}"
+        )
     return [*(_layers(_find(base, path.parent), (*above, path.resolve())) if base else []), layer]
 
 
@@ -260,7 +310,11 @@ def _merged(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> 
         if unknown := [str(key) for key in layer if key not in merged]:
             raise InputError(f"unknown key {unknown[0]!r}; {near(unknown[0], merged)}")
         for key, value in sorted(layer.items(), key=lambda item: item[0] not in SECTIONS):
-            laid = _section(key, merged[key], value) if key in SECTIONS else laid_over(merged[key], value)
+            laid = (
+                _section(key, merged[key], value)
+                if key in SECTIONS
+                else laid_over(merged[key], value)
+            )
             merged[key] = _field(key, merged[key], laid)
     return merged
 
@@ -275,6 +329,16 @@ def _section(key: str, below: dict[str, Any], section: Any) -> dict[str, Any]:
 
 
 def _field(key: str, before: Any, value: Any) -> Any:
-    """A value as its field holds it; options of components are of any type, and ``build`` checks them."""
-    free = key in (*SECTIONS, "players") and isinstance(value, dict) and all(isinstance(name, str) for name in value)
-    return value if free or (isinstance(value, dict) and value == before) else converted(Config, key, value)
+    """A value as its field holds it; options of components are of any type, and ``build`` checks
+    them.
+    """
+    free = (
+        key in (*SECTIONS, "players")
+        and isinstance(value, dict)
+        and all(isinstance(name, str) for name in value)
+    )
+    return (
+        value
+        if free or (isinstance(value, dict) and value == before)
+        else converted(Config, key, value)
+    )

@@ -1,4 +1,6 @@
-"""Texts that no config may hold: they would read the environment, steer a terminal, or name no component."""
+"""Texts that no config may hold: they would read the environment, steer a terminal, or name no
+component.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def read_yaml(path: Path) -> DictConfig:
     try:
         layer = OmegaConf.load(path)
     except Exception as error:
-        raise InputError(f"{path} is not valid YAML: {shortened(' '.join(str(error).split()), 500)}") from error
+        raise InputError(
+            f"{path} is not valid YAML: {shortened(' '.join(str(error).split()), 500)}"
+        ) from error
     if not isinstance(layer, DictConfig):
         raise InputError(f"{path} must hold keys and values, as in 'seed: 1'")
     check_texts("", OmegaConf.to_container(layer))
@@ -34,8 +38,8 @@ def read_yaml(path: Path) -> DictConfig:
 def check_texts(key: str, value: Any) -> None:
     """Refuse texts of a config that call a resolver, or that hold control characters.
 
-    A resolver such as ``oc.env`` would write a secret of the environment into reports that people share. A key may
-    stand for another one, as in ``${seed}``.
+    A resolver such as ``oc.env`` would write a secret of the environment into reports that people
+    share. A key may stand for another one, as in ``${seed}``.
 
     Args:
         key: of the value, with dots; empty for the whole config.
@@ -54,8 +58,8 @@ def check_texts(key: str, value: Any) -> None:
         check_printable(f"{shortened(key)}:", value)
         if _CALL.search(value):
             raise InputError(
-                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports would hold its value; "
-                "write the value itself, or another key as in ${seed}"
+                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports"
+                " would hold its value; write the value itself, or another key as in ${seed}"
             )
 
 
@@ -69,4 +73,6 @@ def check_names(sections: Mapping[str, Mapping[str, Any]]) -> None:
         name = options.get("name")
         if not isinstance(name, str) or not name:
             given = "null" if name is None else shortened(str(name))
-            raise InputError(f"{section}.name must be one name, as `debias list` shows them; got {given}")
+            raise InputError(
+                f"{section}.name must be one name, as `debias list` shows them; got {given}"
+            )

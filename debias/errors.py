@@ -1,4 +1,6 @@
-"""Errors that a user can mend, the names that come near a misspelt one, and numbers that are none."""
+"""Errors that a user can mend, the names that come near a misspelt one, and numbers that are
+none.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +11,48 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: Characters that a message spends on valid names; where all of them need more, it names the nearest only.
+#: Characters that a message spends on valid names; where all of them need more, it names the
+#: nearest only.
 _ROOM = 300
 #: Characters of the longest message that is printed.
 LONGEST = 980
-#: Characters that steer a terminal, end a line, change the direction of text, or are not valid Unicode.
+#: Characters that steer a terminal, end a line, change the direction of text, or are not valid
+#: Unicode.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-#: Refusals of a file system that a user can mend: room, permission, a file in place of a folder, a long name, a link.
+#: Refusals of a file system that a user can mend: room, permission, a file in place of a folder, a
+#: long name, a link.
 _PLACE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG", "ELOOP")
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EROFS",
+        "EACCES",
+        "EPERM",
+        "ENOTDIR",
+        "EISDIR",
+        "EEXIST",
+        "ENAMETOOLONG",
+        "ELOOP",
+    )
 }
 
 
 class InputError(ValueError):
-    """A mistake in what was asked for: config, option, file or data. Its message names thing, value and remedy.
+    """A mistake in what was asked for: config, option, file or data. Its message names thing, value
+    and remedy.
 
-    The command line prints it as one line and exits with 2. Any other exception is a mistake of this package or of a
-    library, and keeps its traceback.
+    The command line prints it as one line and exits with 2. Any other exception is a mistake of
+    this package or of a library, and keeps its traceback.
     """
 
 
 def told(error: Exception) -> str | None:
-    """The one line that the command line prints for an error that a user can mend; ``None`` for any other error.
+    """The one line that the command line prints for an error that a user can mend; ``None`` for any
+    other error.
 
-    These are :class:`InputError`, and an ``OSError`` about a place: no room, no permission, or a name that cannot be.
+    These are :class:`InputError`, and an ``OSError`` about a place: no room, no permission, or a
+    name that cannot be.
 
     Example:
         >>> told(InputError("epochs must be at least 1; got 0"))
@@ -52,7 +71,8 @@ def told(error: Exception) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """A text as one line of at most ``LONGEST`` characters: control characters are escaped, its middle is cut.
+    """A text as one line of at most ``LONGEST`` characters: control characters are escaped, its
+    middle is cut.
 
     Example:
         >>> one_line("two\\nlines")
@@ -99,7 +119,8 @@ def check_printable(kind: str, text: str) -> None:
 
 
 def near(name: str, valid: Iterable[str], listing: str = "") -> str:
-    """The end of a message about an unknown name: the valid names, or at most three near ones where all are too many.
+    """The end of a message about an unknown name: the valid names, or at most three near ones where
+    all are too many.
 
     Args:
         name: the unknown name.
@@ -114,10 +135,18 @@ def near(name: str, valid: Iterable[str], listing: str = "") -> str:
     close = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
     whole = ", ".join(valid)
     short = len(whole) <= _ROOM
-    hint = f"did you mean {' or '.join(map(repr, close[:1] if short else close))}? " if close else ""
+    hint = (
+        f"did you mean {' or '.join(map(repr, close[:1] if short else close))}? " if close else ""
+    )
     if short:
         return f"{hint}valid: {whole}"
-    elsewhere = f"; `{listing}` lists them" if listing else f", such as {', '.join(valid[:3])}" if not close else ""
+    elsewhere = (
+        f"; `{listing}` lists them"
+        if listing
+        else f", such as {', '.join(valid[:3])}"
+        if not close
+        else ""
+    )
     return f"{hint}there are {len(valid)} valid names{elsewhere}"
 
 

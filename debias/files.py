@@ -19,7 +19,8 @@ def written_whole(path: Path, *, keep: Path | None = None, durable: bool = True)
     Args:
         path: the final file.
         keep: receives the file that is replaced. For a moment, ``path`` is then absent.
-        durable: wait until the disk has the file. ``False`` suits many small files that can be made again.
+        durable: wait until the disk has the file. ``False`` suits many small files that can be made
+            again.
 
     Yields:
         The file to write; each process has one of its own, in the same folder.
@@ -52,7 +53,9 @@ def written_whole(path: Path, *, keep: Path | None = None, durable: bool = True)
 def write_atomically(
     path: Path, content: str | bytes | memoryview, *, keep: Path | None = None, durable: bool = True
 ) -> None:
-    """Write UTF-8 text, or bytes, to a file that other processes see whole or not at all; see :func:`written_whole`."""
+    """Write UTF-8 text, or bytes, to a file that other processes see whole or not at all; see
+    :func:`written_whole`.
+    """
     with written_whole(path, keep=keep, durable=durable) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -82,7 +85,8 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed processes were writing in the place of a file or folder, and inside the folder.
+    """Remove what killed processes were writing in the place of a file or folder, and inside the
+    folder.
 
     No other process may write there meanwhile.
     """

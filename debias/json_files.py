@@ -23,18 +23,23 @@ def read_json(path: Path, kind: type[Kind], *, entries: Mapping[str, Types], rem
         remedy: what to do about a damaged file.
 
     Raises:
-        InputError: the file cannot be read, or lacks an entry; the message names the file, the fault and the remedy.
+        InputError: the file cannot be read, or lacks an entry; the message names the file, the
+            fault and the remedy.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}): {remedy}") from None
     if not isinstance(value, kind):
-        raise InputError(f"{path} holds a {type(value).__name__} where a {kind.__name__} is expected: {remedy}")
+        raise InputError(
+            f"{path} holds a {type(value).__name__} where a {kind.__name__} is expected: {remedy}"
+        )
     for record in value if isinstance(value, list) else [value]:
         for name, types in entries.items():
             if not isinstance(_entry(record, name), types):
-                raise InputError(f"{path} lacks the entry {name}, or holds another type there: {remedy}")
+                raise InputError(
+                    f"{path} lacks the entry {name}, or holds another type there: {remedy}"
+                )
     return value
 
 

@@ -1,7 +1,8 @@
-"""Nested plain settings: ``key=value`` texts to dictionaries, one laid over another, and values of the right type.
+"""Nested plain settings: ``key=value`` texts to dictionaries, one laid over another, and values of
+the right type.
 
-OmegaConf reads the values and converts them, each distinct one once. What is laid over each other are plain
-dictionaries, so that thousands of configs that share most of their values cost little.
+OmegaConf reads the values and converts them, each distinct one once. What is laid over each other
+are plain dictionaries, so that thousands of configs that share most of their values cost little.
 """
 
 from __future__ import annotations
@@ -41,14 +42,17 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         try:
             layer = _read_override(override)
         except Exception as error:
-            raise InputError(f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}") from error
+            raise InputError(
+                f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}"
+            ) from error
         check_texts("", layer)
         found = laid_over(found, layer)
     return found
 
 
 def laid_over(below: Any, above: Any) -> Any:
-    """Nested dictionaries merged, the values of ``above`` over those of ``below``; neither is changed.
+    """Nested dictionaries merged, the values of ``above`` over those of ``below``; neither is
+    changed.
 
     A value that is still missing leaves the one below it.
 
@@ -61,12 +65,18 @@ def laid_over(below: Any, above: Any) -> Any:
     if not isinstance(above, dict):
         return below if above == MISSING else above
     merged = dict(below) if isinstance(below, dict) else {}
-    return merged | {key: laid_over(merged.get(key, MISSING), value) for key, value in above.items()}
+    return merged | {
+        key: laid_over(merged.get(key, MISSING), value) for key, value in above.items()
+    }
 
 
 def plain_layer(values: Any) -> dict[Any, Any]:
-    """Nested settings as plain dictionaries and lists; references to other values stay as they are written."""
-    container = OmegaConf.to_container(values if OmegaConf.is_config(values) else OmegaConf.create(dict(values)))
+    """Nested settings as plain dictionaries and lists; references to other values stay as they are
+    written.
+    """
+    container = OmegaConf.to_container(
+        values if OmegaConf.is_config(values) else OmegaConf.create(dict(values))
+    )
     assert isinstance(container, dict)
     return container
 
@@ -91,11 +101,16 @@ def converted(schema: type, key: str, value: Any) -> Any:
     Raises:
         ValueError: the field takes no such value.
     """
-    return _convert(schema, key, value) if isinstance(value, (dict, list)) else _convert_once(schema, key, value)
+    return (
+        _convert(schema, key, value)
+        if isinstance(value, (dict, list))
+        else _convert_once(schema, key, value)
+    )
 
 
 def resolved(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass, with the values that references such as ``${seed}`` name in their place.
+    """The fields of a dataclass, with the values that references such as ``${seed}`` name in their
+    place.
 
     Raises:
         ValueError: a value is still missing, or a reference names none.
@@ -135,4 +150,6 @@ def _alone(schema: Any, key: str) -> Any:
     """OmegaConf's view of a dataclass that has this field only: copying it is cheap."""
     entry = schema.__dataclass_fields__[key]
     again = field(default=entry.default, default_factory=entry.default_factory)
-    return OmegaConf.structured(make_dataclass(schema.__name__, [(key, get_type_hints(schema)[key], again)]))
+    return OmegaConf.structured(
+        make_dataclass(schema.__name__, [(key, get_type_hints(schema)[key], again)])
+    )

@@ -1,6 +1,7 @@
 """The table of methods, ``methods.csv``: one row per strategy, sampler, augmentation and recipe.
 
-What a method reads is not in the table: it follows from its class (:func:`debias.components.reads`).
+What a method reads is not in the table: it follows from its class
+(:func:`debias.components.reads`).
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ class Method:
     Attributes:
         object: "module:name" of its class or function.
         paper: authors, venue and year.
-        checked: what its parts were compared with: "authors' code" (a row of ``scripts/parity``), "formula" (an
-            independent definition in the tests), or "thin source" (the paper leaves parts open).
+        checked: what its parts were compared with: "authors' code" (a row of ``scripts/parity``),
+            "formula" (an independent definition in the tests), or "thin source" (the paper leaves
+            parts open).
         stages: trainings that follow each other.
         networks: networks that are trained beside the model.
-        cost: of a training step in steps of ERM, where the forward pass is 1/3; for a recipe, of its stages.
+        cost: of a training step in steps of ERM, where the forward pass is 1/3; for a recipe, of
+            its stages.
         published: figures that were checked against their source.
     """
 
@@ -60,5 +63,6 @@ def _read(path: Path) -> dict[str, dict[str, Method]]:
     return table
 
 
-#: The methods by kind ("strategy", "sampler", "augment", "recipe") and name, in the order of the table.
+#: The methods by kind ("strategy", "sampler", "augment", "recipe") and name, in the order of the
+#: table.
 METHODS = _read(Path(__file__).with_suffix(".csv"))

@@ -1,4 +1,6 @@
-"""The nouns that every other module speaks in: a batch, a model's outputs, a loss, a turn, the groups."""
+"""The nouns that every other module speaks in: a batch, a model's outputs, a loss, a turn, the
+groups.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ MOST_GROUPS = 1_000_000
 
 
 class Batch(NamedTuple):
-    """One batch of training or evaluation images; ``None`` fields survive collation and device transfer.
+    """One batch of training or evaluation images; ``None`` fields survive collation and device
+    transfer.
 
     Attributes:
         image: ``(N, 3, H, W)`` float, normalised.
@@ -26,9 +29,11 @@ class Batch(NamedTuple):
         bias: ``(N,)`` int64 value of the bias attribute, -1 where unknown.
         index: ``(N,)`` int64 row in the data set, for per-sample state.
         mask: ``(N, 1, H, W)`` float foreground in [0, 1], or ``None``.
-        weight: ``(N,)`` float sample weight, or ``None``; read where a strategy's loss is a mean over samples, not
-            where it weighs them, groups or environments itself. No data set of this package has it.
-        background: ``(N, 3, H, W)`` float images, normalised, with the foreground filled in, or ``None``.
+        weight: ``(N,)`` float sample weight, or ``None``; read where a strategy's loss is a mean
+            over samples, not where it weighs them, groups or environments itself. No data set of
+            this package has it.
+        background: ``(N, 3, H, W)`` float images, normalised, with the foreground filled in, or
+            ``None``.
     """
 
     image: Tensor
@@ -48,10 +53,11 @@ class Outputs(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A scalar to minimise, and the detached terms to log beside it (scalars, or one value per group).
+    """A scalar to minimise, and the detached terms to log beside it (scalars, or one value per
+    group).
 
-    ``weights`` says how much a term counts in the total at this step, for each term that a method adds to the task's
-    loss and that does nothing where it is numerically zero. Training then warns.
+    ``weights`` says how much a term counts in the total at this step, for each term that a method
+    adds to the task's loss and that does nothing where it is numerically zero. Training then warns.
     """
 
     total: Tensor
@@ -60,7 +66,9 @@ class Loss(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Who moves at this step, and on what objective; the objective is called when the turn comes, not before."""
+    """Who moves at this step, and on what objective; the objective is called when the turn comes,
+    not before.
+    """
 
     player: str
     objective: Callable[[nn.Module, Batch], Loss]
@@ -68,9 +76,11 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups (target, bias), and the only place that numbers them: ``group = row * biases + bias``.
+    """The groups (target, bias), and the only place that numbers them:
+    ``group = row * biases + bias``.
 
-    A row is a target class; with several labels an image has one row per label, ``2 * label + target``.
+    A row is a target class; with several labels an image has one row per label,
+    ``2 * label + target``.
 
     Args:
         target_names: one name per row. Multi-label: a pair per label, absent first
@@ -80,8 +90,8 @@ class Groups:
         multi_label: whether targets are ``(N, L)`` 0/1.
 
     Raises:
-        ValueError: more than ``MOST_GROUPS`` groups, two of the same name, a label without its pair of names, or an
-            aligned pair out of range.
+        ValueError: more than ``MOST_GROUPS`` groups, two of the same name, a label without its pair
+            of names, or an aligned pair out of range.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -99,18 +109,30 @@ class Groups:
     def __post_init__(self) -> None:
         if self.count > MOST_GROUPS:
             raise InputError(
-                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,} groups, more than "
-                f"{MOST_GROUPS:,}: number classes and bias values from 0 without gaps, or take another column"
+                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,}"
+                f" groups, more than {MOST_GROUPS:,}: number classes and bias values from 0 without"
+                " gaps, or take another column"
             )
         for name in (*self.target_names, *self.bias_names):
             check_printable("class or bias value", name)
         if len(set(self.names)) < self.count:
-            raise InputError(f"two groups have the same name among {shown(self.names)}: rename a class or bias")
+            raise InputError(
+                f"two groups have the same name among {shown(self.names)}: rename a class or bias"
+            )
         if self.multi_label and self.rows % 2:
-            raise InputError(f"several labels need a pair of names each, absent and present; got {self.target_names}")
-        outside = [pair for pair in self.aligned if not (0 <= pair[0] < self.rows and 0 <= pair[1] < self.biases)]
+            raise InputError(
+                "several labels need a pair of names each, absent and present; got"
+                f" {self.target_names}"
+            )
+        outside = [
+            pair
+            for pair in self.aligned
+            if not (0 <= pair[0] < self.rows and 0 <= pair[1] < self.biases)
+        ]
         if outside:
-            raise InputError(f"aligned pairs {outside} lie outside {self.rows} targets and {self.biases} biases")
+            raise InputError(
+                f"aligned pairs {outside} lie outside {self.rows} targets and {self.biases} biases"
+            )
 
     @property
     def rows(self) -> int:
@@ -139,11 +161,15 @@ class Groups:
 
     @property
     def classes(self) -> Groups:
-        """The same targets with one bias value for all images, so that each group is a target row."""
+        """The same targets with one bias value for all images, so that each group is a target
+        row.
+        """
         return Groups(self.target_names, ("all images",), (), self.multi_label)
 
     def row(self, target: Tensor) -> Tensor:
-        """Row of each target: ``(N,)`` class indices as they are, ``(N, L)`` 0/1 labels as ``2 * label + target``."""
+        """Row of each target: ``(N,)`` class indices as they are, ``(N, L)`` 0/1 labels as
+        ``2 * label + target``.
+        """
         if not self.multi_label:
             return target
         return target + 2 * torch.arange(self.outputs, device=target.device)
@@ -167,5 +193,7 @@ class Groups:
         return torch.bincount(group[group >= 0], minlength=self.count)
 
     def predict(self, logits: Tensor) -> Tensor:
-        """What ``(N, outputs)`` logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels when multi-label."""
+        """What ``(N, outputs)`` logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels when
+        multi-label.
+        """
         return (logits > 0).long() if self.multi_label else logits.argmax(dim=1)

@@ -1,6 +1,8 @@
-"""Keeps the reports of finished runs beside their experiment, without the folders of the machine that made them.
+"""Keeps the reports of finished runs beside their experiment, without the folders of the machine
+that made them.
 
-usage: python experiments/collect.py OUT EXPERIMENT    # then: debias compare EXPERIMENT/reports --markdown
+usage: python experiments/collect.py OUT EXPERIMENT    # then: debias compare EXPERIMENT/reports
+--markdown
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ def main(out: Path, experiment: Path) -> None:
         config["data"] |= {key: "DATA_ROOT" for key in ("root",) if key in config["data"]}
         target = experiment / "reports" / path.parent.name / "report.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        target.write_text(
+            json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            encoding="utf-8",
+        )
         print(target)
 
 

@@ -1,4 +1,6 @@
-"""The bare passes of every strategy, for ``scripts/bench strategies``: what its definition asks to compute."""
+"""The bare passes of every strategy, for ``scripts/bench strategies``: what its definition asks to
+compute.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ Move = Callable[[str, Tensor | None], None]
 
 
 class Case(NamedTuple):
-    """A strategy, its bare passes, which of their two ratios is its bar, and the steps of its cycle."""
+    """A strategy, its bare passes, which of their two ratios is its bar, and the steps of its
+    cycle.
+    """
 
     strategy: Strategy
     passes: Callable[[Any, Classifier, Batch, Move, int], None]
@@ -56,29 +60,39 @@ def halves(model: Classifier) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*children[:cut]), nn.Sequential(*children[cut:])
 
 
-def both(features: Tensor, seen: Tensor, adversary: nn.Module, model: Classifier, batch: Batch) -> Tensor:
+def both(
+    features: Tensor, seen: Tensor, adversary: nn.Module, model: Classifier, batch: Batch
+) -> Tensor:
     task = F.cross_entropy(model.head(features), batch.target)
     return task + F.cross_entropy(adversary(seen.flatten(1)), batch.bias)
 
 
-def pooled_adversary(strategy: FeatureAdversary, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+def pooled_adversary(
+    strategy: FeatureAdversary, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
     features = model.backbone(batch.image)
     move("model", both(features, features, strategy.adversary.head, model, batch))
 
 
-def flattened_adversary(strategy: FeatureAdversary, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+def flattened_adversary(
+    strategy: FeatureAdversary, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
     lower, upper = halves(model)
     activation = lower(batch.image)
     move("model", both(upper(activation), activation, strategy.adversary.head, model, batch))
 
 
-def input_adversary(strategy: InputAdversary, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+def input_adversary(
+    strategy: InputAdversary, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
     masked = strategy.mask(batch.image) * batch.image
     adversary = F.cross_entropy(strategy.adversary(masked).logits, batch.bias)
     move("model", F.cross_entropy(model(masked).logits, batch.target) + adversary)
 
 
-def confusion(strategy: UniformConfusion, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+def confusion(
+    strategy: UniformConfusion, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
     if step % 3 == 0:
         strategy.adversary.requires_grad_(False)
         pooled_adversary(strategy, model, batch, move, step)  # type: ignore[arg-type]
@@ -89,15 +103,22 @@ def confusion(strategy: UniformConfusion, model: Classifier, batch: Batch, move:
         move("adversary", F.cross_entropy(strategy.adversary.head(features), batch.bias))
 
 
-def projection(strategy: GradientProjection, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+def projection(
+    strategy: GradientProjection, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
     logits = model(batch.image).logits
     own, others = list(model.parameters()), list(strategy.adversary.parameters())
-    task, adversary = F.cross_entropy(logits, batch.target), F.cross_entropy(strategy.adversary(logits), batch.bias)
+    task, adversary = (
+        F.cross_entropy(logits, batch.target),
+        F.cross_entropy(strategy.adversary(logits), batch.bias),
+    )
     helping = torch.autograd.grad(task, own, retain_graph=True)
     opposing = torch.autograd.grad(adversary, [*own, *others])
     for parameter, toward, against in zip(own, helping, opposing, strict=False):
         size = torch.dot(against.flatten(), against.flatten()).clamp(min=1e-10)
-        parameter.grad = torch.addcmul(toward, torch.dot(toward.flatten(), against.flatten()) / size + 1, against)
+        parameter.grad = torch.addcmul(
+            toward, torch.dot(toward.flatten(), against.flatten()) / size + 1, against
+        )
     for parameter, against in zip(others, opposing[len(own) :], strict=True):
         parameter.grad = against
     move("model", None)
@@ -115,7 +136,9 @@ def sieve(strategy: FeatureSieve, model: Classifier, batch: Batch, move: Move, s
     plain(strategy, model, batch, move, step)
 
 
-def joint_sieve(strategy: FeatureSieve, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+def joint_sieve(
+    strategy: FeatureSieve, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
     lower, upper = halves(model)
     activation = lower(batch.image)
     loss = F.cross_entropy(model.head(upper(activation)), batch.target)
@@ -155,7 +178,9 @@ def mixin(strategy: LearnedMixin, model: Classifier, batch: Batch, move: Move, s
 
 
 def cases(model: Classifier, size: int) -> dict[str, Case]:
-    """Every strategy at its defaults, but for the layer and a mask network that is small as the pictures are."""
+    """Every strategy at its defaults, but for the layer and a mask network that is small as the
+    pictures are.
+    """
     counts, image = torch.tensor([4, 1, 1, 4]), torch.zeros(1, 3, size, size)
     flattened = FeatureAdversary(GROUPS, model, image, layer=LAYER, feed="flattened")
     joint = FeatureSieve(GROUPS, model, image, layer=LAYER, joint=True)
@@ -165,7 +190,9 @@ def cases(model: Classifier, size: int) -> dict[str, Case]:
         "group_reweighting": Case(GroupReweighting(GROUPS, counts), plain),
         "feature_adversary, pooled": Case(FeatureAdversary(GROUPS, model, image), pooled_adversary),
         f"feature_adversary, {LAYER} flattened": Case(flattened, flattened_adversary),
-        "input_adversary": Case(InputAdversary(GROUPS, model, image, width=16), input_adversary, "time"),
+        "input_adversary": Case(
+            InputAdversary(GROUPS, model, image, width=16), input_adversary, "time"
+        ),
         "uniform_confusion": Case(UniformConfusion(GROUPS, model, image), confusion, cycle=3),
         "gradient_projection": Case(GradientProjection(GROUPS), projection, "time"),
         "feature_sieve": Case(FeatureSieve(GROUPS, model, image, layer=LAYER), sieve, cycle=5),

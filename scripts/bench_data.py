@@ -1,7 +1,8 @@
-"""Images a second of the cached training pipeline, against plain PIL and torchvision on the same JPEGs.
+"""Images a second of the cached training pipeline, against plain PIL and torchvision on the same
+JPEGs.
 
-Both sides end in normalised float batches at 224 px, in this process. Pairs are interleaved, so that a busy machine
-slows both sides of a pair alike. Run by ``scripts/bench data``.
+Both sides end in normalised float batches at 224 px, in this process. Pairs are interleaved, so
+that a busy machine slows both sides of a pair alike. Run by ``scripts/bench data``.
 """
 
 from __future__ import annotations
@@ -48,12 +49,18 @@ def write_jpegs(folder: Path, count: int) -> list[Path]:
     paths = [folder / f"{number:04d}.jpg" for number in range(count)]
     for path in paths:
         coarse = generator.integers(0, 256, (14, 20, 3)).astype(np.float32)
-        texture = cv2.resize(coarse, (500, 350), interpolation=cv2.INTER_CUBIC) + generator.normal(0, 6, (350, 500, 3))
-        cv2.imwrite(str(path), texture.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90])
+        texture = cv2.resize(coarse, (500, 350), interpolation=cv2.INTER_CUBIC) + generator.normal(
+            0, 6, (350, 500, 3)
+        )
+        cv2.imwrite(
+            str(path), texture.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90]
+        )
     return paths
 
 
-def cached_loader(paths: list[Path], recipe: Preprocessing, cache: Path) -> tuple[ImageData, Iterable[object]]:
+def cached_loader(
+    paths: list[Path], recipe: Preprocessing, cache: Path
+) -> tuple[ImageData, Iterable[object]]:
     zeros = torch.zeros(len(paths), dtype=torch.int64)
     groups = Groups(("a", "b"), ("c", "d"))
     names = tuple(path.name for path in paths)
@@ -66,7 +73,9 @@ def cached_loader(paths: list[Path], recipe: Preprocessing, cache: Path) -> tupl
 
 
 def plain_loader(paths: list[Path], geometry: list[Callable[..., object]]) -> Iterable[object]:
-    transform = transforms.Compose([*geometry, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    transform = transforms.Compose(
+        [*geometry, transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    )
     return DataLoader(PlainImages(paths, transform), batch_size=64, shuffle=True)
 
 
@@ -76,7 +85,9 @@ def seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def compare(name: str, data: ImageData, cached: Iterable[object], plain: Iterable[object], pairs: int) -> float:
+def compare(
+    name: str, data: ImageData, cached: Iterable[object], plain: Iterable[object], pairs: int
+) -> float:
     def run_cached() -> None:
         for batch in cached:
             data.on_after_batch_transfer(batch, 0)  # type: ignore[arg-type]
@@ -90,7 +101,10 @@ def compare(name: str, data: ImageData, cached: Iterable[object], plain: Iterabl
     times = [(seconds(run_cached), seconds(run_plain)) for _ in range(pairs)]
     ours, theirs = (count / statistics.median(side) for side in zip(*times, strict=True))
     ratio = statistics.median(slow / fast for fast, slow in times)
-    print(f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median ratio {ratio:.2f}")
+    print(
+        f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median ratio"
+        f" {ratio:.2f}"
+    )
     return ratio
 
 
@@ -112,7 +126,9 @@ def main() -> None:
         ):
             data, cached = cached_loader(paths, recipe, Path(folder) / "cache")
             ratios.append(compare(name, data, cached, plain_loader(paths, geometry), options.pairs))
-    print(f"lowest ratio {min(ratios):.2f}, bar {BAR}: {'passed' if min(ratios) >= BAR else 'FAILED'}")
+    print(
+        f"lowest ratio {min(ratios):.2f}, bar {BAR}: {'passed' if min(ratios) >= BAR else 'FAILED'}"
+    )
 
 
 if __name__ == "__main__":

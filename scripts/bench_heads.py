@@ -1,12 +1,13 @@
 """Seconds for 200 last layers fitted together, against a loop that fits one after the other.
 
-Two jobs on the same features: full-batch descent as AFR fits its grid of gamma and penalty, and minibatch descent as
-CRT draws it, where heads differ in start, learning rate, weight decay and the rows they may see. Fitted together, the
-minibatch heads share their batches; in the loop each draws its own, so that their weights differ by chance. What is
-compared is the worst-group accuracy on held-out rows, beside what a second loop with other draws differs by.
-``--sequential`` fits only so many of the heads in the loop and multiplies. Ratios are of seconds of the processor, so
-that a busy machine slows no side; those of the clock are printed too. With ``--threads 1`` the products have one core,
-and the loop, which hardly gains by two, loses less by it. Run by ``scripts/bench heads``.
+Two jobs on the same features: full-batch descent as AFR fits its grid of gamma and penalty, and
+minibatch descent as CRT draws it, where heads differ in start, learning rate, weight decay and the
+rows they may see. Fitted together, the minibatch heads share their batches; in the loop each draws
+its own, so that their weights differ by chance. What is compared is the worst-group accuracy on
+held-out rows, beside what a second loop with other draws differs by. ``--sequential`` fits only so
+many of the heads in the loop and multiplies. Ratios are of seconds of the processor, so that a busy
+machine slows no side; those of the clock are printed too. With ``--threads 1`` the products have
+one core, and the loop, which hardly gains by two, loses less by it. Run by ``scripts/bench heads``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ FACTORS = 50
 
 
 def rows(count: int, size: int, seed: int) -> Rows:
-    """Features as after a ReLU, of factors of which one holds the class and one, more loudly, the bias."""
+    """Features as after a ReLU, of factors of which one holds the class and one, more loudly, the
+    bias.
+    """
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (count,), generator=generator)
     bias = torch.where(torch.rand(count, generator=generator) < 0.9, target, 1 - target)
@@ -50,12 +53,16 @@ def timed(run: Callable[[], Heads]) -> tuple[Heads, float, float]:
     return heads, time.process_time() - processor, time.perf_counter() - clock
 
 
-def one_full_batch(data: Rows, start: Heads, weights: Tensor, penalty: float, steps: int) -> nn.Linear:
+def one_full_batch(
+    data: Rows, start: Heads, weights: Tensor, penalty: float, steps: int
+) -> nn.Linear:
     layer = start.linear(0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
     for _ in range(steps):
         losses = weights * F.cross_entropy(layer(data.features), data.target, reduction="none")
-        pull = (layer.weight - start.weights[0]).square().sum() + (layer.bias - start.biases[0]).square().sum()
+        pull = (layer.weight - start.weights[0]).square().sum() + (
+            layer.bias - start.biases[0]
+        ).square().sum()
         optimizer.zero_grad()
         (losses.mean() + penalty * pull).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
@@ -63,7 +70,9 @@ def one_full_batch(data: Rows, start: Heads, weights: Tensor, penalty: float, st
     return layer
 
 
-def one_minibatch(data: Rows, layer: nn.Linear, weights: Tensor, rate: float, decay: float, order: Tensor) -> nn.Linear:
+def one_minibatch(
+    data: Rows, layer: nn.Linear, weights: Tensor, rate: float, decay: float, order: Tensor
+) -> nn.Linear:
     optimizer = torch.optim.SGD(layer.parameters(), lr=rate, momentum=0.9, weight_decay=decay)
     for batch in order:
         losses = F.cross_entropy(layer(data.features[batch]), data.target[batch], reduction="none")
@@ -75,36 +84,51 @@ def one_minibatch(data: Rows, layer: nn.Linear, weights: Tensor, rate: float, de
 
 def as_heads(layers: list[nn.Linear]) -> Heads:
     return Heads(
-        torch.stack([layer.weight.detach() for layer in layers]), torch.stack([layer.bias.detach() for layer in layers])
+        torch.stack([layer.weight.detach() for layer in layers]),
+        torch.stack([layer.bias.detach() for layer in layers]),
     )
 
 
 def report(name: str, together: list[float], loop: list[float], share: float, bar: float) -> None:
-    """Seconds of the processor, and of the clock, of both sides; the loop fitted a share of the heads."""
+    """Seconds of the processor, and of the clock, of both sides; the loop fitted a share of the
+    heads.
+    """
     processor, clock = (slow / share / fast for fast, slow in zip(together, loop, strict=True))
     print(
-        f"{name}: together {together[0]:.2f} s, loop {loop[0] / share:.1f} s of the processor, {processor:.1f} times "
-        f"as long (by the clock {clock:.1f}); bar {bar:.0f}: {'passed' if processor >= bar else 'FAILED'}"
+        f"{name}: together {together[0]:.2f} s, loop {loop[0] / share:.1f} s of the processor,"
+        f" {processor:.1f} times as long (by the clock {clock:.1f}); bar {bar:.0f}:"
+        f" {'passed' if processor >= bar else 'FAILED'}"
     )
 
 
 def full_batch(data: Rows, heads: int, steps: int, sequential: int) -> None:
-    start = fresh_heads(1, classes=2, size=data.features.shape[1], generator=torch.Generator().manual_seed(1))
+    start = fresh_heads(
+        1, classes=2, size=data.features.shape[1], generator=torch.Generator().manual_seed(1)
+    )
     gamma, penalty = torch.linspace(4, 20, heads), torch.linspace(0, 0.3, heads)
     weights = focal_weights(start.logits(data.features)[0], data.target, gamma=gamma)
     descent = Descent(0.01, start_penalty=penalty, clip=1.0)
     chosen = list(range(0, heads, heads // sequential)[:sequential])
     ours, *together = timed(
-        lambda: fit_full_batch(*data[:2], start, descent=descent, steps=steps, sample_weights=weights).heads
+        lambda: (
+            fit_full_batch(
+                *data[:2], start, descent=descent, steps=steps, sample_weights=weights
+            ).heads
+        )
     )
     theirs, *loop = timed(
-        lambda: as_heads([one_full_batch(data, start, weights[h], float(penalty[h]), steps) for h in chosen])
+        lambda: as_heads(
+            [one_full_batch(data, start, weights[h], float(penalty[h]), steps) for h in chosen]
+        )
     )
     report(f"{heads} full-batch heads", together, loop, sequential / heads, BAR_FULL_BATCH)
     moved = (theirs.weights - start.weights).abs().amax().item()
     furthest = (ours.weights[chosen] - theirs.weights).abs().amax().item()
     state = "passed" if furthest <= BAR_WEIGHTS else "FAILED"
-    print(f"  weights differ by {furthest:.1e} at most, and moved by {moved:.1e}; bar {BAR_WEIGHTS:.0e}: {state}")
+    print(
+        f"  weights differ by {furthest:.1e} at most, and moved by {moved:.1e}; bar"
+        f" {BAR_WEIGHTS:.0e}: {state}"
+    )
 
 
 def minibatch(data: Rows, held_out: Rows, heads: int, epochs: int, sequential: int) -> None:
@@ -117,7 +141,9 @@ def minibatch(data: Rows, held_out: Rows, heads: int, epochs: int, sequential: i
     chosen = list(range(0, heads, heads // sequential)[:sequential])
 
     def order() -> Tensor:
-        return balanced_order(data.group, batch_size=128, steps=epochs * count // 128, generator=generator)
+        return balanced_order(
+            data.group, batch_size=128, steps=epochs * count // 128, generator=generator
+        )
 
     def one(head: int) -> nn.Linear:
         return one_minibatch(
@@ -126,21 +152,27 @@ def minibatch(data: Rows, held_out: Rows, heads: int, epochs: int, sequential: i
 
     descent = Descent(rate, momentum=0.9, weight_decay=decay)
     ours, *together = timed(
-        lambda: fit_minibatches(*data[:2], start, descent=descent, order=order(), sample_weights=weights).heads
+        lambda: (
+            fit_minibatches(
+                *data[:2], start, descent=descent, order=order(), sample_weights=weights
+            ).heads
+        )
     )
     theirs, *loop = timed(lambda: as_heads([one(head) for head in chosen]))
     again = as_heads([one(head) for head in chosen])
     report(f"{heads} minibatch heads", together, loop, sequential / heads, BAR_MINIBATCH)
     own, other, repeated = (
-        worst_group_accuracies(side.logits(held_out.features).argmax(dim=2), held_out.target, held_out.group)
+        worst_group_accuracies(
+            side.logits(held_out.features).argmax(dim=2), held_out.target, held_out.group
+        )
         for side in (Heads(ours.weights[chosen], ours.biases[chosen]), theirs, again)
     )
     apart, spread = (own - other).abs(), (repeated - other).abs()
     state = "passed" if apart.mean() <= BAR_ACCURACY else "FAILED"
     print(
-        f"  worst-group accuracy {own.min():.3f} to {own.max():.3f}, {apart.mean():.4f} from the loop's on average, "
-        f"{apart.max():.4f} at most (a second loop with other draws: {spread.mean():.4f}, {spread.max():.4f}); "
-        f"bar {BAR_ACCURACY} on average: {state}"
+        f"  worst-group accuracy {own.min():.3f} to {own.max():.3f}, {apart.mean():.4f} from the"
+        f" loop's on average, {apart.max():.4f} at most (a second loop with other draws:"
+        f" {spread.mean():.4f}, {spread.max():.4f}); bar {BAR_ACCURACY} on average: {state}"
     )
 
 
@@ -151,8 +183,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--sequential", type=int, default=None, help="heads fitted in the loop; default: all")
-    parser.add_argument("--threads", type=int, default=2, help="of torch, which takes one a core (default: 2)")
+    parser.add_argument(
+        "--sequential", type=int, default=None, help="heads fitted in the loop; default: all"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="of torch, which takes one a core (default: 2)"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sequential = options.sequential or options.heads

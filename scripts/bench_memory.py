@@ -1,8 +1,9 @@
-"""Seconds of the processor and page faults of a training step on a CPU, with and without keeping freed memory.
+"""Seconds of the processor and page faults of a training step on a CPU, with and without keeping
+freed memory.
 
-Baseline is PyTorch as it is; beside it :func:`debias.training.memory.keep_freed_memory`. Each side trains
-``tf_efficientnet_lite0`` on random pictures in a process of its own with one thread, in turns; the median of the pairs
-counts. Run by ``scripts/bench memory``.
+Baseline is PyTorch as it is; beside it :func:`debias.training.memory.keep_freed_memory`. Each side
+trains ``tf_efficientnet_lite0`` on random pictures in a process of its own with one thread, in
+turns; the median of the pairs counts. Run by ``scripts/bench memory``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def measure(size: int, batch: int) -> None:
 
     torch.set_num_threads(1)
     layout = torch.channels_last
-    model = timm.create_model("tf_efficientnet_lite0", num_classes=2).to(memory_format=layout).train()
+    model = (
+        timm.create_model("tf_efficientnet_lite0", num_classes=2).to(memory_format=layout).train()
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     image = torch.randn(batch, 3, size, size).contiguous(memory_format=layout)
     target = torch.randint(2, (batch,))
@@ -39,12 +42,26 @@ def measure(size: int, batch: int) -> None:
 
 
 def side(name: str, options: argparse.Namespace) -> list[float]:
-    command = [sys.executable, __file__, "--side", name, f"--size={options.size}", f"--batch={options.batch}"]
-    return [float(text) for text in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+    command = [
+        sys.executable,
+        __file__,
+        "--side",
+        name,
+        f"--size={options.size}",
+        f"--batch={options.batch}",
+    ]
+    return [
+        float(text)
+        for text in subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout.split()
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=32)
@@ -58,7 +75,9 @@ def main() -> None:
         return
     pairs = [(side("plain", options), side("kept", options)) for _ in range(options.pairs)]
     for name, place in (("plain", 0), ("kept", 1)):
-        seconds, faults, peak = (statistics.median(pair[place][number] for pair in pairs) for number in range(3))
+        seconds, faults, peak = (
+            statistics.median(pair[place][number] for pair in pairs) for number in range(3)
+        )
         print(f"{name:6}{seconds:.3f} s a step, {faults:,.0f} page faults, peak {peak:,.0f} MB")
     print(f"kept / plain: {statistics.median(kept[0] / plain[0] for plain, kept in pairs):.2f}")
 

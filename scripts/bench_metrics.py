@@ -1,11 +1,13 @@
-"""Seconds for the group metrics of ten million predictions, against fairlearn, and what they add to a validation step.
+"""Seconds for the group metrics of ten million predictions, against fairlearn, and what they add to
+a validation step.
 
-The metrics are worst-group accuracy, fairness and directional amplification of single-label predictions, from the
-arrays to the numbers. fairlearn's ``MetricFrame`` is given the accuracy of each group and the rates of *one* class
-against the others, where the metrics have all classes: the ratio is a lower bound, and nothing is extrapolated in it.
-The validation step is a ResNet-18's forward pass. All on one thread and in seconds of the processor, so that a busy
-machine slows no side; the median of the repeats counts, fairlearn's side runs once. Run by ``scripts/bench metrics``;
-fairlearn comes with the extra ``test``.
+The metrics are worst-group accuracy, fairness and directional amplification of single-label
+predictions, from the arrays to the numbers. fairlearn's ``MetricFrame`` is given the accuracy of
+each group and the rates of *one* class against the others, where the metrics have all classes: the
+ratio is a lower bound, and nothing is extrapolated in it. The validation step is a ResNet-18's
+forward pass. All on one thread and in seconds of the processor, so that a busy machine slows no
+side; the median of the repeats counts, fairlearn's side runs once. Run by
+``scripts/bench metrics``; fairlearn comes with the extra ``test``.
 """
 
 from __future__ import annotations
@@ -41,15 +43,23 @@ def verdict(passed: bool) -> str:
 
 
 def predictions(rows: int, groups: Groups) -> tuple[Tensor, Tensor, Tensor]:
-    """Right four times out of five, and in half of the mistakes the class that goes with the bias."""
+    """Right four times out of five, and in half of the mistakes the class that goes with the
+    bias.
+    """
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(groups.rows, (rows,), generator=generator)
     bias = torch.where(
-        torch.rand(rows, generator=generator) < 0.5, target % groups.biases, target.flip(0) % groups.biases
+        torch.rand(rows, generator=generator) < 0.5,
+        target % groups.biases,
+        target.flip(0) % groups.biases,
     )
     guess = torch.randint(groups.rows, (rows,), generator=generator)
-    guess = torch.where(torch.rand(rows, generator=generator) < 0.5, guess, guess - guess % groups.biases + bias)
-    prediction = torch.where(torch.rand(rows, generator=generator) < 0.8, target, guess.clamp(max=groups.rows - 1))
+    guess = torch.where(
+        torch.rand(rows, generator=generator) < 0.5, guess, guess - guess % groups.biases + bias
+    )
+    prediction = torch.where(
+        torch.rand(rows, generator=generator) < 0.8, target, guess.clamp(max=groups.rows - 1)
+    )
     return prediction, target, bias
 
 
@@ -65,7 +75,10 @@ def theirs(prediction: Tensor, target: Tensor, bias: Tensor) -> tuple[object, ob
 
     guess, truth, attribute = prediction.numpy(), target.numpy(), bias.numpy()
     by_group = metrics.MetricFrame(
-        metrics=accuracy_score, y_true=truth, y_pred=guess, sensitive_features={"target": truth, "bias": attribute}
+        metrics=accuracy_score,
+        y_true=truth,
+        y_pred=guess,
+        sensitive_features={"target": truth, "bias": attribute},
     )
     rates = {
         "selection": metrics.selection_rate,
@@ -74,7 +87,10 @@ def theirs(prediction: Tensor, target: Tensor, bias: Tensor) -> tuple[object, ob
         "precision": precision_score,
     }
     one_class = metrics.MetricFrame(
-        metrics=rates, y_true=(truth == 1) * 1, y_pred=(guess == 1) * 1, sensitive_features={"bias": attribute}
+        metrics=rates,
+        y_true=(truth == 1) * 1,
+        y_pred=(guess == 1) * 1,
+        sensitive_features={"bias": attribute},
     )
     return by_group.group_min(), one_class.difference()
 
@@ -83,7 +99,10 @@ def compare_with_fairlearn(rows: int, repeats: int) -> None:
     groups = Groups(tuple(f"class {c}" for c in range(100)), tuple(f"bias {k}" for k in range(4)))
     facts = predictions(rows, groups)
     own = statistics.median(seconds(lambda: ours(*facts, groups)) for _ in range(repeats))
-    print(f"{rows} predictions, 100 classes, 4 biases: {own:.3f} s; bar {BAR_SECONDS}: {verdict(own < BAR_SECONDS)}")
+    print(
+        f"{rows} predictions, 100 classes, 4 biases: {own:.3f} s; bar {BAR_SECONDS}:"
+        f" {verdict(own < BAR_SECONDS)}"
+    )
     try:
         other = seconds(lambda: theirs(*facts))
     except ImportError:
@@ -91,8 +110,8 @@ def compare_with_fairlearn(rows: int, repeats: int) -> None:
         return
     ratio = other / own
     print(
-        f"fairlearn, the accuracy of each group and the rates of one class of the 100: {other:.1f} s, "
-        f"{ratio:.0f} times as long; bar {BAR_RATIO:.0f}: {verdict(ratio >= BAR_RATIO)}"
+        f"fairlearn, the accuracy of each group and the rates of one class of the 100: {other:.1f}"
+        f" s, {ratio:.0f} times as long; bar {BAR_RATIO:.0f}: {verdict(ratio >= BAR_RATIO)}"
     )
 
 
@@ -110,8 +129,9 @@ def add_to_validation(batch_size: int, repeats: int) -> None:
             updates.append(seconds(lambda: metric.update(groups.predict(logits), target, bias)))
     step, update = statistics.median(steps), statistics.median(updates)
     print(
-        f"ResNet-18 at 64 px, batch {batch_size}: {1000 * step:.0f} ms a validation step, prediction and update "
-        f"{1000 * update:.2f} ms, {update / step:.2%}; bar {BAR_SHARE:.0%}: {verdict(update / step < BAR_SHARE)}"
+        f"ResNet-18 at 64 px, batch {batch_size}: {1000 * step:.0f} ms a validation step,"
+        f" prediction and update {1000 * update:.2f} ms, {update / step:.2%}; bar {BAR_SHARE:.0%}:"
+        f" {verdict(update / step < BAR_SHARE)}"
     )
 
 

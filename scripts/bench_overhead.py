@@ -1,7 +1,9 @@
-"""Training steps a second of debias against a bare PyTorch loop over the same model, data and batches.
+"""Training steps a second of debias against a bare PyTorch loop over the same model, data and
+batches.
 
-The bare loop is plain cross-entropy in both comparisons. Runs are interleaved, so that a busy machine slows the sides
-of a pair alike; the median of the pairs counts. Run by ``scripts/bench overhead``.
+The bare loop is plain cross-entropy in both comparisons. Runs are interleaved, so that a busy
+machine slows the sides of a pair alike; the median of the pairs counts. Run by
+``scripts/bench overhead``.
 """
 
 from __future__ import annotations
@@ -93,8 +95,12 @@ def ours(model: nn.Module, data: ImageData, strategy: Strategy, folder: Path) ->
     return clock.seconds_per_step
 
 
-def measure(network: str, size: int, batch_size: int, steps: int, pairs: int, folder: Path) -> dict[str, list[float]]:
-    examples = drawn_birds(root=str(folder / f"birds{size}"), train=steps * batch_size, val=8, test=8, size=size)
+def measure(
+    network: str, size: int, batch_size: int, steps: int, pairs: int, folder: Path
+) -> dict[str, list[float]]:
+    examples = drawn_birds(
+        root=str(folder / f"birds{size}"), train=steps * batch_size, val=8, test=8, size=size
+    )
     order = shuffled(examples.target[examples.rows("train")])
     seed_all(0)
     model = MLP(size) if network == "mlp" else timm_classifier(2, name=network, pretrained=False)
@@ -129,19 +135,27 @@ def main() -> None:
         folder = Path(name)
         times = measure("mlp", 32, 64, 200, options.pairs, folder)
         for strategy in BARS:
-            added = statistics.median(own - plain for own, plain in zip(times[strategy], times["bare"], strict=True))
+            added = statistics.median(
+                own - plain for own, plain in zip(times[strategy], times["bare"], strict=True)
+            )
             state = "passed" if 1000 * added <= BAR_MILLISECONDS else "FAILED"
             plain = 1000 * statistics.median(times["bare"])
-            print(f"tiny MLP, {strategy}: +{1000 * added:.2f} ms on {plain:.2f} ms a step; bar 0.5: {state}")
+            print(
+                f"tiny MLP, {strategy}: +{1000 * added:.2f} ms on {plain:.2f} ms a step; bar 0.5:"
+                f" {state}"
+            )
         if options.skip_network:
             return
         times = measure("tf_efficientnet_lite0", 128, 32, options.steps, options.pairs, folder)
         for strategy, bar in BARS.items():
-            ratio = statistics.median(plain / own for own, plain in zip(times[strategy], times["bare"], strict=True))
+            ratio = statistics.median(
+                plain / own for own, plain in zip(times[strategy], times["bare"], strict=True)
+            )
             state = "passed" if ratio >= bar else "FAILED"
             speed = 32 / statistics.median(times[strategy])
             print(
-                f"tf_efficientnet_lite0 128 px, {strategy}: {speed:.0f} images/s, ratio {ratio:.3f}; bar {bar}: {state}"
+                f"tf_efficientnet_lite0 128 px, {strategy}: {speed:.0f} images/s, ratio"
+                f" {ratio:.3f}; bar {bar}: {state}"
             )
 
 

@@ -1,9 +1,10 @@
-"""Peak memory of a whole ``debias train`` against a plain PyTorch loop over the same model and batches.
+"""Peak memory of a whole ``debias train`` against a plain PyTorch loop over the same model and
+batches.
 
-Both train ``tf_efficientnet_lite0`` without pretrained weights on the built-in birds, validate after each epoch, and
-evaluate the test split with the best epoch's weights; the plain loop evaluates in batches of the training size. Each
-side is a process of its own, and its peak is what the system says of it when it has ended, imports included. Run by
-``scripts/bench peak``.
+Both train ``tf_efficientnet_lite0`` without pretrained weights on the built-in birds, validate
+after each epoch, and evaluate the test split with the best epoch's weights; the plain loop
+evaluates in batches of the training size. Each side is a process of its own, and its peak is what
+the system says of it when it has ended, imports included. Run by ``scripts/bench peak``.
 """
 
 from __future__ import annotations
@@ -40,14 +41,18 @@ def plain_loop(root: Path, size: int, batch: int, epochs: int) -> None:
         def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
             image = cv2.imread(str(root / self.rows[number]["img_filename"]))
             image = cv2.cvtColor(cv2.resize(image, (size, size)), cv2.COLOR_BGR2RGB)
-            return torch.from_numpy(image).permute(2, 0, 1).float() / 255 - 0.5, int(self.rows[number]["y"])
+            return torch.from_numpy(image).permute(2, 0, 1).float() / 255 - 0.5, int(
+                self.rows[number]["y"]
+            )
 
     def accuracy(split: int) -> float:
         model.eval()
         right = 0
         with torch.no_grad():
             for image, target in DataLoader(Birds(split), batch):
-                right += int((model(image.contiguous(memory_format=layout)).argmax(1) == target).sum())
+                right += int(
+                    (model(image.contiguous(memory_format=layout)).argmax(1) == target).sum()
+                )
         return right / len(Birds(split))
 
     layout = torch.channels_last
@@ -84,15 +89,26 @@ def train_command(folder: Path, options: argparse.Namespace) -> list[str]:
         "model.name": NETWORK, "model.pretrained": "false", "optimizer.lr": LEARNING_RATE, "epochs": options.epochs,
         "batch_size": options.batch, "progress": "false", "cache_dir": folder / "cache",
     }  # fmt: skip
-    return [sys.executable, "-m", "debias", "train", "drawn_birds/erm", *(f"{key}={told[key]}" for key in told)]
+    return [
+        sys.executable,
+        "-m",
+        "debias",
+        "train",
+        "drawn_birds/erm",
+        *(f"{key}={told[key]}" for key in told),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--images", type=int, default=384, help="of each split")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=128, help="128 is the default of every config's batch_size")
+    parser.add_argument(
+        "--batch", type=int, default=128, help="128 is the default of every config's batch_size"
+    )
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

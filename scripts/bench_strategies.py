@@ -1,19 +1,24 @@
-"""Seconds per training step of every strategy over ERM's, beside the ratio that its passes make unavoidable.
+"""Seconds per training step of every strategy over ERM's, beside the ratio that its passes make
+unavoidable.
 
-Each strategy is written a second time, in ``bare_passes.py``: the forward, backward and optimiser steps that its
-definition asks for, in plain PyTorch on the same networks, with cross-entropies for losses. These bare passes give two
-ratios to ERM, by FLOPs (counted, optimisers left out) and by time (measured in the same run), and one is the bar:
+Each strategy is written a second time, in ``bare_passes.py``: the forward, backward and optimiser
+steps that its definition asks for, in plain PyTorch on the same networks, with cross-entropies for
+losses. These bare passes give two ratios to ERM, by FLOPs (counted, optimisers left out) and by
+time (measured in the same run), and one is the bar:
 
-* ``flops`` where all networks of the strategy are dense convolutions, as the classifier is: what counts is arithmetic;
-* ``time`` where it is memory traffic, which FLOPs do not see: the biased networks of ReBias, RUBi and Learned-Mixin
-  (1x1 convolutions with batch normalisation at full resolution), the mask network of the input adversary (likewise),
-  and gradient projection (two gradients of the model's size, each read twice and one written).
+* ``flops`` where all networks of the strategy are dense convolutions, as the classifier is: what
+  counts is arithmetic;
+* ``time`` where it is memory traffic, which FLOPs do not see: the biased networks of ReBias, RUBi
+  and Learned-Mixin (1x1 convolutions with batch normalisation at full resolution), the mask network
+  of the input adversary (likewise), and gradient projection (two gradients of the model's size,
+  each read twice and one written).
 
-``passes`` is the step's own FLOPs over those of the bare passes: 1.00 says that the step makes no pass in vain. A step
-of a strategy with a cycle is the mean over the cycle. Steps are played as a plain loop, which training equals to the
-bit; what Lightning adds is measured by ``scripts/bench overhead``. Sides are interleaved step by
-step and timed in seconds of the processor, so that a busy machine slows them alike; the median of the rounds counts.
-Run by ``scripts/bench strategies``.
+``passes`` is the step's own FLOPs over those of the bare passes: 1.00 says that the step makes no
+pass in vain. A step of a strategy with a cycle is the mean over the cycle. Steps are played as a
+plain loop, which training equals to the bit; what Lightning adds is measured by
+``scripts/bench overhead``. Sides are interleaved step by step and timed in seconds of the
+processor, so that a busy machine slows them alike; the median of the rounds counts. Run by
+``scripts/bench strategies``.
 """
 
 from __future__ import annotations
@@ -36,7 +41,9 @@ BAR = 1.10
 
 
 class Sides:
-    """The two sides of a case: the strategy as it is trained, and its bare passes, with the same optimisers."""
+    """The two sides of a case: the strategy as it is trained, and its bare passes, with the same
+    optimisers.
+    """
 
     def __init__(self, case: Case, model: Classifier, batch: Batch) -> None:
         self.case, self.model, self.batch = case, model, batch
@@ -81,7 +88,9 @@ class Sides:
 
 
 def seconds(run: Callable[[], None]) -> float:
-    """Of this process on its processor, which is all it computes on: others may use the machine as well."""
+    """Of this process on its processor, which is all it computes on: others may use the machine as
+    well.
+    """
     start = time.process_time()
     run()
     return time.process_time() - start
@@ -97,7 +106,9 @@ def flops(side: Callable[[int], None], sides: Sides) -> float:
 def pictures(count: int, size: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     image, background = torch.randn(2, count, 3, size, size, generator=generator).unbind()
-    image, background = (part.contiguous(memory_format=torch.channels_last) for part in (image, background))
+    image, background = (
+        part.contiguous(memory_format=torch.channels_last) for part in (image, background)
+    )
     mask = torch.zeros(count, 1, size, size)
     mask[:, :, size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
     index = torch.arange(count)
@@ -105,8 +116,14 @@ def pictures(count: int, size: int) -> Batch:
 
 
 def compared(erm: Sides, sides: Sides, rounds: int) -> tuple[float, float]:
-    """Medians over the rounds of the strategy's seconds per step, and of its bare passes', over those of ERM."""
-    runs = [lambda: erm.trained(0), lambda: sides.cycle(sides.trained), lambda: sides.cycle(sides.bare)]
+    """Medians over the rounds of the strategy's seconds per step, and of its bare passes', over
+    those of ERM.
+    """
+    runs = [
+        lambda: erm.trained(0),
+        lambda: sides.cycle(sides.trained),
+        lambda: sides.cycle(sides.bare),
+    ]
     ratios: list[tuple[float, float]] = []
     for number in range(-1, rounds):
         took = [0.0] * 3
@@ -119,7 +136,9 @@ def compared(erm: Sides, sides: Sides, rounds: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=32)
@@ -127,11 +146,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = timm_classifier(2, name="resnet18", pretrained=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = timm_classifier(2, name="resnet18", pretrained=False).to(
+        memory_format=torch.channels_last
+    )  # type: ignore[call-overload]
     batch = pictures(options.batch_size, options.size)
     erm = Sides(Case(ERM(), plain), model, batch)
     erm_flops = flops(erm.trained, erm)
-    print(f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM; bar {BAR:.2f}")
+    print(
+        f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM;"
+        f" bar {BAR:.2f}"
+    )
     print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
     for name, case in cases(model, options.size).items():
         if options.only not in name:
@@ -142,7 +166,10 @@ def main() -> None:
         step, by_time = compared(erm, sides, options.rounds)
         over = step / (by_flops if case.bar == "flops" else by_time)
         row = f"{name:38}{step:7.2f}{by_flops:7.2f}{by_time:7.2f}{own / bare:8.3f}"
-        print(f"{row}   {over:.2f} of {case.bar:5} {'passed' if over <= BAR else 'FAILED'}", flush=True)
+        print(
+            f"{row}   {over:.2f} of {case.bar:5} {'passed' if over <= BAR else 'FAILED'}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

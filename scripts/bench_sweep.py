@@ -1,8 +1,9 @@
-"""Wall time of a sweep of short runs, two at a time, against a shell that starts ``debias train`` for each.
+"""Wall time of a sweep of short runs, two at a time, against a shell that starts ``debias train``
+for each.
 
-The shell's side is ``xargs -P 2``, as a script without ``debias sweep`` would do it. Both sides train the same runs on
-pictures that are drawn and decoded before the clock starts; the median of the pairs counts. Run by
-``scripts/bench sweep``.
+The shell's side is ``xargs -P 2``, as a script without ``debias sweep`` would do it. Both sides
+train the same runs on pictures that are drawn and decoded before the clock starts; the median of
+the pairs counts. Run by ``scripts/bench sweep``.
 """
 
 from __future__ import annotations
@@ -22,24 +23,54 @@ DEBIAS = [sys.executable, "-m", "debias"]
 
 
 def settings(folder: Path, out: Path) -> list[str]:
-    sizes = ["data.train=160", "data.val=40", "data.test=40", "preprocessing.size=32", "batch_size=16", "epochs=2"]
-    return [*sizes, "precision=32-true", f"data.root={folder / 'birds'}", f"cache_dir={folder / 'cache'}", f"out={out}"]
+    sizes = [
+        "data.train=160",
+        "data.val=40",
+        "data.test=40",
+        "preprocessing.size=32",
+        "batch_size=16",
+        "epochs=2",
+    ]
+    return [
+        *sizes,
+        "precision=32-true",
+        f"data.root={folder / 'birds'}",
+        f"cache_dir={folder / 'cache'}",
+        f"out={out}",
+    ]
 
 
 def shell(folder: Path, runs: int, out: Path) -> list[str]:
-    train = [*DEBIAS, "train", "drawn_birds/erm", *settings(folder, out), "progress=false", "seed={}"]
+    train = [
+        *DEBIAS,
+        "train",
+        "drawn_birds/erm",
+        *settings(folder, out),
+        "progress=false",
+        "seed={}",
+    ]
     return ["bash", "-c", f"seq 0 {runs - 1} | xargs -P {WORKERS} -I '{{}}' {' '.join(train)}"]
 
 
 def sweep(folder: Path, runs: int, out: Path) -> list[str]:
     path = folder / "sweep.yaml"
     path.write_text(f"configs: [drawn_birds/erm]\nseeds: {list(range(runs))}\n")
-    return [*DEBIAS, "sweep", "run", str(path), *settings(folder, out), f"workers={WORKERS}", "threads=1"]
+    return [
+        *DEBIAS,
+        "sweep",
+        "run",
+        str(path),
+        *settings(folder, out),
+        f"workers={WORKERS}",
+        "threads=1",
+    ]
 
 
 def seconds(command: list[str], out: Path, runs: int) -> float:
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     elapsed = time.perf_counter() - started
     assert len(list(out.glob("*/report.json"))) == runs
     return elapsed
@@ -59,7 +90,9 @@ def main() -> None:
             for side, command in sides if pair % 2 else reversed(sides):  # each goes first in turn
                 out = folder / f"{side}{pair}"
                 times[side].append(seconds(command(folder, options.runs, out), out, options.runs))
-        ratio = statistics.median(ours / bare for ours, bare in zip(times["sweep"], times["shell"], strict=True))
+        ratio = statistics.median(
+            ours / bare for ours, bare in zip(times["sweep"], times["shell"], strict=True)
+        )
         ours, bare = (statistics.median(times[side]) for side in ("sweep", "shell"))
         state = "passed" if ratio <= BAR else "FAILED"
         print(f"{options.runs} runs, {WORKERS} at a time: sweep {ours:.1f} s, shell {bare:.1f} s")

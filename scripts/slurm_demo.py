@@ -1,13 +1,16 @@
-"""A sweep of eight short runs in Slurm, disturbed, against the same sweep on this machine, left alone.
+"""A sweep of eight short runs in Slurm, disturbed, against the same sweep on this machine, left
+alone.
 
-While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is preempted by a job
-in a higher partition, the node of one is drained, a node fails, the launcher is killed by SIGKILL while its jobs go on,
-and the launcher is stopped by Ctrl-C. After each of the last two the same command is given again. In the end every
-report must hold the same figures as that of the undisturbed run, to the last digit, and the tables must be equal.
+While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is
+preempted by a job in a higher partition, the node of one is drained, a node fails, the launcher is
+killed by SIGKILL while its jobs go on, and the launcher is stopped by Ctrl-C. After each of the
+last two the same command is given again. In the end every report must hold the same figures as that
+of the undisturbed run, to the last digit, and the tables must be equal.
 
-A Slurm must be running (``sinfo`` and ``sbatch`` work) that has two partitions over the same nodes, one of which is
-preempted by the other with ``PreemptMode=REQUEUE``; draining nodes needs an operator of the cluster. The folder must be
-on a file system that the nodes share. Run by ``scripts/slurm_demo``.
+A Slurm must be running (``sinfo`` and ``sbatch`` work) that has two partitions over the same nodes,
+one of which is preempted by the other with ``PreemptMode=REQUEUE``; draining nodes needs an
+operator of the cluster. The folder must be on a file system that the nodes share. Run by
+``scripts/slurm_demo``.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from demo_sweep import DEBIAS, printed, same_results, write_sweep
 
 
 def forward(lines: Iterable[str], training: Event) -> None:
-    """Print what a launcher prints; the event is that it sees a run being trained, or that it has ended."""
+    """Print what a launcher prints; the event is that it sees a run being trained, or that it has
+    ended.
+    """
     for line in lines:
         print(line, end="", flush=True)
         if line.startswith("started"):
@@ -40,7 +45,8 @@ class Demo:
 
     def __init__(self, out: Path, partition: str, higher: str, epochs: int) -> None:
         self.out, self.partition, self.higher = out / "disturbed", partition, higher
-        #: What was done, to which run, after how many attempts at it, and whether it must cost another.
+        #: What was done, to which run, after how many attempts at it, and whether it must cost
+        #: another.
         self.events: list[tuple[str, str, int, bool]] = []
         self.file = write_sweep(out, [0, 1], epochs)
 
@@ -49,7 +55,13 @@ class Demo:
 
     def start(self) -> subprocess.Popen[str]:
         """Give the command, and wait until the launcher sees a run being trained."""
-        options = [f"partition={self.partition}", "cpus_per_run=1", "time=20", "poll=1", "retries=2"]
+        options = [
+            f"partition={self.partition}",
+            "cpus_per_run=1",
+            "time=20",
+            "poll=1",
+            "retries=2",
+        ]
         process = subprocess.Popen(
             self.command(self.out, "launcher=slurm", *options), stdout=subprocess.PIPE, text=True
         )
@@ -63,16 +75,24 @@ class Demo:
         return (self.out / "logs" / f"{run}.log").read_text().count("process ")
 
     def victim(self) -> tuple[str, str]:
-        """A task, by number and run, that is running, has left a checkpoint and has not been disturbed yet."""
+        """A task, by number and run, that is running, has left a checkpoint and has not been
+        disturbed yet.
+        """
         disturbed = {event[1] for event in self.events}
         while len(list(self.out.glob("*/report.json"))) < 8:
             listings = {path.stem: path for path in (self.out / "slurm").glob("debias-*.json")}
             chosen = f"--name={','.join(listings) or 'none'}"
-            for line in printed("squeue", "-hr", "-t", "R", chosen, "--format=%j %F %K").splitlines():
+            for line in printed(
+                "squeue", "-hr", "-t", "R", chosen, "--format=%j %F %K"
+            ).splitlines():
                 array, job, element = line.split()
                 run = json.loads(listings[array].read_text())["runs"][int(element)]["name"]
                 begun = (self.out / run / "checkpoints" / "last.ckpt").is_file()
-                if run not in disturbed and begun and not (self.out / run / "report.json").is_file():
+                if (
+                    run not in disturbed
+                    and begun
+                    and not (self.out / run / "report.json").is_file()
+                ):
                     return f"{job}_{element}", run
             time.sleep(0.1)
         raise SystemExit("no run was left to disturb: give more --epochs")
@@ -86,27 +106,44 @@ class Demo:
 
     def preempt(self, task: str) -> None:
         job = printed(
-            "sbatch", "--parsable", "--exclusive", f"--partition={self.higher}", "--wrap=sleep 2", "-o/dev/null"
+            "sbatch",
+            "--parsable",
+            "--exclusive",
+            f"--partition={self.higher}",
+            "--wrap=sleep 2",
+            "-o/dev/null",
         )
-        while printed("squeue", "-h", "-t", "all", "-j", job, "--format=%T") not in ("COMPLETED", "FAILED", ""):
+        while printed("squeue", "-h", "-t", "all", "-j", job, "--format=%T") not in (
+            "COMPLETED",
+            "FAILED",
+            "",
+        ):
             time.sleep(0.5)
 
     @contextmanager
     def node(self, task: str, state: str) -> Iterator[str]:
         """Put the node of a task into a state for a while; its name."""
         name = printed("squeue", "-h", "-j", task, "--format=%N")
-        printed("scontrol", "update", f"nodename={name}", f"state={state}", "reason=debias slurm_demo")
+        printed(
+            "scontrol", "update", f"nodename={name}", f"state={state}", "reason=debias slurm_demo"
+        )
         try:
             yield name
         finally:
             # refused where Slurm has already taken a node that failed back into service
-            subprocess.run(["scontrol", "update", f"nodename={name}", "state=resume"], stderr=subprocess.DEVNULL)
+            subprocess.run(
+                ["scontrol", "update", f"nodename={name}", "state=resume"],
+                stderr=subprocess.DEVNULL,
+            )
 
     def drain(self, task: str) -> None:
         with self.node(task, "drain") as name:
             while printed("squeue", "-h", "-t", "R,CG", f"--nodelist={name}"):
                 time.sleep(0.5)
-            print(f"== {printed('sinfo', '-hN', f'--nodes={name}', '--format=%N is %T').splitlines()[0]}", flush=True)
+            print(
+                f"== {printed('sinfo', '-hN', f'--nodes={name}', '--format=%N is %T').splitlines()[0]}",
+                flush=True,
+            )
 
     def fail(self, task: str) -> None:
         with self.node(task, "down"):
@@ -116,7 +153,9 @@ class Demo:
 def disturbed(demo: Demo) -> None:
     launcher = demo.start()
     demo.disturb("requeued", lambda task: print(printed("scontrol", "requeue", task), end=""))
-    demo.disturb("killed", lambda task: print(printed("scancel", "--batch", "--signal=KILL", task), end=""))
+    demo.disturb(
+        "killed", lambda task: print(printed("scancel", "--batch", "--signal=KILL", task), end="")
+    )
     demo.disturb("preempted", demo.preempt)
     demo.disturb("launcher killed", lambda task: launcher.kill(), ends=False)
     launcher.wait()
@@ -130,13 +169,26 @@ def disturbed(demo: Demo) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--partition", default="main", help="of the sweep")
-    parser.add_argument("--higher", default="high", help="partition whose jobs preempt those of the sweep")
-    parser.add_argument("--epochs", type=int, default=80, help="so many that a run outlasts the partition's GraceTime")
-    parser.add_argument("--out", type=Path, default=Path("runs/slurm_demo"), help="folder; emptied first")
+    parser.add_argument(
+        "--higher", default="high", help="partition whose jobs preempt those of the sweep"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=80,
+        help="so many that a run outlasts the partition's GraceTime",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/slurm_demo"), help="folder; emptied first"
+    )
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs, and theirs, ignore
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which a shell's background jobs, and theirs, ignore
     shutil.rmtree(arguments.out, ignore_errors=True)
     arguments.out.mkdir(parents=True)
     demo, alone = (

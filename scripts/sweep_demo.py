@@ -1,8 +1,10 @@
-"""A sweep of twelve short runs on this machine, killed again and again, against the same sweep left alone.
+"""A sweep of twelve short runs on this machine, killed again and again, against the same sweep left
+alone.
 
-At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers go on; after the
-latter the same command is given again. In the end every report must hold the same figures as that of the undisturbed
-sweep, to the last digit, and the tables must be equal. Run by ``scripts/sweep_demo``.
+At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers
+go on; after the latter the same command is given again. In the end every report must hold the same
+figures as that of the undisturbed sweep, to the last digit, and the tables must be equal. Run by
+``scripts/sweep_demo``.
 """
 
 from __future__ import annotations
@@ -36,13 +38,23 @@ class Demo:
         """Process of each run that is being trained."""
         found = {}
         for log in sorted((self.out / "logs").glob("*.log")):
-            begun = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("process ")]
-            if begun and alive(int(begun[-1])) and not (self.out / log.stem / "report.json").is_file():
+            begun = [
+                line.split()[1]
+                for line in log.read_text().splitlines()
+                if line.startswith("process ")
+            ]
+            if (
+                begun
+                and alive(int(begun[-1]))
+                and not (self.out / log.stem / "report.json").is_file()
+            ):
                 found[log.stem] = int(begun[-1])
         return found
 
     def kill_something(self) -> None:
-        """Wait until runs are being trained, and then for a random while; kill one of them, or the launcher."""
+        """Wait until runs are being trained, and then for a random while; kill one of them, or the
+        launcher.
+        """
         while len(self.training()) < WORKERS:
             if self.launcher.poll() is not None:
                 raise SystemExit("the sweep ended before all kills: give more --epochs")
@@ -59,7 +71,16 @@ class Demo:
 
 
 def command(file: Path, out: Path) -> list[str]:
-    return [*DEBIAS, "sweep", "run", str(file), f"out={out}", f"workers={WORKERS}", "threads=1", "retries=9"]
+    return [
+        *DEBIAS,
+        "sweep",
+        "run",
+        str(file),
+        f"out={out}",
+        f"workers={WORKERS}",
+        "threads=1",
+        "retries=9",
+    ]
 
 
 def alive(process: int) -> bool:
@@ -71,11 +92,17 @@ def alive(process: int) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--epochs", type=int, default=40, help="so many that the sweep outlasts the kills")
-    parser.add_argument("--out", type=Path, default=Path("runs/sweep_demo"), help="folder; emptied first")
+    parser.add_argument(
+        "--epochs", type=int, default=40, help="so many that the sweep outlasts the kills"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/sweep_demo"), help="folder; emptied first"
+    )
     arguments = parser.parse_args()
     shutil.rmtree(arguments.out, ignore_errors=True)
     arguments.out.mkdir(parents=True)
@@ -88,7 +115,10 @@ def main() -> None:
     print("== undisturbed", flush=True)
     subprocess.run(command(file, alone), check=True)
     same = same_results(disturbed, alone)
-    print(f"{RUNS} runs, {arguments.kills} times SIGKILL: {'the same figures and table' if same else 'DIFFERENT'}")
+    print(
+        f"{RUNS} runs, {arguments.kills} times SIGKILL:"
+        f" {'the same figures and table' if same else 'DIFFERENT'}"
+    )
     raise SystemExit(not same)
 
 

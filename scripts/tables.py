@@ -18,7 +18,12 @@ from debias.config import SECTIONS
 from debias.methods import METHODS
 
 DOCS = Path(__file__).parents[1] / "docs"
-TITLES = {"strategy": "strategy", "sampler": "sampler", "augment": "augmentation", "recipe": "recipe"}
+TITLES = {
+    "strategy": "strategy",
+    "sampler": "sampler",
+    "augment": "augmentation",
+    "recipe": "recipe",
+}
 NEEDS = {
     "bias": "bias labels",
     "some bias": "some bias labels",
@@ -47,9 +52,24 @@ def needs(kind: str, name: str) -> str:
 
 def methods(kind: str) -> str:
     """A row for each method of one kind."""
-    head = [TITLES[kind], "what it does", "needs", "paper", "checked against", "Waterbirds", "CelebA"]
+    head = [
+        TITLES[kind],
+        "what it does",
+        "needs",
+        "paper",
+        "checked against",
+        "Waterbirds",
+        "CelebA",
+    ]
     rows = [
-        [f"`{name}`", meaning(kind, name), needs(kind, name), method.paper, method.checked, *method.published[:2]]
+        [
+            f"`{name}`",
+            meaning(kind, name),
+            needs(kind, name),
+            method.paper,
+            method.checked,
+            *method.published[:2],
+        ]
         for name, method in METHODS[kind].items()
     ]
     return table(head, rows)
@@ -58,14 +78,18 @@ def methods(kind: str) -> str:
 def sections() -> str:
     """A row for each section of a config that names a component."""
     model = "a [network](models.md) by its `name`; `pretrained`, `weights`, `freeze_batch_norm`"
-    names = {kind: ", ".join(f"`{name}`" for name in table) for kind, table in components.TABLES.items()}
+    names = {
+        kind: ", ".join(f"`{name}`" for name in table) for kind, table in components.TABLES.items()
+    }
     rows = [[f"`{section}`", names.get(section, model)] for section in SECTIONS]
     return table(["section", "components"], rows)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |").replace("|  |", "| |") for line in lines)
+    return "".join(
+        f"| {' | '.join(line)} |\n".replace("|  |", "| |").replace("|  |", "| |") for line in lines
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -80,7 +104,9 @@ def filled(page: str) -> str:
     def write(found: re.Match[str]) -> str:
         return f"{found[1]}\n{TABLES[found[2]]()}{found[3]}"
 
-    return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end of table -->)", write, page, flags=re.DOTALL)
+    return re.sub(
+        r"(<!-- table: (\w+) -->)\n.*?(<!-- end of table -->)", write, page, flags=re.DOTALL
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -92,7 +118,10 @@ def main(arguments: list[str]) -> int:
             if "--check" not in arguments:
                 path.write_text(new, encoding="utf-8")
     if stale and "--check" in arguments:
-        print(f"stale tables in docs: {', '.join(stale)}; run python scripts/tables.py", file=sys.stderr)
+        print(
+            f"stale tables in docs: {', '.join(stale)}; run python scripts/tables.py",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

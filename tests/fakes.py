@@ -63,6 +63,8 @@ def _collate(rows: list[tuple[Tensor, ...]]) -> Batch:
     return Batch(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
-def birds(folder: Path, *, train: int = 80, val: int = 40, test: int = 40, size: int = 32) -> Examples:
+def birds(
+    folder: Path, *, train: int = 80, val: int = 40, test: int = 40, size: int = 32
+) -> Examples:
     """A very small drawn set."""
     return drawn_birds(root=str(folder / "birds"), train=train, val=val, test=test, size=size)

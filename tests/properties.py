@@ -14,8 +14,12 @@ def assert_permutation_invariant(loss: Callable[..., Tensor], *columns: Tensor) 
     torch.testing.assert_close(loss(*(column[order] for column in columns)), loss(*columns))
 
 
-def assert_ignores(loss: Callable[[Tensor, Tensor], Tensor], losses: Tensor, group: Tensor, ignored: Tensor) -> None:
-    """The samples of a mask change nothing, not even when their loss is NaN, and receive no gradient."""
+def assert_ignores(
+    loss: Callable[[Tensor, Tensor], Tensor], losses: Tensor, group: Tensor, ignored: Tensor
+) -> None:
+    """The samples of a mask change nothing, not even when their loss is NaN, and receive no
+    gradient.
+    """
     poisoned = torch.where(ignored, float("nan"), losses).requires_grad_()
     value = loss(poisoned, group)
     torch.testing.assert_close(value, loss(losses[~ignored], group[~ignored]))

@@ -36,14 +36,50 @@ ALLOWED = {
     "reports": {"config", "files", "json_files", "metrics"},
     "checks": {"config", "data", "metrics", "models", "training"},
     "build": {"checks", "components", "config", "data", "models", "strategies", "training"},
-    "evaluation": {"augment", "build", "config", "data", "metrics", "models", "reports", "training"},
+    "evaluation": {
+        "augment",
+        "build",
+        "config",
+        "data",
+        "metrics",
+        "models",
+        "reports",
+        "training",
+    },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
     | {"metrics", "models", "reports", "training"},
-    "recipes": {"augment", "build", "components", "config", "data", "evaluation", "files", "group_inference"}
+    "recipes": {
+        "augment",
+        "build",
+        "components",
+        "config",
+        "data",
+        "evaluation",
+        "files",
+        "group_inference",
+    }
     | {"heads", "metrics", "reports", "runs", "training"},
-    "sweeps": {"build", "methods", "checks", "components", "config", "config_texts", "evaluation", "files"}
+    "sweeps": {
+        "build",
+        "methods",
+        "checks",
+        "components",
+        "config",
+        "config_texts",
+        "evaluation",
+        "files",
+    }
     | {"json_files", "merging", "metrics", "models", "reports", "runs"},
-    "commands": {"build", "methods", "components", "config", "data", "evaluation", "files", "group_inference"}
+    "commands": {
+        "build",
+        "methods",
+        "components",
+        "config",
+        "data",
+        "evaluation",
+        "files",
+        "group_inference",
+    }
     | {"json_files", "merging", "metrics", "reports", "runs", "sweeps", "training"},
     "__main__": {"commands"},
 }
@@ -82,7 +118,9 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 def test_arrows_point_one_way(path):
     room = room_of(path)
     # "debias" itself is imported for its version and its configs
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("debias.")} - {"__version__"}
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("debias.")} - {
+        "__version__"
+    }
     assert names - {room, "types", "errors"} <= ALLOWED[room]
     assert not {name.split(".")[0] for name in imports(path)} & FORBIDDEN.get(room, set())
 
@@ -95,18 +133,35 @@ def test_method_names_are_compared_in_one_place():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare):
-                constants = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+                constants = {
+                    part.value for part in ast.walk(node) if isinstance(part, ast.Constant)
+                }
                 assert not constants & names, path
 
 
 def code_lines(path: Path) -> set[int]:
     """The lines of a file that hold code: no blank lines, comments or docstrings."""
-    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    layout = (
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    )
     text = path.read_text()
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    lines = {line for token in tokens if token.type not in layout for line in range(token.start[0], token.end[0] + 1)}
+    lines = {
+        line
+        for token in tokens
+        if token.type not in layout
+        for line in range(token.start[0], token.end[0] + 1)
+    }
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node) is not None
+        ):
             lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     return lines
 
@@ -123,17 +178,28 @@ def test_functions_are_short_and_take_no_keyword_dictionaries():
 
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
 
 
 def test_losses_and_strategies_load_no_trainer():
     heavy = {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "cv2", "matplotlib"}
-    assert not loaded_by("import debias.augment, debias.losses, debias.strategies, debias.types") & heavy
+    assert (
+        not loaded_by("import debias.augment, debias.losses, debias.strategies, debias.types")
+        & heavy
+    )
 
 
 def test_help_and_planning_load_no_torch():
-    statement = "import debias.__main__ as m; m.parser().format_help(); from debias import config as c"
+    statement = (
+        "import debias.__main__ as m; m.parser().format_help(); from debias import config as c"
+    )
     statement += "; [c.run_name(c.load(n)) for n in c.shipped()]"
     statement += "; from pathlib import Path; from debias.sweeps.plan import plan"
-    statement += f"; plan(Path({str(PACKAGE.parent / 'experiments' / 'drawn_birds' / 'sweep.yaml')!r}))"
+    statement += (
+        f"; plan(Path({str(PACKAGE.parent / 'experiments' / 'drawn_birds' / 'sweep.yaml')!r}))"
+    )
     assert not loaded_by(statement) & {"torch", "numpy", "pytorch_lightning", "cv2", "matplotlib"}

@@ -58,7 +58,9 @@ def test_strategy_and_order_are_those_of_the_config(tmp_path):
 
 
 def test_the_seed_decides_the_initial_weights(tmp_path):
-    first, again, other = (build(small(tmp_path, "erm", f"seed={seed}")).module.state_dict() for seed in (0, 0, 1))
+    first, again, other = (
+        build(small(tmp_path, "erm", f"seed={seed}")).module.state_dict() for seed in (0, 0, 1)
+    )
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["model.head.weight"], other["model.head.weight"])
 
@@ -86,19 +88,33 @@ def without_bias(tmp_path: Path, *unlabelled: str) -> str:
 
 def own(tmp_path: Path, csv: str, *more: str) -> configs.Config:
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
-    small = ["preprocessing.size=32", "model.name=test_resnet", f"data.csv={csv}", f"out={tmp_path}/runs"]
+    small = [
+        "preprocessing.size=32",
+        "model.name=test_resnet",
+        f"data.csv={csv}",
+        f"out={tmp_path}/runs",
+    ]
     return configs.load(str(tmp_path / "own.yaml"), [*small, *more])
 
 
 def test_a_group_rule_needs_bias_labels_in_validation(tmp_path):
     csv = without_bias(tmp_path, "val")
-    with pytest.raises(ValueError, match=r"select=worst_group needs .*select=worst_class or select=average"):
+    with pytest.raises(
+        ValueError, match=r"select=worst_group needs .*select=worst_class or select=average"
+    ):
         build(own(tmp_path, csv, "select=worst_group"))
-    assert build(own(tmp_path, csv, "select=worst_class")).examples.frequencies("val").tolist() == [0, 0, 0, 0]
+    assert build(own(tmp_path, csv, "select=worst_class")).examples.frequencies("val").tolist() == [
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_labels_that_auto_selection_reads_follow_from_the_data(tmp_path):
-    """Training may lack them; of validation, a run reads the labels that there are, and none where there are none."""
+    """Training may lack them; of validation, a run reads the labels that there are, and none where
+    there are none.
+    """
     for unlabelled, rule, seen in (("train", "worst_group", "val"), ("val", "worst_class", "none")):
         config = own(tmp_path, without_bias(tmp_path, unlabelled))
         parts = build(config)
@@ -154,8 +170,15 @@ def test_values_that_would_fail_late_are_refused_early(tmp_path, override, messa
 
 
 def test_players_have_options_of_their_own(tmp_path):
-    """What an entry of players says goes over the optimizer section; another name leaves that section behind."""
-    options = ["strategy.name=feature_sieve", "strategy.width=8", "optimizer.name=sgd", "optimizer.lr=0.5"]
+    """What an entry of players says goes over the optimizer section; another name leaves that
+    section behind.
+    """
+    options = [
+        "strategy.name=feature_sieve",
+        "strategy.width=8",
+        "optimizer.name=sgd",
+        "optimizer.lr=0.5",
+    ]
     own = ["players.early={lr: 0.25, momentum: 0.0}", "players.auxiliary={name: adam}"]
     module = build(small(tmp_path, "erm", *options, *own)).module
     optimizers, _ = module.configure_optimizers()
@@ -171,14 +194,20 @@ def test_players_have_options_of_their_own(tmp_path):
 
 
 def test_a_batch_too_small_for_hsic_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="rebias needs batches of at least 4 samples; got batch_size=3"):
+    with pytest.raises(
+        ValueError, match="rebias needs batches of at least 4 samples; got batch_size=3"
+    ):
         build(small(tmp_path, "rebias", "batch_size=3"))
     assert build(small(tmp_path, "rebias")).data.smallest_batch == 4
 
 
 def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
-    """80 birds in batches of 16 are 5 steps an epoch, 15 in three: with 15 of them for the warm-up none is left."""
-    with pytest.raises(ValueError, match="this run has 15 steps, in none of which the strategy lets model move"):
+    """80 birds in batches of 16 are 5 steps an epoch, 15 in three: with 15 of them for the warm-up
+    none is left.
+    """
+    with pytest.raises(
+        ValueError, match="this run has 15 steps, in none of which the strategy lets model move"
+    ):
         build(small(tmp_path, "learned_mixin", "strategy.warmup=15"))
     parts = build(small(tmp_path, "learned_mixin", "strategy.warmup=14"))
     assert [turn.player for turn in parts.module.strategy.turns(14)] == ["model"]
@@ -191,13 +220,17 @@ def test_every_player_must_move_in_the_run(tmp_path):
 
 def test_a_strategy_for_inferred_groups_is_not_given_the_true_ones(tmp_path):
     """DaC's last stage takes a bias of 0 for a low loss."""
-    with pytest.raises(ValueError, match=r"strategy.name=decompose_compose reads inferred groups.*set groups.file"):
+    with pytest.raises(
+        ValueError, match=r"strategy.name=decompose_compose reads inferred groups.*set groups.file"
+    ):
         build(small(tmp_path, "erm", "strategy.name=decompose_compose"))
 
 
 @pytest.mark.slow
 def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
-    """The layout split/target/image: no group is known anywhere, and the class metrics are all there are."""
+    """The layout split/target/image: no group is known anywhere, and the class metrics are all
+    there are.
+    """
     examples = birds(tmp_path)
     for row, image in enumerate(examples.images):
         split, target = ("train", "val", "test")[examples.split[row]], examples.target[row].item()
@@ -205,7 +238,12 @@ def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.hardlink_to(examples.root / image)
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: folder}\nepochs: 1\n")
-    options = ["preprocessing.size=32", "model.name=test_resnet", f"data.root={tmp_path}/tree", "progress=false"]
+    options = [
+        "preprocessing.size=32",
+        "model.name=test_resnet",
+        f"data.root={tmp_path}/tree",
+        "progress=false",
+    ]
     run = train(configs.load(str(tmp_path / "own.yaml"), [*options, f"out={tmp_path}/runs"]))
     report = json.loads((run / "report.json").read_text())
     assert report["strategy"]["group_labels"] == "none"
@@ -222,12 +260,16 @@ def test_a_group_that_validation_lacks_is_said(tmp_path):
     kept = (examples.split != 1) | (group != 2)
     lacking = dataclasses.replace(
         examples,
-        images=tuple(image for image, keep in zip(examples.images, kept.tolist(), strict=True) if keep),
+        images=tuple(
+            image for image, keep in zip(examples.images, kept.tolist(), strict=True) if keep
+        ),
         target=examples.target[kept],
         bias=examples.bias[kept],
         split=examples.split[kept],
     )
-    with pytest.warns(UserWarning, match="no validation image in waterbird-land: select=worst_group cannot see it"):
+    with pytest.warns(
+        UserWarning, match="no validation image in waterbird-land: select=worst_group cannot see it"
+    ):
         check_selection(small(tmp_path, "erm"), lacking)
 
 
@@ -254,11 +296,17 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
         assert labels_read(erm, DFR(split=split, backbone=str(tmp_path / "run"))) == expected
 
 
-@pytest.mark.parametrize("sampler", ["sampler.name=upweighted sampler.copies=2", "sampler.name=cluster_balanced"])
+@pytest.mark.parametrize(
+    "sampler", ["sampler.name=upweighted sampler.copies=2", "sampler.name=cluster_balanced"]
+)
 @pytest.mark.parametrize("splits", ["none", "val", "train"])
 def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampler, splits):
-    """With a file for the training split its values are drawn by: the first 10 rows, three times as often."""
-    options = [*sampler.split(), "sampler.powers=[1,1]"] if "cluster" in sampler else sampler.split()
+    """With a file for the training split its values are drawn by: the first 10 rows, three times as
+    often.
+    """
+    options = (
+        [*sampler.split(), "sampler.powers=[1,1]"] if "cluster" in sampler else sampler.split()
+    )
     csv, examples = without_bias(tmp_path), birds(tmp_path)
     if splits != "none":
         inferred = (torch.arange(len(examples)) < 10).long()
@@ -266,7 +314,9 @@ def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampl
         options += [f"groups.file={tmp_path}/groups.csv", f"groups.splits=[{splits}]"]
     config = own(tmp_path, csv, *options)
     if splits != "train":
-        with pytest.raises(ValueError, match=rf"{sampler.split()[0]} reads inferred groups.*set groups.file"):
+        with pytest.raises(
+            ValueError, match=rf"{sampler.split()[0]} reads inferred groups.*set groups.file"
+        ):
             build(config)
         return
     drawn = build(config).data.order.draw(torch.Generator().manual_seed(0))

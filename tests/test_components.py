@@ -10,7 +10,9 @@ import pytest
 from debias import components
 
 
-def toy(groups: int, *, rate: float = 0.5, names: list[str] | None = None, root: str) -> tuple[object, ...]:
+def toy(
+    groups: int, *, rate: float = 0.5, names: list[str] | None = None, root: str
+) -> tuple[object, ...]:
     """A component."""
     return groups, rate, names, root
 
@@ -23,16 +25,24 @@ def test_every_entry_exists_and_is_documented():
             # every option has a type that a config can hold
             for option, default in components.options(component).items():
                 if isinstance(default, (int, float, str)):
-                    assert components.check_options(component, kind, {option: default, **given(component)})
+                    assert components.check_options(
+                        component, kind, {option: default, **given(component)}
+                    )
 
 
 def given(component: Callable[..., object]) -> dict[str, str]:
     """A value for each option that has no default."""
-    return {name: "x" for name, default in components.options(component).items() if default is inspect.Parameter.empty}
+    return {
+        name: "x"
+        for name, default in components.options(component).items()
+        if default is inspect.Parameter.empty
+    }
 
 
 def test_facts_and_options_reach_the_component():
-    made = components.call(toy, "toy", {"rate": 1, "root": "/x", "names": ["a"]}, {"groups": 4, "unused": 5})
+    made = components.call(
+        toy, "toy", {"rate": 1, "root": "/x", "names": ["a"]}, {"groups": 4, "unused": 5}
+    )
     assert made == (4, 1.0, ["a"], "/x")
     assert isinstance(made[1], float)
 
@@ -41,7 +51,10 @@ def test_facts_and_options_reach_the_component():
     ("options", "message"),
     [
         ({"root": "/x", "rat": 1}, "unknown option toy.rat; did you mean 'rate'"),
-        ({"root": "/x", "rate": "fast"}, "toy.rate: Value 'fast' of type 'str' could not be converted to Float"),
+        (
+            {"root": "/x", "rate": "fast"},
+            "toy.rate: Value 'fast' of type 'str' could not be converted to Float",
+        ),
         ({}, "toy needs root: add toy.root=..."),
         ({"root": "/x", "rate": float("nan")}, "toy.rate must be a finite number; got nan"),
         ({"root": "/x", "rate": "-inf"}, "toy.rate must be a finite number; got -inf"),
@@ -53,7 +66,9 @@ def test_mistakes_are_named(options, message):
 
 
 def test_unknown_names_are_named():
-    with pytest.raises(ValueError, match=r"unknown strategy.name 'group_rdo'; did you mean 'group_dro'"):
+    with pytest.raises(
+        ValueError, match=r"unknown strategy.name 'group_rdo'; did you mean 'group_dro'"
+    ):
         components.find("strategy", "group_rdo")
 
 

@@ -26,7 +26,9 @@ def test_layers_from_defaults_to_overrides(tmp_path):
 
 
 def test_a_new_name_drops_the_old_component_s_options(tmp_path):
-    top = write(tmp_path / "top.yaml", "optimizer: {name: sgd, momentum: 0.5}\nmodel: {pretrained: false}\n")
+    top = write(
+        tmp_path / "top.yaml", "optimizer: {name: sgd, momentum: 0.5}\nmodel: {pretrained: false}\n"
+    )
     loaded = configs.load(top, ["optimizer.name=adam", "model.name=resnet18"])
     assert loaded.optimizer == {"name": "adam"}
     assert loaded.model == {"name": "resnet18", "pretrained": False}
@@ -36,13 +38,21 @@ def test_a_new_name_drops_the_old_component_s_options(tmp_path):
     ("text", "expected"),
     [
         ("data: {name: table, csv: a.csv}", {"name": "resize"}),
-        ("data: {name: folder, root: a}\npreprocessing: {size: 64}", {"name": "resize", "size": 64}),
-        ("data: {name: table, csv: a.csv}\npreprocessing: {name: waterbirds}", {"name": "waterbirds"}),
+        (
+            "data: {name: folder, root: a}\npreprocessing: {size: 64}",
+            {"name": "resize", "size": 64},
+        ),
+        (
+            "data: {name: table, csv: a.csv}\npreprocessing: {name: waterbirds}",
+            {"name": "waterbirds"},
+        ),
         ("extends: waterbirds\ndata: {name: table, csv: a.csv}", {"name": "waterbirds"}),
         ("epochs: 1", {"name": "waterbirds"}),
     ],
 )
-def test_images_of_one_s_own_are_kept_whole_unless_a_config_names_a_recipe(tmp_path, text, expected):
+def test_images_of_one_s_own_are_kept_whole_unless_a_config_names_a_recipe(
+    tmp_path, text, expected
+):
     """A run that was begun holds its recipe by name, and keeps it."""
     loaded = configs.load(write(tmp_path / "mine.yaml", text))
     assert loaded.preprocessing == expected
@@ -51,7 +61,9 @@ def test_images_of_one_s_own_are_kept_whole_unless_a_config_names_a_recipe(tmp_p
 
 
 def test_extends_a_shipped_config(tmp_path):
-    loaded = configs.load(write(tmp_path / "mine.yaml", "extends: waterbirds/group_dro_strong\nseed: 9\n"))
+    loaded = configs.load(
+        write(tmp_path / "mine.yaml", "extends: waterbirds/group_dro_strong\nseed: 9\n")
+    )
     assert loaded.strategy == {"name": "group_dro"}
     assert loaded.optimizer == {"name": "sgd", "lr": 1e-5, "weight_decay": 1.0}
     assert loaded.seed == 9
@@ -63,7 +75,11 @@ def test_extends_a_shipped_config(tmp_path):
         ("sede: 1", [], "unknown key 'sede'; did you mean 'seed'"),
         ("seed: 1", ["batchsize=3"], "did you mean 'batch_size'"),
         ("seed: one", [], "seed: Value 'one' of type 'str' could not be converted to Integer"),
-        ("seed: 1", ["workers=1.5"], "workers: Value '1.5' of type 'float' could not be converted to Integer"),
+        (
+            "seed: 1",
+            ["workers=1.5"],
+            "workers: Value '1.5' of type 'float' could not be converted to Integer",
+        ),
         ("seed: 1", ["strategy=erm"], "write strategy.name=erm"),
         ("strategy: erm", [], "write strategy.name=erm"),
         ("seed: 1", ["seed"], "override 'seed' must be key=value"),
@@ -85,8 +101,12 @@ def test_mistakes_are_named(tmp_path, text, overrides, message):
 
 
 def test_values_are_converted_and_lists_and_dictionaries_are_nobody_else_s(tmp_path):
-    """True, 1 and "1" are one text apart and three values; what a caller changes in one config stays there."""
-    base = configs.base(write(tmp_path / "c.yaml", "clip: 1\nrecipe: {name: dfr, first: {epochs: 2}, list: [1]}\n"))
+    """True, 1 and "1" are one text apart and three values; what a caller changes in one config
+    stays there.
+    """
+    base = configs.base(
+        write(tmp_path / "c.yaml", "clip: 1\nrecipe: {name: dfr, first: {epochs: 2}, list: [1]}\n")
+    )
     one, other = (
         base.config(["workers='1'", "data.root=${seed}/x", "seed=7"]),
         base.config(["out=1", "recipe.list=???"]),
@@ -110,9 +130,16 @@ def test_what_is_saved_is_what_is_read(tmp_path):
 
 def test_identity_is_of_what_is_computed():
     base = configs.load("waterbirds/erm")
-    elsewhere = dataclasses.replace(base, out="/elsewhere", workers=3, cache=False, name="mine", progress=False)
+    elsewhere = dataclasses.replace(
+        base, out="/elsewhere", workers=3, cache=False, name="mine", progress=False
+    )
     assert configs.identity(elsewhere) == configs.identity(base)
-    for change in ({"seed": 1}, {"epochs": 1}, {"strategy": {"name": "group_dro"}}, {"precision": "32-true"}):
+    for change in (
+        {"seed": 1},
+        {"epochs": 1},
+        {"strategy": {"name": "group_dro"}},
+        {"precision": "32-true"},
+    ):
         assert configs.identity(dataclasses.replace(base, **change)) != configs.identity(base)
 
 
@@ -120,12 +147,18 @@ def test_auto_selection_is_the_worst_group_or_nothing_that_another_run_could_be(
     """So runs of before ``auto`` keep their names."""
     auto = configs.load("waterbirds/erm")
     assert auto.select == "auto"
-    assert configs.identity(dataclasses.replace(auto, select="worst_group")) == configs.identity(auto)
-    assert configs.identity(dataclasses.replace(auto, select="worst_class")) != configs.identity(auto)
+    assert configs.identity(dataclasses.replace(auto, select="worst_group")) == configs.identity(
+        auto
+    )
+    assert configs.identity(dataclasses.replace(auto, select="worst_class")) != configs.identity(
+        auto
+    )
 
 
 def test_a_run_has_the_name_it_had_when_the_size_of_evaluation_batches_was_counted_in():
-    """The name is the one that the release of before gave to these settings, with its default of 256."""
+    """The name is the one that the release of before gave to these settings, with its default of
+    256.
+    """
     told = ["data.root=/x", "optimizer.lr=1e-4"]
     name = "waterbirds-group_dro-group_balanced-seed0-2933ab9c"
     for more in ([], ["eval_batch_size=7"], ["anonymous=true"]):
@@ -134,11 +167,16 @@ def test_a_run_has_the_name_it_had_when_the_size_of_evaluation_batches_was_count
 
 def test_run_names_say_what_and_which_seed():
     loaded = configs.load("waterbirds/subg", ["seed=2"])
-    assert configs.run_name(loaded) == f"waterbirds-erm-group_subsample-seed2-{configs.identity(loaded)}"
+    assert (
+        configs.run_name(loaded)
+        == f"waterbirds-erm-group_subsample-seed2-{configs.identity(loaded)}"
+    )
 
 
 def test_shipped_configs_hold_only_differences():
-    """No key of a shipped config repeats what the config it extends, or the schema, already says."""
+    """No key of a shipped config repeats what the config it extends, or the schema, already
+    says.
+    """
     for path in sorted(configs.folder().rglob("*.yaml")):
         *below, layer = configs._layers(path)
         base = configs.plain(configs._assemble(*below))
@@ -147,4 +185,6 @@ def test_shipped_configs_hold_only_differences():
             if key in configs.SECTIONS and value.get("name", before["name"]) != before["name"]:
                 continue  # another component has none of the old one's options
             # a data set's own file says its components' names even where they are the defaults
-            assert not {name for name in now if now[name] == before.get(name)} - {"name"}, f"{path}: {key}"
+            assert not {name for name in now if now[name] == before.get(name)} - {"name"}, (
+                f"{path}: {key}"
+            )

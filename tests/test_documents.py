@@ -23,7 +23,11 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 
 def _blocks(language: str) -> list[tuple[str, str]]:
     fence = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    return [(path.name, block) for path in DOCUMENTS for block in fence.findall(path.read_text(encoding="utf-8"))]
+    return [
+        (path.name, block)
+        for path in DOCUMENTS
+        for block in fence.findall(path.read_text(encoding="utf-8"))
+    ]
 
 
 def _page(name: str) -> str:
@@ -31,24 +35,37 @@ def _page(name: str) -> str:
 
 
 def _rows(page: str, first: str) -> Iterator[dict[str, str]]:
-    """The rows of every table whose first column has a heading, by the headings; codes may hold no bar."""
+    """The rows of every table whose first column has a heading, by the headings; codes may hold no
+    bar.
+    """
     for table in re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE):
-        heading, _, *lines = ([cell.strip() for cell in line.strip("|").split(" |")] for line in table.splitlines())
+        heading, _, *lines = (
+            [cell.strip() for cell in line.strip("|").split(" |")] for line in table.splitlines()
+        )
         if heading[0] == first:
             yield from (dict(zip(heading, cells, strict=True)) for cells in lines)
 
 
 def _named(page: str, first: str) -> dict[str, dict[str, str]]:
     """The rows, by each of the names in their first cell."""
-    return {name: row for row in _rows(page, first) for name in re.findall(r"`([^`]+)`", row[first])}
+    return {
+        name: row for row in _rows(page, first) for name in re.findall(r"`([^`]+)`", row[first])
+    }
 
 
 def _commands() -> list[list[str]]:
-    lines = [line for _, block in _blocks("bash") for line in block.splitlines() if line.startswith("debias ")]
+    lines = [
+        line
+        for _, block in _blocks("bash")
+        for line in block.splitlines()
+        if line.startswith("debias ")
+    ]
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in _blocks("python") if "import" in code])
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, id=name) for name, code in _blocks("python") if "import" in code]
+)
 def test_python_runs(code: str) -> None:
     exec(compile(code, "document", "exec"), {})
 
@@ -58,17 +75,24 @@ def test_commands_are_understood(command: list[str]) -> None:
     """The command line parses, and a shipped config takes the overrides."""
     options = vars(parser().parse_args(command))
     if options.get("config") in shipped():
-        load(options["config"], [item for item in options["overrides"] if not item.startswith("resume=")])
+        load(
+            options["config"],
+            [item for item in options["overrides"] if not item.startswith("resume=")],
+        )
 
 
 def test_the_tables_of_the_pages_are_those_of_the_table_of_methods() -> None:
-    subprocess.run([sys.executable, ROOT / "scripts" / "tables.py", "--check"], check=True, cwd=ROOT)
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "tables.py", "--check"], check=True, cwd=ROOT
+    )
 
 
 def test_every_data_set_is_explained() -> None:
     page = _page("data.md")
     assert [name for name in TABLES["data"] if not re.search(rf"\bname: {name}\b", page)] == []
-    assert set(_named((ROOT / "README.md").read_text(encoding="utf-8"), "data set")) == set(TABLES["data"])
+    assert set(_named((ROOT / "README.md").read_text(encoding="utf-8"), "data set")) == set(
+        TABLES["data"]
+    )
 
 
 def test_models_page_names_every_network_of_its_own() -> None:
@@ -76,30 +100,43 @@ def test_models_page_names_every_network_of_its_own() -> None:
 
 
 def test_configuration_page_has_every_key_with_its_default() -> None:
-    """The sections in one table, the other keys in another; what may differ on resuming is all named."""
+    """The sections in one table, the other keys in another; what may differ on resuming is all
+    named.
+    """
     page = _page("configuration.md")
     assert set(_named(page, "section")) == set(SECTIONS)
     rows, defaults = _named(page, "key"), vars(Config())
     assert set(rows) == set(defaults) - set(SECTIONS)
     for name, row in rows.items():
-        if name not in ("name", "groups"):  # which the program gives, and which is a section of its own
+        if name not in (
+            "name",
+            "groups",
+        ):  # which the program gives, and which is a section of its own
             assert row["default"].strip("`") == json.dumps(defaults[name]).strip('"'), name
     assert all(f"`{name}`" in page[page.index("## Resuming") :] for name in EXECUTION)
 
 
 def test_configuration_page_names_every_listing() -> None:
-    assert {name.split()[0] for name in _named(_page("configuration.md"), "`debias list ...`")} == set(LISTS)
+    assert {
+        name.split()[0] for name in _named(_page("configuration.md"), "`debias list ...`")
+    } == set(LISTS)
 
 
 def _anchors(path: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """To files that are there and headings that they have, and each says something outside Sphinx too."""
-    links = re.findall(r"\[([^\]]*)\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8"))
+    """To files that are there and headings that they have, and each says something outside Sphinx
+    too.
+    """
+    links = re.findall(
+        r"\[([^\]]*)\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")
+    )
     for text, name, anchor in links:
         target = page.parent / name if name else page
         assert text, f"a link to {name} has no text"
@@ -108,23 +145,35 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_dependency_has_a_reason() -> None:
-    """Each requirement of setup.cfg has a row under "Dependencies", and a bound that is written there too."""
+    """Each requirement of setup.cfg has a row under "Dependencies", and a bound that is written
+    there too.
+    """
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in page.splitlines() if line.startswith("| "))
     required = re.findall(
-        r"^    ([a-z][a-z0-9-]+)((?:[<>!=]=?[^,\n]+,?)+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE
+        r"^    ([a-z][a-z0-9-]+)((?:[<>!=]=?[^,\n]+,?)+)$",
+        (ROOT / "setup.cfg").read_text(),
+        re.MULTILINE,
     )
     assert len(required) > 15
     for name, bounds in required:
         assert name in rows, f"{name} has no row"
         for bound in bounds.split(","):
-            assert bound in rows or "lower only" in next(row for row in rows.splitlines() if name in row), (name, bound)
+            assert bound in rows or "lower only" in next(
+                row for row in rows.splitlines() if name in row
+            ), (name, bound)
 
 
 def test_the_package_holds_the_configs() -> None:
-    """A wheel carries what lies under debias/: the configs are linked there, and package data names them."""
+    """A wheel carries what lies under debias/: the configs are linked there, and package data names
+    them.
+    """
     assert folder() == ROOT / "debias" / "configs"
-    found = {path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(ROOT / "configs")
+        for path in (ROOT / "configs").rglob("*")
+        if path.is_file()
+    }
     pattern = re.search(r"configs/\*\*/\*(\.\w+)", (ROOT / "setup.cfg").read_text())
     assert pattern is not None
     assert found

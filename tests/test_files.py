@@ -1,4 +1,6 @@
-"""Files and folders appear whole or not at all, are on the disk by then, and leave nothing behind."""
+"""Files and folders appear whole or not at all, are on the disk by then, and leave nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return made
 
 
-def test_file_is_on_the_disk_before_its_name_and_the_name_before_the_end(calls, tmp_path: Path) -> None:
+def test_file_is_on_the_disk_before_its_name_and_the_name_before_the_end(
+    calls, tmp_path: Path
+) -> None:
     """The new folder's own name, too: its parent is synchronised."""
     write_atomically(tmp_path / "made" / "note.txt", "all of it")
     draft = f".note.txt.{os.getpid()}.tmp"
-    assert calls == [("fsync", tmp_path.name), ("fsync", draft), ("replace", "note.txt"), ("fsync", "made")]
+    assert calls == [
+        ("fsync", tmp_path.name),
+        ("fsync", draft),
+        ("replace", "note.txt"),
+        ("fsync", "made"),
+    ]
 
 
 def test_what_can_be_made_again_is_not_waited_for(calls, tmp_path: Path) -> None:
@@ -73,6 +82,8 @@ def test_removes_what_killed_processes_were_writing(tmp_path: Path) -> None:
     for name in (*left, *kept):
         write_atomically(folder.parent / name, "x")
     remove_unfinished(folder)
-    assert {path.relative_to(folder.parent).as_posix() for path in folder.parent.rglob("*") if path.is_file()} == {
-        *kept
-    }
+    assert {
+        path.relative_to(folder.parent).as_posix()
+        for path in folder.parent.rglob("*")
+        if path.is_file()
+    } == {*kept}

@@ -26,7 +26,10 @@ def test_methods_with_a_row_of_parity_are_those_checked_against_the_authors_code
     compared = set(re.findall(r"^\| (\w+) \|", page, re.MULTILINE)) - {"method"}
     listed = {name for methods in METHODS.values() for name, method in methods.items()}
     checked = {
-        name for methods in METHODS.values() for name, method in methods.items() if method.checked == "authors' code"
+        name
+        for methods in METHODS.values()
+        for name, method in methods.items()
+        if method.checked == "authors' code"
     }
     assert compared & listed <= checked
 

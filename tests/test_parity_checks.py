@@ -1,4 +1,6 @@
-"""``scripts/parity`` takes the code that it names, measures what differs, and fails where something does."""
+"""``scripts/parity`` takes the code that it names, measures what differs, and fails where something
+does.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def command() -> ModuleType:
 
 def _git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -93,7 +97,9 @@ def test_lines_of_a_loop_run_with_what_they_are_given(clones):
 
 @pytest.mark.parametrize(("name", "times"), [("absent", 0), ("twice", 2)])
 def test_a_definition_that_is_not_there_once_is_refused(clones, name, times):
-    with pytest.raises(ValueError, match=rf"^owner/name@.* loss.py defines '{name}' {times} times, and the check"):
+    with pytest.raises(
+        ValueError, match=rf"^owner/name@.* loss.py defines '{name}' {times} times, and the check"
+    ):
         clones.take("owner/name", "loss.py", name)
 
 
@@ -105,18 +111,23 @@ def test_lines_that_are_not_whole_statements_are_refused(clones, first, last):
 
 def test_a_clone_without_the_commit_is_refused(clones):
     with pytest.raises(
-        ValueError, match=r"^git .*0{40}:loss\.py failed .*full clones by --clones, or delete this one$"
+        ValueError,
+        match=r"^git .*0{40}:loss\.py failed .*full clones by --clones, or delete this one$",
     ):
         clones.take("owner/lost", "loss.py", "doubled")
 
 
 def test_references_are_whole_commits(official):
-    assert all(len(bytes.fromhex(reference.commit)) == 20 for reference in official.REFERENCES.values())
+    assert all(
+        len(bytes.fromhex(reference.commit)) == 20 for reference in official.REFERENCES.values()
+    )
 
 
 def test_every_reference_is_read_by_a_check_and_stands_in_the_table(official):
     written = "".join(
-        path.read_text() for path in (ROOT / "scripts" / "parity_checks").glob("*.py") if path.stem != "official"
+        path.read_text()
+        for path in (ROOT / "scripts" / "parity_checks").glob("*.py")
+        if path.stem != "official"
     )
     table = (ROOT / "docs" / "parity.md").read_text()
     for name, reference in official.REFERENCES.items():
@@ -142,20 +153,28 @@ def test_gradients_are_compared_where_values_are_the_same(cases):
 
 
 def _checks(rows: ModuleType, **gaps: float) -> dict[str, object]:
-    return {name: lambda _, gap=gap: iter([rows.Row("ours", "theirs", "it", gap, 1e-6)]) for name, gap in gaps.items()}
+    return {
+        name: lambda _, gap=gap: iter([rows.Row("ours", "theirs", "it", gap, 1e-6)])
+        for name, gap in gaps.items()
+    }
 
 
 @pytest.mark.parametrize(
-    ("gap", "status", "verdict"), [(1e-6, 0, "ok"), (1.1e-6, 1, "DIFFERS"), (math.inf, 1, "DIFFERS")]
+    ("gap", "status", "verdict"),
+    [(1e-6, 0, "ok"), (1.1e-6, 1, "DIFFERS"), (math.inf, 1, "DIFFERS")],
 )
 def test_the_command_fails_where_a_row_differs(command, monkeypatch, capsys, gap, status, verdict):
-    monkeypatch.setattr(command, "CHECKS", _checks(import_module("parity_checks.rows"), fine=0.0, doubtful=gap))
+    monkeypatch.setattr(
+        command, "CHECKS", _checks(import_module("parity_checks.rows"), fine=0.0, doubtful=gap)
+    )
     assert command.main(["doubtful"]) == status
     line, summary = capsys.readouterr().out.splitlines()
     assert line == f"ours | theirs | it | {gap:.1e} | 1e-06 | {verdict}"
     assert summary == f"1 comparisons of 1 checks: {status} differ, 0 checks could not run"
     assert command.main(["--markdown"]) == status
-    assert capsys.readouterr().out.splitlines()[2] == "| ours | theirs | it | 0.0e+00 | 1e-06 | ok |"
+    assert (
+        capsys.readouterr().out.splitlines()[2] == "| ours | theirs | it | 0.0e+00 | 1e-06 | ok |"
+    )
     assert torch.get_default_dtype() == torch.float32
 
 
@@ -170,7 +189,9 @@ def test_a_check_that_cannot_run_fails_in_one_line_and_stops_no_other(command, m
     assert command.main([]) == 1
     said = capsys.readouterr()
     assert said.err == "broken: ValueError: loss.py defines 'x' 0 times\n"
-    assert said.out.splitlines()[-1] == "1 comparisons of 2 checks: 0 differ, 1 checks could not run"
+    assert (
+        said.out.splitlines()[-1] == "1 comparisons of 2 checks: 0 differ, 1 checks could not run"
+    )
 
 
 def test_a_name_that_no_check_has_is_refused(command, capsys):

@@ -1,4 +1,6 @@
-"""A strategy that corrects for frequencies of the data is warned of where its batches do not have them."""
+"""A strategy that corrects for frequencies of the data is warned of where its batches do not have
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import torch
 from debias import config as configs
 from debias.build import build
 from debias.checks import warn_of_prior
-from debias.data.orders import bias_balanced, class_balanced, class_subsample, group_balanced, portion, upweighted
+from debias.data.orders import (
+    bias_balanced,
+    class_balanced,
+    class_subsample,
+    group_balanced,
+    portion,
+    upweighted,
+)
 from debias.types import Groups
 from tests.commands.conftest import overrides
 
@@ -36,7 +45,9 @@ ONCE = [
 
 
 def told(tmp_path, strategy: str, *more: str) -> str:
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, "data.train=400", f"strategy={strategy}", *more))
+    config = configs.load(
+        "drawn_birds/erm", overrides(tmp_path, "data.train=400", f"strategy={strategy}", *more)
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         build(config)
@@ -63,7 +74,10 @@ def test_recombined_batches_are_told_of_where_the_bias_moves(tmp_path):
     assert told(tmp_path, "{name: logit_adjustment}", "augment.name=recombination") == ""
 
 
-ROW, BIAS = torch.tensor([0] * 80 + [1] * 20), torch.tensor([0] * 64 + [1] * 16 + [0] * 4 + [1] * 16)
+ROW, BIAS = (
+    torch.tensor([0] * 80 + [1] * 20),
+    torch.tensor([0] * 64 + [1] * 16 + [0] * 4 + [1] * 16),
+)
 GROUPS = Groups(("a", "b"), ("0", "1"))
 
 
@@ -77,8 +91,8 @@ def moves(prior: str, order) -> bool:
 
 
 def test_what_draws_change():
-    """Counts 64, 16, 4, 16: balanced classes move 3 of 10 draws to the other class; within a bias, balanced groups move
-    44 and 0 of 100, and balanced biases nothing."""
+    """Counts 64, 16, 4, 16: balanced classes move 3 of 10 draws to the other class; within a bias,
+    balanced groups move 44 and 0 of 100, and balanced biases nothing."""
     doubled = upweighted((ROW == 1).long(), GROUPS, copies=4)
     for order in (class_balanced(ROW, GROUPS), class_subsample(ROW, GROUPS, 0), doubled):
         assert moves("class", order)
@@ -91,7 +105,9 @@ def test_what_draws_change():
 
 
 def test_chance_is_not_told_of():
-    """Of 200 classes with 30 samples each, a fifth by chance, and as many draws of each as there are."""
+    """Of 200 classes with 30 samples each, a fifth by chance, and as many draws of each as there
+    are.
+    """
     row, groups = torch.arange(200).repeat(30), Groups(tuple(map(str, range(200))), ("0",))
     facts = {"groups": groups, "row": row, "group": row}
     module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior="class"), augment=None)

@@ -8,7 +8,9 @@ import torch
 from debias.types import Groups
 
 CLASSES = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
-LABELS = Groups(("not Smiling", "Smiling", "no hat", "hat"), ("man", "woman", "other"), multi_label=True)
+LABELS = Groups(
+    ("not Smiling", "Smiling", "no hat", "hat"), ("man", "woman", "other"), multi_label=True
+)
 
 
 def test_the_full_table_of_classes():
@@ -30,7 +32,9 @@ def test_the_table_of_several_labels():
 
 
 def test_frequencies_leave_unknown_biases_out():
-    assert CLASSES.frequencies(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, -1])).tolist() == [2, 0, 0, 1]
+    assert CLASSES.frequencies(
+        torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, -1])
+    ).tolist() == [2, 0, 0, 1]
     assert LABELS.frequencies(torch.tensor([[0, 1]]), torch.tensor([1])).tolist() == [
         0,
         1,

@@ -1,4 +1,6 @@
-"""A strategy with two players, which no shipped one has yet, so that the manual path of the module is tested."""
+"""A strategy with two players, which no shipped one has yet, so that the manual path of the module
+is tested.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from debias.types import Batch, Loss, Turn
 
 
 class TwoPlayers(Strategy):
-    """A probe learns the bias from the features every second step; the model then learns against the moved probe."""
+    """A probe learns the bias from the features every second step; the model then learns against
+    the moved probe.
+    """
 
     requires = ()
 

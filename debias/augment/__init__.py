@@ -1,4 +1,6 @@
-"""Changes of a batch: ``Batch -> Batch``, composable with every strategy. Loads torch and nothing else."""
+"""Changes of a batch: ``Batch -> Batch``, composable with every strategy. Loads torch and nothing
+else.
+"""
 
 from debias.augment.hiding import HideMask
 from debias.augment.lisa import LISA

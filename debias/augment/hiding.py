@@ -1,4 +1,6 @@
-"""Hiding: what a mask marks is taken out of the picture, so that the model has to look elsewhere."""
+"""Hiding: what a mask marks is taken out of the picture, so that the model has to look
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,12 @@ class HideMask(nn.Module):
 
     .. math:: x' = (1 - m) \, x + m \, c
 
-    With masks of the foreground the background is left; with masks of what an earlier model looked at
-    (:class:`debias.recipes.masktune.MaskTune`), what it did not.
+    With masks of the foreground the background is left; with masks of what an earlier model looked
+    at (:class:`debias.recipes.masktune.MaskTune`), what it did not.
 
     Args:
-        mean: of each of the three channels, in [0, 1]: with ``std``, the normalisation that images went through.
+        mean: of each of the three channels, in [0, 1]: with ``std``, the normalisation that images
+            went through.
         std: of each channel, positive.
         fill: c: "black", or "mean", the normalisation's mean, which the model reads as 0.
 
@@ -38,7 +41,9 @@ class HideMask(nn.Module):
         super().__init__()
         if fill not in FILLS:
             raise InputError(f"unknown fill={fill!r}: it must be one of {', '.join(FILLS)}")
-        colour = -torch.tensor(mean) / torch.tensor(std) if fill == "black" else torch.zeros(len(mean))
+        colour = (
+            -torch.tensor(mean) / torch.tensor(std) if fill == "black" else torch.zeros(len(mean))
+        )
         # follows from the options, so checkpoints need not hold it
         self.register_buffer("colour", colour.view(-1, 1, 1), persistent=False)
 
@@ -53,5 +58,7 @@ class HideMask(nn.Module):
             ValueError: the batch has no mask.
         """
         if batch.mask is None:
-            raise InputError("hide_mask hides what masks mark, and this batch has none: give the data set masks")
+            raise InputError(
+                "hide_mask hides what masks mark, and this batch has none: give the data set masks"
+            )
         return batch._replace(image=torch.lerp(batch.image, self.colour, batch.mask))

@@ -1,4 +1,6 @@
-"""LISA: samples mixed with partners who share their class but not their bias, or their bias but not their class."""
+"""LISA: samples mixed with partners who share their class but not their bias, or their bias but not
+their class.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +20,27 @@ def selected_pairs(target: Tensor, bias: Tensor, intra_label: Tensor) -> Tensor:
     Args:
         target: ``(N,)`` int64 classes.
         bias: ``(N,)`` int64, -1 where unknown: such a sample has no partner.
-        intra_label: ``(N,)`` bool: the row's partner has its class and another bias; else its bias and another class.
+        intra_label: ``(N,)`` bool: the row's partner has its class and another bias; else its bias
+            and another class.
     """
     same_target, same_bias = target[:, None] == target, bias[:, None] == bias
     known = (bias >= 0)[:, None] & (bias >= 0)
-    return known & torch.where(intra_label[:, None], same_target & ~same_bias, ~same_target & same_bias)
+    return known & torch.where(
+        intra_label[:, None], same_target & ~same_bias, ~same_target & same_bias
+    )
 
 
 class LISA(nn.Module):
     r"""Mix images of the same class and different bias, or of the same bias and different class.
 
-    With probability :math:`p` a sample's partner is intra-label, of the same class and another bias: the bias changes
-    and the target does not. Otherwise it is intra-domain, of the same bias and another class: the target changes and
-    the bias does not. Then the two are mixed as by :class:`debias.augment.Mixup` or :class:`debias.augment.CutMix`. A
-    sample whose batch has no such partner stays as it is; balanced batches (``sampler.name=group_balanced``) have one.
+    With probability :math:`p` a sample's partner is intra-label, of the same class and another
+    bias: the bias changes and the target does not. Otherwise it is intra-domain, of the same bias
+    and another class: the target changes and the bias does not. Then the two are mixed as by
+    :class:`debias.augment.Mixup` or :class:`debias.augment.CutMix`. A sample whose batch has no
+    such partner stays as it is; balanced batches (``sampler.name=group_balanced``) have one.
 
-    Source: Yao et al., "Improving Out-of-Distribution Robustness via Selective Augmentation", ICML 2022; reference
-    code huaxiuyao/LISA.
+    Source: Yao et al., "Improving Out-of-Distribution Robustness via Selective Augmentation", ICML
+    2022; reference code huaxiuyao/LISA.
 
     Args:
         groups: the groups of the data; single-label.
@@ -45,16 +51,19 @@ class LISA(nn.Module):
     Raises:
         ValueError: a bound is broken, ``mix`` is unknown, or the targets are multi-label.
 
-    Differs from the reference: partners, the kind of pair and CutMix's box are drawn for each sample (there the kind
-    and the box for each batch, and group k's i-th sample meets group l's i-th); mixup there halves the batch, as it
-    keeps one result of each pair; CutMix there takes its Beta from the constant 0.2 of another method, not from
-    ``alpha``; more than two classes or biases are no special case.
+    Differs from the reference: partners, the kind of pair and CutMix's box are drawn for each
+    sample (there the kind and the box for each batch, and group k's i-th sample meets group l's
+    i-th); mixup there halves the batch, as it keeps one result of each pair; CutMix there takes its
+    Beta from the constant 0.2 of another method, not from ``alpha``; more than two classes or
+    biases are no special case.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("bias",)
     mixes_targets: ClassVar[bool] = True
 
-    def __init__(self, groups: Groups, *, selection: float = 0.5, mix: str = "mixup", alpha: float = 2.0) -> None:
+    def __init__(
+        self, groups: Groups, *, selection: float = 0.5, mix: str = "mixup", alpha: float = 2.0
+    ) -> None:
         super().__init__()
         if not 0 <= selection <= 1:
             raise InputError(f"LISA needs selection in [0, 1]; got selection={selection}")

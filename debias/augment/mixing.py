@@ -1,4 +1,6 @@
-"""Mixing two samples: pictures pixel by pixel, and targets by the share that each has of the picture."""
+"""Mixing two samples: pictures pixel by pixel, and targets by the share that each has of the
+picture.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,14 @@ def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
     .. math:: \tilde x_i = w_i x_i + (1 - w_i)\, x_{p(i)}, \qquad
               \tilde t_i = \bar w_i t_i + (1 - \bar w_i)\, t_{p(i)}
 
-    where :math:`\bar w` is the mean of w over the picture. Masks and backgrounds are blended as the picture is; bias,
-    index and weight stay those of the first.
+    where :math:`\bar w` is the mean of w over the picture. Masks and backgrounds are blended as the
+    picture is; bias, index and weight stay those of the first.
 
     Args:
         batch: with ``(N,)`` class indices.
         partner: ``(N,)`` int64 p, positions in the batch.
-        own: w, ``(N, 1, H, W)`` or ``(N, 1, 1, 1)`` in [0, 1]; 1 leaves a sample as it is, to the last bit.
+        own: w, ``(N, 1, H, W)`` or ``(N, 1, 1, 1)`` in [0, 1]; 1 leaves a sample as it is, to the
+            last bit.
         classes: number of classes C.
 
     Returns:
@@ -59,11 +62,11 @@ def cutmix_weights(coefficient: Tensor, image: Tensor) -> Tensor:
 def outside_box(coefficient: Tensor, centre: Tensor, *, height: int, width: int) -> Tensor:
     r"""1 outside a box of :math:`1 - \lambda` of the frame, 0 inside, ``(N, 1, H, W)``.
 
-    The box has sides :math:`2 \lfloor \lfloor L \sqrt{1 - \lambda} \rfloor / 2 \rfloor` for frames of side L, and is
-    cut off by the frame.
+    The box has sides :math:`2 \lfloor \lfloor L \sqrt{1 - \lambda} \rfloor / 2 \rfloor` for frames
+    of side L, and is cut off by the frame.
 
-    Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV
-    2019.
+    Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
+    Localizable Features", ICCV 2019.
 
     Args:
         coefficient: ``(N,)`` :math:`\lambda` in [0, 1].
@@ -82,13 +85,20 @@ def outside_box(coefficient: Tensor, centre: Tensor, *, height: int, width: int)
 
 
 #: The two ways in which pictures are mixed.
-WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mixup": mixup_weights, "cutmix": cutmix_weights}
+WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mixup": mixup_weights,
+    "cutmix": cutmix_weights,
+}
 
 
 def beta(count: int, alpha: float, device: torch.device) -> Tensor:
-    """``(count,)`` draws of Beta(alpha, alpha), from torch's global generator of the CPU: not every device has one."""
+    """``(count,)`` draws of Beta(alpha, alpha), from torch's global generator of the CPU: not every
+    device has one.
+    """
     concentration = torch.tensor(alpha)
-    draws: Tensor = torch.distributions.Beta(concentration, concentration, validate_args=False).sample((count,))
+    draws: Tensor = torch.distributions.Beta(
+        concentration, concentration, validate_args=False
+    ).sample((count,))
     return draws.to(device)
 
 
@@ -99,7 +109,9 @@ def classes_of(groups: Groups, name: str, alpha: float) -> int:
         ValueError: the targets are multi-label, or ``alpha`` is not positive.
     """
     if groups.multi_label:
-        raise InputError(f"{name} mixes class probabilities: name a single target, not several labels")
+        raise InputError(
+            f"{name} mixes class probabilities: name a single target, not several labels"
+        )
     if alpha <= 0:
         raise InputError(f"{name} needs alpha > 0; got alpha={alpha}")
     return groups.outputs

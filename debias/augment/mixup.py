@@ -17,10 +17,11 @@ class Mixup(nn.Module):
     .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
               \lambda \sim \mathrm{Beta}(\alpha, \alpha)
 
-    Pairs are random, so the shortcut stays where it was; :class:`debias.augment.LISA` chooses them against it.
+    Pairs are random, so the shortcut stays where it was; :class:`debias.augment.LISA` chooses them
+    against it.
 
-    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. The default is SubpopBench's (Yang et
-    al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023).
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. The default is
+    SubpopBench's (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023).
 
     Args:
         groups: the groups of the data; single-label.
@@ -36,7 +37,11 @@ class Mixup(nn.Module):
 
     def __init__(self, groups: Groups, *, alpha: float = 0.2) -> None:
         super().__init__()
-        self.classes, self.alpha, self.weights = classes_of(groups, type(self).__name__, alpha), alpha, WEIGHTS["mixup"]
+        self.classes, self.alpha, self.weights = (
+            classes_of(groups, type(self).__name__, alpha),
+            alpha,
+            WEIGHTS["mixup"],
+        )
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Mix a batch; everything random comes from torch's global generators.
@@ -53,11 +58,12 @@ class Mixup(nn.Module):
 class CutMix(Mixup):
     r"""Paste a box of another image; the target follows the areas.
 
-    The box has :math:`1 - \lambda` of the frame, :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)`, before the frame
-    cuts it off; what the frame has left of it is what counts in the target.
+    The box has :math:`1 - \lambda` of the frame,
+    :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)`, before the frame cuts it off; what the frame
+    has left of it is what counts in the target.
 
-    Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV
-    2019; reference code clovaai/CutMix-PyTorch.
+    Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
+    Localizable Features", ICCV 2019; reference code clovaai/CutMix-PyTorch.
 
     Args:
         groups: the groups of the data; single-label.
@@ -66,7 +72,8 @@ class CutMix(Mixup):
     Raises:
         ValueError: a bound is broken, or the targets are multi-label.
 
-    Differs from the reference: each sample has a box of its own, not each batch, and every batch is mixed.
+    Differs from the reference: each sample has a box of its own, not each batch, and every batch is
+    mixed.
     """
 
     def __init__(self, groups: Groups, *, alpha: float = 1.0) -> None:

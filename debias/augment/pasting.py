@@ -1,4 +1,6 @@
-"""Cuts foregrounds out by their masks and pastes them, scaled and moved, on other pictures: whole batches at once."""
+"""Cuts foregrounds out by their masks and pastes them, scaled and moved, on other pictures: whole
+batches at once.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,18 @@ GREATEST_SHRINKING = 3.0
 
 
 class Box(NamedTuple):
-    """The least upright boxes that hold all foreground, in pixels: ``(N, 2)`` top left corner, ``(N, 2)`` size."""
+    """The least upright boxes that hold all foreground, in pixels: ``(N, 2)`` top left corner,
+    ``(N, 2)`` size.
+    """
 
     corner: Tensor
     size: Tensor
 
 
 class Placement(NamedTuple):
-    """Where foregrounds go: the box of each, ``(N,)`` factor on its sides, ``(N, 2)`` its new top left corner."""
+    """Where foregrounds go: the box of each, ``(N,)`` factor on its sides, ``(N, 2)`` its new top
+    left corner.
+    """
 
     box: Box
     scale: Tensor
@@ -29,7 +35,9 @@ class Placement(NamedTuple):
 
 
 class Pasted(NamedTuple):
-    """``(N, 3, H, W)`` the pictures, and ``(N, 1, H, W)`` how much of each pixel is foreground, in [0, 1]."""
+    """``(N, 3, H, W)`` the pictures, and ``(N, 1, H, W)`` how much of each pixel is foreground, in
+    [0, 1].
+    """
 
     image: Tensor
     mask: Tensor
@@ -56,16 +64,23 @@ def foreground_box(mask: Tensor) -> Box:
 
 
 def paste(
-    image: Tensor, mask: Tensor, background: Tensor, placement: Placement, edge: Tensor, *, blur: float = 0.0
+    image: Tensor,
+    mask: Tensor,
+    background: Tensor,
+    placement: Placement,
+    edge: Tensor,
+    *,
+    blur: float = 0.0,
 ) -> Pasted:
     r"""Paste the foreground of each picture on a background.
 
     .. math:: x = \alpha \frac{T(m f)}{T(m)} + (1 - \alpha)\, b, \qquad
               \alpha = \min\bigl(T(m),\, \max(0,\, 2\, G_\sigma T(m) - 1)\bigr)
 
-    with picture f, its mask m, background b, placement T and Gaussian blur :math:`G_\sigma`. The colours are those of
-    the foreground alone: nothing of the picture's own background shines through at its edge. The blur eats into the
-    foreground, by less than sigma; without it :math:`\alpha = T(m)`. Shrinking averages.
+    with picture f, its mask m, background b, placement T and Gaussian blur :math:`G_\sigma`. The
+    colours are those of the foreground alone: nothing of the picture's own background shines
+    through at its edge. The blur eats into the foreground, by less than sigma; without it
+    :math:`\alpha = T(m)`. Shrinking averages.
 
     Args:
         image: ``(N, 3, H, W)`` float, normalised or not.
@@ -96,21 +111,27 @@ def _ends(present: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _softened(covered: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """What is left of ``(N, 1, H, W)`` foreground when its edge falls off softly towards the inside."""
+    """What is left of ``(N, 1, H, W)`` foreground when its edge falls off softly towards the
+    inside.
+    """
     # the frame cuts a foreground off, it is no edge of it
     padded = F.pad(covered, (radius,) * 4, mode="replicate")
     return (2 * _blurred(padded, sigma, radius) - 1).clamp(min=0)
 
 
 def _smoothed(layers: Tensor, scale: Tensor) -> Tensor:
-    """Blurred as much as shrinking by ``(N,)`` scale needs, so that sampling loses no detail; else unchanged."""
+    """Blurred as much as shrinking by ``(N,)`` scale needs, so that sampling loses no detail; else
+    unchanged.
+    """
     shrinking = (1 / scale).clamp(1, GREATEST_SHRINKING)
     radius = math.ceil(GREATEST_SHRINKING)
     return _blurred(F.pad(layers, (radius,) * 4), 0.5 * (shrinking.square() - 1).sqrt(), radius)
 
 
 def _moved(layers: Tensor, placement: Placement) -> Tensor:
-    """Each sample's box brought to its place, and nothing where a pixel comes from beyond the sample's frame."""
+    """Each sample's box brought to its place, and nothing where a pixel comes from beyond the
+    sample's frame.
+    """
     sources = []
     for axis in (0, 1):
         length = layers.shape[2 + axis]
@@ -124,11 +145,12 @@ def _moved(layers: Tensor, placement: Placement) -> Tensor:
 
 
 def _blurred(layers: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Blur by a Gaussian of each sample's own sigma, cut off at ``radius``; sigma 0 changes nothing.
+    """Blur by a Gaussian of each sample's own sigma, cut off at ``radius``; sigma 0 changes
+    nothing.
 
     Args:
-        layers: ``(N, C, H, W)`` with a border of ``radius``, which the result lacks: a convolution that pads by
-            itself takes three times as long on CPUs.
+        layers: ``(N, C, H, W)`` with a border of ``radius``, which the result lacks: a convolution
+            that pads by itself takes three times as long on CPUs.
     """
     samples, channels, height, width = layers.shape
     offset = torch.arange(-radius, radius + 1, device=layers.device)

@@ -1,4 +1,6 @@
-"""Recombination: every object on another picture's background, so that the background tells nothing of the class."""
+"""Recombination: every object on another picture's background, so that the background tells nothing
+of the class.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Draws(NamedTuple):
     Attributes:
         donor: ``(N,)`` int64, whose background each foreground goes on.
         size: ``(N,)`` in [0, 1], where in its range the foreground's area lies.
-        place: ``(N, 2)`` in [0, 1], vertical and horizontal place between the one end of the frame and the other.
+        place: ``(N, 2)`` in [0, 1], vertical and horizontal place between the one end of the frame
+            and the other.
         edge: ``(N,)`` in [0, 1], blur of the foreground's edge, as a share of the greatest.
         keep: ``(N,)`` bool, which samples stay as they are.
     """
@@ -50,20 +53,24 @@ def recombine(
 
     .. math:: a \in [(1 - s) \min(r_f, r_b),\; (1 + s) \max(r_f, r_b)]
 
-    is the share of the frame that the foreground gets, proportions kept, where :math:`r_f` is the share it had and
-    :math:`r_b` that of the donor's. Its box lies wholly in the frame; one larger than the frame is cut to it.
+    is the share of the frame that the foreground gets, proportions kept, where :math:`r_f` is the
+    share it had and :math:`r_b` that of the donor's. Its box lies wholly in the frame; one larger
+    than the frame is cut to it.
 
     Args:
         batch: with ``mask`` and ``background``.
         draws: every random choice.
         size_spread: s, in [0, 1).
         blur: greatest blur of the foreground's edge, as sigma in pixels of a picture of side 224.
-        bias_follows: whose bias attribute the result has: "background", its donor's; "foreground", its own.
+        bias_follows: whose bias attribute the result has: "background", its donor's; "foreground",
+            its own.
         size_factor: on the foreground's area, to measure size bias.
-        cell: to measure centre bias, one of the frame's 3 x 3 cells, 0 to 8 row by row: it stands for the frame.
+        cell: to measure centre bias, one of the frame's 3 x 3 cells, 0 to 8 row by row: it stands
+            for the frame.
 
     Returns:
-        The batch with new image, mask (of the pasted foreground) and bias; its background, now used up, is ``None``.
+        The batch with new image, mask (of the pasted foreground) and bias; its background, now used
+        up, is ``None``.
 
     Raises:
         ValueError: the batch has no mask or no background, or there is no such cell.
@@ -71,12 +78,15 @@ def recombine(
     if batch.mask is None or batch.background is None:
         absent = "mask" if batch.mask is None else "background"
         raise InputError(
-            f"recombination needs each image's mask and filled background, and this batch has no {absent}: "
-            "give the data set masks, and build its ImageData with backgrounds=True"
+            "recombination needs each image's mask and filled background, and this batch has no"
+            f" {absent}: give the data set masks, and build its ImageData with backgrounds=True"
         )
     keep = draws.keep[:, None, None, None]
-    # a kept sample pastes nothing on itself; rows are chosen, as choosing pixels takes four times as long on CPUs
-    below = torch.where(draws.keep, len(keep) + torch.arange(len(keep), device=keep.device), draws.donor)
+    # a kept sample pastes nothing on itself; rows are chosen, as choosing pixels takes four times
+    # as long on CPUs
+    below = torch.where(
+        draws.keep, len(keep) + torch.arange(len(keep), device=keep.device), draws.donor
+    )
     mask, background = batch.mask * ~keep, torch.cat([batch.background, batch.image])[below]
     placement = _placement(batch.mask, draws, size_spread, size_factor, cell)
     pixels = blur * min(batch.image.shape[2:]) / BLUR_SIDE
@@ -94,33 +104,40 @@ def recombine(
 class Recombination(nn.Module):
     """Put the foreground of each image on the filled background of another image.
 
-    Each foreground goes, with a new size and place, on the filled background of a picture of the batch. Composes with
-    every strategy but those that correct for what the bias says of the class in the data: the target stays, and where
-    the bias attribute is the background, the result has the donor's, of any class with ``background="all"``.
+    Each foreground goes, with a new size and place, on the filled background of a picture of the
+    batch. Composes with every strategy but those that correct for what the bias says of the class
+    in the data: the target stays, and where the bias attribute is the background, the result has
+    the donor's, of any class with ``background="all"``.
 
-    Source: Nauen et al., "ForAug: Recombining Foregrounds and Backgrounds to Improve Vision Transformer Training with
-    Bias Mitigation", 2025; reference code tobna/ForAug.
+    Source: Nauen et al., "ForAug: Recombining Foregrounds and Backgrounds to Improve Vision
+    Transformer Training with Bias Mitigation", 2025; reference code tobna/ForAug.
 
     Args:
-        background: whose background: "all", of any sample of the batch; "same", of any of the same target; "own".
-        bias_follows: the bias attribute of the result: "background", the donor's; "foreground", the sample's own.
-        schedule: how the probability of keeping a sample as it is moves over training: "constant", "linear" (0 to 1),
-            "reverse_linear" (1 to 0) or "cosine" (0 to 1, slowly at first).
+        background: whose background: "all", of any sample of the batch; "same", of any of the same
+            target; "own".
+        bias_follows: the bias attribute of the result: "background", the donor's; "foreground", the
+            sample's own.
+        schedule: how the probability of keeping a sample as it is moves over training: "constant",
+            "linear" (0 to 1), "reverse_linear" (1 to 0) or "cosine" (0 to 1, slowly at first).
         probability: its greatest value, in [0, 1].
-        size_spread: by how much the foreground's area may leave the range of the two areas, in [0, 1).
-        bates: the place is a mean of this many uniform draws: 1 anywhere, more towards the centre, 0 the very centre,
-            below -1 towards the borders.
-        blur: greatest sigma of the edge's blur, in pixels of a picture of side 224; drawn from a tenth of it on.
-        prune: a picture with at least this share of foreground gives no background, which would be mostly invented.
-        least: a mask with a smaller share of foreground found nothing; its sample is kept, and gives no background.
+        size_spread: by how much the foreground's area may leave the range of the two areas, in [0,
+            1).
+        bates: the place is a mean of this many uniform draws: 1 anywhere, more towards the centre,
+            0 the very centre, below -1 towards the borders.
+        blur: greatest sigma of the edge's blur, in pixels of a picture of side 224; drawn from a
+            tenth of it on.
+        prune: a picture with at least this share of foreground gives no background, which would be
+            mostly invented.
+        least: a mask with a smaller share of foreground found nothing; its sample is kept, and
+            gives no background.
 
     Raises:
         ValueError: an option is unknown or out of range.
 
-    Differs from the reference: donors come from the batch, not from the whole set; augmentations come before, not
-    after; the reverse-linear probability, negative there, is meant as here; a foreground larger than the frame is cut
-    where ``bates`` puts it (there uniformly); a sample whose mask is empty or full is kept; an edge softened by the
-    blur never reaches beyond the mask.
+    Differs from the reference: donors come from the batch, not from the whole set; augmentations
+    come before, not after; the reverse-linear probability, negative there, is meant as here; a
+    foreground larger than the frame is cut where ``bates`` puts it (there uniformly); a sample
+    whose mask is empty or full is kept; an edge softened by the blur never reaches beyond the mask.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("mask",)
@@ -145,14 +162,18 @@ class Recombination(nn.Module):
         _check_choice("bias_follows", bias_follows, BIAS_FOLLOWS)
         _check_choice("schedule", schedule, tuple(SCHEDULES))
         if schedule != "constant" and probability == 0:
-            raise InputError(f"schedule={schedule} of probability 0 keeps nothing: set probability, as in 1.0")
+            raise InputError(
+                f"schedule={schedule} of probability 0 keeps nothing: set probability, as in 1.0"
+            )
         if not (0 <= probability <= 1 and 0 <= size_spread < 1 and blur >= 0):
             raise InputError(
-                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0; got "
-                f"probability={probability}, size_spread={size_spread}, blur={blur}"
+                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0;"
+                f" got probability={probability}, size_spread={size_spread}, blur={blur}"
             )
         if not 0 < least < prune <= 1:
-            raise InputError(f"recombination needs 0 < least < prune <= 1; got least={least}, prune={prune}")
+            raise InputError(
+                f"recombination needs 0 < least < prune <= 1; got least={least}, prune={prune}"
+            )
         self.background, self.bias_follows, self.schedule = background, bias_follows, schedule
         self.probability, self.size_spread, self.bates = probability, size_spread, bates
         self.blur, self.prune, self.least = blur, prune, least
@@ -160,21 +181,32 @@ class Recombination(nn.Module):
     def keep_probability(self, progress: float) -> float:
         """Probability that a sample is kept as it is, at ``progress`` in [0, 1] of the training."""
         if not 0 <= progress <= 1:
-            raise InputError(f"progress is the share of training that is done, in [0, 1]; got {progress}")
+            raise InputError(
+                f"progress is the share of training that is done, in [0, 1]; got {progress}"
+            )
         return self.probability * SCHEDULES[self.schedule](progress)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """Recombine a batch; everything random comes from torch's global generator of the batch's device.
+        """Recombine a batch; everything random comes from torch's global generator of the batch's
+        device.
 
         Args:
             batch: with ``mask`` and ``background``; left as it is.
             progress: share of the training that is done, in [0, 1].
         """
         draws = self.draw(batch, progress)
-        return recombine(batch, draws, size_spread=self.size_spread, blur=self.blur, bias_follows=self.bias_follows)
+        return recombine(
+            batch,
+            draws,
+            size_spread=self.size_spread,
+            blur=self.blur,
+            bias_follows=self.bias_follows,
+        )
 
     def draw(self, batch: Batch, progress: float = 0.0) -> Draws:
-        """Draw what :func:`recombine` needs; a sample without donor, or whose mask is empty or full, is kept."""
+        """Draw what :func:`recombine` needs; a sample without donor, or whose mask is empty or
+        full, is kept.
+        """
         count, device = len(batch.target), batch.image.device
         share, allowed = _share(batch), self.allowed(batch)
         donor = torch.rand(count, count, device=device).masked_fill(~allowed, -1).argmax(dim=1)
@@ -188,7 +220,9 @@ class Recombination(nn.Module):
         )
 
     def allowed(self, batch: Batch) -> Tensor:
-        """``(N, N)`` bool: whether the foreground of the row may go on the background of the column."""
+        """``(N, N)`` bool: whether the foreground of the row may go on the background of the
+        column.
+        """
         share = _share(batch)
         return self._related(batch.target) & ((share >= self.least) & (share < self.prune))
 
@@ -203,23 +237,38 @@ class Recombination(nn.Module):
 
 def _share(batch: Batch) -> Tensor:
     """``(N,)`` share of each picture that its foreground takes; 0 without masks."""
-    return batch.image.new_zeros(len(batch.image)) if batch.mask is None else batch.mask.mean(dim=(1, 2, 3))
+    return (
+        batch.image.new_zeros(len(batch.image))
+        if batch.mask is None
+        else batch.mask.mean(dim=(1, 2, 3))
+    )
 
 
 def places(count: int, bates: int, device: torch.device) -> Tensor:
-    """``(count, 2)`` in [0, 1]: Bates means of ``|bates|`` uniform draws, 1/2 for 0, shifted by 1/2 modulo 1 if < 0."""
+    """``(count, 2)`` in [0, 1]: Bates means of ``|bates|`` uniform draws, 1/2 for 0, shifted by 1/2
+    modulo 1 if < 0.
+    """
     if bates == 0:
         return torch.full((count, 2), 0.5, device=device)
     mean = torch.rand(abs(bates), count, 2, device=device).mean(dim=0)
     return mean if bates > 0 else (mean + 0.5).frac()
 
 
-def _placement(mask: Tensor, draws: Draws, size_spread: float, size_factor: float, cell: int | None) -> Placement:
+def _placement(
+    mask: Tensor, draws: Draws, size_spread: float, size_factor: float, cell: int | None
+) -> Placement:
     own, box = mask.mean(dim=(1, 2, 3)), foreground_box(mask)
     donors = own[draws.donor]
-    low, high = (1 - size_spread) * torch.minimum(own, donors), (1 + size_spread) * torch.maximum(own, donors)
+    low, high = (
+        (1 - size_spread) * torch.minimum(own, donors),
+        (1 + size_spread) * torch.maximum(own, donors),
+    )
     # an empty mask is pasted nowhere: its scale only has to be a number
-    scale = (size_factor * torch.lerp(low, high, draws.size) / own.clamp(min=1e-6)).clamp(min=1e-6).sqrt()
+    scale = (
+        (size_factor * torch.lerp(low, high, draws.size) / own.clamp(min=1e-6))
+        .clamp(min=1e-6)
+        .sqrt()
+    )
     frame, corner = mask.new_tensor(mask.shape[2:]), mask.new_zeros(2)
     if cell is not None:
         if not 0 <= cell < 9:
@@ -231,7 +280,9 @@ def _placement(mask: Tensor, draws: Draws, size_spread: float, size_factor: floa
 
 def _laid_out_as(model: Tensor, image: Tensor) -> Tensor:
     channels_last = model.is_contiguous(memory_format=torch.channels_last)
-    return image.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    return image.contiguous(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
 
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:

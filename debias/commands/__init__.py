@@ -1,1 +1,3 @@
-"""One module a command; each has a function ``run`` whose arguments are those of the command line."""
+"""One module a command; each has a function ``run`` whose arguments are those of the command
+line.
+"""

@@ -23,7 +23,8 @@ DATA = "data.json"
 
 
 def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any]) -> None:
-    """Make the run's folder with data, config and circumstances in it; no other process may have made it since.
+    """Make the run's folder with data, config and circumstances in it; no other process may have
+    made it since.
 
     Args:
         folder: of the run.
@@ -38,7 +39,9 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         return
     if not (folder / "config.yaml").is_file():
         remove_unfinished(folder)
-        (folder / DATA).unlink(missing_ok=True)  # an earlier version was killed between this file and the config
+        (folder / DATA).unlink(
+            missing_ok=True
+        )  # an earlier version was killed between this file and the config
     try:
         with made_whole(folder) as beside:
             write_atomically(beside / DATA, as_json(describe_data(examples)))
@@ -47,13 +50,21 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        raise InputError(f"{folder} was just made by another process: that one trains this run") from None
+        raise InputError(
+            f"{folder} was just made by another process: that one trains this run"
+        ) from None
 
 
 def check_unbegun(folder: Path) -> None:
-    """Refuse a folder that holds more than an earlier version may have left before it wrote a config."""
-    if others := sorted(path.name for path in folder.iterdir() if path.name != DATA and path.suffix != ".tmp"):
-        raise InputError(f"{folder} holds {others[0]}, but no config.yaml: it is no run; move or delete it")
+    """Refuse a folder that holds more than an earlier version may have left before it wrote a
+    config.
+    """
+    if others := sorted(
+        path.name for path in folder.iterdir() if path.name != DATA and path.suffix != ".tmp"
+    ):
+        raise InputError(
+            f"{folder} holds {others[0]}, but no config.yaml: it is no run; move or delete it"
+        )
 
 
 def describe_data(examples: Examples) -> dict[str, Any]:
@@ -67,5 +78,7 @@ def as_json(value: Any) -> str:
 
 
 def is_helper_process() -> bool:
-    """Whether Lightning started this process for a further device of a run; it does so once for each."""
+    """Whether Lightning started this process for a further device of a run; it does so once for
+    each.
+    """
     return os.environ.get("LOCAL_RANK", "0") != "0"

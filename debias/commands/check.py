@@ -25,24 +25,40 @@ def run(config: str, overrides: list[str]) -> None:
     parts = run.check(recipe)
     parts.data.decode()
     examples, groups = parts.examples, parts.examples.groups
-    print(f"{examples.source}: {len(examples)} images, masks: {'yes' if 'mask' in examples.provides else 'no'}")
+    print(
+        f"{examples.source}: {len(examples)} images, masks:"
+        f" {'yes' if 'mask' in examples.provides else 'no'}"
+    )
     unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
-    counts = [[*examples.frequencies(split).tolist(), none] for split, none in zip(SPLITS, unknown, strict=True)]
+    counts = [
+        [*examples.frequencies(split).tolist(), none]
+        for split, none in zip(SPLITS, unknown, strict=True)
+    ]
     if sum(unknown) < len(examples):
-        _print_counts(["group", *SPLITS], [*groups.names, *(["unknown bias"] if any(unknown) else [])], counts)
+        _print_counts(
+            ["group", *SPLITS], [*groups.names, *(["unknown bias"] if any(unknown) else [])], counts
+        )
     else:
         print("the bias of every image is unknown: there are no groups, and results are by class")
     if any(unknown):
         classes = [examples.class_counts(split).tolist() for split in SPLITS]
         _print_counts(["class", *SPLITS], groups.target_names, classes)
     parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
-    print(f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on {parts.accelerator}")
+    print(
+        f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on"
+        f" {parts.accelerator}"
+    )
     rule = chosen_rule(chosen.select, labelled=bool(parts.data.examples.frequencies("val").any()))
-    print(f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by {rule}")
+    print(
+        f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by"
+        f" {rule}"
+    )
     print(f"run {run.folder.name}: ready")
 
 
-def _print_counts(header: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+def _print_counts(
+    header: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]]
+) -> None:
     width = max(map(len, [header[0], *names]))
     print(f"{header[0]:{width}}", *(f"{split:>8}" for split in header[1:]))
     for name, *row in zip(names, *counts, strict=False):

@@ -9,7 +9,8 @@ from debias.errors import InputError
 
 
 def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
-    """Print a line per method, over its seeds, and, but for Markdown, write an overview page into the first folder.
+    """Print a line per method, over its seeds, and, but for Markdown, write an overview page into
+    the first folder.
 
     Raises:
         ValueError: a folder is not there, or a measure is not written as family:key.
@@ -21,7 +22,9 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
         raise InputError(f"no folder {', '.join(absent)}: give runs, or folders of runs")
     for name in measure:
         if ":" not in name:
-            raise InputError(f"measure {name!r} must be family:key, as in background:background_robustness")
+            raise InputError(
+                f"measure {name!r} must be family:key, as in background:background_robustness"
+            )
     comparison = compare([Path(folder) for folder in folders], ignore=EXECUTION, measures=measure)
     print(comparison.table("markdown" if markdown else "text"))
     if comparison.methods and not markdown:

@@ -1,4 +1,6 @@
-"""``debias evaluate``: every metric of a trained run or checkpoint, from its predictions and its weights."""
+"""``debias evaluate``: every metric of a trained run or checkpoint, from its predictions and its
+weights.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,19 @@ CHANGEABLE_DATA = ("root", "csv", "masks", "fills", "max_pixels", "follow_links"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Take every measure that the data allows, write a finished run's report anew, and print what it comes to.
+    """Take every measure that the data allows, write a finished run's report anew, and print what
+    it comes to.
 
-    A run's saved predictions are used where they are those of its weights and of the data; otherwise, and for
-    ``fresh=true``, every split is predicted anew. With another ``select`` than the run's, the epoch which that rule
-    prefers is evaluated, and nothing is written. ``measures=NAME,NAME`` takes some families only, and prints all their
-    numbers. ``positive=NAME`` says which of two classes is the positive one. A CSV file of anybody's predictions is
-    evaluated without a model: see :mod:`debias.commands.predictions`.
+    A run's saved predictions are used where they are those of its weights and of the data;
+    otherwise, and for ``fresh=true``, every split is predicted anew. With another ``select`` than
+    the run's, the epoch which that rule prefers is evaluated, and nothing is written.
+    ``measures=NAME,NAME`` takes some families only, and prints all their numbers. ``positive=NAME``
+    says which of two classes is the positive one. A CSV file of anybody's predictions is evaluated
+    without a model: see :mod:`debias.commands.predictions`.
 
     Raises:
-        ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or an override changes
-            what was trained. Untrained weights are never evaluated.
+        ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or
+            an override changes what was trained. Untrained weights are never evaluated.
     """
     from debias.evaluation.measures import chosen_families
 
@@ -61,17 +65,29 @@ def run(run: str, overrides: list[str]) -> None:
     if fresh not in ("true", "false"):
         raise InputError(f"fresh={fresh}: say fresh=true to predict anew, or leave it out")
     positive, others = taken(others, "positive", "")
-    _evaluate_run(Path(run), others, families, whole=whole, fresh=fresh == "true", positive=positive or None)
+    _evaluate_run(
+        Path(run), others, families, whole=whole, fresh=fresh == "true", positive=positive or None
+    )
 
 
 def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
-    """The last value that the overrides give an option of the command itself, and the other overrides."""
+    """The last value that the overrides give an option of the command itself, and the other
+    overrides.
+    """
     values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
-    return (values or [default])[-1], [text for text in overrides if not text.startswith(f"{name}=")]
+    return (values or [default])[-1], [
+        text for text in overrides if not text.startswith(f"{name}=")
+    ]
 
 
 def _evaluate_run(
-    place: Path, overrides: list[str], families: list[str], *, whole: Collection[str], fresh: bool, positive: str | None
+    place: Path,
+    overrides: list[str],
+    families: list[str],
+    *,
+    whole: Collection[str],
+    fresh: bool,
+    positive: str | None,
 ) -> None:
     from debias.build import build
     from debias.evaluation.predictions import load_weights, measure, predict_splits
@@ -85,7 +101,9 @@ def _evaluate_run(
     checkpoint = place if place.is_file() else _selected(place, report, rule)
     parts = build(config)
     _check_same_data(place, report, parts.examples)
-    positive = positive_class(parts.examples.groups, positive or (positive_of(report) if report else None))
+    positive = positive_class(
+        parts.examples.groups, positive or (positive_of(report) if report else None)
+    )
     metadata = load_weights(parts.module, checkpoint)
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     wanted = origin(checkpoint, config.precision)
@@ -96,13 +114,22 @@ def _evaluate_run(
     _print(metrics, measures, whole, positive)
     if report is not None and rule == report["selection"]["rule"]:
         measures = joined(report, measures, same=saved is not None, positive=positive)
-        report |= {"metrics": metrics, **measures, "positive": positive, "evaluated": circumstances(parts)}
+        report |= {
+            "metrics": metrics,
+            **measures,
+            "positive": positive,
+            "evaluated": circumstances(parts),
+        }
         save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
         print(f"{place}/report.html")
 
 
-def _saved(place: Path, report: dict[str, Any], wanted: dict[str, str], parts: Parts) -> dict[str, Predictions] | None:
-    """The saved predictions of a report, or ``None``, and a line that says why, where they will not do."""
+def _saved(
+    place: Path, report: dict[str, Any], wanted: dict[str, str], parts: Parts
+) -> dict[str, Predictions] | None:
+    """The saved predictions of a report, or ``None``, and a line that says why, where they will not
+    do.
+    """
     from debias.evaluation.saved import saved_predictions
 
     try:
@@ -112,8 +139,12 @@ def _saved(place: Path, report: dict[str, Any], wanted: dict[str, str], parts: P
         return None
 
 
-def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str], positive: str | None) -> None:
-    """The measures first, and the accuracies of the test split last, where they are not scrolled away."""
+def _print(
+    metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str], positive: str | None
+) -> None:
+    """The measures first, and the accuracies of the test split last, where they are not scrolled
+    away.
+    """
     from debias.reports.terminal import accuracy_lines, measure_lines, short_line
 
     lines = measure_lines(measures, whole=whole, positive=positive)
@@ -124,13 +155,16 @@ def _print(metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[
 def joined(
     report: dict[str, Any], measures: dict[str, Any], *, same: bool, positive: str | None = None
 ) -> dict[str, Any]:
-    """The measures of a report and newer ones: the newer stand, and nothing that is measured is left out.
+    """The measures of a report and newer ones: the newer stand, and nothing that is measured is
+    left out.
 
     Args:
         report: as it was.
         measures: the newer ones.
-        same: both are of the same predictions; the report's are dropped otherwise, and a line says which.
-        positive: the positive class of the newer ones; the report's that are of another are dropped likewise.
+        same: both are of the same predictions; the report's are dropped otherwise, and a line says
+            which.
+        positive: the positive class of the newer ones; the report's that are of another are dropped
+            likewise.
     """
     from debias.reports.classes import positive_of
     from debias.reports.headlines import OF_POSITIVE
@@ -142,8 +176,12 @@ def joined(
     every = {key: earlier.get(key, {}) | measures[key] for key in measures}
     if dropped := sorted(report.get("measures", {}).keys() - every["measures"].keys()):
         why = "another positive class" if same else "earlier predictions"
-        print(f"dropped, since {why} gave them: {', '.join(dropped)}; measures=all takes them again")
-    left_out = {name: reason for name, reason in every["left_out"].items() if name not in every["measures"]}
+        print(
+            f"dropped, since {why} gave them: {', '.join(dropped)}; measures=all takes them again"
+        )
+    left_out = {
+        name: reason for name, reason in every["left_out"].items() if name not in every["measures"]
+    }
     return every | {"left_out": left_out}
 
 
@@ -160,8 +198,12 @@ def _config_of(place: Path, overrides: list[str]) -> Config:
     trained = trained_config(place) if place.is_dir() else _config_in(place)
     config = configs.from_plain(configs.plain(trained), overrides)
     _check_overrides(configs.plain(trained), configs.plain(config))
-    if config.cache_dir is None:  # where training left it, also when the run has been moved with its neighbours
-        config = replace(config, cache=config.cache and place.is_dir(), cache_dir=str(place.parent / "cache"))
+    if (
+        config.cache_dir is None
+    ):  # where training left it, also when the run has been moved with its neighbours
+        config = replace(
+            config, cache=config.cache and place.is_dir(), cache_dir=str(place.parent / "cache")
+        )
     return configs.from_plain(configs.plain(config), NO_WEIGHTS)
 
 
@@ -169,11 +211,13 @@ def _config_in(checkpoint: Path) -> Config:
     import torch
 
     try:
-        config: dict[str, Any] = dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["config"])
+        config: dict[str, Any] = dict(
+            torch.load(checkpoint, map_location="cpu", weights_only=True)["config"]
+        )
     except Exception as error:
         raise InputError(
-            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's folder, a "
-            ".ckpt file or a CSV file of predictions"
+            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's"
+            " folder, a .ckpt file or a CSV file of predictions"
         ) from error
     try:
         return configs.from_plain(config)
@@ -182,28 +226,45 @@ def _config_in(checkpoint: Path) -> Config:
 
 
 def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
-    changed = [key for key in config if key != "data" and key not in CHANGEABLE and config[key] != trained[key]]
+    changed = [
+        key
+        for key in config
+        if key != "data" and key not in CHANGEABLE and config[key] != trained[key]
+    ]
     before, now = trained["data"], config["data"]
-    changed += [f"data.{key}" for key in now if key not in CHANGEABLE_DATA and now[key] != before.get(key)]
+    changed += [
+        f"data.{key}" for key in now if key not in CHANGEABLE_DATA and now[key] != before.get(key)
+    ]
     if changed:
         allowed = ", ".join([*CHANGEABLE, *(f"data.{key}" for key in CHANGEABLE_DATA)])
-        raise InputError(f"{', '.join(changed)} would change what was trained; an evaluation may change {allowed}")
+        raise InputError(
+            f"{', '.join(changed)} would change what was trained; an evaluation may change"
+            f" {allowed}"
+        )
 
 
 def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) -> None:
-    """Refuse data that is not what the report, or the file that training left where it has no digest, says."""
+    """Refuse data that is not what the report, or the file that training left where it has no
+    digest, says.
+    """
     from debias.runs.outcome import describe_examples
 
     if report is None:
         return
     file = place / "data.json"
     remedy = "delete it: the report says enough of the data"
-    before = (read_json(file, dict, entries={}, remedy=remedy) if file.is_file() else {}) | report["data"]
+    before = (read_json(file, dict, entries={}, remedy=remedy) if file.is_file() else {}) | report[
+        "data"
+    ]
     now = describe_examples(examples)
     changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:
-        told = ", ".join("images, their labels or splits" if key == "digest" else key for key in changed)
-        raise InputError(f"{examples.source} is other data than the run's: {told} differ; give its data.root")
+        told = ", ".join(
+            "images, their labels or splits" if key == "digest" else key for key in changed
+        )
+        raise InputError(
+            f"{examples.source} is other data than the run's: {told} differ; give its data.root"
+        )
 
 
 def _rule(report: dict[str, Any] | None, select: str) -> str:
@@ -217,5 +278,7 @@ def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:
     table = report["selection"]["table"] if report else []
     epochs = {row["rule"]: row["epoch"] for row in table}
     if rule not in epochs:
-        raise InputError(f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}")
+        raise InputError(
+            f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}"
+        )
     return place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"

@@ -1,4 +1,6 @@
-"""``debias infer-groups``: groups from what a finished run's model says, for any later run to train on."""
+"""``debias infer-groups``: groups from what a finished run's model says, for any later run to train
+on.
+"""
 
 from __future__ import annotations
 
@@ -28,23 +30,30 @@ OWN, GROUPS = "own", "groups.csv"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Infer groups of the training and validation images from a run's saved predictions, write and score them.
+    """Infer groups of the training and validation images from a run's saved predictions, write and
+    score them.
 
     Args:
         run: folder of a finished run.
-        overrides: ``method=jtt|eiil|spare``, or ``method=own`` for what the run's recipe has inferred itself, xrm for
-            example; ``out=FILE``, options of the method, and keys of the run's config such as ``data.root``.
+        overrides: ``method=jtt|eiil|spare``, or ``method=own`` for what the run's recipe has
+            inferred itself, xrm for example; ``out=FILE``, options of the method, and keys of the
+            run's config such as ``data.root``.
 
     Raises:
-        ValueError: an unknown method or option, no finished run, other data than the run's, or multi-label targets.
+        ValueError: an unknown method or option, no finished run, other data than the run's, or
+            multi-label targets.
     """
     method, overrides = taken(overrides, "method", "jtt")
     out, overrides = taken(overrides, "out", "groups.csv")
     folder = Path(run)
     if not (folder / "report.json").is_file():
-        raise InputError(f"{folder} is no finished run: groups are inferred from the predictions that one leaves")
+        raise InputError(
+            f"{folder} is no finished run: groups are inferred from the predictions that one leaves"
+        )
     own = method == OWN
-    examples, inferred = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
+    examples, inferred = (
+        _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
+    )
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
         print("\n".join(_score(examples, inferred, split, ones_are_minorities=not own)))
@@ -61,7 +70,9 @@ def environments(
 ) -> Tensor:
     """The two environments of EIIL."""
     generator = seeded_generator(seed)
-    weights = environment_weights(logits, target, generator, steps=steps, learning_rate=learning_rate)
+    weights = environment_weights(
+        logits, target, generator, steps=steps, learning_rate=learning_rate
+    )
     return (weights > 0.5).long()
 
 
@@ -76,38 +87,54 @@ METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments
 def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
         raise InputError(
-            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their own: train "
-            "one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
+            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their"
+            " own: train one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
         )
     return METHODS[name]
 
 
 def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
     if not (folder / GROUPS).is_file():
-        raise InputError(f"{folder} has inferred nothing itself: name a method, {', '.join(METHODS)}")
+        raise InputError(
+            f"{folder} has inferred nothing itself: name a method, {', '.join(METHODS)}"
+        )
     config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     return examples, read_inferred(folder / GROUPS, examples)
 
 
-def _inferred(folder: Path, overrides: list[str], infer: Callable[..., Tensor]) -> tuple[Examples, Tensor]:
+def _inferred(
+    folder: Path, overrides: list[str], infer: Callable[..., Tensor]
+) -> tuple[Examples, Tensor]:
     names = components.options(infer)
-    options: dict[str, Any] = dict(text.split("=", 1) for text in overrides if text.partition("=")[0] in names)
-    config = configs.read(folder / "config.yaml", [text for text in overrides if text.partition("=")[0] not in names])
+    options: dict[str, Any] = dict(
+        text.split("=", 1) for text in overrides if text.partition("=")[0] in names
+    )
+    config = configs.read(
+        folder / "config.yaml", [text for text in overrides if text.partition("=")[0] not in names]
+    )
     examples: Examples = components.construct("data", config.data, {})
     inferred = torch.full_like(examples.split, -1)
     parts = [read(folder / "predictions" / f"{split}.csv") for split in SPLITS]
     rows = torch.cat([part.index for part in parts])
     paths = [path for part in parts for path in part.paths]
     if len(examples) <= int(rows.max()) or [examples.images[row] for row in rows.tolist()] != paths:
-        raise InputError(f"the predictions of {folder} are of other images than {examples.source}: give its data")
+        raise InputError(
+            f"the predictions of {folder} are of other images than {examples.source}: give its data"
+        )
     # both splits at once, so that a value means the same in either
-    facts = {"logits": torch.cat([part.logits for part in parts]), "target": examples.target[rows], "seed": config.seed}
+    facts = {
+        "logits": torch.cat([part.logits for part in parts]),
+        "target": examples.target[rows],
+        "seed": config.seed,
+    }
     inferred[rows] = components.call(infer, "method", options, facts)
     return examples, inferred
 
 
-def _score(examples: Examples, inferred: Tensor, split: str, *, ones_are_minorities: bool) -> Iterator[str]:
+def _score(
+    examples: Examples, inferred: Tensor, split: str, *, ones_are_minorities: bool
+) -> Iterator[str]:
     rows = examples.rows(split)
     rows = rows[inferred[rows] >= 0]
     if not len(rows):
@@ -116,7 +143,10 @@ def _score(examples: Examples, inferred: Tensor, split: str, *, ones_are_minorit
     values, target, groups = inferred[rows], examples.target[rows], examples.groups
     true = groups.encode(target, examples.bias[rows])
     sizes = values.bincount().tolist()
-    yield f"{split}: {', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
+    yield (
+        f"{split}:"
+        f" {', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
+    )
     if bool((true < 0).any()):
         yield "    not scored: the bias of some images is unknown"
         return
@@ -124,7 +154,9 @@ def _score(examples: Examples, inferred: Tensor, split: str, *, ones_are_minorit
     if groups.aligned and ones_are_minorities:
         minority = ~aligned_groups(groups)[true]
         found = class_discovery(values, target, minority)
-        for name, precision, recall in zip(groups.target_names, found.precision, found.recall, strict=False):
+        for name, precision, recall in zip(
+            groups.target_names, found.precision, found.recall, strict=False
+        ):
             yield f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}"
         scores |= environment_recovery((values > 0).double(), minority)
     yield from (f"    {name}: {value:.3f}" for name, value in scores.items())

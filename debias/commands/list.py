@@ -43,7 +43,9 @@ debias list strategies NAME, or a pattern such as 'group*', has meaning and opti
 
 
 def run(what: str, pattern: str) -> None:
-    """Print one line per thing, and one per option; of strategies, a table, or those that match a pattern."""
+    """Print one line per thing, and one per option; of strategies, a table, or those that match a
+    pattern.
+    """
     if what == "strategies":
         _print_methods(pattern)
     elif what in KINDS:
@@ -60,14 +62,23 @@ def run(what: str, pattern: str) -> None:
 def _print_methods(pattern: str) -> None:
     if pattern == "*":
         for kind, methods in METHODS.items():
-            table = text_table((kind, *COLUMNS), [_row(kind, name) for name in methods], words=1 + len(COLUMNS))
+            table = text_table(
+                (kind, *COLUMNS), [_row(kind, name) for name in methods], words=1 + len(COLUMNS)
+            )
             print("\n".join(table), end="\n\n")
         print(LEGEND.strip())
         return
-    found = [(kind, name) for kind, methods in METHODS.items() for name in fnmatch.filter(methods, pattern)]
+    found = [
+        (kind, name)
+        for kind, methods in METHODS.items()
+        for name in fnmatch.filter(methods, pattern)
+    ]
     if not found:
         names = {name for methods in METHODS.values() for name in methods}
-        raise InputError(f"no strategy or recipe matches {pattern!r}; {near(pattern, names, 'debias list strategies')}")
+        raise InputError(
+            f"no strategy or recipe matches {pattern!r};"
+            f" {near(pattern, names, 'debias list strategies')}"
+        )
     for kind, name in found:
         _print_component(kind, name)
         for column, cell in zip(COLUMNS, _row(kind, name)[1:], strict=True):
@@ -76,8 +87,18 @@ def _print_methods(pattern: str) -> None:
 
 def _row(kind: str, name: str) -> tuple[str, ...]:
     method = METHODS[kind][name]
-    reads = [*components.reads(kind, name), *(f"infers {split}" for split in components.infers(kind, name))]
-    cells = (", ".join(reads), method.stages, method.networks, method.cost, method.paper, method.checked)
+    reads = [
+        *components.reads(kind, name),
+        *(f"infers {split}" for split in components.infers(kind, name)),
+    ]
+    cells = (
+        ", ".join(reads),
+        method.stages,
+        method.networks,
+        method.cost,
+        method.paper,
+        method.checked,
+    )
     return (name, *(cell or "-" for cell in (*cells, *method.published)))
 
 
@@ -98,7 +119,11 @@ def _sampled(name: str) -> list[str]:
 
 
 def _default(default: Any) -> str:
-    return "=... (no default)" if default is inspect.Parameter.empty else f"={'null' if default is None else default}"
+    return (
+        "=... (no default)"
+        if default is inspect.Parameter.empty
+        else f"={'null' if default is None else default}"
+    )
 
 
 def _print_metrics() -> None:
@@ -133,6 +158,11 @@ def _print_models(pattern: str) -> None:
 
     names = timm.list_models(pattern)
     if not names:
-        raise InputError(f"no model of timm matches {pattern!r}; {near(pattern, timm.list_models())}")
+        raise InputError(
+            f"no model of timm matches {pattern!r}; {near(pattern, timm.list_models())}"
+        )
     print("\n".join(names))
-    print(f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its weights")
+    print(
+        f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its"
+        " weights"
+    )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from debias.data.examples import Examples
     from debias.data.masks.files import MaskRecord
 
-#: What makes the masks; its keyword-only arguments are its options. One that asks for ``parts`` needs a trained model.
+#: What makes the masks; its keyword-only arguments are its options. One that asks for ``parts``
+#: needs a trained model.
 METHODS = {
     "boxes": "debias.data.masks.makers:boxes",
     "keypoints": "debias.data.masks.makers:keypoints",
@@ -33,7 +34,9 @@ PICTURES, ODD_PICTURES = 24, 6
 SHOWN = 3
 
 
-def where(*, out: str, splits: tuple[str, ...] = ("train", "val", "test"), overwrite: bool = False) -> tuple[Any, ...]:
+def where(
+    *, out: str, splits: tuple[str, ...] = ("train", "val", "test"), overwrite: bool = False
+) -> tuple[Any, ...]:
     """The options of every method.
 
     Args:
@@ -43,7 +46,9 @@ def where(*, out: str, splits: tuple[str, ...] = ("train", "val", "test"), overw
     """
     unknown = [split for split in splits if split not in ("train", "val", "test")]
     if unknown or not splits:
-        raise InputError(f"splits holds {unknown}: name some of train, val, test, as in splits=[train]")
+        raise InputError(
+            f"splits holds {unknown}: name some of train, val, test, as in splits=[train]"
+        )
     return Path(out), splits, overwrite
 
 
@@ -63,9 +68,12 @@ def run(method: str, config: str, overrides: list[str]) -> None:
     examples = facts["examples"]
     rows = [row for split in dict.fromkeys(splits) for row in examples.rows(split).tolist()]
     make = components.call(maker, "masks", own, {**facts, "rows": rows})
-    # a trained model works on one picture at a time, and its run is part of what masks are made with
+    # a trained model works on one picture at a time, and its run is part of what masks are made
+    # with
     threads = 1 if "parts" in facts else min(8, os.cpu_count() or 1)
-    settings = {"method": method, **components.options(maker), **own} | ({"run": config} if "parts" in facts else {})
+    settings = {"method": method, **components.options(maker), **own} | (
+        {"run": config} if "parts" in facts else {}
+    )
     with claimed(out, settings, overwrite=overwrite):
         records = write_masks(examples, rows, make, out, overwrite=overwrite, threads=threads)
     print("\n".join(summary(records)))
@@ -77,9 +85,14 @@ def summary(records: Sequence[MaskRecord]) -> list[str]:
     """Lines that say how many masks came how, and which are odd."""
     how = Counter(record.how for record in records)
     lines = [
-        f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's own shape, or empty), "
-        f"{how['kept']} kept from before",
-        f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of a picture on average",
+        (
+            f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's own"
+            f" shape, or empty), {how['kept']} kept from before"
+        ),
+        (
+            f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of a"
+            " picture on average"
+        ),
     ]
     for remark in ("empty", "full", "small", "large"):
         odd = [record.image for record in records if record.remark == remark]
@@ -95,14 +108,24 @@ def _maker(method: str) -> Callable[..., Any]:
     return maker
 
 
-def _sorted(maker: Callable[..., Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The overrides as options of every method, options of this one, and overrides of the config."""
-    of_config = [text for text in overrides if text.startswith("data.") or text.partition("=")[0] in OF_CONFIG]
+def _sorted(
+    maker: Callable[..., Any], overrides: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The overrides as options of every method, options of this one, and overrides of the
+    config.
+    """
+    of_config = [
+        text
+        for text in overrides
+        if text.startswith("data.") or text.partition("=")[0] in OF_CONFIG
+    ]
     common, own = components.options(where), components.options(maker)
     given = read_overrides([text for text in overrides if text not in of_config])
     for key in given:
         if key not in {**common, **own}:
-            raise InputError(f"unknown option {key!r}; {near(key, [*common, *own, *OF_CONFIG, 'data.*'])}")
+            raise InputError(
+                f"unknown option {key!r}; {near(key, [*common, *own, *OF_CONFIG, 'data.*'])}"
+            )
     for key, default in {**common, **own}.items():
         if default is inspect.Parameter.empty and key not in given:
             raise InputError(f"masks need {key}: add {key}=...")
@@ -132,5 +155,7 @@ def _draw(examples: Examples, records: Sequence[MaskRecord], out: Path) -> None:
     from debias.data.pictures.contact_sheet import contact_sheet, spread
 
     odd = spread([record.row for record in records if record.remark], ODD_PICTURES)
-    rows = odd + spread([record.row for record in records if record.row not in odd], PICTURES - len(odd))
+    rows = odd + spread(
+        [record.row for record in records if record.row not in odd], PICTURES - len(odd)
+    )
     write_picture(out / SHEET, contact_sheet(read_written(examples, row, out) for row in rows))

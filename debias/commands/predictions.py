@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 OPTIONS = {
     "bias": "column of the bias attribute, or several: bias=[gender,age]",
     "positive": "which of two classes is the positive one: positive=waterbird",
-    "aligned": "(target, bias) pairs that the shortcut favours: aligned=[[landbird,land],[waterbird,water]]",
-    "train": "CSV file with the target and bias of the training images, for whatever compares with training",
+    "aligned": (
+        "(target, bias) pairs that the shortcut favours:"
+        " aligned=[[landbird,land],[waterbird,water]]"
+    ),
+    "train": (
+        "CSV file with the target and bias of the training images, for whatever compares with"
+        " training"
+    ),
     "out": "JSON file that receives the numbers",
 }
 
 
-def evaluate_predictions(path: Path, overrides: list[str], families: list[str], *, whole: Collection[str] = ()) -> None:
+def evaluate_predictions(
+    path: Path, overrides: list[str], families: list[str], *, whole: Collection[str] = ()
+) -> None:
     """Print, and write where asked to, the group metrics and measures of a file of predictions.
 
     Args:
@@ -50,17 +58,26 @@ def evaluate_predictions(path: Path, overrides: list[str], families: list[str], 
     train = None if options["train"] is None else Path(options["train"])
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     positive = positive_class(groups, options["positive"])
-    frequencies = _frequencies(train, groups, bias) if train is not None and bool((rows.bias >= 0).any()) else None
+    frequencies = (
+        _frequencies(train, groups, bias)
+        if train is not None and bool((rows.bias >= 0).any())
+        else None
+    )
     counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
-    found = measure_all(Evidence(rows, groups, frequencies, scored=scored, positive=positive), families)
+    found = measure_all(
+        Evidence(rows, groups, frequencies, scored=scored, positive=positive), families
+    )
     measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
     lines = measure_lines(measures, whole=whole, positive=positive)
     print("\n".join([*lines, *accuracy_lines(path.name, metrics)]))
     if not bias and bool((rows.bias < 0).all()):
         print("bias=COLUMN names the column of a bias attribute, for results by group")
     if options["out"] is not None:
-        _write(Path(options["out"]), {"predictions": str(path), "metrics": metrics, "positive": positive, **measures})
+        _write(
+            Path(options["out"]),
+            {"predictions": str(path), "metrics": metrics, "positive": positive, **measures},
+        )
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
@@ -68,7 +85,10 @@ def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
 
     found = frequencies_of(train, groups, bias=bias)
     if not bool(found.any()):
-        raise InputError(f"train={train}: no image has a known bias; give a file with the column {bias or 'bias'}")
+        raise InputError(
+            f"train={train}: no image has a known bias; give a file with the column"
+            f" {bias or 'bias'}"
+        )
     return found
 
 
@@ -76,11 +96,16 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     given = read_overrides(overrides)
     for key in given:
         if key not in OPTIONS:
-            raise InputError(f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}")
+            raise InputError(
+                f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}"
+            )
     options = {"bias": [], "positive": None, "aligned": [], "train": None, "out": None} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     right = {
-        "bias": (bool(names) or "bias" not in given) and all(isinstance(name, (str, int)) for name in names),
+        "bias": (
+            (bool(names) or "bias" not in given)
+            and all(isinstance(name, (str, int)) for name in names)
+        ),
         "positive": isinstance(options["positive"], (str, int, type(None))),
         "aligned": isinstance(options["aligned"], list),
         "train": isinstance(options["train"], (str, type(None))),
@@ -98,7 +123,11 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     from debias.reports.run_folder import plain
 
     try:
-        write_atomically(path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomically(
+            path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        )
     except OSError as error:
-        raise InputError(f"out={path} cannot be written ({error.strerror}): give another file") from None
+        raise InputError(
+            f"out={path} cannot be written ({error.strerror}): give another file"
+        ) from None
     print(path)

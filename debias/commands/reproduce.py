@@ -1,14 +1,18 @@
-"""``debias reproduce``: a benchmark's published settings, run, and what was measured beside what was published."""
+"""``debias reproduce``: a benchmark's published settings, run, and what was measured beside what
+was published.
+"""
 
 from __future__ import annotations
 
 
 def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
-    """Run what is not done of a benchmark's published settings, and print a line for each: PASS, or the difference.
+    """Run what is not done of a benchmark's published settings, and print a line for each: PASS, or
+    the difference.
 
     Args:
         benchmark: one of ``published.BENCHMARKS``.
-        overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and what is the same for every run.
+        overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and what is the same
+            for every run.
         strategies: names of settings with commas between them; "" is all.
         dry_run: only say what it would cost, and what there is already.
 
@@ -23,7 +27,9 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) ->
     from debias.sweeps.reproduce import cost_lines, reproduction, result_lines
 
     launch, rest = launcher(overrides)
-    planned, reproduced = reproduction(benchmark, rest, names=[name for name in strategies.split(",") if name])
+    planned, reproduced = reproduction(
+        benchmark, rest, names=[name for name in strategies.split(",") if name]
+    )
     if dry_run:
         print("\n".join([*cost_lines(benchmark, planned, reproduced), describe(planned)]))
         return

@@ -17,8 +17,9 @@ from types import FrameType
 def ended_by_signals(advice: str) -> Iterator[None]:
     """End this process at once on SIGINT or SIGTERM: by one line, and with 130 or 143.
 
-    Nothing is cleaned up. Files are written whole or not at all, so that a run may end at any moment. An exception
-    would be lost where Python ignores exceptions, as in a destructor, and Lightning would answer it in its own way.
+    Nothing is cleaned up. Files are written whole or not at all, so that a run may end at any
+    moment. An exception would be lost where Python ignores exceptions, as in a destructor, and
+    Lightning would answer it in its own way.
 
     Args:
         advice: what to do then, for the line; no line is printed if it is empty.
@@ -29,14 +30,24 @@ def ended_by_signals(advice: str) -> Iterator[None]:
         """Print the line, end the loader processes, end this one."""
         if os.getpid() == own:  # loader processes inherit the handler
             if advice:
-                bar = "\n" if sys.stderr.isatty() else ""  # the cursor may stand behind a progress bar
-                os.write(2, f"{bar}debias: stopped by {signal.Signals(number).name}; {advice}\n".encode())
+                bar = (
+                    "\n" if sys.stderr.isatty() else ""
+                )  # the cursor may stand behind a progress bar
+                os.write(
+                    2, f"{bar}debias: stopped by {signal.Signals(number).name}; {advice}\n".encode()
+                )
             for child in multiprocessing.active_children():
                 child.kill()
         os._exit(128 + number)
 
-    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heard}  # a background job may ignore Ctrl-C
+    heard = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    before = {
+        number: signal.signal(number, end) for number in heard
+    }  # a background job may ignore Ctrl-C
     try:
         yield
     finally:
@@ -45,7 +56,9 @@ def ended_by_signals(advice: str) -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was: it would wait for it for ever."""
+    """End this process when the one that started it has ended, however that was: it would wait for
+    it for ever.
+    """
     parent = os.getppid()
 
     def watch() -> None:

@@ -13,12 +13,14 @@ from debias.sweeps.protocol import Protocol, check_runs, write_protocol
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
-    """Say which runs a sweep file stands for, run those that are not done, search settings, or print what came back.
+    """Say which runs a sweep file stands for, run those that are not done, search settings, or
+    print what came back.
 
     Args:
         action: "plan", "run", "search" or "report".
         source: the sweep file; for "report", the folder of the sweep.
-        overrides: ``key=value``: options of the launcher, and what is the same for every run; for "report", its format.
+        overrides: ``key=value``: options of the launcher, and what is the same for every run; for
+            "report", its format.
 
     Raises:
         ValueError: something is wrong with the file, a config or an option; nothing has run then.
@@ -81,16 +83,21 @@ def run_search(source: str, overrides: list[str]) -> None:
     from debias.commands.train import train
 
     planned, launch = prepare_search(source, overrides)
-    from debias.sweeps.search.outcome import most_tried  # which needs Optuna: its absence has been told by now
+    from debias.sweeps.search.outcome import (
+        most_tried,
+    )  # which needs Optuna: its absence has been told by now
 
     found = search(planned, launch, train)
     # an earlier command may have tried more settings than this one asks for
-    write_protocol(planned.out, replace(planned.protocol, trials=most_tried(planned.out / "trials.csv")))
+    write_protocol(
+        planned.out, replace(planned.protocol, trials=most_tried(planned.out / "trials.csv"))
+    )
     run_sweep(found, launch)
 
 
 def train_left(planned: Plan, launch: Callable[..., None]) -> None:
-    """Run what is not done: heads on backbones of the sweep once these are done, whichever launcher trains them.
+    """Run what is not done: heads on backbones of the sweep once these are done, whichever launcher
+    trains them.
 
     Raises:
         SystemExit: code 130 if the sweep was stopped.
@@ -119,8 +126,8 @@ def show_report(folder: str, overrides: list[str]) -> None:
 
     Args:
         folder: of the sweep.
-        overrides: ``format=markdown``, ``latex``, ``csv`` or ``html``, and ``out=FILE``, without which it is printed;
-            a page goes into the folder.
+        overrides: ``format=markdown``, ``latex``, ``csv`` or ``html``, and ``out=FILE``, without
+            which it is printed; a page goes into the folder.
 
     Raises:
         ValueError: the folder holds no sweep, or another option or format.
@@ -133,7 +140,9 @@ def show_report(folder: str, overrides: list[str]) -> None:
 
     options = {key: value for key, _, value in (text.partition("=") for text in overrides)}
     if options.keys() - {"format", "out"}:
-        raise InputError(f"sweep report takes format= and out= beside the folder; got {' '.join(overrides)}")
+        raise InputError(
+            f"sweep report takes format= and out= beside the folder; got {' '.join(overrides)}"
+        )
     format = options.get("format", "markdown")
     target = options.get("out", str(Path(folder) / "sweep.html") if format == "html" else None)
     found = results(Path(folder), ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
@@ -153,4 +162,6 @@ def describe(planned: Plan) -> str:
     costs, rest = costs_of(planned.runs), left(planned.runs)
     known = [cost for cost in map(costs.expected, rest) if cost is not None]
     line = f"{planned.out}: {len(planned.runs)} runs, {len(rest)} left"
-    return line + (f"; about {duration(sum(known))} of computing for {len(known)} of these" if known else "")
+    return line + (
+        f"; about {duration(sum(known))} of computing for {len(known)} of these" if known else ""
+    )

@@ -1,4 +1,6 @@
-"""``debias sweep search``: settings are searched on validation, and the chosen ones trained on fresh seeds."""
+"""``debias sweep search``: settings are searched on validation, and the chosen ones trained on
+fresh seeds.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     """The checked search of a sweep file, and the launcher with its options.
 
     Raises:
-        ValueError: something is wrong with the file, a config or an option, or with the protocol that it declares.
+        ValueError: something is wrong with the file, a config or an option, or with the protocol
+            that it declares.
     """
     from debias.sweeps.checks import check
     from debias.sweeps.launchers import launcher
@@ -34,8 +37,9 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     launch, rest = launcher(overrides)
     if not (isinstance(launch, partial) and launch.func is local):
         raise InputError(
-            "a search runs on the machine of the command, launcher=local: on a cluster submit the command itself, "
-            "several times if you like, with storage=URL of a PostgreSQL database and workers=1"
+            "a search runs on the machine of the command, launcher=local: on a cluster submit the"
+            " command itself, several times if you like, with storage=URL of a PostgreSQL database"
+            " and workers=1"
         )
     planned = plan_search(Path(source), rest)
     runs = planned.check_runs()
@@ -45,7 +49,8 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
 
 
 def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain) -> Plan:
-    """Try settings until there are as many trials as the file asks for; the runs of the chosen ones on fresh seeds.
+    """Try settings until there are as many trials as the file asks for; the runs of the chosen ones
+    on fresh seeds.
 
     Args:
         planned: what is searched.
@@ -53,7 +58,8 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain
         train: trains one.
 
     Raises:
-        ValueError: the database cannot be opened or is of another search, or no trial of a config is done.
+        ValueError: the database cannot be opened or is of another search, or no trial of a config
+            is done.
         SystemExit: code 130 if the search was stopped.
     """
     from debias.sweeps.search.outcome import chosen, lines, write_trials
@@ -63,7 +69,9 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain
 
     url, pairs = _studies(planned)
     section, objectives = planned.section, planned.section.objectives
-    training = PrunedTraining(train, section, url, _names(planned)) if PRUNERS[section.prune] else train
+    training = (
+        PrunedTraining(train, section, url, _names(planned)) if PRUNERS[section.prune] else train
+    )
     trials = Trials(pairs, objectives, planned.sweep.labels)
     try:
         with SearchProgress(trials) as progress:
@@ -81,7 +89,9 @@ def _need_optuna() -> None:
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise InputError(f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'") from error
+        raise InputError(
+            f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'"
+        ) from error
 
 
 def _names(planned: SearchPlan) -> dict[str, str]:
@@ -92,7 +102,10 @@ def _studies(planned: SearchPlan) -> tuple[str, Pairs]:
     from debias.sweeps.search.study import Study, open_study
 
     planned.out.mkdir(parents=True, exist_ok=True)
-    url, section = planned.section.storage or f"sqlite:///{planned.out / 'search.db'}", planned.section
+    url, section = (
+        planned.section.storage or f"sqlite:///{planned.out / 'search.db'}",
+        planned.section,
+    )
     pairs = []
     with FileLock(planned.out / "search.lock"):  # its tables are made by one command
         for tuned in planned.tuned:

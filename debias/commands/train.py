@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
-from debias.commands.begin import CIRCUMSTANCES, DATA, as_json, check_unbegun, claim, describe_data, is_helper_process
+from debias.commands.begin import (
+    CIRCUMSTANCES,
+    DATA,
+    as_json,
+    check_unbegun,
+    claim,
+    describe_data,
+    is_helper_process,
+)
 from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
 from debias.errors import InputError, shortened, shown
@@ -30,15 +38,18 @@ TRAINED_NOW = "is being trained by another process: wait for it, or stop it firs
 def run(config: str, overrides: list[str]) -> None:
     """Train a config; ``resume=RUN`` among the overrides goes on with an interrupted run.
 
-    ``resume=auto`` goes on with the config's own run where it was interrupted, and does nothing where it is finished.
-    SIGINT (Ctrl-C) and SIGTERM end the process at once, with the command that goes on.
+    ``resume=auto`` goes on with the config's own run where it was interrupted, and does nothing
+    where it is finished. SIGINT (Ctrl-C) and SIGTERM end the process at once, with the command that
+    goes on.
 
     Raises:
         ValueError: something is wrong with the config, the data or the run's folder.
     """
     resume = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
     others = [text for text in overrides if not text.startswith("resume=")]
-    again = shlex.join(["debias", "train", config, *others, f"resume={resume[-1] if resume else AUTO}"])
+    again = shlex.join(
+        ["debias", "train", config, *others, f"resume={resume[-1] if resume else AUTO}"]
+    )
     if is_helper_process():
         end_with_parent()
     with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
@@ -57,7 +68,8 @@ def train(
     watch: Watch | None = None,
     alone: Callable[[Path], AbstractContextManager[None]] | None = None,
 ) -> Path:
-    """Train, evaluate and report one run; a run that was interrupted goes on from its last checkpoint.
+    """Train, evaluate and report one run; a run that was interrupted goes on from its last
+    checkpoint.
 
     Args:
         config: what to train.
@@ -69,7 +81,8 @@ def train(
         The run's folder.
 
     Raises:
-        ValueError: something is wrong with the config, the data or the folder; nothing has been trained then.
+        ValueError: something is wrong with the config, the data or the folder; nothing has been
+            trained then.
     """
     from debias.runs.outcome import circumstances, describe, finish
     from debias.runs.run import Run
@@ -108,7 +121,8 @@ def locked(folder: Path) -> Iterator[None]:
         return
     lock = Files(folder.parent, folder.name).lock()
     try:
-        # a sweep's command holds it for a moment, and loader processes of a killed run for 5 seconds
+        # a sweep's command holds it for a moment, and loader processes of a killed run for 5
+        # seconds
         lock.acquire(timeout=8)
     except Timeout:
         raise InputError(f"{folder} {TRAINED_NOW}") from None
@@ -119,7 +133,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
-    """Refuse a folder that holds another run, a finished one, or an interrupted one that is not to be resumed.
+    """Refuse a folder that holds another run, a finished one, or an interrupted one that is not to
+    be resumed.
 
     Raises:
         ValueError: as above; the message says what to do.
@@ -138,12 +153,16 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
         if Files(folder.parent, folder.name).locked():
             raise InputError(f"{folder} {TRAINED_NOW}")
         if (folder / "config.yaml").is_file():
-            raise InputError(f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the folder")
+            raise InputError(
+                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the"
+                " folder"
+            )
         check_unbegun(folder)
 
 
 def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
-    """Prepare an interrupted run's folder: check its data, and note the circumstances where they have changed.
+    """Prepare an interrupted run's folder: check its data, and note the circumstances where they
+    have changed.
 
     Args:
         folder: of the run.
@@ -161,12 +180,14 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
     remove_unfinished(folder)
     _check_same_data(folder / DATA, describe_data(examples))
     every = _circumstances(folder)
-    if not every and any(folder.rglob("*.ckpt")):  # of before they were written down: where it was begun is not known
+    if not every and any(
+        folder.rglob("*.ckpt")
+    ):  # of before they were written down: where it was begun is not known
         return {}
     if every and (begun := every[-1]["precision"]) != now["precision"]:
         raise InputError(
-            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes here: it was begun "
-            f"at {begun}; add precision={begun} beside resume={folder}"
+            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes"
+            f" here: it was begun at {begun}; add precision={begun} beside resume={folder}"
         )
     if not every or every[-1] != now:
         every.append(now)
@@ -178,16 +199,22 @@ def _circumstances(folder: Path) -> list[dict[str, Any]]:
     """Of every process of a run so far; none of a run of before they were written down."""
     path = folder / CIRCUMSTANCES
     remedy = "delete it, and the report will not say where the run was begun"
-    return read_json(path, list, entries={"precision": str}, remedy=remedy) if path.is_file() else []
+    return (
+        read_json(path, list, entries={"precision": str}, remedy=remedy) if path.is_file() else []
+    )
 
 
 def _as_begun(config: Config, folder: Path) -> Config:
-    """The config that a resumed run is known by, whose precision is the one that was asked for at first."""
+    """The config that a resumed run is known by, whose precision is the one that was asked for at
+    first.
+    """
     return replace(config, precision=configs.read(folder / "config.yaml").precision)
 
 
 def _print_result(folder: Path) -> None:
-    """The accuracies of the test split; the path of the page stays the last line, which scripts read."""
+    """The accuracies of the test split; the path of the page stays the last line, which scripts
+    read.
+    """
     from debias.reports.choices import choice_line
     from debias.reports.run_folder import page_of, read_report
     from debias.reports.terminal import accuracy_lines
@@ -207,15 +234,22 @@ def _run_to_resume(config: Config, given: str) -> Path | None:
 
 def _check_same(folder: Path, config: Config) -> None:
     if not (folder / "config.yaml").is_file():
-        raise InputError(f"cannot resume {folder}: it holds no config.yaml; give the folder of an interrupted run")
+        raise InputError(
+            f"cannot resume {folder}: it holds no config.yaml; give the folder of an"
+            " interrupted run"
+        )
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
-    if before["precision"] == AUTO and now["precision"] in [part["precision"] for part in _circumstances(folder)]:
+    if before["precision"] == AUTO and now["precision"] in [
+        part["precision"] for part in _circumstances(folder)
+    ]:
         now["precision"] = AUTO  # which came to this where the run was begun
     if {before["select"], now["select"]} == {AUTO, "worst_group"}:
         now["select"] = before["select"]  # the same wherever both are possible
     changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
     if changed:
-        differences = shown([f"{key} was {_short(before[key])}, is {_short(now[key])}" for key in changed])
+        differences = shown(
+            [f"{key} was {_short(before[key])}, is {_short(now[key])}" for key in changed]
+        )
         raise InputError(f"cannot resume {folder} with another config: {differences}")
 
 
@@ -230,6 +264,7 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)
     if before != data:
         raise InputError(
-            f"cannot resume {path.parent} with other data: it was begun with {before['images']} images, and now are "
-            f"{data['images']}, or other labels or splits: restore the data, or train anew in another folder"
+            f"cannot resume {path.parent} with other data: it was begun with {before['images']}"
+            f" images, and now are {data['images']}, or other labels or splits: restore the data,"
+            " or train anew in another folder"
         )

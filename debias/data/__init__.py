@@ -1,1 +1,3 @@
-"""Files to batches: one loader a data set, published preprocessing, the picture cache, orders, the DataModule."""
+"""Files to batches: one loader a data set, published preprocessing, the picture cache, orders, the
+DataModule.
+"""

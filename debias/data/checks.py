@@ -1,4 +1,6 @@
-"""Finds what is wrong with a data set before training starts, so that nothing is trained on half of it."""
+"""Finds what is wrong with a data set before training starts, so that nothing is trained on half of
+it.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,18 @@ _ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
 
 def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
-    """Raises one error that says everything that is wrong with a data set, where, and how to mend it.
+    """Raises one error that says everything that is wrong with a data set, where, and how to mend
+    it.
 
-    Checked: labels out of range, paths and links that leave the root, files that are not there, the same image twice,
-    an empty split, a single class, a class without training image, and what ``require`` asks for.
+    Checked: labels out of range, paths and links that leave the root, files that are not there, the
+    same image twice, an empty split, a single class, a class without training image, and what
+    ``require`` asks for.
 
     Args:
         examples: the data set; its images are not opened.
-        require: what is needed of the training split. "bias": the bias attribute of every image; "some bias": of
-            one at least. "groups": an image in every group. "mask": a mask for every image. "inferred groups" are
-            no matter of the data itself.
+        require: what is needed of the training split. "bias": the bias attribute of every image;
+            "some bias": of one at least. "groups": an image in every group. "mask": a mask for
+            every image. "inferred groups" are no matter of the data itself.
 
     Raises:
         ValueError: something above is wrong.
@@ -46,11 +50,15 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
     _refuse(examples, problems)
     known = bool((examples.bias[examples.rows("train")] >= 0).any())
     if known and (empty := _empty_groups(examples)):
-        warnings.warn(f"{examples.source}: no training image in {empty}: nothing can be learnt there", stacklevel=2)
+        warnings.warn(
+            f"{examples.source}: no training image in {empty}: nothing can be learnt there",
+            stacklevel=2,
+        )
 
 
 def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
-    """Raises one error that says what ``require`` asks for, as in :func:`check_examples`, and is not there.
+    """Raises one error that says what ``require`` asks for, as in :func:`check_examples`, and is
+    not there.
 
     Raises:
         ValueError: something is not there.
@@ -74,9 +82,10 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
     counts = groups.frequencies(examples.target[rows], inferred[rows]).tolist()
     if empty := [name for name, count in zip(groups.names, counts, strict=True) if not count]:
         raise InputError(
-            f"the inferred groups leave {_shown(empty)} without a training image, and this strategy or sampler needs "
-            "one in every class and inferred value: train the stage before for fewer or more epochs or with more "
-            "weight decay, or take a strategy that needs no group labels"
+            f"the inferred groups leave {_shown(empty)} without a training image, and this strategy"
+            " or sampler needs one in every class and inferred value: train the stage before for"
+            " fewer or more epochs or with more weight decay, or take a strategy that needs no"
+            " group labels"
         )
 
 
@@ -94,13 +103,23 @@ def _label_problems(examples: Examples) -> Iterator[str]:
     yield from _out_of_range(examples, "split", examples.split[:, None], 0, len(SPLITS) - 1)
 
 
-def _out_of_range(examples: Examples, name: str, values: Tensor, lowest: int, highest: int) -> Iterator[str]:
+def _out_of_range(
+    examples: Examples, name: str, values: Tensor, lowest: int, highest: int
+) -> Iterator[str]:
     rows = ((values < lowest) | (values > highest)).any(dim=1).nonzero().flatten().tolist()
     if rows:
-        found = sorted({value for row in rows for value in values[row].tolist() if not lowest <= value <= highest})
+        found = sorted(
+            {
+                value
+                for row in rows
+                for value in values[row].tolist()
+                if not lowest <= value <= highest
+            }
+        )
         yield (
-            f"{len(rows)} rows have a {name} outside {lowest} to {highest} ({_shown(list(map(str, found)))}): "
-            f"{_rows(examples, rows)}. Correct these labels, or the names of the classes."
+            f"{len(rows)} rows have a {name} outside {lowest} to {highest}"
+            f" ({_shown(list(map(str, found)))}): {_rows(examples, rows)}. Correct these labels, or"
+            " the names of the classes."
         )
 
 
@@ -132,19 +151,24 @@ def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) ->
     rows, outside = locate(root, paths, follow_links=examples.follow_links)
     if outside:
         yield (
-            f"links lead {len(outside)} of {len(paths)} {kind} out of the root {root}: {_rows(examples, outside)}. "
-            "Set data.follow_links=true if these links are yours, or put the files under the root."
+            f"links lead {len(outside)} of {len(paths)} {kind} out of the root {root}:"
+            f" {_rows(examples, outside)}. Set data.follow_links=true if these links are yours, or"
+            " put the files under the root."
         )
     if rows:
         yield (
-            f"{len(rows)} of {len(paths)} {kind} are not in {root}: {_shown([paths[row] for row in rows])}. "
-            "Correct the root, put the files there, or take these rows out."
+            f"{len(rows)} of {len(paths)} {kind} are not in {root}:"
+            f" {_shown([paths[row] for row in rows])}. Correct the root, put the files there, or"
+            " take these rows out."
         )
 
 
 def _repeated(examples: Examples) -> Iterator[str]:
     # what is written plainly needs no normalising, which takes far longer than to look
-    plain = [path if "/" not in path or not _ODD.search(path) else posixpath.normpath(path) for path in examples.images]
+    plain = [
+        path if "/" not in path or not _ODD.search(path) else posixpath.normpath(path)
+        for path in examples.images
+    ]
     if len(set(plain)) == len(plain):
         return
     first: dict[str, int] = {}
@@ -153,22 +177,36 @@ def _repeated(examples: Examples) -> Iterator[str]:
     rows = [row for row, path in enumerate(plain) if first[path] != row]
     if rows:
         yield (
-            f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep one row an image: "
-            "a repeated one counts twice, and across splits the test images are trained on."
+            f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep"
+            " one row an image: a repeated one counts twice, and across splits the test images are"
+            " trained on."
         )
 
 
 def _count_problems(examples: Examples) -> Iterator[str]:
     empty = [name for name in SPLITS if not len(examples.rows(name))]
     if empty:
-        yield f"no image in the split {' or '.join(empty)}: every one of {', '.join(SPLITS)} needs images."
+        yield (
+            f"no image in the split {' or '.join(empty)}: every one of {', '.join(SPLITS)} needs"
+            " images."
+        )
     if examples.groups.rows < 2:
-        yield f"a single class, {', '.join(examples.groups.target_names)}: a classifier needs at least two."
+        yield (
+            f"a single class, {', '.join(examples.groups.target_names)}: a classifier needs at"
+            " least two."
+        )
     target = examples.groups.row(examples.target[examples.rows("train")]).flatten()
     counts = torch.bincount(target, minlength=examples.groups.rows)
-    absent = [name for name, count in zip(examples.groups.target_names, counts.tolist(), strict=True) if not count]
+    absent = [
+        name
+        for name, count in zip(examples.groups.target_names, counts.tolist(), strict=True)
+        if not count
+    ]
     if absent and "train" not in empty:
-        yield f"no training image of {_shown(absent)}: give the class images in train, or take its rows out."
+        yield (
+            f"no training image of {_shown(absent)}: give the class images in train, or take its"
+            " rows out."
+        )
 
 
 def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Iterator[str]:
@@ -178,13 +216,15 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
         unknown = rows[~known].tolist()
         if unknown:
             yield (
-                f"{len(unknown)} training images have no bias attribute: {_rows(examples, unknown)}. This strategy "
-                "needs it for all: fill in the bias column, or take a strategy that needs no group labels."
+                f"{len(unknown)} training images have no bias attribute:"
+                f" {_rows(examples, unknown)}. This strategy needs it for all: fill in the bias"
+                " column, or take a strategy that needs no group labels."
             )
     if "some bias" in require and not bool(known.any()):
         yield (
-            "no training image has a bias attribute. This strategy learns from it where it is known: fill in the bias "
-            "column for some, or take a strategy that needs no group labels."
+            "no training image has a bias attribute. This strategy learns from it where it is"
+            " known: fill in the bias column for some, or take a strategy that needs no group"
+            " labels."
         )
     if "groups" in require and (empty := _empty_groups(examples)):
         yield (
@@ -195,8 +235,9 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
         without = [row for row in rows.tolist() if not examples.masks or not examples.masks[row]]
         if without:
             yield (
-                f"{len(without)} training images have no mask: {_rows(examples, without)}. This strategy needs one "
-                "for each: give the data set's masks option, or take a strategy that needs no masks."
+                f"{len(without)} training images have no mask: {_rows(examples, without)}. This"
+                " strategy needs one for each: give the data set's masks option, or take a"
+                " strategy that needs no masks."
             )
 
 
@@ -204,7 +245,9 @@ def _empty_groups(examples: Examples) -> str:
     if not bool((examples.bias >= 0).any()):
         return ""
     counts = examples.frequencies("train").tolist()
-    return _shown([name for name, count in zip(examples.groups.names, counts, strict=True) if not count])
+    return _shown(
+        [name for name, count in zip(examples.groups.names, counts, strict=True) if not count]
+    )
 
 
 def _rows(examples: Examples, rows: Sequence[int]) -> str:

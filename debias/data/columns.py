@@ -17,7 +17,16 @@ from debias.errors import InputError, near, shortened, shown
 
 #: Rows that are turned into columns at a time; equal cells among them are kept as one string.
 CHUNK = 256
-SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "0": 0, "1": 1, "2": 2}
+SPLIT_POSITIONS = {
+    "train": 0,
+    "val": 1,
+    "valid": 1,
+    "validation": 1,
+    "test": 2,
+    "0": 0,
+    "1": 1,
+    "2": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,14 @@ class Columns:
             return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
         except KeyError:
             row = next(row for row, cell in enumerate(cells) if cell not in meaning)
-            raise self.error(row, column, f"but must be one of {shown(list(meaning), 20)}") from None
+            raise self.error(
+                row, column, f"but must be one of {shown(list(meaning), 20)}"
+            ) from None
 
     def splits(self, column: str) -> Tensor:
-        """``(N,)`` int64 position in ``SPLITS`` of "train", "val", "valid", "validation", "test" or 0, 1, 2."""
+        """``(N,)`` int64 position in ``SPLITS`` of "train", "val", "valid", "validation", "test" or
+        0, 1, 2.
+        """
         return self.choices(column, SPLIT_POSITIONS)
 
 
@@ -85,7 +98,8 @@ def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
     """The named columns of a CSV file whose first line names its columns.
 
     Raises:
-        ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than the header.
+        ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than
+            the header.
     """
     check_is_file(source)
     # read as it comes: the text of millions of rows is as large as all that is kept of it
@@ -95,17 +109,25 @@ def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
             header = [name.strip() for name in next(reader, [])]
             return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
         except csv.Error as error:
-            raise InputError(f"{source}, line {reader.line_num}: {error}; save it as CSV anew") from None
+            raise InputError(
+                f"{source}, line {reader.line_num}: {error}; save it as CSV anew"
+            ) from None
         except UnicodeDecodeError:
             read_text(source)  # says at which byte of the file
             raise
 
 
-def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]], wanted: Sequence[str]) -> Columns:
+def pick(
+    source: Path,
+    header: Sequence[str],
+    rows: Iterable[tuple[int, list[str]]],
+    wanted: Sequence[str],
+) -> Columns:
     """The wanted columns of numbered rows; blank rows are passed over.
 
     Raises:
-        ValueError: no such column, two of the name, no row, or a row that is shorter or longer than the header.
+        ValueError: no such column, two of the name, no row, or a row that is shorter or longer than
+            the header.
     """
     places = [position(source, header, name) for name in wanted]
     lines = array("q")
@@ -115,7 +137,9 @@ def pick(source: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str
         lines.extend(line for line, _ in chunk)
         for column, place in zip(columns, places, strict=True):
             same: dict[str, str] = {}
-            column += [same.setdefault(cell, cell) for cell in [row[place].strip() for _, row in chunk]]
+            column += [
+                same.setdefault(cell, cell) for cell in [row[place].strip() for _, row in chunk]
+            ]
     if not lines:
         raise InputError(f"{source} has a header and no rows: add one row per image")
     return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
@@ -129,7 +153,9 @@ def _whole_rows(
         if len(row) == len(header):
             yield numbered
         elif row:
-            raise InputError(f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}")
+            raise InputError(
+                f"{source}, line {line}: {len(row)} columns, but the header has {len(header)}"
+            )
 
 
 def position(source: Path, header: Sequence[str], name: str) -> int:
@@ -142,7 +168,10 @@ def position(source: Path, header: Sequence[str], name: str) -> int:
         raise InputError(f"{source}: the column {name!r} is there twice: rename or remove one")
     if name in header:
         return header.index(name)
-    raise InputError(f"{source} has no column {name!r}; {near(name, header) if header else 'it has no header line'}")
+    raise InputError(
+        f"{source} has no column {name!r};"
+        f" {near(name, header) if header else 'it has no header line'}"
+    )
 
 
 def is_integer(cell: str) -> bool:

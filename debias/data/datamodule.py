@@ -1,4 +1,6 @@
-"""The Lightning DataModule: loaders of every split, the same in one process or many, with or without workers."""
+"""The Lightning DataModule: loaders of every split, the same in one process or many, with or
+without workers.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,23 @@ from debias.data.pictures.preprocessing import Preprocessing
 from debias.data.samplers import Draw, EpochSampler, ShardSampler
 from debias.types import Batch
 
-#: Pictures among which backgrounds are exchanged when a model is judged: with another number the draws are others.
+#: Pictures among which backgrounds are exchanged when a model is judged: with another number the
+#: draws are others.
 EXCHANGED = 256
 
 
 class ImageData(pl.LightningDataModule):
     """Images of a data set as normalised batches.
 
-    A batch's journey: the order says which training rows an epoch visits; :class:`EpochSampler` gives this process
-    its share, each with a key; :class:`ImageDataset` copies those pictures out of the cache (or decodes them) as
-    uint8 and augments each from its key; the loader hands the batch to the device; ``on_after_batch_transfer``
-    normalises it there to float. Evaluation takes the same road in file order, without order and augmentation, and
-    without a row twice: each process sees its own rows, so counts may be summed over processes.
+    A batch's journey: the order says which training rows an epoch visits; :class:`EpochSampler`
+    gives this process its share, each with a key; :class:`ImageDataset` copies those pictures out
+    of the cache (or decodes them) as uint8 and augments each from its key; the loader hands the
+    batch to the device; ``on_after_batch_transfer`` normalises it there to float. Evaluation takes
+    the same road in file order, without order and augmentation, and without a row twice: each
+    process sees its own rows, so counts may be summed over processes.
 
-    Pass ``use_distributed_sampler=False`` to the Trainer: the samplers here know their process already.
+    Pass ``use_distributed_sampler=False`` to the Trainer: the samplers here know their process
+    already.
 
     Args:
         examples: the rows and their labels.
@@ -50,7 +55,8 @@ class ImageData(pl.LightningDataModule):
         workers: processes that load; ``None``: none without a GPU, else one a core, at most 8.
         cache_dir: folder of the picture caches; ``None`` decodes every picture every time.
         channels_last: whether images are laid out channels last.
-        backgrounds: whether training batches carry each picture's background, its foreground filled in.
+        backgrounds: whether training batches carry each picture's background, its foreground filled
+            in.
 
     Raises:
         ValueError: backgrounds are asked for, and a training picture has no mask.
@@ -92,41 +98,52 @@ class ImageData(pl.LightningDataModule):
             ImageFiles.of(examples, examples.rows("train"), preprocessing.train, backgrounds=True)
 
     def decode(self) -> None:
-        """Decode every picture of every split once, into the cache where there is one, before training starts.
+        """Decode every picture of every split once, into the cache where there is one, before
+        training starts.
 
         Raises:
             ValueError: a picture or mask is damaged.
         """
         for split in SPLITS:
             for training in {False, split == "train"}:
-                source = self._dataset(split, training=training, backgrounds=training and self.backgrounds).source
+                source = self._dataset(
+                    split, training=training, backgrounds=training and self.backgrounds
+                ).source
                 if isinstance(source, ImageFiles) and (source.fills or not training):
                     decode_all(source, lambda position, picture: None)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training split, in the order's order.
 
-        A last batch of fewer than ``smallest_batch`` samples in some process is left out in all of them, and one of a
-        single sample, on which batch normalisation cannot train.
+        A last batch of fewer than ``smallest_batch`` samples in some process is left out in all of
+        them, and one of a single sample, on which batch normalisation cannot train.
 
         Raises:
             ValueError: an epoch visits fewer images than there are processes.
         """
         rank, world = _process()
-        sampler = EpochSampler(self.order, seed=self.seed, rank=rank, world=world, visits=self._visits(world))
+        sampler = EpochSampler(
+            self.order, seed=self.seed, rank=rank, world=world, visits=self._visits(world)
+        )
         if self.trainer is not None:
-            # where loader processes fetch ahead, Lightning starts them before it says which epoch it resumes in
+            # where loader processes fetch ahead, Lightning starts them before it says which epoch
+            # it resumes in
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)
         dataset = self._dataset("train", training=True, backgrounds=self.backgrounds)
         return self._loader(dataset, sampler, self.batch_size)
 
     def _visits(self, world: int) -> int:
-        """How many entries of the order all processes visit, so that each has as many batches as the others."""
+        """How many entries of the order all processes visit, so that each has as many batches as
+        the others.
+        """
         joined = self.batch_size * world
         last = len(self.order) % joined
-        # a whole batch in one process may stand beside a short one in another, and both are left out
-        short = len(self.order) > joined and last > 0 and last // world < max(2, self.smallest_batch)
+        # a whole batch in one process may stand beside a short one in another, and both are left
+        # out
+        short = (
+            len(self.order) > joined and last > 0 and last // world < max(2, self.smallest_batch)
+        )
         return len(self.order) - last if short else len(self.order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -134,13 +151,15 @@ class ImageData(pl.LightningDataModule):
         return self.loader("val")
 
     def loader(self, split: str, *, backgrounds: bool = False) -> DataLoader[Batch]:
-        """Batches of "train", "val" or "test" as they are evaluated: in file order, each row in one process, once.
+        """Batches of "train", "val" or "test" as they are evaluated: in file order, each row in one
+        process, once.
 
         Args:
             split: which.
-            backgrounds: whether they carry backgrounds, for measures of what a model makes of these. The order is then
-                a random one, the same every time: files are often sorted by class, and a batch whose backgrounds are to
-                be exchanged has to hold every class. Batches have ``EXCHANGED`` samples whatever ``eval_batch_size``.
+            backgrounds: whether they carry backgrounds, for measures of what a model makes of
+                these. The order is then a random one, the same every time: files are often sorted
+                by class, and a batch whose backgrounds are to be exchanged has to hold every class.
+                Batches have ``EXCHANGED`` samples whatever ``eval_batch_size``.
 
         Raises:
             ValueError: backgrounds are asked for, and a picture has no mask.
@@ -153,7 +172,9 @@ class ImageData(pl.LightningDataModule):
             sampler = [order[place] for place in sampler]
         return self._loader(dataset, sampler, EXCHANGED if backgrounds else self.eval_batch_size)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Move a batch to the device."""
         # Lightning's own walks through any nesting; on a small model's step that is felt
         fields = (None if field is None else field.to(device, non_blocking=True) for field in batch)
@@ -171,7 +192,9 @@ class ImageData(pl.LightningDataModule):
         key = split, repr(geometry), backgrounds
         if key not in self._sources:
             files = ImageFiles.of(self.examples, rows, geometry, backgrounds=backgrounds)
-            self._sources[key] = files if self.cache_dir is None else open_cache(files, self.cache_dir)
+            self._sources[key] = (
+                files if self.cache_dir is None else open_cache(files, self.cache_dir)
+            )
         augmentation = self.preprocessing.augmentation if training else None
         return ImageDataset(self.examples, rows, self._sources[key], augmentation=augmentation)
 
@@ -190,7 +213,8 @@ class ImageData(pl.LightningDataModule):
             persistent_workers=self.workers > 0,
             worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
-            # or each iteration takes a number from the global generator, at another time in a run that is resumed
+            # or each iteration takes a number from the global generator, at another time in a run
+            # that is resumed
             generator=torch.Generator(),
         )
 

@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 class ImageDataset(Dataset[Batch]):
     """Rows of a data set as uint8 samples, whole batches at a time where the loader asks for them.
 
-    A batch's images (and backgrounds, if its source has them) are ``(N, 3, H, W)`` uint8 (in memory channels last), its
-    mask ``(N, 1, H, W)`` uint8 0 or 255, its index the row in ``examples``. Use :func:`keep` as the loader's
-    ``collate_fn``: a fetched list of draws comes back as one batch already.
+    A batch's images (and backgrounds, if its source has them) are ``(N, 3, H, W)`` uint8 (in memory
+    channels last), its mask ``(N, 1, H, W)`` uint8 0 or 255, its index the row in ``examples``. Use
+    :func:`keep` as the loader's ``collate_fn``: a fetched list of draws comes back as one batch
+    already.
 
     Args:
         examples: the data set.
         rows: ``(M,)`` int64 rows of it.
         source: the pixels of these rows, in the same order.
-        augmentation: an albumentations pipeline, or ``None``. All its draws come from the sample's key, hence do not
-            depend on the worker, on earlier samples or on the global seed.
+        augmentation: an albumentations pipeline, or ``None``. All its draws come from the sample's
+            key, hence do not depend on the worker, on earlier samples or on the global seed.
     """
 
     def __init__(
@@ -69,20 +70,26 @@ class ImageDataset(Dataset[Batch]):
             bias=self.bias[positions],
             index=self.rows[positions],
             mask=None if pictures.masks is None else pictures.masks[:, None],
-            background=None if pictures.backgrounds is None else pictures.backgrounds.permute(0, 3, 1, 2),
+            background=None
+            if pictures.backgrounds is None
+            else pictures.backgrounds.permute(0, 3, 1, 2),
         )
 
 
 def keep(batch: Batch) -> Batch:
-    """The ``collate_fn`` of a loader over :class:`ImageDataset`, whose batches are whole already."""
+    """The ``collate_fn`` of a loader over :class:`ImageDataset`, whose batches are whole
+    already.
+    """
     return batch
 
 
 def normalise(batch: Batch, mean: Tensor, std: Tensor, *, channels_last: bool = False) -> Batch:
-    r"""Turn uint8 pixels into what a network reads: :math:`(x / 255 - \mu) / \sigma`, and masks into [0, 1].
+    r"""Turn uint8 pixels into what a network reads: :math:`(x / 255 - \mu) / \sigma`, and masks
+    into [0, 1].
 
     Args:
-        batch: images, backgrounds ``(N, 3, H, W)`` and mask ``(N, 1, H, W)`` uint8; the batch is left as it is.
+        batch: images, backgrounds ``(N, 3, H, W)`` and mask ``(N, 1, H, W)`` uint8; the batch is
+            left as it is.
         mean: ``(3,)`` float, in [0, 1].
         std: ``(3,)`` float, positive.
         channels_last: whether the images' memory is to be channels last, else contiguous.
@@ -100,13 +107,15 @@ def normalise(batch: Batch, mean: Tensor, std: Tensor, *, channels_last: bool = 
 
 
 def _scaled_planes(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    # In place after the one conversion: fresh float tensors cost more in page faults than the arithmetic.
+    # In place after the one conversion: fresh float tensors cost more in page faults than the
+    # arithmetic.
     pixels = image.to(torch.float32, memory_format=torch.contiguous_format)
     return pixels.mul_(scale[:, None, None]).add_(shift[:, None, None])
 
 
 def _scaled_rows(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    # Whole rows of W * 3 numbers: an inner loop over three channels cannot be vectorised (40 % slower).
+    # Whole rows of W * 3 numbers: an inner loop over three channels cannot be vectorised (40 %
+    # slower).
     samples, channels, height, width = image.shape
     rows = image.permute(0, 2, 3, 1).reshape(samples * height, width * channels).float()
     rows.mul_(scale.repeat(width)).add_(shift.repeat(width))
@@ -116,18 +125,21 @@ def _scaled_rows(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def _augmented(pipeline: albumentations.Compose, pictures: Pictures, keys: list[int]) -> Pictures:
     results = []
     for position, key in enumerate(keys):
-        # Not set_random_seed: it gives every transform of the pipeline the same stream, so that two flips of
-        # probability one half always come together.
+        # Not set_random_seed: it gives every transform of the pipeline the same stream, so that two
+        # flips of probability one half always come together.
         pipeline.set_random_state(np.random.default_rng(key), random.Random(key))
         sample = {"image": pictures.images[position].numpy()}
         if pictures.masks is not None:
             sample["mask"] = pictures.masks[position].numpy()
         if pictures.backgrounds is not None:
-            # albumentations' name for further pictures that every transform changes exactly as it does the image
+            # albumentations' name for further pictures that every transform changes exactly as it
+            # does the image
             sample["images"] = pictures.backgrounds[position : position + 1].numpy()
         results.append(pipeline(**sample))
     fields = (
-        torch.from_numpy(np.stack([result[name] for result in results])) if name in results[0] else None
+        torch.from_numpy(np.stack([result[name] for result in results]))
+        if name in results[0]
+        else None
         for name in ("image", "mask", "images")
     )
     images, masks, backgrounds = fields

@@ -11,7 +11,9 @@ from pathlib import Path
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder``, which takes its name when it is complete, unless another process was first."""
+    """A new folder beside ``folder``, which takes its name when it is complete, unless another
+    process was first.
+    """
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     try:

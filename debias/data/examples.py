@@ -1,4 +1,6 @@
-"""What every loader returns: which images there are, their labels, and which split each belongs to."""
+"""What every loader returns: which images there are, their labels, and which split each belongs
+to.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class Examples:
         return len(self.images)
 
     def rows(self, split: str) -> Tensor:
-        """``(M,)`` int64 positions of the rows of one split ("train", "val" or "test"), in file order."""
+        """``(M,)`` int64 positions of the rows of one split ("train", "val" or "test"), in file
+        order.
+        """
         return (self.split == SPLITS.index(split)).nonzero().flatten()
 
     def frequencies(self, split: str) -> Tensor:
@@ -62,18 +66,30 @@ class Examples:
         return self.groups.frequencies(self.target[rows], self.bias[rows])
 
     def class_counts(self, split: str) -> Tensor:
-        """``(groups.rows,)`` int64: how many rows of the split each class has, or each label's absence and presence."""
+        """``(groups.rows,)`` int64: how many rows of the split each class has, or each label's
+        absence and presence.
+        """
         row = self.groups.row(self.target[self.rows(split)]).flatten()
         return torch.bincount(row, minlength=self.groups.rows)
 
     def digest(self) -> str:
-        """32 hexadecimal digits that change with any row's path, labels or split, or with the names of the groups."""
-        said = (self.images, self.target.tolist(), self.bias.tolist(), self.split.tolist(), self.groups.names)
+        """32 hexadecimal digits that change with any row's path, labels or split, or with the names
+        of the groups.
+        """
+        said = (
+            self.images,
+            self.target.tolist(),
+            self.bias.tolist(),
+            self.split.tolist(),
+            self.groups.names,
+        )
         return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
 
     @property
     def provides(self) -> tuple[str, ...]:
-        """What a strategy may require of this data: "bias" and "mask", where present in the training split."""
+        """What a strategy may require of this data: "bias" and "mask", where present in the
+        training split.
+        """
         train = self.rows("train")
         has_bias = bool((self.bias[train] >= 0).all()) if len(train) else False
         has_mask = bool(self.masks) and all(self.masks[i] for i in train.tolist())

@@ -49,26 +49,30 @@ def seen_labels(examples: Examples, path: Path | None, splits: Sequence[str]) ->
 
     Args:
         examples: the data set as it is.
-        path: a CSV file as :func:`write_inferred` writes it, or one with other names of the values; empty, -1, NA or
-            nan where unknown. ``None`` leaves everything as it is.
+        path: a CSV file as :func:`write_inferred` writes it, or one with other names of the values;
+            empty, -1, NA or nan where unknown. ``None`` leaves everything as it is.
         splits: those whose bias labels it stands in for: "train", "val" or both.
 
     Raises:
-        ValueError: no such file or column, a row that is broken or repeats an image, an image of these splits that
-            it does not hold, or the test split.
+        ValueError: no such file or column, a row that is broken or repeats an image, an image of
+            these splits that it does not hold, or the test split.
     """
     if path is None:
         return Seen(examples, examples, examples)
     if not splits or set(splits) - {"train", "val"}:
         raise InputError(
-            f"groups.splits must name train, val or both; got {list(splits)}: the test split keeps its own"
+            f"groups.splits must name train, val or both; got {list(splits)}: the test split keeps"
+            " its own"
         )
     view = _relabelled(examples, path, splits)
-    return Seen(view if "train" in splits else examples, view if "val" in splits else examples, examples)
+    return Seen(
+        view if "train" in splits else examples, view if "val" in splits else examples, examples
+    )
 
 
 def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
-    """Write inferred values of an unknown bias as CSV: a line per image, beside what is known of it.
+    """Write inferred values of an unknown bias as CSV: a line per image, beside what is known of
+    it.
 
     Args:
         path: the file; it appears whole or not at all.
@@ -97,13 +101,16 @@ def read_inferred(path: Path, examples: Examples) -> Tensor:
         ``(len(examples),)`` int64, -1 for images that the file does not name.
 
     Raises:
-        ValueError: no such file or column, a row that is broken or repeats an image, or it names images that the
-            data set has not.
+        ValueError: no such file or column, a row that is broken or repeats an image, or it names
+            images that the data set has not.
     """
     values = _read(path)
     others = values.keys() - set(map(str, examples.images))
     if others:
-        raise InputError(f"{path} is of other images than {examples.source}, such as {min(others)}: give its data")
+        raise InputError(
+            f"{path} is of other images than {examples.source}, such as {min(others)}: give its"
+            " data"
+        )
     return torch.tensor([int(values.get(str(image)) or -1) for image in examples.images])
 
 
@@ -114,8 +121,9 @@ def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Exampl
     absent = [examples.images[row] for row in rows if examples.images[row] not in values]
     if absent:
         raise InputError(
-            f"{path} has no line for {len(absent)} of the {len(rows)} images of {' and '.join(splits)}, such as "
-            f"{absent[0]}: infer groups for these splits too, or leave them out of groups.splits"
+            f"{path} has no line for {len(absent)} of the {len(rows)} images of"
+            f" {' and '.join(splits)}, such as {absent[0]}: infer groups for these splits too, or"
+            " leave them out of groups.splits"
         )
     found = {values[examples.images[row]] for row in rows} - {""}
     names = tuple(sorted(found, key=lambda name: (len(name), name))) or ("unknown",)

@@ -1,4 +1,6 @@
-"""Which files are there, by listing each folder once: asking after each of 200,000 files takes far longer."""
+"""Which files are there, by listing each folder once: asking after each of 200,000 files takes far
+longer.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +18,33 @@ class Listed(NamedTuple):
 
 
 class Located(NamedTuple):
-    """Positions of the paths that are no file, and of those that lie outside the root, since links lead there."""
+    """Positions of the paths that are no file, and of those that lie outside the root, since links
+    lead there.
+    """
 
     missing: list[int]
     outside: list[int]
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> list[int]:
-    """Positions of the paths, relative to ``root``, that are no file there; an empty path counts as there."""
+    """Positions of the paths, relative to ``root``, that are no file there; an empty path counts as
+    there.
+    """
     return locate(root, paths, follow_links=True).missing
 
 
 def locate(root: Path, paths: Sequence[str], *, follow_links: bool = False) -> Located:
-    """Find the files of some paths, relative to ``root``; an empty path is neither missing nor outside.
+    """Find the files of some paths, relative to ``root``; an empty path is neither missing nor
+    outside.
 
-    The root itself may be a link. Each folder is resolved once, and besides only those files that are links.
+    The root itself may be a link. Each folder is resolved once, and besides only those files that
+    are links.
 
     Args:
         root: a folder.
         paths: posix style, without "..".
-        follow_links: whether links may lead out of the root; nothing is resolved then, and nothing is outside.
+        follow_links: whether links may lead out of the root; nothing is resolved then, and nothing
+            is outside.
     """
     real = None if follow_links else os.path.realpath(root)
     listed: dict[str, Listed] = {}
@@ -63,7 +72,10 @@ def _listed(folder: str, real_root: str | None) -> Listed:
     if not _inside(os.path.realpath(folder), real_root):
         return Listed(set(files), set(files))
     linked = (name for name, is_link in files.items() if is_link)
-    return Listed(set(files), {name for name in linked if not _inside(os.path.realpath(f"{folder}/{name}"), real_root)})
+    return Listed(
+        set(files),
+        {name for name in linked if not _inside(os.path.realpath(f"{folder}/{name}"), real_root)},
+    )
 
 
 def _inside(path: str, root: str) -> bool:

@@ -26,7 +26,9 @@ class Order(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times over in an epoch."""
+    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times over in an
+    epoch.
+    """
 
     positions: Tensor
     repeats: int = 1
@@ -40,13 +42,17 @@ class Permuted:
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """``(repeats * M,)`` int64: the positions, shuffled anew for each repeat."""
-        passes = [torch.randperm(len(self.positions), generator=generator) for _ in range(self.repeats)]
+        passes = [
+            torch.randperm(len(self.positions), generator=generator) for _ in range(self.repeats)
+        ]
         return self.positions[torch.cat(passes)]
 
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """As many draws as there are samples, with replacement, in proportion to ``(N,)`` float64 ``weights``."""
+    """As many draws as there are samples, with replacement, in proportion to ``(N,)`` float64
+    ``weights``.
+    """
 
     weights: Tensor
 
@@ -72,8 +78,8 @@ def group_balanced(group: Tensor, groups: Groups) -> Order:
 
     :math:`P(i) \propto 1 / n_{g_i}`.
 
-    Source: Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG;
-    reference code facebookresearch/BalancingGroups).
+    Source: Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR
+    2022 (RWG; reference code facebookresearch/BalancingGroups).
 
     Args:
         group: ``(N,)`` int64 group of each training sample.
@@ -111,8 +117,8 @@ def bias_balanced(bias: Tensor, groups: Groups) -> Order:
 
     :math:`P(i) \propto 1 / n_{b_i}`.
 
-    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, trains its adversaries on such batches;
-    reference code uvavision/Balanced-Datasets-Are-Not-Enough.
+    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, trains its adversaries on
+    such batches; reference code uvavision/Balanced-Datasets-Are-Not-Enough.
 
     Args:
         bias: ``(N,)`` int64 value of the bias attribute of each training sample.
@@ -121,8 +127,8 @@ def bias_balanced(bias: Tensor, groups: Groups) -> Order:
     Raises:
         ValueError: a bias is unknown, or a value has no sample.
 
-    Differs from the reference: there a batch whose draw is not balanced is skipped; here none is, and batches are
-    balanced in expectation.
+    Differs from the reference: there a batch whose draw is not balanced is skipped; here none is,
+    and batches are balanced in expectation.
     """
     return Weighted(_inverse_counts(bias, groups.bias_names, "bias"))
 
@@ -140,14 +146,19 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     """
     count = round(share * len(row))
     if not 0 < share <= 1 or not count:
-        raise InputError(f"sampler.share must lie in (0, 1], and be a sample at least; got {share} of {len(row)}")
-    return Permuted(torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values)
+        raise InputError(
+            f"sampler.share must lie in (0, 1], and be a sample at least; got {share} of {len(row)}"
+        )
+    return Permuted(
+        torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values
+    )
 
 
 def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
     """Visit every training sample once, and those with inferred value 1 ``copies`` times more.
 
-    Source: Liu et al., "Just Train Twice", ICML 2021: the value 1 is an error of an earlier model (``groups.file``).
+    Source: Liu et al., "Just Train Twice", ICML 2021: the value 1 is an error of an earlier model
+    (``groups.file``).
 
     Args:
         inferred: ``(N,)`` int64 inferred value of each training sample.
@@ -163,7 +174,8 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
         raise InputError(f"sampler.copies must be at least 1; got {copies}")
     if not len(chosen):
         raise InputError(
-            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no error; train it less"
+            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no"
+            " error; train it less"
         )
     return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
 
@@ -173,22 +185,31 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
 
     .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}{\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
 
-    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of Simplicity Bias" (SPARE),
-    AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
+    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
+    Simplicity Bias" (SPARE), AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
 
     Args:
         row: ``(N,)`` int64 class of each training sample.
-        inferred: ``(N,)`` int64 inferred group of each training sample within its class (``groups.file``).
+        inferred: ``(N,)`` int64 inferred group of each training sample within its class
+            (``groups.file``).
         powers: :math:`\lambda` of each of the C classes: 1 makes all its groups equally likely.
 
     Raises:
         ValueError: not a power per class, an inferred group is unknown, or targets are multi-label.
     """
     if row.ndim != 1 or bool((inferred < 0).any()):
-        raise InputError("cluster_balanced needs one class and one inferred group per sample: infer groups of all")
+        raise InputError(
+            "cluster_balanced needs one class and one inferred group per sample: infer groups"
+            " of all"
+        )
     if int(row.max()) + 1 != len(powers):
-        raise InputError(f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} classes")
-    _, group, counts = torch.unique(torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True)
+        raise InputError(
+            f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1}"
+            " classes"
+        )
+    _, group, counts = torch.unique(
+        torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True
+    )
     weights = counts[group].double() ** -torch.tensor(powers, dtype=torch.float64)[row]
     return Weighted(weights / weights.new_zeros(len(powers)).index_add(0, row, weights)[row])
 
@@ -202,8 +223,8 @@ def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 
         group: ``(N,)`` int64 group of each training sample.
         groups: their names.
         seed: the run's seed, at least 0; the cut depends on nothing else.
-        repeats: how often an epoch visits what is left, at least 1: few images make short epochs, and validation
-            follows each.
+        repeats: how often an epoch visits what is left, at least 1: few images make short epochs,
+            and validation follows each.
 
     Raises:
         ValueError: a group is unknown or has no sample, or targets are multi-label.
@@ -222,8 +243,8 @@ def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1)
         row: ``(N,)`` int64 class of each training sample.
         groups: their names.
         seed: the run's seed, at least 0; the cut depends on nothing else.
-        repeats: how often an epoch visits what is left, at least 1: few images make short epochs, and validation
-            follows each.
+        repeats: how often an epoch visits what is left, at least 1: few images make short epochs,
+            and validation follows each.
 
     Raises:
         ValueError: a class has no sample, or targets are multi-label.
@@ -234,7 +255,9 @@ def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1)
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:
-    """A generator that depends on these non-negative numbers alone, another one for every tuple of them."""
+    """A generator that depends on these non-negative numbers alone, another one for every tuple of
+    them.
+    """
     # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would be one seed.
     seed = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(seed[0]))
@@ -242,16 +265,22 @@ def seeded_generator(*numbers: int) -> torch.Generator:
 
 def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
     if label.ndim != 1:
-        raise InputError(f"with several labels an image has no one {kind}: {kind} balancing needs one; use 'shuffled'")
+        raise InputError(
+            f"with several labels an image has no one {kind}: {kind} balancing needs one; use"
+            " 'shuffled'"
+        )
     if bool((label < 0).any()):
         raise InputError(
-            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} of {len(label)} "
-            "are unknown: label them, or balance classes"
+            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())}"
+            f" of {len(label)} are unknown: label them, or balance classes"
         )
     counts = torch.bincount(label, minlength=len(names))
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
     if empty:
-        raise InputError(f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use 'shuffled'")
+        raise InputError(
+            f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use"
+            " 'shuffled'"
+        )
     return counts
 
 

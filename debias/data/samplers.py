@@ -1,4 +1,6 @@
-"""Who visits which row when: drawn from (seed, epoch) alone, the same in every process and after every resume."""
+"""Who visits which row when: drawn from (seed, epoch) alone, the same in every process and after
+every resume.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +15,42 @@ from debias.errors import InputError
 
 
 class Draw(NamedTuple):
-    """A visit to one sample: its position, and the key in [0, 2**31) from which all its augmentations are drawn."""
+    """A visit to one sample: its position, and the key in [0, 2**31) from which all its
+    augmentations are drawn.
+    """
 
     position: int
     key: int
 
 
 class EpochSampler(Sampler[Draw]):
-    """One process's share of an order: the same epoch gives the same draws, however often training was resumed.
+    """One process's share of an order: the same epoch gives the same draws, however often training
+    was resumed.
 
-    Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. No entry is visited
-    twice: where the order does not divide, the last share or shares are one entry shorter.
+    Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. No
+    entry is visited twice: where the order does not divide, the last share or shares are one entry
+    shorter.
 
     Args:
         order: which positions an epoch visits.
         seed: the run's seed, at least 0.
         rank: number of this process, in [0, world).
         world: number of processes.
-        visits: how many entries of the order are visited by all processes together; ``None`` for all.
+        visits: how many entries of the order are visited by all processes together; ``None`` for
+            all.
 
     Raises:
         ValueError: fewer entries than processes.
     """
 
-    def __init__(self, order: Order, *, seed: int, rank: int = 0, world: int = 1, visits: int | None = None) -> None:
+    def __init__(
+        self, order: Order, *, seed: int, rank: int = 0, world: int = 1, visits: int | None = None
+    ) -> None:
         self.visits = len(order) if visits is None else visits
         if self.visits < world:
-            raise InputError(f"an epoch visits {self.visits} images, and devices={world}: ask for fewer devices")
+            raise InputError(
+                f"an epoch visits {self.visits} images, and devices={world}: ask for fewer devices"
+            )
         self.order = order
         self.seed = seed
         self.rank = rank
@@ -47,7 +58,9 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration visits; Lightning calls it before every epoch."""
+        """Choose the epoch that the next iteration visits; Lightning calls it before every
+        epoch.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -62,7 +75,8 @@ class EpochSampler(Sampler[Draw]):
 
 
 class ShardSampler(Sampler[int]):
-    """Every ``world``-th position from ``rank`` on: shares do not overlap, cover all, and may differ in length by one.
+    """Every ``world``-th position from ``rank`` on: shares do not overlap, cover all, and may
+    differ in length by one.
 
     Args:
         samples: how many positions there are.

@@ -1,4 +1,6 @@
-"""What a report draws rather than lists: how an effect runs over targets, confidence or the spectrum."""
+"""What a report draws rather than lists: how an effect runs over targets, confidence or the
+spectrum.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,15 @@ from debias.reports.predictions import Predictions
 from debias.types import Groups
 
 
-def amplification_curve(predictions: Predictions, groups: Groups, train: Tensor | None) -> dict[str, Any]:
-    """Directional amplification of each pair: targets, biases, and their ``change``, None where undefined."""
-    counts = margin_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
+def amplification_curve(
+    predictions: Predictions, groups: Groups, train: Tensor | None
+) -> dict[str, Any]:
+    """Directional amplification of each pair: targets, biases, and their ``change``, None where
+    undefined.
+    """
+    counts = margin_counts(
+        predictions.prediction(groups), predictions.target, predictions.bias, groups
+    )
     test = co_occurrences(counts, groups)
     base = test.labels if train is None else frequency_co_occurrence(train, groups)
     change = attribute_to_task(test.predicted_task, test.labels, base)
@@ -27,12 +35,18 @@ def amplification_curve(predictions: Predictions, groups: Groups, train: Tensor 
 
 
 def reliability_curve(predictions: Predictions, groups: Groups) -> list[dict[str, object]]:
-    """Confidence against accuracy, by value of the bias; rows as :func:`reliability_rows` gives them."""
-    return reliability_rows(probabilities(predictions, groups), predictions.target, predictions.bias, groups)
+    """Confidence against accuracy, by value of the bias; rows as :func:`reliability_rows` gives
+    them.
+    """
+    return reliability_rows(
+        probabilities(predictions, groups), predictions.target, predictions.bias, groups
+    )
 
 
 def band_pass_curve(scalars: Mapping[str, float]) -> dict[str, list[float]]:
-    """Accuracy over the cutoffs, of both kinds of filter, from the scalars ``KIND/accuracy/CUTOFF``."""
+    """Accuracy over the cutoffs, of both kinds of filter, from the scalars
+    ``KIND/accuracy/CUTOFF``.
+    """
     kinds = ("low_pass", "high_pass")
     keys = [key.rpartition("/") for key in scalars if key.startswith(f"{kinds[0]}/accuracy/")]
     cutoffs = [cutoff for _, _, cutoff in keys if cutoff != "clean"]

@@ -1,4 +1,6 @@
-"""The families of measures that predictions, and where it takes one a trained run, allow; and what each needs."""
+"""The families of measures that predictions, and where it takes one a trained run, allow; and what
+each needs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ import torch
 from torch import Tensor
 
 from debias.build import Parts
-from debias.evaluation.curves import amplification_curve, band_pass_curve, probabilities, reliability_curve
+from debias.evaluation.curves import (
+    amplification_curve,
+    band_pass_curve,
+    probabilities,
+    reliability_curve,
+)
 from debias.evaluation.looking import attention_missing, attention_scalars, band_pass_scalars
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
@@ -36,7 +43,8 @@ class Evidence(NamedTuple):
         predictions: of one split.
         groups: their groups.
         train: ``(groups.count,)`` training samples of each group, or ``None``.
-        parts: the run, its weights loaded, whose ``split`` was predicted; ``None`` for predictions of anybody's model.
+        parts: the run, its weights loaded, whose ``split`` was predicted; ``None`` for predictions
+            of anybody's model.
         split: which.
         elsewhere: predictions of other images, on which pairs of labels are found; or ``None``.
         scored: whether the logits are a model's, and not only its decisions.
@@ -78,7 +86,9 @@ class Evidence(NamedTuple):
 
 
 class Family(NamedTuple):
-    """How a family is measured, what has to be there (keys of ``CONDITIONS``), and what of it is drawn, if anything."""
+    """How a family is measured, what has to be there (keys of ``CONDITIONS``), and what of it is
+    drawn, if anything.
+    """
 
     measure: Callable[[Evidence], dict[str, float]]
     needs: tuple[str, ...]
@@ -96,7 +106,9 @@ def _amplified(evidence: Evidence, prediction: Tensor) -> dict[str, float]:
         return found
     examples = evidence.parts.examples
     rows = examples.rows("train")
-    return found | multi_attribute_report(*facts, train_target=examples.target[rows], train_bias=examples.bias[rows])
+    return found | multi_attribute_report(
+        *facts, train_target=examples.target[rows], train_bias=examples.bias[rows]
+    )
 
 
 def _thresholds(evidence: Evidence) -> dict[str, float]:
@@ -129,13 +141,19 @@ def _leakage(evidence: Evidence) -> dict[str, float]:
 def _features(evidence: Evidence) -> dict[str, float]:
     features = features_of(evidence.run, evidence.split, progress=evidence.progress)
     rows = evidence.predictions
-    return feature_leakage_report(features, rows.bias, rows.target) | probe_report(features, rows.bias)
+    return feature_leakage_report(features, rows.bias, rows.target) | probe_report(
+        features, rows.bias
+    )
 
 
 def _bias_is_known(evidence: Evidence) -> str:
     bias = evidence.predictions.bias
     seen = len(torch.unique(bias[bias >= 0]))
-    return "" if seen > 1 else f"it compares values of the bias attribute, and the images have {seen} known"
+    return (
+        ""
+        if seen > 1
+        else f"it compares values of the bias attribute, and the images have {seen} known"
+    )
 
 
 def _masks_are_there(evidence: Evidence) -> str:
@@ -148,12 +166,22 @@ def _masks_are_there(evidence: Evidence) -> str:
 #: Name to the reason why it does not hold; nothing where it does.
 CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "bias": _bias_is_known,
-    "scores": lambda evidence: "" if evidence.scored else "the predictions hold decisions and no scores",
-    "one label": lambda evidence: "images have several labels" if evidence.groups.multi_label else "",
+    "scores": lambda evidence: (
+        "" if evidence.scored else "the predictions hold decisions and no scores"
+    ),
+    "one label": lambda evidence: (
+        "images have several labels" if evidence.groups.multi_label else ""
+    ),
     "labels": lambda evidence: "" if evidence.groups.multi_label else "images have one label each",
-    "elsewhere": lambda evidence: "" if evidence.elsewhere else "there are no predictions of other images to choose on",
-    "aligned": lambda evidence: "" if evidence.groups.aligned else "the data do not say what the shortcut leads to",
-    "run": lambda evidence: "" if evidence.parts else "it asks the model itself, and there are only predictions",
+    "elsewhere": lambda evidence: (
+        "" if evidence.elsewhere else "there are no predictions of other images to choose on"
+    ),
+    "aligned": lambda evidence: (
+        "" if evidence.groups.aligned else "the data do not say what the shortcut leads to"
+    ),
+    "run": lambda evidence: (
+        "" if evidence.parts else "it asks the model itself, and there are only predictions"
+    ),
     "masks": _masks_are_there,
     "attention": lambda evidence: attention_missing(evidence.run),
 }
@@ -169,30 +197,56 @@ FAMILIES: Mapping[str, Family] = {
     "scores": Family(
         _scores,
         ("scores",),
-        ("reliability", lambda evidence, scalars: reliability_curve(evidence.predictions, evidence.groups)),
+        (
+            "reliability",
+            lambda evidence, scalars: reliability_curve(evidence.predictions, evidence.groups),
+        ),
     ),
     "information": Family(lambda evidence: information_report(*evidence.facts), ("bias",)),
-    "errors": Family(lambda evidence: discovery_report(*evidence.facts), ("bias", "aligned", "one label")),
-    "shortcuts": Family(lambda evidence: shortcut_report(*evidence.facts), ("bias", "aligned", "one label")),
+    "errors": Family(
+        lambda evidence: discovery_report(*evidence.facts), ("bias", "aligned", "one label")
+    ),
+    "shortcuts": Family(
+        lambda evidence: shortcut_report(*evidence.facts), ("bias", "aligned", "one label")
+    ),
     "context": Family(_context, ("labels", "scores", "elsewhere")),
     "leakage": Family(_leakage, ("bias", "scores")),
     "features": Family(_features, ("run", "bias")),
     "background": Family(
-        lambda evidence: background_scalars(evidence.run, evidence.split, progress=evidence.progress), ("run", "masks")
+        lambda evidence: background_scalars(
+            evidence.run, evidence.split, progress=evidence.progress
+        ),
+        ("run", "masks"),
     ),
     "placement": Family(
-        lambda evidence: placement_scalars(evidence.run, evidence.split, progress=evidence.progress), ("run", "masks")
+        lambda evidence: placement_scalars(
+            evidence.run, evidence.split, progress=evidence.progress
+        ),
+        ("run", "masks"),
     ),
     "attention": Family(
-        lambda evidence: attention_scalars(evidence.run, evidence.split, progress=evidence.progress),
+        lambda evidence: attention_scalars(
+            evidence.run, evidence.split, progress=evidence.progress
+        ),
         ("run", "attention"),
     ),
     "frequency": Family(
-        lambda evidence: band_pass_scalars(evidence.run, evidence.split, progress=evidence.progress),
+        lambda evidence: band_pass_scalars(
+            evidence.run, evidence.split, progress=evidence.progress
+        ),
         ("run",),
         ("band_pass", lambda evidence, scalars: band_pass_curve(scalars)),
     ),
 }
 
 #: The families that take no model and next to no time: every training reports them.
-QUICK_FAMILIES = ("fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts", "context")
+QUICK_FAMILIES = (
+    "fairness",
+    "amplification",
+    "thresholds",
+    "scores",
+    "information",
+    "errors",
+    "shortcuts",
+    "context",
+)

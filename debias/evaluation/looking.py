@@ -1,4 +1,6 @@
-"""Where in pictures a trained model looks, and at which of their frequencies; slow, so a share of a split will do."""
+"""Where in pictures a trained model looks, and at which of their frequencies; slow, so a share of a
+split will do.
+"""
 
 from __future__ import annotations
 
@@ -35,24 +37,27 @@ def attention_scalars(
 ) -> dict[str, float]:
     r"""How a model's Grad-CAM maps of the true class lie on the foregrounds.
 
-    With several labels an image has a map for each, of the decision that was made on it (that of :math:`|z|`), which
-    counts for the label's own groups.
+    With several labels an image has a map for each, of the decision that was made on it (that of
+    :math:`|z|`), which counts for the label's own groups.
 
     Args:
-        parts: the objects of a run, with the weights that are to be judged; see :func:`attention_missing`.
+        parts: the objects of a run, with the weights that are to be judged; see
+            :func:`attention_missing`.
         split: whose pictures are looked at; each needs a mask.
         most: how many maps are made, of images as :func:`chosen` takes them.
         progress: show a progress bar.
 
     Returns:
-        The keys of :func:`debias.metrics.attention.summary.score_scalars` for each of its ``SCORES``, over
-        the images taken; NaN where no image defines a score.
+        The keys of :func:`debias.metrics.attention.summary.score_scalars` for each of its
+        ``SCORES``, over the images taken; NaN where no image defines a score.
     """
     groups = parts.examples.groups
     maps_per_image = groups.outputs if groups.multi_label else 1
     summary = AttentionScores(groups)
     summary.distributed_available_fn = lambda: False  # every process looks at all of them
-    for batch in _batches(parts, split, max(most // maps_per_image, 1), f"attention on {split}", progress):
+    for batch in _batches(
+        parts, split, max(most // maps_per_image, 1), f"attention on {split}", progress
+    ):
         assert batch.mask is not None
         mask, maps = batch.mask[:, 0].cpu(), _maps(parts, batch)
         group = groups.encode(batch.target, batch.bias).view(len(mask), -1).cpu()
@@ -93,38 +98,59 @@ def band_pass_scalars(
         for name, band in measured.items():
             band.update(clean, batch.target, None)
             for cutoff in CUTOFFS:
-                image = (FILTERS[name](pixels, cutoff=cutoff) - data.mean.view(3, 1, 1)) / data.std.view(3, 1, 1)
+                image = (
+                    FILTERS[name](pixels, cutoff=cutoff) - data.mean.view(3, 1, 1)
+                ) / data.std.view(3, 1, 1)
                 band.update(_predicted(parts, image), batch.target, cutoff)
-    found = {f"{name}/{key}": value.item() for name, band in measured.items() for key, value in band.compute().items()}
+    found = {
+        f"{name}/{key}": value.item()
+        for name, band in measured.items()
+        for key, value in band.compute().items()
+    }
     clean_accuracies = [found.pop(f"{name}/accuracy/clean") for name in FILTERS]
     return {"accuracy/clean": clean_accuracies[0], **found}
 
 
 def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
-    """One test image as the network reads it, under the Grad-CAM map of its true class (of all its labels, averaged).
+    """One test image as the network reads it, under the Grad-CAM map of its true class (of all its
+    labels, averaged).
 
-    ``(H, W, 3)``: untouched where the map is 0, and red where it is greatest; ``None`` where there are no maps.
+    ``(H, W, 3)``: untouched where the map is 0, and red where it is greatest; ``None`` where there
+    are no maps.
     """
     if _no_maps(parts):
         return None
     position = parts.examples.rows("test").tolist().index(row)
     batch = next(_batches_of(parts, "test", [position]))
     with torch.no_grad():
-        pixels = _pixels(parts, parts.module.strategy.prepare(batch.image))[0].permute(1, 2, 0).cpu().numpy()
+        pixels = (
+            _pixels(parts, parts.module.strategy.prepare(batch.image))[0]
+            .permute(1, 2, 0)
+            .cpu()
+            .numpy()
+        )
     heat = _maps(parts, batch)[0].mean(dim=0).numpy()[..., None]
-    colours = cv2.applyColorMap((heat * 255).round().astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    blended: NDArray[np.uint8] = (pixels * 255 * (1 - COVER * heat) + colours * COVER * heat).round().astype(np.uint8)
+    colours = cv2.applyColorMap((heat * 255).round().astype(np.uint8), cv2.COLORMAP_TURBO)[
+        ..., ::-1
+    ]
+    blended: NDArray[np.uint8] = (
+        (pixels * 255 * (1 - COVER * heat) + colours * COVER * heat).round().astype(np.uint8)
+    )
     return blended
 
 
 def chosen(parts: Parts, split: str, most: int) -> list[int]:
-    """Positions within a split of at most ``most`` images, the same every time: the groups take turns.
+    """Positions within a split of at most ``most`` images, the same every time: the groups take
+    turns.
 
-    In its turn a group gives one of its images at random, until it has none left. With several labels, a group is here
-    a combination of labels and bias. So a mean over the images weights the groups alike, as far as they last.
+    In its turn a group gives one of its images at random, until it has none left. With several
+    labels, a group is here a combination of labels and bias. So a mean over the images weights the
+    groups alike, as far as they last.
     """
     rows = parts.examples.rows(split)
-    labels = torch.cat([parts.examples.target[rows].view(len(rows), -1), parts.examples.bias[rows, None]], dim=1)
+    labels = torch.cat(
+        [parts.examples.target[rows].view(len(rows), -1), parts.examples.bias[rows, None]], dim=1
+    )
     group = torch.unique(labels, dim=0, return_inverse=True)[1]
     order = torch.randperm(len(rows), generator=seeded_generator(0))
     by_group = order[group[order].argsort(stable=True)]
@@ -135,7 +161,9 @@ def chosen(parts: Parts, split: str, most: int) -> list[int]:
 
 def _batches(parts: Parts, split: str, most: int, title: str, progress: bool) -> Iterator[Batch]:
     positions = chosen(parts, split, most)
-    with tqdm(total=len(positions), desc=title, unit="image", disable=None if progress else True) as bar:
+    with tqdm(
+        total=len(positions), desc=title, unit="image", disable=None if progress else True
+    ) as bar:
         for batch in _batches_of(parts, split, positions):
             yield batch
             bar.update(len(batch.index))
@@ -150,20 +178,28 @@ def _batches_of(parts: Parts, split: str, positions: list[int]) -> Iterator[Batc
         collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
     )
     for batch in loader:
-        yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, module.device, 0), 0)
+        yield data.on_after_batch_transfer(
+            data.transfer_batch_to_device(batch, module.device, 0), 0
+        )
 
 
 def _maps(parts: Parts, batch: Batch) -> Tensor:
-    """``(N, 1, H, W)`` Grad-CAM maps of the true class, on the CPU; ``(N, L, H, W)`` of all L labels' decisions."""
+    """``(N, 1, H, W)`` Grad-CAM maps of the true class, on the CPU; ``(N, L, H, W)`` of all L
+    labels' decisions.
+    """
     module, groups = _ready(parts), parts.examples.groups
     explain = partial(grad_cam, module.model, batch.image, classify=module.strategy.classify)
     if not groups.multi_label:
         return explain(target=batch.target).cpu()[:, None]
-    return torch.stack([explain(target=label, absolute=True).cpu() for label in range(groups.outputs)], dim=1)
+    return torch.stack(
+        [explain(target=label, absolute=True).cpu() for label in range(groups.outputs)], dim=1
+    )
 
 
 def _no_maps(parts: Parts) -> str:
-    """Why there are no Grad-CAM maps of a model, found by making one of an empty image; nothing if there are."""
+    """Why there are no Grad-CAM maps of a model, found by making one of an empty image; nothing if
+    there are.
+    """
     module, shape = _ready(parts), parts.data.preprocessing.evaluation
     image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
     try:
@@ -171,7 +207,11 @@ def _no_maps(parts: Parts) -> str:
     except InputError as error:
         return str(error)
     size = f"{shape.height} x {shape.width}"
-    return "" if places > 1 else f"of {size} pixels the model's last map has a single place: it needs larger images"
+    return (
+        ""
+        if places > 1
+        else f"of {size} pixels the model's last map has a single place: it needs larger images"
+    )
 
 
 def _predicted(parts: Parts, image: Tensor) -> Tensor:

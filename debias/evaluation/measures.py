@@ -1,4 +1,6 @@
-"""Measures of a run or of predictions: of the families that were asked for, or why they were left out."""
+"""Measures of a run or of predictions: of the families that were asked for, or why they were left
+out.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,13 @@ from typing import Any, NamedTuple
 from debias.errors import InputError, near
 from debias.evaluation.families import CONDITIONS, FAMILIES, QUICK_FAMILIES, Evidence
 
-#: Instead of names of families: everything, what takes next to no time, or nothing beyond accuracies.
-SEVERAL: Mapping[str, tuple[str, ...]] = {"all": tuple(FAMILIES), "quick": QUICK_FAMILIES, "none": ()}
+#: Instead of names of families: everything, what takes next to no time, or nothing beyond
+#: accuracies.
+SEVERAL: Mapping[str, tuple[str, ...]] = {
+    "all": tuple(FAMILIES),
+    "quick": QUICK_FAMILIES,
+    "none": (),
+}
 
 
 class Measures(NamedTuple):
@@ -31,7 +38,9 @@ def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES))
             continue
         try:
             scalars = measure(evidence)
-        except InputError as error:  # too few images of a kind, as a rule; the other families are not lost by it
+        except (
+            InputError
+        ) as error:  # too few images of a kind, as a rule; the other families are not lost by it
             found.left_out[name] = str(error)
             continue
         found.scalars[name] = scalars
@@ -41,7 +50,8 @@ def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES))
 
 
 def chosen_families(text: str) -> list[str]:
-    """The families that "all", "quick", "none", "fairness" or "quick,features" stand for, in the order of ``FAMILIES``.
+    """The families that "all", "quick", "none", "fairness" or "quick,features" stand for, in the
+    order of ``FAMILIES``.
 
     Raises:
         ValueError: there is no such family; the message names the nearest.
@@ -49,6 +59,8 @@ def chosen_families(text: str) -> list[str]:
     chosen: set[str] = set()
     for name in (part.strip() for part in text.strip("[]").split(",")):
         if name not in SEVERAL and name not in FAMILIES:
-            raise InputError(f"measures={text}: no measures {name!r}; {near(name, [*FAMILIES, *SEVERAL])}")
+            raise InputError(
+                f"measures={text}: no measures {name!r}; {near(name, [*FAMILIES, *SEVERAL])}"
+            )
         chosen.update(SEVERAL.get(name, (name,)))
     return [name for name in FAMILIES if name in chosen]

@@ -1,4 +1,6 @@
-"""From weights to predictions to metrics, and no further: the test split is read here, and selects nothing."""
+"""From weights to predictions to metrics, and no further: the test split is read here, and selects
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,14 @@ from debias.types import Batch
 
 
 def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, Any]:
-    """Load a checkpoint into a module, whole, and return its metadata. There is no fall-back to other weights.
+    """Load a checkpoint into a module, whole, and return its metadata. There is no fall-back to
+    other weights.
 
     Args:
         module: that receives them.
         path: of the checkpoint.
-        only: prefix of the part that is loaded, such as "model."; the rest of the module stays as it is.
+        only: prefix of the part that is loaded, such as "model."; the rest of the module stays as
+            it is.
 
     Raises:
         ValueError: no such file, not a checkpoint, or one of another model or strategy.
@@ -41,14 +45,24 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, 
     except FileNotFoundError:
         raise InputError(f"no checkpoint {path}: give a finished run, or train it first") from None
     except Exception as error:
-        raise InputError(f"{path} is damaged, or not a checkpoint of debias ({type(error).__name__})") from error
+        raise InputError(
+            f"{path} is damaged, or not a checkpoint of debias ({type(error).__name__})"
+        ) from error
     try:
         kept = (
-            {} if not only else {key: value for key, value in module.state_dict().items() if not key.startswith(only)}
+            {}
+            if not only
+            else {
+                key: value for key, value in module.state_dict().items() if not key.startswith(only)
+            }
         )
-        module.load_state_dict(kept | {key: value for key, value in state.items() if key.startswith(only)})
+        module.load_state_dict(
+            kept | {key: value for key, value in state.items() if key.startswith(only)}
+        )
     except RuntimeError as error:
-        raise InputError(f"{path} holds the weights of another model or strategy: {_first(error)}") from error
+        raise InputError(
+            f"{path} holds the weights of another model or strategy: {_first(error)}"
+        ) from error
     return dict(checkpoint)
 
 
@@ -62,8 +76,12 @@ def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predicti
     return {split: predict_split(parts, split, progress=progress) for split in SPLITS}
 
 
-def predict_split(parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True) -> Predictions:
-    """Predictions of one split with the weights that the module holds, or those of a network inside it."""
+def predict_split(
+    parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True
+) -> Predictions:
+    """Predictions of one split with the weights that the module holds, or those of a network inside
+    it.
+    """
     device = torch.device(parts.accelerator)
     batches = _batches(parts.data, split, device, progress)
     module = parts.module.to(device)
@@ -71,7 +89,9 @@ def predict_split(parts: Parts, split: str, *, model: nn.Module | None = None, p
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
-    """``(N, D)`` features of a split, with the weights that the module holds, in the order of its predictions."""
+    """``(N, D)`` features of a split, with the weights that the module holds, in the order of its
+    predictions.
+    """
     device = torch.device(parts.accelerator)
     batches = _batches(parts.data, split, device, progress)
     return extract(parts.module.to(device), batches, precision=parts.precision).features
@@ -90,16 +110,22 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 
 
 def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
-    """Every metric of one split, and how many of its images are of no group, as the report holds it."""
+    """Every metric of one split, and how many of its images are of no group, as the report holds
+    it.
+    """
     groups = examples.groups
-    counts = margin_counts(predictions.prediction(groups), predictions.target, predictions.bias, groups)
+    counts = margin_counts(
+        predictions.prediction(groups), predictions.target, predictions.bias, groups
+    )
     frequencies = examples.frequencies("train")
     report = group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
     return report | {"unknown": int((predictions.bias < 0).sum())}
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, where it has one, as they are on disk."""
+    """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, where it has one, as they are on
+    disk.
+    """
     most = examples.max_pixels
     image = read_image(examples.root / examples.images[row], max_pixels=most)
     if examples.mask_root is None or not examples.masks[row]:
@@ -109,7 +135,8 @@ def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
-    """One test image as the network reads it, what is left of each pixel, and what the model is given, side by side.
+    """One test image as the network reads it, what is left of each pixel, and what the model is
+    given, side by side.
 
     ``(H, W, 3)``; ``None`` where the strategy leaves images as they are.
     """
@@ -123,5 +150,7 @@ def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
 
 def _batches(data: ImageData, split: str, device: torch.device, progress: bool) -> Iterator[Batch]:
     loader = data.loader(split)
-    for batch in tqdm(loader, desc=f"predicting {split}", unit="batch", disable=None if progress else True):
+    for batch in tqdm(
+        loader, desc=f"predicting {split}", unit="batch", disable=None if progress else True
+    ):
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, device, 0), 0)

@@ -1,4 +1,6 @@
-"""What a trained model makes of recombined pictures: of other backgrounds, places and sizes of the foreground."""
+"""What a trained model makes of recombined pictures: of other backgrounds, places and sizes of the
+foreground.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,12 @@ from tqdm import tqdm
 
 from debias.augment.recombination import Draws, Recombination, recombine
 from debias.build import Parts
-from debias.metrics.shortcuts.recombination import background_gap, background_robustness, centre_bias, size_bias
+from debias.metrics.shortcuts.recombination import (
+    background_gap,
+    background_robustness,
+    centre_bias,
+    size_bias,
+)
 from debias.types import Batch
 
 #: Factors on the foreground's area, by which the size bias is measured.
@@ -29,11 +36,15 @@ PLACEMENT: Variants = {
 }
 
 
-def background_scalars(parts: Parts, split: str = "test", *, progress: bool = True) -> dict[str, float]:
-    """Background robustness and gap of a model, from each foreground on a background of any class and of its own.
+def background_scalars(
+    parts: Parts, split: str = "test", *, progress: bool = True
+) -> dict[str, float]:
+    """Background robustness and gap of a model, from each foreground on a background of any class
+    and of its own.
 
-    Backgrounds come from the split's own pictures, drawn as often as their groups occur in training: a background "of
-    its own class" is one that training showed that class with, also where the split was balanced by design.
+    Backgrounds come from the split's own pictures, drawn as often as their groups occur in
+    training: a background "of its own class" is one that training showed that class with, also
+    where the split was balanced by design.
 
     Args:
         parts: the objects of a run, with the weights that are to be judged.
@@ -41,8 +52,8 @@ def background_scalars(parts: Parts, split: str = "test", *, progress: bool = Tr
         progress: show a progress bar.
 
     Returns:
-        ``background_robustness``, ``background_gap``, and the two accuracies; pictures whose mask is empty or full are
-        not counted.
+        ``background_robustness``, ``background_gap``, and the two accuracies; pictures whose mask
+        is empty or full are not counted.
     """
     found = accuracies(parts, split, BACKGROUND, progress=progress)
     everywhere, same = (torch.tensor(found[name], dtype=torch.float64) for name in ("all", "same"))
@@ -54,7 +65,9 @@ def background_scalars(parts: Parts, split: str = "test", *, progress: bool = Tr
     }
 
 
-def placement_scalars(parts: Parts, split: str = "test", *, progress: bool = True) -> dict[str, float]:
+def placement_scalars(
+    parts: Parts, split: str = "test", *, progress: bool = True
+) -> dict[str, float]:
     """Centre bias and size bias of a model, from foregrounds on backgrounds of any class, as above.
 
     Args:
@@ -69,13 +82,21 @@ def placement_scalars(parts: Parts, split: str = "test", *, progress: bool = Tru
     cells = torch.tensor([found[f"cell{cell}"] for cell in CELLS], dtype=torch.float64).view(3, 3)
     sizes = torch.tensor([found[f"size{factor:g}"] for factor in FACTORS], dtype=torch.float64)
     relative = size_bias(sizes, torch.tensor(FACTORS)).tolist()
-    named = {f"size_bias/{factor:g}": value for factor, value in zip(FACTORS, relative, strict=True) if factor != 1}
+    named = {
+        f"size_bias/{factor:g}": value
+        for factor, value in zip(FACTORS, relative, strict=True)
+        if factor != 1
+    }
     return {"centre_bias": centre_bias(cells).item(), **named}
 
 
 @torch.no_grad()  # not inference_mode: a module that is moved in it could never be asked for a gradient again
-def accuracies(parts: Parts, split: str, variants: Variants, *, progress: bool = True) -> dict[str, float]:
-    """Accuracy on each variant of a split's recombined pictures; the random choices are the same every time."""
+def accuracies(
+    parts: Parts, split: str, variants: Variants, *, progress: bool = True
+) -> dict[str, float]:
+    """Accuracy on each variant of a split's recombined pictures; the random choices are the same
+    every time.
+    """
     module = parts.module.to(torch.device(parts.accelerator)).eval()
     importance = group_importance(parts, split)
     right: Counter[str] = Counter()
@@ -93,15 +114,22 @@ def accuracies(parts: Parts, split: str, variants: Variants, *, progress: bool =
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(counts)
     total, *found = counts.tolist()
-    return {name: count / total if total else torch.nan for name, count in zip(variants, found, strict=True)}
+    return {
+        name: count / total if total else torch.nan
+        for name, count in zip(variants, found, strict=True)
+    }
 
 
 def group_importance(parts: Parts, split: str) -> Tensor:
-    """``(groups + 1,)`` training samples of each group per sample of the split; all 1 where no bias is known.
+    """``(groups + 1,)`` training samples of each group per sample of the split; all 1 where no bias
+    is known.
 
     The last is for samples of unknown bias, of which there is no telling how common they are: 0.
     """
-    train, here = parts.examples.frequencies("train").double(), parts.examples.frequencies(split).double()
+    train, here = (
+        parts.examples.frequencies("train").double(),
+        parts.examples.frequencies(split).double(),
+    )
     if not bool(train.any()) or not bool(here.any()) or parts.examples.groups.multi_label:
         return torch.ones(len(train) + 1, dtype=torch.float64)
     return torch.cat([train / here.clamp(min=1), torch.zeros(1, dtype=torch.float64)])
@@ -123,15 +151,19 @@ def _recombined(
     return recombine(batch, draws, blur=recombination.blur, cell=cell, size_factor=size_factor)
 
 
-def drawn_donors(batch: Batch, parts: Parts, importance: Tensor, recombination: Recombination) -> Tensor:
-    """``(N,)`` a donor for each sample, among those allowed, with a probability proportional to its group's importance.
+def drawn_donors(
+    batch: Batch, parts: Parts, importance: Tensor, recombination: Recombination
+) -> Tensor:
+    """``(N,)`` a donor for each sample, among those allowed, with a probability proportional to its
+    group's importance.
 
     Groups that training does not have give a donor where there is no other.
     """
     group = parts.examples.groups.encode(batch.target, batch.bias).cpu()
     weight = importance[group if group.ndim == 1 else group[:, 0]]
     allowed = recombination.allowed(batch).cpu()
-    # the greatest of u ** (1 / w) falls on each with probability proportional to w (Efraimidis and Spirakis, 2006)
+    # the greatest of u ** (1 / w) falls on each with probability proportional to w (Efraimidis and
+    # Spirakis, 2006)
     keys = torch.rand(allowed.shape, dtype=torch.float64).log() / weight.clamp(min=1e-9)
     return keys.masked_fill(~allowed, -torch.inf).argmax(dim=1).to(batch.target.device)
 
@@ -141,12 +173,19 @@ def _predicted(parts: Parts, batch: Batch) -> Tensor:
     with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=bf16):
         # a batch may hold more pictures than the network is to be given at a time
         logits = torch.cat(
-            [parts.module(image).logits for image in torch.split(batch.image, parts.data.eval_batch_size)]
+            [
+                parts.module(image).logits
+                for image in torch.split(batch.image, parts.data.eval_batch_size)
+            ]
         )
     return parts.examples.groups.predict(logits.float())
 
 
 def _batches(parts: Parts, split: str, progress: bool) -> Iterator[Batch]:
     loader, device = parts.data.loader(split, backgrounds=True), parts.module.device
-    for batch in tqdm(loader, desc=f"recombining {split}", unit="batch", disable=None if progress else True):
-        yield parts.data.on_after_batch_transfer(parts.data.transfer_batch_to_device(batch, device, 0), 0)
+    for batch in tqdm(
+        loader, desc=f"recombining {split}", unit="batch", disable=None if progress else True
+    ):
+        yield parts.data.on_after_batch_transfer(
+            parts.data.transfer_batch_to_device(batch, device, 0), 0
+        )

@@ -1,4 +1,6 @@
-"""The predictions that a finished run left behind, where they are those of its weights and of the data as they are."""
+"""The predictions that a finished run left behind, where they are those of its weights and of the
+data as they are.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,27 @@ from debias.training import Predicted
 
 
 def origin(checkpoint: Path, precision: str) -> dict[str, str]:
-    """What predictions come from: the SHA-256 of a file of weights, and the precision that a config asks for.
+    """What predictions come from: the SHA-256 of a file of weights, and the precision that a config
+    asks for.
 
     Raises:
         ValueError: there is no such file.
     """
     try:
-        return {"weights": hashlib.sha256(checkpoint.read_bytes()).hexdigest(), "precision": precision}
+        return {
+            "weights": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            "precision": precision,
+        }
     except FileNotFoundError:
-        raise InputError(f"no checkpoint {checkpoint}: give a finished run, or train it first") from None
+        raise InputError(
+            f"no checkpoint {checkpoint}: give a finished run, or train it first"
+        ) from None
 
 
 def trained_config(run: Path) -> Config:
-    """The config of a finished run's model, with the groups and masks that the run made, wherever it lies by now."""
+    """The config of a finished run's model, with the groups and masks that the run made, wherever
+    it lies by now.
+    """
     config, groups, masks = configs.read(configs.evaluated(run)), run / "groups.csv", run / "masks"
     if Path(config.groups.file or "").name == groups.name and groups.is_file():
         config = replace(config, groups=replace(config.groups, file=str(groups)))
@@ -40,9 +50,13 @@ def trained_config(run: Path) -> Config:
 
 
 def saved_predictions(
-    folder: Path, predicted_from: Mapping[str, str] | None, wanted: Mapping[str, str], examples: Examples
+    folder: Path,
+    predicted_from: Mapping[str, str] | None,
+    wanted: Mapping[str, str],
+    examples: Examples,
 ) -> dict[str, Predictions]:
-    """Predictions of every split as a run saved them; they are written with as many digits as float32 has.
+    """Predictions of every split as a run saved them; they are written with as many digits as
+    float32 has.
 
     That the pictures of the data are the same is not checked; their paths and labels are.
 
@@ -61,7 +75,9 @@ def saved_predictions(
         raise InputError("other weights made the saved ones")
     if predicted_from["precision"] != wanted["precision"]:
         raise InputError(f"the saved ones are of precision={predicted_from['precision']}")
-    return {split: _split(folder / "predictions" / f"{split}.csv", split, examples) for split in SPLITS}
+    return {
+        split: _split(folder / "predictions" / f"{split}.csv", split, examples) for split in SPLITS
+    }
 
 
 def _split(path: Path, split: str, examples: Examples) -> Predictions:

@@ -10,16 +10,16 @@ def attended(maps: Tensor, *, deviations: float = 2.0) -> Tensor:
 
     .. math:: a > \mu + d \, \sigma, \qquad \mu, \sigma \text{ over the places of one map with } a > 0
 
-    Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore", NeurIPS 2022;
-    reference code aliasgharkhani/Masktune.
+    Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore",
+    NeurIPS 2022; reference code aliasgharkhani/Masktune.
 
     Args:
         maps: ``(N, H, W)`` float attribution, at least 0.
         deviations: d, any number.
 
     Returns:
-        ``(N, H, W)`` bool. Nothing of a map without positive place, nor, if d >= 0, of one that is flat where it is
-        positive.
+        ``(N, H, W)`` bool. Nothing of a map without positive place, nor, if d >= 0, of one that is
+        flat where it is positive.
 
     Example:
         >>> import torch

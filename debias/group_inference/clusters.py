@@ -19,32 +19,36 @@ class Clusters(NamedTuple):
 
     Attributes:
         inferred: ``(N,)`` int64 cluster of each sample within its class, the largest being 0.
-        silhouette: ``(C,)`` float64, how well those of each class are parted; NaN for a class that was not parted.
+        silhouette: ``(C,)`` float64, how well those of each class are parted; NaN for a class that
+            was not parted.
     """
 
     inferred: Tensor
     silhouette: Tensor
 
     def powers(self, *, threshold: float = 0.9) -> list[int]:
-        """Of each class: 2 where the silhouette is below the threshold, 1 where it is not, or nothing was parted."""
+        """Of each class: 2 where the silhouette is below the threshold, 1 where it is not, or
+        nothing was parted.
+        """
         return [2 if value < threshold else 1 for value in self.silhouette.tolist()]
 
 
 def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int = 5) -> Clusters:
     """k-means within each class, with the k from 2 to ``largest`` whose silhouette is greatest.
 
-    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of Simplicity Bias" (SPARE),
-    AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
+    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
+    Simplicity Bias" (SPARE), AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
 
     Args:
         outputs: ``(N, D)`` float, such as the probabilities of a model after an epoch or two.
         target: ``(N,)`` int64 class index.
-        seed: of the starts of k-means, and of the samples of a class of which the silhouette is computed (5,000 at
-            most).
+        seed: of the starts of k-means, and of the samples of a class of which the silhouette is
+            computed (5,000 at most).
         largest: greatest k, at least 2.
 
     Returns:
-        Clusters of each class. A class of fewer than three samples, or of equal outputs, is one cluster.
+        Clusters of each class. A class of fewer than three samples, or of equal outputs, is one
+        cluster.
 
     Raises:
         ValueError: targets are not one class per sample, or ``largest`` is less than 2.
@@ -53,8 +57,8 @@ def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int =
     """
     if target.ndim != 1 or largest < 2:
         raise InputError(
-            f"clusters within classes need one class per sample and largest >= 2; got targets of shape "
-            f"{tuple(target.shape)} and largest={largest}"
+            "clusters within classes need one class per sample and largest >= 2; got targets of"
+            f" shape {tuple(target.shape)} and largest={largest}"
         )
     inferred = torch.zeros_like(target)
     silhouette = []

@@ -1,4 +1,6 @@
-"""What two networks, each trained on one half, get wrong: an error that no memory of the sample can hide."""
+"""What two networks, each trained on one half, get wrong: an error that no memory of the sample can
+hide.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ def cross_mistakes(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
 
     .. math:: e_i = [\arg\max_c f_c(x_i) \ne y_i] \lor [\arg\max_c g_c(x_i) \ne y_i]
 
-    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code facebookresearch/XRM, which
-    takes the mistakes of both twins for training images too.
+    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
+    facebookresearch/XRM, which takes the mistakes of both twins for training images too.
 
     Args:
         first: ``(N, C)`` float logits of one twin.

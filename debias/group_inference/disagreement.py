@@ -10,14 +10,16 @@ from debias.errors import InputError
 
 
 def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
-    r"""Samples on which an early-stopped (or otherwise regularised) model and the final one differ most.
+    r"""Samples on which an early-stopped (or otherwise regularised) model and the final one differ
+    most.
 
     .. math:: \mathrm{KL}(p_i \,\|\, q_i) = \sum_c p_{ic} \log \frac{p_{ic}}{q_{ic}}
 
     with p the softmax of the earlier model and q that of the final one.
 
-    Source: LaBonte et al., "Towards Last-Layer Retraining for Group Robustness with Fewer Annotations" (SELF),
-    NeurIPS 2023; reference code tmlabonte/last-layer-retraining, for the direction of the divergence.
+    Source: LaBonte et al., "Towards Last-Layer Retraining for Group Robustness with Fewer
+    Annotations" (SELF), NeurIPS 2023; reference code tmlabonte/last-layer-retraining, for the
+    direction of the divergence.
 
     Args:
         early: ``(N, C)`` float logits of the earlier model.
@@ -35,16 +37,21 @@ def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
         >>> largest_disagreement(early, final, count=1).tolist()
         [1]
 
-    Differs from the reference: it divides by the number of classes, which changes no order; logarithms are taken of
-    logits, so that a probability that underflows is not a NaN.
+    Differs from the reference: it divides by the number of classes, which changes no order;
+    logarithms are taken of logits, so that a probability that underflows is not a NaN.
     """
-    early, final = (logits.to(torch.promote_types(logits.dtype, torch.float32)) for logits in (early, final))
-    losses = F.kl_div(final.log_softmax(dim=1), early.log_softmax(dim=1), reduction="none", log_target=True).sum(dim=1)
+    early, final = (
+        logits.to(torch.promote_types(logits.dtype, torch.float32)) for logits in (early, final)
+    )
+    losses = F.kl_div(
+        final.log_softmax(dim=1), early.log_softmax(dim=1), reduction="none", log_target=True
+    ).sum(dim=1)
     return _largest(losses, count)
 
 
 def largest_losses(logits: Tensor, target: Tensor, *, count: int) -> Tensor:
-    """Samples that a model gets most wrong, by cross-entropy: SELF's selection by misclassification.
+    """Samples that a model gets most wrong, by cross-entropy: SELF's selection by
+    misclassification.
 
     Source: as :func:`largest_disagreement`.
 
@@ -65,5 +72,7 @@ def largest_losses(logits: Tensor, target: Tensor, *, count: int) -> Tensor:
 
 def _largest(losses: Tensor, count: int) -> Tensor:
     if not 1 <= count <= len(losses):
-        raise InputError(f"count={count} samples cannot be chosen from {len(losses)}: choose 1 to {len(losses)}")
+        raise InputError(
+            f"count={count} samples cannot be chosen from {len(losses)}: choose 1 to {len(losses)}"
+        )
     return losses.topk(count).indices

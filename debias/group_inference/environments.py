@@ -9,44 +9,57 @@ from debias.errors import InputError
 
 
 def environment_weights(
-    logits: Tensor, target: Tensor, generator: torch.Generator, *, steps: int = 10000, learning_rate: float = 1e-3
+    logits: Tensor,
+    target: Tensor,
+    generator: torch.Generator,
+    *,
+    steps: int = 10000,
+    learning_rate: float = 1e-3,
 ) -> Tensor:
-    r"""Soft membership of each sample in one of two environments that violate IRMv1's condition most.
+    r"""Soft membership of each sample in one of two environments that violate IRMv1's condition
+    most.
 
     .. math:: \max_w \tfrac12 \left[ \left(\tfrac1N \sum_i w_i d_i\right)^2
               + \left(\tfrac1N \sum_i (1 - w_i) d_i\right)^2 \right], \qquad
               d_i = \left.\frac{\partial \ell_i(s z_i)}{\partial s}\right|_{s=1}
               = \sum_c (\mathrm{softmax}(z_i)_c - t_{ic})\, z_{ic}
 
-    with :math:`w = \sigma(v)`, v drawn from a standard normal and moved by Adam on all samples at once. The optimum has
-    :math:`w_i = 1` for :math:`d_i > 0` and 0 for :math:`d_i < 0`, or the other way round; with two classes that is the
-    set of errors, or its complement. Where steps are few or :math:`d_i` is small, :math:`w_i` stays where it was drawn.
+    with :math:`w = \sigma(v)`, v drawn from a standard normal and moved by Adam on all samples at
+    once. The optimum has :math:`w_i = 1` for :math:`d_i > 0` and 0 for :math:`d_i < 0`, or the
+    other way round; with two classes that is the set of errors, or its complement. Where steps are
+    few or :math:`d_i` is small, :math:`w_i` stays where it was drawn.
 
-    Source: Creager et al., "Environment Inference for Invariant Learning", ICML 2021; reference code ecreager/eiil.
+    Source: Creager et al., "Environment Inference for Invariant Learning", ICML 2021; reference
+    code ecreager/eiil.
 
     Args:
-        logits: ``(N, C)`` float, of the reference model, which should take the shortcut as much as possible.
+        logits: ``(N, C)`` float, of the reference model, which should take the shortcut as much as
+            possible.
         target: ``(N,)`` int64 class index.
         generator: draws v, on the CPU.
         steps: of Adam, at least 1.
         learning_rate: of Adam.
 
     Returns:
-        ``(N,)`` float32 (float64 for float64 logits) in (0, 1), without gradient; above 1/2 is one environment.
+        ``(N,)`` float32 (float64 for float64 logits) in (0, 1), without gradient; above 1/2 is one
+        environment.
 
     Raises:
         ValueError: targets are not one class per sample, or no step.
 
-    Differs from the reference: the derivative by the scale is the closed form, not a second backward pass. The code
-    has one logit for two classes; a softmax over two has the same losses and the same d.
+    Differs from the reference: the derivative by the scale is the closed form, not a second
+    backward pass. The code has one logit for two classes; a softmax over two has the same losses
+    and the same d.
     """
     if target.ndim != 1 or steps < 1:
         raise InputError(
-            f"environments need one class per sample and at least 1 step; got targets of shape {tuple(target.shape)} "
-            f"and steps={steps}"
+            "environments need one class per sample and at least 1 step; got targets of shape"
+            f" {tuple(target.shape)} and steps={steps}"
         )
     logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
-    derivative = (logits.softmax(dim=1) * logits).sum(dim=1) - logits.gather(1, target[:, None])[:, 0]
+    derivative = (logits.softmax(dim=1) * logits).sum(dim=1) - logits.gather(1, target[:, None])[
+        :, 0
+    ]
     drawn = torch.randn(len(target), generator=generator, dtype=logits.dtype).to(logits.device)
     score = drawn.requires_grad_()
     optimizer = torch.optim.Adam([score], lr=learning_rate)
@@ -59,7 +72,8 @@ def environment_weights(
 
 
 def environment_violation(weights: Tensor, derivative: Tensor) -> Tensor:
-    """Mean of the squared derivatives of both environments' weighted risks: what :func:`environment_weights` maximises.
+    """Mean of the squared derivatives of both environments' weighted risks: what
+    :func:`environment_weights` maximises.
 
     Args:
         weights: ``(N,)`` in [0, 1], membership in the one environment; the rest is in the other.

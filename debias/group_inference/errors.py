@@ -10,8 +10,8 @@ from debias.errors import InputError
 def error_set(logits: Tensor, target: Tensor) -> Tensor:
     r"""The samples that a model misclassifies: :math:`E = \{i : \arg\max_c f_c(x_i) \ne y_i\}`.
 
-    Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group Information", ICML 2021;
-    reference code anniesch/jtt.
+    Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group
+    Information", ICML 2021; reference code anniesch/jtt.
 
     Args:
         logits: ``(N, C)`` float.
@@ -28,9 +28,11 @@ def error_set(logits: Tensor, target: Tensor) -> Tensor:
         >>> error_set(torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([0, 1])).tolist()
         [False, True]
 
-    Differs from the reference: the code reads predictions logged in training mode, while the epoch's weights still
-    move; here they are those of one model in evaluation mode.
+    Differs from the reference: the code reads predictions logged in training mode, while the
+    epoch's weights still move; here they are those of one model in evaluation mode.
     """
     if target.ndim != 1:
-        raise InputError(f"an error set needs one class per sample; got targets of shape {tuple(target.shape)}")
+        raise InputError(
+            f"an error set needs one class per sample; got targets of shape {tuple(target.shape)}"
+        )
     return logits.argmax(dim=1) != target

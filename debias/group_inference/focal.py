@@ -9,19 +9,22 @@ from debias.errors import InputError
 
 
 def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> Tensor:
-    r"""Weight of each sample, larger where an earlier model doubts its class, for one gamma or many at once.
+    r"""Weight of each sample, larger where an earlier model doubts its class, for one gamma or many
+    at once.
 
     .. math:: w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma\, p_{i,y_i}), \qquad \frac{1}{N} \sum_i w_i = 1
 
-    where :math:`p` is the softmax of the logits and :math:`n_y` how many of the samples have class y.
+    where :math:`p` is the softmax of the logits and :math:`n_y` how many of the samples have class
+    y.
 
-    Source: Qiu et al., "Simple and Fast Group Robustness by Automatic Feature Reweighting" (AFR), ICML 2023;
-    reference code AndPotap/afr.
+    Source: Qiu et al., "Simple and Fast Group Robustness by Automatic Feature Reweighting" (AFR),
+    ICML 2023; reference code AndPotap/afr.
 
     Args:
         logits: ``(N, C)`` float, of the earlier model.
         target: ``(N,)`` int64 class index.
-        gamma: at least 0: a number, or ``(H,)`` for H weightings. With 0 the classes are balanced and no more.
+        gamma: at least 0: a number, or ``(H,)`` for H weightings. With 0 the classes are balanced
+            and no more.
 
     Returns:
         ``(N,)`` float32 (float64 for float64 logits), or ``(H, N)``; the mean is one.
@@ -33,8 +36,8 @@ def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> T
         >>> focal_weights(torch.zeros(3, 2), torch.tensor([0, 0, 1]), gamma=0.0).tolist()
         [0.75, 0.75, 1.5]
 
-    Differs from the reference: weights have mean one, not sum one, so that their mean loss is the paper's weighted
-    sum. They are a softmax over the samples, which no gamma drives to underflow.
+    Differs from the reference: weights have mean one, not sum one, so that their mean loss is the
+    paper's weighted sum. They are a softmax over the samples, which no gamma drives to underflow.
     """
     if target.ndim != 1 or len(target) != len(logits):
         raise InputError(
@@ -44,7 +47,10 @@ def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> T
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     gamma = torch.as_tensor(gamma, dtype=logits.dtype, device=logits.device)
     if bool((gamma < 0).any()):
-        raise InputError(f"gamma must be at least 0, or samples that are easy would count most; got {gamma.tolist()}")
+        raise InputError(
+            "gamma must be at least 0, or samples that are easy would count most; got"
+            f" {gamma.tolist()}"
+        )
     chosen = logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
     counts = torch.bincount(target)[target].to(logits.dtype)
     return torch.softmax(-gamma[..., None] * chosen - counts.log(), dim=-1) * len(target)

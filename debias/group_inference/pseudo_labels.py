@@ -6,20 +6,22 @@ import torch
 from torch import Tensor
 
 
-def balanced_pseudo_labels(confidence: Tensor, group: Tensor, labelled: Tensor, *, threshold: float = 0.95) -> Tensor:
+def balanced_pseudo_labels(
+    confidence: Tensor, group: Tensor, labelled: Tensor, *, threshold: float = 0.95
+) -> Tensor:
     r"""Samples that are confident enough for their pseudo-group, with a threshold for each.
 
-    The group :math:`g^*` with the fewest labelled samples has the given threshold :math:`\tau`. That of every other is
-    the smallest for which the group stays as small,
+    The group :math:`g^*` with the fewest labelled samples has the given threshold :math:`\tau`.
+    That of every other is the smallest for which the group stays as small,
 
     .. math:: \tau_g = \min \{ t : n_g + m_g(t) \le n_{g^*} + m_{g^*}(\tau) \}, \qquad
               m_g(t) = |\{i : g_i = g,\ c_i \ge t\}|
 
-    where n counts labelled samples. Of groups with equally few, :math:`g^*` is that with the fewest confident guesses.
-    A group whose labelled samples alone are more takes none.
+    where n counts labelled samples. Of groups with equally few, :math:`g^*` is that with the fewest
+    confident guesses. A group whose labelled samples alone are more takes none.
 
-    Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious Attribute Estimation",
-    ICLR 2022.
+    Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious
+    Attribute Estimation", ICLR 2022.
 
     Args:
         confidence: ``(M,)`` float in [0, 1], probability of the pseudo-label.

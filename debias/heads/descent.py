@@ -1,4 +1,6 @@
-"""Fit many linear heads by gradient descent: on all rows at every step, or on minibatches that they share."""
+"""Fit many linear heads by gradient descent: on all rows at every step, or on minibatches that they
+share.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ def fit_full_batch(
 
     .. math:: L_h = \frac{1}{N} \sum_i w_{hi}\, \mathrm{CE}(W_h z_i + b_h, y_i)
 
-    Each head ends where a loop over it alone ends, to rounding, but for one thing on which no prediction depends:
-    the mean of a head over its classes stays as it starts, where weight decay would shrink it.
+    Each head ends where a loop over it alone ends, to rounding, but for one thing on which no
+    prediction depends: the mean of a head over its classes stays as it starts, where weight decay
+    would shrink it.
 
     Args:
         features: ``(N, D)`` float. Computed in float32 at least, without autocast.
@@ -36,9 +39,10 @@ def fit_full_batch(
         start: the heads to start from; one starts them all.
         descent: how they descend; a setting per head makes H heads.
         steps: how many steps, at least 1.
-        sample_weights: ``(N,)`` or ``(H, N)``, not negative; a mean of one keeps the scale of the learning rate.
-        held_out: rows by whose worst-group accuracy each head's step is chosen, of equal ones the earliest; without
-            them the last step is kept.
+        sample_weights: ``(N,)`` or ``(H, N)``, not negative; a mean of one keeps the scale of the
+            learning rate.
+        held_out: rows by whose worst-group accuracy each head's step is chosen, of equal ones the
+            earliest; without them the last step is kept.
         every: score the heads at every so many steps, and at the last.
 
     Returns:
@@ -65,12 +69,13 @@ def fit_minibatches(
 
     .. math:: L_h = \frac{1}{B} \sum_{i \in \text{batch}} w_{hi}\, \mathrm{CE}(W_h z_i + b_h, y_i)
 
-    What is a head's own is its start, its settings and the weights of its samples: a weight of 0 leaves a sample out,
-    and inverse group frequencies take the place of balanced draws. Heads that must see batches of their own are
-    fitted by calls of their own.
+    What is a head's own is its start, its settings and the weights of its samples: a weight of 0
+    leaves a sample out, and inverse group frequencies take the place of balanced draws. Heads that
+    must see batches of their own are fitted by calls of their own.
 
     Args:
-        features, target, start, descent, sample_weights, held_out, every: as in :func:`fit_full_batch`.
+        features, target, start, descent, sample_weights, held_out, every: as in
+            :func:`fit_full_batch`.
         order: ``(steps, B)`` int64 rows of each step.
 
     Returns:
@@ -80,7 +85,9 @@ def fit_minibatches(
         ValueError: as :func:`fit_full_batch`.
     """
     if sample_weights is not None and sample_weights.ndim == 2:
-        sample_weights = sample_weights.T.contiguous().T  # the weights of a sample lie together, as batches read them
+        sample_weights = (
+            sample_weights.T.contiguous().T
+        )  # the weights of a sample lie together, as batches read them
     return _fit(features, target, start, descent, sample_weights, order, held_out, every)
 
 
@@ -95,14 +102,19 @@ def _fit(
     every: int,
 ) -> FittedHeads:
     if len(batches) < 1 or every < 1:
-        raise InputError(f"heads need at least one step, and every >= 1; got {len(batches)} steps and every={every}")
+        raise InputError(
+            f"heads need at least one step, and every >= 1; got {len(batches)} steps and"
+            f" every={every}"
+        )
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         heads = DescendingHeads(features, target, start, descent, sample_weights)
         if held_out is None:
             for rows in batches:
                 heads.step(rows)
             unknown = torch.full((heads.count,), torch.nan, dtype=torch.float64)
-            return FittedHeads(heads.heads(heads.position), unknown, torch.full((heads.count,), len(batches)))
+            return FittedHeads(
+                heads.heads(heads.position), unknown, torch.full((heads.count,), len(batches))
+            )
         kept = _Kept(heads, held_out)
         for step, rows in enumerate(batches, start=1):
             heads.step(rows)
@@ -123,7 +135,9 @@ class _Kept:
 
     def offer(self, step: int) -> None:
         """The heads as they are after this step."""
-        scores = worst_group_accuracies(self.heads.predictions(self.inputs), self.held_out.target, self.held_out.group)
+        scores = worst_group_accuracies(
+            self.heads.predictions(self.inputs), self.held_out.target, self.held_out.group
+        )
         better = scores > self.scores
         self.position[:, better] = self.heads.position[:, better]
         self.scores = torch.where(better, scores, self.scores)

@@ -1,4 +1,6 @@
-"""Linear heads on features that stand still: many in one tensor, their logits, and how well each does."""
+"""Linear heads on features that stand still: many in one tensor, their logits, and how well each
+does.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,25 @@ class Heads(NamedTuple):
     def logits(self, features: Tensor) -> Tensor:
         """``(H, N, C)`` logits of ``(N, D)`` features, in the heads' own precision."""
         with torch.autocast(features.device.type, enabled=False):
-            return torch.einsum("hcd,nd->hnc", self.weights, features.to(self.weights)) + self.biases[:, None]
+            return (
+                torch.einsum("hcd,nd->hnc", self.weights, features.to(self.weights))
+                + self.biases[:, None]
+            )
 
     def linear(self, head: int) -> nn.Linear:
         """One of the heads as a layer, with weights of its own."""
         _, outputs, inputs = self.weights.shape
         # on "meta" nothing is drawn
-        layer = nn.Linear(inputs, outputs, device="meta", dtype=self.weights.dtype).to_empty(device=self.weights.device)
+        layer = nn.Linear(inputs, outputs, device="meta", dtype=self.weights.dtype).to_empty(
+            device=self.weights.device
+        )
         layer.load_state_dict({"weight": self.weights[head], "bias": self.biases[head]})
         return layer
 
 
 class Rows(NamedTuple):
-    """Labelled features: ``(N, D)`` float, ``(N,)`` int64 class, and ``(N,)`` int64 group, -1 where unknown.
+    """Labelled features: ``(N, D)`` float, ``(N,)`` int64 class, and ``(N,)`` int64 group, -1 where
+    unknown.
 
     Without bias labels, the class is given as the group: the worst group is then the worst class.
     """
@@ -52,8 +60,10 @@ class FittedHeads(NamedTuple):
 
     Attributes:
         heads: the H heads.
-        scores: ``(H,)`` float64 worst-group accuracy on the held-out rows at that step; NaN if none were given.
-        steps: ``(H,)`` int64 that step, counted from 1; the last one if no held-out rows were given.
+        scores: ``(H,)`` float64 worst-group accuracy on the held-out rows at that step; NaN if none
+            were given.
+        steps: ``(H,)`` int64 that step, counted from 1; the last one if no held-out rows were
+            given.
     """
 
     heads: Heads
@@ -75,7 +85,9 @@ def repeated(layer: nn.Linear, *, count: int) -> Heads:
         ValueError: the layer has no bias.
     """
     if layer.bias is None:
-        raise InputError("the last layer has no bias, and the heads have one: give it a bias of zeros")
+        raise InputError(
+            "the last layer has no bias, and the heads have one: give it a bias of zeros"
+        )
     weights, biases = layer.weight.detach(), layer.bias.detach()
     return Heads(weights.expand(count, -1, -1), biases.expand(count, -1))
 

@@ -19,8 +19,11 @@ def shuffled_order(rows: int, *, batch_size: int, steps: int, generator: torch.G
     return torch.cat(passes)[:needed].view(steps, batch_size)
 
 
-def balanced_order(label: Tensor, *, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
-    r"""``(steps, batch_size)`` int64 draws with replacement, every label that occurs equally likely.
+def balanced_order(
+    label: Tensor, *, batch_size: int, steps: int, generator: torch.Generator
+) -> Tensor:
+    r"""``(steps, batch_size)`` int64 draws with replacement, every label that occurs equally
+    likely.
 
     .. math:: P(i) \propto 1 / n_{l_i}
 
@@ -35,7 +38,9 @@ def balanced_order(label: Tensor, *, batch_size: int, steps: int, generator: tor
     """
     needed = _needed(len(label), batch_size, steps)
     chances = torch.where(label < 0, 0.0, 1 / _counts(label)[label].double()).cpu()
-    return torch.multinomial(chances, needed, replacement=True, generator=generator).view(steps, batch_size)
+    return torch.multinomial(chances, needed, replacement=True, generator=generator).view(
+        steps, batch_size
+    )
 
 
 def balanced_subsample(label: Tensor, generator: torch.Generator) -> Tensor:
@@ -56,7 +61,8 @@ def balanced_subsample(label: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The labelled rows in two parts, each label with half of its rows in either; of an odd one the first has one more.
+    """The labelled rows in two parts, each label with half of its rows in either; of an odd one the
+    first has one more.
 
     Args:
         label: ``(N,)`` int64 class or group, -1 is left out.
@@ -68,8 +74,8 @@ def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     counts = _counts(label)
     if bool((counts == 1).any()):
         raise InputError(
-            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: give the split "
-            "another of it"
+            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves:"
+            " give the split another of it"
         )
     rows = _by_label(label, generator)
     place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[label.cpu()[rows]]
@@ -87,11 +93,16 @@ def _by_label(label: Tensor, generator: torch.Generator) -> Tensor:
 def _counts(label: Tensor) -> Tensor:
     known = label[label >= 0].cpu()
     if len(known) == 0:
-        raise InputError(f"none of {len(label)} rows has a label to balance: label them, or balance classes")
+        raise InputError(
+            f"none of {len(label)} rows has a label to balance: label them, or balance classes"
+        )
     return torch.bincount(known)
 
 
 def _needed(rows: int, batch_size: int, steps: int) -> int:
     if min(rows, batch_size, steps) < 1:
-        raise InputError(f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and {steps}")
+        raise InputError(
+            f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and"
+            f" {steps}"
+        )
     return batch_size * steps

@@ -1,6 +1,8 @@
-"""Published ways to refit a last layer on features that stand still, as settings of the two fitters.
+"""Published ways to refit a last layer on features that stand still, as settings of the two
+fitters.
 
-Features, classes and groups in, heads out. Held-out rows choose steps and settings, and are never the test split.
+Features, classes and groups in, heads out. Held-out rows choose steps and settings, and are never
+the test split.
 """
 
 from __future__ import annotations
@@ -37,15 +39,18 @@ def focal_heads(
 
     on all rows at once. The weights are those of the head that it starts from, computed once.
 
-    Source: Qiu et al., "Simple and Fast Group Robustness by Automatic Feature Reweighting", ICML 2023; reference code
-    AndPotap/afr. Defaults are its Waterbirds settings; gamma and the penalty are chosen on held-out rows, from grids.
+    Source: Qiu et al., "Simple and Fast Group Robustness by Automatic Feature Reweighting", ICML
+    2023; reference code AndPotap/afr. Defaults are its Waterbirds settings; gamma and the penalty
+    are chosen on held-out rows, from grids.
 
     Args:
-        features: ``(N, D)`` float, of rows that the first stage was not trained on, in evaluation mode.
+        features: ``(N, D)`` float, of rows that the first stage was not trained on, in evaluation
+            mode.
         target: ``(N,)`` int64 class.
         start: the head of the first stage: one head.
         gamma: at least 0, a number or ``(H,)``; one head each.
-        start_penalty: :math:`\lambda \ge 0`, a number or ``(H,)``. A grid of both: ``torch.cartesian_prod``.
+        start_penalty: :math:`\lambda \ge 0`, a number or ``(H,)``. A grid of both:
+            ``torch.cartesian_prod``.
         held_out: rows by whose worst-group accuracy the step of each head is chosen.
         learning_rate, steps, clip: of the descent.
         every: score at every so many steps.
@@ -61,7 +66,14 @@ def focal_heads(
     weights = focal_weights(start.logits(features)[0], target, gamma=gamma)
     descent = Descent(learning_rate, start_penalty=start_penalty, clip=clip)
     return fit_full_batch(
-        features, target, start, descent=descent, steps=steps, sample_weights=weights, held_out=held_out, every=every
+        features,
+        target,
+        start,
+        descent=descent,
+        steps=steps,
+        sample_weights=weights,
+        held_out=held_out,
+        every=every,
     )
 
 
@@ -80,13 +92,16 @@ def resampled_heads(
     momentum: float = 0.9,
     batch_size: int = 108,
 ) -> FittedHeads:
-    """CRT, and class-balanced retraining: minibatches in which every group, or every class, is equally likely.
+    """CRT, and class-balanced retraining: minibatches in which every group, or every class, is
+    equally likely.
 
-    Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020; with
-    groups, Yang et al., "Change is Hard", ICML 2023, reference code YyzHarry/SubpopBench, whose settings are the
-    defaults (5,001 steps on Waterbirds, 30,001 on CelebA, training rows, fresh heads). Class-balanced retraining:
-    LaBonte et al., NeurIPS 2023, reference code tmlabonte/last-layer-retraining: fresh heads, a learning rate of 3e-3
-    without momentum, batches of 32 on Waterbirds and 100 on CelebA, 100 epochs on half of the validation split.
+    Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition",
+    ICLR 2020; with groups, Yang et al., "Change is Hard", ICML 2023, reference code
+    YyzHarry/SubpopBench, whose settings are the defaults (5,001 steps on Waterbirds, 30,001 on
+    CelebA, training rows, fresh heads). Class-balanced retraining: LaBonte et al., NeurIPS 2023,
+    reference code tmlabonte/last-layer-retraining: fresh heads, a learning rate of 3e-3 without
+    momentum, batches of 32 on Waterbirds and 100 on CelebA, 100 epochs on half of the validation
+    split.
 
     Args:
         features: ``(N, D)`` float, in evaluation mode.
@@ -107,7 +122,9 @@ def resampled_heads(
     """
     order = balanced_order(label, batch_size=batch_size, steps=steps, generator=generator)
     descent = Descent(learning_rate, momentum=momentum, weight_decay=weight_decay)
-    return fit_minibatches(features, target, start, descent=descent, order=order, held_out=held_out, every=every)
+    return fit_minibatches(
+        features, target, start, descent=descent, order=order, held_out=held_out, every=every
+    )
 
 
 def reweighted_heads(
@@ -125,7 +142,8 @@ def reweighted_heads(
     momentum: float = 0.9,
     batch_size: int = 108,
 ) -> FittedHeads:
-    """ReWeightCRT: plain minibatches, each sample weighted by the inverse frequency of its group, or class.
+    """ReWeightCRT: plain minibatches, each sample weighted by the inverse frequency of its group,
+    or class.
 
     Source: as :func:`resampled_heads`, the variant with weights.
 
@@ -140,14 +158,22 @@ def reweighted_heads(
     Raises:
         ValueError: no row has a label, or a number out of range.
 
-    Differs from the reference: the mean weight is one over the samples; there it is one over the groups.
+    Differs from the reference: the mean weight is one over the samples; there it is one over the
+    groups.
     """
     known = label >= 0
     weights = torch.where(known, balanced_weights(torch.bincount(label[known]))[label], 0.0)
     order = shuffled_order(len(features), batch_size=batch_size, steps=steps, generator=generator)
     descent = Descent(learning_rate, momentum=momentum, weight_decay=weight_decay)
     return fit_minibatches(
-        features, target, start, descent=descent, order=order, sample_weights=weights, held_out=held_out, every=every
+        features,
+        target,
+        start,
+        descent=descent,
+        order=order,
+        sample_weights=weights,
+        held_out=held_out,
+        every=every,
     )
 
 
@@ -165,15 +191,18 @@ def selected_heads(
 ) -> FittedHeads:
     """SELF: a few class-balanced steps from the final head, on the samples that disagreement chose.
 
-    Source: LaBonte et al., "Towards Last-Layer Retraining for Group Robustness with Fewer Annotations", NeurIPS 2023;
-    reference code tmlabonte/last-layer-retraining. Defaults are its Waterbirds settings (CelebA: batches of 100).
-    There 20, 100 or 500 samples of half of the validation split are chosen, and the learning rate is 1e-4, 1e-3 or
-    1e-2, by worst-group accuracy on the other half after the last step.
+    Source: LaBonte et al., "Towards Last-Layer Retraining for Group Robustness with Fewer
+    Annotations", NeurIPS 2023; reference code tmlabonte/last-layer-retraining. Defaults are its
+    Waterbirds settings (CelebA: batches of 100). There 20, 100 or 500 samples of half of the
+    validation split are chosen, and the learning rate is 1e-4, 1e-3 or 1e-2, by worst-group
+    accuracy on the other half after the last step.
 
     Args:
-        features: ``(N, D)`` float, of rows that the first stage was not trained on, in evaluation mode.
+        features: ``(N, D)`` float, of rows that the first stage was not trained on, in evaluation
+            mode.
         target: ``(N,)`` int64 class.
-        chosen: ``(K,)`` int64 positions, as ``largest_disagreement`` or ``largest_losses`` gives them.
+        chosen: ``(K,)`` int64 positions, as ``largest_disagreement`` or ``largest_losses`` gives
+            them.
         start: the final head.
         generator: what the minibatches are drawn from.
         learning_rate: a number or ``(H,)``; one head each.
@@ -186,9 +215,9 @@ def selected_heads(
     Raises:
         ValueError: a number out of range.
 
-    Differs from the reference: its network computes in training mode on augmented images, so that batch normalisation
-    sees each batch and its averages move. There is no momentum in either: the code names one to an optimiser that has
-    been made without.
+    Differs from the reference: its network computes in training mode on augmented images, so that
+    batch normalisation sees each batch and its averages move. There is no momentum in either: the
+    code names one to an optimiser that has been made without.
     """
     features, target = features[chosen], target[chosen]
     return resampled_heads(

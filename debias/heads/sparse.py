@@ -46,38 +46,44 @@ def sparse_head(
     strengths: Sequence[float] = STRENGTHS,
     subsamples: int = 20,
 ) -> SparseHead:
-    r"""Deep feature reweighting: the mean of sparse logistic regressions, each on a group-balanced subsample.
+    r"""Deep feature reweighting: the mean of sparse logistic regressions, each on a group-balanced
+    subsample.
 
     .. math:: \min_{w, b} \|w\|_1 + |b| + C \sum_i \log\big(1 + \exp(-t_i (w^\top s_i + b))\big), \qquad
               s = \frac{z - \mu}{\sigma}, \quad t_i = \pm 1
 
-    with :math:`\mu, \sigma` of the rows fitted on. C is the one with the best worst-group accuracy after one fit: on
-    one half of the fitting split, scored on the other (DFR on validation), or on the fitting split, scored on
-    ``held_out`` (DFR on training). The scaling is folded into the head: :math:`W = w / \sigma`,
-    :math:`b - \sum_d w_d \mu_d / \sigma_d`. With more than two classes each is fitted against the rest.
+    with :math:`\mu, \sigma` of the rows fitted on. C is the one with the best worst-group accuracy
+    after one fit: on one half of the fitting split, scored on the other (DFR on validation), or on
+    the fitting split, scored on ``held_out`` (DFR on training). The scaling is folded into the
+    head: :math:`W = w / \sigma`, :math:`b - \sum_d w_d \mu_d / \sigma_d`. With more than two
+    classes each is fitted against the rest.
 
-    Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations", ICLR
-    2023; reference code PolinaKirichenko/deep_feature_reweighting, with its strengths and 20 subsamples (10 on
-    training). The solver is scikit-learn's liblinear.
+    Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious
+    Correlations", ICLR 2023; reference code PolinaKirichenko/deep_feature_reweighting, with its
+    strengths and 20 subsamples (10 on training). The solver is scikit-learn's liblinear.
 
     Args:
-        fitting: rows with features in evaluation mode, classes and groups; those of group -1 are left out.
+        fitting: rows with features in evaluation mode, classes and groups; those of group -1 are
+            left out.
         generator: what halves, subsamples and the solver's order are drawn from.
         classes: C, how many classes there are, at least 2.
-        held_out: rows of another split to choose C on; without them half of the fitting split. Never the test split.
+        held_out: rows of another split to choose C on; without them half of the fitting split.
+            Never the test split.
         strengths: values of C to choose from, positive; of equal scores the first is taken.
         subsamples: how many fits are averaged, at least 1.
 
     Returns:
-        One head, the chosen C, and its scores. For two classes the softmax of the head is the mean regression's
-        sigmoid; for more, the greatest logit decides and the softmax is no probability.
+        One head, the chosen C, and its scores. For two classes the softmax of the head is the mean
+        regression's sigmoid; for more, the greatest logit decides and the softmax is no
+        probability.
 
     Raises:
         ValueError: no strength or subsample, a group too small to halve, or a class without a row.
 
-    Differs from the reference: the scaling is always that of the fitting split (there, of the balanced rows of a half
-    while C is chosen, of the training rows after); halves have the same groups; C is chosen by fits that run to the end
-    (there, on training, 20 iterations); class weights are not searched (there by an option, on training).
+    Differs from the reference: the scaling is always that of the fitting split (there, of the
+    balanced rows of a half while C is chosen, of the training rows after); halves have the same
+    groups; C is chosen by fits that run to the end (there, on training, 20 iterations); class
+    weights are not searched (there by an option, on training).
     """
     if not strengths or min(strengths) <= 0 or subsamples < 1:
         raise InputError(
@@ -91,8 +97,16 @@ def sparse_head(
     strength = strengths[int(scores.argmax())]
     drawn = torch.stack([balanced_subsample(labelled.group, generator) for _ in range(subsamples)])
     scaling = _scaling(labelled.features)
-    fits = [_regression(scaling, labelled.take(rows), classes, strength, generator) for rows in drawn]
-    return SparseHead(_folded(scaling, torch.stack(fits).mean(dim=0)), strength, scores, known[drawn], second.group)
+    fits = [
+        _regression(scaling, labelled.take(rows), classes, strength, generator) for rows in drawn
+    ]
+    return SparseHead(
+        _folded(scaling, torch.stack(fits).mean(dim=0)),
+        strength,
+        scores,
+        known[drawn],
+        second.group,
+    )
 
 
 def _halved(rows: Rows, generator: torch.Generator) -> tuple[Rows, Rows]:
@@ -101,18 +115,26 @@ def _halved(rows: Rows, generator: torch.Generator) -> tuple[Rows, Rows]:
 
 
 def _scores(
-    fitting: Rows, held_out: Rows, classes: int, strengths: Sequence[float], generator: torch.Generator
+    fitting: Rows,
+    held_out: Rows,
+    classes: int,
+    strengths: Sequence[float],
+    generator: torch.Generator,
 ) -> Tensor:
     """Worst-group accuracy of one fit with each strength."""
     scaling = _scaling(fitting.features)
     balanced = fitting.take(balanced_subsample(fitting.group, generator))
-    fits = torch.stack([_regression(scaling, balanced, classes, strength, generator) for strength in strengths])
+    fits = torch.stack(
+        [_regression(scaling, balanced, classes, strength, generator) for strength in strengths]
+    )
     predictions = _folded(scaling, fits).logits(held_out.features.float()).argmax(dim=2)
     return worst_group_accuracies(predictions, held_out.target, held_out.group)
 
 
 class _Scaling(NamedTuple):
-    """``(D,)`` float64 mean and deviation of each feature, the deviation 1 where the feature is constant."""
+    """``(D,)`` float64 mean and deviation of each feature, the deviation 1 where the feature is
+    constant.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -126,31 +148,44 @@ def _scaling(features: Tensor) -> _Scaling:
 
 
 def _folded(scaling: _Scaling, joined: Tensor) -> Heads:
-    """Heads on the features as they come, of ``(C, D + 1)`` or ``(H, C, D + 1)`` coefficients on scaled features."""
+    """Heads on the features as they come, of ``(C, D + 1)`` or ``(H, C, D + 1)`` coefficients on
+    scaled features.
+    """
     joined = joined.reshape(-1, *joined.shape[-2:])
     weights = joined[..., :-1] / scaling.deviation
     biases = joined[..., -1] - weights @ scaling.mean
     return Heads(weights.float(), biases.float())
 
 
-def _regression(scaling: _Scaling, rows: Rows, classes: int, strength: float, generator: torch.Generator) -> Tensor:
+def _regression(
+    scaling: _Scaling, rows: Rows, classes: int, strength: float, generator: torch.Generator
+) -> Tensor:
     """``(C, D + 1)`` float64 coefficients and intercepts on scaled features."""
     scaled = (rows.features.cpu().double() - scaling.mean) / scaling.deviation
     target = rows.target.cpu()
     if classes == 2:
         contrast = _against_the_rest(scaled, target == 1, strength, generator)
         return torch.stack([-contrast / 2, contrast / 2])
-    fits = [_against_the_rest(scaled, target == wanted, strength, generator) for wanted in range(classes)]
+    fits = [
+        _against_the_rest(scaled, target == wanted, strength, generator)
+        for wanted in range(classes)
+    ]
     return torch.stack(fits)
 
 
-def _against_the_rest(scaled: Tensor, wanted: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def _against_the_rest(
+    scaled: Tensor, wanted: Tensor, strength: float, generator: torch.Generator
+) -> Tensor:
     from sklearn.linear_model import LogisticRegression
 
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     # scikit-learn 1.8 replaces the name of the penalty by its share of the absolute values
     renamed = signature(LogisticRegression).parameters["penalty"].default == "deprecated"
-    sparse = partial(LogisticRegression, l1_ratio=1.0) if renamed else partial(LogisticRegression, penalty="l1")
+    sparse = (
+        partial(LogisticRegression, l1_ratio=1.0)
+        if renamed
+        else partial(LogisticRegression, penalty="l1")
+    )
     regression = sparse(C=strength, solver="liblinear", max_iter=1000, random_state=seed)
     regression.fit(scaled.numpy(), wanted.numpy())
     return torch.from_numpy(numpy.append(regression.coef_[0], regression.intercept_))
@@ -159,10 +194,14 @@ def _against_the_rest(scaled: Tensor, wanted: Tensor, strength: float, generator
 def _checked(fitting: Rows, classes: int) -> Rows:
     if classes < 2 or fitting.target.ndim != 1:
         raise InputError(f"DFR needs one of at least two classes per row; got classes={classes}")
-    missing = [c for c, count in enumerate(torch.bincount(fitting.target, minlength=classes).tolist()) if count == 0]
+    missing = [
+        c
+        for c, count in enumerate(torch.bincount(fitting.target, minlength=classes).tolist())
+        if count == 0
+    ]
     if missing or bool((fitting.target >= classes).any()):
         raise InputError(
-            f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, and targets are "
-            f"{sorted(set(fitting.target.tolist()))}: give rows of every class"
+            f"DFR fits each of {classes} classes on rows of known group; none has class {missing},"
+            f" and targets are {sorted(set(fitting.target.tolist()))}: give rows of every class"
         )
     return fitting

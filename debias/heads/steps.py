@@ -15,18 +15,20 @@ from debias.heads.linear import Heads
 
 @dataclass(frozen=True)
 class Descent:
-    r"""How heads descend: gradient descent with momentum, each setting a number or ``(H,)``, one per head.
+    r"""How heads descend: gradient descent with momentum, each setting a number or ``(H,)``, one
+    per head.
 
     .. math:: v \leftarrow \mu v + \mathrm{clip}\big(\nabla L + 2\lambda (W - W_0) + \kappa W\big), \qquad
               W \leftarrow W - \eta v
 
-    as in ``torch.optim.SGD`` after ``clip_grad_norm_``. The gradient of a head is clipped by its norm over weights and
-    bias together, and the penalties act on both.
+    as in ``torch.optim.SGD`` after ``clip_grad_norm_``. The gradient of a head is clipped by its
+    norm over weights and bias together, and the penalties act on both.
 
     Args:
         learning_rate: :math:`\eta > 0`.
         momentum: :math:`\mu` in [0, 1).
-        start_penalty: :math:`\lambda \ge 0`, of :math:`\lambda \|W - W_0\|^2`, the pull towards where the head starts.
+        start_penalty: :math:`\lambda \ge 0`, of :math:`\lambda \|W - W_0\|^2`, the pull towards
+            where the head starts.
         weight_decay: :math:`\kappa \ge 0`, the pull towards zero.
         clip: greatest norm of a gradient, positive.
 
@@ -46,10 +48,13 @@ class Descent:
             positive = field.name in ("learning_rate", "clip")
             if not bool((value > 0).all() if positive else (value >= 0).all()):
                 raise InputError(
-                    f"{field.name} must be {'positive' if positive else 'at least 0'}; got {value.tolist()}"
+                    f"{field.name} must be {'positive' if positive else 'at least 0'}; got"
+                    f" {value.tolist()}"
                 )
         if not bool((torch.as_tensor(self.momentum) < 1).all()):
-            raise InputError(f"momentum must be below 1, or heads never come to rest; got {self.momentum}")
+            raise InputError(
+                f"momentum must be below 1, or heads never come to rest; got {self.momentum}"
+            )
 
 
 class Settings(NamedTuple):
@@ -63,7 +68,9 @@ class Settings(NamedTuple):
 
 
 class Data(NamedTuple):
-    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` targets in contrasts; ``(1, N)`` or ``(H, N)`` weights."""
+    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` targets in contrasts; ``(1, N)`` or
+    ``(H, N)`` weights.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -77,10 +84,10 @@ class Data(NamedTuple):
 class DescendingHeads:
     """H heads, held as contrasts between the classes.
 
-    The residuals of a softmax sum to zero over the classes, so the mean of a head over its classes has no gradient.
-    Heads are therefore kept in orthonormal coordinates of the classes of which that mean is the last, left out:
-    C - 1 rows a head, and for two classes half the work. Descent, momentum, penalties and norms are the same in all
-    orthonormal coordinates.
+    The residuals of a softmax sum to zero over the classes, so the mean of a head over its classes
+    has no gradient. Heads are therefore kept in orthonormal coordinates of the classes of which
+    that mean is the last, left out: C - 1 rows a head, and for two classes half the work. Descent,
+    momentum, penalties and norms are the same in all orthonormal coordinates.
 
     Args:
         features: ``(N, D)`` float; at least float32 is computed in.
@@ -94,19 +101,31 @@ class DescendingHeads:
     """
 
     def __init__(
-        self, features: Tensor, target: Tensor, start: Heads, descent: Descent, sample_weights: Tensor | None
+        self,
+        features: Tensor,
+        target: Tensor,
+        start: Heads,
+        descent: Descent,
+        sample_weights: Tensor | None,
     ) -> None:
         _check(features, target, start, sample_weights)
         like = features.new_empty(0, dtype=torch.promote_types(features.dtype, torch.float32))
-        weights = torch.ones(1, len(features)) if sample_weights is None else sample_weights.reshape(-1, len(features))
+        weights = (
+            torch.ones(1, len(features))
+            if sample_weights is None
+            else sample_weights.reshape(-1, len(features))
+        )
         values = [
-            torch.as_tensor(getattr(descent, field.name), dtype=like.dtype).reshape(-1, 1) for field in fields(descent)
+            torch.as_tensor(getattr(descent, field.name), dtype=like.dtype).reshape(-1, 1)
+            for field in fields(descent)
         ]
         self.settings = Settings(*(value.to(like) for value in values))
         self.uses_momentum, self.decays = bool((values[1] > 0).any()), bool((values[3] > 0).any())
         self.is_pulled, self.clips = bool((values[2] > 0).any()), bool(values[4].isfinite().any())
         self.basis = contrasts(start.weights.shape[1]).to(like)
-        self.data = Data(with_ones(features.to(like)), self.basis[target].T.contiguous(), weights.to(like))
+        self.data = Data(
+            with_ones(features.to(like)), self.basis[target].T.contiguous(), weights.to(like)
+        )
         self.count = _one_count(len(start.weights), len(weights), *(len(value) for value in values))
         joined = torch.cat([start.weights, start.biases[..., None]], dim=2).to(like)
         self.start = joined.expand(self.count, -1, -1)
@@ -142,7 +161,9 @@ class DescendingHeads:
     def _logits(self, inputs: Tensor) -> Tensor:
         """``(C, H, N)``, up to a constant for each head and sample."""
         product = self.position.flatten(0, 1) @ inputs.T
-        logits: Tensor = torch.tensordot(self.basis, product.view(*self.position.shape[:2], -1), dims=1)
+        logits: Tensor = torch.tensordot(
+            self.basis, product.view(*self.position.shape[:2], -1), dims=1
+        )
         return logits
 
     def _gradient(self, data: Data) -> Tensor:
@@ -174,12 +195,17 @@ def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tenso
         )
     if target.shape != features.shape[:1] or classes < 2:
         raise InputError(
-            f"heads tell {classes} classes apart by one target per row; got targets {tuple(target.shape)} for "
-            f"{len(features)} rows: at least two classes, and none of several labels"
+            f"heads tell {classes} classes apart by one target per row; got targets"
+            f" {tuple(target.shape)} for {len(features)} rows: at least two classes, and none of"
+            " several labels"
         )
     if bool((target < 0).any()) or bool((target >= classes).any()):
-        raise InputError(f"targets must lie in [0, {classes}); got {int(target.min())} to {int(target.max())}")
-    if sample_weights is not None and (sample_weights.shape[-1] != len(features) or bool((sample_weights < 0).any())):
+        raise InputError(
+            f"targets must lie in [0, {classes}); got {int(target.min())} to {int(target.max())}"
+        )
+    if sample_weights is not None and (
+        sample_weights.shape[-1] != len(features) or bool((sample_weights < 0).any())
+    ):
         raise InputError(
             f"sample_weights must be (N,) or (H, N), not negative, with N={len(features)}; got "
             f"{tuple(sample_weights.shape)}, least {float(sample_weights.min())}"
@@ -189,5 +215,8 @@ def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tenso
 def _one_count(*sizes: int) -> int:
     several = {size for size in sizes if size != 1}
     if len(several) > 1:
-        raise InputError(f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the same H")
+        raise InputError(
+            f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the"
+            " same H"
+        )
     return several.pop() if several else 1

@@ -1,4 +1,6 @@
-"""Mathematical quantities: per-sample in, per-sample or scalar out. Nothing here knows of models or training."""
+"""Mathematical quantities: per-sample in, per-sample or scalar out. Nothing here knows of models or
+training.
+"""
 
 from debias.losses.balanced_weights import balanced_weights
 from debias.losses.classification import classification_losses
@@ -7,7 +9,11 @@ from debias.losses.coral import CORALLoss
 from debias.losses.cvar import cvar
 from debias.losses.domain_inference import head_average, head_probability, joint_score
 from debias.losses.entanglement import disentangling_loss, entangling_loss
-from debias.losses.fairness_gaps import demographic_parity_gap, equal_opportunity_gap, equalized_odds_gap
+from debias.losses.fairness_gaps import (
+    demographic_parity_gap,
+    equal_opportunity_gap,
+    equalized_odds_gap,
+)
 from debias.losses.flac import flac_loss
 from debias.losses.focal import focal_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy

@@ -14,13 +14,15 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
     .. math:: w_g = \frac{E_g^{-p}\,n}{\sum_h n_h E_h^{-p}}, \qquad n = \sum_h n_h, \qquad
               E_g = \frac{1 - \beta^{n_g}}{1 - \beta} \;\text{ for } \beta < 1, \quad E_g = n_g \;\text{ for } \beta = 1
 
-    With p = 1 and :math:`\beta = 1` every group has the same total weight; p = 0.5 is square-root reweighting; p = 0
-    leaves all at one. :math:`\beta < 1` is the class-balanced loss: E is the effective number of samples, which never
-    exceeds :math:`1 / (1 - \beta)`, so that groups larger than that are weighted alike.
+    With p = 1 and :math:`\beta = 1` every group has the same total weight; p = 0.5 is square-root
+    reweighting; p = 0 leaves all at one. :math:`\beta < 1` is the class-balanced loss: E is the
+    effective number of samples, which never exceeds :math:`1 / (1 - \beta)`, so that groups larger
+    than that are weighted alike.
 
-    Source: inverse-frequency reweighting as compared by Idrissi et al., "Simple data balancing achieves competitive
-    worst-group-accuracy", CLeaR 2022, and Yang et al., "Change is Hard" (SubpopBench), ICML 2023. Effective number:
-    Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
+    Source: inverse-frequency reweighting as compared by Idrissi et al., "Simple data balancing
+    achieves competitive worst-group-accuracy", CLeaR 2022, and Yang et al., "Change is Hard"
+    (SubpopBench), ICML 2023. Effective number: Cui et al., "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019.
 
     Args:
         counts: ``(G,)`` training samples per class or group; one that has none gets weight 0.
@@ -33,9 +35,10 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
     Raises:
         ValueError: ``power`` or ``beta`` outside [0, 1], or no samples at all.
 
-    Differs from the reference: SubpopBench and Cui et al. scale the weights to a mean of one over *groups*, so that
-    the mean weight over the data, and with it the effective learning rate, depends on how unbalanced the data is. In
-    SubpopBench a large group, whose effective number rounds to 1, has no weight at all.
+    Differs from the reference: SubpopBench and Cui et al. scale the weights to a mean of one over
+    *groups*, so that the mean weight over the data, and with it the effective learning rate,
+    depends on how unbalanced the data is. In SubpopBench a large group, whose effective number
+    rounds to 1, has no weight at all.
 
     Example:
         >>> balanced_weights(torch.tensor([3, 1])).tolist()  # 4/2 over 3 and over 1
@@ -44,9 +47,13 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
     if not 0 <= power <= 1:
         raise InputError(f"power must lie in [0, 1], from no reweighting to full; got {power}")
     if not 0 <= beta <= 1:
-        raise InputError(f"beta must lie in [0, 1], from no reweighting to plain counts; got {beta}")
+        raise InputError(
+            f"beta must lie in [0, 1], from no reweighting to plain counts; got {beta}"
+        )
     if int(counts.sum()) == 0:
-        raise InputError("no group has a training sample: check that the training split is not empty")
+        raise InputError(
+            "no group has a training sample: check that the training split is not empty"
+        )
     counts = counts.double()
     numbers = counts if beta == 1 else (1 - beta**counts) / (1 - beta)
     inverse = torch.where(counts > 0, numbers.clamp(min=1) ** -power, 0.0)

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 
 def classification_losses(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Cross-entropy of each sample: over classes, or averaged over the labels of a multi-label target.
+    r"""Cross-entropy of each sample: over classes, or averaged over the labels of a multi-label
+    target.
 
     .. math:: \ell_i = -\sum_c t_{ic} \log \mathrm{softmax}(z_i)_c
               \quad\text{or}\quad \ell_i = \tfrac1L \sum_l \mathrm{BCE}(\sigma(z_{il}), t_{il})
@@ -17,8 +18,8 @@ def classification_losses(logits: Tensor, target: Tensor) -> Tensor:
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: ``(N,)`` int64 class index in [0, C); ``(N, C)`` float class probabilities; or ``(N, L)`` int64
-            0/1 labels. The kind is told by rank and dtype.
+        target: ``(N,)`` int64 class index in [0, C); ``(N, C)`` float class probabilities; or
+            ``(N, L)`` int64 0/1 labels. The kind is told by rank and dtype.
 
     Returns:
         ``(N,)`` float.
@@ -32,4 +33,6 @@ def classification_losses(logits: Tensor, target: Tensor) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if target.ndim == 1 or target.is_floating_point():
         return F.cross_entropy(logits, target, reduction="none")
-    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none").mean(dim=1)
+    return F.binary_cross_entropy_with_logits(
+        logits, target.to(logits.dtype), reduction="none"
+    ).mean(dim=1)

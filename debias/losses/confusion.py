@@ -8,18 +8,21 @@ from torch.nn import functional as F
 
 
 def confusion_losses(logits: Tensor, *, multi_label: bool = False) -> Tensor:
-    r"""Cross-entropy of each sample to the uniform distribution; least, log D, where all D logits are equal.
+    r"""Cross-entropy of each sample to the uniform distribution; least, log D, where all D logits
+    are equal.
 
     .. math:: \ell_i = -\frac1D \sum_d \log \mathrm{softmax}(z_i)_d
               \quad\text{or}\quad \ell_i = \tfrac1L \sum_l \mathrm{BCE}(\sigma(z_{il}), \tfrac12)
 
-    Unlike a reversed cross-entropy it is bounded below, and asks for no label. Computed in float32 at least.
+    Unlike a reversed cross-entropy it is bounded below, and asks for no label. Computed in float32
+    at least.
 
     Source: Tzeng et al., "Simultaneous Deep Transfer Across Domains and Tasks", ICCV 2015.
 
     Args:
         logits: ``(N, D)`` float.
-        multi_label: the logits are of D labels, each of which may be present; the least value is then log 2.
+        multi_label: the logits are of D labels, each of which may be present; the least value is
+            then log 2.
 
     Returns:
         ``(N,)`` float.

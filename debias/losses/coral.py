@@ -1,4 +1,6 @@
-"""Correlation alignment: how far apart the first two moments of features are between environments."""
+"""Correlation alignment: how far apart the first two moments of features are between
+environments.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,16 @@ class CORALLoss(nn.Module):
               + \tfrac{1}{D^2} \lVert C_e - C_{e'} \rVert_F^2, \qquad
               \text{paper:}\ \tfrac{1}{4 D^2} \lVert C_e - C_{e'} \rVert_F^2
 
-    with covariances C of denominator n - 1. No covariance is formed: :math:`\langle C_e, C_{e'} \rangle` is a sum of
-    squared inner products of centred features, which costs :math:`N^2 D` instead of :math:`N D^2`.
+    with covariances C of denominator n - 1. No covariance is formed:
+    :math:`\langle C_e, C_{e'} \rangle` is a sum of squared inner products of centred features,
+    which costs :math:`N^2 D` instead of :math:`N D^2`.
 
-    On 1280 features of an EfficientNet the gradient of the domainbed form is about 0.06 of the cross-entropy's, that of
-    the paper's form about 0.0002: it needs a strength in the hundreds.
+    On 1280 features of an EfficientNet the gradient of the domainbed form is about 0.06 of the
+    cross-entropy's, that of the paper's form about 0.0002: it needs a strength in the hundreds.
 
-    Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016 workshops; the form
-    with means is that of the code of Gulrajani & Lopez-Paz, "In Search of Lost Domain Generalization", ICLR 2021,
-    facebookresearch/DomainBed.
+    Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016
+    workshops; the form with means is that of the code of Gulrajani & Lopez-Paz, "In Search of Lost
+    Domain Generalization", ICLR 2021, facebookresearch/DomainBed.
 
     Args:
         form: "domainbed" or "paper".
@@ -35,8 +38,8 @@ class CORALLoss(nn.Module):
     Raises:
         ValueError: an unknown form.
 
-    Differs from the reference: environments of less than two samples are left out (there the loss is NaN), and the
-    joined batch of all processes is one batch.
+    Differs from the reference: environments of less than two samples are left out (there the loss
+    is NaN), and the joined batch of all processes is one batch.
 
     Example:
         >>> features, environment = torch.tensor([[0.0], [2.0], [3.0], [3.0]]), torch.tensor([0, 0, 1, 1])
@@ -56,7 +59,8 @@ class CORALLoss(nn.Module):
         Args:
             features: ``(N, ...)`` float, flattened from the second axis on.
             environment: ``(N,)`` int64 in [0, E); -1 leaves the sample out.
-            compared: ``(E, E)`` bool, which pairs are compared; only what lies above the diagonal is read.
+            compared: ``(E, E)`` bool, which pairs are compared; only what lies above the diagonal
+                is read.
 
         Returns:
             Scalar, float32 at least; 0 where no pair has two samples in each environment.
@@ -69,4 +73,6 @@ class CORALLoss(nn.Module):
         covariances = distances_from_inner(inner) / rows.shape[1] ** 2
         if self.form == "paper":
             return mean_over_pairs(covariances / 4, counts, compared)
-        return mean_over_pairs((means[:, None] - means).square().mean(dim=2) + covariances, counts, compared)
+        return mean_over_pairs(
+            (means[:, None] - means).square().mean(dim=2) + covariances, counts, compared
+        )

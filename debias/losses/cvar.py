@@ -9,20 +9,23 @@ from debias.losses.hsic import joined_rows
 
 
 def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) -> Tensor:
-    r"""Mean of the worst fraction :math:`\alpha` of the losses in the joined batch of all processes.
+    r"""Mean of the worst fraction :math:`\alpha` of the losses in the joined batch of all
+    processes.
 
     .. math:: L = \min_t \Bigl[ t + \frac{1}{\alpha N} \sum_i \max(\ell_i - t, 0) \Bigr]
 
-    The minimum is reached at the :math:`\lceil \alpha N \rceil`-th largest loss, which has the weight that is left
-    where :math:`\alpha N` is no integer. :math:`\alpha = 1` is the mean, :math:`\alpha \le 1/N` the largest loss. Of
-    equal losses at the border some count in full and others do not: no gradient exceeds :math:`1 / (\alpha N)`.
+    The minimum is reached at the :math:`\lceil \alpha N \rceil`-th largest loss, which has the
+    weight that is left where :math:`\alpha N` is no integer. :math:`\alpha = 1` is the mean,
+    :math:`\alpha \le 1/N` the largest loss. Of equal losses at the border some count in full and
+    others do not: no gradient exceeds :math:`1 / (\alpha N)`.
 
-    With ``threshold``, t stands still: losses below it have no gradient, and with :math:`\alpha = 1` the gradient is
-    that of the truncated loss :math:`\frac1N \sum_i \max(\ell_i - t, 0)`.
+    With ``threshold``, t stands still: losses below it have no gradient, and with
+    :math:`\alpha = 1` the gradient is that of the truncated loss
+    :math:`\frac1N \sum_i \max(\ell_i - t, 0)`.
 
-    Source: Rockafellar & Uryasev, "Optimization of Conditional Value-at-Risk", 2000; as a batch loss: Levy et al.,
-    "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS 2020, reference code daniellevy/fast-dro;
-    truncated: googleinterns/fairness_ssl.
+    Source: Rockafellar & Uryasev, "Optimization of Conditional Value-at-Risk", 2000; as a batch
+    loss: Levy et al., "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS 2020,
+    reference code daniellevy/fast-dro; truncated: googleinterns/fairness_ssl.
 
     Args:
         losses: ``(N,)`` float loss per sample.
@@ -40,5 +43,7 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
     if threshold is not None:
         return threshold + torch.relu(rows - threshold).mean() / alpha
     worst = alpha * len(rows)
-    weights = (worst - torch.arange(len(rows), dtype=rows.dtype, device=rows.device)).clamp(0, 1) / worst
+    weights = (worst - torch.arange(len(rows), dtype=rows.dtype, device=rows.device)).clamp(
+        0, 1
+    ) / worst
     return (rows.sort(descending=True).values * weights).sum()

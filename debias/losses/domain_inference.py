@@ -1,4 +1,6 @@
-"""How the class is read from a classifier that has an output for every class and every value of the bias."""
+"""How the class is read from a classifier that has an output for every class and every value of the
+bias.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,18 @@ def head_average(logits: Tensor) -> Tensor:
 
     .. math:: s_y = \frac{1}{B} \sum_b f_{yb}
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR 2020;
-    reference code princetonvisualai/DomainBiasMitigation.
+    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
+    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
 
     Args:
         logits: ``(N, K, B)`` float, the logits of B heads for K classes or labels.
 
     Returns:
-        ``(N, K)`` float32 at least. Their softmax is the geometric mean of the heads' probabilities, normalised.
+        ``(N, K)`` float32 at least. Their softmax is the geometric mean of the heads'
+        probabilities, normalised.
 
-    Differs from the reference: the mean for the sum, of the same decisions. Softmax or sigmoid of a sum is surer than
-    any head is.
+    Differs from the reference: the mean for the sum, of the same decisions. Softmax or sigmoid of a
+    sum is surer than any head is.
     """
     return _precise(logits).mean(dim=2)
 
@@ -56,17 +59,20 @@ def head_probability(logits: Tensor, *, multi_label: bool = False) -> Tensor:
     return torch.log_softmax(logits, dim=1).logsumexp(dim=2) - math.log(logits.shape[2])
 
 
-def joint_score(logits: Tensor, *, log_prior: Tensor | None = None, greatest: bool = False) -> Tensor:
+def joint_score(
+    logits: Tensor, *, log_prior: Tensor | None = None, greatest: bool = False
+) -> Tensor:
     r"""Scores of the classes from one softmax over all groups, by leaving out the bias.
 
     .. math:: s_y = \log \sum_b \frac{p(y, b \mid x)}{\pi_{yb}} \qquad\text{or}\qquad
               s_y = \log \max_b \frac{p(y, b \mid x)}{\pi_{yb}}
 
-    With :math:`\pi` the shares of the groups in training, this is the posterior where all groups are equally likely;
-    with :math:`\pi = 1`, where they are as in training.
+    With :math:`\pi` the shares of the groups in training, this is the posterior where all groups
+    are equally likely; with :math:`\pi = 1`, where they are as in training.
 
-    Source: Wang et al., CVPR 2020, as :func:`head_average`; the correction is that of Saerens et al., "Adjusting the
-    Outputs of a Classifier to New a Priori Probabilities", Neural Computation 2002.
+    Source: Wang et al., CVPR 2020, as :func:`head_average`; the correction is that of Saerens et
+    al., "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Neural Computation
+    2002.
 
     Args:
         logits: ``(N, K, B)`` float, of every class y and every value b of the bias.

@@ -1,4 +1,6 @@
-"""EnD's two terms: what shares the bias is pulled apart, and what shares the class across biases together."""
+"""EnD's two terms: what shares the bias is pulled apart, and what shares the class across biases
+together.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +11,25 @@ from torch.nn import functional as F
 from debias.losses.pairs import across_biases, itself
 
 
-def disentangling_loss(similarities: Tensor, bias: Tensor, *, biases: int, cancelling: bool = True) -> Tensor:
+def disentangling_loss(
+    similarities: Tensor, bias: Tensor, *, biases: int, cancelling: bool = True
+) -> Tensor:
     r"""How similar the samples of one value of the bias are to each other.
 
     .. math:: \frac{\sum_b \left| \sum_{i \ne j,\, b_i = b_j = b} G_{ij} \right|}{\sum_b n_b (n_b - 1)}
               \qquad\text{or}\qquad
               \frac{\sum_b \sum_{i \ne j,\, b_i = b_j = b} \left| G_{ij} \right|}{\sum_b n_b (n_b - 1)}
 
-    Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias correction", CVPR
-    2021; reference code EIDOSLAB/entangling-disentangling-bias.
+    Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias
+    correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
 
     Args:
         similarities: ``(m, m)`` float G, as from :func:`debias.losses.cosine_similarities`.
         bias: ``(m,)`` int64 in [0, biases); -1 leaves the sample out.
         biases: how many values of the bias there are.
-        cancelling: the first form, of the code, in which similar and opposite pairs of one value cancel each other;
-            the second wants every pair orthogonal. They agree where features are not negative, as after a ReLU.
+        cancelling: the first form, of the code, in which similar and opposite pairs of one value
+            cancel each other; the second wants every pair orthogonal. They agree where features are
+            not negative, as after a ReLU.
 
     Returns:
         Scalar in [0, 1]; 0 where no two samples share a bias.
@@ -62,8 +67,9 @@ def entangling_loss(similarities: Tensor, target: Tensor, bias: Tensor) -> Tenso
     Returns:
         Scalar in [0, 1]; 0 where there is no such pair.
 
-    Differs from the reference: the mean is over all such pairs. There the mask of an ordered pair of biases is cut to
-    the lower triangle, which drops about half of them, by their places in the batch.
+    Differs from the reference: the mean is over all such pairs. There the mask of an ordered pair
+    of biases is cut to the lower triangle, which drops about half of them, by their places in the
+    batch.
 
     Example:
         >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])

@@ -1,4 +1,6 @@
-"""Differentiable fairness: how far the rates of the values of a bias lie apart, with probabilities for decisions."""
+"""Differentiable fairness: how far the rates of the values of a bias lie apart, with probabilities
+for decisions.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ def demographic_parity_gap(probability: Tensor, bias: Tensor, *, biases: int) ->
         biases: how many values of the bias there are.
 
     Returns:
-        ``(C,)`` in [0, 1], over the joined batch of all processes. A value of the bias that is absent takes part in
-        no comparison; the gap is 0 where there are not two to compare.
+        ``(C,)`` in [0, 1], over the joined batch of all processes. A value of the bias that is
+        absent takes part in no comparison; the gap is 0 where there are not two to compare.
 
     Example:
         >>> probability = torch.tensor([[0.9], [0.7], [0.2]])
@@ -32,8 +34,11 @@ def demographic_parity_gap(probability: Tensor, bias: Tensor, *, biases: int) ->
     return _gap(probability, torch.ones_like(probability, dtype=torch.bool), bias, biases)
 
 
-def equal_opportunity_gap(probability: Tensor, present: Tensor, bias: Tensor, *, biases: int) -> Tensor:
-    r"""Gap in the true positive rate: as :func:`demographic_parity_gap`, over the samples that have the outcome.
+def equal_opportunity_gap(
+    probability: Tensor, present: Tensor, bias: Tensor, *, biases: int
+) -> Tensor:
+    r"""Gap in the true positive rate: as :func:`demographic_parity_gap`, over the samples that have
+    the outcome.
 
     Source: Hardt et al., "Equality of Opportunity in Supervised Learning", NeurIPS 2016.
 
@@ -49,10 +54,13 @@ def equal_opportunity_gap(probability: Tensor, present: Tensor, bias: Tensor, *,
     return _gap(probability, present.bool(), bias, biases)
 
 
-def equalized_odds_gap(probability: Tensor, present: Tensor, bias: Tensor, *, biases: int) -> Tensor:
+def equalized_odds_gap(
+    probability: Tensor, present: Tensor, bias: Tensor, *, biases: int
+) -> Tensor:
     r"""Mean of the gaps in the true and in the false positive rate.
 
-    The greater of the two, which evaluation reports as well, would leave the lesser without gradient.
+    The greater of the two, which evaluation reports as well, would leave the lesser without
+    gradient.
 
     Source: Hardt et al., NeurIPS 2016.
 
@@ -66,7 +74,9 @@ def equalized_odds_gap(probability: Tensor, present: Tensor, bias: Tensor, *, bi
         ``(C,)`` in [0, 1], over the joined batch of all processes.
     """
     present = present.bool()
-    return (_gap(probability, present, bias, biases) + _gap(probability, ~present, bias, biases)) / 2
+    return (
+        _gap(probability, present, bias, biases) + _gap(probability, ~present, bias, biases)
+    ) / 2
 
 
 def _gap(probability: Tensor, counted: Tensor, bias: Tensor, biases: int) -> Tensor:

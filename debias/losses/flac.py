@@ -1,4 +1,6 @@
-"""FLAC: similarities of features follow dissimilarities of bias features, on pairs that break the shortcut."""
+"""FLAC: similarities of features follow dissimilarities of bias features, on pairs that break the
+shortcut.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +11,35 @@ from debias.errors import InputError
 from debias.losses.hsic import joined_rows, squared_distances
 
 
-def flac_loss(features: Tensor, bias_features: Tensor, target: Tensor, *, exponent: float = 0.5) -> Tensor:
-    r"""Jeffreys divergence of two distributions over each sample's pairs; 0 where the batch has no such pair.
+def flac_loss(
+    features: Tensor, bias_features: Tensor, target: Tensor, *, exponent: float = 0.5
+) -> Tensor:
+    r"""Jeffreys divergence of two distributions over each sample's pairs; 0 where the batch has no
+    such pair.
 
-    With :math:`s_{ij} = 1 / (1 + d_{ij}^a)` of Euclidean distances :math:`d_{ij} = \sqrt{\lVert z_i - z_j \rVert^2 +
-    10^{-6}}` between features, :math:`s^B` likewise between bias features, and :math:`\tau` half-way between the
-    greatest and the least :math:`s^B` of the batch, the pairs are
+    With :math:`s_{ij} = 1 / (1 + d_{ij}^a)` of Euclidean distances
+    :math:`d_{ij} = \sqrt{\lVert z_i - z_j \rVert^2 + 10^{-6}}` between features, :math:`s^B`
+    likewise between bias features, and :math:`\tau` half-way between the greatest and the least
+    :math:`s^B` of the batch, the pairs are
 
     .. math:: M = \{(i, j): y_i = y_j, s^B_{ij} < \tau\} \cup \{(i, j): y_i \ne y_j, s^B_{ij} > \tau\}
 
-    and with :math:`P_{ij} \propto 1 - s^B_{ij}` and :math:`Q_{ij} \propto s_{ij}`, each of sum 1 over the pairs of a
-    sample i,
+    and with :math:`P_{ij} \propto 1 - s^B_{ij}` and :math:`Q_{ij} \propto s_{ij}`, each of sum 1
+    over the pairs of a sample i,
 
     .. math:: L = \frac{1}{|M|} \sum_{(i, j) \in M} (P_{ij} - Q_{ij}) (\log P_{ij} - \log Q_{ij})
 
-    In a process group the batch is that of all processes, in value and in averaged gradient. Computed in float32 at
-    least, with autocast off where it matters.
+    In a process group the batch is that of all processes, in value and in averaged gradient.
+    Computed in float32 at least, with autocast off where it matters.
 
-    Source: Sarridis et al., "FLAC: Fairness-Aware Representation Learning by Suppressing Attribute-Class
-    Associations", 2023; reference code gsarridis/FLAC.
+    Source: Sarridis et al., "FLAC: Fairness-Aware Representation Learning by Suppressing
+    Attribute-Class Associations", 2023; reference code gsarridis/FLAC.
 
     Args:
-        features: ``(N, D)`` float, of the model; the reference's are of length 1, as its networks normalise them, and
-            its weights of the loss belong to these.
-        bias_features: ``(N, E)`` float, likewise of length 1, of a network that knows the bias; they receive no
-            gradient. One-hot bias labels will do as well.
+        features: ``(N, D)`` float, of the model; the reference's are of length 1, as its networks
+            normalise them, and its weights of the loss belong to these.
+        bias_features: ``(N, E)`` float, likewise of length 1, of a network that knows the bias;
+            they receive no gradient. One-hot bias labels will do as well.
         target: ``(N,)`` int64 class.
         exponent: a > 0.
 

@@ -1,4 +1,6 @@
-"""Generalized cross-entropy: a loss that learns most from what is already right, and so amplifies a shortcut."""
+"""Generalized cross-entropy: a loss that learns most from what is already right, and so amplifies a
+shortcut.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,22 @@ from torch.nn import functional as F
 from debias.errors import InputError
 
 
-def generalized_cross_entropy(logits: Tensor, target: Tensor, *, q: float = 0.7, scaled: bool = False) -> Tensor:
-    r"""Generalized cross-entropy of each sample; its gradient is that of cross-entropy times :math:`p_y^q`.
+def generalized_cross_entropy(
+    logits: Tensor, target: Tensor, *, q: float = 0.7, scaled: bool = False
+) -> Tensor:
+    r"""Generalized cross-entropy of each sample; its gradient is that of cross-entropy times
+    :math:`p_y^q`.
 
     .. math:: \ell_i = \frac{1 - p_{y}^q}{q}
               \quad\text{or, scaled,}\quad \ell_i = q\, \mathrm{sg}[p_{y}^q]\, (-\log p_{y}),
               \qquad p = \mathrm{softmax}(z_i)
 
-    Cross-entropy as q goes to 0, and :math:`1 - p_y` at 1. The scaled form has q times the gradient of the other; its
-    value is not the same function. Computed in float32 at least, from :math:`\log p_y`.
+    Cross-entropy as q goes to 0, and :math:`1 - p_y` at 1. The scaled form has q times the gradient
+    of the other; its value is not the same function. Computed in float32 at least, from
+    :math:`\log p_y`.
 
-    Source: Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
-    NeurIPS 2018; the scaled form is that of the reference code alinlab/LfF.
+    Source: Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
+    Noisy Labels", NeurIPS 2018; the scaled form is that of the reference code alinlab/LfF.
 
     Args:
         logits: ``(N, C)`` float.
@@ -40,7 +46,9 @@ def generalized_cross_entropy(logits: Tensor, target: Tensor, *, q: float = 0.7,
     """
     if not 0 < q <= 1:
         raise InputError(f"generalized cross-entropy needs q in (0, 1]; got {q}")
-    losses = F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none")
+    losses = F.cross_entropy(
+        logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none"
+    )
     if scaled:
         return q * torch.exp(-q * losses.detach()) * losses
     return -torch.expm1(-q * losses) / q

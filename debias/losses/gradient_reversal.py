@@ -32,16 +32,17 @@ def reverse_gradient(activation: Tensor, *, strength: float = 1.0) -> Tensor:
 
     .. math:: R(h) = h, \qquad \frac{\partial R}{\partial h} := -\lambda I
 
-    In :math:`L = L_\text{task} + \mathrm{CE}(A(R(h)), b)` the adversary A descends on its cross-entropy with weight 1
-    whatever the strength; only what computes h climbs it, with weight :math:`\lambda`. The second derivative through it
-    is that of a network whose backward pass is the above: each pass through R contributes :math:`-\lambda`.
+    In :math:`L = L_\text{task} + \mathrm{CE}(A(R(h)), b)` the adversary A descends on its
+    cross-entropy with weight 1 whatever the strength; only what computes h climbs it, with weight
+    :math:`\lambda`. The second derivative through it is that of a network whose backward pass is
+    the above: each pass through R contributes :math:`-\lambda`.
 
     Source: Ganin & Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015.
 
     Args:
         activation: any shape, float.
-        strength: :math:`\lambda`; 0 cuts the gradient to zero, a negative value helps the adversary. A schedule is
-            the caller's.
+        strength: :math:`\lambda`; 0 cuts the gradient to zero, a negative value helps the
+            adversary. A schedule is the caller's.
 
     Returns:
         A view of ``activation``.

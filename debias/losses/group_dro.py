@@ -1,4 +1,6 @@
-"""Group distributionally robust optimisation: minimise the worst group's loss by exponentiated weights."""
+"""Group distributionally robust optimisation: minimise the worst group's loss by exponentiated
+weights.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,11 @@ class GroupDROLoss(nn.Module):
     .. math:: q_g \leftarrow \frac{q_g \exp(\eta\,(m_g + C/\sqrt{n_g}))}{\sum_h q_h \exp(\eta\,(m_h + C/\sqrt{n_h}))},
               \qquad L = \sum_g q_g\, m_g
 
-    where :math:`m_g` is the mean loss of group g in the batch. The weights move first, then weigh the same batch;
-    they move in training mode only, and carry no gradient.
+    where :math:`m_g` is the mean loss of group g in the batch. The weights move first, then weigh
+    the same batch; they move in training mode only, and carry no gradient.
 
-    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020; reference code
-    kohpangwei/group_DRO.
+    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020;
+    reference code kohpangwei/group_DRO.
 
     Args:
         groups: number of groups G.
@@ -30,11 +32,11 @@ class GroupDROLoss(nn.Module):
     Raises:
         ValueError: a bound above is broken, or ``adjustment`` is given without positive ``counts``.
 
-    Differs from the reference: a group absent from the batch keeps its weight up to normalisation (there it is
-    raised by ``exp(eta * C / sqrt(n))``); C is added for every group as soon as it is positive (there only if the
-    adjustment of all groups is positive) and never into the returned loss, whose gradient does not depend on it;
-    means are those of all processes. Six public versions disagree on these points, and on whether q moves before
-    (here) or after it is used.
+    Differs from the reference: a group absent from the batch keeps its weight up to normalisation
+    (there it is raised by ``exp(eta * C / sqrt(n))``); C is added for every group as soon as it is
+    positive (there only if the adjustment of all groups is positive) and never into the returned
+    loss, whose gradient does not depend on it; means are those of all processes. Six public
+    versions disagree on these points, and on whether q moves before (here) or after it is used.
 
     Example:
         >>> robust = GroupDROLoss(groups=2, step_size=1.0)
@@ -43,20 +45,33 @@ class GroupDROLoss(nn.Module):
     """
 
     def __init__(
-        self, groups: int, *, step_size: float = 0.01, adjustment: float = 0.0, counts: Tensor | None = None
+        self,
+        groups: int,
+        *,
+        step_size: float = 0.01,
+        adjustment: float = 0.0,
+        counts: Tensor | None = None,
     ) -> None:
         super().__init__()
         if step_size <= 0 or adjustment < 0:
             raise InputError(
-                f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size}, adjustment={adjustment}"
+                f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size},"
+                f" adjustment={adjustment}"
             )
-        if adjustment > 0 and (counts is None or len(counts) != groups or bool((counts <= 0).any())):
+        if adjustment > 0 and (
+            counts is None or len(counts) != groups or bool((counts <= 0).any())
+        ):
             raise InputError(
-                f"adjustment={adjustment} divides by the training count of each of the {groups} groups: "
-                f"pass counts, all positive; got {counts if counts is None else counts.tolist()}"
+                f"adjustment={adjustment} divides by the training count of each of the {groups}"
+                " groups: pass counts, all positive; got"
+                f" {counts if counts is None else counts.tolist()}"
             )
         self.step_size = step_size
-        margin = torch.zeros(groups) if counts is None else adjustment / counts.clamp(min=1).float().sqrt()
+        margin = (
+            torch.zeros(groups)
+            if counts is None
+            else adjustment / counts.clamp(min=1).float().sqrt()
+        )
         self.register_buffer("margin", margin)
         self.register_buffer("log_weights", torch.full((groups,), 1.0 / groups).log())
         self.margin: Tensor
@@ -64,7 +79,9 @@ class GroupDROLoss(nn.Module):
 
     @property
     def weights(self) -> Tensor:
-        """``(G,)`` the weights q, which sum to one; kept as logarithms, so that none is ever lost to underflow."""
+        """``(G,)`` the weights q, which sum to one; kept as logarithms, so that none is ever lost
+        to underflow.
+        """
         return self.log_weights.exp()
 
     def forward(self, losses: Tensor, group: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ from torch import Tensor, distributed
 
 
 class GroupMeans(NamedTuple):
-    """``(G,)`` mean loss of each group, 0 where absent, and ``(G,)`` how many samples it has in the joined batch."""
+    """``(G,)`` mean loss of each group, 0 where absent, and ``(G,)`` how many samples it has in the
+    joined batch.
+    """
 
     means: Tensor
     counts: Tensor
@@ -20,8 +22,9 @@ def group_means(losses: Tensor, group: Tensor, groups: int) -> GroupMeans:
 
     .. math:: m_g = \frac{1}{n_g} \sum_{i: g_i = g} \ell_i, \qquad m_g = 0 \text{ where } n_g = 0
 
-    In a process group the sums and counts are those of all processes. The local gradient is scaled by the number
-    of processes, so that the average which DistributedDataParallel takes is the gradient of the joined batch.
+    In a process group the sums and counts are those of all processes. The local gradient is scaled
+    by the number of processes, so that the average which DistributedDataParallel takes is the
+    gradient of the joined batch.
 
     Args:
         losses: ``(N,)`` float loss per sample.

@@ -1,4 +1,6 @@
-"""The Hilbert-Schmidt independence criterion: how much two features of the same samples depend on each other."""
+"""The Hilbert-Schmidt independence criterion: how much two features of the same samples depend on
+each other.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,24 @@ from torch import Tensor, distributed, nn
 
 from debias.errors import InputError
 
-#: The smallest bandwidth that a median may give, so that equal features give a kernel of ones and not of NaN.
+#: The smallest bandwidth that a median may give, so that equal features give a kernel of ones and
+#: not of NaN.
 SMALLEST_SIGMA = 1e-6
 
 
 class HSIC(nn.Module):
-    r"""HSIC of two sets of features, from a kernel matrix of each; zero in expectation where they are independent.
+    r"""HSIC of two sets of features, from a kernel matrix of each; zero in expectation where they
+    are independent.
 
-    In a process group it is the HSIC of the joined batch of all processes, on each of them, with gradients scaled so
-    that the average which DistributedDataParallel takes is the gradient of the joined batch. Kernels are computed
-    in float32 at least, also under autocast: in bfloat16 they are several per cent off, in float16 infinite.
+    In a process group it is the HSIC of the joined batch of all processes, on each of them, with
+    gradients scaled so that the average which DistributedDataParallel takes is the gradient of the
+    joined batch. Kernels are computed in float32 at least, also under autocast: in bfloat16 they
+    are several per cent off, in float16 infinite.
 
-    Source: Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", ALT 2005 (biased); Song et
-    al., "Feature Selection via Dependence Maximization", JMLR 2012 (unbiased); used by Bahng et al., "Learning
-    De-biased Representations with Biased Representations", ICML 2020, reference code clovaai/rebias.
+    Source: Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", ALT 2005
+    (biased); Song et al., "Feature Selection via Dependence Maximization", JMLR 2012 (unbiased);
+    used by Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
+    2020, reference code clovaai/rebias.
 
     Args:
         kernel: "rbf" or "linear".
@@ -44,11 +50,15 @@ class HSIC(nn.Module):
         if kernel not in ("rbf", "linear"):
             raise InputError(f"HSIC knows no kernel {kernel!r}: choose rbf or linear")
         if estimator not in ESTIMATORS:
-            raise InputError(f"HSIC knows no estimator {estimator!r}: choose {' or '.join(ESTIMATORS)}")
+            raise InputError(
+                f"HSIC knows no estimator {estimator!r}: choose {' or '.join(ESTIMATORS)}"
+            )
         self.kernel = kernel
         self.estimator = estimator
 
-    def forward(self, x: Tensor, y: Tensor, *, sigma_x: float | Tensor = 1.0, sigma_y: float | Tensor = 1.0) -> Tensor:
+    def forward(
+        self, x: Tensor, y: Tensor, *, sigma_x: float | Tensor = 1.0, sigma_y: float | Tensor = 1.0
+    ) -> Tensor:
         """HSIC of the joined batch.
 
         Args:
@@ -79,9 +89,10 @@ def hsic_unbiased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
 
     where the tilde sets the diagonal to zero.
 
-    Source: Song et al., "Feature Selection via Dependence Maximization", JMLR 2012. It is computed as
-    :math:`\sum_{i \ne j} A_{ij} B_{ij} / (m(m-3))`, with A and B the U-centred K and L of Székely and Rizzo, "Partial
-    Distance Correlation with Methods for Dissimilarities", 2014: the same number, without differences of large sums.
+    Source: Song et al., "Feature Selection via Dependence Maximization", JMLR 2012. It is computed
+    as :math:`\sum_{i \ne j} A_{ij} B_{ij} / (m(m-3))`, with A and B the U-centred K and L of
+    Székely and Rizzo, "Partial Distance Correlation with Methods for Dissimilarities", 2014: the
+    same number, without differences of large sums.
 
     Args:
         kernel_x: ``(m, m)`` symmetric float, m at least 4.
@@ -93,15 +104,16 @@ def hsic_unbiased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
     Raises:
         ValueError: m is less than 4.
 
-    Differs from the reference: there the vector of diagonal entries is subtracted from every row, which is right for
-    kernels of constant diagonal (RBF) alone; here the diagonal is set to zero.
+    Differs from the reference: there the vector of diagonal entries is subtracted from every row,
+    which is right for kernels of constant diagonal (RBF) alone; here the diagonal is set to zero.
     """
     size = _enough(kernel_x, 4)
     return (_u_centred(kernel_x) * _u_centred(kernel_y)).sum() / (size * (size - 3))
 
 
 def hsic_biased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
-    r"""Biased estimate of HSIC, :math:`\mathrm{tr}(KHLH) / (m-1)^2` with :math:`H = I - 11^\top / m`; never negative.
+    r"""Biased estimate of HSIC, :math:`\mathrm{tr}(KHLH) / (m-1)^2` with
+    :math:`H = I - 11^\top / m`; never negative.
 
     Source: Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", ALT 2005.
 
@@ -120,11 +132,16 @@ def hsic_biased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
     return ((kernel_x - rows - rows[:, None] + rows.mean()) * kernel_y).sum() / (size - 1) ** 2
 
 
-ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"unbiased": hsic_unbiased, "biased": hsic_biased}
+ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "unbiased": hsic_unbiased,
+    "biased": hsic_biased,
+}
 
 
 def linear_kernel(features: Tensor) -> Tensor:
-    r"""``(m, m)`` inner products, :math:`K_{ij} = x_i^\top x_j`, of ``(m, ...)`` features; float32 at least."""
+    r"""``(m, m)`` inner products, :math:`K_{ij} = x_i^\top x_j`, of ``(m, ...)`` features; float32
+    at least.
+    """
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     with torch.autocast(rows.device.type, enabled=False):
@@ -132,7 +149,8 @@ def linear_kernel(features: Tensor) -> Tensor:
 
 
 def rbf_kernel(features: Tensor, *, sigma: float | Tensor = 1.0) -> Tensor:
-    r"""``(m, m)`` kernel :math:`K_{ij} = \exp(-\lVert x_i - x_j \rVert^2 / (2 \sigma^2))` of ``(m, ...)`` features.
+    r"""``(m, m)`` kernel :math:`K_{ij} = \exp(-\lVert x_i - x_j \rVert^2 / (2 \sigma^2))` of
+    ``(m, ...)`` features.
 
     Args:
         features: float; flattened from the second axis on.
@@ -142,9 +160,11 @@ def rbf_kernel(features: Tensor, *, sigma: float | Tensor = 1.0) -> Tensor:
 
 
 def median_distance(features: Tensor) -> Tensor:
-    r"""Bandwidth by the median rule: root of the median squared distance over all pairs of the joined batch.
+    r"""Bandwidth by the median rule: root of the median squared distance over all pairs of the
+    joined batch.
 
-    Source: Bahng et al., ICML 2020, reference code clovaai/rebias: a sample and itself are a pair as well.
+    Source: Bahng et al., ICML 2020, reference code clovaai/rebias: a sample and itself are a pair
+    as well.
 
     Args:
         features: ``(N, ...)`` float.
@@ -158,10 +178,12 @@ def median_distance(features: Tensor) -> Tensor:
 
 
 def joined_rows(features: Tensor) -> Tensor:
-    """The rows of all processes, in order of rank; the features themselves where there is one process.
+    """The rows of all processes, in order of rank; the features themselves where there is one
+    process.
 
-    Gradient flows through the own rows only, multiplied by the number of processes: the average over processes is
-    then the gradient of what each computes from the joined rows. Processes may hold different numbers of rows.
+    Gradient flows through the own rows only, multiplied by the number of processes: the average
+    over processes is then the gradient of what each computes from the joined rows. Processes may
+    hold different numbers of rows.
 
     Args:
         features: ``(N, ...)`` float, of the same trailing shape in every process.
@@ -184,10 +206,13 @@ def joined_rows(features: Tensor) -> Tensor:
 
 
 def squared_distances(features: Tensor) -> Tensor:
-    r"""``(m, m)`` squared distances, :math:`\lVert x_i - x_j \rVert^2`, of ``(m, ...)`` features; float32 at least."""
+    r"""``(m, m)`` squared distances, :math:`\lVert x_i - x_j \rVert^2`, of ``(m, ...)`` features;
+    float32 at least.
+    """
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    # distances do not change with the origin, but far from it they would be small differences of large squares
+    # distances do not change with the origin, but far from it they would be small differences of
+    # large squares
     inner = linear_kernel(rows - rows.mean(dim=0).detach())
     squares = inner.diagonal()
     return (squares[:, None] + squares - 2 * inner).clamp(min=0)
@@ -206,5 +231,8 @@ def _u_centred(kernel: Tensor) -> Tensor:
 
 def _enough(kernel: Tensor, least: int) -> int:
     if len(kernel) < least:
-        raise InputError(f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise batch_size")
+        raise InputError(
+            f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise"
+            " batch_size"
+        )
     return len(kernel)

@@ -1,4 +1,6 @@
-"""Invariant risk minimisation: how far a scale on the logits is from the best one in each environment."""
+"""Invariant risk minimisation: how far a scale on the logits is from the best one in each
+environment.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def scale_gradients(logits: Tensor, target: Tensor) -> Tensor:
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: any kind that :func:`debias.losses.classification_losses` takes; probabilities sum to one.
+        target: any kind that :func:`debias.losses.classification_losses` takes; probabilities sum
+            to one.
 
     Returns:
         ``(N,)`` float.
@@ -44,14 +47,16 @@ def scale_gradients(logits: Tensor, target: Tensor) -> Tensor:
 def irm_penalty(
     logits: Tensor, target: Tensor, environment: Tensor, environments: int, *, unbiased: bool = True
 ) -> Tensor:
-    r"""Penalty of IRMv1: mean over the environments of the squared derivative of their risk by a scale on the logits.
+    r"""Penalty of IRMv1: mean over the environments of the squared derivative of their risk by a
+    scale on the logits.
 
     .. math:: \frac{1}{|E|} \sum_e D_e^2, \qquad D_e = \frac{1}{n_e} \sum_{i: e_i = e} d_i
 
-    with d of :func:`scale_gradients`. The square of a noisy mean is too large on average; unbiased is the product of
-    the means of two halves, the environment's samples 1, 3, 5, ... and 2, 4, 6, ... in the order of the batch, which
-    may be negative. Batches must come in random order: where classes take turns, each half is a class. In a process
-    group the environments are those of the joined batch, in order of rank.
+    with d of :func:`scale_gradients`. The square of a noisy mean is too large on average; unbiased
+    is the product of the means of two halves, the environment's samples 1, 3, 5, ... and 2, 4, 6,
+    ... in the order of the batch, which may be negative. Batches must come in random order: where
+    classes take turns, each half is a class. In a process group the environments are those of the
+    joined batch, in order of rank.
 
     Source: Arjovsky et al., "Invariant Risk Minimization", 2019; reference code
     facebookresearch/InvariantRiskMinimization; the halves as in facebookresearch/DomainBed.
@@ -61,13 +66,15 @@ def irm_penalty(
         target: any kind that :func:`debias.losses.classification_losses` takes.
         environment: ``(N,)`` int64 in [0, environments); -1 leaves the sample out.
         environments: how many environments there are, absent ones included.
-        unbiased: product of two halves, which leaves out environments of less than four samples; else the square.
+        unbiased: product of two halves, which leaves out environments of less than four samples;
+            else the square.
 
     Returns:
         Scalar, 0 where no environment has enough samples.
 
-    Differs from the reference: the halves of the ports in DomainBed and SubpopBench are taken from any environment,
-    and are NaN for one of a single sample; the derivative is taken by its formula, not by a second backward pass.
+    Differs from the reference: the halves of the ports in DomainBed and SubpopBench are taken from
+    any environment, and are NaN for one of a single sample; the derivative is taken by its formula,
+    not by a second backward pass.
     """
     gradients, environment = joined_rows(scale_gradients(logits, target)), joined_rows(environment)
     members = environment[:, None] == torch.arange(environments, device=environment.device)
@@ -82,5 +89,7 @@ def irm_penalty(
 
 
 def _means(values: Tensor, members: Tensor) -> Tensor:
-    """``(E,)`` mean of the members of each column; not even a NaN of another sample reaches value or gradient."""
+    """``(E,)`` mean of the members of each column; not even a NaN of another sample reaches value
+    or gradient.
+    """
     return torch.where(members, values[:, None], 0.0).sum(dim=0) / members.sum(dim=0).clamp(min=1)

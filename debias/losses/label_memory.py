@@ -11,11 +11,13 @@ from debias.losses.hsic import joined_rows
 class LabelMemory(nn.Module):
     """The present label of every row of the data set, which may flip to what a network says of it.
 
-    The label of a row is the given one until it flips for the first time. Whether it flips is drawn with the
-    probability of :func:`flip_probability`; in a process group the memory sees the rows of all processes, and is the
-    same in each. Where a row occurs several times in a batch, the greatest of its new labels is kept.
+    The label of a row is the given one until it flips for the first time. Whether it flips is drawn
+    with the probability of :func:`flip_probability`; in a process group the memory sees the rows of
+    all processes, and is the same in each. Where a row occurs several times in a batch, the
+    greatest of its new labels is kept.
 
-    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code facebookresearch/XRM.
+    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
+    facebookresearch/XRM.
 
     Args:
         samples: rows of the whole data set, which ``index`` counts.

@@ -1,4 +1,6 @@
-"""Label-distribution-aware margins: the rarer a class, the further its samples must be from the others."""
+"""Label-distribution-aware margins: the rarer a class, the further its samples must be from the
+others.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,11 @@ from debias.losses.classification import classification_losses
 
 
 def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
-    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`, the rarest class having ``max_margin``.
+    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`, the rarest class having
+    ``max_margin``.
 
-    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019.
+    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    NeurIPS 2019.
 
     Args:
         counts: ``(C,)`` training samples of each class; one that has none gets margin 0.
@@ -32,7 +36,9 @@ def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
     if max_margin <= 0:
         raise InputError(f"max_margin must be positive; got {max_margin}: margins of 0 are ERM")
     if int(counts.sum()) == 0:
-        raise InputError("no class has a training sample: check that the training split is not empty")
+        raise InputError(
+            "no class has a training sample: check that the training split is not empty"
+        )
     margins = torch.where(counts > 0, counts.clamp(min=1).double() ** -0.25, 0.0)
     return (max_margin * margins / margins.max()).float()
 
@@ -48,14 +54,15 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
         logits: ``(N, C)`` float.
         target: ``(N,)`` int64 in [0, C).
         margins: ``(C,)`` float, in the unit of the logits.
-        scale: :math:`s > 0`; 1 leaves the logits of a linear head as they are, 30 is made for cosines.
+        scale: :math:`s > 0`; 1 leaves the logits of a linear head as they are, 30 is made for
+            cosines.
 
     Returns:
         ``(N,)`` float, at least float32.
 
-    Differs from the reference: there z are cosines of features and weights, both normalised; here, and in SubpopBench,
-    they are whatever logits the model has. A linear head can grow its logits until a margin means little, and a large
-    scale multiplies the learning rate.
+    Differs from the reference: there z are cosines of features and weights, both normalised; here,
+    and in SubpopBench, they are whatever logits the model has. A linear head can grow its logits
+    until a margin means little, and a large scale multiplies the learning rate.
 
     Example:
         >>> losses = ldam_losses(torch.zeros(1, 2), torch.tensor([1]), margins=torch.tensor([0.25, 0.5]), scale=2.0)

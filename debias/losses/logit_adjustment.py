@@ -1,4 +1,6 @@
-"""Logit adjustment: train logits with the log prior added, so that without it they favour no class."""
+"""Logit adjustment: train logits with the log prior added, so that without it they favour no
+class.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ SMALLEST_PRIOR = 1e-9
 def log_priors(counts: Tensor) -> Tensor:
     r"""Logarithm of each class's share, :math:`\log(n_c / \sum_d n_d)`, along the last axis.
 
-    One row of counts gives the class prior; one row per value of the bias gives the priors given the bias.
+    One row of counts gives the class prior; one row per value of the bias gives the priors given
+    the bias.
 
     Args:
         counts: ``(..., C)`` training samples of each class.
 
     Returns:
-        ``(..., C)`` float32, at least ``log(SMALLEST_PRIOR)``; a row without samples is constant, so that it adjusts
-        nothing.
+        ``(..., C)`` float32, at least ``log(SMALLEST_PRIOR)``; a row without samples is constant,
+        so that it adjusts nothing.
 
     Differs from the reference: Hong & Yang add 1e-9 to every share; here it replaces smaller ones.
     """
@@ -29,19 +32,23 @@ def log_priors(counts: Tensor) -> Tensor:
     return shares.clamp(min=SMALLEST_PRIOR).log().float()
 
 
-def logit_adjusted_losses(logits: Tensor, target: Tensor, *, log_prior: Tensor, tau: float = 1.0) -> Tensor:
+def logit_adjusted_losses(
+    logits: Tensor, target: Tensor, *, log_prior: Tensor, tau: float = 1.0
+) -> Tensor:
     r"""Cross-entropy of logits to which the log prior is added.
 
     .. math:: \ell_i = \mathrm{CE}(z_i + \tau \log \pi,\, t_i)
 
     What the prior explains, z need not learn: with :math:`\tau = 1` and enough data,
-    :math:`\mathrm{softmax}(z)` is the posterior under equally frequent classes. Predict from z as it is; adjusting once
-    more in evaluation would count the prior twice. With :math:`\tau = 1` this is balanced softmax, whose
-    :math:`\log n_c` differs from :math:`\log \pi_c` by a constant; :math:`\tau = 0` is cross-entropy.
+    :math:`\mathrm{softmax}(z)` is the posterior under equally frequent classes. Predict from z as
+    it is; adjusting once more in evaluation would count the prior twice. With :math:`\tau = 1` this
+    is balanced softmax, whose :math:`\log n_c` differs from :math:`\log \pi_c` by a constant;
+    :math:`\tau = 0` is cross-entropy.
 
-    Source: Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021; Ren et al., "Balanced Meta-Softmax for
-    Long-Tailed Visual Recognition", NeurIPS 2020; with the prior given the bias: Hong & Yang, "Unbiased Classification
-    through Bias-Contrastive and Bias-Balanced Learning", NeurIPS 2021.
+    Source: Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021; Ren et al.,
+    "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020; with the prior given
+    the bias: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
+    Learning", NeurIPS 2021.
 
     Args:
         logits: ``(N, C)`` float.

@@ -1,4 +1,6 @@
-"""Maximum mean discrepancy: how far apart the distributions of features are between environments."""
+"""Maximum mean discrepancy: how far apart the distributions of features are between
+environments.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,24 @@ GAMMAS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
 class MMDLoss(nn.Module):
-    r"""Mean over pairs of environments of the squared MMD between their features, by a sum of Gaussian kernels.
+    r"""Mean over pairs of environments of the squared MMD between their features, by a sum of
+    Gaussian kernels.
 
     .. math:: \bar k_{ee} + \bar k_{e'e'} - 2 \bar k_{ee'}, \qquad
               k(x, x') = \sum_\gamma \exp(-\gamma \lVert x - x' \rVert^2)
 
-    where :math:`\bar k_{ee'}` is the mean of the kernel over all pairs of samples. Within an environment a sample and
-    itself are a pair as well (biased, never negative), or are not (unbiased).
+    where :math:`\bar k_{ee'}` is the mean of the kernel over all pairs of samples. Within an
+    environment a sample and itself are a pair as well (biased, never negative), or are not
+    (unbiased).
 
-    The default :math:`\gamma` tell apart distances from 0.03 to 60, which hold those of features of EfficientNet,
-    ResNet-50 and ViT. Where features lie 150 or more apart, all kernels are zero: add a smaller :math:`\gamma`.
+    The default :math:`\gamma` tell apart distances from 0.03 to 60, which hold those of features of
+    EfficientNet, ResNet-50 and ViT. Where features lie 150 or more apart, all kernels are zero: add
+    a smaller :math:`\gamma`.
 
-    Source: Gretton et al., "A Kernel Two-Sample Test", JMLR 2012, for the two estimators; Li et al., "Domain
-    Generalization with Adversarial Feature Learning", CVPR 2018, for several environments; the kernel is that of the
-    code of Gulrajani & Lopez-Paz, "In Search of Lost Domain Generalization", ICLR 2021, facebookresearch/DomainBed.
+    Source: Gretton et al., "A Kernel Two-Sample Test", JMLR 2012, for the two estimators; Li et
+    al., "Domain Generalization with Adversarial Feature Learning", CVPR 2018, for several
+    environments; the kernel is that of the code of Gulrajani & Lopez-Paz, "In Search of Lost Domain
+    Generalization", ICLR 2021, facebookresearch/DomainBed.
 
     Args:
         gammas: the :math:`\gamma`, positive, at least one.
@@ -38,8 +44,8 @@ class MMDLoss(nn.Module):
     Raises:
         ValueError: no ``gammas``, or one that is not positive.
 
-    Differs from the reference: environments of one sample are left out, and the joined batch of all processes is one
-    batch.
+    Differs from the reference: environments of one sample are left out, and the joined batch of all
+    processes is one batch.
 
     Example:
         >>> features, environment = torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1, 1])
@@ -51,7 +57,9 @@ class MMDLoss(nn.Module):
     def __init__(self, *, gammas: Sequence[float] = GAMMAS, unbiased: bool = False) -> None:
         super().__init__()
         if not gammas or min(gammas) <= 0:
-            raise InputError(f"MMD needs at least one gamma, all positive; got gammas={list(gammas)}")
+            raise InputError(
+                f"MMD needs at least one gamma, all positive; got gammas={list(gammas)}"
+            )
         self.gammas, self.unbiased = tuple(gammas), unbiased
 
     def forward(self, features: Tensor, environment: Tensor, compared: Tensor) -> Tensor:
@@ -60,7 +68,8 @@ class MMDLoss(nn.Module):
         Args:
             features: ``(N, ...)`` float, flattened from the second axis on.
             environment: ``(N,)`` int64 in [0, E); -1 leaves the sample out.
-            compared: ``(E, E)`` bool, which pairs are compared; only what lies above the diagonal is read.
+            compared: ``(E, E)`` bool, which pairs are compared; only what lies above the diagonal
+                is read.
 
         Returns:
             Scalar, float32 at least; 0 where no pair has two samples in each environment.
@@ -73,6 +82,8 @@ class MMDLoss(nn.Module):
             means = shares.T @ kernel @ shares
             if self.unbiased:
                 kernel = kernel - kernel.diagonal().diag()
-                within = (indicator.T @ kernel @ indicator).diagonal() / (counts * (counts - 1)).clamp(min=1)
+                within = (indicator.T @ kernel @ indicator).diagonal() / (
+                    counts * (counts - 1)
+                ).clamp(min=1)
                 means = means - means.diagonal().diag() + within.diag()
         return mean_over_pairs(distances_from_inner(means), counts, compared)

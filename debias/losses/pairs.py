@@ -1,4 +1,6 @@
-"""Pairs of the samples of a batch: how similar they are, and which have the class in common but not the bias."""
+"""Pairs of the samples of a batch: how similar they are, and which have the class in common but not
+the bias.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from debias.losses.hsic import linear_kernel
 
 
 def cosine_similarities(features: Tensor) -> Tensor:
-    r"""``(m, m)`` cosines :math:`G_{ij} = x_i^\top x_j / (\lVert x_i \rVert \lVert x_j \rVert)` of m features.
+    r"""``(m, m)`` cosines :math:`G_{ij} = x_i^\top x_j / (\lVert x_i \rVert \lVert x_j \rVert)` of
+    m features.
 
     Args:
         features: ``(m, ...)`` float, flattened from the second axis on.
@@ -24,7 +27,9 @@ def cosine_similarities(features: Tensor) -> Tensor:
                 [0.6000, 1.0000]])
     """
     rows = features.flatten(1)
-    return linear_kernel(F.normalize(rows.to(torch.promote_types(rows.dtype, torch.float32)), dim=1))
+    return linear_kernel(
+        F.normalize(rows.to(torch.promote_types(rows.dtype, torch.float32)), dim=1)
+    )
 
 
 def across_biases(target: Tensor, bias: Tensor) -> Tensor:

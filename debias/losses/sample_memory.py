@@ -1,4 +1,6 @@
-"""What each training sample's loss has been: a moving average per row of the data set, and weights made of two."""
+"""What each training sample's loss has been: a moving average per row of the data set, and weights
+made of two.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,13 @@ class SampleMemory(nn.Module):
 
     .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
 
-    The first visit of a row sets :math:`v_i = \ell_i`; rows not yet visited count for no maximum. The memory moves
-    first, then is read; it moves in training mode only. Several losses of one row in a batch make one step, with their
-    mean. In a process group the batch is that of all processes, so that the memory is the same in each.
+    The first visit of a row sets :math:`v_i = \ell_i`; rows not yet visited count for no maximum.
+    The memory moves first, then is read; it moves in training mode only. Several losses of one row
+    in a batch make one step, with their mean. In a process group the batch is that of all
+    processes, so that the memory is the same in each.
 
-    Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased Classifier", NeurIPS 2020;
-    reference code alinlab/LfF.
+    Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased
+    Classifier", NeurIPS 2020; reference code alinlab/LfF.
 
     Args:
         samples: rows of the whole data set, which ``index`` counts.
@@ -29,8 +32,8 @@ class SampleMemory(nn.Module):
     Raises:
         ValueError: a momentum out of range.
 
-    Differs from the reference: there the last of several losses of a row wins; a class whose losses are all 0 gives
-    :math:`r = 0` (there 0/0).
+    Differs from the reference: there the last of several losses of a row wins; a class whose losses
+    are all 0 gives :math:`r = 0` (there 0/0).
 
     Example:
         >>> memory = SampleMemory(5, 2, momentum=0.5)
@@ -71,24 +74,30 @@ class SampleMemory(nn.Module):
     def greatest(self) -> Tensor:
         """``(classes,)`` greatest value of each class; 0 where no row of it was visited."""
         slot = self.target.remainder(self.classes + 1)  # rows not visited go to one slot more
-        return self.values.new_zeros(self.classes + 1).scatter_reduce(0, slot, self.values, "amax")[: self.classes]
+        return self.values.new_zeros(self.classes + 1).scatter_reduce(0, slot, self.values, "amax")[
+            : self.classes
+        ]
 
     def _move(self, losses: Tensor, index: Tensor, target: Tensor) -> None:
         losses = losses.to(self.values.dtype)
         counts = torch.zeros_like(self.values).index_add(0, index, torch.ones_like(losses))
         means = torch.zeros_like(self.values).index_add(0, index, losses) / counts.clamp(min=1)
-        moved = torch.where(self.target < 0, means, self.momentum * self.values + (1 - self.momentum) * means)
+        moved = torch.where(
+            self.target < 0, means, self.momentum * self.values + (1 - self.momentum) * means
+        )
         self.values.copy_(torch.where(counts > 0, moved, self.values))
         self.target.index_copy_(0, index, target)
 
 
 class RelativeDifficulty(nn.Module):
-    r"""Weight of each sample: how hard it is for a biased network, beside how hard it is for the debiased one.
+    r"""Weight of each sample: how hard it is for a biased network, beside how hard it is for the
+    debiased one.
 
     .. math:: W_i = \frac{b_i}{b_i + d_i + 10^{-8}}
 
-    where b and d are what a :class:`SampleMemory` makes of the cross-entropies of either network. 1/2 where both find a
-    sample equally hard, towards 1 where only the biased network fails, which is where the shortcut misleads.
+    where b and d are what a :class:`SampleMemory` makes of the cross-entropies of either network.
+    1/2 where both find a sample equally hard, towards 1 where only the biased network fails, which
+    is where the shortcut misleads.
 
     Source: Nam et al., NeurIPS 2020; reference code alinlab/LfF.
 
@@ -106,8 +115,11 @@ class RelativeDifficulty(nn.Module):
         self.biased = SampleMemory(samples, classes, momentum=momentum)
         self.debiased = SampleMemory(samples, classes, momentum=momentum)
 
-    def forward(self, biased_losses: Tensor, losses: Tensor, index: Tensor, target: Tensor) -> Tensor:
-        """``(N,)`` weights in [0, 1], without gradient, of a batch with ``(N,)`` losses of either network.
+    def forward(
+        self, biased_losses: Tensor, losses: Tensor, index: Tensor, target: Tensor
+    ) -> Tensor:
+        """``(N,)`` weights in [0, 1], without gradient, of a batch with ``(N,)`` losses of either
+        network.
 
         Args:
             biased_losses: ``(N,)`` cross-entropies of the biased network.

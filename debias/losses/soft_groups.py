@@ -1,4 +1,6 @@
-"""Two soft groups in each class that a network proposes: how differently a classifier fares on them."""
+"""Two soft groups in each class that a network proposes: how differently a classifier fares on
+them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ EPSILON = 1e-6
 
 
 class SoftGroups(NamedTuple):
-    """Of each class, over the joined batch of all processes, ``(C,)`` each; 0 where a class is absent.
+    """Of each class, over the joined batch of all processes, ``(C,)`` each; 0 where a class is
+    absent.
 
     Attributes:
         inside: mean probability of the true class in the first soft group, weighted by membership.
@@ -29,13 +32,16 @@ class SoftGroups(NamedTuple):
     counts: Tensor
 
 
-def soft_groups(probability: Tensor, membership: Tensor, target: Tensor, classes: int) -> SoftGroups:
+def soft_groups(
+    probability: Tensor, membership: Tensor, target: Tensor, classes: int
+) -> SoftGroups:
     r"""Mean probability of the true class in either soft group of each class.
 
     .. math:: p^+_t = \frac{\sum_{i: y_i = t} u_i\, p_i}{\sum_{i: y_i = t} u_i}, \qquad
               p^-_t = \frac{\sum_{i: y_i = t} (1 - u_i)\, p_i}{\sum_{i: y_i = t} (1 - u_i)}
 
-    with 1e-6 added to each divisor. Computed in float32 at least, exact across processes in value and gradient.
+    with 1e-6 added to each divisor. Computed in float32 at least, exact across processes in value
+    and gradient.
 
     Args:
         probability: ``(N,)`` float in [0, 1], of the true class of each sample.
@@ -52,15 +58,16 @@ def soft_groups(probability: Tensor, membership: Tensor, target: Tensor, classes
 
 
 def discovery_loss(groups: SoftGroups, *, balance: float = 1.0) -> Tensor:
-    r"""Least where the two soft groups of a class are of the same size and the classifier fares differently on them.
+    r"""Least where the two soft groups of a class are of the same size and the classifier fares
+    differently on them.
 
     .. math:: \frac1{|T|} \sum_{t \in T} \left[ -\log |p^+_t - p^-_t|
               - \lambda \log(1 - |\bar u_t - (1 - \bar u_t)|) \right]
 
     over the classes T that the batch holds.
 
-    Source: Li, Hoogs, Xu, "Discover and Mitigate Unknown Biases with Debiasing Alternate Networks", ECCV 2022;
-    reference code zhihengli-UR/DebiAN.
+    Source: Li, Hoogs, Xu, "Discover and Mitigate Unknown Biases with Debiasing Alternate Networks",
+    ECCV 2022; reference code zhihengli-UR/DebiAN.
 
     Args:
         groups: of a batch, with gradient to the memberships.
@@ -69,8 +76,9 @@ def discovery_loss(groups: SoftGroups, *, balance: float = 1.0) -> Tensor:
     Returns:
         Scalar.
 
-    Differs from the reference: the code for CelebA and BAR adds its classes up, and needs all of them in every batch;
-    the mean over the classes present is that of its code for scenes and coloured digits.
+    Differs from the reference: the code for CelebA and BAR adds its classes up, and needs all of
+    them in every batch; the mean over the classes present is that of its code for scenes and
+    coloured digits.
     """
     gap = -torch.log(EPSILON + (groups.inside - groups.outside).abs())
     sizes = -torch.log(EPSILON + 1 - (2 * groups.share - 1).abs())
@@ -79,7 +87,8 @@ def discovery_loss(groups: SoftGroups, *, balance: float = 1.0) -> Tensor:
 
 
 def discovered_weights(groups: SoftGroups, membership: Tensor, target: Tensor) -> Tensor:
-    r"""Weight of each sample: 1 + its membership of that soft group of its class on which the classifier fares worse.
+    r"""Weight of each sample: 1 + its membership of that soft group of its class on which the
+    classifier fares worse.
 
     .. math:: w_i = 1 + u_i \text{ where } p^+_{y_i} \le p^-_{y_i}, \qquad w_i = 2 - u_i \text{ elsewhere}
 

@@ -11,23 +11,27 @@ from debias.losses.pairs import cosine_similarities, itself
 ROUNDING = 1e-6
 
 
-def supervised_contrastive_losses(similarities: Tensor, positive: Tensor, *, temperature: float = 0.07) -> Tensor:
+def supervised_contrastive_losses(
+    similarities: Tensor, positive: Tensor, *, temperature: float = 0.07
+) -> Tensor:
     r"""Contrastive loss of each sample: its positives are to be likelier than all other samples.
 
     .. math:: \ell_i = -\frac{1}{\sum_{j \ne i} w_{ij}} \sum_{j \ne i} w_{ij} \log
               \frac{\exp(G_{ij} / \tau)}{\sum_{k \ne i} \exp(G_{ik} / \tau)}, \qquad \ell_i = 0 \text{ where all }
               w_{ij} = 0
 
-    The positives of a sample are the j of :math:`w_{ij} > 0`; weights of 0 and 1 give the mean over a set of them.
+    The positives of a sample are the j of :math:`w_{ij} > 0`; weights of 0 and 1 give the mean over
+    a set of them.
 
-    Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the variant with the sum outside of the
-    logarithm), there with :math:`w_{ij} = 1` for all others of the same class. With other weights: Hong & Yang,
-    "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning" (SoftCon), NeurIPS 2021.
+    Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the variant with the sum
+    outside of the logarithm), there with :math:`w_{ij} = 1` for all others of the same class. With
+    other weights: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
+    Learning" (SoftCon), NeurIPS 2021.
 
     Args:
         similarities: ``(m, m)`` float, m at least 2, as from :func:`cosine_similarities`.
-        positive: ``(m, m)`` bool, or float weights :math:`w_{ij} \ge 0`, as from :func:`soft_positives`; its diagonal
-            is not looked at.
+        positive: ``(m, m)`` bool, or float weights :math:`w_{ij} \ge 0`, as from
+            :func:`soft_positives`; its diagonal is not looked at.
         temperature: :math:`\tau > 0`.
 
     Returns:
@@ -44,11 +48,14 @@ def supervised_contrastive_losses(similarities: Tensor, positive: Tensor, *, tem
     log_share = scores - torch.where(others, scores, -torch.inf).logsumexp(dim=1, keepdim=True)
     weights = torch.where(others, positive, 0).to(scores.dtype)
     total = weights.sum(dim=1)
-    return torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1) / torch.where(total > 0, total, 1.0)
+    return torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1) / torch.where(
+        total > 0, total, 1.0
+    )
 
 
 def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
-    r"""How much two samples of a class are each other's positives: the more, the less their biases are alike.
+    r"""How much two samples of a class are each other's positives: the more, the less their biases
+    are alike.
 
     .. math:: w_{ij} = 1[y_i = y_j]\, \Big(1 - \frac{b_i^\top b_j}{\lVert b_i \rVert \lVert b_j \rVert}\Big)
 
@@ -61,7 +68,8 @@ def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
     Returns:
         ``(m, m)`` float32 at least, in [0, 2]; without gradient.
 
-    Differs from the reference: what rounding leaves of the distance of equal features, 1e-6 at most, is 0.
+    Differs from the reference: what rounding leaves of the distance of equal features, 1e-6 at
+    most, is 0.
 
     Example:
         >>> soft_positives(torch.tensor([0, 0, 1]), torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))

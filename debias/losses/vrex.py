@@ -24,7 +24,8 @@ def environment_risks(losses: Tensor, environment: Tensor, environments: int) ->
 
     over the environments that the batch has; in a process group, the joined batch of all processes.
 
-    Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML 2021.
+    Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML
+    2021.
 
     Args:
         losses: ``(N,)`` float loss per sample.

@@ -1,4 +1,5 @@
-"""Counts to numbers: accuracy, fairness, amplification, leakage and attention by group, and rules to select by them.
+"""Counts to numbers: accuracy, fairness, amplification, leakage and attention by group, and rules
+to select by them.
 
 Names load on first use: functions need torch only, ``debias.metrics.selection`` nothing, and
 the classes torchmetrics.
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from debias.metrics.accuracy.counts import joint_counts, margin_counts
     from debias.metrics.accuracy.group_counts import GroupCounts
     from debias.metrics.accuracy.scalars import group_report, group_scalars
-    from debias.metrics.amplification.indicators import IndicatorAmplification, MultiAttributeAmplification
+    from debias.metrics.amplification.indicators import (
+        IndicatorAmplification,
+        MultiAttributeAmplification,
+    )
     from debias.metrics.amplification.single import BiasAmplification
     from debias.metrics.attention.scores import AttentionScores
     from debias.metrics.descriptions import DESCRIPTIONS, Description

@@ -1,4 +1,6 @@
-"""Right and total in each of a fixed number of cells: the state behind variants, cues, shortcuts and bands."""
+"""Right and total in each of a fixed number of cells: the state behind variants, cues, shortcuts
+and bands.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class CellCounts(ExactMetric):
         self.add_state("greatest", torch.tensor(-1), dist_reduce_fx="max")
 
     def add(self, correct: Tensor, cell: Tensor) -> None:
-        """Count bool ``correct`` in integer cells of the same shape, -1 for samples that count nowhere.
+        """Count bool ``correct`` in integer cells of the same shape, -1 for samples that count
+        nowhere.
 
         Does not wait for the device; a cell out of range is reported by ``tally``.
         """
@@ -52,5 +55,7 @@ class CellCounts(ExactMetric):
         """
         if int(self.least) < -1 or int(self.greatest) >= len(self.total):
             found = int(self.least) if int(self.least) < -1 else int(self.greatest)
-            raise InputError(f"cell {found} of {type(self).__name__} is outside [-1, {len(self.total)})")
+            raise InputError(
+                f"cell {found} of {type(self).__name__} is outside [-1, {len(self.total)})"
+            )
         return Tally(self.correct.cpu(), self.total.cpu())

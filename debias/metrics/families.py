@@ -1,4 +1,6 @@
-"""The families of measures of an evaluation, and how to read each of their numbers; brings torch."""
+"""The families of measures of an evaluation, and how to read each of their numbers; brings
+torch.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from debias.metrics.shortcuts import preferences as shortcuts
 
 
 class FamilyText(NamedTuple):
-    """A family of measures: title, one sentence on what it asks, and how to read each of its numbers.
+    """A family of measures: title, one sentence on what it asks, and how to read each of its
+    numbers.
 
     A key with ``<names>`` stands for one number of each group, bias value and so on.
     """
@@ -45,13 +48,18 @@ def reading(family: str, key: str) -> Description | None:
 
 
 def pattern_of(family: str, key: str) -> str | None:
-    """The first key or pattern of a family's descriptions that a key fits; ``None`` if there is none."""
-    descriptions: Mapping[str, Description] = FAMILIES[family].descriptions if family in FAMILIES else {}
+    """The first key or pattern of a family's descriptions that a key fits; ``None`` if there is
+    none.
+    """
+    descriptions: Mapping[str, Description] = (
+        FAMILIES[family].descriptions if family in FAMILIES else {}
+    )
     return next((pattern for pattern in descriptions if place_of(pattern, key) is not None), None)
 
 
 def place_of(pattern: str, key: str) -> str | None:
-    """What a pattern's names stand for in a key, empty for a pattern without any; ``None`` where it does not fit.
+    """What a pattern's names stand for in a key, empty for a pattern without any; ``None`` where it
+    does not fit.
 
     Example:
         >>> place_of("precision/<outcome>|<bias>", "precision/waterbird|land")
@@ -70,27 +78,43 @@ def _neither(title: str, meaning: str) -> Description:
 
 
 def _unbounded(text: Description) -> Description:
-    """A number whose best value depends on the data, such as how common what it looks for is: its ideal is NaN."""
+    """A number whose best value depends on the data, such as how common what it looks for is: its
+    ideal is NaN.
+    """
     return text._replace(ideal=math.nan)
 
 
 def _deviations(descriptions: Mapping[str, Description], *keys: str) -> dict[str, Description]:
     """For the leakages by these keys, how far the rounds of the attacker lie apart."""
     meaning = "Its standard deviation over the attacker's rounds."
-    return {f"{key}_deviation": _neither(f"{descriptions[key].title}, deviation", meaning) for key in keys}
+    return {
+        f"{key}_deviation": _neither(f"{descriptions[key].title}, deviation", meaning)
+        for key in keys
+    }
 
 
 _RATES = {
-    "selection_rate/<outcome>|<bias>": _neither("Selection rate", "How often this bias value is given the outcome."),
+    "selection_rate/<outcome>|<bias>": _neither(
+        "Selection rate", "How often this bias value is given the outcome."
+    ),
     "true_positive_rate/<outcome>|<bias>": Description(
         "True positive rate", "How often it is given the outcome where that is right."
     ),
     "false_positive_rate/<outcome>|<bias>": Description(
-        "False positive rate", "How often it is given the outcome where that is wrong.", 0.0, "lower"
+        "False positive rate",
+        "How often it is given the outcome where that is wrong.",
+        0.0,
+        "lower",
     ),
-    "precision/<outcome>|<bias>": Description("Precision", "How often the outcome is right where it is given."),
-    "accuracy/<outcome>|<bias>": Description("Accuracy", "Share of the images of this bias value that are right."),
-    "accuracy/<bias>": Description("Accuracy", "Share of the images of this bias value that are right."),
+    "precision/<outcome>|<bias>": Description(
+        "Precision", "How often the outcome is right where it is given."
+    ),
+    "accuracy/<outcome>|<bias>": Description(
+        "Accuracy", "Share of the images of this bias value that are right."
+    ),
+    "accuracy/<bias>": Description(
+        "Accuracy", "Share of the images of this bias value that are right."
+    ),
 }
 
 _ATTENTION = attention_summary.DESCRIPTIONS | {
@@ -98,16 +122,23 @@ _ATTENTION = attention_summary.DESCRIPTIONS | {
 }
 
 _PARTS = {
-    "<score>/deviation": _neither("Deviation", "Standard deviation of the mean: how far chance may have moved it."),
-    "<score>/undefined": Description("Without a score", "Share of images that give no score.", 0.0, "lower"),
+    "<score>/deviation": _neither(
+        "Deviation", "Standard deviation of the mean: how far chance may have moved it."
+    ),
+    "<score>/undefined": Description(
+        "Without a score", "Share of images that give no score.", 0.0, "lower"
+    ),
 } | {
-    f"{key}/<part of the images>": text._replace(meaning=f"{text.meaning} Over a group, the right, the wrong, ...")
+    f"{key}/<part of the images>": text._replace(
+        meaning=f"{text.meaning} Over a group, the right, the wrong, ..."
+    )
     for key, text in _ATTENTION.items()
 }
 
 _BACKGROUND = {
     "background_robustness": Description(
-        "Background robustness", "Accuracy that is left on backgrounds of any class, as a share of that on the own one."
+        "Background robustness",
+        "Accuracy that is left on backgrounds of any class, as a share of that on the own one.",
     ),
     "background_gap": shortcuts.DESCRIPTIONS["background_gap"],
     "accuracy_all_backgrounds": Description(
@@ -120,10 +151,15 @@ _BACKGROUND = {
 
 _PLACEMENT = {
     "centre_bias": Description(
-        "Centre bias", "Share of the accuracy lost when the foreground leaves the middle.", 0.0, "lower"
+        "Centre bias",
+        "Share of the accuracy lost when the foreground leaves the middle.",
+        0.0,
+        "lower",
     ),
     "size_bias/<factor>": Description(
-        "Size bias", "Accuracy with the foreground's area times this factor, as a share of that at its own size."
+        "Size bias",
+        "Accuracy with the foreground's area times this factor, as a share of that at its own"
+        " size.",
     ),
 }
 
@@ -131,7 +167,9 @@ _BAND_PASS = frequency.DESCRIPTIONS | {
     "accuracy/<cutoff>": Description("Accuracy", "Accuracy with this share of the spectrum kept."),
 }
 
-_FREQUENCY = {"accuracy/clean": Description("Accuracy", "Accuracy on the same images, untouched.")} | {
+_FREQUENCY = {
+    "accuracy/clean": Description("Accuracy", "Accuracy on the same images, untouched.")
+} | {
     f"{kind}/{key}": text._replace(title=f"{text.title}, {name}")
     for kind, name in (("low_pass", "low frequencies"), ("high_pass", "high frequencies"))
     for key, text in _BAND_PASS.items()
@@ -151,15 +189,22 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "thresholds": FamilyText(
         "Bias amplification at chosen thresholds",
-        "The same with a threshold of its own for each label: chosen on the validation split, so that no more of its "
-        "images are given the label than have it, and applied to the test split.",
-        {"threshold/<outcome>": _neither("Threshold", "Probability from which on the label is given.")} | AMPLIFICATION,
+        "The same with a threshold of its own for each label: chosen on the validation split, so"
+        " that no more of its images are given the label than have it, and applied to the test"
+        " split.",
+        {
+            "threshold/<outcome>": _neither(
+                "Threshold", "Probability from which on the label is given."
+            )
+        }
+        | AMPLIFICATION,
     ),
     "scores": FamilyText(
         "Scores and calibration",
-        "How well the scores rank the images, all of them and those of each bias value, and whether stated confidence "
-        "can be believed.",
-        SCORE_DESCRIPTIONS | {"samples/<bias>": _neither("Images", "How many images have this bias value.")},
+        "How well the scores rank the images, all of them and those of each bias value, and whether"
+        " stated confidence can be believed.",
+        SCORE_DESCRIPTIONS
+        | {"samples/<bias>": _neither("Images", "How many images have this bias value.")},
     ),
     "information": FamilyText(
         "Information",
@@ -168,24 +213,28 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "errors": FamilyText(
         "Errors as a finder of misled images",
-        "Whether the images that the model gets wrong are those that the shortcut misleads: the hope of methods that "
-        "learn from a first model's errors.",
+        "Whether the images that the model gets wrong are those that the shortcut misleads: the"
+        " hope of methods that learn from a first model's errors.",
         DISCOVERY | {"discovery/error_lift": _unbounded(DISCOVERY["discovery/error_lift"])},
     ),
     "shortcuts": FamilyText(
         "Target or shortcut",
         "What the model follows where target and shortcut lead to different classes.",
-        {key: shortcuts.DESCRIPTIONS[key] for key in ("target_preference", "target_fraction", "shortcut_fraction")},
+        {
+            key: shortcuts.DESCRIPTIONS[key]
+            for key in ("target_preference", "target_fraction", "shortcut_fraction")
+        },
     ),
     "context": FamilyText(
         "Context",
-        "Whether the model finds a label without what it is usually seen with; over the pairs of labels that need each "
-        "other most, chosen on the validation split.",
+        "Whether the model finds a label without what it is usually seen with; over the pairs of"
+        " labels that need each other most, chosen on the validation split.",
         context.DESCRIPTIONS,
     ),
     "leakage": FamilyText(
         "Leakage of the outputs",
-        "How well the bias can be guessed from the logits, and from labels that are as often right.",
+        "How well the bias can be guessed from the logits, and from labels that are as often"
+        " right.",
         LEAKAGE | _deviations(LEAKAGE, "leakage/dataset", "leakage/dataset_at_f1", "leakage/model"),
     ),
     "features": FamilyText(
@@ -194,15 +243,21 @@ FAMILIES: dict[str, FamilyText] = {
         FEATURE_LEAKAGE | _deviations(FEATURE_LEAKAGE, *FEATURE_LEAKAGE) | PROBES,
     ),
     "background": FamilyText(
-        "Background", "What accuracy is left when foregrounds are pasted on other backgrounds.", _BACKGROUND
+        "Background",
+        "What accuracy is left when foregrounds are pasted on other backgrounds.",
+        _BACKGROUND,
     ),
     "placement": FamilyText(
-        "Place and size", "What accuracy is left when foregrounds are moved, shrunk or enlarged.", _PLACEMENT
+        "Place and size",
+        "What accuracy is left when foregrounds are moved, shrunk or enlarged.",
+        _PLACEMENT,
     ),
     "attention": FamilyText(
         "Attention",
         "Whether the model looks at the foreground, by its attribution maps and the masks.",
         _ATTENTION | _PARTS,
     ),
-    "frequency": FamilyText("Spatial frequencies", "How much of the images' spectrum the model needs.", _FREQUENCY),
+    "frequency": FamilyText(
+        "Spatial frequencies", "How much of the images' spectrum the model needs.", _FREQUENCY
+    ),
 }

@@ -1,4 +1,6 @@
-"""Which epoch's weights are kept: rules that read validation scalars. Pure Python, so that planning loads no torch."""
+"""Which epoch's weights are kept: rules that read validation scalars. Pure Python, so that planning
+loads no torch.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
         rule: a key of ``RULES``.
 
     Returns:
-        Position in ``history``; of equal values the earliest. By ``LAST`` the last one whose scalar is defined.
+        Position in ``history``; of equal values the earliest. By ``LAST`` the last one whose scalar
+        is defined.
 
     Raises:
         ValueError: the rule is unknown, or its scalar is defined in no epoch.
@@ -73,12 +76,20 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
             f"selection rule {rule!r}: {RULES[rule]} is defined in none of {len(history)} epochs; "
             f"select by {others} where the validation split has no bias labels"
         )
-    return max(i for i, value in enumerate(values) if value > -math.inf) if rule == LAST else values.index(best)
+    return (
+        max(i for i, value in enumerate(values) if value > -math.inf)
+        if rule == LAST
+        else values.index(best)
+    )
 
 
 def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]:
     """What each rule prefers, for the rules whose scalar is defined in some epoch."""
-    defined = [rule for rule, key in RULES.items() if any(merit(rule, one.get(key)) > -math.inf for one in history)]
+    defined = [
+        rule
+        for rule, key in RULES.items()
+        if any(merit(rule, one.get(key)) > -math.inf for one in history)
+    ]
     return {rule: best_epoch(history, rule) for rule in defined}
 
 

@@ -1,4 +1,6 @@
-"""Where in an image the evidence for a class lies, by Grad-CAM: for convolutional networks and transformers."""
+"""Where in an image the evidence for a class lies, by Grad-CAM: for convolutional networks and
+transformers.
+"""
 
 from __future__ import annotations
 
@@ -31,38 +33,44 @@ def grad_cam(
     .. math:: \mathrm{relu}\Big(\sum_c A_c \; \tfrac{1}{hw} \textstyle\sum_p \partial z_t / \partial A_{cp}\Big),
               \qquad\text{then}\quad (a - \min a) / (\max a - \min a)
 
-    with A the activation of one layer and :math:`z_t` the logit of the target. Computed by captum's ``LayerGradCam``
-    (``pip install "debias-vision[attribution]"``); tokens are laid out as maps for it, without class and register
-    tokens.
+    with A the activation of one layer and :math:`z_t` the logit of the target. Computed by captum's
+    ``LayerGradCam`` (``pip install "debias-vision[attribution]"``); tokens are laid out as maps for
+    it, without class and register tokens.
 
-    Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
-    ICCV 2017.
+    Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+    Localization", ICCV 2017.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; not compiled. It is left as it was, gradients included.
+        model: maps images to :class:`debias.types.Outputs`; not compiled. It is left as it was,
+            gradients included.
         image: ``(N, 3, H, W)`` float, normalised.
         target: ``(N,)`` int64 class, or label when multi-label; or one for all images.
-        layer: dotted name, as for :func:`debias.models.layers.read_layer`; ``None`` takes :func:`last_map_layer`.
-        absolute: explain :math:`|z_t|`, so the decision that was made, be it "present" or "absent": what Attention-IoU
-            does when multi-label.
+        layer: dotted name, as for :func:`debias.models.layers.read_layer`; ``None`` takes
+            :func:`last_map_layer`.
+        absolute: explain :math:`|z_t|`, so the decision that was made, be it "present" or "absent":
+            what Attention-IoU does when multi-label.
         upsample: resize the maps, bilinearly, to the image.
-        classify: how classes are read from the model, as :meth:`debias.strategies.Strategy.classify` does; ``None``
-            takes its logits as they are.
+        classify: how classes are read from the model, as
+            :meth:`debias.strategies.Strategy.classify` does; ``None`` takes its logits as they are.
 
     Returns:
-        ``(N, H, W)`` float32 in [0, 1], or ``(N, h, w)`` at the layer's own resolution; all 0 where nothing speaks
-        for the target, or every place equally.
+        ``(N, H, W)`` float32 in [0, 1], or ``(N, h, w)`` at the layer's own resolution; all 0 where
+        nothing speaks for the target, or every place equally.
 
     Raises:
-        ValueError: no such layer, or it gives neither a map nor one token per patch; or captum is not installed.
+        ValueError: no such layer, or it gives neither a map nor one token per patch; or captum is
+            not installed.
 
-    Differs from the reference: subtracting the minimum is what Attention-IoU does; Grad-CAM itself stops at the relu.
+    Differs from the reference: subtracting the minimum is what Attention-IoU does; Grad-CAM itself
+    stops at the relu.
     """
     explainer = _captum()
     routed = _Routed(model, absolute=absolute, classify=classify)
     with evaluating(model), routed.through(layer or last_map_layer(model), image):
         explanation = explainer(routed, routed.maps)
-        maps: Tensor = explanation.attribute(image.detach(), target, relu_attributions=True).detach().float()
+        maps: Tensor = (
+            explanation.attribute(image.detach(), target, relu_attributions=True).detach().float()
+        )
     if upsample:
         maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return _min_max(maps.squeeze(1))
@@ -71,8 +79,8 @@ def grad_cam(
 def last_map_layer(model: nn.Module) -> str:
     """Name of the last layer that still knows places and that the logits depend on.
 
-    The last stage of a convolutional network. Of a transformer, the normalisation before the last attention: after
-    that, the logits may read nothing but the class token.
+    The last stage of a convolutional network. Of a transformer, the normalisation before the last
+    attention: after that, the logits may read nothing but the class token.
 
     Raises:
         ValueError: the network does not say which it is.
@@ -81,16 +89,25 @@ def last_map_layer(model: nn.Module) -> str:
     # timm's list of the stages, from the image to the head
     stages: Any = getattr(network, "feature_info", None)
     if not stages:
-        raise InputError(f"{type(network).__name__} does not name its stages: name the layer to explain, layer=...")
+        raise InputError(
+            f"{type(network).__name__} does not name its stages: name the layer to explain,"
+            " layer=..."
+        )
     last: str = stages[-1]["module"]
     return f"{last}.norm1" if hasattr(find_layer(model, last), "norm1") else last
 
 
 class _Routed(nn.Module):
-    """A classifier as captum wants it: it returns logits, and one layer's output passes through ``maps``."""
+    """A classifier as captum wants it: it returns logits, and one layer's output passes through
+    ``maps``.
+    """
 
     def __init__(
-        self, model: nn.Module, *, absolute: bool, classify: Callable[[nn.Module, Tensor], Outputs] | None
+        self,
+        model: nn.Module,
+        *,
+        absolute: bool,
+        classify: Callable[[nn.Module, Tensor], Outputs] | None,
     ) -> None:
         super().__init__()
         self.classify = classify or nn.Module.__call__
@@ -108,14 +125,19 @@ class _Routed(nn.Module):
         """Inside, the layer's output is seen by ``maps`` as ``(N, C, h, w)``."""
         network: Any = self.model.backbone
         chosen = find_layer(self.model, layer)
-        channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(chosen, nn.Conv2d)
+        channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(
+            chosen, nn.Conv2d
+        )
 
         def route(module: nn.Module, inputs: Any, output: Any) -> Tensor:
             """The layer's output, led through ``maps`` and back into its own form."""
             if isinstance(output, Tensor) and output.ndim == 3:
                 return self._tokens(output, _grid(network, output, layer, image))
             if not isinstance(output, Tensor) or output.ndim != 4:
-                raise InputError(f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name another")
+                raise InputError(
+                    f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name"
+                    " another"
+                )
             if channels_last:
                 return self.maps(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
             return self.maps(output)  # type: ignore[no-any-return]
@@ -134,14 +156,16 @@ class _Routed(nn.Module):
 
 
 def _grid(network: Any, tokens: Tensor, layer: str, image: Tensor) -> tuple[int, int]:
-    """Rows and columns of the square patches, which must be all the tokens but the first ``num_prefix_tokens``."""
+    """Rows and columns of the square patches, which must be all the tokens but the first
+    ``num_prefix_tokens``.
+    """
     height, width = image.shape[-2:]
     patches = tokens.shape[1] - int(getattr(network, "num_prefix_tokens", 0))
     rows = max(round(math.sqrt(patches * height / width)), 1)
     if rows * (patches // rows) != patches:
         raise InputError(
-            f"layer {layer!r} gives {patches} tokens beside the class token, which are not one per patch of a "
-            f"{height} x {width} image: name a layer whose tokens are"
+            f"layer {layer!r} gives {patches} tokens beside the class token, which are not one per"
+            f" patch of a {height} x {width} image: name a layer whose tokens are"
         )
     return rows, patches // rows
 
@@ -156,5 +180,7 @@ def _captum() -> Any:
     try:
         from captum.attr import LayerGradCam
     except ImportError:
-        raise InputError('Grad-CAM needs captum: pip install "debias-vision[attribution]"') from None
+        raise InputError(
+            'Grad-CAM needs captum: pip install "debias-vision[attribution]"'
+        ) from None
     return LayerGradCam

@@ -1,4 +1,6 @@
-"""Any timm classifier, split into a backbone that gives features and the linear head that reads them."""
+"""Any timm classifier, split into a backbone that gives features and the linear head that reads
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +21,29 @@ from debias.types import Outputs
 class Classifier(nn.Module):
     """A timm classifier that also returns the features its last layer reads.
 
-    The last layer is taken out of the network, which then ends in an identity: features and logits come from one
-    pass, and are those of the plain network in training and in evaluation, dropout before the head included. In
-    evaluation the head computes in float32, also under autocast: logits of bfloat16 tie, and a tie is the first class.
+    The last layer is taken out of the network, which then ends in an identity: features and logits
+    come from one pass, and are those of the plain network in training and in evaluation, dropout
+    before the head included. In evaluation the head computes in float32, also under autocast:
+    logits of bfloat16 tie, and a tie is the first class.
 
     Attributes:
-        backbone: the network without its last layer; ``(N, 3, H, W)`` images to ``(N, D)`` features.
+        backbone: the network without its last layer; ``(N, 3, H, W)`` images to ``(N, D)``
+            features.
         head: the last layer; may be replaced by any ``nn.Linear`` with D inputs.
         feature_size: D.
         mean: mean of each channel that the weights expect, for pixels in [0, 1].
         std: standard deviation of each channel that the weights expect.
 
     Args:
-        network: a timm model that ends in one linear layer, or in one 1x1 convolution on pooled features (which
-            becomes a linear layer with the same weights). It is changed in place.
-        freeze_batch_norm: whether batch normalisation is in evaluation mode in training, too. Its running mean and
-            variance then stay those of the weights that training starts from; its scale and shift are trained.
+        network: a timm model that ends in one linear layer, or in one 1x1 convolution on pooled
+            features (which becomes a linear layer with the same weights). It is changed in place.
+        freeze_batch_norm: whether batch normalisation is in evaluation mode in training, too. Its
+            running mean and variance then stay those of the weights that training starts from; its
+            scale and shift are trained.
 
     Raises:
-        ValueError: the network ends in something else (several heads, as in distilled models; no head at all).
+        ValueError: the network ends in something else (several heads, as in distilled models; no
+            head at all).
     """
 
     def __init__(self, network: nn.Module, *, freeze_batch_norm: bool = False) -> None:
@@ -80,31 +86,34 @@ def timm_classifier(
     weights: str | None = None,
     freeze_batch_norm: bool = False,
 ) -> Classifier:
-    """Any timm classifier, or a network of small receptive field, by name; with new, downloaded or local weights.
+    """Any timm classifier, or a network of small receptive field, by name; with new, downloaded or
+    local weights.
 
     Args:
         outputs: how many logits.
-        name: timm's name of the model; what follows the dot says which weights, and so which mean and std. Or a key of
-            ``debias.models.small_receptive.NETWORKS``.
-        pretrained: start from timm's weights, which are downloaded on first use. Not looked at with ``weights``.
-        weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or ``.pth``).
+        name: timm's name of the model; what follows the dot says which weights, and so which mean
+            and std. Or a key of ``debias.models.small_receptive.NETWORKS``.
+        pretrained: start from timm's weights, which are downloaded on first use. Not looked at with
+            ``weights``.
+        weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or
+            ``.pth``).
         freeze_batch_norm: see :class:`Classifier`.
 
     Returns:
-        The classifier, in training mode; its head is new, drawn from U(-1/sqrt(D), 1/sqrt(D)) for D features, unless
-        the weights hold one of ``outputs`` classes.
+        The classifier, in training mode; its head is new, drawn from U(-1/sqrt(D), 1/sqrt(D)) for D
+        features, unless the weights hold one of ``outputs`` classes.
 
     Raises:
-        ValueError: no such model or weights; a model without a single linear head; a file that does not fit; weights
-            that cannot be downloaded.
+        ValueError: no such model or weights; a model without a single linear head; a file that does
+            not fit; weights that cannot be downloaded.
     """
     downloaded = pretrained and weights is None
     network = _network(outputs, name, pretrained=downloaded)
     head: Any = network.get_submodule(head_path(network))
     trained_on: Any = network.pretrained_cfg
     if not (downloaded and trained_on["num_classes"] == outputs):
-        # timm draws the heads of its EfficientNets and MobileNets for two classes from U(-0.71, 0.71): logits so large
-        # that the first steps of fine-tuning destroy the features
+        # timm draws the heads of its EfficientNets and MobileNets for two classes from U(-0.71,
+        # 0.71): logits so large that the first steps of fine-tuning destroy the features
         head.reset_parameters()
     if weights is not None:
         load_weights(network, Path(weights), head=head_path(network))
@@ -122,11 +131,14 @@ def head_path(network: nn.Module) -> str:
     # VOLO names a second head here alone
     names: Any = getattr(network, "pretrained_cfg", {}).get("classifier")
     several = isinstance(names, (tuple, list))
-    if several or not (isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))):
+    if several or not (
+        isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))
+    ):
         found = " and ".join(names) if several else type(head).__name__
         raise InputError(
-            f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it has no single "
-            f"features its logits are read from; choose another model (not a distilled one)"
+            f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it"
+            " has no single features its logits are read from; choose another model (not a"
+            " distilled one)"
         )
     paths: dict[nn.Module, str] = {module: path for path, module in network.named_modules()}
     return paths[head]
@@ -138,7 +150,10 @@ def _as_linear(layer: nn.Module) -> nn.Linear:
     assert isinstance(layer, nn.Conv2d)
     linear = nn.Linear(layer.in_channels, layer.out_channels, bias=layer.bias is not None)
     linear.load_state_dict(
-        {key: value.flatten(1) if value.ndim == 4 else value for key, value in layer.state_dict().items()}
+        {
+            key: value.flatten(1) if value.ndim == 4 else value
+            for key, value in layer.state_dict().items()
+        }
     )
     return linear
 
@@ -152,18 +167,26 @@ def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
         return NETWORKS[name](outputs)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise InputError(f"timm has no model {name!r}; {near(architecture, timm.list_models(), 'debias list models')}")
-    tags = [known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)]
+        raise InputError(
+            f"timm has no model {name!r};"
+            f" {near(architecture, timm.list_models(), 'debias list models')}"
+        )
+    tags = [
+        known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)
+    ]
     if tag and tag not in tags:
         raise InputError(f"timm has no weights {tag!r} for {architecture!r}; {near(tag, tags)}")
     if pretrained and not tags:
-        raise InputError(f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false")
+        raise InputError(
+            f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false"
+        )
     try:
         network = timm.create_model(name, pretrained=pretrained, num_classes=outputs)
     except OSError as error:
         raise InputError(
-            f"the weights of {name!r} could not be downloaded ({type(error).__name__}); "
-            f"set model.weights=PATH to a local file, or model.pretrained=false to start from new weights"
+            f"the weights of {name!r} could not be downloaded ({type(error).__name__}); set"
+            " model.weights=PATH to a local file, or model.pretrained=false to start from new"
+            " weights"
         ) from error
     assert isinstance(network, nn.Module)
     return network

@@ -9,9 +9,11 @@ from debias.errors import InputError
 
 
 class MLPHead(nn.Module):
-    """Hidden layers with batch normalisation and LeakyReLU, then a linear layer; no hidden layer leaves it linear.
+    """Hidden layers with batch normalisation and LeakyReLU, then a linear layer; no hidden layer
+    leaves it linear.
 
-    Computes in float32 at least, with autocast off: an adversary in low precision looks fooled when it is imprecise.
+    Computes in float32 at least, with autocast off: an adversary in low precision looks fooled when
+    it is imprecise.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019.
 
@@ -25,12 +27,14 @@ class MLPHead(nn.Module):
         ValueError: a size is out of range.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, hidden_size: int = 300, hidden_layers: int = 3) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, hidden_size: int = 300, hidden_layers: int = 3
+    ) -> None:
         super().__init__()
         if hidden_size < 1 or hidden_layers < 0:
             raise InputError(
-                f"a head needs hidden_size >= 1 and hidden_layers >= 0; got hidden_size={hidden_size}, "
-                f"hidden_layers={hidden_layers}"
+                "a head needs hidden_size >= 1 and hidden_layers >= 0; got"
+                f" hidden_size={hidden_size}, hidden_layers={hidden_layers}"
             )
         sizes = [inputs, *[hidden_size] * hidden_layers]
         hidden = [
@@ -42,12 +46,15 @@ class MLPHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(N, outputs)`` logits of ``(N, inputs)`` features."""
         with torch.autocast(features.device.type, enabled=False):
-            logits: Tensor = self.layers(features.to(torch.promote_types(features.dtype, torch.float32)))
+            logits: Tensor = self.layers(
+                features.to(torch.promote_types(features.dtype, torch.float32))
+            )
         return logits
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with batch normalisation, added to the input where the widths agree and ``skip`` is set.
+    """Two convolutions with batch normalisation, added to the input where the widths agree and
+    ``skip`` is set.
 
     Args:
         inputs: channels it reads.
@@ -74,12 +81,14 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualHead(nn.Module):
-    """Residual blocks, the mean over all places, a linear layer: the auxiliary classifier of the feature sieve.
+    """Residual blocks, the mean over all places, a linear layer: the auxiliary classifier of the
+    feature sieve.
 
-    On maps the kernels are 3x3. On tokens they are 1x1: every token goes through the same two-layer network, and
-    tokens meet only in the mean.
+    On maps the kernels are 3x3. On tokens they are 1x1: every token goes through the same two-layer
+    network, and tokens meet only in the mean.
 
-    Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve", ICML 2023.
+    Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve",
+    ICML 2023.
 
     Args:
         shape: of one sample's activation: ``(C, H, W)``, ``(T, C)`` or ``(C,)``.
@@ -91,17 +100,28 @@ class ResidualHead(nn.Module):
         ValueError: a size is out of range, or the shape is none of these.
     """
 
-    def __init__(self, shape: tuple[int, ...], outputs: int, *, width: int = 256, depth: int = 2) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], outputs: int, *, width: int = 256, depth: int = 2
+    ) -> None:
         super().__init__()
         if width < 1 or depth < 1:
-            raise InputError(f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, depth={depth}")
+            raise InputError(
+                f"an auxiliary head needs width >= 1 and depth >= 1; got width={width},"
+                f" depth={depth}"
+            )
         if len(shape) not in (1, 2, 3):
-            raise InputError(f"an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape {shape}")
+            raise InputError(
+                "an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape"
+                f" {shape}"
+            )
         maps = len(shape) == 3
         channels, kernel = (shape[0], 3) if maps else (shape[-1], 1)
         widths = [channels, *[width] * (depth - 1)]
         self.blocks = nn.Sequential(
-            *(ResidualBlock(size, width, kernel=kernel, skip=place > 0) for place, size in enumerate(widths))
+            *(
+                ResidualBlock(size, width, kernel=kernel, skip=place > 0)
+                for place, size in enumerate(widths)
+            )
         )
         self.head = nn.Linear(width, outputs)
 

@@ -1,4 +1,6 @@
-"""What a named layer of a model gives: read in the model's own forward pass, or up to that layer and no further."""
+"""What a named layer of a model gives: read in the model's own forward pass, or up to that layer
+and no further.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,14 @@ class _Stop(Exception):
 
 
 def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
-    """Outputs of a model and the activation of one of its layers, from one forward pass; gradients flow through both.
+    """Outputs of a model and the activation of one of its layers, from one forward pass; gradients
+    flow through both.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; not compiled, or a hook may never be called.
-        layer: dotted name, as in ``model.named_modules()`` or in the timm network ("layer4", "blocks.3"); ``None``
-            reads the features of the outputs.
+        model: maps images to :class:`debias.types.Outputs`; not compiled, or a hook may never be
+            called.
+        layer: dotted name, as in ``model.named_modules()`` or in the timm network ("layer4",
+            "blocks.3"); ``None`` reads the features of the outputs.
         image: ``(N, 3, H, W)`` float.
 
     Returns:
@@ -53,10 +57,12 @@ def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
 
 
 def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:
-    """Activation of a layer; what comes after it in the model is not computed, and its buffers do not move.
+    """Activation of a layer; what comes after it in the model is not computed, and its buffers do
+    not move.
 
     Args:
-        model: any module, not compiled. In DistributedDataParallel, which must see a pass to its end, all is computed.
+        model: any module, not compiled. In DistributedDataParallel, which must see a pass to its
+            end, all is computed.
         layer: dotted name, as for :func:`read_layer`.
         image: ``(N, 3, H, W)`` float.
 
@@ -78,7 +84,8 @@ def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:
 
 
 def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int, ...]:
-    """Shape of a layer's activation of one sample: ``(C, H, W)``, ``(T, D)`` or ``(D,)``. The model is left as it was.
+    """Shape of a layer's activation of one sample: ``(C, H, W)``, ``(T, D)`` or ``(D,)``. The model
+    is left as it was.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`.
@@ -86,19 +93,22 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
         image: ``(1, 3, H, W)`` float.
 
     Raises:
-        ValueError: there is no such layer; it is not called exactly once; it gives no tensor; or what follows
-            overwrites its output in place, so that it cannot be read.
+        ValueError: there is no such layer; it is not called exactly once; it gives no tensor; or
+            what follows overwrites its output in place, so that it cannot be read.
     """
     versions: list[tuple[Tensor, int]] = []
     with evaluating(model), torch.no_grad():
         if layer is None:
             return tuple(read_layer(model, None, image).activation.shape[1:])
-        with _hook(model, layer, lambda activation: versions.append((activation, activation._version))):
+        with _hook(
+            model, layer, lambda activation: versions.append((activation, activation._version))
+        ):
             model(image)
     activation = _only([activation for activation, _ in versions], layer)
     if activation._version != versions[0][1]:
         raise InputError(
-            f"what follows layer {layer!r} overwrites its output in place; name the block around it, or the layer after"
+            f"what follows layer {layer!r} overwrites its output in place; name the block around"
+            " it, or the layer after"
         )
     return tuple(activation.shape[1:])
 
@@ -112,20 +122,28 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
         image: ``(1, 3, H, W)`` float.
 
     Raises:
-        ValueError: as for :func:`read_until`, or nothing that can be trained comes before the layer.
+        ValueError: as for :func:`read_until`, or nothing that can be trained comes before the
+            layer.
     """
     inner = unwrapped(model)
-    named = {name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad}
+    named = {
+        name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad
+    }
     with evaluating(inner), torch.enable_grad():
         activation = read_until(inner, layer, image)
         if not activation.requires_grad:
-            raise InputError(f"layer {layer!r} depends on no parameter that can be trained: name a later one")
+            raise InputError(
+                f"layer {layer!r} depends on no parameter that can be trained: name a later one"
+            )
         gradients = torch.autograd.grad(activation.sum(), list(named.values()), allow_unused=True)
-    return tuple(name for name, gradient in zip(named, gradients, strict=True) if gradient is not None)
+    return tuple(
+        name for name, gradient in zip(named, gradients, strict=True) if gradient is not None
+    )
 
 
 def pooled(activation: Tensor) -> Tensor:
-    """``(N, C)`` mean over the places of a map ``(N, C, H, W)`` or over the tokens ``(N, T, C)``, class token included.
+    """``(N, C)`` mean over the places of a map ``(N, C, H, W)`` or over the tokens ``(N, T, C)``,
+    class token included.
 
     ``(N, C)`` features stay as they are.
     """
@@ -144,20 +162,25 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
     """The layer of a dotted name, which may leave out the leading "backbone.".
 
     Raises:
-        ValueError: there is none; the message lists the nearest names, or the first where none is near.
+        ValueError: there is none; the message lists the nearest names, or the first where none is
+            near.
     """
     modules: dict[str, nn.Module] = dict(unwrapped(model).named_modules())
     modules.pop("")
     chosen: nn.Module | None = modules.get(layer, modules.get(BACKBONE + layer))
     if chosen is None:
         names = [name.removeprefix(BACKBONE) for name in modules]
-        raise InputError(f"{type(unwrapped(model)).__name__} has no layer {layer!r}; {near(layer, names)}")
+        raise InputError(
+            f"{type(unwrapped(model)).__name__} has no layer {layer!r}; {near(layer, names)}"
+        )
     return chosen
 
 
 @contextmanager
 def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[None]:
-    """Modules of one kind (or all) in evaluation mode inside; every module's own mode is restored after."""
+    """Modules of one kind (or all) in evaluation mode inside; every module's own mode is restored
+    after.
+    """
     modes = [(module, module.training) for module in model.modules() if isinstance(module, kind)]
     for module, _ in modes:
         module.training = False
@@ -179,12 +202,16 @@ def without_autocast(layer: nn.Module, inputs: Tensor) -> Tensor:
 def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> Iterator[None]:
     chosen = find_layer(model, layer)
     network = getattr(unwrapped(model), "backbone", None)
-    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(chosen, nn.Conv2d)
+    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(
+        chosen, nn.Conv2d
+    )
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         """Hand the layer's output on, channels first."""
         if not isinstance(output, Tensor):
-            raise InputError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another")
+            raise InputError(
+                f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another"
+            )
         receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)
 
     handle = chosen.register_forward_hook(hook)
@@ -197,7 +224,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
 def _only(found: list[Tensor], layer: str) -> Tensor:
     if len(found) != 1:
         raise InputError(
-            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name another "
-            f"(in a compiled model, none is seen to be called)"
+            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name"
+            " another (in a compiled model, none is seen to be called)"
         )
     return found[0]

@@ -12,11 +12,12 @@ from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, u
 
 
 def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
-    """A copy, with weights of its own, of the layers of a classifier between a layer and its features.
+    """A copy, with weights of its own, of the layers of a classifier between a layer and its
+    features.
 
-    They are the siblings that come after the layer, then after its parent, up to the backbone; a ViT of timm pools its
-    tokens behind its last norm. That these compute the features is not taken for granted but checked on a picture,
-    since a network's code may do more than call them.
+    They are the siblings that come after the layer, then after its parent, up to the backbone; a
+    ViT of timm pools its tokens behind its last norm. That these compute the features is not taken
+    for granted but checked on a picture, since a network's code may do more than call them.
 
     Args:
         model: a :class:`debias.models.Classifier`, or any with a ``backbone``; left as it was.
@@ -33,12 +34,16 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
         outputs, activation = read_layer(inner, layer, picture)
         try:
             same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
-        except (RuntimeError, TypeError):  # shapes that do not fit, or a layer that wants more arguments
+        except (
+            RuntimeError,
+            TypeError,
+        ):  # shapes that do not fit, or a layer that wants more arguments
             same = False
     if not same:
         raise InputError(
-            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that ends in its "
-            f"features; name a stage of a convolutional network or a block of a ViT, or read it pooled or flattened"
+            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that"
+            " ends in its features; name a stage of a convolutional network or a block of a ViT,"
+            " or read it pooled or flattened"
         )
     return after
 
@@ -71,7 +76,8 @@ def _siblings_after(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
 def _children(module: nn.Module) -> list[tuple[str, nn.Module]]:
     children, pooling = list(module.named_children()), getattr(module, "global_pool", None)
     names = [name for name, _ in children]
-    # timm's ViTs name their pooling by a string and do it in code; those of convolutional networks are layers
+    # timm's ViTs name their pooling by a string and do it in code; those of convolutional networks
+    # are layers
     if pooling in ("token", "avg") and "norm" in names:
         pool = _TokenPool(str(pooling), int(getattr(module, "num_prefix_tokens", 0)))
         children.insert(names.index("norm") + 1, ("", pool))

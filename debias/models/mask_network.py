@@ -12,11 +12,11 @@ from debias.errors import InputError
 class MaskNetwork(nn.Module):
     """Masks ``(N, 1, H, W)`` in (0, 1) for images ``(N, 3, H, W)``; close to 1 before training.
 
-    Convolutions of stride 2 on the way down; on the way up bilinear enlargement and 3x3 convolutions, which also read
-    the map of the same size from the way down.
+    Convolutions of stride 2 on the way down; on the way up bilinear enlargement and 3x3
+    convolutions, which also read the map of the same size from the way down.
 
-    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019; the network is that of Ronneberger et al.,
-    "U-Net", MICCAI 2015.
+    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019; the network is that of
+    Ronneberger et al., "U-Net", MICCAI 2015.
 
     Args:
         width: channels of the first map; each following one has twice as many.
@@ -25,20 +25,24 @@ class MaskNetwork(nn.Module):
     Raises:
         ValueError: a size is out of range.
 
-    Differs from the reference: the last bias starts at 3 (a mask of 0.95), there near it at random; sides need not
-    divide by ``2 ** depth``; on the way up 3x3 kernels and leaky ReLU (there 4x4 and ReLU), and batch normalisation on
-    every map (there not on the first and the deepest).
+    Differs from the reference: the last bias starts at 3 (a mask of 0.95), there near it at random;
+    sides need not divide by ``2 ** depth``; on the way up 3x3 kernels and leaky ReLU (there 4x4 and
+    ReLU), and batch normalisation on every map (there not on the first and the deepest).
     """
 
     def __init__(self, *, width: int = 64, depth: int = 4) -> None:
         super().__init__()
         if width < 1 or depth < 2:
-            raise InputError(f"a mask network needs width >= 1 and depth >= 2; got width={width}, depth={depth}")
+            raise InputError(
+                f"a mask network needs width >= 1 and depth >= 2; got width={width}, depth={depth}"
+            )
         self.smallest = 2**depth
         widths = [width * 2**level for level in range(depth)]
         self.down = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
+                nn.Conv2d(inputs, outputs, 4, stride=2, padding=1),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2),
             )
             for inputs, outputs in zip([3, *widths], widths, strict=False)
         )
@@ -46,7 +50,10 @@ class MaskNetwork(nn.Module):
         above = [widths[-1], *(2 * size for size in widths[-2:0:-1])]
         self.up = nn.ModuleList(
             nn.Sequential(
-                nn.ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
+                nn.ReflectionPad2d(1),
+                nn.Conv2d(inputs, outputs, 3),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2),
             )
             for inputs, outputs in zip(above, widths[-2::-1], strict=True)
         )
@@ -61,14 +68,18 @@ class MaskNetwork(nn.Module):
             ValueError: the images are too small.
         """
         if min(image.shape[-2:]) < self.smallest:
-            raise InputError(f"a mask network wants sides of {self.smallest} pixels; got {tuple(image.shape[-2:])}")
+            raise InputError(
+                f"a mask network wants sides of {self.smallest} pixels; got"
+                f" {tuple(image.shape[-2:])}"
+            )
         maps = [image]
         for down in self.down:
             maps.append(down(maps[-1]))
         deepest = maps.pop()
         for up, beside in zip(self.up, maps[:0:-1], strict=True):
             deepest = torch.cat([up(_enlarged(deepest, beside)), beside], dim=1)
-        # at least float32: bfloat16 knows nothing between 0.996 and 1, where a mask would never be moved again
+        # at least float32: bfloat16 knows nothing between 0.996 and 1, where a mask would never be
+        # moved again
         logits: Tensor = self.last(_enlarged(deepest, image))
         return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32)))
 

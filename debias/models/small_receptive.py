@@ -1,4 +1,6 @@
-"""Networks that see a small neighbourhood of each pixel, and so colours and textures rather than shapes."""
+"""Networks that see a small neighbourhood of each pixel, and so colours and textures rather than
+shapes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class SmallReceptiveNet(nn.Module):
-    """Convolutions, global average pooling, one linear layer; ``Classifier`` makes it return ``Outputs``.
+    """Convolutions, global average pooling, one linear layer; ``Classifier`` makes it return
+    ``Outputs``.
 
     Args:
         body: ``(N, 3, H, W)`` images to ``(N, D, h, w)`` maps.
@@ -58,11 +61,12 @@ class SmallReceptiveNet(nn.Module):
 def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallReceptiveNet:
     """Four convolutions of 16, 32, 64 and 128 channels, each with batch normalisation and ReLU.
 
-    A feature sees ``cell * (4 * (kernel - 1) + 1)`` pixels across: 1 with kernel 1, which knows colours alone, 25
-    with 7. Cells are for larger pictures: without strides the net is slow there, by waiting for memory.
+    A feature sees ``cell * (4 * (kernel - 1) + 1)`` pixels across: 1 with kernel 1, which knows
+    colours alone, 25 with 7. Cells are for larger pictures: without strides the net is slow there,
+    by waiting for memory.
 
-    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020, for
-    Biased-MNIST; reference code clovaai/rebias.
+    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
+    2020, for Biased-MNIST; reference code clovaai/rebias.
 
     Args:
         outputs: how many logits.
@@ -75,11 +79,18 @@ def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallRec
     Differs from the reference: there are no cells there.
     """
     if kernel < 1 or kernel % 2 == 0:
-        raise InputError(f"simple_conv_net needs an odd kernel, so that maps keep their size; got kernel={kernel}")
+        raise InputError(
+            "simple_conv_net needs an odd kernel, so that maps keep their size; got"
+            f" kernel={kernel}"
+        )
     channels = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]
     for before, after in pairwise(channels):
-        layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(before, after, kernel, padding=kernel // 2),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
     return SmallReceptiveNet(nn.Sequential(*layers), channels[-1], outputs)
 
 
@@ -105,25 +116,31 @@ class UnpaddedBlock(nn.Module):
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(after))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps that are smaller by what an unpadded kernel takes; the shortcut is cut at its right and lower end."""
+        """Maps that are smaller by what an unpadded kernel takes; the shortcut is cut at its right
+        and lower end.
+        """
         residual: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
         height, width = residual.shape[2:]
         return F.relu(residual + self.shortcut(maps)[:, :, :height, :width])
 
 
 def bagnet18(outputs: int) -> SmallReceptiveNet:
-    """BagNet-18: the plan of ResNet-18 with kernels of 3 in the stem and the first block alone, and no padding.
+    """BagNet-18: the plan of ResNet-18 with kernels of 3 in the stem and the first block alone, and
+    no padding.
 
-    A feature sees 5 pixels across; two blocks each of 64, 128, 256 and 512 channels, with strides 2, 2, 2, 1.
+    A feature sees 5 pixels across; two blocks each of 64, 128, 256 and 512 channels, with strides
+    2, 2, 2, 1.
 
-    Source: Bahng et al., ICML 2020, for the 9-class ImageNet (kernel-3 pattern 1, 0, 0, 0), after Brendel and Bethge,
-    "Approximating CNNs with Bag-of-local-Features Models Works Surprisingly Well on ImageNet", ICLR 2019.
+    Source: Bahng et al., ICML 2020, for the 9-class ImageNet (kernel-3 pattern 1, 0, 0, 0), after
+    Brendel and Bethge, "Approximating CNNs with Bag-of-local-Features Models Works Surprisingly
+    Well on ImageNet", ICLR 2019.
 
     Args:
         outputs: how many logits.
 
-    Differs from the reference: the stem's batch normalisation forgets as fast as all others (momentum 0.1, there
-    0.001), since its averages would otherwise not have settled after a short training.
+    Differs from the reference: the stem's batch normalisation forgets as fast as all others
+    (momentum 0.1, there 0.001), since its averages would otherwise not have settled after a short
+    training.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(3, 64, 1, bias=False),
@@ -133,9 +150,14 @@ def bagnet18(outputs: int) -> SmallReceptiveNet:
     ]
     before = 64
     for after, stride, kernel in ((64, 2, 3), (128, 2, 1), (256, 2, 1), (512, 1, 1)):
-        layers += [UnpaddedBlock(before, after, kernel=kernel, stride=stride), UnpaddedBlock(after, after)]
+        layers += [
+            UnpaddedBlock(before, after, kernel=kernel, stride=stride),
+            UnpaddedBlock(after, after),
+        ]
         before = after
-    return SmallReceptiveNet(nn.Sequential(*layers), before, outputs, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return SmallReceptiveNet(
+        nn.Sequential(*layers), before, outputs, mean=IMAGENET_MEAN, std=IMAGENET_STD
+    )
 
 
 NETWORKS: dict[str, Callable[[int], SmallReceptiveNet]] = {

@@ -11,11 +11,12 @@ from debias.errors import InputError
 
 
 def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
-    """A copy of a classifier that shares no parameter with it: the same weights, but a head drawn anew.
+    """A copy of a classifier that shares no parameter with it: the same weights, but a head drawn
+    anew.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear`` that it calls ``head``,
-            as that of :class:`debias.models.Classifier`. Left as it is.
+        model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear``
+            that it calls ``head``, as that of :class:`debias.models.Classifier`. Left as it is.
         outputs: logits of the copy; ``None`` for as many as the model has.
 
     Raises:
@@ -24,7 +25,10 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
     copied: Any = copy.deepcopy(model)
     head = getattr(copied, "head", None)
     if not isinstance(head, nn.Linear):
-        raise InputError(f"{type(model).__name__} has no nn.Linear called head, so no second network is made of it")
+        raise InputError(
+            f"{type(model).__name__} has no nn.Linear called head, so no second network is made"
+            " of it"
+        )
     copied.head = nn.Linear(
         head.in_features,
         head.out_features if outputs is None else outputs,

@@ -15,26 +15,42 @@ log = logging.getLogger(__name__)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in the file is never run.
+    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in the file is never
+    run.
 
     Raises:
-        ValueError: no such file, another suffix, a damaged file, or one that holds anything but named tensors.
+        ValueError: no such file, another suffix, a damaged file, or one that holds anything but
+            named tensors.
     """
     if not path.is_file():
         raise InputError(f"there is no weights file {str(path)!r}")
     if path.suffix not in (".safetensors", ".pt", ".pth"):
-        raise InputError(f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth")
+        raise InputError(
+            f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth"
+        )
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, "cpu", weights_only=True)
+        )
     except Exception as error:  # what a damaged file leads to differs from byte to byte
-        raise InputError(f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}") from error
+        raise InputError(
+            f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}"
+        ) from error
     if not isinstance(state, dict):
-        raise InputError(f"{str(path)!r} is not a flat state dict; save the model's own state_dict() instead")
-    others = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+        raise InputError(
+            f"{str(path)!r} is not a flat state dict; save the model's own state_dict() instead"
+        )
+    others = [
+        key
+        for key, value in state.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
     if others:
         raise InputError(
             f"{str(path)!r} is not a flat state dict: {shown(others)} are no tensors; "
-            f"save the model's own state_dict() instead"
+            "save the model's own state_dict() instead"
         )
     return dict(state)
 
@@ -42,8 +58,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
     """Fill a network from a file whose keys and shapes must be the network's own.
 
-    Only the head may differ, in its number of classes, or be absent altogether: it then keeps its new weights, and a
-    log line says so.
+    Only the head may differ, in its number of classes, or be absent altogether: it then keeps its
+    new weights, and a log line says so.
 
     Args:
         network: changed in place.
@@ -51,13 +67,14 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
         head: dotted name of the layer that gives the logits.
 
     Raises:
-        ValueError: the file cannot be read, holds NaN or infinity, or a key is missing, surplus or of another shape.
+        ValueError: the file cannot be read, holds NaN or infinity, or a key is missing, surplus or
+            of another shape.
     """
     state = read_state_dict(path)
     if broken := [key for key, value in state.items() if not bool(value.isfinite().all())]:
         raise InputError(
-            f"{str(path)!r} holds NaN or infinity in {len(broken)} of {len(state)} tensors, such as {broken[0]}: "
-            "its training diverged; give other weights"
+            f"{str(path)!r} holds NaN or infinity in {len(broken)} of {len(state)} tensors, such as"
+            f" {broken[0]}: its training diverged; give other weights"
         )
     own = network.state_dict()
     keys = [key for key in own if key.startswith(f"{head}.")]
@@ -72,7 +89,11 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
 def _other_classes(found: list[Tensor | None], own: list[Tensor]) -> bool:
     complete = [tensor for tensor in found if tensor is not None and tensor.ndim > 0]
     same_inputs = [tensor.shape[1:] for tensor in complete] == [tensor.shape[1:] for tensor in own]
-    return same_inputs and len({len(tensor) for tensor in complete}) == 1 and len(complete[0]) != len(own[0])
+    return (
+        same_inputs
+        and len({len(tensor) for tensor in complete}) == 1
+        and len(complete[0]) != len(own[0])
+    )
 
 
 def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None:
@@ -87,8 +108,12 @@ def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None
         "of another shape": shapes,
     }
     if any(faults.values()):
-        listed = "; ".join(f"{len(keys)} {fault}: {shown(keys)}" for fault, keys in faults.items() if keys)
-        raise InputError(f"{str(path)!r} does not fit the model: {listed}; give weights of this model.name")
+        listed = "; ".join(
+            f"{len(keys)} {fault}: {shown(keys)}" for fault, keys in faults.items() if keys
+        )
+        raise InputError(
+            f"{str(path)!r} does not fit the model: {listed}; give weights of this model.name"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,6 @@
-"""Bias amplification: the shortcut is made easier still, and then the same model goes on with its errors repeated."""
+"""Bias amplification: the shortcut is made easier still, and then the same model goes on with its
+errors repeated.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ class BAM(Recipe):
     A model that needs only what is easy finds the errors; it goes on with :math:`\mu` of each of
     them.
 
-    1. ``amplification``: the strategy :class:`debias.strategies.BiasAmplification`; the model's errors on the training
-       split, without the samples' own vectors, are E.
+    1. ``amplification``: the strategy :class:`debias.strategies.BiasAmplification`; the model's
+       errors on the training split, without the samples' own vectors, are E.
     2. The same model goes on, on the training split with each of E :math:`\mu` times.
 
-    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024; reference code
-    motivationss/BAM. ``groups.csv`` has 1 for the images in E.
+    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024;
+    reference code motivationss/BAM. ``groups.csv`` has 1 for the images in E.
 
     Args:
         amplification: what the first stage changes of the run's config, such as ``{epochs: 20}``.
@@ -36,14 +38,21 @@ class BAM(Recipe):
     The second stage selects its epoch by the run's rule; the paper's, without group labels, is
     ``select=class_difference`` (ClassDiff).
 
-    Differs from the reference: its T is counted from 0, so that ``--stageOne_T 20`` asks the model after 21 epochs.
+    Differs from the reference: its T is counted from 0, so that ``--stageOne_T 20`` asks the model
+    after 21 epochs.
     """
 
     def __init__(
-        self, *, amplification: dict[str, Any] | None = None, strength: float = 50.0, upweight: int = 50
+        self,
+        *,
+        amplification: dict[str, Any] | None = None,
+        strength: float = 50.0,
+        upweight: int = 50,
     ) -> None:
         if upweight < 2:
-            raise InputError(f"recipe.upweight must be at least 2, or no error counts more; got {upweight}")
+            raise InputError(
+                f"recipe.upweight must be at least 2, or no error counts more; got {upweight}"
+            )
         self.amplification, self.strength, self.upweight = amplification, strength, upweight
         self.sampler = {"name": "upweighted", "copies": upweight - 1}
 

@@ -1,4 +1,6 @@
-"""Decompose-and-Compose: what a first model attends to is cut out, and set on other classes' surroundings."""
+"""Decompose-and-Compose: what a first model attends to is cut out, and set on other classes'
+surroundings.
+"""
 
 from __future__ import annotations
 
@@ -37,38 +39,44 @@ class DaC(Recipe):
     A new head learns the class from causal parts of pictures, alone and among the surroundings of
     other classes.
 
-    1. ``first``: plain ERM, on the run's draws; its Grad-CAM map of each training picture's true class. Leaving out
-       ever more of the places of least attribution, 30 to 80 per cent, the loss rises once the model misses what it
-       needs: the elbow of that curve (:func:`debias.group_inference.elbows`) says how much of the map is the mask of
-       the picture.
-    2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of an epoch's draws: there
-       the model attends to what is causal, and masks may be trusted. It has 1 for the others.
+    1. ``first``: plain ERM, on the run's draws; its Grad-CAM map of each training picture's true
+       class. Leaving out ever more of the places of least attribution, 30 to 80 per cent, the loss
+       rises once the model misses what it needs: the elbow of that curve
+       (:func:`debias.group_inference.elbows`) says how much of the map is the mask of the picture.
+    2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of an
+       epoch's draws: there the model attends to what is causal, and masks may be trusted. It has 1
+       for the others.
     3. A fresh head (Xavier) on the first model's frozen backbone is trained by
-       :class:`debias.strategies.DecomposeCompose`, with the run's optimiser, schedule, epochs and batches.
+       :class:`debias.strategies.DecomposeCompose`, with the run's optimiser, schedule, epochs and
+       batches.
 
-    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads them in place of
-    the data set's own; what is measured on foregrounds needs ``debias evaluate RUN data.masks=FOLDER`` with those.
-    Needs the extra ``attribution``, and no bias labels. Where the shortcut is easier than the class, the first model
-    attends to it instead, and the method works against itself unless ``invert``: look at the masks.
+    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads
+    them in place of the data set's own; what is measured on foregrounds needs
+    ``debias evaluate RUN data.masks=FOLDER`` with those. Needs the extra ``attribution``, and no
+    bias labels. Where the shortcut is easier than the class, the first model attends to it instead,
+    and the method works against itself unless ``invert``: look at the masks.
 
-    Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious Correlation", CVPR
-    2024; reference code fhn98/DaC.
+    Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious
+    Correlation", CVPR 2024; reference code fhn98/DaC.
 
     Args:
-        first: what the first stage changes of the run's config, such as ``{epochs: 100, optimizer: {lr: 1e-3}}``.
+        first: what the first stage changes of the run's config, such as
+            ``{epochs: 100, optimizer: {lr: 1e-3}}``.
         alpha: weight of the masked and of the combined pictures, at least 0.
         quantile: of the training losses, in (0, 1].
         invert: train on the inverted masks.
-        layer: dotted name of the layer that the maps are of; left out, the last that still knows places.
+        layer: dotted name of the layer that the maps are of; left out, the last that still knows
+            places.
 
     Raises:
-        ValueError: a bound above is broken, or the run has a strategy or an augmentation of its own, or a sampler that
-            reads biases.
+        ValueError: a bound above is broken, or the run has a strategy or an augmentation of its
+            own, or a sampler that reads biases.
 
-    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of the last epoch of the
-    first stage, not of its best on validation; maps are of whole pictures, and masks go through crops and flips with
-    them (the code crops CelebA alone, and lays masks of one crop on another); losses are of the pictures as they are
-    evaluated, and say once for all which are low. See :class:`debias.strategies.DecomposeCompose` and
+    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of
+    the last epoch of the first stage, not of its best on validation; maps are of whole pictures,
+    and masks go through crops and flips with them (the code crops CelebA alone, and lays masks of
+    one crop on another); losses are of the pictures as they are evaluated, and say once for all
+    which are low. See :class:`debias.strategies.DecomposeCompose` and
     :func:`debias.group_inference.most_attended`.
     """
 
@@ -84,33 +92,53 @@ class DaC(Recipe):
         layer: str | None = None,
     ) -> None:
         if alpha < 0 or not 0 < quantile <= 1:
-            raise InputError(f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, quantile={quantile}")
-        self.first, self.alpha, self.quantile, self.invert, self.layer = first, alpha, quantile, invert, layer
+            raise InputError(
+                f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha},"
+                f" quantile={quantile}"
+            )
+        self.first, self.alpha, self.quantile, self.invert, self.layer = (
+            first,
+            alpha,
+            quantile,
+            invert,
+            layer,
+        )
 
     def stages(self, run: Run) -> list[Config]:
         """The first, and the last but for what reads masks and losses.
 
         Raises:
-            ValueError: the run has a strategy or an augmentation of its own, or a sampler that reads biases.
+            ValueError: the run has a strategy or an augmentation of its own, or a sampler that
+                reads biases.
         """
-        sampler, labels = run.config.sampler["name"], {name: name for name in ("group", "bias", "inferred")}
+        sampler, labels = (
+            run.config.sampler["name"],
+            {name: name for name in ("group", "bias", "inferred")},
+        )
         if components.required_facts("sampler", sampler, labels):
             raise InputError(
-                f"this recipe draws as the run's sampler does before anything is inferred, and sampler.name={sampler} "
-                "reads biases: name shuffled, class_balanced, class_subsample or portion"
+                "this recipe draws as the run's sampler does before anything is inferred, and"
+                f" sampler.name={sampler} reads biases: name shuffled, class_balanced,"
+                " class_subsample or portion"
             )
         refuse_own(run.config, "strategy", "augment")
         if run.config.batch_size < 2:
-            raise InputError("this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1")
+            raise InputError(
+                "this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1"
+            )
         return [self._first(run), run.checked_last()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The first stage, a map and masked pictures of each training image, and the last on the run's own draws."""
+        """The first stage, a map and masked pictures of each training image, and the last on the
+        run's own draws.
+        """
         first, _ = self.stages(run)
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
     def check(self, parts: Parts) -> None:
-        """Refuse several labels an image, a model without maps, and to go without the library that finds elbows."""
+        """Refuse several labels an image, a model without maps, and to go without the library that
+        finds elbows.
+        """
         check_maps(parts, layer=self.layer)
         elbows(torch.zeros(1, 2), torch.arange(2))
 
@@ -162,12 +190,17 @@ def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = 
         ``(M, 6)`` float32, for each of ``QUANTILES``.
     """
     module, done, curves = parts.module.to(torch.device(parts.accelerator)).eval(), 0, []
-    for batch in whole_pictures(parts, rows, description="how much the model needs", progress=progress):
+    for batch in whole_pictures(
+        parts, rows, description="how much the model needs", progress=progress
+    ):
         coarse = maps[done : done + len(batch.target), None].to(module.device)
         fine = F.interpolate(coarse, size=batch.image.shape[-2:], mode="bilinear")[:, 0]
         done += len(batch.target)
         with torch.no_grad():
-            logits = [module(batch.image * most_attended(fine, share)[:, None]).logits for share in QUANTILES]
+            logits = [
+                module(batch.image * most_attended(fine, share)[:, None]).logits
+                for share in QUANTILES
+            ]
         losses = [F.cross_entropy(part.float(), batch.target, reduction="none") for part in logits]
         curves.append(torch.stack(losses, dim=1).cpu())
     return torch.cat(curves)
@@ -186,7 +219,9 @@ def mask_maker(rows: Tensor, maps: Tensor, quantiles: Tensor) -> Maker:
     def make(row: int, image: Pixels) -> Made:
         """The mask of one picture."""
         place = places[row]
-        enlarged = cv2.resize(maps[place].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        enlarged = cv2.resize(
+            maps[place].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
+        )
         kept = most_attended(torch.from_numpy(enlarged)[None], quantiles[place].item())[0].numpy()
         return Made(kept * np.uint8(255), bool(maps[place].any()))
 
@@ -194,10 +229,14 @@ def mask_maker(rows: Tensor, maps: Tensor, quantiles: Tensor) -> Maker:
 
 
 def renew(head: nn.Module, *, seed: int) -> None:
-    """Draw a linear layer's weights anew, uniformly as Glorot and Bengio do (Xavier), and set its bias to 0."""
+    """Draw a linear layer's weights anew, uniformly as Glorot and Bengio do (Xavier), and set its
+    bias to 0.
+    """
     assert isinstance(head, nn.Linear)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        head.weight.copy_(nn.init.xavier_uniform_(torch.empty(head.weight.shape), generator=generator))
+        head.weight.copy_(
+            nn.init.xavier_uniform_(torch.empty(head.weight.shape), generator=generator)
+        )
         if head.bias is not None:
             head.bias.zero_()

@@ -1,4 +1,6 @@
-"""Environment inference: a biased model's confidence tells environments apart, which stand in for group labels."""
+"""Environment inference: a biased model's confidence tells environments apart, which stand in for
+group labels.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,12 @@ class EIIL(Recipe):
     r"""Train a reference model, then infer two environments in which it errs differently.
 
     1. ``reference``: plain ERM, for so few epochs that it knows the shortcut and little else.
-    2. :func:`debias.group_inference.environment_weights` of its training logits, cut at 1/2, are the environments.
+    2. :func:`debias.group_inference.environment_weights` of its training logits, cut at 1/2, are
+       the environments.
     3. The run's own strategy is trained on them, such as ``irm`` or ``group_dro``.
 
-    Source: Creager et al., "Environment Inference for Invariant Learning", ICML 2021; reference code ecreager/eiil.
-    ``groups.csv`` has the environments.
+    Source: Creager et al., "Environment Inference for Invariant Learning", ICML 2021; reference
+    code ecreager/eiil. ``groups.csv`` has the environments.
 
     Args:
         reference: what the first stage changes of the run's config, such as ``{epochs: 1}``.
@@ -29,17 +32,24 @@ class EIIL(Recipe):
     Raises:
         ValueError: a number that is not positive.
 
-    Differs from the reference: a strategy's groups are class and environment together; SpuCo's Group DRO takes the two
-    environments alone.
+    Differs from the reference: a strategy's groups are class and environment together; SpuCo's
+    Group DRO takes the two environments alone.
     """
 
     infers = ("train",)
 
     def __init__(
-        self, *, reference: dict[str, Any] | None = None, steps: int = 10000, learning_rate: float = 1e-3
+        self,
+        *,
+        reference: dict[str, Any] | None = None,
+        steps: int = 10000,
+        learning_rate: float = 1e-3,
     ) -> None:
         if steps < 1 or learning_rate <= 0:
-            raise InputError(f"EIIL needs recipe.steps >= 1 and learning_rate > 0; got {steps} and {learning_rate}")
+            raise InputError(
+                f"EIIL needs recipe.steps >= 1 and learning_rate > 0; got {steps} and"
+                f" {learning_rate}"
+            )
         self.reference, self.steps, self.learning_rate = reference, steps, learning_rate
 
     def stages(self, run: Run) -> list[Config]:
@@ -52,7 +62,11 @@ class EIIL(Recipe):
         found = reference.predictions("train")
         generator = seeded_generator(run.config.seed)
         weights = environment_weights(
-            found.logits, found.target, generator, steps=self.steps, learning_rate=self.learning_rate
+            found.logits,
+            found.target,
+            generator,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
         )
         inferred = reference.everywhere(found.index, weights > 0.5)
         return run.train_last({"groups": run.infer(inferred, reference.examples)})

@@ -1,4 +1,6 @@
-"""A backbone that stands still: its features, extracted once and kept in a file, and heads that are put on it."""
+"""A backbone that stands still: its features, extracted once and kept in a file, and heads that are
+put on it.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,10 @@ from debias.training.recorder import save_weights
 class Frozen:
     """Features of every split under a model that is not trained any more.
 
-    They are extracted once in evaluation mode, and kept beside the decoded images under a digest of the weights, the
-    normalisation and the split's files: another head, or another seed, on the same backbone finds them there. The
-    model and its features lie in the main memory, where heads are fitted.
+    They are extracted once in evaluation mode, and kept beside the decoded images under a digest of
+    the weights, the normalisation and the split's files: another head, or another seed, on the same
+    backbone finds them there. The model and its features lie in the main memory, where heads are
+    fitted.
 
     Args:
         stage: whose model it is.
@@ -70,14 +73,20 @@ class Frozen:
         return features
 
     def labelled(self, split: str) -> Rows:
-        """Features, classes and true groups of a split, for a recipe that says so in its ``reads``."""
+        """Features, classes and true groups of a split, for a recipe that says so in its
+        ``reads``.
+        """
         examples = self.stage.examples
         rows = examples.rows(split)
         target = examples.target[rows]
-        return Rows(self.features(split), target, examples.groups.encode(target, examples.bias[rows]))
+        return Rows(
+            self.features(split), target, examples.groups.encode(target, examples.bias[rows])
+        )
 
     def rows(self, split: str) -> Rows:
-        """Features and classes of a split; its groups where the run's selection rule reads them, else the classes."""
+        """Features and classes of a split; its groups where the run's selection rule reads them,
+        else the classes.
+        """
         rows = self.labelled(split)
         return rows if split == "val" and self.grouped else rows._replace(group=rows.target)
 
@@ -92,7 +101,10 @@ class Frozen:
         with torch.no_grad():
             logits = {split: head(self.features(split)) for split in SPLITS}
         examples = self.stage.examples
-        return {split: with_labels(examples, Predicted(examples.rows(split), logits[split])) for split in SPLITS}
+        return {
+            split: with_labels(examples, Predicted(examples.rows(split), logits[split]))
+            for split in SPLITS
+        }
 
     def _file(self, split: str) -> Path:
         folder = cache_folder(self.config) or self.stage.folder
@@ -124,7 +136,10 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
         InputError: the fit has diverged.
     """
     if not all(bool(parameter.isfinite().all()) for parameter in head.parameters()):
-        raise InputError("the fit of the last layer diverged: its weights are not finite; lower the recipe's rate")
+        raise InputError(
+            "the fit of the last layer diverged: its weights are not finite; lower the recipe's"
+            " rate"
+        )
     parts, config = frozen.stage.parts, frozen.config
     frozen.model.head = head
     predictions = frozen.predictions(head)

@@ -25,8 +25,9 @@ PENALTIES = (0.0, 0.1, 0.2, 0.3)
 class DFR(LastLayer):
     """Refit the last layer on group-balanced subsamples (deep feature reweighting).
 
-    On validation rows, with their group labels, C chosen on halves of them; or on training rows, C chosen on
-    validation. See :func:`debias.heads.sparse.sparse_head` for equation, source and differences.
+    On validation rows, with their group labels, C chosen on halves of them; or on training rows, C
+    chosen on validation. See :func:`debias.heads.sparse.sparse_head` for equation, source and
+    differences.
 
     Args:
         split: "val" or "train", whose rows and group labels the head is fitted on.
@@ -54,13 +55,16 @@ class DFR(LastLayer):
         self.split, self.subsamples, self.reads = split, subsamples, (split,)
 
     def check(self, parts: Parts) -> None:
-        """Refuse also a group of one image in the validation split, where this is halved to choose C."""
+        """Refuse also a group of one image in the validation split, where this is halved to choose
+        C.
+        """
         super().check(parts)
         counts = parts.examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
             raise InputError(
-                f"{parts.examples.source} has one image of {parts.examples.groups.names[counts.index(1)]} in val, "
-                "which this recipe halves within groups: add another"
+                f"{parts.examples.source} has one image of"
+                f" {parts.examples.groups.names[counts.index(1)]} in val, which this recipe halves"
+                " within groups: add another"
             )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -69,18 +73,23 @@ class DFR(LastLayer):
         classes = frozen.stage.examples.groups.rows
         generator = seeded_generator(seed)
         rows = frozen.labelled(self.split)
-        found = sparse_head(rows, generator, classes=classes, held_out=held_out, subsamples=self.subsamples)
+        found = sparse_head(
+            rows, generator, classes=classes, held_out=held_out, subsamples=self.subsamples
+        )
         on, grouped = ("half of val", True) if self.split == "val" else ("val", frozen.grouped)
         grid = [{"C": strength} for strength in STRENGTHS]
-        self.choice = Choice(grid, found.scores, int(found.scores.argmax()), on, found.judged, grouped)
+        self.choice = Choice(
+            grid, found.scores, int(found.scores.argmax()), on, found.judged, grouped
+        )
         return found.head.linear(0)
 
 
 class AFR(LastLayer):
     """Refit the last layer with larger weights for samples that the model doubts.
 
-    The backbone is trained on a share of the training split, the head refitted on the rest; gamma and the pull towards
-    the old head are chosen on validation. See :func:`debias.heads.refits.focal_heads`.
+    The backbone is trained on a share of the training split, the head refitted on the rest; gamma
+    and the pull towards the old head are chosen on validation. See
+    :func:`debias.heads.refits.focal_heads`.
 
     Args:
         gammas: to choose from; the default is the authors' grid for Waterbirds.
@@ -88,7 +97,8 @@ class AFR(LastLayer):
         steps: of full-batch descent.
         learning_rate: of the descent.
         share: of the training split that the backbone sees, in (0, 1).
-        backbone: "trained", "pretrained", or the folder of a finished run (which has seen all of the split).
+        backbone: "trained", "pretrained", or the folder of a finished run (which has seen all of
+            the split).
         base: what the backbone's stage changes of the run's config.
 
     Raises:
@@ -108,17 +118,26 @@ class AFR(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if not 0 < share < 1:
-            raise InputError(f"recipe.share must lie between 0 and 1, and leave rows for the head; got {share}")
+            raise InputError(
+                f"recipe.share must lie between 0 and 1, and leave rows for the head; got {share}"
+            )
         if not (gammas and penalties) or min([*gammas, *penalties]) < 0 or steps < 1:
             raise InputError(
-                f"recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got {gammas}, {penalties} and "
-                f"{steps}"
+                "recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got"
+                f" {gammas}, {penalties} and {steps}"
             )
-        self.gammas, self.penalties, self.steps, self.learning_rate = gammas, penalties, steps, learning_rate
+        self.gammas, self.penalties, self.steps, self.learning_rate = (
+            gammas,
+            penalties,
+            steps,
+            learning_rate,
+        )
         self.share = share
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all gammas and penalties at its best step, by validation's worst group, or class."""
+        """The best of all gammas and penalties at its best step, by validation's worst group, or
+        class.
+        """
         rows = self.training_rows(frozen, held_out=True)
         pairs = list(itertools.product(self.gammas, self.penalties))
         grid, held_out = torch.tensor(pairs, dtype=torch.float32), frozen.rows("val")
@@ -133,8 +152,13 @@ class AFR(LastLayer):
             steps=self.steps,
         )
         steps = fitted.steps.tolist()
-        tried = [{"gamma": g, "penalty": p, "step": step} for (g, p), step in zip(pairs, steps, strict=True)]
-        self.choice = Choice(tried, fitted.scores, fitted.best, "val", held_out.group, frozen.grouped)
+        tried = [
+            {"gamma": g, "penalty": p, "step": step}
+            for (g, p), step in zip(pairs, steps, strict=True)
+        ]
+        self.choice = Choice(
+            tried, fitted.scores, fitted.best, "val", held_out.group, frozen.grouped
+        )
         return fitted.heads.linear(fitted.best)
 
 
@@ -170,13 +194,21 @@ class CRT(LastLayer):
             raise InputError(f"recipe.balance must be group or class; got {balance!r}")
         if steps < 1:
             raise InputError(f"recipe.steps must be at least 1; got {steps}")
-        self.balance, self.weighted, self.steps, self.learning_rate = balance, weighted, steps, learning_rate
+        self.balance, self.weighted, self.steps, self.learning_rate = (
+            balance,
+            weighted,
+            steps,
+            learning_rate,
+        )
         self.reads = ("train",) if balance == "group" else ()
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """The head at the step that does best on validation."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
-        refit, generator = reweighted_heads if self.weighted else resampled_heads, seeded_generator(seed)
+        refit, generator = (
+            reweighted_heads if self.weighted else resampled_heads,
+            seeded_generator(seed),
+        )
         held_out = frozen.rows("val")
         fitted = refit(
             rows.features,

@@ -21,26 +21,29 @@ class JTT(Recipe):
     ERM finds the training images it gets wrong; a new model sees each of these :math:`\lambda`
     times more.
 
-    1. ``identification``: plain ERM for a few epochs, strongly regularised; its errors on the training split are E.
+    1. ``identification``: plain ERM for a few epochs, strongly regularised; its errors on the
+       training split are E.
     2. A new model is trained on the training split with :math:`\lambda` further copies of E.
 
-    Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group Information", ICML 2021;
-    reference code anniesch/jtt. ``groups.csv`` has 1 for the images in E.
+    Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group
+    Information", ICML 2021; reference code anniesch/jtt. ``groups.csv`` has 1 for the images in E.
 
     Args:
-        identification: what the first stage changes of the run's config, such as ``{epochs: 60}``. It is the number of
-            epochs to which the method is most sensitive.
+        identification: what the first stage changes of the run's config, such as ``{epochs: 60}``.
+            It is the number of epochs to which the method is most sensitive.
         upweight: :math:`\lambda \ge 1`, copies of an error beside the original.
 
     Raises:
         ValueError: a bound above is broken.
 
-    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch of the stage; the
-    code logs them during the next one, its T being counted from 0. ``upweight`` counts as the code does: an error is
-    seen :math:`\lambda + 1` times an epoch.
+    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch
+    of the stage; the code logs them during the next one, its T being counted from 0. ``upweight``
+    counts as the code does: an error is seen :math:`\lambda + 1` times an epoch.
     """
 
-    def __init__(self, *, identification: dict[str, Any] | None = None, upweight: int = 100) -> None:
+    def __init__(
+        self, *, identification: dict[str, Any] | None = None, upweight: int = 100
+    ) -> None:
         if upweight < 1:
             raise InputError(f"recipe.upweight must be at least 1; got {upweight}")
         self.identification, self.upweight = identification, upweight
@@ -68,7 +71,8 @@ class JTT(Recipe):
 
 
 def refuse_readers(config: Config) -> None:
-    """Refuse what would read an error set as if it were group labels, and a sampler in the place of the recipe's.
+    """Refuse what would read an error set as if it were group labels, and a sampler in the place of
+    the recipe's.
 
     Raises:
         ValueError: the strategy, sampler or augmentation of the run.
@@ -76,13 +80,16 @@ def refuse_readers(config: Config) -> None:
     refuse_own(config, "sampler")
     if {"bias", "some bias", "groups"} & set(requirements(config)):
         raise InputError(
-            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, and strategy.name="
-            f"{config.strategy['name']} or augment.name={config.augment['name']} needs these: name one that needs none"
+            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label,"
+            f" and strategy.name={config.strategy['name']} or augment.name={config.augment['name']}"
+            " needs these: name one that needs none"
         )
 
 
 def errors_of(stage: Stage) -> torch.Tensor:
-    """``(len(examples),)`` int64: 1 for training images that a model gets wrong, 0 for the others, -1 outside."""
+    """``(len(examples),)`` int64: 1 for training images that a model gets wrong, 0 for the others,
+    -1 outside.
+    """
     found = stage.predictions("train")
     inferred = torch.full_like(stage.examples.split, -1)
     inferred[found.index] = error_set(found.logits, found.target).long()

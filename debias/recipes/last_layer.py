@@ -33,9 +33,9 @@ TRAINED, PRETRAINED = "trained", "pretrained"
 class LastLayer(Recipe):
     """A backbone, trained or found, that stands still while :meth:`fit` makes a head for it.
 
-    Subclasses say how the head is fitted. Their ``backbone`` is "trained": by plain ERM in a stage of this run, which
-    ``base`` changes; "pretrained": the weights it starts from, under a head that is fitted by plain ERM; or the folder
-    of a finished run, whose selected model it is.
+    Subclasses say how the head is fitted. Their ``backbone`` is "trained": by plain ERM in a stage
+    of this run, which ``base`` changes; "pretrained": the weights it starts from, under a head that
+    is fitted by plain ERM; or the folder of a finished run, whose selected model it is.
 
     Attributes:
         share: of the training split that the backbone is trained on; what is left is the head's.
@@ -52,7 +52,9 @@ class LastLayer(Recipe):
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The new head; validation may choose, which :attr:`choice` then tells, the test split never does."""
+        """The new head; validation may choose, which :attr:`choice` then tells, the test split
+        never does.
+        """
 
     def stages(self, run: Run) -> list[Config]:
         """The backbone's.
@@ -72,13 +74,25 @@ class LastLayer(Recipe):
         return (*self.reads, *seen.split("+"))
 
     def check(self, parts: Parts) -> None:
-        """Refuse a split without the rows that the head is fitted on: of known bias, or two of each class to halve."""
+        """Refuse a split without the rows that the head is fitted on: of known bias, or two of each
+        class to halve.
+        """
         examples = parts.examples
         for split in self.reads:
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
-            _refuse_few(examples, known, 1, f"image of known bias in {split}, by which this recipe fits a head")
+            _refuse_few(
+                examples,
+                known,
+                1,
+                f"image of known bias in {split}, by which this recipe fits a head",
+            )
         if self.halved:
-            _refuse_few(examples, examples.target[examples.rows("val")], 2, "images in val, which this recipe halves")
+            _refuse_few(
+                examples,
+                examples.target[examples.rows("val")],
+                2,
+                "images in val, which this recipe halves",
+            )
 
     def train(self, run: Run) -> Trained:
         """Train or find the backbone, extract its features, fit a head."""
@@ -102,13 +116,15 @@ class LastLayer(Recipe):
 
     def _config(self, run: Run) -> Config:
         if "select" in (self.base or {}):
-            raise InputError("recipe.base.select chooses nothing: the head's rule is the run's own, select=...")
+            raise InputError(
+                "recipe.base.select chooses nothing: the head's rule is the run's own, select=..."
+            )
         config = run.stage_config(self.base)
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
                 raise InputError(
-                    f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of the images, by a "
-                    "sampler of its own: leave it out"
+                    f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of"
+                    " the images, by a sampler of its own: leave it out"
                 )
             config = configs.changed(config, {"sampler": {"name": "portion", "share": self.share}})
         return config
@@ -124,10 +140,12 @@ class LastLayer(Recipe):
 
 def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
     counts = torch.bincount(target, minlength=examples.groups.rows).tolist()
-    if few := [name for name, n in zip(examples.groups.target_names, counts, strict=True) if n < least]:
+    if few := [
+        name for name, n in zip(examples.groups.target_names, counts, strict=True) if n < least
+    ]:
         raise InputError(
-            f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or add some, or take "
-            "another recipe"
+            f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or"
+            " add some, or take another recipe"
         )
 
 

@@ -29,34 +29,39 @@ PLACES = ("attended", "random")
 class MaskTune(Recipe):
     """Mask what a trained model looks at most, then train one more epoch.
 
-    1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Places beyond ``deviations``
-       standard deviations above the mean of the map's positive ones are the mask of the picture.
+    1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Places beyond
+       ``deviations`` standard deviations above the mean of the map's positive ones are the mask of
+       the picture.
     2. The same model goes on for an epoch, by the run's strategy, on pictures whose mask is hidden.
 
-    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads them in place of
-    the data set's own; what is measured on foregrounds needs ``debias evaluate RUN data.masks=FOLDER`` with those.
-    Needs the extra ``attribution``.
+    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads
+    them in place of the data set's own; what is measured on foregrounds needs
+    ``debias evaluate RUN data.masks=FOLDER`` with those. Needs the extra ``attribution``.
 
-    Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore", NeurIPS 2022;
-    reference code aliasgharkhani/Masktune.
+    Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore",
+    NeurIPS 2022; reference code aliasgharkhani/Masktune.
 
     Args:
-        first: what the first stage changes of the run's config, such as ``{optimizer: {lr: 1e-3}}``.
+        first: what the first stage changes of the run's config, such as
+            ``{optimizer: {lr: 1e-3}}``.
         epochs: of the last stage; the run's are those of the first.
-        deviations: how far above the mean, in standard deviations, a place must be to be hidden; at least 0.
-        place: what is hidden: "attended", the masks; "random", the same masks, shifted round the picture at random:
-            the control that tells what was hidden from that something was.
+        deviations: how far above the mean, in standard deviations, a place must be to be hidden; at
+            least 0.
+        place: what is hidden: "attended", the masks; "random", the same masks, shifted round the
+            picture at random: the control that tells what was hidden from that something was.
         fill: of the hidden places, see :class:`debias.augment.HideMask`.
-        layer: dotted name of the layer that the maps are of; left out, the last that still knows places.
+        layer: dotted name of the layer that the maps are of; left out, the last that still knows
+            places.
 
     Raises:
-        ValueError: a bound above is broken, or the run has an augmentation of its own; and after the first stage, no
-            place stands out of any map.
+        ValueError: a bound above is broken, or the run has an augmentation of its own; and after
+            the first stage, no place stands out of any map.
 
-    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of the first stage's
-    last epoch, not of its best on validation; maps are of whole pictures, and masks go through crops and flips with
-    them (there the mask of Waterbirds' central crop is laid over the whole picture); the last stage begins with a fresh
-    optimiser and the run's schedule, where the code goes on with the momentum and the rate it had.
+    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of
+    the first stage's last epoch, not of its best on validation; maps are of whole pictures, and
+    masks go through crops and flips with them (there the mask of Waterbirds' central crop is laid
+    over the whole picture); the last stage begins with a fresh optimiser and the run's schedule,
+    where the code goes on with the momentum and the rate it had.
     """
 
     takes_groups = True
@@ -73,8 +78,9 @@ class MaskTune(Recipe):
     ) -> None:
         if epochs < 1 or deviations < 0 or place not in PLACES or fill not in FILLS:
             raise InputError(
-                f"recipe needs epochs >= 1, deviations >= 0, place one of {', '.join(PLACES)} and fill one of "
-                f"{', '.join(FILLS)}; got epochs={epochs}, deviations={deviations}, place={place!r}, fill={fill!r}"
+                f"recipe needs epochs >= 1, deviations >= 0, place one of {', '.join(PLACES)} and"
+                f" fill one of {', '.join(FILLS)}; got epochs={epochs}, deviations={deviations},"
+                f" place={place!r}, fill={fill!r}"
             )
         self.first, self.epochs, self.deviations = first, epochs, deviations
         self.place, self.fill, self.layer = place, fill, layer
@@ -105,7 +111,9 @@ class MaskTune(Recipe):
         # a table may name each image's mask in a column, in place of a folder
         data = {"masks": str(masks)} | ({"mask": None} if "mask" in run.config.data else {})
         augment = {"name": "hide_mask", "fill": self.fill}
-        return run.train_last({"epochs": self.epochs, "data": data, "augment": augment}, start=first)
+        return run.train_last(
+            {"epochs": self.epochs, "data": data, "augment": augment}, start=first
+        )
 
     def _write_masks(self, first: Stage, folder: Path, config: Config) -> None:
         done = folder / "done"
@@ -114,23 +122,29 @@ class MaskTune(Recipe):
         rows = first.examples.rows("train")
         maps = attention_maps(first.parts, rows, layer=self.layer, progress=config.progress)
         seed = config.seed if self.place == "random" else None
-        make = mask_maker(dict(zip(rows.tolist(), maps, strict=True)), deviations=self.deviations, shift_seed=seed)
+        make = mask_maker(
+            dict(zip(rows.tolist(), maps, strict=True)), deviations=self.deviations, shift_seed=seed
+        )
         records = write_masks(first.examples, rows.tolist(), make, folder, threads=8)
         if not any(record.share for record in records):
             raise InputError(
-                f"no place of any map is {self.deviations:g} deviations above its mean, so there is nothing to hide: "
-                "lower recipe.deviations, or name an earlier layer, whose maps are finer, recipe.layer=..."
+                f"no place of any map is {self.deviations:g} deviations above its mean, so there is"
+                " nothing to hide: lower recipe.deviations, or name an earlier layer, whose maps"
+                " are finer, recipe.layer=..."
             )
         done.touch()
 
 
-def mask_maker(maps: dict[int, torch.Tensor], *, deviations: float, shift_seed: int | None = None) -> Maker:
+def mask_maker(
+    maps: dict[int, torch.Tensor], *, deviations: float, shift_seed: int | None = None
+) -> Maker:
     """What makes the mask of a row from its attribution map, enlarged to the picture.
 
     Args:
         maps: ``(h, w)`` float32 of each row.
         deviations: see :func:`debias.group_inference.attended`.
-        shift_seed: where given, each mask is shifted round the picture by offsets drawn from it and the row.
+        shift_seed: where given, each mask is shifted round the picture by offsets drawn from it and
+            the row.
     """
 
     def make(row: int, image: Pixels) -> Made:
@@ -138,7 +152,9 @@ def mask_maker(maps: dict[int, torch.Tensor], *, deviations: float, shift_seed: 
         enlarged = cv2.resize(maps[row].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         hidden = attended(torch.from_numpy(enlarged)[None], deviations=deviations)[0].numpy()
         if shift_seed is not None:
-            hidden = np.roll(hidden, np.random.default_rng([shift_seed, row]).integers(hidden.shape), axis=(0, 1))
+            hidden = np.roll(
+                hidden, np.random.default_rng([shift_seed, row]).integers(hidden.shape), axis=(0, 1)
+            )
         return Made(hidden * np.uint8(255), bool(hidden.any()))
 
     return make

@@ -15,12 +15,15 @@ class SPARE(Recipe):
     """Cluster the predictions of an early model per class, then sample the clusters evenly.
 
     1. ``early``: plain ERM for an epoch or two.
-    2. :func:`debias.group_inference.class_clusters` of its probabilities for the training images are the groups.
-    3. A new model is trained by the run's strategy on draws in which small clusters are likelier: the sampler
-       ``cluster_balanced``, with power 2 for classes whose clusters lie close (silhouette below ``threshold``), else 1.
+    2. :func:`debias.group_inference.class_clusters` of its probabilities for the training images
+       are the groups.
+    3. A new model is trained by the run's strategy on draws in which small clusters are likelier:
+       the sampler ``cluster_balanced``, with power 2 for classes whose clusters lie close
+       (silhouette below ``threshold``), else 1.
 
-    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of Simplicity Bias", AISTATS
-    2024; reference code BigML-CS-UCLA/SpuCo. ``groups.csv`` has the cluster within the class, 0 being the largest.
+    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
+    Simplicity Bias", AISTATS 2024; reference code BigML-CS-UCLA/SpuCo. ``groups.csv`` has the
+    cluster within the class, 0 being the largest.
 
     Args:
         early: what the first stage changes of the run's config, such as ``{epochs: 1}``.
@@ -30,13 +33,15 @@ class SPARE(Recipe):
     Raises:
         ValueError: ``largest`` is less than 2.
 
-    Differs from the reference: its scripts name the number of clusters, four in each class of Waterbirds, and cluster
-    CelebA by the features of an untrained network, not within classes.
+    Differs from the reference: its scripts name the number of clusters, four in each class of
+    Waterbirds, and cluster CelebA by the features of an untrained network, not within classes.
     """
 
     infers = ("train",)
 
-    def __init__(self, *, early: dict[str, Any] | None = None, largest: int = 5, threshold: float = 0.9) -> None:
+    def __init__(
+        self, *, early: dict[str, Any] | None = None, largest: int = 5, threshold: float = 0.9
+    ) -> None:
         if largest < 2:
             raise InputError(f"SPARE needs recipe.largest >= 2 clusters of a class; got {largest}")
         self.early, self.largest, self.threshold = early, largest, threshold
@@ -54,7 +59,11 @@ class SPARE(Recipe):
         """Train for a little while, cluster, train anew."""
         early = run.train_stage("early", run.stage_config(self.early))
         found = early.predictions("train")
-        clusters = class_clusters(found.logits.softmax(dim=1), found.target, seed=run.config.seed, largest=self.largest)
+        clusters = class_clusters(
+            found.logits.softmax(dim=1), found.target, seed=run.config.seed, largest=self.largest
+        )
         groups = run.infer(early.everywhere(found.index, clusters.inferred), early.examples)
         powers = clusters.powers(threshold=self.threshold)
-        return run.train_last({"groups": groups, "sampler": {"name": "cluster_balanced", "powers": powers}})
+        return run.train_last(
+            {"groups": groups, "sampler": {"name": "cluster_balanced", "powers": powers}}
+        )

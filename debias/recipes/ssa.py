@@ -1,4 +1,6 @@
-"""Spread Spurious Attribute: the few labels of the bias that validation has are spread to the training split."""
+"""Spread Spurious Attribute: the few labels of the bias that validation has are spread to the
+training split.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,16 @@ from debias.runs.work import Sizes, Work
 class SSA(Recipe):
     """Predict the bias labels of the training split from those of the validation split.
 
-    1. ``teacher``: plain ERM on the bias of half of the validation split guesses that of every training image.
-    2. ``fold-1`` to ``fold-K``: the same, on that half and on those guesses for the *other* folds of the training split
-       that :func:`debias.group_inference.balanced_pseudo_labels` lets in, guesses the bias of one fold.
+    1. ``teacher``: plain ERM on the bias of half of the validation split guesses that of every
+       training image.
+    2. ``fold-1`` to ``fold-K``: the same, on that half and on those guesses for the *other* folds
+       of the training split that :func:`debias.group_inference.balanced_pseudo_labels` lets in,
+       guesses the bias of one fold.
     3. The run's own strategy is trained on the guesses of all folds, such as ``group_dro``.
 
-    Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious Attribute Estimation",
-    ICLR 2022. ``groups.csv`` has the guessed values; ``stages/NAME/labels.csv`` what a predictor was trained on.
+    Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious
+    Attribute Estimation", ICLR 2022. ``groups.csv`` has the guessed values;
+    ``stages/NAME/labels.csv`` what a predictor was trained on.
 
     Args:
         predictor: what the predictors' stages change of the run's config.
@@ -41,17 +46,22 @@ class SSA(Recipe):
     Raises:
         ValueError: a bound above is broken.
 
-    Differs from the paper: guesses are made by a predictor trained to its end and let in once, not anew every few
-    steps; the predictors are those of their last epoch, not those that are best on the other half of the validation
-    split, which they validate on. The run's own stage selects on the whole validation split.
+    Differs from the paper: guesses are made by a predictor trained to its end and let in once, not
+    anew every few steps; the predictors are those of their last epoch, not those that are best on
+    the other half of the validation split, which they validate on. The run's own stage selects on
+    the whole validation split.
     """
 
     infers = ("train",)
     reads = ("val",)
 
-    def __init__(self, *, predictor: dict[str, Any] | None = None, folds: int = 3, threshold: float = 0.95) -> None:
+    def __init__(
+        self, *, predictor: dict[str, Any] | None = None, folds: int = 3, threshold: float = 0.95
+    ) -> None:
         if folds < 2 or not 0 <= threshold <= 1:
-            raise InputError(f"SSA needs recipe.folds >= 2 and threshold in [0, 1]; got {folds} and {threshold}")
+            raise InputError(
+                f"SSA needs recipe.folds >= 2 and threshold in [0, 1]; got {folds} and {threshold}"
+            )
         self.predictor, self.folds, self.threshold = predictor, folds, threshold
 
     def stages(self, run: Run) -> list[Config]:
@@ -65,7 +75,9 @@ class SSA(Recipe):
         held_out = sizes.val - labelled
         return [
             Work(predictor, Sizes((labelled,), held_out, sizes.train)),
-            Work(predictor, Sizes((labelled, sizes.train - fold), held_out, fold), times=self.folds),
+            Work(
+                predictor, Sizes((labelled, sizes.train - fold), held_out, fold), times=self.folds
+            ),
             Work(last, sizes),
         ]
 
@@ -76,7 +88,9 @@ class SSA(Recipe):
         labelled, held_out = halves_of_validation(examples, generator)
         train, bias = examples.rows("train"), examples.bias.clone()
         bias[train] = 0  # what is not guessed yet is not known
-        teacher = self._predict(run, "teacher", examples, bias, {"train": labelled, "val": held_out, "test": train})
+        teacher = self._predict(
+            run, "teacher", examples, bias, {"train": labelled, "val": held_out, "test": train}
+        )
         bias[train] = teacher.argmax(dim=1)
         counts = examples.groups.frequencies(examples.target[labelled], bias[labelled])
         fold = torch.randperm(len(train), generator=generator) % self.folds
@@ -85,12 +99,18 @@ class SSA(Recipe):
             asked, others = train[fold == one], train[fold != one]
             group = examples.groups.encode(examples.target[others], bias[others])
             confidence = teacher[fold != one].softmax(dim=1).amax(dim=1)
-            sure = others[balanced_pseudo_labels(confidence, group, counts, threshold=self.threshold)]
+            sure = others[
+                balanced_pseudo_labels(confidence, group, counts, threshold=self.threshold)
+            ]
             rows = {"train": torch.cat([labelled, sure]), "val": held_out, "test": asked}
-            inferred[asked] = self._predict(run, f"fold-{one + 1}", examples, bias, rows).argmax(dim=1)
+            inferred[asked] = self._predict(run, f"fold-{one + 1}", examples, bias, rows).argmax(
+                dim=1
+            )
         return run.train_last({"groups": run.infer(inferred, examples)})
 
-    def _predict(self, run: Run, name: str, examples: Examples, bias: Tensor, rows: dict[str, Tensor]) -> Tensor:
+    def _predict(
+        self, run: Run, name: str, examples: Examples, bias: Tensor, rows: dict[str, Tensor]
+    ) -> Tensor:
         path = run.folder / "stages" / name / "labels.csv"
         write_labels(path, examples, bias, rows)
         groups = examples.groups
@@ -115,20 +135,25 @@ def halves_of_validation(examples: Examples, generator: torch.Generator) -> tupl
     rows = examples.rows("val")
     group = examples.groups.encode(examples.target[rows], examples.bias[rows])
     if bool((group < 0).any()):
-        raise InputError(f"SSA learns from the bias labels of the validation split, and {examples.source} lacks some")
+        raise InputError(
+            f"SSA learns from the bias labels of the validation split, and {examples.source} lacks"
+            " some"
+        )
     first, second = halves(group, generator)
     return rows[first], rows[second]
 
 
 def write_labels(path: Path, examples: Examples, bias: Tensor, rows: dict[str, Tensor]) -> None:
-    """Write the data set of a predictor as a table whose targets are values of the bias, and whose bias is the class.
+    """Write the data set of a predictor as a table whose targets are values of the bias, and whose
+    bias is the class.
 
     Both are numbers, their place among the names: a name may be a number itself.
 
     Args:
         path: of the CSV file.
         examples: the data set.
-        bias: ``(len(examples),)`` int64 target of each row; that of rows in "test" counts for nothing.
+        bias: ``(len(examples),)`` int64 target of each row; that of rows in "test" counts for
+            nothing.
         rows: of the data set, by the split of the table.
     """
     lines = [

@@ -43,8 +43,9 @@ class ClassBalancedLastLayer(LastLayer):
     Raises:
         ValueError: a size is below 1.
 
-    Differs from the reference: halves are drawn within classes, so that both have all of them; features are those of
-    evaluation mode and plain images, where its network computes in training mode on augmented ones.
+    Differs from the reference: halves are drawn within classes, so that both have all of them;
+    features are those of evaluation mode and plain images, where its network computes in training
+    mode on augmented ones.
     """
 
     halved = True
@@ -60,7 +61,9 @@ class ClassBalancedLastLayer(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if min(epochs, batch_size) < 1:
-            raise InputError(f"recipe needs epochs >= 1 and batch_size >= 1; got {epochs} and {batch_size}")
+            raise InputError(
+                f"recipe needs epochs >= 1 and batch_size >= 1; got {epochs} and {batch_size}"
+            )
         self.epochs, self.learning_rate, self.batch_size = epochs, learning_rate, batch_size
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -89,9 +92,10 @@ class SELF(LastLayer):
     A few class-balanced steps on samples of half of the validation split, from the head that the
     model has.
 
-    Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on which it differs most
-    from itself early in its training (:func:`debias.group_inference.largest_disagreement`). How many they are, the
-    learning rate, and what is early, are chosen by the worst group of the other half. See
+    Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on
+    which it differs most from itself early in its training
+    (:func:`debias.group_inference.largest_disagreement`). How many they are, the learning rate, and
+    what is early, are chosen by the worst group of the other half. See
     :func:`debias.heads.refits.selected_heads`.
 
     Args:
@@ -99,17 +103,19 @@ class SELF(LastLayer):
         learning_rates: to choose from.
         batch_size: of the few steps; the code has 32 for Waterbirds and 100 for CelebA.
         disagreement: "early"; left out, samples are chosen by misclassification.
-        early_epochs: after which of the backbone's epochs it is early, to choose from; each less than all of them.
-        backbone: "trained", "pretrained", or the folder of a finished run. Only "trained" can be asked of its early
-            epochs.
+        early_epochs: after which of the backbone's epochs it is early, to choose from; each less
+            than all of them.
+        backbone: "trained", "pretrained", or the folder of a finished run. Only "trained" can be
+            asked of its early epochs.
         base: what the backbone's stage changes of the run's config.
 
     Raises:
-        ValueError: another disagreement, one of a backbone that is not trained here, or an epoch that is not early.
+        ValueError: another disagreement, one of a backbone that is not trained here, or an epoch
+            that is not early.
 
-    Differs from the reference: two of the authors' four ways to choose samples are left out, disagreement with a
-    dropped-out model, and misclassification by the early one; halves are drawn within groups where their labels are
-    read. See also :func:`debias.heads.refits.selected_heads`.
+    Differs from the reference: two of the authors' four ways to choose samples are left out,
+    disagreement with a dropped-out model, and misclassification by the early one; halves are drawn
+    within groups where their labels are read. See also :func:`debias.heads.refits.selected_heads`.
     """
 
     halved = True
@@ -127,19 +133,25 @@ class SELF(LastLayer):
     ) -> None:
         super().__init__(backbone, base)
         if disagreement not in (None, EARLY):
-            raise InputError(f"recipe.disagreement must be {EARLY}, or null for misclassification; got {disagreement}")
+            raise InputError(
+                f"recipe.disagreement must be {EARLY}, or null for misclassification; got"
+                f" {disagreement}"
+            )
         if disagreement and backbone != TRAINED:
             raise InputError(
-                f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are there if it is "
-                f"trained in this run: recipe.backbone={TRAINED}; got {backbone}"
+                f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are"
+                f" there if it is trained in this run: recipe.backbone={TRAINED}; got {backbone}"
             )
         if min([batch_size, *counts], default=0) < 1 or not (counts and learning_rates):
             raise InputError(
-                f"recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from; got {batch_size}, "
-                f"{counts} and {learning_rates}"
+                "recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from;"
+                f" got {batch_size}, {counts} and {learning_rates}"
             )
         if disagreement and not early_epochs:
-            raise InputError(f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got none")
+            raise InputError(
+                f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got"
+                " none"
+            )
         self.counts, self.learning_rates, self.batch_size = counts, learning_rates, batch_size
         self.early_epochs = early_epochs if disagreement else []
 
@@ -153,8 +165,8 @@ class SELF(LastLayer):
         for epochs in self.early_epochs:
             if not 1 <= epochs < stages[0].epochs:
                 raise InputError(
-                    f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs} epochs of the "
-                    f"backbone, which is not early after them; got {epochs}"
+                    f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs}"
+                    f" epochs of the backbone, which is not early after them; got {epochs}"
                 )
         return stages
 
@@ -170,16 +182,24 @@ class SELF(LastLayer):
             held_out=held_out, batch_size=self.batch_size,
         )  # fmt: skip
         counts = [count for count in self.counts if count <= len(target)] or [len(target)]
-        fits = [fit(choose(count=count)) for choose in self._choices(frozen, half, mine) for count in counts]
+        fits = [
+            fit(choose(count=count))
+            for choose in self._choices(frozen, half, mine)
+            for count in counts
+        ]
         tried = itertools.product(
-            [{"early_epochs": early} for early in self.early_epochs] or [{}], counts, self.learning_rates
+            [{"early_epochs": early} for early in self.early_epochs] or [{}],
+            counts,
+            self.learning_rates,
         )
         grid = [{**early, "count": count, "learning_rate": rate} for early, count, rate in tried]
         best = max(range(len(fits)), key=lambda number: float(fits[number].scores.max()))
         chosen = best * len(rates) + fits[best].best
         scores = torch.cat([fit.scores for fit in fits])
         if len(grid) > 1:
-            self.choice = Choice(grid, scores, chosen, "half of val", held_out.group, frozen.grouped)
+            self.choice = Choice(
+                grid, scores, chosen, "half of val", held_out.group, frozen.grouped
+            )
         return fits[best].heads.linear(fits[best].best)
 
     def _choices(self, frozen: Frozen, half: Tensor, rows: Rows) -> list[Callable[..., Tensor]]:

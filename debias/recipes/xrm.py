@@ -1,4 +1,6 @@
-"""Discovering environments by cross-mistakes: no group label at any stage, not even for selection."""
+"""Discovering environments by cross-mistakes: no group label at any stage, not even for
+selection.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from debias.group_inference import cross_mistakes
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
-#: Before groups are inferred, no stage asks validation for any: the twins are those of their last epoch.
+#: Before groups are inferred, no stage asks validation for any: the twins are those of their last
+#: epoch.
 UNLABELLED = {"select": "average"}
 
 
@@ -23,19 +26,19 @@ class XRM(Recipe):
     bias.
 
     1. ``twins``: the strategy :class:`debias.strategies.CrossMistakes`.
-    2. Images of the training and validation splits that either twin misclassifies have the value 1, others 0
-       (:func:`debias.group_inference.cross_mistakes`).
+    2. Images of the training and validation splits that either twin misclassifies have the value 1,
+       others 0 (:func:`debias.group_inference.cross_mistakes`).
     3. The run's own strategy is trained on these, and an epoch selected by them.
 
-    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code facebookresearch/XRM.
-    ``groups.csv`` has the values of both splits.
+    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
+    facebookresearch/XRM. ``groups.csv`` has the values of both splits.
 
     Args:
         twins: what the first stage changes of the run's config.
 
-    Differs from the reference: it trains twins of 10 settings at random and infers by those of the most flipped labels,
-    at their last step; here there is one setting, and its last step (the term ``flipped`` is logged). See
-    :class:`debias.strategies.CrossMistakes`.
+    Differs from the reference: it trains twins of 10 settings at random and infers by those of the
+    most flipped labels, at their last step; here there is one setting, and its last step (the term
+    ``flipped`` is logged). See :class:`debias.strategies.CrossMistakes`.
     """
 
     infers = ("train", "val")
@@ -57,9 +60,16 @@ class XRM(Recipe):
         twins = run.train_stage("twins", self._twins(run))
         strategy: Any = twins.parts.module.strategy
         first = [twins.predictions(split) for split in self.infers]
-        second = [twins.predictions(split, model=strategy.network, name=f"{split}-twin") for split in self.infers]
-        mistakes = [cross_mistakes(a.logits, b.logits, a.target) for a, b in zip(first, second, strict=True)]
-        inferred = twins.everywhere(torch.cat([found.index for found in first]), torch.cat(mistakes))
+        second = [
+            twins.predictions(split, model=strategy.network, name=f"{split}-twin")
+            for split in self.infers
+        ]
+        mistakes = [
+            cross_mistakes(a.logits, b.logits, a.target) for a, b in zip(first, second, strict=True)
+        ]
+        inferred = twins.everywhere(
+            torch.cat([found.index for found in first]), torch.cat(mistakes)
+        )
         return run.train_last({"groups": run.infer(inferred, twins.examples)})
 
     def _twins(self, run: Run) -> Config:

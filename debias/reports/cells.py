@@ -1,4 +1,6 @@
-"""What accuracies are listed by: the groups of a split, or its classes where the bias of every image is unknown."""
+"""What accuracies are listed by: the groups of a split, or its classes where the bias of every
+image is unknown.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from typing import Any
 Metrics = Mapping[str, Any]
 Cell = Mapping[str, Any]
 
-#: Scalars of a split that are shown first, by what its accuracies are listed by; the first of them ranks.
+#: Scalars of a split that are shown first, by what its accuracies are listed by; the first of them
+#: ranks.
 SCALARS: Mapping[str, tuple[str, ...]] = {
     "group": ("worst_group", "adjusted_average", "average", "worst_class"),
     "class": ("worst_class", "class_balanced", "average"),
@@ -22,7 +25,8 @@ MOST_SHOWN = 8
 
 
 def kind_of(metrics: Metrics) -> str:
-    """``"group"``, or ``"class"`` where no image of the split has a known bias; reports of before have groups only.
+    """``"group"``, or ``"class"`` where no image of the split has a known bias; reports of before
+    have groups only.
 
     Args:
         metrics: of a split, as a report holds them.
@@ -32,12 +36,19 @@ def kind_of(metrics: Metrics) -> str:
 
 
 def cells(metrics: Metrics) -> Sequence[Cell]:
-    """Name, accuracy, count and interval of each group, or of each class, as :func:`kind_of` says."""
+    """Name, accuracy, count and interval of each group, or of each class, as :func:`kind_of`
+    says.
+    """
     found: Sequence[Cell] = metrics[PLURALS[kind_of(metrics)]]
     return found
 
 
 def shown(found: Sequence[Cell]) -> list[int]:
-    """Places of the cells that charts show: all, or the ones with the lowest accuracy, in their order."""
-    order = sorted(range(len(found)), key=lambda i: 2.0 if found[i]["accuracy"] is None else found[i]["accuracy"])
+    """Places of the cells that charts show: all, or the ones with the lowest accuracy, in their
+    order.
+    """
+    order = sorted(
+        range(len(found)),
+        key=lambda i: 2.0 if found[i]["accuracy"] is None else found[i]["accuracy"],
+    )
     return sorted(order[:MOST_SHOWN])

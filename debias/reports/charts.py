@@ -1,4 +1,6 @@
-"""Curves over the epochs, as SVG text that takes its colours from the page: light, dark, and the same in each chart."""
+"""Curves over the epochs, as SVG text that takes its colours from the page: light, dark, and the
+same in each chart.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from typing import Any, NamedTuple
 MISSING = float("nan")
 MOST_MARKERS = 40
 
-#: Names the page may colour: (on a light page, on a dark page). Okabe and Ito's hues, dark or light enough for 3:1.
+#: Names the page may colour: (on a light page, on a dark page). Okabe and Ito's hues, dark or light
+#: enough for 3:1.
 COLOURS: dict[str, tuple[str, str]] = {
     "ink": ("#1d2126", "#e7e9ec"),
     "quiet": ("#5c6570", "#a3acb7"),
@@ -29,7 +32,9 @@ MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚
 
 
 class Line(NamedTuple):
-    """One value per epoch (``None`` where undefined), and which group it is of; -1 is all images together."""
+    """One value per epoch (``None`` where undefined), and which group it is of; -1 is all images
+    together.
+    """
 
     values: Sequence[float | None]
     group: int = -1
@@ -48,7 +53,12 @@ def group_marker(group: int) -> str:
 
 
 def draw(
-    name: str, epochs: Sequence[int], lines: Sequence[Line], *, chosen: int | None = None, share: bool = False
+    name: str,
+    epochs: Sequence[int],
+    lines: Sequence[Line],
+    *,
+    chosen: int | None = None,
+    share: bool = False,
 ) -> str:
     """Draw lines over the epochs.
 
@@ -74,7 +84,9 @@ def draw(
 
 
 def drawing(name: str, paint: Callable[[Any], None]) -> str:
-    """An ``<svg>`` element of what ``paint`` draws on matplotlib axes; its colours are the page's CSS variables."""
+    """An ``<svg>`` element of what ``paint`` draws on matplotlib axes; its colours are the page's
+    CSS variables.
+    """
     # Without pyplot there is no figure to close and no global state to disturb.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -84,23 +96,32 @@ def drawing(name: str, paint: Callable[[Any], None]) -> str:
         paint(figure.add_subplot())
         file = io.StringIO()
         figure.savefig(
-            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            file,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
         )
     return _themed(name, file.getvalue())
 
 
 def families(history: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> dict[str, list[Line]]:
-    """What training logged once per group, by name: ``group_weight/<group>`` becomes one line per group."""
+    """What training logged once per group, by name: ``group_weight/<group>`` becomes one line per
+    group.
+    """
     found: dict[str, list[Line]] = {}
     for group, name in enumerate(groups):
-        for key in dict.fromkeys(key for epoch in history for key in epoch["train"] if key.endswith(f"/{name}")):
+        for key in dict.fromkeys(
+            key for epoch in history for key in epoch["train"] if key.endswith(f"/{name}")
+        ):
             values = [epoch["train"].get(key) for epoch in history]
             found.setdefault(key.removesuffix(f"/{name}"), []).append(Line(values, group))
     return found
 
 
 def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
-    """One line, with a marker at each place unless these are many; an undefined value leaves a gap."""
+    """One line, with a marker at each place unless these are many; an undefined value leaves a
+    gap.
+    """
     values = [MISSING if value is None else value for value in line.values]
     whole = line.group < 0
     axes.plot(
@@ -109,13 +130,17 @@ def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
         color=COLOURS["quiet" if whole else group_colour(line.group)][0],
         linewidth=1.8,
         linestyle=(0, (4, 2)) if line.dashed else "-",
-        marker=("." if whole else group_marker(line.group)) if len(places) <= MOST_MARKERS else None,
+        marker=("." if whole else group_marker(line.group))
+        if len(places) <= MOST_MARKERS
+        else None,
         markersize=4.5,
     )
 
 
 def frame(axes: Any, label: str, *, share: bool) -> None:
-    """The look of every chart: a quiet grid, the name of the axis, and percent where the values are fractions."""
+    """The look of every chart: a quiet grid, the name of the axis, and percent where the values are
+    fractions.
+    """
     from matplotlib.ticker import FuncFormatter
 
     quiet, line = COLOURS["quiet"][0], COLOURS["line"][0]

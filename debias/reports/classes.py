@@ -1,4 +1,6 @@
-"""Classes and values of the bias by name: the pairs that the shortcut favours, and which of two classes is positive."""
+"""Classes and values of the bias by name: the pairs that the shortcut favours, and which of two
+classes is positive.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def positive_class(groups: Groups, given: str | None = None) -> str | None:
-    """The class that a user names as the positive one, or the second of two; ``None`` where there are not two.
+    """The class that a user names as the positive one, or the second of two; ``None`` where there
+    are not two.
 
     Raises:
         ValueError: it is no class, or there are not two classes.
@@ -25,7 +28,10 @@ def positive_class(groups: Groups, given: str | None = None) -> str | None:
         return None if groups.multi_label or groups.rows != 2 else groups.target_names[1]
     if groups.multi_label or groups.rows != 2:
         what = "several labels" if groups.multi_label else f"{groups.rows} classes"
-        raise InputError(f"positive={given}: there are {what}, and only two classes have a positive one: leave it out")
+        raise InputError(
+            f"positive={given}: there are {what}, and only two classes have a positive one: leave"
+            " it out"
+        )
     if given not in groups.target_names:
         raise InputError(f"positive={given} is no class; {near(given, groups.target_names)}")
     return given
@@ -38,8 +44,11 @@ def positive_of(report: Mapping[str, Any]) -> str | None:
     return report.get("positive") or second
 
 
-def positive_notes(measures: Sequence[str], reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A line that says which of two classes is the positive one, where measures of a table depend on it.
+def positive_notes(
+    measures: Sequence[str], reports: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
+    """A line that says which of two classes is the positive one, where measures of a table depend
+    on it.
 
     Args:
         measures: "family:key" of each.
@@ -52,11 +61,20 @@ def positive_notes(measures: Sequence[str], reports: Mapping[str, Sequence[Mappi
         for positive in dict.fromkeys(map(positive_of, runs)):
             if positive is not None:
                 named.setdefault(positive, []).append(label)
-    told = [f"{name} ({', '.join(labels)})" if len(named) > 1 else name for name, labels in named.items()]
-    return [f"positive class of {', '.join(dependent)}: {'; '.join(told)}"] if dependent and told else []
+    told = [
+        f"{name} ({', '.join(labels)})" if len(named) > 1 else name
+        for name, labels in named.items()
+    ]
+    return (
+        [f"positive class of {', '.join(dependent)}: {'; '.join(told)}"]
+        if dependent and told
+        else []
+    )
 
 
-def aligned_pairs(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str], biases: Sequence[str]) -> Pairs:
+def aligned_pairs(
+    path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str], biases: Sequence[str]
+) -> Pairs:
     """Pairs of (target, bias), given by name or number, as numbers.
 
     Raises:
@@ -65,13 +83,18 @@ def aligned_pairs(path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[
     found = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise InputError(f"aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got {pair}")
+            raise InputError(
+                "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got"
+                f" {pair}"
+            )
         found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
     return tuple(found)
 
 
 def _place(path: Path, value: str, names: Sequence[str]) -> int:
-    places = {str(place): place for place in range(len(names))} | {name: place for place, name in enumerate(names)}
+    places = {str(place): place for place in range(len(names))} | {
+        name: place for place, name in enumerate(names)
+    }
     if str(value) not in places:
         raise InputError(f"{path}: aligned names {value!r}, which is none of {shown(names, 10)}")
     return places[str(value)]

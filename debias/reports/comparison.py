@@ -17,12 +17,14 @@ from debias.reports.run_labels import Run, by_rows, differences, identity, label
 from debias.reports.tables import listed, markdown_table, spread, text_table
 from debias.reports.templates import render
 
-#: More group columns than this would make the table unreadable; the groups are then left to the runs' own reports.
+#: More group columns than this would make the table unreadable; the groups are then left to the
+#: runs' own reports.
 GROUP_COLUMNS = 8
 
 
 class Spread(NamedTuple):
-    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to compute it from.
+    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to
+    compute it from.
 
     Args:
         mean: over the runs that have the number.
@@ -56,7 +58,9 @@ class Method:
 
     @property
     def kind(self) -> str:
-        """What its accuracies are listed by: "group", or "class" where no test image has a known bias."""
+        """What its accuracies are listed by: "group", or "class" where no test image has a known
+        bias.
+        """
         return kind_of(self.runs[0].report["metrics"]["test"])
 
     @property
@@ -66,17 +70,25 @@ class Method:
 
     @property
     def worst(self) -> Spread:
-        """Accuracy of the worst group, or of the worst class, on the test split: what methods are ranked by."""
+        """Accuracy of the worst group, or of the worst class, on the test split: what methods are
+        ranked by.
+        """
         return self.test(SCALARS[self.kind][0])
 
     def test(self, metric: str) -> Spread:
         """A scalar metric of the test split, over the seeds."""
-        return spread_of([run.report["metrics"]["test"]["scalars"].get(metric) for run in self.runs])
+        return spread_of(
+            [run.report["metrics"]["test"]["scalars"].get(metric) for run in self.runs]
+        )
 
     def measure(self, name: str) -> Spread:
-        """A measure of the test split, "family:key" such as "features:leakage/features", over the seeds."""
+        """A measure of the test split, "family:key" such as "features:leakage/features", over the
+        seeds.
+        """
         family, _, key = name.partition(":")
-        return spread_of([run.report.get("measures", {}).get(family, {}).get(key) for run in self.runs])
+        return spread_of(
+            [run.report.get("measures", {}).get(family, {}).get(key) for run in self.runs]
+        )
 
     @property
     def seconds_per_epoch(self) -> float | None:
@@ -86,7 +98,9 @@ class Method:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods, best worst group (or class) first, what was left out and why, and measures that want a column each."""
+    """Methods, best worst group (or class) first, what was left out and why, and measures that want
+    a column each.
+    """
 
     methods: tuple[Method, ...]
     left_out: tuple[str, ...] = ()
@@ -94,19 +108,25 @@ class Comparison:
 
     @property
     def kind(self) -> str:
-        """What the table lists: each "group", or each "class" where no method was tested on images of known bias."""
+        """What the table lists: each "group", or each "class" where no method was tested on images
+        of known bias.
+        """
         return "group" if any(method.kind == "group" for method in self.methods) else "class"
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group (or class) that some method was tested on; none if there are too many for a table."""
+        """Every group (or class) that some method was tested on; none if there are too many for a
+        table.
+        """
         alike = [method for method in self.methods if method.kind == self.kind]
         names = tuple(dict.fromkeys(name for method in alike for name in method.groups))
         return names if len(names) <= GROUP_COLUMNS else ()
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Scalars with a column each: of several classes the worst only where some run was selected by it."""
+        """Scalars with a column each: of several classes the worst only where some run was selected
+        by it.
+        """
         runs = [run for method in self.methods for run in method.runs]
         selected = any(run.report["selection"]["rule"] == "worst_class" for run in runs)
         return SCALARS[self.kind][: 4 if selected else 3]
@@ -118,13 +138,21 @@ class Comparison:
         return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
     def rows(self) -> list[list[str]]:
-        """One row per method, as text; scores are mean ± sample standard deviation over the seeds."""
+        """One row per method, as text; scores are mean ± sample standard deviation over the
+        seeds.
+        """
         return [self._row(method) for method in self.methods]
 
     def notes(self) -> list[str]:
-        """A line for each method whose runs differ in weights, precision, code or torch; and the positive class."""
+        """A line for each method whose runs differ in weights, precision, code or torch; and the
+        positive class.
+        """
         told = [(method.label, differences(method.runs)) for method in self.methods]
-        notes = [f"{label}: not the same for every seed: {difference}" for label, difference in told if difference]
+        notes = [
+            f"{label}: not the same for every seed: {difference}"
+            for label, difference in told
+            if difference
+        ]
         reports = {method.label: [run.report for run in method.runs] for method in self.methods}
         return [*notes, *positive_notes(self.measures, reports)]
 
@@ -160,20 +188,23 @@ class Comparison:
         ]
 
 
-def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Sequence[str] = ()) -> Comparison:
+def compare(
+    runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Sequence[str] = ()
+) -> Comparison:
     """Read finished runs and gather those whose settings and data differ in the seed only.
 
-    A method is named by its strategy; where that is not enough, by the config it was started from; where that is not
-    enough either, by the settings in which it differs.
+    A method is named by its strategy; where that is not enough, by the config it was started from;
+    where that is not enough either, by the settings in which it differs.
 
     Args:
         runs: run folders, or folders with runs anywhere below them.
-        ignore: settings that do not change what a run computes, such as ``"workers"`` or ``"data.root"``.
+        ignore: settings that do not change what a run computes, such as ``"workers"`` or
+            ``"data.root"``.
         measures: further columns, "family:key", of what `debias evaluate` has measured.
 
     Returns:
-        The methods, best worst group (or class) first, with notes of what else is not the same for all runs of one;
-        runs that are missing, unfinished or repeated are listed as left out.
+        The methods, best worst group (or class) first, with notes of what else is not the same for
+        all runs of one; runs that are missing, unfinished or repeated are listed as left out.
 
     Raises:
         ValueError: a column that no run has a value for.
@@ -190,7 +221,8 @@ def compare(runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Seq
         gathered.setdefault(identity(run, ignore), []).append(run)
     groups = [_seeds(same, left_out) for alike in gathered.values() for same in by_rows(alike)]
     methods = [
-        Method(label, same) for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
+        Method(label, same)
+        for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
     ]
     _check_measures(methods, measures)
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
@@ -201,7 +233,8 @@ def _check_tested(run: Run) -> None:
     test = run.report["metrics"].get("test")
     if not isinstance(test, dict) or not isinstance(test.get("scalars"), dict):
         raise InputError(
-            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate {run.folder}`"
+            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate"
+            f" {run.folder}`"
         )
 
 
@@ -218,12 +251,14 @@ def _seeds(runs: Sequence[Run], left_out: list[str]) -> tuple[Run, ...]:
 def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
     """Refuse a column that no run has a value for."""
     found = [run.report.get("measures", {}) for method in methods for run in method.runs]
-    known = {f"{family}:{key}" for report in found for family, values in report.items() for key in values}
+    known = {
+        f"{family}:{key}" for report in found for family, values in report.items() for key in values
+    }
     for name in measures if methods else ():
         if name not in known:
             raise InputError(
-                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the data allows"
-                + (f"; {near(name, known)}" if known else "")
+                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the"
+                " data allows" + (f"; {near(name, known)}" if known else "")
             )
 
 
@@ -245,7 +280,9 @@ def spread_of(values: Sequence[float | None]) -> Spread:
     """
     defined = [value for value in values if value is not None]
     mean = statistics.fmean(defined) if defined else None
-    return Spread(mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined), len(values))
+    return Spread(
+        mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined), len(values)
+    )
 
 
 def _rank(method: Method) -> tuple[bool, float, str]:

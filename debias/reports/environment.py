@@ -10,11 +10,21 @@ from pathlib import Path
 
 from debias import __version__
 
-PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "albumentations", "numpy")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "pytorch-lightning",
+    "torchmetrics",
+    "albumentations",
+    "numpy",
+)
 
 
 def versions() -> dict[str, str]:
-    """Version of this package, of Python, and of every installed package that can change a number."""
+    """Version of this package, of Python, and of every installed package that can change a
+    number.
+    """
     found = {"debias": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -25,12 +35,15 @@ def versions() -> dict[str, str]:
 
 
 def git_state(package: Path) -> dict[str, str | bool | None]:
-    """Commit of the checkout that a package's folder belongs to, and whether tracked files differ; never fails.
+    """Commit of the checkout that a package's folder belongs to, and whether tracked files differ;
+    never fails.
 
-    A package that is installed below somebody's checkout, as in its ``.venv``, is none of its files.
+    A package that is installed below somebody's checkout, as in its ``.venv``, is none of its
+    files.
 
     Returns:
-        ``{"commit": str or None, "dirty": bool or None}``: ``None`` where git does not track the package or cannot run.
+        ``{"commit": str or None, "dirty": bool or None}``: ``None`` where git does not track the
+            package or cannot run.
     """
     if not _git(package, "ls-files", "--error-unmatch", "__init__.py"):
         return {"commit": None, "dirty": None}
@@ -41,7 +54,9 @@ def git_state(package: Path) -> dict[str, str | bool | None]:
 
 
 def peak_memory_mb() -> int | None:
-    """The most memory this process has held (resident), in units of 2^20 bytes; ``None`` where unknown (Windows)."""
+    """The most memory this process has held (resident), in units of 2^20 bytes; ``None`` where
+    unknown (Windows).
+    """
     try:
         import resource
     except ImportError:

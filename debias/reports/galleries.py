@@ -28,7 +28,9 @@ PREPARED = 2
 def mistakes(
     report: Report, predictions: Predictions | None, pictures: Pictures | None
 ) -> list[tuple[Mistake, str | None]] | None:
-    """The worst group's most confident mistakes and their pictures; ``None`` where there is nothing to show them by."""
+    """The worst group's most confident mistakes and their pictures; ``None`` where there is nothing
+    to show them by.
+    """
     groups = cells(report["metrics"]["test"])
     worst = wording.worst_group(groups)
     if predictions is None or pictures is None or worst is None:
@@ -40,7 +42,9 @@ def mistakes(
 def prepared_images(
     report: Report, predictions: Predictions | None, prepared: Prepared | None
 ) -> list[tuple[int, str, str]] | None:
-    """Number and name of a group, and a picture of it, for a few images of each group that the charts show."""
+    """Number and name of a group, and a picture of it, for a few images of each group that the
+    charts show.
+    """
     if predictions is None or prepared is None:
         return None
     found, names = [], [cell["name"] for cell in cells(report["metrics"]["test"])]
@@ -53,8 +57,12 @@ def prepared_images(
     return found
 
 
-def attention(report: Report, predictions: Predictions | None, overlays: Overlays | None) -> list[dict[str, Any]]:
-    """Where the model looks in two images of each group that the charts show, one right and one wrong if there are."""
+def attention(
+    report: Report, predictions: Predictions | None, overlays: Overlays | None
+) -> list[dict[str, Any]]:
+    """Where the model looks in two images of each group that the charts show, one right and one
+    wrong if there are.
+    """
     if predictions is None or overlays is None:
         return []
     found, names = [], [cell["name"] for cell in cells(report["metrics"]["test"])]
@@ -62,13 +70,19 @@ def attention(report: Report, predictions: Predictions | None, overlays: Overlay
         for decision in right_and_wrong(*_by_cell(report, predictions), number):
             picture = overlays(decision.row)
             if picture is not None:
-                shown = {"number": number, "group": names[number], "picture": thumbnail(picture, None)}
+                shown = {
+                    "number": number,
+                    "group": names[number],
+                    "picture": thumbnail(picture, None),
+                }
                 found.append({**decision._asdict(), **shown})
     return found
 
 
 def _by_cell(report: Report, predictions: Predictions) -> tuple[Predictions, Groups]:
-    """Predictions and groups, of which the groups are the classes where no image has a known bias."""
+    """Predictions and groups, of which the groups are the classes where no image has a known
+    bias.
+    """
     groups = groups_of(report)
     if kind_of(report["metrics"]["test"]) == "group":
         return predictions, groups

@@ -14,7 +14,11 @@ MOST = 4
 OF_POSITIVE = ("fairness", "scores")
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
-    "fairness": ("demographic_parity_difference", "equalized_odds_difference", "accuracy_difference"),
+    "fairness": (
+        "demographic_parity_difference",
+        "equalized_odds_difference",
+        "accuracy_difference",
+    ),
     "amplification": (
         "amplification/attribute_to_task",
         "amplification/share_amplification",
@@ -26,7 +30,11 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
         "amplification/multi_attribute_to_task",
     ),
     "scores": ("auroc", "auroc_gap", "ece", "ece_gap"),
-    "information": ("information/prediction_given_target", "information/cramers_v", "information/target_cramers_v"),
+    "information": (
+        "information/prediction_given_target",
+        "information/cramers_v",
+        "information/target_cramers_v",
+    ),
     "errors": ("discovery/error_precision", "discovery/error_recall", "discovery/error_lift"),
     "shortcuts": ("target_preference", "target_fraction", "shortcut_fraction"),
     "context": ("contextual_bias", "context_gap"),

@@ -1,4 +1,6 @@
-"""What is better drawn than listed: amplification pair by pair, calibration by bias, accuracy over the spectrum."""
+"""What is better drawn than listed: amplification pair by pair, calibration by bias, accuracy over
+the spectrum.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ MOST_BIASES = 8
 
 
 def amplification(report: Report) -> dict[str, Any] | None:
-    """Bars of the change of each pair of target and bias, the greatest at full length; ``None`` where not measured.
+    """Bars of the change of each pair of target and bias, the greatest at full length; ``None``
+    where not measured.
 
-    Names stay out of the drawing, in HTML: matplotlib would read some as formulas and miss the letters of others.
+    Names stay out of the drawing, in HTML: matplotlib would read some as formulas and miss the
+    letters of others.
     """
     curve = report.get("curves", {}).get("amplification")
     if not curve:
@@ -38,17 +42,25 @@ def amplification(report: Report) -> dict[str, Any] | None:
 
 
 def reliability(report: Report) -> dict[str, Any] | None:
-    """A chart of each outcome, a line of each bias value: stated confidence, and how often it was right."""
+    """A chart of each outcome, a line of each bias value: stated confidence, and how often it was
+    right.
+    """
     rows = report.get("curves", {}).get("reliability")
     if not rows:
         return None
     names = list(dict.fromkeys(row["bias"] for row in rows))
     outcomes = list(dict.fromkeys(row["outcome"] for row in rows))
-    curves = {outcome: _most_seen([row for row in rows if row["outcome"] == outcome]) for outcome in outcomes}
+    curves = {
+        outcome: _most_seen([row for row in rows if row["outcome"] == outcome])
+        for outcome in outcomes
+    }
     order = sorted(outcomes, key=lambda outcome: -max(map(_error, curves[outcome])))
     kept = [outcome for outcome in outcomes if outcome in order[:MOST_OUTCOMES]]
     return {
-        "charts": [_reliability_chart(place, outcome, curves[outcome], names) for place, outcome in enumerate(kept)],
+        "charts": [
+            _reliability_chart(place, outcome, curves[outcome], names)
+            for place, outcome in enumerate(kept)
+        ],
         "outcomes": len(outcomes),
         "legend": [(names.index(row["bias"]), row["bias"]) for row in curves[kept[0]]],
         "biases": len(names),
@@ -56,11 +68,16 @@ def reliability(report: Report) -> dict[str, Any] | None:
 
 
 def band_pass(report: Report) -> dict[str, Any] | None:
-    """Accuracy over the share of the spectrum that is kept, of the low and of the high frequencies."""
+    """Accuracy over the share of the spectrum that is kept, of the low and of the high
+    frequencies.
+    """
     curve = report.get("curves", {}).get("band_pass")
     if not curve or not curve["cutoffs"]:
         return None
-    lines = {"low frequencies": Line(curve["low_pass"], 0), "high frequencies": Line(curve["high_pass"], 1)}
+    lines = {
+        "low frequencies": Line(curve["low_pass"], 0),
+        "high frequencies": Line(curve["high_pass"], 1),
+    }
 
     def paint(axes: Any) -> None:
         """Draw both lines."""
@@ -69,17 +86,27 @@ def band_pass(report: Report) -> dict[str, Any] | None:
         _percent_frame(axes, "share of the spectrum kept")
 
     ends = "; ".join(
-        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the spectrum "
-        f"to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
+        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the"
+        f" spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
         for name, line in lines.items()
     )
-    chart = {"title": "Accuracy by kept frequencies", "summary": ends, "svg": charts.drawing("band", paint)}
+    chart = {
+        "title": "Accuracy by kept frequencies",
+        "summary": ends,
+        "svg": charts.drawing("band", paint),
+    }
     return {"charts": [chart], "legend": [(line.group, name) for name, line in lines.items()]}
 
 
 def _bar(target: str, bias: str, change: float | None, most: float) -> dict[str, Any]:
     share = 0.0 if change is None or most == 0 else 0.5 * change / most
-    return {"target": target, "bias": bias, "change": change, "left": 0.5 + min(share, 0.0), "width": abs(share)}
+    return {
+        "target": target,
+        "bias": bias,
+        "change": change,
+        "left": 0.5 + min(share, 0.0),
+        "width": abs(share),
+    }
 
 
 def _most_seen(rows: Sequence[Row]) -> list[Row]:
@@ -97,10 +124,16 @@ def _error(row: Row) -> float:
 def _points(row: Row) -> list[tuple[int, float, float]]:
     """Images, confidence and accuracy of the bins that have any."""
     columns = zip(row["samples"], row["confidence"], row["accuracy"], strict=True)
-    return [(int(samples), said, right) for samples, said, right in columns if said is not None and right is not None]
+    return [
+        (int(samples), said, right)
+        for samples, said, right in columns
+        if said is not None and right is not None
+    ]
 
 
-def _reliability_chart(place: int, outcome: str, rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+def _reliability_chart(
+    place: int, outcome: str, rows: Sequence[Row], names: Sequence[str]
+) -> dict[str, Any]:
     counts = [sum(column) for column in zip(*(row["samples"] for row in rows), strict=True)]
     width = 1 / len(counts)
     low = width * next((number for number, count in enumerate(counts) if count), 0)

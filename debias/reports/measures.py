@@ -1,4 +1,6 @@
-"""The families of measures on a run's page: a row for each number, and compact tables of what is by group or bias."""
+"""The families of measures on a run's page: a row for each number, and compact tables of what is by
+group or bias.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ MOST_PLAIN = 6
 
 
 def families(report: Report) -> list[dict[str, Any]]:
-    """Every family that was measured: its text, its rows and tables, and how many tables were too long to show.
+    """Every family that was measured: its text, its rows and tables, and how many tables were too
+    long to show.
 
-    ``rows`` are the headlines where there are many more numbers, which are then ``more``; otherwise all of them.
+    ``rows`` are the headlines where there are many more numbers, which are then ``more``; otherwise
+    all of them.
     """
     positive = positive_of(report)
     measured = [(name, scalars) for name, scalars in report.get("measures", {}).items() if scalars]
@@ -43,11 +47,16 @@ def families(report: Report) -> list[dict[str, Any]]:
 def left_out(report: Report) -> list[dict[str, str]]:
     """The families that were not measured, and why."""
     reasons = report.get("left_out", {}).items()
-    return [{"title": _text(name)["title"], "reason": reason.strip().rstrip(".")} for name, reason in reasons]
+    return [
+        {"title": _text(name)["title"], "reason": reason.strip().rstrip(".")}
+        for name, reason in reasons
+    ]
 
 
 def _text(family: str) -> dict[str, str]:
-    from debias.metrics.families import FAMILIES  # brings torch, which importing the page does not need
+    from debias.metrics.families import (
+        FAMILIES,
+    )  # brings torch, which importing the page does not need
 
     if family not in FAMILIES:
         return {"title": family, "meaning": ""}
@@ -63,14 +72,18 @@ def _rows(family: str, scalars: Scalars) -> dict[str, Any]:
 
 
 def _every_row(family: str, scalars: Scalars) -> list[dict[str, Any]]:
-    """A row for each number that is not one of many; one that nobody described stands under its key."""
+    """A row for each number that is not one of many; one that nobody described stands under its
+    key.
+    """
     from debias.metrics.families import pattern_of, reading
 
     rows = []
     for key, value in scalars.items():
         found = reading(family, key)
         if found is None:
-            rows.append({"key": key, "title": key, "value": value, "ideal": "", "better": "", "how": ""})
+            rows.append(
+                {"key": key, "title": key, "value": value, "ideal": "", "better": "", "how": ""}
+            )
         elif "<" not in str(pattern_of(family, key)):
             ideal = "–" if math.isnan(found.ideal) else f"{found.ideal:g}"
             better = f"{found.better} is better" if found.better else "–"
@@ -98,16 +111,28 @@ def _cells(family: str, scalars: Scalars) -> dict[str, dict[str, dict[str, float
     return found
 
 
-def _table(family: str, kind: str, cells: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any]:
-    """A table of some patterns' numbers, the fewer of patterns and places across; cells nobody measured are left."""
+def _table(
+    family: str, kind: str, cells: Mapping[str, Mapping[str, float | None]]
+) -> dict[str, Any]:
+    """A table of some patterns' numbers, the fewer of patterns and places across; cells nobody
+    measured are left.
+    """
     from debias.metrics.families import FAMILIES
 
     texts = {pattern: FAMILIES[family].descriptions[pattern] for pattern in cells}
-    places = [(place, "") for place in dict.fromkeys(place for values in cells.values() for place in values)]
+    places = [
+        (place, "")
+        for place in dict.fromkeys(place for values in cells.values() for place in values)
+    ]
     patterns = [(_short(text.title), text.meaning) for text in texts.values()]
     grid = [[values.get(place, math.nan) for values in cells.values()] for place, _ in places]
     name = kind.replace("><", "> <").replace("|", " | ").replace("<", "").replace(">", "")
-    table = {"name": name, "corner": name, "columns": patterns, "rows": list(zip(places, grid, strict=True))}
+    table = {
+        "name": name,
+        "corner": name,
+        "columns": patterns,
+        "rows": list(zip(places, grid, strict=True)),
+    }
     if len(places) < len(patterns):
         turned = zip(patterns, map(list, zip(*grid, strict=True)), strict=True)
         table |= {"corner": "measure", "columns": places, "rows": list(turned)}

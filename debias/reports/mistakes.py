@@ -1,4 +1,6 @@
-"""The worst group's most confident mistakes, and pictures small enough to be carried inside a page."""
+"""The worst group's most confident mistakes, and pictures small enough to be carried inside a
+page.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,19 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 #: Gives the ``(H, W, 3)`` uint8 RGB picture of a data set row, and its ``(H, W)`` mask or ``None``.
 Pictures = Callable[[int], tuple[Image, NDArray[Any] | None]]
-#: Gives a picture of a data set row beside what the model is given of it, ``(H, W, 3)``; ``None`` if they are the same.
+#: Gives a picture of a data set row beside what the model is given of it, ``(H, W, 3)``; ``None``
+#: if they are the same.
 Prepared = Callable[[int], Image | None]
-#: Gives the picture of a data set row with what the model looks at laid over it, ``(H, W, 3)``; ``None`` without any.
+#: Gives the picture of a data set row with what the model looks at laid over it, ``(H, W, 3)``;
+#: ``None`` without any.
 Overlays = Callable[[int], Image | None]
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrong prediction: data set row, file, names of the true and the predicted class, confidence in [0, 1]."""
+    """One wrong prediction: data set row, file, names of the true and the predicted class,
+    confidence in [0, 1].
+    """
 
     index: int
     path: str
@@ -35,7 +41,9 @@ class Mistake:
 
 
 class Decision(NamedTuple):
-    """What was predicted of one data set row: names of the true and the predicted class, and whether it is right."""
+    """What was predicted of one data set row: names of the true and the predicted class, and
+    whether it is right.
+    """
 
     row: int
     target: str
@@ -43,11 +51,14 @@ class Decision(NamedTuple):
     right: bool
 
 
-def confident_mistakes(predictions: Predictions, groups: Groups, group: int, *, most: int) -> list[Mistake]:
+def confident_mistakes(
+    predictions: Predictions, groups: Groups, group: int, *, most: int
+) -> list[Mistake]:
     r"""The wrong predictions of one group, most confident first; equally confident ones by index.
 
-    Confidence is the softmax probability of the predicted class; when multi-label, the sigmoid probability of the
-    predicted state of the label. They are ordered by :math:`\log p - \log(1 - p)`, which does not saturate at 1.
+    Confidence is the softmax probability of the predicted class; when multi-label, the sigmoid
+    probability of the predicted state of the label. They are ordered by
+    :math:`\log p - \log(1 - p)`, which does not saturate at 1.
 
     Args:
         predictions: of one split.
@@ -58,11 +69,18 @@ def confident_mistakes(predictions: Predictions, groups: Groups, group: int, *, 
     import torch
 
     prediction = predictions.prediction(groups)
-    wrong = (groups.encode(predictions.target, predictions.bias) == group) & (prediction != predictions.target)
+    wrong = (groups.encode(predictions.target, predictions.bias) == group) & (
+        prediction != predictions.target
+    )
     place = wrong.nonzero()
     certainty = _certainty(predictions, groups)[tuple(place.T)]
-    order = sorted(range(len(place)), key=lambda i: (-certainty[i].item(), predictions.index[place[i, 0]].item()))
-    true, chosen = (groups.row(values)[tuple(place.T)].tolist() for values in (predictions.target, prediction))
+    order = sorted(
+        range(len(place)),
+        key=lambda i: (-certainty[i].item(), predictions.index[place[i, 0]].item()),
+    )
+    true, chosen = (
+        groups.row(values)[tuple(place.T)].tolist() for values in (predictions.target, prediction)
+    )
     row = place[:, 0].tolist()
     return [
         Mistake(
@@ -79,12 +97,16 @@ def confident_mistakes(predictions: Predictions, groups: Groups, group: int, *, 
 def first_rows(predictions: Predictions, groups: Groups, group: int, *, most: int) -> list[int]:
     """The first data set rows of one group."""
     members = groups.encode(predictions.target, predictions.bias) == group
-    found: list[int] = predictions.index[members if members.ndim == 1 else members.any(dim=1)][:most].tolist()
+    found: list[int] = predictions.index[members if members.ndim == 1 else members.any(dim=1)][
+        :most
+    ].tolist()
     return found
 
 
 def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> list[Decision]:
-    """Two rows of one group, the first that is right and the first that is wrong; two of a kind if need be."""
+    """Two rows of one group, the first that is right and the first that is wrong; two of a kind if
+    need be.
+    """
     prediction, target = predictions.prediction(groups), predictions.target
     place = (groups.encode(target, predictions.bias) == group).nonzero()
     right = (prediction == target)[tuple(place.T)]
@@ -108,7 +130,8 @@ def thumbnail(image: Image, mask: NDArray[Any] | None, *, side: int = 208) -> st
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        mask: ``(H, W)`` foreground, anything above half of its type's range (or 0.5); ``None`` where there is none.
+        mask: ``(H, W)`` foreground, anything above half of its type's range (or 0.5); ``None``
+            where there is none.
         side: the longer side of the result, in pixels.
     """
     import cv2
@@ -122,7 +145,9 @@ def thumbnail(image: Image, mask: NDArray[Any] | None, *, side: int = 208) -> st
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(small, outlines, -1, (0, 0, 0), 4, cv2.LINE_AA)
         cv2.drawContours(small, outlines, -1, (255, 255, 255), 2, cv2.LINE_AA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82]
+    )
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 

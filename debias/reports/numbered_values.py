@@ -1,4 +1,6 @@
-"""Classes and bias values that a file gives as numbers: there are as many of them as the greatest says."""
+"""Classes and bias values that a file gives as numbers: there are as many of them as the greatest
+says.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from pathlib import Path
 
 from debias.errors import InputError
 
-#: Numbers of classes or bias values lie below this, since every one up to the greatest is counted for.
+#: Numbers of classes or bias values lie below this, since every one up to the greatest is counted
+#: for.
 MOST_VALUES = 100_000
 
 
@@ -22,6 +25,7 @@ def numbered_values(found: Collection[str], name: str, path: Path) -> list[str]:
     if max(numbers) >= MOST_VALUES:
         greatest = numbers[max(numbers)][:20]
         raise InputError(
-            f"{path}: {name} {greatest} is too great: number them from 0, below {MOST_VALUES:,}, or use names"
+            f"{path}: {name} {greatest} is too great: number them from 0, below {MOST_VALUES:,}, or"
+            " use names"
         )
     return [str(value) for value in range(max(numbers) + 1)]

@@ -1,4 +1,6 @@
-"""report.html: one self-contained page per run, for somebody who wants to know how it went and why."""
+"""report.html: one self-contained page per run, for somebody who wants to know how it went and
+why.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,13 @@ def render_report(
     Args:
         report: the record, as ``read_report`` returns it.
         predictions: of the test split.
-        pictures: gives the picture and mask of a data set row; without it, or without ``predictions``, there is no
-            grid of mistakes. A picture that cannot be read leaves its caption.
-        prepared: gives what the model is given of a data set row; without it, or where that is the very picture, there
-            is no section about it.
-        overlays: gives the picture of a data set row with what the model looks at laid over it; rows of which it gives
-            none are not shown.
+        pictures: gives the picture and mask of a data set row; without it, or without
+            ``predictions``, there is no grid of mistakes. A picture that cannot be read leaves its
+            caption.
+        prepared: gives what the model is given of a data set row; without it, or where that is the
+            very picture, there is no section about it.
+        overlays: gives the picture of a data set row with what the model looks at laid over it;
+            rows of which it gives none are not shown.
     """
     context = {
         "report": report,
@@ -70,7 +73,10 @@ def render_report(
         "families": measures.families(report),
         "left_out": measures.left_out(report),
         "amplification": measure_charts.amplification(report),
-        "drawn": {"scores": measure_charts.reliability(report), "frequency": measure_charts.band_pass(report)},
+        "drawn": {
+            "scores": measure_charts.reliability(report),
+            "frequency": measure_charts.band_pass(report),
+        },
         "data": sections.data(report),
         "facts": sections.facts(report),
         "settings": sections.settings(report["config"]),
@@ -79,10 +85,14 @@ def render_report(
 
 
 def group_bars(report: Report) -> list[dict[str, Any]]:
-    """Test accuracy of each group, or of each class, with its interval, and whether it is the worst."""
+    """Test accuracy of each group, or of each class, with its interval, and whether it is the
+    worst.
+    """
     groups = cells(report["metrics"]["test"])
     worst = wording.worst_group(groups)
-    return [{**group, "number": number, "worst": group is worst} for number, group in enumerate(groups)]
+    return [
+        {**group, "number": number, "worst": group is worst} for number, group in enumerate(groups)
+    ]
 
 
 def _charts(report: Report) -> list[dict[str, Any]]:
@@ -95,12 +105,22 @@ def _charts(report: Report) -> list[dict[str, Any]]:
     kept = sections.shown_groups(report) if alike else shown(cells(validation))
     names = report["data"]["groups" if kind == "group" else "targets"]
     keys = {number: PREFIXES[kind] + names[number] for number in kept}
-    accuracy = [Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()]
+    accuracy = [
+        Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()
+    ]
     average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
     figures = [("Validation accuracy", [average, *accuracy], True)]
-    figures.append(("Training loss", [Line([epoch["train"].get("loss") for epoch in history])], False))
+    figures.append(
+        ("Training loss", [Line([epoch["train"].get("loss") for epoch in history])], False)
+    )
     for family, lines in charts.families(history, names).items():
-        figures.append((f"Training: {family.replace('_', ' ')}", [line for line in lines if line.group in kept], False))
+        figures.append(
+            (
+                f"Training: {family.replace('_', ' ')}",
+                [line for line in lines if line.group in kept],
+                False,
+            )
+        )
     return [
         {
             "title": title,
@@ -126,4 +146,6 @@ def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:
         """Whose line it is."""
         return names[line.group] if line.group >= 0 else "all images"
 
-    return "; ".join(f"{title(line)}: from {word(line.values[0])} to {word(line.values[-1])}" for line in lines)
+    return "; ".join(
+        f"{title(line)}: from {word(line.values[0])} to {word(line.values[-1])}" for line in lines
+    )

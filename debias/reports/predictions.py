@@ -49,9 +49,9 @@ class Predictions:
 def write(path: Path, predictions: Predictions, groups: Groups) -> None:
     """Write predictions as CSV, sorted by index; the file appears whole or not at all.
 
-    Columns: ``index, path, target, bias, prediction, logit_<class>...``; when multi-label, ``target``, ``prediction``
-    and ``logit`` have one column per label, as in ``target_<label>``. Logits have the nine significant digits that
-    give every float32 back exactly.
+    Columns: ``index, path, target, bias, prediction, logit_<class>...``; when multi-label,
+    ``target``, ``prediction`` and ``logit`` have one column per label, as in ``target_<label>``.
+    Logits have the nine significant digits that give every float32 back exactly.
 
     Args:
         path: the file to write.
@@ -59,11 +59,17 @@ def write(path: Path, predictions: Predictions, groups: Groups) -> None:
         groups: numbering and names of the classes or labels.
 
     Raises:
-        ValueError: the columns are not equally long, there is not one logit per output, or a row occurs twice.
+        ValueError: the columns are not equally long, there is not one logit per output, or a row
+            occurs twice.
     """
     _check(predictions, groups)
     order = predictions.index.cpu().argsort()
-    integers = [predictions.index, predictions.target, predictions.bias, predictions.prediction(groups)]
+    integers = [
+        predictions.index,
+        predictions.target,
+        predictions.bias,
+        predictions.prediction(groups),
+    ]
     index, target, bias, prediction = (_columns(values.cpu()[order]) for values in integers)
     logits = _columns(predictions.logits.detach().cpu().float()[order])
     paths = [predictions.paths[row] for row in order.tolist()]
@@ -79,13 +85,15 @@ def read(path: Path) -> Predictions:
     """Read predictions that :func:`write` wrote; logits are bit for bit those that were written.
 
     Raises:
-        ValueError: no such file, a missing column, a row of another length, or a value that is no number; the message
-            names the file, the line and the remedy.
+        ValueError: no such file, a missing column, a row of another length, or a value that is no
+            number; the message names the file, the line and the remedy.
     """
     header, rows = _rows(path)
     width = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
     if width is not None:
-        _refuse(path, width + 2, f"{len(rows[width])} values, but the header has {len(header)} columns")
+        _refuse(
+            path, width + 2, f"{len(rows[width])} values, but the header has {len(header)} columns"
+        )
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
 
     def tensor(positions: Sequence[int], convert: Callable[[str], Number]) -> Tensor:
@@ -108,24 +116,32 @@ def _header(groups: Groups) -> list[str]:
     logits = [f"logit_{name}" for name in names]
     if not groups.multi_label:
         return ["index", "path", "target", "bias", "prediction", *logits]
-    targets, predictions = ([f"{what}_{name}" for name in names] for what in ("target", "prediction"))
+    targets, predictions = (
+        [f"{what}_{name}" for name in names] for what in ("target", "prediction")
+    )
     return ["index", "path", *targets, "bias", *predictions, *logits]
 
 
 def _check(predictions: Predictions, groups: Groups) -> None:
-    lengths = {name: len(getattr(predictions, name)) for name in ("index", "paths", "target", "bias", "logits")}
+    lengths = {
+        name: len(getattr(predictions, name))
+        for name in ("index", "paths", "target", "bias", "logits")
+    }
     if len(set(lengths.values())) > 1:
         raise InputError(f"predictions need one entry per image in every field; got {lengths}")
     if predictions.logits.shape[1:] != (groups.outputs,):
         raise InputError(
-            f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are named: "
-            f"{', '.join(_header(groups)[-groups.outputs :])}"
+            f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are named:"
+            f" {', '.join(_header(groups)[-groups.outputs :])}"
         )
     ordered = predictions.index.sort().values
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
         row = int(repeated[0])
-        raise InputError(f"row {row} was predicted twice; drop what a distributed sampler repeated before writing")
+        raise InputError(
+            f"row {row} was predicted twice; drop what a distributed sampler repeated before"
+            " writing"
+        )
 
 
 def _columns(values: Tensor) -> list[list[int | float]]:
@@ -141,7 +157,9 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {REMEDY}") from None
     except (ValueError, csv.Error):
-        raise InputError(f"{path}: empty or not UTF-8, so there are no predictions in it; {REMEDY}") from None
+        raise InputError(
+            f"{path}: empty or not UTF-8, so there are no predictions in it; {REMEDY}"
+        ) from None
     return header, rows
 
 
@@ -153,14 +171,19 @@ def _named(path: Path, header: Sequence[str], name: str) -> list[int]:
     if len(positions) > 1 and not name.endswith("_"):
         _refuse(path, 1, f"the column {name!r} is there twice")
     if not positions:
-        wanted = {"target_": "'target' or 'target_<label>'", "logit_": "'logit_<class>'"}.get(name, repr(name))
+        wanted = {"target_": "'target' or 'target_<label>'", "logit_": "'logit_<class>'"}.get(
+            name, repr(name)
+        )
         _refuse(path, 1, f"no column {wanted} among {shown(header, 10)}")
     return positions
 
 
-def _numbers(path: Path, name: str, column: Sequence[str], convert: Callable[[str], Number]) -> list[Number]:
+def _numbers(
+    path: Path, name: str, column: Sequence[str], convert: Callable[[str], Number]
+) -> list[Number]:
     try:
-        # Decimal to float64 to float32 is exact: nine digits lie far from where the second rounding could turn.
+        # Decimal to float64 to float32 is exact: nine digits lie far from where the second rounding
+        # could turn.
         return list(map(convert, column))
     except ValueError:
         row = next(row for row, value in enumerate(column) if not _converts(value, convert))

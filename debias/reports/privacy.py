@@ -1,4 +1,6 @@
-"""Reports for other people: file names in place of absolute paths, which tell of users, hosts and disks."""
+"""Reports for other people: file names in place of absolute paths, which tell of users, hosts and
+disks.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 #: An absolute path within a text: at its start, or after a space, a quote, a bracket or "=".
-_PATH = re.compile(r"""(?:(?<=[\s"'=(\[{])|^)(?:~|[A-Za-z]:)?[/\\][^\s"'<>|:;,)\]}]+[/\\][^\s"'<>|:;,)\]}]*""")
+_PATH = re.compile(
+    r"""(?:(?<=[\s"'=(\[{])|^)(?:~|[A-Za-z]:)?[/\\][^\s"'<>|:;,)\]}]+[/\\][^\s"'<>|:;,)\]}]*"""
+)
 _SEPARATOR = re.compile(r"[/\\]")
 
 
 def without_places(value: Any) -> Any:
-    """Nested values, with the last part of each absolute path in their texts in its place; names of keys stay.
+    """Nested values, with the last part of each absolute path in their texts in its place; names of
+    keys stay.
 
     Example:
         >>> without_places({"root": "/home/ann/birds", "why": "no file /home/ann/masks/1.png", "out": "runs/a"})
@@ -30,7 +35,11 @@ def _shortened(text: str) -> str:
     home = str(Path.home())
     known = text.replace(home, "~") if len(home) > 1 else text
     short = _PATH.sub(lambda match: _last(match.group()), known)
-    absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or text.startswith("~")
+    absolute = (
+        PurePosixPath(text).is_absolute()
+        or PureWindowsPath(text).is_absolute()
+        or text.startswith("~")
+    )
     # a folder's name with a space in it ends no path
     return _last(short) if absolute and _SEPARATOR.search(short) else short
 

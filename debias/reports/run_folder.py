@@ -54,10 +54,11 @@ def write_report(
 
     Args:
         folder: the run's folder.
-        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity become null. Where its
-            config says ``anonymous``, absolute paths become file names.
+        report: the record, ``"schema": 1``; tensors and arrays become lists, NaN and infinity
+            become null. Where its config says ``anonymous``, absolute paths become file names.
         predictions: of the test split, for the mistakes on the page.
-        pictures: gives the picture and mask of a data set row; without it the page shows no mistakes.
+        pictures: gives the picture and mask of a data set row; without it the page shows no
+            mistakes.
         prepared: gives what the model is given of a data set row, where that is another picture.
         overlays: gives the picture of a data set row with what the model looks at laid over it.
 
@@ -77,7 +78,9 @@ def write_report(
 
 
 def page_of(folder: Path) -> Path:
-    """The page of a finished run. A run of an earlier version may lack it: it is then written, without pictures."""
+    """The page of a finished run. A run of an earlier version may lack it: it is then written,
+    without pictures.
+    """
     from debias.reports.page import write_page
 
     page = folder / PAGE
@@ -89,11 +92,12 @@ def page_of(folder: Path) -> Path:
 def read_report(folder: Path) -> dict[str, Any]:
     """The record of a finished run; what was NaN is ``None``.
 
-    Keys of the config that came into being after the run have their defaults, which are what it did.
+    Keys of the config that came into being after the run have their defaults, which are what it
+    did.
 
     Raises:
-        ValueError: no such run, a run that has not finished, or a record that this version cannot read; the message
-            names the remedy.
+        ValueError: no such run, a run that has not finished, or a record that this version cannot
+            read; the message names the remedy.
     """
     path = folder / "report.json"
     if not path.is_file():
@@ -102,7 +106,9 @@ def read_report(folder: Path) -> dict[str, Any]:
     report = read_json(path, dict, entries={}, remedy=remedy)
     if report.get("schema") != SCHEMA:
         found = report.get("schema")
-        raise InputError(f"{path} has schema {found!r}; this version of debias reads schema {SCHEMA}")
+        raise InputError(
+            f"{path} has schema {found!r}; this version of debias reads schema {SCHEMA}"
+        )
     report = read_json(path, dict, entries=ENTRIES, remedy=remedy)
     return {**report, "config": configs.plain(configs.Config()) | report["config"]}
 
@@ -117,7 +123,9 @@ def groups_of(report: Mapping[str, Any]) -> Groups:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: paths as text, tensors and arrays as lists, NaN and infinity as ``None``."""
+    """A value as JSON can hold it: paths as text, tensors and arrays as lists, NaN and infinity as
+    ``None``.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -130,12 +138,22 @@ def plain(value: Any) -> Any:
         return value.as_posix()
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    raise InputError(f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers or text")
+    raise InputError(
+        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers"
+        " or text"
+    )
 
 
 def _absence(folder: Path) -> str:
     config = folder / "config.yaml"
     if config.is_file():
-        return f"{folder} has not finished (no report.json): continue it with `debias train {config} resume={folder}`"
-    what = "is not a run folder (no report.json, no config.yaml)" if folder.is_dir() else "does not exist"
+        return (
+            f"{folder} has not finished (no report.json): continue it with `debias train {config}"
+            f" resume={folder}`"
+        )
+    what = (
+        "is not a run folder (no report.json, no config.yaml)"
+        if folder.is_dir()
+        else "does not exist"
+    )
     return f"{folder} {what}: give the folder that `debias train` printed"

@@ -1,4 +1,6 @@
-"""Finding runs, telling whether the settings of two differ in the seed only, and naming them by what they differ in."""
+"""Finding runs, telling whether the settings of two differ in the seed only, and naming them by
+what they differ in.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ from debias.reports.sections import settings
 from debias.reports.tables import listed
 from debias.reports.wording import method
 
-#: A folder that holds one of these is a run; the first is there from the start, the last once it has finished.
+#: A folder that holds one of these is a run; the first is there from the start, the last once it
+#: has finished.
 MARKS = ("config.yaml", "report.json")
-#: What a run is told apart by beside its settings: a digest of its images and labels; in reports of before there was
-#: one, of how many images each group had.
+#: What a run is told apart by beside its settings: a digest of its images and labels; in reports of
+#: before there was one, of how many images each group had.
 COUNTS = "data.rows"
 
 
@@ -37,7 +40,9 @@ class Run(NamedTuple):
 
 
 def run_folders(path: Path) -> Iterator[Path]:
-    """The path itself if it is a run, else every run below it, sorted; the path itself again if there is none."""
+    """The path itself if it is a run, else every run below it, sorted; the path itself again if
+    there is none.
+    """
     if any((path / mark).exists() for mark in MARKS):
         yield path
         return
@@ -45,28 +50,41 @@ def run_folders(path: Path) -> Iterator[Path]:
 
 
 def identity(run: Run, ignore: Collection[str]) -> str:
-    """A text that is the same for two runs exactly if settings and counts of rows are, but for what is ignored."""
-    return json.dumps(_settings(run, ignore) | {COUNTS: _counts(run.report["data"])}, sort_keys=True)
+    """A text that is the same for two runs exactly if settings and counts of rows are, but for what
+    is ignored.
+    """
+    return json.dumps(
+        _settings(run, ignore) | {COUNTS: _counts(run.report["data"])}, sort_keys=True
+    )
 
 
 def by_rows(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of one identity, apart where their reports say that the rows were others; older reports say nothing."""
+    """Runs of one identity, apart where their reports say that the rows were others; older reports
+    say nothing.
+    """
     digests = dict.fromkeys(run.report["data"].get("digest") for run in runs)
     if len(digests.keys() - {None}) < 2:
         return [list(runs)]
-    return [[run for run in runs if run.report["data"].get("digest") == digest] for digest in digests]
+    return [
+        [run for run in runs if run.report["data"].get("digest") == digest] for digest in digests
+    ]
 
 
 def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
     """Names that tell runs apart, as short as they can be.
 
-    The method's name; if that is shared, also the config's; if that is shared too, the settings that differ.
+    The method's name; if that is shared, also the config's; if that is shared too, the settings
+    that differ.
     """
-    return [_label(run, [other for other in runs if other.method == run.method], ignore) for run in runs]
+    return [
+        _label(run, [other for other in runs if other.method == run.method], ignore) for run in runs
+    ]
 
 
 def differences(runs: Sequence[Run]) -> str:
-    """In what runs of the same settings differ beside the seed, with the seeds of each; empty where in nothing."""
+    """In what runs of the same settings differ beside the seed, with the seeds of each; empty where
+    in nothing.
+    """
     told = []
     for name in _circumstances(runs[0]):
         seeds: dict[str, list[int]] = {}
@@ -74,24 +92,39 @@ def differences(runs: Sequence[Run]) -> str:
             if value := _circumstances(run)[name]:
                 seeds.setdefault(value, []).append(run.report["seed"])
         if len(seeds) > 1:
-            told.append(f"{name}: " + ", ".join(f"{value} (seed {listed(own)})" for value, own in seeds.items()))
+            told.append(
+                f"{name}: "
+                + ", ".join(f"{value} (seed {listed(own)})" for value, own in seeds.items())
+            )
     return "; ".join(told)
 
 
 def _circumstances(run: Run) -> dict[str, str]:
-    """What can change a number and is no setting; of a run that was resumed elsewhere, one after the other."""
-    parts, weights = run.report.get("circumstances", [run.report]), str(run.report["model"]["weights"])
+    """What can change a number and is no setting; of a run that was resumed elsewhere, one after
+    the other.
+    """
+    parts, weights = (
+        run.report.get("circumstances", [run.report]),
+        str(run.report["model"]["weights"]),
+    )
     return {
-        # what earlier reports have is a digest of the file, which may differ where the weights do not
+        # what earlier reports have is a digest of the file, which may differ where the weights do
+        # not
         "weights": "" if " (sha256 " in weights else weights,
         "precision": str(run.report["precision"]),
         "code": ", then ".join(dict.fromkeys(_code(part["git"]) for part in parts)),
-        "torch": ", then ".join(dict.fromkeys(str(part["versions"].get("torch", "unknown")) for part in parts)),
+        "torch": ", then ".join(
+            dict.fromkeys(str(part["versions"].get("torch", "unknown")) for part in parts)
+        ),
     }
 
 
 def _code(git: Mapping[str, Any]) -> str:
-    return f"commit {git['commit'][:7]}{' with changes' if git['dirty'] else ''}" if git["commit"] else "unknown"
+    return (
+        f"commit {git['commit'][:7]}{' with changes' if git['dirty'] else ''}"
+        if git["commit"]
+        else "unknown"
+    )
 
 
 def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
@@ -103,20 +136,35 @@ def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
 
 def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> list[str]:
     own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
-    keys = sorted({key for other in others for key in own.keys() | other.keys() if own.get(key) != other.get(key)})
-    alike = [other for other in others if all(own.get(key) == other.get(key) for key in keys if key != COUNTS)]
-    # what is left out need not be told, as long as something else is; nor the rows, unless a rival has all else alike
+    keys = sorted(
+        {
+            key
+            for other in others
+            for key in own.keys() | other.keys()
+            if own.get(key) != other.get(key)
+        }
+    )
+    alike = [
+        other
+        for other in others
+        if all(own.get(key) == other.get(key) for key in keys if key != COUNTS)
+    ]
+    # what is left out need not be told, as long as something else is; nor the rows, unless a rival
+    # has all else alike
     told = [key for key in keys if key in own and (key != COUNTS or len(alike) > 1)] or keys
     return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in told]
 
 
 def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
-    # the same config may have been trained on a table that was corrected since, and select=auto stands for a rule
+    # the same config may have been trained on a table that was corrected since, and select=auto
+    # stands for a rule
     known = {"select": run.report["selection"]["rule"], COUNTS: _rows(run.report["data"])}
     flat = {**settings(run.report["config"]), **known}
     if backbone := run.report.get("backbone"):
-        flat["recipe.backbone"] = backbone  # its settings in place of its folder, which holds its seed
+        flat["recipe.backbone"] = (
+            backbone  # its settings in place of its folder, which holds its seed
+        )
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()

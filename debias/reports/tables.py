@@ -22,7 +22,8 @@ LATEX = {
 
 
 def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: int = 0) -> str:
-    """A mean and a standard deviation, fractions, in percent with one decimal; "-" where there is none.
+    """A mean and a standard deviation, fractions, in percent with one decimal; "-" where there is
+    none.
 
     Args:
         mean: of a number over some runs.
@@ -53,11 +54,16 @@ def listed(numbers: Sequence[int]) -> str:
             rows[-1].append(number)
         else:
             rows.append([number])
-    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)
+    return ", ".join(
+        f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows
+    )
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS) -> list[str]:
-    """Lines of a table for a terminal: words to the left, numbers to the right, a rule below the header.
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS
+) -> list[str]:
+    """Lines of a table for a terminal: words to the left, numbers to the right, a rule below the
+    header.
 
     Args:
         header: of the columns.
@@ -73,7 +79,10 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: i
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]
-    return ["  ".join(_aligned(i < words, cell, widths[i]) for i, cell in enumerate(line)).rstrip() for line in lines]
+    return [
+        "  ".join(_aligned(i < words, cell, widths[i]) for i, cell in enumerate(line)).rstrip()
+        for line in lines
+    ]
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -84,7 +93,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
         ['| a | b | c | d |', '| --- | --- | --- | ---: |', '| x\\\\|y |  |  | 1.0 |']
     """
     rule = ["---" if i < WORDS else "---:" for i in range(len(header))]
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (header, rule, *rows)]
+    cells = [
+        [cell.replace("|", "\\|").replace("\n", " ") for cell in line]
+        for line in (header, rule, *rows)
+    ]
     return [f"| {' | '.join(line)} |" for line in cells]
 
 

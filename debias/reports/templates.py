@@ -15,7 +15,8 @@ from debias.reports.wording import number, percent
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """Fill one of the templates, escaping whatever is filled in; of absolute paths the last part is shown.
+    """Fill one of the templates, escaping whatever is filled in; of absolute paths the last part is
+    shown.
 
     Args:
         template: its file name.
@@ -32,7 +33,9 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, number=number)
-    environment.globals.update(colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link)
+    environment.globals.update(
+        colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link
+    )
     return environment.get_template(template).render(context) + "\n"
 
 
@@ -41,10 +44,14 @@ def _mark(group: int) -> str:
 
 
 def _link(text: str, run: Path, folder: Path) -> str:
-    """A link to a run's page, relative to the folder of the page that holds it; the text alone if there is no page."""
+    """A link to a run's page, relative to the folder of the page that holds it; the text alone if
+    there is no page.
+    """
     from markupsafe import Markup
 
     page = run.resolve() / PAGE
     if not page.is_file():  # of a run that an earlier version was killed in
         return text
-    return Markup('<a href="{}">{}</a>').format(quote(Path(os.path.relpath(page, folder)).as_posix()), text)
+    return Markup('<a href="{}">{}</a>').format(
+        quote(Path(os.path.relpath(page, folder)).as_posix()), text
+    )

@@ -1,4 +1,6 @@
-"""What a report comes to, as lines for a terminal: accuracies by group or class, and headlines of the families."""
+"""What a report comes to, as lines for a terminal: accuracies by group or class, and headlines of
+the families.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def accuracy_lines(split: str, metrics: Metrics) -> list[str]:
     """
     groups, kind = cells(metrics), kind_of(metrics)
     known = [group for group in groups if group["count"]]
-    listed = groups if len(groups) <= MOST_GROUPS else sorted(known, key=_accuracy)[: MOST_GROUPS // 2]
+    listed = (
+        groups if len(groups) <= MOST_GROUPS else sorted(known, key=_accuracy)[: MOST_GROUPS // 2]
+    )
     width = max(map(len, [*SCALARS[kind], *(group["name"] for group in listed)]))
     lines = [f"{split}: accuracy in percent, 95 % interval, images"]
     lines += [f"  {group['name']:{width}} {_group(group)}" for group in listed]
@@ -37,7 +41,9 @@ def accuracy_lines(split: str, metrics: Metrics) -> list[str]:
     elif metrics.get("unknown"):
         lines.append(f"  {metrics['unknown']} images of unknown bias are in no group")
     scalars = metrics["scalars"]
-    return lines + [f"  {name:{width}} {_percent(scalars[name])}" for name in SCALARS[kind] if name in scalars]
+    return lines + [
+        f"  {name:{width}} {_percent(scalars[name])}" for name in SCALARS[kind] if name in scalars
+    ]
 
 
 def short_line(split: str, metrics: Metrics) -> str:
@@ -47,7 +53,9 @@ def short_line(split: str, metrics: Metrics) -> str:
     return f"{split}: " + ", ".join(f"{name} {percent(scalars[name], '-')}" for name in names)
 
 
-def measure_lines(measures: Metrics, *, whole: Collection[str] = (), positive: str | None = None) -> list[str]:
+def measure_lines(
+    measures: Metrics, *, whole: Collection[str] = (), positive: str | None = None
+) -> list[str]:
     """A line of headlines for each family of measures, and why the others were left out.
 
     Args:
@@ -60,13 +68,20 @@ def measure_lines(measures: Metrics, *, whole: Collection[str] = (), positive: s
     for family, scalars in measures["measures"].items():
         if family in whole:
             keys = max(map(len, scalars), default=0)
-            lines += [family, *(f"  {key:{keys}} {_number(value)}" for key, value in scalars.items())]
+            lines += [
+                family,
+                *(f"  {key:{keys}} {_number(value)}" for key, value in scalars.items()),
+            ]
         else:
-            numbers = [f"{key} {_number(value)}" for key, value in headlines(family, scalars).items()]
+            numbers = [
+                f"{key} {_number(value)}" for key, value in headlines(family, scalars).items()
+            ]
             lines.append(f"{family:{width}}  {'  '.join(numbers)}")
     dependent = [name for name in OF_POSITIVE if name in measures["measures"]]
     if positive is not None and dependent:
-        lines.append(f"positive class: {positive} ({', '.join(dependent)}); positive=NAME sets another")
+        lines.append(
+            f"positive class: {positive} ({', '.join(dependent)}); positive=NAME sets another"
+        )
     for reason in dict.fromkeys(measures["left_out"].values()):
         families = [name for name, given in measures["left_out"].items() if given == reason]
         lines.append(f"left out: {', '.join(families)}, because {reason}")

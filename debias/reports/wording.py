@@ -41,7 +41,8 @@ def percent(value: float | None, missing: str = "–") -> str:
 
 
 def number(value: float) -> str:
-    """A number of any unit: three decimals, one digit where that would be zero, none of a large count.
+    """A number of any unit: three decimals, one digit where that would be zero, none of a large
+    count.
 
     Example:
         >>> number(0.71234), number(-0.00002), number(0.00021), number(2255.0), number(28.31)
@@ -53,7 +54,9 @@ def number(value: float) -> str:
 
 
 def worst_group(groups: Sequence[Group]) -> Group | None:
-    """The group or class with the lowest accuracy, the first of several; ``None`` if none has an accuracy."""
+    """The group or class with the lowest accuracy, the first of several; ``None`` if none has an
+    accuracy.
+    """
     defined = [group for group in groups if group["accuracy"] is not None]
     return min(defined, key=lambda group: float(group["accuracy"]), default=None)
 
@@ -63,19 +66,37 @@ def verdict(report: Report) -> list[str]:
     test = report["metrics"]["test"]
     worst, kind = worst_group(cells(test)), kind_of(test)
     if worst is None:
-        sentences = ["No group has an accuracy: no image of the test split has a known bias attribute."]
+        sentences = [
+            "No group has an accuracy: no image of the test split has a known bias attribute."
+        ]
     else:
-        unknown = "No test image has a known bias attribute: results are by class." if kind == "class" else ""
-        sentences = [_achievement(report, worst, kind), _choice(report), _doubt(cells(test), worst, kind), unknown]
+        unknown = (
+            "No test image has a known bias attribute: results are by class."
+            if kind == "class"
+            else ""
+        )
+        sentences = [
+            _achievement(report, worst, kind),
+            _choice(report),
+            _doubt(cells(test), worst, kind),
+            unknown,
+        ]
     return [sentence for sentence in (diverged(report), *sentences) if sentence]
 
 
 def diverged(report: Report) -> str:
-    """A warning, when the training loss of some epoch is not finite, as in runs of earlier versions."""
-    epochs = [entry["epoch"] for entry in report["history"] if entry["train"].get("loss", 0.0) is None]
+    """A warning, when the training loss of some epoch is not finite, as in runs of earlier
+    versions.
+    """
+    epochs = [
+        entry["epoch"] for entry in report["history"] if entry["train"].get("loss", 0.0) is None
+    ]
     if not epochs:
         return ""
-    return f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run mean nothing."
+    return (
+        f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run"
+        " mean nothing."
+    )
 
 
 def mistakes_intro(report: Report) -> str:
@@ -126,9 +147,16 @@ def _doubt(groups: Sequence[Group], worst: Group, kind: str) -> str:
     """A caution, when the intervals do not settle which group or class is worst."""
     if worst["high"] is None:
         return ""
-    rivals = [g["name"] for g in groups if g is not worst and g["low"] is not None and g["low"] < worst["high"]]
+    rivals = [
+        g["name"]
+        for g in groups
+        if g is not worst and g["low"] is not None and g["low"] < worst["high"]
+    ]
     if not rivals:
         return ""
     names = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
     overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
-    return f"Which {kind} is worst is not settled by this many images: its interval overlaps {overlap} {names}."
+    return (
+        f"Which {kind} is worst is not settled by this many images: its interval overlaps {overlap}"
+        f" {names}."
+    )

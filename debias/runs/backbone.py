@@ -14,7 +14,8 @@ from debias.reports.wording import method
 
 
 def backbone_of(config: Config) -> dict[str, Any]:
-    """What a report says of the finished run of the same seed whose backbone a config takes: its other settings.
+    """What a report says of the finished run of the same seed whose backbone a config takes: its
+    other settings.
 
     By these, runs of several seeds, each on the backbone of its own seed, are of one method.
     """
@@ -24,7 +25,14 @@ def backbone_of(config: Config) -> dict[str, Any]:
     report = read_report(folder)
     if report["seed"] != config.seed:
         return {}
-    told = {key: value for key, value in report["config"].items() if key not in ("seed", *configs.EXECUTION)}
-    told["recipe"] = {**told["recipe"], **({"backbone": report["backbone"]} if "backbone" in report else {})}
+    told = {
+        key: value
+        for key, value in report["config"].items()
+        if key not in ("seed", *configs.EXECUTION)
+    }
+    told["recipe"] = {
+        **told["recipe"],
+        **({"backbone": report["backbone"]} if "backbone" in report else {}),
+    }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     return {"backbone": f"{method(report)} {digest}"}

@@ -1,4 +1,6 @@
-"""What a recipe for the last layer chose on held-out images: its grid, the scores, and how few images decided."""
+"""What a recipe for the last layer chose on held-out images: its grid, the scores, and how few
+images decided.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from debias.types import Groups
 
-#: Fewest images of a group by which a choice is more than a lottery: an accuracy then has a standard error below 0.1.
+#: Fewest images of a group by which a choice is more than a lottery: an accuracy then has a
+#: standard error below 0.1.
 FEW = 30
 
 
@@ -36,21 +39,32 @@ class Choice(NamedTuple):
 
 
 def described(choice: Choice, groups: Groups) -> dict[str, Any]:
-    """A choice as a report holds it. Warns where the smallest group or class has less than ``FEW`` rows.
+    """A choice as a report holds it. Warns where the smallest group or class has less than ``FEW``
+    rows.
 
     Args:
         choice: what was chosen.
         groups: of the data set, for the names.
     """
-    grid = [{**setting, "score": score} for setting, score in zip(choice.grid, choice.scores.tolist(), strict=True)]
+    grid = [
+        {**setting, "score": score}
+        for setting, score in zip(choice.grid, choice.scores.tolist(), strict=True)
+    ]
     kind, names = ("group", groups.names) if choice.grouped else ("class", groups.target_names)
     counts = torch.bincount(choice.group[choice.group >= 0], minlength=len(names)).tolist()
     count, name = min((count, name) for count, name in zip(counts, names, strict=True) if count)
     if count < FEW:
         warnings.warn(
-            f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of {choice.on}, where "
-            f"{name} has {count} images: of less than {FEW} the choice is a lottery, add validation images of it",
+            f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of"
+            f" {choice.on}, where {name} has {count} images: of less than {FEW} the choice is a"
+            " lottery, add validation images of it",
             stacklevel=2,
         )
     smallest = {"name": name, "count": count}
-    return {"by": f"worst_{kind}", "on": choice.on, "smallest": smallest, "chosen": grid[choice.best], "grid": grid}
+    return {
+        "by": f"worst_{kind}",
+        "on": choice.on,
+        "smallest": smallest,
+        "chosen": grid[choice.best],
+        "grid": grid,
+    }

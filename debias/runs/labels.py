@@ -1,4 +1,6 @@
-"""Which true group labels a run reads: what its report says of it, and what a sweep's protocol allows."""
+"""Which true group labels a run reads: what its report says of it, and what a sweep's protocol
+allows.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,14 @@ from debias.runs.run import Recipe, Run
 
 
 def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str:
-    """True group labels that a run reads, its early stages and its recipe included, as :func:`group_labels` says it.
+    """True group labels that a run reads, its early stages and its recipe included, as
+    :func:`group_labels` says it.
 
     Args:
         config: of the run.
         recipe: of the run.
-        labelled: whether some validation image has a bias label, as is assumed while the data are not read.
+        labelled: whether some validation image has a bias label, as is assumed while the data are
+            not read.
     """
     read = set(recipe.labels())
     for stage in recipe.stages(Run(config, Path(config.out))):
@@ -29,9 +33,14 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
 
 
 def group_labels(
-    required: tuple[str, ...], rule: str, *, inferred: Collection[str] = (), read: Collection[str] = ()
+    required: tuple[str, ...],
+    rule: str,
+    *,
+    inferred: Collection[str] = (),
+    read: Collection[str] = (),
 ) -> str:
-    """True group labels a run saw: of training, where a component asks for them; of validation, where the rule does.
+    """True group labels a run saw: of training, where a component asks for them; of validation,
+    where the rule does.
 
     Args:
         required: what its components ask of the training data.
@@ -40,7 +49,9 @@ def group_labels(
         read: splits whose labels are read all the same.
     """
     asked = {"train": _asks(required), "val": rule in GROUP_RULES}
-    seen = [split for split, used in asked.items() if (used and split not in inferred) or split in read]
+    seen = [
+        split for split, used in asked.items() if (used and split not in inferred) or split in read
+    ]
     return "+".join(seen) or "none"
 
 

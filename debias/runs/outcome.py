@@ -20,7 +20,13 @@ from debias.data.examples import SPLITS, Examples
 from debias.evaluation.families import Evidence
 from debias.evaluation.looking import attention_picture
 from debias.evaluation.measures import chosen_families, measure_all
-from debias.evaluation.predictions import load_weights, measure, picture, predict_splits, prepared_picture
+from debias.evaluation.predictions import (
+    load_weights,
+    measure,
+    picture,
+    predict_splits,
+    prepared_picture,
+)
 from debias.evaluation.saved import origin
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
 from debias.models import read_state_dict
@@ -35,7 +41,8 @@ from debias.training import Recorder
 
 
 def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
-    """Load the epoch that the config's rule prefers, predict every split, write predictions and report.
+    """Load the epoch that the config's rule prefers, predict every split, write predictions and
+    report.
 
     Args:
         trained: what the run's recipe handed back.
@@ -48,12 +55,15 @@ def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
     rule = chosen_rule(config.select, labelled="worst_group" in preferred)
     epoch = preferred[rule]
     load_weights(parts.module, recorder.weights(epoch))
-    # by the file of the config from which an evaluation will ask for them: a resumed run keeps what was asked for first
+    # by the file of the config from which an evaluation will ask for them: a resumed run keeps what
+    # was asked for first
     asked = description["config"] if config == run.config else configs.plain(config)
     predictions = known or predict_splits(parts, progress=config.progress)
     report = {
         **description,
-        **measured(parts, predictions, chosen_families(run.config.measures), progress=config.progress),
+        **measured(
+            parts, predictions, chosen_families(run.config.measures), progress=config.progress
+        ),
         "positive": positive_class(parts.examples.groups),
         "name": run.folder.name,
         "selection": selection(recorder.history, rule),
@@ -88,13 +98,18 @@ def measured(
     train = parts.examples.frequencies("train")
     known = train if bool(train.any()) else None
     rows, groups, others = predictions["test"], parts.examples.groups, predictions["val"]
-    evidence = Evidence(rows, groups, known, parts, elsewhere=others, progress=progress, positive=positive)
+    evidence = Evidence(
+        rows, groups, known, parts, elsewhere=others, progress=progress, positive=positive
+    )
     found = measure_all(evidence, families)
     return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
 
 
-def save_outcome(folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts) -> None:
-    """Write the predictions of every split, the page and last report.json, which marks the run as finished.
+def save_outcome(
+    folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts
+) -> None:
+    """Write the predictions of every split, the page and last report.json, which marks the run as
+    finished.
 
     Only the first process writes.
     """
@@ -120,7 +135,11 @@ def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
         {"rule": name, "epoch": epoch, "value": values[epoch][RULES[name]], "val": values[epoch]}
         for name, epoch in best_epochs(values).items()
     ]
-    return {"rule": rule, "epoch": next(row["epoch"] for row in table if row["rule"] == rule), "table": table}
+    return {
+        "rule": rule,
+        "epoch": next(row["epoch"] for row in table if row["rule"] == rule),
+        "table": table,
+    }
 
 
 def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
@@ -138,7 +157,9 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
             "name": config.strategy["name"],
             "method": configs.method_name(config),
             "requires": list(requirements(config)),
-            "group_labels": labels_read(config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())),
+            "group_labels": labels_read(
+                config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())
+            ),
         },
         **backbone_of(config),
         "seed": config.seed,
@@ -192,4 +213,9 @@ def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) ->
     seconds = [entry["seconds"] for entry in recorder.history]
     train = sum(seconds) + sum(stages.values())
     told = {"stages": stages} if stages else {}
-    return {"train": train, "epoch": sum(seconds) / len(seconds), "total": train + evaluation, **told}
+    return {
+        "train": train,
+        "epoch": sum(seconds) / len(seconds),
+        "total": train + evaluation,
+        **told,
+    }

@@ -20,7 +20,8 @@ READERS = ("strategy", "sampler", "augment")
 
 
 def refuse_own(config: Config, *kinds: str, remedy: str = "leave it out") -> None:
-    """Refuse components of a run in whose place its recipe puts its own, and which would be left unread.
+    """Refuse components of a run in whose place its recipe puts its own, and which would be left
+    unread.
 
     Args:
         config: of the run.
@@ -34,6 +35,6 @@ def refuse_own(config: Config, *kinds: str, remedy: str = "leave it out") -> Non
         section = getattr(config, kind)
         if section != PLAIN[kind]:
             raise InputError(
-                f"recipe.name={config.recipe['name']} has a {kind} of its own; got {kind}.name={section['name']}: "
-                f"{remedy}"
+                f"recipe.name={config.recipe['name']} has a {kind} of its own; got"
+                f" {kind}.name={section['name']}: {remedy}"
             )

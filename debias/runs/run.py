@@ -51,7 +51,9 @@ class Trained(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A stage that has finished: its objects, with the weights of its last epoch, and its folder."""
+    """A stage that has finished: its objects, with the weights of its last epoch, and its
+    folder.
+    """
 
     parts: Parts
     folder: Path
@@ -64,7 +66,8 @@ class Stage(NamedTuple):
     def predictions(
         self, split: str, *, model: nn.Module | None = None, name: str = "", progress: bool = True
     ) -> Predictions:
-        """Predictions of a split, in evaluation mode: from the stage's own file, where an earlier process left it.
+        """Predictions of a split, in evaluation mode: from the stage's own file, where an earlier
+        process left it.
 
         Args:
             split: which.
@@ -74,7 +77,11 @@ class Stage(NamedTuple):
         """
         path = self.folder / "predictions" / f"{name or split}.csv"
         if not path.is_file():
-            write(path, predict_split(self.parts, split, model=model, progress=progress), self.examples.groups)
+            write(
+                path,
+                predict_split(self.parts, split, model=model, progress=progress),
+                self.examples.groups,
+            )
         return read(path)
 
     def everywhere(self, rows: Tensor, values: Tensor) -> Tensor:
@@ -98,15 +105,24 @@ class Run:
         self.built: dict[str, Parts] = {}
 
     def stage_config(self, changes: Mapping[str, Any] | None = None) -> Config:
-        """Config of an early stage: the run's, but plain ERM, and then what the recipe's option for it changes."""
-        return configs.changed(configs.changed(replace(self.config, players={}), PLAIN), changes or {})
+        """Config of an early stage: the run's, but plain ERM, and then what the recipe's option for
+        it changes.
+        """
+        return configs.changed(
+            configs.changed(replace(self.config, players={}), PLAIN), changes or {}
+        )
 
     def last_config(self, changes: Mapping[str, Any] | None = None) -> Config:
-        """Config of the last stage: the run's, and then what the recipe changes, such as the sampler."""
-        return configs.changed(configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {})
+        """Config of the last stage: the run's, and then what the recipe changes, such as the
+        sampler.
+        """
+        return configs.changed(
+            configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {}
+        )
 
     def checked_last(self) -> Config:
-        """The last stage without what may read groups that are yet to be inferred; of that, the options are checked.
+        """The last stage without what may read groups that are yet to be inferred; of that, the
+        options are checked.
 
         Raises:
             ValueError: an unknown option, a wrong type, or too small a batch.
@@ -115,39 +131,49 @@ class Run:
         for kind in READERS:
             options = dict(getattr(self.config, kind))
             components.check_options(components.find(kind, options.pop("name")), kind, options)
-        return configs.changed(replace(self.config, players={}), {kind: PLAIN[kind] for kind in PLAIN})
+        return configs.changed(
+            replace(self.config, players={}), {kind: PLAIN[kind] for kind in PLAIN}
+        )
 
     def build(self, config: Config) -> Parts:
         """The objects of a stage; those that :meth:`check` built are used up first."""
         return self.built.pop(configs.identity(config), None) or build(config)
 
     def check(self, recipe: Recipe) -> Parts:
-        """Build the objects of every stage that is known before training, and give back the first's.
+        """Build the objects of every stage that is known before training, and give back the
+        first's.
 
         Raises:
-            ValueError: whatever is wrong with a config or the data, several devices for several stages, or a file of
-                groups or several labels an image, for which the recipe has no use.
+            ValueError: whatever is wrong with a config or the data, several devices for several
+                stages, or a file of groups or several labels an image, for which the recipe has no
+                use.
         """
         check_numbers(self.config)
         chosen_families(self.config.measures)
         if self.config.groups.file and not recipe.takes_groups:
             raise InputError(
-                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by itself, and would leave "
-                f"groups.file={self.config.groups.file} unread: leave it out"
+                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by itself,"
+                f" and would leave groups.file={self.config.groups.file} unread: leave it out"
             )
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
-            raise InputError(f"a run of several stages trains on one device; got devices={self.config.devices}")
+            raise InputError(
+                f"a run of several stages trains on one device; got devices={self.config.devices}"
+            )
         for config in stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
         if not recipe.takes_groups and first.examples.groups.multi_label:
-            raise InputError("this recipe needs one class per image: name a single target, not several labels")
+            raise InputError(
+                "this recipe needs one class per image: name a single target, not several labels"
+            )
         recipe.check(first)
         return first
 
     def train_stage(self, name: str, config: Config) -> Stage:
-        """Train a stage to its last epoch, in ``stages/NAME``; go on where it was stopped, or take what is there."""
+        """Train a stage to its last epoch, in ``stages/NAME``; go on where it was stopped, or take
+        what is there.
+        """
         folder = self.folder / "stages" / name
         done = folder / "stage.json"
         parts = self.build(config)
@@ -161,7 +187,9 @@ class Run:
         load_weights(parts.module, folder / "checkpoints" / "last.ckpt")
         return Stage(parts, folder)
 
-    def train_last(self, changes: Mapping[str, Any] | None = None, *, start: Stage | None = None) -> Trained:
+    def train_last(
+        self, changes: Mapping[str, Any] | None = None, *, start: Stage | None = None
+    ) -> Trained:
         """Train the stage whose model the run is judged by, in the run's own folder.
 
         Args:
@@ -175,39 +203,51 @@ class Run:
         if config != self.config:
             configs.save(config, self.folder / configs.LAST_STAGE)
         metadata = {"config": configs.plain(config)}
-        return Trained(parts, config, single(parts, config, self.folder, metadata, watch=self.watch))
+        return Trained(
+            parts, config, single(parts, config, self.folder, metadata, watch=self.watch)
+        )
 
     def infer(self, inferred: Tensor, examples: Examples) -> dict[str, Any]:
-        """Write inferred groups to ``groups.csv``, and give back the section by which a config reads them.
+        """Write inferred groups to ``groups.csv``, and give back the section by which a config
+        reads them.
 
         Args:
             inferred: ``(len(examples),)`` int64, -1 where none was inferred.
             examples: the data set.
 
         Raises:
-            ValueError: a component of the last stage needs every group, and a class has no image of some value.
+            ValueError: a component of the last stage needs every group, and a class has no image of
+                some value.
         """
         path = self.folder / "groups.csv"
         write_inferred(path, examples, inferred)
         if "groups" in requirements(self.config):
             check_inferred(examples, inferred)
-        splits = [split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())]
+        splits = [
+            split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())
+        ]
         return {"file": str(path), "splits": splits}
 
     def seconds(self) -> dict[str, float]:
         """Training seconds of every stage before the last, by name."""
         stages = sorted((self.folder / "stages").glob("*/stage.json"))
         types, remedy = {"seconds": (int, float)}, "delete it, and the stage is trained again"
-        return {path.parent.name: read_json(path, dict, entries=types, remedy=remedy)["seconds"] for path in stages}
+        return {
+            path.parent.name: read_json(path, dict, entries=types, remedy=remedy)["seconds"]
+            for path in stages
+        }
 
 
 class Recipe:
-    """The order of a method's stages. A constructor's keyword-only arguments are the options of its section.
+    """The order of a method's stages. A constructor's keyword-only arguments are the options of its
+    section.
 
     Attributes:
-        infers: splits whose groups the recipe finds by itself, so that no strategy after it needs their labels.
+        infers: splits whose groups the recipe finds by itself, so that no strategy after it needs
+            their labels.
         reads: splits whose true group labels the recipe itself reads.
-        takes_groups: its stages read the labels of the run, or the file in their place, and no others.
+        takes_groups: its stages read the labels of the run, or the file in their place, and no
+            others.
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
@@ -215,11 +255,15 @@ class Recipe:
     reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:
-        """Configs that are known before anything is trained, and are checked then; the first describes the run."""
+        """Configs that are known before anything is trained, and are checked then; the first
+        describes the run.
+        """
         raise NotImplementedError
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """What it trains on a data set of these sizes, for an estimate; by default each of :meth:`stages` once."""
+        """What it trains on a data set of these sizes, for an estimate; by default each of
+        :meth:`stages` once.
+        """
         return [Work(config, sizes) for config in self.stages(run)]
 
     def labels(self) -> tuple[str, ...]:
@@ -227,7 +271,9 @@ class Recipe:
         return self.reads
 
     def check(self, parts: Parts) -> None:
-        """Refuse what the first stage's objects do not allow, by a ``ValueError``; by default nothing."""
+        """Refuse what the first stage's objects do not allow, by a ``ValueError``; by default
+        nothing.
+        """
 
     def train(self, run: Run) -> Trained:
         """Train every stage that has not finished, in order."""

@@ -13,7 +13,12 @@ from debias.training.recorder import Watch
 
 
 def single(
-    parts: Parts, config: Config, folder: Path, metadata: dict[str, Any], *, watch: Watch | None = None
+    parts: Parts,
+    config: Config,
+    folder: Path,
+    metadata: dict[str, Any],
+    *,
+    watch: Watch | None = None,
 ) -> Recorder:
     """Train one model by one strategy, from the start or from the run's last checkpoint.
 

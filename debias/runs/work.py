@@ -27,7 +27,8 @@ class Sizes(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a stage costs: its epochs of training and validation, and a pass over all of its images at its end.
+    """What a stage costs: its epochs of training and validation, and a pass over all of its images
+    at its end.
 
     Attributes:
         config: of the stage, with the sampler that it trains by.

@@ -1,4 +1,6 @@
-"""One file a method, each of which reads like the algorithm of its paper. Plain PyTorch: no trainer is needed."""
+"""One file a method, each of which reads like the algorithm of its paper. Plain PyTorch: no trainer
+is needed.
+"""
 
 from debias.strategies.adversarial import FeatureAdversary
 from debias.strategies.badd import BAdd

@@ -1,4 +1,6 @@
-"""Adversarial removal: the model is trained so that an adversary cannot tell the bias from what is inside it."""
+"""Adversarial removal: the model is trained so that an adversary cannot tell the bias from what is
+inside it.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,15 @@ class Adversary(nn.Module):
         image: ``(1, 3, H, W)`` float, for the shapes inside the model.
         outputs: values of the bias.
         layer: dotted name; ``None`` for the features that the model's head reads.
-        feed: how the activation comes to the hidden layers: its mean over places or tokens ("pooled"), all of it
-            ("flattened"), or the features that a copy of the rest of the network makes of it ("blocks").
+        feed: how the activation comes to the hidden layers: its mean over places or tokens
+            ("pooled"), all of it ("flattened"), or the features that a copy of the rest of the
+            network makes of it ("blocks").
         hidden_size: units of a hidden layer.
         hidden_layers: how many; 0 leaves a linear adversary.
 
     Raises:
-        ValueError: there is no such feed or layer, or the rest of the network cannot be copied or has no weights.
+        ValueError: there is no such feed or layer, or the rest of the network cannot be copied or
+            has no weights.
     """
 
     def __init__(
@@ -52,11 +56,20 @@ class Adversary(nn.Module):
         if feed not in FEEDS:
             raise InputError(f"unknown feed={feed!r} of an adversary; valid: {', '.join(FEEDS)}")
         if feed == "blocks" and layer is None:
-            raise InputError("feed='blocks' copies the layers after a layer, and none is named: set layer")
+            raise InputError(
+                "feed='blocks' copies the layers after a layer, and none is named: set layer"
+            )
         shape = layer_shape(model, layer, image)
-        self.blocks = layers_after(model, layer, image) if feed == "blocks" and layer is not None else nn.Identity()
+        self.blocks = (
+            layers_after(model, layer, image)
+            if feed == "blocks" and layer is not None
+            else nn.Identity()
+        )
         if feed == "blocks" and not any(True for _ in self.blocks.parameters()):
-            raise InputError(f"no weights lie between layer={layer!r} and the features: name an earlier one, or pooled")
+            raise InputError(
+                f"no weights lie between layer={layer!r} and the features: name an earlier one, or"
+                " pooled"
+            )
         self.reduce = nn.Flatten() if feed == "flattened" else _Pooled()
         example = torch.zeros(2, *shape, device=image.device)
         with torch.no_grad():
@@ -81,33 +94,39 @@ class FeatureAdversary(Strategy):
 
     .. math:: L = L_\text{task}(f(x), y) + \mathrm{CE}(A(R_\lambda(h(x))), b)
 
-    with :math:`h` the activation of a layer and :math:`R_\lambda` of :func:`debias.losses.reverse_gradient`: the
-    adversary A descends with weight 1, what computes h climbs with weight :math:`\lambda`, and what lies above h sees
-    the task alone. The published recipe draws bias-balanced batches and starts from a trained model. How much of the
-    bias is left must be measured with a fresh attacker: the adversary's own loss, which is logged, says nothing of it.
+    with :math:`h` the activation of a layer and :math:`R_\lambda` of
+    :func:`debias.losses.reverse_gradient`: the adversary A descends with weight 1, what computes h
+    climbs with weight :math:`\lambda`, and what lies above h sees the task alone. The published
+    recipe draws bias-balanced batches and starts from a trained model. How much of the bias is left
+    must be measured with a fresh attacker: the adversary's own loss, which is logged, says nothing
+    of it.
 
-    Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in Deep Image
-    Representations", ICCV 2019; reference code uvavision/Balanced-Datasets-Are-Not-Enough.
+    Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in
+    Deep Image Representations", ICCV 2019; reference code
+    uvavision/Balanced-Datasets-Are-Not-Enough.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, two or more values of the bias.
+        groups: the groups of the data; targets single- or multi-label, two or more values of the
+            bias.
         model: the classifier.
         image: ``(1, 3, H, W)`` float, for the shapes inside it.
-        layer: dotted name of the layer that the adversary reads, as timm names it ("layer4", "blocks.3"); ``None``
-            for the features that the classifier's head reads.
-        feed: "pooled", "flattened" or "blocks", see :class:`Adversary`. Published: "layer3" or "layer4", "flattened".
+        layer: dotted name of the layer that the adversary reads, as timm names it ("layer4",
+            "blocks.3"); ``None`` for the features that the classifier's head reads.
+        feed: "pooled", "flattened" or "blocks", see :class:`Adversary`. Published: "layer3" or
+            "layer4", "flattened".
         strength: :math:`\lambda \ge 0`. Published: 2 for COCO, 1 for imSitu.
-        ramp: steps over which the strength rises linearly from 0; 0 for full strength from the start.
+        ramp: steps over which the strength rises linearly from 0; 0 for full strength from the
+            start.
         hidden_size: units of the adversary's hidden layers.
         hidden_layers: how many there are.
 
     Raises:
         ValueError: a bound above is broken, or there is no such layer.
 
-    Differs from the reference: the task's loss is the mean of :func:`debias.losses.classification_losses`, without
-    weights per label; samples of unknown bias are not in the adversary's loss and get no gradient from it (they are in
-    its batch statistics); the copy of the remaining blocks starts from the model's present weights; the strength may
-    ramp.
+    Differs from the reference: the task's loss is the mean of
+    :func:`debias.losses.classification_losses`, without weights per label; samples of unknown bias
+    are not in the adversary's loss and get no gradient from it (they are in its batch statistics);
+    the copy of the remaining blocks starts from the model's present weights; the strength may ramp.
     """
 
     requires = ("bias",)
@@ -127,10 +146,19 @@ class FeatureAdversary(Strategy):
     ) -> None:
         super().__init__()
         if strength < 0 or ramp < 0:
-            raise InputError(f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength}, ramp={ramp}")
+            raise InputError(
+                f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength},"
+                f" ramp={ramp}"
+            )
         self.layer, self.strength, self.ramp = layer, strength, ramp
         self.adversary = Adversary(
-            model, image, groups.biases, layer=layer, feed=feed, hidden_size=hidden_size, hidden_layers=hidden_layers
+            model,
+            image,
+            groups.biases,
+            layer=layer,
+            feed=feed,
+            hidden_size=hidden_size,
+            hidden_layers=hidden_layers,
         )
 
     def turns(self, step: int) -> Sequence[Turn]:

@@ -17,15 +17,18 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class BAdd(Strategy):
-    r"""Add the features of a bias network to the model's, so that the model need not learn the bias.
+    r"""Add the features of a bias network to the model's, so that the model need not learn the
+    bias.
 
-    1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the bias; then it is
-       frozen.
-    2. From then on the model moves on :math:`\mathrm{CE}(h(z + m\, z_g), y)`, with z and :math:`z_g` the features of
-       model and biased network and h the model's head.
-    3. From step ``refit_from`` on, if it is not 0, the head alone moves, on :math:`\mathrm{CE}(h(z), y)`.
+    1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the
+       bias; then it is frozen.
+    2. From then on the model moves on :math:`\mathrm{CE}(h(z + m\, z_g), y)`, with z and
+       :math:`z_g` the features of model and biased network and h the model's head.
+    3. From step ``refit_from`` on, if it is not 0, the head alone moves, on
+       :math:`\mathrm{CE}(h(z), y)`.
 
-    Evaluation reads :math:`h(z)`, which the head of stage 2 was never trained for: it may favour a class.
+    Evaluation reads :math:`h(z)`, which the head of stage 2 was never trained for: it may favour a
+    class.
 
     Source: Sarridis et al., "BAdd: Bias Mitigation through Bias Addition", 2024; reference code
     mever-team/vb-mitigator.
@@ -34,27 +37,42 @@ class BAdd(Strategy):
         groups: the groups of the data; targets single- or multi-label.
         model: the classifier, with a linear ``head``; the biased network starts from its weights.
         strength: m >= 0.
-        warmup: steps in which the biased network is trained, at least 1: until its loss, which is logged, is low.
-        refit_from: step at which stage 3 begins, after ``warmup``; 0 for never. The paper gives it 20 epochs.
+        warmup: steps in which the biased network is trained, at least 1: until its loss, which is
+            logged, is low.
+        refit_from: step at which stage 3 begins, after ``warmup``; 0 for never. The paper gives it
+            20 epochs.
 
     Raises:
         ValueError: a bound above is broken.
 
-    Differs from the reference: the biased network is trained here, first, on the bias labels of the training data, and
-    has the architecture of the model, so that features agree in size; there it is brought along, and may be trained on
-    other data. The reference code has no stage 3. In it, the model is in evaluation mode up to its head.
+    Differs from the reference: the biased network is trained here, first, on the bias labels of the
+    training data, and has the architecture of the model, so that features agree in size; there it
+    is brought along, and may be trained on other data. The reference code has no stage 3. In it,
+    the model is in evaluation mode up to its head.
     """
 
     requires = ("bias",)
 
     def __init__(
-        self, groups: Groups, model: nn.Module, *, strength: float = 1.0, warmup: int = 500, refit_from: int = 0
+        self,
+        groups: Groups,
+        model: nn.Module,
+        *,
+        strength: float = 1.0,
+        warmup: int = 500,
+        refit_from: int = 0,
     ) -> None:
         super().__init__()
         if strength < 0 or warmup < 1:
-            raise InputError(f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, warmup={warmup}")
+            raise InputError(
+                f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength},"
+                f" warmup={warmup}"
+            )
         if 0 != refit_from <= warmup:
-            raise InputError(f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it, or 0")
+            raise InputError(
+                f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it,"
+                " or 0"
+            )
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
         self.network = twin(model, outputs=groups.biases)
 
@@ -63,7 +81,9 @@ class BAdd(Strategy):
         return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """One player a step: the biased network while it is trained, the model afterwards, its head in the end."""
+        """One player a step: the biased network while it is trained, the model afterwards, its head
+        in the end.
+        """
         if step < self.warmup:
             return (Turn("biased", self.biased_loss),)
         return (Turn("model", self.head_loss if 0 < self.refit_from <= step else self.model_loss),)

@@ -1,4 +1,6 @@
-"""Bias amplification: a number of its own for every sample and class leaves the model what is easy."""
+"""Bias amplification: a number of its own for every sample and class leaves the model what is
+easy.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ class BiasAmplification(Strategy):
 
     .. math:: L = \frac1N \sum_i \mathrm{CE}(f(x_i) + \lambda b_i,\, y_i)
 
-    :math:`b_i` starts at 0 and soon gives the class away: what a sample's own vector learns, the model need not, and
-    it keeps what most samples agree on. Evaluation reads f. First stage of :class:`debias.recipes.bam.BAM`. Needs no
-    bias labels.
+    :math:`b_i` starts at 0 and soon gives the class away: what a sample's own vector learns, the
+    model need not, and it keeps what most samples agree on. Evaluation reads f. First stage of
+    :class:`debias.recipes.bam.BAM`. Needs no bias labels.
 
-    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024; reference code
-    motivationss/BAM.
+    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024;
+    reference code motivationss/BAM.
 
     Args:
         groups: the groups of the data; single-label.
@@ -33,7 +35,8 @@ class BiasAmplification(Strategy):
     Raises:
         ValueError: a negative strength, or the targets are multi-label.
 
-    Differs from the reference: rows of the validation and test splits have a vector too, which never moves.
+    Differs from the reference: rows of the validation and test splits have a vector too, which
+    never moves.
     """
 
     hard_targets = True
@@ -41,7 +44,10 @@ class BiasAmplification(Strategy):
     def __init__(self, groups: Groups, samples: int, *, strength: float = 50.0) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("BiasAmplification needs one class per sample: name a single target, not several labels")
+            raise InputError(
+                "BiasAmplification needs one class per sample: name a single target, not several"
+                " labels"
+            )
         if strength < 0:
             raise InputError(f"BiasAmplification needs strength >= 0; got {strength}")
         self.strength = strength

@@ -22,14 +22,15 @@ class BiasContrastive(Strategy):
     .. math:: L = \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
               P_i = \{j : y_j = y_i,\; b_j \ne b_i\}
 
-    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the joined batch of all
-    processes; samples without positives count as 0. With :math:`\delta = 1` (``balanced_logits``, "BiasBal") what the
-    bias says of the class in training is added to the logits there, and so need not be learnt; evaluation reads f. A
-    batch needs positives: where they are rare, draw group-balanced batches, with :math:`\delta = 0`, as in these the
-    bias says nothing of the class.
+    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the
+    joined batch of all processes; samples without positives count as 0. With :math:`\delta = 1`
+    (``balanced_logits``, "BiasBal") what the bias says of the class in training is added to the
+    logits there, and so need not be learnt; evaluation reads f. A batch needs positives: where they
+    are rare, draw group-balanced batches, with :math:`\delta = 0`, as in these the bias says
+    nothing of the class.
 
-    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning", NeurIPS 2021;
-    reference code grayhong/bias-contrastive-learning.
+    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
+    Learning", NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
 
     Args:
         groups: the groups of the data; single-label.
@@ -41,10 +42,11 @@ class BiasContrastive(Strategy):
     Raises:
         ValueError: multi-label targets, or a bound above is broken.
 
-    Differs from the reference: both losses are taken on the same batch, of one view of each image; there the contrast
-    is on two views of a second batch, from a loader that draws rare biases of a class more often. Positives need no
-    second view. Priors are floored at 1e-9, there 1e-9 is added, as it is inside the logarithm of the contrast. With
-    ``balanced_logits`` a sample of unknown bias has no prior added.
+    Differs from the reference: both losses are taken on the same batch, of one view of each image;
+    there the contrast is on two views of a second batch, from a loader that draws rare biases of a
+    class more often. Positives need no second view. Priors are floored at 1e-9, there 1e-9 is
+    added, as it is inside the logarithm of the contrast. With ``balanced_logits`` a sample of
+    unknown bias has no prior added.
     """
 
     requires = ("bias",)
@@ -61,7 +63,9 @@ class BiasContrastive(Strategy):
         balanced_logits: bool = False,
     ) -> None:
         super().__init__()
-        check_contrast(type(self).__name__, groups, temperature=temperature, task_weight=task_weight)
+        check_contrast(
+            type(self).__name__, groups, temperature=temperature, task_weight=task_weight
+        )
         self.temperature, self.task_weight = temperature, task_weight
         self.corrects_prior = "class given bias" if balanced_logits else ""
         priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
@@ -74,22 +78,31 @@ class BiasContrastive(Strategy):
         outputs: Outputs = model(batch.image)
         target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
         similarities = cosine_similarities(joined_rows(outputs.features))
-        losses = supervised_contrastive_losses(similarities, across_biases(target, bias), temperature=self.temperature)
-        contrast, task = losses.mean(), task_loss(outputs.logits + self.log_prior[batch.bias], batch)
+        losses = supervised_contrastive_losses(
+            similarities, across_biases(target, bias), temperature=self.temperature
+        )
+        contrast, task = (
+            losses.mean(),
+            task_loss(outputs.logits + self.log_prior[batch.bias], batch),
+        )
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
         return Loss(contrast + self.task_weight * task, terms, {"contrast": 1.0})
 
 
-def check_contrast(strategy: str, groups: Groups, *, temperature: float, task_weight: float) -> None:
+def check_contrast(
+    strategy: str, groups: Groups, *, temperature: float, task_weight: float
+) -> None:
     """Refuse what a contrast of the samples of a class cannot do with.
 
     Raises:
         ValueError: multi-label targets, a temperature that is not positive, or a negative weight.
     """
     if groups.multi_label:
-        raise InputError(f"{strategy} compares samples of one class: name a single target, not several labels")
+        raise InputError(
+            f"{strategy} compares samples of one class: name a single target, not several labels"
+        )
     if temperature <= 0 or task_weight < 0:
         raise InputError(
-            f"{strategy} needs temperature > 0 and task_weight >= 0; got temperature={temperature}, "
-            f"task_weight={task_weight}"
+            f"{strategy} needs temperature > 0 and task_weight >= 0; got temperature={temperature},"
+            f" task_weight={task_weight}"
         )

@@ -1,4 +1,6 @@
-"""Correct-n-Contrast: alike are samples of one class that an earlier model told apart, unlike those it confused."""
+"""Correct-n-Contrast: alike are samples of one class that an earlier model told apart, unlike those
+it confused.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,12 @@ class CorrectNContrast(Strategy):
 
     .. math:: P_i = \{j : y_j = y_i,\; b_j \ne b_i\}, \qquad N_i = \{j : y_j \ne y_i,\; b_j = b_i\}
 
-    with G the cosines of the features of the joined batch of all processes, and b the bias, or what stands in for it:
-    :class:`debias.recipes.cnc.CnC` gives it the class that an earlier model predicted. A batch needs positives: draw
-    batches in which groups are balanced.
+    with G the cosines of the features of the joined batch of all processes, and b the bias, or what
+    stands in for it: :class:`debias.recipes.cnc.CnC` gives it the class that an earlier model
+    predicted. A batch needs positives: draw batches in which groups are balanced.
 
-    Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to Spurious
-    Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast.
+    Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to
+    Spurious Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast.
 
     Args:
         groups: the groups of the data; single-label.
@@ -38,24 +40,30 @@ class CorrectNContrast(Strategy):
     Raises:
         ValueError: multi-label targets, or a bound above is broken.
 
-    Differs from the reference: positives and negatives are those of the batch, and every sample is an anchor; there an
-    anchor comes with a given number of either, drawn for it, and gradients of many such bundles are added up. The loss
-    is a mean over the anchors, there the sum of that of the anchor and that of its positives as anchors: the same
-    weight makes about half the contrast here. The model is in training mode, there in evaluation mode up to its head.
+    Differs from the reference: positives and negatives are those of the batch, and every sample is
+    an anchor; there an anchor comes with a given number of either, drawn for it, and gradients of
+    many such bundles are added up. The loss is a mean over the anchors, there the sum of that of
+    the anchor and that of its positives as anchors: the same weight makes about half the contrast
+    here. The model is in training mode, there in evaluation mode up to its head.
     """
 
     requires = ("bias",)
     hard_targets = True
     smallest_batch = 2  # a sample is contrasted with the others
 
-    def __init__(self, groups: Groups, *, temperature: float = 0.1, contrast_weight: float = 0.75) -> None:
+    def __init__(
+        self, groups: Groups, *, temperature: float = 0.1, contrast_weight: float = 0.75
+    ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("CorrectNContrast compares samples of one class: name a single target, not several labels")
+            raise InputError(
+                "CorrectNContrast compares samples of one class: name a single target, not several"
+                " labels"
+            )
         if temperature <= 0 or not 0 <= contrast_weight <= 1:
             raise InputError(
-                f"CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got temperature={temperature}, "
-                f"contrast_weight={contrast_weight}"
+                "CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got"
+                f" temperature={temperature}, contrast_weight={contrast_weight}"
             )
         self.temperature, self.contrast_weight = temperature, contrast_weight
 

@@ -1,4 +1,6 @@
-"""Twins that each learn one half of the training images, and grow sure of the shortcut by one another's word."""
+"""Twins that each learn one half of the training images, and grow sure of the shortcut by one
+another's word.
+"""
 
 from __future__ import annotations
 
@@ -27,27 +29,29 @@ class CrossMistakes(Strategy):
 
     1. with :math:`h_i` the one of f and g to which row i belongs, all move on
        :math:`\sum_c \operatorname{mean}_{i: \tilde y_i = c} \mathrm{CE}(h_i(x_i), \tilde y_i)`;
-    2. the label :math:`\tilde y_i` becomes what the other one said of the image before the move, with the probability
-       of :func:`debias.losses.flip_probability`.
+    2. the label :math:`\tilde y_i` becomes what the other one said of the image before the move,
+       with the probability of :func:`debias.losses.flip_probability`.
 
-    Labels start as the classes. Flips teach each twin the other's mistakes, until both rely on what is simplest.
-    Neither is meant to be used: :class:`debias.recipes.xrm.XRM` finds groups in what they get wrong. Evaluation reads
-    f. Needs no bias labels.
+    Labels start as the classes. Flips teach each twin the other's mistakes, until both rely on what
+    is simplest. Neither is meant to be used: :class:`debias.recipes.xrm.XRM` finds groups in what
+    they get wrong. Evaluation reads f. Needs no bias labels.
 
-    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code facebookresearch/XRM.
+    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
+    facebookresearch/XRM.
 
     Args:
         groups: the groups of the data; single-label.
         samples: rows of the whole data set.
-        model: the classifier f; g starts as its copy. Both heads are set to 0: neither network says anything of an
-            image, and no label flips, before the first step.
+        model: the classifier f; g starts as its copy. Both heads are set to 0: neither network says
+            anything of an image, and no label flips, before the first step.
         seed: of the halves and the flips, at least 0.
 
     Raises:
         ValueError: the targets are multi-label.
 
-    Differs from the reference: a model of new weights shares all of them with its twin at the start. Class means are
-    those of the joined batch of all processes. The draw of a row at a step does not depend on the rows beside it.
+    Differs from the reference: a model of new weights shares all of them with its twin at the
+    start. Class means are those of the joined batch of all processes. The draw of a row at a step
+    does not depend on the rows beside it.
     """
 
     hard_targets = True
@@ -55,7 +59,10 @@ class CrossMistakes(Strategy):
     def __init__(self, groups: Groups, samples: int, model: nn.Module, seed: int) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("CrossMistakes flips the class of a sample: name a single target, not several labels")
+            raise InputError(
+                "CrossMistakes flips the class of a sample: name a single target, not several"
+                " labels"
+            )
         self.classes, self.samples, self.seed = groups.rows, samples, seed
         self.network = twin(model)
         for head in (model.get_submodule("head"), self.network.get_submodule("head")):
@@ -76,7 +83,9 @@ class CrossMistakes(Strategy):
         target = self.memory(batch.index, batch.target)
         losses = classification_losses(torch.where(own, first, second), target)
         draws = self._draws(step)[batch.index.cpu()].to(first.device)
-        flipped = self.memory.flip(torch.where(own, second, first).detach(), batch.index, batch.target, draws)
+        flipped = self.memory.flip(
+            torch.where(own, second, first).detach(), batch.index, batch.target, draws
+        )
         terms = {"cross_entropy": losses.mean().detach(), "flipped": flipped.float().mean()}
         return Loss(group_means(losses, target, self.classes).means.sum(), terms)
 

@@ -16,15 +16,18 @@ class CVaRDRO(Strategy):
 
     Mean of the worst fraction :math:`\alpha` of the losses of each batch. Needs no bias labels.
 
-    With ``threshold`` it is the truncated form, in which the samples below a loss of ``threshold`` have no gradient.
+    With ``threshold`` it is the truncated form, in which the samples below a loss of ``threshold``
+    have no gradient.
 
-    Source: Levy et al., "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS 2020; Yang et al.,
-    "Change is Hard" (SubpopBench), ICML 2023, with :math:`\alpha = 0.1`. Truncated: googleinterns/fairness_ssl, with a
-    threshold of 1e-4 on Waterbirds and 0.6 on CelebA.
+    Source: Levy et al., "Large-Scale Methods for Distributionally Robust Optimization", NeurIPS
+    2020; Yang et al., "Change is Hard" (SubpopBench), ICML 2023, with :math:`\alpha = 0.1`.
+    Truncated: googleinterns/fairness_ssl, with a threshold of 1e-4 on Waterbirds and 0.6 on CelebA.
 
     Args:
-        alpha: :math:`\alpha` in (0, 1]; 1 is ERM. ``None`` stands for 0.1, and with ``threshold`` for 1, the mean.
-        threshold: a loss that stands for the best one of each batch, see :func:`debias.losses.cvar`.
+        alpha: :math:`\alpha` in (0, 1]; 1 is ERM. ``None`` stands for 0.1, and with ``threshold``
+            for 1, the mean.
+        threshold: a loss that stands for the best one of each batch, see
+            :func:`debias.losses.cvar`.
 
     Raises:
         ValueError: ``alpha`` lies outside (0, 1], or ``threshold`` is negative.

@@ -1,4 +1,6 @@
-"""DebiAN: a discoverer looks for the groups on which the classifier fares differently, and the classifier evens out."""
+"""DebiAN: a discoverer looks for the groups on which the classifier fares differently, and the
+classifier evens out.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +25,35 @@ class DebiAN(Strategy):
 
     The model f and a discoverer D move in alternation.
 
-    D splits each class in two soft groups, :math:`u_i = \sigma(D(x_i)_{y_i})`. With :math:`p_i` the probability that f
-    gives the true class, :math:`p^\pm_t` its mean in either group of class t, at each step in this order:
+    D splits each class in two soft groups, :math:`u_i = \sigma(D(x_i)_{y_i})`. With :math:`p_i` the
+    probability that f gives the true class, :math:`p^\pm_t` its mean in either group of class t, at
+    each step in this order:
 
-    1. *model* moves on :math:`\frac1N \sum_i w_i\, \mathrm{CE}(f(x_i), y_i)`, where :math:`w_i` is 1 + the membership
-       of the worse group (:func:`debias.losses.discovered_weights`), without gradient through w;
+    1. *model* moves on :math:`\frac1N \sum_i w_i\, \mathrm{CE}(f(x_i), y_i)`, where :math:`w_i` is
+       1 + the membership of the worse group (:func:`debias.losses.discovered_weights`), without
+       gradient through w;
     2. *discoverer* moves on the mean over the classes of
        :math:`-\log |p^+_t - p^-_t| - \lambda \log(1 - |2 \bar u_t - 1|)`
        (:func:`debias.losses.discovery_loss`), against the moved f.
 
     Whoever does not move is in evaluation mode. D is not used in evaluation. Needs no bias labels.
 
-    Source: Li, Hoogs, Xu, "Discover and Mitigate Unknown Biases with Debiasing Alternate Networks", ECCV 2022;
-    reference code zhihengli-UR/DebiAN.
+    Source: Li, Hoogs, Xu, "Discover and Mitigate Unknown Biases with Debiasing Alternate Networks",
+    ECCV 2022; reference code zhihengli-UR/DebiAN.
 
     Args:
         groups: the groups of the data; single-label.
-        model: the classifier f; D starts as its copy, with a head of one logit per class, drawn anew.
-        balance: :math:`\lambda \ge 0`, how much the two groups of a class are to be of the same size.
+        model: the classifier f; D starts as its copy, with a head of one logit per class, drawn
+            anew.
+        balance: :math:`\lambda \ge 0`, how much the two groups of a class are to be of the same
+            size.
 
     Raises:
         ValueError: a negative ``balance``, or the targets are multi-label.
 
-    Differs from the reference: both turns see the same batch (there two loaders draw one each); two classes have two
-    logits, and D one for each (there, for CelebA, a single one that both classes share). Means are those of the joined
-    batch of all processes.
+    Differs from the reference: both turns see the same batch (there two loaders draw one each); two
+    classes have two logits, and D one for each (there, for CelebA, a single one that both classes
+    share). Means are those of the joined batch of all processes.
     """
 
     hard_targets = True
@@ -55,7 +61,9 @@ class DebiAN(Strategy):
     def __init__(self, groups: Groups, model: nn.Module, *, balance: float = 1.0) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("DebiAN splits classes in two: name a single target, not several labels")
+            raise InputError(
+                "DebiAN splits classes in two: name a single target, not several labels"
+            )
         if balance < 0:
             raise InputError(f"DebiAN needs balance >= 0; got {balance}")
         self.balance, self.classes = balance, groups.rows
@@ -75,7 +83,9 @@ class DebiAN(Strategy):
         with evaluating(self.discoverer), torch.no_grad():
             membership = self._membership(batch)
         losses = classification_losses(logits, batch.target)
-        weights = discovered_weights(self._groups(logits.detach(), membership, batch), membership, batch.target)
+        weights = discovered_weights(
+            self._groups(logits.detach(), membership, batch), membership, batch.target
+        )
         return Loss((weights * losses).mean(), {"cross_entropy": losses.mean().detach()})
 
     def discover(self, model: nn.Module, batch: Batch) -> Loss:

@@ -1,4 +1,6 @@
-"""Decompose-and-Compose: a head is trained on pictures whose causal part stands on another class's surroundings."""
+"""Decompose-and-Compose: a head is trained on pictures whose causal part stands on another class's
+surroundings.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from debias.types import Batch, Groups, Loss
 class DecomposeCompose(Strategy):
     r"""Train a head on images, causal parts and composed images: the last stage of ``dac``.
 
-    With :math:`m_i` the mask of what a first model attended to, c the mean colour of the batch, S the samples of the
-    batch whose loss under that model was low, and :math:`j(i) \in S` drawn at random among those of another class,
+    With :math:`m_i` the mask of what a first model attended to, c the mean colour of the batch, S
+    the samples of the batch whose loss under that model was low, and :math:`j(i) \in S` drawn at
+    random among those of another class,
 
     .. math:: x'_i = m_i x_i + (1 - m_i) c, \qquad
               x''_i = m_i x_i + (1 - m_i) \big[(1 - m_{j(i)}) x_{j(i)} + m_{j(i)} c\big]
@@ -28,27 +31,30 @@ class DecomposeCompose(Strategy):
               + \alpha \operatorname{mean}_{i \in S} \mathrm{CE}(f(x''_i), y_i)
 
     The bias column says which samples S holds: 0 for those of low loss. It and the masks come from
-    :class:`debias.recipes.dac.DaC`, whose last stage this is. The backbone computes in evaluation mode and receives no
-    gradient; only ``model.head`` is trained. Surroundings come from another class: in a toy whose shortcut is loud and
-    whose masks are right, an alpha of 1 undid the shortcut (worst group 0.80, mean of three seeds, without composed
-    pictures 0.26), and one of 6 turned it round in part (0.61).
+    :class:`debias.recipes.dac.DaC`, whose last stage this is. The backbone computes in evaluation
+    mode and receives no gradient; only ``model.head`` is trained. Surroundings come from another
+    class: in a toy whose shortcut is loud and whose masks are right, an alpha of 1 undid the
+    shortcut (worst group 0.80, mean of three seeds, without composed pictures 0.26), and one of 6
+    turned it round in part (0.61).
 
-    Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious Correlation", CVPR
-    2024; reference code fhn98/DaC.
+    Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious
+    Correlation", CVPR 2024; reference code fhn98/DaC.
 
     Args:
         groups: the groups of the data; single-label.
         alpha: :math:`\alpha \ge 0`.
-        invert: take :math:`1 - m` for m: for data in which the first model attends to the shortcut, not to the object.
+        invert: take :math:`1 - m` for m: for data in which the first model attends to the shortcut,
+            not to the object.
 
     Raises:
         ValueError: a negative alpha, or the targets are multi-label; and on a batch without masks.
 
-    Differs from the reference: normalisation's averages stay (there the frozen backbone is in training mode, and they
-    move on composed pictures); S does not change with augmentation; a sample whose batch has no partner of another
-    class in S is not combined, where the code combines it with one of its own; any number of classes; masks are
-    interpolated with their pictures, so that their edges lie between 0 and 1; on several devices the means are those of
-    the joined batch, colour and partners each device's own.
+    Differs from the reference: normalisation's averages stay (there the frozen backbone is in
+    training mode, and they move on composed pictures); S does not change with augmentation; a
+    sample whose batch has no partner of another class in S is not combined, where the code combines
+    it with one of its own; any number of classes; masks are interpolated with their pictures, so
+    that their edges lie between 0 and 1; on several devices the means are those of the joined
+    batch, colour and partners each device's own.
     """
 
     requires = ("bias", "inferred groups", "mask")
@@ -58,7 +64,9 @@ class DecomposeCompose(Strategy):
     def __init__(self, groups: Groups, *, alpha: float = 6.0, invert: bool = False) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("DecomposeCompose combines classes: name a single target, not several labels")
+            raise InputError(
+                "DecomposeCompose combines classes: name a single target, not several labels"
+            )
         if alpha < 0:
             raise InputError(f"DecomposeCompose needs alpha >= 0; got {alpha}")
         self.alpha, self.invert = alpha, invert
@@ -72,9 +80,13 @@ class DecomposeCompose(Strategy):
         """Weighted sum of the three, each of which is logged; one without pictures is 0."""
         if batch.mask is None:
             raise InputError(
-                "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or give masks"
+                "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or"
+                " give masks"
             )
-        mask, colour = 1 - batch.mask if self.invert else batch.mask, batch.image.mean(dim=(0, 2, 3), keepdim=True)
+        mask, colour = (
+            1 - batch.mask if self.invert else batch.mask,
+            batch.image.mean(dim=(0, 2, 3), keepdim=True),
+        )
         chosen = (batch.bias == 0).nonzero().flatten()
         combined, partner = partners(batch.target, chosen)
         rows = [torch.arange(len(batch.target), device=chosen.device), chosen, combined]
@@ -83,7 +95,9 @@ class DecomposeCompose(Strategy):
             masked_pictures(batch.image[chosen], mask[chosen], colour),
             combined_pictures(batch.image, mask, combined, partner, colour),
         ]
-        losses = task_losses(self._logits(model, torch.cat(pictures)), _taken(batch, torch.cat(rows)))
+        losses = task_losses(
+            self._logits(model, torch.cat(pictures)), _taken(batch, torch.cat(rows))
+        )
         means = [_mean(part) for part in torch.split(losses, [len(part) for part in rows])]
         total = means[0] + self.alpha * (means[1] + means[2])
         terms = zip(("cross_entropy", "masked", "combined"), means, strict=True)
@@ -107,8 +121,11 @@ def masked_pictures(image: Tensor, mask: Tensor, colour: Tensor) -> Tensor:
     return torch.lerp(colour, image, mask)
 
 
-def combined_pictures(image: Tensor, mask: Tensor, rows: Tensor, partner: Tensor, colour: Tensor) -> Tensor:
-    r"""The masked part of some pictures on what their partners' masks leave; where neither is, one colour.
+def combined_pictures(
+    image: Tensor, mask: Tensor, rows: Tensor, partner: Tensor, colour: Tensor
+) -> Tensor:
+    r"""The masked part of some pictures on what their partners' masks leave; where neither is, one
+    colour.
 
     .. math:: m_i x_i + (1 - m_i) \, [(1 - m_j) x_j + m_j c]
 
@@ -127,14 +144,16 @@ def combined_pictures(image: Tensor, mask: Tensor, rows: Tensor, partner: Tensor
 
 
 def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """For each chosen sample a chosen one of another class, drawn from torch's global generator of the device.
+    """For each chosen sample a chosen one of another class, drawn from torch's global generator of
+    the device.
 
     Args:
         target: ``(N,)`` int64 class.
         chosen: ``(M,)`` int64 positions of the samples that may be combined.
 
     Returns:
-        Positions of those for which there is another class, and those of their partners: ``(K,)`` int64 each, K = M or
+        Positions of those for which there is another class, and those of their partners: ``(K,)``
+            int64 each, K = M or
         0.
     """
     other = target[chosen][:, None] != target[chosen]
@@ -145,8 +164,12 @@ def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 def _mean(losses: Tensor) -> Tensor:
     # of all processes, whose shares of the low losses differ; 0 where there is none
-    return group_means(losses, torch.zeros(len(losses), dtype=torch.int64, device=losses.device), 1).means[0]
+    return group_means(
+        losses, torch.zeros(len(losses), dtype=torch.int64, device=losses.device), 1
+    ).means[0]
 
 
 def _taken(batch: Batch, rows: Tensor) -> Batch:
-    return batch._replace(target=batch.target[rows], weight=None if batch.weight is None else batch.weight[rows])
+    return batch._replace(
+        target=batch.target[rows], weight=None if batch.weight is None else batch.weight[rows]
+    )

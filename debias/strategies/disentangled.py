@@ -1,4 +1,6 @@
-"""LfF with disentangled features: one encoder for the class, one for the bias, whose features are swapped."""
+"""LfF with disentangled features: one encoder for the class, one for the bias, whose features are
+swapped.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +33,17 @@ class Disentangled(Strategy):
               + \lambda_{\text{swap}_b}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; \tilde z_b]), \tilde y) \\
               L &= L_\text{dis} + \lambda_\text{swap} L_\text{swap}
 
-    as means over the batch; the tilde permutes the batch, so that a bias meets other classes. :math:`L_\text{swap}`
-    joins after ``swap_after`` steps. W is that of LfF, from the unswapped losses. One optimiser moves everything, as
-    the terms of either side reach its own parameters alone. In evaluation :math:`C_l([z_l; z_b])` is read. Needs no
-    bias labels.
+    as means over the batch; the tilde permutes the batch, so that a bias meets other classes.
+    :math:`L_\text{swap}` joins after ``swap_after`` steps. W is that of LfF, from the unswapped
+    losses. One optimiser moves everything, as the terms of either side reach its own parameters
+    alone. In evaluation :math:`C_l([z_l; z_b])` is read. Needs no bias labels.
 
-    A linear layer on a concatenation is the sum of one layer on each part. So the model is the encoder of z_l, its
-    own head the part of C_l that reads z_l, and ``context`` the part that reads z_b; likewise for C_b, the other way
-    round.
+    A linear layer on a concatenation is the sum of one layer on each part. So the model is the
+    encoder of z_l, its own head the part of C_l that reads z_l, and ``context`` the part that reads
+    z_b; likewise for C_b, the other way round.
 
-    Source: Lee et al., "Learning Debiased Representation via Disentangled Feature Augmentation", NeurIPS 2021;
-    reference code kakaoenterprise/Learning-Debiased-Disentangled.
+    Source: Lee et al., "Learning Debiased Representation via Disentangled Feature Augmentation",
+    NeurIPS 2021; reference code kakaoenterprise/Learning-Debiased-Disentangled.
 
     Args:
         groups: the groups of the data; single-label.
@@ -58,10 +60,11 @@ class Disentangled(Strategy):
     Raises:
         ValueError: a bound above is broken, or the targets are multi-label.
 
-    Differs from the reference: the permutation follows from the step, and is drawn in each process for its own
-    samples; the encoders start alike (there from two draws), heads as PyTorch draws a layer of their inputs, there as
-    one of twice as many; swapping begins at its step, there at the next one. The code keeps the epoch that is best on
-    the *test* split; here the validation split selects.
+    Differs from the reference: the permutation follows from the step, and is drawn in each process
+    for its own samples; the encoders start alike (there from two draws), heads as PyTorch draws a
+    layer of their inputs, there as one of twice as many; swapping begins at its step, there at the
+    next one. The code keeps the epoch that is best on the *test* split; here the validation split
+    selects.
     """
 
     hard_targets = True
@@ -82,14 +85,25 @@ class Disentangled(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("disentangled features need one class per sample: name a single target")
-        if not 0 < q <= 1 or swap_after < 0 or min(swap_weight, biased_weight, biased_swap_weight) < 0:
             raise InputError(
-                f"disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got q={q}, "
-                f"swap_after={swap_after} and weights {swap_weight}, {biased_weight}, {biased_swap_weight}"
+                "disentangled features need one class per sample: name a single target"
+            )
+        if (
+            not 0 < q <= 1
+            or swap_after < 0
+            or min(swap_weight, biased_weight, biased_swap_weight) < 0
+        ):
+            raise InputError(
+                "disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got"
+                f" q={q}, swap_after={swap_after} and weights {swap_weight}, {biased_weight},"
+                f" {biased_swap_weight}"
             )
         self.q, self.scaled, self.swap_after = q, scaled, swap_after
-        self.swap_weight, self.biased_weight, self.biased_swap_weight = swap_weight, biased_weight, biased_swap_weight
+        self.swap_weight, self.biased_weight, self.biased_swap_weight = (
+            swap_weight,
+            biased_weight,
+            biased_swap_weight,
+        )
         self.network = twin(model)
         size = cast(int, model.feature_size)
         self.context = nn.Linear(size, groups.outputs, bias=False)
@@ -102,21 +116,33 @@ class Disentangled(Strategy):
         return (Turn("model", partial(self.objective, key=key)),)
 
     def objective(self, model: nn.Module, batch: Batch, *, key: int | None = None) -> Loss:
-        """Objective of both sides; with a key, which draws the permutation, the swapped features count too."""
+        """Objective of both sides; with a key, which draws the permutation, the swapped features
+        count too.
+        """
         own, other = model(batch.image), self.network(batch.image)
-        from_bias, from_class = self.context(other.features.detach()), self.biased_context(own.features.detach())
+        from_bias, from_class = (
+            self.context(other.features.detach()),
+            self.biased_context(own.features.detach()),
+        )
         losses = classification_losses(own.logits + from_bias, batch.target)
         biased = other.logits + from_class
         with torch.no_grad():
             biased_losses = classification_losses(biased, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        total = (weights * losses).mean() + self.biased_weight * self._biased_loss(biased, batch.target)
-        terms = {"cross_entropy": losses.mean().detach(), "biased_cross_entropy": biased_losses.mean()}
+        total = (weights * losses).mean() + self.biased_weight * self._biased_loss(
+            biased, batch.target
+        )
+        terms = {
+            "cross_entropy": losses.mean().detach(),
+            "biased_cross_entropy": biased_losses.mean(),
+        }
         if key is not None:
             order = permutation(len(losses), key=key).to(losses.device)
             swapped = classification_losses(own.logits + from_bias[order], batch.target)
             biased_swap = self._biased_loss(other.logits[order] + from_class, batch.target[order])
-            total = total + self.swap_weight * ((weights * swapped).mean() + self.biased_swap_weight * biased_swap)
+            total = total + self.swap_weight * (
+                (weights * swapped).mean() + self.biased_swap_weight * biased_swap
+            )
             terms["swapped_cross_entropy"] = swapped.mean().detach()
         return Loss(total, terms | {"sample_weight": weights.mean()})
 

@@ -21,39 +21,55 @@ class DomainDiscriminative(Strategy):
               \hat y = \arg\max_y \sum_b \frac{p(y, b \mid x)}{\pi_{yb}} \quad\text{or}\quad
               \arg\max_y \max_b \frac{p(y, b \mid x)}{\pi_{yb}}
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR 2020;
-    reference code princetonvisualai/DomainBiasMitigation.
+    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
+    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
 
     Args:
         groups: the groups of the data; single-label.
         frequencies: ``(G,)`` training samples of each group.
         inference: "sum" or "max" over the values of the bias.
-        divide_by_prior: :math:`\pi` is the groups' shares in training, so that all groups count as equally likely;
-            otherwise 1.
+        divide_by_prior: :math:`\pi` is the groups' shares in training, so that all groups count as
+            equally likely; otherwise 1.
 
     Raises:
-        ValueError: multi-label targets, there is no such inference, or a prior of 0 is to be divided by.
+        ValueError: multi-label targets, there is no such inference, or a prior of 0 is to be
+            divided by.
 
-    Differs from the reference: the prior is that of the training split; there it is written into the code.
+    Differs from the reference: the prior is that of the training split; there it is written into
+    the code.
     """
 
     requires = ("bias",)
     hard_targets = True
 
     def __init__(
-        self, groups: Groups, frequencies: Tensor, *, inference: str = "sum", divide_by_prior: bool = False
+        self,
+        groups: Groups,
+        frequencies: Tensor,
+        *,
+        inference: str = "sum",
+        divide_by_prior: bool = False,
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("DomainDiscriminative needs one group per sample: name a single target, not several")
+            raise InputError(
+                "DomainDiscriminative needs one group per sample: name a single target, not several"
+            )
         if inference not in INFERENCES:
-            raise InputError(f"domain-discriminative inference={inference!r} is unknown: {' or '.join(INFERENCES)}")
+            raise InputError(
+                f"domain-discriminative inference={inference!r} is unknown:"
+                f" {' or '.join(INFERENCES)}"
+            )
         if divide_by_prior and bool((frequencies <= 0).any()):
             raise InputError(
-                f"divide_by_prior divides by the training samples of each group, and one has none: "
+                "divide_by_prior divides by the training samples of each group, and one has none: "
                 f"{frequencies.tolist()}; set divide_by_prior=false"
             )
-        self.groups, self.greatest, self.divide_by_prior = groups, inference == "max", divide_by_prior
+        self.groups, self.greatest, self.divide_by_prior = (
+            groups,
+            inference == "max",
+            divide_by_prior,
+        )
         self.corrects_prior = "group" if divide_by_prior else ""
         prior = frequencies.float() / frequencies.sum().clamp(min=1)
         self.register_buffer("log_prior", prior.log().view(groups.rows, groups.biases))
@@ -67,7 +83,9 @@ class DomainDiscriminative(Strategy):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Mean cross-entropy over the groups."""
         group = self.groups.encode(batch.target, batch.bias)
-        losses = F.cross_entropy(model(batch.image).logits.float(), group.clamp(min=0), reduction="none")
+        losses = F.cross_entropy(
+            model(batch.image).logits.float(), group.clamp(min=0), reduction="none"
+        )
         losses = losses if batch.weight is None else losses * batch.weight
         return Loss(mean_where_known(losses, batch.bias), {})
 
@@ -76,4 +94,6 @@ class DomainDiscriminative(Strategy):
         outputs: Outputs = model(image)
         joint = outputs.logits.view(-1, self.groups.rows, self.groups.biases)
         prior = self.log_prior if self.divide_by_prior else None
-        return Outputs(joint_score(joint, log_prior=prior, greatest=self.greatest), outputs.features)
+        return Outputs(
+            joint_score(joint, log_prior=prior, greatest=self.greatest), outputs.features
+        )

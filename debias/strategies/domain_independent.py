@@ -1,4 +1,6 @@
-"""Domain-independent training: a head for every value of the bias, on features that all of them share."""
+"""Domain-independent training: a head for every value of the bias, on features that all of them
+share.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +22,24 @@ class DomainIndependent(Strategy):
               \hat y = \arg\max_y \sum_b f_{yb}(x) \quad\text{or}\quad
               \arg\max_y \sum_b \mathrm{softmax}(f_{\cdot b}(x))_y
 
-    A head sees one value of the bias alone, which is then of no use to tell classes apart. The model has a logit for
-    every class and value of the bias; with several labels, the heads tell every label by itself.
+    A head sees one value of the bias alone, which is then of no use to tell classes apart. The
+    model has a logit for every class and value of the bias; with several labels, the heads tell
+    every label by itself.
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR 2020;
-    reference code princetonvisualai/DomainBiasMitigation.
+    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
+    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
 
     Args:
         groups: the groups of the data; targets single- or multi-label.
-        inference: "logits": the mean of the heads' logits decides, as their sum does; "probabilities": that of their
-            probabilities.
+        inference: "logits": the mean of the heads' logits decides, as their sum does;
+            "probabilities": that of their probabilities.
 
     Raises:
         ValueError: there is no such inference.
 
-    Differs from the reference: logits are averaged and not summed, which decides alike and leaves probabilities that
-    mean something. The losses of several labels are averaged; one version there sums them.
+    Differs from the reference: logits are averaged and not summed, which decides alike and leaves
+    probabilities that mean something. The losses of several labels are averaged; one version there
+    sums them.
     """
 
     requires = ("bias",)
@@ -43,12 +47,17 @@ class DomainIndependent(Strategy):
     def __init__(self, groups: Groups, *, inference: str = "logits") -> None:
         super().__init__()
         if inference not in INFERENCES:
-            raise InputError(f"domain-independent heads know no inference={inference!r}: {' or '.join(INFERENCES)}")
+            raise InputError(
+                f"domain-independent heads know no inference={inference!r}:"
+                f" {' or '.join(INFERENCES)}"
+            )
         self.groups, self.inference = groups, inference
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """A logit for each class or label and each value of the bias, the values of a class side by side."""
+        """A logit for each class or label and each value of the bias, the values of a class side by
+        side.
+        """
         return groups.outputs * groups.biases
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
@@ -64,7 +73,9 @@ class DomainIndependent(Strategy):
         heads = self._heads(outputs.logits)
         if self.inference == "logits":
             return Outputs(head_average(heads), outputs.features)
-        return Outputs(head_probability(heads, multi_label=self.groups.multi_label), outputs.features)
+        return Outputs(
+            head_probability(heads, multi_label=self.groups.multi_label), outputs.features
+        )
 
     def _heads(self, logits: Tensor) -> Tensor:
         return logits.view(len(logits), self.groups.outputs, self.groups.biases)

@@ -20,38 +20,48 @@ class EnD(Strategy):
     .. math:: L = \mathrm{CE} + \alpha\, R_\perp + \beta\, R_\parallel
 
     with :math:`R_\perp` of :func:`debias.losses.disentangling_loss` and :math:`R_\parallel` of
-    :func:`debias.losses.entangling_loss`, over the joined batch of all processes. A batch needs pairs of one class and
-    different biases: where these are rare, draw group-balanced batches.
+    :func:`debias.losses.entangling_loss`, over the joined batch of all processes. A batch needs
+    pairs of one class and different biases: where these are rare, draw group-balanced batches.
 
-    Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias correction", CVPR
-    2021; reference code EIDOSLAB/entangling-disentangling-bias.
+    Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias
+    correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
 
     Args:
         groups: the groups of the data; single-label.
         disentangling: :math:`\alpha \ge 0`.
-        entangling: :math:`\beta \ge 0`. Published: both searched in [0, 1] on Biased-MNIST, up to 50 at rho = 0.999.
-        cancelling: let similar and opposite pairs of one bias cancel each other in :math:`R_\perp`, as the code does.
+        entangling: :math:`\beta \ge 0`. Published: both searched in [0, 1] on Biased-MNIST, up to
+            50 at rho = 0.999.
+        cancelling: let similar and opposite pairs of one bias cancel each other in :math:`R_\perp`,
+            as the code does.
 
     Raises:
         ValueError: a negative weight, or multi-label targets.
 
-    Differs from the reference: the classifier reads the features as they are, there their unit vectors; features are
-    whatever the model gives, there a tanh comes before the pooling. See also :func:`debias.losses.entangling_loss`.
+    Differs from the reference: the classifier reads the features as they are, there their unit
+    vectors; features are whatever the model gives, there a tanh comes before the pooling. See also
+    :func:`debias.losses.entangling_loss`.
     """
 
     requires = ("bias",)
     hard_targets = True
 
     def __init__(
-        self, groups: Groups, *, disentangling: float = 0.1, entangling: float = 0.1, cancelling: bool = True
+        self,
+        groups: Groups,
+        *,
+        disentangling: float = 0.1,
+        entangling: float = 0.1,
+        cancelling: bool = True,
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("EnD compares samples of one class: name a single target, not several labels")
+            raise InputError(
+                "EnD compares samples of one class: name a single target, not several labels"
+            )
         if min(disentangling, entangling) < 0:
             raise InputError(
-                f"EnD needs disentangling >= 0 and entangling >= 0; got disentangling={disentangling}, "
-                f"entangling={entangling}"
+                "EnD needs disentangling >= 0 and entangling >= 0; got"
+                f" disentangling={disentangling}, entangling={entangling}"
             )
         self.biases = groups.biases
         self.disentangling, self.entangling, self.cancelling = disentangling, entangling, cancelling
@@ -61,8 +71,16 @@ class EnD(Strategy):
         outputs: Outputs = model(batch.image)
         similarities = cosine_similarities(joined_rows(outputs.features))
         target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
-        apart = disentangling_loss(similarities, bias, biases=self.biases, cancelling=self.cancelling)
+        apart = disentangling_loss(
+            similarities, bias, biases=self.biases, cancelling=self.cancelling
+        )
         together = entangling_loss(similarities, target, bias)
-        loss = task_loss(outputs.logits, batch) + self.disentangling * apart + self.entangling * together
+        loss = (
+            task_loss(outputs.logits, batch)
+            + self.disentangling * apart
+            + self.entangling * together
+        )
         terms = {"disentangling": apart.detach(), "entangling": together.detach()}
-        return Loss(loss, terms, {"disentangling": self.disentangling, "entangling": self.entangling})
+        return Loss(
+            loss, terms, {"disentangling": self.disentangling, "entangling": self.entangling}
+        )

@@ -26,7 +26,10 @@ class Environments:
             raise InputError(f"unknown environments={kind!r}: choose {' or '.join(KINDS)}")
         self.groups, self.by_group = groups, kind == "group"
         if self.by_group and groups.multi_label:
-            raise InputError("groups as environments need a single target, not several labels: take environments=bias")
+            raise InputError(
+                "groups as environments need a single target, not several labels: take"
+                " environments=bias"
+            )
 
     @property
     def count(self) -> int:

@@ -1,4 +1,6 @@
-"""ERM with a fairness criterion in the loss: the gap between the values of the bias, on probabilities."""
+"""ERM with a fairness criterion in the loss: the gap between the values of the bias, on
+probabilities.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
-from debias.losses.fairness_gaps import demographic_parity_gap, equal_opportunity_gap, equalized_odds_gap
+from debias.losses.fairness_gaps import (
+    demographic_parity_gap,
+    equal_opportunity_gap,
+    equalized_odds_gap,
+)
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
@@ -20,13 +26,15 @@ class FairRegularised(Strategy):
 
     .. math:: L = L_\text{task} + \frac{\lambda}{C} \sum_c \max_b r_c(b) - \min_b r_c(b)
 
-    with :math:`r_c(b)` the rate at which samples of bias b get outcome c, probabilities taken for decisions. Outcomes
-    are those of the fairness metrics: the second of two classes, each of several against the others, or each label.
-    The rates are those of a batch: draw large ones, or group-balanced, so that rare groups have a rate at all. Where
-    classes go with the bias, demographic parity asks for wrong answers, and may harm the worst group.
+    with :math:`r_c(b)` the rate at which samples of bias b get outcome c, probabilities taken for
+    decisions. Outcomes are those of the fairness metrics: the second of two classes, each of
+    several against the others, or each label. The rates are those of a batch: draw large ones, or
+    group-balanced, so that rare groups have a rate at all. Where classes go with the bias,
+    demographic parity asks for wrong answers, and may harm the worst group.
 
-    Source: the criteria of Dwork et al., ITCS 2012 (parity) and Hardt et al., NeurIPS 2016 (opportunity, odds); as
-    penalties in Padala & Gujar, "FNNC", IJCAI 2020, and Buyl et al., "fairret", ICLR 2024.
+    Source: the criteria of Dwork et al., ITCS 2012 (parity) and Hardt et al., NeurIPS 2016
+    (opportunity, odds); as penalties in Padala & Gujar, "FNNC", IJCAI 2020, and Buyl et al.,
+    "fairret", ICLR 2024.
 
     Args:
         groups: the groups of the data; targets single- or multi-label.
@@ -36,17 +44,21 @@ class FairRegularised(Strategy):
     Raises:
         ValueError: there is no such criterion, or a negative weight.
 
-    Differs from the reference: differences of rates, as the metrics have them, where fairret takes ratios to the
-    overall rate; rates are those of the joined batch of all processes.
+    Differs from the reference: differences of rates, as the metrics have them, where fairret takes
+    ratios to the overall rate; rates are those of the joined batch of all processes.
     """
 
     requires = ("bias",)
     hard_targets = True
 
-    def __init__(self, groups: Groups, *, criterion: str = "equalized_odds", weight: float = 1.0) -> None:
+    def __init__(
+        self, groups: Groups, *, criterion: str = "equalized_odds", weight: float = 1.0
+    ) -> None:
         super().__init__()
         if criterion not in CRITERIA:
-            raise InputError(f"unknown fairness criterion={criterion!r}; valid: {', '.join(CRITERIA)}")
+            raise InputError(
+                f"unknown fairness criterion={criterion!r}; valid: {', '.join(CRITERIA)}"
+            )
         if weight < 0:
             raise InputError(f"a fairness regulariser needs weight >= 0; got weight={weight}")
         self.groups, self.criterion, self.weight = groups, criterion, weight
@@ -63,7 +75,11 @@ class FairRegularised(Strategy):
         if self.groups.multi_label:
             return torch.sigmoid(logits), target
         probability, present = torch.softmax(logits, dim=1), F.one_hot(target, self.groups.rows)
-        return (probability[:, 1:], present[:, 1:]) if self.groups.rows == 2 else (probability, present)
+        return (
+            (probability[:, 1:], present[:, 1:])
+            if self.groups.rows == 2
+            else (probability, present)
+        )
 
     def _gaps(self, probability: Tensor, present: Tensor, bias: Tensor) -> Tensor:
         if self.criterion == "demographic_parity":

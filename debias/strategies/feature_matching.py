@@ -19,36 +19,52 @@ class FeatureMatching(Strategy):
 
     .. math:: L = \frac1N \sum_i \ell_i + \gamma\, \frac{1}{|P|} \sum_{(e, e') \in P} D(z_e, z_{e'})
 
-    Where classes are not equally frequent in the environments, features that tell them apart must differ between
-    environments, and matching all pairs works against the task. ``conditional`` compares only within a class.
+    Where classes are not equally frequent in the environments, features that tell them apart must
+    differ between environments, and matching all pairs works against the task. ``conditional``
+    compares only within a class.
 
     Args:
         groups: the groups of the data.
-        distance: D, averaged over pairs: a function of features, environments and ``(E, E)`` bool compared pairs.
+        distance: D, averaged over pairs: a function of features, environments and ``(E, E)`` bool
+            compared pairs.
         environments: "bias", the values of the bias attribute, or "group".
-        conditional: compare samples of the same class only, between values of the bias; single-label.
+        conditional: compare samples of the same class only, between values of the bias;
+            single-label.
         strength: :math:`\gamma \ge 0`.
 
     Raises:
-        ValueError: ``strength`` is negative, or see :class:`debias.strategies.environments.Environments`.
+        ValueError: ``strength`` is negative, or see
+            :class:`debias.strategies.environments.Environments`.
     """
 
     requires = ("bias",)
 
     def __init__(
-        self, groups: Groups, distance: nn.Module, *, environments: str, conditional: bool, strength: float
+        self,
+        groups: Groups,
+        distance: nn.Module,
+        *,
+        environments: str,
+        conditional: bool,
+        strength: float,
     ) -> None:
         super().__init__()
         if strength < 0:
             raise InputError(f"{type(self).__name__} needs strength >= 0; got strength={strength}")
         if conditional and groups.multi_label:
-            raise InputError("conditional=true compares within a class: name a single target, not several labels")
+            raise InputError(
+                "conditional=true compares within a class: name a single target, not several labels"
+            )
         chosen = Environments(groups, environments)
         self.environments = Environments(groups, "group") if conditional else chosen
         self.hard_targets = self.environments.by_group
         self.strength, self.distance = strength, distance
         row = torch.arange(self.environments.count) // groups.biases
-        compared = (row[:, None] == row) if conditional else torch.ones(len(row), len(row), dtype=torch.bool)
+        compared = (
+            (row[:, None] == row)
+            if conditional
+            else torch.ones(len(row), len(row), dtype=torch.bool)
+        )
         self.register_buffer("compared", compared, persistent=False)
         self.compared: Tensor
 
@@ -57,14 +73,17 @@ class FeatureMatching(Strategy):
         outputs = model(batch.image)
         distance = self.distance(outputs.features, self.environments.of(batch), self.compared)
         total = task_loss(outputs.logits, batch) + self.strength * distance
-        return Loss(total, {"feature_distance": distance.detach()}, {"feature_distance": self.strength})
+        return Loss(
+            total, {"feature_distance": distance.detach()}, {"feature_distance": self.strength}
+        )
 
 
 class CORAL(FeatureMatching):
     """Match the means and covariances of the features of all environments.
 
-    Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016 workshops; defaults
-    are those of facebookresearch/DomainBed and of SubpopBench (Yang et al., ICML 2023).
+    Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016
+    workshops; defaults are those of facebookresearch/DomainBed and of SubpopBench (Yang et al.,
+    ICML 2023).
 
     Args:
         groups: the groups of the data.
@@ -76,7 +95,8 @@ class CORAL(FeatureMatching):
     Raises:
         ValueError: see :class:`FeatureMatching` and :func:`debias.losses.CORALLoss`.
 
-    Differs from the reference: see :func:`debias.losses.CORALLoss`; the class-conditional form is an addition.
+    Differs from the reference: see :func:`debias.losses.CORALLoss`; the class-conditional form is
+    an addition.
     """
 
     def __init__(
@@ -89,14 +109,17 @@ class CORAL(FeatureMatching):
         form: str = "domainbed",
     ) -> None:
         distance = CORALLoss(form=form)
-        super().__init__(groups, distance, environments=environments, conditional=conditional, strength=strength)
+        super().__init__(
+            groups, distance, environments=environments, conditional=conditional, strength=strength
+        )
 
 
 class MMD(FeatureMatching):
     """Match the distributions of the features of all environments, by Gaussian kernels.
 
-    Source: Li et al., "Domain Generalization with Adversarial Feature Learning", CVPR 2018; defaults are those of
-    facebookresearch/DomainBed and of SubpopBench (Yang et al., ICML 2023), which leave out the paper's autoencoder.
+    Source: Li et al., "Domain Generalization with Adversarial Feature Learning", CVPR 2018;
+    defaults are those of facebookresearch/DomainBed and of SubpopBench (Yang et al., ICML 2023),
+    which leave out the paper's autoencoder.
 
     Args:
         groups: the groups of the data.
@@ -109,7 +132,8 @@ class MMD(FeatureMatching):
     Raises:
         ValueError: see :class:`FeatureMatching` and :func:`debias.losses.MMDLoss`.
 
-    Differs from the reference: see :func:`debias.losses.MMDLoss`; the class-conditional form is an addition.
+    Differs from the reference: see :func:`debias.losses.MMDLoss`; the class-conditional form is an
+    addition.
     """
 
     def __init__(
@@ -123,4 +147,6 @@ class MMD(FeatureMatching):
         unbiased: bool = False,
     ) -> None:
         distance = MMDLoss(gammas=gammas, unbiased=unbiased)
-        super().__init__(groups, distance, environments=environments, conditional=conditional, strength=strength)
+        super().__init__(
+            groups, distance, environments=environments, conditional=conditional, strength=strength
+        )

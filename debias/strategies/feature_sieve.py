@@ -1,4 +1,6 @@
-"""Feature sieve: what a small head can already tell the target from, early on, is made useless to it."""
+"""Feature sieve: what a small head can already tell the target from, early on, is made useless to
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from debias.errors import InputError
 from debias.losses.confusion import confusion_losses
 from debias.models.heads import ResidualHead
-from debias.models.layers import early_parameters, evaluating, layer_shape, read_layer, read_until, unwrapped
+from debias.models.layers import (
+    early_parameters,
+    evaluating,
+    layer_shape,
+    read_layer,
+    read_until,
+    unwrapped,
+)
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
@@ -26,25 +35,29 @@ class FeatureSieve(Strategy):
     Identify, forget, train: an auxiliary head finds what is easy early on, and the layers below it
     forget that.
 
-    With :math:`h` the activation of an early layer, :math:`A` the auxiliary head, K classes, at each step in order:
+    With :math:`h` the activation of an early layer, :math:`A` the auxiliary head, K classes, at
+    each step in order:
 
     1. *auxiliary* moves on :math:`w_a\, \mathrm{CE}(A(\mathrm{sg}[h]), y)`;
-    2. every ``forget_every`` steps, the first included, *early* (the parameters that h depends on, with an optimiser of
-       their own) moves on :math:`-\frac{w_f}{K} \sum_k \log \mathrm{softmax}(A(h))_k`, through the moved head;
+    2. every ``forget_every`` steps, the first included, *early* (the parameters that h depends on,
+       with an optimiser of their own) moves on
+       :math:`-\frac{w_f}{K} \sum_k \log \mathrm{softmax}(A(h))_k`, through the moved head;
     3. *model* (all its parameters) moves on :math:`w_m\, \mathrm{CE}(f(x), y)`.
 
-    ``joint`` sums the three into one loss of one player, and the gradient of each term goes where it goes above: of the
-    first to A, of the second to the early parameters, of the third to the model. No bias labels are needed; the head is
-    dropped afterwards. The first two turns compute no further than the layer. A layer too early or a step too large
-    makes the model forget what it needs as well: watch the training loss.
+    ``joint`` sums the three into one loss of one player, and the gradient of each term goes where
+    it goes above: of the first to A, of the second to the early parameters, of the third to the
+    model. No bias labels are needed; the head is dropped afterwards. The first two turns compute no
+    further than the layer. A layer too early or a step too large makes the model forget what it
+    needs as well: watch the training loss.
 
-    It helps where the auxiliary head can read the shortcut at that layer and cannot read the class: in a toy of that
-    kind the worst group was at 0.99 in the mean of three seeds, with ERM at 0.31. Otherwise it need not: on drawn birds
-    and on Waterbirds at 128 pixels it did not (``experiments`` has the figures). A fresh attacker finds the shortcut in
-    the layer as before; the model relies on it less.
+    It helps where the auxiliary head can read the shortcut at that layer and cannot read the class:
+    in a toy of that kind the worst group was at 0.99 in the mean of three seeds, with ERM at 0.31.
+    Otherwise it need not: on drawn birds and on Waterbirds at 128 pixels it did not
+    (``experiments`` has the figures). A fresh attacker finds the shortcut in the layer as before;
+    the model relies on it less.
 
-    Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve", ICML 2023; reference
-    code google-research/sifer.
+    Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve",
+    ICML 2023; reference code google-research/sifer.
 
     Args:
         groups: the groups of the data; single- or multi-label.
@@ -54,8 +67,9 @@ class FeatureSieve(Strategy):
         depth: residual blocks of the auxiliary head.
         width: their channels.
         forget_every: steps from one forgetting to the next.
-        frozen_statistics: hold the model's batch normalisation in evaluation mode, as the code does: it uses the
-            statistics that the model came with, and only its weights are trained. Not for a model of new weights.
+        frozen_statistics: hold the model's batch normalisation in evaluation mode, as the code
+            does: it uses the statistics that the model came with, and only its weights are trained.
+            Not for a model of new weights.
         joint: one summed loss (the paper's text) rather than three optimisers (its code).
         main_weight: :math:`w_m > 0`.
         auxiliary_weight: :math:`w_a > 0`.
@@ -64,10 +78,11 @@ class FeatureSieve(Strategy):
     Raises:
         ValueError: a bound above is broken, or there is no such layer.
 
-    Differs from the reference: batch normalisation is in training mode unless ``frozen_statistics``, and the early
-    layers' statistics then see a batch once a turn; the weights of the paper's summed loss are there in both forms;
-    several labels are forgotten label by label. The paper does not say whether its auxiliary loss also trains the
-    layers below; it does not here, as in the code.
+    Differs from the reference: batch normalisation is in training mode unless
+    ``frozen_statistics``, and the early layers' statistics then see a batch once a turn; the
+    weights of the paper's summed loss are there in both forms; several labels are forgotten label
+    by label. The paper does not say whether its auxiliary loss also trains the layers below; it
+    does not here, as in the code.
     """
 
     def __init__(
@@ -89,21 +104,39 @@ class FeatureSieve(Strategy):
         super().__init__()
         if forget_every < 1 or min(main_weight, auxiliary_weight) <= 0 or forget_weight < 0:
             raise InputError(
-                f"the feature sieve needs forget_every >= 1, positive main_weight and auxiliary_weight, and "
-                f"forget_weight >= 0; got {forget_every}, {main_weight}, {auxiliary_weight}, {forget_weight}"
+                "the feature sieve needs forget_every >= 1, positive main_weight and"
+                f" auxiliary_weight, and forget_weight >= 0; got {forget_every}, {main_weight},"
+                f" {auxiliary_weight}, {forget_weight}"
             )
-        self.layer, self.forget_every, self.joint, self.multi_label = layer, forget_every, joint, groups.multi_label
+        self.layer, self.forget_every, self.joint, self.multi_label = (
+            layer,
+            forget_every,
+            joint,
+            groups.multi_label,
+        )
         self.frozen_statistics = frozen_statistics
-        self.main_weight, self.auxiliary_weight, self.forget_weight = main_weight, auxiliary_weight, forget_weight
-        self.auxiliary = ResidualHead(layer_shape(model, layer, image), groups.outputs, width=width, depth=depth)
+        self.main_weight, self.auxiliary_weight, self.forget_weight = (
+            main_weight,
+            auxiliary_weight,
+            forget_weight,
+        )
+        self.auxiliary = ResidualHead(
+            layer_shape(model, layer, image), groups.outputs, width=width, depth=depth
+        )
         self.early = early_parameters(model, layer, image)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The model; unless joint, the auxiliary head, and once more the early part of the model."""
+        """The model; unless joint, the auxiliary head, and once more the early part of the
+        model.
+        """
         if self.joint:
             return super().players(model)
         early = [unwrapped(model).get_parameter(name) for name in self.early]
-        return {"auxiliary": list(self.auxiliary.parameters()), "early": early, "model": list(model.parameters())}
+        return {
+            "auxiliary": list(self.auxiliary.parameters()),
+            "early": early,
+            "model": list(model.parameters()),
+        }
 
     def turns(self, step: int) -> Sequence[Turn]:
         """Identify, forget where it is due, train."""
@@ -114,7 +147,9 @@ class FeatureSieve(Strategy):
         return (Turn("auxiliary", self.identify), *forget, Turn("model", self.train_model))
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the auxiliary head: the target, from an activation that it does not change."""
+        """Objective of the auxiliary head: the target, from an activation that it does not
+        change.
+        """
         with self._statistics_of(model):
             activation = read_until(model, self.layer, batch.image).detach()
         loss = task_loss(self.auxiliary(activation), batch)
@@ -143,7 +178,9 @@ class FeatureSieve(Strategy):
         total = self.main_weight * main + self.auxiliary_weight * auxiliary
         terms = {"main": main.detach(), "auxiliary": auxiliary.detach()}
         if forgets:
-            frozen = {name: parameter.detach() for name, parameter in self.auxiliary.named_parameters()}
+            frozen = {
+                name: parameter.detach() for name, parameter in self.auxiliary.named_parameters()
+            }
             loss = self._confusion(functional_call(self.auxiliary, frozen, (activation,)))
             total, terms = total + self.forget_weight * loss, terms | {"forget": loss.detach()}
         return Loss(total, terms)

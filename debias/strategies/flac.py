@@ -1,4 +1,6 @@
-"""FLAC: the model's features are made alike where those of a network that knows the bias are not."""
+"""FLAC: the model's features are made alike where those of a network that knows the bias are
+not.
+"""
 
 from __future__ import annotations
 
@@ -22,31 +24,35 @@ class FLAC(Strategy):
 
     The model f learns beside a frozen network B that was trained to tell the bias.
 
-    1. In the first ``warmup`` steps B alone moves, on the cross-entropy to the bias labels; then it is frozen.
+    1. In the first ``warmup`` steps B alone moves, on the cross-entropy to the bias labels; then it
+       is frozen.
     2. From then on f moves on :math:`w\, \mathrm{CE}(f) + \alpha\, \mathrm{FLAC}(z_f, z_B, y)`
-       (:func:`debias.losses.flac_loss`), which draws together the features of a class whose biases differ, and apart
-       those of different classes whose bias is one. z are features of length 1.
+       (:func:`debias.losses.flac_loss`), which draws together the features of a class whose biases
+       differ, and apart those of different classes whose bias is one. z are features of length 1.
 
-    In evaluation f stands alone. FLAC is a mean over pairs of small shares: :math:`\alpha` is in the hundreds or more.
+    In evaluation f stands alone. FLAC is a mean over pairs of small shares: :math:`\alpha` is in
+    the hundreds or more.
 
-    Source: Sarridis et al., "FLAC: Fairness-Aware Representation Learning by Suppressing Attribute-Class
-    Associations", 2023; reference code gsarridis/FLAC.
+    Source: Sarridis et al., "FLAC: Fairness-Aware Representation Learning by Suppressing
+    Attribute-Class Associations", 2023; reference code gsarridis/FLAC.
 
     Args:
         groups: the groups of the data; single-label.
-        frequencies: ``(groups.count,)`` training samples of each group. Groups may be empty; samples of unknown bias,
-            which B does not learn from, are in none.
+        frequencies: ``(groups.count,)`` training samples of each group. Groups may be empty;
+            samples of unknown bias, which B does not learn from, are in none.
         model: the classifier f; B starts as its copy, with a head for the bias, drawn anew.
-        warmup: steps in which B is trained; at least 1. The epochs they take are to be added to the model's own.
+        warmup: steps in which B is trained; at least 1. The epochs they take are to be added to the
+            model's own.
         strength: :math:`\alpha \ge 0`.
-        exponent: of the distances, positive; the code has 0.5 for Biased-MNIST and CelebA, and 1 for UTKFace.
+        exponent: of the distances, positive; the code has 0.5 for Biased-MNIST and CelebA, and 1
+            for UTKFace.
         task_weight: w >= 0; the code has 0.01 for CelebA and UTKFace.
 
     Raises:
         ValueError: a bound above is broken, the targets are multi-label, or no bias is known.
 
-    Differs from the reference: B is trained in the same run, on the bias labels of the training data; there it comes
-    from a run of its own on other data, so that the training data needs none.
+    Differs from the reference: B is trained in the same run, on the bias labels of the training
+    data; there it comes from a run of its own on other data, so that the training data needs none.
     :func:`debias.losses.flac_loss` takes the features of any B.
     """
 
@@ -66,15 +72,26 @@ class FLAC(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("FLAC compares samples of one class: name a single target, not several labels")
+            raise InputError(
+                "FLAC compares samples of one class: name a single target, not several labels"
+            )
         if not bool(frequencies.any()):
-            raise InputError("FLAC trains a network to tell the bias, and no training image has a bias label: add some")
+            raise InputError(
+                "FLAC trains a network to tell the bias, and no training image has a bias label:"
+                " add some"
+            )
         if warmup < 1 or exponent <= 0 or min(strength, task_weight) < 0:
             raise InputError(
-                f"FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight >= 0; got "
-                f"warmup={warmup}, exponent={exponent}, strength={strength}, task_weight={task_weight}"
+                "FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight"
+                f" >= 0; got warmup={warmup}, exponent={exponent}, strength={strength},"
+                f" task_weight={task_weight}"
             )
-        self.warmup, self.strength, self.exponent, self.task_weight = warmup, strength, exponent, task_weight
+        self.warmup, self.strength, self.exponent, self.task_weight = (
+            warmup,
+            strength,
+            exponent,
+            task_weight,
+        )
         self.network = twin(model, outputs=groups.biases)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
@@ -83,7 +100,11 @@ class FLAC(Strategy):
 
     def turns(self, step: int) -> Sequence[Turn]:
         """The bias network while it is trained, the model afterwards."""
-        return (Turn("bias", self.learn_bias),) if step < self.warmup else (Turn("model", self.model_loss),)
+        return (
+            (Turn("bias", self.learn_bias),)
+            if step < self.warmup
+            else (Turn("model", self.model_loss),)
+        )
 
     def learn_bias(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the bias network: the bias labels."""
@@ -99,7 +120,11 @@ class FLAC(Strategy):
             bias_features = self.network(batch.image).features
         outputs: Outputs = model(batch.image)
         error = task_loss(outputs.logits, batch)
-        directions = [F.normalize(features.float(), dim=1) for features in (outputs.features, bias_features)]
+        directions = [
+            F.normalize(features.float(), dim=1) for features in (outputs.features, bias_features)
+        ]
         penalty = flac_loss(directions[0], directions[1], batch.target, exponent=self.exponent)
         terms = {"cross_entropy": error.detach(), "flac": penalty.detach()}
-        return Loss(self.task_weight * error + self.strength * penalty, terms, {"flac": self.strength})
+        return Loss(
+            self.task_weight * error + self.strength * penalty, terms, {"flac": self.strength}
+        )

@@ -16,8 +16,8 @@ class Focal(Strategy):
 
     Mean focal loss, :math:`L = \frac1N \sum_i (1 - p_i)^\gamma (-\log p_i)`. Needs no bias labels.
 
-    Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a baseline against shortcuts: Yang et
-    al., "Change is Hard" (SubpopBench), ICML 2023.
+    Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a baseline against
+    shortcuts: Yang et al., "Change is Hard" (SubpopBench), ICML 2023.
 
     Args:
         gamma: :math:`\gamma \ge 0`; 0 is ERM.

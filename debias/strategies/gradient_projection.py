@@ -1,4 +1,6 @@
-"""Gradient projection: the model never moves along what would help, or be helped by, an adversary."""
+"""Gradient projection: the model never moves along what would help, or be helped by, an
+adversary.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ def projected(task: Tensor, adversary: Tensor, *, strength: float) -> Tensor:
               \mathrm{proj}_{g_a}(g_t) = \frac{\langle g_t, g_a \rangle}{\|g_a\|^2} g_a,
               \quad 0 \text{ where } \|g_a\| < 10^{-5}
 
-    So :math:`g + \alpha g_a` is orthogonal to :math:`g_a`: to first order the task's share of the step leaves the
-    adversary's loss as it is.
+    So :math:`g + \alpha g_a` is orthogonal to :math:`g_a`: to first order the task's share of the
+    step leaves the adversary's loss as it is.
 
     Args:
         task: gradient of one parameter tensor, any shape.
@@ -40,7 +42,9 @@ def projected(task: Tensor, adversary: Tensor, *, strength: float) -> Tensor:
         [3.0, -1.0]
     """
     norm = torch.linalg.vector_norm(adversary)
-    along = torch.where(norm < SMALLEST, 0.0, (task * adversary).sum() / norm.clamp(min=SMALLEST).square())
+    along = torch.where(
+        norm < SMALLEST, 0.0, (task * adversary).sum() / norm.clamp(min=SMALLEST).square()
+    )
     return task - (along + strength) * adversary
 
 
@@ -50,32 +54,37 @@ class GradientProjection(Strategy):
     A linear adversary reads the logits; each parameter tensor of the model moves along a projected
     gradient.
 
-    For a parameter tensor with gradients :math:`g_t` of the task and :math:`g_a` of the adversary's cross-entropy:
-    :math:`g = g_t - \mathrm{proj}_{g_a}(g_t) - \alpha g_a` (:func:`projected`); the adversary descends on its own.
+    For a parameter tensor with gradients :math:`g_t` of the task and :math:`g_a` of the adversary's
+    cross-entropy: :math:`g = g_t - \mathrm{proj}_{g_a}(g_t) - \alpha g_a` (:func:`projected`); the
+    adversary descends on its own.
 
-    No loss has this gradient, so a surrogate is made that does. The two gradients are taken inside the objective, and
-    :math:`L = \sum_p \langle p, \mathrm{sg}[g_p] \rangle` is linear in every parameter, with exactly g as its
-    gradient. Its value means nothing; that of the task is put in its place. Optimiser, clipping and gradient scaling
-    then work as for any loss. Cost of a step: one forward pass and two backward passes, 5/3 of ERM's where a backward
-    pass costs two forward ones, and two gradients of the model's size in memory.
+    No loss has this gradient, so a surrogate is made that does. The two gradients are taken inside
+    the objective, and :math:`L = \sum_p \langle p, \mathrm{sg}[g_p] \rangle` is linear in every
+    parameter, with exactly g as its gradient. Its value means nothing; that of the task is put in
+    its place. Optimiser, clipping and gradient scaling then work as for any loss. Cost of a step:
+    one forward pass and two backward passes, 5/3 of ERM's where a backward pass costs two forward
+    ones, and two gradients of the model's size in memory.
 
-    The adversary reads the logits, so it is they that lose the bias; features may keep it. The projection alone
-    (:math:`\alpha = 0`) keeps the model from unlearning what its first logits give away.
+    The adversary reads the logits, so it is they that lose the bias; features may keep it. The
+    projection alone (:math:`\alpha = 0`) keeps the model from unlearning what its first logits give
+    away.
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR 2020;
-    reference code princetonvisualai/DomainBiasMitigation. The projection is that of Zhang et al., "Mitigating Unwanted
-    Biases with Adversarial Learning", AIES 2018.
+    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
+    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation. The projection is
+    that of Zhang et al., "Mitigating Unwanted Biases with Adversarial Learning", AIES 2018.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, two or more values of the bias.
+        groups: the groups of the data; targets single- or multi-label, two or more values of the
+            bias.
         strength: :math:`\alpha \ge 0`, the step against the adversary.
 
     Raises:
         ValueError: ``strength`` is negative.
 
-    Differs from the reference: model and adversary move in every step; there the model moves in one epoch of three, the
-    adversary in all, and before the gradients are taken. Samples of unknown bias are left out of the adversary's loss;
-    gradients are those of the joined batch of all processes before they are projected.
+    Differs from the reference: model and adversary move in every step; there the model moves in one
+    epoch of three, the adversary in all, and before the gradients are taken. Samples of unknown
+    bias are left out of the adversary's loss; gradients are those of the joined batch of all
+    processes before they are projected.
     """
 
     requires = ("bias",)
@@ -100,12 +109,18 @@ class GradientProjection(Strategy):
             for toward, against in zip(helping, opposing, strict=False)
         ]
         surrogate = _linear([*own, *others], [*wanted, *opposing[len(own) :]])
-        return Loss(task.detach() + surrogate - surrogate.detach(), {"adversary": adversary.detach()})
+        return Loss(
+            task.detach() + surrogate - surrogate.detach(), {"adversary": adversary.detach()}
+        )
 
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> Sequence[Tensor]:
-    """Gradients of the joined batch: a gradient taken here is not averaged by DistributedDataParallel."""
-    with torch.autocast(loss.device.type, enabled=False):  # or float32 losses have rounded gradients
+    """Gradients of the joined batch: a gradient taken here is not averaged by
+    DistributedDataParallel.
+    """
+    with torch.autocast(
+        loss.device.type, enabled=False
+    ):  # or float32 losses have rounded gradients
         gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
     if distributed.is_available() and distributed.is_initialized():
         for gradient in gradients:
@@ -115,5 +130,7 @@ def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> Sequence[Tensor]
 
 
 def _linear(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    terms = [(p * gradient.detach()).sum() for p, gradient in zip(parameters, gradients, strict=True)]
+    terms = [
+        (p * gradient.detach()).sum() for p, gradient in zip(parameters, gradients, strict=True)
+    ]
     return torch.stack(terms).sum()

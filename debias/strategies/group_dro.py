@@ -13,9 +13,10 @@ from debias.types import Batch, Groups, Loss
 class GroupDRO(Strategy):
     r"""Weight each group by its past loss, so that the worst group counts most.
 
-    For each batch: :math:`m_g` = mean loss of group g; :math:`q_g \propto q_g \exp(\eta (m_g + C/\sqrt{n_g}))`;
-    step on :math:`\sum_g q_g m_g`. The published recipe draws group-balanced batches (``sampler.name=group_balanced``)
-    and regularises strongly.
+    For each batch: :math:`m_g` = mean loss of group g;
+    :math:`q_g \propto q_g \exp(\eta (m_g + C/\sqrt{n_g}))`; step on :math:`\sum_g q_g m_g`. The
+    published recipe draws group-balanced batches (``sampler.name=group_balanced``) and regularises
+    strongly.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020.
 
@@ -23,7 +24,8 @@ class GroupDRO(Strategy):
         groups: the groups of the data; single-label.
         frequencies: ``(G,)`` training samples of each group.
         step_size: :math:`\eta`, how fast the weights follow.
-        adjustment: :math:`C`, the generalisation adjustment, larger for groups that are small in training.
+        adjustment: :math:`C`, the generalisation adjustment, larger for groups that are small in
+            training.
 
     Raises:
         ValueError: multi-label targets: a sample is then in several groups at once.
@@ -35,13 +37,22 @@ class GroupDRO(Strategy):
     hard_targets = True
 
     def __init__(
-        self, groups: Groups, frequencies: Tensor, *, step_size: float = 0.01, adjustment: float = 0.0
+        self,
+        groups: Groups,
+        frequencies: Tensor,
+        *,
+        step_size: float = 0.01,
+        adjustment: float = 0.0,
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("GroupDRO needs one group per sample: name a single target, not several labels")
+            raise InputError(
+                "GroupDRO needs one group per sample: name a single target, not several labels"
+            )
         self.groups = groups
-        self.robust = GroupDROLoss(groups.count, step_size=step_size, adjustment=adjustment, counts=frequencies)
+        self.robust = GroupDROLoss(
+            groups.count, step_size=step_size, adjustment=adjustment, counts=frequencies
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Robust loss of the batch; the group weights are logged."""

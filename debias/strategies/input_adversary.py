@@ -1,4 +1,6 @@
-"""Adversarial removal in the picture: a mask hides what gives the bias away, and as little else as possible."""
+"""Adversarial removal in the picture: a mask hides what gives the bias away, and as little else as
+possible.
+"""
 
 from __future__ import annotations
 
@@ -27,42 +29,50 @@ class InputAdversary(Strategy):
 
     .. math:: L = L_\text{task}(f(m x), y) + \mathrm{CE}(A(R_\lambda(m x)), b) + \beta\, |m x - x|_1
 
-    f learns the task, A the bias with weight 1; the mask learns to help f, to hinder A with weight :math:`\lambda`, and
-    to change little. Pixels are normalised, so that what is hidden takes the mean colour of the data. The model sees
-    masked pictures only, in training and afterwards (:meth:`prepare`). The loss is the same in three stages, of which
-    the first two may be empty; only who moves on it differs:
+    f learns the task, A the bias with weight 1; the mask learns to help f, to hinder A with weight
+    :math:`\lambda`, and to change little. Pixels are normalised, so that what is hidden takes the
+    mean colour of the data. The model sees masked pictures only, in training and afterwards
+    (:meth:`prepare`). The loss is the same in three stages, of which the first two may be empty;
+    only who moves on it differs:
 
-    1. In the first ``pretraining`` steps f and A move ("predictors"): the mask stays where it starts, near 0.95.
+    1. In the first ``pretraining`` steps f and A move ("predictors"): the mask stays where it
+       starts, near 0.95.
     2. In the next ``warmup`` steps the mask alone moves ("mask"), against what f and A know.
     3. From then on all move together ("model"), with an optimiser that starts anew.
 
-    An adversary that is always right gives the mask next to no gradient: a greater strength, and a warm-up in which it
-    stands still, help. A validation rule may well prefer an epoch of the first two stages. How much of the bias is left
-    in masked pictures must be measured with a fresh attacker: the adversary's own loss, which is logged, says nothing
-    of it.
+    An adversary that is always right gives the mask next to no gradient: a greater strength, and a
+    warm-up in which it stands still, help. A validation rule may well prefer an epoch of the first
+    two stages. How much of the bias is left in masked pictures must be measured with a fresh
+    attacker: the adversary's own loss, which is logged, says nothing of it.
 
-    Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in Deep Image
-    Representations", ICCV 2019; reference code uvavision/Balanced-Datasets-Are-Not-Enough.
+    Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in
+    Deep Image Representations", ICCV 2019; reference code
+    uvavision/Balanced-Datasets-Are-Not-Enough.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, two or more values of the bias.
+        groups: the groups of the data; targets single- or multi-label, two or more values of the
+            bias.
         model: the classifier.
         image: ``(1, 3, H, W)`` float, for its size.
         strength: :math:`\lambda \ge 0`. Published: 5 for COCO, 10 for imSitu.
-        closeness: :math:`\beta \ge 0`, on the mean over pixels and channels. Published: 0.1 for COCO, 1 for imSitu.
-        pretraining: steps of stage 1. Published: f and A come trained; for f, 60 epochs of its head, then all layers.
-        warmup: steps of stage 2. Published: 80 epochs for COCO, of which 75 are kept; then all moves up to epoch 160.
+        closeness: :math:`\beta \ge 0`, on the mean over pixels and channels. Published: 0.1 for
+            COCO, 1 for imSitu.
+        pretraining: steps of stage 1. Published: f and A come trained; for f, 60 epochs of its
+            head, then all layers.
+        warmup: steps of stage 2. Published: 80 epochs for COCO, of which 75 are kept; then all
+            moves up to epoch 160.
         width: channels of the U-Net's first map. Published: 64.
         depth: how often it halves the picture. Published: 5, the last without more channels.
 
     Raises:
         ValueError: a bound above is broken, or the pictures are too small.
 
-    Differs from the reference: the adversary is a copy of the classifier, from its present weights, with a new linear
-    head (there always a ResNet-18); stage 1 is of this training and sees barely masked pictures (there both networks
-    are loaded, trained on plain ones); the task's loss has no weights per label; samples of unknown bias are not in
-    the adversary's loss and get no gradient from it but by the batch statistics of the U-Net. As there, the statistics
-    of f and A go on moving in stage 2.
+    Differs from the reference: the adversary is a copy of the classifier, from its present weights,
+    with a new linear head (there always a ResNet-18); stage 1 is of this training and sees barely
+    masked pictures (there both networks are loaded, trained on plain ones); the task's loss has no
+    weights per label; samples of unknown bias are not in the adversary's loss and get no gradient
+    from it but by the batch statistics of the U-Net. As there, the statistics of f and A go on
+    moving in stage 2.
     """
 
     requires = ("bias",)
@@ -83,8 +93,9 @@ class InputAdversary(Strategy):
         super().__init__()
         if min(strength, closeness, pretraining, warmup) < 0:
             raise InputError(
-                "an input adversary needs strength, closeness, pretraining and warmup >= 0; "
-                f"got strength={strength}, closeness={closeness}, pretraining={pretraining}, warmup={warmup}"
+                "an input adversary needs strength, closeness, pretraining and warmup >= 0; got"
+                f" strength={strength}, closeness={closeness}, pretraining={pretraining},"
+                f" warmup={warmup}"
             )
         self.strength, self.closeness = strength, closeness
         self.pretraining, self.warmup = pretraining, warmup
@@ -118,7 +129,9 @@ class InputAdversary(Strategy):
         masked = self.prepare(batch.image)
         # through the batch statistics, the loss of the others would reach the unknown ones
         seen = torch.where((batch.bias >= 0).view(-1, 1, 1, 1), masked, masked.detach())
-        adversary = bias_loss(self.adversary(reverse_gradient(seen, strength=self.strength)).logits, batch.bias)
+        adversary = bias_loss(
+            self.adversary(reverse_gradient(seen, strength=self.strength)).logits, batch.bias
+        )
         closeness = (masked - batch.image).abs().mean()
         total = task_loss(model(masked).logits, batch) + adversary + self.closeness * closeness
         return Loss(total, {"adversary": adversary.detach(), "closeness": closeness.detach()})

@@ -27,21 +27,26 @@ class InvariantRisk(Strategy):
         environments: "bias", the values of the bias attribute, or "group".
         penalty: :math:`\lambda` after the warm-up, at least 0.
         warmup: steps of :math:`\lambda = 1`, at least 0.
-        rescale: divide the loss by :math:`\lambda` where that is above 1, so that it never outgrows the learning rate.
-            A penalty on the weights of the authors' code is divided with it; an optimiser's ``weight_decay`` is not,
-            and must be made as much smaller to be theirs.
+        rescale: divide the loss by :math:`\lambda` where that is above 1, so that it never outgrows
+            the learning rate. A penalty on the weights of the authors' code is divided with it; an
+            optimiser's ``weight_decay`` is not, and must be made as much smaller to be theirs.
 
     Raises:
-        ValueError: a bound above is broken, or see :class:`debias.strategies.environments.Environments`.
+        ValueError: a bound above is broken, or see
+            :class:`debias.strategies.environments.Environments`.
     """
 
     requires = ("bias",)
 
-    def __init__(self, groups: Groups, *, environments: str, penalty: float, warmup: int, rescale: bool) -> None:
+    def __init__(
+        self, groups: Groups, *, environments: str, penalty: float, warmup: int, rescale: bool
+    ) -> None:
         super().__init__()
         if penalty < 0 or warmup < 0:
             name = type(self).__name__
-            raise InputError(f"{name} needs penalty >= 0 and warmup >= 0; got penalty={penalty}, warmup={warmup}")
+            raise InputError(
+                f"{name} needs penalty >= 0 and warmup >= 0; got penalty={penalty}, warmup={warmup}"
+            )
         self.environments = Environments(groups, environments)
         self.hard_targets = self.environments.by_group
         self.penalty, self.warmup, self.rescale = penalty, warmup, rescale
@@ -63,9 +68,13 @@ class InvariantRisk(Strategy):
         penalty = self.variation(logits, batch.target, environment, risks)
         total = risks.mean + weight * penalty
         terms = {"environment_risk": risks.mean.detach(), "variation": penalty.detach()}
-        return Loss(total / max(weight, 1.0) if self.rescale else total, terms, {"variation": weight})
+        return Loss(
+            total / max(weight, 1.0) if self.rescale else total, terms, {"variation": weight}
+        )
 
-    def variation(self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks) -> Tensor:
+    def variation(
+        self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
+    ) -> Tensor:
         """What differs between environments and is penalised; a scalar."""
         raise NotImplementedError(f"{type(self).__name__} says nothing of what it penalises")
 
@@ -73,27 +82,29 @@ class InvariantRisk(Strategy):
 class IRM(InvariantRisk):
     r"""Penalise that a scale on the logits could lower the risk of an environment (IRMv1).
 
-    :math:`\Omega` is the mean over environments of :math:`(\partial R_e(s f) / \partial s)^2` at :math:`s = 1`,
-    see :func:`debias.losses.irm_penalty`.
+    :math:`\Omega` is the mean over environments of :math:`(\partial R_e(s f) / \partial s)^2` at
+    :math:`s = 1`, see :func:`debias.losses.irm_penalty`.
 
     Source: Arjovsky et al., "Invariant Risk Minimization", 2019; reference code
-    facebookresearch/InvariantRiskMinimization. Defaults are those of DomainBed and of SubpopBench (Yang et al., "Change
-    is Hard: A Closer Look at Subpopulation Shift", ICML 2023), whose environments are the values of the attribute.
+    facebookresearch/InvariantRiskMinimization. Defaults are those of DomainBed and of SubpopBench
+    (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023), whose
+    environments are the values of the attribute.
 
     Args:
         groups: the groups of the data.
         environments: "bias" or "group".
-        penalty: :math:`\lambda \ge 0` after the warm-up. The paper's runs on coloured MNIST have 10,000 and divide
-            the loss by it.
+        penalty: :math:`\lambda \ge 0` after the warm-up. The paper's runs on coloured MNIST have
+            10,000 and divide the loss by it.
         warmup: steps of :math:`\lambda = 1`.
         rescale: divide the loss by :math:`\lambda` where that is above 1.
-        unbiased: the square by two halves of an environment, which needs four of its samples in a batch.
+        unbiased: the square by two halves of an environment, which needs four of its samples in a
+            batch.
 
     Raises:
         ValueError: see :class:`InvariantRisk`.
 
-    Differs from the reference: see :func:`debias.losses.irm_penalty`; the optimiser keeps its state when the weight
-    rises (DomainBed starts Adam anew, SubpopBench does not).
+    Differs from the reference: see :func:`debias.losses.irm_penalty`; the optimiser keeps its state
+    when the weight rises (DomainBed starts Adam anew, SubpopBench does not).
     """
 
     def __init__(
@@ -106,9 +117,15 @@ class IRM(InvariantRisk):
         rescale: bool = False,
         unbiased: bool = True,
     ) -> None:
-        super().__init__(groups, environments=environments, penalty=penalty, warmup=warmup, rescale=rescale)
+        super().__init__(
+            groups, environments=environments, penalty=penalty, warmup=warmup, rescale=rescale
+        )
         self.unbiased = unbiased
 
-    def variation(self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks) -> Tensor:
+    def variation(
+        self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
+    ) -> Tensor:
         """Squared derivative of the risks by a scale on the logits."""
-        return irm_penalty(logits, target, environment, self.environments.count, unbiased=self.unbiased)
+        return irm_penalty(
+            logits, target, environment, self.environments.count, unbiased=self.unbiased
+        )

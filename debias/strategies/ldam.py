@@ -16,7 +16,8 @@ class LDAM(Strategy):
 
     Mean cross-entropy with a margin that grows with :math:`n_c^{-1/4}`. Needs no bias labels.
 
-    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019.
+    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    NeurIPS 2019.
 
     Args:
         groups: the groups of the data; single-label.
@@ -27,18 +28,25 @@ class LDAM(Strategy):
     Raises:
         ValueError: a bound above is broken, or the targets are multi-label.
 
-    Differs from the reference: see :func:`debias.losses.ldam_losses`; its second stage, which reweights late in
-    training, is left out, as in SubpopBench.
+    Differs from the reference: see :func:`debias.losses.ldam_losses`; its second stage, which
+    reweights late in training, is left out, as in SubpopBench.
     """
 
     hard_targets = True
 
     def __init__(
-        self, groups: Groups, class_frequencies: Tensor, *, max_margin: float = 0.5, scale: float = 30.0
+        self,
+        groups: Groups,
+        class_frequencies: Tensor,
+        *,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("LDAM needs one class per sample: name a single target, not several labels")
+            raise InputError(
+                "LDAM needs one class per sample: name a single target, not several labels"
+            )
         if scale <= 0:
             raise InputError(f"LDAM needs scale > 0; got scale={scale}")
         self.scale = scale

@@ -1,4 +1,6 @@
-"""Learned-Mixin+H: the model learns what a biased network, trained before it and frozen, leaves unexplained."""
+"""Learned-Mixin+H: the model learns what a biased network, trained before it and frozen, leaves
+unexplained.
+"""
 
 from __future__ import annotations
 
@@ -30,23 +32,25 @@ class LearnedMixin(Strategy):
 
     In evaluation f stands alone. Needs no bias labels.
 
-    Source: Clark, Yatskar, Zettlemoyer, "Don't Take the Easy Way Out: Ensemble Based Methods for Avoiding Known
-    Dataset Biases", EMNLP 2019, as the baseline of Bahng et al., ICML 2020; reference code clovaai/rebias.
+    Source: Clark, Yatskar, Zettlemoyer, "Don't Take the Easy Way Out: Ensemble Based Methods for
+    Avoiding Known Dataset Biases", EMNLP 2019, as the baseline of Bahng et al., ICML 2020;
+    reference code clovaai/rebias.
 
     Args:
         groups: the groups of the data; single-label.
         model: the classifier, for the size of its features.
         biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
-        warmup: steps in which the biased network is trained; at least 1. The published runs give it 5 epochs of
-            Biased-MNIST, which are to be added to the model's own.
+        warmup: steps in which the biased network is trained; at least 1. The published runs give it
+            5 epochs of Biased-MNIST, which are to be added to the model's own.
         entropy_weight: w >= 0.
 
     Raises:
         ValueError: a bound is broken, an architecture unknown, or the targets are multi-label.
 
-    Differs from the reference: the frozen network is in evaluation mode (there its batch normalisation goes on moving);
-    the factor is trained (there it never reaches the optimiser, see :class:`debias.strategies.rubi.RUBi`). Logits
-    of g instead of log-probabilities, as there, give the same loss.
+    Differs from the reference: the frozen network is in evaluation mode (there its batch
+    normalisation goes on moving); the factor is trained (there it never reaches the optimiser, see
+    :class:`debias.strategies.rubi.RUBi`). Logits of g instead of log-probabilities, as there, give
+    the same loss.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class LearnedMixin(Strategy):
 
         super().__init__()
         if groups.multi_label:
-            raise InputError("LearnedMixin mixes class probabilities: name a single target, not several labels")
+            raise InputError(
+                "LearnedMixin mixes class probabilities: name a single target, not several labels"
+            )
         if warmup < 1 or entropy_weight < 0:
             raise InputError(
                 "LearnedMixin needs warmup >= 1 step and entropy_weight >= 0; "
@@ -75,18 +81,27 @@ class LearnedMixin(Strategy):
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """The biased network, and the model with the factor."""
-        return {"biased": list(self.network.parameters()), "model": [*model.parameters(), *self.trust.parameters()]}
+        return {
+            "biased": list(self.network.parameters()),
+            "model": [*model.parameters(), *self.trust.parameters()],
+        }
 
     def turns(self, step: int) -> Sequence[Turn]:
         """The biased network while it is trained, the model afterwards."""
-        return (Turn("biased", self.biased_loss),) if step < self.warmup else (Turn("model", self.model_loss),)
+        return (
+            (Turn("biased", self.biased_loss),)
+            if step < self.warmup
+            else (Turn("model", self.model_loss),)
+        )
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the biased network: classify."""
         return biased_network_loss(self.network, batch)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: classify together with the biased network, which is to be sure where it is used."""
+        """Objective of the model: classify together with the biased network, which is to be sure
+        where it is used.
+        """
         # a trainer puts every module of a strategy into training mode, the frozen one as well
         self.network.eval()
         with torch.no_grad():
@@ -100,6 +115,8 @@ class LearnedMixin(Strategy):
 
 
 def entropies(logits: Tensor) -> Tensor:
-    r"""``(N,)`` entropy of each sample's softmax, :math:`-\sum_c p_c \log p_c`, of ``(N, C)`` logits."""
+    r"""``(N,)`` entropy of each sample's softmax, :math:`-\sum_c p_c \log p_c`, of ``(N, C)``
+    logits.
+    """
     log_probabilities = F.log_softmax(logits, dim=1)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=1)

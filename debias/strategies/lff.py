@@ -1,4 +1,6 @@
-"""Learning from failure: a network made to take the shortcut shows the other one which samples to learn from."""
+"""Learning from failure: a network made to take the shortcut shows the other one which samples to
+learn from.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +23,30 @@ class LfF(Strategy):
 
     .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i) + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
 
-    The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's cross-entropies of a sample
-    have been lately; it moves first, carries no gradient, and is large where g fails. The two sums share no parameter,
-    so one optimiser on L moves either network as an optimiser of its own would, unless ``clip`` bounds their common
-    gradient. g is not used in evaluation. Needs no
-    bias labels.
+    The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's
+    cross-entropies of a sample have been lately; it moves first, carries no gradient, and is large
+    where g fails. The two sums share no parameter, so one optimiser on L moves either network as an
+    optimiser of its own would, unless ``clip`` bounds their common gradient. g is not used in
+    evaluation. Needs no bias labels.
 
-    Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased Classifier", NeurIPS 2020;
-    reference code alinlab/LfF.
+    Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased
+    Classifier", NeurIPS 2020; reference code alinlab/LfF.
 
     Args:
         groups: the groups of the data; single-label.
         samples: rows of the whole data set.
         model: the classifier f; g starts as its copy, with a head drawn anew.
-        q: of the generalized cross-entropy, in (0, 1]; the greater, the more g prefers what is easy.
+        q: of the generalized cross-entropy, in (0, 1]; the greater, the more g prefers what is
+            easy.
         scaled: the code's form of it, whose gradient is q times that of the paper's.
         momentum: in [0, 1), of the moving averages; 0 compares the losses of the batch.
 
     Raises:
         ValueError: a bound above is broken, or the targets are multi-label.
 
-    Differs from the reference: a model of new weights shares all of them but the head's with g at the start, where
-    two draws are made there. The code freezes all but the last layer of pretrained networks; nothing is frozen here.
-    See :class:`debias.losses.SampleMemory` for repeated rows.
+    Differs from the reference: a model of new weights shares all of them but the head's with g at
+    the start, where two draws are made there. The code freezes all but the last layer of pretrained
+    networks; nothing is frozen here. See :class:`debias.losses.SampleMemory` for repeated rows.
     """
 
     hard_targets = True
@@ -60,7 +63,9 @@ class LfF(Strategy):
     ) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError("LfF compares losses within a class: name a single target, not several labels")
+            raise InputError(
+                "LfF compares losses within a class: name a single target, not several labels"
+            )
         if not 0 < q <= 1:
             raise InputError(f"LfF needs q in (0, 1]; got {q}")
         self.q, self.scaled = q, scaled
@@ -74,7 +79,9 @@ class LfF(Strategy):
         with torch.no_grad():
             biased_losses = classification_losses(logits, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        biased = generalized_cross_entropy(logits, batch.target, q=self.q, scaled=self.scaled).mean()
+        biased = generalized_cross_entropy(
+            logits, batch.target, q=self.q, scaled=self.scaled
+        ).mean()
         terms = {
             "cross_entropy": losses.mean().detach(),
             "biased_cross_entropy": biased_losses.mean(),

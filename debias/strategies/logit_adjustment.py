@@ -1,4 +1,6 @@
-"""Logit adjustment: what the prior of the classes explains, or their prior given the bias, is not learnt."""
+"""Logit adjustment: what the prior of the classes explains, or their prior given the bias, is not
+learnt.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class LogitAdjustment(Strategy):
     def __init__(self, groups: Groups, class_frequencies: Tensor, *, tau: float = 1.0) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError(f"{type(self).__name__} needs one class per sample: name a single target")
+            raise InputError(
+                f"{type(self).__name__} needs one class per sample: name a single target"
+            )
         if tau < 0:
             raise InputError(f"{type(self).__name__} needs tau >= 0; got tau={tau}")
         self.tau, self.corrects_prior = tau, self.prior if tau else ""
@@ -51,7 +55,9 @@ class LogitAdjustment(Strategy):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Mean loss of the batch."""
         logits = model(batch.image).logits
-        losses = logit_adjusted_losses(logits, batch.target, log_prior=self.log_prior(batch), tau=self.tau)
+        losses = logit_adjusted_losses(
+            logits, batch.target, log_prior=self.log_prior(batch), tau=self.tau
+        )
         return Loss(weighted(losses, batch).mean(), {})
 
 
@@ -61,11 +67,11 @@ class ConditionalLogitAdjustment(LogitAdjustment):
     Mean cross-entropy of :math:`z + \tau \log p(y \mid b)`: that the bias tells of the class is not
     learnt.
 
-    The bias-balanced loss (BiasBal) of the paper. A sample of unknown bias takes the class prior. In evaluation the
-    model's logits are read as they are, and no bias is needed.
+    The bias-balanced loss (BiasBal) of the paper. A sample of unknown bias takes the class prior.
+    In evaluation the model's logits are read as they are, and no bias is needed.
 
-    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning", NeurIPS 2021;
-    reference code grayhong/bias-contrastive-learning.
+    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
+    Learning", NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
 
     Args:
         groups: the groups of the data; single-label.
@@ -75,8 +81,8 @@ class ConditionalLogitAdjustment(LogitAdjustment):
     Raises:
         ValueError: ``tau`` is negative, or the targets are multi-label.
 
-    Differs from the reference: any number of classes and of values of the bias (its table is square); smallest prior,
-    see :func:`debias.losses.log_priors`.
+    Differs from the reference: any number of classes and of values of the bias (its table is
+    square); smallest prior, see :func:`debias.losses.log_priors`.
     """
 
     requires = ("bias",)

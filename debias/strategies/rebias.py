@@ -1,4 +1,6 @@
-"""ReBias: learn what a network of small receptive field cannot, by being independent of its features."""
+"""ReBias: learn what a network of small receptive field cannot, by being independent of its
+features.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,17 @@ class ReBias(Strategy):
 
     For each batch, in this order, from the same images:
 
-    1. ``biased_updates`` times, g moves on :math:`\mathrm{CE}(g) - \lambda_g \mathrm{HSIC}(f, g)`, f standing still;
-    2. once, f moves on :math:`\mathrm{CE}(f) + \lambda_f \mathrm{HSIC}(f, g)`, the moved g standing still.
+    1. ``biased_updates`` times, g moves on :math:`\mathrm{CE}(g) - \lambda_g \mathrm{HSIC}(f, g)`,
+       f standing still;
+    2. once, f moves on :math:`\mathrm{CE}(f) + \lambda_f \mathrm{HSIC}(f, g)`, the moved g standing
+       still.
 
-    Several biased networks are summed over. Needs no bias labels, but batches of 4 at least; the biased networks are
-    not used in evaluation. Batch normalisation of either side follows the batches of both turns, as in the code.
+    Several biased networks are summed over. Needs no bias labels, but batches of 4 at least; the
+    biased networks are not used in evaluation. Batch normalisation of either side follows the
+    batches of both turns, as in the code.
 
-    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020; reference code
-    clovaai/rebias.
+    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
+    2020; reference code clovaai/rebias.
 
     Args:
         groups: the groups of the data.
@@ -45,20 +50,23 @@ class ReBias(Strategy):
         lambda_g: :math:`\lambda_g \ge 0`, weight of HSIC for the biased networks.
         kernel: "rbf" or "linear".
         estimator: "unbiased" or "biased" HSIC.
-        bandwidth: "median": the bandwidth of each RBF kernel is ``sigma`` times the median distance of the network's
-            own features, as estimated last; "fixed": it is ``sigma``. The authors have 1, fixed, for their networks. A
-            kernel of bandwidth 1 is zero where features lie ten or more apart, as those of EfficientNet or ResNet-50.
+        bandwidth: "median": the bandwidth of each RBF kernel is ``sigma`` times the median distance
+            of the network's own features, as estimated last; "fixed": it is ``sigma``. The authors
+            have 1, fixed, for their networks. A kernel of bandwidth 1 is zero where features lie
+            ten or more apart, as those of EfficientNet or ResNet-50.
         sigma: positive.
-        median_every: with "median", steps between two estimates: the batches of an epoch, for one estimate an epoch.
+        median_every: with "median", steps between two estimates: the batches of an epoch, for one
+            estimate an epoch.
 
     Raises:
         ValueError: a bound above is broken, or a name is unknown.
 
-    Differs from the reference: the paper minimises over g before each step of f, the code (as here) takes a step or
-    ``biased_updates``. The median is that of one batch and of each biased network by itself, there of a quarter of
-    the epoch and of all biased networks together; each kernel has the bandwidth of its own network, where the code's
-    g step swaps the two. With several biased networks the code passes a batch through f once for each of them in g's
-    turn, here once, which the running means of f's batch normalisation follow. The linear kernel is right, see
+    Differs from the reference: the paper minimises over g before each step of f, the code (as here)
+    takes a step or ``biased_updates``. The median is that of one batch and of each biased network
+    by itself, there of a quarter of the epoch and of all biased networks together; each kernel has
+    the bandwidth of its own network, where the code's g step swaps the two. With several biased
+    networks the code passes a batch through f once for each of them in g's turn, here once, which
+    the running means of f's batch normalisation follow. The linear kernel is right, see
     :func:`debias.losses.hsic.hsic_unbiased`. HSIC is that of the joined batch of all processes.
     """
 
@@ -83,12 +91,20 @@ class ReBias(Strategy):
         from debias.models.small_receptive import small_receptive_classifier
 
         super().__init__()
-        counts = {"biased_networks": biased_networks, "biased_updates": biased_updates, "median_every": median_every}
+        counts = {
+            "biased_networks": biased_networks,
+            "biased_updates": biased_updates,
+            "median_every": median_every,
+        }
         _check_positive(counts | {"sigma": sigma})
         if min(lambda_f, lambda_g) < 0:
-            raise InputError(f"ReBias needs lambda_f and lambda_g >= 0; got {lambda_f} and {lambda_g}")
+            raise InputError(
+                f"ReBias needs lambda_f and lambda_g >= 0; got {lambda_f} and {lambda_g}"
+            )
         if bandwidth not in BANDWIDTHS:
-            raise InputError(f"ReBias knows no bandwidth {bandwidth!r}: choose {' or '.join(BANDWIDTHS)}")
+            raise InputError(
+                f"ReBias knows no bandwidth {bandwidth!r}: choose {' or '.join(BANDWIDTHS)}"
+            )
         self.biased_updates, self.lambda_f, self.lambda_g = biased_updates, lambda_f, lambda_g
         self.bandwidth, self.sigma, self.median_every = bandwidth, sigma, median_every
         self.hsic = HSIC(kernel=kernel, estimator=estimator)
@@ -105,7 +121,9 @@ class ReBias(Strategy):
         return {"biased": list(self.networks.parameters()), "model": list(model.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The biased networks move first, then the model; a bandwidth that is due is estimated before either."""
+        """The biased networks move first, then the model; a bandwidth that is due is estimated
+        before either.
+        """
         due = self.bandwidth == "median" and step % self.median_every == 0
         first = Turn("biased", partial(self.biased_loss, estimate=due))
         again = [Turn("biased", self.biased_loss)] * (self.biased_updates - 1)
@@ -118,7 +136,9 @@ class ReBias(Strategy):
             features = model(batch.image).features
         if estimate:
             self._estimate(features, biased)
-        error = sum_of([classification_losses(outputs.logits, batch.target).mean() for outputs in biased])
+        error = sum_of(
+            [classification_losses(outputs.logits, batch.target).mean() for outputs in biased]
+        )
         hsic = self._dependence(features, biased)
         return Loss(
             error - self.lambda_g * hsic,
@@ -139,12 +159,17 @@ class ReBias(Strategy):
     def _dependence(self, features: Tensor, biased: list[Outputs]) -> Tensor:
         bandwidths = zip(biased, self.sigma_biased, strict=True)
         return sum_of(
-            [self.hsic(features, g.features, sigma_x=self.sigma_model, sigma_y=sigma) for g, sigma in bandwidths]
+            [
+                self.hsic(features, g.features, sigma_x=self.sigma_model, sigma_y=sigma)
+                for g, sigma in bandwidths
+            ]
         )
 
     def _estimate(self, features: Tensor, biased: list[Outputs]) -> None:
         self.sigma_model.copy_(self.sigma * median_distance(features))
-        self.sigma_biased.copy_(self.sigma * torch.stack([median_distance(g.features) for g in biased]))
+        self.sigma_biased.copy_(
+            self.sigma * torch.stack([median_distance(g.features) for g in biased])
+        )
 
 
 def sum_of(scalars: list[Tensor]) -> Tensor:

@@ -12,12 +12,14 @@ from debias.types import Batch, Groups, Loss
 
 
 class Reweighting(Strategy):
-    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i` with :math:`w_g \propto E_g^{-p}` of mean one.
+    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i` with
+    :math:`w_g \propto E_g^{-p}` of mean one.
 
-    :math:`E_g` is the number of training samples or, with :math:`\beta < 1`, the effective number of the class-balanced
-    loss.
+    :math:`E_g` is the number of training samples or, with :math:`\beta < 1`, the effective number
+    of the class-balanced loss.
 
-    Source: see :func:`debias.losses.balanced_weights`. ``sampler.name=group_balanced`` samples instead of weighting.
+    Source: see :func:`debias.losses.balanced_weights`. ``sampler.name=group_balanced`` samples
+    instead of weighting.
 
     A sample of unknown bias has no group, and weight 0 where groups are weighted.
 
@@ -31,7 +33,9 @@ class Reweighting(Strategy):
     def __init__(self, weights: Tensor, groups: Groups) -> None:
         super().__init__()
         if groups.multi_label:
-            raise InputError(f"{type(self).__name__} needs one class per sample: name a single target")
+            raise InputError(
+                f"{type(self).__name__} needs one class per sample: name a single target"
+            )
         self.groups = groups
         self.register_buffer("weights", weights)
         self.weights: Tensor
@@ -57,7 +61,9 @@ class ClassReweighting(Reweighting):
         beta: :math:`\beta` in [0, 1]; below 1, usually 0.9999, it is the class-balanced loss.
     """
 
-    def __init__(self, groups: Groups, class_frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0) -> None:
+    def __init__(
+        self, groups: Groups, class_frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0
+    ) -> None:
         super().__init__(balanced_weights(class_frequencies, power=power, beta=beta), groups)
         self.corrects_prior = "class" if power and beta else ""
 
@@ -73,12 +79,15 @@ class GroupReweighting(Reweighting):
         groups: the groups of the data; single-label.
         frequencies: ``(G,)`` training samples of each group.
         power: p in [0, 1]; 0.5 is square-root reweighting.
-        beta: :math:`\beta` in [0, 1]; below 1 groups are weighted by their effective number, as in SubpopBench.
+        beta: :math:`\beta` in [0, 1]; below 1 groups are weighted by their effective number, as in
+            SubpopBench.
     """
 
     requires = ("bias", "groups")
 
-    def __init__(self, groups: Groups, frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0) -> None:
+    def __init__(
+        self, groups: Groups, frequencies: Tensor, *, power: float = 1.0, beta: float = 1.0
+    ) -> None:
         super().__init__(balanced_weights(frequencies, power=power, beta=beta), groups)
         self.corrects_prior = "group" if power and beta else ""
 

@@ -1,4 +1,6 @@
-"""RUBi: a biased network masks the model's logits in training, so that samples it gets right teach the model little."""
+"""RUBi: a biased network masks the model's logits in training, so that samples it gets right teach
+the model little.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,13 @@ class RUBi(Strategy):
     For each batch, in this order:
 
     1. g moves on :math:`\mathrm{CE}(g)`;
-    2. f and h move on :math:`\mathrm{CE}(f \cdot \sigma(h(g))) + w\, \mathrm{CE}(h(g))`, g standing still.
+    2. f and h move on :math:`\mathrm{CE}(f \cdot \sigma(h(g))) + w\, \mathrm{CE}(h(g))`, g standing
+       still.
 
     In evaluation f stands alone. Needs no bias labels.
 
-    Source: Cadene et al., "RUBi: Reducing Unimodal Biases for Visual Question Answering", NeurIPS 2019, as the
-    baseline of Bahng et al., ICML 2020; reference code clovaai/rebias.
+    Source: Cadene et al., "RUBi: Reducing Unimodal Biases for Visual Question Answering", NeurIPS
+    2019, as the baseline of Bahng et al., ICML 2020; reference code clovaai/rebias.
 
     Args:
         groups: the groups of the data.
@@ -37,13 +40,15 @@ class RUBi(Strategy):
     Raises:
         ValueError: a negative ``head_weight``, or an unknown architecture.
 
-    Differs from the reference: h is trained. In clovaai/rebias it never reaches the optimiser, as its parameters are
-    looked for where a module does not keep them, so that the mask there comes from random weights. There and here one
-    linear layer makes the mask and answers; in the paper's code the mask is a network of its own, and a second layer
-    answers from it.
+    Differs from the reference: h is trained. In clovaai/rebias it never reaches the optimiser, as
+    its parameters are looked for where a module does not keep them, so that the mask there comes
+    from random weights. There and here one linear layer makes the mask and answers; in the paper's
+    code the mask is a network of its own, and a second layer answers from it.
     """
 
-    def __init__(self, groups: Groups, *, biased: str = "simple_conv_k1", head_weight: float = 1.0) -> None:
+    def __init__(
+        self, groups: Groups, *, biased: str = "simple_conv_k1", head_weight: float = 1.0
+    ) -> None:
         # timm comes with it, which a strategy must not load before somebody wants such a network
         from debias.models.small_receptive import small_receptive_classifier
 
@@ -56,7 +61,10 @@ class RUBi(Strategy):
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """The biased network, and the model with the head of the mask."""
-        return {"biased": list(self.network.parameters()), "model": [*model.parameters(), *self.head.parameters()]}
+        return {
+            "biased": list(self.network.parameters()),
+            "model": [*model.parameters(), *self.head.parameters()],
+        }
 
     def turns(self, step: int) -> Sequence[Turn]:
         """The biased network, then the model."""

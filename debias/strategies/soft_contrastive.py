@@ -1,4 +1,6 @@
-"""SoftCon: bias-contrastive learning without bias labels, by how differently a biased network sees two samples."""
+"""SoftCon: bias-contrastive learning without bias labels, by how differently a biased network sees
+two samples.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,13 @@ class SoftContrastive(Strategy):
     .. math:: \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f), \qquad
               w_{ij} = 1[y_j = y_i]\, (1 - \cos(g_i, g_j))
 
-    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the features of f,
-    weighted by the features :math:`g_i` of the moved g, which stands still, in evaluation mode; over the joined batch
-    of all processes. In evaluation f stands alone. Needs no bias labels, but a g that sees the bias and not the class.
+    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the
+    features of f, weighted by the features :math:`g_i` of the moved g, which stands still, in
+    evaluation mode; over the joined batch of all processes. In evaluation f stands alone. Needs no
+    bias labels, but a g that sees the bias and not the class.
 
-    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning" (SoftCon),
-    NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
+    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
+    Learning" (SoftCon), NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
 
     Args:
         groups: the groups of the data; single-label.
@@ -47,9 +50,10 @@ class SoftContrastive(Strategy):
     Raises:
         ValueError: multi-label targets, a bound above is broken, or an unknown architecture.
 
-    Differs from the reference: g learns beside f; there its features are those of a network that was trained for the
-    whole of a run before. Both losses are taken on the same batch, of one view of each image; there the contrast is on
-    two views of a second batch, from a loader that draws samples whose features are rare in their class more often.
+    Differs from the reference: g learns beside f; there its features are those of a network that
+    was trained for the whole of a run before. Both losses are taken on the same batch, of one view
+    of each image; there the contrast is on two views of a second batch, from a loader that draws
+    samples whose features are rare in their class more often.
     """
 
     hard_targets = True
@@ -67,7 +71,9 @@ class SoftContrastive(Strategy):
         from debias.models.small_receptive import small_receptive_classifier
 
         super().__init__()
-        check_contrast(type(self).__name__, groups, temperature=temperature, task_weight=task_weight)
+        check_contrast(
+            type(self).__name__, groups, temperature=temperature, task_weight=task_weight
+        )
         self.temperature, self.task_weight = temperature, task_weight
         self.network: nn.Module = small_receptive_classifier(groups.outputs, name=biased)
 
@@ -92,7 +98,9 @@ class SoftContrastive(Strategy):
         outputs: Outputs = model(batch.image)
         positive = soft_positives(joined_rows(batch.target), joined_rows(bias_features))
         similarities = cosine_similarities(joined_rows(outputs.features))
-        contrast = supervised_contrastive_losses(similarities, positive, temperature=self.temperature).mean()
+        contrast = supervised_contrastive_losses(
+            similarities, positive, temperature=self.temperature
+        ).mean()
         task = task_loss(outputs.logits, batch)
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
         return Loss(contrast + self.task_weight * task, terms, {"contrast": 1.0})

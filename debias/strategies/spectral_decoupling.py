@@ -1,4 +1,6 @@
-"""Spectral decoupling: logits stay small, so that a feature learnt first leaves gradient to the others."""
+"""Spectral decoupling: logits stay small, so that a feature learnt first leaves gradient to the
+others.
+"""
 
 from __future__ import annotations
 
@@ -18,33 +20,38 @@ class SpectralDecoupling(Strategy):
     ERM and a penalty on the logits, :math:`L = \mathrm{CE} + \frac{\lambda}{2N} \sum_i \lVert z_i
     \rVert^2`.
 
-    It takes the place of weight decay, which the published runs set to 0. With ``shifts`` the logits of two classes
-    are pulled apart by a distance of each class instead of to zero. Needs no bias labels; the shifts were found with
-    them.
+    It takes the place of weight decay, which the published runs set to 0. With ``shifts`` the
+    logits of two classes are pulled apart by a distance of each class instead of to zero. Needs no
+    bias labels; the shifts were found with them.
 
-    Source: Pezeshki et al., "Gradient Starvation: A Learning Proclivity in Neural Networks", NeurIPS 2021; reference
-    code mohammadpz/Gradient_Starvation.
+    Source: Pezeshki et al., "Gradient Starvation: A Learning Proclivity in Neural Networks",
+    NeurIPS 2021; reference code mohammadpz/Gradient_Starvation.
 
     Args:
         groups: the groups of the data.
         coefficient: :math:`\lambda \ge 0`; 0 is ERM.
-        shifts: one number per class for two classes, see :func:`debias.losses.shifted_spectral_decoupling`; none for
-            the plain penalty.
+        shifts: one number per class for two classes, see
+            :func:`debias.losses.shifted_spectral_decoupling`; none for the plain penalty.
 
     Raises:
         ValueError: ``coefficient`` is negative, or ``shifts`` are given for other than two classes.
 
-    Differs from the reference: the coefficient's unit, see :func:`debias.losses.spectral_decoupling`.
+    Differs from the reference: the coefficient's unit, see
+    :func:`debias.losses.spectral_decoupling`.
     """
 
-    def __init__(self, groups: Groups, *, coefficient: float = 0.1, shifts: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, groups: Groups, *, coefficient: float = 0.1, shifts: tuple[float, ...] = ()
+    ) -> None:
         super().__init__()
         if coefficient < 0:
-            raise InputError(f"SpectralDecoupling needs coefficient >= 0; got coefficient={coefficient}")
+            raise InputError(
+                f"SpectralDecoupling needs coefficient >= 0; got coefficient={coefficient}"
+            )
         if shifts and (groups.multi_label or not groups.rows == len(shifts) == 2):
             raise InputError(
-                f"shifts are for a single target of two classes, one number each; got {len(shifts)} of them "
-                f"for {', '.join(groups.target_names)}: leave them out"
+                f"shifts are for a single target of two classes, one number each; got {len(shifts)}"
+                f" of them for {', '.join(groups.target_names)}: leave them out"
             )
         self.coefficient = coefficient
         self.hard_targets = bool(shifts)

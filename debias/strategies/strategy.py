@@ -12,22 +12,27 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class Strategy(nn.Module):
-    """A mitigation method, told as turns that players take on objectives. Plain PyTorch: no trainer, no optimiser.
+    """A mitigation method, told as turns that players take on objectives. Plain PyTorch: no
+    trainer, no optimiser.
 
-    Nine methods of ten override only :meth:`loss`. A method with further networks holds them as submodules and says
-    in :meth:`players` who owns which parameters (one optimiser each) and in :meth:`turns` who moves at a step. One
-    whose model is trained on changed pictures, and needs them afterwards too, says in :meth:`prepare` how they change;
-    one whose model answers another question than the class says in :meth:`classify` how the class is read from it.
-    The first positional arguments of a constructor are facts of the data (``groups``, ``frequencies``); its
+    Nine methods of ten override only :meth:`loss`. A method with further networks holds them as
+    submodules and says in :meth:`players` who owns which parameters (one optimiser each) and in
+    :meth:`turns` who moves at a step. One whose model is trained on changed pictures, and needs
+    them afterwards too, says in :meth:`prepare` how they change; one whose model answers another
+    question than the class says in :meth:`classify` how the class is read from it. The first
+    positional arguments of a constructor are facts of the data (``groups``, ``frequencies``); its
     keyword-only arguments are its options, and their defaults live there and nowhere else.
 
     Attributes:
-        requires: what the training data must carry: "bias" labels for all images, or "some bias" labels, an image in
-            all "groups", foreground "mask"s; "inferred groups" in place of the bias.
+        requires: what the training data must carry: "bias" labels for all images, or "some bias"
+            labels, an image in all "groups", foreground "mask"s; "inferred groups" in place of the
+            bias.
         smallest_batch: samples that every training batch must have.
-        hard_targets: whether it reads class indices, so that no augmentation may make probabilities of them.
-        corrects_prior: for the frequencies of what in the training data it corrects: "class", "group", or "class given
-            bias". Batches are to have them as the data has them: what balances them as well is corrected twice.
+        hard_targets: whether it reads class indices, so that no augmentation may make probabilities
+            of them.
+        corrects_prior: for the frequencies of what in the training data it corrects: "class",
+            "group", or "class given bias". Batches are to have them as the data has them: what
+            balances them as well is corrected twice.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
@@ -40,7 +45,9 @@ class Strategy(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines neither loss nor turns")
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """Who owns which parameters, one optimiser each: by default one player owns the model's and the strategy's."""
+        """Who owns which parameters, one optimiser each: by default one player owns the model's and
+        the strategy's.
+        """
         return {"model": [*model.parameters(), *self.parameters()]}
 
     def turns(self, step: int) -> Sequence[Turn]:
@@ -52,9 +59,11 @@ class Strategy(nn.Module):
         return (Turn("model", self.loss),)
 
     def prepare(self, image: Tensor) -> Tensor:
-        """What the model is to be given of images in validation and prediction: by default the very images.
+        """What the model is to be given of images in validation and prediction: by default the very
+        images.
 
-        Called in evaluation mode. Objectives are handed images as they are, and call it where they want it.
+        Called in evaluation mode. Objectives are handed images as they are, and call it where they
+        want it.
 
         Args:
             image: ``(N, 3, H, W)`` normalised; never changed in place.
@@ -65,7 +74,8 @@ class Strategy(nn.Module):
         return image
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
-        """What validation and prediction read: by default the model's own outputs of prepared images.
+        """What validation and prediction read: by default the model's own outputs of prepared
+        images.
 
         Args:
             model: what the strategy trains.
@@ -79,5 +89,7 @@ class Strategy(nn.Module):
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """How many logits the model must have for this strategy: by default one per class or label."""
+        """How many logits the model must have for this strategy: by default one per class or
+        label.
+        """
         return groups.outputs

@@ -1,4 +1,6 @@
-"""Uniform confusion: the model makes an adversary's predictions uniform; the two move in alternation."""
+"""Uniform confusion: the model makes an adversary's predictions uniform; the two move in
+alternation.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,22 @@ class UniformConfusion(Strategy):
     .. math:: \text{model:}\; L_\text{task}(f(x), y) - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d,
               \qquad \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
 
-    The model's turn leaves the adversary as it is, the adversary's the model (its batch statistics excepted, in
-    training mode); the adversary's computes no further than the layer. A large :math:`\alpha` is served best by
-    features that are constant: watch the accuracy.
+    The model's turn leaves the adversary as it is, the adversary's the model (its batch statistics
+    excepted, in training mode); the adversary's computes no further than the layer. A large
+    :math:`\alpha` is served best by features that are constant: watch the accuracy.
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR 2020;
-    reference code princetonvisualai/DomainBiasMitigation. The loss is that of Tzeng et al., ICCV 2015.
+    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
+    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation. The loss is that
+    of Tzeng et al., ICCV 2015.
 
     Args:
         groups: the groups of the data; targets single- or multi-label, B >= 2 values of the bias.
         model: the classifier.
         image: ``(1, 3, H, W)`` float, for the shapes inside it.
-        layer: dotted name of the layer that the adversary reads; ``None`` for the features of the classifier's head.
-        feed: "pooled", "flattened" or "blocks", see :class:`debias.strategies.adversarial.Adversary`.
+        layer: dotted name of the layer that the adversary reads; ``None`` for the features of the
+            classifier's head.
+        feed: "pooled", "flattened" or "blocks", see
+            :class:`debias.strategies.adversarial.Adversary`.
         strength: :math:`\alpha \ge 0`.
         every: steps of the model before the adversary takes over.
         adversary_turns: how many times as long the adversary then moves.
@@ -47,9 +52,9 @@ class UniformConfusion(Strategy):
     Raises:
         ValueError: a bound above is broken, or there is no such layer.
 
-    Differs from the reference: there the players alternate by epoch (one for the model, two for the adversary), which
-    is ``every`` = batches of an epoch; here by step, unless told so. Samples of unknown bias are confused as all the
-    others, and left out of the adversary's loss.
+    Differs from the reference: there the players alternate by epoch (one for the model, two for the
+    adversary), which is ``every`` = batches of an epoch; here by step, unless told so. Samples of
+    unknown bias are confused as all the others, and left out of the adversary's loss.
     """
 
     requires = ("bias",)
@@ -71,12 +76,23 @@ class UniformConfusion(Strategy):
         super().__init__()
         if strength < 0 or every < 1 or adversary_turns < 1:
             raise InputError(
-                f"uniform confusion needs strength >= 0, every >= 1 and adversary_turns >= 1; got "
+                "uniform confusion needs strength >= 0, every >= 1 and adversary_turns >= 1; got "
                 f"strength={strength}, every={every}, adversary_turns={adversary_turns}"
             )
-        self.layer, self.strength, self.every, self.adversary_turns = layer, strength, every, adversary_turns
+        self.layer, self.strength, self.every, self.adversary_turns = (
+            layer,
+            strength,
+            every,
+            adversary_turns,
+        )
         self.adversary = Adversary(
-            model, image, groups.biases, layer=layer, feed=feed, hidden_size=hidden_size, hidden_layers=hidden_layers
+            model,
+            image,
+            groups.biases,
+            layer=layer,
+            feed=feed,
+            hidden_size=hidden_size,
+            hidden_layers=hidden_layers,
         )
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:

@@ -16,8 +16,8 @@ class VREx(InvariantRisk):
 
     with the population variance, see :func:`debias.losses.environment_risks`.
 
-    Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML 2021. Defaults are
-    those of facebookresearch/DomainBed.
+    Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML
+    2021. Defaults are those of facebookresearch/DomainBed.
 
     Args:
         groups: the groups of the data.
@@ -29,9 +29,9 @@ class VREx(InvariantRisk):
     Raises:
         ValueError: see :class:`debias.strategies.irm.InvariantRisk`.
 
-    Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed starts Adam anew). The
-    authors' own code has the sum of two risks and :math:`\lambda (R_1 - R_2)^2`: its :math:`\lambda` is 2
-    :math:`\lambda` here.
+    Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed
+    starts Adam anew). The authors' own code has the sum of two risks and
+    :math:`\lambda (R_1 - R_2)^2`: its :math:`\lambda` is 2 :math:`\lambda` here.
     """
 
     def __init__(
@@ -43,8 +43,12 @@ class VREx(InvariantRisk):
         warmup: int = 500,
         rescale: bool = False,
     ) -> None:
-        super().__init__(groups, environments=environments, penalty=penalty, warmup=warmup, rescale=rescale)
+        super().__init__(
+            groups, environments=environments, penalty=penalty, warmup=warmup, rescale=rescale
+        )
 
-    def variation(self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks) -> Tensor:
+    def variation(
+        self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
+    ) -> Tensor:
         """Population variance of the risks."""
         return risks.variance

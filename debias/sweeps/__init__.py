@@ -1,1 +1,3 @@
-"""Many runs: which ones, where they run, what came back. A run is done when its report.json is there."""
+"""Many runs: which ones, where they run, what came back. A run is done when its report.json is
+there.
+"""

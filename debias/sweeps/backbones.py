@@ -1,4 +1,6 @@
-"""Heads on backbones of the same sweep: which run a config names, and in which order the runs can start."""
+"""Heads on backbones of the same sweep: which run a config names, and in which order the runs can
+start.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,15 @@ REFERENCE = re.compile(r"\{(.+)\}")
 
 
 def with_backbones(
-    lines: Iterable[tuple[str, Mapping[str, Any]]], make: Callable[[str, Mapping[str, Any]], Run], beside: Path
+    lines: Iterable[tuple[str, Mapping[str, Any]]],
+    make: Callable[[str, Mapping[str, Any]], Run],
+    beside: Path,
 ) -> Iterator[Run]:
-    """The runs of a sweep, of which some name a config of the sweep as their backbone, as in ``"{waterbirds/erm}"``.
+    """The runs of a sweep, of which some name a config of the sweep as their backbone, as in
+    ``"{waterbirds/erm}"``.
 
-    It stands for the run of that config with the same seed, and with the same value of every setting that both vary.
+    It stands for the run of that config with the same seed, and with the same value of every
+    setting that both vary.
 
     Args:
         lines: config and settings of each run, the seed included.
@@ -39,22 +45,33 @@ def with_backbones(
             yield make(source, varied)
             continue
         named = found[1] if not (beside / found[1]).is_file() else str(beside / found[1])
-        backbone = make(named, _meant(found[1], varied, [own for name, own in every if name == named]))
+        backbone = make(
+            named, _meant(found[1], varied, [own for name, own in every if name == named])
+        )
         run = make(source, {**varied, KEY: str(backbone.folder)})
-        # the folder holds the seed; to read, and to gather the seeds of a setting, there is the name
-        shown = (f"{KEY}={varied[KEY]}" if text.startswith(f"{KEY}=") else text for text in run.overrides)
+        # the folder holds the seed; to read, and to gather the seeds of a setting, there is the
+        # name
+        shown = (
+            f"{KEY}={varied[KEY]}" if text.startswith(f"{KEY}=") else text for text in run.overrides
+        )
         yield Run(run.source, tuple(shown), run.config)
 
 
-def _meant(name: str, varied: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _meant(
+    name: str, varied: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
     alike = [own for own in candidates if _agree(own, varied)]
     if len(alike) != 1:
         raise InputError(
-            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}: name a config of the "
-            "sweep that has one for each seed, or for each setting that both vary"
+            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}:"
+            " name a config of the sweep that has one for each seed, or for each setting that both"
+            " vary"
         )
     if KEY in alike[0]:
-        raise InputError(f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that trains one")
+        raise InputError(
+            f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that"
+            " trains one"
+        )
     return alike[0]
 
 
@@ -75,12 +92,17 @@ def train_in_waves(
     backbones = backbones_of(runs)
     for wave in waves(runs, backbones):
         missing = {
-            run.name: backbones[run.name] for run in wave if run.name in backbones and left([backbones[run.name]])
+            run.name: backbones[run.name]
+            for run in wave
+            if run.name in backbones and left([backbones[run.name]])
         }
         launch([run for run in left(wave) if run.name not in missing])
         for run in left(wave):
             if run.name in missing:
-                failed(run, f"not started, because its backbone is not done: {missing[run.name].settings}")
+                failed(
+                    run,
+                    f"not started, because its backbone is not done: {missing[run.name].settings}",
+                )
 
 
 def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
@@ -93,14 +115,20 @@ def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
     found, waiting = [], list(runs)
     while waiting:
         names = {run.name for run in waiting}
-        blocked = {run.name for run in waiting if run.name in backbones and backbones[run.name].name in names}
+        blocked = {
+            run.name
+            for run in waiting
+            if run.name in backbones and backbones[run.name].name in names
+        }
         found.append([run for run in waiting if run.name not in blocked])
         waiting = [run for run in waiting if run.name in blocked]
     return found
 
 
 def backbones_of(runs: Sequence[Run]) -> dict[str, Run]:
-    """By the name of each run that takes the backbone of another one of the same sweep, that other one."""
+    """By the name of each run that takes the backbone of another one of the same sweep, that other
+    one.
+    """
     heads = [run for run in runs if isinstance(run.config.recipe.get("backbone"), str)]
     folders = {run.folder: run for run in runs} if heads else {}
     named = ((run.name, folders.get(Path(run.config.recipe["backbone"]))) for run in heads)

@@ -1,4 +1,6 @@
-"""What can be wrong with a run before its data are looked at, found for every run before any starts."""
+"""What can be wrong with a run before its data are looked at, found for every run before any
+starts.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def check(runs: Iterable[Run]) -> None:
             check_numbers(run.config)
             chosen_families(run.config.measures)
             if run.config.devices > 1:
-                raise InputError(f"a sweep gives each run one device; got devices={run.config.devices}")
+                raise InputError(
+                    f"a sweep gives each run one device; got devices={run.config.devices}"
+                )
             _check_options(run.config, passed)
             smallest_batch(run.config)
         except InputError as error:
@@ -44,7 +48,11 @@ def _check_options(config: Config, passed: set[str]) -> None:
         section = getattr(config, kind)
         written = json.dumps([kind, section], sort_keys=True)
         if written not in passed:
-            component = timm_classifier if kind == "model" else components.find(kind, section["name"])
-            options = {key: value for key, value in section.items() if key != "name" or kind == "model"}
+            component = (
+                timm_classifier if kind == "model" else components.find(kind, section["name"])
+            )
+            options = {
+                key: value for key, value in section.items() if key != "name" or kind == "model"
+            }
             components.check_options(component, kind, options)
             passed.add(written)

@@ -14,18 +14,22 @@ DIGITS = 4
 
 
 def draw(
-    count: int, *, seed: int, values: Mapping[str, Mapping[str, Sequence[Any]]], section: str = "draws.values"
+    count: int,
+    *,
+    seed: int,
+    values: Mapping[str, Mapping[str, Sequence[Any]]],
+    section: str = "draws.values",
 ) -> list[dict[str, Any]]:
     """Draw settings independently of each other.
 
-    Each key has a stream of its own, which depends on the seed and the key only: more draws go on where fewer ended,
-    and another key changes nothing in the rest.
+    Each key has a stream of its own, which depends on the seed and the key only: more draws go on
+    where fewer ended, and another key changes nothing in the rest.
 
     Args:
         count: how many.
         seed: of all streams.
-        values: distribution of each key: ``{uniform: [low, high]}``, ``{log_uniform: [low, high]}`` or
-            ``{choice: [a, b, ...]}``.
+        values: distribution of each key: ``{uniform: [low, high]}``, ``{log_uniform: [low, high]}``
+            or ``{choice: [a, b, ...]}``.
         section: of the file that says so, for messages.
 
     Returns:
@@ -38,16 +42,23 @@ def draw(
         >>> draw(2, seed=0, values={"optimizer.lr": {"log_uniform": [1e-5, 1e-2]}})
         [{'optimizer.lr': 0.0002656}, {'optimizer.lr': 0.001054}]
     """
-    columns = {key: _column(section, key, distribution, count, seed) for key, distribution in values.items()}
+    columns = {
+        key: _column(section, key, distribution, count, seed)
+        for key, distribution in values.items()
+    }
     return [{key: column[number] for key, column in columns.items()} for number in range(count)]
 
 
-def _column(section: str, key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int) -> list[Any]:
+def _column(
+    section: str, key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int
+) -> list[Any]:
     if not isinstance(distribution, Mapping) or len(distribution) != 1:
         raise InputError(f"{section}.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
     ((name, bounds),) = distribution.items()
     if name not in _DISTRIBUTIONS:
-        raise InputError(f"{section}.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}")
+        raise InputError(
+            f"{section}.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}"
+        )
     try:
         sample = _DISTRIBUTIONS[name](bounds)
     except (TypeError, ValueError):

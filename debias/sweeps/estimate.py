@@ -1,4 +1,6 @@
-"""What a run would cost before any is done: the images that it sees, and the speed of this machine."""
+"""What a run would cost before any is done: the images that it sees, and the speed of this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,15 @@ if TYPE_CHECKING:
     from debias.runs.work import Work
     from debias.sweeps.speed import Speed
 
-#: Training images of each group, validation and test images; 5,000 of MNIST's training images are for validation.
+#: Training images of each group, validation and test images; 5,000 of MNIST's training images are
+#: for validation.
 SIZES = {
     "waterbirds": ((3498, 184, 56, 1057), 1199, 5794),
     "celeba": ((71629, 66874, 22880, 1387), 19867, 19962),
     "biased_mnist": ((55000,), 5000, 10000),
 }
-#: Share of the training images that a first model is taken to get wrong, where a stage repeats its errors.
+#: Share of the training images that a first model is taken to get wrong, where a stage repeats its
+#: errors.
 ERRORS = 0.05
 
 
@@ -35,7 +39,8 @@ class Estimate(NamedTuple):
     Attributes:
         epochs: of training, of all stages.
         seen: images of all stages.
-        seconds: that ERM's steps on as many images would take; ``None`` where they do not fit into memory.
+        seconds: that ERM's steps on as many images would take; ``None`` where they do not fit into
+            memory.
     """
 
     epochs: int
@@ -64,7 +69,9 @@ class Estimator:
         each = [images_of(work) for work in stages]
         seen = Seen(sum(one.trained for one in each), sum(one.evaluated for one in each))
         epochs = sum(work.times * work.config.epochs for work in stages)
-        return Estimate(epochs, seen, self._seconds([work.config for work in stages], each) if timed else None)
+        return Estimate(
+            epochs, seen, self._seconds([work.config for work in stages], each) if timed else None
+        )
 
     def _seconds(self, stages: list[Config], seen: list[Seen]) -> float | None:
         total = 0.0
@@ -96,11 +103,16 @@ def images_of(work: Work) -> Seen:
     """
     sizes, epochs = work.sizes, work.config.epochs
     once = sizes.train + sizes.val + sizes.test + work.looks * sizes.train
-    return Seen(work.times * epochs * epoch_of(work.config, sizes.groups), work.times * (epochs * sizes.val + once))
+    return Seen(
+        work.times * epochs * epoch_of(work.config, sizes.groups),
+        work.times * (epochs * sizes.val + once),
+    )
 
 
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
-    """Images of an epoch by the config's own sampler, where a share ``ERRORS`` of them has the inferred value 1."""
+    """Images of an epoch by the config's own sampler, where a share ``ERRORS`` of them has the
+    inferred value 1.
+    """
     import torch
 
     from debias.types import Groups

@@ -12,12 +12,14 @@ from debias import components
 from debias.errors import InputError, near
 from debias.merging import read_overrides
 
-#: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are its options.
+#: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are
+#: its options.
 LAUNCHERS = {"local": "debias.sweeps.local:local", "slurm": "debias.sweeps.slurm:slurm"}
 
 
 def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
-    """The launcher that ``launcher=NAME`` chooses, with its options, and the overrides that are left for the runs.
+    """The launcher that ``launcher=NAME`` chooses, with its options, and the overrides that are
+    left for the runs.
 
     Raises:
         ValueError: an unknown launcher, or a value of the wrong type.
@@ -27,7 +29,9 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
         >>> launch.func.__name__, launch.keywords, rest
         ('local', {'workers': 4}, ['epochs=2'])
     """
-    name = next((text.partition("=")[2] for text in overrides if text.startswith("launcher=")), "local")
+    name = next(
+        (text.partition("=")[2] for text in overrides if text.startswith("launcher=")), "local"
+    )
     if name not in LAUNCHERS:
         raise InputError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
     module, _, attribute = LAUNCHERS[name].partition(":")
@@ -35,7 +39,9 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     known = components.options(function)
     own = [text for text in overrides if text.partition("=")[0] in known]
     rest = [text for text in overrides if text not in own and not text.startswith("launcher=")]
-    checked = components.check_options(function, "launcher", read_overrides([_as_yaml(text) for text in own]))
+    checked = components.check_options(
+        function, "launcher", read_overrides([_as_yaml(text) for text in own])
+    )
     return partial(function, **checked), rest
 
 

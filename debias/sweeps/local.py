@@ -1,4 +1,6 @@
-"""The launcher for this machine: a process for each run, forked from one that has imported everything already."""
+"""The launcher for this machine: a process for each run, forked from one that has imported
+everything already.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,9 @@ def local(
 ) -> None:
     """Train runs on this machine, several at a time.
 
-    A run that fails leaves its traceback and is tried again; a process that is killed is replaced, and its run goes on
-    from the last checkpoint. Runs that another sweep trains are left to it, and taken over should it die. Where there
-    are several GPUs the workers take turns in choosing one.
+    A run that fails leaves its traceback and is tried again; a process that is killed is replaced,
+    and its run goes on from the last checkpoint. Runs that another sweep trains are left to it, and
+    taken over should it die. Where there are several GPUs the workers take turns in choosing one.
 
     Args:
         runs: what to train, in this order; the next is asked for when there is a worker for it.
@@ -55,10 +57,17 @@ def local(
 
     Raises:
         ValueError: a number is out of range.
-        KeyboardInterrupt: the sweep was stopped, and no worker is left; a second Ctrl-C does not wait for them.
+        KeyboardInterrupt: the sweep was stopped, and no worker is left; a second Ctrl-C does not
+            wait for them.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for name, value, least in (("workers", workers, 1), ("threads", threads, 1), ("retries", retries, 0)):
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    for name, value, least in (
+        ("workers", workers, 1),
+        ("threads", threads, 1),
+        ("retries", retries, 0),
+    ):
         if value is not None and value < least:
             raise InputError(f"{name} must be at least {least}; got {value}")
     pool = _Pool(runs, train, progress, workers, threads or max(1, cores // workers), retries)
@@ -71,7 +80,13 @@ def local(
 
 class _Pool:
     def __init__(
-        self, runs: Iterable[Run], train: Train, progress: Progress, workers: int, threads: int, retries: int
+        self,
+        runs: Iterable[Run],
+        train: Train,
+        progress: Progress,
+        workers: int,
+        threads: int,
+        retries: int,
     ) -> None:
         self.source, self.train, self.progress = iter(runs), train, progress
         self.waiting: list[Run] = []
@@ -117,13 +132,17 @@ class _Pool:
     def _start(self, slot: int) -> None:
         run = self._next()
         if run:
-            process = self.context.Process(target=attempt, args=(run, self.train, self.threads, slot), name=run.name)
+            process = self.context.Process(
+                target=attempt, args=(run, self.train, self.threads, slot), name=run.name
+            )
             process.start()
             self.active[slot] = (process, run)
             self.progress.started(run)
 
     def _next(self) -> Run | None:
-        """The first that no process trains: of those that wait, else of those that are still to be asked for."""
+        """The first that no process trains: of those that wait, else of those that are still to be
+        asked for.
+        """
         run = next((run for run in self.waiting if not files_of(run).locked()), None)
         if run:
             self.waiting.remove(run)
@@ -144,7 +163,9 @@ class _Pool:
         else:
             if not files.error.is_file():
                 with suppress(OSError):  # on a full disk; the others go on
-                    write_atomically(files.error, f"{_death(code)}; what it printed is in {files.log}\n")
+                    write_atomically(
+                        files.error, f"{_death(code)}; what it printed is in {files.log}\n"
+                    )
             self.failures[run.name] += 1
             again = code != REFUSED and self.failures[run.name] <= self.retries
             self.progress.failed(run, files.reason() or _death(code), again=again)

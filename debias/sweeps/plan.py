@@ -1,4 +1,6 @@
-"""A sweep file to an explicit list of runs. Planning loads no torch; checking the runs' options does."""
+"""A sweep file to an explicit list of runs. Planning loads no torch; checking the runs' options
+does.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,11 @@ class Run:
 
 
 class Plan(NamedTuple):
-    """The runs of a sweep, in the order in which they start; one line for each that repeats another.
+    """The runs of a sweep, in the order in which they start; one line for each that repeats
+    another.
 
-    ``labels`` names the group labels that they may use, see :mod:`debias.sweeps.protocol`; ``None`` is any.
+    ``labels`` names the group labels that they may use, see :mod:`debias.sweeps.protocol`; ``None``
+    is any.
     """
 
     out: Path
@@ -69,16 +73,20 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         overrides: ``key=value``; those of ``CHANGEABLE`` change the sweep, all else every run.
 
     Returns:
-        The runs: for every seed, each config with every combination of its settings; so that a sweep that is stopped
+        The runs: for every seed, each config with every combination of its settings; so that a
+            sweep that is stopped
         early has compared everything on the first seeds.
 
     Raises:
-        ValueError: an unknown key, a config that is not there, or a setting that a config does not have.
+        ValueError: an unknown key, a config that is not there, or a setting that a config does not
+            have.
     """
     own = [text for text in overrides if text.partition("=")[0].partition(".")[0] in CHANGEABLE]
     sweep = read(path, own)
     if sweep.search is not None or sweep.final_seeds:
-        raise InputError(f"{path} is of a search: its runs are found by `debias sweep search {path}`")
+        raise InputError(
+            f"{path} is of a search: its runs are found by `debias sweep search {path}`"
+        )
     common = fixed_settings(sweep, [text for text in overrides if text not in own])
     out = folder(sweep, path)
     found: dict[str, Run] = {}
@@ -128,7 +136,10 @@ class Maker:
     def __init__(self, source: str, fixed: Mapping[str, Any], out: Path) -> None:
         with _named(source):
             self.base = configs.base(source)
-        self.fixed, self.last = _texts(fixed), (f"out={json.dumps(str(out), ensure_ascii=False)}", "progress=false")
+        self.fixed, self.last = (
+            _texts(fixed),
+            (f"out={json.dumps(str(out), ensure_ascii=False)}", "progress=false"),
+        )
 
     def run(self, varied: Mapping[str, Any]) -> Run:
         """The run of some settings."""
@@ -146,7 +157,9 @@ def _named(source: str) -> Iterator[None]:
         raise InputError(f"{source}: {error}") from error
 
 
-def _expand(sweep: Sweep, beside: Path, common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _expand(
+    sweep: Sweep, beside: Path, common: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     entries = [entry(line, sweep.grid, beside) for line in sweep.configs]
     drawn = draw(sweep.draws.count, seed=sweep.draws.seed, values=sweep.draws.values) or [{}]
     for source, grid in entries:
@@ -156,19 +169,30 @@ def _expand(sweep: Sweep, beside: Path, common: Mapping[str, Any]) -> Iterator[t
         for source, grid in entries:
             for point in itertools.product(*grid.values()):
                 for random_values in drawn:
-                    yield source, dict(zip(grid, point, strict=True)) | random_values | {"seed": seed}
+                    yield (
+                        source,
+                        dict(zip(grid, point, strict=True)) | random_values | {"seed": seed},
+                    )
 
 
 def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict[str, Any]]:
-    """A line of ``configs``: the config, and what is varied of it, its own over what is common to all.
+    """A line of ``configs``: the config, and what is varied of it, its own over what is common to
+    all.
 
     Raises:
         ValueError: it is neither a config nor a config with keys of its own.
     """
     if isinstance(line, str):
         line = {line: {}}
-    if not isinstance(line, dict) or len(line) != 1 or not isinstance(next(iter(line.values())), dict):
-        raise InputError(f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: [1]}}")
+    if (
+        not isinstance(line, dict)
+        or len(line) != 1
+        or not isinstance(next(iter(line.values())), dict)
+    ):
+        raise InputError(
+            f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key:"
+            " [1]}"
+        )
     ((source, own),) = line.items()
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
 
@@ -176,11 +200,14 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
 def _check_grid(grid: Mapping[str, Any]) -> None:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise InputError(f"grid.{key} must be a list of values, as in [1e-3, 1e-4]; got {values!r}")
+            raise InputError(
+                f"grid.{key} must be a list of values, as in [1e-3, 1e-4]; got {values!r}"
+            )
 
 
 def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
-    """Refuse keys that a sweep says otherwise, or that two layers of its file give, and progress bars.
+    """Refuse keys that a sweep says otherwise, or that two layers of its file give, and progress
+    bars.
 
     Raises:
         ValueError: naming the key.
@@ -190,10 +217,16 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
         if key in OWN:
             raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
         if keys.count(key) > 1:
-            raise InputError(f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of them")
+            raise InputError(
+                f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of"
+                " them"
+            )
     for layer in layers:
         if layer.get("progress", False) is not False:
-            raise InputError(f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave it out")
+            raise InputError(
+                f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave"
+                " it out"
+            )
 
 
 def _split(text: str) -> tuple[str, Any]:
@@ -205,5 +238,8 @@ def _split(text: str) -> tuple[str, Any]:
 
 
 def _texts(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    # JSON is YAML, in which OmegaConf reads overrides; quotes keep text from being taken for a number
-    return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
+    # JSON is YAML, in which OmegaConf reads overrides; quotes keep text from being taken for a
+    # number
+    return tuple(
+        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
+    )

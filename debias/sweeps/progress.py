@@ -1,6 +1,8 @@
-"""What is known of a sweep while it runs: a table that is redrawn on a terminal, else a line for each event.
+"""What is known of a sweep while it runs: a table that is redrawn on a terminal, else a line for
+each event.
 
-Accuracies are of the validation split, and say so: the test split is shown by the report of the sweep alone.
+Accuracies are of the validation split, and say so: the test split is shown by the report of the
+sweep alone.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from debias.sweeps.plan import Run
 
 
 class Progress:
-    """Counts runs, keeps the best, and shows both; a context, within which the terminal is drawn on.
+    """Counts runs, keeps the best, and shows both; a context, within which the terminal is drawn
+    on.
 
     Args:
         runs: all of the sweep's; those that are done already are only counted.
@@ -37,7 +40,9 @@ class Progress:
         self.since: dict[str, float] = {}
         self.best: tuple[float, str, Run] | None = None
         self.costs = Costs()
-        self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self.live = (
+            Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        )
         for run in runs:
             if files_of(run).report.is_file():
                 self._note(run)
@@ -49,7 +54,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Leave the last state on the screen."""
         self.show()
@@ -63,7 +71,9 @@ class Progress:
             self._say(f"started {run.settings}")
 
     def finished(self, run: Run) -> bool:
-        """Whether a run is done or was stopped early, by whichever command, as its files say; then it is shown."""
+        """Whether a run is done or was stopped early, by whichever command, as its files say; then
+        it is shown.
+        """
         files = files_of(run)
         if files.report.is_file():
             self.done(run)
@@ -102,7 +112,9 @@ class Progress:
         counts = Counter(self.status.values())
         parts = [f"{counts['done']}/{len(self.runs)} done"]
         parts += [
-            f"{counts[status]} {status}" for status in ("running", "pruned", "failed", "waiting") if counts[status]
+            f"{counts[status]} {status}"
+            for status in ("running", "pruned", "failed", "waiting")
+            if counts[status]
         ]
         if self.best:
             value, rule, run = self.best
@@ -112,7 +124,9 @@ class Progress:
         return ", ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """Seconds until the last run is done, if each takes as long as its like; ``None`` while that is unknown."""
+        """Seconds until the last run is done, if each takes as long as its like; ``None`` while
+        that is unknown.
+        """
         now, left = time.monotonic(), 0.0
         for name, status in self.status.items():
             if status in ("running", "waiting"):
@@ -126,7 +140,9 @@ class Progress:
         self.status[run.name] = "done"
         report = self.costs.read(files_of(run))
         rule, value = report["selection"]["rule"], selected(report)
-        if value is not None and (self.best is None or merit(rule, value) > merit(self.best[1], self.best[0])):
+        if value is not None and (
+            self.best is None or merit(rule, value) > merit(self.best[1], self.best[0])
+        ):
             self.best = (value, rule, run)
         return _score(rule, value)
 
@@ -137,14 +153,20 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for name, status in self.status.items():
             if status == "running":
-                table.add_row("running", Text(self.runs[name].settings), duration(time.monotonic() - self.since[name]))
+                table.add_row(
+                    "running",
+                    Text(self.runs[name].settings),
+                    duration(time.monotonic() - self.since[name]),
+                )
         return table
 
 
 def selected(report: dict[str, Any]) -> float | None:
     """What the run's own selection rule reads on validation, at the epoch that it chose."""
     chosen = report["selection"]
-    value: float | None = next(row["value"] for row in chosen["table"] if row["rule"] == chosen["rule"])
+    value: float | None = next(
+        row["value"] for row in chosen["table"] if row["rule"] == chosen["rule"]
+    )
     return value
 
 

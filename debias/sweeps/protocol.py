@@ -1,7 +1,8 @@
-"""Which group labels a comparison allows itself, and on which seeds its settings were chosen and judged.
+"""Which group labels a comparison allows itself, and on which seeds its settings were chosen and
+judged.
 
-Methods compare only under the same knowledge: one that was tuned on the worst group of validation knows its groups,
-whatever its loss reads.
+Methods compare only under the same knowledge: one that was tuned on the worst group of validation
+knows its groups, whatever its loss reads.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Protocol:
 
     Args:
         labels: a key of ``LABELS``.
-        objectives: by which a search chose settings, on validation; none where nothing was searched.
+        objectives: by which a search chose settings, on validation; none where nothing was
+            searched.
         trials: settings that it tried for each config.
         search_seeds: of these.
         final_seeds: of the runs that the tables report.
@@ -60,8 +62,13 @@ class Protocol:
         text = f"Protocol {self.labels}: {_MEANINGS[self.labels]}."
         if not self.objectives:
             return text
-        tried, found = (", ".join(map(str, seeds)) for seeds in (self.search_seeds, self.final_seeds))
-        chosen = f"{self.trials} settings a config, chosen by {' and '.join(self.objectives)} on validation"
+        tried, found = (
+            ", ".join(map(str, seeds)) for seeds in (self.search_seeds, self.final_seeds)
+        )
+        chosen = (
+            f"{self.trials} settings a config, chosen by {' and '.join(self.objectives)} on"
+            " validation"
+        )
         return f"{text} Settings: {chosen} (seeds {tried}); reported are fresh seeds ({found})."
 
 
@@ -85,8 +92,8 @@ def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
             raise InputError(f"{run.settings}: {error}") from error
         if extra := [split for split in read if split not in allowed]:
             raise InputError(
-                f"{run.settings}: reads the group labels of {' and '.join(extra)}, which labels={labels} does not "
-                f"allow: {_remedy(extra, run)}"
+                f"{run.settings}: reads the group labels of {' and '.join(extra)}, which"
+                f" labels={labels} does not allow: {_remedy(extra, run)}"
             )
 
 
@@ -113,7 +120,13 @@ def read_protocol(out: Path) -> Protocol | None:
     """The protocol of a sweep's folder; ``None`` where it declares none."""
     if not (out / FILE).is_file():
         return None
-    types = {"labels": str, "objectives": list, "trials": int, "search_seeds": list, "final_seeds": list}
+    types = {
+        "labels": str,
+        "objectives": list,
+        "trials": int,
+        "search_seeds": list,
+        "final_seeds": list,
+    }
     remedy = "write it again with the same `debias sweep run` or `debias sweep search`"
     found = read_json(out / FILE, dict, entries=types, remedy=remedy)
     allowed_splits(found["labels"])

@@ -1,4 +1,6 @@
-"""What was published of the shipped settings, with its source; figures of a whole method are in ``methods.csv``."""
+"""What was published of the shipped settings, with its source; figures of a whole method are in
+``methods.csv``.
+"""
 
 from __future__ import annotations
 
@@ -48,17 +50,21 @@ class Setting(NamedTuple):
         return differences(self.config)
 
 
-#: Sources of several figures. SubpopBench's are those with the attributes known in training and validation.
+#: Sources of several figures. SubpopBench's are those with the attributes known in training and
+#: validation.
 KIRICHENKO = "Kirichenko et al. 2023, Table 2"
 SUBPOPBENCH = "SubpopBench, Yang et al. 2023"
 
 
-#: Begins a paragraph in the comment of a shipped config that says in what it is not the published setting.
+#: Begins a paragraph in the comment of a shipped config that says in what it is not the published
+#: setting.
 MARK = "# Differs: "
 
 
 def differences(name: str) -> list[str]:
-    """What the comments of a shipped config, and before them of those that it builds on, say after ``MARK``."""
+    """What the comments of a shipped config, and before them of those that it builds on, say after
+    ``MARK``.
+    """
     path = configs.folder() / f"{name}.yaml"
     base = OmegaConf.to_container(OmegaConf.load(path)).get("extends")  # type: ignore[union-attr]
     found = differences(str(base)) if base else []
@@ -84,7 +90,18 @@ WORST_GROUP: dict[str, Published] = {
     "subg": METHODS["sampler"]["group_subsample"].published,
     **{
         name: METHODS["recipe"][name].published
-        for name in ("jtt", "cnc", "ssa", "masktune", "dac", "dfr", "afr", "class_balanced_last_layer", "self", "crt")
+        for name in (
+            "jtt",
+            "cnc",
+            "ssa",
+            "masktune",
+            "dac",
+            "dfr",
+            "afr",
+            "class_balanced_last_layer",
+            "self",
+            "crt",
+        )
     },
     "group_square_root": Published("78.6", "82.4", SUBPOPBENCH),
     "group_effective_number": Published("86.2", "89.4", SUBPOPBENCH),

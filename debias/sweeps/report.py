@@ -1,4 +1,6 @@
-"""What came back of a sweep, finished or not: a row for each planned run, and what those that are done come to."""
+"""What came back of a sweep, finished or not: a row for each planned run, and what those that are
+done come to.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ class Results:
         rows: of every planned run, and of those that were added.
         comparisons: by data set, of the runs that are done.
         paired: by data set, which methods differ.
-        protocol: which group labels the sweep allows itself, and how its settings were chosen; ``None`` if undeclared.
+        protocol: which group labels the sweep allows itself, and how its settings were chosen;
+            ``None`` if undeclared.
         left_out: why finished runs of the folder are in no table.
     """
 
@@ -80,11 +83,15 @@ class Results:
 
     def added(self) -> list[str]:
         """A line for each run that is not in the plan."""
-        return [f"added to the folder, not in the plan: {row.name}" for row in self.rows if row.added]
+        return [
+            f"added to the folder, not in the plan: {row.name}" for row in self.rows if row.added
+        ]
 
     def failures(self) -> list[str]:
         """A line for each run that failed."""
-        return [f"failed: {row.settings}: {row.reason}" for row in self.rows if row.status == "failed"]
+        return [
+            f"failed: {row.settings}: {row.reason}" for row in self.rows if row.status == "failed"
+        ]
 
 
 def rows(out: Path) -> list[Row]:
@@ -116,11 +123,16 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
     for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
         folders.setdefault(dataset, []).append(out / name)
     comparisons = {dataset: compare(runs, ignore=ignore) for dataset, runs in folders.items()}
-    paired = {dataset: compare_pairs(compared.methods, generator) for dataset, compared in comparisons.items()}
+    paired = {
+        dataset: compare_pairs(compared.methods, generator)
+        for dataset, compared in comparisons.items()
+    }
     return Results(out, tuple(found), comparisons, paired, protocol, left_out)
 
 
-def added_rows(out: Path, planned: Collection[str], protocol: Protocol | None) -> tuple[list[Row], tuple[str, ...]]:
+def added_rows(
+    out: Path, planned: Collection[str], protocol: Protocol | None
+) -> tuple[list[Row], tuple[str, ...]]:
     """The finished runs of a folder that are not in its plan, and why some of them are left out.
 
     Beside a search there are runs of settings that it does not choose any more: none is added.
@@ -144,7 +156,8 @@ def added_rows(out: Path, planned: Collection[str], protocol: Protocol | None) -
             continue
         if protocol and (extra := set(report["strategy"]["group_labels"].split("+")) - allowed):
             left_out.append(
-                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against {protocol.labels}"
+                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against"
+                f" {protocol.labels}"
             )
         else:
             settings = f"{report['config']['name']} (added) seed={report['seed']}"
@@ -153,9 +166,11 @@ def added_rows(out: Path, planned: Collection[str], protocol: Protocol | None) -
 
 
 def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> list[str]:
-    """The data set of each run: its name, and what else of the config's ``data`` tells it from others of the name.
+    """The data set of each run: its name, and what else of the config's ``data`` tells it from
+    others of the name.
 
-    Masks and fills, which only some methods need, and settings that are ignored make no other data set.
+    Masks and fills, which only some methods need, and settings that are ignored make no other data
+    set.
 
     Example:
         >>> datasets([{"config": {"data": {"name": "folder", "root": root}}} for root in ("a", "b", "a")], ())
@@ -163,12 +178,16 @@ def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> l
     """
     settings = [report["config"]["data"] for report in reports]
     others = [[one for one in settings if one["name"] == data["name"]] for data in settings]
-    keys = [key for key in dict.fromkeys(k for data in settings for k in data) if key not in COMPANIONS]
+    keys = [
+        key for key in dict.fromkeys(k for data in settings for k in data) if key not in COMPANIONS
+    ]
     keys = [key for key in keys if not {"data", f"data.{key}"} & set(ignore)]
     found = []
     for data, same in zip(settings, others, strict=True):
         told = [
-            f"{key}={data.get(key, 'default')}" for key in keys if any(one.get(key) != data.get(key) for one in same)
+            f"{key}={data.get(key, 'default')}"
+            for key in keys
+            if any(one.get(key) != data.get(key) for one in same)
         ]
         found.append(f"{data['name']} ({', '.join(told)})" if told else str(data["name"]))
     return found
@@ -195,4 +214,6 @@ def _row(out: Path, name: str, settings: str) -> Row:
         report = read_report(out / name) if status == "done" else None
     except InputError as error:  # the other runs of the table are not lost by it
         return Row(name, settings, "failed", str(error), None)
-    return Row(name, settings, status, files.reason() if status in ("pruned", "failed") else "", report)
+    return Row(
+        name, settings, status, files.reason() if status in ("pruned", "failed") else "", report
+    )

@@ -1,4 +1,6 @@
-"""A sweep drawn: what average accuracy and worst-group gap trade, and how much each varied setting matters."""
+"""A sweep drawn: what average accuracy and worst-group gap trade, and how much each varied setting
+matters.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
-    """The charts of every data set: the trade-off between methods, and one of each setting that varies."""
+    """The charts of every data set: the trade-off between methods, and one of each setting that
+    varies.
+    """
     found = []
     for number, (dataset, comparison) in enumerate(results.comparisons.items()):
         suffix = f", {dataset}" if len(results.comparisons) > 1 else ""
@@ -61,11 +65,14 @@ def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
     return found
 
 
-def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str, dict[str, dict[Any, float]]]:
+def sensitivity(
+    reports: Sequence[Report], ignore: Collection[str]
+) -> dict[str, dict[str, dict[Any, float]]]:
     """What validation says of each value of a setting that varies among runs of one config.
 
-    The number is what a run's own selection rule reads on validation, at the epoch that it chose: settings are to be
-    chosen by it, and never by the test split. Runs with the same value are averaged, whatever else varies.
+    The number is what a run's own selection rule reads on validation, at the epoch that it chose:
+    settings are to be chosen by it, and never by the test split. Runs with the same value are
+    averaged, whatever else varies.
 
     Args:
         reports: of runs on one data set.
@@ -88,13 +95,20 @@ def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str,
     return {key: lines for key, lines in means.items() if lines}
 
 
-def _settings(reports: Sequence[Report], hidden: Collection[str]) -> Iterator[tuple[str, str, Any, float]]:
+def _settings(
+    reports: Sequence[Report], hidden: Collection[str]
+) -> Iterator[tuple[str, str, Any, float]]:
     for report in reports:
         score = selected(dict(report))
         for key, value in settings(report["config"]).items():
             if score is not None and key not in hidden and key.partition(".")[0] not in hidden:
                 plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-                yield str(report["config"]["name"]), key, value if plain else without_places(str(value)), score
+                yield (
+                    str(report["config"]["name"]),
+                    key,
+                    value if plain else without_places(str(value)),
+                    score,
+                )
 
 
 def _ordered(values: Collection[Any]) -> list[Any]:
@@ -103,7 +117,11 @@ def _ordered(values: Collection[Any]) -> list[Any]:
 
 def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
     scored = [(method.label, method.test("average").mean, method.worst.mean) for method in methods]
-    known = [(name, mean, mean - worst) for name, mean, worst in scored if mean is not None and worst is not None]
+    known = [
+        (name, mean, mean - worst)
+        for name, mean, worst in scored
+        if mean is not None and worst is not None
+    ]
     if not known:
         return []
     points = [(average, gap) for _, average, gap in known]
@@ -111,39 +129,66 @@ def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
 
     def paint(axes: Any) -> None:
         """Draw a mark for each method, and the front."""
-        axes.plot(*zip(*(points[place] for place in front), strict=True), color=charts.COLOURS["quiet"][0], linewidth=1)
+        axes.plot(
+            *zip(*(points[place] for place in front), strict=True),
+            color=charts.COLOURS["quiet"][0],
+            linewidth=1,
+        )
         for place, (average, gap) in enumerate(points):
             charts.add_line(axes, [average], charts.Line([gap], place))
         charts.frame(axes, "average accuracy; upwards the gap", share=True)
         axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
         axes.set_ylim(-0.02, max(gap for _, gap in points) + 0.05)
-        axes.set_xlim(min(average for average, _ in points) - 0.03, max(average for average, _ in points) + 0.03)
+        axes.set_xlim(
+            min(average for average, _ in points) - 0.03,
+            max(average for average, _ in points) + 0.03,
+        )
 
     words = [
-        f"{label}: average {percent(average)} %, gap {percent(gap)} points{', on the front' * (place in front)}"
+        f"{label}: average {percent(average)} %, gap {percent(gap)}"
+        f" points{', on the front' * (place in front)}"
         for place, (label, average, gap) in enumerate(known)
     ]
-    return [Chart(title, "; ".join(words), charts.drawing(name, paint), [(i, row[0]) for i, row in enumerate(known)])]
+    return [
+        Chart(
+            title,
+            "; ".join(words),
+            charts.drawing(name, paint),
+            [(i, row[0]) for i, row in enumerate(known)],
+        )
+    ]
 
 
 def _sensitivity(name: str, title: str, lines: Mapping[str, Mapping[Any, float]]) -> Chart:
     values = _ordered({value for line in lines.values() for value in line})
     numbers = all(not isinstance(value, str) for value in values)
-    places = {value: float(value) if numbers else float(place) for place, value in enumerate(values, 1)}
+    places = {
+        value: float(value) if numbers else float(place) for place, value in enumerate(values, 1)
+    }
 
     def paint(axes: Any) -> None:
         """Draw a line for each config."""
         for number, line in enumerate(lines.values()):
-            charts.add_line(axes, [places[value] for value in line], charts.Line(list(line.values()), number))
+            charts.add_line(
+                axes, [places[value] for value in line], charts.Line(list(line.values()), number)
+            )
         charts.frame(axes, "value" if numbers else "number of the value", share=True)
         if numbers and min(values) > 0 and max(values) >= LOGARITHMIC * min(values):
             axes.set_xscale("log")
         elif not numbers:
             axes.set_xticks(list(places.values()))
 
-    named = "" if numbers else "values: " + ", ".join(f"{place:.0f} {value}" for value, place in places.items()) + "; "
+    named = (
+        ""
+        if numbers
+        else "values: "
+        + ", ".join(f"{place:.0f} {value}" for value, place in places.items())
+        + "; "
+    )
     words = (
         f"{config}: " + ", ".join(f"{value} {percent(score)} %" for value, score in line.items())
         for config, line in lines.items()
     )
-    return Chart(title, named + "; ".join(words), charts.drawing(name, paint), list(enumerate(lines)))
+    return Chart(
+        title, named + "; ".join(words), charts.drawing(name, paint), list(enumerate(lines))
+    )

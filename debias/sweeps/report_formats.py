@@ -19,7 +19,14 @@ from debias.sweeps.report_tables import tables
 #: In which a sweep can be reported.
 FORMATS = ("markdown", "latex", "csv", "html")
 #: What the CSV file holds of the test split, beside the accuracy of each group.
-SCORES = ("worst_group", "adjusted_average", "average", "robustness_gap", "worst_class", "class_balanced")
+SCORES = (
+    "worst_group",
+    "adjusted_average",
+    "average",
+    "robustness_gap",
+    "worst_class",
+    "class_balanced",
+)
 
 
 def formatted(results: Results, format: str, folder: Path, ignore: Collection[str]) -> str:
@@ -43,7 +50,9 @@ def formatted(results: Results, format: str, folder: Path, ignore: Collection[st
 
 
 def markdown(results: Results) -> str:
-    """The comparison of the runs that are done, what else is known of them, the counts, and why runs failed."""
+    """The comparison of the runs that are done, what else is known of them, the counts, and why
+    runs failed.
+    """
     lines = _tables_in_markdown(results)
     notes = [f"- {note}" for note in (*_left_out(results), *results.failures())]
     protocol = [results.protocol.sentence(), ""] if results.protocol else []
@@ -57,12 +66,19 @@ def _tables_in_markdown(results: Results) -> list[str]:
         lines += [f"**{dataset}**", ""] if len(results.comparisons) > 1 else []
         lines += [comparison.table("markdown"), ""]
     for table in tables(results) if lines else ():
-        lines += [f"**{table.title}.** {table.note}", "", *markdown_table(table.header, table.rows), ""]
+        lines += [
+            f"**{table.title}.** {table.note}",
+            "",
+            *markdown_table(table.header, table.rows),
+            "",
+        ]
     return lines
 
 
 def latex_tables(results: Results) -> str:
-    """The same as ``tabular`` environments, which need the package booktabs; notes are LaTeX comments."""
+    """The same as ``tabular`` environments, which need the package booktabs; notes are LaTeX
+    comments.
+    """
     lines = ["% needs \\usepackage{booktabs}"]
     for dataset, comparison in results.comparisons.items():
         lines += [f"% {dataset}", *latex_table(comparison.header(), comparison.rows())]
@@ -76,7 +92,9 @@ def latex_tables(results: Results) -> str:
 
 def csv_table(results: Results) -> str:
     """A line for each planned run, done or not, with every digit: for whoever computes with it."""
-    groups = dict.fromkeys(key for row in results.rows if row.report is not None for key in _accuracies(row.report))
+    groups = dict.fromkeys(
+        key for row in results.rows if row.report is not None for key in _accuracies(row.report)
+    )
     cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
     columns = [
         "protocol",
@@ -94,13 +112,17 @@ def csv_table(results: Results) -> str:
     ]
     methods = results.methods()
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["run", "settings", "status", "reason", *columns], restval="", lineterminator="\n")
+    writer = csv.DictWriter(
+        text, ["run", "settings", "status", "reason", *columns], restval="", lineterminator="\n"
+    )
     writer.writeheader()
     for row in results.rows:
         dataset, method = methods.get(row.name, ("", None))
         named = {"protocol": results.protocol.labels if results.protocol else ""}
         named |= {} if method is None else {"data": dataset, "method": method.label}
-        writer.writerow({"run": row.name, "settings": row.settings, "status": row.status} | named | _values(row))
+        writer.writerow(
+            {"run": row.name, "settings": row.settings, "status": row.status} | named | _values(row)
+        )
     return text.getvalue().removesuffix("\n")
 
 
@@ -145,7 +167,9 @@ def _values(row: Row) -> dict[str, Any]:
     if row.report is None:
         return {"reason": row.reason}
     test, seconds = row.report["metrics"]["test"], row.report["seconds"]
-    worst = [kind for kind in ("worst_group", "worst_class") if test["scalars"].get(kind) is not None]
+    worst = [
+        kind for kind in ("worst_group", "worst_class") if test["scalars"].get(kind) is not None
+    ]
     ends = {kind: test["intervals"].get(kind, (None, None)) for kind in worst}
     names = [*SCORES, *_accuracies(row.report)]
     return {

@@ -1,4 +1,6 @@
-"""Which methods of a sweep differ: their worst groups (or classes) on the same test images, over common seeds."""
+"""Which methods of a sweep differ: their worst groups (or classes) on the same test images, over
+common seeds.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of
 from debias.reports.run_labels import Run
 
-#: More methods than these, the best, are not compared with each other: the pairs would be too many to tell apart.
+#: More methods than these, the best, are not compared with each other: the pairs would be too many
+#: to tell apart.
 MOST_METHODS = 8
 #: Holm's p-value below which a difference counts as real.
 LEVEL = 0.05
@@ -56,7 +59,9 @@ class Pair(NamedTuple):
 
     @property
     def real(self) -> bool:
-        """Whether there are several seeds, and all the pairs together leave less than ``LEVEL`` for chance."""
+        """Whether there are several seeds, and all the pairs together leave less than ``LEVEL`` for
+        chance.
+        """
         return len(self.seeds) > 1 and self.p_value < LEVEL
 
 
@@ -68,7 +73,9 @@ class Paired(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """A run's N test images: their paths, and ``(N,)`` rows, groups, and whether the run was right about each."""
+    """A run's N test images: their paths, and ``(N,)`` rows, groups, and whether the run was right
+    about each.
+    """
 
     paths: tuple[str, ...]
     image: Tensor
@@ -77,15 +84,16 @@ class Outcomes(NamedTuple):
 
 
 def compare_pairs(methods: Sequence[Method], generator: torch.Generator) -> Paired:
-    """Compare every two methods, by ``resampled_worst_group_difference``, on their saved test predictions.
+    """Compare every two methods, by ``resampled_worst_group_difference``, on their saved test
+    predictions.
 
     Args:
         methods: best first; of more than ``MOST_METHODS`` the rest is left out.
         generator: source of randomness, on the CPU.
 
     Returns:
-        The pairs, in the order of the methods. Left out are runs without predictions or of several labels, and pairs
-        without a common seed or of other test images.
+        The pairs, in the order of the methods. Left out are runs without predictions or of several
+        labels, and pairs without a common seed or of other test images.
     """
     left_out = [f"not compared in pairs: {method.label}" for method in methods[MOST_METHODS:]]
     found = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}
@@ -95,21 +103,33 @@ def compare_pairs(methods: Sequence[Method], generator: torch.Generator) -> Pair
         if shared and _same_images([run for both in shared.values() for run in both]):
             pairs.append(_pair(first, second, shared, generator))
         elif ours and theirs:
-            left_out.append(f"not compared: {first} and {second} have no seed in common, or other test images")
+            left_out.append(
+                f"not compared: {first} and {second} have no seed in common, or other test images"
+            )
     adjusted = holm(torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)).tolist()
     return Paired(
-        tuple(pair._replace(p_value=p_value) for pair, p_value in zip(pairs, adjusted, strict=True)), tuple(left_out)
+        tuple(
+            pair._replace(p_value=p_value) for pair, p_value in zip(pairs, adjusted, strict=True)
+        ),
+        tuple(left_out),
     )
 
 
-def _pair(first: str, second: str, shared: Mapping[int, tuple[Outcomes, Outcomes]], generator: torch.Generator) -> Pair:
+def _pair(
+    first: str,
+    second: str,
+    shared: Mapping[int, tuple[Outcomes, Outcomes]],
+    generator: torch.Generator,
+) -> Pair:
     """Of two methods; its p-value is its own, not yet adjusted for the other pairs."""
     ours, theirs = (torch.stack([both[side].right for both in shared.values()]) for side in (0, 1))
     group = next(iter(shared.values()))[0].group
     drawn = resampled_worst_group_difference(ours, theirs, group, generator=generator)
     low, high = (float(end) for end in percentile_interval(drawn))
     differences = worst_group_difference(ours, theirs, group).tolist()
-    return Pair(first, second, tuple(shared), tuple(differences), low, high, float(two_sided_p_value(drawn)))
+    return Pair(
+        first, second, tuple(shared), tuple(differences), low, high, float(two_sided_p_value(drawn))
+    )
 
 
 def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
@@ -117,9 +137,15 @@ def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
     for run in method.runs:
         path = run.folder / "predictions" / "test.csv"
         if not path.is_file():
-            left_out.append(f"not compared in pairs: {method.label} seed {run.report['seed']} has no {path.name}")
+            left_out.append(
+                f"not compared in pairs: {method.label} seed {run.report['seed']} has no"
+                f" {path.name}"
+            )
         elif run.report["data"]["multi_label"]:
-            left_out.append(f"not compared in pairs: {method.label} seed {run.report['seed']} has several labels")
+            left_out.append(
+                f"not compared in pairs: {method.label} seed {run.report['seed']} has several"
+                " labels"
+            )
         else:
             try:
                 found[int(run.report["seed"])] = _read(run)
@@ -141,6 +167,8 @@ def _read(run: Run) -> Outcomes:
 def _same_images(runs: Sequence[Outcomes]) -> bool:
     first = runs[0]
     return all(
-        run.paths == first.paths and torch.equal(first.image, run.image) and torch.equal(first.group, run.group)
+        run.paths == first.paths
+        and torch.equal(first.image, run.image)
+        and torch.equal(first.group, run.group)
         for run in runs
     )

@@ -1,4 +1,6 @@
-"""The tables of a sweep: methods, which of their differences are real, what they cost, and every run."""
+"""The tables of a sweep: methods, which of their differences are real, what they cost, and every
+run.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,21 @@ from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 
 PAIRS = (
-    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test images, mean over the "
-    "seeds that both have; 95 % interval of 9,999 bootstrap samples of images and seeds; p adjusted for all pairs "
-    "(Holm); a difference is real where p is below 0.05 and there are several seeds. With two or three the seeds' part "
-    "of the interval is rough; one says nothing of another."
+    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test"
+    " images, mean over the seeds that both have; 95 % interval of 9,999 bootstrap samples of"
+    " images and seeds; p adjusted for all pairs (Holm); a difference is real where p is below 0.05"
+    " and there are several seeds. With two or three the seeds' part of the interval is rough; one"
+    " says nothing of another."
 )
 COSTS = (
-    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the process's, on the host."
+    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the"
+    " process's, on the host."
 )
 RANKS = "By mean worst-{kind} accuracy on each data set, 1 the best."
 RUNS = (
-    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap between the two. Then "
-    "seconds of the training of every stage and of the evaluation (not of what a recipe computes between stages), and "
-    "peak memory in MB."
+    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap"
+    " between the two. Then seconds of the training of every stage and of the evaluation (not of"
+    " what a recipe computes between stages), and peak memory in MB."
 )
 
 
@@ -39,23 +43,35 @@ class Table(NamedTuple):
 
 
 def tables(results: Results) -> list[Table]:
-    """Every table of a sweep of which some run is done, but for the comparisons; those without a row are left out."""
+    """Every table of a sweep of which some run is done, but for the comparisons; those without a
+    row are left out.
+    """
     found = [_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results)]
     kind = kind_of_all(results)
-    return [table._replace(note=table.note.replace("{kind}", kind)) for table in found if table.rows]
+    return [
+        table._replace(note=table.note.replace("{kind}", kind)) for table in found if table.rows
+    ]
 
 
 def kind_of_all(results: Results) -> str:
-    """What the tables call what they rank by: "group", or "class" where no bias is known, or both."""
+    """What the tables call what they rank by: "group", or "class" where no bias is known, or
+    both.
+    """
     kinds = sorted({comparison.kind for comparison in results.comparisons.values()}, reverse=True)
     return " or ".join(kinds)
 
 
 def ranks(methods: Sequence[Method]) -> dict[str, int]:
-    """Place of each method by its mean worst group (or class): equal ones share a place, undefined ones have none."""
+    """Place of each method by its mean worst group (or class): equal ones share a place, undefined
+    ones have none.
+    """
     means = {method.label: method.worst.mean for method in methods}
     known = [mean for mean in means.values() if mean is not None]
-    return {label: 1 + sum(other > mean for other in known) for label, mean in means.items() if mean is not None}
+    return {
+        label: 1 + sum(other > mean for other in known)
+        for label, mean in means.items()
+        if mean is not None
+    }
 
 
 def _pairs(results: Results) -> Table:
@@ -80,19 +96,35 @@ def _pairs(results: Results) -> Table:
 def _ranks(comparisons: dict[str, Comparison]) -> Table:
     """Only where there are several data sets."""
     placed = {dataset: ranks(comparison.methods) for dataset, comparison in comparisons.items()}
-    labels = {m.label: m.group_labels for comparison in comparisons.values() for m in comparison.methods}
+    labels = {
+        m.label: m.group_labels for comparison in comparisons.values() for m in comparison.methods
+    }
     rows = []
     for label in labels if len(placed) > 1 else ():
         own = [places[label] for places in placed.values() if label in places]
         cells = [str(places.get(label, "-")) for places in placed.values()]
         if own:
-            rows.append([label, labels[label], str(len(own)), f"{statistics.fmean(own):.1f}", *cells])
+            rows.append(
+                [label, labels[label], str(len(own)), f"{statistics.fmean(own):.1f}", *cells]
+            )
     rows.sort(key=lambda row: float(row[3]))
-    return Table("Ranks", RANKS, ["method", "group labels", "data sets", "mean rank", *placed], rows)
+    return Table(
+        "Ranks", RANKS, ["method", "group labels", "data sets", "mean rank", *placed], rows
+    )
 
 
 def _costs(results: Results) -> Table:
-    header = ["method", "group labels", "data set", "rank", "done", "failed", "missing", "seconds", "peak memory"]
+    header = [
+        "method",
+        "group labels",
+        "data set",
+        "rank",
+        "done",
+        "failed",
+        "missing",
+        "seconds",
+        "peak memory",
+    ]
     return Table("Runs and their cost", COSTS, header, list(_cost_rows(results)))
 
 
@@ -119,7 +151,16 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
 
 def _runs(results: Results) -> Table:
     worst = f"worst {kind_of_all(results)}"
-    header = ["method", "data set", "group labels", "seed", worst, "95 % interval", "average", "gap"]
+    header = [
+        "method",
+        "data set",
+        "group labels",
+        "seed",
+        worst,
+        "95 % interval",
+        "average",
+        "gap",
+    ]
     rows = [
         [method.label, dataset, method.group_labels, str(run.report["seed"]), *_scores(run.report)]
         for dataset, comparison in results.comparisons.items()

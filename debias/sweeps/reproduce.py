@@ -20,22 +20,25 @@ from debias.sweeps.plan import Plan, Run, check_keys, fixed_settings, make_run
 from debias.sweeps.published import BENCHMARKS, Setting
 from debias.sweeps.sweep_file import Sweep
 
-#: A measured mean passes if it lies within this, or within twice the combined standard deviation where that is more.
+#: A measured mean passes if it lies within this, or within twice the combined standard deviation
+#: where that is more.
 TOLERANCE = 0.02
 SEEDS = (0, 1, 2)
 RULE = (
-    f"PASS: the measured mean lies within {100 * TOLERANCE:.0f} points of the published one, or within twice the "
-    "combined standard deviation, sqrt(published^2 + measured^2), where that is more; else the difference in points"
+    f"PASS: the measured mean lies within {100 * TOLERANCE:.0f} points of the published one, or"
+    " within twice the combined standard deviation, sqrt(published^2 + measured^2), where that is"
+    " more; else the difference in points"
 )
 #: Published figures are of float32.
 PRECISION = "32-true"
 SEEN = (
-    "trained, evaluated: million images in steps of training and in evaluation, of all runs left and all their stages; "
-    f"an early model is taken to get {100 * ERRORS:.0f} % of the training images wrong, where its errors are repeated"
+    "trained, evaluated: million images in steps of training and in evaluation, of all runs left"
+    f" and all their stages; an early model is taken to get {100 * ERRORS:.0f} % of the training"
+    " images wrong, where its errors are repeated"
 )
 TIMED = (
-    "~: an estimate, where no run of the setting is done: as long as ERM's steps on as many images take on this "
-    "machine, timed just now on random pixels; other strategies and loading cost more"
+    "~: an estimate, where no run of the setting is done: as long as ERM's steps on as many images"
+    " take on this machine, timed just now on random pixels; other strategies and loading cost more"
 )
 
 
@@ -53,7 +56,9 @@ class Reproduced(NamedTuple):
     def _figure(self, run: Run) -> float | None:
         """The metric of a run that is done; ``None`` where its report cannot be read."""
         try:
-            figure: float | None = read_report(run.folder)["metrics"]["test"]["scalars"].get(self.setting.metric)
+            figure: float | None = read_report(run.folder)["metrics"]["test"]["scalars"].get(
+                self.setting.metric
+            )
         except InputError as error:
             warnings.warn(str(error), stacklevel=2)
             return None
@@ -67,12 +72,13 @@ def reproduction(
 
     Args:
         benchmark: one of ``published.BENCHMARKS``.
-        overrides: ``key=value``; ``seeds`` and ``out`` change the sweep, all else every run. Runs compute in float32,
-            as the published ones, unless ``precision`` is among them.
+        overrides: ``key=value``; ``seeds`` and ``out`` change the sweep, all else every run. Runs
+            compute in float32, as the published ones, unless ``precision`` is among them.
         names: of the settings, such as "jtt"; empty is all.
 
     Returns:
-        The plan, every setting with the first seed before any with the second; and the settings with their runs.
+        The plan, every setting with the first seed before any with the second; and the settings
+        with their runs.
 
     Raises:
         ValueError: an unknown setting, or an override that a config cannot take.
@@ -80,16 +86,27 @@ def reproduction(
     found = BENCHMARKS[benchmark]
     for name in names:
         if name not in {setting.name for setting in found}:
-            raise InputError(f"{benchmark} has no published setting {name!r}; {near(name, {s.name for s in found})}")
+            raise InputError(
+                f"{benchmark} has no published setting {name!r};"
+                f" {near(name, {s.name for s in found})}"
+            )
     chosen = [setting for setting in found if not names or setting.name in names]
     own = [text for text in overrides if text.partition("=")[0] in ("seeds", "out")]
     seeds, out = _own(own, benchmark)
-    fixed = fixed_settings(Sweep(set={"precision": PRECISION}), [text for text in overrides if text not in own])
+    fixed = fixed_settings(
+        Sweep(set={"precision": PRECISION}), [text for text in overrides if text not in own]
+    )
     for setting in chosen:
         check_keys(setting.config, fixed, setting.varied)
-    runs = [[make_run(s.config, fixed, {**s.varied, "seed": seed}, out) for s in chosen] for seed in seeds]
+    runs = [
+        [make_run(s.config, fixed, {**s.varied, "seed": seed}, out) for s in chosen]
+        for seed in seeds
+    ]
     planned = Plan(out, tuple(run for of_seed in runs for run in of_seed), ())
-    return planned, [Reproduced(s, of_setting) for s, of_setting in zip(chosen, zip(*runs, strict=True), strict=True)]
+    return planned, [
+        Reproduced(s, of_setting)
+        for s, of_setting in zip(chosen, zip(*runs, strict=True), strict=True)
+    ]
 
 
 def verdict(setting: Setting, measured: Spread) -> str:
@@ -108,7 +125,9 @@ def verdict(setting: Setting, measured: Spread) -> str:
 
 
 def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
-    """A line for each setting, published and measured; the rule; and in what some differ from what was published."""
+    """A line for each setting, published and measured; the rule; and in what some differ from what
+    was published.
+    """
     rows = [
         [
             _title(one.setting),
@@ -128,12 +147,21 @@ def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
 def cost_lines(benchmark: str, planned: Plan, reproduced: Sequence[Reproduced]) -> list[str]:
     """What the runs that are left would cost: images that they see, and time.
 
-    The time is learnt from runs of the setting that are done. Before any is, it is estimated from steps that are timed
-    here and now.
+    The time is learnt from runs of the setting that are done. Before any is, it is estimated from
+    steps that are timed here and now.
     """
     costs, estimator = costs_of(planned.runs), Estimator(benchmark)
     rows = [_cost(one, costs, estimator) for one in reproduced]
-    header = ["setting", "published", "source", "runs left", "epochs", "trained", "evaluated", "time left"]
+    header = [
+        "setting",
+        "published",
+        "source",
+        "runs left",
+        "epochs",
+        "trained",
+        "evaluated",
+        "time left",
+    ]
     estimated = [TIMED] if any(row[-1].startswith("~") for row in rows) else []
     return [*text_table(header, rows), "", SEEN, *estimated]
 
@@ -143,9 +171,21 @@ def _cost(one: Reproduced, costs: Costs, estimator: Estimator) -> list[str]:
     known = costs.expected(one.runs[0])
     found = estimator.estimate(one.runs[0].config, timed=bool(rest) and known is None)
     seconds = found.seconds if known is None else known
-    time = "-" if seconds is None or not rest else f"{'~' if known is None else ''}{duration(len(rest) * seconds)}"
+    time = (
+        "-"
+        if seconds is None or not rest
+        else f"{'~' if known is None else ''}{duration(len(rest) * seconds)}"
+    )
     images = [f"{len(rest) * count / 1e6:.1f}" for count in found.seen]
-    return [_title(setting), setting.figure, setting.source, str(len(rest)), str(found.epochs), *images, time]
+    return [
+        _title(setting),
+        setting.figure,
+        setting.source,
+        str(len(rest)),
+        str(found.epochs),
+        *images,
+        time,
+    ]
 
 
 def _title(setting: Setting) -> str:
@@ -166,4 +206,6 @@ def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int], Path]:
     seeds = own.get("seeds", list(SEEDS))
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
         raise InputError(f"seeds={seeds} must be a list of whole numbers, as in seeds=[0,1,2]")
-    return list(dict.fromkeys(seeds)), Path(str(own.get("out", Path("runs") / f"reproduce_{benchmark}")))
+    return list(dict.fromkeys(seeds)), Path(
+        str(own.get("out", Path("runs") / f"reproduce_{benchmark}"))
+    )

@@ -13,14 +13,17 @@ PATIENCE = 0.5
 
 
 class StopSignals:
-    """A context that notes SIGINT and SIGTERM instead of raising an exception wherever the program is.
+    """A context that notes SIGINT and SIGTERM instead of raising an exception wherever the program
+    is.
 
-    Python raises ``KeyboardInterrupt`` in whatever the main thread does. In a destructor or in a callback of the
-    garbage collector it then prints the exception and goes on, and the signal is lost. Here the loop that the signal
-    is meant for raises it. A second signal that comes before the loop looked raises at once, for a loop that hangs.
+    Python raises ``KeyboardInterrupt`` in whatever the main thread does. In a destructor or in a
+    callback of the garbage collector it then prints the exception and goes on, and the signal is
+    lost. Here the loop that the signal is meant for raises it. A second signal that comes before
+    the loop looked raises at once, for a loop that hangs.
 
-    Outside the main thread, where Python allows no handlers, the context does nothing. A signal that this process
-    ignores, as in a job in the background of a shell, stays ignored. The end of the context restores the handlers.
+    Outside the main thread, where Python allows no handlers, the context does nothing. A signal
+    that this process ignores, as in a job in the background of a shell, stays ignored. The end of
+    the context restores the handlers.
 
     Raises:
         KeyboardInterrupt: at the end of the context, for a signal that nobody acted on.
@@ -48,7 +51,10 @@ class StopSignals:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Restore the handlers."""
         for number, handler in self.previous.items():

@@ -17,7 +17,17 @@ LONGEST_ARRAY = 1000
 #: Seconds that a command of Slurm may take.
 TIMEOUT = 60
 ENDED = frozenset(
-    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED")
+    (
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+    )
 ) | {"TIMEOUT", "VANISHED"}
 _FIELDS = ("Name", "ArrayTaskID", "ArrayJobID", "State", "exit_code", "Reason")
 
@@ -27,7 +37,9 @@ class SlurmError(RuntimeError):
 
 
 class Key(NamedTuple):
-    """A run's place in Slurm: the name of a job array, which no other array has, and an element of it."""
+    """A run's place in Slurm: the name of a job array, which no other array has, and an element of
+    it.
+    """
 
     array: str
     element: int
@@ -90,7 +102,9 @@ class Resources:
     parallel: int | None = None
 
     def sbatch(self, listing: Path, tasks: int) -> list[str]:
-        """The command that submits an array: its name is the listing's, and each task trains one run of the listing."""
+        """The command that submits an array: its name is the listing's, and each task trains one
+        run of the listing.
+        """
         gpus = f"gpu:{self.gpus}" if self.gpus else None
         wanted = {"partition": self.partition, "gres": gpus, "mem": self.memory, "time": self.time}
         # "%" begins a pattern in the name of a file
@@ -102,14 +116,26 @@ class Resources:
             *(f"--{option}={value}" for option, value in wanted.items() if value is not None),
             *("--open-mode=append", f"--output={output}"),
             # exec, so that a signal to the batch script is one to the training
-            f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.slurm_task {shlex.quote(str(listing))}",
+            (
+                f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.slurm_task"
+                f" {shlex.quote(str(listing))}"
+            ),
         ]
 
 
 def squeue(arrays: Collection[str]) -> list[str]:
-    """The command that asks for every task of some arrays, also for those that ended a short while ago."""
+    """The command that asks for every task of some arrays, also for those that ended a short while
+    ago.
+    """
     columns = ",".join(f"{field}:120|" for field in _FIELDS)
-    return ["squeue", "--noheader", "--array", "--states=all", f"--name={','.join(arrays)}", f"--Format={columns}"]
+    return [
+        "squeue",
+        "--noheader",
+        "--array",
+        "--states=all",
+        f"--name={','.join(arrays)}",
+        f"--Format={columns}",
+    ]
 
 
 def tasks(text: str) -> dict[Key, Task]:
@@ -121,8 +147,12 @@ def tasks(text: str) -> dict[Key, Task]:
     """
     found = {}
     for line in text.splitlines():
-        array, element, job, state, code, reason = (part.strip() for part in line.split("|")[: len(_FIELDS)])
-        found[Key(array, int(element))] = Task(f"{job}_{element}", state, int(code.partition(":")[0]), reason)
+        array, element, job, state, code, reason = (
+            part.strip() for part in line.split("|")[: len(_FIELDS)]
+        )
+        found[Key(array, int(element))] = Task(
+            f"{job}_{element}", state, int(code.partition(":")[0]), reason
+        )
     return found
 
 

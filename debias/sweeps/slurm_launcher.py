@@ -15,7 +15,17 @@ from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
 from debias.sweeps.signals import StopSignals
-from debias.sweeps.slurm_jobs import LONGEST_ARRAY, VANISHED, Key, Resources, SlurmError, Task, call, cancel, queue
+from debias.sweeps.slurm_jobs import (
+    LONGEST_ARRAY,
+    VANISHED,
+    Key,
+    Resources,
+    SlurmError,
+    Task,
+    call,
+    cancel,
+    queue,
+)
 from debias.sweeps.slurm_task import names, write_listing
 from debias.sweeps.worker import REFUSED, Train
 
@@ -38,7 +48,13 @@ class Launcher:
     """
 
     def __init__(
-        self, runs: Sequence[Run], train: Train, progress: Progress, resources: Resources, retries: int, poll: float
+        self,
+        runs: Sequence[Run],
+        train: Train,
+        progress: Progress,
+        resources: Resources,
+        retries: int,
+        poll: float,
     ) -> None:
         self.waiting, self.train, self.progress = list(runs), train, progress
         self.resources, self.retries, self.poll = resources, retries, poll
@@ -72,7 +88,9 @@ class Launcher:
         except SlurmError as error:
             signals.check()  # Ctrl-C in a terminal ends Slurm's commands too
             if self.answered is None or time.monotonic() - self.answered > PATIENCE:
-                raise InputError(f"{error}; once that is put right, the same command goes on") from error
+                raise InputError(
+                    f"{error}; once that is put right, the same command goes on"
+                ) from error
 
     def _take_over(self) -> None:
         listings = {path.stem: path for path in self.folder.glob("debias-*.json")}
@@ -129,7 +147,9 @@ class Launcher:
         files = files_of(run)
         self.running.discard(run.name)
         again = True
-        if not files.locked():  # by another sweep, or by a node that died and has not been missed yet
+        if (
+            not files.locked()
+        ):  # by another sweep, or by a node that died and has not been missed yet
             went_on = _last_checkpoint(run) > self.checkpoints[run.name]
             if went_on and not files.error.is_file() and task.state != "CANCELLED":
                 self.progress.stopped(run, task.end)
@@ -172,7 +192,9 @@ class Launcher:
             while active := [task for task in queue(self.arrays).values() if not task.ended]:
                 if time.monotonic() > end:
                     return
-                cancel({task.number.partition("_")[0] for task in active if task.state != "COMPLETING"})
+                cancel(
+                    {task.number.partition("_")[0] for task in active if task.state != "COMPLETING"}
+                )
                 signals.sleep(1)
 
 

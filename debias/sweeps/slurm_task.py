@@ -1,4 +1,6 @@
-"""One element of a job array: ``python -m debias.sweeps.slurm_task LISTING`` trains the run of its index."""
+"""One element of a job array: ``python -m debias.sweeps.slurm_task LISTING`` trains the run of its
+index.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from debias.files import write_atomically
 from debias.sweeps.plan import Run
 from debias.sweeps.worker import BUSY, Train, attempt
 
-#: How often, at an interval of a second, a lock is asked for: whoever looks at a run's status takes it for a moment.
+#: How often, at an interval of a second, a lock is asked for: whoever looks at a run's status takes
+#: it for a moment.
 TRIES = 10
 
 
@@ -30,11 +33,18 @@ def write_listing(path: Path, runs: Sequence[Run], train: Train, threads: int) -
     """
     trainer = f"{train.__module__}:{train.__qualname__}"  # type: ignore[attr-defined]
     entries = [
-        {"name": run.name, "source": run.source, "overrides": run.overrides, "config": configs.plain(run.config)}
+        {
+            "name": run.name,
+            "source": run.source,
+            "overrides": run.overrides,
+            "config": configs.plain(run.config),
+        }
         for run in runs
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"train": trainer, "threads": threads, "runs": entries}, indent=1) + "\n")
+    write_atomically(
+        path, json.dumps({"train": trainer, "threads": threads, "runs": entries}, indent=1) + "\n"
+    )
 
 
 def names(path: Path) -> list[str]:
@@ -43,7 +53,9 @@ def names(path: Path) -> list[str]:
 
 
 def perform(path: Path, index: int) -> None:
-    """Train one run of a listing unless it is done; the exit code says how it ended, as a local worker's does."""
+    """Train one run of a listing unless it is done; the exit code says how it ended, as a local
+    worker's does.
+    """
     listing = json.loads(path.read_text(encoding="utf-8"))
     module, _, attribute = listing["train"].partition(":")
     entry = listing["runs"][index]

@@ -35,7 +35,8 @@ def timed_batch(config: Config) -> int:
 
 
 def speed_of(config: Config) -> Speed | None:
-    """The speed of a config's network, at its size, batch, accelerator and precision; loading images is left out.
+    """The speed of a config's network, at its size, batch, accelerator and precision; loading
+    images is left out.
 
     Weights are new, so that nothing is downloaded.
 
@@ -48,7 +49,9 @@ def speed_of(config: Config) -> Speed | None:
     model: nn.Module = components.call(timm_classifier, "model", options, {"outputs": 2}).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     count = timed_batch(config)
-    images = torch.randn(count, 3, shape.height, shape.width, device=device).to(memory_format=torch.channels_last)
+    images = torch.randn(count, 3, shape.height, shape.width, device=device).to(
+        memory_format=torch.channels_last
+    )
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16-mixed")
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-9, momentum=0.9)
 
@@ -56,7 +59,9 @@ def speed_of(config: Config) -> Speed | None:
         """A step of ERM on the images."""
         optimizer.zero_grad()
         with mixed:
-            loss = F.cross_entropy(model(images).logits, torch.zeros(count, dtype=torch.long, device=device))
+            loss = F.cross_entropy(
+                model(images).logits, torch.zeros(count, dtype=torch.long, device=device)
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 

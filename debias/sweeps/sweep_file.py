@@ -17,7 +17,9 @@ from debias.merging import read_overrides
 
 @dataclass
 class Draws:
-    """Random settings: how ``many``, from which ``seed``, and the distribution of each key in ``values``."""
+    """Random settings: how ``many``, from which ``seed``, and the distribution of each key in
+    ``values``.
+    """
 
     count: int = 0
     seed: int = 0
@@ -29,7 +31,8 @@ class Search:
     """How settings are searched, see :mod:`debias.sweeps.search`.
 
     Attributes:
-        space: the distribution of each key, as for draws; a config's own keys go beside it under ``configs``.
+        space: the distribution of each key, as for draws; a config's own keys go beside it under
+            ``configs``.
         sampler: "tpe", "random" or "grid".
         trials: settings to try, for each config; a grid tries all.
         seed: of the sampler.
@@ -52,13 +55,16 @@ class Sweep:
     """What a sweep file says.
 
     Attributes:
-        configs: what ``debias train`` takes, shipped names or paths relative to the sweep file; an entry
-            ``NAME: {key: [values]}`` has a grid of its own, over the common one.
+        configs: what ``debias train`` takes, shipped names or paths relative to the sweep file; an
+            entry ``NAME: {key: [values]}`` has a grid of its own, over the common one.
         seeds: every setting is run with each.
-        grid: the values of each key, such as ``optimizer.lr: [1e-3, 1e-4]``; all combinations are run.
-        draws: random settings, see :func:`debias.sweeps.draws.draw`; each is combined with the whole grid.
+        grid: the values of each key, such as ``optimizer.lr: [1e-3, 1e-4]``; all combinations are
+            run.
+        draws: random settings, see :func:`debias.sweeps.draws.draw`; each is combined with the
+            whole grid.
         set: what is the same for every run.
-        labels: which group labels the runs may use, see :mod:`debias.sweeps.protocol`; any, unless given.
+        labels: which group labels the runs may use, see :mod:`debias.sweeps.protocol`; any, unless
+            given.
         search: settings that follow from what came before, in place of ``grid`` and ``draws``.
         final_seeds: of the runs by which a search is judged.
         out: folder that receives the runs; by default ``runs/<name of the sweep file>``.
@@ -103,4 +109,6 @@ def _check_numbers(path: Path, sweep: Sweep) -> None:
         if not getattr(sweep, key):
             raise InputError(f"{path}: {key} is empty: name at least one")
     if sweep.draws.count < 0 or bool(sweep.draws.count) != bool(sweep.draws.values):
-        raise InputError(f"{path}: draws needs count, at least 1, and values; got count={sweep.draws.count}")
+        raise InputError(
+            f"{path}: draws needs count, at least 1, and values; got count={sweep.draws.count}"
+        )

@@ -1,4 +1,6 @@
-"""One run in a process of its own: it holds the run's lock, writes its log, and says by its exit code how it ended."""
+"""One run in a process of its own: it holds the run's lock, writes its log, and says by its exit
+code how it ended.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from debias.files import write_atomically
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
 
-#: Exit codes: tried and failed; refused for a mistake that another attempt would repeat; run by another process.
+#: Exit codes: tried and failed; refused for a mistake that another attempt would repeat; run by
+#: another process.
 FAILED, REFUSED, BUSY = 1, 2, 75
 
 
@@ -27,14 +30,17 @@ class Pruned(Exception):
 
 
 class Train(Protocol):
-    """What trains one run, from the start or from its last checkpoint: ``debias.commands.train.train``."""
+    """What trains one run, from the start or from its last checkpoint:
+    ``debias.commands.train.train``.
+    """
 
     def __call__(self, config: Config, *, resume: Path | None = None) -> Path:
         """Train, evaluate and report."""
 
 
 def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
-    """Train one run unless it is done or another process trains it; the end of the process is the answer.
+    """Train one run unless it is done or another process trains it; the end of the process is the
+    answer.
 
     Args:
         run: what to train.
@@ -42,7 +48,8 @@ def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
         threads: that PyTorch computes with.
         slot: number of the worker, which says on which of several GPUs it computes.
     """
-    # Ctrl-C is for the launcher, which then ends this process; a checkpoint is left after every epoch
+    # Ctrl-C is for the launcher, which then ends this process; a checkpoint is left after every
+    # epoch
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     files = files_of(run)
     _write_output_to(files.log)

@@ -11,11 +11,13 @@ REMEDY = "lower optimizer.lr, or set clip"
 
 
 def check_finite(module: nn.Module, finite_steps: Tensor, *, steps: int, epoch: int) -> None:
-    """Stop if a loss of an epoch, or a parameter after it, is NaN or infinite. All processes stop together.
+    """Stop if a loss of an epoch, or a parameter after it, is NaN or infinite. All processes stop
+    together.
 
     Args:
         module: whose parameters are checked.
-        finite_steps: int64 scalar, how many steps of the epoch came before the first loss that is not finite.
+        finite_steps: int64 scalar, how many steps of the epoch came before the first loss that is
+            not finite.
         steps: of the epoch.
         epoch: its number.
 
@@ -35,5 +37,11 @@ def check_finite(module: nn.Module, finite_steps: Tensor, *, steps: int, epoch: 
 
 def diverged(what: str, epoch: int) -> InputError:
     """The error that ends a run in an epoch."""
-    kept = "no checkpoint was written" if epoch == 0 else f"the last checkpoint is that of epoch {epoch - 1}"
-    return InputError(f"training diverged: {what} is not finite; {kept}. To train without this, {REMEDY}")
+    kept = (
+        "no checkpoint was written"
+        if epoch == 0
+        else f"the last checkpoint is that of epoch {epoch - 1}"
+    )
+    return InputError(
+        f"training diverged: {what} is not finite; {kept}. To train without this, {REMEDY}"
+    )

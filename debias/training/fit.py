@@ -1,4 +1,6 @@
-"""The verb *fit*: Lightning's Trainer, set up so that a run resumes exactly and writes only into its folder."""
+"""The verb *fit*: Lightning's Trainer, set up so that a run resumes exactly and writes only into
+its folder.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from debias.training.module import DebiasModule
 
 
 class OwnSignals(Callback):
-    """Leaves SIGTERM to the handler that the process had: Lightning's ends training with exit code 0."""
+    """Leaves SIGTERM to the handler that the process had: Lightning's ends training with exit code
+    0.
+    """
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
@@ -36,7 +40,8 @@ class OwnSignals(Callback):
 class EpochSeed(Callback):
     """Starts every epoch from random states that follow from (seed, epoch, rank) alone.
 
-    A run that is resumed at an epoch then draws exactly what the uninterrupted run drew, on every device.
+    A run that is resumed at an epoch then draws exactly what the uninterrupted run drew, on every
+    device.
 
     Args:
         seed: of the run.
@@ -73,14 +78,15 @@ def trainer(
     """A Trainer for one run: our samplers, our checkpoints, no cluster magic.
 
     Args:
-        folder: receives the TensorBoard logs, and is Lightning's root, so that nothing is read from or written to
-            the working directory.
+        folder: receives the TensorBoard logs, and is Lightning's root, so that nothing is read from
+            or written to the working directory.
         epochs: passes over the training loader.
         seed: of the run.
         precision: as the Trainer takes it.
         accelerator: as the Trainer takes it.
         devices: processes; more than one trains by DistributedDataParallel.
-        unused: whether a step may leave parameters without gradient, of which DistributedDataParallel is to be told.
+        unused: whether a step may leave parameters without gradient, of which
+            DistributedDataParallel is to be told.
         progress: show a progress bar.
         callbacks: further ones.
     """
@@ -110,7 +116,13 @@ def trainer(
         )
 
 
-def fit(module: DebiasModule, data: pl.LightningDataModule, trainer: pl.Trainer, *, resume: Path | None = None) -> None:
+def fit(
+    module: DebiasModule,
+    data: pl.LightningDataModule,
+    trainer: pl.Trainer,
+    *,
+    resume: Path | None = None,
+) -> None:
     """Train to the last epoch, from the start or from a checkpoint.
 
     Args:
@@ -121,7 +133,9 @@ def fit(module: DebiasModule, data: pl.LightningDataModule, trainer: pl.Trainer,
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging interval.*")
+        warnings.filterwarnings(
+            "ignore", ".*number of training batches.*smaller than the logging interval.*"
+        )
         warnings.filterwarnings("ignore", ".*LeafSpec.*")
         # batch normalisation that model.freeze_batch_norm holds there
         warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")

@@ -1,4 +1,6 @@
-"""Terms of a loss that count in it, and are numerically nothing: the method then does not do what it is for."""
+"""Terms of a loss that count in it, and are numerically nothing: the method then does not do what
+it is for.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,17 @@ from collections.abc import Mapping
 
 from debias.types import Loss
 
-#: An epoch's mean below this is nothing beside a loss of order one, in float32 and for any usual weight.
+#: An epoch's mean below this is nothing beside a loss of order one, in float32 and for any usual
+#: weight.
 NOTHING = 1e-12
 
 
 class IdleTerms:
-    """Looks at each weighted term once: at the end of the first epoch in which its weight is not zero.
+    """Looks at each weighted term once: at the end of the first epoch in which its weight is not
+    zero.
 
-    A ramp at zero, or a penalty before its first step, is thus not looked at. Nothing is read from the device: the
-    means of the epoch are logged anyway.
+    A ramp at zero, or a penalty before its first step, is thus not looked at. Nothing is read from
+    the device: the means of the epoch are logged anyway.
     """
 
     def __init__(self) -> None:
@@ -31,11 +35,14 @@ class IdleTerms:
         fresh = {name: weight for name, weight in self.weighted.items() if name not in self.seen}
         self.seen |= fresh.keys()
         if idle := [
-            f"{name} (mean {means[name]:.1g}, weight {fresh[name]:g})" for name in fresh if is_idle(means[name])
+            f"{name} (mean {means[name]:.1g}, weight {fresh[name]:g})"
+            for name in fresh
+            if is_idle(means[name])
         ]:
             warnings.warn(
-                f"terms of the loss are numerically nothing through their first epoch: {', '.join(idle)}. They have no "
-                "effect: check the strategy's scales for this network, such as a bandwidth, and what a batch holds",
+                "terms of the loss are numerically nothing through their first epoch:"
+                f" {', '.join(idle)}. They have no effect: check the strategy's scales for this"
+                " network, such as a bandwidth, and what a batch holds",
                 stacklevel=2,
             )
 

@@ -1,4 +1,6 @@
-"""The one LightningModule: players take their turns on a batch. It names no method and reads no config."""
+"""The one LightningModule: players take their turns on a batch. It names no method and reads no
+config.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +26,22 @@ from debias.types import Batch, Groups, Loss, Turn
 class DebiasModule(pl.LightningModule):
     """Trains a model by a strategy, and counts its validation predictions per group.
 
-    One player: Lightning's automatic optimisation, and all that its Trainer offers. Several: each turn freezes the
-    other players, computes its objective, steps its own optimiser; ``clip`` is applied per turn.
+    One player: Lightning's automatic optimisation, and all that its Trainer offers. Several: each
+    turn freezes the other players, computes its objective, steps its own optimiser; ``clip`` is
+    applied per turn.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`.
         strategy: the mitigation strategy; its parameters and buffers are saved with the model's.
         groups: the groups of validation.
-        frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average; ``None`` where the
-            training data has no bias labels.
+        frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average;
+            ``None`` where the training data has no bias labels.
         optimizer: builds the optimiser of one player from its name and its parameters.
         scheduler: builds its schedule, stepped once an epoch.
-        augment: changes each training batch, given the batch and the share of training that is done; or ``None``.
-        training_groups: the groups that the strategy sees, where these are others than validation's.
+        augment: changes each training batch, given the batch and the share of training that is
+            done; or ``None``.
+        training_groups: the groups that the strategy sees, where these are others than
+            validation's.
         clip: largest gradient norm of a player, or ``None``.
     """
 
@@ -59,7 +64,10 @@ class DebiasModule(pl.LightningModule):
         self.augment = augment
         self.training_groups = training_groups or groups
         self.make_optimizer, self.make_scheduler, self.clip = optimizer, scheduler, clip
-        self.players = {name: [p for p in owned if p.requires_grad] for name, owned in strategy.players(model).items()}
+        self.players = {
+            name: [p for p in owned if p.requires_grad]
+            for name, owned in strategy.players(model).items()
+        }
         self.automatic_optimization = len(self.players) == 1
         self.counts = GroupCounts(groups, train_frequencies=frequencies)
         self.sums: dict[str, Tensor] = {}
@@ -75,25 +83,40 @@ class DebiasModule(pl.LightningModule):
 
     @property
     def leaves_unused(self) -> bool:
-        """Whether a step may leave parameters without gradient: another player's, or nobody's, as of a backbone."""
+        """Whether a step may leave parameters without gradient: another player's, or nobody's, as
+        of a backbone.
+        """
         moved = {id(parameter) for parameters in self.players.values() for parameter in parameters}
-        return len(self.players) > 1 or any(p.requires_grad and id(p) not in moved for p in self.parameters())
+        return len(self.players) > 1 or any(
+            p.requires_grad and id(p) not in moved for p in self.parameters()
+        )
 
     def model_has_moved(self, steps: int) -> bool:
-        """Whether in the first ``steps`` steps some player has moved that owns parameters of the model."""
+        """Whether in the first ``steps`` steps some player has moved that owns parameters of the
+        model.
+        """
         own = {id(parameter) for parameter in self.model.parameters()}
-        owners = {name for name, parameters in self.players.items() if any(id(p) in own for p in parameters)}
-        return not owners or any(turn.player in owners for step in range(steps) for turn in self.strategy.turns(step))
+        owners = {
+            name
+            for name, parameters in self.players.items()
+            if any(id(p) in own for p in parameters)
+        }
+        return not owners or any(
+            turn.player in owners for step in range(steps) for turn in self.strategy.turns(step)
+        )
 
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule per player, in the order of ``players``."""
-        optimizers = [self.make_optimizer(player, parameters) for player, parameters in self.players.items()]
+        optimizers = [
+            self.make_optimizer(player, parameters) for player, parameters in self.players.items()
+        ]
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Let the players take their turns on a batch.
 
-        The step is Lightning's count of batches, which a checkpoint restores; ``global_step`` counts optimiser steps.
+        The step is Lightning's count of batches, which a checkpoint restores; ``global_step``
+        counts optimiser steps.
         """
         if self.augment is not None:
             batch = self.augment(batch, self.current_epoch / max(self.trainer.max_epochs or 1, 1))
@@ -108,7 +131,9 @@ class DebiasModule(pl.LightningModule):
         return loss if self.automatic_optimization else None
 
     def _count_step(self) -> None:
-        """Count the epoch's steps, and those before the first loss that is not finite: its sum never is again."""
+        """Count the epoch's steps, and those before the first loss that is not finite: its sum
+        never is again.
+        """
         finite = self.sums["loss"].isfinite()
         self.steps, self.finite_steps = self.steps + 1, self.finite_steps.to(finite.device) + finite
 
@@ -119,11 +144,14 @@ class DebiasModule(pl.LightningModule):
         with self.toggled_optimizer(optimizer):
             loss = self._tracked(turn.objective(self.model, batch))
             optimizer.zero_grad()
-            # Lightning's autocast is still on, and would round the gradients of what was computed in float32
+            # Lightning's autocast is still on, and would round the gradients of what was computed
+            # in float32
             with torch.autocast(loss.device.type, enabled=False):
                 self.manual_backward(loss)
             if self.clip is not None:
-                self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
+                self.clip_gradients(
+                    optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm"
+                )
             optimizer.step()
 
     def configure_gradient_clipping(
@@ -154,19 +182,27 @@ class DebiasModule(pl.LightningModule):
         self.steps, self.finite_steps = 0, torch.zeros_like(self.finite_steps)
 
     def training_means(self) -> dict[str, float]:
-        """Mean over the epoch's turns so far that gave it, in all processes, of the loss and of each term.
+        """Mean over the epoch's turns so far that gave it, in all processes, of the loss and of
+        each term.
 
         A term with a value per group is named ``term/group``. Every process must call it.
         """
-        means = {name: mean_over_processes(total) / self.terms[name] for name, total in self.sums.items()}
+        means = {
+            name: mean_over_processes(total) / self.terms[name] for name, total in self.sums.items()
+        }
         scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
         vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
         names = self.training_groups.names
-        named = {f"{name}/{group}": v for name, values in vectors for group, v in zip(names, values, strict=True)}
+        named = {
+            f"{name}/{group}": v
+            for name, values in vectors
+            for group, v in zip(names, values, strict=True)
+        }
         return scalars | named
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; warn of terms that do nothing; step the schedules of several players' movers.
+        """Log the epoch's means; warn of terms that do nothing; step the schedules of several
+        players' movers.
 
         Raises:
             InputError: a loss of the epoch or the weights after it are not finite.
@@ -191,20 +227,24 @@ class DebiasModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log every metric under ``val/``, and start counting anew."""
         self.validation = {name: value.item() for name, value in self.counts.compute().items()}
-        self.log_dict({f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()})
+        self.log_dict(
+            {f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()}
+        )
         self.counts.reset()
 
 
 def check_targets(strategy: Strategy, augment: object) -> None:
-    """Refuse a strategy that reads class indices beside an augmentation that makes probabilities of them.
+    """Refuse a strategy that reads class indices beside an augmentation that makes probabilities of
+    them.
 
     Raises:
         ValueError: naming both.
     """
     if strategy.hard_targets and getattr(augment, "mixes_targets", False):
         raise InputError(
-            f"{type(strategy).__name__} reads the class of each sample, and {type(augment).__name__} mixes classes: "
-            "leave one of them out, as by augment.name=none"
+            f"{type(strategy).__name__} reads the class of each sample, and"
+            f" {type(augment).__name__} mixes classes: leave one of them out, as by"
+            " augment.name=none"
         )
 
 

@@ -1,4 +1,6 @@
-"""Optimisers and learning-rate schedules by name; each keyword-only argument is an option of the config."""
+"""Optimisers and learning-rate schedules by name; each keyword-only argument is an option of the
+config.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from debias.errors import InputError
 
 
 def sgd(
-    parameters: list[Parameter], *, lr: float = 1e-3, momentum: float = 0.9, weight_decay: float = 1e-4
+    parameters: list[Parameter],
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
 ) -> Optimizer:
     """Stochastic gradient descent with momentum."""
     return SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
@@ -21,7 +27,9 @@ def adam(parameters: list[Parameter], *, lr: float = 1e-3, weight_decay: float =
     return Adam(parameters, lr=lr, weight_decay=weight_decay)
 
 
-def adamw(parameters: list[Parameter], *, lr: float = 1e-3, weight_decay: float = 0.01) -> Optimizer:
+def adamw(
+    parameters: list[Parameter], *, lr: float = 1e-3, weight_decay: float = 0.01
+) -> Optimizer:
     """Adam with decoupled weight decay."""
     return AdamW(parameters, lr=lr, weight_decay=weight_decay)
 
@@ -32,7 +40,9 @@ def constant(optimizer: Optimizer, epochs: int) -> LRScheduler:
 
 
 def cosine(optimizer: Optimizer, epochs: int, *, minimum: float = 0.0) -> LRScheduler:
-    """The learning rate falls along half a cosine, from its value to ``minimum`` after the last epoch."""
+    """The learning rate falls along half a cosine, from its value to ``minimum`` after the last
+    epoch.
+    """
     return CosineAnnealingLR(optimizer, T_max=epochs, eta_min=minimum)
 
 

@@ -1,4 +1,6 @@
-"""Pictures as they are beside what the strategy makes of them, for those who want to see what it hides."""
+"""Pictures as they are beside what the strategy makes of them, for those who want to see what it
+hides.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,13 @@ from debias.training.module import DebiasModule
 
 
 @torch.no_grad()
-def prepared_pictures(strategy: Strategy, image: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
+def prepared_pictures(
+    strategy: Strategy, image: Tensor, mean: Tensor, std: Tensor
+) -> Tensor | None:
     """A row for each image: itself, how much is left of each pixel, and what the model is given.
 
-    How much is left is the slope of a prepared pixel on the pixel, over the channels: where a strategy masks pictures,
-    its mask.
+    How much is left is the slope of a prepared pixel on the pixel, over the channels: where a
+    strategy masks pictures, its mask.
 
     Args:
         strategy: put into evaluation mode meanwhile.
@@ -28,7 +32,8 @@ def prepared_pictures(strategy: Strategy, image: Tensor, mean: Tensor, std: Tens
         std: ``(3,)`` of the normalisation.
 
     Returns:
-        ``(3, H', W')`` float in [0, 1], on the CPU; ``None`` where the strategy leaves images as they are.
+        ``(3, H', W')`` float in [0, 1], on the CPU; ``None`` where the strategy leaves images as
+        they are.
     """
     was_training = strategy.training
     strategy.eval()
@@ -46,7 +51,8 @@ def prepared_pictures(strategy: Strategy, image: Tensor, mean: Tensor, std: Tens
 
 
 class PreparedPictures(pl.Callback):
-    """Shows in TensorBoard, epoch by epoch, what the strategy makes of the first validation images, if anything.
+    """Shows in TensorBoard, epoch by epoch, what the strategy makes of the first validation images,
+    if anything.
 
     Args:
         mean: ``(3,)`` of the images' normalisation.
@@ -70,7 +76,9 @@ class PreparedPictures(pl.Callback):
         assert isinstance(pl_module, DebiasModule)
         if batch_idx > 0 or not trainer.is_global_zero:
             return
-        pictures = prepared_pictures(pl_module.strategy, batch.image[: self.most], self.mean, self.std)
+        pictures = prepared_pictures(
+            pl_module.strategy, batch.image[: self.most], self.mean, self.std
+        )
         if pictures is not None:
             assert isinstance(trainer.logger, TensorBoardLogger)
             trainer.logger.experiment.add_image("val/prepared", pictures, trainer.current_epoch)

@@ -7,19 +7,26 @@ from torch import nn
 
 
 def choose_precision(model: nn.Module, accelerator: str) -> str:
-    """Precision for Lightning's Trainer: mixed bfloat16 where the processor computes in it, float32 elsewhere.
+    """Precision for Lightning's Trainer: mixed bfloat16 where the processor computes in it, float32
+    elsewhere.
 
-    On CPUs with bfloat16 instructions it doubles the speed of residual networks, and slows networks of depthwise
-    convolutions, which therefore stay in float32 there.
+    On CPUs with bfloat16 instructions it doubles the speed of residual networks, and slows networks
+    of depthwise convolutions, which therefore stay in float32 there.
 
     Args:
         model: the classifier.
         accelerator: "cpu", "cuda", "mps", ...
     """
     if accelerator == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        return (
+            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        )
     fast = accelerator == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16-mixed" if fast and _has_convolutions(model) and not _is_depthwise(model) else "32-true"
+    return (
+        "bf16-mixed"
+        if fast and _has_convolutions(model) and not _is_depthwise(model)
+        else "32-true"
+    )
 
 
 def _convolutions(model: nn.Module) -> list[nn.Conv2d]:

@@ -12,7 +12,9 @@ from debias.types import Batch, Outputs
 
 
 class Predicted(NamedTuple):
-    """Rows of the data set and the logits a model gave them: ``(N,)`` int64 and ``(N, outputs)`` float32."""
+    """Rows of the data set and the logits a model gave them: ``(N,)`` int64 and ``(N, outputs)``
+    float32.
+    """
 
     index: Tensor  # type: ignore[assignment]
     logits: Tensor
@@ -31,8 +33,8 @@ def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-
     In a process group each process predicts its own batches and all receive the joined rows.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; a :class:`debias.training.DebiasModule` prepares them as
-            its strategy wants it.
+        model: maps images to :class:`debias.types.Outputs`; a :class:`debias.training.DebiasModule`
+            prepares them as its strategy wants it.
         batches: normalised batches on the model's device.
         precision: as Lightning's Trainer names it; "bf16-mixed" runs under autocast.
 
@@ -43,8 +45,12 @@ def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-
 
 
 def extract(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Extracted:
-    """Features of every row that the batches hold: as :func:`predict`, for what the model's head reads."""
-    return Extracted(*joined(list(_read(model, batches, precision, lambda outputs: outputs.features))))
+    """Features of every row that the batches hold: as :func:`predict`, for what the model's head
+    reads.
+    """
+    return Extracted(
+        *joined(list(_read(model, batches, precision, lambda outputs: outputs.features)))
+    )
 
 
 def _read(
@@ -55,7 +61,9 @@ def _read(
     for batch in batches:
         with (
             torch.inference_mode(),
-            torch.autocast(batch.image.device.type, torch.bfloat16, enabled=precision.startswith("bf16")),
+            torch.autocast(
+                batch.image.device.type, torch.bfloat16, enabled=precision.startswith("bf16")
+            ),
         ):
             values = read(model(batch.image))
         yield Predicted(batch.index.cpu(), values.float().cpu())
@@ -63,7 +71,9 @@ def _read(
 
 
 def joined(parts: Sequence[Predicted]) -> Predicted:
-    """Parts of a prediction as one, over all processes, sorted by row; a row that came twice is kept once."""
+    """Parts of a prediction as one, over all processes, sorted by row; a row that came twice is
+    kept once.
+    """
     if distributed.is_available() and distributed.is_initialized():
         gathered: list[Sequence[Predicted]] = [()] * distributed.get_world_size()
         here = [Predicted(part.index.cpu(), part.logits.cpu()) for part in parts]

@@ -1,4 +1,6 @@
-"""What an epoch leaves behind: its history entry, its validation predictions, its weights, and a checkpoint."""
+"""What an epoch leaves behind: its history entry, its validation predictions, its weights, and a
+checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,12 @@ Watch = Callable[[list[dict[str, Any]]], None]
 class Recorder(Checkpoint):
     """Records every epoch, and keeps what resuming and selecting an epoch later need.
 
-    After each epoch, in this order: the validation predictions; the weights, if some selection rule prefers the epoch
-    to all before it; ``last.ckpt``, from which training resumes, and which becomes ``previous.ckpt`` an epoch later.
-    When the next epoch starts, the weights are removed that no rule prefers after either of the two, so that a run
-    killed at any moment finds the files its checkpoints speak of. An epoch of a warm-up, in which only other networks
-    have moved, has no validation metrics: no rule may prefer it. The rule ``last`` prefers every epoch for as long as
+    After each epoch, in this order: the validation predictions; the weights, if some selection rule
+    prefers the epoch to all before it; ``last.ckpt``, from which training resumes, and which
+    becomes ``previous.ckpt`` an epoch later. When the next epoch starts, the weights are removed
+    that no rule prefers after either of the two, so that a run killed at any moment finds the files
+    its checkpoints speak of. An epoch of a warm-up, in which only other networks have moved, has no
+    validation metrics: no rule may prefer it. The rule ``last`` prefers every epoch for as long as
     it is the last, so its weights are kept at the end alone.
 
     Args:
@@ -36,7 +39,8 @@ class Recorder(Checkpoint):
         write: called with each epoch and its validation predictions, in one process.
         metadata: plain values to put into every checkpoint, such as the config.
         keep_all: whether the weights of every epoch are kept, preferred or not.
-        watch: called in one process with the history, once all else is written; training ends if it raises.
+        watch: called in one process with the history, once all else is written; training ends if it
+            raises.
     """
 
     def __init__(
@@ -48,7 +52,12 @@ class Recorder(Checkpoint):
         keep_all: bool = False,
         watch: Watch | None = None,
     ) -> None:
-        self.folder, self.write, self.metadata, self.keep_all = folder, write, metadata or {}, keep_all
+        self.folder, self.write, self.metadata, self.keep_all = (
+            folder,
+            write,
+            metadata or {},
+            keep_all,
+        )
         self.watch = watch
         self.history: list[dict[str, Any]] = []
         self.parts: list[Predicted] = []
@@ -78,7 +87,10 @@ class Recorder(Checkpoint):
         """Start the clock; remove the weights that no rule prefers any more."""
         self.started = time.monotonic()
         if trainer.is_global_zero and self.history and not self.keep_all:
-            kept = {self.weights(epoch) for epoch in self._best() | self._best(epochs=len(self.history) - 1)}
+            kept = {
+                self.weights(epoch)
+                for epoch in self._best() | self._best(epochs=len(self.history) - 1)
+            }
             for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
                 path.unlink()
 
@@ -111,13 +123,20 @@ class Recorder(Checkpoint):
             self.write(epoch, predicted)
             if self.keep_all or epoch + 1 == trainer.max_epochs or epoch in self._best():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
-        trainer.save_checkpoint(self.last, weights_only=False)  # every process takes part; the first one writes
+        trainer.save_checkpoint(
+            self.last, weights_only=False
+        )  # every process takes part; the first one writes
         if trainer.is_global_zero and self.watch is not None:
             self.watch(self.history)
 
     def _entry(self, epoch: int, module: DebiasModule, moved: bool) -> dict[str, Any]:
         seconds, validation = time.monotonic() - self.started, module.validation if moved else {}
-        return {"epoch": epoch, "train": module.training_means(), "val": validation, "seconds": seconds}
+        return {
+            "epoch": epoch,
+            "train": module.training_means(),
+            "val": validation,
+            "seconds": seconds,
+        }
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -1,9 +1,11 @@
-"""The table of this experiment from the runs in a folder: unbiased accuracy of each method, beside what was published.
+"""The table of this experiment from the runs in a folder: unbiased accuracy of each method, beside
+what was published.
 
 usage: python experiments/biased_mnist/table.py OUT
 
-The epoch of each run was selected on the biased validation split. The oracle figure, in brackets, is the best test
-accuracy of any epoch, which is how the published table was selected; it is computed here from the kept weights.
+The epoch of each run was selected on the biased validation split. The oracle figure, in brackets,
+is the best test accuracy of any epoch, which is how the published table was selected; it is
+computed here from the kept weights.
 """
 
 from __future__ import annotations
@@ -28,12 +30,17 @@ def main(out: Path) -> None:
     for path in sorted(out.glob("*/report.json")):
         config = read_report(path.parent)["config"]
         runs[Path(config["name"]).stem, config["data"]["rho"]] = path.parent
-    rows = [[method, *(cell(runs.get((method, rho))) for rho in RHOS), published(method)] for method in PUBLISHED]
+    rows = [
+        [method, *(cell(runs.get((method, rho))) for rho in RHOS), published(method)]
+        for method in PUBLISHED
+    ]
     print("\n".join(markdown_table(["method", *(f"rho {rho}" for rho in RHOS), "published"], rows)))
 
 
 def cell(run: Path | None) -> str:
-    """Accuracy of the selected epoch, and that of the best one, in percent; "-" for a run that is not there."""
+    """Accuracy of the selected epoch, and that of the best one, in percent; "-" for a run that is
+    not there.
+    """
     if run is None:
         return "-"
     accuracies = test_accuracies(run)
@@ -47,7 +54,9 @@ def published(method: str) -> str:
 
 
 def test_accuracies(run: Path) -> list[float]:
-    """Test accuracy of each epoch; kept beside the run's report, since the weights are asked only once."""
+    """Test accuracy of each epoch; kept beside the run's report, since the weights are asked only
+    once.
+    """
     kept = run / "test_accuracies.json"
     if not kept.is_file():
         parts = build(configs.read(run / "config.yaml", ["progress=false"]))
@@ -60,7 +69,9 @@ def test_accuracy(parts: Parts, weights: Path) -> float:
     """Share of the unbiased test images that these weights classify rightly."""
     load_weights(parts.module, weights)
     rows, groups = predict_split(parts, "test", progress=False), parts.examples.groups
-    right, total = total_tally(joint_counts(rows.prediction(groups), rows.target, rows.bias, groups))
+    right, total = total_tally(
+        joint_counts(rows.prediction(groups), rows.target, rows.bias, groups)
+    )
     return float(right / total)
 
 

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import torch
 
-from parity_checks import balance, clipping, environments, features, games, heads, recipes, stages, totals, twins
+from parity_checks import (
+    balance,
+    clipping,
+    environments,
+    features,
+    games,
+    heads,
+    recipes,
+    stages,
+    totals,
+    twins,
+)
 from parity_checks.official import REFERENCES, Clones
 from parity_checks.rows import Row, markdown
 
@@ -71,8 +82,12 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def compare(names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *, as_markdown: bool = False) -> int:
-    """Run checks by name and print their rows; returns how many rows differ or checks could not run."""
+def compare(
+    names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *, as_markdown: bool = False
+) -> int:
+    """Run checks by name and print their rows; returns how many rows differ or checks could not
+    run.
+    """
     rows: list[Row] = []
     failed = 0
     for name in names:
@@ -81,23 +96,36 @@ def compare(names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *
                 rows.append(row)
                 if not as_markdown:
                     print(" | ".join(row.cells()), flush=True)
-        except Exception as error:  # of code that was written for other versions of torch, for example
+        except (
+            Exception
+        ) as error:  # of code that was written for other versions of torch, for example
             failed += 1
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
     if as_markdown:
         print(markdown(rows))
     differing = sum(not row.ok for row in rows)
-    summary = f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks could not run"
+    summary = (
+        f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks could"
+        " not run"
+    )
     print(summary, file=sys.stderr if as_markdown else sys.stdout)
     return differing + failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="scripts/parity", description="our losses and recipes beside official code")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"checks to run, of {', '.join(CHECKS)}; all")
-    parser.add_argument("--clones", type=Path, default=CLONES, help="folder of clones, owner/name; clones/")
-    parser.add_argument("--markdown", action="store_true", help="print the rows as the table of docs/parity.md")
+    parser = argparse.ArgumentParser(
+        prog="scripts/parity", description="our losses and recipes beside official code"
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"checks to run, of {', '.join(CHECKS)}; all"
+    )
+    parser.add_argument(
+        "--clones", type=Path, default=CLONES, help="folder of clones, owner/name; clones/"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the rows as the table of docs/parity.md"
+    )
     given = parser.parse_args(arguments)
     if shutil.which("git") is None:
         parser.error("the authors' code is read by git: install it")
@@ -108,9 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_default_dtype(torch.float64)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of official code, under newer versions of what it imports
+            warnings.simplefilter(
+                "ignore"
+            )  # of official code, under newer versions of what it imports
             names = given.names or list(CHECKS)
-            return int(compare(names, CHECKS, Clones(given.clones, REFERENCES), as_markdown=given.markdown) > 0)
+            return int(
+                compare(names, CHECKS, Clones(given.clones, REFERENCES), as_markdown=given.markdown)
+                > 0
+            )
     finally:
         torch.set_default_dtype(before)
 

@@ -31,7 +31,10 @@ SUBPOP, ALGORITHMS = "YyzHarry/SubpopBench", "subpopbench/learning/algorithms.py
 
 def group_dro(clones: Clones) -> Iterator[Row]:
     code = clones.take("kohpangwei/group_DRO", "loss.py", "LossComputer")
-    for adjustment, text in ((0.0, "a group absent from half of the batches"), (3.0, "C = 3, less their term in C")):
+    for adjustment, text in (
+        (0.0, "a group absent from half of the batches"),
+        (3.0, "C = 3, less their term in C"),
+    ):
         gaps = [_dro_steps(code["LossComputer"], seed, adjustment) for seed in range(4)]
         yield code.row("group_dro", f"value, gradient, q over 40 steps; {text}", gaps, bar=1e-12)
 
@@ -41,11 +44,19 @@ def _dro_steps(computer: Any, seed: int, adjustment: float) -> float:
     data = SimpleNamespace(n_groups=4, group_counts=lambda: counts, group_str=None)
     theirs = computer(classification_losses, True, data, alpha=0.2, adj=np.full(4, adjustment))
     ours, generator = GroupDROLoss(4, adjustment=adjustment, counts=counts).double(), draws(seed)
-    return max(_dro_step(theirs, ours, generator, absent=not adjustment and step % 2 > 0) for step in range(40))
+    return max(
+        _dro_step(theirs, ours, generator, absent=not adjustment and step % 2 > 0)
+        for step in range(40)
+    )
 
 
-def _dro_step(theirs: Any, ours: GroupDROLoss, generator: torch.Generator, *, absent: bool) -> float:
-    logits, group = 3 * torch.randn(24, 2, generator=generator), torch.randint(4, (24,), generator=generator)
+def _dro_step(
+    theirs: Any, ours: GroupDROLoss, generator: torch.Generator, *, absent: bool
+) -> float:
+    logits, group = (
+        3 * torch.randn(24, 2, generator=generator),
+        torch.randint(4, (24,), generator=generator),
+    )
     group[:4] = torch.arange(4)
     group[group == 2] = 0 if absent else 2
 
@@ -57,13 +68,21 @@ def _dro_step(theirs: Any, ours: GroupDROLoss, generator: torch.Generator, *, ab
 
 
 def cvar_dro(clones: Clones) -> Iterator[Row]:
-    code = clones.take("daniellevy/fast-dro", "robust_losses.py", "GEOMETRIES", "cvar_value", "RobustLoss")
+    code = clones.take(
+        "daniellevy/fast-dro", "robust_losses.py", "GEOMETRIES", "cvar_value", "RobustLoss"
+    )
 
     def case(seed: int) -> float:
         size, alpha = (1, 2, 7, 30, 128)[seed % 5], (0.01, 0.1, 0.29, 0.5, 0.7, 1.0)[seed % 6]
-        losses, theirs = 5 * torch.rand(size, generator=draws(seed)), code["RobustLoss"](alpha, 0, "cvar")
+        losses, theirs = (
+            5 * torch.rand(size, generator=draws(seed)),
+            code["RobustLoss"](alpha, 0, "cvar"),
+        )
         ties = losses.round()
-        return max(both(theirs, lambda v: cvar(v, alpha=alpha), losses), apart(theirs(ties), cvar(ties, alpha=alpha)))
+        return max(
+            both(theirs, lambda v: cvar(v, alpha=alpha), losses),
+            apart(theirs(ties), cvar(ties, alpha=alpha)),
+        )
 
     compared = "value, gradient; N 1 to 128, alpha 0.01 to 1; value with equal losses"
     yield code.row("cvar_dro", compared, map(case, range(60)), bar=1e-12)
@@ -75,7 +94,11 @@ def focal(clones: Clones) -> Iterator[Row]:
     def case(seed: int) -> float:
         (logits, target), gamma = labelled(4 * seed + seed % 3), (0.0, 0.5, 1.0, 2.0, 5.0)[seed % 5]
         theirs = code["FocalLoss"](gamma=gamma)
-        return both(lambda z: theirs(z, target), lambda z: focal_losses(z, target, gamma=gamma).mean(), logits)
+        return both(
+            lambda z: theirs(z, target),
+            lambda z: focal_losses(z, target, gamma=gamma).mean(),
+            logits,
+        )
 
     yield code.row("focal", "value, gradient; gamma 0 to 5", map(case, range(15)), bar=1e-12)
 
@@ -92,7 +115,11 @@ def ldam(clones: Clones) -> Iterator[Row]:
         )  # fmt: skip
 
     yield code.row(
-        "ldam", "value, gradient; 2 and 5 classes", map(case, range(12)), bar=1e-5, because="our margins are float32"
+        "ldam",
+        "value, gradient; 2 and 5 classes",
+        map(case, range(12)),
+        bar=1e-5,
+        because="our margins are float32",
     )
 
 
@@ -123,32 +150,53 @@ def bias_balanced(clones: Clones) -> Iterator[Row]:
         classes, generator = (2, 3, 10)[seed % 3], draws(seed)
         target = torch.randint(classes, (3000,), generator=generator)
         other = torch.randint(classes, (3000,), generator=generator)
-        bias = torch.where(torch.rand(3000, generator=generator) < (0.9, 0.999)[seed % 2], target, other)
-        groups = Groups(tuple(f"y{c}" for c in range(classes)), tuple(f"b{c}" for c in range(classes)))
+        bias = torch.where(
+            torch.rand(3000, generator=generator) < (0.9, 0.999)[seed % 2], target, other
+        )
+        groups = Groups(
+            tuple(f"y{c}" for c in range(classes)), tuple(f"b{c}" for c in range(classes))
+        )
         theirs = code["BBLoss"](table["get_confusion_matrix"](classes, target, bias)[1])
         ours = ConditionalLogitAdjustment(groups, groups.frequencies(target, bias))
         logits, y, b = torch.randn(64, classes, generator=generator), target[:64], other[:64]
         batch = Batch(logits, y, b, y)
-        return both(lambda z: theirs(z + 0, y, b), lambda z: ours.loss(Given(z), batch).total, logits)
+        return both(
+            lambda z: theirs(z + 0, y, b), lambda z: ours.loss(Given(z), batch).total, logits
+        )
 
     compared = "value, gradient; 2 to 10 classes, cells without a sample"
     gaps = map(case, range(12))
-    yield code.row("conditional_logit_adjustment", compared, gaps, bar=3e-6, because="priors: float32, 1e-9 added")
+    yield code.row(
+        "conditional_logit_adjustment",
+        compared,
+        gaps,
+        bar=3e-6,
+        because="priors: float32, 1e-9 added",
+    )
 
 
 def weights(clones: Clones) -> Iterator[Row]:
     base = type("ERM", (), {"__init__": lambda self, *_: None})
-    code = clones.take(SUBPOP, ALGORITHMS, "ReWeight", "SqrtReWeight", "CBLoss", space={"ERM": base})
+    code = clones.take(
+        SUBPOP, ALGORITHMS, "ReWeight", "SqrtReWeight", "CBLoss", space={"ERM": base}
+    )
     settings = {"ReWeight": (1.0, 1.0), "SqrtReWeight": (0.5, 1.0), "CBLoss": (1.0, 0.99)}
 
     def scaled(name: str, sizes: list[int]) -> float:
         power, beta = settings[name]
         base.hparams = {"beta": beta}  # type: ignore[attr-defined]
-        theirs, counts = code[name](None, None, 2, 2, None, None, sizes).weights_per_grp, torch.tensor(sizes)
+        theirs, counts = (
+            code[name](None, None, 2, 2, None, None, sizes).weights_per_grp,
+            torch.tensor(sizes),
+        )
         theirs = theirs / ((theirs * counts).sum() / counts.sum())
         return apart(theirs, balanced_weights(counts, power=power, beta=beta))
 
-    gaps = [scaled(name, sizes) for name in settings for sizes in ([3498, 184, 56, 1057], [100, 90, 7, 30])]
+    gaps = [
+        scaled(name, sizes)
+        for name in settings
+        for sizes in ([3498, 184, 56, 1057], [100, 90, 7, 30])
+    ]
     compared = "weights of ReWeight, SqrtReWeight, CBLoss, theirs scaled to mean 1 over the data"
     yield code.row("group_reweighting", compared, gaps, bar=1e-6, because="our weights are float32")
 
@@ -160,8 +208,13 @@ def effective_number(clones: Clones) -> Iterator[Row]:
         counts = torch.tensor([5000, 500, 50, 5, 1])
         given = {"beta": beta, "samples_per_cls": counts.numpy(), "no_of_classes": 5}
         theirs = torch.from_numpy(code.run(given)["weights"])
-        return apart(theirs / ((theirs * counts).sum() / counts.sum()), balanced_weights(counts, beta=beta))
+        return apart(
+            theirs / ((theirs * counts).sum() / counts.sum()), balanced_weights(counts, beta=beta)
+        )
 
-    compared = "weights, theirs scaled to mean 1 over the data; beta 0.9 to 0.9999; a port, not the authors'"
+    compared = (
+        "weights, theirs scaled to mean 1 over the data; beta 0.9 to 0.9999; a port, not the"
+        " authors'"
+    )
     gaps = map(case, (0.9, 0.99, 0.999, 0.9999))
     yield code.row("group_reweighting", compared, gaps, bar=1e-6, because="our weights are float32")

@@ -13,7 +13,9 @@ from debias.types import Outputs
 
 
 def apart(theirs: Any, ours: Any) -> float:
-    """Largest difference of two arrays of one shape, divided by the largest number of theirs where that is above 1."""
+    """Largest difference of two arrays of one shape, divided by the largest number of theirs where
+    that is above 1.
+    """
     first, second = (torch.as_tensor(value).detach().double() for value in (theirs, ours))
     if first.shape != second.shape:
         raise ValueError(f"theirs has shape {tuple(first.shape)}, ours {tuple(second.shape)}")
@@ -24,7 +26,9 @@ def apart(theirs: Any, ours: Any) -> float:
 
 
 def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """Largest difference of two functions of the same inputs, in value and in the gradient by each input."""
+    """Largest difference of two functions of the same inputs, in value and in the gradient by each
+    input.
+    """
     found = []
     for function in (theirs, ours):
         given = [value.detach().clone().requires_grad_() for value in inputs]
@@ -34,7 +38,9 @@ def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Te
 
 
 class Replaced:
-    """A module of which some names are others: what a draw of random numbers is given, for example."""
+    """A module of which some names are others: what a draw of random numbers is given, for
+    example.
+    """
 
     def __init__(self, module: Any, names: dict[str, Any]) -> None:
         self._module, self._names = module, names

@@ -1,4 +1,6 @@
-"""One gradient norm over all parameters of a player: our Lightning module beside loops that clip."""
+"""One gradient norm over all parameters of a player: our Lightning module beside loops that
+clip.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,13 @@ def clip(clones: Clones) -> Iterator[Row]:
     computer = clones.take(SAGAWA, "loss.py", "LossComputer")
     loop = clones.lines(SAGAWA, "train.py", 55, 67)
     compared = "network after 12 steps of ERM, each clipped to one norm of 0.02 over all parameters"
-    yield loop.row("clip", compared, [_one_player(computer, loop, seed) for seed in range(3)], bar=1e-12)
-    compared = "f and g of ReBias after 12 steps, each turn clipped to one norm of 0.02 over its player's parameters"
+    yield loop.row(
+        "clip", compared, [_one_player(computer, loop, seed) for seed in range(3)], bar=1e-12
+    )
+    compared = (
+        "f and g of ReBias after 12 steps, each turn clipped to one norm of 0.02 over its player's"
+        " parameters"
+    )
     gaps = [_two_players(seed) for seed in range(3)]
     yield Row("clip", NO_CODE, compared, max(gaps), 1e-5, "1e-6 added to the norm by torch")
 
@@ -60,7 +67,10 @@ def _two_players(seed: int) -> float:
     theirs: Any = deepcopy([model, ours])
     _play_clipped(theirs[0], theirs[1], given)
     _train(model, ours, given)
-    return max(_apart(one.parameters(), two.parameters()) for one, two in zip(theirs, (model, ours), strict=True))
+    return max(
+        _apart(one.parameters(), two.parameters())
+        for one, two in zip(theirs, (model, ours), strict=True)
+    )
 
 
 def _train(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None:
@@ -73,7 +83,9 @@ def _train(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
-    trainer.fit(module, train_dataloaders=DataLoader(given, batch_size=None, collate_fn=lambda batch: batch))  # type: ignore[arg-type]
+    trainer.fit(
+        module, train_dataloaders=DataLoader(given, batch_size=None, collate_fn=lambda batch: batch)
+    )  # type: ignore[arg-type]
 
 
 def _play_clipped(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None:

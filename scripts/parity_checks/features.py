@@ -40,13 +40,21 @@ HONG, WANG = "grayhong/bias-contrastive-learning", "princetonvisualai/DomainBias
 TEN = Groups(tuple("abcdefghij"), ("colour", "grey"))
 
 
-def _cells(seed: int, *, samples: int, classes: int = 3, biases: int = 3) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, of which two are equal in some cases, classes, and biases, of which there is one in some cases."""
+def _cells(
+    seed: int, *, samples: int, classes: int = 3, biases: int = 3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features, of which two are equal in some cases, classes, and biases, of which there is one in
+    some cases.
+    """
     generator = draws(seed)
     features = torch.randn(samples, 8, generator=generator)
     features[1] = features[1 if seed % 3 else 0]
     target = torch.randint(classes, (samples,), generator=generator)
-    return features, target, torch.randint(biases if seed % 5 else 1, (samples,), generator=generator)
+    return (
+        features,
+        target,
+        torch.randint(biases if seed % 5 else 1, (samples,), generator=generator),
+    )
 
 
 def end(clones: Clones) -> Iterator[Row]:
@@ -54,7 +62,9 @@ def end(clones: Clones) -> Iterator[Row]:
     code = clones.take("EIDOSLAB/entangling-disentangling-bias", "src/EnD.py", *names)
 
     def terms(features: Tensor, y: Tensor, b: Tensor) -> Any:
-        return code["abs_regu"](SimpleNamespace(output=F.normalize(features, dim=1)), y, b, sum=False)
+        return code["abs_regu"](
+            SimpleNamespace(output=F.normalize(features, dim=1)), y, b, sum=False
+        )
 
     def apart_term(seed: int) -> float:
         features, y, b = _cells(seed, samples=2 + seed)
@@ -74,21 +84,31 @@ def end(clones: Clones) -> Iterator[Row]:
 
         return both(pooled, lambda f: entangling_loss(cosine_similarities(f), y, b), features)
 
-    yield code.row("end", "disentangling term: value, gradient", map(apart_term, range(30)), bar=1e-12)
-    compared = "entangling term, theirs over the batch and over it in reverse, as it drops half of the pairs"
+    yield code.row(
+        "end", "disentangling term: value, gradient", map(apart_term, range(30)), bar=1e-12
+    )
+    compared = (
+        "entangling term, theirs over the batch and over it in reverse, as it drops half of the"
+        " pairs"
+    )
     yield code.row("end", compared, map(together_term, range(30)), bar=1e-12)
 
 
 def bias_contrastive(clones: Clones) -> Iterator[Row]:
     code = clones.take(HONG, "debias/losses/bias_contrastive_uni.py", "DebiasSupConLossUni")
-    path, names = "debias/losses/bias_contrastive.py", ("DebiasSupConLoss", "UnsupBiasContrastiveLoss")
+    path, names = (
+        "debias/losses/bias_contrastive.py",
+        ("DebiasSupConLoss", "UnsupBiasContrastiveLoss"),
+    )
     soft = clones.take(HONG, path, *names, space={"cosine_similarity": cosine_similarity})
 
     def case(seed: int) -> float:
         features, y, b = _cells(seed, samples=24 + seed)
         return both(
             lambda f: code["DebiasSupConLossUni"]()(F.normalize(f, dim=1), y, b),
-            lambda f: supervised_contrastive_losses(cosine_similarities(f), across_biases(y, b)).mean(),
+            lambda f: supervised_contrastive_losses(
+                cosine_similarities(f), across_biases(y, b)
+            ).mean(),
             features,
         )
 
@@ -102,13 +122,19 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
             views = torch.stack([F.normalize(f, dim=1), F.normalize(g, dim=1)], 1)
             return soft["UnsupBiasContrastiveLoss"]()(f[:, :3], y, views, y, seen)[1]
 
-        ours = lambda f, g: supervised_contrastive_losses(cosine_similarities(torch.cat([f, g])), positive).mean()  # noqa: E731
+        ours = lambda f, g: supervised_contrastive_losses(
+            cosine_similarities(torch.cat([f, g])), positive
+        ).mean()
         return both(theirs, ours, features, features.flip(1))
 
     because = "1e-9 in their logarithm"
-    yield code.row("bias_contrastive", "value, gradient", map(case, range(20)), bar=1e-5, because=because)
+    yield code.row(
+        "bias_contrastive", "value, gradient", map(case, range(20)), bar=1e-5, because=because
+    )
     compared = "value, gradient; two views, no class alone"
-    yield soft.row("soft_contrastive", compared, map(softened, range(20)), bar=1e-5, because=because)
+    yield soft.row(
+        "soft_contrastive", compared, map(softened, range(20)), bar=1e-5, because=because
+    )
 
 
 def flac(clones: Clones) -> Iterator[Row]:
@@ -117,7 +143,11 @@ def flac(clones: Clones) -> Iterator[Row]:
     def case(seed: int) -> float:
         features, y, b = _cells(seed, samples=2 + seed)
         exponent, generator = (0.5, 1.0, 2.0)[seed % 3], draws(seed + 100)
-        seen = F.one_hot(b, 3).double() if seed % 7 == 0 else torch.randn(len(y), 5, generator=generator)
+        seen = (
+            F.one_hot(b, 3).double()
+            if seed % 7 == 0
+            else torch.randn(len(y), 5, generator=generator)
+        )
         features, seen = F.normalize(features, dim=1), F.normalize(seen, dim=1)
         return both(
             lambda f: code["flac_loss"](seen, f, y, exponent) + 0 * f.sum(),
@@ -125,7 +155,12 @@ def flac(clones: Clones) -> Iterator[Row]:
             features,
         )
 
-    yield code.row("flac", "value, gradient; N 2 to 41, unit vectors, no pair in some", map(case, range(40)), bar=1e-9)
+    yield code.row(
+        "flac",
+        "value, gradient; N 2 to 41, unit vectors, no pair in some",
+        map(case, range(40)),
+        bar=1e-9,
+    )
 
 
 def hsic(clones: Clones) -> Iterator[Row]:
@@ -142,7 +177,12 @@ def hsic(clones: Clones) -> Iterator[Row]:
         x = torch.randn(4 + seed, 5, generator=draws(seed))
         return apart(np.sqrt(np.median(sigma["_l2_dist"](x))), median_distance(x))
 
-    yield code.row("rebias", "HSIC, both estimators, RBF kernel: value, gradient", map(case, range(30)), bar=1e-12)
+    yield code.row(
+        "rebias",
+        "HSIC, both estimators, RBF kernel: value, gradient",
+        map(case, range(30)),
+        bar=1e-12,
+    )
     yield sigma.row("rebias", "median distance of a batch", map(median, range(8)), bar=1e-12)
 
 
@@ -155,9 +195,13 @@ def domain_independent(clones: Clones) -> Iterator[Row]:
         logits, y, b = _two_domains(seed)
         loss = lambda z: ours.loss(Given(_by_class(z)), Batch(z, y, b, y)).total  # noqa: E731
         gap = both(lambda z: official._criterion(z, b * 10 + y), loss, logits)
-        return max(gap, apart(official.compute_accuracy_sum_out(logits, y), _accuracy(logits, y, ours)))
+        return max(
+            gap, apart(official.compute_accuracy_sum_out(logits, y), _accuracy(logits, y, ours))
+        )
 
-    yield code.row("domain_independent", "value, gradient, accuracy", map(case, range(20)), bar=1e-12)
+    yield code.row(
+        "domain_independent", "value, gradient, accuracy", map(case, range(20)), bar=1e-12
+    )
 
 
 def domain_discriminative(clones: Clones) -> Iterator[Row]:
@@ -169,7 +213,9 @@ def domain_discriminative(clones: Clones) -> Iterator[Row]:
     ways = {
         "sum_prob_wo_prior_shift": DomainDiscriminative(TEN, frequencies),
         "sum_prob_w_prior_shift": DomainDiscriminative(TEN, frequencies, divide_by_prior=True),
-        "max_prob_w_prior_shift": DomainDiscriminative(TEN, frequencies, inference="max", divide_by_prior=True),
+        "max_prob_w_prior_shift": DomainDiscriminative(
+            TEN, frequencies, inference="max", divide_by_prior=True
+        ),
     }
 
     def case(seed: int) -> float:
@@ -184,7 +230,9 @@ def domain_discriminative(clones: Clones) -> Iterator[Row]:
 def _two_domains(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Logits for ten classes in either of two domains, classes, and domains."""
     generator = draws(seed)
-    target, bias = (torch.randint(size, (64,), generator=generator) for size in (10, 2 if seed % 4 else 1))
+    target, bias = (
+        torch.randint(size, (64,), generator=generator) for size in (10, 2 if seed % 4 else 1)
+    )
     return 2 * torch.randn(64, 20, generator=generator), target, bias
 
 
@@ -211,7 +259,10 @@ def fair_regularised(clones: Clones) -> Iterator[Row]:
 
     def case(seed: int) -> float:
         generator, biases = draws(seed), 2 + seed % 2
-        p, present = torch.rand(64, 1, generator=generator), torch.randint(2, (64, 1), generator=generator)
+        p, present = (
+            torch.rand(64, 1, generator=generator),
+            torch.randint(2, (64, 1), generator=generator),
+        )
         b = torch.randint(biases, (64,), generator=generator)
         has, labels = F.one_hot(b, biases).double(), present.double()
 
@@ -222,8 +273,15 @@ def fair_regularised(clones: Clones) -> Iterator[Row]:
         return max(
             both(positive, lambda q: demographic_parity_gap(q, b, biases=biases)[0], p),
             both(true, lambda q: equal_opportunity_gap(q, present, b, biases=biases)[0], p),
-            both(lambda q: (true(q) + false(q)) / 2, lambda q: equalized_odds_gap(q, present, b, biases=biases)[0], p),
+            both(
+                lambda q: (true(q) + false(q)) / 2,
+                lambda q: equalized_odds_gap(q, present, b, biases=biases)[0],
+                p,
+            ),
         )
 
-    compared = "largest less least of their rates (positive, true positive, mean with false positive): value, gradient"
+    compared = (
+        "largest less least of their rates (positive, true positive, mean with false positive):"
+        " value, gradient"
+    )
     yield code.row("fair_regularised", compared, map(case, range(20)), bar=1e-12)

@@ -1,4 +1,6 @@
-"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order, with which state."""
+"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order, with
+which state.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def play(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None:
 def states_apart(theirs: Sequence[nn.Module], ours: Sequence[nn.Module]) -> float:
     """Largest difference of the parameters and buffers of networks."""
     pairs = zip(theirs, ours, strict=True)
-    return max(apart(p, q) for one, two in pairs for p, q in zip(_state(one), _state(two), strict=True))
+    return max(
+        apart(p, q) for one, two in pairs for p, q in zip(_state(one), _state(two), strict=True)
+    )
 
 
 def _state(network: nn.Module) -> list[Tensor]:
@@ -76,21 +80,38 @@ def _state(network: nn.Module) -> list[Tensor]:
 def rebias(clones: Clones) -> Iterator[Row]:
     names = ("_set_adaptive_sigma", "_update_g", "_update_f", "_train_epoch", "cur_step")
     sigma = clones.take(REBIAS, "criterions/sigma_utils.py", "_l2_dist", "median_distance")
-    code = clones.take(REBIAS, "trainer.py", *names, space={"median_distance": sigma["median_distance"]})
+    code = clones.take(
+        REBIAS, "trainer.py", *names, space={"median_distance": sigma["median_distance"]}
+    )
     hsic = clones.take(REBIAS, "criterions/hsic.py", "HSIC", "RbfHSIC", "MinusRbfHSIC")
-    compared = "f and g, and their running means, after 12 steps: sign of HSIC for either, order; 1 and 2 turns of g"
+    compared = (
+        "f and g, and their running means, after 12 steps: sign of HSIC for either, order; 1 and 2"
+        " turns of g"
+    )
     gaps = [_fixed_bandwidth(code, hsic, seed) for seed in range(6)]
     yield code.row("rebias", f"{compared}, 2 networks g", gaps, bar=1e-10)
-    compared = "bandwidths that are the median of f's and of g's own features, and both networks after every step"
-    yield code.row("rebias", compared, [_median_bandwidth(code, hsic, seed) for seed in range(2)], bar=1e-10)
+    compared = (
+        "bandwidths that are the median of f's and of g's own features, and both networks after"
+        " every step"
+    )
+    yield code.row(
+        "rebias", compared, [_median_bandwidth(code, hsic, seed) for seed in range(2)], bar=1e-10
+    )
 
 
 def _fixed_bandwidth(code: Piece, hsic: Piece, seed: int) -> float:
     several = {"biased_networks": 2, "lambda_f": 3.0, "lambda_g": 7.0}
     options: dict[str, Any] = ({}, {"biased_updates": 2, "lambda_g": 0.5}, several)[seed % 3]
-    ours, model, given = _rebias(seed, sigma=0.8, bandwidth="fixed", **options), Normalised(), batches(seed)
+    ours, model, given = (
+        _rebias(seed, sigma=0.8, bandwidth="fixed", **options),
+        Normalised(),
+        batches(seed),
+    )
     trainer = _rebias_trainer(code, ours, model)
-    trainer.outer_criterion, trainer.inner_criterion = hsic["RbfHSIC"](0.8), hsic["MinusRbfHSIC"](0.8)
+    trainer.outer_criterion, trainer.inner_criterion = (
+        hsic["RbfHSIC"](0.8),
+        hsic["MinusRbfHSIC"](0.8),
+    )
     code["_train_epoch"](trainer, [(batch.image, batch.target, None) for batch in given], 0)
     play(model, ours, given)
     theirs, own = list(trainer.model.g_nets), list(ours.networks)
@@ -138,17 +159,26 @@ def _rebias_trainer(code: Piece, ours: ReBias, model: nn.Module) -> Any:
         f_optimizer=descent(f.parameters()), g_optimizer=descent([p for network in g for p in network.parameters()]),
         logger=SimpleNamespace(log=lambda _: None),
     )  # fmt: skip
-    trainer._update_g, trainer._update_f = (partial(code[name], trainer) for name in ("_update_g", "_update_f"))
+    trainer._update_g, trainer._update_f = (
+        partial(code[name], trainer) for name in ("_update_g", "_update_f")
+    )
     return trainer
 
 
 def _parameters_apart(trainer: Any, model: nn.Module, ours: ReBias) -> float:
-    theirs = [p for network in (trainer.model.f_net, *trainer.model.g_nets) for p in network.parameters()]
-    return max(apart(*pair) for pair in zip(theirs, [*model.parameters(), *ours.parameters()], strict=True))
+    theirs = [
+        p for network in (trainer.model.f_net, *trainer.model.g_nets) for p in network.parameters()
+    ]
+    return max(
+        apart(*pair) for pair in zip(theirs, [*model.parameters(), *ours.parameters()], strict=True)
+    )
 
 
 def lff(clones: Clones) -> Iterator[Row]:
-    loss, memory = clones.take(LFF, "module/loss.py", "GeneralizedCELoss"), clones.take(LFF, "util.py", "EMA")
+    loss, memory = (
+        clones.take(LFF, "module/loss.py", "GeneralizedCELoss"),
+        clones.take(LFF, "util.py", "EMA"),
+    )
     loop = clones.lines(LFF, "train.py", 182, 241)
 
     def case(seed: int) -> float:
@@ -170,7 +200,9 @@ def lff(clones: Clones) -> Iterator[Row]:
         play(model, ours, given)
         return states_apart([d, b], [model, ours.network])
 
-    compared = "both networks after 12 steps: their GCE, sample weights that move first, sum of means"
+    compared = (
+        "both networks after 12 steps: their GCE, sample weights that move first, sum of means"
+    )
     yield loop.row("lff", compared, map(case, range(4)), bar=1e-10)
 
 
@@ -180,15 +212,27 @@ def group_dro(clones: Clones) -> Iterator[Row]:
 
     def case(seed: int) -> float:
         torch.manual_seed(seed)
-        adjustment, counts = (0.0, 3.0)[seed % 2], torch.tensor([256.0, 64.0, 16.0, 1024.0, 64.0, 16.0])
+        adjustment, counts = (
+            (0.0, 3.0)[seed % 2],
+            torch.tensor([256.0, 64.0, 16.0, 1024.0, 64.0, 16.0]),
+        )
         model, given = Normalised(), [_all_groups(batch) for batch in batches(seed, size=24)]
         ours = GroupDRO(CLASSES, counts, step_size=0.5, adjustment=adjustment).double()
         network = deepcopy(model)
         data = SimpleNamespace(n_groups=6, group_counts=lambda: counts, group_str=None)
         theirs = computer["LossComputer"](
-            classification_losses, True, data, alpha=0.2, adj=torch.full((6,), adjustment).numpy(), step_size=0.5
+            classification_losses,
+            True,
+            data,
+            alpha=0.2,
+            adj=torch.full((6,), adjustment).numpy(),
+            step_size=0.5,
         )
-        state = {"loss_computer": theirs, "is_training": True, "args": SimpleNamespace(model="resnet50")}
+        state = {
+            "loss_computer": theirs,
+            "is_training": True,
+            "args": SimpleNamespace(model="resnet50"),
+        }
         state |= {"optimizer": descent(network.parameters())}
         for batch in given:
             outputs, group = network(batch.image).logits, CLASSES.encode(batch.target, batch.bias)
@@ -196,7 +240,10 @@ def group_dro(clones: Clones) -> Iterator[Row]:
         play(model, ours, given)
         return max(apart(theirs.adv_probs, ours.robust.weights), states_apart([network], [model]))
 
-    compared = "network and q after 12 steps of rate 0.5: q moves first, the step is on the moved q; C = 0 and 3"
+    compared = (
+        "network and q after 12 steps of rate 0.5: q moves first, the step is on the moved q; C = 0"
+        " and 3"
+    )
     yield loop.row("group_dro", compared, map(case, range(4)), bar=1e-10)
 
 

@@ -43,21 +43,35 @@ def jtt(clones: Clones) -> Iterator[Row]:
 
     def case(copies: int) -> float:
         generator = draws(copies)
-        logits, y = torch.randn(80, 2, generator=generator), torch.randint(2, (80,), generator=generator)
+        logits, y = (
+            torch.randn(80, 2, generator=generator),
+            torch.randint(2, (80,), generator=generator),
+        )
         split = torch.arange(80) % 2  # training rows are the even ones
         rows = (split == 0).nonzero()[:, 0]
         columns = {"y_pred": logits[rows].argmax(1), "y_true": y[rows]}
-        logged: dict[str, Any] = {f"{k}_None_epoch_4_val": v.numpy().view(Column) for k, v in columns.items()}
+        logged: dict[str, Any] = {
+            f"{k}_None_epoch_4_val": v.numpy().view(Column) for k, v in columns.items()
+        }
         find.run({"train_df": logged, "final_epoch": 4})
         args = SimpleNamespace(aug_col="wrong_1_times", up_weight=copies)
-        given = {"args": args, "train_col": logged, "train_data": range(len(rows)), "Subset": Subset}
+        given = {
+            "args": args,
+            "train_col": logged,
+            "train_data": range(len(rows)),
+            "Subset": Subset,
+        }
         theirs = [*range(len(rows)), *repeat.run(given)["upsampled_points"].indices]
         found = SimpleNamespace(index=rows, logits=logits[rows], target=y[rows])
-        inferred, sampler = _second_training(copies, SimpleNamespace(predictions=lambda split: found), split)
+        inferred, sampler = _second_training(
+            copies, SimpleNamespace(predictions=lambda split: found), split
+        )
         drawn = upweighted(inferred[rows], PAIRS, copies=sampler["copies"]).draw(draws(0))
         return apart(np.bincount(theirs), torch.bincount(drawn))
 
-    compared = "visits of each row in the second training, from the logits of the first; 1 to 100 copies"
+    compared = (
+        "visits of each row in the second training, from the logits of the first; 1 to 100 copies"
+    )
     yield repeat.row("jtt", compared, map(case, (1, 5, 100)), bar=0.0)
 
 
@@ -78,10 +92,18 @@ def _second_training(copies: int, stage: Any, split: Tensor) -> tuple[Tensor, di
 def _dfr_code(clones: Clones, shuffled: list[Tensor]) -> Piece:
     """Their two choices of C; each shuffling gives the next of these orders."""
     random = SimpleNamespace(shuffle=lambda rows: np.copyto(rows, shuffled.pop(0)))
-    space: dict[str, Any] = {"REG": "l1", "C_OPTIONS": STRENGTHS, "np": Replaced(np, {"random": random})}
-    space["LogisticRegression"] = lambda **given: LogisticRegression(**(given | {"max_iter": 1000, "random_state": 0}))
+    space: dict[str, Any] = {
+        "REG": "l1",
+        "C_OPTIONS": STRENGTHS,
+        "np": Replaced(np, {"random": random}),
+    }
+    space["LogisticRegression"] = lambda **given: LogisticRegression(
+        **(given | {"max_iter": 1000, "random_state": 0})
+    )
     repository, path = "PolinaKirichenko/deep_feature_reweighting", "dfr_evaluate_spurious.py"
-    return clones.take(repository, path, "dfr_on_validation_tune", "dfr_train_subset_tune", space=space)
+    return clones.take(
+        repository, path, "dfr_on_validation_tune", "dfr_train_subset_tune", space=space
+    )
 
 
 def dfr(clones: Clones) -> Iterator[Row]:
@@ -93,7 +115,9 @@ def dfr(clones: Clones) -> Iterator[Row]:
         found, balanced, _ = _recorded(rows, seed, held_out)
         shuffled[:] = _taken_first(balanced, rows.group)
         scaled = {"train": _scaled(rows, rows), "val": _scaled(held_out, rows)}
-        return _same_choice(found, code["dfr_train_subset_tune"](*_arrays(scaled), preprocess=False))
+        return _same_choice(
+            found, code["dfr_train_subset_tune"](*_arrays(scaled), preprocess=False)
+        )
 
     def on_validation(seed: int) -> float:
         rows = _biased(seed, rare=24)
@@ -104,14 +128,19 @@ def dfr(clones: Clones) -> Iterator[Row]:
         scaled = _arrays(dict.fromkeys(("train", "val"), _scaled(rows, first)))
         return _same_choice(found, code["dfr_on_validation_tune"](*scaled, **options))
 
-    compared = "the C chosen of four, on the same halves and balanced rows, scaled alike, each fit run to its end"
+    compared = (
+        "the C chosen of four, on the same halves and balanced rows, scaled alike, each fit run to"
+        " its end"
+    )
     gaps = [choice(seed) for seed in range(6) for choice in (on_validation, on_training)]
     yield code.row("dfr", compared, gaps, bar=0.0)
 
 
 def _arrays(rows: dict[str, Rows]) -> list[dict[str, Any]]:
     """Features, classes and groups, each for every split."""
-    return [{split: getattr(of, kind).numpy() for split, of in rows.items()} for kind in Rows._fields]
+    return [
+        {split: getattr(of, kind).numpy() for split, of in rows.items()} for kind in Rows._fields
+    ]
 
 
 def _same_choice(found: SparseHead, theirs: Any) -> float:
@@ -121,14 +150,18 @@ def _same_choice(found: SparseHead, theirs: Any) -> float:
 
 
 def _biased(seed: int, *, rare: int) -> Rows:
-    """Two large groups and two small ones, each of an even number of rows; bias and class in the first two features."""
+    """Two large groups and two small ones, each of an even number of rows; bias and class in the
+    first two features.
+    """
     group = torch.arange(4).repeat_interleave(torch.tensor([160, rare, rare, 160]))
     y, b = group // 2, group % 2
     noise = torch.randn(len(group), 20, generator=draws(seed))
     return Rows(noise + torch.stack([1.5 * y, 3.0 * b, *[0.0 * y] * 18], 1), y, group)
 
 
-def _recorded(rows: Rows, seed: int, held_out: Rows | None) -> tuple[SparseHead, Tensor, tuple[Tensor, ...]]:
+def _recorded(
+    rows: Rows, seed: int, held_out: Rows | None
+) -> tuple[SparseHead, Tensor, tuple[Tensor, ...]]:
     """Our choice, the balanced rows on which it fitted, and the halves that it made."""
     balanced: list[Tensor] = []
     parts: list[tuple[Tensor, Tensor]] = []
@@ -142,7 +175,9 @@ def _recorded(rows: Rows, seed: int, held_out: Rows | None) -> tuple[SparseHead,
         return parts[-1]
 
     with patch.multiple(dfr_module, balanced_subsample=subsample, halves=halves):
-        found = sparse_head(rows, draws(seed), classes=2, held_out=held_out, strengths=STRENGTHS, subsamples=1)
+        found = sparse_head(
+            rows, draws(seed), classes=2, held_out=held_out, strengths=STRENGTHS, subsamples=1
+        )
     return found, balanced[0], parts[0] if parts else ()
 
 
@@ -150,7 +185,9 @@ REAL = {name: getattr(dfr_module, name) for name in ("balanced_subsample", "halv
 
 
 def _taken_first(balanced: Tensor, group: Tensor) -> list[Tensor]:
-    """The rows of each group, those of our balanced subsample first: as many first ones the official code takes."""
+    """The rows of each group, those of our balanced subsample first: as many first ones the
+    official code takes.
+    """
     taken = torch.isin(torch.arange(len(group)), balanced)
     return [
         torch.cat([(own & taken).nonzero()[:, 0], (own & ~taken).nonzero()[:, 0]])
@@ -183,12 +220,16 @@ def cnc(clones: Clones) -> Iterator[Row]:
         rows = np.concatenate([anchor["ix"] for anchor in anchors])
         return apart(theirs[rows], _pulls(y, predicted, classes)[rows])
 
-    compared = "positives and negatives of every anchor, from targets and predictions; 2 and 3 classes"
+    compared = (
+        "positives and negatives of every anchor, from targets and predictions; 2 and 3 classes"
+    )
     yield code.row("correct_n_contrast", compared, map(case, range(6)), bar=0.0)
 
 
 def _pulls(target: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Which way our loss moves each similarity, from all equal: 1 up, -1 down, 0 where it has no part in the loss."""
+    """Which way our loss moves each similarity, from all equal: 1 up, -1 down, 0 where it has no
+    part in the loss.
+    """
     names = tuple(map(str, range(classes)))
     similarities = torch.zeros(len(target), len(target), requires_grad=True)
     loss = CorrectNContrast(Groups(names, names))._contrast(similarities, target, predicted)

@@ -40,13 +40,21 @@ def eiil(clones: Clones) -> Iterator[Row]:
         "seed_randomness": lambda **_: None,
         "tqdm": lambda rows=None, **_: nullcontext(bar) if rows is None else rows,
     }
-    code = clones.take("ecreager/eiil", "opt_env/utils/opt_utils.py", "nll", "split_data_opt", space=space)
+    code = clones.take(
+        "ecreager/eiil", "opt_env/utils/opt_utils.py", "nll", "split_data_opt", space=space
+    )
     port = clones.take(SPUCO, "src/spuco/group_inference/eiil.py", "EIIL", space=space)
 
     def authors(seed: int) -> float:
         logits, y, ours = _environments(seed, classes=2)
-        one = {"images": logits[:, 1:] - logits[:, :1], "labels": y.double()[:, None], "rows": torch.arange(len(y))}
-        first, _ = code["split_data_opt"](one, lambda x: x, n_steps=STEPS[seed], lr=0.01, join=False)
+        one = {
+            "images": logits[:, 1:] - logits[:, :1],
+            "labels": y.double()[:, None],
+            "rows": torch.arange(len(y)),
+        }
+        first, _ = code["split_data_opt"](
+            one, lambda x: x, n_steps=STEPS[seed], lr=0.01, join=False
+        )
         return apart(torch.zeros(len(y)).index_fill(0, first["rows"], 1.0), ours)
 
     def ported(seed: int) -> float:
@@ -54,8 +62,12 @@ def eiil(clones: Clones) -> Iterator[Row]:
         rows = port["EIIL"](logits, y.tolist(), STEPS[seed], 0.01).infer_groups()[0, 1]
         return apart(torch.zeros(len(y)).index_fill(0, torch.tensor(rows), 1.0), ours)
 
-    compared = f"environments of 600 samples after {', '.join(map(str, STEPS))} steps from the same start"
-    yield code.row("eiil", f"{compared}; one logit there, two here", map(authors, range(3)), bar=0.0)
+    compared = (
+        f"environments of 600 samples after {', '.join(map(str, STEPS))} steps from the same start"
+    )
+    yield code.row(
+        "eiil", f"{compared}; one logit there, two here", map(authors, range(3)), bar=0.0
+    )
     yield port.row("eiil", f"{compared}; 3 classes", map(ported, range(3)), bar=0.0)
 
 
@@ -66,7 +78,9 @@ def _environments(seed: int, *, classes: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def cnc(clones: Clones) -> Iterator[Row]:
-    code = clones.take("HazyResearch/correct-n-contrast", "contrastive_network.py", "SupervisedContrastiveLoss")
+    code = clones.take(
+        "HazyResearch/correct-n-contrast", "contrastive_network.py", "SupervisedContrastiveLoss"
+    )
 
     def case(seed: int) -> float:
         positives, negatives, temperature = ((5, 4, 0.1), (6, 6, 0.1), (17, 17, 0.05))[seed]
@@ -86,7 +100,9 @@ def cnc(clones: Clones) -> Iterator[Row]:
         features = torch.randn(len(y), 8, generator=draws(seed))
         return both(lambda f: theirs(lambda x: x, f), anchor, features)
 
-    yield code.row("correct_n_contrast", "loss of one anchor: value, gradient", map(case, range(3)), bar=1e-12)
+    yield code.row(
+        "correct_n_contrast", "loss of one anchor: value, gradient", map(case, range(3)), bar=1e-12
+    )
 
 
 def spare(clones: Clones) -> Iterator[Row]:
@@ -102,22 +118,34 @@ def spare(clones: Clones) -> Iterator[Row]:
         outputs = torch.stack([4 * y + (3 - 1.8 * y) * kind, -2 * kind], 1) + noise
         theirs = code["SpareInference"](outputs, class_labels=y.tolist(), max_clusters=5)
         parts, ours = theirs.infer_groups(), class_clusters(outputs, y, seed=seed)
-        gap = max(apart(_by_size(parts, y), ours.inferred), apart(theirs.sampling_powers, ours.powers()))
+        gap = max(
+            apart(_by_size(parts, y), ours.inferred), apart(theirs.sampling_powers, ours.powers())
+        )
         rows = [row for part in parts.values() for row in part]
         trainer = SimpleNamespace(group_partition=parts, base_indices=rows)
-        given = {"self": trainer, "sampling_powers": ours.powers(), "trainset": SimpleNamespace(labels=y.tolist())}
+        given = {
+            "self": trainer,
+            "sampling_powers": ours.powers(),
+            "trainset": SimpleNamespace(labels=y.tolist()),
+        }
         weigh.run(given | {"convert_labels_to_partition": parted["convert_labels_to_partition"]})
-        drawn = torch.zeros(200).index_copy(0, torch.tensor(rows), torch.tensor(trainer.sampling_weights))
+        drawn = torch.zeros(200).index_copy(
+            0, torch.tensor(rows), torch.tensor(trainer.sampling_weights)
+        )
         order: Any = cluster_balanced(y, ours.inferred, powers=ours.powers())
         return gap, apart(drawn / drawn.sum(), order.weights / order.weights.sum())
 
     found = [case(seed) for seed in range(3)]
-    yield code.row("spare", "clusters, largest first, and powers", [gap for gap, _ in found], bar=0.0)
+    yield code.row(
+        "spare", "clusters, largest first, and powers", [gap for gap, _ in found], bar=0.0
+    )
     yield weigh.row("spare", "sampling weights", [gap for _, gap in found], bar=1e-12)
 
 
 def _spuco(clones: Clones, seeds: list[int]) -> tuple[Piece, Piece]:
-    """How labels are parted, and SPARE's inference with all that it builds on; k-means starts from the last seed."""
+    """How labels are parted, and SPARE's inference with all that it builds on; k-means starts from
+    the last seed.
+    """
     folder = "src/spuco/group_inference/"
     parted = clones.take(SPUCO, "src/spuco/utils/misc.py", "convert_labels_to_partition")
     above = {"ABC": object, "abstractmethod": lambda method: method}
@@ -134,22 +162,30 @@ def _spuco(clones: Clones, seeds: list[int]) -> tuple[Piece, Piece]:
         "tqdm": lambda rows, **_: rows,
     }
     cluster = clones.take(SPUCO, f"{folder}cluster.py", "ClusterAlg", "Cluster", space=space)
-    return parted, clones.take(SPUCO, f"{folder}spare_inference.py", "SpareInference", space=dict(cluster.space))
+    return parted, clones.take(
+        SPUCO, f"{folder}spare_inference.py", "SpareInference", space=dict(cluster.space)
+    )
 
 
 def _by_size(parts: dict[tuple[int, int], list[int]], target: Tensor) -> Tensor:
     """Cluster of each sample within its class, the largest being 0."""
     named = torch.zeros_like(target)
     for one in {key[0] for key in parts}:
-        clusters = sorted((part for key, part in parts.items() if key[0] == one), key=len, reverse=True)
+        clusters = sorted(
+            (part for key, part in parts.items() if key[0] == one), key=len, reverse=True
+        )
         for number, part in enumerate(clusters):
             named[torch.tensor(part)] = number
     return named
 
 
 def masks(clones: Clones) -> Iterator[Row]:
-    rule = clones.take("aliasgharkhani/Masktune", "src/utils/masking.py", "mask_heatmap_using_threshold")
-    code = clones.take("fhn98/DaC", "adaptive_mask.py", "get_quantile_masks", "mask_heatmap_using_threshold")
+    rule = clones.take(
+        "aliasgharkhani/Masktune", "src/utils/masking.py", "mask_heatmap_using_threshold"
+    )
+    code = clones.take(
+        "fhn98/DaC", "adaptive_mask.py", "get_quantile_masks", "mask_heatmap_using_threshold"
+    )
     quantiles = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
 
     def tuned(seed: int) -> float:
@@ -160,7 +196,10 @@ def masks(clones: Clones) -> Iterator[Row]:
     def kept(seed: int) -> float:
         maps = 0.01 + torch.rand(6, 32, 32, generator=draws(seed))
         theirs = code["get_quantile_masks"](maps.numpy(), quantiles)
-        return max(_share_apart(m[:, 0], most_attended(maps, q)) for q, m in zip(quantiles, theirs, strict=True))
+        return max(
+            _share_apart(m[:, 0], most_attended(maps, q))
+            for q, m in zip(quantiles, theirs, strict=True)
+        )
 
     yield rule.row("masktune", "hidden places of 18 maps", map(tuned, range(3)), bar=0.0)
     compared = "share of places kept by one of the two; positive maps of 1,024 places, 6 quantiles"

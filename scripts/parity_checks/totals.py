@@ -1,4 +1,6 @@
-"""Whole losses of strategies, whose parts are compared elsewhere: their weights, means and scales."""
+"""Whole losses of strategies, whose parts are compared elsewhere: their weights, means and
+scales.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ CELLS = Groups(("a", "b", "c"), ("x", "y", "z"))
 def _case(seed: int) -> tuple[Tensor, Tensor, Batch]:
     """Logits and features of a batch, some samples of which have no positive."""
     generator, samples = draws(seed), 12 + seed
-    logits, features = torch.randn(samples, 3, generator=generator), torch.randn(samples, 8, generator=generator)
+    logits, features = (
+        torch.randn(samples, 3, generator=generator),
+        torch.randn(samples, 8, generator=generator),
+    )
     y, b = torch.randint(3, (2, samples), generator=generator)
     y[0], b[y == y[0]] = 2, 1
     return logits, features, Batch(logits, y, b, torch.arange(samples))
@@ -37,17 +42,28 @@ def end(clones: Clones) -> Iterator[Row]:
     def case(seed: int) -> float:
         alpha, beta = ((0.3, 7.0), (5.0, 0.2), (0.0, 1.0), (1.0, 0.0))[seed % 4]
         logits, features, batch = _case(seed)
-        order = batch.bias.argsort(descending=True)  # their mask keeps pairs whose earlier sample has the larger bias
+        order = batch.bias.argsort(
+            descending=True
+        )  # their mask keeps pairs whose earlier sample has the larger bias
         y, b = batch.target[order], batch.bias[order]
         ours = EnD(CELLS, disentangling=alpha, entangling=beta)
 
         def theirs(z: Tensor, f: Tensor) -> Any:
             hook = SimpleNamespace(output=F.normalize(f[order], dim=1))
-            return F.cross_entropy(z, batch.target) + code["abs_regu"](hook, y, b, alpha, beta) + 0 * f.sum()
+            return (
+                F.cross_entropy(z, batch.target)
+                + code["abs_regu"](hook, y, b, alpha, beta)
+                + 0 * f.sum()
+            )
 
-        return both(theirs, lambda z, f: ours.loss(Given(z, f), batch).total + 0 * f.sum(), logits, features)
+        return both(
+            theirs, lambda z, f: ours.loss(Given(z, f), batch).total + 0 * f.sum(), logits, features
+        )
 
-    compared = "loss with alpha and beta: value, gradient; batches by bias, so that their mask keeps every pair"
+    compared = (
+        "loss with alpha and beta: value, gradient; batches by bias, so that their mask keeps every"
+        " pair"
+    )
     yield code.row("end", compared, map(case, range(12)), bar=1e-12)
 
 
@@ -71,7 +87,10 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
 
         return both(theirs, lambda z, f: ours.loss(Given(z, f), batch).total, logits, features)
 
-    compared = "loss, a mean over all samples, also those without positives: value, gradient; with prior and without"
+    compared = (
+        "loss, a mean over all samples, also those without positives: value, gradient; with prior"
+        " and without"
+    )
     because = "1e-9 in their logarithm, float32 priors"
     yield code.row("bias_contrastive", compared, map(case, range(12)), bar=1e-5, because=because)
 
@@ -94,5 +113,7 @@ def gce(_: Clones) -> Iterator[Row]:
         found = [function(logits.clone().requires_grad_()).detach() for function in (slope, ours)]
         return max(value, float((found[0] - found[1]).abs().max()))
 
-    compared = "(1 - p^q) / q: value, gradient; the scaled form has q times its gradient; q 0.2 to 1"
+    compared = (
+        "(1 - p^q) / q: value, gradient; the scaled form has q times its gradient; q 0.2 to 1"
+    )
     yield Row("lff", NO_CODE, compared, max(map(case, range(12))), 1e-12)

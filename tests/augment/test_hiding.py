@@ -20,7 +20,9 @@ def batch_of(image: torch.Tensor, mask: torch.Tensor | None) -> Batch:
 
 
 def test_by_hand():
-    """Black is (0 - mean) / std: -2, -0.5, 0. A mask of 1/4 makes 3 + black / 4 of a pixel of 4: 2.5, 2.875, 3."""
+    """Black is (0 - mean) / std: -2, -0.5, 0. A mask of 1/4 makes 3 + black / 4 of a pixel of 4:
+    2.5, 2.875, 3.
+    """
     mask = torch.tensor([[[[0.0, 0.25], [1.0, 1.0]]]])
     hidden = HideMask(MEAN, STD)(batch_of(torch.full((1, 3, 2, 2), 4.0), mask))
     assert hidden.image[0].tolist() == [
@@ -59,9 +61,13 @@ def test_checkpoints_do_not_hold_the_colour():
 
 
 def test_backgrounds_are_filled_in_only_for_who_reads_them(tmp_path):
-    """Inpainting every picture takes minutes on large sets: hiding needs masks and no backgrounds."""
+    """Inpainting every picture takes minutes on large sets: hiding needs masks and no
+    backgrounds.
+    """
     for augment, backgrounds in (("hide_mask", False), ("recombination", True)):
-        parts = build(configs.load("drawn_birds/erm", overrides(tmp_path, f"augment.name={augment}")))
+        parts = build(
+            configs.load("drawn_birds/erm", overrides(tmp_path, f"augment.name={augment}"))
+        )
         batch = next(iter(parts.data.train_dataloader()))
         assert (batch.background is not None) == parts.data.backgrounds == backgrounds
         assert batch.mask is not None

@@ -1,4 +1,6 @@
-"""Mixup, CutMix and LISA: pixels and targets by hand, partners by enumeration, draws by their statistics."""
+"""Mixup, CutMix and LISA: pixels and targets by hand, partners by enumeration, draws by their
+statistics.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def flat_batch(target: list[int], bias: list[int], side: int = 4) -> Batch:
     number = torch.arange(len(target))
     image = number.float().reshape(-1, 1, 1, 1).expand(-1, 3, side, side).clone()
     mask = image[:, :1] / 10
-    return Batch(image, torch.tensor(target), torch.tensor(bias), number, mask, number.float(), -image)
+    return Batch(
+        image, torch.tensor(target), torch.tensor(bias), number, mask, number.float(), -image
+    )
 
 
 def filled(column: Tensor | None) -> Tensor:
@@ -34,7 +38,9 @@ def filled(column: Tensor | None) -> Tensor:
 
 
 def test_blended_by_hand():
-    """Sample 1 by 1/4 with sample 3: 0.25 * 1 + 0.75 * 3 = 2.5; classes 2 and 0 become (0.75, 0, 0.25)."""
+    """Sample 1 by 1/4 with sample 3: 0.25 * 1 + 0.75 * 3 = 2.5; classes 2 and 0 become (0.75, 0,
+    0.25).
+    """
     batch = flat_batch([0, 2, 1, 0], [0, 1, 2, 0])
     own = mixup_weights(torch.tensor([1.0, 0.25, 0.5, 0.0]), batch.image)
     mixed = blend(batch, torch.tensor([3, 3, 2, 1]), own, classes=3)
@@ -43,9 +49,15 @@ def test_blended_by_hand():
     assert filled(mixed.background)[:, 0, 0, 0].tolist() == [0.0, -2.5, -2.0, -1.0]
     expected = [[1.0, 0.0, 0.0], [0.75, 0.0, 0.25], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     assert mixed.target.tolist() == expected
-    for kept, before in ((mixed.bias, batch.bias), (mixed.index, batch.index), (mixed.weight, batch.weight)):
+    for kept, before in (
+        (mixed.bias, batch.bias),
+        (mixed.index, batch.index),
+        (mixed.weight, batch.weight),
+    ):
         assert kept is before
-    plain = blend(batch._replace(mask=None, background=None), torch.tensor([3, 3, 2, 1]), own, classes=3)
+    plain = blend(
+        batch._replace(mask=None, background=None), torch.tensor([3, 3, 2, 1]), own, classes=3
+    )
     assert (plain.mask, plain.background) == (None, None)
 
 
@@ -57,9 +69,12 @@ def test_a_weight_of_one_leaves_a_sample_to_the_last_bit():
 
 
 def test_a_box_by_hand():
-    """Frame 8 x 4, lambda 3/4: half of each side, 4 x 2. Centre row 4, column 2: rows 2 to 5, columns 1 and 2.
-    Centre at the origin: only rows 0 and 1 of column 0 are left of it, 2 of 32 pixels."""
-    outside = outside_box(torch.full((2,), 0.75), torch.tensor([[0.5, 0.5], [0.0, 0.0]]), height=8, width=4)
+    """Frame 8 x 4, lambda 3/4: half of each side, 4 x 2. Centre row 4, column 2: rows 2 to 5,
+    columns 1 and 2. Centre at the origin: only rows 0 and 1 of column 0 are left of it, 2 of 32
+    pixels."""
+    outside = outside_box(
+        torch.full((2,), 0.75), torch.tensor([[0.5, 0.5], [0.0, 0.0]]), height=8, width=4
+    )
     inside = torch.zeros(2, 1, 8, 4)
     inside[0, 0, 2:6, 1:3] = 1
     inside[1, 0, :2, :1] = 1
@@ -67,9 +82,16 @@ def test_a_box_by_hand():
 
 
 def test_the_target_follows_the_area_that_the_frame_leaves():
-    """lambda is 3/4, but the box at the corner has 2 / 32 of the frame: the target is (30/32, 2/32)."""
+    """lambda is 3/4, but the box at the corner has 2 / 32 of the frame: the target is (30/32,
+    2/32).
+    """
     batch = flat_batch([0, 1], [0, 1], side=8)
-    batch = Batch(*(None if column is None else column[..., :4] if column.ndim == 4 else column for column in batch))
+    batch = Batch(
+        *(
+            None if column is None else column[..., :4] if column.ndim == 4 else column
+            for column in batch
+        )
+    )
     outside = outside_box(torch.full((2,), 0.75), torch.zeros(2, 2), height=8, width=4)
     mixed = blend(batch, torch.tensor([1, 0]), outside, classes=2)
     assert mixed.target.tolist() == [[30 / 32, 2 / 32], [2 / 32, 30 / 32]]
@@ -84,12 +106,16 @@ def test_the_whole_frame_and_nothing_are_boxes():
 
 @pytest.mark.parametrize("make", [Mixup, CutMix, LISA])
 def test_a_mixed_batch_is_a_mixture(make):
-    """The mean pixel of a flat sample i mixed with j is w i + (1 - w) j, and its target has the same w."""
+    """The mean pixel of a flat sample i mixed with j is w i + (1 - w) j, and its target has the
+    same w.
+    """
     torch.manual_seed(0)
     batch = flat_batch([0, 1, 2] * 20, [0, 0, 1, 1, 2, 2] * 10, side=16)
     before = copy.deepcopy(batch)
     mixed = make(THREE, alpha=1.0)(batch, 0.5)
-    assert all(torch.equal(filled(kept), filled(old)) for kept, old in zip(batch, before, strict=True))
+    assert all(
+        torch.equal(filled(kept), filled(old)) for kept, old in zip(batch, before, strict=True)
+    )
     assert mixed.target.shape == (60, 3)
     torch.testing.assert_close(mixed.target.sum(dim=1), torch.ones(60))
     assert mixed.bias is batch.bias
@@ -120,7 +146,16 @@ def test_selected_pairs_by_enumeration():
     intra_label = selected_pairs(target, bias, torch.ones(6, dtype=torch.bool))
     assert intra_label.nonzero().tolist() == [[0, 1], [1, 0], [2, 3], [3, 2]]
     intra_domain = selected_pairs(target, bias, torch.zeros(6, dtype=torch.bool))
-    assert intra_domain.nonzero().tolist() == [[0, 2], [1, 3], [1, 5], [2, 0], [3, 1], [3, 5], [5, 1], [5, 3]]
+    assert intra_domain.nonzero().tolist() == [
+        [0, 2],
+        [1, 3],
+        [1, 5],
+        [2, 0],
+        [3, 1],
+        [3, 5],
+        [5, 1],
+        [5, 3],
+    ]
     rows = selected_pairs(target, bias, torch.tensor([True, False] * 3))
     expected = torch.where(torch.tensor([[True], [False]] * 3), intra_label, intra_domain)
     assert torch.equal(rows, expected)
@@ -137,7 +172,9 @@ def test_intra_label_pairs_keep_the_target(mix):
 
 
 def test_a_sample_without_partner_stays():
-    """Sample 0 is the only one of its class, and no other class has its bias; sample 5 has no known bias."""
+    """Sample 0 is the only one of its class, and no other class has its bias; sample 5 has no known
+    bias.
+    """
     torch.manual_seed(0)
     batch = flat_batch([0, 1, 1, 2, 2, 2], [0, 1, 2, 1, 2, -1])
     for selection in (0.0, 1.0):
@@ -148,7 +185,9 @@ def test_a_sample_without_partner_stays():
 
 
 def test_selection_is_the_share_of_intra_label_pairs():
-    """All four groups 100 times, selection 0.25: every sample has both kinds of partner. 3 sigma is 0.065."""
+    """All four groups 100 times, selection 0.25: every sample has both kinds of partner. 3 sigma is
+    0.065.
+    """
     torch.manual_seed(0)
     batch = flat_batch([0, 0, 1, 1] * 100, [0, 1, 0, 1] * 100)
     mixed = LISA(GROUPS, selection=0.25)(batch)
@@ -168,15 +207,19 @@ def test_coefficients_are_beta(alpha):
 @pytest.mark.parametrize("make", [Mixup, partial(LISA, selection=0.0)])
 @pytest.mark.parametrize("alpha", [0.5, 2.0, 6.0])
 def test_targets_mix_by_the_beta_that_is_asked_for(make, alpha):
-    """Each of 2000 samples is its own class, so that a target says what is left of it: of variance 1 / (4 (2 a + 1)).
+    """Each of 2000 samples is its own class, so that a target says what is left of it: of variance
+    1 / (4 (2 a + 1)).
 
-    The estimate's own relative standard deviation is below 0.03, and the variances are 0.125, 0.05 and 0.019.
+    The estimate's own relative standard deviation is below 0.03, and the variances are 0.125, 0.05
+    and 0.019.
     """
     torch.manual_seed(0)
     count = 2000
     groups = Groups(tuple(map(str, range(count))), ("land",))
     nothing = torch.zeros(count, dtype=torch.int64)
-    mixed = make(groups, alpha=alpha)(Batch(torch.zeros(count, 1, 1, 1), torch.arange(count), nothing, nothing))
+    mixed = make(groups, alpha=alpha)(
+        Batch(torch.zeros(count, 1, 1, 1), torch.arange(count), nothing, nothing)
+    )
     own = mixed.target.diagonal()
     assert own.mean().item() == pytest.approx(0.5, abs=0.04)
     assert own.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.12)
@@ -197,7 +240,9 @@ def test_the_global_seed_decides(make):
 def test_the_layout_of_the_picture_stays(make):
     batch = flat_batch([0, 0, 1, 1], [0, 1, 0, 1])
     image = batch.image.contiguous(memory_format=torch.channels_last)
-    assert make(GROUPS)(batch._replace(image=image)).image.is_contiguous(memory_format=torch.channels_last)
+    assert make(GROUPS)(batch._replace(image=image)).image.is_contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Recombination by pixels of hand-made 8 x 8 pictures, by its statistics, and by what it must leave alone."""
+"""Recombination by pixels of hand-made 8 x 8 pictures, by its statistics, and by what it must leave
+alone.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def square(top: int, left: int, height: int, width: int, side: int = SIDE) -> Te
 
 
 def batch_of(masks: list[Tensor], *, seed: int = 0) -> Batch:
-    """Random pictures; the background of sample i is i + 1 everywhere, its target i % 2, its bias i // 2 % 2."""
+    """Random pictures; the background of sample i is i + 1 everywhere, its target i % 2, its bias i
+    // 2 % 2.
+    """
     count, side = len(masks), masks[0].shape[-1]
     image = torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
     number = torch.arange(count)
@@ -35,7 +39,13 @@ def batch_of(masks: list[Tensor], *, seed: int = 0) -> Batch:
 def draws_of(donor: list[int], **changed: Tensor) -> Draws:
     count = len(donor)
     half = torch.full((count,), 0.5)
-    draws = Draws(torch.tensor(donor), half, torch.full((count, 2), 0.5), half, torch.zeros(count, dtype=torch.bool))
+    draws = Draws(
+        torch.tensor(donor),
+        half,
+        torch.full((count, 2), 0.5),
+        half,
+        torch.zeros(count, dtype=torch.bool),
+    )
     return draws._replace(**changed)
 
 
@@ -45,8 +55,9 @@ def mask_of(batch: Batch) -> Tensor:
 
 
 def test_a_foreground_is_moved_pixel_by_pixel():
-    """Two 2 x 2 squares of equal area, spread 0: scale 1. Place (0, 1) is the upper right corner: rows 0-1, columns
-    6-7. There is sample 0's foreground, everywhere else the background of sample 1, which is 2."""
+    """Two 2 x 2 squares of equal area, spread 0: scale 1. Place (0, 1) is the upper right corner:
+    rows 0-1, columns 6-7. There is sample 0's foreground, everywhere else the background of sample
+    1, which is 2."""
     batch = batch_of([square(3, 1, 2, 2), square(5, 5, 2, 2)])
     draws = draws_of([1, 0], place=torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
     result = recombine(batch, draws, size_spread=0.0)
@@ -61,14 +72,17 @@ def test_a_foreground_is_moved_pixel_by_pixel():
 
 
 def test_a_foreground_twice_as_large_is_interpolated():
-    """A 2 x 2 foreground of rows (0, 0) and (4, 4) at scale 2: rows 0, 1, 3, 4 by linear interpolation of the half
-    pixels -1/4, 1/4, 3/4, 5/4. Beyond the square colours are those of the square alone, though 9 lies beside it."""
+    """A 2 x 2 foreground of rows (0, 0) and (4, 4) at scale 2: rows 0, 1, 3, 4 by linear
+    interpolation of the half pixels -1/4, 1/4, 3/4, 5/4. Beyond the square colours are those of the
+    square alone, though 9 lies beside it."""
     image = torch.full((1, 3, SIDE, SIDE), 9.0)
     image[:, :, 3, 3:5], image[:, :, 4, 3:5] = 0.0, 4.0
     mask = square(3, 3, 2, 2)[None]
     placement = Placement(foreground_box(mask), torch.tensor([2.0]), torch.tensor([[2.0, 2.0]]))
     pasted = paste(image, mask, torch.full_like(image, 7.0), placement, torch.zeros(1))
-    torch.testing.assert_close(pasted.mask[0, 0, :, 4], torch.tensor([0, 0.25, 0.75, 1, 1, 0.75, 0.25, 0.0]))
+    torch.testing.assert_close(
+        pasted.mask[0, 0, :, 4], torch.tensor([0, 0.25, 0.75, 1, 1, 0.75, 0.25, 0.0])
+    )
     colours = torch.tensor([0.0, 1.0, 3.0, 4.0])
     torch.testing.assert_close(pasted.image[0, 0, 3:5, 4], colours[1:3])
     edge = 0.75 * colours[0] + 0.25 * 7
@@ -78,7 +92,9 @@ def test_a_foreground_twice_as_large_is_interpolated():
 @pytest.mark.parametrize("blur", [0.0, 1.0])
 @pytest.mark.parametrize("scale", [0.4, 0.77, 1.0, 1.6])
 def test_nothing_of_the_own_background_shines_through(scale, blur):
-    """The picture is 1 in its foreground and a million around it; on a background of 0 no pixel may exceed 1."""
+    """The picture is 1 in its foreground and a million around it; on a background of 0 no pixel may
+    exceed 1.
+    """
     mask = square(8, 9, 13, 11, side=32)[None]
     image = torch.where(mask > 0, 1.0, 1e6).expand(1, 3, 32, 32)
     placement = Placement(foreground_box(mask), torch.tensor([scale]), torch.tensor([[4.3, 7.9]]))
@@ -90,13 +106,19 @@ def test_nothing_of_the_own_background_shines_through(scale, blur):
 
 
 def test_shrinking_averages():
-    """Columns of 0 and 1 by turns, shrunk to half: 1/2 everywhere inside; plain sampling would alias."""
+    """Columns of 0 and 1 by turns, shrunk to half: 1/2 everywhere inside; plain sampling would
+    alias.
+    """
     mask = torch.ones(1, 1, 32, 32)
     image = (torch.arange(32) % 2).float().expand(1, 3, 32, 32)
     for shift in (0.0, 0.25, 0.5):
-        placement = Placement(foreground_box(mask), torch.tensor([0.5]), torch.tensor([[8.0, 8.0 + shift]]))
+        placement = Placement(
+            foreground_box(mask), torch.tensor([0.5]), torch.tensor([[8.0, 8.0 + shift]])
+        )
         pasted = paste(image, mask, torch.zeros_like(image), placement, torch.zeros(1))
-        torch.testing.assert_close(pasted.image[0, 0, 16, 11:21], torch.full((10,), 0.5), rtol=0, atol=0.05)
+        torch.testing.assert_close(
+            pasted.image[0, 0, 16, 11:21], torch.full((10,), 0.5), rtol=0, atol=0.05
+        )
 
 
 def test_own_background_in_the_same_place_gives_the_original():
@@ -105,31 +127,40 @@ def test_own_background_in_the_same_place_gives_the_original():
     batch = batch_of(masks)
     filled = torch.where(mask_of(batch) > 0, -1.0, batch.image)
     place = torch.tensor([[3 / 6, 1 / 4], [4 / 5, 4 / 6]])
-    result = recombine(batch._replace(background=filled), draws_of([0, 1], place=place), size_spread=0.0)
+    result = recombine(
+        batch._replace(background=filled), draws_of([0, 1], place=place), size_spread=0.0
+    )
     torch.testing.assert_close(result.image, batch.image, rtol=0, atol=1e-5)
     torch.testing.assert_close(mask_of(result), mask_of(batch), rtol=0, atol=1e-5)
 
 
 def test_the_blurred_edge_by_the_definition():
-    """A half plane of foreground: G_sigma * step at distance d is Phi(d / sigma), so alpha is 2 Phi - 1 inside, 0
-    outside. d = 1/2, 3/2, ... from the edge to the pixel centres; the kernel is sampled, hence the tolerance."""
+    """A half plane of foreground: G_sigma * step at distance d is Phi(d / sigma), so alpha is 2 Phi
+    - 1 inside, 0 outside. d = 1/2, 3/2, ... from the edge to the pixel centres; the kernel is
+    sampled, hence the tolerance."""
     side, sigma = 32, 2.0
     mask = square(0, 0, side, 16, side=side)[None]
     image = torch.ones(1, 3, side, side)
     placement = Placement(foreground_box(mask), torch.tensor([1.0]), torch.zeros(1, 2))
-    pasted = paste(image, mask, torch.zeros_like(image), placement, torch.tensor([0.5]), blur=2 * sigma)
+    pasted = paste(
+        image, mask, torch.zeros_like(image), placement, torch.tensor([0.5]), blur=2 * sigma
+    )
     distance = 16 - (torch.arange(side).double() + 0.5)
     expected = torch.erf(distance / (sigma * math.sqrt(2))).clamp(min=0)
     torch.testing.assert_close(pasted.mask[0, 0, 10].double(), expected, rtol=0, atol=0.01)
 
 
 def test_areas_fill_the_range_of_the_two():
-    """Shares 1/16 (8 x 8) and 1/4 (16 x 16) of 32 x 32: from 0.7 / 16 for size 0 to 1.3 / 4 for size 1, linear."""
+    """Shares 1/16 (8 x 8) and 1/4 (16 x 16) of 32 x 32: from 0.7 / 16 for size 0 to 1.3 / 4 for
+    size 1, linear.
+    """
     batch = batch_of([square(0, 0, 8, 8, side=32), square(9, 9, 16, 16, side=32)])
     for size in (0.0, 0.3, 1.0):
         result = recombine(batch, draws_of([1, 0], size=torch.full((2,), size)))
         wanted = 0.7 / 16 + size * (1.3 / 4 - 0.7 / 16)
-        torch.testing.assert_close(mask_of(result).mean(dim=(1, 2, 3)), torch.full((2,), wanted), rtol=0.03, atol=0)
+        torch.testing.assert_close(
+            mask_of(result).mean(dim=(1, 2, 3)), torch.full((2,), wanted), rtol=0.03, atol=0
+        )
 
 
 def test_proportions_are_kept():
@@ -137,7 +168,9 @@ def test_proportions_are_kept():
     batch = batch_of([square(0, 0, 4, 8, side=32), square(9, 9, 16, 16, side=32)])
     result = recombine(batch, draws_of([1, 0], size=torch.ones(2)))
     mask = mask_of(result)[0, 0]
-    torch.testing.assert_close(mask.amax(0).sum() / mask.amax(1).sum(), torch.tensor(2.0), rtol=0.05, atol=0)
+    torch.testing.assert_close(
+        mask.amax(0).sum() / mask.amax(1).sum(), torch.tensor(2.0), rtol=0.05, atol=0
+    )
 
 
 def test_boxes_stay_in_the_frame_and_reach_everywhere():
@@ -154,7 +187,9 @@ def test_boxes_stay_in_the_frame_and_reach_everywhere():
 
 
 def test_cells_and_size_factors_for_the_bias_measures():
-    """A share of 1/4 (24 x 24 of 48 x 48), a ninth of it in one cell: 8 x 8 pixels of the 16 x 16 there, centred."""
+    """A share of 1/4 (24 x 24 of 48 x 48), a ninth of it in one cell: 8 x 8 pixels of the 16 x 16
+    there, centred.
+    """
     batch = batch_of([square(0, 0, 24, 24, side=48), square(9, 9, 24, 24, side=48)])
     for cell in range(9):
         mask = mask_of(recombine(batch, draws_of([1, 0]), size_spread=0.0, cell=cell))[1]
@@ -169,7 +204,9 @@ def test_cells_and_size_factors_for_the_bias_measures():
 
 
 def test_a_box_larger_than_the_frame_is_cut_to_it():
-    """A bar of 2 x 8 that is to cover 5/4 of its share is 8 * sqrt(5/4) wide: it covers all columns."""
+    """A bar of 2 x 8 that is to cover 5/4 of its share is 8 * sqrt(5/4) wide: it covers all
+    columns.
+    """
     batch = batch_of([square(2, 0, 2, 8), square(2, 0, 2, 8)])
     for end in (0.0, 0.5, 1.0):
         draws = draws_of([1, 0], size=torch.ones(2), place=torch.full((2, 2), end))
@@ -178,7 +215,9 @@ def test_a_box_larger_than_the_frame_is_cut_to_it():
 
 
 def test_places_are_uniform_for_one_draw():
-    """10,000 places in 10 x 10 cells: chi-square of 99 degrees of freedom, below its 99.9 % quantile of 148.2."""
+    """10,000 places in 10 x 10 cells: chi-square of 99 degrees of freedom, below its 99.9 %
+    quantile of 148.2.
+    """
     torch.manual_seed(0)
     found = places(10_000, 1, torch.device("cpu"))
     cells = (found * 10).long().clamp(max=9)
@@ -187,8 +226,9 @@ def test_places_are_uniform_for_one_draw():
 
 
 def test_places_of_other_bates_parameters():
-    """The variance of a mean of n uniform draws is 1 / (12 n); 0 is the centre; -3 swaps the centre with the ends,
-    so that Bates(3) is found at distance |x + 1/2 mod 1| and its share within 1/4 of an end is that within of 1/2."""
+    """The variance of a mean of n uniform draws is 1 / (12 n); 0 is the centre; -3 swaps the centre
+    with the ends, so that Bates(3) is found at distance |x + 1/2 mod 1| and its share within 1/4 of
+    an end is that within of 1/2."""
     torch.manual_seed(0)
     cpu = torch.device("cpu")
     centred, bordered = places(20_000, 3, cpu), places(20_000, -3, cpu)
@@ -222,7 +262,9 @@ def test_schedules(name, values):
 
 
 def test_the_kept_share_follows_the_schedule():
-    """Cosine at progress 1/3: 1 - cos(pi / 6) = 0.134; standard deviation sqrt(p (1 - p) / 4000) = 0.0054."""
+    """Cosine at progress 1/3: 1 - cos(pi / 6) = 0.134; standard deviation sqrt(p (1 - p) / 4000) =
+    0.0054.
+    """
     batch = batch_of([square(3, 1, 2, 2, side=8)] * 400)
     recombination = Recombination(schedule="cosine", probability=1.0)
     torch.manual_seed(0)
@@ -242,8 +284,16 @@ def test_kept_samples_are_untouched_to_the_bit():
 
 
 def test_empty_and_full_masks_are_kept_and_give_no_background():
-    """Sample 2's mask is empty, 3's full, 4's found 7/8: only 0 and 1 may donate, and 4 is recombined."""
-    masks = [square(3, 1, 2, 2), square(5, 5, 2, 2), square(0, 0, 0, 0), square(0, 0, 8, 8), square(0, 0, 7, 8)]
+    """Sample 2's mask is empty, 3's full, 4's found 7/8: only 0 and 1 may donate, and 4 is
+    recombined.
+    """
+    masks = [
+        square(3, 1, 2, 2),
+        square(5, 5, 2, 2),
+        square(0, 0, 0, 0),
+        square(0, 0, 8, 8),
+        square(0, 0, 7, 8),
+    ]
     batch = batch_of(masks)
     for seed in range(20):
         torch.manual_seed(seed)
@@ -264,10 +314,14 @@ def test_without_any_donor_all_are_kept():
 
 @pytest.mark.parametrize("several_labels", [False, True])
 def test_whose_backgrounds(several_labels):
-    """Targets 0 1 0 1 ..., over 50 draws of 8 samples: "all" meets every donor, "same" every one of the same target."""
+    """Targets 0 1 0 1 ..., over 50 draws of 8 samples: "all" meets every donor, "same" every one of
+    the same target.
+    """
     batch = batch_of([square(3, 1, 2, 2)] * 8)
     if several_labels:
-        batch = batch._replace(target=torch.stack([batch.target, torch.ones(8, dtype=torch.long)], dim=1))
+        batch = batch._replace(
+            target=torch.stack([batch.target, torch.ones(8, dtype=torch.long)], dim=1)
+        )
     torch.manual_seed(0)
     met = {}
     for background in ("all", "same", "own"):
@@ -282,11 +336,14 @@ def test_whose_backgrounds(several_labels):
 
 
 def test_the_class_tells_nothing_of_the_new_background():
-    """95 of 100 samples are aligned before. After, P(bias 1 | target) is P(bias 1) = 1/2 for both targets: each share
-    of 100 batches has a standard deviation of sqrt(0.25 / 5000) = 0.007. With the same class it stays at 0.05, 0.95."""
+    """95 of 100 samples are aligned before. After, P(bias 1 | target) is P(bias 1) = 1/2 for both
+    targets: each share of 100 batches has a standard deviation of sqrt(0.25 / 5000) = 0.007. With
+    the same class it stays at 0.05, 0.95."""
     masks = [square(3, 1, 2, 2)] * 100
     target = torch.arange(100) % 2
-    bias = torch.where(torch.arange(100) % 20 >= 18, 1 - target, target)  # 5 of each target's 50 are not aligned
+    bias = torch.where(
+        torch.arange(100) % 20 >= 18, 1 - target, target
+    )  # 5 of each target's 50 are not aligned
     batch = batch_of(masks)._replace(target=target, bias=bias)
     torch.manual_seed(0)
     for background, shares in (("all", (0.5, 0.5)), ("same", (0.1, 0.9)), ("own", (0.1, 0.9))):
@@ -332,7 +389,9 @@ def test_memory_layout_and_precision_are_kept(layout):
 def test_it_is_captured_as_one_graph():
     batch, draws = batch_of([square(3, 1, 2, 2), square(5, 5, 2, 2)]), draws_of([1, 0])
     compiled = torch.compile(recombine, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(batch, draws, blur=8.0).image, recombine(batch, draws, blur=8.0).image)
+    torch.testing.assert_close(
+        compiled(batch, draws, blur=8.0).image, recombine(batch, draws, blur=8.0).image
+    )
 
 
 @pytest.mark.parametrize("absent", ["mask", "background"])

@@ -8,13 +8,15 @@ import torch
 from debias.augment import Recombination
 from tests.augment.test_recombination import batch_of, mask_of, square
 
-BATCH = batch_of([square(3, 1, 2, 2), square(5, 5, 2, 2), square(0, 6, 2, 2), square(4, 2, 2, 2)] * 2)
+BATCH = batch_of(
+    [square(3, 1, 2, 2), square(5, 5, 2, 2), square(0, 6, 2, 2), square(4, 2, 2, 2)] * 2
+)
 
 
 @pytest.mark.parametrize("follows", ["background", "foreground"])
 def test_the_bias_follows_whom_it_is_told_to(follows):
-    """Each sample has a bias of its own, and the background of sample i is i + 1 everywhere: the upper left pixel,
-    which a foreground at the centre does not cover, says whose it is."""
+    """Each sample has a bias of its own, and the background of sample i is i + 1 everywhere: the
+    upper left pixel, which a foreground at the centre does not cover, says whose it is."""
     torch.manual_seed(0)
     own = torch.arange(8)
     recombination = Recombination(bias_follows=follows, bates=0, size_spread=0.0, blur=0.0)
@@ -39,7 +41,9 @@ def test_bates_of_zero_puts_everything_at_the_centre():
     """A 2 x 2 foreground in a frame of 8: rows and columns 3 and 4."""
     torch.manual_seed(0)
     result = Recombination(bates=0, size_spread=0.0, blur=0.0)(BATCH)
-    torch.testing.assert_close(mask_of(result), square(3, 3, 2, 2).expand(8, 1, 8, 8), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        mask_of(result), square(3, 3, 2, 2).expand(8, 1, 8, 8), rtol=0, atol=1e-5
+    )
 
 
 def test_more_bates_draws_come_closer_to_the_centre():
@@ -52,7 +56,9 @@ def test_more_bates_draws_come_closer_to_the_centre():
 
 
 def test_edges_are_drawn_from_a_tenth_of_the_blur_on():
-    """Uniform in [0.1, 1]: the mean is 0.55, of 1000 draws with a standard deviation of 0.26 / sqrt(1000) = 0.008."""
+    """Uniform in [0.1, 1]: the mean is 0.55, of 1000 draws with a standard deviation of 0.26 /
+    sqrt(1000) = 0.008.
+    """
     torch.manual_seed(0)
     edge = Recombination().draw(batch_of([square(3, 1, 2, 2)] * 1000)).edge
     assert 0.1 <= edge.min() < 0.11

@@ -1,4 +1,5 @@
-"""Kills a run at moments at which it changes a file or folder, resumes it, and compares it with an undisturbed run.
+"""Kills a run at moments at which it changes a file or folder, resumes it, and compares it with an
+undisturbed run.
 
 By hand, for 60 moments spread over the run: ``python -m tests.commands.kill_at_moments 60``.
 """
@@ -32,7 +33,13 @@ class Disturbed:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
-        self.arguments = ["train", *arguments, f"data.root={folder}/data", f"cache_dir={folder}/cache", f"out={RUNS}"]
+        self.arguments = [
+            "train",
+            *arguments,
+            f"data.root={folder}/data",
+            f"cache_dir={folder}/cache",
+            f"out={RUNS}",
+        ]
 
     def moments(self) -> list[str]:
         """The changes of an undisturbed run, in their order."""
@@ -57,7 +64,9 @@ class Disturbed:
         place, whole = self.folder / name, self.folder / "whole"
         (run,) = (path.parent for path in (whole / RUNS).glob("*/config.yaml"))
         other = place / run.relative_to(whole)
-        passed = [path for path in (place / "temporary").rglob("*") if path.is_file()]  # torch makes an empty folder
+        passed = [
+            path for path in (place / "temporary").rglob("*") if path.is_file()
+        ]  # torch makes an empty folder
         left = [path.name for path in (*passed, *(place / RUNS).rglob(".*"))]
         if left:
             return f"left {left}"
@@ -65,8 +74,12 @@ class Disturbed:
             return f"files differ: {sorted(_files(run) ^ _files(other))}"
         if _record(run) != _record(other):
             return "report.json differs"
-        different = [path.name for path in (run / "predictions").iterdir() if not _same(path, other)]
-        different += [path.name for path in (run / "checkpoints").glob("epoch=*") if not _same(path, other)]
+        different = [
+            path.name for path in (run / "predictions").iterdir() if not _same(path, other)
+        ]
+        different += [
+            path.name for path in (run / "checkpoints").glob("epoch=*") if not _same(path, other)
+        ]
         return f"content differs: {different}" if different else ""
 
 
@@ -87,7 +100,9 @@ def _in_child(place: Path, arguments: list[str], killed_before: int | None) -> i
     return code
 
 
-def _watch(folder: Path, changes: list[str], killed_before: int | None) -> Callable[[str, Any], None]:
+def _watch(
+    folder: Path, changes: list[str], killed_before: int | None
+) -> Callable[[str, Any], None]:
     below, own = f"{folder}{os.sep}", os.getpid()
 
     def hook(event: str, facts: Any) -> None:
@@ -123,7 +138,9 @@ def _same(path: Path, run: Path) -> bool:
 
 
 def main(count: int) -> int:
-    """Kill at so many moments, every third run a second time while it resumes; the number of runs with a fault."""
+    """Kill at so many moments, every third run a second time while it resumes; the number of runs
+    with a fault.
+    """
     import debias.build  # imported once, for all the forked processes
     import debias.runs.outcome  # noqa: F401
 
@@ -143,7 +160,10 @@ def main(count: int) -> int:
         print(f"{moment:4} {changes[moment]:80} {fault or 'whole'}", flush=True)
         if not fault:
             shutil.rmtree(folder / name)
-    print(f"{whole} whole of {count}, killed {kills} times at {len(set(moments))} of {len(changes)} moments")
+    print(
+        f"{whole} whole of {count}, killed {kills} times at {len(set(moments))} of {len(changes)}"
+        " moments"
+    )
     if whole == count:
         shutil.rmtree(folder)
     else:

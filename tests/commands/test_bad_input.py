@@ -1,4 +1,6 @@
-"""Every mistake of a user is one short line, exit code 2, and leaves nothing behind; the kinds are a table."""
+"""Every mistake of a user is one short line, exit code 2, and leaves nothing behind; the kinds are
+a table.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,19 @@ KINDS = {
     "searches": 20,
     "tables of runs": 20,
 }
-COMMANDS = {"train", "check", "evaluate", "compare", "sweep", "reproduce", "infer-groups", "masks", "list"}
-#: The folders that a refused command may have begun to write into: those of out= and cache_dir=, and locks.
+COMMANDS = {
+    "train",
+    "check",
+    "evaluate",
+    "compare",
+    "sweep",
+    "reproduce",
+    "infer-groups",
+    "masks",
+    "list",
+}
+#: The folders that a refused command may have begun to write into: those of out= and cache_dir=,
+#: and locks.
 GIVEN = {"runs", "sweep", "m", "locks"}
 
 
@@ -61,7 +74,11 @@ def world(tmp_path_factory):
 
 
 def written(folder):
-    return {path.relative_to(folder): path.lstat().st_mtime_ns for path in folder.rglob("*") if not path.is_dir()}
+    return {
+        path.relative_to(folder): path.lstat().st_mtime_ns
+        for path in folder.rglob("*")
+        if not path.is_dir()
+    }
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -36,7 +36,11 @@ def refused(capsys, command: str) -> str:
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("Expected more than 1 value per channel"), FileNotFoundError(2, "No such file", "x"), KeyError("x")],
+    [
+        ValueError("Expected more than 1 value per channel"),
+        FileNotFoundError(2, "No such file", "x"),
+        KeyError("x"),
+    ],
 )
 def test_an_error_of_a_library_keeps_its_traceback(error, monkeypatch):
     def fail(**options):
@@ -99,9 +103,13 @@ def test_one_bad_report_does_not_stop_a_table(here, capsys):
     for name, text in (("a", "{"), ("b", '{"schema": 1}'), ("c", None)):
         shutil.copytree(here / "run", here / "many" / name)
         report = json.loads((here / "run" / "report.json").read_text()) | {"metrics": {}}
-        (here / "many" / name / "report.json").write_text(json.dumps(report) if text is None else text)
+        (here / "many" / name / "report.json").write_text(
+            json.dumps(report) if text is None else text
+        )
     shutil.copytree(here / "run", here / "many" / "whole")
-    plan = [{"name": name, "settings": f"own.yaml seed={name}"} for name in ("a", "b", "c", "whole")]
+    plan = [
+        {"name": name, "settings": f"own.yaml seed={name}"} for name in ("a", "b", "c", "whole")
+    ]
     (here / "many" / "plan.json").write_text(json.dumps(plan))
     for command in ("compare many", "sweep report many"):
         assert main(command.split()) == 0
@@ -140,7 +148,9 @@ def test_a_file_name_that_is_no_text(here, capsys):
 
 
 def test_batches_of_one_image_that_batch_normalisation_can_train_on(here):
-    """Of 64 pixels the last stage has 2 x 2 places, of which the statistics are those of four values."""
+    """Of 64 pixels the last stage has 2 x 2 places, of which the statistics are those of four
+    values.
+    """
     assert main(["check", "own.yaml", "batch_size=1", "preprocessing.size=64"]) == 0
 
 

@@ -1,4 +1,6 @@
-"""``debias evaluate``: the same metrics from saved predictions and from the weights, and never from other weights."""
+"""``debias evaluate``: the same metrics from saved predictions and from the weights, and never from
+other weights.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_recomputes_what_training_reported(copied, finished, capsys):
 
 
 def test_saved_and_fresh_predictions_give_the_same_report(copied, capsys, monkeypatch):
-    """But for the time and place of the evaluation; no split is predicted where the run's file will do."""
+    """But for the time and place of the evaluation; no split is predicted where the run's file will
+    do.
+    """
     evaluate.run(str(copied), ["measures=quick", "progress=false", "fresh=true"])
     fresh = json.loads((copied / "report.json").read_text())
     predictions = {path.name: path.read_bytes() for path in (copied / "predictions").iterdir()}
@@ -59,7 +63,9 @@ def test_saved_and_fresh_predictions_give_the_same_report(copied, capsys, monkey
     saved = json.loads((copied / "report.json").read_text())
     assert saved["metrics"]["test"]["scalars"] == fresh["metrics"]["test"]["scalars"]
     assert {key for key in saved if saved[key] != fresh[key]} <= {"evaluated"}
-    assert {path.name: path.read_bytes() for path in (copied / "predictions").iterdir()} == predictions
+    assert {
+        path.name: path.read_bytes() for path in (copied / "predictions").iterdir()
+    } == predictions
     assert "anew" not in capsys.readouterr().out
 
 
@@ -91,25 +97,38 @@ def test_a_report_of_an_earlier_version_is_predicted_anew_once(copied, capsys):
 
 def test_another_precision_is_predicted_anew(copied, finished, capsys):
     """And so are predictions of the run's own precision, once others have taken their place."""
-    for override, saved in (("precision=bf16-mixed", "32-true"), ("precision=32-true", "bf16-mixed")):
+    for override, saved in (
+        ("precision=bf16-mixed", "32-true"),
+        ("precision=32-true", "bf16-mixed"),
+    ):
         evaluate.run(str(copied), ["measures=none", "progress=false", override])
         assert f"predicted anew: the saved ones are of precision={saved}" in capsys.readouterr().out
     assert metrics_of(copied) == metrics_of(finished)
 
 
 def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys):
-    """The numbers of the run's own predictions do not stay beside those of others; what cannot be measured is told."""
+    """The numbers of the run's own predictions do not stay beside those of others; what cannot be
+    measured is told.
+    """
     report = json.loads((copied / "report.json").read_text())
     report["measures"]["context"] = {"exclusive_precision": 0.5}  # as if there had been labels
     report["left_out"] = {"attention": "a map has a single place"}
     (copied / "report.json").write_text(json.dumps(report))
-    evaluate.run(str(copied), ["measures=fairness,context", "progress=false", "precision=bf16-mixed"])
+    evaluate.run(
+        str(copied), ["measures=fairness,context", "progress=false", "precision=bf16-mixed"]
+    )
     dropped = sorted(report["measures"].keys() - {"fairness"})
-    line = f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes them again"
+    line = (
+        f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes"
+        " them again"
+    )
     assert line in capsys.readouterr().out.splitlines()
     after = json.loads((copied / "report.json").read_text())
     assert set(after["measures"]) == {"fairness"}
-    assert after["left_out"] == {"attention": "a map has a single place", "context": "images have one label each"}
+    assert after["left_out"] == {
+        "attention": "a map has a single place",
+        "context": "images have one label each",
+    }
     assert after["curves"] == {}
 
 
@@ -141,7 +160,9 @@ def test_training_reports_the_quick_measures(finished):
 
 
 def test_takes_every_measure_that_the_data_allows(copied, capsys):
-    """Drawn birds have masks and biases: nothing is left out but Grad-CAM, where a map has a single place."""
+    """Drawn birds have masks and biases: nothing is left out but Grad-CAM, where a map has a single
+    place.
+    """
     evaluate.run(str(copied), ["progress=false"])
     report = json.loads((copied / "report.json").read_text())
     assert set(report["measures"]) | set(report["left_out"]) == set(FAMILIES)
@@ -167,16 +188,21 @@ def test_takes_only_the_measures_that_are_asked_for_and_keeps_the_others(copied)
 
 
 def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
-    """Of landbird the true positive rate is the true negative rate of waterbird; what depends on neither class stays.
+    """Of landbird the true positive rate is the true negative rate of waterbird; what depends on
+    neither class stays.
 
-    The report keeps the choice, and drops what was measured of the other class and is not measured again.
+    The report keeps the choice, and drops what was measured of the other class and is not measured
+    again.
     """
     before = json.loads((copied / "report.json").read_text())
     assert before["positive"] == "waterbird"
     evaluate.run(str(copied), ["measures=fairness", "progress=false", "positive=landbird"])
     lines = capsys.readouterr().out.splitlines()
     assert "positive class: landbird (fairness); positive=NAME sets another" in lines
-    assert "dropped, since another positive class gave them: scores; measures=all takes them again" in lines
+    assert (
+        "dropped, since another positive class gave them: scores; measures=all takes them again"
+        in lines
+    )
     after = json.loads((copied / "report.json").read_text())
     assert after["positive"] == "landbird"
     assert after["measures"]["information"] == before["measures"]["information"]
@@ -189,7 +215,9 @@ def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
         assert found == pytest.approx(1 - other)
     evaluate.run(str(copied), ["measures=scores", "progress=false"])
     assert "positive class: landbird (scores)" in capsys.readouterr().out
-    assert set(json.loads((copied / "report.json").read_text())["measures"]) == set(before["measures"])
+    assert set(json.loads((copied / "report.json").read_text())["measures"]) == set(
+        before["measures"]
+    )
     page = (copied / "report.html").read_text()
     assert page.count("Of the two classes, <b>landbird</b> is the positive one.") == 2
     with pytest.raises(ValueError, match="positive=landbirt is no class; did you mean 'landbird'"):
@@ -199,55 +227,93 @@ def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
 def test_only_what_is_said_to_depends_on_the_positive_class(finished):
     report = json.loads((finished / "report.json").read_text())
     rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
-    every = [measure_all(Evidence(rows, groups, positive=name)).scalars for name in groups.target_names]
-    assert {name for name in every[0] if every[0][name] != pytest.approx(every[1][name], nan_ok=True)} == {*OF_POSITIVE}
+    every = [
+        measure_all(Evidence(rows, groups, positive=name)).scalars for name in groups.target_names
+    ]
+    assert {
+        name for name in every[0] if every[0][name] != pytest.approx(every[1][name], nan_ok=True)
+    } == {*OF_POSITIVE}
 
 
-@pytest.mark.parametrize(("options", "positive", "gap"), [((), "wolf", 0.5), (("positive=dog",), "dog", 0.25)])
-def test_scores_and_decisions_have_the_same_positive_class(options, positive, gap, tmp_path, capsys):
-    """Wolves are found 1 of 2 in the snow and 2 of 2 on grass, dogs 3 of 4 and 4 of 4: gaps of 1/2 and of 1/4.
+@pytest.mark.parametrize(
+    ("options", "positive", "gap"), [((), "wolf", 0.5), (("positive=dog",), "dog", 0.25)]
+)
+def test_scores_and_decisions_have_the_same_positive_class(
+    options, positive, gap, tmp_path, capsys
+):
+    """Wolves are found 1 of 2 in the snow and 2 of 2 on grass, dogs 3 of 4 and 4 of 4: gaps of 1/2
+    and of 1/4.
 
     The columns of the scores are in neither order; the classes' own is that of the alphabet.
     """
     snow = [("wolf", "wolf"), ("wolf", "dog"), *[("dog", "dog")] * 3, ("dog", "wolf")]
     grass = [("wolf", "wolf")] * 2 + [("dog", "dog")] * 4
     rows = [(place, *row) for place, some in (("snow", snow), ("grass", grass)) for row in some]
-    decisions = ["target,bias,prediction", *(f"{target},{place},{chosen}" for place, target, chosen in rows)]
+    decisions = [
+        "target,bias,prediction",
+        *(f"{target},{place},{chosen}" for place, target, chosen in rows),
+    ]
     scores = ["target,bias,logit_wolf,logit_dog"]
-    scores += [f"{target},{place},{int(chosen == 'wolf')},{int(chosen == 'dog')}" for place, target, chosen in rows]
+    scores += [
+        f"{target},{place},{int(chosen == 'wolf')},{int(chosen == 'dog')}"
+        for place, target, chosen in rows
+    ]
     for number, lines in enumerate((decisions, scores)):
         (tmp_path / f"{number}.csv").write_text("\n".join(lines) + "\n")
-        evaluate.run(str(tmp_path / f"{number}.csv"), ["measures=fairness", f"out={tmp_path}/{number}.json", *options])
-        assert f"positive class: {positive} (fairness); positive=NAME sets another" in capsys.readouterr().out
+        evaluate.run(
+            str(tmp_path / f"{number}.csv"),
+            ["measures=fairness", f"out={tmp_path}/{number}.json", *options],
+        )
+        assert (
+            f"positive class: {positive} (fairness); positive=NAME sets another"
+            in capsys.readouterr().out
+        )
         found = json.loads((tmp_path / f"{number}.json").read_text())
         assert found["positive"] == positive
         assert found["measures"]["fairness"]["equal_opportunity_difference"] == pytest.approx(gap)
 
 
 def test_predictions_of_anybody_give_what_the_run_reports(finished, tmp_path, capsys):
-    """The run's own file, read as a stranger's: the same accuracies and measures, and those of the model left out."""
+    """The run's own file, read as a stranger's: the same accuracies and measures, and those of the
+    model left out.
+    """
     report = json.loads((finished / "report.json").read_text())
     train, out = finished / "predictions" / "train.csv", tmp_path / "found.json"
-    options = [f"train={train}", "aligned=[[landbird,0],[waterbird,1]]", f"out={out}", "measures=all"]
+    options = [
+        f"train={train}",
+        "aligned=[[landbird,0],[waterbird,1]]",
+        f"out={out}",
+        "measures=all",
+    ]
     evaluate.run(str(finished / "predictions" / "test.csv"), options)
     found = json.loads(out.read_text())
     groups = [group["accuracy"] for group in report["metrics"]["test"]["groups"]]
     assert [group["accuracy"] for group in found["metrics"]["groups"]] == groups
     scalars = report["metrics"]["test"]["scalars"]
     names = ("worst_group", "adjusted_average", "bias_conflicting")
-    assert {name: found["metrics"]["scalars"][name] for name in names} == {name: scalars[name] for name in names}
+    assert {name: found["metrics"]["scalars"][name] for name in names} == {
+        name: scalars[name] for name in names
+    }
     for family in ("fairness", "amplification", "information"):
         shared = found["measures"][family].keys() & report["measures"][family].keys()
         assert len(shared) > 2
         assert {key: found["measures"][family][key] for key in shared} == {
             key: report["measures"][family][key] for key in shared
         }
-    assert set(found["left_out"]) == OF_LABELS | {"features", "background", "placement", "attention", "frequency"}
+    assert set(found["left_out"]) == OF_LABELS | {
+        "features",
+        "background",
+        "placement",
+        "attention",
+        "frequency",
+    }
     assert "there are only predictions" in capsys.readouterr().out
 
 
 def test_refuses_an_unknown_option_of_predictions(finished):
-    with pytest.raises(ValueError, match="unknown option 'biass' of a file of predictions; did you mean 'bias'"):
+    with pytest.raises(
+        ValueError, match="unknown option 'biass' of a file of predictions; did you mean 'bias'"
+    ):
         evaluate.run(str(finished / "predictions" / "test.csv"), ["biass=gender"])
 
 
@@ -260,13 +326,19 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         ("positive=3", "positive=3 is no class; "),
         ("positive=[0]", "is not what positive takes: which of two classes"),
         ("aligned=null", "aligned=null is not what aligned takes: (target, bias) pairs"),
-        ("aligned=[7,8]", "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7"),
+        (
+            "aligned=[7,8]",
+            "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7",
+        ),
         ("aligned=[[", "override aligned=[[ cannot be read: "),
         ("train=[a.csv]", "train=['a.csv'] is not what train takes: CSV file"),
         ("train=folder.csv", "folder.csv: cannot be read (Is a directory); give a CSV file"),
         ("out=7", "out=7 is not what out takes: JSON file"),
         ("out=folder.csv", "out=folder.csv cannot be written (Is a directory): give another file"),
-        ("out=a.csv/found.json", "out=a.csv/found.json cannot be written (File exists): give another file"),
+        (
+            "out=a.csv/found.json",
+            "out=a.csv/found.json cannot be written (File exists): give another file",
+        ),
     ],
 )
 def test_a_wrong_option_of_predictions_is_one_line(option, message, tmp_path, monkeypatch, capsys):
@@ -278,7 +350,10 @@ def test_a_wrong_option_of_predictions_is_one_line(option, message, tmp_path, mo
     assert line.startswith("debias: ")
     assert message in line
     assert main(["evaluate", "folder.csv"]) == 2
-    assert capsys.readouterr().err == "debias: folder.csv: cannot be read (Is a directory); give a CSV file\n"
+    assert (
+        capsys.readouterr().err
+        == "debias: folder.csv: cannot be read (Is a directory); give a CSV file\n"
+    )
 
 
 @pytest.mark.parametrize("rule", ["average", "last"])
@@ -343,11 +418,14 @@ def test_the_config_of_the_run_is_left_as_it_was(copied):
     assert json.loads((copied / "report.json").read_text())["config"] == configs.plain(before)
 
 
-@pytest.mark.parametrize("override", ["preprocessing.size=64", "strategy.step_size=1", "seed=1", "data.aligned=0.5"])
+@pytest.mark.parametrize(
+    "override", ["preprocessing.size=64", "strategy.step_size=1", "seed=1", "data.aligned=0.5"]
+)
 def test_an_override_that_changes_what_was_trained_is_refused(copied, override):
     before = (copied / "report.json").read_bytes()
     with pytest.raises(
-        ValueError, match=rf"{override.partition('.')[0].partition('=')[0]}.*would change what was trained"
+        ValueError,
+        match=rf"{override.partition('.')[0].partition('=')[0]}.*would change what was trained",
     ):
         evaluate.run(str(copied), [override])
     assert (copied / "report.json").read_bytes() == before
@@ -363,7 +441,9 @@ def test_other_data_is_refused(copied, tmp_path):
 
 
 def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
-    """Two training images of other classes and backgrounds trade labels; of a report of before, by data.json."""
+    """Two training images of other classes and backgrounds trade labels; of a report of before, by
+    data.json.
+    """
     source = Path(configs.read(copied / "config.yaml").data["root"])
     shutil.copytree(source, tmp_path / "birds")
     table = tmp_path / "birds" / "metadata.csv"
@@ -377,7 +457,9 @@ def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
     table.write_text("\n".join(map(",".join, [header, *rows])) + "\n")
     report = json.loads((copied / "report.json").read_text())
     for _ in ("by the report", "by data.json"):
-        with pytest.raises(ValueError, match="other data than the run's: images, their labels or splits differ"):
+        with pytest.raises(
+            ValueError, match="other data than the run's: images, their labels or splits differ"
+        ):
             evaluate.run(str(copied), [f"data.root={tmp_path}/birds"])
         report["data"].pop("digest", None)
         (copied / "report.json").write_text(json.dumps(report))

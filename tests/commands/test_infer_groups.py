@@ -1,4 +1,6 @@
-"""``debias infer-groups``: the groups of each method, their score, and that a run trains on them."""
+"""``debias infer-groups``: the groups of each method, their score, and that a run trains on
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ from tests.commands.conftest import overrides
 
 
 def inferred_of(path):
-    return {line["path"]: int(line["inferred"]) for line in csv.DictReader(path.read_text().splitlines())}
+    return {
+        line["path"]: int(line["inferred"])
+        for line in csv.DictReader(path.read_text().splitlines())
+    }
 
 
 def test_errors_of_both_splits_are_written_and_scored(finished, tmp_path, capsys):
@@ -33,9 +38,16 @@ def test_errors_of_both_splits_are_written_and_scored(finished, tmp_path, capsys
         wrong = found.logits.argmax(dim=1) != found.target
         expected |= dict(zip(found.paths, wrong.long().tolist(), strict=True))
         scores = class_discovery(wrong, found.target, found.target != found.bias)
-        for name, precision, recall in zip(("landbird", "waterbird"), scores.precision, scores.recall, strict=True):
-            assert f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}" in printed
-        assert f"{split}: {(~wrong).sum()} images of value 0, {wrong.sum()} images of value 1" in printed
+        for name, precision, recall in zip(
+            ("landbird", "waterbird"), scores.precision, scores.recall, strict=True
+        ):
+            assert (
+                f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}" in printed
+            )
+        assert (
+            f"{split}: {(~wrong).sum()} images of value 0, {wrong.sum()} images of value 1"
+            in printed
+        )
     assert inferred_of(out) == expected
     assert printed[-1] == str(out)
 
@@ -45,21 +57,29 @@ def test_a_run_trains_on_them(finished, tmp_path):
     out = tmp_path / "groups.csv"
     assert main(["infer-groups", str(finished), "method=spare", "largest=2", f"out={out}"]) == 0
     config = configs.read(
-        finished / "config.yaml", [f"groups.file={out}", "groups.splits=[train,val]", "strategy.step_size=0.5"]
+        finished / "config.yaml",
+        [f"groups.file={out}", "groups.splits=[train,val]", "strategy.step_size=0.5"],
     )
     parts = build(config)
     values = inferred_of(out)
     seen = parts.data.examples.bias[parts.examples.rows("train")]
-    assert seen.tolist() == [values[parts.examples.images[row]] for row in parts.examples.rows("train").tolist()]
+    assert seen.tolist() == [
+        values[parts.examples.images[row]] for row in parts.examples.rows("train").tolist()
+    ]
     assert torch.equal(seen.unique(), torch.tensor([0, 1]))
 
 
 def test_environments_are_cut_at_one_half(finished, tmp_path):
-    """After one step the weights are still all but those that were drawn, on both sides of every other cut too."""
+    """After one step the weights are still all but those that were drawn, on both sides of every
+    other cut too.
+    """
     out = tmp_path / "groups.csv"
     assert main(["infer-groups", str(finished), "method=eiil", "steps=1", f"out={out}"]) == 0
     parts = [read(finished / "predictions" / f"{split}.csv") for split in ("train", "val")]
-    logits, target = torch.cat([part.logits for part in parts]), torch.cat([part.target for part in parts])
+    logits, target = (
+        torch.cat([part.logits for part in parts]),
+        torch.cat([part.target for part in parts]),
+    )
     weights = environment_weights(logits, target, seeded_generator(0), steps=1, learning_rate=1e-3)
     assert ((weights > 0.4) & (weights < 0.5)).any()
     assert ((weights > 0.5) & (weights < 0.6)).any()
@@ -79,7 +99,9 @@ def test_options_reach_the_method(finished, tmp_path):
 
 @pytest.mark.slow
 def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
-    """XRM's mistakes of its twins, which need networks of their own; not the errors of its last model."""
+    """XRM's mistakes of its twins, which need networks of their own; not the errors of its last
+    model.
+    """
     options = ["recipe.name=xrm", "recipe.twins.epochs=1", "epochs=1"]
     run = train(configs.load("drawn_birds/erm", overrides(tmp_path, *options)))
     out = tmp_path / "again.csv"
@@ -88,10 +110,17 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     printed = capsys.readouterr().out
     lines = list(csv.DictReader(out.read_text().splitlines()))
     for split in ("train", "val"):
-        cells = Counter((line["target"], line["inferred"], line["bias"]) for line in lines if line["split"] == split)
+        cells = Counter(
+            (line["target"], line["inferred"], line["bias"])
+            for line in lines
+            if line["split"] == split
+        )
         largest = [max(cells[y, v, b] for b in ("land", "water")) for y in "01" for v in "01"]
         assert f"    agreement/purity: {sum(largest) / cells.total():.3f}" in printed
-        assert f"{split}: {sum(n for (_, v, _), n in cells.items() if v == '0')} images of value 0" in printed
+        assert (
+            f"{split}: {sum(n for (_, v, _), n in cells.items() if v == '0')} images of value 0"
+            in printed
+        )
     assert "minority of" not in printed
     elsewhere = [f"out={tmp_path}/other.csv", "data.train=40", f"data.root={tmp_path}/b"]
     assert main(["infer-groups", str(run), "method=own", *elsewhere]) == 2
@@ -112,7 +141,16 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
 )
 def test_mistakes(finished, tmp_path, capsys, arguments, message):
     assert (
-        main(["infer-groups", str(finished), *arguments, f"out={tmp_path}/groups.csv", f"data.root={tmp_path}/b"]) == 2
+        main(
+            [
+                "infer-groups",
+                str(finished),
+                *arguments,
+                f"out={tmp_path}/groups.csv",
+                f"data.root={tmp_path}/b",
+            ]
+        )
+        == 2
     )
     assert message in capsys.readouterr().err
     assert not (tmp_path / "groups.csv").exists()

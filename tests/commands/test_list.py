@@ -1,4 +1,6 @@
-"""``debias list``: families of measures by title, keys and how to read them, and what components need."""
+"""``debias list``: families of measures by title, keys and how to read them, and what components
+need.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def test_numbers_without_ideal_or_direction_name_none(capsys: pytest.CaptureFixt
     assert next(line for line in lines if line.startswith("discovery/error_lift")).endswith(
         "1 is no use. Higher is better."
     )
-    assert next(line for line in lines if line.startswith("centre_bias")).endswith("Ideal 0, lower is better.")
+    assert next(line for line in lines if line.startswith("centre_bias")).endswith(
+        "Ideal 0, lower is better."
+    )
 
 
 def _needs(what: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
@@ -49,6 +53,8 @@ def test_list_samplers_tells_which_labels_each_reads(capsys: pytest.CaptureFixtu
     }
 
 
-def test_options_that_are_named_like_labels_are_no_needs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_are_named_like_labels_are_no_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The loaders `table` and `celeba` have an option `bias`, the column or attribute."""
     assert _needs("datasets", capsys) == {}

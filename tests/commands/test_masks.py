@@ -19,14 +19,18 @@ from tests.commands.conftest import SMALL
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory) -> Path:
-    """Drawn birds without masks in ``birds``, the masks they had in ``truth``, and hints made of these."""
+    """Drawn birds without masks in ``birds``, the masks they had in ``truth``, and hints made of
+    these.
+    """
     folder = tmp_path_factory.mktemp("masks")
     examples = drawn_birds(root=str(folder / "birds"), train=24, val=8, test=8)
     (folder / "birds/segmentations").rename(folder / "truth")
     boxes, points, pairs = ["path,x,y,width,height"], ["path,x,y"], ["path,mask"]
     for image, mask in zip(examples.images, examples.masks, strict=True):
         rows, columns = np.nonzero(cv2.imread(str(folder / "truth" / mask), cv2.IMREAD_GRAYSCALE))
-        boxes.append(f"{image},{columns.min()},{rows.min()},{np.ptp(columns) + 1},{np.ptp(rows) + 1}")
+        boxes.append(
+            f"{image},{columns.min()},{rows.min()},{np.ptp(columns) + 1},{np.ptp(rows) + 1}"
+        )
         places = range(0, len(rows), len(rows) // 12)
         points += [f"{image},{columns[place]},{rows[place]}" for place in places]
         pairs.append(f"{image},truth/{mask}")
@@ -45,15 +49,20 @@ def agreement(birds: Path, out: Path) -> list[float]:
     found = []
     for path in sorted(out.glob("*/*.png")):
         made, true = (
-            cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) > 0 for file in (path, birds / "truth" / path.relative_to(out))
+            cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) > 0
+            for file in (path, birds / "truth" / path.relative_to(out))
         )
         found.append(float((made & true).sum() / (made | true).sum()))
     return found
 
 
-@pytest.mark.parametrize(("method", "least"), [("boxes", 0.75), ("keypoints", 0.7), ("import", 1.0)])
+@pytest.mark.parametrize(
+    ("method", "least"), [("boxes", 0.75), ("keypoints", 0.7), ("import", 1.0)]
+)
 def test_masks_of_every_image_in_the_loaders_layout(birds, tmp_path, capsys, method, least):
-    """40 birds of 64 pixels, whose legs are a pixel wide; what is imported is the same to the bit."""
+    """40 birds of 64 pixels, whose legs are a pixel wide; what is imported is the same to the
+    bit.
+    """
     out = tmp_path / "out"
     assert main(command(birds, method, out)) == 0
     agreements = agreement(birds, out)
@@ -83,11 +92,19 @@ def test_a_second_call_keeps_what_is_there_unless_told(birds, tmp_path, capsys):
 
 
 def test_training_reads_the_masks(birds, tmp_path):
-    """Recombination needs a mask for every training image: without them it is refused, with them it trains."""
+    """Recombination needs a mask for every training image: without them it is refused, with them it
+    trains.
+    """
     out = tmp_path / "out"
     assert main(command(birds, "boxes", out, "splits=[train]")) == 0
     small = [text for text in SMALL if not text.startswith(("data.", "epochs"))]
-    arguments = ["train", "waterbirds/recombination", f"data.root={birds}/birds", f"out={tmp_path}/runs", *small]
+    arguments = [
+        "train",
+        "waterbirds/recombination",
+        f"data.root={birds}/birds",
+        f"out={tmp_path}/runs",
+        *small,
+    ]
     arguments += ["epochs=1", "model.pretrained=false"]
     assert main(arguments) == 2
     assert main([*arguments, f"data.masks={out}"]) == 0
@@ -96,14 +113,18 @@ def test_training_reads_the_masks(birds, tmp_path):
 
 
 def test_where_a_trained_model_looks(finished, tmp_path, capsys):
-    """A run at 32 pixels, where the last stage has one place and is refused: an earlier one is named."""
+    """A run at 32 pixels, where the last stage has one place and is refused: an earlier one is
+    named.
+    """
     pytest.importorskip("captum")
     arguments = ["masks", "gradcam", str(finished), "splits=[val]", f"out={tmp_path}/out"]
     assert main(arguments) == 2
     assert "has a single place: name an earlier one" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "out")
     assert main([*arguments, "layer=backbone.layer2", "threshold=0.4"]) == 0
-    masks = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (tmp_path / "out").glob("*/*.png")]
+    masks = [
+        cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (tmp_path / "out").glob("*/*.png")
+    ]
     assert len(masks) == 40
     assert {mask.shape for mask in masks} == {(64, 64)}
     assert any(mask.any() for mask in masks)
@@ -136,7 +157,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(birds, tmp_path, capsys, m
 
 @pytest.mark.parametrize("absent", ["source", "out"])
 def test_an_option_without_default_is_asked_for(birds, tmp_path, capsys, absent):
-    arguments = [text for text in command(birds, "boxes", tmp_path / "out") if not text.startswith(absent)]
+    arguments = [
+        text for text in command(birds, "boxes", tmp_path / "out") if not text.startswith(absent)
+    ]
     assert main(arguments) == 2
     assert capsys.readouterr().err == f"debias: masks need {absent}: add {absent}=...\n"
 

@@ -47,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, name in enumerate(CLASSES):
             (place / "tree" / split / name).mkdir(parents=True)
             for image in range(count):
-                pixels = generator.integers(80 * number, 80 * number + 90, (32, 32, 3)).astype(np.uint8)
+                pixels = generator.integers(80 * number, 80 * number + 90, (32, 32, 3)).astype(
+                    np.uint8
+                )
                 cv2.imwrite(str(place / "tree" / split / name / f"{image}.png"), pixels)
     (place / "own.yaml").write_text(CONFIG.format(tree=place / "tree"))
     return place
@@ -56,7 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sweep(folder: Path) -> Path:
     """Folder of a sweep of two methods and two seeds, all done."""
-    text = f"out: {folder}/sweep\nconfigs: [own.yaml]\nseeds: [0, 1]\ngrid: {{strategy.name: [erm, focal]}}"
+    text = (
+        f"out: {folder}/sweep\nconfigs: [own.yaml]\nseeds: [0, 1]\ngrid: {{strategy.name: [erm,"
+        " focal]}"
+    )
     (folder / "sweep.yaml").write_text(f"{text}\nset: {{progress: false}}\n")
     planned = plan(folder / "sweep.yaml")
     write_plan(planned)
@@ -71,9 +76,14 @@ def run(sweep: Path) -> Path:
     return next(path for path in sorted(sweep.glob("*-erm-*")) if (path / "report.json").is_file())
 
 
-def test_check_counts_the_images_of_each_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_counts_the_images_of_each_class(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = printed(capsys, "check", str(folder / "own.yaml"), f"out={folder}/runs")
-    assert lines[1] == "the bias of every image is unknown: there are no groups, and results are by class"
+    assert (
+        lines[1]
+        == "the bias of every image is unknown: there are no groups, and results are by class"
+    )
     assert [line.split() for line in lines[2:6]] == [
         ["class", "train", "val", "test"],
         *([name, "8", "4", "6"] for name in CLASSES),
@@ -93,12 +103,21 @@ def test_the_report_has_what_needs_no_bias_label(run: Path) -> None:
     assert report["strategy"]["group_labels"] == "none"
     assert report["data"]["class_counts"] == {split: [count] * 3 for split, count in COUNTS.items()}
     test = report["metrics"]["test"]
-    assert [(row["name"], row["count"]) for row in test["classes"]] == [(name, 6) for name in CLASSES]
+    assert [(row["name"], row["count"]) for row in test["classes"]] == [
+        (name, 6) for name in CLASSES
+    ]
     accuracies = [row["accuracy"] for row in test["classes"]]
     assert test["scalars"]["worst_class"] == min(accuracies)
     assert test["scalars"]["class_balanced"] == pytest.approx(sum(accuracies) / 3)
     assert [test["scalars"][f"class_accuracy/{name}"] for name in CLASSES] == accuracies
-    assert set(report["measures"]["scores"]) == {"f1", "auroc", "average_precision", "brier", "ece", "mce"}
+    assert set(report["measures"]["scores"]) == {
+        "f1",
+        "auroc",
+        "average_precision",
+        "brier",
+        "ece",
+        "mce",
+    }
     assert None not in report["measures"]["scores"].values()
     assert [row["bias"] for row in report["curves"]["reliability"]] == ["all images"]
     assert sum(report["curves"]["reliability"][0]["samples"]) == 18
@@ -109,14 +128,22 @@ def test_evaluate_prints_the_classes(run: Path, capsys: pytest.CaptureFixture[st
     start = lines.index("test: accuracy in percent, 95 % interval, images")
     assert [line.split()[0] for line in lines[start + 1 : start + 4]] == list(CLASSES)
     assert all(line.endswith("of 6") for line in lines[start + 1 : start + 4])
-    assert [line.split()[0] for line in lines[start + 5 : start + 8]] == ["worst_class", "class_balanced", "average"]
+    assert [line.split()[0] for line in lines[start + 5 : start + 8]] == [
+        "worst_class",
+        "class_balanced",
+        "average",
+    ]
     assert lines[-1] == f"{run}/report.html"
 
 
 def test_the_page_is_of_classes(run: Path) -> None:
     page = (run / "report.html").read_text()
     worst = min(read_report(run)["metrics"]["test"]["classes"], key=lambda row: row["accuracy"])
-    for text in ("How each class fares", f"on its worst class, {worst['name']}", "results are by class"):
+    for text in (
+        "How each class fares",
+        f"on its worst class, {worst['name']}",
+        "results are by class",
+    ):
         assert text in page
     assert "no images" not in page
     assert "worst group" not in page.split('id="selection"')[0].lower()
@@ -124,7 +151,9 @@ def test_the_page_is_of_classes(run: Path) -> None:
         assert f"{name}-unknown" not in page
 
 
-def test_predictions_need_no_bias_column(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_need_no_bias_column(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [line.split(",") for line in (run / "predictions" / "test.csv").read_text().splitlines()]
     without = [",".join([*row[:3], *row[4:]]) for row in rows]
     assert rows[0][3] == "bias"
@@ -141,11 +170,15 @@ def test_compare_has_the_worst_class(sweep: Path, capsys: pytest.CaptureFixture[
     header = [cell.strip() for cell in lines[0].strip("|").split("|")]
     assert header[3:] == ["worst class", "class balanced", "average", *CLASSES, "s/epoch"]
     assert {line.split("|")[1].strip() for line in lines[2:4]} == {"erm", "focal"}
-    assert all("-" not in cell.replace("± -", "") for line in lines[2:4] for cell in line.split("|")[4:-2])
+    assert all(
+        "-" not in cell.replace("± -", "") for line in lines[2:4] for cell in line.split("|")[4:-2]
+    )
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html"])
-def test_a_sweep_is_reported_by_class(form: str, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_is_reported_by_class(
+    form: str, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every run, every pair and every rank, in each format."""
     printed_lines = printed(capsys, "sweep", "report", str(sweep), f"format={form}")
     text = (sweep / "sweep.html").read_text() if form == "html" else "\n".join(printed_lines)

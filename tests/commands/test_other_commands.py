@@ -25,7 +25,12 @@ def test_list_strategies_is_a_table(capsys):
     rows = {cells[0]: cells[1:] for cells in (line.split("  ") for line in lines)}
     assert rows.keys() >= components.TABLES["strategy"].keys() | components.TABLES["recipe"].keys()
     told = [cell.strip() for cell in rows["ssa"] if cell]
-    assert told[:4] == ["val labels, infers train", "K + 2", "K + 1 predictors", "teacher + K folds + 1"]
+    assert told[:4] == [
+        "val labels, infers train",
+        "K + 2",
+        "K + 1 predictors",
+        "teacher + K folds + 1",
+    ]
     assert told[4:] == [
         "Nam et al., ICLR 2022",
         "formula",
@@ -36,7 +41,9 @@ def test_list_strategies_is_a_table(capsys):
 
 
 def test_list_strategies_by_pattern(capsys):
-    """The strategy with its options, and what the catalogue says of it; a sampler by the same pattern."""
+    """The strategy with its options, and what the catalogue says of it; a sampler by the same
+    pattern.
+    """
     lines = lines_of(capsys, "list", "strategies", "group_[db]*")
     assert lines[0].startswith("group_dro: ")
     assert lines[1:6] == [
@@ -46,7 +53,10 @@ def test_list_strategies_by_pattern(capsys):
         "    reads: train labels",
         "    stages: 1",
     ]
-    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == ["group_dro", "group_balanced"]
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == [
+        "group_dro",
+        "group_balanced",
+    ]
 
 
 def test_list_strategies_knows_the_nearest(capsys):
@@ -86,15 +96,30 @@ def test_check_counts_images_of_unknown_bias(tmp_path, capsys):
     examples = birds(tmp_path)
     unknown = set(examples.rows("test").tolist()[:3])
     columns = zip(
-        examples.images, examples.target.tolist(), examples.bias.tolist(), examples.split.tolist(), strict=True
+        examples.images,
+        examples.target.tolist(),
+        examples.bias.tolist(),
+        examples.split.tolist(),
+        strict=True,
     )
-    rows = [(path, y, "" if row in unknown else a, split) for row, (path, y, a, split) in enumerate(columns)]
+    rows = [
+        (path, y, "" if row in unknown else a, split)
+        for row, (path, y, a, split) in enumerate(columns)
+    ]
     lines = ["path,target,bias,split", *(",".join(map(str, row)) for row in rows)]
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
     config = tmp_path / "table.yaml"
     config.write_text(f"data: {{name: table, csv: {tmp_path}/table.csv, root: {examples.root}}}\n")
-    small = [*SMALL[4:], "preprocessing.name=resize", "preprocessing.size=32", "model.pretrained=false", "cache=false"]
-    lines = lines_of(capsys, "check", str(config), *small, "model.name=test_resnet", f"out={tmp_path}/runs")
+    small = [
+        *SMALL[4:],
+        "preprocessing.name=resize",
+        "preprocessing.size=32",
+        "model.pretrained=false",
+        "cache=false",
+    ]
+    lines = lines_of(
+        capsys, "check", str(config), *small, "model.name=test_resnet", f"out={tmp_path}/runs"
+    )
     assert ["unknown", "bias", "0", "0", "3"] in [line.split() for line in lines]
 
 

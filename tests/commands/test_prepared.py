@@ -1,4 +1,6 @@
-"""A strategy that changes pictures: predictions are of the changed ones, and logs and report show them."""
+"""A strategy that changes pictures: predictions are of the changed ones, and logs and report show
+them.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ STAGES = (
 
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory) -> Path:
-    """Folder of a run with masked pictures, five steps an epoch: model and adversary, the mask, then all."""
+    """Folder of a run with masked pictures, five steps an epoch: model and adversary, the mask,
+    then all.
+    """
     folder = tmp_path_factory.mktemp("masked")
-    return train(configs.load("drawn_birds/input_adversary", overrides(folder, *STAGES, "select=average")))
+    return train(
+        configs.load("drawn_birds/input_adversary", overrides(folder, *STAGES, "select=average"))
+    )
 
 
 def test_predictions_are_of_masked_pictures(masked):
@@ -42,7 +48,9 @@ def test_predictions_are_of_masked_pictures(masked):
     load_weights(parts.module, masked / "checkpoints" / f"epoch={epoch:03d}.ckpt")
     model, strategy = parts.module.model.eval(), parts.module.strategy.eval()
     for split in ("val", "test"):
-        batches = [parts.data.on_after_batch_transfer(batch, 0) for batch in parts.data.loader(split)]
+        batches = [
+            parts.data.on_after_batch_transfer(batch, 0) for batch in parts.data.loader(split)
+        ]
         image = torch.cat([batch.image for batch in batches])
         with torch.no_grad():
             expected = model(strategy.mask(image) * image).logits
@@ -63,7 +71,10 @@ def test_tensorboard_shows_them_every_epoch(masked):
     images = logged(masked).Images("val/prepared")
     assert [image.step for image in images] == [0, 1, 2]
     assert {(image.width, image.height) for image in images} == {(104, 274)}
-    grids = [cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR) for image in images]
+    grids = [
+        cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+        for image in images
+    ]
     original, _, given = (grids[-1][2:34, start : start + 32] for start in (2, 36, 70))
     assert original.std() > 10
     assert (original != given).any()
@@ -74,7 +85,9 @@ def test_tensorboard_shows_them_every_epoch(masked):
 def test_report_shows_two_of_each_group(masked):
     html = (masked / "report.html").read_text()
     assert "What the model is given" in html
-    alternatives = re.findall(r'alt="(\S+): the image, what is left of each pixel, what the model is given"', html)
+    alternatives = re.findall(
+        r'alt="(\S+): the image, what is left of each pixel, what the model is given"', html
+    )
     names = ["landbird-land", "landbird-water", "waterbird-land", "waterbird-water"]
     assert alternatives == [name for name in names for _ in range(2)]
 

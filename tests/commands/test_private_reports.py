@@ -1,4 +1,6 @@
-"""Pages never tell where files lie, ``report.json`` does not where asked, and such a run goes on like any other."""
+"""Pages never tell where files lie, ``report.json`` does not where asked, and such a run goes on
+like any other.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,14 @@ def test_no_page_and_no_anonymous_report_names_a_folder_a_user_or_a_host(tmp_pat
         (r"C:\Users\Ann\birds", "birds"),
         ("runs/a", "runs/a"),
         ("../runs/a", "../runs/a"),
-        ("drawn_birds/erm data.root=/home/ann/birds seed=0", "drawn_birds/erm data.root=birds seed=0"),
-        ("weights: /a/b/c.safetensors (tensors sha256 12)", "weights: c.safetensors (tensors sha256 12)"),
+        (
+            "drawn_birds/erm data.root=/home/ann/birds seed=0",
+            "drawn_birds/erm data.root=birds seed=0",
+        ),
+        (
+            "weights: /a/b/c.safetensors (tensors sha256 12)",
+            "weights: c.safetensors (tensors sha256 12)",
+        ),
         ("no file '/a/b/c.csv': restore it", "no file 'c.csv': restore it"),
         ("https://a.org/b/c and 3 / 4, yes/no", "https://a.org/b/c and 3 / 4, yes/no"),
         ("data:image/jpeg;base64,/9j/4AA/Qx=", "data:image/jpeg;base64,/9j/4AA/Qx="),

@@ -1,4 +1,6 @@
-"""Shipped configs on built-in data in their data set's layout: all build, and every method trains and reports."""
+"""Shipped configs on built-in data in their data set's layout: all build, and every method trains
+and reports.
+"""
 
 from __future__ import annotations
 
@@ -45,21 +47,33 @@ def roots(tmp_path_factory) -> dict[str, str]:
     (release / "segmentations").symlink_to(birds / "segmentations")
     write_mnist(folder / "mnist")
     celeba = write_celeba(folder / "celeba")
-    found = {"drawn_birds": birds, "waterbirds": release, "celeba": celeba, "biased_mnist": folder / "mnist"}
+    found = {
+        "drawn_birds": birds,
+        "waterbirds": release,
+        "celeba": celeba,
+        "biased_mnist": folder / "mnist",
+    }
     return {name: str(root) for name, root in found.items()}
 
 
 def write_celeba(root: Path, faces: int = 96) -> Path:
-    """Random faces of 178x218 in the layout of the release, every combination of the attributes in every split."""
+    """Random faces of 178x218 in the layout of the release, every combination of the attributes in
+    every split.
+    """
     generator = np.random.default_rng(0)
     names = [f"{number + 1:06d}.jpg" for number in range(faces)]
     (root / "img_align_celeba").mkdir(parents=True)
     for name in names:
         picture = generator.integers(0, 256, (218, 178, 3), dtype=np.uint8)
         cv2.imwrite(str(root / "img_align_celeba" / name), picture)
-    bits = [[1 if number >> bit & 1 else -1 for bit in range(len(ATTRIBUTES))] for number in range(faces)]
+    bits = [
+        [1 if number >> bit & 1 else -1 for bit in range(len(ATTRIBUTES))]
+        for number in range(faces)
+    ]
     rows = [f"{name} {' '.join(map(str, row))}" for name, row in zip(names, bits, strict=True)]
-    (root / "list_attr_celeba.txt").write_text("\n".join([str(faces), " ".join(ATTRIBUTES), *rows, ""]))
+    (root / "list_attr_celeba.txt").write_text(
+        "\n".join([str(faces), " ".join(ATTRIBUTES), *rows, ""])
+    )
     splits = [f"{name} {min(number // 32, 2)}" for number, name in enumerate(names)]
     (root / "list_eval_partition.txt").write_text("\n".join([*splits, ""]))
     return root
@@ -67,11 +81,16 @@ def write_celeba(root: Path, faces: int = 96) -> Path:
 
 def cut(options: dict[str, Any]) -> dict[str, Any]:
     """Options of a recipe, and of its stages, with few steps."""
-    return {key: cut(value) if isinstance(value, dict) else RECIPES.get(key, value) for key, value in options.items()}
+    return {
+        key: cut(value) if isinstance(value, dict) else RECIPES.get(key, value)
+        for key, value in options.items()
+    }
 
 
 def trained_ones() -> list[str]:
-    """Of all configs that share data, or that share all their components, the first: drawn birds before the rest."""
+    """Of all configs that share data, or that share all their components, the first: drawn birds
+    before the rest.
+    """
     seen: set[object] = set()
     chosen = []
     for name in sorted(SHIPPED, key=lambda name: (not name.startswith("drawn_birds"), name)):
@@ -87,7 +106,9 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
     """A shipped config on a small data set, with few steps."""
     config = configs.load(name, [*SMALL, f"out={folder}/runs", f"cache_dir={folder}/cache"])
     # the stages of a strategy, cut to this run of few steps
-    config.strategy |= {option: steps for option, steps in STAGES.items() if option in config.strategy}
+    config.strategy |= {
+        option: steps for option, steps in STAGES.items() if option in config.strategy
+    }
     config.recipe = cut(config.recipe)
     config.epochs += "early_epochs" in config.recipe  # after one epoch of one, nothing is early
     if components.find("recipe", config.recipe["name"]).infers:
@@ -106,7 +127,9 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
 
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")  # 200 digits in 100 groups
-@pytest.mark.filterwarnings("ignore:terms of the loss are numerically nothing")  # no batch has two of a class and bias
+@pytest.mark.filterwarnings(
+    "ignore:terms of the loss are numerically nothing"
+)  # no batch has two of a class and bias
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_config_builds_whatever_it_trains(name, roots, tmp_path):
     config = cut_down(name, roots, tmp_path)
@@ -118,7 +141,9 @@ def test_every_config_builds_whatever_it_trains(name, roots, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")  # 200 digits in 100 groups
-@pytest.mark.filterwarnings("ignore:terms of the loss are numerically nothing")  # no batch has two of a class and bias
+@pytest.mark.filterwarnings(
+    "ignore:terms of the loss are numerically nothing"
+)  # no batch has two of a class and bias
 @pytest.mark.parametrize("name", trained_ones())
 def test_runs_end_to_end(name, roots, tmp_path):
     run = train(cut_down(name, roots, tmp_path))
@@ -126,7 +151,9 @@ def test_runs_end_to_end(name, roots, tmp_path):
     assert report["config"]["name"] == name
     groups = report["data"]["groups"]
     assert [group["name"] for group in report["metrics"]["test"]["groups"]] == groups
-    assert sum(group["count"] for group in report["metrics"]["test"]["groups"]) == sum(report["data"]["counts"]["test"])
+    assert sum(group["count"] for group in report["metrics"]["test"]["groups"]) == sum(
+        report["data"]["counts"]["test"]
+    )
     accuracies = [group["accuracy"] for group in report["metrics"]["test"]["groups"]]
     assert report["metrics"]["test"]["scalars"]["worst_group"] == min(accuracies)
     assert (run / "report.html").is_file()

@@ -15,12 +15,18 @@ from debias.commands.train import train
 def test_erm_takes_the_shortcut_and_group_dro_does_not(tmp_path):
     """The shipped demo, seed 0, halved to 2,000 images and 10 epochs to be quick.
 
-    Measured when written (test split, percent): ERM worst group 0.0, average 50.0; Group DRO worst group 68.0,
-    average 81.8.
+    Measured when written (test split, percent): ERM worst group 0.0, average 50.0; Group DRO worst
+    group 68.0, average 81.8.
     """
     found = {}
     for name in ("erm", "group_dro"):
-        options = ["data.train=2000", "data.val=400", "data.test=600", "epochs=10", "progress=false"]
+        options = [
+            "data.train=2000",
+            "data.val=400",
+            "data.test=600",
+            "epochs=10",
+            "progress=false",
+        ]
         where = [f"data.root={tmp_path}/birds", f"out={tmp_path}/runs"]
         run = train(configs.load(f"drawn_birds/{name}", [*options, *where]))
         found[name] = json.loads((run / "report.json").read_text())["metrics"]["test"]["scalars"]

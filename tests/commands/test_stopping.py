@@ -1,4 +1,6 @@
-"""A command that is stopped ends at once: with one line, the exit code of the signal, and a run that can go on."""
+"""A command that is stopped ends at once: with one line, the exit code of the signal, and a run
+that can go on.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,12 @@ def gone(group: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_training_says_how_to_resume(number: signal.Signals, code: int, tmp_path: Path) -> None:
-    """Also with loader processes, which end with it; the printed command trains the run to its end."""
+def test_a_stopped_training_says_how_to_resume(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    """Also with loader processes, which end with it; the printed command trains the run to its
+    end.
+    """
     arguments = overrides(tmp_path, "workers=1", "epochs=30", f"cache_dir={tmp_path}/a cache")
     process = subprocess.Popen(
         [*DEBIAS, "train", "drawn_birds/erm", *arguments],
@@ -48,7 +54,9 @@ def test_a_stopped_training_says_how_to_resume(number: signal.Signals, code: int
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, printed) == (code, "")
     *_, line = errors.splitlines()
-    assert line.startswith(f"debias: stopped by {number.name}; resume with `debias train drawn_birds/erm ")
+    assert line.startswith(
+        f"debias: stopped by {number.name}; resume with `debias train drawn_birds/erm "
+    )
     assert "Traceback" not in errors
     assert gone(process.pid)
     command = shlex.split(line.partition("`")[2].rstrip("`"))
@@ -83,7 +91,10 @@ def test_handlers_are_put_back(tmp_path, monkeypatch) -> None:
     term = signal.getsignal(signal.SIGTERM)
     try:
         assert main(["train", "drawn_birds/erm", "epochs=0"]) == 2
-        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == (signal.SIG_IGN, term)
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == (
+            signal.SIG_IGN,
+            term,
+        )
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -101,7 +112,9 @@ time.sleep(60)
 
 def test_a_helper_process_ends_with_the_one_that_started_it() -> None:
     """However that ends: the processes of a run's other devices would wait for it for ever."""
-    with subprocess.Popen([sys.executable, "-c", HELPER], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", HELPER], stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         int(parent.stdout.readline())
         parent.kill()

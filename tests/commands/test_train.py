@@ -1,4 +1,6 @@
-"""``debias train`` from the command line to the run folder: contents, resumption after a kill, bad input."""
+"""``debias train`` from the command line to the run folder: contents, resumption after a kill, bad
+input.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ def interrupt(history: list[dict[str, Any]]) -> None:
 def test_run_folder(finished):
     report = json.loads((finished / "report.json").read_text())
     assert report["data"]["counts"]["train"] == [38, 2, 2, 38]
-    assert json.loads((finished / "data.json").read_text()) == {"digest": report["data"]["digest"], "images": 160}
+    assert json.loads((finished / "data.json").read_text()) == {
+        "digest": report["data"]["digest"],
+        "images": 160,
+    }
     assert [entry["epoch"] for entry in report["history"]] == [0, 1, 2]
     assert report["strategy"] == {
         "name": "group_dro",
@@ -60,7 +65,12 @@ def test_run_folder(finished):
     assert report["config"]["strategy"] == {"name": "group_dro", "step_size": 0.1}
     assert configs.read(finished / "config.yaml") == configs.from_plain(report["config"])
     names = {path.name for path in (finished / "predictions").iterdir()}
-    assert names == {"train.csv", "val.csv", "test.csv", *(f"val-epoch={epoch:03d}.csv" for epoch in range(3))}
+    assert names == {
+        "train.csv",
+        "val.csv",
+        "test.csv",
+        *(f"val-epoch={epoch:03d}.csv" for epoch in range(3)),
+    }
     assert (finished / "report.html").stat().st_size > 10_000
     assert list((finished / "tensorboard").glob("events*"))
 
@@ -68,7 +78,12 @@ def test_run_folder(finished):
 def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys):
     """A run that is finished is not trained again, and prints the same."""
     source = configs.read(finished / "config.yaml")
-    arguments = [*SMALL, "strategy.step_size=0.1", f"data.root={source.data['root']}", f"out={source.out}"]
+    arguments = [
+        *SMALL,
+        "strategy.step_size=0.1",
+        f"data.root={source.data['root']}",
+        f"out={source.out}",
+    ]
     assert main(["train", "drawn_birds/group_dro", *arguments, "resume=auto"]) == 0
     lines = capsys.readouterr().out.splitlines()
     test = json.loads((finished / "report.json").read_text())["metrics"]["test"]
@@ -84,7 +99,9 @@ def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
 
 
 def test_selected_epoch_is_the_one_reported(finished):
-    """The final validation predictions are those saved after the selected epoch, and so is the metric."""
+    """The final validation predictions are those saved after the selected epoch, and so is the
+    metric.
+    """
     report = json.loads((finished / "report.json").read_text())
     epoch = report["selection"]["epoch"]
     worst = [entry["val"]["worst_group"] for entry in report["history"]]
@@ -107,7 +124,9 @@ def test_every_epoch_can_be_measured_again_from_its_predictions(finished):
 
 
 def test_training_does_not_read_the_test_labels(finished, tmp_path):
-    """With every test target turned round, weights, history and selection are the same to the last bit."""
+    """With every test target turned round, weights, history and selection are the same to the last
+    bit.
+    """
     folder = Path(configs.read(finished / "config.yaml").data["root"])
     turned = tmp_path / "birds"
     subprocess.run(["cp", "-r", str(folder), str(turned)], check=True)
@@ -118,8 +137,12 @@ def test_training_does_not_read_the_test_labels(finished, tmp_path):
     for row in cells:
         if row[split] == "2":
             row[target] = str(1 - int(row[target]))
-    (turned / "metadata.csv").write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
-    run = train(configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1")))
+    (turned / "metadata.csv").write_text(
+        "\n".join([header, *(",".join(row) for row in cells)]) + "\n"
+    )
+    run = train(
+        configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1"))
+    )
     assert_same(weights(run), weights(finished))
     one, other = (json.loads((path / "report.json").read_text()) for path in (run, finished))
     assert one["selection"] == other["selection"]
@@ -130,7 +153,9 @@ def test_training_does_not_read_the_test_labels(finished, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["last.ckpt", "epoch=000.ckpt", "val-epoch=001.csv", "test.csv"])
 def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
-    """SIGKILL as soon as a file appears: between weights and checkpoint, in an epoch, in the final evaluation."""
+    """SIGKILL as soon as a file appears: between weights and checkpoint, in an epoch, in the final
+    evaluation.
+    """
     config = configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1"))
     source = configs.read(finished / "config.yaml")
     config.data["root"] = source.data["root"]
@@ -153,7 +178,9 @@ def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
 
 @pytest.mark.parametrize("more", [("workers=1",), ("augment.name=mixup", "workers=0")])
 def test_resumed_after_an_epoch_equals_uninterrupted(tmp_path, more):
-    """Loader processes draw an epoch ahead, mixup from the global generator: both go on where the run was stopped."""
+    """Loader processes draw an epoch ahead, mixup from the global generator: both go on where the
+    run was stopped.
+    """
 
     def ended(history: list[dict[str, Any]]) -> None:
         if len(history) == 2:
@@ -201,13 +228,20 @@ def test_refuses_to_resume_with_other_data(tmp_path):
 
     write(lines)
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
-    options = [f"data.csv={table}", f"out={tmp_path}/runs", "preprocessing.size=32", "model.name=test_resnet"]
+    options = [
+        f"data.csv={table}",
+        f"out={tmp_path}/runs",
+        "preprocessing.size=32",
+        "model.name=test_resnet",
+    ]
     config = configs.load(str(tmp_path / "own.yaml"), [*options, "progress=false", "epochs=1"])
     run = tmp_path / "interrupted"
     parts = build(config)
     claim(run, config, parts.examples, circumstances(parts))
     write(lines[1:])
-    with pytest.raises(ValueError, match="with other data: it was begun with 160 images, and now are 159"):
+    with pytest.raises(
+        ValueError, match="with other data: it was begun with 160 images, and now are 159"
+    ):
         train(config, resume=run)
     name, target, rest = lines[0].split(",", 2)
     write([f"{name},{1 - int(target)},{rest}", *lines[1:]])
@@ -230,15 +264,24 @@ def test_a_run_that_was_begun_before_select_was_auto_goes_on(tmp_path):
 
 
 def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypatch):
-    """precision=auto came to bf16-mixed where the run was begun, and comes to 32-true here, on another commit."""
-    elsewhere = {"precision": "bf16-mixed", "device": "cuda", "versions": {}, "git": {"commit": "abc", "dirty": False}}
+    """precision=auto came to bf16-mixed where the run was begun, and comes to 32-true here, on
+    another commit.
+    """
+    elsewhere = {
+        "precision": "bf16-mixed",
+        "device": "cuda",
+        "versions": {},
+        "git": {"commit": "abc", "dirty": False},
+    }
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "precision=auto", "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
     examples = build(config).examples
     claim(run, config, examples, elsewhere)
     assert resume_in(run, examples, elsewhere) == {}  # stopped and resumed in the same place
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
-    with pytest.raises(ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="):
+    with pytest.raises(
+        ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="
+    ):
         train(config, resume=run)
     with pytest.raises(ValueError, match="precision was auto, is 16-mixed"):
         train(replace(config, precision="16-mixed"), resume=run)
@@ -271,7 +314,10 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
     files = Files(Path(config.out), configs.run_name(config))
     with files.lock():
         assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
-        assert f"{config.out}/{configs.run_name(config)} is being trained by another process" in capsys.readouterr().err
+        assert (
+            f"{config.out}/{configs.run_name(config)} is being trained by another process"
+            in capsys.readouterr().err
+        )
         assert not files.report.parent.exists()
         files.report.parent.mkdir(parents=True)
         assert main(["train", "drawn_birds/erm", *arguments]) == 2
@@ -282,7 +328,9 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
     assert not files.locked()
 
 
-@pytest.mark.parametrize("left", [[], ["data.json"], [".data.json.17.tmp"], ["data.json", ".config.yaml.17.tmp"]])
+@pytest.mark.parametrize(
+    "left", [[], ["data.json"], [".data.json.17.tmp"], ["data.json", ".config.yaml.17.tmp"]]
+)
 def test_a_folder_that_was_made_and_left_is_begun_in(left, tmp_path):
     """As an earlier version left it that was killed before it wrote the config."""
     arguments = overrides(tmp_path, "epochs=1")
@@ -294,7 +342,11 @@ def test_a_folder_that_was_made_and_left_is_begun_in(left, tmp_path):
     parts = build(config)
     check_folder(run, config, resuming=False)
     claim(run, config, parts.examples, circumstances(parts))
-    assert sorted(path.name for path in run.iterdir()) == ["circumstances.json", "config.yaml", "data.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "circumstances.json",
+        "config.yaml",
+        "data.json",
+    ]
     assert json.loads((run / "data.json").read_text())["images"] == 160
 
 
@@ -305,8 +357,10 @@ def test_a_folder_of_something_else_is_no_run(tmp_path, capsys):
     run.mkdir(parents=True)
     (run / "thesis.tex").touch()
     assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
-    assert capsys.readouterr().err == f"debias: {run} holds thesis.tex, but no config.yaml: it is no run; " + (
-        "move or delete it\n"
+    assert (
+        capsys.readouterr().err
+        == f"debias: {run} holds thesis.tex, but no config.yaml: it is no run; "
+        + "move or delete it\n"
     )
     assert [path.name for path in run.iterdir()] == ["thesis.tex"]
 
@@ -330,7 +384,12 @@ def test_a_finished_run_without_its_page_gets_it(finished, tmp_path, capsys):
     run.mkdir()
     for name in ("config.yaml", "report.json"):
         (run / name).write_bytes((finished / name).read_bytes())
-    given = [*SMALL, "strategy.step_size=0.1", f"data.root={config.data['root']}", f"out={tmp_path}"]
+    given = [
+        *SMALL,
+        "strategy.step_size=0.1",
+        f"data.root={config.data['root']}",
+        f"out={tmp_path}",
+    ]
     assert main(["train", "drawn_birds/group_dro", *given, "resume=auto"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{run}/report.html"
     assert (run / "report.html").stat().st_size > 10_000
@@ -341,11 +400,16 @@ def test_a_finished_run_without_its_page_gets_it(finished, tmp_path, capsys):
 
 
 def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
-    """A step of 1e20 times the gradient: the loss of the next one is NaN, and no checkpoint holds it."""
+    """A step of 1e20 times the gradient: the loss of the next one is NaN, and no checkpoint holds
+    it.
+    """
     arguments = overrides(tmp_path, "optimizer.lr=1e20", "optimizer.name=sgd", "epochs=2")
     assert main(["train", "drawn_birds/erm", *arguments]) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("debias: ")]
-    assert "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no checkpoint" in line
+    assert (
+        "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no"
+        " checkpoint" in line
+    )
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("report.*"))
 
@@ -354,17 +418,38 @@ def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["drawn_birds/erm", "optimizer.lr=nan"], "optimizer.lr must be a finite number; got nan"),
-        (["drawn_birds/erm", "optimizer.weight_decay=.inf"], "optimizer.weight_decay must be a finite number; got inf"),
-        (["drawn_birds/erm", "clip=nan"], "clip must be positive and finite, or null for no clipping; got nan"),
-        (["drawn_birds/erm", "clip=inf"], "clip must be positive and finite, or null for no clipping; got inf"),
-        (["drawn_birds/group_dro", "strategy.step_size=-inf"], "strategy.step_size must be a finite number; got -inf"),
-        (["drawn_birds/erm", "players={model: {lr: .nan}}"], "players.model.lr must be a finite number; got nan"),
-        (["drawn_birds/erm", "augment.name=mixup", "augment.alpha=.nan"], "augment.alpha must be a finite number"),
+        (
+            ["drawn_birds/erm", "optimizer.weight_decay=.inf"],
+            "optimizer.weight_decay must be a finite number; got inf",
+        ),
+        (
+            ["drawn_birds/erm", "clip=nan"],
+            "clip must be positive and finite, or null for no clipping; got nan",
+        ),
+        (
+            ["drawn_birds/erm", "clip=inf"],
+            "clip must be positive and finite, or null for no clipping; got inf",
+        ),
+        (
+            ["drawn_birds/group_dro", "strategy.step_size=-inf"],
+            "strategy.step_size must be a finite number; got -inf",
+        ),
+        (
+            ["drawn_birds/erm", "players={model: {lr: .nan}}"],
+            "players.model.lr must be a finite number; got nan",
+        ),
+        (
+            ["drawn_birds/erm", "augment.name=mixup", "augment.alpha=.nan"],
+            "augment.alpha must be a finite number",
+        ),
         (["waterbird/erm"], "did you mean 'waterbirds/erm'"),
         (["drawn_birds/erm", "epoch=1"], "did you mean 'epochs'"),
         (["drawn_birds/erm", "strategy.name=groupdro"], "did you mean 'group_dro'"),
         (["drawn_birds/group_dro", "strategy.stepsize=1"], "did you mean 'step_size'"),
-        (["drawn_birds/erm", "epochs=many"], "'many' of type 'str' could not be converted to Integer"),
+        (
+            ["drawn_birds/erm", "epochs=many"],
+            "'many' of type 'str' could not be converted to Integer",
+        ),
         (["drawn_birds/erm", "optimizer.lr=fast"], "optimizer.lr: Value 'fast'"),
         (["drawn_birds/erm", "select=test"], "unknown selection rule select='test'"),
         (["drawn_birds/erm", "epochs=0"], "epochs must be at least 1; got 0"),

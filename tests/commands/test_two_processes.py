@@ -1,4 +1,6 @@
-"""``debias train devices=2`` trains, validates and reports what one process with twice the batch does."""
+"""``debias train devices=2`` trains, validates and reports what one process with twice the batch
+does.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from debias.reports.predictions import read
 from tests.commands.conftest import overrides
 
 #: No batch normalisation, whose statistics are each process's own.
-MODEL = ("model.name=test_convnext", "optimizer.name=sgd", "optimizer.lr=0.01", "epochs=2", "accelerator=cpu")
+MODEL = (
+    "model.name=test_convnext",
+    "optimizer.name=sgd",
+    "optimizer.lr=0.01",
+    "epochs=2",
+    "accelerator=cpu",
+)
 
 
 @pytest.mark.slow
@@ -37,7 +45,9 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
         torch.testing.assert_close(state(two)[key], value, rtol=1e-3, atol=1e-5)
     expected, found = (json.loads((run / "report.json").read_text()) for run in (one, two))
     assert found["metrics"]["test"]["groups"] == expected["metrics"]["test"]["groups"]
-    assert [entry["val"] for entry in found["history"]] == [entry["val"] for entry in expected["history"]]
+    assert [entry["val"] for entry in found["history"]] == [
+        entry["val"] for entry in expected["history"]
+    ]
     for split in ("train", "val", "test"):
         rows = read(two / "predictions" / f"{split}.csv")
         assert torch.equal(rows.index, read(one / "predictions" / f"{split}.csv").index)

@@ -26,13 +26,19 @@ def noise(number: int, height: int = 12, width: int = 10) -> NDArray[np.uint8]:
     return np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def small_examples(folder: Path, *, train: int = 6, val: int = 3, test: int = 3, masks: bool = True) -> Examples:
-    """Noise images ``0.png, 1.png, ...`` (12 x 10), splits one after the other, each mask the image's left half."""
+def small_examples(
+    folder: Path, *, train: int = 6, val: int = 3, test: int = 3, masks: bool = True
+) -> Examples:
+    """Noise images ``0.png, 1.png, ...`` (12 x 10), splits one after the other, each mask the
+    image's left half.
+    """
     count = train + val + test
     for number in range(count):
         write_png(folder / f"images/{number}.png", noise(number))
         if masks:
-            write_png(folder / f"masks/{number}.png", np.tile(np.uint8([255] * 5 + [0] * 5), (12, 1)))
+            write_png(
+                folder / f"masks/{number}.png", np.tile(np.uint8([255] * 5 + [0] * 5), (12, 1))
+            )
     names = tuple(f"{number}.png" for number in range(count))
     return Examples(
         root=folder / "images",

@@ -1,4 +1,6 @@
-"""Biased-MNIST from small idx files: counts and colours by hand, the same bytes every time, clear refusals."""
+"""Biased-MNIST from small idx files: counts and colours by hand, the same bytes every time, clear
+refusals.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,27 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
-def write_mnist(folder: Path, *, train: int = 220, test: int = 100, suffix: str = "", dot: bool = False) -> None:
-    """Digits in turn 0, 1, ..., 9, 0, ...: images 4 x 4, the upper half ground, the lower half a grey per image."""
+def write_mnist(
+    folder: Path, *, train: int = 220, test: int = 100, suffix: str = "", dot: bool = False
+) -> None:
+    """Digits in turn 0, 1, ..., 9, 0, ...: images 4 x 4, the upper half ground, the lower half a
+    grey per image.
+    """
     for part, count in (("train", train), ("t10k", test)):
         images = np.zeros((count, 4, 4), np.uint8)
         images[:, 2:] = 1 + np.arange(count, dtype=np.uint8)[:, None, None] % 255
         mark = "." if dot else "-"
         write_idx(folder / f"{part}-images{mark}idx3-ubyte{suffix}", images)
-        write_idx(folder / f"{part}-labels{mark}idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 10)
+        write_idx(
+            folder / f"{part}-labels{mark}idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 10
+        )
 
 
 def digest(root: Path) -> dict[str, str]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +58,11 @@ def small(tmp_path_factory):
 
 
 def test_counts_by_hand(small):
-    """Of 22 images of each digit 2 are held out and 20 trained on: 18 and int(1.8) = 1 of them on the own colour.
+    """Of 22 images of each digit 2 are held out and 20 trained on: 18 and int(1.8) = 1 of them on
+    the own colour.
 
-    The two others of training are of two colours. Of 10 test images int(1) has its own colour, and so has each other.
+    The two others of training are of two colours. Of 10 test images int(1) has its own colour, and
+    so has each other.
     """
     examples = small[1]
     train, val, test = (examples.frequencies(split).reshape(10, 10) for split in SPLITS)
@@ -81,7 +93,9 @@ def test_groups_are_named_by_digit_and_colour(small):
 
 
 def test_pixels(small):
-    """Where the image is 0 there is the colour of its label, everywhere else white; nothing is lost in the file."""
+    """Where the image is 0 there is the colour of its label, everywhere else white; nothing is lost
+    in the file.
+    """
     examples = small[1]
     for path, bias in zip(examples.images, examples.bias.tolist(), strict=True):
         picture = cv2.imread(str(examples.root / path))[..., ::-1]
@@ -104,7 +118,9 @@ def test_colours_are_the_published():
 
 
 def test_digits_keep_their_labels(tmp_path):
-    """Pictures of one pixel of digit and nine of ground in the row of their digit: train, val and test agree."""
+    """Pictures of one pixel of digit and nine of ground in the row of their digit: train, val and
+    test agree.
+    """
     for part in NAMES.values():
         images = np.zeros((60, 10, 1), np.uint8)
         images[np.arange(60), np.arange(60) % 10] = 9
@@ -123,7 +139,8 @@ def test_is_sound(small):
 
 
 @pytest.mark.parametrize(
-    ("folder", "suffix", "dot"), [("", ".gz", False), ("raw", "", True), ("MNIST/raw", ".gz", False)]
+    ("folder", "suffix", "dot"),
+    [("", ".gz", False), ("raw", "", True), ("MNIST/raw", ".gz", False)],
 )
 def test_other_layouts_give_the_same_bytes(small, tmp_path, folder, suffix, dot):
     write_mnist(tmp_path / folder, suffix=suffix, dot=dot)
@@ -183,11 +200,27 @@ def damage(folder: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train-images-idx3-ubyte", struct.pack(">HBB3I", 0, 8, 3, 220, 4, 4) + bytes(3519), "not whole"),
-        ("train-images-idx3-ubyte", struct.pack(">HBB3I", 0, 13, 3, 220, 4, 4) + bytes(3520), "no idx file of bytes"),
+        (
+            "train-images-idx3-ubyte",
+            struct.pack(">HBB3I", 0, 8, 3, 220, 4, 4) + bytes(3519),
+            "not whole",
+        ),
+        (
+            "train-images-idx3-ubyte",
+            struct.pack(">HBB3I", 0, 13, 3, 220, 4, 4) + bytes(3520),
+            "no idx file of bytes",
+        ),
         ("t10k-labels-idx1-ubyte", b"", "no idx file of bytes in 1 dimensions"),
-        ("t10k-labels-idx1-ubyte", struct.pack(">HBBI", 0, 8, 1, 2) + bytes(2), "100 images and 2 labels of t10k"),
-        ("t10k-labels-idx1-ubyte", struct.pack(">HBBI", 0, 8, 1, 100) + bytes([10] * 100), "the highest 10"),
+        (
+            "t10k-labels-idx1-ubyte",
+            struct.pack(">HBBI", 0, 8, 1, 2) + bytes(2),
+            "100 images and 2 labels of t10k",
+        ),
+        (
+            "t10k-labels-idx1-ubyte",
+            struct.pack(">HBBI", 0, 8, 1, 100) + bytes([10] * 100),
+            "the highest 10",
+        ),
     ],
 )
 def test_damaged_files(tmp_path, name, content, message):
@@ -212,12 +245,16 @@ def test_damaged_gzip_files(tmp_path, damaged):
     write_mnist(tmp_path, suffix=".gz")
     path = tmp_path / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(damaged(path.read_bytes()))
-    with pytest.raises(ValueError, match=f"{path} is no gzip file, or not whole .*: fetch it again"):
+    with pytest.raises(
+        ValueError, match=f"{path} is no gzip file, or not whole .*: fetch it again"
+    ):
         biased_mnist(root=str(tmp_path), val=20)
 
 
 def test_missing_files(tmp_path):
-    with pytest.raises(ValueError, match=r"no train-images-idx3-ubyte or train-images-idx3-ubyte\.gz in"):
+    with pytest.raises(
+        ValueError, match=r"no train-images-idx3-ubyte or train-images-idx3-ubyte\.gz in"
+    ):
         biased_mnist(root=str(tmp_path))
     write_mnist(tmp_path)
     with pytest.raises(ValueError, match="val=220 leaves none of the 220 training images"):

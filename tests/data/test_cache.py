@@ -1,4 +1,6 @@
-"""The cache holds exactly what decoding gives, is built once, and survives touch, race, kill and a full disk."""
+"""The cache holds exactly what decoding gives, is built once, and survives touch, race, kill and a
+full disk.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import resize, waterbirds
 from tests.data.small_pictures import noise, small_examples, write_png
 
-# Decodes 40 pictures of argv[1] into argv[2], writes a byte to argv[3] for each, and waits for ever at the argv[4]th.
+# Decodes 40 pictures of argv[1] into argv[2], writes a byte to argv[3] for each, and waits for ever
+# at the argv[4]th.
 SCRIPT = """
 import os, sys, threading
 from pathlib import Path
@@ -57,7 +60,15 @@ def refuse(path: Path, **options: int) -> NDArray[np.uint8]:
 
 
 def start(folder: Path, log: Path, stop: int = -1) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(folder / "cache"), str(log), str(stop)]
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        str(folder),
+        str(folder / "cache"),
+        str(log),
+        str(stop),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -108,7 +119,11 @@ def test_a_changed_file_or_recipe_is_decoded_anew(tmp_path: Path) -> None:
     keys.add(keys_of(files))
     recipe = waterbirds(size=8).train
     keys.add(keys_of(ImageFiles(files.root, files.images, files.mask_root, files.masks, recipe)))
-    keys.add(keys_of(ImageFiles(files.root, files.images[::-1], files.mask_root, files.masks[::-1], recipe)))
+    keys.add(
+        keys_of(
+            ImageFiles(files.root, files.images[::-1], files.mask_root, files.masks[::-1], recipe)
+        )
+    )
     assert [len(set(kind)) for kind in zip(*keys, strict=True)] == [4, 4]
 
 
@@ -152,7 +167,9 @@ def test_a_pickled_cache_is_opened_not_copied(tmp_path: Path) -> None:
     cached = open_cache(files_of(tmp_path, size=64), tmp_path / "cache")
     data = pickle.dumps(cached)
     assert len(data) < 1000
-    assert torch.equal(pickle.loads(data).fetch(torch.tensor([3])).images, cached.fetch(torch.tensor([3])).images)
+    assert torch.equal(
+        pickle.loads(data).fetch(torch.tensor([3])).images, cached.fetch(torch.tensor([3])).images
+    )
 
 
 def test_writing_to_a_fetched_batch_leaves_the_cache_alone(tmp_path: Path) -> None:
@@ -178,11 +195,16 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
         open_cache(files, tmp_path / "cache")
 
 
-def test_a_full_disk_is_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_refused_before_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = namedtuple("usage", "free")(free=10_000_000)
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(image_files, "read_image", refuse)
-    with pytest.raises(ValueError, match=r"needs 0 MB in .*, and 64 to spare; \d+ MB are free.*cache_dir.*cache=false"):
+    with pytest.raises(
+        ValueError,
+        match=r"needs 0 MB in .*, and 64 to spare; \d+ MB are free.*cache_dir.*cache=false",
+    ):
         open_cache(files_of(tmp_path), tmp_path / "cache")
 
 

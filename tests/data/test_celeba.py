@@ -1,4 +1,6 @@
-"""CelebA from its text tables and from the same as CSV: one attribute, several attributes, and mistakes."""
+"""CelebA from its text tables and from the same as CSV: one attribute, several attributes, and
+mistakes.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +18,33 @@ FACES = {  # name: attributes, partition
 
 def write_text(root, faces=FACES):
     (root / "img_align_celeba").mkdir()
-    rows = [f"{name} " + "  ".join(f"{value:2d}" for value in values) for name, (values, _) in faces.items()]
-    (root / "list_attr_celeba.txt").write_text("\n".join([str(len(faces)), " ".join(ATTRIBUTES) + " ", *rows, ""]))
-    (root / "list_eval_partition.txt").write_text("".join(f"{name} {part}\n" for name, (_, part) in faces.items()))
+    rows = [
+        f"{name} " + "  ".join(f"{value:2d}" for value in values)
+        for name, (values, _) in faces.items()
+    ]
+    (root / "list_attr_celeba.txt").write_text(
+        "\n".join([str(len(faces)), " ".join(ATTRIBUTES) + " ", *rows, ""])
+    )
+    (root / "list_eval_partition.txt").write_text(
+        "".join(f"{name} {part}\n" for name, (_, part) in faces.items())
+    )
     return str(root)
 
 
 def write_csv(root, faces=FACES):
     (root / "img_align_celeba" / "img_align_celeba").mkdir(parents=True)
     rows = [",".join([name, *map(str, values)]) for name, (values, _) in faces.items()]
-    (root / "list_attr_celeba.csv").write_text("\n".join(["image_id," + ",".join(ATTRIBUTES), *rows]))
+    (root / "list_attr_celeba.csv").write_text(
+        "\n".join(["image_id," + ",".join(ATTRIBUTES), *rows])
+    )
     parts = [f"{name},{part}" for name, (_, part) in faces.items()]
     (root / "list_eval_partition.csv").write_text("\n".join(["image_id,partition", *parts]))
     return str(root)
 
 
-@pytest.mark.parametrize(("write", "images"), [(write_text, "img_align_celeba"), (write_csv, "img_align_celeba/" * 2)])
+@pytest.mark.parametrize(
+    ("write", "images"), [(write_text, "img_align_celeba"), (write_csv, "img_align_celeba/" * 2)]
+)
 def test_blond_hair_and_male(tmp_path, write, images):
     examples = celeba(root=write(tmp_path))
     assert examples.root == tmp_path / images
@@ -41,7 +54,10 @@ def test_blond_hair_and_male(tmp_path, write, images):
     assert examples.split.tolist() == [0, 1, 2]
     assert examples.groups.target_names == ("not Blond_Hair", "Blond_Hair")
     assert examples.groups.bias_names == ("not Male", "Male")
-    assert set(examples.groups.aligned) == {(0, 1), (1, 0)}  # blond women, and men who are not blond
+    assert set(examples.groups.aligned) == {
+        (0, 1),
+        (1, 0),
+    }  # blond women, and men who are not blond
     assert not examples.groups.multi_label
 
 
@@ -49,8 +65,17 @@ def test_blond_hair_and_male(tmp_path, write, images):
 def test_several_targets(tmp_path, write):
     examples = celeba(root=write(tmp_path), targets=["Smiling", "Blond_Hair"], bias="Male")
     assert examples.target.tolist() == [[1, 0], [0, 1], [1, 1]]
-    assert examples.groups.target_names == ("not Smiling", "Smiling", "not Blond_Hair", "Blond_Hair")
-    assert (examples.groups.multi_label, examples.groups.outputs, examples.groups.aligned) == (True, 2, ())
+    assert examples.groups.target_names == (
+        "not Smiling",
+        "Smiling",
+        "not Blond_Hair",
+        "Blond_Hair",
+    )
+    assert (examples.groups.multi_label, examples.groups.outputs, examples.groups.aligned) == (
+        True,
+        2,
+        (),
+    )
 
 
 def test_alignment_of_another_pair_is_unknown(tmp_path):
@@ -59,7 +84,9 @@ def test_alignment_of_another_pair_is_unknown(tmp_path):
 
 def test_partition_is_joined_by_name(tmp_path):
     root = write_text(tmp_path)
-    (tmp_path / "list_eval_partition.txt").write_text("000003.jpg 2\n000001.jpg 0\n000009.jpg 0\n000002.jpg 1\n")
+    (tmp_path / "list_eval_partition.txt").write_text(
+        "000003.jpg 2\n000001.jpg 0\n000009.jpg 0\n000002.jpg 1\n"
+    )
     assert celeba(root=root).split.tolist() == [0, 1, 2]
 
 
@@ -67,7 +94,8 @@ def test_image_without_partition(tmp_path):
     root = write_text(tmp_path)
     (tmp_path / "list_eval_partition.txt").write_text("000001.jpg 0\n000003.jpg 2\n")
     with pytest.raises(
-        ValueError, match=r"list_attr_celeba\.txt, line 4: image_id is '000002\.jpg', which .*partition"
+        ValueError,
+        match=r"list_attr_celeba\.txt, line 4: image_id is '000002\.jpg', which .*partition",
     ):
         celeba(root=root)
 
@@ -77,7 +105,9 @@ def test_unknown_attribute_names_the_near_miss(tmp_path):
         celeba(root=write_text(tmp_path), targets=["blond_hair"])
 
 
-@pytest.mark.parametrize(("targets", "bias"), [([], "Male"), (["Male"], "Male"), (["Smiling", "Smiling"], "Male")])
+@pytest.mark.parametrize(
+    ("targets", "bias"), [([], "Male"), (["Male"], "Male"), (["Smiling", "Smiling"], "Male")]
+)
 def test_no_target_or_one_named_twice(tmp_path, targets, bias):
     with pytest.raises(ValueError, match="name at least one target, and no attribute twice"):
         celeba(root=write_text(tmp_path), targets=targets, bias=bias)
@@ -91,8 +121,16 @@ def test_no_target_or_one_named_twice(tmp_path, targets, bias):
             "000004.jpg 2 1 1",
             r"attr_celeba\.txt, line 6: Blond_Hair is '2', but must be one of",
         ),
-        ("list_attr_celeba.txt", "000004.jpg 1 1", r"attr_celeba\.txt, line 6: 3 columns, but the header has 4"),
-        ("list_eval_partition.txt", "000004.jpg 7", r"partition\.txt, line 4: partition is '7', but must be one of"),
+        (
+            "list_attr_celeba.txt",
+            "000004.jpg 1 1",
+            r"attr_celeba\.txt, line 6: 3 columns, but the header has 4",
+        ),
+        (
+            "list_eval_partition.txt",
+            "000004.jpg 7",
+            r"partition\.txt, line 4: partition is '7', but must be one of",
+        ),
     ],
 )
 def test_bad_row_is_named(tmp_path, table, line, message):

@@ -1,4 +1,6 @@
-"""Each thing that can be wrong with a data set is found, named and told how to mend; a sound one passes in silence."""
+"""Each thing that can be wrong with a data set is found, named and told how to mend; a sound one
+passes in silence.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def test_sound_data_passes_in_silence(sound):
 def test_missing_images_are_counted_and_the_first_shown(sound):
     for name in IMAGES[:5]:
         (sound.root / name).unlink()
-    with pytest.raises(ValueError, match=r"5 of 6 images are not in .*: a/0\.jpg, a/1\.jpg, b/2\.jpg and 2 more\."):
+    with pytest.raises(
+        ValueError, match=r"5 of 6 images are not in .*: a/0\.jpg, a/1\.jpg, b/2\.jpg and 2 more\."
+    ):
         check_examples(sound)
 
 
@@ -76,13 +80,19 @@ def test_missing_masks(sound):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_repeated_image(sound, split):
-    """Row 2 names the image of row 1, or the test image (row 6) that of the first training image."""
+    """Row 2 names the image of row 1, or the test image (row 6) that of the first training
+    image.
+    """
     row = {"train": 1, "test": 5}[split]
-    with pytest.raises(ValueError, match=rf"1 rows repeat .*: row {row + 1} \(a/\./0\.jpg\)\. Keep one row"):
+    with pytest.raises(
+        ValueError, match=rf"1 rows repeat .*: row {row + 1} \(a/\./0\.jpg\)\. Keep one row"
+    ):
         check_examples(replace(sound, images=changed(IMAGES, row, "a/./0.jpg")))
 
 
-@pytest.mark.parametrize("path", ["../images/a/0.jpg", "a/../a/0.jpg", "/a/0.jpg", "C:/a/0.jpg", "..\\a\\0.jpg"])
+@pytest.mark.parametrize(
+    "path", ["../images/a/0.jpg", "a/../a/0.jpg", "/a/0.jpg", "C:/a/0.jpg", "..\\a\\0.jpg"]
+)
 @pytest.mark.parametrize("field", ["images", "masks"])
 def test_path_that_leaves_the_root(sound, path, field):
     with pytest.raises(ValueError, match=r"1 paths leave the root .*: row 3 \(.*without '\.\.'"):
@@ -94,7 +104,10 @@ def test_a_link_to_a_folder_outside_the_root(sound, tmp_path, kind):
     """Three of six lie in the folder ``a``, which is a link now; an option allows it."""
     (tmp_path / kind / "a").rename(tmp_path / "disk")
     (tmp_path / kind / "a").symlink_to(tmp_path / "disk")
-    message = rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set data\.follow_links=true"
+    message = (
+        rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set"
+        r" data\.follow_links=true"
+    )
     with pytest.raises(ValueError, match=message):
         check_examples(sound)
     check_examples(replace(sound, follow_links=True))
@@ -105,7 +118,9 @@ def test_a_link_to_a_file_outside_the_root(sound, tmp_path):
     (sound.root / "b/3.jpg").rename(tmp_path / "3.jpg")
     (sound.root / "there").symlink_to(tmp_path)
     (sound.root / "b/3.jpg").symlink_to("../there/3.jpg")
-    with pytest.raises(ValueError, match=r"links lead 1 of 6 images out of the root .*: row 4 \(b/3\.jpg\)\."):
+    with pytest.raises(
+        ValueError, match=r"links lead 1 of 6 images out of the root .*: row 4 \(b/3\.jpg\)\."
+    ):
         check_examples(sound)
     check_examples(replace(sound, follow_links=True))
 
@@ -153,7 +168,9 @@ def test_several_labels(sound):
 
 @pytest.mark.parametrize(("row", "name"), [(4, "val"), (5, "test")])
 def test_empty_split(sound, row, name):
-    with pytest.raises(ValueError, match=rf"no image in the split {name}: every one of train, val, test"):
+    with pytest.raises(
+        ValueError, match=rf"no image in the split {name}: every one of train, val, test"
+    ):
         check_examples(replace(sound, split=changed(sound.split, row, 0)))
 
 
@@ -164,7 +181,9 @@ def test_single_class(sound):
 
 
 def test_class_without_training_image(sound):
-    with pytest.raises(ValueError, match="no training image of dog: give the class images in train"):
+    with pytest.raises(
+        ValueError, match="no training image of dog: give the class images in train"
+    ):
         check_examples(replace(sound, target=torch.tensor([0, 0, 0, 0, 0, 1])))
 
 
@@ -176,9 +195,13 @@ def test_groups_are_not_called_empty_where_the_bias_of_training_is_unknown(sound
 def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
     """Row 2 was the only cat on snow."""
     lacking = replace(sound, bias=changed(sound.bias, 1, 0))
-    with pytest.warns(UserWarning, match=r"mine\.csv: no training image in cat-snow: nothing can be learnt"):
+    with pytest.warns(
+        UserWarning, match=r"mine\.csv: no training image in cat-snow: nothing can be learnt"
+    ):
         check_examples(lacking)
-    with pytest.raises(ValueError, match=r"no training image in cat-snow\. This strategy needs every group"):
+    with pytest.raises(
+        ValueError, match=r"no training image in cat-snow\. This strategy needs every group"
+    ):
         check_examples(lacking, require=("bias", "groups"))
     with pytest.warns(UserWarning, match="nothing can be learnt"):
         check_examples(lacking, require=("bias",))
@@ -187,9 +210,14 @@ def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
 def test_unknown_bias_is_an_error_only_where_it_is_needed(sound):
     unknown = replace(sound, bias=torch.full((6,), -1))
     check_examples(unknown)
-    with pytest.raises(ValueError, match=r"4 training images have no bias attribute: row 1 .* and 1 more\. This strat"):
+    with pytest.raises(
+        ValueError,
+        match=r"4 training images have no bias attribute: row 1 .* and 1 more\. This strat",
+    ):
         check_examples(unknown, require=("bias",))
-    check_examples(replace(sound, bias=changed(sound.bias, 5, -1)), require=("bias",))  # a test image needs none
+    check_examples(
+        replace(sound, bias=changed(sound.bias, 5, -1)), require=("bias",)
+    )  # a test image needs none
 
 
 def test_one_bias_label_is_some(sound):
@@ -204,7 +232,9 @@ def test_one_bias_label_is_some(sound):
 def test_masks_are_needed_only_where_required(sound):
     without = replace(sound, masks=(), mask_root=None)
     check_examples(without)
-    with pytest.raises(ValueError, match=r"4 training images have no mask: row 1 .* This strategy needs one"):
+    with pytest.raises(
+        ValueError, match=r"4 training images have no mask: row 1 .* This strategy needs one"
+    ):
         check_examples(without, require=("mask",))
     with pytest.raises(ValueError, match=r"1 training images have no mask: row 3 \(b/2\.jpg\)\."):
         check_examples(replace(sound, masks=changed(sound.masks, 2, "")), require=("mask",))
@@ -212,5 +242,7 @@ def test_masks_are_needed_only_where_required(sound):
 
 def test_everything_wrong_is_in_one_error(sound):
     (sound.root / IMAGES[0]).unlink()
-    with pytest.raises(ValueError, match=r"(?s)^mine\.csv cannot be used: 1 rows have a target .*\. 1 of 6 images"):
+    with pytest.raises(
+        ValueError, match=r"(?s)^mine\.csv cannot be used: 1 rows have a target .*\. 1 of 6 images"
+    ):
         check_examples(replace(sound, target=changed(sound.target, 5, 9)))

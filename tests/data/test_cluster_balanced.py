@@ -34,7 +34,9 @@ def test_draws_follow():
     order = cluster_balanced(ROW.repeat(500), INFERRED.repeat(500), powers=[1, 1])
     drawn = order.draw(torch.Generator().manual_seed(0)) % 7
     shares = torch.bincount(drawn, minlength=7) / len(drawn)
-    assert shares.tolist() == pytest.approx([1 / 12] * 3 + [1 / 4] + [1 / 8] * 2 + [1 / 4], abs=0.03)
+    assert shares.tolist() == pytest.approx(
+        [1 / 12] * 3 + [1 / 4] + [1 / 8] * 2 + [1 / 4], abs=0.03
+    )
 
 
 def test_refuses():

@@ -1,4 +1,6 @@
-"""Masks and fills belong to their images by name, with every loader that may have them, and what is missing is said."""
+"""Masks and fills belong to their images by name, with every loader that may have them, and what is
+missing is said.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +50,14 @@ def test_celeba(tmp_path: Path) -> None:
     masks = touched(tmp_path / "masks", "000001.png", "000003.png")
     fills = touched(tmp_path / "fills", *(f"00000{number}.jpg" for number in (1, 2, 3)))
     examples = celeba(root=write_text(tmp_path), masks=masks, fills=fills)
-    assert (examples.mask_root, examples.masks) == (tmp_path / "masks", ("000001.png", "", "000003.png"))
-    assert (examples.fill_root, examples.fills) == (tmp_path / "fills", ("000001.jpg", "000002.jpg", "000003.jpg"))
+    assert (examples.mask_root, examples.masks) == (
+        tmp_path / "masks",
+        ("000001.png", "", "000003.png"),
+    )
+    assert (examples.fill_root, examples.fills) == (
+        tmp_path / "fills",
+        ("000001.jpg", "000002.jpg", "000003.jpg"),
+    )
 
 
 def test_table(tmp_path: Path) -> None:
@@ -59,23 +67,34 @@ def test_table(tmp_path: Path) -> None:
     assert (examples.mask_root, examples.masks) == (tmp_path / "masks", ("a/1.png", "a/2.png"))
     assert examples.fills == examples.masks
     assert table(csv=csv_of(tmp_path), mask="mask", fills=masks).masks == ("x.png", "")
-    with pytest.raises(ValueError, match=r"masks are given twice, by mask=mask and masks=.*masks: leave one"):
+    with pytest.raises(
+        ValueError, match=r"masks are given twice, by mask=mask and masks=.*masks: leave one"
+    ):
         table(csv=csv_of(tmp_path), mask="mask", masks=masks)
 
 
 def test_folder(tmp_path: Path) -> None:
     root = touched(tmp_path / "tree", "train/cat/day/1.jpg", "val/cat/day/2.jpg")
     masks = touched(tmp_path / "masks", "train/cat/day/1.png")
-    examples = folder(root=root, masks=masks, fills=touched(tmp_path / "fills", "train/cat/day/1.png"))
+    examples = folder(
+        root=root, masks=masks, fills=touched(tmp_path / "fills", "train/cat/day/1.png")
+    )
     assert examples.masks == ("train/cat/day/1.png", "")
-    assert examples.fills == ("train/cat/day/1.png", "val/cat/day/2.png")  # the check of the data set misses the second
+    assert examples.fills == (
+        "train/cat/day/1.png",
+        "val/cat/day/2.png",
+    )  # the check of the data set misses the second
 
 
 @pytest.mark.parametrize(("option", "kind"), [("masks", "mask"), ("fills", "fill")])
-def test_a_folder_that_is_not_there_or_fits_no_image(tmp_path: Path, option: str, kind: str) -> None:
+def test_a_folder_that_is_not_there_or_fits_no_image(
+    tmp_path: Path, option: str, kind: str
+) -> None:
     with pytest.raises(ValueError, match=rf"no folder of {option} .*nowhere: correct the path"):
         table(csv=csv_of(tmp_path), **{option: str(tmp_path / "nowhere")})
-    with pytest.raises(ValueError, match=rf"holds the {kind} of no image: expected files like .*a/1\.png"):
+    with pytest.raises(
+        ValueError, match=rf"holds the {kind} of no image: expected files like .*a/1\.png"
+    ):
         table(csv=csv_of(tmp_path), **{option: str(tmp_path)})
 
 
@@ -86,7 +105,9 @@ def test_a_png_is_taken_before_a_jpg(tmp_path: Path) -> None:
 
 def with_fills(folder: Path, *missing: int) -> Examples:
     examples = small_examples(folder)
-    touched(folder / "fills", *(name for row, name in enumerate(examples.images) if row not in missing))
+    touched(
+        folder / "fills", *(name for row, name in enumerate(examples.images) if row not in missing)
+    )
     return with_companions(examples, masks=None, fills=folder / "fills")
 
 

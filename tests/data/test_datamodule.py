@@ -68,7 +68,10 @@ def test_a_batch_is_normalised_pixels_of_its_rows(tmp_path: Path) -> None:
     row = int(batch.index[0])
     pixel = resize(size=1).train.image(noise(row))[0, 0].astype(float)
     torch.testing.assert_close(
-        batch.image[0, :, 0, 0].double(), torch.from_numpy((pixel / 255 - 0.5) / 0.5), atol=1e-6, rtol=0
+        batch.image[0, :, 0, 0].double(),
+        torch.from_numpy((pixel / 255 - 0.5) / 0.5),
+        atol=1e-6,
+        rtol=0,
     )
     assert [len(batch.index) for batch in epoch_of(data)] == [5, 5, 2]
     assert sorted(indices(epoch_of(data))) == list(range(12))
@@ -93,18 +96,24 @@ def test_epochs_draw_other_pixels_and_a_repeated_epoch_the_same(tmp_path: Path) 
     assert torch.equal(first[0].image, again[0].image)
     assert indices(first) != indices(second)
     # Row by row, so that another order alone would not do.
-    by_row = [torch.cat([b.image for b in e])[torch.tensor(indices(e)).argsort()] for e in (first, second)]
+    by_row = [
+        torch.cat([b.image for b in e])[torch.tensor(indices(e)).argsort()] for e in (first, second)
+    ]
     assert not torch.equal(by_row[0], by_row[1])
 
 
 def test_a_last_batch_of_one_sample_is_left_out(tmp_path: Path) -> None:
     assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11))] == [5, 5]
-    assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11, batch_size=1))] == [1] * 11
+    assert [
+        len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=11, batch_size=1))
+    ] == [1] * 11
     assert [len(b.index) for b in epoch_of(data_of(tmp_path, resize(size=2), train=1))] == [1]
 
 
 @pytest.mark.parametrize(("smallest", "sizes"), [(2, [5, 5, 2]), (3, [5, 5]), (4, [5, 5])])
-def test_a_last_batch_below_the_smallest_is_left_out(smallest: int, sizes: list[int], tmp_path: Path) -> None:
+def test_a_last_batch_below_the_smallest_is_left_out(
+    smallest: int, sizes: list[int], tmp_path: Path
+) -> None:
     """Twelve rows in batches of five leave two."""
     data = data_of(tmp_path, resize(size=2), smallest_batch=smallest)
     assert [len(batch.index) for batch in epoch_of(data)] == sizes
@@ -130,7 +139,9 @@ def test_processes_train_on_as_many_batches_each_and_on_no_row_twice(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = data_of(tmp_path, resize(size=2), train=train, batch_size=batch_size, smallest_batch=smallest)
+    data = data_of(
+        tmp_path, resize(size=2), train=train, batch_size=batch_size, smallest_batch=smallest
+    )
     epochs = []
     for rank in range(2):
         pretend(monkeypatch, rank, 2)
@@ -197,7 +208,9 @@ class Recorder(pl.LightningModule):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", "ignore:.*treespec, LeafSpec.*", "ignore:You passed in a"
+    "ignore:.*does not have many workers.*",
+    "ignore:.*treespec, LeafSpec.*",
+    "ignore:You passed in a",
 )
 def test_lightning_tells_the_sampler_the_epoch(tmp_path: Path) -> None:
     data, recorder = data_of(tmp_path, resize(size=2)), Recorder()

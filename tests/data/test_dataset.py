@@ -1,4 +1,6 @@
-"""What a batch holds, that augmentation depends on the key alone, and the arithmetic of normalisation."""
+"""What a batch holds, that augmentation depends on the key alone, and the arithmetic of
+normalisation.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ from debias.types import Batch
 from tests.data.small_pictures import noise, small_examples, write_png
 
 AS_IT_IS = Geometry((), 12, 10)
-FLIPS = albumentations.Compose([albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)])
+FLIPS = albumentations.Compose(
+    [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
+)
 
 
-def dataset_of(examples: Examples, split: str, augmentation: albumentations.Compose | None = None) -> ImageDataset:
+def dataset_of(
+    examples: Examples, split: str, augmentation: albumentations.Compose | None = None
+) -> ImageDataset:
     rows = examples.rows(split)
-    return ImageDataset(examples, rows, ImageFiles.of(examples, rows, AS_IT_IS), augmentation=augmentation)
+    return ImageDataset(
+        examples, rows, ImageFiles.of(examples, rows, AS_IT_IS), augmentation=augmentation
+    )
 
 
 def test_a_batch_holds_the_rows_pixels_and_labels(tmp_path: Path) -> None:
@@ -87,7 +95,9 @@ def test_pixels_depend_on_the_key_alone(tmp_path: Path) -> None:
 
 
 def test_two_transforms_of_one_pipeline_draw_independently(tmp_path: Path) -> None:
-    """Of 400 keys a quarter each: no flip, columns only, rows only, both; standard deviation sqrt(400 * 3/16) = 8.7."""
+    """Of 400 keys a quarter each: no flip, columns only, rows only, both; standard deviation
+    sqrt(400 * 3/16) = 8.7.
+    """
     dataset = dataset_of(small_examples(tmp_path), "train", FLIPS)
     images = dataset.__getitems__([Draw(0, key) for key in range(400)]).image
     original = torch.from_numpy(noise(0)).permute(2, 0, 1)
@@ -103,7 +113,10 @@ def test_the_mask_moves_with_its_image(tmp_path: Path) -> None:
     assert batch.mask is not None
     original = torch.from_numpy(noise(0)).permute(2, 0, 1)
     flipped = torch.tensor(
-        [torch.equal(x, original.flip(2)) or torch.equal(x, original.flip(1, 2)) for x in batch.image]
+        [
+            torch.equal(x, original.flip(2)) or torch.equal(x, original.flip(1, 2))
+            for x in batch.image
+        ]
     )
     assert (batch.mask[:, 0, 0, 0] == torch.where(flipped, 0, 255)).all()
     assert 0 < int(flipped.sum()) < 40
@@ -111,7 +124,9 @@ def test_the_mask_moves_with_its_image(tmp_path: Path) -> None:
 
 def raw_batch(*, mask: bool = True) -> Batch:
     generator = np.random.default_rng(0)
-    image = torch.from_numpy(generator.integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)).permute(0, 3, 1, 2)
+    image = torch.from_numpy(generator.integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)).permute(
+        0, 3, 1, 2
+    )
     zeros = torch.zeros(4, dtype=torch.int64)
     return Batch(
         image,
@@ -124,15 +139,17 @@ def raw_batch(*, mask: bool = True) -> Batch:
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
-def test_normalised_values_equal_the_definition_in_float64(channels_last: bool, memory: torch.memory_format) -> None:
+def test_normalised_values_equal_the_definition_in_float64(
+    channels_last: bool, memory: torch.memory_format
+) -> None:
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     batch = raw_batch()
     batch = batch._replace(image=batch.image.contiguous(memory_format=memory))
     before = batch.image.clone()
     result = normalise(batch, torch.tensor(mean), torch.tensor(std), channels_last=channels_last)
-    expected = (before.double() / 255 - torch.tensor(mean).view(3, 1, 1).double()) / torch.tensor(std).view(
-        3, 1, 1
-    ).double()
+    expected = (before.double() / 255 - torch.tensor(mean).view(3, 1, 1).double()) / torch.tensor(
+        std
+    ).view(3, 1, 1).double()
     torch.testing.assert_close(result.image.double(), expected, rtol=0, atol=2e-6)
     assert result.image.dtype == torch.float32
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -143,5 +160,7 @@ def test_normalised_values_equal_the_definition_in_float64(channels_last: bool, 
 def test_masks_are_normalised_to_one_exactly() -> None:
     result = normalise(raw_batch(), torch.zeros(3), torch.ones(3))
     assert result.mask is not None
-    torch.testing.assert_close(result.mask.flatten(), torch.tensor([0.0, 1.0, 0.2, 0.4]), rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        result.mask.flatten(), torch.tensor([0.0, 1.0, 0.2, 0.4]), rtol=0, atol=1e-7
+    )
     assert normalise(raw_batch(mask=False), torch.zeros(3), torch.ones(3)).mask is None

@@ -23,7 +23,9 @@ SMALL = {"train": 40, "val": 8, "test": 12, "size": 32}
 
 def digest(root):
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +40,21 @@ def test_counts_by_hand(drawn):
     assert examples.frequencies("train").tolist() == [19, 1, 1, 19]
     assert examples.frequencies("val").tolist() == [2, 2, 2, 2]
     assert examples.frequencies("test").tolist() == [3, 3, 3, 3]
-    assert examples.groups.names == ("landbird-land", "landbird-water", "waterbird-land", "waterbird-water")
+    assert examples.groups.names == (
+        "landbird-land",
+        "landbird-water",
+        "waterbird-land",
+        "waterbird-water",
+    )
 
 
 def test_is_sound_and_has_masks(drawn):
     check_examples(drawn[1], require=("bias", "mask"))
 
 
-@pytest.mark.parametrize(("aligned", "counts"), [(1.0, [20, 0, 0, 20]), (0.5, [10, 10, 10, 10]), (0.0, [0, 20, 20, 0])])
+@pytest.mark.parametrize(
+    ("aligned", "counts"), [(1.0, [20, 0, 0, 20]), (0.5, [10, 10, 10, 10]), (0.0, [0, 20, 20, 0])]
+)
 def test_aligned_rate(tmp_path, aligned, counts):
     examples = drawn_birds(root=str(tmp_path / "birds"), aligned=aligned, **SMALL)
     assert examples.frequencies("train").tolist() == counts
@@ -67,7 +76,10 @@ def test_the_test_birds_do_not_depend_on_the_training_images(drawn, tmp_path):
 def test_no_picture_is_drawn_twice_and_another_seed_draws_others(drawn, tmp_path):
     drawn_birds(root=str(tmp_path / "other"), **SMALL, seed=1)
     pictures = [
-        value for root in (drawn[0], tmp_path / "other") for name, value in digest(root).items() if "jpg" in name
+        value
+        for root in (drawn[0], tmp_path / "other")
+        for name, value in digest(root).items()
+        if "jpg" in name
     ]
     assert len(set(pictures)) == len(pictures) == 2 * 60
 
@@ -90,7 +102,8 @@ def test_a_second_call_draws_nothing(drawn, monkeypatch):
 
 def test_other_settings_are_an_error_that_names_both(drawn):
     with pytest.raises(
-        ValueError, match=r"was drawn with aligned=0\.95, seed=0, but aligned=0\.9, seed=3 .* another root"
+        ValueError,
+        match=r"was drawn with aligned=0\.95, seed=0, but aligned=0\.9, seed=3 .* another root",
     ):
         drawn_birds(root=str(drawn[0]), **SMALL, aligned=0.9, seed=3)
 
@@ -117,14 +130,18 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_what_a_kill_leaves_behind_does_no_harm(drawn, tmp_path):
-    """A killed process cannot clean up: its draft stays beside the set, and the next one draws afresh."""
+    """A killed process cannot clean up: its draft stays beside the set, and the next one draws
+    afresh.
+    """
     (tmp_path / ".birds-0123" / "segmentations").mkdir(parents=True)
     drawn_birds(root=str(tmp_path / "birds"), **SMALL)
     assert digest(tmp_path / "birds") == digest(drawn[0])
 
 
 def test_two_at_once_write_one_set(drawn, tmp_path, monkeypatch):
-    """Both have begun before either goes on: one puts its set in place, the other takes that and clears its own."""
+    """Both have begun before either goes on: one puts its set in place, the other takes that and
+    clears its own.
+    """
     both_began = threading.Barrier(2, timeout=60)
     write = module._write
     monkeypatch.setattr(module, "_write", lambda *arguments: (both_began.wait(), write(*arguments)))
@@ -141,30 +158,47 @@ def test_two_at_once_write_one_set(drawn, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"aligned": 1.1}, {"aligned": -0.1}, {"train": 3}, {"test": 0}, {"size": 8}, {"seed": -1}]
+    "wrong",
+    [{"aligned": 1.1}, {"aligned": -0.1}, {"train": 3}, {"test": 0}, {"size": 8}, {"seed": -1}],
 )
 def test_bounds(tmp_path, wrong):
-    with pytest.raises(ValueError, match=r"drawn_birds needs aligned in \[0, 1\], at least 4 images a split"):
+    with pytest.raises(
+        ValueError, match=r"drawn_birds needs aligned in \[0, 1\], at least 4 images a split"
+    ):
         drawn_birds(root=str(tmp_path / "birds"), **(SMALL | wrong))
     assert not (tmp_path / "birds").exists()
 
 
 @pytest.mark.parametrize("target", [0, 1])
 def test_the_mask_is_the_bird(monkeypatch, target):
-    """On a ground that no bird is coloured like, what differs from the ground is the bird, but for blended edges."""
+    """On a ground that no bird is coloured like, what differs from the ground is the bird, but for
+    blended edges.
+    """
     ground = np.array([0, 255, 0], np.uint8)
-    monkeypatch.setattr(bird_drawing, "background", lambda rng, place, side: np.tile(ground, (side, side, 1)))
+    monkeypatch.setattr(
+        bird_drawing, "background", lambda rng, place, side: np.tile(ground, (side, side, 1))
+    )
     for seed in range(20):
         image, mask = draw_bird(np.random.default_rng(seed), target=target, place=0, size=64)
-        assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((64, 64, 3), np.uint8, (64, 64), np.uint8)
+        assert (image.shape, image.dtype, mask.shape, mask.dtype) == (
+            (64, 64, 3),
+            np.uint8,
+            (64, 64),
+            np.uint8,
+        )
         differs = np.abs(image.astype(int) - ground).max(axis=2) > 60
         assert (differs & (mask > 0)).sum() / (differs | (mask > 0)).sum() > 0.85
-        assert mask[4:-4, 4:-4].sum() == mask.sum() > 0  # the whole bird is where a crop of 7/8 still shows it
+        assert (
+            mask[4:-4, 4:-4].sum() == mask.sum() > 0
+        )  # the whole bird is where a crop of 7/8 still shows it
 
 
 def mean_colours(target, place, inside):
     """``(60, 3)`` mean red, green and blue of 60 pictures, inside the mask or outside it."""
-    pictures = [draw_bird(np.random.default_rng(seed), target=target, place=place, size=32) for seed in range(60)]
+    pictures = [
+        draw_bird(np.random.default_rng(seed), target=target, place=place, size=32)
+        for seed in range(60)
+    ]
     return np.array([image[mask == 255 * inside].mean(axis=0) for image, mask in pictures])
 
 
@@ -177,11 +211,15 @@ def test_the_place_shows_at_a_glance(target):
 
 def test_colour_does_not_tell_the_kind():
     """Same draws, other kind: the same plumage, but for larger or smaller parts of it."""
-    difference = mean_colours(0, 0, inside=True).mean(axis=0) - mean_colours(1, 0, inside=True).mean(axis=0)
+    difference = mean_colours(0, 0, inside=True).mean(axis=0) - mean_colours(
+        1, 0, inside=True
+    ).mean(axis=0)
     assert np.abs(difference).max() < 10
 
 
 def test_the_kinds_overlap():
-    """Four traits at distances d give sqrt(sum d^2) = 4.1 in all: a perfect eye errs on P(z > 2.06) = 2 % of birds."""
+    """Four traits at distances d give sqrt(sum d^2) = 4.1 in all: a perfect eye errs on P(z > 2.06)
+    = 2 % of birds.
+    """
     distance = [abs(a - b) / spread for a, b, spread in zip(*KINDS, SPREAD, strict=True)]
     assert np.linalg.norm(distance) == pytest.approx(4.1, abs=0.1)

@@ -1,4 +1,6 @@
-"""Fills keep what is not the object, continue what is around it, and travel with their picture from file to batch."""
+"""Fills keep what is not the object, continue what is around it, and travel with their picture from
+file to batch.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,14 @@ def disc(side: int, radius: int) -> np.ndarray:
 
 
 def files_of(examples: Examples, *, backgrounds: bool = True) -> ImageFiles:
-    return ImageFiles.of(examples, examples.rows("train"), resize(size=12).train, backgrounds=backgrounds)
+    return ImageFiles.of(
+        examples, examples.rows("train"), resize(size=12).train, backgrounds=backgrounds
+    )
 
 
 def test_a_red_disc_on_a_flat_ground_disappears() -> None:
-    """The ground is 90 everywhere; the disc is drawn a pixel wider than its mask, within the margin of 64 / 32 = 2.
+    """The ground is 90 everywhere; the disc is drawn a pixel wider than its mask, within the margin
+    of 64 / 32 = 2.
 
     OpenCV's arithmetic is a few grey levels off even here.
     """
@@ -57,7 +62,9 @@ def test_pixels_away_from_the_object_stay_to_the_bit() -> None:
 
 
 def test_a_slope_is_continued() -> None:
-    """Columns rise by 2 each: behind a disc of 21 columns (margin included) a flat fill is off by 10 on average."""
+    """Columns rise by 2 each: behind a disc of 21 columns (margin included) a flat fill is off by
+    10 on average.
+    """
     image = np.broadcast_to((2 * np.arange(64, dtype=np.uint8))[None, :, None], (64, 64, 3)).copy()
     filled = filled_background(image, disc(64, 8))
     error = np.abs(filled.astype(int) - image)[disc(64, 10) > 0]
@@ -109,7 +116,9 @@ def test_backgrounds_are_added_to_a_cache_without_writing_it_anew(
 
 
 def test_a_background_moves_with_its_image(tmp_path: Path) -> None:
-    """Crops and flips: the background's pixels are those that the same draws make of it as an image of its own."""
+    """Crops and flips: the background's pixels are those that the same draws make of it as an image
+    of its own.
+    """
     examples, recipe = small_examples(tmp_path), waterbirds_augmented(size=8)
     rows = examples.rows("train")
     files = ImageFiles.of(examples, rows, recipe.train, backgrounds=True)
@@ -117,7 +126,9 @@ def test_a_background_moves_with_its_image(tmp_path: Path) -> None:
     batch = ImageDataset(examples, rows, files, augmentation=recipe.augmentation).__getitems__(
         [Draw(2, key) for key in range(12)]
     )
-    plain = ImageDataset(examples, rows, replace(files, backgrounds=False), augmentation=recipe.augmentation)
+    plain = ImageDataset(
+        examples, rows, replace(files, backgrounds=False), augmentation=recipe.augmentation
+    )
     unfilled = plain.__getitems__([Draw(2, key) for key in range(12)])
     assert batch.background is not None
     assert unfilled.background is None
@@ -134,7 +145,9 @@ def test_colour_changes_are_the_backgrounds_too(tmp_path: Path) -> None:
     examples = small_examples(tmp_path)
     rows = examples.rows("train")
     jitter = albumentations.Compose([albumentations.RandomBrightnessContrast(p=1.0)])
-    batch = ImageDataset(examples, rows, files_of(examples), augmentation=jitter).__getitems__([Draw(0, 3)])
+    batch = ImageDataset(examples, rows, files_of(examples), augmentation=jitter).__getitems__(
+        [Draw(0, 3)]
+    )
     assert batch.background is not None
     assert batch.mask is not None
     ground = (batch.mask[0, 0] == 0).clone()
@@ -148,13 +161,17 @@ def test_backgrounds_are_normalised_as_images_are(tmp_path: Path, channels_last:
     batch = ImageDataset(examples, examples.rows("train"), files_of(examples)).__getitems__([0, 1])
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.4, 0.5, 0.6])
     result = normalise(batch, mean, std, channels_last=channels_last)
-    alone = normalise(batch._replace(image=batch.background), mean, std, channels_last=channels_last)
+    alone = normalise(
+        batch._replace(image=batch.background), mean, std, channels_last=channels_last
+    )
     assert result.background is not None
     assert torch.equal(result.background, alone.image)
 
 
 @pytest.mark.parametrize("cache", [False, True])
-def test_only_training_carries_backgrounds_unless_evaluation_asks(tmp_path: Path, cache: bool) -> None:
+def test_only_training_carries_backgrounds_unless_evaluation_asks(
+    tmp_path: Path, cache: bool
+) -> None:
     examples = small_examples(tmp_path)
     data = ImageData(
         examples, resize(size=8), shuffled(examples.target[examples.rows("train")]), mean=HALF, std=HALF,
@@ -175,29 +192,46 @@ def test_only_training_carries_backgrounds_unless_evaluation_asks(tmp_path: Path
 def test_evaluation_with_backgrounds_mixes_the_classes_of_sorted_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """40 rows sorted by class, batches of 8: in file order none would hold both; every row comes once."""
+    """40 rows sorted by class, batches of 8: in file order none would hold both; every row comes
+    once.
+    """
     monkeypatch.setattr(datamodule, "EXCHANGED", 8)
     examples = small_examples(tmp_path, train=2, val=40, test=1)
     target = torch.tensor([0, 1] + [0] * 24 + [1] * 16 + [0])
-    data = ImageData(replace(examples, target=target), resize(size=8), shuffled(target[:2]), mean=HALF, std=HALF)
+    data = ImageData(
+        replace(examples, target=target), resize(size=8), shuffled(target[:2]), mean=HALF, std=HALF
+    )
     batches = list(data.loader("val", backgrounds=True))
     index = torch.cat([batch.index for batch in batches])
     assert index.sort().values.tolist() == list(range(2, 42))
     assert sum(len(batch.target.unique()) == 2 for batch in batches) >= 4
-    assert torch.equal(index, torch.cat([batch.index for batch in data.loader("val", backgrounds=True)]))
+    assert torch.equal(
+        index, torch.cat([batch.index for batch in data.loader("val", backgrounds=True)])
+    )
 
 
 def test_backgrounds_without_masks_are_refused_at_once(tmp_path: Path) -> None:
     """No mask at all, and one missing."""
     without = small_examples(tmp_path, masks=False)
-    one_less = replace(small_examples(tmp_path), masks=("", *(f"{number}.png" for number in range(1, 12))))
+    one_less = replace(
+        small_examples(tmp_path), masks=("", *(f"{number}.png" for number in range(1, 12)))
+    )
     for examples in (without, one_less):
         with pytest.raises(ValueError, match=r"metadata\.csv has not a mask for every picture"):
-            ImageData(examples, resize(size=8), shuffled(examples.target[:6]), mean=HALF, std=HALF, backgrounds=True)
+            ImageData(
+                examples,
+                resize(size=8),
+                shuffled(examples.target[:6]),
+                mean=HALF,
+                std=HALF,
+                backgrounds=True,
+            )
 
 
 def test_an_object_is_gone_from_a_drawn_scene(tmp_path: Path) -> None:
-    """A bright square on dark noise: nothing bright is left, also where JPEG-like blur widened it by a pixel."""
+    """A bright square on dark noise: nothing bright is left, also where JPEG-like blur widened it
+    by a pixel.
+    """
     image = noise(5, 64, 64) // 4
     image[20:40, 20:44] = 250
     image = cv2.blur(image, (3, 3))

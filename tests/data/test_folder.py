@@ -17,18 +17,33 @@ def write(root, *paths):
 
 
 def test_with_bias(tmp_path):
-    paths = ("train/dog/snow/1.jpg", "train/cat/grass/2.PNG", "validation/dog/grass/3.jpeg", "test/cat/snow/4.jpg")
+    paths = (
+        "train/dog/snow/1.jpg",
+        "train/cat/grass/2.PNG",
+        "validation/dog/grass/3.jpeg",
+        "test/cat/snow/4.jpg",
+    )
     examples = folder(root=write(tmp_path, *paths))
     assert examples.images == tuple(sorted(paths))  # test, train/cat, train/dog, validation
     assert examples.split.tolist() == [2, 0, 0, 1]
     assert examples.target.tolist() == [0, 0, 1, 1]
     assert examples.bias.tolist() == [1, 0, 1, 0]
-    assert (examples.groups.target_names, examples.groups.bias_names) == (("cat", "dog"), ("grass", "snow"))
+    assert (examples.groups.target_names, examples.groups.bias_names) == (
+        ("cat", "dog"),
+        ("grass", "snow"),
+    )
     assert (examples.root, examples.source, examples.provides) == (tmp_path, tmp_path, ("bias",))
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
-    write(tmp_path, "train/dog/1.jpg", "train/cat/2.jpg", "val/dog/3.jpg", "test/cat/4.jpg", "lost+found/5")
+    write(
+        tmp_path,
+        "train/dog/1.jpg",
+        "train/cat/2.jpg",
+        "val/dog/3.jpg",
+        "test/cat/4.jpg",
+        "lost+found/5",
+    )
     scandir, shut = os.scandir, ["lost+found"]
 
     def refused(place):
@@ -39,7 +54,10 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refused)
     assert len(folder(root=str(tmp_path))) == 4
     shut.append("cat")
-    with pytest.raises(ValueError, match=r"cat cannot be read \(Permission denied\), and its images would be left out"):
+    with pytest.raises(
+        ValueError,
+        match=r"cat cannot be read \(Permission denied\), and its images would be left out",
+    ):
         folder(root=str(tmp_path))
 
 
@@ -54,7 +72,14 @@ def test_without_bias_and_mixed(tmp_path):
 
 
 def test_other_files_are_passed_over(tmp_path):
-    root = write(tmp_path, "train/a/1.jpg", "train/a/notes.txt", "train/a/.hidden.jpg", ".cache/x/y/1.jpg", "README.md")
+    root = write(
+        tmp_path,
+        "train/a/1.jpg",
+        "train/a/notes.txt",
+        "train/a/.hidden.jpg",
+        ".cache/x/y/1.jpg",
+        "README.md",
+    )
     assert folder(root=root).images == ("train/a/1.jpg",)
 
 
@@ -67,9 +92,15 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("dev/a/1.jpg", r"dev is no split: name the folder train, val or test \(for dev/a/1\.jpg\)"),
+        (
+            "dev/a/1.jpg",
+            r"dev is no split: name the folder train, val or test \(for dev/a/1\.jpg\)",
+        ),
         ("1.jpg", r"1\.jpg is at the wrong depth"),
-        ("train/1.jpg", r"train/1\.jpg is at the wrong depth: expected <split>/<target>/<bias>/<image>"),
+        (
+            "train/1.jpg",
+            r"train/1\.jpg is at the wrong depth: expected <split>/<target>/<bias>/<image>",
+        ),
         ("train/a/b/c/1.jpg", r"train/a/b/c/1\.jpg is at the wrong depth"),
     ],
 )

@@ -15,12 +15,16 @@ def test_shrinking_averages_areas() -> None:
 
 
 def test_enlarging_is_linear_between_pixel_centres() -> None:
-    """Four centres at -0.25, 0.25, 0.75, 1.25 of two pixels: the outer ones take the border's value."""
+    """Four centres at -0.25, 0.25, 0.75, 1.25 of two pixels: the outer ones take the border's
+    value.
+    """
     np.testing.assert_array_equal(Resize(1, 4)(np.uint8([[0, 100]])), [[0, 25, 75, 100]])
 
 
 def test_a_side_that_shrinks_is_averaged_even_where_the_other_grows() -> None:
-    """Columns average to 50 and 150 (of 0/100 and 100/200) before they are drawn out; cv2 alone would pick rows."""
+    """Columns average to 50 and 150 (of 0/100 and 100/200) before they are drawn out; cv2 alone
+    would pick rows.
+    """
     pixels = np.uint8([[0, 100], [0, 100], [100, 200], [100, 200]])
     np.testing.assert_array_equal(Resize(1, 4)(pixels), [[50, 75, 125, 150]])
 
@@ -30,7 +34,9 @@ def test_same_size_changes_nothing() -> None:
     np.testing.assert_array_equal(Resize(5, 7)(pixels), pixels)
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((40, 20), (32, 16)), ((20, 50), (16, 40)), ((16, 17), (16, 17))])
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((40, 20), (32, 16)), ((20, 50), (16, 40)), ((16, 17), (16, 17))]
+)
 def test_shorter_side_keeps_proportions(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     assert ShorterSide(16)(np.zeros((*shape, 3), np.uint8)).shape == (*expected, 3)
 

@@ -1,4 +1,6 @@
-"""Fills that lie in files are taken instead of inpainting, go through the same geometry, and are cached."""
+"""Fills that lie in files are taken instead of inpainting, go through the same geometry, and are
+cached.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def filled(folder: Path) -> Examples:
 
 
 def files_of(examples: Examples, size: int = 8, *, backgrounds: bool = True) -> ImageFiles:
-    return ImageFiles.of(examples, examples.rows("train"), resize(size=size).train, backgrounds=backgrounds)
+    return ImageFiles.of(
+        examples, examples.rows("train"), resize(size=size).train, backgrounds=backgrounds
+    )
 
 
 def test_the_given_fill_is_the_background(tmp_path: Path) -> None:
@@ -62,7 +66,10 @@ def test_a_fill_of_another_size_is_named(tmp_path: Path) -> None:
     """The last training picture's; also by what runs before training, through the cache."""
     examples = filled(tmp_path)
     write_png(tmp_path / "fills/5.png", noise(1, 10, 12))
-    message = r"fill .*fills/5\.png has width x height 12x10, but its image, upright, 10x12: fill the image at its own"
+    message = (
+        r"fill .*fills/5\.png has width x height 12x10, but its image, upright, 10x12: fill the"
+        r" image at its own"
+    )
     with pytest.raises(ValueError, match=message):
         files_of(examples).read(5)
     data = ImageData(
@@ -80,7 +87,10 @@ def test_cached_fills_equal_decoded_ones_and_leave_other_backgrounds_alone(tmp_p
     assert given.images_path == inpainted.images_path
     assert given.backgrounds_path != inpainted.backgrounds_path
     positions = torch.tensor([4, 0])
-    cached, decoded = given.fetch(positions).backgrounds, files_of(examples).fetch(positions).backgrounds
+    cached, decoded = (
+        given.fetch(positions).backgrounds,
+        files_of(examples).fetch(positions).backgrounds,
+    )
     assert cached is not None
     assert decoded is not None
     assert torch.equal(cached, decoded)
@@ -98,9 +108,14 @@ def test_a_fill_that_is_written_anew_is_decoded_anew(tmp_path: Path) -> None:
 
 
 def test_other_fills_of_the_same_pictures_have_another_key(tmp_path: Path) -> None:
-    """The same names and times; one fill differs, and its file in length, as a flat picture is the shorter file."""
+    """The same names and times; one fill differs, and its file in length, as a flat picture is the
+    shorter file.
+    """
     keys = set()
-    for folder, fill in ((tmp_path / "a", noise(104)), (tmp_path / "b", np.zeros((12, 10, 3), np.uint8))):
+    for folder, fill in (
+        (tmp_path / "a", noise(104)),
+        (tmp_path / "b", np.zeros((12, 10, 3), np.uint8)),
+    ):
         examples = filled(folder)
         write_png(folder / "fills/4.png", fill)
         for path in folder.rglob("*.png"):
@@ -118,7 +133,13 @@ def test_what_a_killed_process_left_of_a_fills_cache_is_known(tmp_path: Path) ->
 def test_training_batches_carry_the_given_fills(tmp_path: Path) -> None:
     examples = filled(tmp_path)
     data = ImageData(
-        examples, resize(size=12), shuffled(examples.target[:6]), mean=HALF, std=HALF, batch_size=6, backgrounds=True
+        examples,
+        resize(size=12),
+        shuffled(examples.target[:6]),
+        mean=HALF,
+        std=HALF,
+        batch_size=6,
+        backgrounds=True,
     )
     batch = next(iter(data.train_dataloader()))
     assert batch.background is not None

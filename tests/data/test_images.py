@@ -17,11 +17,15 @@ from debias.data.pictures.image_headers import header_size
 from debias.data.pictures.images import read_image, read_mask
 from tests.data.small_pictures import noise, write_png
 
-TURN_CLOCKWISE = 6  # the EXIF orientation of a picture that is upright after a quarter turn clockwise
+TURN_CLOCKWISE = (
+    6  # the EXIF orientation of a picture that is upright after a quarter turn clockwise
+)
 
 
 def smooth(height: int = 64, width: int = 96) -> Image.Image:
-    return Image.fromarray(cv2.resize(noise(0, 4, 6), (width, height), interpolation=cv2.INTER_CUBIC))
+    return Image.fromarray(
+        cv2.resize(noise(0, 4, 6), (width, height), interpolation=cv2.INTER_CUBIC)
+    )
 
 
 def encoded(image: Image.Image, kind: str, *, exif: int | None = None) -> bytes:
@@ -75,7 +79,9 @@ def test_rgb_jpeg_equals_pillows_decoding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_exif_rotation_is_applied(tmp_path: Path, kind: str) -> None:
-    """Stored: left half 0, right half 255. A quarter turn clockwise brings the left edge to the top."""
+    """Stored: left half 0, right half 255. A quarter turn clockwise brings the left edge to the
+    top.
+    """
     stored = np.zeros((16, 32, 3), np.uint8)
     stored[:, 16:] = 255
     (tmp_path / "a").write_bytes(encoded(Image.fromarray(stored), kind, exif=TURN_CLOCKWISE))
@@ -96,7 +102,9 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, share: float) -> N
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
-def test_a_truncated_jpeg_is_found_in_spite_of_its_thumbnails_end_marker(tmp_path: Path, share: float) -> None:
+def test_a_truncated_jpeg_is_found_in_spite_of_its_thumbnails_end_marker(
+    tmp_path: Path, share: float
+) -> None:
     data, thumbnail = encoded(smooth(), "JPEG"), encoded(smooth(8, 8), "JPEG")
     segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     data = data[:2] + segment + data[2:]
@@ -116,7 +124,9 @@ def first_scan(data: bytes) -> int:
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_jpeg_that_is_damaged_in_the_middle_is_named(tmp_path: Path, mode: str, progressive: bool) -> None:
+def test_a_jpeg_that_is_damaged_in_the_middle_is_named(
+    tmp_path: Path, mode: str, progressive: bool
+) -> None:
     """A disk's lost block, which comes back as zeros; OpenCV gives a picture all the same."""
     picture = Image.fromarray(noise(0, 200, 300)).convert(mode)
     stream = io.BytesIO()
@@ -128,7 +138,9 @@ def test_a_jpeg_that_is_damaged_in_the_middle_is_named(tmp_path: Path, mode: str
     data[middle : middle + 512] = bytes(512)
     (tmp_path / "hole.jpg").write_bytes(data)
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
-    with pytest.raises(ValueError, match=r"hole\.jpg .*damaged \(Corrupt JPEG data: .*save it again"):
+    with pytest.raises(
+        ValueError, match=r"hole\.jpg .*damaged \(Corrupt JPEG data: .*save it again"
+    ):
         read_image(tmp_path / "hole.jpg")
 
 
@@ -142,7 +154,9 @@ def test_a_header_states_the_size_of_every_kind(tmp_path: Path, kind: str, lossl
 
 
 def test_headers_of_other_programs_state_their_size() -> None:
-    """A WebP with a header of its own for transparency, a big-endian TIFF, a BMP from the top, and no picture."""
+    """A WebP with a header of its own for transparency, a big-endian TIFF, a BMP from the top, and
+    no picture.
+    """
     stream = io.BytesIO()
     Image.new("RGBA", (70, 30), (1, 2, 3, 4)).save(stream, "WEBP")
     assert stream.getvalue()[12:16] == b"VP8X"
@@ -150,7 +164,15 @@ def test_headers_of_other_programs_state_their_size() -> None:
     entries = [struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in ((256, 70), (257, 30))]
     assert header_size(b"MM\0*" + struct.pack(">IH", 8, 2) + b"".join(entries)) == (70, 30)
     assert header_size(b"BM" + bytes(16) + struct.pack("<ii", 70, -30)) == (70, 30)
-    for data in (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"II*\0", b"II*\0\xff\xff\xff\xff", b"RIFF0000WEBPVP8L", b"x"):
+    for data in (
+        b"",
+        b"\xff\xd8",
+        b"\x89PNG\r\n\x1a\n",
+        b"II*\0",
+        b"II*\0\xff\xff\xff\xff",
+        b"RIFF0000WEBPVP8L",
+        b"x",
+    ):
         assert header_size(data) is None
 
 
@@ -158,7 +180,14 @@ def bomb(side: int) -> bytes:
     """A PNG whose header states more pixels than anybody can hold, and that has none."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     crc = struct.pack(">I", zlib.crc32(chunk))
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc + struct.pack(">I", 0) + b"IEND\xaeB`\x82"
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + chunk
+        + crc
+        + struct.pack(">I", 0)
+        + b"IEND\xaeB`\x82"
+    )
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
@@ -178,7 +207,9 @@ def test_the_limit_of_pixels_can_be_set(tmp_path: Path, kind: str) -> None:
     """Of a format whose header nobody reads, such as PPM, the decoded pixels count."""
     (tmp_path / "a").write_bytes(encoded(smooth(20, 30), kind) if kind == "PNG" else ppm(20, 30))
     assert read_image(tmp_path / "a", max_pixels=600).shape == (20, 30, 3)
-    with pytest.raises(ValueError, match=r"a has 30 x 20 pixels, more than data\.max_pixels=599 in all"):
+    with pytest.raises(
+        ValueError, match=r"a has 30 x 20 pixels, more than data\.max_pixels=599 in all"
+    ):
         read_image(tmp_path / "a", max_pixels=599)
 
 
@@ -188,7 +219,9 @@ def ppm(height: int, width: int) -> bytes:
 
 @pytest.mark.parametrize("behind", [b"trailing bytes", b"\x00\xff\xda\x00", b"\xff\xd9\xff\xda"])
 def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path, behind: bytes) -> None:
-    """Such as the film of a motion photo, which may hold markers; and fill bytes may precede one."""
+    """Such as the film of a motion photo, which may hold markers; and fill bytes may precede
+    one.
+    """
     data = encoded(smooth(), "JPEG")
     (tmp_path / "a.jpg").write_bytes(data)
     (tmp_path / "b.jpg").write_bytes(data[:2] + b"\xff\xff" + data[2:] + behind)
@@ -241,21 +274,27 @@ def test_a_dark_colour_beside_black_is_foreground(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", [np.uint8([[0, 1], [2, 2]]), np.uint16([[1, 1], [2, 2]]), np.uint8([[0, 17], [44, 1]])]
+    "stored",
+    [np.uint8([[0, 1], [2, 2]]), np.uint16([[1, 1], [2, 2]]), np.uint8([[0, 17], [44, 1]])],
 )
 def test_numbers_of_classes_are_refused(tmp_path: Path, stored: NDArray[np.uint16]) -> None:
     """Unless the caller takes all of them for foreground."""
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), stored)
     values = ", ".join(map(str, np.unique(stored[stored > 0])))
-    with pytest.raises(ValueError, match=f"mask {path} has no foreground from 128 on, but values {values}, as numbers"):
+    with pytest.raises(
+        ValueError,
+        match=f"mask {path} has no foreground from 128 on, but values {values}, as numbers",
+    ):
         read_mask(path, (2, 2))
     np.testing.assert_array_equal(read_mask(path, (2, 2), threshold=1), stored)
 
 
 def test_masks_of_floats_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.tiff"), np.float32([[0, 1]]))
-    with pytest.raises(ValueError, match=r"a\.tiff holds float32 numbers: save it as a greyscale PNG"):
+    with pytest.raises(
+        ValueError, match=r"a\.tiff holds float32 numbers: save it as a greyscale PNG"
+    ):
         read_mask(tmp_path / "a.tiff", (1, 2))
 
 
@@ -264,7 +303,11 @@ def test_masks_of_floats_are_refused(tmp_path: Path) -> None:
 def test_masks_of_eight_bits_are_what_opencv_reads(tmp_path: Path, kind: str, mode: str) -> None:
     """Bright ones, and soft ones that are dark throughout; upright."""
     for brightness in (1.0, 0.45):
-        data = encoded(ImageEnhance.Brightness(smooth()).enhance(brightness).convert(mode), kind, exif=TURN_CLOCKWISE)
+        data = encoded(
+            ImageEnhance.Brightness(smooth()).enhance(brightness).convert(mode),
+            kind,
+            exif=TURN_CLOCKWISE,
+        )
         (tmp_path / "mask").write_bytes(data)
         expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
         assert (expected.max() < 128) == (brightness < 1)
@@ -284,7 +327,9 @@ def test_mask_of_another_size_names_both_sizes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [(0, 204), (0, 51, 204)])
 def test_a_high_threshold_is_not_overruled(tmp_path: Path, values: tuple[int, ...]) -> None:
-    """Who asks for full confidence alone gets none of 204: bright values are neither dark colours nor class numbers."""
+    """Who asks for full confidence alone gets none of 204: bright values are neither dark colours
+    nor class numbers.
+    """
     mask = np.resize(np.array(values, np.uint8), (4, 4))
     Image.fromarray(mask).save(tmp_path / "a.png")
     assert np.array_equal(read_mask(tmp_path / "a.png", (4, 4), threshold=255), mask)

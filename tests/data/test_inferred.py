@@ -26,7 +26,9 @@ def write_groups(path, examples, values):
 
 
 def test_the_file_is_for_people(tmp_path):
-    """A line per image with an inferred value, beside its split, its target and what is known of the bias."""
+    """A line per image with an inferred value, beside its split, its target and what is known of
+    the bias.
+    """
     examples = birds(tmp_path, train=4, val=4, test=4)
     inferred = inferred_of(examples)
     inferred[1] = -1
@@ -75,7 +77,9 @@ def test_unknown_values_are_no_groups(tmp_path, unknown):
     seen = seen_labels(examples, path, ["train"]).train
     assert seen.groups.bias_names == ("male", "female")
     assert seen.bias[examples.rows("train")].tolist() == [0, -1, 1, 0]
-    with pytest.raises(ValueError, match=r"groups\.csv cannot be used: 1 training images have no bias attribute"):
+    with pytest.raises(
+        ValueError, match=r"groups\.csv cannot be used: 1 training images have no bias attribute"
+    ):
         check_requirements(seen, ("bias",))
     write_groups(path, examples, [unknown] * 4)
     seen = seen_labels(examples, path, ["train"]).train
@@ -116,13 +120,18 @@ def test_what_is_refused(tmp_path):
     examples = birds(tmp_path, train=4, val=4, test=4)
     path = tmp_path / "groups.csv"
     for absent in (path, tmp_path):
-        with pytest.raises(ValueError, match=f"groups.file {absent} is no file: make one with `debias infer-groups`"):
+        with pytest.raises(
+            ValueError,
+            match=f"groups.file {absent} is no file: make one with `debias infer-groups`",
+        ):
             seen_labels(examples, absent, ["train"])
     for text, message in {
         "path,group\n": "groups.csv has no column 'inferred'; valid: group, path",
         "path,inferred\na.png,0\nb.png\n": "groups.csv, line 3: 1 columns, but the header has 2",
         "path,inferred\na.png,0\n,1\n": "groups.csv, line 3: path is '', but must be the path",
-        "path,inferred\na.png,0\na.png,1\n": "groups.csv, line 3: path is 'a.png', as on an earlier line: keep one",
+        "path,inferred\na.png,0\na.png,1\n": (
+            "groups.csv, line 3: path is 'a.png', as on an earlier line: keep one"
+        ),
     }.items():
         path.write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -1,4 +1,6 @@
-"""Folders of masks are written whole, gone on with, never mixed, and described by what is in them."""
+"""Folders of masks are written whole, gone on with, never mixed, and described by what is in
+them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def corner(row: int, image: Pixels) -> Made:
 
 def test_masks_are_written_where_loaders_look_and_described(tmp_path: Path) -> None:
     """Of 12 rows of the picture, row r's mask has r."""
-    examples = replace(small_examples(tmp_path, masks=False), images=tuple(f"{row}.png" for row in range(12)))
+    examples = replace(
+        small_examples(tmp_path, masks=False), images=tuple(f"{row}.png" for row in range(12))
+    )
     records = write_masks(examples, [0, 2, 11], corner, tmp_path / "out", threads=3)
     assert records == [
         MaskRecord(0, "0.png", "made", 0.0),
@@ -34,21 +38,28 @@ def test_masks_are_written_where_loaders_look_and_described(tmp_path: Path) -> N
         MaskRecord(11, "11.png", "made", 11 / 12),
     ]
     assert [record.remark for record in records] == ["empty", "", "large"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "11.png", "2.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "0.png",
+        "11.png",
+        "2.png",
+    ]
     image, mask = read_written(examples, 2, tmp_path / "out")
     assert (image == noise(2)).all()
     assert (mask == corner(2, image).mask).all()
 
 
 @pytest.mark.parametrize(
-    ("share", "remark"), [(0, "empty"), (0.0049, "small"), (0.005, ""), (0.79, ""), (0.8, "large"), (1, "full")]
+    ("share", "remark"),
+    [(0, "empty"), (0.0049, "small"), (0.005, ""), (0.79, ""), (0.8, "large"), (1, "full")],
 )
 def test_remarks(share: float, remark: str) -> None:
     assert MaskRecord(0, "a.jpg", "made", share).remark == remark
 
 
 def test_an_interrupted_call_is_gone_on_with(tmp_path: Path) -> None:
-    """It fails at row 3; the next call makes only what is left, and says of the others what they are."""
+    """It fails at row 3; the next call makes only what is left, and says of the others what they
+    are.
+    """
     examples, out = small_examples(tmp_path, masks=False), tmp_path / "out"
 
     def failing(row: int, image: Pixels) -> Made:
@@ -62,7 +73,9 @@ def test_an_interrupted_call_is_gone_on_with(tmp_path: Path) -> None:
     assert not list(out.glob("*.tmp"))
     (out / "4.png").unlink(missing_ok=True)
     asked: list[int] = []
-    records = write_masks(examples, [1, 2, 3, 4], lambda row, image: asked.append(row) or corner(row, image), out)
+    records = write_masks(
+        examples, [1, 2, 3, 4], lambda row, image: asked.append(row) or corner(row, image), out
+    )
     assert asked == [3, 4]
     assert [record.how for record in records] == ["kept", "kept", "made", "made"]
     assert [round(12 * record.share) for record in records] == [1, 2, 3, 4]
@@ -78,7 +91,9 @@ def test_overwriting_makes_all_anew(tmp_path: Path) -> None:
 
 
 def test_images_that_would_share_a_mask_are_refused(tmp_path: Path) -> None:
-    examples = replace(small_examples(tmp_path, masks=False), images=("a/0.jpg", "a/0.png", *("x",) * 10))
+    examples = replace(
+        small_examples(tmp_path, masks=False), images=("a/0.jpg", "a/0.png", *("x",) * 10)
+    )
     with pytest.raises(ValueError, match=r"several images would share the mask a/0\.png"):
         write_masks(examples, [0, 1], corner, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -89,7 +104,9 @@ def test_a_folder_of_other_settings_or_of_a_stranger_is_left_alone(tmp_path: Pat
         pass
     with claimed(tmp_path / "out", SETTING):
         pass
-    with pytest.raises(ValueError, match=r"holds masks made with .*boxes.*: set another out, or overwrite=true"):
+    with pytest.raises(
+        ValueError, match=r"holds masks made with .*boxes.*: set another out, or overwrite=true"
+    ):
         claimed(tmp_path / "out", {"method": "gradcam"}).__enter__()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/a.png").touch()
@@ -114,7 +131,9 @@ def test_an_interrupted_overwriting_is_not_taken_for_either(tmp_path: Path) -> N
 
 
 def test_a_contact_sheet_has_a_tile_for_each_picture_and_outlines_its_mask() -> None:
-    """Seven black pictures: two rows of tiles. The half mask's outline is magenta, the empty one has none."""
+    """Seven black pictures: two rows of tiles. The half mask's outline is magenta, the empty one
+    has none.
+    """
     black, half = np.zeros((30, 60, 3), np.uint8), np.zeros((30, 60), np.uint8)
     half[:, :30] = 255
     sheet = contact_sheet([(black, half), *[(black, np.zeros((30, 60), np.uint8))] * 6])

@@ -1,4 +1,6 @@
-"""GrabCut finds objects whose place is known, says where it found nothing, and agrees with real masks."""
+"""GrabCut finds objects whose place is known, says where it found nothing, and agrees with real
+masks.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def iou(first: Pixels, second: Pixels) -> float:
 
 
 def scene(
-    height: int = 120, width: int = 160, axes: tuple[int, int] = (30, 20), centre: tuple[int, int] = (70, 60)
+    height: int = 120,
+    width: int = 160,
+    axes: tuple[int, int] = (30, 20),
+    centre: tuple[int, int] = (70, 60),
 ) -> tuple[Pixels, Pixels]:
     """An orange ellipse on a blue ground, both noisy, and its mask."""
     rng = np.random.default_rng(0)
@@ -33,7 +38,9 @@ def scene(
 def box_of(mask: Pixels, margin: int = 0) -> NDArray[np.float64]:
     rows, columns = np.nonzero(mask)
     left, top = columns.min() - margin, rows.min() - margin
-    return np.array([[left, top, columns.max() + 1 + margin - left, rows.max() + 1 + margin - top]], np.float64)
+    return np.array(
+        [[left, top, columns.max() + 1 + margin - left, rows.max() + 1 + margin - top]], np.float64
+    )
 
 
 @pytest.mark.parametrize("margin", [0, 10])
@@ -83,7 +90,9 @@ def test_a_large_picture_is_cut_small_and_its_mask_has_its_size() -> None:
 
 def test_a_flat_picture_gives_its_box_and_says_so() -> None:
     """With nothing to tell apart, the mask is the box: 20 x 10 pixels from (5, 8)."""
-    made = mask_from_boxes(np.full((40, 50, 3), 90, np.uint8), np.array([[5, 8, 20, 10]], np.float64))
+    made = mask_from_boxes(
+        np.full((40, 50, 3), 90, np.uint8), np.array([[5, 8, 20, 10]], np.float64)
+    )
     expected = np.zeros((40, 50), np.uint8)
     expected[8:18, 5:25] = 255
     assert not made.found
@@ -98,7 +107,9 @@ def test_a_box_around_everything_leaves_no_background_to_learn_from() -> None:
 
 
 def test_points_on_a_flat_picture_give_their_hull() -> None:
-    """A square from 10 to 30, widened by round(0.04 * 20) = 1 pixel around the points and once more as a whole."""
+    """A square from 10 to 30, widened by round(0.04 * 20) = 1 pixel around the points and once more
+    as a whole.
+    """
     points = np.array([[10, 10], [30, 10], [10, 30], [30, 30]], np.float64)
     made = mask_from_points(np.full((50, 50, 3), 90, np.uint8), points)
     assert not made.found
@@ -110,7 +121,8 @@ def test_points_on_a_flat_picture_give_their_hull() -> None:
 def test_a_small_bright_wing_does_not_stand_for_the_object() -> None:
     """A cut that finds under 15 % of the box is tried again from the middle of the box.
 
-    The object has the ground's colour but for a bright corner of 6 x 6 in its box of 60 x 40, which is 1.5 % of it.
+    The object has the ground's colour but for a bright corner of 6 x 6 in its box of 60 x 40, which
+    is 1.5 % of it.
     """
     rng = np.random.default_rng(1)
     image = rng.integers(60, 100, (120, 160, 3), dtype=np.uint8)
@@ -140,7 +152,9 @@ def test_specks_are_left_out() -> None:
 
 
 def real_cuts(shared: Path) -> list[tuple[Pixels, Made, Made, NDArray[np.float64]]]:
-    """40 pictures of Waterbirds, spread over the set: mask, cut by its box, cut by 12 points on it, the box."""
+    """40 pictures of Waterbirds, spread over the set: mask, cut by its box, cut by 12 points on it,
+    the box.
+    """
     examples = waterbirds(root=str(shared / "data"))
     assert examples.mask_root is not None
     found = []
@@ -156,7 +170,9 @@ def real_cuts(shared: Path) -> list[tuple[Pixels, Made, Made, NDArray[np.float64
 
 
 def test_real_pictures(shared: Path) -> None:
-    """Measured: IoU 0.84 on average from boxes (median 0.91), 0.85 from 12 points (0.88); the box itself has 0.52."""
+    """Measured: IoU 0.84 on average from boxes (median 0.91), 0.85 from 12 points (0.88); the box
+    itself has 0.52.
+    """
     cuts = real_cuts(shared)
     from_boxes = [iou(made.mask, mask) for mask, made, _, _ in cuts]
     from_points = [iou(made.mask, mask) for mask, _, made, _ in cuts]

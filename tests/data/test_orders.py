@@ -32,7 +32,9 @@ def test_shuffled_visits_each_once_in_random_order() -> None:
 
 def test_group_balanced_draws_what_torchs_weighted_sampler_draws() -> None:
     weights = [1 / [5, 2, 3, 4][group] for group in GROUP.tolist()]
-    expected = list(WeightedRandomSampler(weights, 14, replacement=True, generator=seeded_generator(3)))
+    expected = list(
+        WeightedRandomSampler(weights, 14, replacement=True, generator=seeded_generator(3))
+    )
     assert group_balanced(GROUP, GROUPS).draw(seeded_generator(3)).tolist() == expected
 
 
@@ -49,10 +51,11 @@ def test_group_balanced_visits_groups_equally_often() -> None:
 
 
 def test_bias_balanced_visits_values_of_the_bias_equally_often() -> None:
-    """1000 epochs of 8: each value 4000 times, standard deviation 45; within a value, each sample as often as another.
+    """1000 epochs of 8: each value 4000 times, standard deviation 45; within a value, each sample
+    as often as another.
 
-    Targets play no part: of the five of value 0, whatever their class, each is drawn 800 times, of the three of value
-    1 each 1333 times; standard deviations 27 and 33.
+    Targets play no part: of the five of value 0, whatever their class, each is drawn 800 times, of
+    the three of value 1 each 1333 times; standard deviations 27 and 33.
     """
     bias = torch.tensor([0, 1, 0, 0, 1, 0, 1, 0])
     generator = seeded_generator(0)
@@ -90,20 +93,32 @@ def test_subsample_is_drawn_once_a_run_and_shuffled_every_epoch() -> None:
     order, again = group_subsample(GROUP, GROUPS, 5), group_subsample(GROUP, GROUPS, 5)
     first, second = order.draw(seeded_generator(5, 0)), order.draw(seeded_generator(5, 1))
     assert first.tolist() != second.tolist()
-    assert sorted(first.tolist()) == sorted(second.tolist()) == sorted(again.draw(seeded_generator(1)).tolist())
+    assert (
+        sorted(first.tolist())
+        == sorted(second.tolist())
+        == sorted(again.draw(seeded_generator(1)).tolist())
+    )
 
 
 def test_subsample_keeps_every_member_of_a_group_equally_often() -> None:
-    """Two of group 0's five are kept: over 500 seeds 200 times each, standard deviation sqrt(500 * 0.4 * 0.6) = 11."""
-    kept = torch.cat([group_subsample(GROUP, GROUPS, seed).draw(seeded_generator(0)) for seed in range(500)])
+    """Two of group 0's five are kept: over 500 seeds 200 times each, standard deviation sqrt(500 *
+    0.4 * 0.6) = 11.
+    """
+    kept = torch.cat(
+        [group_subsample(GROUP, GROUPS, seed).draw(seeded_generator(0)) for seed in range(500)]
+    )
     visits = torch.bincount(kept, minlength=14)
     assert (visits[:5] - 200).abs().max() < 4 * 11
     assert visits[5:7].tolist() == [500, 500]
 
 
-@pytest.mark.parametrize(("subsample", "label"), [(group_subsample, GROUP), (class_subsample, UNEQUAL_ROW)])
+@pytest.mark.parametrize(
+    ("subsample", "label"), [(group_subsample, GROUP), (class_subsample, UNEQUAL_ROW)]
+)
 def test_repeats_visit_the_same_rows_in_other_orders(subsample, label) -> None:
-    """In one epoch, one after the other: each pass holds every kept row once, and no two have the same order."""
+    """In one epoch, one after the other: each pass holds every kept row once, and no two have the
+    same order.
+    """
     once = sorted(subsample(label, GROUPS, 4).draw(seeded_generator(0)).tolist())
     order = subsample(label, GROUPS, 4, repeats=3)
     passes = order.draw(seeded_generator(0)).view(3, len(once)).tolist()
@@ -113,7 +128,10 @@ def test_repeats_visit_the_same_rows_in_other_orders(subsample, label) -> None:
 
 
 def test_seeds_of_different_length_are_different_seeds() -> None:
-    states = {seeded_generator(*numbers).initial_seed() for numbers in [(5,), (5, 0), (5, 1), (6, 0), (0, 5)]}
+    states = {
+        seeded_generator(*numbers).initial_seed()
+        for numbers in [(5,), (5, 0), (5, 1), (6, 0), (0, 5)]
+    }
     assert len(states) == 5
 
 

@@ -61,24 +61,31 @@ def test_celeba_keeps_the_middle_178_rows() -> None:
 def test_shorter_side_cuts_the_middle_of_the_longer_one() -> None:
     """size 14: shorter side 16 already; margins (32 - 14) / 2 = 9 and (16 - 14) / 2 = 1."""
     picture = noise(0, 32, 16)
-    np.testing.assert_array_equal(shorter_side(size=14).evaluation.image(picture), picture[9:23, 1:15])
+    np.testing.assert_array_equal(
+        shorter_side(size=14).evaluation.image(picture), picture[9:23, 1:15]
+    )
 
 
 def test_resize_cuts_nothing_off() -> None:
     """Quarters of one colour each stay quarters."""
     picture = np.repeat(np.repeat(noise(0, 2, 2), 30, axis=0), 20, axis=1)
     np.testing.assert_array_equal(
-        resize(size=4).evaluation.image(picture), np.repeat(np.repeat(noise(0, 2, 2), 2, axis=0), 2, axis=1)
+        resize(size=4).evaluation.image(picture),
+        np.repeat(np.repeat(noise(0, 2, 2), 2, axis=0), 2, axis=1),
     )
 
 
 def test_the_recipes_for_any_picture_cut_what_they_say() -> None:
-    """A dark frame, a sixteenth of the picture wide on each side: kept whole by the first two, cut off by the third."""
+    """A dark frame, a sixteenth of the picture wide on each side: kept whole by the first two, cut
+    off by the third.
+    """
     picture = np.zeros((256, 256, 3), np.uint8)
     picture[16:240, 16:240] = 255
     recipes = (resize, resize_augmented, shorter_side)
     shares = [
-        (recipe(size=64 if recipe is not shorter_side else 224).evaluation.image(picture) == 0).mean()
+        (
+            recipe(size=64 if recipe is not shorter_side else 224).evaluation.image(picture) == 0
+        ).mean()
         for recipe in recipes
     ]
     assert shares == [1 - 0.875**2, 1 - 0.875**2, 0]
@@ -91,7 +98,11 @@ def test_the_recipes_for_any_picture_cut_what_they_say() -> None:
         (waterbirds, (120, 90), [transforms.Resize((256, 256)), transforms.CenterCrop(224)]),
         (celeba, (218, 178), [transforms.CenterCrop(178), transforms.Resize((224, 224))]),
         (celeba_augmented, (218, 178), [transforms.Resize((256, 256)), transforms.CenterCrop(224)]),
-        (celeba_augmented_square, (218, 178), [transforms.CenterCrop(178), transforms.Resize((224, 224))]),
+        (
+            celeba_augmented_square,
+            (218, 178),
+            [transforms.CenterCrop(178), transforms.Resize((224, 224))],
+        ),
         (shorter_side, (350, 500), [transforms.Resize(256), transforms.CenterCrop(224)]),
     ],
 )
@@ -131,7 +142,9 @@ def test_celeba_pictures_are_augmented_at_their_own_size() -> None:
         np.testing.assert_array_equal(recipe.train.image(picture), picture)
 
 
-def sides_of_crops(recipe: Preprocessing, rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def sides_of_crops(
+    recipe: Preprocessing, rows: int, columns: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Width, negative where flipped, and height of 400 crops: red counts columns and green rows."""
     across, down = np.meshgrid(np.arange(columns, dtype=np.uint8), np.arange(rows, dtype=np.uint8))
     picture = np.stack([across, down, np.zeros_like(across)], -1)
@@ -139,9 +152,13 @@ def sides_of_crops(recipe: Preprocessing, rows: int, columns: int) -> tuple[NDAr
     return crops[:, 0, -1, 0] - crops[:, 0, 0, 0], crops[:, -1, 0, 1] - crops[:, 0, 0, 1]
 
 
-@pytest.mark.parametrize(("recipe", "narrowest"), [(celeba_augmented, 0.75), (celeba_augmented_square, 1.0)])
+@pytest.mark.parametrize(
+    ("recipe", "narrowest"), [(celeba_augmented, 0.75), (celeba_augmented_square, 1.0)]
+)
 def test_crops_of_celeba_are_as_narrow_as_published(recipe, narrowest) -> None:  # type: ignore[no-untyped-def]
-    """Of 218 rows and 178 columns; widths below 178 and shares of at least 0.7 leave ratios up to 1.17."""
+    """Of 218 rows and 178 columns; widths below 178 and shares of at least 0.7 leave ratios up to
+    1.17.
+    """
     width, height = sides_of_crops(recipe(), 218, 178)
     ratio = (np.abs(width) + 1) / (height + 1)
     assert narrowest - 0.02 < ratio.min() < narrowest + 0.05
@@ -149,7 +166,9 @@ def test_crops_of_celeba_are_as_narrow_as_published(recipe, narrowest) -> None: 
 
 
 @pytest.mark.parametrize("recipe", [waterbirds_augmented(), resize_augmented()])
-def test_random_crops_have_the_published_areas_and_flip_independently_of_them(recipe: Preprocessing) -> None:
+def test_random_crops_have_the_published_areas_and_flip_independently_of_them(
+    recipe: Preprocessing,
+) -> None:
     """A crop's sides can be read off its corners; torchvision's crops agree."""
     width, height = sides_of_crops(recipe, 256, 256)
     area = (np.abs(width) + 1) * (height + 1) / 256**2
@@ -157,7 +176,10 @@ def test_random_crops_have_the_published_areas_and_flip_independently_of_them(re
     assert area.min() > 0.68
     assert area.max() <= 1.0
     published = transforms.RandomResizedCrop(224, scale=(0.7, 1.0))
-    boxes = [published.get_params(torch.zeros(3, 256, 256), published.scale, published.ratio) for _ in range(400)]
+    boxes = [
+        published.get_params(torch.zeros(3, 256, 256), published.scale, published.ratio)
+        for _ in range(400)
+    ]
     expected = np.mean([height * width / 256**2 for _, _, height, width in boxes])
     assert abs(area.mean() - expected) < 0.02  # standard deviation 0.07 * sqrt(2 / 400) = 0.005
     assert ratio.min() > 0.73

@@ -41,7 +41,9 @@ def test_epochs_and_seeds_differ_in_order_and_keys() -> None:
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_share_one_epoch_and_visit_nothing_twice(world: int) -> None:
-    """Each share is every ``world``-th draw of the single process, keys included; a remainder makes some longer."""
+    """Each share is every ``world``-th draw of the single process, keys included; a remainder makes
+    some longer.
+    """
     alone = epoch_of(sampler(), 1)
     shares = [epoch_of(sampler(rank=rank, world=world), 1) for rank in range(world)]
     assert shares == [alone[rank::world] for rank in range(world)]
@@ -55,7 +57,9 @@ def test_divisible_shares_have_the_keys_of_one_process() -> None:
 
 
 def test_more_processes_than_samples_are_refused() -> None:
-    with pytest.raises(ValueError, match="an epoch visits 2 images, and devices=5: ask for fewer devices"):
+    with pytest.raises(
+        ValueError, match="an epoch visits 2 images, and devices=5: ask for fewer devices"
+    ):
         EpochSampler(Permuted(tensor([4, 8])), seed=0, rank=0, world=5)
 
 
@@ -63,5 +67,7 @@ def test_more_processes_than_samples_are_refused() -> None:
 def test_evaluation_shards_cover_every_sample_once(samples: int, world: int) -> None:
     shards = [list(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)]
     assert sorted(position for shard in shards for position in shard) == list(range(samples))
-    assert [len(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)] == [*map(len, shards)]
+    assert [len(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)] == [
+        *map(len, shards)
+    ]
     assert list(ShardSampler(samples)) == list(range(samples))

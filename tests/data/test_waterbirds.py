@@ -1,4 +1,6 @@
-"""Waterbirds in the release's layout, in WILDS's, with masks, and with every mistake that a metadata file can hold."""
+"""Waterbirds in the release's layout, in WILDS's, with masks, and with every mistake that a
+metadata file can hold.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,22 @@ def write_masks(folder, names):
 
 def test_values(tmp_path):
     examples = waterbirds(root=str(write(tmp_path)))
-    assert examples.images == ("001.Albatross/a.jpg", "001.Albatross/b.jpg", "002.Wren/c.jpg", "002.Wren/d.jpg")
+    assert examples.images == (
+        "001.Albatross/a.jpg",
+        "001.Albatross/b.jpg",
+        "002.Wren/c.jpg",
+        "002.Wren/d.jpg",
+    )
     assert examples.target.tolist() == [1, 1, 0, 0]
     assert examples.bias.tolist() == [0, 1, 1, 0]
     assert examples.split.tolist() == [0, 1, 2, 0]
     assert examples.frequencies("train").tolist() == [1, 0, 1, 0]
-    assert examples.groups.names == ("landbird-land", "landbird-water", "waterbird-land", "waterbird-water")
+    assert examples.groups.names == (
+        "landbird-land",
+        "landbird-water",
+        "waterbird-land",
+        "waterbird-water",
+    )
     assert examples.groups.aligned == ((0, 0), (1, 1))
     assert (examples.root, examples.source) == (tmp_path, tmp_path / "metadata.csv")
     assert (examples.mask_root, examples.masks, examples.provides) == (None, (), ("bias",))
@@ -47,7 +59,9 @@ def test_root_may_be_the_parent(tmp_path, release):
     assert waterbirds(root=str(tmp_path)).root == folder
 
 
-@pytest.mark.parametrize("place", ["data/segmentations", "data/waterbirds_v1.0/segmentations", "segmentations"])
+@pytest.mark.parametrize(
+    "place", ["data/segmentations", "data/waterbirds_v1.0/segmentations", "segmentations"]
+)
 def test_masks_are_found_inside_and_beside(tmp_path, place):
     write(tmp_path / "data" / "waterbirds_v1.0")
     masks = write_masks(tmp_path / place, ["001.Albatross/a.png", "002.Wren/d.png"])
@@ -67,7 +81,9 @@ def test_given_masks_must_be_there_and_fit(tmp_path):
     root = str(write(tmp_path / "data"))
     with pytest.raises(ValueError, match=r"no folder of masks .*nowhere"):
         waterbirds(root=root, masks=str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"holds the mask of no image: expected files like .*001\.Albatross/a\.png"):
+    with pytest.raises(
+        ValueError, match=r"holds the mask of no image: expected files like .*001\.Albatross/a\.png"
+    ):
         waterbirds(root=root, masks=str(tmp_path))
 
 

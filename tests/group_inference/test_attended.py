@@ -11,8 +11,9 @@ from debias.group_inference import attended
 
 
 def test_by_hand():
-    """Positive are 1 (nine times) and 11: mean 2, variance (9 * 1 + 81) / 10 = 9, so 2 deviations reach up to 8, 3 up
-    to 11, which 11 is not above. With the six zeros counted, 3 deviations would be 1.25 + 3 * 2.59 = 9.01 < 11."""
+    """Positive are 1 (nine times) and 11: mean 2, variance (9 * 1 + 81) / 10 = 9, so 2 deviations
+    reach up to 8, 3 up to 11, which 11 is not above. With the six zeros counted, 3 deviations would
+    be 1.25 + 3 * 2.59 = 9.01 < 11."""
     image = torch.tensor([1.0] * 9 + [11.0] + [0.0] * 6).view(1, 4, 4)
     assert attended(image).flatten().nonzero().tolist() == [[9]]
     assert not attended(image, deviations=3).any()
@@ -20,10 +21,14 @@ def test_by_hand():
 
 
 def test_by_definition():
-    """Each map against its own statistics, computed by Python's ``statistics`` from a list of the positive places."""
+    """Each map against its own statistics, computed by Python's ``statistics`` from a list of the
+    positive places.
+    """
     maps = torch.randn(5, 7, 6, generator=torch.Generator().manual_seed(0)).relu()
     found = attended(maps, deviations=1.5)
-    for values, places in zip(maps.double().flatten(1).tolist(), found.flatten(1).tolist(), strict=True):
+    for values, places in zip(
+        maps.double().flatten(1).tolist(), found.flatten(1).tolist(), strict=True
+    ):
         positive = [value for value in values if value > 0]
         bound = statistics.fmean(positive) + 1.5 * statistics.pstdev(positive)
         assert places == [value > bound for value in values]

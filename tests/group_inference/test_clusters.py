@@ -1,4 +1,6 @@
-"""Clusters within classes: how many, which, in which order, and the power that follows from the silhouette."""
+"""Clusters within classes: how many, which, in which order, and the power that follows from the
+silhouette.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,29 @@ BLOBS = ((0.0, 4, 0), (10.0, 7, 0), (0.0, 3, 1), (20.0, 9, 1), (40.0, 5, 1))
 def blobs(spread: float = 0.1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Points, classes, and the blob of each."""
     generator = torch.Generator().manual_seed(0)
-    points = [centre + spread * torch.randn(count, 2, generator=generator) for centre, count, _ in BLOBS]
-    blob = torch.repeat_interleave(torch.arange(len(BLOBS)), torch.tensor([count for _, count, _ in BLOBS]))
+    points = [
+        centre + spread * torch.randn(count, 2, generator=generator) for centre, count, _ in BLOBS
+    ]
+    blob = torch.repeat_interleave(
+        torch.arange(len(BLOBS)), torch.tensor([count for _, count, _ in BLOBS])
+    )
     return torch.cat(points), torch.tensor([target for *_, target in BLOBS])[blob], blob
 
 
 def silhouette(points: torch.Tensor, label: torch.Tensor) -> float:
-    """Mean of (b - a) / max(a, b): mean distance to the own cluster's others, and to the nearest other cluster."""
+    """Mean of (b - a) / max(a, b): mean distance to the own cluster's others, and to the nearest
+    other cluster.
+    """
     values = []
     for i in range(len(points)):
         distance = (points - points[i]).double().norm(dim=1)
         own = label == label[i]
         a = distance[own].sum() / (own.sum() - 1)
-        b = min(distance[label == other].mean() for other in label.unique().tolist() if other != label[i])
+        b = min(
+            distance[label == other].mean()
+            for other in label.unique().tolist()
+            if other != label[i]
+        )
         values.append(((b - a) / max(a, b)).item())
     return sum(values) / len(values)
 
@@ -59,7 +71,9 @@ def test_the_order_of_samples_does_not_matter():
 
 
 def test_a_cluster_that_the_silhouette_s_sample_misses_is_none(monkeypatch):
-    """One sample far off is the second cluster of two; five of thirty do not show it, so that class is not parted."""
+    """One sample far off is the second cluster of two; five of thirty do not show it, so that class
+    is not parted.
+    """
     monkeypatch.setattr(clusters, "SILHOUETTE_SAMPLES", 5)
     points = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)) / 100
     seen = np.random.RandomState(0).permutation(30)[:5]
@@ -89,4 +103,6 @@ def test_too_few_samples_or_equal_ones_are_one_cluster():
 @pytest.mark.parametrize(("shape", "largest"), [((4, 2), 5), ((4,), 1)])
 def test_refuses(shape, largest):
     with pytest.raises(ValueError, match="one class per sample and largest >= 2"):
-        class_clusters(torch.zeros(4, 2), torch.zeros(shape, dtype=torch.long), seed=0, largest=largest)
+        class_clusters(
+            torch.zeros(4, 2), torch.zeros(shape, dtype=torch.long), seed=0, largest=largest
+        )

@@ -22,7 +22,10 @@ def probabilities(row):
 
 def test_disagreement_is_ordered_by_the_divergence_of_the_early_from_the_final_model():
     divergences = [
-        sum(p * math.log(p / q) for p, q in zip(probabilities(early), probabilities(final), strict=True))
+        sum(
+            p * math.log(p / q)
+            for p, q in zip(probabilities(early), probabilities(final), strict=True)
+        )
         for early, final in zip(EARLY.tolist(), FINAL.tolist(), strict=True)
     ]
     expected = sorted(range(30), key=lambda sample: -divergences[sample])
@@ -31,8 +34,9 @@ def test_disagreement_is_ordered_by_the_divergence_of_the_early_from_the_final_m
 
 
 def test_the_direction_of_the_divergence_matters():
-    """p = (1/2, 1/2). Sample 0: q = (0.999, 0.001), KL(p||q) = 2.76, KL(q||p) = 0.69. Sample 1 the other way round:
-    KL(p||q) = 0.69. The early model comes first, so sample 0 disagrees most; exchanged, sample 1."""
+    """p = (1/2, 1/2). Sample 0: q = (0.999, 0.001), KL(p||q) = 2.76, KL(q||p) = 0.69. Sample 1 the
+    other way round: KL(p||q) = 0.69. The early model comes first, so sample 0 disagrees most;
+    exchanged, sample 1."""
     flat, sharp = [0.0, 0.0], [math.log(999.0), 0.0]
     early, final = torch.tensor([flat, sharp]), torch.tensor([sharp, flat])
     assert largest_disagreement(early, final, count=1).tolist() == [0]
@@ -46,7 +50,10 @@ def test_a_probability_of_zero_is_no_nan():
 
 
 def test_losses_are_ordered_by_cross_entropy():
-    losses = [-math.log(probabilities(row)[label]) for row, label in zip(FINAL.tolist(), TARGET.tolist(), strict=True)]
+    losses = [
+        -math.log(probabilities(row)[label])
+        for row, label in zip(FINAL.tolist(), TARGET.tolist(), strict=True)
+    ]
     expected = sorted(range(30), key=lambda sample: -losses[sample])
     assert largest_losses(FINAL, TARGET, count=9).tolist() == expected[:9]
 

@@ -1,4 +1,6 @@
-"""EIIL's environments: the objective by its definition, where its optimum lies, and what stays as it was drawn."""
+"""EIIL's environments: the objective by its definition, where its optimum lies, and what stays as
+it was drawn.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_violation_is_the_mean_of_squared_derivatives_of_the_weighted_risks():
 
 
 def test_one_step_by_definition():
-    """Adam's first step moves every score by the learning rate, up where the objective grows with it."""
+    """Adam's first step moves every score by the learning rate, up where the objective grows with
+    it.
+    """
     logits, target = some(classes=3)
     score = drawn(40).requires_grad_()
     violation = environment_violation(score.sigmoid(), derivative_of(logits, target))
@@ -52,7 +56,9 @@ def test_one_step_by_definition():
 
 def test_the_optimum_parts_by_the_sign_of_the_derivative():
     logits, target = some(classes=3)
-    weights = environment_weights(logits, target, torch.Generator().manual_seed(0), steps=2000, learning_rate=0.05)
+    weights = environment_weights(
+        logits, target, torch.Generator().manual_seed(0), steps=2000, learning_rate=0.05
+    )
     inside = weights > 0.5
     positive = derivative_of(logits, target) > 0
     assert inside.equal(positive) or inside.equal(~positive)
@@ -63,7 +69,9 @@ def test_the_optimum_parts_by_the_sign_of_the_derivative():
 
 def test_with_two_classes_that_is_the_error_set_or_its_complement():
     logits, target = some()
-    weights = environment_weights(logits, target, torch.Generator().manual_seed(0), steps=2000, learning_rate=0.05)
+    weights = environment_weights(
+        logits, target, torch.Generator().manual_seed(0), steps=2000, learning_rate=0.05
+    )
     errors = error_set(logits, target)
     assert 0 < errors.sum() < 40
     assert (weights > 0.5).equal(errors) or (weights > 0.5).equal(~errors)
@@ -73,7 +81,9 @@ def test_what_says_nothing_stays_where_it_was_drawn():
     """A sample whose logits are equal has the same loss at every scale."""
     logits, target = some()
     logits[:3] = 0
-    weights = environment_weights(logits, target, torch.Generator().manual_seed(0), steps=50, learning_rate=0.05)
+    weights = environment_weights(
+        logits, target, torch.Generator().manual_seed(0), steps=50, learning_rate=0.05
+    )
     torch.testing.assert_close(weights[:3], drawn(40)[:3].sigmoid())
     assert (weights[3:] - drawn(40)[3:].sigmoid()).abs().min() > 1e-3
 
@@ -81,7 +91,9 @@ def test_what_says_nothing_stays_where_it_was_drawn():
 def test_draws_come_from_the_generator_and_nothing_has_gradient():
     logits, target = some()
     first, again, other = (
-        environment_weights(logits.requires_grad_(), target, torch.Generator().manual_seed(seed), steps=3)
+        environment_weights(
+            logits.requires_grad_(), target, torch.Generator().manual_seed(seed), steps=3
+        )
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -89,7 +101,9 @@ def test_draws_come_from_the_generator_and_nothing_has_gradient():
     assert not first.requires_grad
 
 
-@pytest.mark.parametrize(("target", "steps"), [(torch.zeros(2, 2, dtype=torch.long), 1), (torch.zeros(2).long(), 0)])
+@pytest.mark.parametrize(
+    ("target", "steps"), [(torch.zeros(2, 2, dtype=torch.long), 1), (torch.zeros(2).long(), 0)]
+)
 def test_refuses(target, steps):
     with pytest.raises(ValueError, match="one class per sample and at least 1 step"):
         environment_weights(torch.zeros(2, 2), target, torch.Generator(), steps=steps)

@@ -25,7 +25,9 @@ def naive(logits, target, gamma):
 
 
 def test_hand_derived_value():
-    """p = 3/4 and 1/4 of one class, gamma = 2 log 3: exp(-gamma p) = 3^-1.5 and 3^-0.5, so 1 : 3, with mean one."""
+    """p = 3/4 and 1/4 of one class, gamma = 2 log 3: exp(-gamma p) = 3^-1.5 and 3^-0.5, so 1 : 3,
+    with mean one.
+    """
     logits = torch.tensor([[math.log(3.0), 0.0], [0.0, math.log(3.0)]])
     weights = focal_weights(logits, torch.tensor([0, 0]), gamma=2 * math.log(3))
     torch.testing.assert_close(weights, torch.tensor([0.5, 1.5]))
@@ -33,7 +35,9 @@ def test_hand_derived_value():
 
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 10.0, 20.0])
 def test_equals_the_definition(gamma):
-    assert focal_weights(LOGITS, TARGET, gamma=gamma).tolist() == pytest.approx(naive(LOGITS, TARGET, gamma))
+    assert focal_weights(LOGITS, TARGET, gamma=gamma).tolist() == pytest.approx(
+        naive(LOGITS, TARGET, gamma)
+    )
 
 
 def test_many_gammas_are_rows():
@@ -68,7 +72,11 @@ def test_properties():
 
 @pytest.mark.parametrize(
     ("target", "gamma", "message"),
-    [(TARGET, -1.0, "gamma must be at least 0"), (TARGET[:, None], 1.0, r"\(40, 1\)"), (TARGET[:3], 1.0, r"\(3,\)")],
+    [
+        (TARGET, -1.0, "gamma must be at least 0"),
+        (TARGET[:, None], 1.0, r"\(40, 1\)"),
+        (TARGET[:3], 1.0, r"\(3,\)"),
+    ],
 )
 def test_refuses(target, gamma, message):
     with pytest.raises(ValueError, match=message):

@@ -9,9 +9,12 @@ from debias.group_inference import balanced_pseudo_labels
 
 
 def by_definition(confidence, group, labelled, threshold):
-    """For each group the smallest threshold, of all that tell samples apart, that keeps it as small as the smallest."""
+    """For each group the smallest threshold, of all that tell samples apart, that keeps it as small
+    as the smallest.
+    """
     sure = [
-        sum(h == g and c >= threshold for c, h in zip(confidence, group, strict=True)) for g in range(len(labelled))
+        sum(h == g and c >= threshold for c, h in zip(confidence, group, strict=True))
+        for g in range(len(labelled))
     ]
     smallest = min(range(len(labelled)), key=lambda g: (labelled[g], sure[g]))
     most = labelled[smallest] + sure[smallest]
@@ -21,8 +24,13 @@ def by_definition(confidence, group, labelled, threshold):
             chosen.append(c >= threshold)
             continue
         candidates = sorted({0.0, *confidence, 2.0})
-        let_in = [sum(h == g and d >= t for d, h in zip(confidence, group, strict=True)) for t in candidates]
-        fits = [t for t, count in zip(candidates, let_in, strict=True) if labelled[g] + count <= most]
+        let_in = [
+            sum(h == g and d >= t for d, h in zip(confidence, group, strict=True))
+            for t in candidates
+        ]
+        fits = [
+            t for t, count in zip(candidates, let_in, strict=True) if labelled[g] + count <= most
+        ]
         chosen.append(bool(fits) and c >= min(fits))
     return chosen
 
@@ -40,17 +48,27 @@ def test_by_definition(labelled, digits):
 
 
 def test_ties_do_not_let_a_group_outgrow_the_smallest():
-    """Group 0 grows to 1 + 2. Group 1 has 2, and room for one: of its two equal ones neither comes."""
+    """Group 0 grows to 1 + 2. Group 1 has 2, and room for one: of its two equal ones neither
+    comes.
+    """
     confidence = torch.tensor([0.99, 0.96, 0.9, 0.9])
     group, labelled = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 2])
-    assert balanced_pseudo_labels(confidence, group, labelled).tolist() == [True, True, False, False]
+    assert balanced_pseudo_labels(confidence, group, labelled).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
     confidence[3] = 0.89
     assert balanced_pseudo_labels(confidence, group, labelled).tolist() == [True, True, True, False]
 
 
 def test_order_does_not_matter_and_nothing_is_nothing():
     generator = torch.Generator().manual_seed(0)
-    confidence, group = torch.rand(30, generator=generator), torch.randint(3, (30,), generator=generator)
+    confidence, group = (
+        torch.rand(30, generator=generator),
+        torch.randint(3, (30,), generator=generator),
+    )
     order = torch.randperm(30, generator=generator)
     labelled = torch.tensor([2, 4, 3])
     expected = balanced_pseudo_labels(confidence, group, labelled, threshold=0.5)
@@ -60,6 +78,13 @@ def test_order_does_not_matter_and_nothing_is_nothing():
 
 
 def test_of_equally_small_groups_the_rarer_guess_sets_the_room():
-    """Both have 3 labelled samples; group 1 has one confident guess, so that group 0 takes its most confident one."""
+    """Both have 3 labelled samples; group 1 has one confident guess, so that group 0 takes its most
+    confident one.
+    """
     confidence, group = torch.tensor([0.99, 0.98, 0.97, 0.96]), torch.tensor([0, 0, 0, 1])
-    assert balanced_pseudo_labels(confidence, group, torch.tensor([3, 3])).tolist() == [True, False, False, True]
+    assert balanced_pseudo_labels(confidence, group, torch.tensor([3, 3])).tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]

@@ -20,11 +20,14 @@ def test_waterbirds_by_hand():
 
 def test_square_root_by_hand():
     """Counts 4 and 1: weights (1/2, 1) scaled so that 4 * w0 + w1 = 5, which is (5/6, 5/3)."""
-    assert balanced_weights(torch.tensor([4, 1]), power=0.5).tolist() == pytest.approx([5 / 6, 5 / 3])
+    assert balanced_weights(torch.tensor([4, 1]), power=0.5).tolist() == pytest.approx(
+        [5 / 6, 5 / 3]
+    )
 
 
 def test_effective_number_by_hand():
-    """beta = 1/2: E of 1, 2 and 3 samples is 1, 3/2 and 7/4, so weights go as 1, 2/3 and 4/7, scaled to a sum of 6.
+    """beta = 1/2: E of 1, 2 and 3 samples is 1, 3/2 and 7/4, so weights go as 1, 2/3 and 4/7,
+    scaled to a sum of 6.
 
     1 + 2 * 2/3 + 3 * 4/7 = 85/21, and 6 / (85/21) = 126/85.
     """
@@ -33,7 +36,9 @@ def test_effective_number_by_hand():
 
 
 def test_effective_number_of_waterbirds_by_definition():
-    """SubpopBench's beta, in float64: the ratio of two groups' weights is that of (1 - beta^n), upside down."""
+    """SubpopBench's beta, in float64: the ratio of two groups' weights is that of (1 - beta^n),
+    upside down.
+    """
     weights = balanced_weights(WATERBIRDS, beta=0.9999)
     numbers = [1 - 0.9999**n for n in WATERBIRDS.tolist()]
     assert (weights[2] / weights[0]).item() == pytest.approx(numbers[0] / numbers[2], rel=1e-6)

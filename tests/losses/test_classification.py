@@ -19,13 +19,18 @@ def naive_softmax_loss(logits, probabilities):
 
 
 def test_class_indices():
-    expected = [naive_softmax_loss(LOGITS[0].tolist(), [1, 0, 0]), naive_softmax_loss(LOGITS[1].tolist(), [0, 0, 1])]
+    expected = [
+        naive_softmax_loss(LOGITS[0].tolist(), [1, 0, 0]),
+        naive_softmax_loss(LOGITS[1].tolist(), [0, 0, 1]),
+    ]
     assert classification_losses(LOGITS, torch.tensor([0, 2])).tolist() == pytest.approx(expected)
 
 
 def test_class_probabilities():
     target = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.5, 0.5]], dtype=torch.float64)
-    expected = [naive_softmax_loss(z, p) for z, p in zip(LOGITS.tolist(), target.tolist(), strict=True)]
+    expected = [
+        naive_softmax_loss(z, p) for z, p in zip(LOGITS.tolist(), target.tolist(), strict=True)
+    ]
     assert classification_losses(LOGITS, target).tolist() == pytest.approx(expected)
 
 
@@ -53,4 +58,6 @@ def test_low_precision_logits_are_raised_to_float32():
 
 @pytest.mark.parametrize("target", [torch.tensor([0, 2]), torch.tensor([[1, 0, 1], [0, 0, 1]])])
 def test_gradient(target):
-    assert torch.autograd.gradcheck(lambda z: classification_losses(z, target), LOGITS.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda z: classification_losses(z, target), LOGITS.clone().requires_grad_()
+    )

@@ -26,7 +26,9 @@ def test_is_the_cross_entropy_to_a_uniform_target():
 
 
 def test_of_labels_is_the_binary_cross_entropy_to_one_half():
-    expected = F.binary_cross_entropy_with_logits(LOGITS, torch.full_like(LOGITS, 0.5), reduction="none").mean(dim=1)
+    expected = F.binary_cross_entropy_with_logits(
+        LOGITS, torch.full_like(LOGITS, 0.5), reduction="none"
+    ).mean(dim=1)
     torch.testing.assert_close(confusion_losses(LOGITS, multi_label=True), expected)
 
 
@@ -54,7 +56,9 @@ def test_properties(multi_label):
     assert_permutation_invariant(mean, LOGITS)
     assert_pure(mean, LOGITS)
     assert torch.autograd.gradcheck(mean, LOGITS.clone().requires_grad_())
-    torch.testing.assert_close(torch.compile(mean, fullgraph=True, backend="eager")(LOGITS), mean(LOGITS))
+    torch.testing.assert_close(
+        torch.compile(mean, fullgraph=True, backend="eager")(LOGITS), mean(LOGITS)
+    )
 
 
 def test_computes_in_float32():

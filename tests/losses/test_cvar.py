@@ -19,7 +19,9 @@ LOSSES = torch.tensor([0.5, 3.0, 1.0, 4.0, 2.0], dtype=torch.float64)
 
 
 def test_by_hand():
-    """The two worst of five are 4 and 3; of 0.5 * 5 = 2.5 samples, 4 and 3 count in full and 2 by half."""
+    """The two worst of five are 4 and 3; of 0.5 * 5 = 2.5 samples, 4 and 3 count in full and 2 by
+    half.
+    """
     assert cvar(LOSSES, alpha=0.4).item() == pytest.approx(3.5)
     assert cvar(LOSSES, alpha=0.5).item() == pytest.approx((4 + 3 + 0.5 * 2) / 2.5)
 
@@ -35,18 +37,29 @@ def test_limits():
     alpha=st.floats(0.01, 1),
 )
 def test_is_the_least_over_t(losses, alpha):
-    """The objective is convex and linear between the losses, so its least value is at one of them."""
+    """The objective is convex and linear between the losses, so its least value is at one of
+    them.
+    """
     column = torch.tensor(losses, dtype=torch.float64)
-    expected = min(t + sum(max(loss - t, 0) for loss in losses) / (alpha * len(losses)) for t in losses)
+    expected = min(
+        t + sum(max(loss - t, 0) for loss in losses) / (alpha * len(losses)) for t in losses
+    )
     assert cvar(column, alpha=alpha).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize(
     ("alpha", "weights"),
-    [(0.4, [0, 0.5, 0, 0.5, 0]), (0.5, [0, 0.4, 0, 0.4, 0.2]), (1.0, [0.2] * 5), (0.1, [0, 0, 0, 1, 0])],
+    [
+        (0.4, [0, 0.5, 0, 0.5, 0]),
+        (0.5, [0, 0.4, 0, 0.4, 0.2]),
+        (1.0, [0.2] * 5),
+        (0.1, [0, 0, 0, 1, 0]),
+    ],
 )
 def test_gradient_is_the_weight_of_each_loss(alpha, weights):
-    """1 / (alpha N) for the worst, what is left for the next, nothing for the others; they sum to one."""
+    """1 / (alpha N) for the worst, what is left for the next, nothing for the others; they sum to
+    one.
+    """
     losses = LOSSES.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(cvar(losses, alpha=alpha), losses)
     assert gradient.tolist() == pytest.approx(weights)
@@ -61,14 +74,18 @@ def test_gradient_is_the_weight_of_each_loss(alpha, weights):
     ],
 )
 def test_none_of_equal_losses_weighs_more_than_its_share(losses, alpha, weights):
-    """1 / (alpha N) is the most that the uncertainty set allows; which of the equal ones have it is left open."""
+    """1 / (alpha N) is the most that the uncertainty set allows; which of the equal ones have it is
+    left open.
+    """
     column = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(cvar(column, alpha=alpha), column)
     assert sorted(gradient.tolist(), reverse=True) == pytest.approx(weights)
 
 
 def test_a_threshold_truncates():
-    """t = 1.5 and alpha = 1: 1.5 + (1.5 + 2.5 + 0.5) / 5, and only the three losses above it have gradient."""
+    """t = 1.5 and alpha = 1: 1.5 + (1.5 + 2.5 + 0.5) / 5, and only the three losses above it have
+    gradient.
+    """
     losses = LOSSES.clone().requires_grad_()
     value = cvar(losses, alpha=1.0, threshold=1.5)
     assert value.item() == pytest.approx(2.4)
@@ -83,13 +100,17 @@ def test_no_threshold_is_better_than_the_best():
 def test_properties():
     assert_permutation_invariant(lambda losses: cvar(losses, alpha=0.5), LOSSES)
     assert_pure(lambda losses: cvar(losses, alpha=0.5), LOSSES)
-    assert torch.autograd.gradcheck(lambda losses: cvar(losses, alpha=0.5), LOSSES.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda losses: cvar(losses, alpha=0.5), LOSSES.clone().requires_grad_()
+    )
     compiled = torch.compile(cvar, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(LOSSES, alpha=0.5), cvar(LOSSES, alpha=0.5))
 
 
 def test_computes_in_float32():
-    """512 losses of 3 and one of 1 in bfloat16, which has no number between 2.98 and 3: the mean is 1537/513."""
+    """512 losses of 3 and one of 1 in bfloat16, which has no number between 2.98 and 3: the mean is
+    1537/513.
+    """
     value = cvar(torch.tensor([3.0] * 512 + [1.0], dtype=torch.bfloat16), alpha=1.0)
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(1537 / 513, rel=1e-6)
@@ -97,9 +118,13 @@ def test_computes_in_float32():
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
-    """The worst losses are all on rank 0: the mean of each rank's own CVaR would be another number."""
+    """The worst losses are all on rank 0: the mean of each rank's own CVaR would be another
+    number.
+    """
     script = [sys.executable, "-m", "tests.losses.two_cvar_ranks", str(tmp_path)]
-    processes = [subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)]
+    processes = [
+        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
+    ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
     weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
@@ -107,6 +132,8 @@ def test_two_ranks_equal_one_process(tmp_path):
     value.backward()
     for rank in ranks:
         torch.testing.assert_close(rank["cvar"], value.detach(), rtol=1e-12, atol=0)
-    torch.testing.assert_close((ranks[0]["gradient"] + ranks[1]["gradient"]) / 2, weight.grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(
+        (ranks[0]["gradient"] + ranks[1]["gradient"]) / 2, weight.grad, rtol=1e-9, atol=1e-12
+    )
     own = [cvar(two.losses(weight)[shard], alpha=0.35).item() for shard in two.SHARDS]
     assert sum(own) / 2 != pytest.approx(value.item(), rel=1e-2)

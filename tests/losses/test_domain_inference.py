@@ -1,4 +1,6 @@
-"""How a class is read from several heads: worked tables, Bayes' rule written out, and the limits."""
+"""How a class is read from several heads: worked tables, Bayes' rule written out, and the
+limits.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,15 @@ def softmax(values):
 def test_by_hand():
     """Heads of logits (3, 0, -9) and (-4, 0, -9) say class 1 together, the joint softmax class 0.
 
-    Mean logits -0.5 and 0. Probabilities of class 0: 1 / (1 + e^-3) = 0.9525 and 1 / (1 + e^4) = 0.0180, with mean
-    0.4853. In the joint softmax, class 0 has e^3 + e^-4 against 2, or e^3 against 1 by the maximum.
+    Mean logits -0.5 and 0. Probabilities of class 0: 1 / (1 + e^-3) = 0.9525 and 1 / (1 + e^4) =
+    0.0180, with mean 0.4853. In the joint softmax, class 0 has e^3 + e^-4 against 2, or e^3 against
+    1 by the maximum.
     """
     heads = torch.tensor([[[3.0, -4.0], [0.0, 0.0], [-9.0, -9.0]]])
     assert head_average(heads).tolist() == [[-0.5, 0.0, -9.0]]
-    assert head_probability(heads).exp()[0, :2].tolist() == pytest.approx([0.4853, 0.5146], abs=2e-4)
+    assert head_probability(heads).exp()[0, :2].tolist() == pytest.approx(
+        [0.4853, 0.5146], abs=2e-4
+    )
     total = math.exp(3) + math.exp(-4) + 2 + 2 * math.exp(-9)
     joint = joint_score(heads).exp()[0, :2]
     assert joint.tolist() == pytest.approx([(math.exp(3) + math.exp(-4)) / total, 2 / total])
@@ -36,7 +41,9 @@ def test_by_hand():
 
 
 def test_a_sure_head_outvotes_by_logits_and_not_by_probabilities():
-    """Heads (9, 0), (-2, 0), (-2, 0): the logits of class 0 add to 5, but two of its probabilities are 0.12."""
+    """Heads (9, 0), (-2, 0), (-2, 0): the logits of class 0 add to 5, but two of its probabilities
+    are 0.12.
+    """
     heads = torch.tensor([[[9.0, -2.0, -2.0], [0.0, 0.0, 0.0]]])
     assert head_average(heads).argmax().item() == 0
     mean = (1 / (1 + math.exp(-9)) + 2 / (1 + math.exp(2))) / 3
@@ -66,7 +73,8 @@ def test_extreme_logits_stay_finite(multi_label):
     heads = torch.tensor([[[500.0, 300.0], [-500.0, -300.0]]])
     found = head_probability(heads, multi_label=multi_label)
     assert bool(found.isfinite().all())
-    # the second head, less sure, decides how small the mean is: log(e^-600 / 2), and for labels log(e^-300 / 2)
+    # the second head, less sure, decides how small the mean is: log(e^-600 / 2), and for labels
+    # log(e^-300 / 2)
     expected = -300 - math.log(2) if multi_label else -600 - math.log(2)
     assert found[0, 1].item() == pytest.approx(expected)
 
@@ -91,7 +99,9 @@ def test_without_prior_the_sum_is_the_posterior_of_the_class():
 
 
 def test_dividing_by_the_prior_undoes_a_prior_in_the_logits():
-    """Logits that are log-likelihood plus log-prior: the score is that of the likelihood, up to a constant a sample."""
+    """Logits that are log-likelihood plus log-prior: the score is that of the likelihood, up to a
+    constant a sample.
+    """
     found = joint_score(LOGITS + PRIOR.log(), log_prior=PRIOR.log())
     torch.testing.assert_close(found.log_softmax(dim=1), joint_score(LOGITS).log_softmax(dim=1))
 

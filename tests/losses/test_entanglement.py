@@ -1,4 +1,6 @@
-"""EnD's terms against their definitions, pair by pair in float64, values by hand, and what their gradients do."""
+"""EnD's terms against their definitions, pair by pair in float64, values by hand, and what their
+gradients do.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def together(features, target, bias):
 
 
 def naive_apart(gram, bias, cancelling):
-    pairs = [(i, j) for i, j in itertools.combinations(range(len(bias)), 2) if bias[i] == bias[j] >= 0]
+    pairs = [
+        (i, j) for i, j in itertools.combinations(range(len(bias)), 2) if bias[i] == bias[j] >= 0
+    ]
     values = {b: [gram[i][j] for i, j in pairs if bias[i] == b] for b in set(bias)}
     if cancelling:
         return sum(abs(sum(row)) for row in values.values()) / len(pairs)
@@ -49,15 +53,18 @@ def test_disentangling_equals_the_definition(cancelling):
 
 
 def test_entangling_equals_the_definition():
-    expected = naive_together(cosine_similarities(FEATURES).tolist(), TARGET.tolist(), BIAS.tolist())
+    expected = naive_together(
+        cosine_similarities(FEATURES).tolist(), TARGET.tolist(), BIAS.tolist()
+    )
     assert together(FEATURES, TARGET, BIAS).item() == pytest.approx(expected, rel=1e-10)
 
 
 def test_by_hand():
     """Along x, along -x, along y. All of one bias: cosines -1, 0, 0, so |-1| / 3, either way.
 
-    With -x twice: cosines -1, -1, 0 to the first two and 1, 0, 0 between the rest: the sum is -1 of 6 pairs, the
-    absolute sum 3. Of one class, the first of bias 0 and the other two of bias 1: 1 - ((1 - 1) / 2 + (1 + 0) / 2) / 2.
+    With -x twice: cosines -1, -1, 0 to the first two and 1, 0, 0 between the rest: the sum is -1 of
+    6 pairs, the absolute sum 3. Of one class, the first of bias 0 and the other two of bias 1: 1 -
+    ((1 - 1) / 2 + (1 + 0) / 2) / 2.
     """
     x, y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     three, same = torch.stack([x, -x, y]), torch.zeros(3, dtype=torch.int64)
@@ -65,7 +72,9 @@ def test_by_hand():
     assert apart(three, same, cancelling=False).item() == pytest.approx(1 / 3)
     four = torch.stack([x, -x, -x, y])
     assert apart(four, torch.zeros(4, dtype=torch.int64)).item() == pytest.approx(1 / 6)
-    assert apart(four, torch.zeros(4, dtype=torch.int64), cancelling=False).item() == pytest.approx(3 / 6)
+    assert apart(four, torch.zeros(4, dtype=torch.int64), cancelling=False).item() == pytest.approx(
+        3 / 6
+    )
     assert together(three, same, torch.tensor([0, 1, 1])).item() == pytest.approx(0.75)
 
 
@@ -75,7 +84,9 @@ def test_the_forms_agree_where_features_are_not_negative():
 
 
 def test_limits():
-    """Orthogonal within biases: 0; equal within them: 1. Equal across the biases of a class: 0; opposite: 1."""
+    """Orthogonal within biases: 0; equal within them: 1. Equal across the biases of a class: 0;
+    opposite: 1.
+    """
     bias = torch.tensor([0, 0, 1, 1])
     x, y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     assert apart(torch.stack([x, y, y, x]), bias).item() == 0
@@ -87,7 +98,9 @@ def test_limits():
 
 def test_no_pairs_no_loss_and_no_gradient():
     features = FEATURES.clone().requires_grad_()
-    loss = apart(features[:3], torch.tensor([0, 1, -1])) + together(features, TARGET, torch.zeros_like(BIAS))
+    loss = apart(features[:3], torch.tensor([0, 1, -1])) + together(
+        features, TARGET, torch.zeros_like(BIAS)
+    )
     assert loss.item() == 0
     (gradient,) = torch.autograd.grad(loss, features)
     assert gradient.eq(0).all()
@@ -104,13 +117,17 @@ def test_a_step_pulls_a_bias_apart_and_a_class_together():
     before = cosine_similarities(features.detach())[0, 1]
     (gradient,) = torch.autograd.grad(apart(features, torch.tensor([0, 0])), features)
     assert cosine_similarities(features.detach() - 0.1 * gradient)[0, 1] < before
-    (gradient,) = torch.autograd.grad(together(features, torch.tensor([0, 0]), torch.tensor([0, 1])), features)
+    (gradient,) = torch.autograd.grad(
+        together(features, torch.tensor([0, 0]), torch.tensor([0, 1])), features
+    )
     assert cosine_similarities(features.detach() - 0.1 * gradient)[0, 1] > before
 
 
 def test_an_unknown_bias_gets_no_gradient():
     features = FEATURES.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(apart(features, BIAS) + together(features, TARGET, BIAS), features)
+    (gradient,) = torch.autograd.grad(
+        apart(features, BIAS) + together(features, TARGET, BIAS), features
+    )
     assert gradient[7].eq(0).all()
     assert gradient[BIAS >= 0].ne(0).any(dim=1).all()
 

@@ -1,11 +1,17 @@
-"""The fairness gaps against fairlearn and the metrics of evaluation, by hand, and what their gradients do."""
+"""The fairness gaps against fairlearn and the metrics of evaluation, by hand, and what their
+gradients do.
+"""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from debias.losses.fairness_gaps import demographic_parity_gap, equal_opportunity_gap, equalized_odds_gap
+from debias.losses.fairness_gaps import (
+    demographic_parity_gap,
+    equal_opportunity_gap,
+    equalized_odds_gap,
+)
 from debias.metrics import joint_counts
 from debias.metrics.fairness.rates import equalized_odds_mean, group_rates, rate_difference
 from debias.types import Groups
@@ -31,7 +37,9 @@ def every(probability, present, bias, biases=3):
 def naive_gap(probability, counted, bias):
     rates = []
     for b in set(bias) - {-1}:
-        taken = [p for p, c, other in zip(probability, counted, bias, strict=True) if c and other == b]
+        taken = [
+            p for p, c, other in zip(probability, counted, bias, strict=True) if c and other == b
+        ]
         rates += [sum(taken) / len(taken)] if taken else []
     return max(rates) - min(rates) if rates else 0.0
 
@@ -42,25 +50,37 @@ def test_equals_the_definition():
         probability, present = PROBABILITY[:, outcome].tolist(), PRESENT[:, outcome].tolist()
         absent = [1 - here for here in present]
         parity = naive_gap(probability, [1] * 40, BIAS.tolist())
-        true, false = (naive_gap(probability, counted, BIAS.tolist()) for counted in (present, absent))
-        assert found[:, outcome].tolist() == pytest.approx([parity, true, (true + false) / 2], rel=1e-12)
+        true, false = (
+            naive_gap(probability, counted, BIAS.tolist()) for counted in (present, absent)
+        )
+        assert found[:, outcome].tolist() == pytest.approx(
+            [parity, true, (true + false) / 2], rel=1e-12
+        )
 
 
 def test_by_hand():
-    """Bias 0: 0.9 and 0.5 of positives, 0.1 of a negative. Bias 1: 0.4 of a positive, 0.3 and 0.2 of negatives.
+    """Bias 0: 0.9 and 0.5 of positives, 0.1 of a negative. Bias 1: 0.4 of a positive, 0.3 and 0.2
+    of negatives.
 
-    Parity 0.5 - 0.3 = 0.2; opportunity 0.7 - 0.4 = 0.3; false positives 0.25 - 0.1 = 0.15, odds 0.225.
+    Parity 0.5 - 0.3 = 0.2; opportunity 0.7 - 0.4 = 0.3; false positives 0.25 - 0.1 = 0.15, odds
+    0.225.
     """
     probability = torch.tensor([[0.9], [0.5], [0.1], [0.4], [0.3], [0.2]])
     present, bias = torch.tensor([[1], [1], [0], [1], [0], [0]]), torch.tensor([0, 0, 0, 1, 1, 1])
-    assert every(probability, present, bias, 2).flatten().tolist() == pytest.approx([0.2, 0.3, 0.225])
+    assert every(probability, present, bias, 2).flatten().tolist() == pytest.approx(
+        [0.2, 0.3, 0.225]
+    )
 
 
 def test_with_decisions_for_probabilities_they_are_the_metrics_of_evaluation():
     groups = Groups(("a", "b", "c"), ("x", "y", "z"))
     choice = PROBABILITY.argmax(dim=1)
     rates = group_rates(joint_counts(choice, TARGET, BIAS, groups), groups)
-    expected = [rate_difference(rates.selection), rate_difference(rates.true_positive), equalized_odds_mean(rates)]
+    expected = [
+        rate_difference(rates.selection),
+        rate_difference(rates.true_positive),
+        equalized_odds_mean(rates),
+    ]
     found = every(torch.nn.functional.one_hot(choice, 3).double(), PRESENT, BIAS)
     torch.testing.assert_close(found, torch.stack(expected))
 
@@ -75,7 +95,9 @@ def test_with_decisions_for_probabilities_they_are_fairlearns():
         metrics.equal_opportunity_difference(target.numpy(), choice.numpy(), **features),
         metrics.equalized_odds_difference(target.numpy(), choice.numpy(), agg="mean", **features),
     ]
-    assert every(choice[:, None], target[:, None], bias).flatten().tolist() == pytest.approx(expected)
+    assert every(choice[:, None], target[:, None], bias).flatten().tolist() == pytest.approx(
+        expected
+    )
 
 
 def test_an_absent_value_of_the_bias_changes_nothing():
@@ -92,7 +114,9 @@ def test_nothing_to_compare_costs_nothing(bias):
 
 
 def test_an_outcome_that_one_bias_lacks_is_not_compared():
-    """Both positives have bias 0: no opportunity gap, and odds are half the gap of false positives, 0.6 - 0.2."""
+    """Both positives have bias 0: no opportunity gap, and odds are half the gap of false positives,
+    0.6 - 0.2.
+    """
     probability = torch.tensor([[0.9], [0.8], [0.6], [0.2]])
     present, bias = torch.tensor([[1], [1], [0], [0]]), torch.tensor([0, 0, 0, 1])
     assert equal_opportunity_gap(probability, present, bias, biases=2).item() == 0
@@ -100,7 +124,9 @@ def test_an_outcome_that_one_bias_lacks_is_not_compared():
 
 
 def test_gradient_lowers_the_favoured_and_raises_the_other():
-    """d gap / dp is 1 / n of the greatest rate, -1 / n of the least, and 0 of the one between and of the unknown."""
+    """d gap / dp is 1 / n of the greatest rate, -1 / n of the least, and 0 of the one between and
+    of the unknown.
+    """
     probability = torch.tensor([[0.9], [0.7], [0.1], [0.5], [0.4]], requires_grad=True)
     gap = demographic_parity_gap(probability, torch.tensor([0, 0, 1, 2, -1]), biases=3)
     (gradient,) = torch.autograd.grad(gap.sum(), probability)
@@ -122,4 +148,6 @@ def test_properties():
 
 def test_compiles_to_one_graph():
     compiled = torch.compile(every, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(PROBABILITY, PRESENT, BIAS), every(PROBABILITY, PRESENT, BIAS))
+    torch.testing.assert_close(
+        compiled(PROBABILITY, PRESENT, BIAS), every(PROBABILITY, PRESENT, BIAS)
+    )

@@ -1,4 +1,6 @@
-"""CORALLoss and MMDLoss against definitions pair by pair in float64, and what they must leave alone."""
+"""CORALLoss and MMDLoss against definitions pair by pair in float64, and what they must leave
+alone.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from tests.properties import assert_ignores, assert_permutation_invariant, asser
 GENERATOR = torch.Generator().manual_seed(0)
 ENVIRONMENT = torch.tensor([0, 1, 0, 2, 1, 0, 2, 2, 0, 1, 2, 2, 0, 1])
 FEATURES = (
-    torch.randn(14, 3, generator=GENERATOR, dtype=torch.float64) * (1 + ENVIRONMENT[:, None]) + ENVIRONMENT[:, None]
+    torch.randn(14, 3, generator=GENERATOR, dtype=torch.float64) * (1 + ENVIRONMENT[:, None])
+    + ENVIRONMENT[:, None]
 )
 ALL = torch.ones(3, 3, dtype=torch.bool)
 LOSSES = {
@@ -49,7 +52,9 @@ def mmd(x, y, *, gammas, unbiased):
 DEFINITIONS = {
     "domainbed": lambda x, y: coral(x, y, means=True, factor=1.0),
     "paper": lambda x, y: coral(x, y, means=False, factor=0.25),
-    "biased": lambda x, y: mmd(x, y, gammas=[10.0**power for power in range(-3, 4)], unbiased=False),
+    "biased": lambda x, y: mmd(
+        x, y, gammas=[10.0**power for power in range(-3, 4)], unbiased=False
+    ),
     "unbiased": lambda x, y: mmd(x, y, gammas=[0.01, 0.3], unbiased=True),
 }
 
@@ -83,7 +88,9 @@ def test_only_the_compared_pairs_count(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_an_environment_of_one_sample_contributes_nothing(name):
-    """One sample of environment 1 and none of 3: only 0 and 2 are compared, and no gradient is NaN."""
+    """One sample of environment 1 and none of 3: only 0 and 2 are compared, and no gradient is
+    NaN.
+    """
     keep = (ENVIRONMENT != 1) | (torch.arange(14) == 4)
     features, environment = FEATURES[keep].clone().requires_grad_(), ENVIRONMENT[keep]
     loss = LOSSES[name](features, environment, torch.ones(4, 4, dtype=torch.bool))
@@ -103,7 +110,12 @@ def test_properties(name):
     assert_permutation_invariant(loss, FEATURES, ENVIRONMENT)
     assert_pure(loss, FEATURES, ENVIRONMENT)
     environment = torch.where(torch.arange(14) % 5 == 1, -1, ENVIRONMENT)
-    assert_ignores(lambda column, rows: loss(column[:, None], rows), FEATURES[:, 0], environment, environment < 0)
+    assert_ignores(
+        lambda column, rows: loss(column[:, None], rows),
+        FEATURES[:, 0],
+        environment,
+        environment < 0,
+    )
     compiled = torch.compile(LOSSES[name], fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(FEATURES, ENVIRONMENT, ALL), loss(FEATURES, ENVIRONMENT))
     maps = FEATURES.reshape(14, 3, 1, 1)
@@ -112,8 +124,9 @@ def test_properties(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_equal_samples_have_no_distance_and_moved_ones_have(name):
-    """Every sample in environment 0 and in 1: all moments and means of kernels agree. Biased MMD counts i = j in the
-    cross term as within, so it is 0; unbiased leaves them out within only, and is below 0."""
+    """Every sample in environment 0 and in 1: all moments and means of kernels agree. Biased MMD
+    counts i = j in the cross term as within, so it is 0; unbiased leaves them out within only, and
+    is below 0."""
     features, environment = torch.cat([FEATURES, FEATURES]), torch.arange(2).repeat_interleave(14)
     loss = LOSSES[name](features, environment, ALL[:2, :2]).item()
     assert loss < -0.01 if name == "unbiased" else abs(loss) < 1e-9
@@ -122,16 +135,22 @@ def test_equal_samples_have_no_distance_and_moved_ones_have(name):
 
 
 def test_coral_by_hand():
-    """x in {0, 2} and {3, 3}: means 1 and 3, variances 2 and 0. (3 - 1)^2 + (2 - 0)^2 = 8; paper: 4 / 4 = 1."""
+    """x in {0, 2} and {3, 3}: means 1 and 3, variances 2 and 0. (3 - 1)^2 + (2 - 0)^2 = 8; paper: 4
+    / 4 = 1.
+    """
     features, environment = torch.tensor([[0.0], [2.0], [3.0], [3.0]]), torch.tensor([0, 0, 1, 1])
     assert CORALLoss()(features, environment, ALL[:2, :2]).item() == pytest.approx(8)
     assert CORALLoss(form="paper")(features, environment, ALL[:2, :2]).item() == pytest.approx(1)
 
 
 def test_mmd_by_hand():
-    """x in {0, 1} and {0, 1}, gamma 1: within and across (2 + 2/e) / 4, so 0 when biased; 2/e - (1 + 1/e) if not."""
+    """x in {0, 1} and {0, 1}, gamma 1: within and across (2 + 2/e) / 4, so 0 when biased; 2/e - (1
+    + 1/e) if not.
+    """
     features, environment = torch.tensor([[0.0], [1.0], [0.0], [1.0]]), torch.tensor([0, 0, 1, 1])
-    assert MMDLoss(gammas=[1.0])(features, environment, ALL[:2, :2]).item() == pytest.approx(0, abs=1e-6)
+    assert MMDLoss(gammas=[1.0])(features, environment, ALL[:2, :2]).item() == pytest.approx(
+        0, abs=1e-6
+    )
     unbiased = MMDLoss(gammas=[1.0], unbiased=True)(features, environment, ALL[:2, :2]).item()
     assert unbiased == pytest.approx(1 / math.e - 1)
 

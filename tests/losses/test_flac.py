@@ -1,4 +1,6 @@
-"""The FLAC loss by hand, by a loop over pairs in float64, its pairs, its gradient and its limits."""
+"""The FLAC loss by hand, by a loop over pairs in float64, its pairs, its gradient and its
+limits.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,25 @@ TARGET = torch.tensor([0, 1, 0, 1, 2, 2, 0, 1])
 
 
 def similarity(x: Tensor, y: Tensor, exponent: float) -> float:
-    distance = math.sqrt(sum((a - b) ** 2 for a, b in zip(x.tolist(), y.tolist(), strict=True)) + 1e-6)
+    distance = math.sqrt(
+        sum((a - b) ** 2 for a, b in zip(x.tolist(), y.tolist(), strict=True)) + 1e-6
+    )
     return 1 / (1 + distance**exponent)
 
 
 def naive(features: Tensor, bias_features: Tensor, target: Tensor, exponent: float) -> float:
     """The definition, pair by pair."""
     rows = range(len(target))
-    of_bias = [[similarity(bias_features[i], bias_features[j], exponent) for j in rows] for i in rows]
+    of_bias = [
+        [similarity(bias_features[i], bias_features[j], exponent) for j in rows] for i in rows
+    ]
     threshold = (max(map(max, of_bias)) + min(map(min, of_bias))) / 2
     pairs = [
-        [j for j in rows if (of_bias[i][j] < threshold if target[i] == target[j] else of_bias[i][j] > threshold)]
+        [
+            j
+            for j in rows
+            if (of_bias[i][j] < threshold if target[i] == target[j] else of_bias[i][j] > threshold)
+        ]
         for i in rows
     ]
     total = 0.0
@@ -46,9 +56,10 @@ def naive(features: Tensor, bias_features: Tensor, target: Tensor, exponent: flo
 def test_hand_derived_value():
     """Classes (0, 0, 1), biases (a, b, a) one apart, exponent 1, features such that s is known.
 
-    Bias similarities: 1/2 between unlike, nearly 1 between like; tau is half-way. Pairs: (0, 1) for the class they
-    share, (0, 2) for the bias they share, and back. Sample 0 has both: P is proportional to (1/2, 0.001), Q to the
-    similarities (1/2, 1/3) of features 1 and 2 away, so to (0.6, 0.4). Samples 1 and 2 have one pair each, P = Q = 1.
+    Bias similarities: 1/2 between unlike, nearly 1 between like; tau is half-way. Pairs: (0, 1) for
+    the class they share, (0, 2) for the bias they share, and back. Sample 0 has both: P is
+    proportional to (1/2, 0.001), Q to the similarities (1/2, 1/3) of features 1 and 2 away, so to
+    (0.6, 0.4). Samples 1 and 2 have one pair each, P = Q = 1.
     """
     bias_features = torch.tensor([[0.0], [1.0], [0.0]], dtype=torch.float64)
     features = torch.tensor([[0.0], [1.0], [-2.0]], dtype=torch.float64)
@@ -63,7 +74,9 @@ def test_hand_derived_value():
 def test_equals_the_definition(exponent):
     expected = naive(FEATURES, BIAS_FEATURES, TARGET, exponent)
     assert expected > 1e-3
-    assert flac_loss(FEATURES, BIAS_FEATURES, TARGET, exponent=exponent).item() == pytest.approx(expected, rel=1e-5)
+    assert flac_loss(FEATURES, BIAS_FEATURES, TARGET, exponent=exponent).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_one_hot_bias_labels_will_do():
@@ -83,7 +96,9 @@ def test_no_pair_gives_zero_and_a_gradient_of_zero():
 
 
 def test_descent_joins_a_class_and_parts_a_bias():
-    """Features that are the bias: a step down brings unlike biases of a class together, and unlike classes apart."""
+    """Features that are the bias: a step down brings unlike biases of a class together, and unlike
+    classes apart.
+    """
     target, bias = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     features = torch.stack([4.0 * bias, 0.1 * target], dim=1).double().requires_grad_()
     bias_features = F.one_hot(bias).double()
@@ -100,14 +115,18 @@ def test_properties():
     assert_permutation_invariant(flac_loss, FEATURES, BIAS_FEATURES, TARGET)
     assert_pure(flac_loss, FEATURES, BIAS_FEATURES, TARGET)
     assert torch.autograd.gradcheck(
-        lambda features: flac_loss(features, BIAS_FEATURES, TARGET), FEATURES.clone().requires_grad_()
+        lambda features: flac_loss(features, BIAS_FEATURES, TARGET),
+        FEATURES.clone().requires_grad_(),
     )
     shifted = flac_loss(FEATURES + 100, BIAS_FEATURES - 50, TARGET)
     torch.testing.assert_close(shifted, flac_loss(FEATURES, BIAS_FEATURES, TARGET))
 
 
 def test_gradient_goes_to_the_features_alone():
-    features, bias_features = FEATURES.clone().requires_grad_(), BIAS_FEATURES.clone().requires_grad_()
+    features, bias_features = (
+        FEATURES.clone().requires_grad_(),
+        BIAS_FEATURES.clone().requires_grad_(),
+    )
     flac_loss(features, bias_features, TARGET).backward()
     assert features.grad.ne(0).all()
     assert bias_features.grad is None
@@ -123,12 +142,16 @@ def test_equal_features_give_finite_gradients():
 
 def test_one_graph_and_low_precision():
     traced = torch.compile(flac_loss, fullgraph=True, backend="eager")
-    torch.testing.assert_close(traced(FEATURES, BIAS_FEATURES, TARGET), flac_loss(FEATURES, BIAS_FEATURES, TARGET))
+    torch.testing.assert_close(
+        traced(FEATURES, BIAS_FEATURES, TARGET), flac_loss(FEATURES, BIAS_FEATURES, TARGET)
+    )
     rounded, bias = FEATURES.bfloat16(), BIAS_FEATURES.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         found = flac_loss(rounded, bias, TARGET)
     assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(naive(rounded.double(), bias.double(), TARGET, 0.5), rel=1e-4)
+    assert found.item() == pytest.approx(
+        naive(rounded.double(), bias.double(), TARGET, 0.5), rel=1e-4
+    )
 
 
 def test_refuses():

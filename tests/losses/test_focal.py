@@ -26,32 +26,47 @@ def test_hand_derived_value():
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_equals_the_definition(gamma):
     p = torch.softmax(LOGITS, dim=1)[torch.arange(6), CLASSES]
-    torch.testing.assert_close(focal_losses(LOGITS, CLASSES, gamma=gamma), (1 - p) ** gamma * -p.log())
+    torch.testing.assert_close(
+        focal_losses(LOGITS, CLASSES, gamma=gamma), (1 - p) ** gamma * -p.log()
+    )
 
 
 def test_of_labels_is_the_mean_of_each_labels_own_focal_loss():
-    """Two states of each label, as if it were a class of two: p is the probability of the state it has."""
+    """Two states of each label, as if it were a class of two: p is the probability of the state it
+    has.
+    """
     p = torch.where(LABELS == 1, torch.sigmoid(LOGITS), 1 - torch.sigmoid(LOGITS))
-    torch.testing.assert_close(focal_losses(LOGITS, LABELS, gamma=2.0), ((1 - p) ** 2 * -p.log()).mean(dim=1))
+    torch.testing.assert_close(
+        focal_losses(LOGITS, LABELS, gamma=2.0), ((1 - p) ** 2 * -p.log()).mean(dim=1)
+    )
 
 
-@pytest.mark.parametrize("target", [CLASSES, LABELS, torch.softmax(LOGITS, dim=1)], ids=["classes", "labels", "soft"])
+@pytest.mark.parametrize(
+    "target", [CLASSES, LABELS, torch.softmax(LOGITS, dim=1)], ids=["classes", "labels", "soft"]
+)
 def test_gamma_0_is_cross_entropy(target):
     expected = classification_losses(LOGITS, target)
     torch.testing.assert_close(focal_losses(LOGITS, target, gamma=0.0), expected)
 
 
 def test_what_is_classified_well_counts_less():
-    """The share of a sample with p = 0.9 beside one of p = 0.5: (0.1/0.5)^gamma of its share in cross-entropy."""
+    """The share of a sample with p = 0.9 beside one of p = 0.5: (0.1/0.5)^gamma of its share in
+    cross-entropy.
+    """
     logits = torch.tensor([[math.log(9), 0.0], [0.0, 0.0]], dtype=torch.float64)
     target = torch.tensor([0, 0])
-    plain, focal = F.cross_entropy(logits, target, reduction="none"), focal_losses(logits, target, gamma=2.0)
+    plain, focal = (
+        F.cross_entropy(logits, target, reduction="none"),
+        focal_losses(logits, target, gamma=2.0),
+    )
     assert (focal[0] / focal[1]).item() == pytest.approx((plain[0] / plain[1]).item() / 25)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 1.0, 2.0])
 def test_a_certain_sample_has_a_loss_and_a_gradient_of_0(gamma):
-    """p rounds to 1, so the loss is 0; a power of a fraction has an infinite slope there, and must not become NaN."""
+    """p rounds to 1, so the loss is 0; a power of a fraction has an infinite slope there, and must
+    not become NaN.
+    """
     logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
     losses = focal_losses(logits, torch.tensor([0]), gamma=gamma)
     (gradient,) = torch.autograd.grad(losses.sum(), logits)
@@ -66,13 +81,17 @@ def test_properties(target):
 
     assert_permutation_invariant(mean, LOGITS, target)
     assert_pure(mean, LOGITS, target)
-    assert torch.autograd.gradcheck(lambda logits: mean(logits, target), LOGITS.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda logits: mean(logits, target), LOGITS.clone().requires_grad_()
+    )
     compiled = torch.compile(mean, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(LOGITS, target), mean(LOGITS, target))
 
 
 def test_computes_in_float32():
-    """Logits 0 and 8 in bfloat16: 1 - p is 1 / (1 + e^8) = 0.000335, where bfloat16 has nothing between 0.996 and 1."""
+    """Logits 0 and 8 in bfloat16: 1 - p is 1 / (1 + e^8) = 0.000335, where bfloat16 has nothing
+    between 0.996 and 1.
+    """
     losses = focal_losses(torch.tensor([[0.0, 8.0]], dtype=torch.bfloat16), torch.tensor([1]))
     assert losses.dtype == torch.float32
     assert losses.item() == pytest.approx(math.log1p(math.exp(-8)) / (1 + math.exp(8)), rel=1e-3)

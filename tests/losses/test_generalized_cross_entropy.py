@@ -1,4 +1,6 @@
-"""Generalized cross-entropy by hand, by its limits, and its gradient beside that of cross-entropy."""
+"""Generalized cross-entropy by hand, by its limits, and its gradient beside that of
+cross-entropy.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,32 @@ TARGET = torch.tensor([0, 1, 2, 0, 1, 2])
 
 
 def test_hand_derived_values():
-    """Logits (log 3, 0): p = 3/4 and, of class 1, 1/4; q = 1/2: (1 - sqrt p) / q; scaled: q sqrt(p) (-log p)."""
-    logits, target = torch.tensor([[math.log(3), 0.0]] * 2, dtype=torch.float64), torch.tensor([0, 1])
+    """Logits (log 3, 0): p = 3/4 and, of class 1, 1/4; q = 1/2: (1 - sqrt p) / q; scaled: q sqrt(p)
+    (-log p).
+    """
+    logits, target = (
+        torch.tensor([[math.log(3), 0.0]] * 2, dtype=torch.float64),
+        torch.tensor([0, 1]),
+    )
     expected = [2 * (1 - math.sqrt(3) / 2), 2 * (1 - 1 / 2)]
-    assert generalized_cross_entropy(logits, target, q=0.5).tolist() == pytest.approx(expected, rel=1e-9)
+    assert generalized_cross_entropy(logits, target, q=0.5).tolist() == pytest.approx(
+        expected, rel=1e-9
+    )
     expected = [0.5 * math.sqrt(3) / 2 * math.log(4 / 3), 0.5 * 0.5 * math.log(4)]
-    assert generalized_cross_entropy(logits, target, q=0.5, scaled=True).tolist() == pytest.approx(expected, rel=1e-9)
+    assert generalized_cross_entropy(logits, target, q=0.5, scaled=True).tolist() == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 def test_limits():
     """q to 0 is cross-entropy, q = 1 is 1 - p."""
     losses = F.cross_entropy(LOGITS, TARGET, reduction="none")
-    torch.testing.assert_close(generalized_cross_entropy(LOGITS, TARGET, q=1e-9), losses, rtol=1e-7, atol=1e-9)
-    torch.testing.assert_close(generalized_cross_entropy(LOGITS, TARGET, q=1.0), 1 - (-losses).exp())
+    torch.testing.assert_close(
+        generalized_cross_entropy(LOGITS, TARGET, q=1e-9), losses, rtol=1e-7, atol=1e-9
+    )
+    torch.testing.assert_close(
+        generalized_cross_entropy(LOGITS, TARGET, q=1.0), 1 - (-losses).exp()
+    )
 
 
 @pytest.mark.parametrize(("scaled", "factor"), [(False, 1.0), (True, 0.7)])
@@ -44,7 +59,9 @@ def test_gradient_is_that_of_cross_entropy_times_the_probability(scaled, factor)
 
 
 def test_properties():
-    assert_permutation_invariant(lambda *given: generalized_cross_entropy(*given).sum(), LOGITS, TARGET)
+    assert_permutation_invariant(
+        lambda *given: generalized_cross_entropy(*given).sum(), LOGITS, TARGET
+    )
     assert_pure(generalized_cross_entropy, LOGITS, TARGET)
     assert torch.autograd.gradcheck(
         lambda logits: generalized_cross_entropy(logits, TARGET), LOGITS.clone().requires_grad_()

@@ -1,4 +1,6 @@
-"""reverse_gradient: the values as they are, the gradients times -strength, once for each pass through it."""
+"""reverse_gradient: the values as they are, the gradients times -strength, once for each pass
+through it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def test_forward_is_the_identity():
 def test_backward_is_minus_the_strength(strength):
     """d/dh sum h^2 = 2h, which comes back as -strength * 2h."""
     activation = ACTIVATION.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(reverse_gradient(activation, strength=strength).square().sum(), activation)
+    (gradient,) = torch.autograd.grad(
+        reverse_gradient(activation, strength=strength).square().sum(), activation
+    )
     torch.testing.assert_close(gradient, -strength * 2 * ACTIVATION)
 
 
@@ -58,11 +62,17 @@ def test_under_autocast_the_gradient_keeps_the_dtype():
         hidden = F.linear(ACTIVATION.float(), weight)
         reversed_ = reverse_gradient(hidden, strength=2.0)
     reversed_.sum().backward()
-    assert (hidden.dtype, reversed_.dtype, weight.grad.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    assert (hidden.dtype, reversed_.dtype, weight.grad.dtype) == (
+        torch.bfloat16,
+        torch.bfloat16,
+        torch.float32,
+    )
     assert weight.grad.tolist() == [[-3.0, -2.0], [-3.0, -2.0]]  # -2 * (1 + 0.5), -2 * (-2 + 3)
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the tracer's own doing
+@pytest.mark.filterwarnings(
+    "ignore:.*should not be instantiated:DeprecationWarning"
+)  # the tracer's own doing
 def test_traces_to_one_graph():
     @torch.compile(fullgraph=True, backend="aot_eager")
     def squares(activation):

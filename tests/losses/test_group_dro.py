@@ -16,9 +16,15 @@ GROUP = torch.tensor([0, 0, 1, 1, 3])
 
 def naive(losses, group, q, *, step_size, adjustment=0.0, counts=None):
     """One step of the definition, group by group: the new q and the loss."""
-    means = {g: sum(x for x, h in zip(losses, group, strict=True) if h == g) / group.count(g) for g in set(group)}
+    means = {
+        g: sum(x for x, h in zip(losses, group, strict=True) if h == g) / group.count(g)
+        for g in set(group)
+    }
     margin = [adjustment / math.sqrt(counts[g]) if counts else 0.0 for g in range(len(q))]
-    q = [q[g] * math.exp(step_size * (means[g] + margin[g])) if g in means else q[g] for g in range(len(q))]
+    q = [
+        q[g] * math.exp(step_size * (means[g] + margin[g])) if g in means else q[g]
+        for g in range(len(q))
+    ]
     q = [value / sum(q) for value in q]
     return q, sum(q[g] * mean for g, mean in means.items())
 
@@ -34,13 +40,17 @@ def test_hand_derived_value():
 @pytest.mark.parametrize(("adjustment", "counts"), [(0.0, None), (2.0, [400, 100, 25, 4])])
 def test_equals_the_definition_over_many_steps(adjustment, counts):
     generator = torch.Generator().manual_seed(0)
-    robust = GroupDROLoss(4, step_size=0.3, adjustment=adjustment, counts=torch.tensor(counts) if counts else None)
+    robust = GroupDROLoss(
+        4, step_size=0.3, adjustment=adjustment, counts=torch.tensor(counts) if counts else None
+    )
     robust.double()
     q = [0.25] * 4
     for _ in range(20):
         losses = torch.rand(7, generator=generator, dtype=torch.float64)
         group = torch.randint(4, (7,), generator=generator)
-        q, expected = naive(losses.tolist(), group.tolist(), q, step_size=0.3, adjustment=adjustment, counts=counts)
+        q, expected = naive(
+            losses.tolist(), group.tolist(), q, step_size=0.3, adjustment=adjustment, counts=counts
+        )
         assert robust(losses, group).item() == pytest.approx(expected, rel=1e-6)
         assert robust.weights.tolist() == pytest.approx(q, rel=1e-6)
 
@@ -64,7 +74,9 @@ def test_weights_sum_to_one_and_follow_the_worst_group():
 
 
 def test_a_weight_that_underflows_comes_back():
-    """Group 0 falls behind by e^-200, far below float32; the same 200 steps for it restore q = 1/2."""
+    """Group 0 falls behind by e^-200, far below float32; the same 200 steps for it restore q =
+    1/2.
+    """
     robust = GroupDROLoss(2, step_size=1.0)
     for group in [1] * 200 + [0] * 200:
         robust(torch.ones(1), torch.tensor([group]))
@@ -72,7 +84,9 @@ def test_a_weight_that_underflows_comes_back():
 
 
 def test_an_absent_group_keeps_its_share_of_the_rest():
-    """Groups 1 and 2 are absent, so q_1 / q_2 stays, even with an adjustment (the reference would raise them)."""
+    """Groups 1 and 2 are absent, so q_1 / q_2 stays, even with an adjustment (the reference would
+    raise them).
+    """
     robust = GroupDROLoss(3, step_size=1.0, adjustment=1.0, counts=torch.tensor([9, 4, 1]))
     robust(torch.tensor([1.0]), torch.tensor([0]))
     torch.testing.assert_close(robust.weights[1], robust.weights[2])
@@ -91,8 +105,15 @@ def test_properties():
     robust = GroupDROLoss(4).eval()
     assert_permutation_invariant(robust, LOSSES, GROUP)
     assert_pure(GroupDROLoss(4), LOSSES, GROUP)
-    assert_ignores(robust, LOSSES, torch.tensor([0, -1, 1, 1, -1]), torch.tensor([False, True, False, False, True]))
-    assert torch.autograd.gradcheck(lambda losses: robust.double()(losses, GROUP), LOSSES.clone().requires_grad_())
+    assert_ignores(
+        robust,
+        LOSSES,
+        torch.tensor([0, -1, 1, 1, -1]),
+        torch.tensor([False, True, False, False, True]),
+    )
+    assert torch.autograd.gradcheck(
+        lambda losses: robust.double()(losses, GROUP), LOSSES.clone().requires_grad_()
+    )
 
 
 def test_state_survives():
@@ -103,12 +124,17 @@ def test_state_survives():
 
 
 def test_traces_to_one_graph():
-    robust, compiled = GroupDROLoss(4), torch.compile(GroupDROLoss(4), fullgraph=True, backend="eager")
+    robust, compiled = (
+        GroupDROLoss(4),
+        torch.compile(GroupDROLoss(4), fullgraph=True, backend="eager"),
+    )
     torch.testing.assert_close(compiled(LOSSES, GROUP), robust(LOSSES, GROUP))
 
 
 def test_low_precision_losses_are_summed_in_float32():
-    """1,000 losses of 1/256 in bfloat16: their running sum would stall, their mean is exact in float32."""
+    """1,000 losses of 1/256 in bfloat16: their running sum would stall, their mean is exact in
+    float32.
+    """
     losses = torch.full((1000,), 1 / 256, dtype=torch.bfloat16)
     means, _ = group_means(losses, torch.zeros(1000, dtype=torch.int64), 1)
     assert means.dtype == torch.float32

@@ -1,4 +1,6 @@
-"""HSIC against its definition over all quadruples in float64, a value by hand, and its properties."""
+"""HSIC against its definition over all quadruples in float64, a value by hand, and its
+properties.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from debias.losses.hsic import HSIC, hsic_biased, hsic_unbiased, linear_kernel, median_distance, rbf_kernel
+from debias.losses.hsic import (
+    HSIC,
+    hsic_biased,
+    hsic_unbiased,
+    linear_kernel,
+    median_distance,
+    rbf_kernel,
+)
 from tests.properties import assert_permutation_invariant, assert_pure
 
 
 def features(samples: int, size: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(samples, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        samples, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def dependent(samples: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,15 +35,21 @@ def dependent(samples: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
 
 X, Y = dependent()
 KERNELS = {
-    "rbf": lambda x: [[math.exp(-sum((a - b) ** 2 for a, b in zip(p, q, strict=True)) / 2) for q in x] for p in x],
+    "rbf": lambda x: [
+        [math.exp(-sum((a - b) ** 2 for a, b in zip(p, q, strict=True)) / 2) for q in x] for p in x
+    ],
     "linear": lambda x: [[sum(a * b for a, b in zip(p, q, strict=True)) for q in x] for p in x],
 }
 
 
 def over_quadruples(kx, ky):
-    """The U-statistic: mean over all (i, j, q, r), all different, of K_ij L_ij + K_ij L_qr - 2 K_ij L_iq."""
+    """The U-statistic: mean over all (i, j, q, r), all different, of K_ij L_ij + K_ij L_qr - 2 K_ij
+    L_iq.
+    """
     quadruples = list(itertools.permutations(range(len(kx)), 4))
-    return sum(kx[i][j] * (ky[i][j] + ky[q][r] - 2 * ky[i][q]) for i, j, q, r in quadruples) / len(quadruples)
+    return sum(kx[i][j] * (ky[i][j] + ky[q][r] - 2 * ky[i][q]) for i, j, q, r in quadruples) / len(
+        quadruples
+    )
 
 
 def by_traces(kx, ky):
@@ -43,20 +60,24 @@ def by_traces(kx, ky):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize(("estimator", "definition"), [("unbiased", over_quadruples), ("biased", by_traces)])
+@pytest.mark.parametrize(
+    ("estimator", "definition"), [("unbiased", over_quadruples), ("biased", by_traces)]
+)
 @pytest.mark.parametrize("samples", [4, 7])
 def test_equals_the_definition(kernel, estimator, definition, samples):
     x, y = dependent(samples)
     expected = definition(KERNELS[kernel](x.tolist()), KERNELS[kernel](y.tolist()))
-    assert HSIC(kernel=kernel, estimator=estimator)(x, y).item() == pytest.approx(expected, rel=1e-10)
+    assert HSIC(kernel=kernel, estimator=estimator)(x, y).item() == pytest.approx(
+        expected, rel=1e-10
+    )
 
 
 def test_hand_derived_values():
     """x = y = 0, 1, 2, 3 under a linear kernel, whose diagonal 0, 1, 4, 9 is not constant.
 
-    Off the diagonal K holds 0, 0, 0, 2, 3, 6, twice each: tr = 2 (4 + 9 + 36) = 98; the sum is 22, the row sums are
-    0, 5, 8, 9 and their squares add to 170. Unbiased: (98 + 22^2 / 6 - 170) / 4 = 13/6.
-    Biased: HKH is the product of x - 1.5 with itself, of squared norm 5^2; 25 / 3^2.
+    Off the diagonal K holds 0, 0, 0, 2, 3, 6, twice each: tr = 2 (4 + 9 + 36) = 98; the sum is 22,
+    the row sums are 0, 5, 8, 9 and their squares add to 170. Unbiased: (98 + 22^2 / 6 - 170) / 4 =
+    13/6. Biased: HKH is the product of x - 1.5 with itself, of squared norm 5^2; 25 / 3^2.
     """
     kernel = linear_kernel(torch.arange(4.0)[:, None])
     assert hsic_unbiased(kernel, kernel).item() == pytest.approx(13 / 6, rel=1e-6)
@@ -64,7 +85,9 @@ def test_hand_derived_values():
 
 
 def test_the_diagonal_is_cleared_not_subtracted_from_rows():
-    """Whatever is on the diagonals, nothing changes; K - diag(K), row by row, would give something else."""
+    """Whatever is on the diagonals, nothing changes; K - diag(K), row by row, would give something
+    else.
+    """
     kx, ky = linear_kernel(X), linear_kernel(Y)
     other = hsic_unbiased(kx + torch.diag(torch.arange(7.0)), ky - torch.diag(torch.arange(7.0)))
     torch.testing.assert_close(other, hsic_unbiased(kx, ky))
@@ -76,7 +99,9 @@ def test_the_diagonal_is_cleared_not_subtracted_from_rows():
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_independent_features_give_zero_in_the_mean(kernel):
-    """3,000 draws of 6 samples: unbiased within 4 standard errors of 0; biased is 20 and more above it."""
+    """3,000 draws of 6 samples: unbiased within 4 standard errors of 0; biased is 20 and more above
+    it.
+    """
     x, y = features(18000, 2).split(6), features(18000, 1, seed=1).split(6)
     means, errors = [], []
     for estimator in ("unbiased", "biased"):
@@ -91,10 +116,15 @@ def test_independent_features_give_zero_in_the_mean(kernel):
 def test_unbiased_hsic_may_be_negative_and_grows_with_dependence():
     """A U-statistic of mean zero is negative about half of the time, so nothing may clamp it."""
     hsic = HSIC()
-    values = [hsic(a, b).item() for a, b in zip(features(400, 2).split(4), features(400, 2, 1).split(4), strict=True)]
+    values = [
+        hsic(a, b).item()
+        for a, b in zip(features(400, 2).split(4), features(400, 2, 1).split(4), strict=True)
+    ]
     assert 20 < sum(value < 0 for value in values) < 80
     x, noise = features(200, 2), features(200, 2, seed=1)
-    growing = [hsic(x, x * share + noise * (1 - share)).item() for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    growing = [
+        hsic(x, x * share + noise * (1 - share)).item() for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
     assert growing == sorted(growing)
 
 
@@ -116,7 +146,9 @@ def test_far_from_the_origin():
 
 
 def test_small_values_are_exact_in_float32():
-    """Nearly constant kernels, whose sums of 256^2 ones cancel: float32 agrees with float64 to 1e-3."""
+    """Nearly constant kernels, whose sums of 256^2 ones cancel: float32 agrees with float64 to
+    1e-3.
+    """
     x, y = 0.05 * features(256, 8), 0.05 * features(256, 8, seed=1)
     expected = HSIC()(x, y)
     assert abs(expected.item()) < 1e-6
@@ -142,7 +174,9 @@ def test_autocast_changes_nothing(kernel):
 
 
 def test_bandwidths():
-    """Twice the features under twice the bandwidth are the same kernel; each bandwidth belongs to its features."""
+    """Twice the features under twice the bandwidth are the same kernel; each bandwidth belongs to
+    its features.
+    """
     torch.testing.assert_close(rbf_kernel(2 * X, sigma=2.0), rbf_kernel(X))
     expected = hsic_unbiased(rbf_kernel(X, sigma=0.5), rbf_kernel(Y, sigma=torch.tensor(3.0)))
     torch.testing.assert_close(HSIC()(X, Y, sigma_x=0.5, sigma_y=torch.tensor(3.0)), expected)

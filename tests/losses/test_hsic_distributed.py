@@ -1,4 +1,6 @@
-"""HSIC in two gloo ranks is that of the joined batch, in value and gradient; so is what ReBias learns."""
+"""HSIC in two gloo ranks is that of the joined batch, in value and gradient; so is what ReBias
+learns.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
     """What ``two_hsic_ranks`` computed in each of two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     script = [sys.executable, "-m", "tests.losses.two_hsic_ranks", str(folder)]
-    processes = [subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)]
+    processes = [
+        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
+    ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
@@ -28,7 +32,9 @@ def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
 def test_rows_are_those_of_all_ranks_to_the_last_bit(ranks):
     weight = torch.ones(3, 2, dtype=torch.float64)
     for rank in ranks:
-        assert torch.equal(rank["rows"], torch.cat([two.INPUTS[shard] @ weight for shard in two.SHARDS]))
+        assert torch.equal(
+            rank["rows"], torch.cat([two.INPUTS[shard] @ weight for shard in two.SHARDS])
+        )
         torch.testing.assert_close(rank["sigma"], median_distance(two.INPUTS @ weight))
 
 
@@ -45,9 +51,13 @@ def test_hsic_and_averaged_gradient_are_those_of_the_joined_batch(ranks, kernel)
 
 
 def test_two_trained_ranks_equal_one_process(ranks):
-    """Three steps of both players by DistributedDataParallel, against one process on the batches of both ranks."""
+    """Three steps of both players by DistributedDataParallel, against one process on the batches of
+    both ranks.
+    """
     expected = two.trained(slice(0, 16), wrapped=False)
-    assert set(expected) == {key.removeprefix("trained/") for key in ranks[0] if key.startswith("trained/")}
+    assert set(expected) == {
+        key.removeprefix("trained/") for key in ranks[0] if key.startswith("trained/")
+    }
     for rank in ranks:
         for key, value in expected.items():
             torch.testing.assert_close(rank[f"trained/{key}"], value, rtol=1e-4, atol=1e-6)

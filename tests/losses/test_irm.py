@@ -45,7 +45,10 @@ def test_equals_the_definition_in_value_and_gradient(kind, unbiased):
     for number in range(2):
         rows = (number == ENVIRONMENT).nonzero().flatten()
         halves = (rows[::2], rows[1::2]) if unbiased else (rows, rows)
-        expected = expected + derivatives(logits, target, halves[0]) * derivatives(logits, target, halves[1]) / 2
+        expected = (
+            expected
+            + derivatives(logits, target, halves[0]) * derivatives(logits, target, halves[1]) / 2
+        )
     penalty = irm_penalty(logits, target, ENVIRONMENT, 2, unbiased=unbiased)
     torch.testing.assert_close(penalty, expected)
     own, by_hand = (torch.autograd.grad(value, logits)[0] for value in (penalty, expected))
@@ -53,8 +56,9 @@ def test_equals_the_definition_in_value_and_gradient(kind, unbiased):
 
 
 def test_hand_derived_value():
-    """Logits (x, -x) of class 0 have the derivative d(x) = 2x (sigmoid(2x) - 1). At x = 0 it is 0; for halves of x =
-    1 and x = -1 the penalty is d(1) d(-1) = -4 s(2) (1 - s(2)) < 0, though the square of the mean is positive."""
+    """Logits (x, -x) of class 0 have the derivative d(x) = 2x (sigmoid(2x) - 1). At x = 0 it is 0;
+    for halves of x = 1 and x = -1 the penalty is d(1) d(-1) = -4 s(2) (1 - s(2)) < 0, though the
+    square of the mean is positive."""
     x = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
     logits, target = torch.stack([x, -x], dim=1), torch.zeros(4, dtype=torch.int64)
     sigmoid = torch.tensor(2.0, dtype=torch.float64).sigmoid().item()
@@ -67,7 +71,9 @@ def test_hand_derived_value():
 
 
 def test_halves_are_unbiased_and_the_square_is_not():
-    """Over all draws of 4 from 5 samples, with replacement: E[product] = (E d)^2, E[square] adds Var(d) / 4."""
+    """Over all draws of 4 from 5 samples, with replacement: E[product] = (E d)^2, E[square] adds
+    Var(d) / 4.
+    """
     x = torch.tensor([0.3, -1.0, 2.0, -0.5, 1.2], dtype=torch.float64)
     pool, target = torch.stack([x, -x], dim=1), torch.zeros(5, dtype=torch.int64)
     d = scale_gradients(pool, target)
@@ -80,13 +86,17 @@ def test_halves_are_unbiased_and_the_square_is_not():
 
 
 def test_environments_of_less_than_four_contribute_nothing():
-    """Environment 1 has three samples, 2 none: the mean is over environment 0 alone. The square counts both."""
+    """Environment 1 has three samples, 2 none: the mean is over environment 0 alone. The square
+    counts both.
+    """
     environment = torch.tensor([0, 1, 0, 0, 1, 0, 1])
     logits, target = LOGITS[:7], CLASSES[:7]
     first = environment == 0
     alone = irm_penalty(logits[first], target[first], environment[first], 1)
     torch.testing.assert_close(irm_penalty(logits, target, environment, 3), alone)
-    squares = [scale_gradients(logits, target)[environment == number].mean() ** 2 for number in (0, 1)]
+    squares = [
+        scale_gradients(logits, target)[environment == number].mean() ** 2 for number in (0, 1)
+    ]
     square = irm_penalty(logits, target, environment, 3, unbiased=False)
     torch.testing.assert_close(square, sum(squares) / 2)
     leftover = logits[:3].clone().requires_grad_()
@@ -114,15 +124,17 @@ def test_unknown_environments_are_left_out():
     known = environment >= 0
     logits = LOGITS.clone().requires_grad_()
     penalty = irm_penalty(logits, CLASSES, environment, 2)
-    torch.testing.assert_close(penalty, irm_penalty(LOGITS[known], CLASSES[known], environment[known], 2))
+    torch.testing.assert_close(
+        penalty, irm_penalty(LOGITS[known], CLASSES[known], environment[known], 2)
+    )
     (gradient,) = torch.autograd.grad(penalty, logits)
     assert gradient[~known].eq(0).all()
     assert gradient[known].ne(0).any(dim=1).all()
 
 
 def test_a_step_against_it_finds_the_scale():
-    """An overconfident predictor, right in 3 of 4: d > 0, so that descent on the square shrinks the logits to the
-    scale of log 3, where the derivative vanishes."""
+    """An overconfident predictor, right in 3 of 4: d > 0, so that descent on the square shrinks the
+    logits to the scale of log 3, where the derivative vanishes."""
     target = torch.tensor([0, 0, 0, 1])
     scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     for _ in range(300):
@@ -136,7 +148,9 @@ def test_a_step_against_it_finds_the_scale():
 
 def test_traces_to_one_graph():
     compiled = torch.compile(irm_penalty, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(LOGITS, CLASSES, ENVIRONMENT, 2), irm_penalty(LOGITS, CLASSES, ENVIRONMENT, 2))
+    torch.testing.assert_close(
+        compiled(LOGITS, CLASSES, ENVIRONMENT, 2), irm_penalty(LOGITS, CLASSES, ENVIRONMENT, 2)
+    )
 
 
 def test_low_precision_logits_are_read_in_float32():
@@ -146,5 +160,6 @@ def test_low_precision_logits_are_read_in_float32():
     assert penalty.dtype == torch.float32
     torch.testing.assert_close(penalty, expected)
     torch.testing.assert_close(
-        scale_gradients(logits, F.one_hot(CLASSES, 3).float()), scale_gradients(logits.float(), CLASSES)
+        scale_gradients(logits, F.one_hot(CLASSES, 3).float()),
+        scale_gradients(logits.float(), CLASSES),
     )

@@ -31,14 +31,19 @@ def test_probability_compiles_whole():
 
 
 ROWS, TARGET = torch.tensor([4, 1, 3]), torch.tensor([0, 1, 0])
-#: They say 1, 0 and 1 with the probabilities 0.9, 0.75 and 0.5 (a tie says 0): flips at 0.8, 0.5 and 0.
+#: They say 1, 0 and 1 with the probabilities 0.9, 0.75 and 0.5 (a tie says 0): flips at 0.8, 0.5
+#: and 0.
 SAID = torch.tensor([[0.1, 0.9], [0.75, 0.25], [0.5, 0.5]]).log()
 
 
 def test_labels_flip_where_the_draw_is_below_the_probability():
     memory = LabelMemory(6)
     assert memory(ROWS, TARGET).tolist() == [0, 1, 0]
-    assert memory.flip(SAID, ROWS, TARGET, torch.tensor([0.79, 0.51, 0.0])).tolist() == [True, False, False]
+    assert memory.flip(SAID, ROWS, TARGET, torch.tensor([0.79, 0.51, 0.0])).tolist() == [
+        True,
+        False,
+        False,
+    ]
     assert memory(ROWS, TARGET).tolist() == [1, 1, 0]
     assert memory.labels.tolist() == [-1, 1, -1, 0, 1, -1]
     # a label that flipped is kept, whatever the class is, and may flip back

@@ -18,7 +18,9 @@ MARGINS = torch.tensor([0.1, 0.2, 0.5], dtype=torch.float64)
 
 def test_margins_by_hand():
     """Counts 81, 16, 1: n^-1/4 is 1/3, 1/2, 1, and the rarest gets 0.6."""
-    assert ldam_margins(torch.tensor([81, 16, 1]), max_margin=0.6).tolist() == pytest.approx([0.2, 0.3, 0.6])
+    assert ldam_margins(torch.tensor([81, 16, 1]), max_margin=0.6).tolist() == pytest.approx(
+        [0.2, 0.3, 0.6]
+    )
 
 
 def test_an_absent_class_does_not_shrink_the_others_margins():
@@ -26,26 +28,37 @@ def test_an_absent_class_does_not_shrink_the_others_margins():
 
 
 def test_losses_by_hand():
-    """Logits (1, 0), margin 1/4 of the true class, scale 4: log(1 + e^-(4 * 3/4)) = log(1 + e^-3)."""
-    losses = ldam_losses(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), margins=torch.tensor([0.25, 0.5]), scale=4.0)
+    """Logits (1, 0), margin 1/4 of the true class, scale 4: log(1 + e^-(4 * 3/4)) = log(1 +
+    e^-3).
+    """
+    losses = ldam_losses(
+        torch.tensor([[1.0, 0.0]]), torch.tensor([0]), margins=torch.tensor([0.25, 0.5]), scale=4.0
+    )
     assert losses.tolist() == pytest.approx([math.log1p(math.exp(-3))])
 
 
 def test_equals_the_definition():
     expected = []
     for logits, target in zip(LOGITS.tolist(), TARGET.tolist(), strict=True):
-        z = [30 * (value - (MARGINS[target].item() if c == target else 0.0)) for c, value in enumerate(logits)]
+        z = [
+            30 * (value - (MARGINS[target].item() if c == target else 0.0))
+            for c, value in enumerate(logits)
+        ]
         expected.append(max(z) + math.log(sum(math.exp(value - max(z)) for value in z)) - z[target])
     assert ldam_losses(LOGITS, TARGET, margins=MARGINS).tolist() == pytest.approx(expected)
 
 
 def test_without_margins_it_is_cross_entropy_of_the_scaled_logits():
     expected = F.cross_entropy(2 * LOGITS, TARGET, reduction="none")
-    torch.testing.assert_close(ldam_losses(LOGITS, TARGET, margins=torch.zeros(3), scale=2.0), expected)
+    torch.testing.assert_close(
+        ldam_losses(LOGITS, TARGET, margins=torch.zeros(3), scale=2.0), expected
+    )
 
 
 def test_the_rarer_class_is_pushed_harder():
-    """Equal logits: the true class's gradient is -s (1 - 1 / (1 + e^(s m))), so it grows with the margin m."""
+    """Equal logits: the true class's gradient is -s (1 - 1 / (1 + e^(s m))), so it grows with the
+    margin m.
+    """
     logits = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
     margins = torch.tensor([0.25, 0.5], dtype=torch.float64)
     (gradient,) = torch.autograd.grad(
@@ -61,13 +74,17 @@ def test_properties():
 
     assert_permutation_invariant(mean, LOGITS, TARGET)
     assert_pure(mean, LOGITS, TARGET)
-    assert torch.autograd.gradcheck(lambda logits: mean(logits, TARGET), LOGITS.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda logits: mean(logits, TARGET), LOGITS.clone().requires_grad_()
+    )
     compiled = torch.compile(mean, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(LOGITS, TARGET), mean(LOGITS, TARGET))
 
 
 def test_computes_in_float32():
-    """Logits 8 and 8 in bfloat16, margin 0.01: 8 - 0.01 would round to 8 there, and the loss to log 2."""
+    """Logits 8 and 8 in bfloat16, margin 0.01: 8 - 0.01 would round to 8 there, and the loss to log
+    2.
+    """
     logits = torch.full((1, 2), 8.0, dtype=torch.bfloat16)
     losses = ldam_losses(logits, torch.tensor([0]), margins=torch.tensor([0.01, 0.01]))
     assert losses.dtype == torch.float32

@@ -1,4 +1,6 @@
-"""Log priors and logit-adjusted losses: by hand, their limits, and the Bayes rule that they are made for."""
+"""Log priors and logit-adjusted losses: by hand, their limits, and the Bayes rule that they are
+made for.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def test_an_empty_cell_has_a_finite_prior_and_an_empty_row_adjusts_nothing():
 
 
 def test_losses_by_hand():
-    """Equal logits, shares 3/4 and 1/4: log 4/3 and log 4; with tau = 2 the shares are as 9 to 1."""
+    """Equal logits, shares 3/4 and 1/4: log 4/3 and log 4; with tau = 2 the shares are as 9 to
+    1.
+    """
     prior, zeros, target = log_priors(torch.tensor([3, 1])), torch.zeros(2, 2), torch.tensor([0, 1])
     by_one = logit_adjusted_losses(zeros, target, log_prior=prior)
     assert by_one.tolist() == pytest.approx([math.log(4 / 3), math.log(4)])
@@ -58,20 +62,29 @@ def test_each_sample_may_have_a_prior_of_its_own():
     table = log_priors(torch.tensor([[70, 20, 10], [1, 2, 7]]))
     row = torch.tensor([0, 1, 1, 0, 0, 1])
     found = logit_adjusted_losses(LOGITS, TARGET, log_prior=table[row])
-    expected = [logit_adjusted_losses(LOGITS, TARGET, log_prior=table[b])[i] for i, b in enumerate(row.tolist())]
+    expected = [
+        logit_adjusted_losses(LOGITS, TARGET, log_prior=table[b])[i]
+        for i, b in enumerate(row.tolist())
+    ]
     torch.testing.assert_close(found, torch.stack(expected))
 
 
 def test_the_minimum_is_the_likelihood_ratio():
-    """Counts of (feature, class) 80/5 and 10/5: the least loss is at z_1 - z_0 = log p(x|1) / p(x|0).
+    """Counts of (feature, class) 80/5 and 10/5: the least loss is at z_1 - z_0 = log p(x|1) /
+    p(x|0).
 
-    Classes have 90 and 10 samples. For the first feature this is log (5/10) / (80/90) = log 9/16, for the second
-    log (5/10) / (10/90) = log 9/2: class 1 wins where cross-entropy, log 5/10, lets class 0 win.
+    Classes have 90 and 10 samples. For the first feature this is log (5/10) / (80/90) = log 9/16,
+    for the second log (5/10) / (10/90) = log 9/2: class 1 wins where cross-entropy, log 5/10, lets
+    class 0 win.
     """
     counts = torch.tensor([[80, 5], [10, 5]])
     z = torch.tensor([math.log(9 / 16), math.log(9 / 2)], dtype=torch.float64).requires_grad_()
-    logits = torch.stack([torch.zeros(2, dtype=torch.float64), z], dim=1).repeat_interleave(2, dim=0)
-    losses = logit_adjusted_losses(logits, torch.tensor([0, 1, 0, 1]), log_prior=log_priors(counts.sum(dim=0)))
+    logits = torch.stack([torch.zeros(2, dtype=torch.float64), z], dim=1).repeat_interleave(
+        2, dim=0
+    )
+    losses = logit_adjusted_losses(
+        logits, torch.tensor([0, 1, 0, 1]), log_prior=log_priors(counts.sum(dim=0))
+    )
     (gradient,) = torch.autograd.grad((losses * counts.flatten()).sum(), z)
     assert gradient.tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
 
@@ -84,14 +97,20 @@ def test_properties():
 
     assert_permutation_invariant(mean, LOGITS, TARGET)
     assert_pure(mean, LOGITS, TARGET)
-    assert torch.autograd.gradcheck(lambda logits: mean(logits, TARGET), LOGITS.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda logits: mean(logits, TARGET), LOGITS.clone().requires_grad_()
+    )
     compiled = torch.compile(mean, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(LOGITS, TARGET), mean(LOGITS, TARGET))
 
 
 def test_the_prior_is_added_in_float32():
-    """Shares 1/4 and 3/4 on logits of 64 in bfloat16, whose steps there are 1/2: the losses stay log 4 and log 4/3."""
+    """Shares 1/4 and 3/4 on logits of 64 in bfloat16, whose steps there are 1/2: the losses stay
+    log 4 and log 4/3.
+    """
     logits = torch.full((2, 2), 64.0, dtype=torch.bfloat16)
-    losses = logit_adjusted_losses(logits, torch.tensor([0, 1]), log_prior=log_priors(torch.tensor([1, 3])))
+    losses = logit_adjusted_losses(
+        logits, torch.tensor([0, 1]), log_prior=log_priors(torch.tensor([1, 3]))
+    )
     assert losses.dtype == torch.float32
     assert losses.tolist() == pytest.approx([math.log(4), math.log(4 / 3)], rel=1e-4)

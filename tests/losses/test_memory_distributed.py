@@ -21,7 +21,9 @@ def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
     """What ``two_memory_ranks`` computed in each of two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     script = [sys.executable, "-m", "tests.losses.two_memory_ranks", str(folder)]
-    processes = [subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)]
+    processes = [
+        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
+    ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
@@ -29,7 +31,8 @@ def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
 def test_the_memory_is_the_same_in_every_rank_and_that_of_one_process(ranks):
     """Rows that both ranks hold in one batch included: these make one step with their mean."""
     shared = [
-        set(index[two.SHARDS[0]].tolist()) & set(index[two.SHARDS[1]].tolist()) for *_, index, _ in two.steps(6, 8)
+        set(index[two.SHARDS[0]].tolist()) & set(index[two.SHARDS[1]].tolist())
+        for *_, index, _ in two.steps(6, 8)
     ]
     assert any(shared)
     alone = two.weights(WHOLE)

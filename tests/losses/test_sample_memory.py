@@ -1,4 +1,6 @@
-"""Per-sample memories against a dictionary kept by hand: shuffled subsets, repeated rows, state, one graph."""
+"""Per-sample memories against a dictionary kept by hand: shuffled subsets, repeated rows, state,
+one graph.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def naive(batches: list[tuple[Tensor, Tensor]], momentum: float) -> list[list[fl
         for row, values in given.items():
             mean = sum(values) / len(values)
             seen[row] = momentum * seen[row] + (1 - momentum) * mean if row in seen else mean
-        greatest = {c: max((v for row, v in seen.items() if row % CLASSES == c), default=0.0) for c in range(CLASSES)}
+        greatest = {
+            c: max((v for row, v in seen.items() if row % CLASSES == c), default=0.0)
+            for c in range(CLASSES)
+        }
         found.append([seen[row] / greatest[row % CLASSES] for row in index.tolist()])
     return found
 
@@ -42,10 +47,14 @@ def batches(count: int, size: int, *, rows: Tensor, repeats: bool) -> list[tuple
 
 
 def test_hand_derived_values():
-    """Rows 3 and 0 of class 0, m = 3/4: 4 then 4 * 3/4 + 8/4 = 5, beside row 0 which is visited once, with 10."""
+    """Rows 3 and 0 of class 0, m = 3/4: 4 then 4 * 3/4 + 8/4 = 5, beside row 0 which is visited
+    once, with 10.
+    """
     memory = SampleMemory(SAMPLES, CLASSES, momentum=0.75)
     assert memory(torch.tensor([4.0]), torch.tensor([3]), torch.tensor([0])).tolist() == [1.0]
-    assert memory(torch.tensor([8.0, 10.0]), torch.tensor([3, 0]), torch.tensor([0, 0])).tolist() == [0.5, 1.0]
+    assert memory(
+        torch.tensor([8.0, 10.0]), torch.tensor([3, 0]), torch.tensor([0, 0])
+    ).tolist() == [0.5, 1.0]
     assert memory.values[[3, 0]].tolist() == [5.0, 10.0]
     assert memory.greatest().tolist() == [10.0, 0.0, 0.0]
 
@@ -53,16 +62,22 @@ def test_hand_derived_values():
 @pytest.mark.parametrize("repeats", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
 def test_equals_the_definition_on_a_shuffled_subset(momentum, repeats):
-    """Rows 1, 4, 5, 7, 8, 10, 11 of 12, in any order: the others never count, and repeats count once, by their mean."""
+    """Rows 1, 4, 5, 7, 8, 10, 11 of 12, in any order: the others never count, and repeats count
+    once, by their mean.
+    """
     given = batches(15, 5, rows=torch.tensor([10, 4, 8, 11, 1, 7, 5]), repeats=repeats)
     memory = SampleMemory(SAMPLES, CLASSES, momentum=momentum)
     for (losses, index), expected in zip(given, naive(given, momentum), strict=True):
         assert memory(losses, index, TARGET[index]).tolist() == pytest.approx(expected, rel=1e-5)
-    assert memory.target.tolist() == [TARGET[row] if row in (1, 4, 5, 7, 8, 10, 11) else -1 for row in range(SAMPLES)]
+    assert memory.target.tolist() == [
+        TARGET[row] if row in (1, 4, 5, 7, 8, 10, 11) else -1 for row in range(SAMPLES)
+    ]
 
 
 def test_repeats_make_one_step_of_their_mean():
-    """Losses 1 and 3 of a row that stood at 4, m = 1/2: (4 + 2) / 2 = 3, in whatever order they come."""
+    """Losses 1 and 3 of a row that stood at 4, m = 1/2: (4 + 2) / 2 = 3, in whatever order they
+    come.
+    """
     for losses in ([1.0, 3.0], [3.0, 1.0]):
         memory = SampleMemory(SAMPLES, CLASSES, momentum=0.5)
         row, target = torch.tensor([2, 2]), torch.tensor([2, 2])
@@ -75,7 +90,9 @@ def test_the_order_of_a_batch_does_not_matter():
     (losses, index), *_ = batches(1, 6, rows=torch.arange(SAMPLES), repeats=False)
     forward, backward = SampleMemory(SAMPLES, CLASSES), SampleMemory(SAMPLES, CLASSES)
     found = forward(losses, index, TARGET[index])
-    assert torch.equal(backward(losses.flip(0), index.flip(0), TARGET[index].flip(0)).flip(0), found)
+    assert torch.equal(
+        backward(losses.flip(0), index.flip(0), TARGET[index].flip(0)).flip(0), found
+    )
     assert torch.equal(forward.values, backward.values)
 
 
@@ -83,7 +100,9 @@ def test_evaluation_mode_reads_and_does_not_move():
     memory = SampleMemory(SAMPLES, CLASSES)
     memory(torch.tensor([2.0, 4.0]), torch.tensor([0, 3]), torch.tensor([0, 0]))
     memory.eval()
-    assert memory(torch.tensor([9.0, 9.0]), torch.tensor([0, 6]), torch.tensor([0, 0])).tolist() == [0.5, 0.0]
+    assert memory(
+        torch.tensor([9.0, 9.0]), torch.tensor([0, 6]), torch.tensor([0, 0])
+    ).tolist() == [0.5, 0.0]
     assert memory.values[[0, 3, 6]].tolist() == [2.0, 4.0, 0.0]
 
 
@@ -93,7 +112,9 @@ def test_a_class_without_loss_is_zero():
 
 
 def test_weights_by_hand():
-    """Relative values (1, 1/2) of the biased network, (1/4, 1) of the other: 1 / 1.25 and 0.5 / 1.5."""
+    """Relative values (1, 1/2) of the biased network, (1/4, 1) of the other: 1 / 1.25 and 0.5 /
+    1.5.
+    """
     difficulty = RelativeDifficulty(SAMPLES, CLASSES)
     index, target = torch.tensor([0, 3]), torch.tensor([0, 0])
     found = difficulty(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 4.0]), index, target)
@@ -103,7 +124,9 @@ def test_weights_by_hand():
 def test_a_class_that_both_networks_have_learnt_has_weight_zero():
     """Losses of exactly 0, where b / (b + d) is 0 / 0."""
     index, target = torch.tensor([0, 3]), torch.tensor([0, 0])
-    assert RelativeDifficulty(SAMPLES, CLASSES)(torch.zeros(2), torch.zeros(2), index, target).tolist() == [0.0, 0.0]
+    assert RelativeDifficulty(SAMPLES, CLASSES)(
+        torch.zeros(2), torch.zeros(2), index, target
+    ).tolist() == [0.0, 0.0]
 
 
 def test_networks_that_agree_weigh_a_half():

@@ -1,4 +1,6 @@
-"""Terms of losses on features of the scale of real networks: by their defaults, none is numerically nothing."""
+"""Terms of losses on features of the scale of real networks: by their defaults, none is numerically
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,13 @@ from debias.types import Batch, Loss, Outputs
 from tests.fakes import GROUPS
 
 SAMPLES = 32
-#: Width, mean norm and whether features are not negative: as behind the pooling of each network, with ImageNet weights.
-NETWORKS = {"efficientnet": (1280, 15.0, True), "resnet50": (2048, 25.0, True), "vit": (768, 40.0, False)}
+#: Width, mean norm and whether features are not negative: as behind the pooling of each network,
+#: with ImageNet weights.
+NETWORKS = {
+    "efficientnet": (1280, 15.0, True),
+    "resnet50": (2048, 25.0, True),
+    "vit": (768, 40.0, False),
+}
 
 
 class AtTheHead(nn.Module):
@@ -60,7 +67,9 @@ def at_the_head(network: str) -> tuple[AtTheHead, Batch]:
     return model, Batch(image, target, bias, torch.arange(SAMPLES))
 
 
-def of_strategy(make: Callable[[], Strategy], task_weight: float = 1.0) -> Callable[[AtTheHead, Batch], Tensor]:
+def of_strategy(
+    make: Callable[[], Strategy], task_weight: float = 1.0
+) -> Callable[[AtTheHead, Batch], Tensor]:
     """The loss of the model's turn at the first step, without the task's part."""
 
     def term(model: AtTheHead, batch: Batch) -> Tensor:
@@ -86,15 +95,21 @@ TERMS = {
     "coral": of_strategy(lambda: CORAL(GROUPS)),
     "coral, within classes": of_strategy(lambda: CORAL(GROUPS, conditional=True)),
     "coral, as in the paper": of_strategy(lambda: CORAL(GROUPS, form="paper")),
-    "bias_contrastive": of_strategy(lambda: BiasContrastive(GROUPS, torch.tensor([8, 8, 8, 8])), task_weight=0.01),
+    "bias_contrastive": of_strategy(
+        lambda: BiasContrastive(GROUPS, torch.tensor([8, 8, 8, 8])), task_weight=0.01
+    ),
     "soft_contrastive": of_strategy(lambda: SoftContrastive(GROUPS), task_weight=0.01),
     "correct_n_contrast": of_strategy(lambda: CorrectNContrast(GROUPS), task_weight=0.25),
     "end, disentangling": of_strategy(lambda: EnD(GROUPS, entangling=0.0)),
     "end, entangling": of_strategy(lambda: EnD(GROUPS, disentangling=0.0)),
     "flac": flac,
     "equalized_odds": of_strategy(lambda: FairRegularised(GROUPS, criterion="equalized_odds")),
-    "demographic_parity": of_strategy(lambda: FairRegularised(GROUPS, criterion="demographic_parity")),
-    "equal_opportunity": of_strategy(lambda: FairRegularised(GROUPS, criterion="equal_opportunity")),
+    "demographic_parity": of_strategy(
+        lambda: FairRegularised(GROUPS, criterion="demographic_parity")
+    ),
+    "equal_opportunity": of_strategy(
+        lambda: FairRegularised(GROUPS, criterion="equal_opportunity")
+    ),
     "irm": of_strategy(lambda: IRM(GROUPS)),
     "vrex": of_strategy(lambda: VREx(GROUPS)),
     "spectral_decoupling": of_strategy(lambda: SpectralDecoupling(GROUPS)),
@@ -105,23 +120,33 @@ def share(term: Callable[[AtTheHead, Batch], Tensor], network: str) -> float:
     """Norm of the term's gradient by the features, relative to that of the cross-entropy."""
     model, batch = at_the_head(network)
     error = F.cross_entropy(model(batch.image).logits, batch.target)
-    norms = [torch.autograd.grad(value, model.features)[0].norm() for value in (term(model, batch), error)]
+    norms = [
+        torch.autograd.grad(value, model.features)[0].norm()
+        for value in (term(model, batch), error)
+    ]
     return (norms[0] / norms[1]).item()
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", TERMS)
 def test_by_its_defaults_no_term_is_nothing(name, network):
-    """More than 1e-6 of the cross-entropy's gradient, and not so much more that nothing else would be learnt."""
+    """More than 1e-6 of the cross-entropy's gradient, and not so much more that nothing else would
+    be learnt.
+    """
     assert 1e-6 < share(TERMS[name], network) < 1e3
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_bandwidth_of_one_is_nothing_on_features_of_real_networks(network):
-    """Squared distances are some hundreds: exp(-100) of a kernel. The warning tells of it; by the median none comes."""
+    """Squared distances are some hundreds: exp(-100) of a kernel. The warning tells of it; by the
+    median none comes.
+    """
     assert share(of_strategy(lambda: ReBias(GROUPS, bandwidth="fixed")), network) < 1e-12
     model, batch = at_the_head(network)
-    with pytest.warns(UserWarning, match=r"numerically nothing .*: biased_hsic \(mean .*, weight 1\), hsic \(mean "):
+    with pytest.warns(
+        UserWarning,
+        match=r"numerically nothing .*: biased_hsic \(mean .*, weight 1\), hsic \(mean ",
+    ):
         watched(ReBias(GROUPS, bandwidth="fixed"), model, batch)
     watched(ReBias(GROUPS), model, batch)
 
@@ -137,7 +162,8 @@ def watched(strategy: Strategy, model: nn.Module, batch: Batch) -> None:
 
 
 @pytest.mark.parametrize(
-    "strategy", [MMD(GROUPS, strength=0.0), ReBias(GROUPS, bandwidth="fixed", lambda_f=0.0, lambda_g=0.0)]
+    "strategy",
+    [MMD(GROUPS, strength=0.0), ReBias(GROUPS, bandwidth="fixed", lambda_f=0.0, lambda_g=0.0)],
 )
 def test_terms_without_weight_may_be_nothing(strategy):
     """Warnings are errors here. The batch has one bias, so that there is no pair to compare."""

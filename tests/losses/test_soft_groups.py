@@ -1,4 +1,6 @@
-"""Soft groups, the discoverer's loss and the model's weights, by hand and by a loop over classes in float64."""
+"""Soft groups, the discoverer's loss and the model's weights, by hand and by a loop over classes in
+float64.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def naive(probability, membership, target, balance):
         inside = sum(a * b for a, b in zip(u, p, strict=True)) / sum(u)
         outside = sum((1 - a) * b for a, b in zip(u, p, strict=True)) / sum(1 - a for a in u)
         share = sum(u) / len(u)
-        terms.append(-math.log(abs(inside - outside)) - balance * math.log(1 - abs(share - (1 - share))))
+        terms.append(
+            -math.log(abs(inside - outside)) - balance * math.log(1 - abs(share - (1 - share)))
+        )
         for i, a in zip(rows, u, strict=True):
             weights[i] = 1 + (a if inside <= outside else 1 - a)
     return sum(terms) / len(terms), weights
@@ -36,7 +40,9 @@ def loss_of(probability, membership, target, balance=1.0):
 
 
 def test_hand_derived_values():
-    """u = (1, 0), p = (0.2, 0.7): p+ = 0.2, p- = 0.7, mean u = 1/2, so the loss is log 2 + 0 and the weights (2, 1)."""
+    """u = (1, 0), p = (0.2, 0.7): p+ = 0.2, p- = 0.7, mean u = 1/2, so the loss is log 2 + 0 and
+    the weights (2, 1).
+    """
     probability, membership = torch.tensor([0.2, 0.7]), torch.tensor([1.0, 0.0])
     target = torch.tensor([1, 1])
     groups = soft_groups(probability, membership, target, 2)
@@ -54,13 +60,20 @@ def test_equals_the_definition(balance):
     groups = soft_groups(PROBABILITY, MEMBERSHIP, TARGET, 4)
     expected, weights = naive(PROBABILITY.tolist(), MEMBERSHIP.tolist(), TARGET.tolist(), balance)
     assert discovery_loss(groups, balance=balance).item() == pytest.approx(expected, rel=1e-4)
-    assert discovered_weights(groups, MEMBERSHIP, TARGET).tolist() == pytest.approx(weights, rel=1e-9)
+    assert discovered_weights(groups, MEMBERSHIP, TARGET).tolist() == pytest.approx(
+        weights, rel=1e-9
+    )
     assert groups.counts.tolist() == [3, 4, 0, 2]
 
 
 def test_a_group_of_hardly_any_members_keeps_its_mean():
-    """The divisor is the sum of the memberships and 1e-6, not their mean and 1e-6: of 100 samples with u = 1e-4."""
-    probability, target = torch.full((100,), 0.7, dtype=torch.float64), torch.zeros(100, dtype=torch.int64)
+    """The divisor is the sum of the memberships and 1e-6, not their mean and 1e-6: of 100 samples
+    with u = 1e-4.
+    """
+    probability, target = (
+        torch.full((100,), 0.7, dtype=torch.float64),
+        torch.zeros(100, dtype=torch.int64),
+    )
     groups = soft_groups(probability, torch.full_like(probability, 1e-4), target, 1)
     assert groups.inside.item() == pytest.approx(0.7 * 0.01 / (0.01 + 1e-6), rel=1e-9)
     assert groups.outside.item() == pytest.approx(0.7 * 99.99 / (99.99 + 1e-6), rel=1e-9)
@@ -78,10 +91,13 @@ def test_properties():
     assert_permutation_invariant(loss_of, PROBABILITY, MEMBERSHIP, TARGET)
     assert_pure(loss_of, PROBABILITY, MEMBERSHIP, TARGET)
     assert torch.autograd.gradcheck(
-        lambda membership: loss_of(PROBABILITY, membership, TARGET), MEMBERSHIP.clone().requires_grad_()
+        lambda membership: loss_of(PROBABILITY, membership, TARGET),
+        MEMBERSHIP.clone().requires_grad_(),
     )
     traced = torch.compile(loss_of, fullgraph=True, backend="eager")
-    torch.testing.assert_close(traced(PROBABILITY, MEMBERSHIP, TARGET), loss_of(PROBABILITY, MEMBERSHIP, TARGET))
+    torch.testing.assert_close(
+        traced(PROBABILITY, MEMBERSHIP, TARGET), loss_of(PROBABILITY, MEMBERSHIP, TARGET)
+    )
 
 
 def test_naming_the_groups_the_other_way_changes_nothing():
@@ -89,12 +105,15 @@ def test_naming_the_groups_the_other_way_changes_nothing():
     groups = soft_groups(PROBABILITY, MEMBERSHIP, TARGET, 4)
     torch.testing.assert_close(discovery_loss(swapped), discovery_loss(groups))
     torch.testing.assert_close(
-        discovered_weights(swapped, 1 - MEMBERSHIP, TARGET), discovered_weights(groups, MEMBERSHIP, TARGET)
+        discovered_weights(swapped, 1 - MEMBERSHIP, TARGET),
+        discovered_weights(groups, MEMBERSHIP, TARGET),
     )
 
 
 def test_descent_moves_the_hard_samples_to_one_group():
-    """p is low for samples 0 and 2, high for 1 and 3; from nearly equal memberships, theirs part from one another."""
+    """p is low for samples 0 and 2, high for 1 and 3; from nearly equal memberships, theirs part
+    from one another.
+    """
     probability, target = torch.tensor([0.1, 0.9, 0.2, 0.8]), torch.zeros(4, dtype=torch.int64)
     scores = torch.tensor([0.05, -0.02, 0.0, 0.0], requires_grad=True)
     for _ in range(200):
@@ -122,6 +141,11 @@ def test_weights_carry_no_gradient():
 
 
 def test_low_precision_memberships_are_summed_in_float32():
-    groups = soft_groups(torch.full((1000,), 0.5), torch.full((1000,), 1 / 256).bfloat16(), torch.zeros(1000).long(), 1)
+    groups = soft_groups(
+        torch.full((1000,), 0.5),
+        torch.full((1000,), 1 / 256).bfloat16(),
+        torch.zeros(1000).long(),
+        1,
+    )
     assert groups.share.dtype == torch.float32
     assert groups.share.item() == pytest.approx(1 / 256, rel=1e-6)

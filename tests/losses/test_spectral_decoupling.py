@@ -30,7 +30,9 @@ def test_domainbeds_penalty_is_this_one_times_2_over_the_classes():
 
 
 def test_shifted_by_hand():
-    """Differences 1 and 3 in class 0, shift 1/2: (1/4 + 25/4) / 2 = 3.25. Difference 0 in class 1, shift 2: 4."""
+    """Differences 1 and 3 in class 0, shift 1/2: (1/4 + 25/4) / 2 = 3.25. Difference 0 in class 1,
+    shift 2: 4.
+    """
     logits = torch.tensor([[0.0, 1.0], [1.0, 4.0], [7.0, 7.0]])
     found = shifted_spectral_decoupling(logits, torch.tensor([0, 0, 1]), shifts=SHIFTS.float())
     assert found.item() == pytest.approx((3.25 + 4) / 2)
@@ -67,7 +69,9 @@ def test_properties():
         assert_pure(penalty, *columns)
         compiled = torch.compile(penalty, fullgraph=True, backend="eager")
         torch.testing.assert_close(compiled(*columns), penalty(*columns))
-    assert torch.autograd.gradcheck(lambda logits: shifted(logits, TARGET), LOGITS.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda logits: shifted(logits, TARGET), LOGITS.clone().requires_grad_()
+    )
 
 
 def test_computes_in_float32():

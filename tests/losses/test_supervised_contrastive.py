@@ -17,24 +17,34 @@ BIAS = torch.tensor([0, 1, 0, 0, 0, 1, -1])
 
 
 def bias_contrastive(features, target, bias):
-    return supervised_contrastive_losses(cosine_similarities(features), across_biases(target, bias), temperature=0.5)
+    return supervised_contrastive_losses(
+        cosine_similarities(features), across_biases(target, bias), temperature=0.5
+    )
 
 
 def cosine(x, y):
-    return sum(a * b for a, b in zip(x, y, strict=True)) / math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
+    return sum(a * b for a, b in zip(x, y, strict=True)) / math.sqrt(
+        sum(a * a for a in x) * sum(b * b for b in y)
+    )
 
 
 def naive(features, positives, temperature):
     losses = []
     for i, anchor in enumerate(features):
-        scores = {j: math.exp(cosine(anchor, other) / temperature) for j, other in enumerate(features) if j != i}
+        scores = {
+            j: math.exp(cosine(anchor, other) / temperature)
+            for j, other in enumerate(features)
+            if j != i
+        }
         shares = [math.log(scores[j] / sum(scores.values())) for j in positives[i]]
         losses.append(-sum(shares) / len(shares) if shares else 0.0)
     return losses
 
 
 def test_equals_the_definition():
-    """Positives by hand: same target, other bias, both known. 2 and 3 share their bias, 5 is alone, 6 is unknown."""
+    """Positives by hand: same target, other bias, both known. 2 and 3 share their bias, 5 is alone,
+    6 is unknown.
+    """
     positives = [[1], [0, 4], [], [], [1], [], []]
     expected = naive(FEATURES.tolist(), positives, 0.5)
     assert bias_contrastive(FEATURES, TARGET, BIAS).tolist() == pytest.approx(expected, rel=1e-10)
@@ -50,8 +60,8 @@ def test_with_the_class_for_positives_it_is_supcon():
 def test_by_hand():
     """Unit vectors at 0, 60 and 90 degrees, the first two positive, tau = 1.
 
-    The first: log(e^0.5 + e^0) - 0.5 = log(1 + e^-0.5). The second, with cos 30 = sqrt(3) / 2 to the third:
-    log(e^0.5 + e^0.866) - 0.5.
+    The first: log(e^0.5 + e^0) - 0.5 = log(1 + e^-0.5). The second, with cos 30 = sqrt(3) / 2 to
+    the third: log(e^0.5 + e^0.866) - 0.5.
     """
     features = torch.tensor([[2.0, 0.0], [0.5, math.sqrt(0.75)], [0.0, 3.0]], dtype=torch.float64)
     pair = torch.tensor([[False, True, False], [True, False, False], [False, False, False]])
@@ -66,7 +76,9 @@ def test_gradient():
 
 
 def test_gradient_of_a_similarity_is_its_share_less_the_wanted_one():
-    """dl_i / dG_ij = (softmax_j - [j is positive] / |P_i|) / tau: positives are drawn near, all others pushed away."""
+    """dl_i / dG_ij = (softmax_j - [j is positive] / |P_i|) / tau: positives are drawn near, all
+    others pushed away.
+    """
     similarities = cosine_similarities(FEATURES).requires_grad_()
     positive = across_biases(TARGET, BIAS)
     loss = supervised_contrastive_losses(similarities, positive, temperature=0.5).sum()
@@ -80,11 +92,15 @@ def test_gradient_of_a_similarity_is_its_share_less_the_wanted_one():
 
 
 def test_properties():
-    assert_permutation_invariant(lambda *columns: bias_contrastive(*columns).mean(), FEATURES, TARGET, BIAS)
+    assert_permutation_invariant(
+        lambda *columns: bias_contrastive(*columns).mean(), FEATURES, TARGET, BIAS
+    )
     assert_pure(bias_contrastive, FEATURES, TARGET, BIAS)
     # only directions count
     scaled = FEATURES * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 0.1, 7.0])[:, None]
-    torch.testing.assert_close(bias_contrastive(scaled, TARGET, BIAS), bias_contrastive(FEATURES, TARGET, BIAS))
+    torch.testing.assert_close(
+        bias_contrastive(scaled, TARGET, BIAS), bias_contrastive(FEATURES, TARGET, BIAS)
+    )
 
 
 def test_a_batch_without_positives_costs_nothing():
@@ -112,7 +128,9 @@ def test_low_precision_is_avoided():
 
 def test_compiles_to_one_graph():
     compiled = torch.compile(bias_contrastive, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(FEATURES, TARGET, BIAS), bias_contrastive(FEATURES, TARGET, BIAS))
+    torch.testing.assert_close(
+        compiled(FEATURES, TARGET, BIAS), bias_contrastive(FEATURES, TARGET, BIAS)
+    )
 
 
 def test_across_biases_is_symmetric_and_leaves_out_the_unknown():
@@ -125,7 +143,11 @@ def weighted(features, weights, temperature):
     """The definition with weights, in plain Python: a weighted mean over the others."""
     losses = []
     for i, anchor in enumerate(features):
-        scores = {j: math.exp(cosine(anchor, other) / temperature) for j, other in enumerate(features) if j != i}
+        scores = {
+            j: math.exp(cosine(anchor, other) / temperature)
+            for j, other in enumerate(features)
+            if j != i
+        }
         shares = [weights[i][j] * math.log(scores[j] / sum(scores.values())) for j in scores]
         total = sum(weights[i][j] for j in scores)
         losses.append(-sum(shares) / total if total else 0.0)
@@ -133,10 +155,11 @@ def weighted(features, weights, temperature):
 
 
 def test_with_weights_by_hand():
-    """Orthogonal unit vectors, tau = 1: all similarities are 0, so that any weighted mean of log 3 is log 3.
+    """Orthogonal unit vectors, tau = 1: all similarities are 0, so that any weighted mean of log 3
+    is log 3.
 
-    With the second equal to the first, its share is e / (e + 2) and a third's 1 / (e + 2): weights 3 and 1 give
-    log(e + 2) - 3/4.
+    With the second equal to the first, its share is e / (e + 2) and a third's 1 / (e + 2): weights
+    3 and 1 give log(e + 2) - 3/4.
     """
     even = torch.eye(4, dtype=torch.float64)
     weights = torch.tensor([[9.0, 3.0, 1.0, 0.0]] * 4, dtype=torch.float64)
@@ -152,15 +175,21 @@ def test_with_weights_it_equals_the_definition():
     weights = torch.rand(7, 7, generator=generator, dtype=torch.float64)
     weights[2], weights[3, 4:] = 0.0, 0.0
     found = supervised_contrastive_losses(cosine_similarities(FEATURES), weights, temperature=0.5)
-    assert found.tolist() == pytest.approx(weighted(FEATURES.tolist(), weights.tolist(), 0.5), rel=1e-10)
+    assert found.tolist() == pytest.approx(
+        weighted(FEATURES.tolist(), weights.tolist(), 0.5), rel=1e-10
+    )
     assert found[2] == 0
     # what is common to the weights of a sample does not count
-    scaled = supervised_contrastive_losses(cosine_similarities(FEATURES), 5 * weights, temperature=0.5)
+    scaled = supervised_contrastive_losses(
+        cosine_similarities(FEATURES), 5 * weights, temperature=0.5
+    )
     torch.testing.assert_close(scaled, found)
 
 
 def test_gradient_of_a_similarity_with_weights():
-    """dl_i / dG_ij = (softmax_j - w_ij / sum of w_i) / tau, and the weights themselves are not drawn on."""
+    """dl_i / dG_ij = (softmax_j - w_ij / sum of w_i) / tau, and the weights themselves are not
+    drawn on.
+    """
     similarities = cosine_similarities(FEATURES).requires_grad_()
     weights = soft_positives(TARGET, FEATURES.flip(1))
     loss = supervised_contrastive_losses(similarities, weights, temperature=0.5).sum()
@@ -169,7 +198,9 @@ def test_gradient_of_a_similarity_with_weights():
         scores = [math.exp(value / 0.5) for value in similarities[i].tolist()]
         scores[i] = 0.0
         row = weights[i].tolist()
-        expected = [(s / sum(scores) - w / sum(row)) / 0.5 for s, w in zip(scores, row, strict=True)]
+        expected = [
+            (s / sum(scores) - w / sum(row)) / 0.5 for s, w in zip(scores, row, strict=True)
+        ]
         assert gradient[i].tolist() == pytest.approx(expected)
     assert gradient[5].eq(0).all()
 
@@ -189,28 +220,46 @@ def test_weights_of_zero_and_one_are_a_set_to_the_last_bit(dtype):
 
 
 def test_a_set_gives_what_it_gave_before_there_were_weights():
-    """The sum over the positives, divided by their number, as it is written without weights; to the last bit."""
+    """The sum over the positives, divided by their number, as it is written without weights; to the
+    last bit.
+    """
     scores = cosine_similarities(FEATURES.float()) / 0.07
     others = ~torch.eye(7, dtype=torch.bool)
     positive = across_biases(TARGET, BIAS) & others
     log_share = scores - torch.where(others, scores, -torch.inf).logsumexp(dim=1, keepdim=True)
     expected = torch.where(positive, -log_share, 0.0).sum(dim=1) / positive.sum(dim=1).clamp(min=1)
-    found = supervised_contrastive_losses(cosine_similarities(FEATURES.float()), positive, temperature=0.07)
+    found = supervised_contrastive_losses(
+        cosine_similarities(FEATURES.float()), positive, temperature=0.07
+    )
     assert torch.equal(found, expected)
 
 
 def test_soft_positives_by_hand():
-    """Of class 0: (1, 0), (0, 2) and (3, 4), cosines 0, 3/5 and 4/5; (-1, 0) is opposite, 2 away, but of class 1."""
-    features = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0], [-1.0, 0.0], [-7.0, 0.0], [1.0, 0.0]])
+    """Of class 0: (1, 0), (0, 2) and (3, 4), cosines 0, 3/5 and 4/5; (-1, 0) is opposite, 2 away,
+    but of class 1.
+    """
+    features = torch.tensor(
+        [[1.0, 0.0], [0.0, 2.0], [3.0, 4.0], [-1.0, 0.0], [-7.0, 0.0], [1.0, 0.0]]
+    )
     found = soft_positives(torch.tensor([0, 0, 0, 1, 1, 1]), features.double())
     expected = torch.zeros(6, 6, dtype=torch.float64)
-    expected[0, 1], expected[0, 2], expected[1, 2], expected[3, 5], expected[4, 5] = 1.0, 0.4, 0.2, 2.0, 2.0
+    expected[0, 1], expected[0, 2], expected[1, 2], expected[3, 5], expected[4, 5] = (
+        1.0,
+        0.4,
+        0.2,
+        2.0,
+        2.0,
+    )
     torch.testing.assert_close(found, expected + expected.T)
 
 
 def test_rounding_is_no_distance():
-    """Multiples of one feature have a cosine of 1 but for rounding, which would be all that weighs."""
-    features = torch.outer(torch.linspace(0.1, 7, 50), torch.rand(64, generator=torch.Generator().manual_seed(0)))
+    """Multiples of one feature have a cosine of 1 but for rounding, which would be all that
+    weighs.
+    """
+    features = torch.outer(
+        torch.linspace(0.1, 7, 50), torch.rand(64, generator=torch.Generator().manual_seed(0))
+    )
     rounded = 1 - cosine_similarities(features)
     assert rounded.abs().max() > 0
     assert soft_positives(torch.zeros(50, dtype=torch.int64), features).eq(0).all()

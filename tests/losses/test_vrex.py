@@ -24,7 +24,9 @@ def test_hand_derived_value():
 
 
 def test_gradient_lowers_large_risks_and_raises_small_ones():
-    """dVar/dl_i = 2 (R_e - mean) / (|E| n_e): negative, hence a rise of the loss, below the mean."""
+    """dVar/dl_i = 2 (R_e - mean) / (|E| n_e): negative, hence a rise of the loss, below the
+    mean.
+    """
     losses = LOSSES.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(variance(losses, ENVIRONMENT), losses)
     expected = torch.tensor([-1 / 3, -1 / 3, -2 / 3, -2 / 3, 2.0], dtype=torch.float64)
@@ -42,7 +44,9 @@ def test_properties():
     assert_permutation_invariant(variance, LOSSES, ENVIRONMENT)
     assert_pure(variance, LOSSES, ENVIRONMENT)
     assert_ignores(variance, LOSSES, torch.tensor([0, -1, 1, 1, 0]), torch.arange(5) == 1)
-    assert torch.autograd.gradcheck(lambda losses: variance(losses, ENVIRONMENT), LOSSES.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda losses: variance(losses, ENVIRONMENT), LOSSES.clone().requires_grad_()
+    )
 
 
 def test_traces_to_one_graph():

@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.losses.two_cvar_ranks FOLDER RANK`` in two processes: writes what each computed."""
+"""Run as ``python -m tests.losses.two_cvar_ranks FOLDER RANK`` in two processes: writes what each
+computed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def losses(weight: Tensor) -> Tensor:
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
     value = cvar(losses(weight)[SHARDS[rank]], alpha=0.35)
     (gradient,) = torch.autograd.grad(value, weight)

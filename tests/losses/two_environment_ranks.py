@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.losses.two_environment_ranks FOLDER RANK`` in two processes: writes what each computed."""
+"""Run as ``python -m tests.losses.two_environment_ranks FOLDER RANK`` in two processes: writes what
+each computed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from torch import Tensor, distributed
 
 from debias.losses import CORALLoss, MMDLoss, environment_risks, irm_penalty
 
-#: Rank 0 holds nine samples and rank 1 six; neither has four of every environment, and one environment begins at odd.
+#: Rank 0 holds nine samples and rank 1 six; neither has four of every environment, and one
+#: environment begins at odd.
 INPUTS = torch.randn(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 ENVIRONMENT = torch.tensor([0, 1, 0, 2, 0, 1, 1, -1, 0, 1, 2, 2, 1, 2, 0])
 TARGET = torch.arange(15) % 2
@@ -27,12 +30,20 @@ def _losses(logits: Tensor) -> Tensor:
 #: Each quantity of features of two columns, targets and environments.
 QUANTITIES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "irm": lambda logits, target, environment: irm_penalty(logits, target, environment, 3),
-    "irm_square": lambda logits, target, environment: irm_penalty(logits, target, environment, 3, unbiased=False),
-    "risk": lambda logits, target, environment: environment_risks(_losses(logits), environment, 3).mean,
-    "vrex": lambda logits, target, environment: environment_risks(_losses(logits), environment, 3).variance,
+    "irm_square": lambda logits, target, environment: irm_penalty(
+        logits, target, environment, 3, unbiased=False
+    ),
+    "risk": lambda logits, target, environment: (
+        environment_risks(_losses(logits), environment, 3).mean
+    ),
+    "vrex": lambda logits, target, environment: (
+        environment_risks(_losses(logits), environment, 3).variance
+    ),
     "coral": lambda features, target, environment: CORALLoss()(features, environment, COMPARED),
     "mmd": lambda features, target, environment: MMDLoss()(features, environment, COMPARED),
-    "mmd_unbiased": lambda features, target, environment: MMDLoss(unbiased=True)(features, environment, COMPARED),
+    "mmd_unbiased": lambda features, target, environment: MMDLoss(unbiased=True)(
+        features, environment, COMPARED
+    ),
 }
 
 
@@ -50,7 +61,9 @@ def computed(part: slice) -> dict[str, Tensor]:
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     torch.save(computed(SHARDS[rank]), folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 

@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.losses.two_hsic_ranks FOLDER RANK`` in two processes: writes what each computed."""
+"""Run as ``python -m tests.losses.two_hsic_ranks FOLDER RANK`` in two processes: writes what each
+computed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 #: Rank 0 holds seven samples and rank 1 three, too few for an HSIC of its own.
 INPUTS = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-OTHERS = torch.randn(10, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + INPUTS[:, :2]
+OTHERS = (
+    torch.randn(10, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    + INPUTS[:, :2]
+)
 SHARDS = (slice(0, 7), slice(7, 10))
 
 
@@ -34,7 +39,9 @@ def quantities(shard: slice) -> dict[str, Tensor]:
 
 
 class Side(nn.Module):
-    """The objective of one player as a forward pass, which is what DistributedDataParallel wraps."""
+    """The objective of one player as a forward pass, which is what DistributedDataParallel
+    wraps.
+    """
 
     def __init__(self, strategy: ReBias, model: nn.Module) -> None:
         super().__init__()
@@ -48,13 +55,18 @@ def trained(part: slice, *, wrapped: bool) -> dict[str, Tensor]:
     """Three steps of ReBias with a bandwidth by the median, on equal shares of batches of 16."""
     seed_all(0)
     side = Side(ReBias(GROUPS, bandwidth="median", median_every=2, lambda_f=3.0), TinyClassifier())
-    # batch normalisation sees the local batch only; in evaluation mode one process and two must agree
+    # batch normalisation sees the local batch only; in evaluation mode one process and two must
+    # agree
     side.eval()
     objective = DistributedDataParallel(side, find_unused_parameters=True) if wrapped else side
     owned = side.strategy.players(side.model)
-    optimizers = {player: torch.optim.SGD(parameters, lr=0.1) for player, parameters in owned.items()}
+    optimizers = {
+        player: torch.optim.SGD(parameters, lr=0.1) for player, parameters in owned.items()
+    }
     for step in range(3):
-        batch = Batch(*(None if column is None else column[part] for column in batch_of(16, seed=step)))
+        batch = Batch(
+            *(None if column is None else column[part] for column in batch_of(16, seed=step))
+        )
         for turn, (player, _) in enumerate(side.strategy.turns(step)):
             side.zero_grad()
             objective(step, turn, batch).backward()
@@ -65,10 +77,16 @@ def trained(part: slice, *, wrapped: bool) -> dict[str, Tensor]:
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     found = quantities(SHARDS[rank])
-    found |= {f"trained/{k}": v for k, v in trained(slice(8 * rank, 8 * rank + 8), wrapped=True).items()}
-    torch.save({key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt")
+    found |= {
+        f"trained/{k}": v for k, v in trained(slice(8 * rank, 8 * rank + 8), wrapped=True).items()
+    }
+    torch.save(
+        {key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt"
+    )
     distributed.destroy_process_group()
 
 

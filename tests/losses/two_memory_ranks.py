@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.losses.two_memory_ranks FOLDER RANK`` in two processes: writes what each computed."""
+"""Run as ``python -m tests.losses.two_memory_ranks FOLDER RANK`` in two processes: writes what each
+computed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
-from debias.losses import RelativeDifficulty, discovered_weights, discovery_loss, flac_loss, soft_groups
+from debias.losses import (
+    RelativeDifficulty,
+    discovered_weights,
+    discovery_loss,
+    flac_loss,
+    soft_groups,
+)
 
 SAMPLES, CLASSES = 12, 3
 #: Of each batch of eight, rank 0 holds five samples and rank 1 three.
@@ -17,7 +25,9 @@ SHARDS = (slice(0, 5), slice(5, 8))
 
 
 def steps(count: int, size: int) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Losses of two networks, rows and classes of each batch; rows occur several times, also in different ranks."""
+    """Losses of two networks, rows and classes of each batch; rows occur several times, also in
+    different ranks.
+    """
     generator = torch.Generator().manual_seed(0)
     found = []
     for _ in range(count):
@@ -47,7 +57,10 @@ def gradients(part: slice) -> dict[str, Tensor]:
     features = layer(rows)
     groups = soft_groups(probability, features[:, 0].sigmoid(), target, CLASSES)
     found = {"weighted": discovered_weights(groups, features[:, 0].sigmoid(), target)}
-    for name, loss in (("flac", flac_loss(features, bias, target)), ("discovery", discovery_loss(groups, balance=0.5))):
+    for name, loss in (
+        ("flac", flac_loss(features, bias, target)),
+        ("discovery", discovery_loss(groups, balance=0.5)),
+    ):
         (gradient,) = torch.autograd.grad(loss, layer.weight, retain_graph=True)
         found |= {name: loss.detach(), f"{name}/gradient": gradient}
     return found
@@ -56,7 +69,9 @@ def gradients(part: slice) -> dict[str, Tensor]:
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     torch.save(weights(SHARDS[rank]) | gradients(SHARDS[rank]), folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 

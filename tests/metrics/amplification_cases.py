@@ -11,7 +11,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from debias.metrics.amplification.counts import co_occurrence
-from debias.metrics.amplification.indicators import IndicatorAmplification, MultiAttributeAmplification
+from debias.metrics.amplification.indicators import (
+    IndicatorAmplification,
+    MultiAttributeAmplification,
+)
 from debias.metrics.amplification.sets import label_sets, set_co_occurrence
 from debias.metrics.amplification.single import BiasAmplification
 from debias.types import Groups
@@ -23,7 +26,9 @@ GOLDEN_CASES = golden_file("bias_amplification.json")
 
 @dataclass(frozen=True)
 class Case(Handed):
-    """A metric, one evaluation set for it (rows of each tensor are samples), and the scalars that it must give."""
+    """A metric, one evaluation set for it (rows of each tensor are samples), and the scalars that
+    it must give.
+    """
 
     name: str
     make: Callable[[], Metric]
@@ -63,12 +68,14 @@ def every_case() -> list[Case]:
 
 
 def worked() -> Case:
-    """metrics.md 4.5: a=00001111, t=00011110, predictions t' = a and a' = t, two classes, the test labels as baseline.
+    """metrics.md 4.5: a=00001111, t=00011110, predictions t' = a and a' = t, two classes, the test
+    labels as baseline.
 
-    Class 0 holds images 0-2 and 7: three with a=0, one with a=1; class 1 the reverse. So (0,0) and (1,1) go together,
-    P(t=0|a=0) = 3/4 becomes 1, and D = y * 1/4 in all four pairs: mean 1/4, variance 0; by symmetry so it is from task
-    to attribute. Shares are 3/4 and 1/4, even is 1/2: with t' = a each component grows from 3/4 to 1, for two pairs of
-    two tasks: 1/4. With t' and a' together, image by image, t' = 0 in 0-3 where a' = 0 0 0 1: unchanged, 0.
+    Class 0 holds images 0-2 and 7: three with a=0, one with a=1; class 1 the reverse. So (0,0) and
+    (1,1) go together, P(t=0|a=0) = 3/4 becomes 1, and D = y * 1/4 in all four pairs: mean 1/4,
+    variance 0; by symmetry so it is from task to attribute. Shares are 3/4 and 1/4, even is 1/2:
+    with t' = a each component grows from 3/4 to 1, for two pairs of two tasks: 1/4. With t' and a'
+    together, image by image, t' = 0 in 0-3 where a' = 0 0 0 1: unchanged, 0.
     """
     a, t = (torch.tensor([int(digit) for digit in digits]) for digits in ("00001111", "00011110"))
     groups = Groups(("cook", "drive"), ("woman", "man"))
@@ -83,7 +90,12 @@ def worked() -> Case:
         "amplification/share_bias": 0.5,
         "amplification/share_amplification": 0.25,
     }
-    return Case("worked", lambda: BiasAmplification(groups, attribute_predictions=True), (a, t, a, t), expected)
+    return Case(
+        "worked",
+        lambda: BiasAmplification(groups, attribute_predictions=True),
+        (a, t, a, t),
+        expected,
+    )
 
 
 def _directional(name: str) -> Case:
@@ -93,7 +105,10 @@ def _directional(name: str) -> Case:
     for theirs, key in keys.items():
         if f"sony_{theirs}_abs_mean_var" in found:
             magnitude, variance = found[f"sony_{theirs}_abs_mean_var"]
-            expected |= {f"amplification/{key}_magnitude": magnitude, f"amplification/{key}_variance": variance}
+            expected |= {
+                f"amplification/{key}_magnitude": magnitude,
+                f"amplification/{key}_variance": variance,
+            }
     return Case(name, lambda: indicator_metric(given), facts(given), expected)
 
 
@@ -116,20 +131,31 @@ def _classes(name: str) -> Case:
         "amplification/attribute_to_task_hall": found[hall],
     }
     metric = Groups(names, ("0", "1"))
-    return Case(name, lambda: BiasAmplification(metric), (given["pred"], given["target"], given["attribute"]), expected)
+    return Case(
+        name,
+        lambda: BiasAmplification(metric),
+        (given["pred"], given["target"], given["attribute"]),
+        expected,
+    )
 
 
 def _sets(name: str) -> Case:
     record, given = GOLDEN_CASES[name], inputs(name)
     size, least = (record["params"].get(key, default) for key, default in (("k", 1), ("thresh", 0)))
     expected = {}
-    for theirs, key in (("G_to_M", "multi_attribute_to_task"), ("M_to_G", "multi_task_to_attribute")):
+    for theirs, key in (
+        ("G_to_M", "multi_attribute_to_task"),
+        ("M_to_G", "multi_task_to_attribute"),
+    ):
         magnitude, variance = record["expected"][f"{theirs}_abs_mean_var"]
         expected |= {f"amplification/{key}": magnitude, f"amplification/{key}_variance": variance}
         if f"{theirs}_signed_mean_var" in record["expected"]:
-            expected[f"amplification/{key}_signed"] = record["expected"][f"{theirs}_signed_mean_var"][0]
+            expected[f"amplification/{key}_signed"] = record["expected"][
+                f"{theirs}_signed_mean_var"
+            ][0]
     if name == "multi_attribute_directional_sony":
-        # of the same inputs; its variance is over a column of zeros more, see test_amplification_sets
+        # of the same inputs; its variance is over a column of zeros more, see
+        # test_amplification_sets
         published = GOLDEN_CASES["multi_attribute_mals_sony"]["expected"]
         expected["amplification/multi_mals"] = published["abs_mean_var"][0]
         expected["amplification/multi_mals_signed"] = published["signed_mean_var"][0]
@@ -140,16 +166,25 @@ def _cifar(name: str) -> Case:
     given, groups = inputs(name), Groups(tuple("012345"), ("grey", "colour"))
     expected = {"amplification/share_bias": GOLDEN_CASES[name]["expected"]["mean_class_bias"]}
     target = torch.zeros_like(given["pred"])
-    return Case(name, lambda: BiasAmplification(groups), (given["pred"], target, given["domain"]), expected)
+    return Case(
+        name, lambda: BiasAmplification(groups), (given["pred"], target, given["domain"]), expected
+    )
 
 
 def _celeba(name: str) -> Case:
     given, found = inputs(name), GOLDEN_CASES[name]["expected"]
-    groups = Groups(tuple(f"{word}{label}" for label in range(4) for word in ("no", "yes")), ("0", "1"), (), True)
+    groups = Groups(
+        tuple(f"{word}{label}" for label in range(4) for word in ("no", "yes")),
+        ("0", "1"),
+        (),
+        True,
+    )
     frequencies = groups.frequencies(given["task_labels_train"], given["domain_train"])
     evaluation = (given["task_preds"], torch.zeros_like(given["task_preds"]), given["domain"])
     expected = {"amplification/share_amplification": found["mean_abs_bias_amplification"]}
-    return Case(name, lambda: BiasAmplification(groups, train_frequencies=frequencies), evaluation, expected)
+    return Case(
+        name, lambda: BiasAmplification(groups, train_frequencies=frequencies), evaluation, expected
+    )
 
 
 def facts(given: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -167,7 +202,9 @@ def indicator_metric(given: dict[str, Tensor]) -> Metric:
 def set_metric(given: dict[str, Tensor], size: int, least: int) -> Metric:
     sets = label_sets(given["task_labels_train"], min_size=size, more_than=least)
     train = set_co_occurrence(given["task_labels_train"], given["attr_labels_train"], sets)
-    return MultiAttributeAmplification(sets, 2, train=train, attribute_predictions=True, more_than=least)
+    return MultiAttributeAmplification(
+        sets, 2, train=train, attribute_predictions=True, more_than=least
+    )
 
 
 def naive_probability(event: Tensor, condition: Tensor) -> Fraction | None:
@@ -179,5 +216,7 @@ def naive_probability(event: Tensor, condition: Tensor) -> Fraction | None:
 def naive_sign(task: Tensor, attribute: Tensor, labelled: Tensor) -> int:
     """Sign of P(t, a) - P(t) P(a), exactly."""
     n = int(labelled.sum())
-    excess = Fraction(int((task & attribute).sum()), n) - Fraction(int(task.sum()) * int(attribute.sum()), n * n)
+    excess = Fraction(int((task & attribute).sum()), n) - Fraction(
+        int(task.sum()) * int(attribute.sum()), n * n
+    )
     return (excess > 0) - (excess < 0)

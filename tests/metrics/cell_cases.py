@@ -75,7 +75,9 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
 
 @dataclass(frozen=True)
 class CellCase(Handed):
-    """One of ``METRICS`` with the samples above; what it finds is known elsewhere, and sums of floats are rounded."""
+    """One of ``METRICS`` with the samples above; what it finds is known elsewhere, and sums of
+    floats are rounded.
+    """
 
     name: str
     make: Callable[[], Metric]

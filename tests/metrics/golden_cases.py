@@ -1,4 +1,6 @@
-"""Results of other people's code (WILDS, Group DRO, SubpopBench, ...) in this project's terms, where at hand."""
+"""Results of other people's code (WILDS, Group DRO, SubpopBench, ...) in this project's terms,
+where at hand.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "reference" / "golden"
 def golden_file(name: str) -> dict[str, dict]:
     """Cases of a golden file by name; empty where the file is absent."""
     path = GOLDEN / name
-    return {case["name"]: case for case in json.loads(path.read_text())["cases"]} if path.exists() else {}
+    return (
+        {case["name"]: case for case in json.loads(path.read_text())["cases"]}
+        if path.exists()
+        else {}
+    )
 
 
 def golden_record(file: str, name: str) -> dict:
@@ -31,7 +37,9 @@ def golden_record(file: str, name: str) -> dict:
 
 
 def golden() -> list[Case]:
-    """All cases of group_accuracy.json, in the project's terms; what each reference calls what is written out here."""
+    """All cases of group_accuracy.json, in the project's terms; what each reference calls what is
+    written out here.
+    """
     cases = golden_file("group_accuracy.json")
     builders = {
         "waterbirds_eval_binary": _wilds,
@@ -52,12 +60,20 @@ def every_case() -> list[Case]:
     return [worked(), empty_group(), multi_label(), *golden()]
 
 
-def golden_case(record: dict, groups: Groups, expected: Mapping[str, float], **options: object) -> Case:
-    """A record of a golden file whose predictions are classes, or probabilities of the second of two."""
+def golden_case(
+    record: dict, groups: Groups, expected: Mapping[str, float], **options: object
+) -> Case:
+    """A record of a golden file whose predictions are classes, or probabilities of the second of
+    two.
+    """
     inputs = record["inputs"]
-    prediction = inputs["pred"] if "pred" in inputs else [int(p > 0.5) for p in inputs["prob_class1"]]
+    prediction = (
+        inputs["pred"] if "pred" in inputs else [int(p > 0.5) for p in inputs["prob_class1"]]
+    )
     # a reference that is told groups only numbers them 2 * target + attribute
-    bias = inputs["attribute"] if "attribute" in inputs else [group % 2 for group in inputs["group"]]
+    bias = (
+        inputs["attribute"] if "attribute" in inputs else [group % 2 for group in inputs["group"]]
+    )
     facts = (torch.tensor(prediction), torch.tensor(inputs["target"]), torch.tensor(bias))
     return Case(record["name"], groups, *facts, expected, **options)
 
@@ -68,29 +84,46 @@ def _cells(groups: Groups, values: list[float]) -> dict[str, float]:
 
 def _wilds(record: dict) -> Case:
     found = record["expected"]
-    keys = [f"y:{bird}bird_background:{place}" for bird in ("land", "water") for place in ("land", "water")]
+    keys = [
+        f"y:{bird}bird_background:{place}"
+        for bird in ("land", "water")
+        for place in ("land", "water")
+    ]
     expected = {
         "worst_group": found["acc_wg"],
         "adjusted_average": found["adj_acc_avg"],
         **_cells(BIRDS, [found[f"acc_{key}"] for key in keys]),
     }
     counts = tuple(int(found[f"count_{key}"]) for key in keys)
-    frequencies = torch.tensor([record["params"]["train_counts"][f"y{y}_bg{a}"] for y in (0, 1) for a in (0, 1)])
-    return golden_case(record, BIRDS, expected, counts=counts, train_frequencies=frequencies, tolerance=1e-6)
+    frequencies = torch.tensor(
+        [record["params"]["train_counts"][f"y{y}_bg{a}"] for y in (0, 1) for a in (0, 1)]
+    )
+    return golden_case(
+        record, BIRDS, expected, counts=counts, train_frequencies=frequencies, tolerance=1e-6
+    )
 
 
 def _wilds_empty(record: dict) -> Case:
-    """Groups here are not (target, attribute) pairs: each is taken as a class, and a wrong answer as another class.
+    """Groups here are not (target, attribute) pairs: each is taken as a class, and a wrong answer
+    as another class.
 
-    WILDS reports the empty group as 0 and leaves it out of the minimum; here it is NaN, and left out as well.
+    WILDS reports the empty group as 0 and leaves it out of the minimum; here it is NaN, and left
+    out as well.
     """
     inputs, found = record["inputs"], record["expected"]
     groups = Groups(("0", "1", "2", "3"), ("any",))
     group = torch.tensor(inputs["group"])
     right = torch.tensor(inputs["pred"]) == torch.tensor(inputs["target"])
     prediction = torch.where(right, group, (group + 1) % 4)
-    values = [v if n else math.nan for v, n in zip(found["group_metrics"], found["group_counts"], strict=True)]
-    expected = {"worst_group": found["worst_group"], "worst_class": found["worst_group"], **_cells(groups, values)}
+    values = [
+        v if n else math.nan
+        for v, n in zip(found["group_metrics"], found["group_counts"], strict=True)
+    ]
+    expected = {
+        "worst_group": found["worst_group"],
+        "worst_class": found["worst_group"],
+        **_cells(groups, values),
+    }
     counts = tuple(int(n) for n in found["group_counts"])
     bias = torch.zeros_like(group)
     return Case(record["name"], groups, prediction, group, bias, expected, counts, tolerance=1e-6)
@@ -98,16 +131,23 @@ def _wilds_empty(record: dict) -> Case:
 
 def _group_dro(record: dict) -> Case:
     found = record["expected"]
-    expected = {"average": found["avg_acc"], **_cells(BIRDS, [found[f"avg_acc_group:{g}"] for g in range(4)])}
+    expected = {
+        "average": found["avg_acc"],
+        **_cells(BIRDS, [found[f"avg_acc_group:{g}"] for g in range(4)]),
+    }
     counts = tuple(int(found[f"processed_data_count_group:{g}"]) for g in range(4))
     return golden_case(record, BIRDS, expected, counts=counts, tolerance=1e-5)
 
 
 def _subpopbench(record: dict) -> Case:
-    """Its ``adjusted_accuracy`` is the mean over groups, and its ``class_diff`` the sum over pairs of classes."""
+    """Its ``adjusted_accuracy`` is the mean over groups, and its ``class_diff`` the sum over pairs
+    of classes.
+    """
     found = record["expected"]
     groups = BIRDS if record["name"].endswith("binary") else TRIPLE
-    order = [found["per_group"][f"y={y},a={a}"] for y in range(groups.rows) for a in range(groups.biases)]
+    order = [
+        found["per_group"][f"y={y},a={a}"] for y in range(groups.rows) for a in range(groups.biases)
+    ]
     recalls = [found["per_class"][str(y)]["recall"] for y in range(groups.rows)]
     expected = {
         "average": found["overall"]["accuracy"],
@@ -156,7 +196,9 @@ def _dfr(record: dict) -> Case:
 
 
 def _fairlearn(record: dict) -> Case:
-    """Its ``gap_to_overall`` is max |acc_g - overall|: here that is the worst group, so the robustness gap as well."""
+    """Its ``gap_to_overall`` is max |acc_g - overall|: here that is the worst group, so the
+    robustness gap as well.
+    """
     found = record["expected"]
     expected = {
         "average": found["overall"],

@@ -1,4 +1,6 @@
-"""Evaluation sets handed to a metric in every way that must not matter: in other batches, orders and processes."""
+"""Evaluation sets handed to a metric in every way that must not matter: in other batches, orders
+and processes.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,16 @@ def scalars_of(metric: Metric) -> dict[str, float]:
 
 
 class Handed:
-    """Base of the cases: a metric, the samples of one evaluation set, and the scalars that these must give.
+    """Base of the cases: a metric, the samples of one evaluation set, and the scalars that these
+    must give.
 
     Attributes:
         name: of the case.
         make: a new metric.
         feed: hands a metric the samples of some rows.
         expected: scalars that are known, each to ``tolerance``.
-        rounding: by how much the way of handing over may change a scalar: nothing, where the state is integers.
+        rounding: by how much the way of handing over may change a scalar: nothing, where the state
+            is integers.
     """
 
     name: str
@@ -75,11 +79,16 @@ class Handed:
 
     def on_rank(self, name: str, rank: int) -> dict[str, dict[str, float]]:
         """What one of two processes finds, by a name of the case and the sharding."""
-        return {f"{name}/{sharding}": self.scalars(ranks[rank]) for sharding, ranks in self.shardings().items()}
+        return {
+            f"{name}/{sharding}": self.scalars(ranks[rank])
+            for sharding, ranks in self.shardings().items()
+        }
 
     def assert_known(self, found: Mapping[str, float]) -> None:
         for key, expected in self.expected.items():
-            assert found[key] == pytest.approx(expected, abs=self.tolerance, rel=0, nan_ok=True), key
+            assert found[key] == pytest.approx(expected, abs=self.tolerance, rel=0, nan_ok=True), (
+                key
+            )
 
     def assert_no_order_matters(self, size: int) -> None:
         """In batches of a size, in an order without groups and in one group after the other."""

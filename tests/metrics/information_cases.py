@@ -1,4 +1,6 @@
-"""Predictions whose information on the bias, or error set, is known: by hand, and golden where at hand."""
+"""Predictions whose information on the bias, or error set, is known: by hand, and golden where at
+hand.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ from tests.metrics.metrics_cases import BIRDS, TRIPLE, Case, multi_label
 def information_cases() -> list[Case]:
     """For ``BiasInformation``."""
     golden = golden_file("representation_leakage.json").get("mutual_information_pred_attribute")
-    return [_declared_but_empty(), multi_label_information(), *([_golden_information(golden)] if golden else [])]
+    return [
+        _declared_but_empty(),
+        multi_label_information(),
+        *([_golden_information(golden)] if golden else []),
+    ]
 
 
 def discovery_cases() -> list[Case]:
@@ -27,10 +33,11 @@ def discovery_cases() -> list[Case]:
 
 
 def _declared_but_empty() -> Case:
-    """Predictions 0 0 1 1 are the bias but for one of unknown bias, and a third bias value and class never occur.
+    """Predictions 0 0 1 1 are the bias but for one of unknown bias, and a third bias value and
+    class never occur.
 
-    log 2 nats, all of it: V and the normalised information are 1. Within target 0 (samples 0, 2) it is log 2, and
-    within target 1 (samples 1, 3) too.
+    log 2 nats, all of it: V and the normalised information are 1. Within target 0 (samples 0, 2) it
+    is log 2, and within target 1 (samples 1, 3) too.
     """
     groups = Groups(("a", "b", "c"), ("x", "y", "z"))
     facts = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 0, 1, 0], [0, 0, 1, 1, -1]])
@@ -53,7 +60,9 @@ def multi_label_information() -> Case:
 
 
 def _misled() -> Case:
-    """As ``test_report_of_a_worked_case`` derives it: three errors of five, two of them of the minority of three."""
+    """As ``test_report_of_a_worked_case`` derives it: three errors of five, two of them of the
+    minority of three.
+    """
     facts = torch.tensor([[0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 0, -1]])
     expected = {
         "discovery/error_precision": 2 / 3,
@@ -75,7 +84,9 @@ def _golden_information(record: dict) -> Case:
         "information/target": found["mi_target_attribute"],
         "information/cramers_v": found["cramers_v"],
     }
-    return golden_case(record, TRIPLE, expected, tolerance=record["tolerance"], metric=BiasInformation)
+    return golden_case(
+        record, TRIPLE, expected, tolerance=record["tolerance"], metric=BiasInformation
+    )
 
 
 def _golden_errors(record: dict) -> Case:
@@ -86,4 +97,6 @@ def _golden_errors(record: dict) -> Case:
         "discovery/error_f1": found["sklearn_f1"],
         "discovery/error_lift": found["lift"],
     }
-    return golden_case(record, BIRDS, expected, tolerance=record["tolerance"], metric=ErrorDiscovery)
+    return golden_case(
+        record, BIRDS, expected, tolerance=record["tolerance"], metric=ErrorDiscovery
+    )

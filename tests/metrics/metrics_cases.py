@@ -51,14 +51,15 @@ class Case(Handed):
 def worked() -> Case:
     """metrics.md 4.1: y=0000111111, a=0001111100, yhat=0011111001.
 
-    (0,0): images 0-2 predicted 0 0 1, 2 of 3. (0,1): image 3 predicted 1, 0 of 1. (1,1): images 4-7 predicted
-    1 1 1 0, 3 of 4. (1,0): images 8-9 predicted 0 1, 1 of 2. Average 6/10; group mean (2/3 + 0 + 1/2 + 3/4) / 4 =
-    23/48; recalls 2/4 and 4/6, mean 7/12, 1/6 apart; adjusted (3498 * 2/3 + 184 * 0 + 56 / 2 + 1057 * 3/4) / 4795,
-    which is 3152.75 / 4795. Aligned groups (2/3 + 3/4) / 2 = 17/24 and samples 5/7; conflicting groups 1/4 and samples
-    1/3.
+    (0,0): images 0-2 predicted 0 0 1, 2 of 3. (0,1): image 3 predicted 1, 0 of 1. (1,1): images 4-7
+    predicted 1 1 1 0, 3 of 4. (1,0): images 8-9 predicted 0 1, 1 of 2. Average 6/10; group mean
+    (2/3 + 0 + 1/2 + 3/4) / 4 = 23/48; recalls 2/4 and 4/6, mean 7/12, 1/6 apart; adjusted (3498 *
+    2/3 + 184 * 0 + 56 / 2 + 1057 * 3/4) / 4795, which is 3152.75 / 4795. Aligned groups (2/3 + 3/4)
+    / 2 = 17/24 and samples 5/7; conflicting groups 1/4 and samples 1/3.
     """
     target, bias, prediction = (
-        torch.tensor([int(digit) for digit in digits]) for digits in ("0000111111", "0001111100", "0011111001")
+        torch.tensor([int(digit) for digit in digits])
+        for digits in ("0000111111", "0001111100", "0011111001")
     )
     expected = {
         "average": 0.6,
@@ -88,9 +89,10 @@ def worked() -> Case:
 def empty_group() -> Case:
     """Group (waterbird, land) is declared and never seen; one bias is unknown.
 
-    (0,0): 1 of 2. (0,1): 1 of 1. (1,1): 2 of 2. One waterbird of unknown bias, wrong: it counts in the average, 4/6,
-    and in the recall of waterbirds, 2/3, and in no group. Aligned (1/2 + 1) / 2 and 3/4; conflicting: (0,1) only.
-    Adjusted over the groups seen: (1 * 1/2 + 1 * 1 + 2 * 1) / (1 + 1 + 2). Farthest from 4/6 are the best groups.
+    (0,0): 1 of 2. (0,1): 1 of 1. (1,1): 2 of 2. One waterbird of unknown bias, wrong: it counts in
+    the average, 4/6, and in the recall of waterbirds, 2/3, and in no group. Aligned (1/2 + 1) / 2
+    and 3/4; conflicting: (0,1) only. Adjusted over the groups seen: (1 * 1/2 + 1 * 1 + 2 * 1) / (1
+    + 1 + 2). Farthest from 4/6 are the best groups.
     """
     expected = {
         "average": 4 / 6,
@@ -128,13 +130,14 @@ def empty_group() -> Case:
 def multi_label() -> Case:
     """Two labels over one bias attribute: rows not-smiling, smiling, not-blond, blond.
 
-    Targets (1,0) (0,0) (1,1), biases 0 1 1, predictions (1,0) (1,0) (0,1). Smiling: the present one of bias 0 is
-    right, the absent one of bias 1 wrong, the present one of bias 1 wrong. Blond: absent 0 and 1 right, present 1
-    right.
-    Pairs right: 4 of 6. Rows: 0/1, 1/2, 2/2, 1/1, which lie 1/2, 1, 1, 1/2, 1/2 and 0 apart.
-    Groups seen: 0, 1, 0, 1, 1, 1 (mean 4/6).
+    Targets (1,0) (0,0) (1,1), biases 0 1 1, predictions (1,0) (1,0) (0,1). Smiling: the present one
+    of bias 0 is right, the absent one of bias 1 wrong, the present one of bias 1 wrong. Blond:
+    absent 0 and 1 right, present 1 right. Pairs right: 4 of 6. Rows: 0/1, 1/2, 2/2, 1/1, which lie
+    1/2, 1, 1, 1/2, 1/2 and 0 apart. Groups seen: 0, 1, 0, 1, 1, 1 (mean 4/6).
     """
-    groups = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("woman", "man"), multi_label=True)
+    groups = Groups(
+        ("not Smiling", "Smiling", "not Blond", "Blond"), ("woman", "man"), multi_label=True
+    )
     expected = {
         "average": 4 / 6,
         "worst_group": 0.0,

@@ -1,4 +1,6 @@
-"""Fairness and score cases with known answers: hand-derived ones, and other people's code's where these are at hand."""
+"""Fairness and score cases with known answers: hand-derived ones, and other people's code's where
+these are at hand.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class ScoreCase(Case):
     rounding: ClassVar[float] = 1e-12
 
     def with_an_empty_group(self) -> ScoreCase:
-        """The same samples where one more value of the bias is declared and never seen: nothing may change."""
+        """The same samples where one more value of the bias is declared and never seen: nothing may
+        change.
+        """
         names = (*self.groups.bias_names, "nobody")
         groups = Groups(self.groups.target_names, names, multi_label=self.groups.multi_label)
         return replace(self, groups=groups)
@@ -54,9 +58,9 @@ def every_case() -> list[ScoreCase]:
 def worked_fairness() -> ScoreCase:
     """metrics.md 4.4: y=0000111111, a=0001111100, yhat=0011111001.
 
-    Bias 0 is images 0 1 2 8 9: selected 2 of 5, positives 8 9 of which 1 found, negatives 0 1 2 of which 1 wrong,
-    right 3 of 5. Bias 1 is images 3 to 7: selected 4 of 5, positives 4 to 7 of which 3 found, negative 3 wrong.
-    Precision 1/2 and 3/4; accuracy 3/5 both.
+    Bias 0 is images 0 1 2 8 9: selected 2 of 5, positives 8 9 of which 1 found, negatives 0 1 2 of
+    which 1 wrong, right 3 of 5. Bias 1 is images 3 to 7: selected 4 of 5, positives 4 to 7 of which
+    3 found, negative 3 wrong. Precision 1/2 and 3/4; accuracy 3/5 both.
     """
     facts = worked()
     expected = {
@@ -72,16 +76,25 @@ def worked_fairness() -> ScoreCase:
         "accuracy_difference": 0.0,
         "accuracy_ratio": 1.0,
     }
-    return ScoreCase("worked fairness", facts.groups, facts.prediction, facts.target, facts.bias, expected)
+    return ScoreCase(
+        "worked fairness", facts.groups, facts.prediction, facts.target, facts.bias, expected
+    )
 
 
 def worked_calibration() -> ScoreCase:
     """p=(.1,.3,.35,.7,.9,.95), y=(0,0,1,1,1,0), 5 bins: the bins hold 1, 2, 0, 1 and 2 samples.
 
-    Distances .1, |.325 - .5|, .3 and |.925 - .5|; (1 * .1 + 2 * .175 + 1 * .3 + 2 * .425) / 6 = 1.6 / 6.
+    Distances .1, |.325 - .5|, .3 and |.925 - .5|; (1 * .1 + 2 * .175 + 1 * .3 + 2 * .425) / 6 = 1.6
+    / 6.
     """
     positive = torch.tensor([0.1, 0.3, 0.35, 0.7, 0.9, 0.95], dtype=torch.float64)
-    expected = {"ece": 1.6 / 6, "ece/0": 1.6 / 6, "worst_ece": 1.6 / 6, "ece_gap": NAN, "mce": 0.425}
+    expected = {
+        "ece": 1.6 / 6,
+        "ece/0": 1.6 / 6,
+        "worst_ece": 1.6 / 6,
+        "ece_gap": NAN,
+        "mce": 0.425,
+    }
     return ScoreCase(
         "worked calibration",
         binary(1),
@@ -94,11 +107,13 @@ def worked_calibration() -> ScoreCase:
 
 
 def worked_ranking() -> ScoreCase:
-    """Bias 0: positives .9 .4, negatives .4 .1: wins 1, 1, 1/2 and 1 of 4 pairs. Bias 1: positive .2, negative .8.
+    """Bias 0: positives .9 .4, negatives .4 .1: wins 1, 1, 1/2 and 1 of 4 pairs. Bias 1: positive
+    .2, negative .8.
 
-    One more positive, .05, of unknown bias: overall its 3 pairs are lost, and (.2) wins over .1 alone, (.9) over all
-    three, (.4) over .1 with a tie at .4: 3 + 1.5 + 1 of 12. BPSN of 0: positive .2 against .4 and .1, 1 of 2; of 1:
-    positives .9 .4 against .8, 1 of 2. BNSP mirrors it. AP of bias 0: (1 + 2/3) / 2; of bias 1: 1/2.
+    One more positive, .05, of unknown bias: overall its 3 pairs are lost, and (.2) wins over .1
+    alone, (.9) over all three, (.4) over .1 with a tie at .4: 3 + 1.5 + 1 of 12. BPSN of 0:
+    positive .2 against .4 and .1, 1 of 2; of 1: positives .9 .4 against .8, 1 of 2. BNSP mirrors
+    it. AP of bias 0: (1 + 2/3) / 2; of bias 1: 1/2.
     """
     positive = torch.tensor([0.9, 0.4, 0.4, 0.1, 0.2, 0.8, 0.05], dtype=torch.float64)
     expected = {
@@ -127,12 +142,13 @@ def worked_ranking() -> ScoreCase:
 
 
 def labels() -> ScoreCase:
-    """Two labels; bias x: targets (1,0) (0,0), predictions (1,1) (0,0); bias y: (1,1) (1,0) and (1,0) (0,0).
+    """Two labels; bias x: targets (1,0) (0,0), predictions (1,1) (0,0); bias y: (1,1) (1,0) and
+    (1,0) (0,0).
 
-    Label s: selected 1/2 both; found 1/1 and 1/2; wrongly 0/1 and nothing; precision 1 both; right 1 and 1/2. Label b:
-    selected 1/2 and 0/2; found nothing and 0/1; wrongly 1/2 and 0/1; precision 0/1 and nothing; right 1/2 and 1/2.
-    So of parity 0 and 1/2, of opportunity 1/2 and undefined, of odds 1/2 and 1/2, of precision 0 and undefined, of
-    accuracy 1/2 and 0.
+    Label s: selected 1/2 both; found 1/1 and 1/2; wrongly 0/1 and nothing; precision 1 both; right
+    1 and 1/2. Label b: selected 1/2 and 0/2; found nothing and 0/1; wrongly 1/2 and 0/1; precision
+    0/1 and nothing; right 1/2 and 1/2. So of parity 0 and 1/2, of opportunity 1/2 and undefined, of
+    odds 1/2 and 1/2, of precision 0 and undefined, of accuracy 1/2 and 0.
     """
     expected = {
         "demographic_parity_difference": 0.25,
@@ -160,10 +176,18 @@ def labels() -> ScoreCase:
 
 
 def fairness_cases() -> list[ScoreCase]:
-    """Cases of fairness.json that give a scalar; what each reference calls what is written out here."""
-    fairlearn, torchmetrics = (FAIRNESS[f"binary_3groups_{name}"] for name in ("fairlearn", "torchmetrics"))
+    """Cases of fairness.json that give a scalar; what each reference calls what is written out
+    here.
+    """
+    fairlearn, torchmetrics = (
+        FAIRNESS[f"binary_3groups_{name}"] for name in ("fairlearn", "torchmetrics")
+    )
     found = fairlearn["expected"]
-    same = [key for key in found if key.endswith(("_difference", "_ratio")) and key.startswith(("demo", "equal"))]
+    same = [
+        key
+        for key in found
+        if key.endswith(("_difference", "_ratio")) and key.startswith(("demo", "equal"))
+    ]
     own = {key: found[key] for key in same} | {
         "equalized_odds_mean": found["equalized_odds_difference_mean"],
         "accuracy_difference": found["accuracy_disparity"],
@@ -180,7 +204,10 @@ def fairness_cases() -> list[ScoreCase]:
         _case(
             torchmetrics,
             binary(3),
-            {"demographic_parity_ratio": ratios["DP_0_1"], "equal_opportunity_ratio": ratios["EO_2_0"]},
+            {
+                "demographic_parity_ratio": ratios["DP_0_1"],
+                "equal_opportunity_ratio": ratios["EO_2_0"],
+            },
         ),
         _case(
             aif,
@@ -214,16 +241,21 @@ def fairness_cases() -> list[ScoreCase]:
 
 def _case(record: dict, groups: Groups, expected: dict[str, float]) -> ScoreCase:
     inputs = record["inputs"]
-    columns = inputs["pred"], inputs.get("target", inputs["pred"]), inputs.get("group", inputs.get("attribute"))
+    columns = (
+        inputs["pred"],
+        inputs.get("target", inputs["pred"]),
+        inputs.get("group", inputs.get("attribute")),
+    )
     facts = [torch.tensor(column) for column in columns]
     return ScoreCase(record["name"], groups, *facts, expected, tolerance=record["tolerance"])
 
 
 def _without_positives() -> ScoreCase:
-    """fairlearn, torchmetrics and oxonfair take the undefined rates for 0; here they are compared with nothing.
+    """fairlearn, torchmetrics and oxonfair take the undefined rates for 0; here they are compared
+    with nothing.
 
-    So opportunity and precision are NaN, of odds the false positive rates .25 and .5 are left; where all is defined the
-    values are fairlearn's.
+    So opportunity and precision are NaN, of odds the false positive rates .25 and .5 are left;
+    where all is defined the values are fairlearn's.
     """
     record = FAIRNESS["edge_group_without_positives"]
     theirs = record["expected"]["fairlearn"]
@@ -249,7 +281,9 @@ def _intersection() -> ScoreCase:
     bias, names = intersect(both, [("0", "1"), ("0", "1")])
     expected = {"accuracy_difference": found["difference"], "accuracy_ratio": found["ratio"]}
     facts = torch.tensor(inputs["pred"]), torch.tensor(inputs["target"]), bias
-    return ScoreCase(record["name"], Groups(("0", "1"), names), *facts, expected, tolerance=record["tolerance"])
+    return ScoreCase(
+        record["name"], Groups(("0", "1"), names), *facts, expected, tolerance=record["tolerance"]
+    )
 
 
 def _one_vs_rest() -> ScoreCase:
@@ -269,16 +303,23 @@ def ranking_cases() -> list[ScoreCase]:
     """Cases of AUROC, average precision, Borkan's areas and F1."""
     slices = SCORES["per_attribute_auroc_f1"]
     found, by_attribute = slices["expected"], slices["expected"]["by_attribute"].items()
-    areas = {f"auroc/{k}": v["auroc"] for k, v in by_attribute} | {"worst_auroc": found["worst_auroc"]}
+    areas = {f"auroc/{k}": v["auroc"] for k, v in by_attribute} | {
+        "worst_auroc": found["worst_auroc"]
+    }
     areas |= {f"average_precision/{k}": v["auprc"] for k, v in by_attribute}
     f1 = {f"f1/{k}": v["f1"] for k, v in by_attribute} | {"worst_f1": found["worst_f1"]}
     hard = _scored(slices, binary(2), f1, GroupF1)
     borkan = SCORES["borkan_subgroup_bpsn_bnsp_auc"]
     names = {"subgroup_auc": "auroc", "bpsn_auc": "bpsn_auc", "bnsp_auc": "bnsp_auc"}
-    mixtures = {f"{own}/{k}": v[name] for k, v in borkan["expected"].items() for name, own in names.items()}
+    mixtures = {
+        f"{own}/{k}": v[name] for k, v in borkan["expected"].items() for name, own in names.items()
+    }
     single = SCORES["auroc_on_single_class_groups"]
     cells = _scored(single, Groups(("0", "1"), ("0_0", "0_1", "1_0", "1_1")), {}, GroupRanking)
-    undefined = {f"auroc/{name}": NAN for name in cells.groups.bias_names} | {"worst_auroc": NAN, "auroc_gap": NAN}
+    undefined = {f"auroc/{name}": NAN for name in cells.groups.bias_names} | {
+        "worst_auroc": NAN,
+        "auroc_gap": NAN,
+    }
     return [
         _scored(slices, binary(2), areas, GroupRanking),
         replace(hard, name="per_attribute_f1", prediction=(hard.prediction[:, 1] > 0.5).long()),
@@ -310,7 +351,9 @@ def calibration_cases() -> list[ScoreCase]:
     ]
 
 
-def _scored(record: dict, groups: Groups, expected: dict[str, float], metric: Callable[[Groups], Metric]) -> ScoreCase:
+def _scored(
+    record: dict, groups: Groups, expected: dict[str, float], metric: Callable[[Groups], Metric]
+) -> ScoreCase:
     inputs = record["inputs"]
     if "probs" in inputs:
         probabilities = torch.tensor(inputs["probs"], dtype=torch.float64)

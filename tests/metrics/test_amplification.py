@@ -1,4 +1,6 @@
-"""Bias amplification from counts: other people's numbers, hand-derived ones, and what is undefined."""
+"""Bias amplification from counts: other people's numbers, hand-derived ones, and what is
+undefined.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.metrics.amplification.counts import CoOccurrence, co_occurrence, frequency_co_occurrence, one_hot
+from debias.metrics.amplification.counts import (
+    CoOccurrence,
+    co_occurrence,
+    frequency_co_occurrence,
+    one_hot,
+)
 from debias.metrics.amplification.descriptions import AMPLIFICATION
 from debias.metrics.amplification.formulas import (
     association,
@@ -48,7 +55,10 @@ def test_paintings_of_wang_and_russakovsky() -> None:
     labels = exclusive(record["inputs"]["bog_tilde"])
     for expected in record["expected"]:
         predicted = exclusive(expected["pred"])._replace(attribute=labels.attribute)
-        found = [summarise(attribute_to_task(predicted, labels)).mean, mals_mean(mals(predicted, labels))]
+        found = [
+            summarise(attribute_to_task(predicted, labels)).mean,
+            mals_mean(mals(predicted, labels)),
+        ]
         assert [value.item() for value in found] == pytest.approx(
             [expected["A_to_T"], expected["BiasAmp_MALS"]], abs=1e-9
         )
@@ -60,7 +70,10 @@ def test_counts_of_wang_and_russakovsky() -> None:
     given, found = inputs("directional_counts_api"), record["expected"]
 
     def counts(both: Tensor, train: str = "") -> CoOccurrence:
-        facts = (inputs("mals_zhao2017_counts")[f"task_labels{train}"].sum(dim=0), given[f"num_attributes{train}"])
+        facts = (
+            inputs("mals_zhao2017_counts")[f"task_labels{train}"].sum(dim=0),
+            given[f"num_attributes{train}"],
+        )
         return CoOccurrence(both, *facts, given[f"total_images{train}"])
 
     labels, train = counts(given["bog_tilde"]), counts(given["bog_tilde_train"], "_train")
@@ -72,20 +85,31 @@ def test_counts_of_wang_and_russakovsky() -> None:
 
 @needs_golden
 def test_where_the_bias_amplification_package_differs() -> None:
-    """Its direction from the task agrees; the other one is ours over P(t | a) normalised over tasks, ties as losses."""
-    given, found = inputs("kernerlab_library_values"), GOLDEN_CASES["kernerlab_library_values"]["expected"]
+    """Its direction from the task agrees; the other one is ours over P(t | a) normalised over
+    tasks, ties as losses.
+    """
+    given, found = (
+        inputs("kernerlab_library_values"),
+        GOLDEN_CASES["kernerlab_library_values"]["expected"],
+    )
     labels = co_occurrence(given["task_labels"], given["attr_labels"])
-    back = task_to_attribute(co_occurrence(given["task_labels"], given["attr_preds"]), labels, tie=-1)
+    back = task_to_attribute(
+        co_occurrence(given["task_labels"], given["attr_preds"]), labels, tie=-1
+    )
     assert summarise(back).mean.item() == pytest.approx(found["DBA_TtoA"], abs=1e-5)
     predicted = co_occurrence(given["task_preds"], given["attr_labels"])
     over_tasks = [part._replace(attribute=part.both.sum(dim=0)) for part in (predicted, labels)]
     theirs = association(labels, tie=-1) * task_change(*over_tasks)
     assert theirs.mean().item() == pytest.approx(found["DBA_AtoT"], abs=1e-5)
-    assert summarise(attribute_to_task(predicted, labels)).mean.item() != pytest.approx(found["DBA_AtoT"], abs=1e-2)
+    assert summarise(attribute_to_task(predicted, labels)).mean.item() != pytest.approx(
+        found["DBA_AtoT"], abs=1e-2
+    )
 
 
 def test_ties_are_exact_and_count_as_told() -> None:
-    """Of 15, 5 have task 0 and 9 attribute 0, 3 both: 5/15 * 9/15 = 3/15, but not in float64; the rest likewise."""
+    """Of 15, 5 have task 0 and 9 attribute 0, 3 both: 5/15 * 9/15 = 3/15, but not in float64; the
+    rest likewise.
+    """
     labels = exclusive([[3, 2], [6, 4]])
     assert 5 / 15 * (9 / 15) != 3 / 15
     assert association(labels).tolist() == [[0, 0], [0, 0]]
@@ -97,8 +121,9 @@ def test_ties_are_exact_and_count_as_told() -> None:
 
 
 def test_a_tie_adds_nothing_and_stays_in_the_mean() -> None:
-    """Tasks overlap: 4 images per attribute. Task 0 in 2 and 2 (a tie), predicted 3 and 2; task 1 in 3 and 1, predicted
-    4 and 1. D = 1/4, 0, 1/4, 0; signs 0 0 + -: mean (0 + 0 + 1/4 - 0) / 4; with ties as losses (-1/4 + 1/4) / 4 = 0.
+    """Tasks overlap: 4 images per attribute. Task 0 in 2 and 2 (a tie), predicted 3 and 2; task 1
+    in 3 and 1, predicted 4 and 1. D = 1/4, 0, 1/4, 0; signs 0 0 + -: mean (0 + 0 + 1/4 - 0) / 4;
+    with ties as losses (-1/4 + 1/4) / 4 = 0.
     """
     labels = CoOccurrence(*map(torch.tensor, ([[2, 2], [3, 1]], [4, 4], [4, 4], 8)))
     predicted = CoOccurrence(*map(torch.tensor, ([[3, 2], [4, 1]], [5, 5], [4, 4], 8)))
@@ -107,7 +132,9 @@ def test_a_tie_adds_nothing_and_stays_in_the_mean() -> None:
 
 
 def test_the_baseline_may_be_the_training_labels() -> None:
-    """Against test shares 3/4 the prediction 1 grew by 1/4, against training shares 1/2 and 7/8 by 1/2 and 1/8."""
+    """Against test shares 3/4 the prediction 1 grew by 1/4, against training shares 1/2 and 7/8 by
+    1/2 and 1/8.
+    """
     test, predicted = exclusive([[3, 1], [1, 3]]), exclusive([[4, 0], [0, 4]])
     train = exclusive([[4, 1], [4, 7]])
     assert summarise(attribute_to_task(predicted, test, train)).mean == 0.25
@@ -115,12 +142,16 @@ def test_the_baseline_may_be_the_training_labels() -> None:
 
 
 def test_training_labels_turn_the_sign_but_not_for_hall() -> None:
-    """Of the worked case; in training the pairs go together the other way round, and shares start from 1/4.
+    """Of the worked case; in training the pairs go together the other way round, and shares start
+    from 1/4.
 
-    MALS: the pairs (0, 1) and (1, 0) have 3/4 in training and 0 among predictions: (-3/4 - 3/4) / 2.
+    MALS: the pairs (0, 1) and (1, 0) have 3/4 in training and 0 among predictions: (-3/4 - 3/4) /
+    2.
     """
     groups = Groups(("cook", "drive"), ("woman", "man"))
-    report = amplification_report(*worked().facts[:3], groups, train_frequencies=torch.tensor([1, 3, 3, 1]))
+    report = amplification_report(
+        *worked().facts[:3], groups, train_frequencies=torch.tensor([1, 3, 3, 1])
+    )
     assert report["amplification/attribute_to_task"] == -0.25
     assert report["amplification/attribute_to_task_hall"] == 0.25
     assert report["amplification/mals_attribute_to_task"] == -0.75
@@ -128,7 +159,9 @@ def test_training_labels_turn_the_sign_but_not_for_hall() -> None:
 
 
 def test_rows_without_task_and_attribute_do_not_count_as_samples() -> None:
-    """Of 4 rows one has neither: P(t, a) = 1/3 and P(t) P(a) = 2/3 * 2/3; with it 1/4 = 2/4 * 2/4 would be a tie."""
+    """Of 4 rows one has neither: P(t, a) = 1/3 and P(t) P(a) = 2/3 * 2/3; with it 1/4 = 2/4 * 2/4
+    would be a tie.
+    """
     task, attribute = torch.tensor([[1], [1], [0], [0]]), torch.tensor([[1], [0], [1], [0]])
     labels = co_occurrence(task, attribute)
     assert labels.samples == 3
@@ -136,7 +169,9 @@ def test_rows_without_task_and_attribute_do_not_count_as_samples() -> None:
 
 
 def test_a_task_never_predicted_adds_nothing_to_mals_and_is_counted() -> None:
-    """Shares 3/4 of each of three tasks; predicted 4 of 4, 4 of 5, none: (1/4 + 1/20 + nothing) / 3 = 1/10."""
+    """Shares 3/4 of each of three tasks; predicted 4 of 4, 4 of 5, none: (1/4 + 1/20 + nothing) / 3
+    = 1/10.
+    """
     labels, predicted = exclusive([[3, 1], [3, 1], [1, 3]]), exclusive([[4, 0], [4, 1], [0, 0]])
     table = mals(predicted, labels)
     assert table[2].tolist() == pytest.approx([0.0, math.nan], nan_ok=True)
@@ -173,7 +208,9 @@ def test_the_report_agrees_with_the_metric_and_every_key_is_described() -> None:
     assert report == pytest.approx(dict(case.expected), abs=1e-12)
     labels = Groups(("no0", "yes0", "no1", "yes1"), ("woman", "man"), multi_label=True)
     task, bias = torch.tensor([[1, 0], [1, 1], [0, 1]]), torch.tensor([0, 1, 1])
-    more = multi_attribute_report(task, task, bias, labels, train_target=task, train_bias=bias, predicted_bias=bias)
+    more = multi_attribute_report(
+        task, task, bias, labels, train_target=task, train_bias=bias, predicted_bias=bias
+    )
     assert more.keys() | report.keys() == AMPLIFICATION.keys()
     assert set(more.values()) == {0.0}
 
@@ -181,7 +218,10 @@ def test_the_report_agrees_with_the_metric_and_every_key_is_described() -> None:
 def test_training_frequencies_are_the_counts_of_the_training_labels() -> None:
     generator = torch.Generator().manual_seed(0)
     bias = torch.randint(-1, 3, (50,), generator=generator)
-    classes, labels = torch.randint(4, (50,), generator=generator), torch.randint(2, (50, 2), generator=generator)
+    classes, labels = (
+        torch.randint(4, (50,), generator=generator),
+        torch.randint(2, (50, 2), generator=generator),
+    )
     for target, task, multi in ((classes, one_hot(classes, 4), False), (labels, labels, True)):
         groups = Groups(tuple("abcd"), ("x", "y", "z"), multi_label=multi)
         found = frequency_co_occurrence(groups.frequencies(target, bias), groups)

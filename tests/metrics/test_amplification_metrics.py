@@ -1,4 +1,6 @@
-"""The bias amplification metrics: unknown and empty values, and what is refused; numbers are in ``test_handed.py``."""
+"""The bias amplification metrics: unknown and empty values, and what is refused; numbers are in
+``test_handed.py``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tests.metrics.amplification_cases import worked
 
 
 def test_a_declared_but_empty_bias_leaves_the_direction_from_the_attribute_unchanged() -> None:
-    """P(t | a) is undefined for the empty value, so its pairs leave the mean; nothing has the value as label."""
+    """P(t | a) is undefined for the empty value, so its pairs leave the mean; nothing has the value
+    as label.
+    """
     case = worked()
     metric = BiasAmplification(Groups(("cook", "drive"), ("woman", "man", "unseen")))
     metric.update(*case.facts[:3])
@@ -40,7 +44,9 @@ def test_a_row_with_an_unknown_attribute_counts_nowhere() -> None:
     metric.update(one, one, known, known)
     before = metric.compute()
     metric.update(1 - one, one, unknown, torch.tensor([[1, 0]] * 3))
-    assert {k: v.item() for k, v in metric.compute().items()} == {k: v.item() for k, v in before.items()}
+    assert {k: v.item() for k, v in metric.compute().items()} == {
+        k: v.item() for k, v in before.items()
+    }
 
 
 def test_nothing_observed_is_undefined() -> None:
@@ -53,12 +59,15 @@ def test_nothing_observed_is_undefined() -> None:
 class ByTarget(BiasAmplification):
     """Takes the target for the bias attribute."""
 
-    def update(self, prediction: Tensor, target: Tensor, bias: Tensor, predicted_bias: Tensor | None = None) -> None:
+    def update(
+        self, prediction: Tensor, target: Tensor, bias: Tensor, predicted_bias: Tensor | None = None
+    ) -> None:
         super().update(prediction, target, target, predicted_bias)
 
 
 def test_a_collection_keeps_two_attributes_apart() -> None:
-    """MetricCollection joins, for good, what agrees after one batch; here the first batch has bias = target.
+    """MetricCollection joins, for good, what agrees after one batch; here the first batch has bias
+    = target.
 
     By bias: 7 of 8 become 8 of 8, in pairs that go together. By target: 8 of 8 become 7 of 8.
     """

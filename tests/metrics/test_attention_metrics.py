@@ -1,4 +1,6 @@
-"""Attention scores: worked maps, reference results where at hand, a pixel-by-pixel definition, and their averages."""
+"""Attention scores: worked maps, reference results where at hand, a pixel-by-pixel definition, and
+their averages.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ from tests.metrics.metrics_cases import BIRDS
 golden = partial(golden_record, "attention.json")
 #: Masks, then attention: a corner; the lower row; all of a 2x2 image; nothing.
 MASKS = torch.tensor([[[1.0, 0], [0, 0]], [[0, 0], [1, 1]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]])
-ATTENTION = torch.tensor([[[0.8, 0.2], [0.2, 0]], [[0.9, 0.1], [0, 0]], [[0, 0], [0, 0]], [[0.3, 0.1], [0.1, 0.5]]])
+ATTENTION = torch.tensor(
+    [[[0.8, 0.2], [0.2, 0]], [[0.9, 0.1], [0, 0]], [[0, 0], [0, 0]], [[0.3, 0.1], [0.1, 0.5]]]
+)
 nan = math.nan
 #: Without foreground_focus, which is not of this module.
 OWN = [
@@ -60,10 +64,14 @@ def approx(values: list[float], tolerance: float = 1e-12) -> object:
     return pytest.approx(values, abs=tolerance, rel=0, nan_ok=True)
 
 
-@pytest.mark.parametrize("name", ["attention_iou_same_resolution", "attention_iou_between_two_heatmaps"])
+@pytest.mark.parametrize(
+    "name", ["attention_iou_same_resolution", "attention_iou_between_two_heatmaps"]
+)
 def test_reference_attention_iou(name):
     case = golden(name)
-    assert attention_iou(*maps(case)).tolist() == approx(case["expected"]["scores"], case["tolerance"])
+    assert attention_iou(*maps(case)).tolist() == approx(
+        case["expected"]["scores"], case["tolerance"]
+    )
 
 
 def test_reference_attention_iou_of_a_mask_of_another_size():
@@ -76,14 +84,18 @@ def test_reference_attention_iou_of_a_mask_of_another_size():
 
 def test_reference_product():
     case = golden("attention_dot_product_unnormalised")
-    assert attention_product(*maps(case)).tolist() == approx(case["expected"]["scores"], case["tolerance"])
+    assert attention_product(*maps(case)).tolist() == approx(
+        case["expected"]["scores"], case["tolerance"]
+    )
 
 
 def test_reference_alternative_scores():
     """The reference's IoU is a float32, and so is what it is compared with."""
     case = golden("attention_alternative_scores")
     expected, tolerance = case["expected"], case["tolerance"]
-    assert attention_overlap(*maps(case)).tolist() == approx(expected["element_wise_abs_score"], tolerance)
+    assert attention_overlap(*maps(case)).tolist() == approx(
+        expected["element_wise_abs_score"], tolerance
+    )
     assert ranked_iou(*maps(case)).float().tolist() == approx(expected["iou_score"], tolerance)
 
 
@@ -94,7 +106,9 @@ def test_reference_thresholded_iou():
 
 
 def test_thresholds_of_map_and_mask_are_apart():
-    """Attended above .5: pixels 0 1; above .7: 0. Inside above .5: 1; above .3: 0 1 2; no pixel equal to one is in."""
+    """Attended above .5: pixels 0 1; above .7: 0. Inside above .5: 1; above .3: 0 1 2; no pixel
+    equal to one is in.
+    """
     attention, mask = torch.tensor([[[0.8, 0.7, 0.5]]]), torch.tensor([[[0.4, 0.9, 0.5]]])
     assert thresholded_iou(attention, mask).item() == 1 / 2
     assert thresholded_iou(attention, mask, threshold=0.7).item() == 0
@@ -113,9 +127,9 @@ def test_background_attention_is_what_foreground_focus_leaves():
 def test_worked_scores():
     """Image 0: A = .8 .2 / .2 0 over 1.2 = 2/3 1/6 / 1/6 0, M = 1 in the corner.
 
-    Attention-IoU: (2/3) / ((5/6)^2 + 2 (1/12)^2) = (2/3) / (102/144) = 16/17. Overlap 2/3, outside 1/3. Above .5: the
-    corner alone. Image 1: nothing inside but .1's neighbour, all on the upper row: 0 throughout. Image 2: nothing is
-    attended to. Image 3: the mask is empty.
+    Attention-IoU: (2/3) / ((5/6)^2 + 2 (1/12)^2) = (2/3) / (102/144) = 16/17. Overlap 2/3, outside
+    1/3. Above .5: the corner alone. Image 1: nothing inside but .1's neighbour, all on the upper
+    row: 0 throughout. Image 2: nothing is attended to. Image 3: the mask is empty.
     """
     found = {name: score(ATTENTION, MASKS).tolist() for name, score in SCORES.items()}
     assert found["attention_iou"] == approx([16 / 17, 0, nan, nan], 1e-7)
@@ -136,7 +150,9 @@ def test_negative_attribution_is_no_attention():
 
 
 def test_an_empty_mask_stays_empty_when_fitted():
-    """A 4x4 mask with one pixel of 1: antialiased weights reach over 4 pixels, and the maximum is 1 again."""
+    """A 4x4 mask with one pixel of 1: antialiased weights reach over 4 pixels, and the maximum is 1
+    again.
+    """
     mask = torch.zeros(2, 4, 4)
     mask[0, 1, 1] = 1
     fitted = fit_mask(mask, (2, 2))
@@ -147,13 +163,18 @@ def test_an_empty_mask_stays_empty_when_fitted():
 
 def naive(attention: Tensor, mask: Tensor) -> dict[str, float]:
     """All scores of one image, pixel by pixel."""
-    a, m = [value.item() for value in attention.flatten()], [value.item() for value in mask.flatten()]
+    a, m = (
+        [value.item() for value in attention.flatten()],
+        [value.item() for value in mask.flatten()],
+    )
     inside = [value > 0.5 for value in m]
     found = dict.fromkeys(SCORES, nan)
     if sum(a) > 0 and sum(m) > 0:
         p, q = [value / sum(a) for value in a], [value / sum(m) for value in m]
         product = sum(x * y for x, y in zip(p, q, strict=True))
-        found["attention_iou"] = product / sum(((x + y) / 2) ** 2 for x, y in zip(p, q, strict=True))
+        found["attention_iou"] = product / sum(
+            ((x + y) / 2) ** 2 for x, y in zip(p, q, strict=True)
+        )
         within = sum(x * y for x, y in zip(p, m, strict=True))
         found["background_attention"] = 1 - within
         found["foreground_focus"] = within / (sum(m) / len(m))
@@ -208,10 +229,12 @@ CORRECT = torch.tensor([True, False, True, True, True, False])
 
 
 def test_worked_averages():
-    """Defined: 1, .5 (landbird-land), 0 (landbird-water), .25 (waterbird-water), .75 (unknown bias); one NaN.
+    """Defined: 1, .5 (landbird-land), 0 (landbird-water), .25 (waterbird-water), .75 (unknown
+    bias); one NaN.
 
-    Mean 2.5/5; squares 1 + .25 + .0625 + .5625 = 1.875, variance 1.875/5 - .25 = .125, deviation sqrt(.125/5).
-    Right: 1, 0, .25; wrong: .5, .75. Aligned (0 and 3): 1, .5, .25; conflicting: 0. Group 2 is empty.
+    Mean 2.5/5; squares 1 + .25 + .0625 + .5625 = 1.875, variance 1.875/5 - .25 = .125, deviation
+    sqrt(.125/5). Right: 1, 0, .25; wrong: .5, .75. Aligned (0 and 3): 1, .5, .25; conflicting: 0.
+    Group 2 is empty.
     """
     expected = {
         "s": 0.5,
@@ -232,16 +255,22 @@ def test_worked_averages():
 
 
 def test_without_any_score_all_is_nan():
-    sums = score_sums(torch.full((1, 2), nan), torch.tensor([0, 1]), torch.tensor([True, True]), BIRDS)
+    sums = score_sums(
+        torch.full((1, 2), nan), torch.tensor([0, 1]), torch.tensor([True, True]), BIRDS
+    )
     found = {name: value.item() for name, value in score_scalars(sums, ("s",), BIRDS).items()}
     assert found.pop("s/undefined") == 1.0
     assert all(math.isnan(value) for value in found.values())
 
 
 def test_the_deviation_is_the_limit_of_the_bootstrap():
-    """50 scores: the bootstrap's deviation differs from the limit by about 1 / sqrt(2 x 4000) = 1.1 %."""
+    """50 scores: the bootstrap's deviation differs from the limit by about 1 / sqrt(2 x 4000) = 1.1
+    %.
+    """
     scores = torch.rand(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    means = resampled_means(torch.cat((scores, scores.new_tensor([nan]))), generator=torch.Generator().manual_seed(1))
+    means = resampled_means(
+        torch.cat((scores, scores.new_tensor([nan]))), generator=torch.Generator().manual_seed(1)
+    )
     limit = scores.std(correction=0).item() / math.sqrt(50)
     assert len(means) == 10_000
     assert means.std().item() == pytest.approx(limit, rel=0.05)
@@ -249,7 +278,9 @@ def test_the_deviation_is_the_limit_of_the_bootstrap():
     group, correct = torch.zeros(50, dtype=torch.long), torch.ones(50, dtype=torch.bool)
     scalars = score_scalars(score_sums(scores[None], group, correct, BIRDS), ("s",), BIRDS)
     assert scalars["s/deviation"].item() == pytest.approx(limit)
-    assert resampled_means(torch.tensor([nan]), generator=torch.Generator(), resamples=3).isnan().all()
+    assert (
+        resampled_means(torch.tensor([nan]), generator=torch.Generator(), resamples=3).isnan().all()
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -274,7 +305,10 @@ def test_averages_agree_with_a_loop_under_any_batching(seed, count, size):
         parts[f"{name}/wrong"] = [fact for fact in known if not fact[2]]
         parts[f"{name}/bias_aligned"] = [fact for fact in known if fact[1] in (0, 5)]
         parts[f"{name}/bias_conflicting"] = [fact for fact in known if fact[1] in (1, 2, 3, 4)]
-        parts |= {f"{name}/{title}": [f for f in known if f[1] == g] for g, title in enumerate(groups.names)}
+        parts |= {
+            f"{name}/{title}": [f for f in known if f[1] == g]
+            for g, title in enumerate(groups.names)
+        }
         for key, part in parts.items():
             mean = sum(fact[0] for fact in part) / len(part) if part else nan
             assert found[key] == approx(mean), key
@@ -311,4 +345,7 @@ def test_wrong_input_is_refused():
 def test_pointing_game_and_rank_accuracy_take_any_scale():
     attention = torch.tensor([[[-5.0, -1.0], [-9.0, -7.0]]])
     mask = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
-    assert (pointing_game(attention, mask).item(), rank_accuracy(attention, mask).item()) == (1.0, 1.0)
+    assert (pointing_game(attention, mask).item(), rank_accuracy(attention, mask).item()) == (
+        1.0,
+        1.0,
+    )

@@ -1,4 +1,6 @@
-"""BiasInformation and ErrorDiscovery in a collection, and what they refuse; numbers are in ``test_handed.py``."""
+"""BiasInformation and ErrorDiscovery in a collection, and what they refuse; numbers are in
+``test_handed.py``.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ TRAIN = torch.arange(40) % 2 == 0
 
 
 def test_a_layer_that_gives_the_feature_and_one_that_knows_nothing() -> None:
-    """R^2 is 1 for a linear map of the feature; a constant layer predicts the training mean, R^2 <= 0: K = 1/2."""
+    """R^2 is 1 for a linear map of the feature; a constant layer predicts the training mean, R^2 <=
+    0: K = 1/2.
+    """
     feature = torch.randn(40, generator=torch.Generator().manual_seed(0))
     found = feature_complexity([torch.ones(40, 2, 1), 3 * feature[:, None] - 1], feature, TRAIN)
     assert found.explained[1] == pytest.approx(1, abs=1e-9)
@@ -23,7 +25,9 @@ def test_a_layer_that_gives_the_feature_and_one_that_knows_nothing() -> None:
 
 
 def test_r_squared_by_hand() -> None:
-    """Fitted on (0, 0) and (1, 1), asked at 0 and 1 where the feature is 0 and 2: misses 0 and 1, spread 2: 1/2."""
+    """Fitted on (0, 0) and (1, 1), asked at 0 and 1 where the feature is 0 and 2: misses 0 and 1,
+    spread 2: 1/2.
+    """
     layer, feature = torch.tensor([[0.0], [1.0], [0.0], [1.0]]), torch.tensor([0.0, 1.0, 0.0, 2.0])
     found = feature_complexity([layer], feature, torch.tensor([1, 1, 0, 0]).bool())
     assert found.explained[0] == pytest.approx(0.5, abs=1e-12)
@@ -33,7 +37,9 @@ def test_r_squared_by_hand() -> None:
 def test_what_is_undefined_is_nan() -> None:
     layer, feature = torch.ones(4, 1), torch.tensor([0.0, 1, 2, 2])
     for train in ([1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]):
-        assert math.isnan(feature_complexity([layer], feature, torch.tensor(train).bool()).complexity)
+        assert math.isnan(
+            feature_complexity([layer], feature, torch.tensor(train).bool()).complexity
+        )
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -1,4 +1,6 @@
-"""Cues, backgrounds and shortcuts: worked examples, reference results where at hand, loops, and any batching."""
+"""Cues, backgrounds and shortcuts: worked examples, reference results where at hand, loops, and any
+batching.
+"""
 
 from __future__ import annotations
 
@@ -65,28 +67,53 @@ def test_reference_shape_bias():
     found = floats(conflict_scalars(count_conflicts(*inputs)))
     for key, name in (("shape-bias", "shape_bias"), ("fraction-correct-shape", "shape_fraction")):
         assert found[name] == pytest.approx(case["expected"][key], abs=case["tolerance"])
-    assert found["texture_fraction"] == pytest.approx(case["expected"]["fraction-correct-texture"], abs=1e-9)
+    assert found["texture_fraction"] == pytest.approx(
+        case["expected"]["fraction-correct-texture"], abs=1e-9
+    )
 
 
 def test_worked_shape_bias():
-    """Rows (response, shape, texture): 0 0 1 by shape; 0 0 2 by shape; 1 0 1 by texture; 2 0 1 by neither; 1 1 1 no
-    conflict; 0 -1 0 and 0 0 -1 unknown; -1 0 1 no class. Of 6 known, 5 conflict: 2 by shape, 1 by texture.
+    """Rows (response, shape, texture): 0 0 1 by shape; 0 0 2 by shape; 1 0 1 by texture; 2 0 1 by
+    neither; 1 1 1 no conflict; 0 -1 0 and 0 0 -1 unknown; -1 0 1 no class. Of 6 known, 5 conflict:
+    2 by shape, 1 by texture.
     """
-    rows = [(0, 0, 1), (0, 0, 2), (1, 0, 1), (2, 0, 1), (1, 1, 1), (0, -1, 0), (0, 0, -1), (-1, 0, 1)]
+    rows = [
+        (0, 0, 1),
+        (0, 0, 2),
+        (1, 0, 1),
+        (2, 0, 1),
+        (1, 1, 1),
+        (0, -1, 0),
+        (0, 0, -1),
+        (-1, 0, 1),
+    ]
     response, shape, texture = torch.tensor(rows).T
     counts = count_conflicts(response, shape, texture)
     assert counts == CueConflicts(*(torch.tensor(value) for value in (2, 1, 5, 6)))
-    expected = {"shape_bias": 2 / 3, "shape_fraction": 2 / 6, "texture_fraction": 1 / 6, "shape_accuracy": 2 / 5}
+    expected = {
+        "shape_bias": 2 / 3,
+        "shape_fraction": 2 / 6,
+        "texture_fraction": 1 / 6,
+        "shape_accuracy": 2 / 5,
+    }
     assert floats(conflict_scalars(counts)) == near(expected)
 
 
 def test_neither_cue_followed_is_undefined():
     """model-vs-human divides by zero; the fractions are 0."""
     counts = count_conflicts(torch.tensor([2, 2]), torch.tensor([0, 1]), torch.tensor([1, 0]))
-    expected = {"shape_bias": nan, "shape_fraction": 0.0, "texture_fraction": 0.0, "shape_accuracy": 0.0}
+    expected = {
+        "shape_bias": nan,
+        "shape_fraction": 0.0,
+        "texture_fraction": 0.0,
+        "shape_accuracy": 0.0,
+    }
     assert floats(conflict_scalars(counts)) == near(expected)
     nothing = torch.zeros(0, dtype=torch.long)
-    assert all(math.isnan(v) for v in floats(conflict_scalars(count_conflicts(nothing, nothing, nothing))).values())
+    assert all(
+        math.isnan(v)
+        for v in floats(conflict_scalars(count_conflicts(nothing, nothing, nothing))).values()
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -113,16 +140,24 @@ def test_shape_bias_metric_agrees_with_a_loop_under_any_batching(rows, size):
 
 def test_reference_error_consistency():
     case = golden("error_consistency_kappa")
-    target, first, second = (torch.tensor(case["inputs"][name]) for name in ("target", "pred1", "pred2"))
+    target, first, second = (
+        torch.tensor(case["inputs"][name]) for name in ("target", "pred1", "pred2")
+    )
     metric = ErrorConsistencyScore()
     metric.update(first == target, second == target)
-    expected = {name.replace("-", "_"): value for name, value in case["expected"].items() if "-" in name}
+    expected = {
+        name.replace("-", "_"): value for name, value in case["expected"].items() if "-" in name
+    }
     found = floats(metric.compute())
-    assert found == {name: pytest.approx(value, abs=case["tolerance"]) for name, value in expected.items()}
+    assert found == {
+        name: pytest.approx(value, abs=case["tolerance"]) for name, value in expected.items()
+    }
 
 
 def test_worked_error_consistency():
-    """Both wrong 1, first only 1, second only 2, both right 6 of 10: observed .7, expected .7 * .8 + .3 * .2 = .62."""
+    """Both wrong 1, first only 1, second only 2, both right 6 of 10: observed .7, expected .7 * .8
+    + .3 * .2 = .62.
+    """
     found = error_consistency(torch.tensor([[1, 2], [1, 6]]))
     assert [value.item() for value in found] == pytest.approx([0.7, 0.62, 0.08 / 0.38])
 
@@ -133,7 +168,9 @@ def test_error_consistency_without_variation_is_undefined(counts):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=30), st.integers(1, 7))
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=30), st.integers(1, 7)
+)
 def test_error_consistency_is_cohens_kappa(rows, size):
     """scikit-learn's, which is undefined in the same cases."""
     metric = ErrorConsistencyScore()
@@ -142,7 +179,9 @@ def test_error_consistency_is_cohens_kappa(rows, size):
     first, second = zip(*rows, strict=True)
     constant = len(set(first)) == 1 and first == second
     expected = nan if constant else cohen_kappa_score(first, second)
-    assert metric.compute()["error_consistency"].item() == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert metric.compute()["error_consistency"].item() == pytest.approx(
+        expected, abs=1e-12, nan_ok=True
+    )
 
 
 # --- cue preference ---
@@ -150,21 +189,30 @@ def test_error_consistency_is_cohens_kappa(rows, size):
 
 def test_reference_cue_preference():
     case = golden("wcst_ml_cue_accuracy")
-    response, cues = torch.tensor(case["inputs"]["response"]), torch.tensor(case["inputs"]["cue_values"])
+    response, cues = (
+        torch.tensor(case["inputs"]["response"]),
+        torch.tensor(case["inputs"]["cue_values"]),
+    )
     metric = CuePreference(("0", "1", "2"), labels=case["inputs"]["num_labels"])
     for rows in torch.arange(len(response)).split(9):
         metric.update(response[rows], cues[rows])
     found, expected = floats(metric.compute()), case["expected"]
     close = {"abs": case["tolerance"]}
-    assert [found[f"cue/{k}"] for k in range(3)] == pytest.approx(expected["accuracy_per_cue"], **close)
+    assert [found[f"cue/{k}"] for k in range(3)] == pytest.approx(
+        expected["accuracy_per_cue"], **close
+    )
     assert [found[f"cue_balanced/{k}"] for k in range(3)] == pytest.approx(
         expected["balanced_accuracy_per_cue"], **close
     )
-    assert (found["preferred_cue"], found["chance"]) == (expected["preferred_cue"], expected["chance"])
+    assert (found["preferred_cue"], found["chance"]) == (
+        expected["preferred_cue"],
+        expected["chance"],
+    )
 
 
 def test_worked_cue_preference():
-    """Rows response; colour, shape: 0; 0 1 by colour. 1; 0 1 by shape. 1; 1 0 by colour. 1; 1 1 agree: not counted.
+    """Rows response; colour, shape: 0; 0 1 by colour. 1; 0 1 by shape. 1; 1 0 by colour. 1; 1 1
+    agree: not counted.
 
     Colour: 2/3, by value (1/2 + 1)/2. Shape: values 1 1 0 -> 1/3, by value 1: 1/2, 0: 0.
     """
@@ -184,7 +232,9 @@ def test_worked_cue_preference():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(2, 3))
 def test_cue_preference_is_the_accuracy_against_each_cue(seed, labels, count):
-    """scikit-learn's accuracy and balanced accuracy with the cue as the truth; one value may be absent."""
+    """scikit-learn's accuracy and balanced accuracy with the cue as the truth; one value may be
+    absent.
+    """
     generator = torch.Generator().manual_seed(seed)
     cues = torch.randint(0, labels, (25, count), generator=generator)
     response = torch.randint(0, labels, (25,), generator=generator)
@@ -199,10 +249,14 @@ def test_cue_preference_is_the_accuracy_against_each_cue(seed, labels, count):
     for column, name in enumerate(names):
         truth = cues[off, column]
         assert found[f"cue/{name}"] == pytest.approx(accuracy_score(truth, answers))
-        recalls = [(answers[truth == value] == value).double().mean().item() for value in truth.unique()]
+        recalls = [
+            (answers[truth == value] == value).double().mean().item() for value in truth.unique()
+        ]
         assert found[f"cue_balanced/{name}"] == pytest.approx(sum(recalls) / len(recalls))
         if set(answers.tolist()) <= set(truth.tolist()):  # scikit-learn warns otherwise
-            assert found[f"cue_balanced/{name}"] == pytest.approx(balanced_accuracy_score(truth, answers))
+            assert found[f"cue_balanced/{name}"] == pytest.approx(
+                balanced_accuracy_score(truth, answers)
+            )
 
 
 def test_cells_of_an_uneven_test_set_count_alike():
@@ -213,7 +267,9 @@ def test_cells_of_an_uneven_test_set_count_alike():
     response = torch.tensor([0, 0, 1, 0, 1])
     cues = torch.tensor([[0, 1], [0, 1], [0, 1], [1, 0], [1, 1]])
     assert cell_balanced_cues(response, cues).tolist() == pytest.approx([1 / 3, 2 / 3])
-    assert cue_scalars(cue_tally(response, cues, labels=2), ("colour", "shape"))["cue/colour"] == 0.5
+    assert (
+        cue_scalars(cue_tally(response, cues, labels=2), ("colour", "shape"))["cue/colour"] == 0.5
+    )
     even = torch.tensor([0, 3, 4])
     assert cell_balanced_cues(response[even], cues[even]).tolist() == [0.5, 0.5]
     assert cell_balanced_cues(response[4:], cues[4:]).isnan().all()
@@ -232,7 +288,9 @@ def test_an_unknown_cue_value_is_left_out_and_a_wrong_one_refused():
 
 
 def test_no_conflict_leaves_every_preference_undefined():
-    found = floats(cue_scalars(cue_tally(torch.tensor([1]), torch.tensor([[1, 1]]), labels=2), ("a", "b")))
+    found = floats(
+        cue_scalars(cue_tally(torch.tensor([1]), torch.tensor([[1, 1]]), labels=2), ("a", "b"))
+    )
     assert found.pop("chance") == 0.5
     assert all(math.isnan(value) for value in found.values())
 
@@ -249,14 +307,20 @@ def test_reference_background_gap():
             metric.update(torch.tensor(prediction)[rows], target[rows], name)
     found, expected = floats(metric.compute()), case["expected"]
     assert found.pop("background_gap") == pytest.approx(expected["bg_gap"], abs=case["tolerance"])
-    assert found == {f"accuracy/{name}": pytest.approx(value) for name, value in expected["accuracy"].items()}
+    assert found == {
+        f"accuracy/{name}": pytest.approx(value) for name, value in expected["accuracy"].items()
+    }
 
 
 def test_reference_mapping_of_classes():
     case = golden("imagenet9_with_1000_to_9_mapping")
     mapping = torch.tensor([case["inputs"]["mapping"][str(fine)] for fine in range(20)])
-    found = map_classes(torch.tensor(case["inputs"]["pred"]), mapping) == torch.tensor(case["inputs"]["target"])
-    assert found.double().mean().item() == pytest.approx(case["expected"]["accuracy"], abs=case["tolerance"])
+    found = map_classes(torch.tensor(case["inputs"]["pred"]), mapping) == torch.tensor(
+        case["inputs"]["target"]
+    )
+    assert found.double().mean().item() == pytest.approx(
+        case["expected"]["accuracy"], abs=case["tolerance"]
+    )
 
 
 def test_mapping_is_looked_up_and_what_it_lacks_is_refused():
@@ -268,7 +332,11 @@ def test_mapping_is_looked_up_and_what_it_lacks_is_refused():
 
 
 def test_variants_without_the_two_have_no_gap_and_unseen_ones_are_undefined():
-    found = floats(variant_scalars(Tally(torch.tensor([1, 0]), torch.tensor([2, 0])), ("only_fg", "mixed_rand")))
+    found = floats(
+        variant_scalars(
+            Tally(torch.tensor([1, 0]), torch.tensor([2, 0])), ("only_fg", "mixed_rand")
+        )
+    )
     assert found == near({"accuracy/only_fg": 0.5, "accuracy/mixed_rand": nan})
     with pytest.raises(ValueError, match="no variant 'b'; there are a"):
         VariantAccuracy(("a",)).update(torch.tensor([0]), torch.tensor([0]), "b")
@@ -291,18 +359,27 @@ def test_challenge_accuracy_agrees_with_a_loop(rows, size):
 
 
 def test_worked_shortcut_gaps():
-    """Right of total: both common 9/10, object uncommon 8/10, background uncommon 6/10, both 3/10; training 90 5 4 1.
+    """Right of total: both common 9/10, object uncommon 8/10, background uncommon 6/10, both 3/10;
+    training 90 5 4 1.
 
-    In distribution (90 * .9 + 5 * .8 + 4 * .6 + 1 * .3) / 100 = .877; gaps .6 - .877, .8 - .877, .3 - .877.
+    In distribution (90 * .9 + 5 * .8 + 4 * .6 + 1 * .3) / 100 = .877; gaps .6 - .877, .8 - .877, .3
+    - .877.
     """
     tally = Tally(torch.tensor([[9, 8], [6, 3]]), torch.full((2, 2), 10))
     found = floats(shortcut_scalars(tally, torch.tensor([[90, 5], [4, 1]]), ("bg", "coobj")))
-    expected = {"in_distribution": 0.877, "gap/coobj": -0.077, "gap/bg": -0.277, "gap/bg+coobj": -0.577}
+    expected = {
+        "in_distribution": 0.877,
+        "gap/coobj": -0.077,
+        "gap/bg": -0.277,
+        "gap/bg+coobj": -0.577,
+    }
     assert found == near(expected)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), *[st.integers(-1, 1)] * 3), max_size=40), st.integers(1, 9))
+@given(
+    st.lists(st.tuples(st.booleans(), *[st.integers(-1, 1)] * 3), max_size=40), st.integers(1, 9)
+)
 def test_shortcut_gaps_agree_with_a_loop(rows, size):
     frequencies = torch.arange(1, 9).view(2, 2, 2)
     metric = ShortcutGaps(("a", "b", "c"), train_frequencies=frequencies)
@@ -317,7 +394,9 @@ def test_shortcut_gaps_agree_with_a_loop(rows, size):
         answers = [row[0] for row in rows if row[1:] == cell]
         accuracies[cell] = sum(answers) / len(answers)
     weights = {cell: frequencies[cell].item() for cell in accuracies}
-    average = sum(weights[cell] * value for cell, value in accuracies.items()) / (sum(weights.values()) or nan)
+    average = sum(weights[cell] * value for cell, value in accuracies.items()) / (
+        sum(weights.values()) or nan
+    )
     assert found.pop("in_distribution") == pytest.approx(average, nan_ok=True)
     for key, value in found.items():
         names = key.removeprefix("gap/").split("+")
@@ -335,12 +414,15 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 def test_shortcut_report_of_a_data_set_with_a_known_shortcut():
-    """TRIPLE's shortcut is bias = class. Conflicts (prediction, target, bias): 0 0 1 target; 1 0 1 shortcut; 2 0 1
-    neither; 1 2 1 shortcut; no conflict 1 1 1; unknown 0 0 -1. Preference 1/3, fractions 1/4 and 2/4.
+    """TRIPLE's shortcut is bias = class. Conflicts (prediction, target, bias): 0 0 1 target; 1 0 1
+    shortcut; 2 0 1 neither; 1 2 1 shortcut; no conflict 1 1 1; unknown 0 0 -1. Preference 1/3,
+    fractions 1/4 and 2/4.
     """
     rows = [(0, 0, 1), (1, 0, 1), (2, 0, 1), (1, 2, 1), (1, 1, 1), (0, 0, -1)]
     report = shortcut_report(*torch.tensor(rows).T, TRIPLE)
-    assert report == near({"target_preference": 1 / 3, "target_fraction": 0.25, "shortcut_fraction": 0.5})
+    assert report == near(
+        {"target_preference": 1 / 3, "target_fraction": 0.25, "shortcut_fraction": 0.5}
+    )
     assert set(report) <= set(DESCRIPTIONS)
 
 
@@ -350,13 +432,20 @@ def test_a_bias_that_leads_to_several_classes_or_none_is_no_cue():
     assert bias_classes(BIRDS).tolist() == [0, 1]
     nothing = shortcut_report(torch.tensor([0]), torch.tensor([1]), torch.tensor([0]), groups)
     assert all(math.isnan(value) for value in nothing.values())
-    for other in (Groups(("a", "b"), ("x",)), Groups(("a", "b"), ("x",), aligned=((0, 0),), multi_label=True)):
+    for other in (
+        Groups(("a", "b"), ("x",)),
+        Groups(("a", "b"), ("x",), aligned=((0, 0),), multi_label=True),
+    ):
         assert shortcut_report(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]), other) == {}
 
 
 def test_two_metrics_that_agree_on_the_first_batch_are_never_joined() -> None:
-    """torchmetrics joins metrics whose states are equal after one batch, and then feeds only one of them."""
+    """torchmetrics joins metrics whose states are equal after one batch, and then feeds only one of
+    them.
+    """
     frequencies = torch.tensor([1, 1])
-    both = MetricCollection({name: ShortcutGaps((name,), train_frequencies=frequencies) for name in ("one", "two")})
+    both = MetricCollection(
+        {name: ShortcutGaps((name,), train_frequencies=frequencies) for name in ("one", "two")}
+    )
     both.update(torch.tensor([True, False]), torch.tensor([[0], [1]]))
     assert len(both.compute_groups) == 2

@@ -1,4 +1,6 @@
-"""Every metric keeps the number types of its state whatever it is cast to, and goes with a module to its device."""
+"""Every metric keeps the number types of its state whatever it is cast to, and goes with a module
+to its device.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,25 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from debias.metrics.amplification.indicators import IndicatorAmplification, MultiAttributeAmplification
-from tests.metrics import amplification_cases, cell_cases, information_cases, metrics_cases, score_cases
+from debias.metrics.amplification.indicators import (
+    IndicatorAmplification,
+    MultiAttributeAmplification,
+)
+from tests.metrics import (
+    amplification_cases,
+    cell_cases,
+    information_cases,
+    metrics_cases,
+    score_cases,
+)
 from tests.metrics.handed import Handed, scalars_of
 
 
 def _indicators() -> list[amplification_cases.Case]:
-    task, attribute = torch.tensor([[1, 0], [1, 1], [0, 1], [1, 1]]), torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1]])
+    task, attribute = (
+        torch.tensor([[1, 0], [1, 1], [0, 1], [1, 1]]),
+        torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1]]),
+    )
     facts, sets = (task.flip(0), task, attribute), torch.tensor([[1, 0], [1, 1]])
     return [
         amplification_cases.Case("indicators", lambda: IndicatorAmplification(2, 2), facts, {}),
@@ -56,7 +70,9 @@ def states(metric: Metric) -> list[Tensor]:
 @pytest.mark.parametrize("cast", CASTS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_cast_changes_neither_state_nor_scalars(name: str, cast: str) -> None:
-    """Before any sample, between two batches, after the last, and after a reset: the same to the last bit."""
+    """Before any sample, between two batches, after the last, and after a reset: the same to the
+    last bit.
+    """
     case = CASES[name]
     halves = torch.arange(len(case.parts())).chunk(2)
     metric, plain = case.make(), case.fed(halves)
@@ -72,7 +88,9 @@ def test_a_cast_changes_neither_state_nor_scalars(name: str, cast: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_state_goes_to_the_device(name: str) -> None:
-    """With the module that holds the metric, to the meta device, by itself and at once with a cast."""
+    """With the module that holds the metric, to the meta device, by itself and at once with a
+    cast.
+    """
     case = CASES[name]
     plain = case.fed([torch.arange(len(case.parts()))])
     for options in ({}, {"dtype": torch.float16}):

@@ -28,21 +28,27 @@ from debias.types import Groups
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 THREE = Groups(("a", "b", "c"), ("x/1", "y|2", "<bias>"), aligned=((0, 0), (1, 1), (2, 2)))
-FACES = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True)
+FACES = Groups(
+    ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
+)
 EVERY = {"birds": BIRDS, "three": THREE, "faces": FACES}
 
 
 def random_set(groups: Groups, samples: int = 120) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, targets and biases without any pattern."""
     generator = torch.Generator().manual_seed(0)
-    shape, values = ((samples, groups.outputs), 2) if groups.multi_label else ((samples,), groups.rows)
+    shape, values = (
+        ((samples, groups.outputs), 2) if groups.multi_label else ((samples,), groups.rows)
+    )
     target = torch.randint(values, shape, generator=generator)
     bias = torch.randint(groups.biases, (samples,), generator=generator)
     return torch.randn(samples, groups.outputs, generator=generator), target, bias
 
 
 def measured(groups: Groups) -> dict[str, dict[str, float]]:
-    """What the report functions of each family give on a small random set; but for recombined pictures."""
+    """What the report functions of each family give on a small random set; but for recombined
+    pictures.
+    """
     logits, target, bias = random_set(groups)
     prediction = groups.predict(logits)
     facts = (prediction, target, bias, groups)
@@ -50,13 +56,17 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
     train = groups.frequencies(target, bias)
     found = {
         "fairness": fairness_report(*facts),
-        "amplification": amplification_report(*facts, train_frequencies=train, predicted_bias=bias.flip(0)),
+        "amplification": amplification_report(
+            *facts, train_frequencies=train, predicted_bias=bias.flip(0)
+        ),
         "scores": scores_report(probabilities, target, bias, groups),
         "information": information_report(*facts),
         "errors": discovery_report(*facts),
         "shortcuts": shortcut_report(*facts),
         "leakage": leakage_report(logits, target, bias, groups, rounds=1),
-        "features": feature_leakage_report(logits, bias, target, rounds=1) | probe_report(logits, bias),
+        "features": (
+            feature_leakage_report(logits, bias, target, rounds=1) | probe_report(logits, bias)
+        ),
         "attention": attention(target, bias, groups),
         "frequency": frequencies(),
     }
@@ -65,7 +75,9 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         found["amplification"] |= multi_attribute_report(
             *facts, train_target=target, train_bias=bias, predicted_bias=bias.flip(0)
         )
-        found["thresholds"] = {"threshold/Smiling": 0.5, "threshold/Blond": 0.5} | found["amplification"]
+        found["thresholds"] = {"threshold/Smiling": 0.5, "threshold/Blond": 0.5} | found[
+            "amplification"
+        ]
     return found
 
 
@@ -78,14 +90,22 @@ def attention(target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
 def frequencies() -> dict[str, float]:
     """As the recipe names them: the untouched images once, the others by filter."""
     ones = torch.ones(len(CUTOFFS) + 1, dtype=torch.int64)
-    scalars = {key: value.item() for key, value in band_pass_scalars(Tally(ones, ones), CUTOFFS).items()}
+    scalars = {
+        key: value.item() for key, value in band_pass_scalars(Tally(ones, ones), CUTOFFS).items()
+    }
     clean = {"accuracy/clean": scalars.pop("accuracy/clean")}
-    return clean | {f"{kind}/{key}": value for kind in ("low_pass", "high_pass") for key, value in scalars.items()}
+    return clean | {
+        f"{kind}/{key}": value
+        for kind in ("low_pass", "high_pass")
+        for key, value in scalars.items()
+    }
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_number_of_a_report_can_be_read(name: str) -> None:
-    """There is no exception: each key is described, by itself or by a pattern whose place is a name of the data."""
+    """There is no exception: each key is described, by itself or by a pattern whose place is a name
+    of the data.
+    """
     groups = EVERY[name]
     places = {*groups.names, *groups.target_names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
     places |= {f"{outcome}|{bias}" for outcome in groups.target_names for bias in groups.bias_names}
@@ -130,7 +150,8 @@ def test_patterns(family: str, key: str, pattern: str, place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "key"), [("scores", "auroc/"), ("scores", "xauroc/a"), ("errors", "ece"), ("new", "ece")]
+    ("family", "key"),
+    [("scores", "auroc/"), ("scores", "xauroc/a"), ("errors", "ece"), ("new", "ece")],
 )
 def test_what_is_not_known_has_no_reading(family: str, key: str) -> None:
     assert pattern_of(family, key) is None
@@ -138,8 +159,13 @@ def test_what_is_not_known_has_no_reading(family: str, key: str) -> None:
 
 
 def test_recombined_pictures() -> None:
-    """A model that does not mind background or size keeps all its accuracy, and loses nothing off the centre."""
-    robust, gap = reading("background", "background_robustness"), reading("background", "background_gap")
+    """A model that does not mind background or size keeps all its accuracy, and loses nothing off
+    the centre.
+    """
+    robust, gap = (
+        reading("background", "background_robustness"),
+        reading("background", "background_gap"),
+    )
     centre, size = reading("placement", "centre_bias"), reading("placement", "size_bias/2")
     assert [(text.ideal, text.better) for text in (robust, gap, centre, size) if text] == [
         (1.0, "higher"), (0.0, "lower"), (0.0, "lower"), (1.0, "higher"),
@@ -147,16 +173,25 @@ def test_recombined_pictures() -> None:
 
 
 def test_numbers_whose_best_value_is_chance_name_no_other() -> None:
-    """Of K bias values chance is 1 / K, so there is no ideal that is one number; an area is a half whatever K."""
-    guesses = {"leakage": ("dataset", "dataset_at_f1", "model"), "features": ("features", "features_given_target")}
-    chance = [reading(family, f"leakage/{name}") for family, names in guesses.items() for name in names]
+    """Of K bias values chance is 1 / K, so there is no ideal that is one number; an area is a half
+    whatever K.
+    """
+    guesses = {
+        "leakage": ("dataset", "dataset_at_f1", "model"),
+        "features": ("features", "features_given_target"),
+    }
+    chance = [
+        reading(family, f"leakage/{name}") for family, names in guesses.items() for name in names
+    ]
     chance.append(reading("features", "probe/balanced_accuracy"))
     for text in chance:
         assert text is not None
         assert math.isnan(text.ideal)
         assert text.better == "lower"
         assert text.meaning.endswith("1 / number of bias values.")
-    accuracy, area, majority = (reading("features", f"probe/{name}") for name in ("accuracy", "auroc", "majority"))
+    accuracy, area, majority = (
+        reading("features", f"probe/{name}") for name in ("accuracy", "auroc", "majority")
+    )
     assert [(text.ideal, text.better) for text in (accuracy, area, majority) if text] == [
         (pytest.approx(math.nan, nan_ok=True), "lower"), (0.5, "lower"), (pytest.approx(math.nan, nan_ok=True), ""),
     ]  # fmt: skip

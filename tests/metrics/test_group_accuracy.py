@@ -1,4 +1,6 @@
-"""The group accuracy family against hand-derived values, a naive loop from the definitions, and scikit-learn."""
+"""The group accuracy family against hand-derived values, a naive loop from the definitions, and
+scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +36,29 @@ NAN = math.nan
 
 @st.composite
 def evaluations(draw: st.DrawFn) -> tuple[Groups, list, list, list, list]:
-    """Groups, prediction, target, bias (with unknowns) and training frequencies; single- or multi-label."""
+    """Groups, prediction, target, bias (with unknowns) and training frequencies; single- or
+    multi-label.
+    """
     multi_label, biases = draw(st.booleans()), draw(st.integers(1, 3))
     outputs = draw(st.integers(1 if multi_label else 2, 4))
     rows = 2 * outputs if multi_label else outputs
     pairs = st.tuples(st.integers(0, rows - 1), st.integers(0, biases - 1))
     names = tuple(f"t{row}" for row in range(rows)), tuple(f"b{bias}" for bias in range(biases))
-    groups = Groups(*names, aligned=tuple(draw(st.sets(pairs, max_size=4))), multi_label=multi_label)
+    groups = Groups(
+        *names, aligned=tuple(draw(st.sets(pairs, max_size=4))), multi_label=multi_label
+    )
     choice = st.integers(0, 1 if multi_label else rows - 1)
     label = st.lists(choice, min_size=outputs, max_size=outputs) if multi_label else choice
-    samples = draw(st.lists(st.tuples(label, label, st.integers(-1, biases - 1)), min_size=1, max_size=40))
+    samples = draw(
+        st.lists(st.tuples(label, label, st.integers(-1, biases - 1)), min_size=1, max_size=40)
+    )
     frequencies = draw(st.lists(st.integers(0, 50), min_size=groups.count, max_size=groups.count))
     return groups, *(list(column) for column in zip(*samples, strict=True)), frequencies
 
 
-def naive(groups: Groups, prediction: list, target: list, bias: list, frequencies: list) -> dict[str, float]:
+def naive(
+    groups: Groups, prediction: list, target: list, bias: list, frequencies: list
+) -> dict[str, float]:
     """Each number as its definition says, over a list of (row, bias, right)."""
     triples = []
     for guess, truth, attribute in zip(prediction, target, bias, strict=True):
@@ -74,15 +84,21 @@ def naive(groups: Groups, prediction: list, target: list, bias: list, frequencie
     total = sum(weight.values())
     found = {
         "average": average,
-        "adjusted_average": sum(n * of_group[g] for g, n in weight.items()) / total if total else NAN,
+        "adjusted_average": sum(n * of_group[g] for g, n in weight.items()) / total
+        if total
+        else NAN,
         "worst_group": worst,
         "worst_class": min(of_class.values(), default=NAN),
         "group_balanced": mean(list(of_group.values())),
         "class_balanced": mean(list(of_class.values())),
-        "class_difference": mean([abs(one - other) for one, other in combinations(of_class.values(), 2)] or [0.0]),
+        "class_difference": mean(
+            [abs(one - other) for one, other in combinations(of_class.values(), 2)] or [0.0]
+        ),
         "gap": max(of_group.values(), default=NAN) - worst,
         "robustness_gap": average - worst,
-        "greatest_deviation": max((abs(value - average) for value in of_group.values()), default=NAN),
+        "greatest_deviation": max(
+            (abs(value - average) for value in of_group.values()), default=NAN
+        ),
         "group_ratio": worst / max(of_group.values()) if any(of_group.values()) else NAN,
     }
     if groups.aligned:
@@ -92,8 +108,13 @@ def naive(groups: Groups, prediction: list, target: list, bias: list, frequencie
         ):
             found[name] = mean([of_group[g] for g in chosen])
             found[f"{name}_samples"] = mean([right for g in chosen for right in by_group[g]])
-    found |= {f"class_accuracy/{name}": of_class.get(row, NAN) for row, name in enumerate(groups.target_names)}
-    return found | {f"accuracy/{n}": of_group.get(g, NAN) for n, g in zip(groups.names, order, strict=True)}
+    found |= {
+        f"class_accuracy/{name}": of_class.get(row, NAN)
+        for row, name in enumerate(groups.target_names)
+    }
+    return found | {
+        f"accuracy/{n}": of_group.get(g, NAN) for n, g in zip(groups.names, order, strict=True)
+    }
 
 
 @settings(max_examples=150, deadline=None)
@@ -101,7 +122,10 @@ def naive(groups: Groups, prediction: list, target: list, bias: list, frequencie
 def test_every_scalar_equals_the_naive_definition(evaluation: tuple) -> None:
     groups, *facts, frequencies = evaluation
     counts = joint_counts(*(torch.tensor(fact) for fact in facts), groups)
-    found = {key: value.item() for key, value in group_scalars(counts, groups, torch.tensor(frequencies)).items()}
+    found = {
+        key: value.item()
+        for key, value in group_scalars(counts, groups, torch.tensor(frequencies)).items()
+    }
     assert found == pytest.approx(naive(groups, *facts, frequencies), abs=1e-12, nan_ok=True)
 
 
@@ -112,16 +136,22 @@ def test_order_of_the_samples_does_not_matter(evaluation: tuple, random: object)
     order = list(range(len(facts[0])))
     random.shuffle(order)
     tensors = [torch.tensor(fact) for fact in facts]
-    assert torch.equal(joint_counts(*tensors, groups), joint_counts(*(tensor[order] for tensor in tensors), groups))
+    assert torch.equal(
+        joint_counts(*tensors, groups), joint_counts(*(tensor[order] for tensor in tensors), groups)
+    )
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
 def test_class_balanced_is_sklearns_balanced_accuracy(pairs: list) -> None:
-    """Also where a class is predicted and never a target: torchmetrics' macro accuracy counts that one as 0."""
+    """Also where a class is predicted and never a target: torchmetrics' macro accuracy counts that
+    one as 0.
+    """
     groups = Groups(("a", "b", "c", "d"), ("x",))
     target, prediction = torch.tensor(pairs).T
-    found = group_scalars(joint_counts(prediction, target, torch.zeros_like(target), groups), groups)
+    found = group_scalars(
+        joint_counts(prediction, target, torch.zeros_like(target), groups), groups
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of such classes, and of a single one
         expected = balanced_accuracy_score(target.numpy(), prediction.numpy())
@@ -131,8 +161,8 @@ def test_class_balanced_is_sklearns_balanced_accuracy(pairs: list) -> None:
 def test_four_quantities_called_unbiased_are_four_numbers() -> None:
     """Groups (0,0): 8 of 8, (0,1): 0 of 2, (1,0): 1 of 2, (1,1): 12 of 12; aligned (0,0) and (1,1).
 
-    Average 21/24; classes 8/10 and 13/14, mean .864286; groups mean (1 + 0 + .5 + 1) / 4 = .625; conflicting 1/4 both
-    ways; adjusted by (90, 10, 10, 90): (90 + 0 + 5 + 90) / 200 = .925.
+    Average 21/24; classes 8/10 and 13/14, mean .864286; groups mean (1 + 0 + .5 + 1) / 4 = .625;
+    conflicting 1/4 both ways; adjusted by (90, 10, 10, 90): (90 + 0 + 5 + 90) / 200 = .925.
     """
     groups = Groups(("0", "1"), ("0", "1"), aligned=((0, 0), (1, 1)))
     counts = torch.tensor([[[8, 0], [0, 2], [0, 0]], [[1, 1], [0, 12], [0, 0]]])
@@ -193,9 +223,16 @@ def test_equal_groups_leave_no_gap() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "expected"),
-    [((20, 20, 20, 20), 0.829), ((2255, 2255, 642, 642), 0.890), ((100, 100, 100, 10), 0.846), ((7,), 0.9)],
+    [
+        ((20, 20, 20, 20), 0.829),
+        ((2255, 2255, 642, 642), 0.890),
+        ((100, 100, 100, 10), 0.846),
+        ((7,), 0.9),
+    ],
 )
-def test_the_worst_of_equally_good_groups_is_expected_below_them(sizes: tuple[int, ...], expected: float) -> None:
+def test_the_worst_of_equally_good_groups_is_expected_below_them(
+    sizes: tuple[int, ...], expected: float
+) -> None:
     found = expected_worst(torch.full((len(sizes),), 0.9, dtype=torch.float64), torch.tensor(sizes))
     assert found.item() == pytest.approx(expected, abs=5e-4)
 
@@ -206,7 +243,10 @@ def test_the_expected_worst_is_the_sum_over_every_outcome(drawn: list) -> None:
     known = [(share, size) for share, size in drawn if size]
     outcomes = product(*(range(size + 1) for _, size in known))
     expected = math.fsum(
-        math.prod(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k, (p, n) in zip(counts, known, strict=True))
+        math.prod(
+            math.comb(n, k) * p**k * (1 - p) ** (n - k)
+            for k, (p, n) in zip(counts, known, strict=True)
+        )
         * min(k / n for k, (_, n) in zip(counts, known, strict=True))
         for counts in outcomes
         if known
@@ -219,7 +259,9 @@ def test_the_expected_worst_is_the_sum_over_every_outcome(drawn: list) -> None:
 @given(st.lists(st.floats(0, 1) | st.just(NAN), max_size=5))
 def test_the_class_difference_is_the_sum_over_pairs(recalls: list) -> None:
     known = [value for value in recalls if not math.isnan(value)]
-    expected = math.fsum(abs(one - other) for one, other in combinations(known, 2)) if known else NAN
+    expected = (
+        math.fsum(abs(one - other) for one, other in combinations(known, 2)) if known else NAN
+    )
     found = class_difference(torch.tensor(recalls, dtype=torch.float64)).item()
     assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
@@ -233,7 +275,9 @@ def test_the_class_difference_equals_subpopbench(name: str) -> None:
 
 
 def test_the_mean_class_difference_by_hand() -> None:
-    """Recalls 0.9, 0.5 and 0.6: 0.4, 0.3 and 0.1 apart. A class without samples is in no pair, one alone in none."""
+    """Recalls 0.9, 0.5 and 0.6: 0.4, 0.3 and 0.1 apart. A class without samples is in no pair, one
+    alone in none.
+    """
     for recalls, expected in (
         ([0.9, 0.5, 0.6], 0.8 / 3),
         ([0.9, NAN, 0.5], 0.4),

@@ -1,4 +1,6 @@
-"""GroupCounts: its table, its keys and its report, also of two processes; its numbers are in ``test_handed.py``."""
+"""GroupCounts: its table, its keys and its report, also of two processes; its numbers are in
+``test_handed.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from debias.metrics import BiasInformation, GroupCounts, group_report, group_scalars, joint_counts, margin_counts
+from debias.metrics import (
+    BiasInformation,
+    GroupCounts,
+    group_report,
+    group_scalars,
+    joint_counts,
+    margin_counts,
+)
 from debias.metrics.accuracy.counts import CHUNK
 from debias.metrics.accuracy.intervals import wilson_interval
 from debias.metrics.accuracy.margins import margins
@@ -28,7 +37,10 @@ def on_rank(rank: int) -> dict:
         for sharding, rows in case.shardings().items():
             metric = case.fed(rows[rank])
             metric.compute()  # joins the states for a moment, as the report does
-            found[f"{case.name}/{sharding}"] = {"report": metric.report(), "own": int(metric.counts[0].sum())}
+            found[f"{case.name}/{sharding}"] = {
+                "report": metric.report(),
+                "own": int(metric.counts[0].sum()),
+            }
     return found
 
 
@@ -60,7 +72,9 @@ def test_two_processes_report_what_one_does(ranks: list[dict], sharding: str) ->
 
 
 def test_joint_counts_hold_the_table_and_the_unknown_bias_last() -> None:
-    """Of ``empty_group``: landbirds on land 1 right, 1 wrong, on water 1 right; waterbirds on water 2, 1 unknown."""
+    """Of ``empty_group``: landbirds on land 1 right, 1 wrong, on water 1 right; waterbirds on water
+    2, 1 unknown.
+    """
     case = empty_group()
     table = joint_counts(case.prediction, case.target, case.bias, case.groups)
     assert table.tolist() == [[[1, 1], [1, 0], [0, 0]], [[0, 0], [0, 2], [1, 0]]]
@@ -75,7 +89,10 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     shape, choices = ((count, 2), 2) if multi_label else ((count,), 4)
     target, prediction = torch.randint(choices, (2, *shape), generator=generator)
     bias = torch.randint(-1, 3, (count,), generator=generator)
-    row, slot = groups.row(target), bias.where(bias >= 0, 3).reshape(-1, *(1,) * (target.ndim - 1)).expand_as(target)
+    row, slot = (
+        groups.row(target),
+        bias.where(bias >= 0, 3).reshape(-1, *(1,) * (target.ndim - 1)).expand_as(target),
+    )
     cells = torch.stack([facts.flatten() for facts in (row, slot, prediction)], dim=1).numpy()
     expected, _ = np.histogramdd(cells, bins=(4, 4, choices), range=((0, 4), (0, 4), (0, choices)))
     assert joint_counts(prediction, target, bias, groups).tolist() == expected.tolist()
@@ -85,7 +102,11 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     assert counted.total.tolist() == table.sum(dim=2).tolist()
     assert counted.correct.tolist() == [table[row, :, row % choices].tolist() for row in range(4)]
     of_rows = [
-        sum(table[other, :, row % choices] for other in range(4) if other // choices == row // choices)
+        sum(
+            table[other, :, row % choices]
+            for other in range(4)
+            if other // choices == row // choices
+        )
         for row in range(4)
     ]
     assert counted.chosen.tolist() == [column.tolist() for column in of_rows]
@@ -97,23 +118,34 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
 
 
 def test_many_classes_take_no_table_of_their_square() -> None:
-    """10,000 classes and 10 bias values: a table of all predictions would have 1.1 * 10^9 cells, or 8.8 GB.
+    """10,000 classes and 10 bias values: a table of all predictions would have 1.1 * 10^9 cells, or
+    8.8 GB.
 
-    One sample of each class and bias value; class c is right under bias value b where c + b is even, and else called 0.
+    One sample of each class and bias value; class c is right under bias value b where c + b is
+    even, and else called 0.
     """
-    groups = Groups(tuple(f"c{number}" for number in range(10_000)), tuple(f"b{number}" for number in range(10)))
+    groups = Groups(
+        tuple(f"c{number}" for number in range(10_000)), tuple(f"b{number}" for number in range(10))
+    )
     target, bias = torch.arange(10_000).repeat_interleave(10), torch.arange(10).repeat(10_000)
     prediction = torch.where((target + bias) % 2 == 0, target, 0)
     report = group_report(margin_counts(prediction, target, bias, groups), groups)
     assert len(report["groups"]) == 100_000
-    assert report["scalars"]["average"] == 0.5 + 5 / 100_000  # class 0 is right also where it is guessed
+    assert (
+        report["scalars"]["average"] == 0.5 + 5 / 100_000
+    )  # class 0 is right also where it is guessed
     assert report["scalars"]["worst_class"] == 0.5
     # class 0 lies 0.5 from 9,999 others
-    assert report["scalars"]["class_difference"] == pytest.approx(0.5 * 9_999 / (10_000 * 9_999 / 2), rel=1e-12)
+    assert report["scalars"]["class_difference"] == pytest.approx(
+        0.5 * 9_999 / (10_000 * 9_999 / 2), rel=1e-12
+    )
     metric = GroupCounts(groups)
     metric.update(prediction, target, bias)
     assert metric.counts.numel() == 3 * 10_000 * 11
-    with pytest.raises(ValueError, match=r"10,000 classes and 10 bias values make 1,100,000,000 counts, more than 33,"):
+    with pytest.raises(
+        ValueError,
+        match=r"10,000 classes and 10 bias values make 1,100,000,000 counts, more than 33,",
+    ):
         joint_counts(prediction, target, bias, groups)
     with pytest.raises(ValueError, match="more than 33,554,432"):
         BiasInformation(groups)
@@ -130,7 +162,9 @@ def test_groups_are_numbered_as_groups_does() -> None:
 
 
 def test_report_is_plain_and_holds_intervals() -> None:
-    """Waterbird-land is empty: accuracy null, interval [0, 1]. Wilson for 1 of 1: [1 / (1 + z^2), 1], z^2 = 3.8415."""
+    """Waterbird-land is empty: accuracy null, interval [0, 1]. Wilson for 1 of 1: [1 / (1 + z^2),
+    1], z^2 = 3.8415.
+    """
     case = empty_group()
     metric = GroupCounts(case.groups)
     metric.update(case.prediction, case.target, case.bias)
@@ -147,7 +181,9 @@ def test_report_is_plain_and_holds_intervals() -> None:
 
 
 def test_classes_count_images_of_unknown_bias() -> None:
-    """Of "a" 2 of 3 are right, and one image of each of the two classes has a known bias; "c" has no image."""
+    """Of "a" 2 of 3 are right, and one image of each of the two classes has a known bias; "c" has
+    no image.
+    """
     groups = Groups(("a", "b", "c"), ("x",))
     target, prediction, bias = torch.tensor([[0, 0, 0, 1], [0, 0, 2, 1], [0, -1, -1, 0]])
     report = group_report(joint_counts(prediction, target, bias, groups), groups)
@@ -158,7 +194,11 @@ def test_classes_count_images_of_unknown_bias() -> None:
     assert [[row["low"], row["high"]] for row in report["classes"]] == expected.tolist()
     low, high = report["intervals"]["worst_class"]
     assert low < report["classes"][0]["low"] < 2 / 3 < high
-    assert report["scalars"]["class_accuracy/a"] == report["scalars"]["worst_class"] == pytest.approx(2 / 3)
+    assert (
+        report["scalars"]["class_accuracy/a"]
+        == report["scalars"]["worst_class"]
+        == pytest.approx(2 / 3)
+    )
     assert report["scalars"]["class_accuracy/c"] is None
 
 
@@ -182,6 +222,13 @@ def test_without_any_known_bias_the_class_metrics_stand() -> None:
     scalars = {key: value.item() for key, value in metric.compute().items()}
     of_classes = ("average", "worst_class", "class_balanced", "class_difference")
     assert tuple(scalars[key] for key in of_classes) == (2 / 3, 0.5, 0.75, 0.5)
-    of_groups = ("worst_group", "group_balanced", "gap", "robustness_gap", "greatest_deviation", "group_ratio")
+    of_groups = (
+        "worst_group",
+        "group_balanced",
+        "gap",
+        "robustness_gap",
+        "greatest_deviation",
+        "group_ratio",
+    )
     assert all(math.isnan(scalars[key]) for key in of_groups)
     assert metric.report()["intervals"]["worst_group"] == [0.0, 1.0]

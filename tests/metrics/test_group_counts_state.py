@@ -14,7 +14,9 @@ from tests.metrics.metrics_cases import BIRDS, worked
 
 
 def test_counts_do_not_stall_where_floats_would() -> None:
-    """2^24 + 1 = 16777217 is no float32; the group has 2^24 right before, and one more right after."""
+    """2^24 + 1 = 16777217 is no float32; the group has 2^24 right before, and one more right
+    after.
+    """
     metric = GroupCounts(BIRDS)
     metric.counts[:, 0, 0] = 2**24  # in all, right, and chosen
     metric.update(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([0, 0]))
@@ -48,7 +50,9 @@ def test_updates_inside_inference_mode_can_be_continued_outside() -> None:
 
 
 def test_update_waits_for_no_device() -> None:
-    """Meta tensors have no values: whatever would read one (``item``, ``bincount``, ``unique``) raises on them."""
+    """Meta tensors have no values: whatever would read one (``item``, ``bincount``, ``unique``)
+    raises on them.
+    """
     metric = GroupCounts(BIRDS).to("meta")
     metric.update(*torch.empty(3, 8, dtype=torch.long, device="meta"))
     assert metric.counts.shape == (3, 2, 3)
@@ -57,7 +61,9 @@ def test_update_waits_for_no_device() -> None:
 
 
 def test_a_collection_never_joins_two_of_them() -> None:
-    """First batch: both biases are equal, so the states are; then "object" is opposite to "place", and must show it."""
+    """First batch: both biases are equal, so the states are; then "object" is opposite to "place",
+    and must show it.
+    """
     place, thing = (Groups(("no", "yes"), names) for names in (("land", "water"), ("boat", "tree")))
     collection = MetricCollection({"place": GroupCounts(place), "object": GroupCounts(thing)})
     target = torch.tensor([0, 1, 0, 1])
@@ -90,7 +96,9 @@ def test_a_collection_keeps_clones_apart_too() -> None:
         ([0], [0], [-2], r"bias -2 is outside \[-1, 2\)"),
     ],
 )
-def test_a_value_out_of_range_is_named(prediction: list[int], target: list[int], bias: list[int], message: str) -> None:
+def test_a_value_out_of_range_is_named(
+    prediction: list[int], target: list[int], bias: list[int], message: str
+) -> None:
     facts = [torch.tensor(values) for values in (prediction, target, bias)]
     metric = GroupCounts(BIRDS)
     metric.update(*facts)
@@ -115,11 +123,31 @@ def test_a_label_of_two_is_not_the_next_label() -> None:
 @pytest.mark.parametrize(
     ("prediction", "target", "bias", "message"),
     [
-        (torch.rand(3, 2), torch.zeros(3).long(), torch.zeros(3).long(), "prediction must hold integers"),
-        (torch.zeros(3).long(), torch.rand(3, 2), torch.zeros(3).long(), "target must hold integers"),
-        (torch.zeros(3).long(), torch.zeros(4).long(), torch.zeros(3).long(), r"got \(3,\), \(4,\) and \(3,\)"),
+        (
+            torch.rand(3, 2),
+            torch.zeros(3).long(),
+            torch.zeros(3).long(),
+            "prediction must hold integers",
+        ),
+        (
+            torch.zeros(3).long(),
+            torch.rand(3, 2),
+            torch.zeros(3).long(),
+            "target must hold integers",
+        ),
+        (
+            torch.zeros(3).long(),
+            torch.zeros(4).long(),
+            torch.zeros(3).long(),
+            r"got \(3,\), \(4,\) and \(3,\)",
+        ),
         (torch.zeros(3).long(), torch.zeros(3).long(), torch.tensor(0), r"bias \(N,\)"),
-        (torch.zeros(3, 2).long(), torch.zeros(3, 2).long(), torch.zeros(3).long(), r"must be \(N,\)"),
+        (
+            torch.zeros(3, 2).long(),
+            torch.zeros(3, 2).long(),
+            torch.zeros(3).long(),
+            r"must be \(N,\)",
+        ),
     ],
 )
 def test_a_batch_of_the_wrong_form_is_refused(
@@ -132,7 +160,11 @@ def test_a_batch_of_the_wrong_form_is_refused(
 def test_an_empty_batch_and_small_integers_are_welcome() -> None:
     metric = GroupCounts(BIRDS)
     metric.update(*(torch.empty(0, dtype=torch.long) for _ in range(3)))
-    metric.update(torch.tensor([True, False]), torch.tensor([1, 1], dtype=torch.uint8), torch.tensor([1, -1]).int())
+    metric.update(
+        torch.tensor([True, False]),
+        torch.tensor([1, 1], dtype=torch.uint8),
+        torch.tensor([1, -1]).int(),
+    )
     assert metric.compute()["average"].item() == 0.5
     assert metric.compute()["worst_group"].item() == 1.0
 

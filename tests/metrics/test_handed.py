@@ -11,7 +11,13 @@ from debias.metrics.attention.scores import AttentionScores
 from debias.metrics.fairness.group_fairness import GroupFairness
 from debias.metrics.scores.group_scores import GroupCalibration, GroupRanking
 from debias.metrics.shortcuts.cue_counts import BackgroundChallenge
-from tests.metrics import amplification_cases, cell_cases, golden_cases, information_cases, score_cases
+from tests.metrics import (
+    amplification_cases,
+    cell_cases,
+    golden_cases,
+    information_cases,
+    score_cases,
+)
 from tests.metrics.handed import SHARDINGS, Handed, scalars_of
 from tests.metrics.metrics_cases import BIRDS
 from tests.metrics.two_ranks import refusal
@@ -45,7 +51,11 @@ REFUSALS = {
 def on_rank(rank: int) -> dict:
     """What each of two processes finds."""
     return {
-        "results": {key: found for name, case in CASES.items() for key, found in case.on_rank(name, rank).items()},
+        "results": {
+            key: found
+            for name, case in CASES.items()
+            for key, found in case.on_rank(name, rank).items()
+        },
         "refusals": {name: refusal(metric) for name, metric in fed_on(rank).items()},
         "moved": moved(rank),
     }
@@ -66,8 +76,14 @@ def fed_on(rank: int) -> dict[str, Metric]:
         "ranking of a broken score": (GroupRanking(two), (broken, one, one)),
         "calibration": (GroupCalibration(two), (fine, one, place)),
         "calibration of a broken probability": (GroupCalibration(two), (broken, one, one)),
-        "attention above": (AttentionScores(BIRDS, names=("s",)), ({"s": torch.ones(1)}, place, right)),
-        "attention below": (AttentionScores(BIRDS, names=("s",)), ({"s": torch.ones(1)}, -place, right)),
+        "attention above": (
+            AttentionScores(BIRDS, names=("s",)),
+            ({"s": torch.ones(1)}, place, right),
+        ),
+        "attention below": (
+            AttentionScores(BIRDS, names=("s",)),
+            ({"s": torch.ones(1)}, -place, right),
+        ),
         "challenge above": (BackgroundChallenge(4), (right, place)),
         "challenge below": (BackgroundChallenge(4), (right, -place)),
     }
@@ -77,7 +93,9 @@ def fed_on(rank: int) -> dict[str, Metric]:
 
 
 def moved(rank: int) -> dict[str, float]:
-    """Scalars of a ranking that was moved to a device before it was fed, on the first process only."""
+    """Scalars of a ranking that was moved to a device before it was fed, on the first process
+    only.
+    """
     case = score_cases.worked_ranking()
     metric = case.make().to("cpu")
     if rank == 0:

@@ -30,7 +30,8 @@ def cosine(one: Tensor, other: Tensor) -> float:
 def naive(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[list[float], float, float]:
     """s, effect and exact p, one sum at a time."""
     s = [
-        sum(cosine(w, one) for one in a) / len(a) - sum(cosine(w, one) for one in b) / len(b) for w in torch.cat((x, y))
+        sum(cosine(w, one) for one in a) / len(a) - sum(cosine(w, one) for one in b) / len(b)
+        for w in torch.cat((x, y))
     ]
     n, mean = len(x), sum(s) / len(s)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in s) / (len(s) - 1))
@@ -59,7 +60,9 @@ def test_swaps_turn_the_sign_and_scales_change_nothing() -> None:
 
 
 def test_the_greatest_effect_and_its_p_value() -> None:
-    """s is 1 for X and -1 for Y: mean difference 2, deviation sqrt(6/5); one halving of 20 reaches it."""
+    """s is 1 for X and -1 for Y: mean difference 2, deviation sqrt(6/5); one halving of 20 reaches
+    it.
+    """
     ones = torch.tensor([[1.0, 0.0]])
     x, y = ones.expand(3, 2), torch.tensor([[0.0, 1.0]]).expand(3, 2)
     found = association_test(x, y, ones, ones.flip(1))
@@ -75,13 +78,16 @@ def test_where_nothing_varies_every_halving_ties() -> None:
 
 
 def test_the_order_of_a_sum_breaks_no_tie() -> None:
-    """Of s = .1 .2 .3 | .3 .2 .1, 8 of 20 halvings have the sum .6 of X, and half of the others more: 14/20.
+    """Of s = .1 .2 .3 | .3 .2 .1, 8 of 20 halvings have the sum .6 of X, and half of the others
+    more: 14/20.
 
     Added in the order of Y, the same three values give .6 and in that of X .6000000000000001.
     """
     s = torch.tensor([0.1, 0.2, 0.3, 0.3, 0.2, 0.1], dtype=torch.float64)
     x = torch.stack((s, (1 - s**2).sqrt()), dim=1)  # cosines s with the first axis
-    found = association_test(x[:3], x[3:], torch.tensor([[1.0, 0]]), torch.tensor([[1.0, 0], [-1.0, 0]]))
+    found = association_test(
+        x[:3], x[3:], torch.tensor([[1.0, 0]]), torch.tensor([[1.0, 0], [-1.0, 0]])
+    )
     assert found.p_value.item() == pytest.approx(14 / 20, abs=1e-12)
 
 
@@ -101,7 +107,9 @@ def test_an_empty_set_is_undefined(empty: int) -> None:
 
 
 def test_drawn_halvings_are_near_all_of_them_and_reproducible() -> None:
-    """C(16, 8) = 12870 halvings; four standard errors of 4000 draws are at most 4 * 0.5 / sqrt(4000) = 0.032."""
+    """C(16, 8) = 12870 halvings; four standard errors of 4000 draws are at most 4 * 0.5 /
+    sqrt(4000) = 0.032.
+    """
     sets = random_sets(3, (8, 8, 3, 3))
     exact = association_test(*sets, permutations=12_870).p_value
     state = torch.get_rng_state()
@@ -112,7 +120,9 @@ def test_drawn_halvings_are_near_all_of_them_and_reproducible() -> None:
     assert association_test(*sets, permutations=1).p_value == 1
 
 
-@pytest.mark.parametrize("change", [{"x": torch.zeros(3)}, {"b": torch.zeros(2, 4)}, {"permutations": 0}])
+@pytest.mark.parametrize(
+    "change", [{"x": torch.zeros(3)}, {"b": torch.zeros(2, 4)}, {"permutations": 0}]
+)
 def test_what_has_no_meaning_is_refused(change: dict) -> None:
     arguments = dict(zip("xyab", random_sets(0), strict=True)) | change
     with pytest.raises(ValueError, match="four sets"):
@@ -140,4 +150,6 @@ def test_golden(name: str) -> None:
         exact = association_test(x, y, a, b, permutations=48_620).p_value
         assert exact.item() == pytest.approx(expected["p_exact"], abs=1e-9)
         drawn = association_test(x, y, a, b, permutations=20_000).p_value
-        assert drawn.item() == pytest.approx(expected["p_sampled"], abs=case["tolerance"]["p_sampled"])
+        assert drawn.item() == pytest.approx(
+            expected["p_sampled"], abs=case["tolerance"]["p_sampled"]
+        )

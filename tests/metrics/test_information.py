@@ -1,4 +1,6 @@
-"""Information and association from tables of counts, against hand-made values, naive loops and scikit-learn."""
+"""Information and association from tables of counts, against hand-made values, naive loops and
+scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,16 @@ def naive_information(table: list[list[int]]) -> float:
 
 
 def labels(table: list[list[int]]) -> tuple[list[int], list[int]]:
-    cells = [(i, j) for i, row in enumerate(table) for j, cell in enumerate(row) for _ in range(cell)]
+    cells = [
+        (i, j) for i, row in enumerate(table) for j, cell in enumerate(row) for _ in range(cell)
+    ]
     return [i for i, _ in cells], [j for _, j in cells]
 
 
 def test_identity_and_independence() -> None:
-    """Two equal values: log 2 nats, all of it. Products of margins: nothing. [[3,1],[1,3]]: chi^2/n = V^2 = 1/4."""
+    """Two equal values: log 2 nats, all of it. Products of margins: nothing. [[3,1],[1,3]]: chi^2/n
+    = V^2 = 1/4.
+    """
     identity, product = torch.tensor([[5, 0], [0, 5]]), torch.tensor([[2, 4], [3, 6]])
     assert mutual_information(identity).item() == pytest.approx(math.log(2), abs=1e-12)
     assert normalized_mutual_information(identity).item() == pytest.approx(1, abs=1e-12)
@@ -76,16 +82,24 @@ def test_what_is_undefined_is_nan() -> None:
 
 
 def test_given_the_target_only_what_differs_within_it_counts() -> None:
-    """Class 0 (8 samples): prediction = bias, log 2. Class 1 (2 samples): one prediction, 0. Class 2 is empty."""
+    """Class 0 (8 samples): prediction = bias, log 2. Class 1 (2 samples): one prediction, 0. Class
+    2 is empty.
+    """
     tables = torch.tensor([[[4, 0], [0, 4]], [[0, 1], [0, 1]], [[0, 0], [0, 0]]])
-    assert conditional_mutual_information(tables).item() == pytest.approx(0.8 * math.log(2), abs=1e-12)
+    assert conditional_mutual_information(tables).item() == pytest.approx(
+        0.8 * math.log(2), abs=1e-12
+    )
 
 
 def test_with_several_labels_the_mean_of_those_defined() -> None:
-    """Label 0 is predicted as the bias: log 2, V 1. Label 1 is always predicted absent: 0, and V undefined."""
+    """Label 0 is predicted as the bias: log 2, V 1. Label 1 is always predicted absent: 0, and V
+    undefined.
+    """
     groups = Groups(("no a", "a", "no b", "b"), ("x", "y"), multi_label=True)
     bias = torch.tensor([0, 0, 1, 1, -1])
-    prediction = torch.stack((torch.tensor([0, 0, 1, 1, 1]), torch.zeros(5, dtype=torch.long)), dim=1)
+    prediction = torch.stack(
+        (torch.tensor([0, 0, 1, 1, 1]), torch.zeros(5, dtype=torch.long)), dim=1
+    )
     target = torch.tensor([[0, 0], [1, 1], [0, 0], [1, 1], [1, 1]])
     found = information_report(prediction, target, bias, groups)
     assert found["information/prediction"] == pytest.approx(math.log(2) / 2, abs=1e-12)
@@ -120,11 +134,16 @@ def test_the_same_as_a_loop_scikit_learn_and_scipy(table: list[list[int]]) -> No
 
 @settings(deadline=None, max_examples=40)
 @given(
-    tables=st.lists(st.lists(st.lists(st.integers(0, 5), min_size=2, max_size=2), min_size=3, max_size=3), min_size=1)
+    tables=st.lists(
+        st.lists(st.lists(st.integers(0, 5), min_size=2, max_size=2), min_size=3, max_size=3),
+        min_size=1,
+    )
 )
 def test_given_a_third_variable_the_same_as_a_loop(tables: list[list[list[int]]]) -> None:
     sizes = [sum(map(sum, table)) for table in tables]
-    parts = [size * naive_information(table) for size, table in zip(sizes, tables, strict=True) if size]
+    parts = [
+        size * naive_information(table) for size, table in zip(sizes, tables, strict=True) if size
+    ]
     expected = sum(parts) / sum(sizes) if parts else math.nan
     found = conditional_mutual_information(torch.tensor(tables)).item()
     assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
@@ -133,16 +152,22 @@ def test_given_a_third_variable_the_same_as_a_loop(tables: list[list[list[int]]]
 def test_many_tables_at_once_are_many_tables() -> None:
     tables = torch.randint(6, (5, 3, 4), generator=torch.Generator().manual_seed(0))
     for measure in (mutual_information, normalized_mutual_information, cramers_v):
-        torch.testing.assert_close(measure(tables), torch.stack([measure(table) for table in tables]))
+        torch.testing.assert_close(
+            measure(tables), torch.stack([measure(table) for table in tables])
+        )
 
 
 def test_every_scalar_is_described() -> None:
-    assert set(information_scalars(torch.ones(3, 4, 3, dtype=torch.long), TRIPLE)) == set(INFORMATION)
+    assert set(information_scalars(torch.ones(3, 4, 3, dtype=torch.long), TRIPLE)) == set(
+        INFORMATION
+    )
 
 
 def test_golden() -> None:
     case = golden_record("representation_leakage.json", "mutual_information_pred_attribute")
-    prediction, target, bias = (torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute"))
+    prediction, target, bias = (
+        torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")
+    )
     found, expected = information_report(prediction, target, bias, TRIPLE), case["expected"]
     names = {
         "information/prediction": "mi_nats",
@@ -153,4 +178,6 @@ def test_golden() -> None:
     }
     for key, name in names.items():
         assert found[key] == pytest.approx(expected[name], abs=case["tolerance"]), key
-    assert found["information/prediction"] / math.log(2) == pytest.approx(expected["mi_bits"], abs=case["tolerance"])
+    assert found["information/prediction"] / math.log(2) == pytest.approx(
+        expected["mi_bits"], abs=case["tolerance"]
+    )

@@ -24,7 +24,9 @@ ATTACKERS = [LogisticAttacker(), QUICK]
 
 
 def sample(size: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Features of which the first two tell the target and the third the bias; the bias is the target 9 times in 10."""
+    """Features of which the first two tell the target and the third the bias; the bias is the
+    target 9 times in 10.
+    """
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (size,), generator=generator)
     bias = torch.where(torch.rand(size, generator=generator) < 0.9, target, 1 - target)
@@ -34,7 +36,9 @@ def sample(size: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return features, target, bias
 
 
-@pytest.mark.parametrize(("accuracy", "expected"), [(0.5, 0.5), (0.75, 0.75), (0.25, 0.75), (0.0, 1.0), (1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("accuracy", "expected"), [(0.5, 0.5), (0.75, 0.75), (0.25, 0.75), (0.0, 1.0), (1.0, 1.0)]
+)
 def test_an_attacker_that_is_always_wrong_knows_the_bias(accuracy: float, expected: float) -> None:
     assert leakage(accuracy) == expected
     assert leakage(accuracy, values=3) == accuracy
@@ -52,7 +56,9 @@ def test_what_holds_the_bias_leaks_and_what_does_not_is_at_chance(attacker: obje
 
 @pytest.mark.parametrize("attacker", ATTACKERS, ids=["logistic", "mlp"])
 def test_who_knows_the_target_alone_is_at_chance_within_it(attacker: object) -> None:
-    """The bias is the target 9 times in 10, so leakage through the target is 0.9; about 230 rows are asked within."""
+    """The bias is the target 9 times in 10, so leakage through the target is 0.9; about 230 rows
+    are asked within.
+    """
     features, target, bias = sample(4800)
     through = feature_leakage(features[:, :2], bias, rounds=2, attacker=attacker)
     assert through.mean == pytest.approx(0.9, abs=0.04)
@@ -77,13 +83,17 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[Rows, Rows, Tensor]] = []
 
-    def __call__(self, train: Rows, validation: Rows, features: Tensor, generator: Generator) -> Tensor:
+    def __call__(
+        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+    ) -> Tensor:
         self.seen.append((train, validation, features))
         return torch.tensor([[1.0, 0.0]]).expand(len(features), 2)
 
 
 def test_a_draw_is_balanced_and_its_parts_share_no_row() -> None:
-    """Of 9 rows of bias 5 and 30 of bias 2, nine each are drawn: 5 to learn from, 2 to choose by, 2 to be asked on."""
+    """Of 9 rows of bias 5 and 30 of bias 2, nine each are drawn: 5 to learn from, 2 to choose by, 2
+    to be asked on.
+    """
     bias = torch.tensor([5] * 9 + [2] * 30 + [-1] * 4)
     recorder = Recorder()
     result = feature_leakage(torch.arange(43.0), bias, rounds=3, attacker=recorder)
@@ -99,19 +109,27 @@ def test_a_draw_is_balanced_and_its_parts_share_no_row() -> None:
 
 
 def test_a_draw_within_targets_is_balanced_in_each() -> None:
-    """Class 0 has 8 rows of each bias, class 1 has 12 and 4, class 2 lacks a bias value and is left out."""
+    """Class 0 has 8 rows of each bias, class 1 has 12 and 4, class 2 lacks a bias value and is left
+    out.
+    """
     target = torch.tensor([0] * 16 + [1] * 16 + [2] * 20)
     bias = torch.tensor([0] * 8 + [1] * 8 + [0] * 12 + [1] * 4 + [0] * 20)
     recorder = Recorder()
     feature_leakage(torch.arange(52.0), bias, target=target, rounds=1, attacker=recorder)
     ((train, validation, asked),) = recorder.seen
-    for part, sizes in ((train.features, [4, 4, 2, 2]), (validation.features, [2, 2, 1, 1]), (asked, [2, 2, 1, 1])):
+    for part, sizes in (
+        (train.features, [4, 4, 2, 2]),
+        (validation.features, [2, 2, 1, 1]),
+        (asked, [2, 2, 1, 1]),
+    ):
         rows = part.flatten().long()
         assert (2 * target[rows] + bias[rows]).bincount().tolist() == sizes
 
 
 def test_a_draw_within_labels_is_balanced_in_each_combination() -> None:
-    """Of the four combinations of two labels, each with four rows of either bias, one lacks a bias value."""
+    """Of the four combinations of two labels, each with four rows of either bias, one lacks a bias
+    value.
+    """
     target = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).repeat_interleave(8, dim=0)
     bias = torch.tensor([0, 1] * 12 + [0] * 8)
     recorder = Recorder()
@@ -134,12 +152,23 @@ def test_the_report_holds_both_leakages_and_is_described() -> None:
 
 
 def test_importing_loads_neither_scikit_learn_nor_torchmetrics() -> None:
-    names = ("discovery.information", "leakage.ieat", "discovery.errors", "scores.retrieval", "discovery.partitions")
+    names = (
+        "discovery.information",
+        "leakage.ieat",
+        "discovery.errors",
+        "scores.retrieval",
+        "discovery.partitions",
+    )
     names += ("leakage.amplification", "leakage.probes", "leakage.complexity")
     modules = [f"debias.metrics.{name}" for name in names]
     heavy = ("sklearn", "scipy", "torchmetrics", "pytorch_lightning")
-    script = f"import sys, {', '.join(modules)}; print([name for name in {heavy!r} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script = (
+        f"import sys, {', '.join(modules)}; print([name for name in {heavy!r} if name in"
+        " sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == "[]"
 
 
@@ -149,7 +178,9 @@ def test_mean_and_deviation_are_those_of_the_rounds() -> None:
     rounds = torch.tensor(result.rounds, dtype=torch.float64)
     assert len(rounds) == 4
     assert result.mean == pytest.approx(rounds.mean().item(), abs=1e-12)
-    assert result.deviation == pytest.approx(((rounds - rounds.mean()) ** 2).mean().sqrt().item(), abs=1e-12)
+    assert result.deviation == pytest.approx(
+        ((rounds - rounds.mean()) ** 2).mean().sqrt().item(), abs=1e-12
+    )
     assert result.deviation > 0
 
 
@@ -184,10 +215,14 @@ def test_three_values_are_not_folded() -> None:
 
 
 @pytest.mark.parametrize(
-    "bias", [[], [-1, -1, -1, -1], [0] * 20, [0] * 20 + [1] * 3], ids=["no row", "unknown", "one value", "too few"]
+    "bias",
+    [[], [-1, -1, -1, -1], [0] * 20, [0] * 20 + [1] * 3],
+    ids=["no row", "unknown", "one value", "too few"],
 )
 def test_nothing_to_learn_is_undefined(bias: list[int]) -> None:
-    result = feature_leakage(torch.zeros(len(bias), 2), torch.tensor(bias, dtype=torch.long), rounds=2)
+    result = feature_leakage(
+        torch.zeros(len(bias), 2), torch.tensor(bias, dtype=torch.long), rounds=2
+    )
     assert math.isnan(result.mean)
     assert math.isnan(result.deviation)
 
@@ -197,25 +232,35 @@ def test_a_batch_of_one_row_does_not_stop_the_published_attacker() -> None:
     features = torch.tensor([[0.0], [1.0], [0.0], [1.0], [1.0]])
     rows = Rows(features, features[:, 0].long())
     attacker = MLPAttacker(width=8, epochs=2, batch_size=4)
-    accuracy = attacker_accuracy(rows, rows, rows, attacker=attacker, generator=torch.Generator().manual_seed(0))
+    accuracy = attacker_accuracy(
+        rows, rows, rows, attacker=attacker, generator=torch.Generator().manual_seed(0)
+    )
     assert 0 <= accuracy <= 1
 
 
 def test_the_published_attacker_is_the_published_network() -> None:
-    """D=4: BatchNorm 8, then 4*300+300+600, two of 300*300+300+600, and 300*2+2 = 184 710 parameters."""
+    """D=4: BatchNorm 8, then 4*300+300+600, two of 300*300+300+600, and 300*2+2 = 184 710
+    parameters.
+    """
     network = MLPAttacker()._network(4, 2, torch.Generator())
-    assert sum(parameter.numel() for parameter in network.parameters()) == 8 + 2100 + 2 * 90900 + 602
+    assert (
+        sum(parameter.numel() for parameter in network.parameters()) == 8 + 2100 + 2 * 90900 + 602
+    )
     kinds = [type(layer).__name__ for layer in network]
     assert kinds == ["BatchNorm1d", *["Linear", "BatchNorm1d", "LeakyReLU"] * 3, "Linear"]
 
 
 def test_the_published_attacker_keeps_the_epoch_that_is_best_on_the_validation_rows() -> None:
-    """The validation rows have the opposite bias, so the least trained epoch is the best on them."""
+    """The validation rows have the opposite bias, so the least trained epoch is the best on
+    them.
+    """
     features, _, bias = sample(400)
     rows, opposite = Rows(features[:, 2:3], bias), Rows(features[:, 2:3], 1 - bias)
     slow = MLPAttacker(width=32, epochs=30, learning_rate=1e-3)
     accuracies = [
-        attacker_accuracy(rows, chosen_by, rows, attacker=slow, generator=torch.Generator().manual_seed(3))
+        attacker_accuracy(
+            rows, chosen_by, rows, attacker=slow, generator=torch.Generator().manual_seed(3)
+        )
         for chosen_by in (rows, opposite)
     ]
     assert accuracies[0] > 0.99

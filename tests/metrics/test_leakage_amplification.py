@@ -42,8 +42,15 @@ def flipped(target: torch.Tensor, groups: Groups, wrong: torch.Tensor) -> torch.
 
 
 @settings(deadline=None, max_examples=40)
-@given(rows=st.lists(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=3, max_size=3), min_size=1))
-def test_macro_f1_is_that_of_scikit_learn_but_for_empty_columns(rows: list[list[tuple[int, int]]]) -> None:
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=3, max_size=3),
+        min_size=1,
+    )
+)
+def test_macro_f1_is_that_of_scikit_learn_but_for_empty_columns(
+    rows: list[list[tuple[int, int]]],
+) -> None:
     values = torch.tensor(rows)
     prediction, labels = values.unbind(dim=2)
     columns = [j for j in range(3) if prediction[:, j].any() or labels[:, j].any()]
@@ -64,7 +71,9 @@ def test_labels_are_flipped_until_their_f1_is_the_one_asked_for(groups: Groups, 
 
 
 def test_a_class_becomes_each_other_one_equally_often() -> None:
-    """A quarter of 8000 right, each other class a quarter: four deviations are 4 * sqrt(8000 * 3 / 16) = 155."""
+    """A quarter of 8000 right, each other class a quarter: four deviations are 4 * sqrt(8000 * 3 /
+    16) = 155.
+    """
     labels = torch.nn.functional.one_hot(torch.full((8000,), 2), 4)
     labels[:4] = torch.eye(4, dtype=torch.long)
     found = labels_at_f1(labels, 0.0, FOUR, torch.Generator().manual_seed(1))
@@ -77,11 +86,15 @@ def test_samples_of_unknown_bias_count_nowhere() -> None:
     bias[:40] = -1
     found = leakage_amplification(flipped(target, FOUR, bias < 0), target, bias, FOUR, rounds=1)
     assert found.model_f1 == found.labels_f1 == 1
-    rest = leakage_amplification(flipped(target, FOUR, bias < 0)[40:], target[40:], bias[40:], FOUR, rounds=1)
+    rest = leakage_amplification(
+        flipped(target, FOUR, bias < 0)[40:], target[40:], bias[40:], FOUR, rounds=1
+    )
     assert found == rest
 
 
-@pytest.mark.parametrize(("groups", "noise"), [(PAIR, 0.5), (FOUR, 0.25)], ids=["multi-label", "classes"])
+@pytest.mark.parametrize(
+    ("groups", "noise"), [(PAIR, 0.5), (FOUR, 0.25)], ids=["multi-label", "classes"]
+)
 def test_no_more_than_noise_is_made(groups: Groups, noise: float) -> None:
     """Half of the entries, three quarters of the classes: then labels and truth are independent."""
     labels = label_vectors(labelled(4000, groups)[0], groups)
@@ -91,15 +104,21 @@ def test_no_more_than_noise_is_made(groups: Groups, noise: float) -> None:
 
 @pytest.mark.parametrize("groups", [PAIR, FOUR], ids=["multi-label", "classes"])
 def test_errors_at_random_amplify_nothing_and_errors_by_bias_do(groups: Groups) -> None:
-    """A quarter is wrong, anywhere; or half of the answers of bias 1 are the first class, or no label at all.
+    """A quarter is wrong, anywhere; or half of the answers of bias 1 are the first class, or no
+    label at all.
 
-    Of 1000 rows asked in each of three rounds a coin's deviation is at most 0.016, and the fold adds little.
+    Of 1000 rows asked in each of three rounds a coin's deviation is at most 0.016, and the fold
+    adds little.
     """
     target, bias = labelled(4000, groups)
     chance = torch.rand(4000, generator=torch.Generator().manual_seed(2))
-    blind = leakage_amplification(flipped(target, groups, chance < 0.25), target, bias, groups, rounds=3)
+    blind = leakage_amplification(
+        flipped(target, groups, chance < 0.25), target, bias, groups, rounds=3
+    )
     assert abs(blind.amplification) < 0.03
-    right, none = (2.0 * label_vectors(answer, groups) - 1 for answer in (target, torch.zeros_like(target)))
+    right, none = (
+        2.0 * label_vectors(answer, groups) - 1 for answer in (target, torch.zeros_like(target))
+    )
     biased = torch.where(((chance < 0.5) & (bias == 1))[:, None], none, right)
     found = leakage_amplification(biased, target, bias, groups, rounds=3)
     assert found.amplification > 0.06
@@ -134,16 +153,23 @@ def test_the_report_is_described_and_undefined_without_bias() -> None:
 
 def test_golden() -> None:
     case = golden_record("representation_leakage.json", "leakage_wang2019_plugin")
-    gender, train = torch.tensor(case["inputs"]["gender"]), torch.tensor(case["inputs"]["train_mask"]).bool()
+    gender, train = (
+        torch.tensor(case["inputs"]["gender"]),
+        torch.tensor(case["inputs"]["train_mask"]).bool(),
+    )
     found = {}
     for name in ("labels", "noisy_labels_at_same_f1", "model_preds"):
         vectors = torch.tensor(case["inputs"][name])
         known, asked = Rows(vectors[train], gender[train]), Rows(vectors[~train], gender[~train])
         attacker = LogisticAttacker(strength=1e6, standardize=False)
-        found[name] = leakage(attacker_accuracy(known, asked, asked, attacker=attacker, generator=torch.Generator()))
+        found[name] = leakage(
+            attacker_accuracy(known, asked, asked, attacker=attacker, generator=torch.Generator())
+        )
     expected = case["expected"]
     assert found["labels"] == pytest.approx(expected["dataset_leakage"], abs=case["tolerance"])
-    assert found["noisy_labels_at_same_f1"] == pytest.approx(expected["dataset_leakage_at_f1"], abs=case["tolerance"])
+    assert found["noisy_labels_at_same_f1"] == pytest.approx(
+        expected["dataset_leakage_at_f1"], abs=case["tolerance"]
+    )
     assert found["model_preds"] == pytest.approx(expected["model_leakage"], abs=case["tolerance"])
     difference = found["model_preds"] - found["noisy_labels_at_same_f1"]
     assert difference == pytest.approx(expected["bias_amplification_delta"], abs=case["tolerance"])

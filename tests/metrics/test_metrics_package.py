@@ -17,15 +17,26 @@ from tests.metrics.metrics_cases import BIRDS
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import debias.metrics.accuracy.scalars", ("torchmetrics", "pytorch_lightning", "lightning")),
-        ("from debias.metrics import group_report, joint_counts", ("torchmetrics", "pytorch_lightning")),
-        ("from debias.metrics import RULES, best_epoch, DESCRIPTIONS", ("torch", "numpy", "torchmetrics")),
+        (
+            "import debias.metrics.accuracy.scalars",
+            ("torchmetrics", "pytorch_lightning", "lightning"),
+        ),
+        (
+            "from debias.metrics import group_report, joint_counts",
+            ("torchmetrics", "pytorch_lightning"),
+        ),
+        (
+            "from debias.metrics import RULES, best_epoch, DESCRIPTIONS",
+            ("torch", "numpy", "torchmetrics"),
+        ),
         ("from debias.metrics import GroupCounts", ("pytorch_lightning", "lightning")),
     ],
 )
 def test_an_import_loads_no_more_than_it_needs(statement: str, absent: tuple[str, ...]) -> None:
     script = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == "[]"
 
 

@@ -1,4 +1,6 @@
-"""The same labels in another number type, or none at all, change no metric: 0 and 1 are not read as row numbers."""
+"""The same labels in another number type, or none at all, change no metric: 0 and 1 are not read as
+row numbers.
+"""
 
 from __future__ import annotations
 
@@ -42,16 +44,26 @@ Cast = Callable[[Tensor], Tensor]
 
 
 def _artifacts(cast: Cast) -> Any:
-    return artifacts.artifact_report(SCORE, cast(TARGET), generator=torch.Generator().manual_seed(1))
+    return artifacts.artifact_report(
+        SCORE, cast(TARGET), generator=torch.Generator().manual_seed(1)
+    )
 
 
 def _probe(cast: Cast) -> Any:
     halves = [Rows(FEATURES[part], cast(BIAS)[part]) for part in (slice(40), slice(40, 60))]
-    return probe_report(FEATURES, cast(BIAS)), feature_information(FEATURES, cast(BIAS)), v_information(*halves)
+    return (
+        probe_report(FEATURES, cast(BIAS)),
+        feature_information(FEATURES, cast(BIAS)),
+        v_information(*halves),
+    )
 
 
 def _variants(cast: Cast) -> Any:
-    first, second, third = VariantAccuracy(("a", "b", "c")), BandPassAccuracy((0.1, 0.5, 0.9)), CriticalBand(bands=3)
+    first, second, third = (
+        VariantAccuracy(("a", "b", "c")),
+        BandPassAccuracy((0.1, 0.5, 0.9)),
+        CriticalBand(bands=3),
+    )
     for number, (name, cutoff) in enumerate(zip("abc", (0.1, 0.5, 0.9), strict=True)):
         first.update(cast(PREDICTION), cast(TARGET), name)
         second.update(cast(PREDICTION), cast(TARGET), cutoff)
@@ -66,18 +78,30 @@ MEASURES: dict[str, Callable[[Cast], Any]] = {
     "artifacts": _artifacts,
     "probe": _probe,
     "variants": _variants,
-    "retrieval": lambda cast: retrieval.minority_retrieval(SCORE, cast(TARGET), cast(BIAS), cast(MINORITY)),
-    "minority_gap": lambda cast: retrieval.minority_gap(cast(PREDICTION), cast(TARGET), cast(MINORITY)),
-    "slice_precision": lambda cast: retrieval.slice_precision(PAIR, cast(TARGET), cast(BIAS), cast(MINORITY)),
-    "class_discovery": lambda cast: discovery.class_discovery(cast(PREDICTION), cast(TARGET), cast(MINORITY)),
+    "retrieval": lambda cast: retrieval.minority_retrieval(
+        SCORE, cast(TARGET), cast(BIAS), cast(MINORITY)
+    ),
+    "minority_gap": lambda cast: retrieval.minority_gap(
+        cast(PREDICTION), cast(TARGET), cast(MINORITY)
+    ),
+    "slice_precision": lambda cast: retrieval.slice_precision(
+        PAIR, cast(TARGET), cast(BIAS), cast(MINORITY)
+    ),
+    "class_discovery": lambda cast: discovery.class_discovery(
+        cast(PREDICTION), cast(TARGET), cast(MINORITY)
+    ),
     "recall_at": lambda cast: context.recall_at(PAIR, cast(TARGET), label=1, k=1),
     "scores": lambda cast: scores_report(PAIR, cast(TARGET), cast(BIAS), GROUPS),
     "scores of labels": lambda cast: scores_report(PAIR, cast(BOTH), cast(BIAS), LABELS),
-    "shortcuts": lambda cast: shortcuts.shortcut_report(cast(PREDICTION), cast(TARGET), cast(BIAS), GROUPS),
+    "shortcuts": lambda cast: shortcuts.shortcut_report(
+        cast(PREDICTION), cast(TARGET), cast(BIAS), GROUPS
+    ),
     "co_occurrence": lambda cast: amplification_counts.co_occurrence(cast(BOTH), cast(BOTH)),
     "intersect": lambda cast: intersect(cast(BOTH), [("a", "b"), ("c", "d")]),
     "leakage": lambda cast: leakage_report(PAIR, cast(TARGET), cast(BIAS), GROUPS, rounds=1),
-    "leakage of labels": lambda cast: leakage_report(PAIR, cast(BOTH), cast(BIAS), LABELS, rounds=1),
+    "leakage of labels": lambda cast: leakage_report(
+        PAIR, cast(BOTH), cast(BIAS), LABELS, rounds=1
+    ),
 }
 
 
@@ -94,17 +118,24 @@ def plain(found: Any) -> list[float]:
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int16, torch.int32])
 @pytest.mark.parametrize("name", MEASURES)
 def test_the_number_type_of_the_labels_does_not_matter(name: str, dtype: torch.dtype) -> None:
-    expected, found = (plain(MEASURES[name](partial(torch.Tensor.to, dtype=kind))) for kind in (torch.long, dtype))
+    expected, found = (
+        plain(MEASURES[name](partial(torch.Tensor.to, dtype=kind))) for kind in (torch.long, dtype)
+    )
     assert expected
     assert found == pytest.approx(expected, nan_ok=True)
 
 
 def test_labels_of_zero_and_one_are_no_row_numbers() -> None:
-    """Positives .9 and .4, negatives .6 and .1: 3 of 4 pairs; precision 1 and 2/3 at the positives."""
+    """Positives .9 and .4, negatives .6 and .1: 3 of 4 pairs; precision 1 and 2/3 at the
+    positives.
+    """
     score, positive = torch.tensor([0.9, 0.6, 0.4, 0.1]), torch.tensor([1, 0, 1, 0])
     assert auroc(score, positive).item() == 0.75
     assert average_precision(score, positive).item() == pytest.approx(5 / 6, abs=1e-12)
-    assert context.recall_at(torch.stack((score, 1 - score), dim=1), positive, label=0, k=1).item() == 0.5
+    assert (
+        context.recall_at(torch.stack((score, 1 - score), dim=1), positive, label=0, k=1).item()
+        == 0.5
+    )
 
 
 def test_more_answers_than_labels_recall_everything() -> None:

@@ -22,7 +22,9 @@ from tests.metrics.golden_cases import golden_record
 
 
 def test_a_worked_table() -> None:
-    """Rows 7 and 9, columns 0 and 2; matched on the diagonal 3 + 2 of 6; the last sample is unknown."""
+    """Rows 7 and 9, columns 0 and 2; matched on the diagonal 3 + 2 of 6; the last sample is
+    unknown.
+    """
     inferred, true = torch.tensor([7, 7, 7, 9, 9, 9, 7]), torch.tensor([0, 0, 0, 2, 2, 0, -1])
     table = contingency(inferred, true)
     assert table.tolist() == [[3, 0], [1, 2]]
@@ -49,7 +51,9 @@ def test_names_of_groups_do_not_matter() -> None:
     first = agreement_report(inferred, true)
     assert agreement_report(renamed, true) == pytest.approx(first)
     assert 0 < first["agreement/rand"] < 1
-    assert agreement_report(torch.tensor([8, 3, 5, 0])[true], true) == pytest.approx(dict.fromkeys(first, 1.0))
+    assert agreement_report(torch.tensor([8, 3, 5, 0])[true], true) == pytest.approx(
+        dict.fromkeys(first, 1.0)
+    )
 
 
 def test_nothing_is_undefined() -> None:
@@ -58,9 +62,11 @@ def test_nothing_is_undefined() -> None:
 
 
 def test_two_environments_have_no_names() -> None:
-    """Minority 1 1 0 0 0 0, second environment 1 0 0 0 0 0: recalls 1/2 and 1, mean 3/4, also after the swap.
+    """Minority 1 1 0 0 0 0, second environment 1 0 0 0 0 0: recalls 1/2 and 1, mean 3/4, also after
+    the swap.
 
-    Pairs ranked right, of eight: the first minority sample before all four, the second ties with them: (4 + 2) / 8.
+    Pairs ranked right, of eight: the first minority sample before all four, the second ties with
+    them: (4 + 2) / 8.
     """
     minority, scores = torch.tensor([1, 1, 0, 0, 0, 0]).bool(), torch.tensor([1.0, 0, 0, 0, 0, 0])
     expected = {"environment/balanced_accuracy": 0.75, "environment/auroc": 0.75}
@@ -68,17 +74,29 @@ def test_two_environments_have_no_names() -> None:
     assert environment_recovery(1 - scores, minority) == pytest.approx(expected)
     undecided = environment_recovery(torch.full((6,), 0.5), minority)
     assert undecided == pytest.approx(dict.fromkeys(expected, 0.5))
-    assert all(math.isnan(value) for value in environment_recovery(scores, torch.zeros(6).bool()).values())
+    assert all(
+        math.isnan(value) for value in environment_recovery(scores, torch.zeros(6).bool()).values()
+    )
     described = set(agreement_report(minority.long(), minority.long())) | set(expected)
     assert described == set(AGREEMENT)
 
 
 def test_golden() -> None:
     case = golden_record("group_discovery.json", "cluster_agreement")
-    found = agreement_report(*(torch.tensor(case["inputs"][key]) for key in ("inferred_group", "true_group")))
+    found = agreement_report(
+        *(torch.tensor(case["inputs"][key]) for key in ("inferred_group", "true_group"))
+    )
     names = {"rand": "ari", "mutual_information_adjusted": "ami", "mutual_information": "nmi"}
-    for name in ("rand", "mutual_information_adjusted", "mutual_information", "homogeneity", "completeness"):
-        assert found[f"agreement/{name}"] == pytest.approx(case["expected"][names.get(name, name)], abs=1e-5)
+    for name in (
+        "rand",
+        "mutual_information_adjusted",
+        "mutual_information",
+        "homogeneity",
+        "completeness",
+    ):
+        assert found[f"agreement/{name}"] == pytest.approx(
+            case["expected"][names.get(name, name)], abs=1e-5
+        )
     for name in ("hungarian_accuracy", "purity"):
         assert found[f"agreement/{name}"] == pytest.approx(case["expected"][name], abs=1e-9)
 
@@ -86,4 +104,6 @@ def test_golden() -> None:
 def test_golden_adjusted_information() -> None:
     case = golden_record("representation_leakage.json", "mutual_information_pred_attribute")
     found = agreement_report(*(torch.tensor(case["inputs"][key]) for key in ("pred", "attribute")))
-    assert found["agreement/mutual_information_adjusted"] == pytest.approx(case["expected"]["adjusted_mi"], abs=1e-5)
+    assert found["agreement/mutual_information_adjusted"] == pytest.approx(
+        case["expected"]["adjusted_mi"], abs=1e-5
+    )

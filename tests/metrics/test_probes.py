@@ -9,7 +9,13 @@ import torch
 from torch import Generator, Tensor
 
 from debias.metrics.leakage.attackers import LogisticAttacker, Rows
-from debias.metrics.leakage.probes import PROBES, feature_information, linear_probe, probe_report, v_information
+from debias.metrics.leakage.probes import (
+    PROBES,
+    feature_information,
+    linear_probe,
+    probe_report,
+    v_information,
+)
 from tests.metrics.golden_cases import golden_file
 
 CASES = golden_file("representation_leakage.json")
@@ -22,7 +28,9 @@ class Fixed:
     def __init__(self, *probabilities: list[float]) -> None:
         self.probabilities = torch.tensor(probabilities, dtype=torch.float64)
 
-    def __call__(self, train: Rows, validation: Rows, features: Tensor, generator: Generator) -> Tensor:
+    def __call__(
+        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+    ) -> Tensor:
         return self.probabilities
 
 
@@ -34,20 +42,27 @@ def halves(name: str) -> tuple[Rows, Rows]:
     if not CASES:
         pytest.skip("golden files are not at hand")
     inputs = CASES[name]["inputs"]
-    features, bias = torch.tensor(inputs["features"], dtype=torch.float64), torch.tensor(inputs["bias"])
+    features, bias = (
+        torch.tensor(inputs["features"], dtype=torch.float64),
+        torch.tensor(inputs["bias"]),
+    )
     train = torch.tensor(inputs["train_mask"]).bool()
     return Rows(features[train], bias[train]), Rows(features[~train], bias[~train])
 
 
 def test_scores_of_a_known_probe() -> None:
-    """Answers 0 0 1 1 of bias 0 1 1 1: 3 of 4; recalls 1 and 2/3, mean 5/6. Of three pairs (0, 1) all are ranked."""
+    """Answers 0 0 1 1 of bias 0 1 1 1: 3 of 4; recalls 1 and 2/3, mean 5/6. Of three pairs (0, 1)
+    all are ranked.
+    """
     probe = Fixed([0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.1, 0.9])
     found = linear_probe(rows([0, 1]), rows([0, 1, 1, 1]), probe=probe)
     assert found == pytest.approx((0.75, 5 / 6, 1.0, 0.75))
 
 
 def test_bits_of_a_known_probe() -> None:
-    """Training 0 0 0 1: null -(log2 3/4 + log2 1/4) / 2. The probe gives 1/2 and 1/8: 1 and 3 bits, mean 2."""
+    """Training 0 0 0 1: null -(log2 3/4 + log2 1/4) / 2. The probe gives 1/2 and 1/8: 1 and 3 bits,
+    mean 2.
+    """
     null = -(math.log2(0.75) + math.log2(0.25)) / 2
     found = v_information(rows([0, 0, 0, 1]), rows([0, 1]), probe=Fixed([0.5, 0.5], [0.875, 0.125]))
     assert found == pytest.approx((null, 2.0, null - 2.0), abs=1e-12)
@@ -56,7 +71,9 @@ def test_bits_of_a_known_probe() -> None:
 
 
 def test_with_three_values_auroc_is_the_mean_of_one_against_the_rest() -> None:
-    """The bias -1 is not asked. 0 and 1 are ranked apart from the rest, 2 half: its score is constant."""
+    """The bias -1 is not asked. 0 and 1 are ranked apart from the rest, 2 half: its score is
+    constant.
+    """
     probe = Fixed([0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.4, 0.5, 0.1])
     found = linear_probe(rows([0, 1, 2]), rows([0, 1, -1, 2]), probe=probe)
     assert found.accuracy == pytest.approx(2 / 3)
@@ -88,7 +105,11 @@ def test_the_report_splits_in_halves_and_finds_what_is_there() -> None:
     nothing = probe_report(features[:, 1:], bias)
     assert nothing["probe/auroc"] == pytest.approx(0.5, abs=0.12)
     assert abs(nothing["probe/v_information"]) < 0.05
-    assert probe_report(features[:, 1:], bias) == nothing != probe_report(features[:, 1:], bias, seed=1)
+    assert (
+        probe_report(features[:, 1:], bias)
+        == nothing
+        != probe_report(features[:, 1:], bias, seed=1)
+    )
     assert math.isnan(probe_report(features, torch.full((400,), -1))["probe/accuracy"])
 
 
@@ -97,7 +118,11 @@ def test_each_feature_by_itself() -> None:
     generator = torch.Generator().manual_seed(0)
     bias = torch.randint(2, (600,), generator=generator)
     features = torch.stack(
-        (bias + 0.01 * torch.randn(600, generator=generator), torch.randn(600, generator=generator)), 1
+        (
+            bias + 0.01 * torch.randn(600, generator=generator),
+            torch.randn(600, generator=generator),
+        ),
+        1,
     )
     found = feature_information(features, bias)
     assert found[0].item() == pytest.approx(math.log(2), abs=0.02)
@@ -108,7 +133,10 @@ def test_each_feature_by_itself() -> None:
 
 def test_golden_probe() -> None:
     train, test = halves("linear_probe_bias_leakage")
-    found, expected = linear_probe(train, test, probe=PLAIN), CASES["linear_probe_bias_leakage"]["expected"]
+    found, expected = (
+        linear_probe(train, test, probe=PLAIN),
+        CASES["linear_probe_bias_leakage"]["expected"],
+    )
     names = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "auroc": "auroc"}
     for key, name in (names | {"majority": "majority_baseline"}).items():
         assert getattr(found, key) == pytest.approx(expected[name], abs=1e-4), key
@@ -119,4 +147,6 @@ def test_golden_information() -> None:
     expected = CASES["v_information_linear_probe"]["expected"]
     names = ("H_V_null_bits", "H_V_given_features_bits", "V_information_bits")
     assert list(found) == pytest.approx([expected[name] for name in names], abs=1e-4)
-    assert found.conditional_entropy * math.log(2) == pytest.approx(expected["sklearn_log_loss_nats"], abs=1e-4)
+    assert found.conditional_entropy * math.log(2) == pytest.approx(
+        expected["sklearn_log_loss_nats"], abs=1e-4
+    )

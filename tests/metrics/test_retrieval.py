@@ -28,7 +28,9 @@ def columns(name: str, *keys: str) -> list[torch.Tensor]:
 
 
 def test_a_list_ranked_by_hand() -> None:
-    """Relevant at ranks 1 and 3 of 4: AP = (1/1 + 2/3) / 2 = 5/6; two of the first three, one of the first."""
+    """Relevant at ranks 1 and 3 of 4: AP = (1/1 + 2/3) / 2 = 5/6; two of the first three, one of
+    the first.
+    """
     scores, relevant = torch.tensor([0.9, 0.1, 0.5, 0.7]), torch.tensor([1, 0, 1, 0]).bool()
     assert average_precision(scores, relevant).item() == pytest.approx(5 / 6, abs=1e-12)
     assert [precision_at(scores, relevant, k).item() for k in (1, 2, 3)] == [1.0, 0.5, 2 / 3]
@@ -46,7 +48,9 @@ def test_average_precision_is_that_of_a_loop(rows: list[tuple[int, bool]]) -> No
         total += sum(flag for score, flag in rows if score == level) * sum(above) / len(above)
     expected = total / relevant if relevant else math.nan
     scores, flags = (torch.tensor(list(side)) for side in zip(*rows, strict=True))
-    assert average_precision(scores.double(), flags).item() == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert average_precision(scores.double(), flags).item() == pytest.approx(
+        expected, abs=1e-12, nan_ok=True
+    )
 
 
 def test_without_a_minority_nothing_is_retrieved() -> None:
@@ -60,9 +64,11 @@ def test_without_a_minority_nothing_is_retrieved() -> None:
 
 
 def test_the_minority_of_each_class_is_ranked_within_it() -> None:
-    """Class 0: scores 3 2 1, minority the first and (of another context) the last. AP (1 + 2/3)/2 = 5/6 for both.
+    """Class 0: scores 3 2 1, minority the first and (of another context) the last. AP (1 + 2/3)/2 =
+    5/6 for both.
 
-    Class 1: 2 1, minority the last: 1/2. Of the one scored highest in class 0, context 1, context 2: 1, 0; class 1: 0.
+    Class 1: 2 1, minority the last: 1/2. Of the one scored highest in class 0, context 1, context
+    2: 1, 0; class 1: 0.
     """
     scores, target = torch.tensor([3.0, 2, 1, 2, 1, 9]), torch.tensor([0, 0, 0, 1, 1, 1])
     bias, minority = torch.tensor([1, 0, 2, 1, 0, -1]), torch.tensor([1, 0, 1, 0, 1, 1]).bool()
@@ -72,7 +78,9 @@ def test_the_minority_of_each_class_is_ranked_within_it() -> None:
 
 
 def test_a_short_slice_lacks_some() -> None:
-    """Slice 0 holds two samples of context 1 and slice 1 one of each context: of k = 4, a half and a quarter."""
+    """Slice 0 holds two samples of context 1 and slice 1 one of each context: of k = 4, a half and
+    a quarter.
+    """
     probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]])
     target, bias = torch.zeros(4, dtype=torch.long), torch.tensor([1, 1, 1, 0])
     found = slice_precision(probabilities, target, bias, bias == 1, k=4)
@@ -96,7 +104,9 @@ def test_a_slice_may_be_matched_by_a_complement() -> None:
 
 
 def test_an_empty_prediction_has_precision_zero_and_an_empty_slice_none() -> None:
-    """Probabilities below a half predict nothing, but rank the true slice first; the second true slice is empty."""
+    """Probabilities below a half predict nothing, but rank the true slice first; the second true
+    slice is empty.
+    """
     true = torch.tensor([[1, 0], [0, 0], [0, 0]]).bool()
     probabilities = torch.tensor([0.4, 0.2, 0.1])[:, None]
     found = slice_match(probabilities, true)
@@ -117,20 +127,33 @@ def test_lists_longer_than_k_are_cut_at_ten_and_twenty_five() -> None:
 
 
 def test_golden_retrieval() -> None:
-    target, bias, scores, prediction = columns("facts_amco_retrieval", "target", "context", "minority_score", "pred")
+    target, bias, scores, prediction = columns(
+        "facts_amco_retrieval", "target", "context", "minority_score", "pred"
+    )
     expected = CASES["facts_amco_retrieval"]["expected"]
     found = minority_retrieval(scores, target.long(), bias.long(), target != bias)
     assert found.average_precision.tolist() == pytest.approx(expected["per_entry_ap"], abs=1e-9)
-    assert found.average_precision.mean().item() == pytest.approx(expected["mean_classwise_ap"], abs=1e-9)
-    assert found.slice_precision.mean().item() == pytest.approx(expected["mean_slice_precision_at_10"], abs=1e-9)
+    assert found.average_precision.mean().item() == pytest.approx(
+        expected["mean_classwise_ap"], abs=1e-9
+    )
+    assert found.slice_precision.mean().item() == pytest.approx(
+        expected["mean_slice_precision_at_10"], abs=1e-9
+    )
     assert found.overall.item() == pytest.approx(expected["overall_ap"], abs=1e-9)
-    gaps = [minority_gap(values, target, target != bias).item() for values in (prediction == target, 1 - scores)]
+    gaps = [
+        minority_gap(values, target, target != bias).item()
+        for values in (prediction == target, 1 - scores)
+    ]
     assert gaps == pytest.approx(expected["acc_gap_conf_gap"], abs=1e-9)
 
 
 def test_golden_slices() -> None:
-    probabilities, target, bias = columns("facts_precision_at_10_slices", "slice_probs", "target", "context")
+    probabilities, target, bias = columns(
+        "facts_precision_at_10_slices", "slice_probs", "target", "context"
+    )
     expected = CASES["facts_precision_at_10_slices"]["expected"]
     found = slice_precision(probabilities, target.long(), bias.long(), target != bias)
-    assert found.tolist() == pytest.approx([value for _, value in sorted(expected["per_true_slice"].items())], abs=1e-9)
+    assert found.tolist() == pytest.approx(
+        [value for _, value in sorted(expected["per_true_slice"].items())], abs=1e-9
+    )
     assert found.mean().item() == pytest.approx(expected["precision_at_10"], abs=1e-9)

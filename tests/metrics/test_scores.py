@@ -1,4 +1,6 @@
-"""AUROC, average precision, Borkan's areas, F1 and calibration against scikit-learn, torchmetrics and naive loops."""
+"""AUROC, average precision, Borkan's areas, F1 and calibration against scikit-learn, torchmetrics
+and naive loops.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, precision_score, roc_auc_score
-from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    precision_score,
+    roc_auc_score,
+)
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multiclass_calibration_error,
+)
 
 from debias.metrics.accuracy.counts import joint_counts
 from debias.metrics.scores.by_bias import (
@@ -35,7 +46,12 @@ from debias.metrics.scores.calibration import (
     root_mean_square_calibration_error,
 )
 from debias.metrics.scores.ranking import auroc, average_precision, borkan_auc, pair_wins
-from debias.metrics.scores.report import OVERALL, SCORE_DESCRIPTIONS, reliability_rows, scores_report
+from debias.metrics.scores.report import (
+    OVERALL,
+    SCORE_DESCRIPTIONS,
+    reliability_rows,
+    scores_report,
+)
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 from tests.metrics.score_cases import SCORES, binary, worked_calibration, worked_ranking
@@ -45,7 +61,9 @@ LABELS = Groups(("not s", "s", "not b", "b"), ("x", "y"), multi_label=True)
 needs_golden = pytest.mark.skipif(not SCORES, reason="golden files are not at hand")
 
 #: Few distinct scores, so that ties are common.
-ranked = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(-1, 2)), min_size=1, max_size=40)
+ranked = st.lists(
+    st.tuples(st.integers(0, 6), st.booleans(), st.integers(-1, 2)), min_size=1, max_size=40
+)
 
 
 @pytest.fixture
@@ -72,24 +90,32 @@ def test_areas_equal_the_pairwise_definition(samples: list) -> None:
             naive_auc(s[p & here], s[~p & elsewhere]),
         )
         assert [part[k].item() for part in found] == pytest.approx(expected, abs=1e-15, nan_ok=True)
-    assert auroc(score.double(), positive).item() == pytest.approx(naive_auc(s[p], s[~p]), abs=1e-15, nan_ok=True)
+    assert auroc(score.double(), positive).item() == pytest.approx(
+        naive_auc(s[p], s[~p]), abs=1e-15, nan_ok=True
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(ranked)
 def test_areas_and_precision_equal_scikit_learn_where_defined(samples: list) -> None:
-    """It warns and returns NaN for an area without both classes, and 0 for a precision without positives."""
+    """It warns and returns NaN for an area without both classes, and 0 for a precision without
+    positives.
+    """
     score, positive, _ = (torch.tensor(column) for column in zip(*samples, strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         area, precision = roc_auc_score(positive, score), average_precision_score(positive, score)
     assert auroc(score.double(), positive).item() == pytest.approx(area, abs=1e-12, nan_ok=True)
     expected = precision if positive.any() else NAN
-    assert average_precision(score.double(), positive).item() == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert average_precision(score.double(), positive).item() == pytest.approx(
+        expected, abs=1e-12, nan_ok=True
+    )
 
 
 def test_several_classes_equal_scikit_learn_one_vs_rest(generator: torch.Generator) -> None:
-    """Bias 1 lacks class 2, so its mean over the classes is NaN, and the worst is that of bias 0."""
+    """Bias 1 lacks class 2, so its mean over the classes is NaN, and the worst is that of bias
+    0.
+    """
     groups = binary(2, ("a", "b", "c"))
     probabilities = torch.rand(80, 3, generator=generator, dtype=torch.float64).softmax(dim=1)
     bias = torch.arange(80) % 2
@@ -97,8 +123,12 @@ def test_several_classes_equal_scikit_learn_one_vs_rest(generator: torch.Generat
     found = ranking_scalars(probabilities, target, bias, groups)
     inside = bias == 0
     facts = (target[inside].numpy(), probabilities[inside].numpy())
-    assert found["auroc/0"].item() == pytest.approx(roc_auc_score(*facts, multi_class="ovr"), abs=1e-12)
-    assert found["average_precision/0"].item() == pytest.approx(average_precision_score(*facts), abs=1e-12)
+    assert found["auroc/0"].item() == pytest.approx(
+        roc_auc_score(*facts, multi_class="ovr"), abs=1e-12
+    )
+    assert found["average_precision/0"].item() == pytest.approx(
+        average_precision_score(*facts), abs=1e-12
+    )
     assert math.isnan(found["auroc/1"].item())
     assert found["worst_auroc"] == found["auroc/0"]
     assert math.isnan(found["auroc_gap"].item())
@@ -107,23 +137,39 @@ def test_several_classes_equal_scikit_learn_one_vs_rest(generator: torch.Generat
 
 
 def test_several_labels_are_averaged_where_defined() -> None:
-    """Label s in bias x: .9 positive over .1; label b in bias x: no positive, so it is left out. Bias y: areas 0, 1."""
+    """Label s in bias x: .9 positive over .1; label b in bias x: no positive, so it is left out.
+    Bias y: areas 0, 1.
+    """
     scores = torch.tensor([[0.9, 0.5], [0.1, 0.6], [0.3, 0.8], [0.4, 0.7]])
     target = torch.tensor([[1, 0], [0, 0], [1, 1], [0, 0]])
     found = ranking_scalars(scores, target, torch.tensor([0, 0, 1, 1]), LABELS)
-    expected = {"auroc/x": 1.0, "auroc/y": 0.5, "worst_auroc": 0.5, "auroc_gap": 0.5, "worst_outcome_auroc": 0.0}
+    expected = {
+        "auroc/x": 1.0,
+        "auroc/y": 0.5,
+        "worst_auroc": 0.5,
+        "auroc_gap": 0.5,
+        "worst_outcome_auroc": 0.0,
+    }
     assert {key: found[key].item() for key in expected} == expected
 
 
 def test_ranking_depends_on_the_order_of_the_scores_only(generator: torch.Generator) -> None:
     scores = torch.rand(50, 2, generator=generator)
     target, bias = torch.randint(2, (2, 50), generator=generator)
-    plain, bent = (ranking_scalars(values, target, bias, binary(2)) for values in (scores, scores.exp() * 3 - 7))
-    assert {key: value.item() for key, value in plain.items()} == {key: value.item() for key, value in bent.items()}
+    plain, bent = (
+        ranking_scalars(values, target, bias, binary(2))
+        for values in (scores, scores.exp() * 3 - 7)
+    )
+    assert {key: value.item() for key, value in plain.items()} == {
+        key: value.item() for key, value in bent.items()
+    }
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(*[st.integers(0, 2)] * 2, st.integers(-1, 1)), min_size=1, max_size=40), st.integers(2, 3))
+@given(
+    st.lists(st.tuples(*[st.integers(0, 2)] * 2, st.integers(-1, 1)), min_size=1, max_size=40),
+    st.integers(2, 3),
+)
 def test_f1_equals_scikit_learn_with_the_labels_fixed(samples: list, classes: int) -> None:
     prediction, target, bias = (torch.tensor(column) for column in zip(*samples, strict=True))
     prediction, target = prediction.clamp(max=classes - 1), target.clamp(max=classes - 1)
@@ -135,10 +181,14 @@ def test_f1_equals_scikit_learn_with_the_labels_fixed(samples: list, classes: in
         inside = bias == k
         facts = target[inside].numpy(), prediction[inside].numpy()
         expected = (
-            f1_score(*facts, labels=labels, average=None, zero_division=0) if inside.any() else [NAN] * len(labels)
+            f1_score(*facts, labels=labels, average=None, zero_division=0)
+            if inside.any()
+            else [NAN] * len(labels)
         )
         assert found[:, k].tolist() == pytest.approx(list(expected), abs=1e-12, nan_ok=True)
-    everyone = f1_score(target.numpy(), prediction.numpy(), labels=labels, average="macro", zero_division=0)
+    everyone = f1_score(
+        target.numpy(), prediction.numpy(), labels=labels, average="macro", zero_division=0
+    )
     assert f1_scalars(counts, groups)["f1"].item() == pytest.approx(everyone, abs=1e-12)
 
 
@@ -150,7 +200,10 @@ def test_calibration_errors_equal_torchmetrics(seed: int, bins: int, dtype: torc
     probabilities = (3 * torch.randn(60, 3, generator=generator, dtype=dtype)).softmax(dim=1)
     target, bias = torch.randint(3, (60,), generator=generator), torch.arange(60) % 2
     table = by_bias(
-        reliability(*decision_confidence(probabilities, target, groups), target, bias, groups, bins=bins), groups
+        reliability(
+            *decision_confidence(probabilities, target, groups), target, bias, groups, bins=bins
+        ),
+        groups,
     )
     errors = {
         "l1": expected_calibration_error,
@@ -160,17 +213,23 @@ def test_calibration_errors_equal_torchmetrics(seed: int, bins: int, dtype: torc
     for norm, error in errors.items():
         for k in range(2):
             facts = probabilities[bias == k], target[bias == k]
-            expected = multiclass_calibration_error(*facts, num_classes=3, n_bins=bins, norm=norm).item()
+            expected = multiclass_calibration_error(
+                *facts, num_classes=3, n_bins=bins, norm=norm
+            ).item()
             assert error(table)[0, k].item() == pytest.approx(expected, abs=1e-5)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.integers(-1, 1)), min_size=1, max_size=30),
+    st.lists(
+        st.tuples(st.integers(0, 20), st.booleans(), st.integers(-1, 1)), min_size=1, max_size=30
+    ),
     st.integers(1, 20),
 )
 def test_calibration_errors_equal_the_naive_loop_on_the_edges(samples: list, bins: int) -> None:
-    """Probabilities in twentieths, many of them exactly on an edge: bin floor(n / 20 * bins), in integers."""
+    """Probabilities in twentieths, many of them exactly on an edge: bin floor(n / 20 * bins), in
+    integers.
+    """
     twentieths, hits, biases = zip(*samples, strict=True)
     groups = Groups(("a", "b"), ("x", "y"))
     positive = torch.tensor(twentieths, dtype=torch.float64) / 20
@@ -183,20 +242,29 @@ def test_calibration_errors_equal_the_naive_loop_on_the_edges(samples: list, bin
         for n, hit, attribute in samples:
             if attribute == k:
                 of_bin.setdefault(min(n * bins // 20, bins - 1), []).append((n / 20, hit))
-        distances = [(len(v), abs(np.mean([p for p, _ in v]) - np.mean([h for _, h in v]))) for v in of_bin.values()]
+        distances = [
+            (len(v), abs(np.mean([p for p, _ in v]) - np.mean([h for _, h in v])))
+            for v in of_bin.values()
+        ]
         total = sum(n for n, _ in distances)
         expected = sum(n * d for n, d in distances) / total if total else NAN
         squares = sum(n * d * d for n, d in distances) / total if total else NAN
-        assert expected_calibration_error(table)[0, k].item() == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        assert expected_calibration_error(table)[0, k].item() == pytest.approx(
+            expected, abs=1e-12, nan_ok=True
+        )
         greatest = max((d for _, d in distances), default=NAN)
-        assert maximum_calibration_error(table)[0, k].item() == pytest.approx(greatest, abs=1e-12, nan_ok=True)
+        assert maximum_calibration_error(table)[0, k].item() == pytest.approx(
+            greatest, abs=1e-12, nan_ok=True
+        )
         found = root_mean_square_calibration_error(table)[0, k].item()
         assert found == pytest.approx(math.sqrt(squares), abs=1e-7, nan_ok=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("bins", [3, 7, 10, 15, 100])
-def test_a_probability_on_an_edge_goes_up_in_either_precision(dtype: torch.dtype, bins: int) -> None:
+def test_a_probability_on_an_edge_goes_up_in_either_precision(
+    dtype: torch.dtype, bins: int
+) -> None:
     edges = torch.tensor([edge / bins for edge in range(bins + 1)], dtype=dtype)
     groups, zeros = Groups(("a", "b"), ("x",)), torch.zeros(bins + 1, dtype=torch.long)
     table = reliability(edges, zeros.bool(), zeros, zeros, groups, bins=bins)
@@ -206,9 +274,14 @@ def test_a_probability_on_an_edge_goes_up_in_either_precision(dtype: torch.dtype
 @needs_golden
 def test_the_square_error_equals_the_golden_value() -> None:
     case = SCORES["edge_probs_on_bin_edges"]
-    positive, target = torch.tensor(case["inputs"]["prob_class1"]), torch.tensor(case["inputs"]["target"])
+    positive, target = (
+        torch.tensor(case["inputs"]["prob_class1"]),
+        torch.tensor(case["inputs"]["target"]),
+    )
     zeros = torch.zeros_like(target)
-    table = by_bias(reliability(positive, target.bool(), target, zeros, binary(1), bins=10), binary(1))
+    table = by_bias(
+        reliability(positive, target.bool(), target, zeros, binary(1), bins=10), binary(1)
+    )
     found = root_mean_square_calibration_error(table).item()
     assert found == pytest.approx(case["expected"]["torchmetrics_l2"], abs=case["tolerance"])
 
@@ -216,10 +289,14 @@ def test_the_square_error_equals_the_golden_value() -> None:
 @needs_golden
 def test_brier_scores_equal_the_golden_values() -> None:
     case = SCORES["per_attribute_auroc_f1"]
-    positive, target, bias = (torch.tensor(case["inputs"][key]) for key in ("prob_class1", "target", "attribute"))
+    positive, target, bias = (
+        torch.tensor(case["inputs"][key]) for key in ("prob_class1", "target", "attribute")
+    )
     probabilities = torch.stack((1 - positive, positive), dim=1)
     found = brier_by_bias(probabilities, target, bias, binary(2))[0].tolist()
-    assert found == pytest.approx([row["brier"] for row in case["expected"]["by_attribute"].values()], abs=1e-7)
+    assert found == pytest.approx(
+        [row["brier"] for row in case["expected"]["by_attribute"].values()], abs=1e-7
+    )
 
 
 def test_brier_of_each_label_and_bias_equals_scikit_learn(generator: torch.Generator) -> None:
@@ -233,12 +310,16 @@ def test_brier_of_each_label_and_bias_equals_scikit_learn(generator: torch.Gener
 
 
 def test_the_two_binary_conventions_are_two_numbers() -> None:
-    """p = .1 and .8, both of class 1, one bin: positive |.45 - 1|; decided confidence .9 and .8, one right: .35."""
+    """p = .1 and .8, both of class 1, one bin: positive |.45 - 1|; decided confidence .9 and .8,
+    one right: .35.
+    """
     probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8]], dtype=torch.float64)
     ones, zeros = torch.tensor([1, 1]), torch.tensor([0, 0])
     found = []
     for convention in (positive_confidence, decision_confidence):
-        table = reliability(*convention(probabilities, ones, binary(1)), ones, zeros, binary(1), bins=1)
+        table = reliability(
+            *convention(probabilities, ones, binary(1)), ones, zeros, binary(1), bins=1
+        )
         found.append(expected_calibration_error(by_bias(table, binary(1))).item())
     assert found == pytest.approx([0.55, 0.35])
     report = scores_report(probabilities, ones, zeros, binary(1), bins=1)
@@ -249,8 +330,12 @@ def test_labels_are_calibrated_each_by_itself() -> None:
     """Bias x, one bin: s stated .9 and .7 of which one is there, b .2 and .4 of none: .3 and .3."""
     probabilities = torch.tensor([[0.9, 0.2], [0.7, 0.4]], dtype=torch.float64)
     target, bias = torch.tensor([[1, 0], [0, 0]]), torch.tensor([0, 0])
-    table = reliability(*positive_confidence(probabilities, target, LABELS), target, bias, LABELS, bins=1)
-    assert expected_calibration_error(by_bias(table, LABELS))[:, 0].tolist() == pytest.approx([0.3, 0.3])
+    table = reliability(
+        *positive_confidence(probabilities, target, LABELS), target, bias, LABELS, bins=1
+    )
+    assert expected_calibration_error(by_bias(table, LABELS))[:, 0].tolist() == pytest.approx(
+        [0.3, 0.3]
+    )
     of_group = expected_calibration_error(by_group(table)).tolist()
     assert of_group == pytest.approx([0.7, NAN, 0.1, NAN, 0.3, NAN, NAN, NAN], nan_ok=True)
     decided, hit = decision_confidence(probabilities, target, LABELS)
@@ -259,7 +344,9 @@ def test_labels_are_calibrated_each_by_itself() -> None:
 
 
 def test_a_curve_is_the_means_of_its_bins() -> None:
-    table = Reliability(torch.tensor([4, 0]), torch.tensor([3, 0]), torch.tensor([1.0, 0.0], dtype=torch.float64))
+    table = Reliability(
+        torch.tensor([4, 0]), torch.tensor([3, 0]), torch.tensor([1.0, 0.0], dtype=torch.float64)
+    )
     curve = reliability_curve(table)
     assert curve.samples.tolist() == [4, 0]
     assert curve.confidence.tolist() == pytest.approx([0.25, NAN], nan_ok=True)
@@ -267,20 +354,29 @@ def test_a_curve_is_the_means_of_its_bins() -> None:
 
 
 def test_binary_errors_equal_torchmetrics_positive_convention(generator: torch.Generator) -> None:
-    positive, target = torch.rand(100, generator=generator), torch.randint(2, (100,), generator=generator)
+    positive, target = (
+        torch.rand(100, generator=generator),
+        torch.randint(2, (100,), generator=generator),
+    )
     table = reliability(positive, target.bool(), target, torch.zeros_like(target), binary(1))
     expected = binary_calibration_error(positive, target).item()
-    assert expected_calibration_error(by_bias(table, binary(1))).item() == pytest.approx(expected, abs=1e-6)
+    assert expected_calibration_error(by_bias(table, binary(1))).item() == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_reliability_rows_are_plain_and_name_the_group() -> None:
-    """Of ``worked_calibration``, decided: confidences .9 .7 .65 .7 .9 .95, right 1 1 0 1 1 0; 5 bins."""
+    """Of ``worked_calibration``, decided: confidences .9 .7 .65 .7 .9 .95, right 1 1 0 1 1 0; 5
+    bins.
+    """
     case = worked_calibration()
     (row,) = reliability_rows(case.prediction, case.target, case.bias, case.groups, bins=5)
     assert (row["outcome"], row["bias"], row["samples"]) == ("", "0", [0, 0, 0, 3, 3])
     assert row["confidence"] == [None, None, None, pytest.approx(2.05 / 3), pytest.approx(2.75 / 3)]
     assert row["accuracy"] == [None, None, None, pytest.approx(2 / 3), pytest.approx(2 / 3)]
-    rows = reliability_rows(torch.tensor([[0.9, 0.2]]), torch.tensor([[1, 1]]), torch.tensor([1]), LABELS, bins=1)
+    rows = reliability_rows(
+        torch.tensor([[0.9, 0.2]]), torch.tensor([[1, 1]]), torch.tensor([1]), LABELS, bins=1
+    )
     assert [(row["outcome"], row["bias"], row["samples"]) for row in rows] == [
         ("s", "x", [0]), ("s", "y", [1]), ("b", "x", [0]), ("b", "y", [1]),
     ]  # fmt: skip
@@ -307,8 +403,12 @@ def test_reports_are_plain_and_every_key_is_described(generator: torch.Generator
     assert families == set(SCORE_DESCRIPTIONS)
 
 
-def test_without_any_known_bias_the_numbers_over_all_images_stay(generator: torch.Generator) -> None:
-    """They are those of the same images with a bias, and the curve is that of one bias value for all."""
+def test_without_any_known_bias_the_numbers_over_all_images_stay(
+    generator: torch.Generator,
+) -> None:
+    """They are those of the same images with a bias, and the curve is that of one bias value for
+    all.
+    """
     for groups in (binary(2), Groups(("a", "b", "c"), ("x", "y"))):
         probabilities = torch.rand(40, groups.rows, generator=generator).double().softmax(dim=1)
         target = torch.randint(groups.rows, (40,), generator=generator)
@@ -321,7 +421,12 @@ def test_without_any_known_bias_the_numbers_over_all_images_stay(generator: torc
         (row,) = reliability_rows(probabilities, target, torch.full_like(bias, -1), groups)
         one = Groups(groups.target_names, ("all images",))
         assert [row] == reliability_rows(probabilities, target, torch.zeros_like(bias), one)
-        expected = (probabilities - torch.nn.functional.one_hot(target, groups.rows)).square().mean().item()
+        expected = (
+            (probabilities - torch.nn.functional.one_hot(target, groups.rows))
+            .square()
+            .mean()
+            .item()
+        )
         assert found["brier"] == pytest.approx(expected)
 
 
@@ -352,7 +457,10 @@ def test_scores_and_facts_that_cannot_be_are_refused() -> None:
 @pytest.mark.parametrize("name", ["subpopbench_binary", "subpopbench_multiclass"])
 def test_precision_and_f1_of_each_class_equal_subpopbench(name: str) -> None:
     case = golden_record("group_accuracy.json", name)
-    expected, facts = case["expected"], [torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")]
+    expected, facts = (
+        case["expected"],
+        [torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")],
+    )
     rows = [row for _, row in sorted(expected["per_class"].items())]
     groups = binary(int(facts[2].max()) + 1, tuple(str(row) for row in range(len(rows))))
     counts = joint_counts(*facts, groups)
@@ -366,7 +474,9 @@ def test_precision_and_f1_of_each_class_equal_subpopbench(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_precision_and_f1_of_each_label_row_equal_scikit_learn(seed: int) -> None:
-    """Rows alternate absent and present; samples of unknown bias count; label b is never said to be present."""
+    """Rows alternate absent and present; samples of unknown bias count; label b is never said to be
+    present.
+    """
     generator = torch.Generator().manual_seed(seed)
     groups = Groups(("not s", "s", "not b", "b"), ("x", "y"), multi_label=True)
     target, prediction = torch.randint(2, (2, 12, 2), generator=generator)
@@ -376,5 +486,7 @@ def test_precision_and_f1_of_each_label_row_equal_scikit_learn(seed: int) -> Non
     for label, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
         facts, row = (target[:, label] == side, prediction[:, label] == side), 2 * label + side
         never = NAN if row == 3 else 0.0
-        assert precision[row] == pytest.approx(precision_score(*facts, zero_division=never), abs=1e-12, nan_ok=True)
+        assert precision[row] == pytest.approx(
+            precision_score(*facts, zero_division=never), abs=1e-12, nan_ok=True
+        )
         assert f1[row] == pytest.approx(f1_score(*facts, zero_division=0.0), abs=1e-12)

@@ -1,4 +1,6 @@
-"""Fairness, F1, ranking and calibration as metrics: empty groups and refusals; numbers are in ``test_handed.py``."""
+"""Fairness, F1, ranking and calibration as metrics: empty groups and refusals; numbers are in
+``test_handed.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,12 @@ import torch
 from torchmetrics import MetricCollection
 
 from debias.metrics.fairness.group_fairness import GroupFairness
-from debias.metrics.scores.calibration import by_bias, decision_confidence, reliability, reliability_curve
+from debias.metrics.scores.calibration import (
+    by_bias,
+    decision_confidence,
+    reliability,
+    reliability_curve,
+)
 from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
 from debias.types import Groups
 from tests.metrics.score_cases import FAIRNESS, SCORES, binary, every_case, worked_ranking
@@ -34,7 +41,9 @@ def test_a_collection_never_joins_two_of_them(kind: type) -> None:
     """Equal after the first batch, different after the second."""
     collection = MetricCollection({name: kind(binary(2)) for name in ("place", "object")})
     probabilities = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
-    first = probabilities.argmax(dim=1) if issubclass(kind, GroupFairness | GroupF1) else probabilities
+    first = (
+        probabilities.argmax(dim=1) if issubclass(kind, GroupFairness | GroupF1) else probabilities
+    )
     target, bias = torch.tensor([0, 1, 1, 0]), torch.tensor([0, 0, 1, 1])
     collection.update(first, target, bias)
     collection["place"].update(first, 1 - target, bias)
@@ -58,7 +67,9 @@ def test_scores_keep_their_precision() -> None:
     """Two scores that are one float32: the positive is the higher, so the area is 1 and no tie."""
     metric = GroupRanking(binary(1))
     positive = torch.tensor([0.5, 0.5 + 1e-12], dtype=torch.float64)
-    metric.update(torch.stack((1 - positive, positive), dim=1), torch.tensor([0, 1]), torch.tensor([0, 0]))
+    metric.update(
+        torch.stack((1 - positive, positive), dim=1), torch.tensor([0, 1]), torch.tensor([0, 0])
+    )
     assert metric.compute()["auroc"].item() == 1.0
 
 
@@ -67,7 +78,9 @@ def test_a_ranking_without_a_sample_is_undefined_and_reset_forgets() -> None:
     metric = GroupRanking(case.groups)
     metric.update(case.prediction, case.target, case.bias)
     metric.reset()
-    metric.update(torch.empty(0, 2), torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))
+    metric.update(
+        torch.empty(0, 2), torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)
+    )
     assert all(value.isnan() for value in metric.compute().values())
 
 

@@ -1,8 +1,10 @@
-"""Two gloo processes that hold some of the samples each, for the tests that compare them with one process.
+"""Two gloo processes that hold some of the samples each, for the tests that compare them with one
+process.
 
-A test module defines ``on_rank(rank)``, a dictionary for JSON of what a process finds, and takes the fixture ``ranks``.
-A process is ``python -m tests.metrics.two_ranks MODULE RANK RENDEZVOUS RESULT``; it does everything that the module
-asks for, since starting the processes is what takes the time.
+A test module defines ``on_rank(rank)``, a dictionary for JSON of what a process finds, and takes
+the fixture ``ranks``. A process is ``python -m tests.metrics.two_ranks MODULE RANK RENDEZVOUS
+RESULT``; it does everything that the module asks for, since starting the processes is what takes
+the time.
 """
 
 from __future__ import annotations
@@ -22,10 +24,18 @@ from torchmetrics import Metric
 
 def found_by_both(module: str, folder: Path) -> list[dict]:
     """What ``on_rank`` of a module returned in each of two processes."""
-    start, files = [sys.executable, "-m", "tests.metrics.two_ranks", module], [folder / "0.json", folder / "1.json"]
-    commands = [[*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)]
+    start, files = (
+        [sys.executable, "-m", "tests.metrics.two_ranks", module],
+        [folder / "0.json", folder / "1.json"],
+    )
+    commands = [
+        [*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)
+    ]
     root = Path(__file__).resolve().parents[2]
-    processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for command in commands]
+    processes = [
+        subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+        for command in commands
+    ]
     errors = [process.communicate(timeout=200)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     return [json.loads(file.read_text()) for file in files]

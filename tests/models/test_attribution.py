@@ -1,4 +1,6 @@
-"""Grad-CAM through captum: worked maps, the definition written out over timm's families, and a model left as it was."""
+"""Grad-CAM through captum: worked maps, the definition written out over timm's families, and a
+model left as it was.
+"""
 
 from __future__ import annotations
 
@@ -48,33 +50,44 @@ class Patches(nn.Module):
 
 
 def picture() -> Tensor:
-    """One 4x4 image, constant over 2x2 patches: channel 0 is 1 2 / 3 4, channel 1 is 4 0 / 0 0, channel 2 is 0."""
-    patches = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    """One 4x4 image, constant over 2x2 patches: channel 0 is 1 2 / 3 4, channel 1 is 4 0 / 0 0,
+    channel 2 is 0.
+    """
+    patches = torch.tensor(
+        [[[1.0, 2.0], [3.0, 4.0]], [[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    )
     return patches.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).unsqueeze(0)
 
 
 def test_worked_maps():
-    """The logit is w . mean over 4 patches, so each channel's weight is w / 4 (its gradient) everywhere.
+    """The logit is w . mean over 4 patches, so each channel's weight is w / 4 (its gradient)
+    everywhere.
 
-    Target 0, w = (4, -4, 0): channel 0 minus channel 1 = -3 2 / 3 4; relu 0 2 / 3 4; over 4: 0 .5 / .75 1.
-    Target 1, w = (-4, 0, 0): nothing is positive, the map is 0.
+    Target 0, w = (4, -4, 0): channel 0 minus channel 1 = -3 2 / 3 4; relu 0 2 / 3 4; over 4: 0 .5 /
+    .75 1. Target 1, w = (-4, 0, 0): nothing is positive, the map is 0.
     """
     model = Patches([[4.0, -4.0, 0.0], [-4.0, 0.0, 0.0]])
     images = picture().expand(2, -1, -1, -1)
     found = grad_cam(model, images, target=torch.tensor([0, 1]), layer="backbone", upsample=False)
     assert found.tolist() == [[[0.0, 0.5], [0.75, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]
-    assert torch.equal(grad_cam(model, images, target=0, layer="backbone", upsample=False)[1], found[0])
+    assert torch.equal(
+        grad_cam(model, images, target=0, layer="backbone", upsample=False)[1], found[0]
+    )
 
 
 def test_the_absolute_logit_explains_an_absence():
-    """Target 1's logit is -4 * 2.5 < 0: |z| has gradient +4 on channel 0, whose map is 1 2 / 3 4, so 0 1/3 / 2/3 1."""
+    """Target 1's logit is -4 * 2.5 < 0: |z| has gradient +4 on channel 0, whose map is 1 2 / 3 4,
+    so 0 1/3 / 2/3 1.
+    """
     model = Patches([[4.0, -4.0, 0.0], [-4.0, 0.0, 0.0]])
     found = grad_cam(model, picture(), target=1, layer="backbone", upsample=False, absolute=True)
     assert found.flatten().tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
 def test_upsampling_is_bilinear_and_scaled_after():
-    """0 2 / 3 4 at 4x4: corners keep their values, the rest is interpolated at half-pixel centres."""
+    """0 2 / 3 4 at 4x4: corners keep their values, the rest is interpolated at half-pixel
+    centres.
+    """
     model = Patches([[4.0, -4.0, 0.0]])
     small = torch.tensor([[[[0.0, 2.0], [3.0, 4.0]]]])
     expected = F.interpolate(small, size=(4, 4), mode="bilinear").squeeze(1) / 4
@@ -93,10 +106,16 @@ def images(name: str) -> Tensor:
     return torch.randn(3, 3, 64, 64 if "swin" in name else 96, generator=generator)
 
 
-def by_definition(model: Classifier, image: Tensor, target: int, layer: str, grid: tuple, prefix: int | None) -> Tensor:
-    """One image, one place at a time: the channels' mean gradients times the place's activations, relu, min-max."""
+def by_definition(
+    model: Classifier, image: Tensor, target: int, layer: str, grid: tuple, prefix: int | None
+) -> Tensor:
+    """One image, one place at a time: the channels' mean gradients times the place's activations,
+    relu, min-max.
+    """
     returned: list[Tensor] = []
-    handle = model.backbone.get_submodule(layer).register_forward_hook(lambda m, i, output: returned.append(output))
+    handle = model.backbone.get_submodule(layer).register_forward_hook(
+        lambda m, i, output: returned.append(output)
+    )
     logit = model(image.unsqueeze(0)).logits[0, target]
     handle.remove()
     gradient, values = torch.autograd.grad(logit, returned[0])[0][0], returned[0].detach()[0]
@@ -120,7 +139,9 @@ def test_every_family_agrees_with_the_definition(name, options, layer, grid, pre
     assert last_map_layer(model) == layer
     for target in range(3):
         found = grad_cam(model, image, target=target, upsample=False)
-        expected = torch.stack([by_definition(model, one, target, layer, grid, prefix) for one in image])
+        expected = torch.stack(
+            [by_definition(model, one, target, layer, grid, prefix) for one in image]
+        )
         assert found.shape == (3, *grid)
         assert torch.allclose(found, expected, atol=1e-4)
     # otherwise nothing was compared

@@ -1,4 +1,6 @@
-"""The classifier's logits are the plain network's, its features what the head read, over timm's families."""
+"""The classifier's logits are the plain network's, its features what the head read, over timm's
+families.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from torch import Tensor, nn
 
 from debias.models import Classifier, timm_classifier
 
-# (name, feature size, options that make it small); together they cover the ways timm lays out a head.
+# (name, feature size, options that make it small); together they cover the ways timm lays out a
+# head.
 FAMILIES: dict[str, tuple[int, dict[str, object]]] = {
     "resnet10t": (512, {}),
     "test_resnet": (96, {}),
@@ -23,7 +26,10 @@ FAMILIES: dict[str, tuple[int, dict[str, object]]] = {
     "test_vit": (64, {"img_size": 64}),
     "test_convnext": (64, {}),
     "convnext_atto": (320, {}),
-    "swin_tiny_patch4_window7_224": (128, {"img_size": 64, "window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1)}),
+    "swin_tiny_patch4_window7_224": (
+        128,
+        {"img_size": 64, "window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1)},
+    ),
     "densenet121": (32, {"growth_rate": 8, "block_config": (2, 2, 2, 2)}),
     "regnetx_002": (368, {}),
     "test_byobnet": (256, {}),
@@ -45,8 +51,9 @@ def _image() -> Tensor:
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_are_the_plain_networks(name: str, training: bool) -> None:
-    """Same seed before both passes, so that dropout (0.5 before the head) draws the same units; equal bit for bit,
-    except where a 1x1 convolution became a linear layer and sums in another order."""
+    """Same seed before both passes, so that dropout (0.5 before the head) draws the same units;
+    equal bit for bit, except where a 1x1 convolution became a linear layer and sums in another
+    order."""
     image = _image()
     plain = _network(name, dropout=0.5).train(training)
     torch.manual_seed(2)
@@ -59,7 +66,9 @@ def test_logits_are_the_plain_networks(name: str, training: bool) -> None:
     assert torch.equal(classifier.head(features), logits)
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "test_vit", "test_convnext", "mobilenetv3_small_050"])
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "test_vit", "test_convnext", "mobilenetv3_small_050"]
+)
 def test_features_are_timms_pre_logits(name: str) -> None:
     network = _network(name).eval()
     image = _image()
@@ -68,7 +77,9 @@ def test_features_are_timms_pre_logits(name: str) -> None:
 
 
 def test_features_in_training_are_after_dropout() -> None:
-    """The head reads what dropout left: with rate 0.5 the surviving features are doubled, the others zero."""
+    """The head reads what dropout left: with rate 0.5 the surviving features are doubled, the
+    others zero.
+    """
     network = _network("test_vit", dropout=0.5)
     classifier = Classifier(network)
     kept = classifier.train()(_image()).features
@@ -84,9 +95,17 @@ def test_gradients_are_the_plain_networks() -> None:
     classifier(_image()).logits.square().sum().backward()
     expected = [parameter.grad for parameter in plain.parameters()]
     # The head is the classifier's first submodule and the network's last.
-    found = [parameter.grad for part in (classifier.backbone, classifier.head) for parameter in part.parameters()]
+    found = [
+        parameter.grad
+        for part in (classifier.backbone, classifier.head)
+        for parameter in part.parameters()
+    ]
     assert len(found) == len(expected)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True) if a is not None and b is not None)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(found, expected, strict=True)
+        if a is not None and b is not None
+    )
 
 
 def test_head_can_be_replaced() -> None:
@@ -99,9 +118,13 @@ def test_head_can_be_replaced() -> None:
     assert not any("fc" in key for key in classifier.state_dict())
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "resnet10t", "resnetv2_18"])
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "resnet10t", "resnetv2_18"]
+)
 def test_a_new_head_is_small(name: str) -> None:
-    """U(-1/sqrt(D), 1/sqrt(D)) in every family; timm's own EfficientNet head of two classes reaches 0.707."""
+    """U(-1/sqrt(D), 1/sqrt(D)) in every family; timm's own EfficientNet head of two classes reaches
+    0.707.
+    """
     weight = timm_classifier(2, name=name, pretrained=False).head.weight
     bound = weight.shape[1] ** -0.5
     assert 0.9 * bound < weight.abs().max().item() <= bound
@@ -141,16 +164,29 @@ def test_the_tag_chooses_mean_and_std_with_local_weights(tmp_path: Path) -> None
     torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), path)
     shape = timm_classifier(2, name="vit_tiny_patch16_224.augreg_in21k_ft_in1k", weights=str(path))
     assert shape.mean == (0.5, 0.5, 0.5)
-    assert timm_classifier(2, name="vit_small_patch14_dinov2.lvd142m", pretrained=False).mean == (0.485, 0.456, 0.406)
+    assert timm_classifier(2, name="vit_small_patch14_dinov2.lvd142m", pretrained=False).mean == (
+        0.485,
+        0.456,
+        0.406,
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnt50", "timm has no model 'resnt50'; did you mean 'resnet50' or .*`debias list models` lists them"),
+        (
+            "resnt50",
+            (
+                "timm has no model 'resnt50'; did you mean 'resnet50' or .*`debias list models`"
+                " lists them"
+            ),
+        ),
         ("zzzzzzzzzz", "debias list models"),
         ("resnet50.tv_in1", "no weights 'tv_in1' for 'resnet50'; did you mean 'tv_in1k'"),
-        ("resnetv2_50d", "no weights for 'resnetv2_50d'; set model.weights=PATH or model.pretrained=false"),
+        (
+            "resnetv2_50d",
+            "no weights for 'resnetv2_50d'; set model.weights=PATH or model.pretrained=false",
+        ),
     ],
 )
 def test_an_unknown_name_is_refused(name: str, message: str) -> None:
@@ -164,13 +200,17 @@ def test_a_failed_download_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> 
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(ValueError, match=r"'resnet18.tv_in1k' could not be downloaded.*model\.weights=PATH"):
+    with pytest.raises(
+        ValueError, match=r"'resnet18.tv_in1k' could not be downloaded.*model\.weights=PATH"
+    ):
         timm_classifier(2, name="resnet18.tv_in1k")
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "resnet10t"])
 def test_frozen_batch_norm_keeps_its_statistics_through_every_train(name: str) -> None:
-    """In training mode the outputs are those of evaluation mode; shifts are trained, running statistics are not."""
+    """In training mode the outputs are those of evaluation mode; shifts are trained, running
+    statistics are not.
+    """
     classifier = timm_classifier(3, name=name, pretrained=False, freeze_batch_norm=True)
     before = {key: value.clone() for key, value in classifier.state_dict().items()}
     statistics = [key for key in before if "running" in key or "num_batches" in key]
@@ -192,13 +232,18 @@ def test_frozen_batch_norm_keeps_its_statistics_through_every_train(name: str) -
 
 def test_batch_norm_learns_its_statistics_unless_it_is_frozen() -> None:
     classifier = timm_classifier(3, name="test_resnet", pretrained=False)
-    before = {key: value.clone() for key, value in classifier.state_dict().items() if "running" in key}
+    before = {
+        key: value.clone() for key, value in classifier.state_dict().items() if "running" in key
+    }
     classifier.train()(_image())
-    assert not any(torch.equal(value, classifier.state_dict()[key]) for key, value in before.items())
+    assert not any(
+        torch.equal(value, classifier.state_dict()[key]) for key, value in before.items()
+    )
 
 
 def test_the_head_is_evaluated_in_float32_under_autocast() -> None:
-    """Logits of bfloat16 have 8 bits, and of 4,096 images with near logits many tie; in float32 none does.
+    """Logits of bfloat16 have 8 bits, and of 4,096 images with near logits many tie; in float32
+    none does.
 
     In training the head stays under autocast, as the rest of the network.
     """

@@ -19,7 +19,10 @@ def test_the_published_adversary():
     linear = [(m.in_features, m.out_features) for m in head.modules() if isinstance(m, nn.Linear)]
     assert linear == [(2048, 300), (300, 300), (300, 300), (300, 2)]
     assert sum(isinstance(m, nn.BatchNorm1d) for m in head.modules()) == 3
-    assert sum(p.numel() for p in head.parameters()) == 2049 * 300 + 2 * 301 * 300 + 301 * 2 + 3 * 2 * 300
+    assert (
+        sum(p.numel() for p in head.parameters())
+        == 2049 * 300 + 2 * 301 * 300 + 301 * 2 + 3 * 2 * 300
+    )
 
 
 def test_mlp_by_definition():
@@ -34,7 +37,9 @@ def test_mlp_by_definition():
 def test_no_hidden_layer_is_linear():
     head = MLPHead(4, 2, hidden_layers=0)
     assert len(list(head.parameters())) == 2
-    torch.testing.assert_close(head(FEATURES) + head(-FEATURES), 2 * head(torch.zeros_like(FEATURES)))
+    torch.testing.assert_close(
+        head(FEATURES) + head(-FEATURES), 2 * head(torch.zeros_like(FEATURES))
+    )
 
 
 def test_mlp_computes_in_float32_under_autocast():
@@ -46,7 +51,9 @@ def test_mlp_computes_in_float32_under_autocast():
 
 
 def test_residual_block_adds_its_input():
-    """Without its last normalisation's gain the block gives relu(input), or relu(0) without a skip."""
+    """Without its last normalisation's gain the block gives relu(input), or relu(0) without a
+    skip.
+    """
     maps = torch.randn(2, 3, 4, 4, generator=GENERATOR)
     for skip, expected in ((True, maps.relu()), (False, torch.zeros_like(maps))):
         block = ResidualBlock(3, 3, kernel=3, skip=skip)
@@ -55,7 +62,9 @@ def test_residual_block_adds_its_input():
 
 
 def test_the_published_auxiliary_head():
-    """Two blocks of width 256 on the 64 maps of a ResNet-18's layer1: 3x3 kernels, the first without skip."""
+    """Two blocks of width 256 on the 64 maps of a ResNet-18's layer1: 3x3 kernels, the first
+    without skip.
+    """
     head = ResidualHead((64, 56, 56), 2)
     kernels = [tuple(m.weight.shape) for m in head.modules() if isinstance(m, nn.Conv2d)]
     assert kernels == [(256, 64, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3)]
@@ -64,7 +73,9 @@ def test_the_published_auxiliary_head():
 
 
 def test_tokens_meet_only_in_the_mean():
-    """The logits are those of the mean of what each token alone gives, so their order does not matter."""
+    """The logits are those of the mean of what each token alone gives, so their order does not
+    matter.
+    """
     head = ResidualHead((7, 4), 3, width=8).eval()
     tokens = torch.randn(2, 7, 4, generator=GENERATOR)
     logits = head(tokens)
@@ -90,7 +101,9 @@ def test_maps_see_their_neighbours():
 def test_every_parameter_learns(shape, depth):
     head = ResidualHead(shape, 2, width=8, depth=depth)
     assert len(head.blocks) == depth
-    F.cross_entropy(head(torch.randn(8, *shape, generator=GENERATOR)), torch.arange(8) % 2).backward()
+    F.cross_entropy(
+        head(torch.randn(8, *shape, generator=GENERATOR)), torch.arange(8) % 2
+    ).backward()
     assert all(parameter.grad.ne(0).any() for parameter in head.parameters())
 
 

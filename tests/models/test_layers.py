@@ -24,7 +24,8 @@ from debias.types import Outputs
 IMAGE = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 SWIN = {"img_size": 64, "window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1)}
 
-#: (name, layer, shape of one sample, options): maps first, tokens, and maps that the network keeps channels last.
+#: (name, layer, shape of one sample, options): maps first, tokens, and maps that the network keeps
+#: channels last.
 LAYERS = [
     ("test_resnet", "layer2", (48, 8, 8), {}),
     ("test_convnext", "stages.1", (32, 8, 8), {}),
@@ -44,13 +45,19 @@ def resnet():
     return classifier()
 
 
-@pytest.mark.parametrize(("name", "layer", "shape", "options"), LAYERS, ids=[case[0] for case in LAYERS])
+@pytest.mark.parametrize(
+    ("name", "layer", "shape", "options"), LAYERS, ids=[case[0] for case in LAYERS]
+)
 def test_a_layer_of_every_family(name, layer, shape, options):
-    """Read on the way, or by stopping there, it is what the layer returned; the outputs are those of a plain pass."""
+    """Read on the way, or by stopping there, it is what the layer returned; the outputs are those
+    of a plain pass.
+    """
     model = classifier(name, options).eval()
     assert layer_shape(model, layer, IMAGE[:1]) == shape
     returned: list[Tensor] = []
-    model.get_submodule("backbone." + layer).register_forward_hook(lambda m, i, output: returned.append(output))
+    model.get_submodule("backbone." + layer).register_forward_hook(
+        lambda m, i, output: returned.append(output)
+    )
     outputs, activation = read_layer(model, layer, IMAGE)
     stopped = read_until(model, layer, IMAGE)
     assert torch.equal(outputs.logits, model(IMAGE).logits)
@@ -60,7 +67,9 @@ def test_a_layer_of_every_family(name, layer, shape, options):
     assert activation.shape == (2, *shape)
 
 
-@pytest.mark.parametrize(("name", "layer", "shape", "options"), LAYERS, ids=[case[0] for case in LAYERS])
+@pytest.mark.parametrize(
+    ("name", "layer", "shape", "options"), LAYERS, ids=[case[0] for case in LAYERS]
+)
 def test_early_parameters_are_those_that_move_the_layer(name, layer, shape, options):
     """Adding noise to all others leaves the activation as it was; to any one of them, does not."""
     model = classifier(name, options).eval()
@@ -84,7 +93,9 @@ def test_early_parameters_are_those_that_move_the_layer(name, layer, shape, opti
 def test_early_parameters_of_a_resnet_by_name(resnet):
     early = early_parameters(resnet, "layer1", IMAGE[:1])
     prefixes = ("backbone.conv1", "backbone.bn1", "backbone.layer1.")
-    assert list(early) == [name for name, _ in resnet.named_parameters() if name.startswith(prefixes)]
+    assert list(early) == [
+        name for name, _ in resnet.named_parameters() if name.startswith(prefixes)
+    ]
 
 
 def test_gradients_flow_through_both(resnet):
@@ -105,10 +116,18 @@ def test_no_layer_reads_the_features(resnet):
 
 def test_stopping_computes_nothing_beyond(resnet):
     """Batch statistics move up to the layer, and nowhere after it; no hook is left behind."""
-    before = {name: value.clone() for name, value in resnet.named_buffers() if name.endswith("running_mean")}
+    before = {
+        name: value.clone()
+        for name, value in resnet.named_buffers()
+        if name.endswith("running_mean")
+    }
     read_until(resnet, "layer2", IMAGE)
-    moved = {name for name, value in before.items() if not torch.equal(value, resnet.get_buffer(name))}
-    assert moved == {name for name in before if not name.startswith(("backbone.layer3", "backbone.layer4"))}
+    moved = {
+        name for name, value in before.items() if not torch.equal(value, resnet.get_buffer(name))
+    }
+    assert moved == {
+        name for name in before if not name.startswith(("backbone.layer3", "backbone.layer4"))
+    }
     assert not any(module._forward_hooks for module in resnet.modules())
 
 
@@ -144,14 +163,20 @@ def test_pooled_by_definition():
 
 
 def test_names_with_and_without_the_backbone(resnet):
-    assert find_layer(resnet, "layer1") is find_layer(resnet, "backbone.layer1") is resnet.backbone.layer1
+    assert (
+        find_layer(resnet, "layer1")
+        is find_layer(resnet, "backbone.layer1")
+        is resnet.backbone.layer1
+    )
     assert find_layer(resnet, "head") is resnet.head
 
 
 def test_an_unknown_layer_lists_the_near_ones(resnet):
     with pytest.raises(ValueError, match=r"no layer 'layer5'; did you mean 'layer4'"):
         read_layer(resnet, "layer5", IMAGE)
-    with pytest.raises(ValueError, match=r"no layer 'transformer'; there are 72 valid names, such as .*"):
+    with pytest.raises(
+        ValueError, match=r"no layer 'transformer'; there are 72 valid names, such as .*"
+    ):
         layer_shape(resnet, "transformer", IMAGE[:1])
 
 
@@ -174,7 +199,8 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"), [("twice", "called 2 times"), ("never", "called 0 times"), ("pair", "gives a tuple")]
+    ("layer", "message"),
+    [("twice", "called 2 times"), ("never", "called 0 times"), ("pair", "gives a tuple")],
 )
 def test_odd_layers_are_refused(layer, message):
     with pytest.raises(ValueError, match=message):

@@ -25,12 +25,18 @@ def test_starts_close_to_one():
 
 def test_channels():
     network = MaskNetwork(width=4, depth=3)
-    sizes = [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    sizes = [
+        (m.in_channels, m.out_channels, m.kernel_size[0])
+        for m in network.modules()
+        if isinstance(m, nn.Conv2d)
+    ]
     assert sizes == [(3, 4, 4), (4, 8, 4), (8, 16, 4), (16, 8, 3), (16, 4, 3), (8, 1, 3)]
 
 
 def test_learns_to_hide_a_half():
-    """Told to pass the left half and hide the right of pictures of noise, it does: places are not lost."""
+    """Told to pass the left half and hide the right of pictures of noise, it does: places are not
+    lost.
+    """
     torch.manual_seed(0)
     network, image = MaskNetwork(width=4), torch.randn(4, 3, 32, 32)
     image[:, :, :, 16:] += 1
@@ -45,7 +51,9 @@ def test_learns_to_hide_a_half():
 
 
 def test_an_open_mask_can_be_closed_under_bfloat16():
-    """At a last logit of 6.5 the mask is 0.9985 and has a slope, 0.0015; bfloat16 would round it to 1, without one."""
+    """At a last logit of 6.5 the mask is 0.9985 and has a slope, 0.0015; bfloat16 would round it to
+    1, without one.
+    """
     network = MaskNetwork(width=4, depth=2)
     convolution = network.last[1]
     nn.init.zeros_(convolution.weight)

@@ -1,4 +1,6 @@
-"""How far each network sees, how its layers are laid out, and that it returns logits and the features they read."""
+"""How far each network sees, how its layers are laid out, and that it returns logits and the
+features they read.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from debias.models.small_receptive import NETWORKS, simple_conv_net, small_recep
 
 def seen(body: nn.Module, size: int) -> tuple[int, int]:
     """Height and width of the pixels that the middle of the last map depends on."""
-    image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    image = torch.randn(
+        1, 3, size, size, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
     maps = body(image)
     maps[0, :, maps.shape[2] // 2, maps.shape[3] // 2].sum().backward()
     assert image.grad is not None
@@ -20,10 +24,13 @@ def seen(body: nn.Module, size: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("name", "pixels"), [("simple_conv_k1", 1), ("simple_conv_k7", 25), ("simple_conv_k1_cell4", 4), ("bagnet18", 5)]
+    ("name", "pixels"),
+    [("simple_conv_k1", 1), ("simple_conv_k7", 25), ("simple_conv_k1_cell4", 4), ("bagnet18", 5)],
 )
 def test_receptive_field(name, pixels):
-    """Four kernels of 7 see 4 * 6 + 1 = 25; in BagNet-18 the stem sees 3 and its first block 2 more."""
+    """Four kernels of 7 see 4 * 6 + 1 = 25; in BagNet-18 the stem sees 3 and its first block 2
+    more.
+    """
     torch.manual_seed(0)
     assert seen(NETWORKS[name](10).body.eval(), 64) == (pixels, pixels)
 
@@ -34,7 +41,8 @@ def test_receptive_field(name, pixels):
         # convolutions with bias, batch normalisation, linear layer
         ("simple_conv_k1", 128, (3 * 16 + 16 * 32 + 32 * 64 + 64 * 128) + 240 + 480 + 1290),
         ("simple_conv_k7", 128, 49 * (3 * 16 + 16 * 32 + 32 * 64 + 64 * 128) + 240 + 480 + 1290),
-        # stem; first block, of kernel 3; second blocks; first blocks that change the width; shortcuts; BN; linear
+        # stem; first block, of kernel 3; second blocks; first blocks that change the width;
+        # shortcuts; BN; linear
         (
             "bagnet18",
             512,
@@ -70,13 +78,17 @@ def test_a_kernel_of_one_knows_no_places():
     torch.manual_seed(0)
     image = torch.randn(3, 3, 12, 12)
     shuffled = image.flatten(2)[:, :, torch.randperm(144)].reshape(3, 3, 12, 12)
-    blind, sighted = (small_receptive_classifier(4, name=f"simple_conv_k{k}").eval() for k in (1, 7))
+    blind, sighted = (
+        small_receptive_classifier(4, name=f"simple_conv_k{k}").eval() for k in (1, 7)
+    )
     torch.testing.assert_close(blind(shuffled).logits, blind(image).logits, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(sighted(shuffled).logits, sighted(image).logits, rtol=1e-2)
 
 
 def test_pixels_are_scaled_as_published():
-    assert small_receptive_classifier(10).mean == small_receptive_classifier(10).std == (0.5, 0.5, 0.5)
+    assert (
+        small_receptive_classifier(10).mean == small_receptive_classifier(10).std == (0.5, 0.5, 0.5)
+    )
     assert small_receptive_classifier(9, name="bagnet18").mean == (0.485, 0.456, 0.406)
 
 
@@ -90,7 +102,10 @@ def test_new_weights_have_the_variance_of_their_kind():
 def test_cells_are_mean_colours():
     """A net with cells gives what the net without gives for the picture of mean colours."""
     torch.manual_seed(0)
-    with_cells, without = simple_conv_net(3, kernel=1, cell=4).eval(), simple_conv_net(3, kernel=1).eval()
+    with_cells, without = (
+        simple_conv_net(3, kernel=1, cell=4).eval(),
+        simple_conv_net(3, kernel=1).eval(),
+    )
     without.fc.load_state_dict(with_cells.fc.state_dict())
     for mine, theirs in zip(with_cells.body[1:], without.body, strict=True):
         theirs.load_state_dict(mine.state_dict())
@@ -102,7 +117,10 @@ def test_cells_are_mean_colours():
 def test_refuses():
     with pytest.raises(ValueError, match="'simple_conv_k2'; did you mean 'simple_conv_k"):
         small_receptive_classifier(10, name="simple_conv_k2")
-    with pytest.raises(ValueError, match="'x'; valid: bagnet18, simple_conv_k1, simple_conv_k1_cell4, simple_conv_k7"):
+    with pytest.raises(
+        ValueError,
+        match="'x'; valid: bagnet18, simple_conv_k1, simple_conv_k1_cell4, simple_conv_k7",
+    ):
         small_receptive_classifier(10, name="x")
     with pytest.raises(ValueError, match=r"odd kernel.*kernel=4"):
         simple_conv_net(10, kernel=4)

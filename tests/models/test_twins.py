@@ -11,19 +11,26 @@ from debias.models.twins import twin
 from tests.fakes import TinyClassifier
 
 
-@pytest.mark.parametrize("model", [TinyClassifier(), timm_classifier(2, name="test_resnet", pretrained=False)])
+@pytest.mark.parametrize(
+    "model", [TinyClassifier(), timm_classifier(2, name="test_resnet", pretrained=False)]
+)
 def test_same_weights_but_the_head(model):
     copied = twin(model)
     own, other = model.state_dict(), copied.state_dict()
     assert own.keys() == other.keys()
     differing = {name for name in own if not torch.equal(own[name], other[name])}
     assert differing == {"head.weight", "head.bias"}
-    assert not {value.data_ptr() for value in own.values()} & {value.data_ptr() for value in other.values()}
+    assert not {value.data_ptr() for value in own.values()} & {
+        value.data_ptr() for value in other.values()
+    }
 
 
 def test_moving_one_leaves_the_other():
     model = TinyClassifier()
-    before, copied = {name: value.clone() for name, value in model.state_dict().items()}, twin(model)
+    before, copied = (
+        {name: value.clone() for name, value in model.state_dict().items()},
+        twin(model),
+    )
     with torch.no_grad():
         for parameter in copied.parameters():
             parameter.add_(1.0)

@@ -43,7 +43,9 @@ def test_every_tensor_of_the_file_arrives(suffix: str, tmp_path: Path) -> None:
     assert len(loaded) == len(state)
 
 
-def test_a_head_of_other_classes_starts_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_head_of_other_classes_starts_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     state = _state(5)
     path = _saved(state, tmp_path)
     torch.manual_seed(4)
@@ -56,7 +58,9 @@ def test_a_head_of_other_classes_starts_anew(tmp_path: Path, caplog: pytest.LogC
     assert torch.equal(classifier.state_dict()["backbone.conv1.0.weight"], state["conv1.0.weight"])
 
 
-def test_a_file_without_head_leaves_the_head_new(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_without_head_leaves_the_head_new(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     state = {key: value for key, value in _state().items() if not key.startswith("fc.")}
     with caplog.at_level(logging.INFO):
         timm_classifier(5, name=NAME, weights=_saved(state, tmp_path))
@@ -79,13 +83,21 @@ def test_missing_surplus_and_misshapen_keys_are_all_listed(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fc.weight": torch.zeros(5, 7)}, r"of another shape: fc.weight is \(5, 7\), not \(2, 96\), fc.bias"),
-        ({"fc.weight": torch.zeros(4, 96)}, r"of another shape: fc.weight is \(4, 96\), not \(2, 96\), fc.bias"),
+        (
+            {"fc.weight": torch.zeros(5, 7)},
+            r"of another shape: fc.weight is \(5, 7\), not \(2, 96\), fc.bias",
+        ),
+        (
+            {"fc.weight": torch.zeros(4, 96)},
+            r"of another shape: fc.weight is \(4, 96\), not \(2, 96\), fc.bias",
+        ),
         ({"fc.bias": None}, "1 missing: fc.bias"),
     ],
     ids=["other features", "weight and bias disagree", "half a head"],
 )
-def test_a_broken_head_is_refused(change: dict[str, Tensor | None], message: str, tmp_path: Path) -> None:
+def test_a_broken_head_is_refused(
+    change: dict[str, Tensor | None], message: str, tmp_path: Path
+) -> None:
     state = {key: value for key, value in (_state(5) | change).items() if value is not None}
     with pytest.raises(ValueError, match=message):
         timm_classifier(2, name=NAME, weights=_saved(state, tmp_path))
@@ -117,7 +129,9 @@ def test_a_damaged_file_is_refused(suffix: str, tmp_path: Path) -> None:
         read_state_dict(path)
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {"fc.weight": torch.zeros(1)}}, [torch.zeros(1)]])
+@pytest.mark.parametrize(
+    "content", [{"state_dict": {"fc.weight": torch.zeros(1)}}, [torch.zeros(1)]]
+)
 def test_anything_but_a_flat_state_dict_is_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(ValueError, match="is not a flat state dict"):
@@ -137,6 +151,8 @@ def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -
     state = _state()
     name = next(key for key in state if state[key].is_floating_point())
     state[name].view(-1)[3] = value
-    message = f"holds NaN or infinity in 1 of {len(state)} tensors, such as {name}: its training diverged"
+    message = (
+        f"holds NaN or infinity in 1 of {len(state)} tensors, such as {name}: its training diverged"
+    )
     with pytest.raises(ValueError, match=message):
         timm_classifier(5, name=NAME, weights=_saved(state, tmp_path))

@@ -1,4 +1,6 @@
-"""A backbone whose features are drawn, so that recipes on frozen features need neither a picture nor a network."""
+"""A backbone whose features are drawn, so that recipes on frozen features need neither a picture
+nor a network.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ ROWS = {"train": 120, "val": 90, "test": 30}
 
 
 class DrawnBackbone(Frozen):
-    """Features of every row show the class and, more loudly, the bias, by which the model's head decides."""
+    """Features of every row show the class and, more loudly, the bias, by which the model's head
+    decides.
+    """
 
     def __init__(self, *, select: str = "worst_group", seed: int = 0) -> None:
         rows = spurious_rows(sum(ROWS.values()), aligned=0.8, seed=5)
@@ -33,7 +37,9 @@ class DrawnBackbone(Frozen):
         split = split[torch.randperm(len(split), generator=generator)]
         names = tuple(f"{row}.png" for row in range(len(split)))
         bias = rows.group - 2 * rows.target
-        examples = Examples(Path("pictures"), names, rows.target, bias, split, GROUPS, Path("table.csv"))
+        examples = Examples(
+            Path("pictures"), names, rows.target, bias, split, GROUPS, Path("table.csv")
+        )
         head = nn.Linear(SIZE, 2)
         drawn = 0.1 * torch.randn(SIZE, generator=generator)
         drawn[:2] = torch.tensor([0.2, 0.6])  # features 0 and 1 show class and bias
@@ -54,10 +60,14 @@ class DrawnBackbone(Frozen):
         examples = self.stage.examples
         everywhere = examples.bias.clone()
         everywhere[examples.rows(split)] = bias
-        self.stage = self.stage._replace(parts=self.stage.parts._replace(examples=replace(examples, bias=everywhere)))
+        self.stage = self.stage._replace(
+            parts=self.stage.parts._replace(examples=replace(examples, bias=everywhere))
+        )
 
     def at(self, rows: Tensor, *, groups: bool) -> Rows:
-        """Rows of the data set, numbered by group or, in its place, by class: 2 x class + bias, as it says."""
+        """Rows of the data set, numbered by group or, in its place, by class: 2 x class + bias, as
+        it says.
+        """
         target, bias = self.stage.examples.target[rows], self.stage.examples.bias[rows]
         return Rows(self.everywhere[rows], target, 2 * target + bias if groups else target)
 

@@ -1,4 +1,6 @@
-"""What last-layer recipes chose: recorded setting by setting, in words, and a warning where few images decide."""
+"""What last-layer recipes chose: recorded setting by setting, in words, and a warning where few
+images decide.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ SEED = 11
 
 def worst(head, rows: Rows) -> float:
     """Of a layer, on rows."""
-    return worst_group_accuracies(head(rows.features).argmax(dim=1)[None], rows.target, rows.group).item()
+    return worst_group_accuracies(
+        head(rows.features).argmax(dim=1)[None], rows.target, rows.group
+    ).item()
 
 
 def chosen(recipe, backbone: DrawnBackbone):
@@ -58,17 +62,24 @@ def test_dfr_on_training_is_judged_by_validation_s_groups_or_classes(select):
         assert found["smallest"] == smallest(backbone.rows("val").group)
     else:
         counts = torch.bincount(backbone.rows("val").target).tolist()
-        assert found["smallest"] == {"name": GROUPS.target_names[counts.index(min(counts))], "count": min(counts)}
+        assert found["smallest"] == {
+            "name": GROUPS.target_names[counts.index(min(counts))],
+            "count": min(counts),
+        }
 
 
 def test_afr_s_choice_is_the_score_of_its_head():
     backbone = DrawnBackbone()
-    head, found = chosen(AFR(gammas=[1.0, 6.0], penalties=[0.3, 0.0, 0.1], steps=100, share=0.5), backbone)
+    head, found = chosen(
+        AFR(gammas=[1.0, 6.0], penalties=[0.3, 0.0, 0.1], steps=100, share=0.5), backbone
+    )
     pairs = [(entry["gamma"], entry["penalty"]) for entry in found["grid"]]
     assert pairs == [(1.0, 0.3), (1.0, 0.0), (1.0, 0.1), (6.0, 0.3), (6.0, 0.0), (6.0, 0.1)]
     assert found["chosen"] in found["grid"]
     assert (
-        found["chosen"]["score"] == max(entry["score"] for entry in found["grid"]) == worst(head, backbone.rows("val"))
+        found["chosen"]["score"]
+        == max(entry["score"] for entry in found["grid"])
+        == worst(head, backbone.rows("val"))
     )
     assert 1 <= found["chosen"]["step"] <= 100
 
@@ -82,14 +93,18 @@ def test_crt_tells_its_step():
 
 
 def test_self_tells_counts_and_rates():
-    _, found = chosen(SELF(counts=[5, 20, 500], learning_rates=[1e-3, 0.1], batch_size=4), DrawnBackbone())
+    _, found = chosen(
+        SELF(counts=[5, 20, 500], learning_rates=[1e-3, 0.1], batch_size=4), DrawnBackbone()
+    )
     settings = [(entry["count"], entry["learning_rate"]) for entry in found["grid"]]
     assert settings == [(5, 1e-3), (5, 0.1), (20, 1e-3), (20, 0.1)]
     assert found["chosen"]["score"] == max(entry["score"] for entry in found["grid"])
     assert found["on"] == "half of val"
 
 
-@pytest.mark.parametrize("recipe", [SELF(counts=[5], learning_rates=[1e-3]), ClassBalancedLastLayer(epochs=1)])
+@pytest.mark.parametrize(
+    "recipe", [SELF(counts=[5], learning_rates=[1e-3]), ClassBalancedLastLayer(epochs=1)]
+)
 def test_what_chooses_nothing_tells_nothing(recipe):
     recipe.fit(DrawnBackbone(), SEED)
     assert recipe.choice is None
@@ -106,14 +121,19 @@ def test_few_images_are_a_lottery(count, told):
         assert described(choice, GROUPS)["smallest"] == {"name": "waterbird-land", "count": 30}
         return
     with pytest.warns(
-        UserWarning, match="last layer's C is .* worst group of val, where waterbird-land has 29 images: .*lottery"
+        UserWarning,
+        match=(
+            "last layer's C is .* worst group of val, where waterbird-land has 29 images: .*lottery"
+        ),
     ):
         described(choice, GROUPS)
 
 
 @pytest.mark.slow
 def test_it_is_in_the_report_on_the_page_and_printed(tmp_path, capsys):
-    options = overrides(tmp_path, "recipe.name=dfr", "recipe.subsamples=2", "data.val=160", "recipe.base.epochs=1")
+    options = overrides(
+        tmp_path, "recipe.name=dfr", "recipe.subsamples=2", "data.val=160", "recipe.base.epochs=1"
+    )
     assert main(["train", "drawn_birds/erm", *options]) == 0
     printed = capsys.readouterr().out.splitlines()
     run = tmp_path / "runs" / configs.run_name(configs.load("drawn_birds/erm", options))

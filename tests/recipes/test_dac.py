@@ -1,4 +1,6 @@
-"""Decompose-and-Compose: masks by definition, what each stage leaves behind, the new head, and what is refused."""
+"""Decompose-and-Compose: masks by definition, what each stage leaves behind, the new head, and what
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +66,12 @@ def weights(path) -> dict[str, torch.Tensor]:
 
 
 def test_masks_by_hand():
-    """Maps of 2 x 2 on pictures of their size: half of the first is left out, a quarter of the second."""
-    maps = torch.tensor([[[0.0, 1.0], [2.0, 3.0]], [[4.0, 1.0], [2.0, 3.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    """Maps of 2 x 2 on pictures of their size: half of the first is left out, a quarter of the
+    second.
+    """
+    maps = torch.tensor(
+        [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 1.0], [2.0, 3.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    )
     make = mask_maker(torch.tensor([7, 3, 5]), maps, torch.tensor([0.5, 0.25, 0.8]))
     picture = np.zeros((2, 2, 3), np.uint8)
     assert make(7, picture).mask.tolist() == [[0, 0], [255, 255]]
@@ -77,11 +83,17 @@ def test_masks_by_hand():
 
 
 def test_curves_are_those_of_single_pictures(first):
-    """Each row by itself, read and normalised here, its own map enlarged and cut at each quantile."""
+    """Each row by itself, read and normalised here, its own map enlarged and cut at each
+    quantile.
+    """
     rows = first.examples.rows("train")[::17]
     maps = attention_maps(first, rows, layer="layer3", progress=False)
     found = masked_losses(first, rows, maps, progress=False)
-    model, mean, std = first.module.model.eval(), first.data.mean.view(3, 1, 1), first.data.std.view(3, 1, 1)
+    model, mean, std = (
+        first.module.model.eval(),
+        first.data.mean.view(3, 1, 1),
+        first.data.std.view(3, 1, 1),
+    )
     for row, curve in zip(rows.tolist(), found, strict=True):
         pixels = cv2.imread(str(first.examples.root / first.examples.images[row]))[..., ::-1].copy()
         image = ((torch.from_numpy(pixels).permute(2, 0, 1) / 255 - mean) / std)[None]
@@ -97,7 +109,10 @@ def test_curves_are_those_of_single_pictures(first):
 def test_every_training_picture_has_the_mask_of_its_elbow(run, first):
     rows = first.examples.rows("train")
     maps = attention_maps(first, rows, layer="layer3", progress=False)
-    shares = elbows(masked_losses(first, rows, maps, progress=False), torch.tensor(QUANTILES, dtype=torch.float64))
+    shares = elbows(
+        masked_losses(first, rows, maps, progress=False),
+        torch.tensor(QUANTILES, dtype=torch.float64),
+    )
     assert len(shares.unique()) > 1
     for row, found, share in zip(rows.tolist(), maps, shares.tolist(), strict=True):
         path = run / "masks" / first.examples.images[row].replace(".jpg", ".png")
@@ -120,7 +135,9 @@ def test_groups_tell_the_low_losses_of_the_first_stage(run):
 
 
 def test_the_quantile_is_that_of_the_losses_that_are_drawn(tmp_path):
-    """The first stage sees the half that the run's sampler keeps, and 0.6 is a quantile of its losses alone."""
+    """The first stage sees the half that the run's sampler keeps, and 0.6 is a quantile of its
+    losses alone.
+    """
     run = train(config_of(tmp_path, "sampler.name=portion", "sampler.share=0.5"))
     stage = configs.read(run / "stages" / "first" / "stage.yaml")
     assert stage.sampler == {"name": "portion", "share": 0.5}
@@ -147,7 +164,9 @@ def test_the_last_stage_reads_masks_and_losses(run):
 
 
 def test_only_the_head_is_trained_from_a_new_one(run, tmp_path):
-    """The backbone is the first stage's to the last bit, averages included; with a rate of 0 the head is as drawn."""
+    """The backbone is the first stage's to the last bit, averages included; with a rate of 0 the
+    head is as drawn.
+    """
     still = train(config_of(tmp_path, "optimizer.lr=0", "recipe.first.optimizer.lr=3e-3"))
     drawn = torch.nn.Linear(*weights(still)["model.head.weight"].shape[::-1])
     renew(drawn, seed=0)
@@ -192,7 +211,9 @@ def test_evaluation_builds_the_last_stage(run):
 
 
 def test_an_interrupted_run_keeps_what_it_has(run, tmp_path):
-    """As if the process had died while it wrote masks: those there stay, the others are made, the end agrees."""
+    """As if the process had died while it wrote masks: those there stay, the others are made, the
+    end agrees.
+    """
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):
@@ -208,15 +229,21 @@ def test_an_interrupted_run_keeps_what_it_has(run, tmp_path):
     train(configs.read(halfway / "config.yaml"), resume=halfway)
     assert (masks[0].stat().st_mtime_ns, stage.stat().st_mtime_ns) == (before, trained)
     assert masks[1].read_bytes() == (run / masks[1].relative_to(halfway)).read_bytes()
-    assert read(halfway / "predictions" / "test.csv").logits.equal(read(run / "predictions" / "test.csv").logits)
+    assert read(halfway / "predictions" / "test.csv").logits.equal(
+        read(run / "predictions" / "test.csv").logits
+    )
 
 
 def test_all_losses_may_count_as_low(run, tmp_path):
-    """With a quantile of 1 every sample is chosen: one value is inferred, and it is that of the chosen."""
+    """With a quantile of 1 every sample is chosen: one value is inferred, and it is that of the
+    chosen.
+    """
     again = tmp_path / "again"
     shutil.copytree(run / "stages", again / "stages")
     shutil.copytree(run / "masks", again / "masks")
-    config = configs.changed(configs.read(run / "config.yaml"), {"recipe": {"quantile": 1.0}, "epochs": 1})
+    config = configs.changed(
+        configs.read(run / "config.yaml"), {"recipe": {"quantile": 1.0}, "epochs": 1}
+    )
     trained = components.construct("recipe", config.recipe, {}).train(Run(config, again))
     history = trained.recorder.history[0]["train"]
     assert history["masked"] > 0
@@ -227,7 +254,9 @@ def test_all_losses_may_count_as_low(run, tmp_path):
 
 def test_without_kneed_nothing_is_trained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kneed", None)
-    with pytest.raises(ValueError, match=r"need kneed: pip install \"debias-vision\[attribution\]\""):
+    with pytest.raises(
+        ValueError, match=r"need kneed: pip install \"debias-vision\[attribution\]\""
+    ):
         train(config_of(tmp_path))
     assert not list((tmp_path / "runs").glob("drawn_birds-*"))
 
@@ -244,7 +273,9 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         "sampler.name=upweighted sampler.copies=2": "sampler.name=upweighted reads biases",
         "batch_size=1": "batch_size=2 at least; got 1",
         "optimizer.rate=1": "unknown option optimizer.rate",
-        "recipe.layer=layer4 preprocessing.size=32": "of 32 x 32 pixels the layer that is explained has a single place",
+        "recipe.layer=layer4 preprocessing.size=32": (
+            "of 32 x 32 pixels the layer that is explained has a single place"
+        ),
         "data.masks=nowhere": "no folder of masks nowhere",
     }
     for override, message in cases.items():

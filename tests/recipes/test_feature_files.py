@@ -20,7 +20,8 @@ def first_weight(parts: Parts) -> Tensor:
     return next(iter(parts.module.model.backbone.parameters())).data
 
 
-#: What features depend on, each changed in place by little enough that no name, shape or type changes.
+#: What features depend on, each changed in place by little enough that no name, shape or type
+#: changes.
 CHANGES: dict[str, Callable[[Parts], object]] = {
     "a weight": lambda parts: first_weight(parts)[0].add_(1.0),
     "a running mean": lambda parts: next(iter(parts.module.model.backbone.buffers())).add_(0.5),
@@ -59,7 +60,9 @@ def test_another_backbone_does_not_get_its_features(config, changed):
 
 
 def test_the_same_backbone_reads_its_file(config):
-    """Under another head, which features do not depend on: the file says what it likes, and that is what comes."""
+    """Under another head, which features do not depend on: the file says what it likes, and that is
+    what comes.
+    """
     before, known = features(config, parts_of(config)), files(config)
     other = parts_of(config)
     other.module.model.head.weight.data.zero_()

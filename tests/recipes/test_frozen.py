@@ -1,4 +1,6 @@
-"""Which labels the heads on frozen features are shown: those of groups only where the run selects by groups."""
+"""Which labels the heads on frozen features are shown: those of groups only where the run selects
+by groups.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,20 @@ CHOOSING = ("dfr", "afr", "crt", "self")
 
 
 @pytest.mark.parametrize("select", RULES)
-def test_groups_are_those_of_the_data_only_of_validation_and_only_where_the_rule_reads_them(select: str) -> None:
+def test_groups_are_those_of_the_data_only_of_validation_and_only_where_the_rule_reads_them(
+    select: str,
+) -> None:
     backbone = DrawnBackbone(select=select)
     for split in ROWS:
         found, all_of_it = backbone.rows(split), backbone.stage.examples.rows(split)
-        expected = backbone.at(all_of_it, groups=split == "val" and select in ("worst_group", "balanced"))
+        expected = backbone.at(
+            all_of_it, groups=split == "val" and select in ("worst_group", "balanced")
+        )
         assert len(found.target) == ROWS[split]
         assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
-        assert torch.equal(backbone.labelled(split).group, backbone.at(all_of_it, groups=True).group)
+        assert torch.equal(
+            backbone.labelled(split).group, backbone.at(all_of_it, groups=True).group
+        )
 
 
 def test_auto_selection_reads_the_groups_that_are_known() -> None:
@@ -56,8 +64,12 @@ def head_under(recipe: LastLayer, select: str, *, permuted: bool) -> Any:
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("select", ["average", "worst_class"])
-def test_validation_biases_do_not_move_a_head_that_is_selected_without_groups(name: str, select: str) -> None:
-    one, other = (head_under(RECIPES[name], select, permuted=permuted) for permuted in (False, True))
+def test_validation_biases_do_not_move_a_head_that_is_selected_without_groups(
+    name: str, select: str
+) -> None:
+    one, other = (
+        head_under(RECIPES[name], select, permuted=permuted) for permuted in (False, True)
+    )
     assert torch.equal(one.weight, other.weight)
     assert torch.equal(one.bias, other.bias)
 
@@ -65,5 +77,7 @@ def test_validation_biases_do_not_move_a_head_that_is_selected_without_groups(na
 @pytest.mark.parametrize("name", CHOOSING)
 def test_they_move_one_that_is_selected_by_groups(name: str) -> None:
     """So that the test above tells the two apart."""
-    one, other = (head_under(RECIPES[name], "worst_group", permuted=permuted) for permuted in (False, True))
+    one, other = (
+        head_under(RECIPES[name], "worst_group", permuted=permuted) for permuted in (False, True)
+    )
     assert not torch.equal(one.weight, other.weight)

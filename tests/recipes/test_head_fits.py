@@ -1,4 +1,6 @@
-"""What the recipes on frozen features hand to the fitters: the rows, and every option that they were given."""
+"""What the recipes on frozen features hand to the fitters: the rows, and every option that they
+were given.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def of_split(backbone: DrawnBackbone, split: str) -> Tensor:
 def test_afr_fits_the_head_on_the_rows_that_the_backbone_was_not_trained_on(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
-    """A quarter of the 120 training rows, in their order, with their classes; validation chooses."""
+    """A quarter of the 120 training rows, in their order, with their classes; validation
+    chooses.
+    """
     calls = noting(heads, "focal_heads")
     AFR(gammas=[4.0], penalties=[0.0], steps=2, share=0.75).fit(backbone, SEED)
     [((features, target, _), options)] = calls
@@ -68,13 +72,25 @@ def test_afr_fits_the_head_on_the_rows_that_the_backbone_was_not_trained_on(
     assert len(unseen) == 30
     assert backbone.places(features).tolist() == unseen.tolist()
     assert torch.equal(target, backbone.stage.examples.target[unseen])
-    assert backbone.places(options["held_out"].features).tolist() == of_split(backbone, "val").tolist()
+    assert (
+        backbone.places(options["held_out"].features).tolist() == of_split(backbone, "val").tolist()
+    )
 
 
 @pytest.mark.parametrize(("learning_rate", "steps", "best"), [(0.01, 100, 3), (0.03, 300, 5)])
-def test_afr_is_the_best_of_its_grid(backbone: DrawnBackbone, learning_rate: float, steps: int, best: int) -> None:
-    """All pairs of its gammas and penalties, from the backbone's own head, at its rate, for its steps."""
-    recipe = AFR(gammas=[1.0, 6.0], penalties=[0.3, 0.0, 0.1], steps=steps, learning_rate=learning_rate, share=0.5)
+def test_afr_is_the_best_of_its_grid(
+    backbone: DrawnBackbone, learning_rate: float, steps: int, best: int
+) -> None:
+    """All pairs of its gammas and penalties, from the backbone's own head, at its rate, for its
+    steps.
+    """
+    recipe = AFR(
+        gammas=[1.0, 6.0],
+        penalties=[0.3, 0.0, 0.1],
+        steps=steps,
+        learning_rate=learning_rate,
+        share=0.5,
+    )
     unseen = of_split(backbone, "train")[~portion_of(120, backbone.config, 0.5)]
     features, target, _ = backbone.at(unseen, groups=False)
     layer = backbone.model.head
@@ -94,15 +110,21 @@ def test_dfr_fits_groups_of_its_split(backbone: DrawnBackbone, split: str, subsa
     """Validation rows by themselves; of the training split, with validation to choose C on."""
     rows = backbone.at(of_split(backbone, split), groups=True)
     held_out = backbone.at(of_split(backbone, "val"), groups=True) if split == "train" else None
-    fitted = sparse_head(rows, seeded_generator(SEED), classes=2, held_out=held_out, subsamples=subsamples)
+    fitted = sparse_head(
+        rows, seeded_generator(SEED), classes=2, held_out=held_out, subsamples=subsamples
+    )
     assert fitted.subsamples.shape[0] == subsamples
     assert_is(DFR(split=split, subsamples=subsamples).fit(backbone, SEED), fitted.head)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("balance", ["group", "class"])
-def test_crt_balances_what_it_says_as_it_says(backbone: DrawnBackbone, balance: str, weighted: bool) -> None:
-    """All training rows, from a head of its own; every second of the 250 steps is judged, a hundred at most."""
+def test_crt_balances_what_it_says_as_it_says(
+    backbone: DrawnBackbone, balance: str, weighted: bool
+) -> None:
+    """All training rows, from a head of its own; every second of the 250 steps is judged, a hundred
+    at most.
+    """
     rows = backbone.at(of_split(backbone, "train"), groups=balance == "group")
     generator = seeded_generator(SEED)
     start = fresh_heads(1, classes=2, size=SIZE, generator=generator)
@@ -114,8 +136,12 @@ def test_crt_balances_what_it_says_as_it_says(backbone: DrawnBackbone, balance: 
     assert_is(recipe.fit(backbone, SEED), fitted.heads)
 
 
-def test_the_class_balanced_head_sees_half_of_each_class_of_validation(backbone: DrawnBackbone, noting: Noting) -> None:
-    """For 3 passes in batches of 7, at its rate, without momentum; nothing of the other half chooses."""
+def test_the_class_balanced_head_sees_half_of_each_class_of_validation(
+    backbone: DrawnBackbone, noting: Noting
+) -> None:
+    """For 3 passes in batches of 7, at its rate, without momentum; nothing of the other half
+    chooses.
+    """
     calls = noting(validation_heads, "resampled_heads")
     ClassBalancedLastLayer(epochs=3, learning_rate=0.04, batch_size=7).fit(backbone, SEED)
     [((features, target, label, start, _), options)] = calls
@@ -131,7 +157,9 @@ def test_the_class_balanced_head_sees_half_of_each_class_of_validation(backbone:
     assert options == {"steps": steps, "learning_rate": 0.04, "momentum": 0.0, "batch_size": 7}
 
 
-def test_self_chooses_on_the_half_that_it_does_not_fit_on(backbone: DrawnBackbone, noting: Noting) -> None:
+def test_self_chooses_on_the_half_that_it_does_not_fit_on(
+    backbone: DrawnBackbone, noting: Noting
+) -> None:
     """The two make up validation, each with half of every group; too large a count is left out."""
     calls = noting(validation_heads, "selected_heads")
     SELF(counts=[5, 20, 500], learning_rates=[1e-3, 0.1], batch_size=4).fit(backbone, SEED)
@@ -140,7 +168,10 @@ def test_self_chooses_on_the_half_that_it_does_not_fit_on(backbone: DrawnBackbon
         fitted, held_out = backbone.places(features), options["held_out"]
         other = backbone.places(held_out.features)
         assert sorted([*fitted.tolist(), *other.tolist()]) == of_split(backbone, "val").tolist()
-        group = [torch.bincount(backbone.at(rows, groups=True).group, minlength=4) for rows in (fitted, other)]
+        group = [
+            torch.bincount(backbone.at(rows, groups=True).group, minlength=4)
+            for rows in (fitted, other)
+        ]
         assert set((group[0] - group[1]).tolist()) <= {0, 1}
         assert len(chosen.unique()) == len(chosen)
         assert torch.equal(target, backbone.stage.examples.target[fitted])

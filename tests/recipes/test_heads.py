@@ -1,4 +1,6 @@
-"""Recipes on frozen features: one feature file serves all, only the head moves, and the rows are the right ones."""
+"""Recipes on frozen features: one feature file serves all, only the head moves, and the rows are
+the right ones.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,12 @@ RECIPES = {
     "dfr_train": ["recipe.name=dfr", "recipe.split=train", "recipe.subsamples=2"],
     "afr": ["recipe.gammas=[4.0]", "recipe.penalties=[0.0,0.1]", "recipe.steps=20"],
     "crt": ["recipe.steps=20"],
-    "crt_class": ["recipe.name=crt", "recipe.balance=class", "recipe.weighted=true", "recipe.steps=20"],
+    "crt_class": [
+        "recipe.name=crt",
+        "recipe.balance=class",
+        "recipe.weighted=true",
+        "recipe.steps=20",
+    ],
     "class_balanced_last_layer": ["recipe.epochs=5"],
     "self": ["recipe.counts=[10]"],
 }
@@ -51,7 +58,13 @@ def backbone(folder) -> Path:
 
 
 def head_of(folder: Path, backbone: str | Path, name: str, *more: str) -> Path:
-    options = [f"recipe.name={name}", f"recipe.backbone={backbone}", *RECIPES[name], "data.val=160", *more]
+    options = [
+        f"recipe.name={name}",
+        f"recipe.backbone={backbone}",
+        *RECIPES[name],
+        "data.val=160",
+        *more,
+    ]
     return train(configs.load("drawn_birds/erm", overrides(folder, *options)))
 
 
@@ -59,7 +72,9 @@ def head_of(folder: Path, backbone: str | Path, name: str, *more: str) -> Path:
 @pytest.mark.parametrize("name", RECIPES)
 def test_only_the_head_moves(folder, backbone, name):
     run = head_of(folder, backbone, name)
-    before = torch.load(backbone / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
+    before = torch.load(backbone / "checkpoints" / "epoch=000.ckpt", weights_only=True)[
+        "state_dict"
+    ]
     after = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert moved == {"model.head.weight", "model.head.bias"}
@@ -72,7 +87,9 @@ def test_only_the_head_moves(folder, backbone, name):
 
 @pytest.mark.slow
 def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, capsys):
-    """The saved weights on decoded pictures, in evaluation mode, say what the frozen features gave, to rounding."""
+    """The saved weights on decoded pictures, in evaluation mode, say what the frozen features gave,
+    to rounding.
+    """
     run = head_of(folder, backbone, "crt", "seed=1")
     saved = read(run / "predictions" / "test.csv")
     config = configs.read(configs.evaluated(run))
@@ -87,7 +104,9 @@ def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, cap
 
 @pytest.mark.slow
 def test_features_are_of_the_pictures_as_they_are(folder, backbone, tmp_path):
-    """One validation picture is drawn anew under its old name: its features change, and no other's."""
+    """One validation picture is drawn anew under its old name: its features change, and no
+    other's.
+    """
     shutil.copytree(folder / "birds", tmp_path / "birds")
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "data.val=160"))
     parts = build(config)
@@ -105,7 +124,9 @@ def test_features_are_of_the_pictures_as_they_are(folder, backbone, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", RECIPES)
 def test_on_a_gpu(folder, backbone, name, tmp_path):
-    """Features come from the GPU, heads are fitted in the main memory: the run ends as on a CPU, to a point or two."""
+    """Features come from the GPU, heads are fitted in the main memory: the run ends as on a CPU, to
+    a point or two.
+    """
     on_cpu = head_of(folder, backbone, name, "accelerator=cpu")
     there = head_of(folder, backbone, name, "accelerator=cuda", f"cache_dir={tmp_path}")
     logits = [read(run / "predictions" / "test.csv").logits for run in (on_cpu, there)]
@@ -115,7 +136,9 @@ def test_on_a_gpu(folder, backbone, name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crt", "crt_class"])
 def test_crt_starts_from_a_head_of_its_own(folder, backbone, name):
-    """At a learning rate of next to nothing it ends with what its seed draws, not with the backbone's head."""
+    """At a learning rate of next to nothing it ends with what its seed draws, not with the
+    backbone's head.
+    """
     run = head_of(folder, backbone, name, "recipe.learning_rate=1e-12", "recipe.steps=1", "seed=3")
     state = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
     size = state["model.head.weight"].shape[1]
@@ -139,12 +162,15 @@ def test_the_held_out_share_is_not_trained_on(folder):
 def test_portion_by_hand():
     """Half of 6 rows: 3 different ones, the same for a seed, others for another."""
     first = [
-        portion(torch.arange(6), seed, share=0.5).draw(torch.Generator()).sort().values.tolist() for seed in (0, 0)
+        portion(torch.arange(6), seed, share=0.5).draw(torch.Generator()).sort().values.tolist()
+        for seed in (0, 0)
     ]
     assert first[0] == first[1]
     assert len(set(first[0])) == 3
     drawn = {
-        tuple(portion(torch.arange(6), seed, share=0.5).draw(torch.Generator()).sort().values.tolist())
+        tuple(
+            portion(torch.arange(6), seed, share=0.5).draw(torch.Generator()).sort().values.tolist()
+        )
         for seed in range(9)
     }
     assert len(drawn) > 1
@@ -170,8 +196,16 @@ def test_what_is_refused(folder, backbone, tmp_path):
         ("dfr", "recipe.subsamples=0", "recipe.subsamples must be at least 1"),
         ("class_balanced_last_layer", "recipe.batch_size=0", "batch_size >= 1"),
         ("self", "recipe.counts=[0]", "counts >= 1"),
-        ("self", "recipe.early_epochs=[] recipe.disagreement=early", "needs recipe.early_epochs to choose from"),
-        ("dfr", "strategy.name=focal", "got strategy.name=focal: leave it out, or set recipe.base.strategy"),
+        (
+            "self",
+            "recipe.early_epochs=[] recipe.disagreement=early",
+            "needs recipe.early_epochs to choose from",
+        ),
+        (
+            "dfr",
+            "strategy.name=focal",
+            "got strategy.name=focal: leave it out, or set recipe.base.strategy",
+        ),
         ("afr", "sampler.name=class_balanced", "leave it out, or set recipe.base.sampler"),
         ("crt", "augment.name=mixup", "leave it out, or set recipe.base.augment"),
         ("dfr", "recipe.base.select=average", r"recipe\.base\.select chooses nothing"),
@@ -179,12 +213,16 @@ def test_what_is_refused(folder, backbone, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             head_of(folder, "trained", name, *override.split())
-    with pytest.raises(ValueError, match=r"recipe\.base\.sampler: the backbone is trained on recipe\.share=0\.8"):
+    with pytest.raises(
+        ValueError, match=r"recipe\.base\.sampler: the backbone is trained on recipe\.share=0\.8"
+    ):
         head_of(folder, "trained", "afr", "recipe.base.sampler.name=class_balanced")
 
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
-@pytest.mark.parametrize(("split", "name"), [("val", "dfr"), ("train", "dfr_train"), ("train", "crt")])
+@pytest.mark.parametrize(
+    ("split", "name"), [("val", "dfr"), ("train", "dfr_train"), ("train", "crt")]
+)
 def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path, split, name):
     examples = birds(tmp_path)
     unlabelled = {"val": 1, "train": 0}[split]
@@ -198,7 +236,9 @@ def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
     options = [f"recipe.name={name}", *RECIPES[name], "select=average", "preprocessing.size=32"]
     data = [f"data.csv={tmp_path}/birds/own.csv", f"out={tmp_path}/runs", "model.name=test_resnet"]
-    with pytest.raises(ValueError, match=f"less than 1 image of known bias in {split}.*of class 0, 1"):
+    with pytest.raises(
+        ValueError, match=f"less than 1 image of known bias in {split}.*of class 0, 1"
+    ):
         train(configs.load(str(tmp_path / "own.yaml"), [*options, *data]))
     assert not list((tmp_path / "runs").glob("table-*"))
 
@@ -213,12 +253,19 @@ def test_a_class_of_one_image_cannot_be_halved(tmp_path):
     few.target[rows] = (torch.arange(len(rows)) > 0).long()
     for recipe in (ClassBalancedLastLayer(), SELF()):
         recipe.check(parts)
-        with pytest.raises(ValueError, match="less than 2 images in val, which this recipe halves, of class landbird"):
+        with pytest.raises(
+            ValueError,
+            match="less than 2 images in val, which this recipe halves, of class landbird",
+        ):
             recipe.check(parts._replace(examples=few))
-    few.target[rows], few.bias[rows] = parts.examples.target[rows], (torch.arange(len(rows)) > 0).long()
+    few.target[rows], few.bias[rows] = (
+        parts.examples.target[rows],
+        (torch.arange(len(rows)) > 0).long(),
+    )
     DFR().check(parts)
     with pytest.raises(
-        ValueError, match="has one image of landbird-land in val, which this recipe halves within groups"
+        ValueError,
+        match="has one image of landbird-land in val, which this recipe halves within groups",
     ):
         DFR().check(parts._replace(examples=few))
     DFR(split="train").check(parts._replace(examples=few))

@@ -1,4 +1,6 @@
-"""The recipes that infer groups: what each finds, what its last stage trains on, what it says it read."""
+"""The recipes that infer groups: what each finds, what its last stage trains on, what it says it
+read.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "xrm": ("recipe.twins.epochs=4",),
     "ssa": ("recipe.folds=2", "recipe.predictor.epochs=3", "recipe.threshold=0.5"),
     "cnc": ("recipe.prediction.epochs=2",),
-    "bam": ("recipe.amplification.epochs=1", "recipe.amplification.optimizer.lr=3e-3", "optimizer.lr=1e-12"),
+    "bam": (
+        "recipe.amplification.epochs=1",
+        "recipe.amplification.optimizer.lr=3e-3",
+        "optimizer.lr=1e-12",
+    ),
 }
 Trainings = Callable[[str], Path]
 
@@ -73,7 +79,9 @@ def by_path(found: Predictions, values: torch.Tensor) -> dict[str, int]:
         ("bam", {"train"}, "none"),
     ],
 )
-def test_a_run_says_which_labels_it_saw_and_its_last_stage_reads_the_inferred(run_of, name, splits, labels):
+def test_a_run_says_which_labels_it_saw_and_its_last_stage_reads_the_inferred(
+    run_of, name, splits, labels
+):
     run = run_of(name)
     report = json.loads((run / "report.json").read_text())
     assert report["strategy"]["group_labels"] == labels
@@ -81,13 +89,17 @@ def test_a_run_says_which_labels_it_saw_and_its_last_stage_reads_the_inferred(ru
     last = configs.read(run / configs.LAST_STAGE)
     assert (last.groups.file, set(last.groups.splits)) == (str(run / "groups.csv"), splits)
     assert last.strategy == configs.read(run / "config.yaml").strategy
-    assert set(report["seconds"]["stages"]) == {path.parent.name for path in run.glob("stages/*/stage.json")}
+    assert set(report["seconds"]["stages"]) == {
+        path.parent.name for path in run.glob("stages/*/stage.json")
+    }
 
 
 def test_eiil_cuts_the_weights_of_its_reference_at_one_half(run_of):
     """After so few steps weights lie on both sides of every other cut too."""
     found = read(run_of("eiil") / "stages" / "reference" / "predictions" / "train.csv")
-    weights = environment_weights(found.logits, found.target, seeded_generator(0), steps=20, learning_rate=0.05)
+    weights = environment_weights(
+        found.logits, found.target, seeded_generator(0), steps=20, learning_rate=0.05
+    )
     assert ((weights > 0.4) & (weights < 0.5)).any()
     assert ((weights > 0.5) & (weights < 0.6)).any()
     assert inferred_of(run_of("eiil")) == by_path(found, (weights > 0.5).long())
@@ -103,7 +115,9 @@ def test_spare_samples_the_clusters_of_its_early_model(run_of):
     last = configs.read(run / configs.LAST_STAGE)
     assert last.sampler == {"name": "cluster_balanced", "powers": clusters.powers()}
     weights = Run(last, run).build(last).data.order.weights
-    assert weights[found.target == 0].sum().item() == pytest.approx(weights[found.target == 1].sum().item())
+    assert weights[found.target == 0].sum().item() == pytest.approx(
+        weights[found.target == 1].sum().item()
+    )
 
 
 def test_xrm_takes_the_mistakes_of_either_twin_in_both_splits(run_of):
@@ -116,12 +130,16 @@ def test_xrm_takes_the_mistakes_of_either_twin_in_both_splits(run_of):
 
 
 def test_ssa_reads_the_labels_of_validation_alone(run_of):
-    """Every training image is guessed by a predictor that was not given a guess for it; none sees a true label."""
+    """Every training image is guessed by a predictor that was not given a guess for it; none sees a
+    true label.
+    """
     run = run_of("ssa")
     true = {line["path"]: line["bias"] for line in lines_of(run)}
     guesses = {}
     for stage in ("teacher", "fold-1", "fold-2"):
-        rows = list(csv.DictReader((run / "stages" / stage / "labels.csv").read_text().splitlines()))
+        rows = list(
+            csv.DictReader((run / "stages" / stage / "labels.csv").read_text().splitlines())
+        )
         used = {row["path"]: row["target"] for row in rows if row["split"] == "train"}
         asked = [row["path"] for row in rows if row["split"] == "test"]
         found = read(run / "stages" / stage / "predictions" / "test.csv")
@@ -144,11 +162,16 @@ def test_cnc_takes_the_predicted_class(run_of):
 
 
 def test_bam_goes_on_with_the_same_model(run_of):
-    """At a learning rate of next to nothing, the last stage ends where the first did; and it repeats its errors."""
+    """At a learning rate of next to nothing, the last stage ends where the first did; and it
+    repeats its errors.
+    """
     run = run_of("bam")
     states = [
         torch.load(path, weights_only=True)["state_dict"]
-        for path in (run / "stages" / "amplification" / "checkpoints" / "last.ckpt", run / "checkpoints" / "last.ckpt")
+        for path in (
+            run / "stages" / "amplification" / "checkpoints" / "last.ckpt",
+            run / "checkpoints" / "last.ckpt",
+        )
     ]
     torch.testing.assert_close(states[0]["model.head.weight"], states[1]["model.head.weight"])
     assert states[0]["strategy.offsets"].ne(0).any()
@@ -169,9 +192,15 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         ("bam", "recipe.upweight=1"): "upweight must be at least 2",
         ("cnc", "batch_size=1"): "at least 2 samples",
         ("cnc", "groups.file=own.csv"): r"would leave groups\.file=own\.csv unread",
-        ("spare", "sampler.name=class_balanced"): "has a sampler of its own; got sampler.name=class_balanced",
+        (
+            "spare",
+            "sampler.name=class_balanced",
+        ): "has a sampler of its own; got sampler.name=class_balanced",
         ("bam", "sampler.name=group_balanced"): "has a sampler of its own",
-        ("bam", "strategy.name=group_dro"): "error set, which is no group label, and strategy.name=group_dro",
+        (
+            "bam",
+            "strategy.name=group_dro",
+        ): "error set, which is no group label, and strategy.name=group_dro",
         ("bam", "augment.name=lisa"): r"augment\.name=lisa needs these",
         ("xrm", "devices=2"): "devices",
         ("xrm", "select=worst"): "unknown selection rule select='worst'",
@@ -184,15 +213,25 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
 def test_xrm_needs_no_label_of_the_bias_but_of_the_test_split(tmp_path):
-    """It selects by the groups that it infers, where the rule would ask validation for true ones."""
+    """It selects by the groups that it infers, where the rule would ask validation for true
+    ones.
+    """
     examples = birds(tmp_path)
     lines = ["path,target,bias,split"]
     for row, image in enumerate(examples.images):
         split = SPLITS[int(examples.split[row])]
-        lines.append(f"{image},{examples.target[row]},{examples.bias[row] if split == 'test' else ''},{split}")
+        lines.append(
+            f"{image},{examples.target[row]},{examples.bias[row] if split == 'test' else ''},{split}"
+        )
     (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
     (tmp_path / "own.yaml").write_text("extends: drawn_birds/xrm\ndata: {name: table}\n")
-    small = ["preprocessing.size=32", "model.name=test_resnet", "batch_size=16", "epochs=2", "progress=false"]
+    small = [
+        "preprocessing.size=32",
+        "model.name=test_resnet",
+        "batch_size=16",
+        "epochs=2",
+        "progress=false",
+    ]
     data = [f"data.csv={tmp_path}/birds/own.csv", f"out={tmp_path}/runs"]
     run = train(configs.load(str(tmp_path / "own.yaml"), [*small, *data, *OPTIONS["xrm"]]))
     report = json.loads((run / "report.json").read_text())
@@ -202,12 +241,17 @@ def test_xrm_needs_no_label_of_the_bias_but_of_the_test_split(tmp_path):
 
 
 def test_ssa_names_values_by_number_whatever_they_are_called(tmp_path):
-    """Biases that are called "2" and "1": the table that it writes reads back as what was written."""
+    """Biases that are called "2" and "1": the table that it writes reads back as what was
+    written.
+    """
     examples = replace(birds(tmp_path), groups=Groups(("20", "10"), ("2", "1")))
     train_rows = examples.rows("train")
     write_labels(tmp_path / "labels.csv", examples, examples.bias, {"train": train_rows})
     found = table(
-        csv=str(tmp_path / "labels.csv"), root=str(examples.root), target_names=["2", "1"], bias_names=["20", "10"]
+        csv=str(tmp_path / "labels.csv"),
+        root=str(examples.root),
+        target_names=["2", "1"],
+        bias_names=["20", "10"],
     )
     assert torch.equal(found.target, examples.bias[train_rows])
     assert torch.equal(found.bias, examples.target[train_rows])
@@ -215,11 +259,16 @@ def test_ssa_names_values_by_number_whatever_they_are_called(tmp_path):
 
 
 def test_a_run_is_evaluated_wherever_it_lies(run_of, tmp_path, monkeypatch):
-    """The groups that it inferred lie in its folder, which another folder than the one it was trained from holds."""
+    """The groups that it inferred lie in its folder, which another folder than the one it was
+    trained from holds.
+    """
     moved = tmp_path / "moved"
     shutil.copytree(run_of("eiil"), moved)
     last = configs.read(moved / configs.LAST_STAGE)
-    configs.save(replace(last, groups=replace(last.groups, file="runs/gone/groups.csv")), moved / configs.LAST_STAGE)
+    configs.save(
+        replace(last, groups=replace(last.groups, file="runs/gone/groups.csv")),
+        moved / configs.LAST_STAGE,
+    )
     before = json.loads((moved / "report.json").read_text())["metrics"]
     monkeypatch.chdir(tmp_path)
     evaluate.run("moved", ["progress=false", "measures=quick", "fresh=true"])
@@ -232,16 +281,27 @@ def test_a_method_that_needs_every_group_is_told_which_is_empty(tmp_path):
     run = Run(config, tmp_path / "run")
     examples = run.check(components.construct("recipe", config.recipe, {})).examples
     inferred = torch.where(examples.target == 1, 0, torch.arange(len(examples)) % 2)
-    with pytest.raises(ValueError, match=r"leave waterbird-1 without a training image.*train the stage before"):
+    with pytest.raises(
+        ValueError, match=r"leave waterbird-1 without a training image.*train the stage before"
+    ):
         run.infer(inferred, examples)
-    needs_none = configs.changed(config, {"strategy": {"name": "erm"}, "sampler": {"name": "shuffled"}})
-    assert Run(needs_none, tmp_path / "other").infer(inferred, examples)["splits"] == ["train", "val"]
+    needs_none = configs.changed(
+        config, {"strategy": {"name": "erm"}, "sampler": {"name": "shuffled"}}
+    )
+    assert Run(needs_none, tmp_path / "other").infer(inferred, examples)["splits"] == [
+        "train",
+        "val",
+    ]
 
 
 def test_early_stages_have_no_players_of_the_last_strategy(tmp_path):
-    config = configs.load("drawn_birds/rebias", overrides(tmp_path, "recipe.name=eiil", "players.biased.lr=0.1"))
+    config = configs.load(
+        "drawn_birds/rebias", overrides(tmp_path, "recipe.name=eiil", "players.biased.lr=0.1")
+    )
     run = Run(config, tmp_path / "run")
-    assert [stage.players for stage in (run.stage_config(), run.checked_last(), run.last_config())] == [
+    assert [
+        stage.players for stage in (run.stage_config(), run.checked_last(), run.last_config())
+    ] == [
         {},
         {},
         {"biased": {"lr": 0.1}},

@@ -1,4 +1,6 @@
-"""Just Train Twice: what the stages leave behind, what the last one sees, and that none is repeated."""
+"""Just Train Twice: what the stages leave behind, what the last one sees, and that none is
+repeated.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_the_report_is_of_the_whole(run):
     seconds = report["seconds"]
     epochs = sum(entry["seconds"] for entry in report["history"])
     assert seconds["train"] == pytest.approx(epochs + seconds["stages"]["identification"])
-    assert [group["count"] for group in report["metrics"]["test"]["groups"]] == report["data"]["counts"]["test"]
+    assert [group["count"] for group in report["metrics"]["test"]["groups"]] == report["data"][
+        "counts"
+    ]["test"]
 
 
 def test_evaluation_builds_the_last_stage(run, capsys):
@@ -72,7 +76,9 @@ def test_evaluation_builds_the_last_stage(run, capsys):
 
 
 def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path):
-    """As if the process had died between the stages: the first is not trained again, and the end is the same."""
+    """As if the process had died between the stages: the first is not trained again, and the end is
+    the same.
+    """
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):
@@ -83,7 +89,9 @@ def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
     train(configs.read(halfway / "config.yaml"), resume=halfway)
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()} == before
-    assert read(halfway / "predictions" / "test.csv").logits.equal(read(run / "predictions" / "test.csv").logits)
+    assert read(halfway / "predictions" / "test.csv").logits.equal(
+        read(run / "predictions" / "test.csv").logits
+    )
 
 
 def test_a_single_and_a_bad_option_are_told_before_anything_is_trained(tmp_path):
@@ -102,8 +110,12 @@ def test_a_single_and_a_bad_option_are_told_before_anything_is_trained(tmp_path)
 
 def test_what_would_be_left_unread_is_refused(tmp_path):
     for override, message in {
-        "sampler.name=class_balanced": "has a sampler of its own; got sampler.name=class_balanced: leave it out",
-        "strategy.name=group_dro": "trains on an error set, which is no group label, and strategy.name=group_dro",
+        "sampler.name=class_balanced": (
+            "has a sampler of its own; got sampler.name=class_balanced: leave it out"
+        ),
+        "strategy.name=group_dro": (
+            "trains on an error set, which is no group label, and strategy.name=group_dro"
+        ),
         "groups.file=own.csv": r"would leave groups\.file=own\.csv unread",
     }.items():
         with pytest.raises(ValueError, match=message):
@@ -117,7 +129,8 @@ def test_upweighted_by_hand():
     order = upweighted(torch.tensor([0, 1, 0, 1]), groups, copies=2)
     assert torch.bincount(order.draw(torch.Generator().manual_seed(0))).tolist() == [1, 3, 1, 3]
     with pytest.raises(
-        ValueError, match=r"no training sample has value 1 \(of 0, 1\): the earlier model made no error"
+        ValueError,
+        match=r"no training sample has value 1 \(of 0, 1\): the earlier model made no error",
     ):
         upweighted(torch.zeros(4, dtype=torch.long), groups, copies=2)
     with pytest.raises(ValueError, match="copies must be at least 1"):

@@ -1,4 +1,6 @@
-"""The rule that takes the last epoch, and batch normalisation that stands still, from a config to a report."""
+"""The rule that takes the last epoch, and batch normalisation that stands still, from a config to a
+report.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from tests.commands.conftest import overrides
 
 @pytest.mark.slow
 def test_the_last_epoch_is_reported_and_nothing_else_moves(tmp_path: Path) -> None:
-    """At a rate of 1e-12, with frozen statistics, all epochs are alike: every other rule takes the first.
+    """At a rate of 1e-12, with frozen statistics, all epochs are alike: every other rule takes the
+    first.
 
     The frozen means stay at 0 through all that Lightning sets to training mode.
     """
@@ -23,9 +26,9 @@ def test_the_last_epoch_is_reported_and_nothing_else_moves(tmp_path: Path) -> No
     run = train(configs.load("drawn_birds/erm", overrides(tmp_path, "select=last", *still)))
     report = json.loads((run / "report.json").read_text())
     chosen = {row["rule"]: row["epoch"] for row in report["selection"]["table"]}
-    assert chosen == dict.fromkeys(("worst_group", "worst_class", "average", "balanced", "class_difference"), 0) | {
-        "last": 2
-    }
+    assert chosen == dict.fromkeys(
+        ("worst_group", "worst_class", "average", "balanced", "class_difference"), 0
+    ) | {"last": 2}
     assert report["selection"]["epoch"] == 2
     assert report["strategy"]["group_labels"] == "none"
     assert {path.name for path in (run / "checkpoints").iterdir()} == {
@@ -37,4 +40,7 @@ def test_the_last_epoch_is_reported_and_nothing_else_moves(tmp_path: Path) -> No
     means = [value for key, value in state.items() if key.endswith("running_mean")]
     assert len(means) > 6
     assert not any(value.any() for value in means)
-    assert "Epoch 2, the last, was used. No group labels were used" in (run / "report.html").read_text()
+    assert (
+        "Epoch 2, the last, was used. No group labels were used"
+        in (run / "report.html").read_text()
+    )

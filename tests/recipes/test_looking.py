@@ -35,9 +35,13 @@ LABELS = Groups(("not x", "x", "not y", "y"), ("day", "night"), multi_label=True
 class ColourReader(nn.Module):
     """Its last map is the picture; the logits are a linear function of the mean colour."""
 
-    def __init__(self, weight: Sequence[Sequence[float]], bias: Sequence[float] = (0.0, 0.0)) -> None:
+    def __init__(
+        self, weight: Sequence[Sequence[float]], bias: Sequence[float] = (0.0, 0.0)
+    ) -> None:
         super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.backbone.feature_info = [{"module": "0"}]
         self.head = nn.Linear(3, len(weight))
         with torch.no_grad():
@@ -68,7 +72,10 @@ def red_on_blue() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def examples_of(
-    folder: Path, targets: Sequence[object], biases: Sequence[int], pictures: Sequence[NDArray[np.uint8]]
+    folder: Path,
+    targets: Sequence[object],
+    biases: Sequence[int],
+    pictures: Sequence[NDArray[np.uint8]],
 ) -> Examples:
     """Test images alone; the mask of each is the red square's place."""
     for number, picture in enumerate(pictures):
@@ -78,14 +85,29 @@ def examples_of(
     target, bias = torch.tensor(targets), torch.tensor(biases)
     split, groups = torch.full_like(bias, 2), GROUPS if target.ndim == 1 else LABELS
     source = folder / "metadata.csv"
-    return Examples(folder / "images", names, target, bias, split, groups, source, folder / "masks", names)
+    return Examples(
+        folder / "images", names, target, bias, split, groups, source, folder / "masks", names
+    )
 
 
-def parts_of(examples: Examples, model: nn.Module, *, strategy: ERM | None = None, mean: float = 0.0) -> Parts:
+def parts_of(
+    examples: Examples, model: nn.Module, *, strategy: ERM | None = None, mean: float = 0.0
+) -> Parts:
     """A run whose pixels are ``(x - mean) / (1 - mean)``; batches of 3."""
-    order, size = shuffled(torch.zeros(1)), cv2.imread(str(examples.root / examples.images[0])).shape[0]
+    order, size = (
+        shuffled(torch.zeros(1)),
+        cv2.imread(str(examples.root / examples.images[0])).shape[0],
+    )
     normalisation = {"mean": (mean,) * 3, "std": (1 - mean,) * 3}
-    data = ImageData(examples, resize(size=size), order, **normalisation, batch_size=3, eval_batch_size=7, workers=0)
+    data = ImageData(
+        examples,
+        resize(size=size),
+        order,
+        **normalisation,
+        batch_size=3,
+        eval_batch_size=7,
+        workers=0,
+    )
     module = DebiasModule(
         model,
         strategy or ERM(),
@@ -104,10 +126,12 @@ def squares(tmp_path: Path) -> Examples:
 
 
 def test_maps_of_the_true_class_by_group_and_by_outcome(squares):
-    r"""With A the picture, dz_cat / dA_red = 1 / 256 everywhere, so the map of a cat is the red, a dog's the blue.
+    r"""With A the picture, dz_cat / dA_red = 1 / 256 everywhere, so the map of a cat is the red, a
+    dog's the blue.
 
-    Scaled to [0, 1]: the mask for cats, all but the mask for dogs. Blue is more than red, so all are taken for dogs:
-    dogs are right and cats wrong. Of 256 pixels 16 are foreground, which is a focus of 16.
+    Scaled to [0, 1]: the mask for cats, all but the mask for dogs. Blue is more than red, so all
+    are taken for dogs: dogs are right and cats wrong. Of 256 pixels 16 are foreground, which is a
+    focus of 16.
     """
     pytest.importorskip("captum")
     found = looking.attention_scalars(parts_of(squares, RED_OR_BLUE), progress=False)
@@ -118,7 +142,10 @@ def test_maps_of_the_true_class_by_group_and_by_outcome(squares):
         ("thresholded_iou", 1, 0),
         ("pointing_game", 1, 0),
     ):
-        parts = {f"{score}/{group}": value for group, value in zip(GROUPS.names, (cats, cats, dogs, dogs), strict=True)}
+        parts = {
+            f"{score}/{group}": value
+            for group, value in zip(GROUPS.names, (cats, cats, dogs, dogs), strict=True)
+        }
         parts |= {f"{score}/correct": dogs, f"{score}/wrong": cats, score: (cats + dogs) / 2}
         assert {key: found[key] for key in parts} == pytest.approx(parts, abs=1e-12)
         assert found[f"{score}/undefined"] == 0
@@ -127,16 +154,21 @@ def test_maps_of_the_true_class_by_group_and_by_outcome(squares):
 def test_maps_and_predictions_are_of_prepared_pictures(squares):
     """Red for blue: the map of a cat is now the background, and all are taken for cats."""
     pytest.importorskip("captum")
-    found = looking.attention_scalars(parts_of(squares, RED_OR_BLUE, strategy=Mirror()), progress=False)
+    found = looking.attention_scalars(
+        parts_of(squares, RED_OR_BLUE, strategy=Mirror()), progress=False
+    )
     keys = ("cat-day", "dog-day", "correct", "wrong")
-    assert [found[f"background_attention/{key}"] for key in keys] == pytest.approx([1, 0, 1, 0], abs=1e-12)
+    assert [found[f"background_attention/{key}"] for key in keys] == pytest.approx(
+        [1, 0, 1, 0], abs=1e-12
+    )
 
 
 def test_with_several_labels_each_decision_is_explained(tmp_path, monkeypatch):
-    """Pixels are -1 and 1. z_x is the mean red, -224 / 256: "absent", for which the places without red speak.
+    """Pixels are -1 and 1. z_x is the mean red, -224 / 256: "absent", for which the places without
+    red speak.
 
-    z_y = z_x + 2 is positive, so red speaks for it: the maps are the background, and the foreground. Of 5 maps at most,
-    2 images take 4.
+    z_y = z_x + 2 is positive, so red speaks for it: the maps are the background, and the
+    foreground. Of 5 maps at most, 2 images take 4.
     """
     pytest.importorskip("captum")
     pictures = [red_on_blue()[0]] * 4
@@ -147,13 +179,17 @@ def test_with_several_labels_each_decision_is_explained(tmp_path, monkeypatch):
     assert [found[f"background_attention/{key}"] for key in keys] == [1, 1, 0, 0, 0.5, 0.5]
     maps: list[int] = []
     original = looking.grad_cam
-    monkeypatch.setattr(looking, "grad_cam", lambda *a, **k: maps.append(len(a[1])) or original(*a, **k))
+    monkeypatch.setattr(
+        looking, "grad_cam", lambda *a, **k: maps.append(len(a[1])) or original(*a, **k)
+    )
     looking.attention_scalars(parts, most=5, progress=False)
     assert maps == [2, 2]
 
 
 def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
-    """The mean of nine images' scores is what each image's own map gives, made alone, in file order."""
+    """The mean of nine images' scores is what each image's own map gives, made alone, in file
+    order.
+    """
     attribution = pytest.importorskip("captum") and sys.modules["debias.models.attribution"]
     more = ("data.test=20", "preprocessing.size=64", "batch_size=4")
     parts = build(configs.load("drawn_birds/erm", overrides(tmp_path, *more)))
@@ -163,13 +199,17 @@ def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
     scores = []
     for position in sorted(taken):
         sample = data.loader("test").dataset[position]
-        batch = data.on_after_batch_transfer(sample._replace(image=sample.image[None], mask=sample.mask[None]), 0)
+        batch = data.on_after_batch_transfer(
+            sample._replace(image=sample.image[None], mask=sample.mask[None]), 0
+        )
         maps = attribution.grad_cam(model, batch.image, target=int(sample.target))
         scores.append(background_attention(maps, batch.mask[:, 0]).item())
     found = looking.attention_scalars(parts, most=9, progress=False)
     assert len(taken) == len(set(scores)) == 9
     assert found["background_attention"] == pytest.approx(np.nanmean(scores), rel=1e-4)
-    assert looking.attention_scalars(parts, most=9, progress=False) == pytest.approx(found, nan_ok=True, rel=1e-12)
+    assert looking.attention_scalars(parts, most=9, progress=False) == pytest.approx(
+        found, nan_ok=True, rel=1e-12
+    )
 
 
 def test_why_there_is_no_attention(squares, monkeypatch):
@@ -188,10 +228,11 @@ def test_why_there_is_no_attention(squares, monkeypatch):
 
 
 def test_the_picture_is_covered_where_the_map_is(squares):
-    """Row 1 is a cat: blue stays as it is; red, where the map is 1, is 0.3 (255, 0, 0) + 0.7 (122, 4, 3), turbo's end.
+    """Row 1 is a cat: blue stays as it is; red, where the map is 1, is 0.3 (255, 0, 0) + 0.7 (122,
+    4, 3), turbo's end.
 
-    A model that reads three times the red as well finds the square, 3 against 1, the greatest for dogs, too; and the
-    background, the least, scaled to 0.
+    A model that reads three times the red as well finds the square, 3 against 1, the greatest for
+    dogs, too; and the background, the least, scaled to 0.
     """
     pytest.importorskip("captum")
     image, mask = red_on_blue()
@@ -214,17 +255,21 @@ def test_the_picture_is_the_prepared_one(squares):
 
 
 def test_a_model_of_the_mean_colour_needs_the_mean_alone(tmp_path):
-    r"""Night is bluer than it is red by 60, day redder; both by noise of up to 20, on 32 x 32 pixels.
+    r"""Night is bluer than it is red by 60, day redder; both by noise of up to 20, on 32 x 32
+    pixels.
 
-    Normalised, :math:`z_1 = b - r - 0.35` with b - r about 0.47 or -0.47. A low pass keeps the frequencies in [-r, r),
-    r = int(16 c): none at c = 0.01, where the picture is black and z_1 = -0.35, right for half; the mean from 0.1 on. A
-    high pass takes [-r, r) out, r = int(16 (1 - c)): nothing at 0.99, and the mean below, when two halves of noise are
-    left, right for half again. Only at one end of each curve is 0.5 next to 1: 0.09 of 0.98 at a height of 0.75.
+    Normalised, :math:`z_1 = b - r - 0.35` with b - r about 0.47 or -0.47. A low pass keeps the
+    frequencies in [-r, r), r = int(16 c): none at c = 0.01, where the picture is black and z_1 =
+    -0.35, right for half; the mean from 0.1 on. A high pass takes [-r, r) out, r = int(16 (1 - c)):
+    nothing at 0.99, and the mean below, when two halves of noise are left, right for half again.
+    Only at one end of each curve is 0.5 next to 1: 0.09 of 0.98 at a height of 0.75.
     """
     noise = np.random.default_rng(0).integers(-20, 21, (12, 32, 32, 3))
     colours = np.array([[150, 100, 90], [90, 100, 150]])
     targets = [0, 1] * 6
-    pictures = [(colours[target] + one).astype(np.uint8) for target, one in zip(targets, noise, strict=True)]
+    pictures = [
+        (colours[target] + one).astype(np.uint8) for target, one in zip(targets, noise, strict=True)
+    ]
     examples = examples_of(tmp_path, targets, [0] * 12, pictures)
     parts = parts_of(replace(examples, mask_root=None, masks=()), ColourReader([[0.0, 0, 0], [-1.0, 0, 1]], (0, -0.35)),
                      mean=0.5)  # fmt: skip
@@ -239,9 +284,13 @@ def test_a_model_of_the_mean_colour_needs_the_mean_alone(tmp_path):
 
 
 def test_groups_take_turns(tmp_path):
-    """Of 1, 2, 5 and 8 images: 4 in the first turn, 3 in the second, 2 in the third, and the third group's fourth."""
+    """Of 1, 2, 5 and 8 images: 4 in the first turn, 3 in the second, 2 in the third, and the third
+    group's fourth.
+    """
     groups = np.repeat([0, 1, 2, 3], [1, 2, 5, 8])
-    examples = examples_of(tmp_path, (groups // 2).tolist(), (groups % 2).tolist(), [red_on_blue()[0]] * 16)
+    examples = examples_of(
+        tmp_path, (groups // 2).tolist(), (groups % 2).tolist(), [red_on_blue()[0]] * 16
+    )
     parts = parts_of(examples, RED_OR_BLUE)
     taken = looking.chosen(parts, "test", 10)
     assert np.bincount(groups[taken]).tolist() == [1, 2, 4, 3]
@@ -257,9 +306,22 @@ def test_a_group_gives_images_of_everywhere_in_the_file(squares):
     bias = torch.zeros(400, dtype=torch.long)
     many = replace(squares, target=bias, bias=bias, split=bias + 2)
     parts = parts_of(squares, RED_OR_BLUE)
-    assert 75 < sum(position < 200 for position in looking.chosen(parts._replace(examples=many), "test", 200)) < 125
+    assert (
+        75
+        < sum(
+            position < 200
+            for position in looking.chosen(parts._replace(examples=many), "test", 200)
+        )
+        < 125
+    )
     unknown = replace(many, bias=torch.where(torch.arange(400) < 10, -1, 0))
-    assert sum(position < 10 for position in looking.chosen(parts._replace(examples=unknown), "test", 20)) == 10
+    assert (
+        sum(
+            position < 10
+            for position in looking.chosen(parts._replace(examples=unknown), "test", 20)
+        )
+        == 10
+    )
 
 
 def test_images_are_taken_batch_by_batch_at_most_so_many(squares, monkeypatch):
@@ -267,6 +329,8 @@ def test_images_are_taken_batch_by_batch_at_most_so_many(squares, monkeypatch):
     seen: list[int] = []
     parts = parts_of(squares, RED_OR_BLUE)
     original = looking._pixels
-    monkeypatch.setattr(looking, "_pixels", lambda parts, image: seen.append(len(image)) or original(parts, image))
+    monkeypatch.setattr(
+        looking, "_pixels", lambda parts, image: seen.append(len(image)) or original(parts, image)
+    )
     looking.band_pass_scalars(parts, most=5, progress=False)
     assert seen == [3, 2]

@@ -1,4 +1,6 @@
-"""MaskTune: masks by hand, what each stage leaves behind, what the last one sees, and what is refused."""
+"""MaskTune: masks by hand, what each stage leaves behind, what the last one sees, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ from debias.models.attribution import grad_cam
 from debias.recipes.masktune import mask_maker
 from debias.runs.run import Run
 
-# at 64 pixels the small network's map has 2 x 2 places, of which none, enlarged, is two deviations above the mean
+# at 64 pixels the small network's map has 2 x 2 places, of which none, enlarged, is two deviations
+# above the mean
 OPTIONS = ("recipe.name=masktune", "recipe.deviations=1", "preprocessing.size=64", "epochs=2")
 
 
@@ -49,7 +52,9 @@ def first_of(run):
 
 
 def test_masks_by_hand():
-    """A map of 2 x 2 enlarged to itself: 3 stands out of 0, 1, 1, 3, whose positive mean is 5/3 and deviation 0.94."""
+    """A map of 2 x 2 enlarged to itself: 3 stands out of 0, 1, 1, 3, whose positive mean is 5/3 and
+    deviation 0.94.
+    """
     make = mask_maker({7: torch.tensor([[0.0, 1.0], [1.0, 3.0]])}, deviations=1)
     made = make(7, np.zeros((2, 2, 3), np.uint8))
     assert made.found
@@ -61,11 +66,14 @@ def test_masks_by_hand():
 
 
 def test_the_control_hides_as_much_elsewhere():
-    """The same shape, moved round the picture; the same for the same seed and row, others for others."""
+    """The same shape, moved round the picture; the same for the same seed and row, others for
+    others.
+    """
     maps = dict.fromkeys(range(8), torch.eye(8)[3:4].T @ torch.eye(8)[5:6] + 0.1)
     image = np.zeros((8, 8, 3), np.uint8)
     plain, moved, again, other = (
-        [mask_maker(maps, deviations=2, shift_seed=seed)(row, image).mask for row in maps] for seed in (None, 0, 0, 1)
+        [mask_maker(maps, deviations=2, shift_seed=seed)(row, image).mask for row in maps]
+        for seed in (None, 0, 0, 1)
     )
     assert all(mask.sum() == 255 and mask[3, 5] == 255 for mask in plain)
     assert all(mask.sum() == 255 for mask in moved)
@@ -75,16 +83,20 @@ def test_the_control_hides_as_much_elsewhere():
 
 
 def test_maps_are_those_of_single_pictures(run):
-    """Batches of 16 against each picture by itself, at the size it was drawn in: nothing is resized, nothing cut."""
+    """Batches of 16 against each picture by itself, at the size it was drawn in: nothing is
+    resized, nothing cut.
+    """
     parts = first_of(run)
     rows = parts.examples.rows("train")[::9]
     maps = attention_maps(parts, rows, progress=False)
     for row, found in zip(rows.tolist(), maps, strict=True):
         pixels = cv2.imread(str(parts.examples.root / parts.examples.images[row]))[..., ::-1].copy()
-        image = (torch.from_numpy(pixels).permute(2, 0, 1) / 255 - parts.data.mean.view(3, 1, 1)) / parts.data.std.view(
-            3, 1, 1
+        image = (
+            torch.from_numpy(pixels).permute(2, 0, 1) / 255 - parts.data.mean.view(3, 1, 1)
+        ) / parts.data.std.view(3, 1, 1)
+        expected = grad_cam(
+            parts.module.model, image[None], target=int(parts.examples.target[row]), upsample=False
         )
-        expected = grad_cam(parts.module.model, image[None], target=int(parts.examples.target[row]), upsample=False)
         torch.testing.assert_close(found, expected[0], rtol=1e-4, atol=1e-4)
     assert maps.amax(dim=(1, 2)).max() == 1
 
@@ -106,7 +118,9 @@ def test_every_training_picture_has_the_mask_of_its_map(run):
 
 
 def test_the_last_stage_goes_on_without_what_is_hidden(run):
-    """One epoch, on black where the masks are, from the first stage's weights: the first batch's pixels say so."""
+    """One epoch, on black where the masks are, from the first stage's weights: the first batch's
+    pixels say so.
+    """
     last = configs.read(run / configs.LAST_STAGE)
     assert (last.epochs, last.augment) == (1, {"name": "hide_mask", "fill": "black"})
     assert last.data["masks"] == str(run / "masks")
@@ -116,19 +130,30 @@ def test_the_last_stage_goes_on_without_what_is_hidden(run):
     hidden = parts.module.augment(batch, 0.0)
     pixels = hidden.image * parts.data.std.view(3, 1, 1) + parts.data.mean.view(3, 1, 1)
     assert pixels.masked_select(batch.mask > 0.5).abs().max() < 1e-5
-    assert torch.equal(hidden.image.masked_select(batch.mask == 0), batch.image.masked_select(batch.mask == 0))
+    assert torch.equal(
+        hidden.image.masked_select(batch.mask == 0), batch.image.masked_select(batch.mask == 0)
+    )
     steps = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert steps == 5  # 80 images in batches of 16
 
 
 def test_the_last_stage_starts_from_the_first_ones_weights(run, tmp_path):
-    """With a learning rate of 0 the last stage ends where the first did, but for normalisation's averages."""
+    """With a learning rate of 0 the last stage ends where the first did, but for normalisation's
+    averages.
+    """
     again = train(config_of(tmp_path, "recipe.first.optimizer.lr=3e-3", "optimizer.lr=0"))
     found, first = (
         torch.load(path, weights_only=True)["state_dict"]
-        for path in (again / "checkpoints" / "last.ckpt", again / "stages" / "first" / "checkpoints" / "last.ckpt")
+        for path in (
+            again / "checkpoints" / "last.ckpt",
+            again / "stages" / "first" / "checkpoints" / "last.ckpt",
+        )
     )
-    weights = [name for name in first if name.startswith("model.") and "running" not in name and "num_b" not in name]
+    weights = [
+        name
+        for name in first
+        if name.startswith("model.") and "running" not in name and "num_b" not in name
+    ]
     assert weights
     assert all(torch.equal(found[name], first[name]) for name in weights)
 
@@ -148,7 +173,9 @@ def test_evaluation_builds_the_last_stage(run):
 
 
 def test_an_interrupted_run_keeps_the_masks_it_has(run, tmp_path):
-    """As if the process had died while it wrote masks: those there stay, the others are made, the end agrees."""
+    """As if the process had died while it wrote masks: those there stay, the others are made, the
+    end agrees.
+    """
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):
@@ -161,7 +188,9 @@ def test_an_interrupted_run_keeps_the_masks_it_has(run, tmp_path):
     train(configs.read(halfway / "config.yaml"), resume=halfway)
     assert masks[0].stat().st_mtime_ns == before
     assert masks[1].read_bytes() == (run / masks[1].relative_to(halfway)).read_bytes()
-    assert read(halfway / "predictions" / "test.csv").logits.equal(read(run / "predictions" / "test.csv").logits)
+    assert read(halfway / "predictions" / "test.csv").logits.equal(
+        read(run / "predictions" / "test.csv").logits
+    )
 
 
 def test_mistakes_are_told_before_anything_is_trained(tmp_path):
@@ -183,11 +212,14 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
 
 
 def test_maps_that_stand_out_nowhere_are_told(run, tmp_path):
-    """The finished first stage, with a bound that no place reaches: going on with whole pictures is no MaskTune."""
+    """The finished first stage, with a bound that no place reaches: going on with whole pictures is
+    no MaskTune.
+    """
     config = configs.changed(configs.read(run / "config.yaml"), {"recipe": {"deviations": 9.0}})
     shutil.copytree(run / "stages", tmp_path / "stages")
     with pytest.raises(
-        ValueError, match=r"no place of any map is 9 deviations above its mean.*lower recipe\.deviations"
+        ValueError,
+        match=r"no place of any map is 9 deviations above its mean.*lower recipe\.deviations",
     ):
         components.construct("recipe", config.recipe, {}).train(Run(config, tmp_path))
     assert not (tmp_path / "checkpoints").exists()
@@ -198,7 +230,12 @@ class Places(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        maps = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()]
+        maps = [
+            nn.Conv2d(3, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, padding=1),
+            nn.ReLU(),
+        ]
         self.backbone = nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(16, 2)
 
@@ -208,23 +245,30 @@ class Places(nn.Module):
 
 
 def cue_and_object(seed: int, count: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
-    """In a corner a patch whose colour is the class in 95 %; elsewhere a bar, upright or lying, which always is."""
+    """In a corner a patch whose colour is the class in 95 %; elsewhere a bar, upright or lying,
+    which always is.
+    """
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (count,), generator=generator)
     bias = torch.where(torch.rand(count, generator=generator) < 0.95, target, 1 - target)
     image = 0.3 * torch.randn(count, 3, 16, 16, generator=generator)
     image[:, :, 1:5, 1:5] = 0
     image[torch.arange(count), bias, 1:5, 1:5] = 2.0
-    for number, (row, column) in enumerate(torch.randint(6, 12, (count, 2), generator=generator).tolist()):
+    for number, (row, column) in enumerate(
+        torch.randint(6, 12, (count, 2), generator=generator).tolist()
+    ):
         height, width = (2, 0) if target[number] else (0, 2)
-        image[number, 2, row - height : row + height + 1, column - width : column + width + 1] += 1.5
+        image[number, 2, row - height : row + height + 1, column - width : column + width + 1] += (
+            1.5
+        )
     return image, target
 
 
 def test_masks_lie_on_the_shortcut():
-    """A model that takes the shortcut looks at it, so that its masks are there: they cover 35 to 67 % of the patch and
-    0.1 to 1.3 % of the rest, over seeds 0 to 2 and twice the pictures. That going on without it helps is not shown
-    here: on this toy an epoch does not change the worst group's accuracy of 0."""
+    """A model that takes the shortcut looks at it, so that its masks are there: they cover 35 to 67
+    % of the patch and 0.1 to 1.3 % of the rest, over seeds 0 to 2 and twice the pictures. That
+    going on without it helps is not shown here: on this toy an epoch does not change the worst
+    group's accuracy of 0."""
     torch.manual_seed(0)
     image, target = cue_and_object(0)
     model = Places()

@@ -1,4 +1,6 @@
-"""What MaskTune hides, and how strongly SPARE evens out, is what their options say: no stage is trained."""
+"""What MaskTune hides, and how strongly SPARE evens out, is what their options say: no stage is
+trained.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from tests.fakes import GROUPS
 
 
 class Untrained(Run):
-    """Stages are as they are drawn, or as given; of the last one there is only what the recipe changes."""
+    """Stages are as they are drawn, or as given; of the last one there is only what the recipe
+    changes.
+    """
 
     stage: Any = None
 
@@ -35,20 +39,36 @@ class Untrained(Run):
 
 
 def masks_of(folder: Path, *options: str) -> tuple[dict[int, np.ndarray], dict[str, Any]]:
-    """Masks of 64 x 64 that MaskTune makes of a network as it is drawn, by row, and what its last stage changes."""
-    more = ("recipe.name=masktune", "recipe.deviations=0.5", "preprocessing.size=64", "data.train=16")
-    config = configs.load("drawn_birds/erm", overrides(folder, *more, "data.val=8", "data.test=8", "seed=7", *options))
+    """Masks of 64 x 64 that MaskTune makes of a network as it is drawn, by row, and what its last
+    stage changes.
+    """
+    more = (
+        "recipe.name=masktune",
+        "recipe.deviations=0.5",
+        "preprocessing.size=64",
+        "data.train=16",
+    )
+    config = configs.load(
+        "drawn_birds/erm", overrides(folder, *more, "data.val=8", "data.test=8", "seed=7", *options)
+    )
     run = Untrained(config, folder / "-".join(("run", *options)))
     changes: Any = components.construct("recipe", config.recipe, {}).train(run)
     examples: Examples = components.construct("data", config.data, {})
-    files = {row: run.folder / "masks" / examples.images[row] for row in examples.rows("train").tolist()}
-    read = {row: cv2.imread(str(file.with_suffix(".png")), cv2.IMREAD_GRAYSCALE) for row, file in files.items()}
+    files = {
+        row: run.folder / "masks" / examples.images[row] for row in examples.rows("train").tolist()
+    }
+    read = {
+        row: cv2.imread(str(file.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
+        for row, file in files.items()
+    }
     return {row: mask > 0 for row, mask in read.items()}, changes
 
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
 def test_masktune_hides_what_it_is_told(tmp_path: Path) -> None:
-    """At random places: each mask moved round the picture by what its seed and row draw. Of an earlier layer: finer."""
+    """At random places: each mask moved round the picture by what its seed and row draw. Of an
+    earlier layer: finer.
+    """
     pytest.importorskip("captum")
     attended, changes = masks_of(tmp_path)
     moved, told = masks_of(tmp_path, "recipe.place=random", "recipe.fill=mean")
@@ -66,15 +86,20 @@ def test_masktune_hides_what_it_is_told(tmp_path: Path) -> None:
     assert borders(finer) > 2 * borders(attended) > 0
 
 
-#: Class 0 lies in two places, and so does class 1, less closely: silhouettes above 0.9 and between 0.6 and 0.9.
+#: Class 0 lies in two places, and so does class 1, less closely: silhouettes above 0.9 and between
+#: 0.6 and 0.9.
 MARGIN = torch.tensor([-3.0, -2.9, -3.1, 3.0, 3.1, 2.9, -2.5, -2.0, -1.0, 1.0, 2.0, 2.5])
 
 
 @pytest.mark.parametrize(
     ("options", "powers"), [({}, [1, 2]), ({"threshold": 0.5}, [1, 1]), ({"threshold": 1}, [2, 2])]
 )
-def test_spare_samples_by_its_threshold(tmp_path: Path, options: dict[str, Any], powers: list[int]) -> None:
-    """Whether a class counts as closely parted, and small clusters are drawn in proportion or more often."""
+def test_spare_samples_by_its_threshold(
+    tmp_path: Path, options: dict[str, Any], powers: list[int]
+) -> None:
+    """Whether a class counts as closely parted, and small clusters are drawn in proportion or more
+    often.
+    """
     config = configs.load("drawn_birds/erm", [])
     target = (torch.arange(12) >= 6).long()
     names = tuple(f"{row}.png" for row in range(12))
@@ -85,6 +110,8 @@ def test_spare_samples_by_its_threshold(tmp_path: Path, options: dict[str, Any],
     found = SimpleNamespace(index=torch.arange(12), target=target, logits=logits)
     run = Untrained(config, tmp_path)
     stage = Stage(parts, tmp_path)
-    run.stage = SimpleNamespace(predictions=lambda split: found, everywhere=stage.everywhere, examples=examples)
+    run.stage = SimpleNamespace(
+        predictions=lambda split: found, everywhere=stage.everywhere, examples=examples
+    )
     changes: Any = SPARE(largest=2, **options).train(run)
     assert changes["sampler"] == {"name": "cluster_balanced", "powers": powers}

@@ -1,4 +1,6 @@
-"""A backbone that is not trained at all: the head that the refits start from, fitted by plain ERM."""
+"""A backbone that is not trained at all: the head that the refits start from, fitted by plain
+ERM.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,10 @@ def test_the_head_it_starts_from_is_fitted_to_the_training_rows(
     head: Any = recipe.train(run)
     [(rows, classes, seed)] = calls
     of_train = backbone.stage.examples.rows("train")
-    assert backbone.places(rows.features).tolist() == of_train[portion_of(120, backbone.config, share)].tolist()
+    assert (
+        backbone.places(rows.features).tolist()
+        == of_train[portion_of(120, backbone.config, share)].tolist()
+    )
     assert torch.equal(rows.target, backbone.stage.examples.target[backbone.places(rows.features)])
     assert (classes, seed) == (2, SEED)
     assert torch.equal(head.weight, fitted.weight)
@@ -63,7 +68,9 @@ def test_the_head_it_starts_from_is_fitted_to_the_training_rows(
 
 
 def test_erm_head_is_sgd_with_momentum() -> None:
-    """5,000 steps of 128 of 150 rows; features are so small that the descent has far to go at its end."""
+    """5,000 steps of 128 of 150 rows; features are so small that the descent has far to go at its
+    end.
+    """
     rows = spurious_rows(150, aligned=0.9, seed=0)
     rows = Rows(0.05 * rows.features, rows.target, rows.group)
     generator = seeded_generator(SEED)

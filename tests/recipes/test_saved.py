@@ -1,4 +1,6 @@
-"""A run's saved predictions: read where they are those of the weights and the data, and refused with a reason."""
+"""A run's saved predictions: read where they are those of the weights and the data, and refused
+with a reason.
+"""
 
 from __future__ import annotations
 
@@ -54,20 +56,30 @@ def test_every_split_bit_for_bit(run: Path, examples: Examples) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"images": tuple(f"other{row}.png" for row in range(9))}, "train.csv has other images than the data"),
+        (
+            {"images": tuple(f"other{row}.png" for row in range(9))},
+            "train.csv has other images than the data",
+        ),
         ({"target": (torch.arange(9) + 1) % 2}, "train.csv has other labels than the data"),
         ({"bias": torch.zeros(9, dtype=torch.int64)}, "train.csv has other labels than the data"),
         ({"split": torch.tensor([0, 1, 2] * 3)}, "train.csv has other rows than the data"),
-        ({"split": torch.tensor([2, 0, 1] * 2 + [2, 0, 0])}, "train.csv has other rows than the data"),
+        (
+            {"split": torch.tensor([2, 0, 1] * 2 + [2, 0, 0])},
+            "train.csv has other rows than the data",
+        ),
     ],
 )
-def test_other_data_is_told(run: Path, examples: Examples, changes: dict[str, object], reason: str) -> None:
+def test_other_data_is_told(
+    run: Path, examples: Examples, changes: dict[str, object], reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         read(run, replace(examples, **changes))  # type: ignore[arg-type]
 
 
 def test_other_weights_are_told(run: Path, examples: Examples) -> None:
-    """The fingerprint is what ``printf weights | sha256sum`` prints; one byte more makes other weights."""
+    """The fingerprint is what ``printf weights | sha256sum`` prints; one byte more makes other
+    weights.
+    """
     before = origin(run / "weights.ckpt", "auto")
     assert before["weights"] == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
     (run / "weights.ckpt").write_bytes(b"weights.")

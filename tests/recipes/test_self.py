@@ -1,4 +1,6 @@
-"""SELF by disagreement: which samples it takes, from which epoch, what is refused, and that no stage is repeated."""
+"""SELF by disagreement: which samples it takes, from which epoch, what is refused, and that no
+stage is repeated.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from debias.reports.predictions import read
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
 
-EARLY = ("recipe.name=self", "recipe.counts=[5,12]", "recipe.disagreement=early", "recipe.batch_size=8", "epochs=3")
+EARLY = (
+    "recipe.name=self",
+    "recipe.counts=[5,12]",
+    "recipe.disagreement=early",
+    "recipe.batch_size=8",
+    "epochs=3",
+)
 STATE = "stages/backbone/checkpoints/last.ckpt"
 
 
@@ -52,8 +60,12 @@ def run(folder, calls) -> Path:
 
 @pytest.mark.slow
 def test_samples_are_those_of_the_largest_disagreement(run, calls):
-    """KL(early || last) from the predictions of the epochs, in float64, on one half of the 80 validation images."""
-    last, first, second = (read(run / f"stages/backbone/predictions/val-epoch=00{n}.csv") for n in (2, 0, 1))
+    """KL(early || last) from the predictions of the epochs, in float64, on one half of the 80
+    validation images.
+    """
+    last, first, second = (
+        read(run / f"stages/backbone/predictions/val-epoch=00{n}.csv") for n in (2, 0, 1)
+    )
     group = 2 * last.target + last.bias
     half, _ = halves(group, seeded_generator(0))
     assert len(calls) == 4
@@ -76,7 +88,9 @@ def test_the_backbone_is_trained_as_without_it(run, folder):
     plain = train(config_of(folder, "recipe.disagreement=null"))
     states = [torch.load(one / STATE, weights_only=True)["state_dict"] for one in (run, plain)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    assert (run / "stages/backbone/stage.yaml").read_text() == (plain / "stages/backbone/stage.yaml").read_text()
+    assert (run / "stages/backbone/stage.yaml").read_text() == (
+        plain / "stages/backbone/stage.yaml"
+    ).read_text()
     assert [stage.name for stage in (run / "stages").iterdir()] == ["backbone"]
 
 
@@ -91,14 +105,21 @@ def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
     backbone = halfway / "stages" / "backbone"
     before = {path: path.stat().st_mtime_ns for path in backbone.rglob("*") if path.is_file()}
     train(configs.read(halfway / "config.yaml"), resume=halfway)
-    assert {path: path.stat().st_mtime_ns for path in backbone.rglob("*") if path.is_file()} == before
-    assert torch.equal(read(halfway / "predictions/test.csv").logits, read(run / "predictions/test.csv").logits)
+    assert {
+        path: path.stat().st_mtime_ns for path in backbone.rglob("*") if path.is_file()
+    } == before
+    assert torch.equal(
+        read(halfway / "predictions/test.csv").logits, read(run / "predictions/test.csv").logits
+    )
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("recipe.disagreement=late", "recipe.disagreement must be early, or null for misclassification; got late"),
+        (
+            "recipe.disagreement=late",
+            "recipe.disagreement must be early, or null for misclassification; got late",
+        ),
         ("recipe.batch_size=0", "batch_size >= 1"),
         ("recipe.backbone=pretrained", "recipe.backbone=trained; got pretrained"),
         ("recipe.backbone=runs/erm", "asks a backbone of its early epochs.* got runs/erm"),

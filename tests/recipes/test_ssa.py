@@ -1,4 +1,6 @@
-"""SSA: which guesses of its teacher a predictor is trained on. The predictors are replaced by hand-made logits."""
+"""SSA: which guesses of its teacher a predictor is trained on. The predictors are replaced by
+hand-made logits.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +23,30 @@ from tests.fakes import GROUPS
 
 TRAIN, VAL = 200, 20
 GENERATOR = torch.Generator().manual_seed(0)
-#: Of a training image: how many say 1 rather than 0, as a difference of logits. Class 1 is guessed to be 1 more often.
+#: Of a training image: how many say 1 rather than 0, as a difference of logits. Class 1 is guessed
+#: to be 1 more often.
 MARGIN = 3 * torch.randn(TRAIN, generator=GENERATOR) + 2 * (torch.arange(TRAIN) % 2) - 0.5
 #: Train first, then validation, whose four groups have 8, 2, 4 and 6 images.
 TARGET = torch.cat([torch.arange(TRAIN) % 2, torch.tensor([0] * 10 + [1] * 10)])
-BIAS = torch.cat([torch.zeros(TRAIN, dtype=torch.int64), torch.tensor([0] * 8 + [1] * 2 + [0] * 4 + [1] * 6)])
+BIAS = torch.cat(
+    [torch.zeros(TRAIN, dtype=torch.int64), torch.tensor([0] * 8 + [1] * 2 + [0] * 4 + [1] * 6)]
+)
 
 
 def table_of(csv_file: str) -> dict[str, list[tuple[int, int, int]]]:
     """Row of the data set, value of the bias and class, by the split of a predictor's table."""
     found: dict[str, list[tuple[int, int, int]]] = {"train": [], "val": [], "test": []}
     for line in csv.DictReader(Path(csv_file).read_text().splitlines()):
-        found[line["split"]].append((int(line["path"].partition(".")[0]), int(line["target"]), int(line["bias"])))
+        found[line["split"]].append(
+            (int(line["path"].partition(".")[0]), int(line["target"]), int(line["bias"]))
+        )
     return found
 
 
 class HandMade(Run):
-    """The teacher says ``MARGIN``; so do the predictors of folds, in the other direction. No last stage."""
+    """The teacher says ``MARGIN``; so do the predictors of folds, in the other direction. No last
+    stage.
+    """
 
     def train_stage(self, name: str, config: Config) -> Any:
         asked = torch.tensor([row for row, *_ in table_of(config.data["csv"])["test"]])
@@ -74,9 +83,13 @@ def test_a_predictor_sees_the_labelled_half_and_the_balanced_guesses_of_the_othe
         asked = [row for row, *_ in table["test"]]
         others = torch.tensor([row for row in range(TRAIN) if row not in asked])
         guess, confidence = (MARGIN[others] > 0).long(), MARGIN[others].abs().sigmoid()
-        sure = balanced_pseudo_labels(confidence, 2 * TARGET[others] + guess, counts, threshold=threshold)
+        sure = balanced_pseudo_labels(
+            confidence, 2 * TARGET[others] + guess, counts, threshold=threshold
+        )
         assert 5 < int(sure.sum()) < 0.9 * len(others)
-        guesses = zip(others[sure].tolist(), guess[sure].tolist(), TARGET[others[sure]].tolist(), strict=True)
+        guesses = zip(
+            others[sure].tolist(), guess[sure].tolist(), TARGET[others[sure]].tolist(), strict=True
+        )
         assert sorted(table["train"]) == sorted([*labelled, *guesses])
         assert not {row for row, *_ in table["val"]} & {row for row, *_ in labelled}
         asked_by_all += asked

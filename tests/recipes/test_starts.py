@@ -1,4 +1,6 @@
-"""Where the last stage starts: anew, in the recipes whose first model is there to infer groups and for nothing else."""
+"""Where the last stage starts: anew, in the recipes whose first model is there to infer groups and
+for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,24 @@ MORE = {"jtt": ("recipe.upweight=1",), "eiil": ("recipe.steps=50",)}
 
 @pytest.mark.parametrize("name", FIRST)
 def test_the_last_stage_starts_from_weights_of_its_own(tmp_path: Path, name: str) -> None:
-    """At a learning rate of 0 it ends with those that its seed draws, though the first stage has moved away."""
+    """At a learning rate of 0 it ends with those that its seed draws, though the first stage has
+    moved away.
+    """
     rate = f"recipe.{FIRST[name]}.optimizer.lr=3e-3"
-    options = [f"recipe.name={name}", rate, *MORE.get(name, ()), "optimizer.lr=0", "epochs=1", "seed=5"]
+    options = [
+        f"recipe.name={name}",
+        rate,
+        *MORE.get(name, ()),
+        "optimizer.lr=0",
+        "epochs=1",
+        "seed=5",
+    ]
     config = configs.load("drawn_birds/erm", overrides(tmp_path, *options))
     trained = components.construct("recipe", config.recipe, {}).train(Run(config, tmp_path / "run"))
     found = dict(trained.parts.module.model.named_parameters())
-    first = torch.load(tmp_path / f"run/stages/{FIRST[name]}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    first = torch.load(
+        tmp_path / f"run/stages/{FIRST[name]}/checkpoints/last.ckpt", weights_only=True
+    )["state_dict"]
     drawn = dict(build(config).module.model.named_parameters())
     assert trained.config.optimizer["lr"] == 0
     assert found.keys() == drawn.keys()

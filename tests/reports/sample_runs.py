@@ -20,30 +20,62 @@ COUNTS = (2255, 2255, 642, 642)
 INTERVALS = ((0.94, 0.958), (0.866, 0.893), (0.676, 0.746), (0.874, 0.921))
 
 
-def scalars(accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str] = NAMES) -> dict[str, float]:
-    """Scalar metrics that are consistent where the page depends on it: worst group, average and the gaps."""
+def scalars(
+    accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str] = NAMES
+) -> dict[str, float]:
+    """Scalar metrics that are consistent where the page depends on it: worst group, average and the
+    gaps.
+    """
     defined = [accuracy for accuracy in accuracies if accuracy is not None] or [math.nan]
     worst, average = min(defined), 0.882
-    fixed = {"average": average, "adjusted_average": 0.913, "worst_group": worst, "worst_class": 0.806}
-    fixed |= {"group_balanced": sum(defined) / len(defined), "class_balanced": 0.86, "gap": max(defined) - worst}
+    fixed = {
+        "average": average,
+        "adjusted_average": 0.913,
+        "worst_group": worst,
+        "worst_class": 0.806,
+    }
+    fixed |= {
+        "group_balanced": sum(defined) / len(defined),
+        "class_balanced": 0.86,
+        "gap": max(defined) - worst,
+    }
     fixed |= {"class_difference": 0.108}
     fixed |= {"robustness_gap": average - worst, "bias_aligned": 0.925, "bias_conflicting": 0.796}
     fixed |= {"bias_aligned_samples": 0.939, "bias_conflicting_samples": 0.843}
-    each = {f"accuracy/{name}": math.nan if a is None else a for name, a in zip(names, accuracies, strict=True)}
+    each = {
+        f"accuracy/{name}": math.nan if a is None else a
+        for name, a in zip(names, accuracies, strict=True)
+    }
     return fixed | each
 
 
-def split_report(accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str] = NAMES) -> dict[str, Any]:
+def split_report(
+    accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str] = NAMES
+) -> dict[str, Any]:
     """REPORT of one split."""
     columns = zip(names, accuracies, COUNTS, INTERVALS, strict=True)
-    groups = [_group(name, accuracy, count, interval) for name, accuracy, count, interval in columns]
-    return {"scalars": scalars(accuracies, names), "intervals": {"worst_group": [0.64, 0.781]}, "groups": groups}
+    groups = [
+        _group(name, accuracy, count, interval) for name, accuracy, count, interval in columns
+    ]
+    return {
+        "scalars": scalars(accuracies, names),
+        "intervals": {"worst_group": [0.64, 0.781]},
+        "groups": groups,
+    }
 
 
-def _group(name: str, accuracy: float | None, count: int, interval: tuple[float, float]) -> dict[str, Any]:
+def _group(
+    name: str, accuracy: float | None, count: int, interval: tuple[float, float]
+) -> dict[str, Any]:
     if accuracy is None:
         return {"name": name, "accuracy": math.nan, "count": 0, "low": math.nan, "high": math.nan}
-    return {"name": name, "accuracy": accuracy, "count": count, "low": interval[0], "high": interval[1]}
+    return {
+        "name": name,
+        "accuracy": accuracy,
+        "count": count,
+        "low": interval[0],
+        "high": interval[1],
+    }
 
 
 def sample_report(
@@ -58,7 +90,10 @@ def sample_report(
 ) -> dict[str, Any]:
     """The record of a run on four groups, as training would hand it to ``write_report``."""
     names = [f"{target}-{bias}" for target in targets for bias in biases]
-    grown = [[None if a is None else a * (epoch + 3) / (epochs + 2) for a in accuracies] for epoch in range(epochs)]
+    grown = [
+        [None if a is None else a * (epoch + 3) / (epochs + 2) for a in accuracies]
+        for epoch in range(epochs)
+    ]
     history = [
         {"epoch": epoch, "seconds": 9.7, "val": scalars(grown[epoch], names),
          "train": {"loss": 0.7 / (epoch + 1)} | {f"group_weight/{name}": 0.25 + 0.02 * epoch * (i - 1.5)
@@ -66,7 +101,12 @@ def sample_report(
         for epoch in range(epochs)
     ]  # fmt: skip
     table = [
-        {"rule": rule, "epoch": epoch, "value": history[epoch]["val"][metric], "val": history[epoch]["val"]}
+        {
+            "rule": rule,
+            "epoch": epoch,
+            "value": history[epoch]["val"][metric],
+            "val": history[epoch]["val"],
+        }
         for rule, metric, epoch in (
             ("worst_group", "worst_group", epochs - 1),
             ("worst_class", "worst_class", 0),
@@ -75,7 +115,12 @@ def sample_report(
             ("class_difference", "class_difference", 0),
         )
     ]
-    settings = {"name": f"waterbirds/{strategy}", "seed": seed, "epochs": epochs, "strategy": {"name": strategy}}
+    settings = {
+        "name": f"waterbirds/{strategy}",
+        "seed": seed,
+        "epochs": epochs,
+        "strategy": {"name": strategy},
+    }
     return {
         "schema": 1,
         "name": f"waterbirds-{strategy}-seed{seed}-1a2b3c4d",
@@ -97,16 +142,23 @@ def sample_report(
 
 
 def sample_predictions() -> Predictions:
-    """Eight test images, rows 10 to 17: of waterbird-land (the worst group) rows 12, 13, 14, 16 are wrong.
+    """Eight test images, rows 10 to 17: of waterbird-land (the worst group) rows 12, 13, 14, 16 are
+    wrong.
 
-    Their margins towards landbird are 1, 40, 3 and 50, so the order is 16, 13, 14, 12; 13 and 16 are both at
-    probability 1 in float32.
+    Their margins towards landbird are 1, 40, 3 and 50, so the order is 16, 13, 14, 12; 13 and 16
+    are both at probability 1 in float32.
     """
     margins = [5.0, -2.0, 1.0, 40.0, 3.0, -1.0, 50.0, -4.0]
     target = torch.tensor([0, 1, 1, 1, 1, 1, 1, 0])
     bias = torch.tensor([0, 1, 0, 0, 0, 0, 0, 1])
     logits = torch.tensor([[margin, 0.0] for margin in margins])
-    return Predictions(torch.arange(10, 18), tuple(f"birds/{row}.jpg" for row in range(10, 18)), target, bias, logits)
+    return Predictions(
+        torch.arange(10, 18),
+        tuple(f"birds/{row}.jpg" for row in range(10, 18)),
+        target,
+        bias,
+        logits,
+    )
 
 
 def finished_run(folder: Path, report: dict[str, Any]) -> Path:
@@ -126,6 +178,8 @@ def started_run(folder: Path) -> Path:
 
 def random_logits(rows: int, outputs: int) -> Tensor:
     """Float32 values of every size, from random bits; never NaN."""
-    bits = torch.randint(-(2**31), 2**31 - 1, (rows, outputs), generator=torch.Generator().manual_seed(0))
+    bits = torch.randint(
+        -(2**31), 2**31 - 1, (rows, outputs), generator=torch.Generator().manual_seed(0)
+    )
     values = bits.to(torch.int32).view(torch.float32)
     return torch.where(values.isnan(), 0.0, values)

@@ -1,4 +1,6 @@
-"""Several runs in one table: hand-computed means and deviations, names, and honesty about what is missing."""
+"""Several runs in one table: hand-computed means and deviations, names, and honesty about what is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def make(folder: Path, *, seed: int = 0, worst: float | None = 0.7, **report: An
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """ERM with one seed, GroupDRO with three (worst group 0.70, 0.72, 0.74), and one that has not finished."""
+    """ERM with one seed, GroupDRO with three (worst group 0.70, 0.72, 0.74), and one that has not
+    finished.
+    """
     make(tmp_path / "a", strategy="erm", worst=0.3)
     for seed in range(3):
         make(tmp_path / f"dro/{seed}", seed=seed, worst=0.7 + 0.02 * seed)
@@ -29,10 +33,13 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_text_table_to_the_letter(runs: Path) -> None:
-    """Mean of 70, 72, 74 is 72.0 and the sample deviation sqrt((4 + 0 + 4) / 2) = 2.0; seconds 9.7, 10.7, 11.7."""
+    """Mean of 70, 72, 74 is 72.0 and the sample deviation sqrt((4 + 0 + 4) / 2) = 2.0; seconds 9.7,
+    10.7, 11.7.
+    """
     unfinished = runs / "dro/3"
-    assert compare([runs]).table() == (
-        "method     group labels  seeds    worst group  adjusted average     average  "
+    assert (
+        compare([runs]).table()
+        == "method     group labels  seeds    worst group  adjusted average     average  "
         "landbird-land  landbird-water  waterbird-land  waterbird-water  s/epoch\n"
         "---------  ------------  -------  -----------  ----------------  ----------  "
         "-------------  --------------  --------------  ---------------  -------\n"
@@ -49,10 +56,15 @@ def test_text_table_to_the_letter(runs: Path) -> None:
 def test_markdown_table_to_the_letter(runs: Path) -> None:
     lines = compare([runs / "a"]).table("markdown").splitlines()
     assert lines == [
-        "| method | group labels | seeds | worst group | adjusted average | average "
-        "| landbird-land | landbird-water | waterbird-land | waterbird-water | s/epoch |",
+        (
+            "| method | group labels | seeds | worst group | adjusted average | average "
+            "| landbird-land | landbird-water | waterbird-land | waterbird-water | s/epoch |"
+        ),
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| erm | train+val | 0 | 30.0 ± - | 91.3 ± - | 88.2 ± - | 95.0 | 90.0 | 30.0 | 92.0 | 9.7 |",
+        (
+            "| erm | train+val | 0 | 30.0 ± - | 91.3 ± - | 88.2 ± - | 95.0 | 90.0 | 30.0 | 92.0 |"
+            " 9.7 |"
+        ),
     ]
 
 
@@ -68,7 +80,9 @@ def test_runs_on_other_rows_are_no_seeds_of_one_method(tmp_path: Path) -> None:
 
 
 def test_other_rows_are_told_of_where_nothing_else_tells_methods_apart(tmp_path: Path) -> None:
-    """Three methods: two that differ in their rows alone, and one that has other settings as well."""
+    """Three methods: two that differ in their rows alone, and one that has other settings as
+    well.
+    """
     for name, rows, rate in (("a", 38, 0.1), ("b", 37, 0.1), ("c", 37, 0.2)):
         report = sample_report(config={"strategy": {"name": "group_dro", "step_size": rate}})
         report["data"]["counts"]["train"][0] = rows
@@ -81,19 +95,28 @@ def test_other_rows_are_told_of_where_nothing_else_tells_methods_apart(tmp_path:
 
 
 def test_the_digest_of_the_rows_tells_methods_apart_where_reports_have_it(tmp_path: Path) -> None:
-    """The same counts of other images; reports of before it are told apart by the counts, as they were."""
+    """The same counts of other images; reports of before it are told apart by the counts, as they
+    were.
+    """
     for seed, digest in enumerate(("a" * 32, "a" * 32, "b" * 32, None, None)):
         report = sample_report(seed=seed)
         report["data"] |= {"digest": digest} if digest else {}
         finished_run(tmp_path / str(seed), report)
     found = {method.seeds: method.label for method in compare([tmp_path]).methods}
     assert set(found) == {(0, 1), (2,), (3, 4)}
-    assert (found[0, 1], found[2,]) == ("group_dro (data.rows=aaaaaaaa)", "group_dro (data.rows=bbbbbbbb)")
+    assert (found[0, 1], found[2,]) == (
+        "group_dro (data.rows=aaaaaaaa)",
+        "group_dro (data.rows=bbbbbbbb)",
+    )
 
 
 def test_reports_of_before_pool_with_newer_ones(tmp_path: Path) -> None:
-    """Without a digest of the rows, and with another kind of digest of the weights, nothing says that they differ."""
-    for seed, (digest, weights) in enumerate((("a" * 32, "w (tensors sha256 1)"), (None, "w (sha256 2)"))):
+    """Without a digest of the rows, and with another kind of digest of the weights, nothing says
+    that they differ.
+    """
+    for seed, (digest, weights) in enumerate(
+        (("a" * 32, "w (tensors sha256 1)"), (None, "w (sha256 2)"))
+    ):
         report = sample_report(seed=seed)
         report["data"] |= {"digest": digest} if digest else {}
         report["model"]["weights"] = weights
@@ -112,14 +135,25 @@ def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
 
 
 def test_runs_of_other_circumstances_are_pooled_with_a_note(tmp_path: Path) -> None:
-    """Three seeds of one method, on other weights, elsewhere and by other code; ERM's two differ in nothing told."""
+    """Three seeds of one method, on other weights, elsewhere and by other code; ERM's two differ in
+    nothing told.
+    """
     circumstances = [
-        ("w.pt (tensors sha256 a)", "bf16-mixed", {"commit": "1234567890", "dirty": True}, "2.12.0"),
+        (
+            "w.pt (tensors sha256 a)",
+            "bf16-mixed",
+            {"commit": "1234567890", "dirty": True},
+            "2.12.0",
+        ),
         ("w.pt (tensors sha256 b)", "32-true", {"commit": "1234567890", "dirty": False}, "2.13.0"),
         ("w.pt (tensors sha256 a)", "32-true", {"commit": None, "dirty": None}, "2.13.0"),
     ]
     for seed, (weights, precision, git, torch) in enumerate(circumstances):
-        report = sample_report(seed=seed) | {"precision": precision, "git": git, "versions": {"torch": torch}}
+        report = sample_report(seed=seed) | {
+            "precision": precision,
+            "git": git,
+            "versions": {"torch": torch},
+        }
         report["model"]["weights"] = weights
         finished_run(tmp_path / f"dro/{seed}", report)
     for seed in range(2):
@@ -143,7 +177,9 @@ def test_a_resumed_run_is_of_every_commit_that_trained_it(tmp_path: Path) -> Non
     whole, resumed = sample_report(), sample_report(seed=1)
     begun = {"git": {"commit": "fedcba987", "dirty": False}, "versions": {"torch": "2.13.0"}}
     finished_run(tmp_path / "0", whole)
-    finished_run(tmp_path / "1", resumed | {"circumstances": [begun, {key: resumed[key] for key in begun}]})
+    finished_run(
+        tmp_path / "1", resumed | {"circumstances": [begun, {key: resumed[key] for key in begun}]}
+    )
     assert compare([tmp_path]).notes() == [
         "group_dro: not the same for every seed: code: commit abc1234 with changes (seed 0), "
         "commit fedcba9, then commit abc1234 with changes (seed 1)"
@@ -158,7 +194,10 @@ def test_a_repeated_seed_is_not_a_second_sample(runs: Path) -> None:
     shutil.copytree(runs / "dro/0", runs / "dro/again")
     compared = compare([runs / "dro"])
     assert compared.methods[0].seeds == (0, 1, 2)
-    assert f"{runs / 'dro/again'} repeats {runs / 'dro/0'}: same settings, same seed" in compared.left_out
+    assert (
+        f"{runs / 'dro/again'} repeats {runs / 'dro/0'}: same settings, same seed"
+        in compared.left_out
+    )
 
 
 def test_execution_settings_do_not_split_a_method(tmp_path: Path) -> None:
@@ -170,9 +209,16 @@ def test_execution_settings_do_not_split_a_method(tmp_path: Path) -> None:
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path: Path) -> None:
-    """ERM twice from two configs; GroupDRO twice from one config with another step size; one that is alone."""
+    """ERM twice from two configs; GroupDRO twice from one config with another step size; one that
+    is alone.
+    """
     make(tmp_path / "0", strategy="erm", worst=0.5)
-    make(tmp_path / "1", strategy="erm", worst=0.4, config={"name": "waterbirds/subg", "sampler": {"name": "sub"}})
+    make(
+        tmp_path / "1",
+        strategy="erm",
+        worst=0.4,
+        config={"name": "waterbirds/subg", "sampler": {"name": "sub"}},
+    )
     make(tmp_path / "2", worst=0.3)
     make(tmp_path / "3", worst=0.2, config={"strategy": {"name": "group_dro", "step_size": 0.1}})
     make(tmp_path / "4", strategy="alone", worst=0.1)
@@ -208,7 +254,12 @@ def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
     compared = compare([runs])
     write_comparison(runs / "pages" / "comparison.html", compared)
     found = Page((runs / "pages" / "comparison.html").read_text(encoding="utf-8"))
-    links = ["../dro/0/report.html", "../dro/1/report.html", "../dro/2/report.html", "../a/report.html"]
+    links = [
+        "../dro/0/report.html",
+        "../dro/1/report.html",
+        "../dro/2/report.html",
+        "../a/report.html",
+    ]
     assert found.addresses == [*links, "../odd%20%22%3Cb%3E%22%20%C3%BC%25/report.html"]
     assert not {"script", "link", "img"} & set(found.tags)
     assert "3 methods compared" in found.text
@@ -228,7 +279,9 @@ def test_page_links_to_no_page_that_is_not_there(runs: Path) -> None:
 
 
 def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
-    """72 ± 2: from 70 %, 4 % wide; a single seed has none, and ±0 of the average is drawn as a point."""
+    """72 ± 2: from 70 %, 4 % wide; a single seed has none, and ±0 of the average is drawn as a
+    point.
+    """
     write_comparison(runs / "comparison.html", compare([runs]))
     html = (runs / "comparison.html").read_text(encoding="utf-8")
     whiskers = [piece.split('"')[0] for piece in html.split('class="whisker" style="')[1:]]
@@ -236,9 +289,13 @@ def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
 
 
 def test_measures_get_columns(tmp_path: Path) -> None:
-    """Mean of 0.8 and 0.9 is 85.0, their deviation sqrt(0.005) = 7.1; a run that was not measured shows a dash."""
+    """Mean of 0.8 and 0.9 is 85.0, their deviation sqrt(0.005) = 7.1; a run that was not measured
+    shows a dash.
+    """
     for seed, leakage in enumerate((0.8, 0.9)):
-        report = sample_report(seed=seed) | {"measures": {"features": {"leakage/features": leakage}}}
+        report = sample_report(seed=seed) | {
+            "measures": {"features": {"leakage/features": leakage}}
+        }
         finished_run(tmp_path / f"dro/{seed}", report)
     make(tmp_path / "erm", strategy="erm", worst=0.3)
     compared = compare([tmp_path], measures=["features:leakage/features"])
@@ -247,20 +304,31 @@ def test_measures_get_columns(tmp_path: Path) -> None:
 
 
 def test_a_measure_of_the_positive_class_names_it(tmp_path: Path) -> None:
-    """The second of two classes, unless a report says another; a measure that depends on none says nothing."""
-    measured = {"measures": {"fairness": {"equal_opportunity_difference": 0.4}, "features": {"leakage/features": 0.8}}}
+    """The second of two classes, unless a report says another; a measure that depends on none says
+    nothing.
+    """
+    measured = {
+        "measures": {
+            "fairness": {"equal_opportunity_difference": 0.4},
+            "features": {"leakage/features": 0.8},
+        }
+    }
     finished_run(tmp_path / "dro", sample_report() | measured)
     name = "fairness:equal_opportunity_difference"
     assert compare([tmp_path], measures=[name]).notes() == ["positive class of fairness: waterbird"]
     assert compare([tmp_path], measures=["features:leakage/features"]).notes() == []
-    finished_run(tmp_path / "erm", sample_report(strategy="erm") | measured | {"positive": "landbird"})
+    finished_run(
+        tmp_path / "erm", sample_report(strategy="erm") | measured | {"positive": "landbird"}
+    )
     notes = compare([tmp_path], measures=[name]).notes()
-    assert notes == ["positive class of fairness: landbird (erm); waterbird (group_dro)"] or notes == [
-        "positive class of fairness: waterbird (group_dro); landbird (erm)"
-    ]
+    assert notes == [
+        "positive class of fairness: landbird (erm); waterbird (group_dro)"
+    ] or notes == ["positive class of fairness: waterbird (group_dro); landbird (erm)"]
 
 
-def test_methods_without_known_groups_rank_by_their_worst_class_after_the_others(tmp_path: Path) -> None:
+def test_methods_without_known_groups_rank_by_their_worst_class_after_the_others(
+    tmp_path: Path,
+) -> None:
     """Their worst class selected the epoch, so it has a column; their groups have none."""
     finished_run(tmp_path / "dro", sample_report())
     for strategy, worst in (("erm", 0.3), ("lff", 0.6)):
@@ -271,13 +339,22 @@ def test_methods_without_known_groups_rank_by_their_worst_class_after_the_others
     assert [row[3] for row in compared.rows()] == ["71.2 ± -", "-", "-"]
     assert [row[6] for row in compared.rows()] == ["80.6 ± -", "60.0 ± -", "30.0 ± -"]
     alone = compare([tmp_path / "erm", tmp_path / "lff"])
-    assert alone.header()[3:] == ["worst class", "class balanced", "average", "cat", "dog", "s/epoch"]
+    assert alone.header()[3:] == [
+        "worst class",
+        "class balanced",
+        "average",
+        "cat",
+        "dog",
+        "s/epoch",
+    ]
     assert alone.rows()[0][3:8] == ["60.0 ± -", "75.0 ± -", "70.0 ± -", "90.0", "60.0"]
 
 
 def without_groups(strategy: str, worst: float) -> dict[str, Any]:
     """A record of two classes whose bias is unknown everywhere."""
-    report = sample_report(strategy=strategy, accuracies=(None,) * 4, config={"data": {"name": "folder"}})
+    report = sample_report(
+        strategy=strategy, accuracies=(None,) * 4, config={"data": {"name": "folder"}}
+    )
     fixed = {"count": 10, "low": 0.1, "high": 0.9}
     rows = [{"name": "cat", "accuracy": 0.9} | fixed, {"name": "dog", "accuracy": worst} | fixed]
     scalars = {"worst_class": worst, "class_balanced": (0.9 + worst) / 2, "average": 0.7}
@@ -297,12 +374,21 @@ def test_a_number_that_some_runs_lack_says_of_how_many_it_is(tmp_path: Path) -> 
 
 
 def test_a_run_of_before_a_setting_differs_in_nothing(tmp_path: Path) -> None:
-    """The report of seed 0 knows neither recipes nor inferred groups; that of seed 1 has what they are unless given."""
+    """The report of seed 0 knows neither recipes nor inferred groups; that of seed 1 has what they
+    are unless given.
+    """
     make(tmp_path / "0")
-    make(tmp_path / "1", seed=1, config={"recipe": {"name": "single"}, "groups": {"file": None, "splits": ["train"]}})
+    make(
+        tmp_path / "1",
+        seed=1,
+        config={"recipe": {"name": "single"}, "groups": {"file": None, "splits": ["train"]}},
+    )
     make(tmp_path / "2", seed=2, config={"recipe": {"name": "jtt"}})
     labels = {(method.label, method.seeds) for method in compare([tmp_path]).methods}
-    assert labels == {("group_dro (recipe.name=single)", (0, 1)), ("group_dro (recipe.name=jtt)", (2,))}
+    assert labels == {
+        ("group_dro (recipe.name=single)", (0, 1)),
+        ("group_dro (recipe.name=jtt)", (2,)),
+    }
 
 
 def test_a_measure_that_no_run_has_is_refused(tmp_path: Path) -> None:
@@ -310,9 +396,12 @@ def test_a_measure_that_no_run_has_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "a", strategy="erm")
     report = sample_report(seed=0, accuracies=(0.95, 0.9, 0.7, 0.92))
     finished_run(tmp_path / "b", report | {"measures": {"features": {"leakage/features": 0.7}}})
-    assert "leakage/features" in compare([tmp_path], measures=["features:leakage/features"]).header()
+    assert (
+        "leakage/features" in compare([tmp_path], measures=["features:leakage/features"]).header()
+    )
     with pytest.raises(
-        ValueError, match=r"no run has measured 'features:leakage'.*did you mean 'features:leakage/features'"
+        ValueError,
+        match=r"no run has measured 'features:leakage'.*did you mean 'features:leakage/features'",
     ):
         compare([tmp_path], measures=["features:leakage"])
     assert compare([tmp_path / "gone"], measures=["features:leakage"]).methods == ()

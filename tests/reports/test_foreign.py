@@ -21,10 +21,15 @@ def written(folder: Path, text: str, name: str = "predictions.csv") -> Path:
 
 @pytest.mark.parametrize("great", ["100000", "999999999", "9" * 5000])
 @pytest.mark.parametrize("column", ["class", "bias"])
-def test_a_number_is_not_taken_for_as_many_classes_or_bias_values(tmp_path: Path, column: str, great: str) -> None:
+def test_a_number_is_not_taken_for_as_many_classes_or_bias_values(
+    tmp_path: Path, column: str, great: str
+) -> None:
     row = f"{great},1,0" if column == "class" else f"0,1,{great}"
     (tmp_path / "p.csv").write_text(f"target,prediction,bias\n1,1,0\n{row}\n")
-    with pytest.raises(ValueError, match=rf"p\.csv: {column} {great[:20]} is too great: number them .* below 100,000"):
+    with pytest.raises(
+        ValueError,
+        match=rf"p\.csv: {column} {great[:20]} is too great: number them .* below 100,000",
+    ):
         read_foreign(tmp_path / "p.csv")
 
 
@@ -72,7 +77,9 @@ def test_several_labels(tmp_path):
 def test_classes_that_are_called_by_numbers(tmp_path, targets):
     """A run's own file numbers its classes by their places, whichever of them it has."""
     groups = Groups(("1", "10", "2"), ("a", "b"))
-    rows = Predictions(torch.arange(3), ("",) * 3, torch.tensor(targets), torch.tensor([0, 1, 0]), torch.eye(3))
+    rows = Predictions(
+        torch.arange(3), ("",) * 3, torch.tensor(targets), torch.tensor([0, 1, 0]), torch.eye(3)
+    )
     write(tmp_path / "test.csv", rows, groups)
     found = read_foreign(tmp_path / "test.csv")
     assert found.groups.target_names == ("1", "10", "2")
@@ -85,7 +92,10 @@ def test_a_stranger_s_file_holds_names_or_numbers_and_says_which(tmp_path):
     for targets, expected in ((("10", "2", "1"), [1, 2, 0]), (("0", "2", "1"), [0, 2, 1])):
         text = header + "".join(f"{target},a,1,0,0\n" for target in targets)
         assert read_foreign(written(tmp_path, text)).predictions.target.tolist() == expected
-    with pytest.raises(ValueError, match=r"target '1' may be the class of that name, or class number 1 of 1, 10, 2: "):
+    with pytest.raises(
+        ValueError,
+        match=r"target '1' may be the class of that name, or class number 1 of 1, 10, 2: ",
+    ):
         read_foreign(written(tmp_path, f"{header}2,a,1,0,0\n1,a,1,0,0\n"))
 
 
@@ -104,9 +114,13 @@ def test_several_attributes_are_combined(tmp_path):
 
 
 def test_training_labels_share_the_groups(tmp_path):
-    """The training file has a bias that the predictions lack; its groups are counted in the same order."""
+    """The training file has a bias that the predictions lack; its groups are counted in the same
+    order.
+    """
     train = written(tmp_path, "target,bias\n0,b\n0,b\n1,a\n1,c\n", "train.csv")
-    _, groups, _ = read_foreign(written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n"), train=train)
+    _, groups, _ = read_foreign(
+        written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n"), train=train
+    )
     assert groups.bias_names == ("a", "b", "c")
     assert frequencies_of(train, groups).tolist() == [0, 2, 0, 1, 0, 1]
 
@@ -118,14 +132,26 @@ def test_training_labels_share_the_groups(tmp_path):
         ("target,bias,prediction\n", "a header and no row"),
         ("target,bias,prediction\n0,0\n", "line 2: 2 values, but the header has 3"),
         ("target,bias,logit_a,logit_b\nc,0,1,2\n", "line 2: target is 'c', which is none of a, b"),
-        ("target,bias,logit_a,logit_b\na,0,1,2\n1,0,1,2\n", "line 3: target is '1', which is none of a, b"),
+        (
+            "target,bias,logit_a,logit_b\na,0,1,2\n1,0,1,2\n",
+            "line 3: target is '1', which is none of a, b",
+        ),
         ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a finite number"),
-        ("target,bias,logit_a,logit_b\na,0,1,nan\n", "line 2: logit_b is 'nan', not a finite number"),
-        ("target,bias,probability_a,probability_b\na,0,0.5,0.5\nb,1,0.3,0.3\n", "line 3: .* do not add up to 1"),
+        (
+            "target,bias,logit_a,logit_b\na,0,1,nan\n",
+            "line 2: logit_b is 'nan', not a finite number",
+        ),
+        (
+            "target,bias,probability_a,probability_b\na,0,0.5,0.5\nb,1,0.3,0.3\n",
+            "line 3: .* do not add up to 1",
+        ),
         ("target,bias,probability_a\na,0,0.5\n", "wanted for every class, and only 'a' has one"),
         ("target,target,bias\n0,0,0\n", "column 'target' is there more than once"),
         ("target;bias;prediction\n0;0;0\n", "separated by commas"),
-        ("target,bias,probability_a,probability_b\na,0,1,2\n", r"a probability lies outside \[0, 1\]"),
+        (
+            "target,bias,probability_a,probability_b\na,0,1,2\n",
+            r"a probability lies outside \[0, 1\]",
+        ),
     ],
 )
 def test_refuses(tmp_path, text, message):
@@ -134,7 +160,8 @@ def test_refuses(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["target,prediction\ncat,dog\ndog,dog\n", "target,bias,prediction\ncat,-1,dog\ndog,,dog\n"]
+    "text",
+    ["target,prediction\ncat,dog\ndog,dog\n", "target,bias,prediction\ncat,-1,dog\ndog,,dog\n"],
 )
 def test_a_bias_that_is_nowhere_known_needs_no_column(tmp_path, text):
     """A column that the user names must be there."""
@@ -145,10 +172,14 @@ def test_a_bias_that_is_nowhere_known_needs_no_column(tmp_path, text):
 
 
 def test_two_named_classes_have_one_order_with_scores_and_with_decisions(tmp_path):
-    """Numbers are places among the columns, so that class 1 is the second column; names are ordered by the alphabet."""
+    """Numbers are places among the columns, so that class 1 is the second column; names are ordered
+    by the alphabet.
+    """
     scores = "target,bias,logit_wolf,logit_dog\n{0},a,1,0\n{1},b,0,1\n"
     decisions = "target,bias,prediction\n{0},a,{0}\n{1},b,{1}\n"
-    found = [read_foreign(written(tmp_path, text.format("wolf", "dog"))) for text in (scores, decisions)]
+    found = [
+        read_foreign(written(tmp_path, text.format("wolf", "dog"))) for text in (scores, decisions)
+    ]
     assert [groups.target_names for _, groups, _ in found] == [("dog", "wolf")] * 2
     assert [rows.prediction(groups).tolist() for rows, groups, _ in found] == [[1, 0]] * 2
     rows, groups, _ = read_foreign(written(tmp_path, scores.format(0, 1)))
@@ -169,6 +200,8 @@ def test_refuses_a_file_that_is_not_there_and_pairs_of_no_group(tmp_path):
 
 def test_spaces_empty_lines_and_what_pandas_writes(tmp_path):
     """Blanks after commas and a last empty line are no values; nan is an unknown bias."""
-    rows, groups, _ = read_foreign(written(tmp_path, "target, bias, prediction\ncat, in, cat\ndog, nan, cat\n\n"))
+    rows, groups, _ = read_foreign(
+        written(tmp_path, "target, bias, prediction\ncat, in, cat\ndog, nan, cat\n\n")
+    )
     assert groups.names == ("cat-in", "dog-in")
     assert rows.bias.tolist() == [0, -1]

@@ -1,4 +1,6 @@
-"""The families of measures on a run's page: numbers in their places, pictures in words, and no name that breaks it."""
+"""The families of measures on a run's page: numbers in their places, pictures in words, and no name
+that breaks it.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,13 @@ CURVES = {
 
 
 def measured_report(**changes: Any) -> dict[str, Any]:
-    left_out = {"leakage": "the predictions hold decisions and no scores", "placement": "the data set has no masks."}
-    return sample_report() | {"measures": MEASURES, "left_out": left_out, "curves": CURVES} | changes
+    left_out = {
+        "leakage": "the predictions hold decisions and no scores",
+        "placement": "the data set has no masks.",
+    }
+    return (
+        sample_report() | {"measures": MEASURES, "left_out": left_out, "curves": CURVES} | changes
+    )
 
 
 def family(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -73,18 +80,26 @@ def test_page_holds_the_numbers_with_ideal_direction_and_reading() -> None:
 
 
 def test_numbers_by_place_form_tables_with_the_fewer_across() -> None:
-    """Two rates of two cells: cells down, rates across; two values of the bias have one accuracy."""
+    """Two rates of two cells: cells down, rates across; two values of the bias have one
+    accuracy.
+    """
     by_cell, by_bias = family(measured_report(), "fairness")["tables"]
     assert by_cell["name"] == "outcome | bias"
     assert [title for title, _ in by_cell["columns"]] == ["Selection rate", "Precision"]
-    assert by_cell["rows"] == [(("waterbird|land", ""), [0.125, 0.5]), (("waterbird|water", ""), [0.375, None])]
+    assert by_cell["rows"] == [
+        (("waterbird|land", ""), [0.125, 0.5]),
+        (("waterbird|water", ""), [0.375, None]),
+    ]
     assert by_bias["rows"] == [(("land", ""), [0.875]), (("water", ""), [0.75])]
 
 
 def test_more_measures_than_places_stand_one_a_row() -> None:
     (table,) = family(measured_report(), "scores")["tables"]
     assert (table["corner"], table["columns"]) == ("measure", [("land", "")])
-    assert [(title, values) for (title, _), values in table["rows"]] == [("AUROC", [0.91]), ("Images", [2897.0])]
+    assert [(title, values) for (title, _), values in table["rows"]] == [
+        ("AUROC", [0.91]),
+        ("Images", [2897.0]),
+    ]
 
 
 def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
@@ -93,7 +108,9 @@ def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
     (table,) = family(measured_report(measures={"scores": scalars}), "scores")["tables"]
     assert table["rows"][1][1][0] is None
     assert re.search(
-        r'water</th><td class="number"><span title="undefined">–</span></td><td class="number"></td>', html
+        r'water</th><td class="number"><span title="undefined">–</span></td><td'
+        r' class="number"></td>',
+        html,
     )
 
 
@@ -109,7 +126,9 @@ def test_a_long_table_is_left_to_the_record() -> None:
 
 
 def test_a_number_that_nobody_described_stands_under_its_key() -> None:
-    text = Page(render_report(measured_report(measures={"scores": {"new": 0.5}, "unheard": {"of": 0.25}}))).text
+    text = Page(
+        render_report(measured_report(measures={"scores": {"new": 0.5}, "unheard": {"of": 0.25}}))
+    ).text
     assert "new0.500" in text
     assert "unheard" in text
     assert "of0.250" in text
@@ -137,23 +156,36 @@ def test_reports_from_before_these_measures_still_render() -> None:
 
 
 def test_amplification_bars() -> None:
-    """The greatest change, 10 points, takes half of the width: from the middle to the right; 5 less, to the left."""
+    """The greatest change, 10 points, takes half of the width: from the middle to the right; 5
+    less, to the left.
+    """
     drawn = measure_charts.amplification(measured_report())
     assert drawn is not None
     assert [(bar["left"], bar["width"], bar["change"]) for bar in drawn["bars"]] == [
         (0.5, 0.5, 0.1), (0.25, 0.25, -0.05), (0.5, 0.0, None), (0.5, 0.0, 0.0),
     ]  # fmt: skip
     text = Page(render_report(measured_report())).text
-    for line in ("landbird, land +10.0 points", "landbird, water -5.0 points", "waterbird, land –", "−10.0 0 +10.0"):
+    for line in (
+        "landbird, land +10.0 points",
+        "landbird, water -5.0 points",
+        "waterbird, land –",
+        "−10.0 0 +10.0",
+    ):
         assert line.replace(" ", "") in text.replace(" ", "")
 
 
 def test_many_pairs_leave_the_greatest_changes_in_their_order() -> None:
     change = [[place / 100, -place / 100] for place in range(30)]
-    curve = {"targets": [f"t{place}" for place in range(30)], "biases": ["a", "b"], "change": change}
+    curve = {
+        "targets": [f"t{place}" for place in range(30)],
+        "biases": ["a", "b"],
+        "change": change,
+    }
     drawn = measure_charts.amplification({"curves": {"amplification": curve}})
     assert drawn is not None
-    assert [bar["target"] for bar in drawn["bars"]] == [f"t{place}" for place in range(18, 30) for _ in "ab"]
+    assert [bar["target"] for bar in drawn["bars"]] == [
+        f"t{place}" for place in range(18, 30) for _ in "ab"
+    ]
     assert (drawn["pairs"], drawn["most"]) == (60, 0.29)
     html = render_report(measured_report(curves={"amplification": curve}))
     assert "Of the 60 pairs, the 24 with the greatest change are shown." in html
@@ -169,21 +201,28 @@ def test_no_amplification_at_all_is_drawn_without_length(change: list[list[float
 
 
 def test_calibration_in_words() -> None:
-    """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (4 * 0.125 + 6 * 0.1) / 10 = 11 %."""
+    """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (4 * 0.125 + 6 * 0.1) / 10 = 11
+    %.
+    """
     drawn = measure_charts.reliability(measured_report())
     assert drawn is not None
     (chart,) = drawn["charts"]
-    assert chart["summary"] == (
-        "land: confidence 69.0 %, right 80.0 %, calibration error 11.0 % of 10 images; "
+    assert (
+        chart["summary"]
+        == "land: confidence 69.0 %, right 80.0 %, calibration error 11.0 % of 10 images; "
         "water: confidence 60.0 %, right 40.0 %, calibration error 20.0 % of 5 images"
     )
     assert drawn["legend"] == [(0, "land"), (1, "water")]
-    drawn_lines = re.findall(r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', chart["svg"])
+    drawn_lines = re.findall(
+        r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', chart["svg"]
+    )
     assert drawn_lines == ["group-0", "group-1"]
 
 
 def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
-    """Label i is off by i / 20; labels 2 to 7 are shown, and a bias without images stays in words."""
+    """Label i is off by i / 20; labels 2 to 7 are shown, and a bias without images stays in
+    words.
+    """
     rows = [
         {"outcome": f"label{i}", "bias": "a", "samples": [8, 0], "confidence": [0.4, None],
          "accuracy": [0.4 - i / 20, None]}
@@ -194,7 +233,9 @@ def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
     ]  # fmt: skip
     drawn = measure_charts.reliability({"curves": {"reliability": rows}})
     assert drawn is not None
-    assert [chart["title"] for chart in drawn["charts"]] == [f"Calibration: label{i}" for i in range(2, 8)]
+    assert [chart["title"] for chart in drawn["charts"]] == [
+        f"Calibration: label{i}" for i in range(2, 8)
+    ]
     assert drawn["charts"][0]["summary"].endswith("; b: no images")
     assert drawn["outcomes"] == 8
 
@@ -202,11 +243,15 @@ def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
 def test_spectrum_in_words() -> None:
     drawn = measure_charts.band_pass(measured_report())
     assert drawn is not None
-    assert drawn["charts"][0]["summary"] == (
-        "low frequencies: from 50.0 % with 1 % of the spectrum to 90.0 % with 99 %; "
+    assert (
+        drawn["charts"][0]["summary"]
+        == "low frequencies: from 50.0 % with 1 % of the spectrum to 90.0 % with 99 %; "
         "high frequencies: from 25.0 % with 1 % of the spectrum to 88.0 % with 99 %"
     )
-    assert 'aria-label="Accuracy by kept frequencies. low frequencies: from 50.0 %' in render_report(measured_report())
+    assert (
+        'aria-label="Accuracy by kept frequencies. low frequencies: from 50.0 %'
+        in render_report(measured_report())
+    )
 
 
 def test_ids_stay_unique_and_references_resolve() -> None:
@@ -221,7 +266,10 @@ def test_ids_stay_unique_and_references_resolve() -> None:
 def test_odd_names_are_escaped(tmp_path: Path) -> None:
     odd, formula = "</td><script>", "$\\frac{1}{2}$ 鳥"
     report = measured_report(
-        measures={"fairness": {f"accuracy/{odd}": 0.5, f"precision/{formula}|{odd}": 0.25, odd: 1.0}, odd: {odd: 0.5}},
+        measures={
+            "fairness": {f"accuracy/{odd}": 0.5, f"precision/{formula}|{odd}": 0.25, odd: 1.0},
+            odd: {odd: 0.5},
+        },
         left_out={odd: odd},
         curves={
             "amplification": {"targets": [formula], "biases": [odd], "change": [[0.5]]},
@@ -239,12 +287,20 @@ def test_odd_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_the_first_right_and_the_first_wrong_image_of_a_group() -> None:
-    """Rows 10 to 17: of waterbird-land, 12, 13, 14 and 16 are wrong and 15 is right; 11 and 17 are alone."""
+    """Rows 10 to 17: of waterbird-land, 12, 13, 14 and 16 are wrong and 15 is right; 11 and 17 are
+    alone.
+    """
     groups, predictions = groups_of(sample_report()), sample_predictions()
     found = {
-        group: [(shown.row, shown.right) for shown in right_and_wrong(predictions, groups, group)] for group in range(4)
+        group: [(shown.row, shown.right) for shown in right_and_wrong(predictions, groups, group)]
+        for group in range(4)
     }
-    assert found == {0: [(10, True)], 1: [(17, False)], 2: [(15, True), (12, False)], 3: [(11, True)]}
+    assert found == {
+        0: [(10, True)],
+        1: [(17, False)],
+        2: [(15, True), (12, False)],
+        3: [(11, True)],
+    }
     wrong = right_and_wrong(predictions, groups, 2)[1]
     assert (wrong.target, wrong.predicted) == ("waterbird", "landbird")
 
@@ -258,10 +314,16 @@ def test_two_of_a_kind_where_all_are_right() -> None:
 
 
 def test_right_and_wrong_of_a_label() -> None:
-    """Of "Blond-male" (group 7) only image 1, which is predicted not to be; its other label does not matter."""
-    groups = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True)
+    """Of "Blond-male" (group 7) only image 1, which is predicted not to be; its other label does
+    not matter.
+    """
+    groups = Groups(
+        ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
+    )
     target, bias = torch.tensor([[0, 0], [1, 1]]), torch.tensor([1, 1])
-    predictions = Predictions(torch.tensor([8, 9]), ("a", "b"), target, bias, torch.tensor([[1.0, -1.0], [1.0, -1.0]]))
+    predictions = Predictions(
+        torch.tensor([8, 9]), ("a", "b"), target, bias, torch.tensor([[1.0, -1.0], [1.0, -1.0]])
+    )
     (shown,) = right_and_wrong(predictions, groups, 7)
     assert shown == (9, "Blond", "not Blond", False)
 
@@ -290,7 +352,9 @@ def test_without_overlays_there_is_no_such_section() -> None:
 def test_of_many_numbers_the_headlines_are_shown_and_the_others_on_demand() -> None:
     """Two headlines of scores and seven others: these, and the table by bias, are folded away."""
     others = {f"number{place}": 0.5 for place in range(7)}
-    report = measured_report(measures={"scores": {**others, "auroc": 0.9, "ece": 0.1, "auroc/land": 0.91}}, curves={})
+    report = measured_report(
+        measures={"scores": {**others, "auroc": 0.9, "ece": 0.1, "auroc/land": 0.91}}, curves={}
+    )
     shown = family(report, "scores")
     assert [row["key"] for row in shown["rows"]] == ["auroc", "ece"]
     assert [row["key"] for row in shown["more"]] == list(others)
@@ -315,9 +379,13 @@ def test_a_family_that_nobody_chose_headlines_of_shows_its_first_numbers() -> No
 
 
 def test_a_single_chart_is_as_large_as_one_of_many() -> None:
-    """Its letters grow with it: empty columns keep their place, and no chart is wider than these."""
+    """Its letters grow with it: empty columns keep their place, and no chart is wider than
+    these.
+    """
     html = render_report(measured_report())
-    assert re.search(r"\.charts \{[^}]*repeat\(auto-fill, minmax\(min\(100%, [\d.]+rem\), 1fr\)\)", html)
+    assert re.search(
+        r"\.charts \{[^}]*repeat\(auto-fill, minmax\(min\(100%, [\d.]+rem\), 1fr\)\)", html
+    )
     assert re.search(r"\.charts figure \{[^}]*max-width: \d+rem", html)
 
 

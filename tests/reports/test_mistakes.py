@@ -32,14 +32,20 @@ def test_most_limits_and_ties_go_by_index() -> None:
         torch.tensor([9, 4, 6]), ("i", "d", "f"), torch.tensor([1, 1, 1]), torch.tensor([0, 0, 0]),
         torch.tensor([[1.0, 0.0]]).expand(3, 2),
     )  # fmt: skip
-    assert [mistake.index for mistake in confident_mistakes(tied, BIRDS, WATERBIRD_LAND, most=2)] == [4, 6]
+    assert [
+        mistake.index for mistake in confident_mistakes(tied, BIRDS, WATERBIRD_LAND, most=2)
+    ] == [4, 6]
 
 
 def test_other_groups_right_answers_and_unknown_bias_are_left_out() -> None:
     predictions = sample_predictions()
     assert confident_mistakes(predictions, BIRDS, 0, most=9) == []
     unknown = Predictions(
-        predictions.index, predictions.paths, predictions.target, torch.full((8,), -1), predictions.logits
+        predictions.index,
+        predictions.paths,
+        predictions.target,
+        torch.full((8,), -1),
+        predictions.logits,
     )
     assert confident_mistakes(unknown, BIRDS, WATERBIRD_LAND, most=9) == []
 
@@ -54,11 +60,17 @@ def test_confidence_over_three_classes_is_the_softmax() -> None:
 
 
 def test_multi_label_mistakes_are_of_the_label_of_the_group() -> None:
-    """Group "Blond-male" = row 3, bias 1, number 7: image 5 misses it at logit -2 (sigmoid(2) = 0.8808)."""
-    faces = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True)
+    """Group "Blond-male" = row 3, bias 1, number 7: image 5 misses it at logit -2 (sigmoid(2) =
+    0.8808).
+    """
+    faces = Groups(
+        ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
+    )
     target = torch.tensor([[1, 1], [0, 1]])
     logits = torch.tensor([[-9.0, -2.0], [9.0, 1.0]])
-    predictions = Predictions(torch.tensor([5, 6]), ("a", "b"), target, torch.tensor([1, 1]), logits)
+    predictions = Predictions(
+        torch.tensor([5, 6]), ("a", "b"), target, torch.tensor([1, 1]), logits
+    )
     assert faces.names[7] == "Blond-male"
     (mistake,) = confident_mistakes(predictions, faces, 7, most=9)
     assert (mistake.index, mistake.target, mistake.predicted) == (5, "Blond", "not Blond")
@@ -83,7 +95,9 @@ def test_thumbnail_keeps_colour_and_shape() -> None:
 
 
 def test_thumbnail_outlines_the_mask_and_leaves_the_image_alone() -> None:
-    """White on the mask's edge, grey well inside and outside it; 0/255, 0/1 and float masks all do."""
+    """White on the mask's edge, grey well inside and outside it; 0/255, 0/1 and float masks all
+    do.
+    """
     grey = np.full((208, 208, 3), 100, np.uint8)
     mask = np.zeros((208, 208), np.uint8)
     mask[50:150, 50:150] = 255

@@ -21,7 +21,9 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects addresses, alternative texts, ids and visible text, and insists that every tag is closed."""
+    """Collects addresses, alternative texts, ids and visible text, and insists that every tag is
+    closed.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -38,7 +40,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset")]
+        self.addresses += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset")
+        ]
         self.ids += [value or "" for name, value in attrs if name == "id"]
         if tag == "img":
             self.alternatives.append(found["alt"] or "")
@@ -73,18 +77,22 @@ def page(report: dict[str, Any]) -> Page:
 def test_verdict_is_the_sentence_a_reader_needs() -> None:
     """Average 88.2 minus worst group 71.2 is 17.0; no other group's interval starts below 74.6."""
     assert verdict(sample_report()) == [
-        "group_dro reaches 71.2 % [64.0, 78.1] on its worst group, waterbird-land (642 test images), "
-        "17.0 points under its average of 88.2 %.",
-        "Epoch 3 was chosen by validation worst-group accuracy. "
-        "Group labels were used in training and in choosing the epoch.",
+        (
+            "group_dro reaches 71.2 % [64.0, 78.1] on its worst group, waterbird-land (642 test"
+            " images), 17.0 points under its average of 88.2 %."
+        ),
+        (
+            "Epoch 3 was chosen by validation worst-group accuracy. "
+            "Group labels were used in training and in choosing the epoch."
+        ),
     ]
 
 
 def test_verdict_says_when_the_worst_group_is_not_settled() -> None:
     report = sample_report()
     report["metrics"]["test"]["groups"][3]["low"] = 0.74
-    assert verdict(report)[-1] == (
-        "Which group is worst is not settled by this many images: "
+    assert (
+        verdict(report)[-1] == "Which group is worst is not settled by this many images: "
         "its interval overlaps the interval of waterbird-water."
     )
 
@@ -93,17 +101,24 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
     """71.2 on the worst group, and 69.4 on all images."""
     report = sample_report()
     report["metrics"]["test"]["scalars"]["average"] = 0.694
-    assert verdict(report)[0].endswith("waterbird-land (642 test images), 1.8 points above its average of 69.4 %.")
+    assert verdict(report)[0].endswith(
+        "waterbird-land (642 test images), 1.8 points above its average of 69.4 %."
+    )
 
 
 @pytest.mark.parametrize("accuracies", [ACCURACIES, (None,) * 4])
 def test_a_diverged_run_says_so_first(accuracies) -> None:
-    """Epoch 2 is the first of two whose loss is null in report.json; earlier versions trained on."""
+    """Epoch 2 is the first of two whose loss is null in report.json; earlier versions trained
+    on.
+    """
     report = plain(sample_report(accuracies=accuracies))
     others = verdict(report)
     for entry in report["history"][2:]:
         entry["train"]["loss"] = None
-    first = "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean nothing."
+    first = (
+        "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean"
+        " nothing."
+    )
     assert verdict(report) == [first, *others]
 
 
@@ -114,11 +129,15 @@ def test_verdict_without_any_known_bias() -> None:
 
 
 def test_charts_are_of_classes_where_only_validation_lacks_the_bias() -> None:
-    """The page is of the test split's groups all the same, and says of how many classes the charts are."""
+    """The page is of the test split's groups all the same, and says of how many classes the charts
+    are.
+    """
     report = sample_report()
     fixed = {"accuracy": 0.5, "count": 9, "low": 0.2, "high": 0.8}
     classes = [{"name": name} | fixed for name in ("landbird", "waterbird")]
-    nothing = [{**group, "accuracy": None, "count": 0} for group in report["metrics"]["val"]["groups"]]
+    nothing = [
+        {**group, "accuracy": None, "count": 0} for group in report["metrics"]["val"]["groups"]
+    ]
     report["metrics"]["val"] = {**report["metrics"]["val"], "groups": nothing, "classes": classes}
     for epoch in report["history"]:
         epoch["val"] |= {"class_accuracy/landbird": 0.5, "class_accuracy/waterbird": 0.25}
@@ -142,21 +161,34 @@ def test_page_holds_the_numbers() -> None:
 def test_page_of_a_resumed_run_says_where_each_part_was_trained() -> None:
     report = sample_report()
     assert "Resumed" not in page(report).text
-    begun = {"device": "cuda (4 threads)", "versions": {"torch": "2.12.0"}, "git": {"commit": None, "dirty": None}}
+    begun = {
+        "device": "cuda (4 threads)",
+        "versions": {"torch": "2.12.0"},
+        "git": {"commit": None, "dirty": None},
+    }
     report["circumstances"] = [begun, {key: report[key] for key in begun}]
     first = "begun on cuda (4 threads), torch 2.12.0, not under version control"
-    then = "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not committed"
+    then = (
+        "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not"
+        " committed"
+    )
     assert f"{first}; {then}" in page(report).text
 
 
 def test_page_shows_what_each_rule_chose() -> None:
-    """Each rule's columns are in the order of the rules: epoch 0 has half of the accuracies of the last."""
+    """Each rule's columns are in the order of the rules: epoch 0 has half of the accuracies of the
+    last.
+    """
     report = sample_report()
     text = page(report).text
-    assert "Best validation …epochworst groupworst classaveragegroup-balancedclass difference" in text
+    assert (
+        "Best validation …epochworst groupworst classaveragegroup-balancedclass difference" in text
+    )
     assert "class difference (less is better; needs no group labels)035.680.688.243.010.8" in text
     report["selection"] |= {"rule": "class_difference", "epoch": 0}
-    assert verdict(report)[1].startswith("Epoch 0 was chosen by validation class difference (less is better; needs no")
+    assert verdict(report)[1].startswith(
+        "Epoch 0 was chosen by validation class difference (less is better; needs no"
+    )
     # of a report from before that rule, there is no number
     for row in report["selection"]["table"]:
         row["val"].pop("class_difference", None)
@@ -181,7 +213,9 @@ def test_ids_are_unique_and_references_resolve() -> None:
 def test_mistakes_are_shown_in_order_with_words() -> None:
     found = page(sample_report())
     assert found.alternatives == ["waterbird taken for landbird"] * 4
-    assert re.findall(r"birds/\d+\.jpg", found.text) == [f"birds/{row}.jpg" for row in (16, 13, 14, 12)]
+    assert re.findall(r"birds/\d+\.jpg", found.text) == [
+        f"birds/{row}.jpg" for row in (16, 13, 14, 12)
+    ]
     assert "taken for landbird, 95.3 % birds/14.jpg" in found.text
 
 
@@ -197,12 +231,17 @@ def test_picture_that_cannot_be_read_leaves_its_caption() -> None:
 
 
 def test_without_pictures_or_predictions_there_is_no_grid() -> None:
-    for html in (render_report(sample_report()), render_report(sample_report(), sample_predictions(), None)):
+    for html in (
+        render_report(sample_report()),
+        render_report(sample_report(), sample_predictions(), None),
+    ):
         assert "most confident mistakes" not in Page(html).text
 
 
 def test_prepared_pictures_of_each_group() -> None:
-    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in the order of groups."""
+    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in the order of
+    groups.
+    """
     asked = []
 
     def strip(row: int) -> np.ndarray[Any, Any]:
@@ -219,7 +258,9 @@ def test_prepared_pictures_of_each_group() -> None:
 
 def test_pictures_that_stay_as_they_are_have_no_section() -> None:
     for prepared in (None, lambda row: None):
-        assert "What the model is given" not in render_report(sample_report(), sample_predictions(), picture, prepared)
+        assert "What the model is given" not in render_report(
+            sample_report(), sample_predictions(), picture, prepared
+        )
 
 
 def test_no_mistakes_says_so() -> None:
@@ -229,14 +270,19 @@ def test_no_mistakes_says_so() -> None:
 
 def test_odd_names_are_escaped_everywhere(tmp_path: Path) -> None:
     odd = ('<b>"x"</b>', "a, 'ü' & $\\frac{1}{2}$ _鳥")
-    report = sample_report(targets=odd, biases=("_land", "</svg><script>"), accuracies=(0.9, 0.5, 0.3, 0.8))
+    report = sample_report(
+        targets=odd, biases=("_land", "</svg><script>"), accuracies=(0.9, 0.5, 0.3, 0.8)
+    )
     write_report(tmp_path, report, sample_predictions(), picture)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     found = Page(html)
     assert "script" not in found.tags
     assert "b" in found.tags
     assert '<b>"x"' not in html
-    assert "reaches 30.0 % [64.0, 78.1] on its worst group, a, 'ü' & $\\frac{1}{2}$ _鳥-_land (642" in found.text
+    assert (
+        "reaches 30.0 % [64.0, 78.1] on its worst group, a, 'ü' & $\\frac{1}{2}$ _鳥-_land (642"
+        in found.text
+    )
     assert found.alternatives[0] == "a, 'ü' & $\\frac{1}{2}$ _鳥 taken for <b>\"x\"</b>"
     assert read_report(tmp_path)["data"]["targets"] == list(odd)
 
@@ -266,7 +312,11 @@ def test_without_epochs_there_are_no_curves() -> None:
 
 def test_multi_label() -> None:
     """One group per label, state and bias; the worst is "Blond-male", number 7 of 8."""
-    names = [f"{row}-{bias}" for row in ("not Smiling", "Smiling", "not Blond", "Blond") for bias in ("female", "male")]
+    names = [
+        f"{row}-{bias}"
+        for row in ("not Smiling", "Smiling", "not Blond", "Blond")
+        for bias in ("female", "male")
+    ]
     report = sample_report()
     report["data"] |= {
         "targets": ["not Smiling", "Smiling", "not Blond", "Blond"], "biases": ["female", "male"], "aligned": [],
@@ -275,11 +325,20 @@ def test_multi_label() -> None:
     accuracies = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.3]
     for split in ("val", "test"):
         report["metrics"][split]["groups"] = [
-            {"name": name, "accuracy": accuracy, "count": 10, "low": accuracy - 0.01, "high": accuracy + 0.01}
+            {
+                "name": name,
+                "accuracy": accuracy,
+                "count": 10,
+                "low": accuracy - 0.01,
+                "high": accuracy + 0.01,
+            }
             for name, accuracy in zip(names, accuracies, strict=True)
         ]
     text = Page(render_report(report)).text
-    assert "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points under" in text
+    assert (
+        "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points"
+        " under" in text
+    )
     assert "Blond-male 10 images, worst 30.0 % [29.0, 31.0]" in text
 
 
@@ -292,15 +351,20 @@ def test_many_groups_keep_the_charts_readable() -> None:
         "counts": {split: [5] * 12 for split in ("train", "val", "test")},
     }  # fmt: skip
     report["metrics"]["test"]["groups"] = [
-        {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None} for i, name in enumerate(names)
+        {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None}
+        for i, name in enumerate(names)
     ]
     html = render_report(report)
     assert "Of the 12 groups, the 8 with the lowest test accuracy are shown." in Page(html).text
-    assert re.findall(r'mark group-\d" aria-hidden="true">.</span> (c\d+-x)</li>', html) == names[4:]
+    assert (
+        re.findall(r'mark group-\d" aria-hidden="true">.</span> (c\d+-x)</li>', html) == names[4:]
+    )
 
 
 @pytest.mark.parametrize(("groups", "folded"), [(16, 0), (17, 9)])
-def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(groups: int, folded: int) -> None:
+def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(
+    groups: int, folded: int
+) -> None:
     """The later a group, the worse: of 17, the bars of the last eight stand before the fold."""
     names = [f"c{i}-x" for i in range(groups)]
     report = sample_report()
@@ -309,10 +373,13 @@ def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(groups
         "counts": {split: [5] * groups for split in ("train", "val", "test")},
     }  # fmt: skip
     report["metrics"]["test"]["groups"] = [
-        {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None} for i, name in enumerate(names)
+        {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None}
+        for i, name in enumerate(names)
     ]
     html = render_report(report)
-    shown, fold, hidden = html.partition(f'<details class="more"><summary>{folded} more groups, none of them worse')
+    shown, fold, hidden = html.partition(
+        f'<details class="more"><summary>{folded} more groups, none of them worse'
+    )
     assert bool(fold) == bool(folded)
     assert re.findall(r"<b>(c\d+-x)</b>", shown) == names[folded:]
     assert re.findall(r"<b>(c\d+-x)</b>", hidden) == names[:folded]
@@ -324,16 +391,22 @@ def test_a_group_has_one_colour_in_bars_legend_and_charts() -> None:
     bars = re.findall(r'<span class="fill (group-\d)"', html)
     assert bars == ["group-0", "group-1", "group-2", "group-3"]
     weights = html[html.index("Training: group weight") :]
-    drawn = re.findall(r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', weights)
+    drawn = re.findall(
+        r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', weights
+    )
     assert drawn == bars
 
 
 def test_colours_stand_out_on_light_and_dark_pages() -> None:
-    """WCAG contrast: text 4.5:1, marks and lines of groups 3:1, on the page's background of either mode."""
+    """WCAG contrast: text 4.5:1, marks and lines of groups 3:1, on the page's background of either
+    mode.
+    """
 
     def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     def contrast(a: str, b: str) -> float:
@@ -347,7 +420,10 @@ def test_colours_stand_out_on_light_and_dark_pages() -> None:
 
 
 def test_families_gather_what_was_logged_per_group() -> None:
-    history = [{"train": {"loss": 1.0, "group_weight/a/b": 0.25}}, {"train": {"loss": 1.0, "group_weight/a/b": 0.5}}]
+    history = [
+        {"train": {"loss": 1.0, "group_weight/a/b": 0.25}},
+        {"train": {"loss": 1.0, "group_weight/a/b": 0.5}},
+    ]
     found = charts.families(history, ["x", "a/b"])
     assert list(found) == ["group_weight"]
     assert found["group_weight"] == [charts.Line([0.25, 0.5], 1)]
@@ -356,5 +432,9 @@ def test_families_gather_what_was_logged_per_group() -> None:
 @pytest.mark.parametrize("group", range(20))
 def test_groups_of_the_same_colour_differ_in_marker(group: int) -> None:
     """Colours repeat after eight groups, the pair of colour and marker does not within twenty."""
-    others = [(charts.group_colour(other), charts.group_marker(other)) for other in range(20) if other != group]
+    others = [
+        (charts.group_colour(other), charts.group_marker(other))
+        for other in range(20)
+        if other != group
+    ]
     assert (charts.group_colour(group), charts.group_marker(group)) not in others

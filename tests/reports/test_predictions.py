@@ -1,4 +1,6 @@
-"""Predictions as a file: the format to the letter, an exact round trip, and errors that say where and what to do."""
+"""Predictions as a file: the format to the letter, an exact round trip, and errors that say where
+and what to do.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,28 @@ from debias.types import Groups
 from tests.reports.sample_runs import random_logits
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"))
-FACES = Groups(("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True)
+FACES = Groups(
+    ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
+)
 
 
 def two_birds() -> Predictions:
     logits = torch.tensor([[0.1, -2.0], [1.0, 1.5]])
-    return Predictions(torch.tensor([7, 3]), ("b.jpg", "a.jpg"), torch.tensor([1, 0]), torch.tensor([-1, 1]), logits)
+    return Predictions(
+        torch.tensor([7, 3]),
+        ("b.jpg", "a.jpg"),
+        torch.tensor([1, 0]),
+        torch.tensor([-1, 1]),
+        logits,
+    )
 
 
 def two_faces() -> Predictions:
     target = torch.tensor([[1, 0], [0, 1]])
     logits = torch.tensor([[0.5, -1.0], [-0.25, 0.0]])
-    return Predictions(torch.tensor([0, 1]), ("a.jpg", "b.jpg"), target, torch.tensor([0, 1]), logits)
+    return Predictions(
+        torch.tensor([0, 1]), ("a.jpg", "b.jpg"), target, torch.tensor([0, 1]), logits
+    )
 
 
 def assert_same(left: Predictions, right: Predictions) -> None:
@@ -37,7 +49,9 @@ def assert_same(left: Predictions, right: Predictions) -> None:
 
 
 def test_single_label_file_to_the_letter(tmp_path: Path) -> None:
-    """Sorted by index; row 7 chooses class 0 (0.1 > -2), row 3 class 1; 0.1 has the nine digits of its float32."""
+    """Sorted by index; row 7 chooses class 0 (0.1 > -2), row 3 class 1; 0.1 has the nine digits of
+    its float32.
+    """
     write(tmp_path / "p.csv", two_birds(), BIRDS)
     assert (tmp_path / "p.csv").read_text() == (
         "index,path,target,bias,prediction,logit_landbird,logit_waterbird\n"
@@ -71,7 +85,11 @@ def test_every_float32_comes_back_bit_for_bit(tmp_path: Path) -> None:
 def test_multi_label_comes_back_in_any_order_written(tmp_path: Path) -> None:
     faces = two_faces()
     turned = Predictions(
-        faces.index.flip(0), faces.paths[::-1], faces.target.flip(0), faces.bias.flip(0), faces.logits.flip(0)
+        faces.index.flip(0),
+        faces.paths[::-1],
+        faces.target.flip(0),
+        faces.bias.flip(0),
+        faces.logits.flip(0),
     )
     write(tmp_path / "p.csv", turned, FACES)
     assert_same(read(tmp_path / "p.csv"), faces)
@@ -80,7 +98,11 @@ def test_multi_label_comes_back_in_any_order_written(tmp_path: Path) -> None:
 def test_odd_names_and_a_single_label_survive(tmp_path: Path) -> None:
     groups = Groups(('not "a", <b>', 'ä "a", <b>'), ("x",), multi_label=True)
     one = Predictions(
-        torch.tensor([4]), ('folder, "ü"/é.jpg',), torch.tensor([[1]]), torch.tensor([0]), torch.ones(1, 1)
+        torch.tensor([4]),
+        ('folder, "ü"/é.jpg',),
+        torch.tensor([[1]]),
+        torch.tensor([0]),
+        torch.ones(1, 1),
     )
     write(tmp_path / "p.csv", one, groups)
     back = read(tmp_path / "p.csv")
@@ -118,7 +140,9 @@ def test_write_leaves_an_earlier_file_alone_when_it_refuses(tmp_path: Path) -> N
 def test_write_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one entry per image.*'paths': 1"):
         write(tmp_path / "p.csv", replace(two_birds(), paths=("a.jpg",)), BIRDS)
-    with pytest.raises(ValueError, match=r"logits are \(2, 3\), but 2 outputs.*logit_landbird, logit_waterbird"):
+    with pytest.raises(
+        ValueError, match=r"logits are \(2, 3\), but 2 outputs.*logit_landbird, logit_waterbird"
+    ):
         write(tmp_path / "p.csv", replace(two_birds(), logits=torch.zeros(2, 3)), BIRDS)
 
 
@@ -129,11 +153,17 @@ HEADER = "index,path,target,bias,prediction,logit_a,logit_b\n"
     ("text", "message"),
     [
         ("", "empty or not UTF-8"),
-        ("index,path,bias,prediction,logit_a\n", "line 1: no column 'target' or 'target_<label>' among index, path"),
+        (
+            "index,path,bias,prediction,logit_a\n",
+            "line 1: no column 'target' or 'target_<label>' among index, path",
+        ),
         ("index,path,target,bias,prediction\n", "line 1: no column 'logit_<class>'"),
         ("path,target,bias,prediction,logit_a\n", "line 1: no column 'index'"),
         (HEADER + "0,a,0,0,0,1,2\n1,b,0,0,0,1\n", "line 3: 6 values, but the header has 7 columns"),
-        (HEADER + "0,a,0,0,0,1,2\n1,b,cat,0,0,1,2\n", "line 3: target is 'cat', not a whole number"),
+        (
+            HEADER + "0,a,0,0,0,1,2\n1,b,cat,0,0,1,2\n",
+            "line 3: target is 'cat', not a whole number",
+        ),
         (HEADER + "0,a,0,0,0,,2\n", "line 2: logit_a is '', not a number"),
     ],
 )

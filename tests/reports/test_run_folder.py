@@ -22,9 +22,14 @@ def test_report_comes_back_as_it_was(tmp_path: Path) -> None:
     report = sample_report()
     write_report(tmp_path / "run", report)
     found = read_report(tmp_path / "run")
-    assert found["config"].items() >= report["config"].items()  # and the defaults of what the run did not know
+    assert (
+        found["config"].items() >= report["config"].items()
+    )  # and the defaults of what the run did not know
     assert found | {"config": report["config"]} == report
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["report.html", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "report.html",
+        "report.json",
+    ]
 
 
 def test_undefined_numbers_become_null(tmp_path: Path) -> None:
@@ -32,7 +37,13 @@ def test_undefined_numbers_become_null(tmp_path: Path) -> None:
     text = (tmp_path / "report.json").read_text()
     assert "NaN" not in text
     test = read_report(tmp_path)["metrics"]["test"]
-    assert test["groups"][1] == {"name": "landbird-water", "accuracy": None, "count": 0, "low": None, "high": None}
+    assert test["groups"][1] == {
+        "name": "landbird-water",
+        "accuracy": None,
+        "count": 0,
+        "low": None,
+        "high": None,
+    }
     assert test["scalars"]["accuracy/landbird-water"] is None
 
 
@@ -56,11 +67,17 @@ def test_refused_report_leaves_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_whose_page_could_not_be_written_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_whose_page_could_not_be_written_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """report.json comes last, since it marks the run as finished."""
     written: list[str] = []
-    monkeypatch.setattr("debias.reports.run_folder.write_atomically", lambda path, text: written.append(path.name))
-    monkeypatch.setattr("debias.reports.page.write_atomically", lambda path, text: written.append(path.name))
+    monkeypatch.setattr(
+        "debias.reports.run_folder.write_atomically", lambda path, text: written.append(path.name)
+    )
+    monkeypatch.setattr(
+        "debias.reports.page.write_atomically", lambda path, text: written.append(path.name)
+    )
     write_report(tmp_path, sample_report())
     assert written == ["report.html", "report.json"]
 
@@ -73,9 +90,13 @@ def test_a_missing_page_is_written_from_the_record(tmp_path: Path) -> None:
 
 
 def test_no_such_run(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"gone does not exist: give the folder that `debias train` printed"):
+    with pytest.raises(
+        ValueError, match=r"gone does not exist: give the folder that `debias train` printed"
+    ):
         read_report(tmp_path / "gone")
-    with pytest.raises(ValueError, match=r"is not a run folder \(no report\.json, no config\.yaml\)"):
+    with pytest.raises(
+        ValueError, match=r"is not a run folder \(no report\.json, no config\.yaml\)"
+    ):
         read_report(tmp_path)
 
 
@@ -86,7 +107,9 @@ def test_unfinished_run_names_the_remedy(tmp_path: Path) -> None:
     assert f"`debias train {run}/config.yaml resume={run}`" in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[]", "holds a list"), ('{"schema": 9}', "9")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "not valid JSON"), ("[]", "holds a list"), ('{"schema": 9}', "9")]
+)
 def test_unreadable_report(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -107,11 +130,15 @@ def test_versions_name_this_package_and_torch() -> None:
 
 
 def test_git_state_of_a_checkout(tmp_path: Path) -> None:
-    """Clean after a commit; an untracked file changes nothing; an edit does; what is installed below it is no part."""
+    """Clean after a commit; an untracked file changes nothing; an edit does; what is installed
+    below it is no part.
+    """
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
         return done.stdout.strip()
 
     package, installed = tmp_path / "debias", tmp_path / ".venv" / "debias"
@@ -139,7 +166,9 @@ def test_git_state_outside_git_is_null(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_peak_memory_holds_what_was_allocated() -> None:
-    """The peak is at least the 64 MB just touched, and less than the address space of any machine."""
+    """The peak is at least the 64 MB just touched, and less than the address space of any
+    machine.
+    """
     block = np.ones(64 * 2**20, dtype=np.uint8)
     peak = peak_memory_mb()
     assert block[-1] == 1

@@ -16,7 +16,13 @@ from tests.reports.sample_runs import sample_report
 
 def metrics_of(accuracies: list[float | None]) -> dict[str, Any]:
     groups = [
-        {"name": f"group{place}", "accuracy": accuracy, "count": 0 if accuracy is None else 10, "low": 0.1, "high": 0.9}
+        {
+            "name": f"group{place}",
+            "accuracy": accuracy,
+            "count": 0 if accuracy is None else 10,
+            "low": 0.1,
+            "high": 0.9,
+        }
         for place, accuracy in enumerate(accuracies)
     ]
     return {"groups": groups, "scalars": {"worst_group": 0.0, "average": None, "gap": 0.5}}
@@ -64,7 +70,9 @@ def test_classes_stand_in_for_groups_where_no_bias_is_known() -> None:
 def test_images_of_no_group_are_counted() -> None:
     lines = accuracy_lines("test", metrics_of([0.5]) | {"unknown": 7})
     assert lines[2] == "  7 images of unknown bias are in no group"
-    assert not any("unknown" in line for line in accuracy_lines("test", metrics_of([0.5]) | {"unknown": 0}))
+    assert not any(
+        "unknown" in line for line in accuracy_lines("test", metrics_of([0.5]) | {"unknown": 0})
+    )
 
 
 def test_of_many_groups_the_worst_are_listed() -> None:
@@ -79,7 +87,11 @@ def test_of_many_groups_the_worst_are_listed() -> None:
 
 MEASURES = {
     "measures": {
-        "fairness": {"accuracy_ratio": 0.25, "accuracy_difference": 0.5, "demographic_parity_difference": math.nan},
+        "fairness": {
+            "accuracy_ratio": 0.25,
+            "accuracy_difference": 0.5,
+            "demographic_parity_difference": math.nan,
+        },
         "leakage": {"leakage/model": None, "leakage/dataset": 0.75},
     },
     "left_out": {"features": "no run", "context": "one label", "frequency": "no run"},

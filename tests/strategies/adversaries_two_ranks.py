@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.strategies.adversaries_two_ranks FOLDER RANK`` in two processes: writes what each got."""
+"""Run as ``python -m tests.strategies.adversaries_two_ranks FOLDER RANK`` in two processes: writes
+what each got.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Both(nn.Module):
 
 
 def whole(seed: int) -> Batch:
-    """Sixteen samples, of which the first half, rank 0's, knows three biases and the second seven."""
+    """Sixteen samples, of which the first half, rank 0's, knows three biases and the second
+    seven.
+    """
     batch = batch_of(16, seed=seed)
     unknown = torch.tensor([0, 1, 3, 4, 6, 9])
     return batch._replace(bias=batch.bias.index_fill(0, unknown, -1))
@@ -57,16 +61,23 @@ def train(module: nn.Module, part: slice) -> dict[str, Tensor]:
 
 def both(strategies: dict[str, Callable[[nn.Module], Strategy]]) -> dict[str, Both]:
     """Of each strategy, a new module; a strategy may want other outputs than one per class."""
-    outputs = {name: make(TinyClassifier()).model_outputs(GROUPS) for name, make in strategies.items()}
+    outputs = {
+        name: make(TinyClassifier()).model_outputs(GROUPS) for name, make in strategies.items()
+    }
     return {name: Both(make, outputs=outputs[name]) for name, make in strategies.items()}
 
 
 def main(folder: Path, rank: int, strategies: dict[str, Callable[[nn.Module], Strategy]]) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     part = slice(0, 8) if rank == 0 else slice(8, 16)
-    found = {name: train(DistributedDataParallel(module), part) for name, module in both(strategies).items()}
+    found = {
+        name: train(DistributedDataParallel(module), part)
+        for name, module in both(strategies).items()
+    }
     torch.save(found, folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 

@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.strategies.joined_two_ranks FOLDER RANK`` in two processes: writes what each got."""
+"""Run as ``python -m tests.strategies.joined_two_ranks FOLDER RANK`` in two processes: writes what
+each got.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from tests.strategies.adversaries_two_ranks import main
 
 
 class LowLosses(DecomposeCompose):
-    """Low losses are 2 of the first half, rank 0's, and 5 of the second; masks hide nothing, so nothing is drawn."""
+    """Low losses are 2 of the first half, rank 0's, and 5 of the second; masks hide nothing, so
+    nothing is drawn.
+    """
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__(GROUPS, alpha=2.0)
@@ -32,13 +36,17 @@ class LowLosses(DecomposeCompose):
     def loss(self, model: torch.nn.Module, batch: Batch) -> Loss:
         """Of the batch with its flags and masks."""
         high = ~torch.isin(batch.index, torch.tensor([0, 1, 8, 9, 10, 11, 12]))
-        return super().loss(model, batch._replace(bias=high.long(), mask=torch.ones_like(batch.image[:, :1])))
+        return super().loss(
+            model, batch._replace(bias=high.long(), mask=torch.ones_like(batch.image[:, :1]))
+        )
 
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])
 STRATEGIES: dict[str, Callable[[torch.nn.Module], Strategy]] = {
     "end": lambda model: EnD(GROUPS, disentangling=1.0, entangling=1.0),
-    "bias_contrastive": lambda model: BiasContrastive(GROUPS, FREQUENCIES, task_weight=1.0, balanced_logits=True),
+    "bias_contrastive": lambda model: BiasContrastive(
+        GROUPS, FREQUENCIES, task_weight=1.0, balanced_logits=True
+    ),
     "parity": lambda model: FairRegularised(GROUPS, criterion="demographic_parity"),
     "odds": lambda model: FairRegularised(GROUPS, weight=3.0),
     "domain_independent": lambda model: DomainIndependent(GROUPS),

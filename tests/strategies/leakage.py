@@ -1,4 +1,6 @@
-"""Vectors with a known answer, a plain loop, and how much of the bias a fresh attacker finds in what was trained."""
+"""Vectors with a known answer, a plain loop, and how much of the bias a fresh attacker finds in
+what was trained.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ IMAGE = torch.zeros(1, 3, 2, 2)
 
 
 class Judged(NamedTuple):
-    """On balanced data: accuracy of the model, and of a logistic attacker on its features and on its logits."""
+    """On balanced data: accuracy of the model, and of a logistic attacker on its features and on
+    its logits.
+    """
 
     accuracy: float
     features: float
@@ -25,7 +29,9 @@ class Judged(NamedTuple):
 
 
 def vectors(samples: int, *, aligned: float, seed: int) -> Batch:
-    """Twelve unit normals; the target moves one by two to either side, the bias another, and the rest say nothing."""
+    """Twelve unit normals; the target moves one by two to either side, the bias another, and the
+    rest say nothing.
+    """
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (samples,), generator=generator)
     bias = torch.where(torch.rand(samples, generator=generator) < aligned, target, 1 - target)
@@ -35,7 +41,9 @@ def vectors(samples: int, *, aligned: float, seed: int) -> Batch:
     return Batch(image, target, bias, torch.arange(samples))
 
 
-def trained(make: Callable[[nn.Module], Strategy], *, aligned: float, seed: int, steps: int = 400) -> nn.Module:
+def trained(
+    make: Callable[[nn.Module], Strategy], *, aligned: float, seed: int, steps: int = 400
+) -> nn.Module:
     """A new model, trained on the whole set at each step by Adam, one optimiser a player."""
     torch.manual_seed(seed)
     model = TinyClassifier()
@@ -53,9 +61,11 @@ def trained(make: Callable[[nn.Module], Strategy], *, aligned: float, seed: int,
 
 
 def judged(make: Callable[[nn.Module], Strategy], *, aligned: float, seeds: int = 3) -> Judged:
-    """Mean over seeds of what is left after training; the attacker learns on data of its own, and is tested on others.
+    """Mean over seeds of what is left after training; the attacker learns on data of its own, and
+    is tested on others.
 
-    On them target and bias are independent, so that an attacker who knows the target alone is right half of the time.
+    On them target and bias are independent, so that an attacker who knows the target alone is right
+    half of the time.
     """
     models = [trained(make, aligned=aligned, seed=seed) for seed in range(seeds)]
     learn, test = (vectors(2000, aligned=0.5, seed=seed) for seed in (1, 2))

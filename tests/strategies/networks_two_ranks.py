@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.strategies.networks_two_ranks FOLDER RANK`` in two processes: writes what each got."""
+"""Run as ``python -m tests.strategies.networks_two_ranks FOLDER RANK`` in two processes: writes
+what each got.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 
 def soft_contrastive(model: nn.Module) -> Strategy:
-    """With a biased network without batch normalisation, which sees the samples of its own process alone."""
+    """With a biased network without batch normalisation, which sees the samples of its own process
+    alone.
+    """
     strategy = SoftContrastive(GROUPS, temperature=0.5, task_weight=1.0)
     strategy.network = TinyClassifier()
     return strategy
@@ -47,7 +51,9 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
 
 
 class Both(nn.Module):
-    """Model and strategy in one module, as the LightningModule holds them, and one turn as its forward pass."""
+    """Model and strategy in one module, as the LightningModule holds them, and one turn as its
+    forward pass.
+    """
 
     def __init__(self, make: Callable[[nn.Module], Strategy]) -> None:
         super().__init__()
@@ -59,11 +65,17 @@ class Both(nn.Module):
         return self.strategy.turns(step)[turn].objective(self.model, batch).total
 
 
-def train(make: Callable[[nn.Module], Strategy], part: slice, *, wrapped: bool) -> dict[str, Tensor]:
-    """Five steps of all players on shares of batches of 16, whose rows come in another order each time."""
+def train(
+    make: Callable[[nn.Module], Strategy], part: slice, *, wrapped: bool
+) -> dict[str, Tensor]:
+    """Five steps of all players on shares of batches of 16, whose rows come in another order each
+    time.
+    """
     both = Both(make)
     players = both.strategy.players(both.model)
-    module = DistributedDataParallel(both, find_unused_parameters=len(players) > 1) if wrapped else both
+    module = (
+        DistributedDataParallel(both, find_unused_parameters=len(players) > 1) if wrapped else both
+    )
     optimizers = {player: torch.optim.SGD(owned, lr=0.1) for player, owned in players.items()}
     for step in range(5):
         order = torch.randperm(16, generator=torch.Generator().manual_seed(step))[part]
@@ -78,9 +90,14 @@ def train(make: Callable[[nn.Module], Strategy], part: slice, *, wrapped: bool) 
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     part = slice(0, 8) if rank == 0 else slice(8, 16)
-    torch.save({name: train(make, part, wrapped=True) for name, make in STRATEGIES.items()}, folder / f"rank{rank}.pt")
+    torch.save(
+        {name: train(make, part, wrapped=True) for name, make in STRATEGIES.items()},
+        folder / f"rank{rank}.pt",
+    )
     distributed.destroy_process_group()
 
 

@@ -1,4 +1,6 @@
-"""A shortcut that pays in training and not in the test: the worst group of vectors with a known answer."""
+"""A shortcut that pays in training and not in the test: the worst group of vectors with a known
+answer.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,21 @@ FREQUENCIES = torch.tensor([243, 13, 13, 243])
 
 
 def worst_group_accuracy(
-    make: Callable[[nn.Module], Strategy], *, steps: int = 200, aligned: float = 0.95, seeds: int = 3
+    make: Callable[[nn.Module], Strategy],
+    *,
+    steps: int = 200,
+    aligned: float = 0.95,
+    seeds: int = 3,
 ) -> float:
-    """Mean over seeds of the worst group's accuracy on 4000 vectors in which target and bias are independent."""
+    """Mean over seeds of the worst group's accuracy on 4000 vectors in which target and bias are
+    independent.
+    """
     return sum(_worst_group(make, steps, aligned, seed) for seed in range(seeds)) / seeds
 
 
-def _worst_group(make: Callable[[nn.Module], Strategy], steps: int, aligned: float, seed: int) -> float:
+def _worst_group(
+    make: Callable[[nn.Module], Strategy], steps: int, aligned: float, seed: int
+) -> float:
     torch.manual_seed(seed)
     batch = vectors(512, aligned=aligned, seed=seed)
     draft = make(TinyClassifier())

@@ -1,4 +1,6 @@
-"""A shortcut in a few numbers: a bias that is easy to see and right 98 times in 100, and a target that is harder."""
+"""A shortcut in a few numbers: a bias that is easy to see and right 98 times in 100, and a target
+that is harder.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Flatten(), nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU()
+        )
         self.head = nn.Linear(32, 2)
         self.feature_size = 32
 
@@ -41,7 +45,9 @@ def toy(samples: int, *, aligned: float, seed: int) -> Batch:
     return Batch(image.view(samples, 3, 2, 2), target, bias, torch.arange(samples))
 
 
-def trained(make: Callable[[nn.Module], Strategy], *, seed: int, epochs: int = 12) -> tuple[nn.Module, Strategy]:
+def trained(
+    make: Callable[[nn.Module], Strategy], *, seed: int, epochs: int = 12
+) -> tuple[nn.Module, Strategy]:
     """A model and its strategy after a plain loop with Adam, in evaluation mode."""
     torch.manual_seed(seed)
     model = Features()
@@ -66,7 +72,11 @@ def worst_group(model: nn.Module, strategy: Strategy, *, seed: int) -> float:
     """Accuracy of the worst group of a balanced test set."""
     test = toy(2000, aligned=0.5, seed=seed + 100)
     right = strategy.classify(model, test.image).logits.argmax(dim=1) == test.target
-    return min(right[(test.target == y) & (test.bias == b)].float().mean().item() for y in (0, 1) for b in (0, 1))
+    return min(
+        right[(test.target == y) & (test.bias == b)].float().mean().item()
+        for y in (0, 1)
+        for b in (0, 1)
+    )
 
 
 def mean_worst_group(make: Callable[[nn.Module], Strategy], *, seeds: int = 3) -> float:

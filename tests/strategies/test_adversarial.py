@@ -1,4 +1,6 @@
-"""FeatureAdversary: who receives which gradient, every way to feed it, its schedule, and a fresh attacker's view."""
+"""FeatureAdversary: who receives which gradient, every way to feed it, its schedule, and a fresh
+attacker's view.
+"""
 
 from __future__ import annotations
 
@@ -59,24 +61,32 @@ def test_value_is_task_plus_adversary(parts):
     loss = strategy.loss(model, batch)
     outputs = model(batch.image)
     adversary = F.cross_entropy(strategy.adversary(outputs.features), batch.bias)
-    assert loss.total.item() == pytest.approx((F.cross_entropy(outputs.logits, batch.target) + adversary).item())
+    assert loss.total.item() == pytest.approx(
+        (F.cross_entropy(outputs.logits, batch.target) + adversary).item()
+    )
     assert loss.terms["adversary"].item() == pytest.approx(adversary.item())
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 2.0])
 def test_who_receives_which_gradient(parts, strength):
-    """Adversary: its cross-entropy with weight 1. Below the layer: task - strength * adversary. Above: the task."""
+    """Adversary: its cross-entropy with weight 1. Below the layer: task - strength * adversary.
+    Above: the task.
+    """
     model, strategy, batch = parts
     strategy.strength = strength
     strategy.loss(model, batch).total.backward()
     outputs = model(batch.image)
     task = F.cross_entropy(outputs.logits, batch.target)
     adversary = F.cross_entropy(strategy.adversary(outputs.features), batch.bias)
-    body, head, own = (list(part.parameters()) for part in (model.body, model.head, strategy.adversary))
+    body, head, own = (
+        list(part.parameters()) for part in (model.body, model.head, strategy.adversary)
+    )
     toward = torch.autograd.grad(task, [*body, *head], retain_graph=True)
     against = torch.autograd.grad(adversary, [*body, *own])
     expected = [t - strength * a for t, a in zip(toward[:2], against[:2], strict=True)]
-    for parameter, gradient in zip([*body, *head, *own], [*expected, *toward[2:], *against[2:]], strict=True):
+    for parameter, gradient in zip(
+        [*body, *head, *own], [*expected, *toward[2:], *against[2:]], strict=True
+    ):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
     assert against[0].abs().max().item() > 1e-3
 
@@ -88,13 +98,21 @@ def test_blocks_above_the_layer_see_the_task_alone():
     task = F.cross_entropy(model(batch.image).logits, batch.target)
     named = dict(model.named_parameters())
     gradients = dict(zip(named, torch.autograd.grad(task, list(named.values())), strict=True))
-    same = {name for name, p in named.items() if torch.allclose(p.grad, gradients[name], rtol=1e-4, atol=1e-6)}
-    above = {name for name in named if name.startswith(("backbone.layer3", "backbone.layer4", "head"))}
+    same = {
+        name
+        for name, p in named.items()
+        if torch.allclose(p.grad, gradients[name], rtol=1e-4, atol=1e-6)
+    }
+    above = {
+        name for name in named if name.startswith(("backbone.layer3", "backbone.layer4", "head"))
+    }
     assert above <= same
     assert "backbone.conv1.0.weight" in named.keys() - same
 
 
-@pytest.mark.parametrize(("feed", "inputs"), [("pooled", 48), ("flattened", 48 * 8 * 8), ("blocks", 96)])
+@pytest.mark.parametrize(
+    ("feed", "inputs"), [("pooled", 48), ("flattened", 48 * 8 * 8), ("blocks", 96)]
+)
 def test_feeds_of_a_map(feed, inputs):
     """layer2 of the network gives 48 maps of 8x8; its remaining blocks give 96 features."""
     model, batch = resnet(), pictures(4)
@@ -106,17 +124,23 @@ def test_feeds_of_a_map(feed, inputs):
 
 
 def test_flattened_keeps_the_places():
-    """Two halves of a map change places: nothing to the pooled adversary, everything to the flattened one."""
+    """Two halves of a map change places: nothing to the pooled adversary, everything to the
+    flattened one.
+    """
     model = resnet()
     maps = torch.randn(4, 48, 8, 8, generator=torch.Generator().manual_seed(0))
     for feed, blind in (("pooled", True), ("flattened", False)):
-        adversary = FeatureAdversary(GROUPS, model, PICTURE, layer="layer2", feed=feed, hidden_size=8).adversary.eval()
+        adversary = FeatureAdversary(
+            GROUPS, model, PICTURE, layer="layer2", feed=feed, hidden_size=8
+        ).adversary.eval()
         assert torch.allclose(adversary(maps), adversary(maps.roll(4, dims=2)), atol=1e-6) is blind
 
 
 def test_blocks_are_a_copy_that_starts_from_the_models_weights():
     model, batch = resnet().eval(), pictures(2)
-    adversary = FeatureAdversary(GROUPS, model, PICTURE, layer="layer2", feed="blocks").adversary.eval()
+    adversary = FeatureAdversary(
+        GROUPS, model, PICTURE, layer="layer2", feed="blocks"
+    ).adversary.eval()
     outputs, activation = read_layer(model, "layer2", batch.image)
     torch.testing.assert_close(adversary.blocks(activation), outputs.features)
     assert not {id(p) for p in adversary.parameters()} & {id(p) for p in model.parameters()}
@@ -127,7 +151,9 @@ def test_blocks_without_weights_are_refused():
         FeatureAdversary(GROUPS, resnet(), PICTURE, layer="layer4", feed="blocks")
 
 
-@pytest.mark.parametrize(("feed", "inputs"), [("pooled", 64), ("flattened", 17 * 64), ("blocks", 64)])
+@pytest.mark.parametrize(
+    ("feed", "inputs"), [("pooled", 64), ("flattened", 17 * 64), ("blocks", 64)]
+)
 def test_feeds_of_tokens(feed, inputs):
     model = Classifier(timm.create_model("test_vit", num_classes=2, img_size=64))
     strategy = FeatureAdversary(GROUPS, model, PICTURE, layer="blocks.3", feed=feed, hidden_size=8)
@@ -140,7 +166,9 @@ def test_several_labels_and_several_biases():
     labels = Groups(("no", "yes", "no hat", "hat"), ("red", "green", "blue"), multi_label=True)
     model = TinyClassifier(outputs=2)
     strategy = FeatureAdversary(labels, model, IMAGE, hidden_size=8)
-    batch = batch_of(6)._replace(target=torch.tensor([[0, 1]] * 6), bias=torch.tensor([0, 1, 2, 0, 1, 2]))
+    batch = batch_of(6)._replace(
+        target=torch.tensor([[0, 1]] * 6), bias=torch.tensor([0, 1, 2, 0, 1, 2])
+    )
     loss = strategy.loss(model, batch)
     outputs = model(batch.image)
     task = F.binary_cross_entropy_with_logits(outputs.logits, batch.target.float())
@@ -152,7 +180,9 @@ def test_unknown_biases_get_no_gradient_from_the_adversary(parts):
     """Not even through the batch statistics; the known ones do."""
     model, strategy, batch = parts
     unknown = torch.tensor([True, False] * 4)
-    batch = batch._replace(bias=batch.bias.masked_fill(unknown, -1), image=batch.image.requires_grad_())
+    batch = batch._replace(
+        bias=batch.bias.masked_fill(unknown, -1), image=batch.image.requires_grad_()
+    )
     strategy.loss(model, batch).total.backward()
     task = F.cross_entropy(model(batch.image).logits, batch.target)
     (alone,) = torch.autograd.grad(task, batch.image)
@@ -171,14 +201,18 @@ def test_the_strength_ramps(parts):
         model.zero_grad()
         turn.objective(model, batch).total.backward()
         gradients.append(next(model.parameters()).grad.clone())
-    torch.testing.assert_close(gradients[1] - gradients[0], (gradients[2] - gradients[0]) / 2, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(
+        gradients[1] - gradients[0], (gradients[2] - gradients[0]) / 2, rtol=1e-4, atol=1e-7
+    )
     assert not torch.allclose(gradients[2], gradients[0], atol=1e-4)
 
 
 def test_one_player_owns_model_and_adversary(parts):
     model, strategy, _ = parts
     assert list(strategy.players(model)) == ["model"]
-    assert len(strategy.players(model)["model"]) == len([*model.parameters(), *strategy.adversary.parameters()])
+    assert len(strategy.players(model)["model"]) == len(
+        [*model.parameters(), *strategy.adversary.parameters()]
+    )
 
 
 def test_the_adversary_computes_in_float32_under_autocast(parts):
@@ -213,9 +247,13 @@ def test_refuses(options, message):
 
 
 def test_a_fresh_attacker_finds_less():
-    """Attacker's accuracy on the features at 85 % aligned, three seeds: 0.735 after ERM, 0.541 here (chance 0.5)."""
+    """Attacker's accuracy on the features at 85 % aligned, three seeds: 0.735 after ERM, 0.541 here
+    (chance 0.5).
+    """
     erm = judged(lambda model: ERM(), aligned=0.85)
-    adversary = judged(lambda model: FeatureAdversary(GROUPS, model, IMAGE, hidden_size=32), aligned=0.85)
+    adversary = judged(
+        lambda model: FeatureAdversary(GROUPS, model, IMAGE, hidden_size=32), aligned=0.85
+    )
     assert erm.features > 0.7
     assert adversary.features < 0.6
     assert adversary.accuracy > 0.93

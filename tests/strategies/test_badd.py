@@ -21,7 +21,9 @@ def test_stages(parts):
     _, strategy, _ = parts
     turns = [turn for step in range(8) for turn in strategy.turns(step)]
     assert [turn.player for turn in turns] == ["biased"] * 3 + ["model"] * 5
-    assert [turn.objective for turn in turns[3:]] == [strategy.model_loss] * 3 + [strategy.head_loss] * 2
+    assert [turn.objective for turn in turns[3:]] == [strategy.model_loss] * 3 + [
+        strategy.head_loss
+    ] * 2
     endless = BAdd(GROUPS, TinyClassifier(), warmup=3)
     assert endless.turns(10**6)[0].objective == endless.model_loss
 
@@ -32,7 +34,9 @@ def test_values(parts):
     expected = F.cross_entropy(biased.logits, batch.bias)
     assert strategy.biased_loss(model, batch).total.item() == pytest.approx(expected.item())
     told = model.head(outputs.features + 2 * biased.features)
-    assert strategy.model_loss(model, batch).total.item() == pytest.approx(F.cross_entropy(told, batch.target).item())
+    assert strategy.model_loss(model, batch).total.item() == pytest.approx(
+        F.cross_entropy(told, batch.target).item()
+    )
     expected = F.cross_entropy(outputs.logits, batch.target)
     assert strategy.head_loss(model, batch).total.item() == pytest.approx(expected.item())
 
@@ -40,7 +44,9 @@ def test_values(parts):
 def test_without_strength_it_is_erm(parts):
     model, _, batch = parts
     strategy = BAdd(GROUPS, model, strength=0.0)
-    assert strategy.model_loss(model, batch).total.item() == pytest.approx(ERM().loss(model, batch).total.item())
+    assert strategy.model_loss(model, batch).total.item() == pytest.approx(
+        ERM().loss(model, batch).total.item()
+    )
 
 
 def test_evaluation_reads_the_model_alone(parts):
@@ -65,7 +71,9 @@ def test_who_receives_gradient(parts, objective, reached):
     model, strategy, batch = parts
     getattr(strategy, objective)(model, batch).total.backward()
     found = {"biased": strategy.network, "body": model.body, "head": model.head}
-    assert {name for name, part in found.items() if all(p.grad is not None for p in part.parameters())} == reached
+    assert {
+        name for name, part in found.items() if all(p.grad is not None for p in part.parameters())
+    } == reached
 
 
 def test_the_frozen_network_and_the_refitted_model_keep_their_statistics(parts):
@@ -98,9 +106,15 @@ def test_state_survives(parts):
     model, strategy, batch = parts
     torch.manual_seed(1)
     restored = BAdd(GROUPS, TinyClassifier(), strength=2.0, warmup=3)
-    assert restored.model_loss(model, batch).total.item() != strategy.model_loss(model, batch).total.item()
+    assert (
+        restored.model_loss(model, batch).total.item()
+        != strategy.model_loss(model, batch).total.item()
+    )
     restored.load_state_dict(strategy.state_dict())
-    assert restored.model_loss(model, batch).total.item() == strategy.model_loss(model, batch).total.item()
+    assert (
+        restored.model_loss(model, batch).total.item()
+        == strategy.model_loss(model, batch).total.item()
+    )
 
 
 @pytest.mark.parametrize(

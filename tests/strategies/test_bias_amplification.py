@@ -1,4 +1,6 @@
-"""BAM's first stage: the loss by definition, the gradient of a sample's own vector, its limit, and what it is for."""
+"""BAM's first stage: the loss by definition, the gradient of a sample's own vector, its limit, and
+what it is for.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def test_value_by_definition():
     expected = F.cross_entropy(logits + 3 * strategy.offsets[BATCH.index].double(), BATCH.target)
     found = strategy.loss(model, BATCH)
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-6)
-    assert found.terms["cross_entropy"].item() == pytest.approx(F.cross_entropy(logits, BATCH.target).item(), rel=1e-6)
+    assert found.terms["cross_entropy"].item() == pytest.approx(
+        F.cross_entropy(logits, BATCH.target).item(), rel=1e-6
+    )
 
 
 def test_a_row_gets_the_gradient_of_its_own_loss_and_no_other_row_any():
@@ -59,15 +63,20 @@ def test_evaluation_is_the_models_own():
 
 @pytest.mark.slow
 def test_errors_are_rather_those_against_the_shortcut():
-    """Of the 2 in 100 that the shortcut misleads, the share that the model gets wrong after 12 epochs.
+    """Of the 2 in 100 that the shortcut misleads, the share that the model gets wrong after 12
+    epochs.
 
-    Seeds 0, 1, 2: after ERM none, which has learnt them by heart; here 61, 69, 52 per cent, and 0.4 at most of others.
+    Seeds 0, 1, 2: after ERM none, which has learnt them by heart; here 61, 69, 52 per cent, and 0.4
+    at most of others.
     """
     for seed in range(3):
         data = toy(SAMPLES, aligned=ALIGNED, seed=seed)
         against = data.bias != data.target
         recalls = []
-        for make in (lambda model: ERM(), lambda model: BiasAmplification(GROUPS, SAMPLES, strength=50.0)):
+        for make in (
+            lambda model: ERM(),
+            lambda model: BiasAmplification(GROUPS, SAMPLES, strength=50.0),
+        ):
             model, strategy = trained(make, seed=seed)
             wrong = strategy.classify(model, data.image).logits.argmax(dim=1) != data.target
             recalls.append(wrong[against].float().mean().item())

@@ -25,12 +25,17 @@ def contrast(features, positives, temperature):
     rows = F.normalize(features.double(), dim=1)
     scores = torch.exp(rows @ rows.T / temperature)
     total = [scores[i].sum() - scores[i, i] for i in range(len(rows))]
-    terms = [-sum(torch.log(scores[i, j] / total[i]) for j in others) / len(others) for i, others in positives.items()]
+    terms = [
+        -sum(torch.log(scores[i, j] / total[i]) for j in others) / len(others)
+        for i, others in positives.items()
+    ]
     return sum(terms) / len(rows)
 
 
 def test_value(parts):
-    """Targets 0 1 0 1 ... and biases 0 0 1 1 ...: 0 and 4 are like 2 and 6, 1 and 5 like 3 and 7."""
+    """Targets 0 1 0 1 ... and biases 0 0 1 1 ...: 0 and 4 are like 2 and 6, 1 and 5 like 3 and
+    7.
+    """
     model, batch = parts
     positives = {i: [2, 6] for i in (0, 4)} | {i: [0, 4] for i in (2, 6)}
     positives |= {i: [3, 7] for i in (1, 5)} | {i: [1, 5] for i in (3, 7)}
@@ -43,10 +48,14 @@ def test_value(parts):
 
 
 def test_anchors_without_positives_stay_in_the_mean(parts):
-    """Of the eight, 1 and 2 alone keep a partner: 1 and 3 (class 1), so that two of eight terms are not 0."""
+    """Of the eight, 1 and 2 alone keep a partner: 1 and 3 (class 1), so that two of eight terms are
+    not 0.
+    """
     model, batch = parts
     bias = torch.tensor([0, 0, 0, 1, 0, -1, 0, -1])
-    loss = BiasContrastive(GROUPS, FREQUENCIES, temperature=0.1).loss(model, batch._replace(bias=bias))
+    loss = BiasContrastive(GROUPS, FREQUENCIES, temperature=0.1).loss(
+        model, batch._replace(bias=bias)
+    )
     expected = contrast(model(batch.image).features, {1: [3], 3: [1]}, 0.1)
     assert loss.terms["contrast"].item() == pytest.approx(expected.item(), rel=1e-5)
 

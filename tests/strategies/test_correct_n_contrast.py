@@ -1,4 +1,6 @@
-"""Correct-n-Contrast: its loss by definition, who is compared with whom, its limits and its gradients."""
+"""Correct-n-Contrast: its loss by definition, who is compared with whom, its limits and its
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,21 @@ def contrast_by_definition(features, target, bias, temperature):
     features = F.normalize(features.double(), dim=1)
     losses = []
     for i in range(len(target)):
-        positives = [j for j in range(len(target)) if target[j] == target[i] and bias[j] != bias[i] and bias[j] >= 0]
+        positives = [
+            j
+            for j in range(len(target))
+            if target[j] == target[i] and bias[j] != bias[i] and bias[j] >= 0
+        ]
         negatives = [j for j in range(len(target)) if target[j] != target[i] and bias[j] == bias[i]]
         if not positives or bias[i] < 0:
             continue
-        scores = {j: math.exp((features[i] @ features[j]).item() / temperature) for j in positives + negatives}
-        losses.append(-sum(math.log(scores[j] / sum(scores.values())) for j in positives) / len(positives))
+        scores = {
+            j: math.exp((features[i] @ features[j]).item() / temperature)
+            for j in positives + negatives
+        }
+        losses.append(
+            -sum(math.log(scores[j] / sum(scores.values())) for j in positives) / len(positives)
+        )
     return sum(losses) / max(len(losses), 1)
 
 
@@ -45,7 +56,9 @@ def test_value_by_definition(weight):
     model = TinyClassifier()
     strategy = CorrectNContrast(GROUPS, temperature=0.5, contrast_weight=weight)
     outputs = model(BATCH.image)
-    contrast = contrast_by_definition(outputs.features, BATCH.target.tolist(), BATCH.bias.tolist(), 0.5)
+    contrast = contrast_by_definition(
+        outputs.features, BATCH.target.tolist(), BATCH.bias.tolist(), 0.5
+    )
     task = F.cross_entropy(outputs.logits, BATCH.target).item()
     found = strategy.loss(model, BATCH)
     assert found.total.item() == pytest.approx(weight * contrast + (1 - weight) * task, rel=1e-5)
@@ -53,13 +66,16 @@ def test_value_by_definition(weight):
 
 
 def test_by_hand():
-    """Two samples of class 0 with biases 0 and 1, one of class 1 with bias 0; the cosines are 1 and 0.
+    """Two samples of class 0 with biases 0 and 1, one of class 1 with bias 0; the cosines are 1 and
+    0.
 
-    The first has a positive at 1 and a negative at 0: log(1 + e^-1). The second has the first at 1 and no negative: 0.
-    The third has no positive, and is no anchor.
+    The first has a positive at 1 and a negative at 0: log(1 + e^-1). The second has the first at 1
+    and no negative: 0. The third has no positive, and is no anchor.
     """
     model = Given(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
-    batch = Batch(torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), torch.arange(3))
+    batch = Batch(
+        torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), torch.arange(3)
+    )
     found = CorrectNContrast(GROUPS, temperature=1.0, contrast_weight=1.0).loss(model, batch).total
     assert found.item() == pytest.approx(math.log(1 + math.exp(-1)) / 2, rel=1e-5)
 
@@ -68,7 +84,9 @@ def gradient_of(target: list[int], bias: list[int]) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     model = Given(torch.randn(len(target), 4, generator=generator))
     count = len(target)
-    batch = Batch(torch.zeros(count, 3, 2, 2), torch.tensor(target), torch.tensor(bias), torch.arange(count))
+    batch = Batch(
+        torch.zeros(count, 3, 2, 2), torch.tensor(target), torch.tensor(bias), torch.arange(count)
+    )
     loss = CorrectNContrast(GROUPS, contrast_weight=1.0).loss(model, batch).total
     loss.backward()
     assert loss.isfinite()
@@ -76,9 +94,11 @@ def gradient_of(target: list[int], bias: list[int]) -> torch.Tensor:
 
 
 def test_samples_that_differ_in_both_are_not_compared():
-    """With a positive pair of class 0 and a sample that shares neither class nor bias with its partner's anchor.
+    """With a positive pair of class 0 and a sample that shares neither class nor bias with its
+    partner's anchor.
 
-    Sample 2 (class 1, bias 2) is compared with nobody; sample 3 (class 1, bias 0) is a negative of sample 0.
+    Sample 2 (class 1, bias 2) is compared with nobody; sample 3 (class 1, bias 0) is a negative of
+    sample 0.
     """
     gradient = gradient_of([0, 0, 1, 1], [0, 1, -1, 0])
     assert gradient[2].eq(0).all()
@@ -91,9 +111,13 @@ def test_a_batch_without_positives_has_no_contrast():
 
 
 def test_positives_attract_and_negatives_repel():
-    """Along the gradient's descent the cosine of the positive pair grows, that of the negative pair falls."""
+    """Along the gradient's descent the cosine of the positive pair grows, that of the negative pair
+    falls.
+    """
     model = Given(torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.5, 0.0, 1.0]]))
-    batch = Batch(torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), torch.arange(3))
+    batch = Batch(
+        torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), torch.arange(3)
+    )
     before = F.normalize(model.features.detach(), dim=1)
     CorrectNContrast(GROUPS, contrast_weight=1.0).loss(model, batch).total.backward()
     after = F.normalize((model.features - 0.01 * model.features.grad).detach(), dim=1)

@@ -27,7 +27,9 @@ def pair(seed: int = 0) -> tuple[CrossMistakes, TinyClassifier]:
     return strategy, model
 
 
-def loss_of(strategy: CrossMistakes, model: nn.Module, batch: Batch = BATCH, step: int = 0) -> torch.Tensor:
+def loss_of(
+    strategy: CrossMistakes, model: nn.Module, batch: Batch = BATCH, step: int = 0
+) -> torch.Tensor:
     (turn,) = strategy.turns(step)
     return turn.objective(model, batch).total
 
@@ -46,7 +48,9 @@ def test_value_by_definition():
 
 
 def test_a_twin_learns_from_its_own_rows_alone():
-    """Other pictures in the other half change nothing of the model's gradient; such in its own do."""
+    """Other pictures in the other half change nothing of the model's gradient; such in its own
+    do.
+    """
     gradients = []
     for changed in (None, False, True):
         strategy, model = pair()
@@ -87,14 +91,18 @@ def certain(value: int) -> nn.Module:
 
 
 def test_labels_become_what_the_certain_other_twin_says_of_the_next_visit():
-    """The model says 0, its twin 1: rows of the model become 1, rows of the twin 0, and each is then wrong of all."""
+    """The model says 0, its twin 1: rows of the model become 1, rows of the twin 0, and each is
+    then wrong of all.
+    """
     strategy, model = pair()
     model, strategy.network = certain(0), certain(1)
     (turn,) = strategy.turns(0)
     first = turn.objective(model, BATCH)
     said = strategy.own[:16].long()
     assert strategy.memory(BATCH.index, BATCH.target).tolist() == said.tolist()
-    assert first.terms["flipped"].item() == pytest.approx((said != BATCH.target).float().mean().item())
+    assert first.terms["flipped"].item() == pytest.approx(
+        (said != BATCH.target).float().mean().item()
+    )
     # both classes have a mean of 200: the logits are 200 apart, and the wrong way round
     assert loss_of(strategy, model, step=1).item() == pytest.approx(400)
 
@@ -119,8 +127,16 @@ def test_flips_do_not_depend_on_the_rows_beside():
     strategy, model = pair()
     loss_of(strategy, model, step=3)
     other, twin = pair()
-    for part in (torch.tensor([5, 0, 15, 3, 2, 1, 4]), torch.tensor([6, 14, 13, 7, 8, 12, 9, 10, 11])):
-        loss_of(other, twin, Batch(*(None if column is None else column[part] for column in BATCH)), step=3)
+    for part in (
+        torch.tensor([5, 0, 15, 3, 2, 1, 4]),
+        torch.tensor([6, 14, 13, 7, 8, 12, 9, 10, 11]),
+    ):
+        loss_of(
+            other,
+            twin,
+            Batch(*(None if column is None else column[part] for column in BATCH)),
+            step=3,
+        )
     assert torch.equal(strategy.memory.labels, other.memory.labels)
     assert strategy.memory.labels[:16].ne(BATCH.target).any()
 

@@ -1,4 +1,6 @@
-"""DebiAN: each turn by definition, who moves and in which mode the other is, its state, and what it discovers."""
+"""DebiAN: each turn by definition, who moves and in which mode the other is, its state, and what it
+discovers.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def test_values_by_definition(classes):
     assert found.terms["cross_entropy"].item() == pytest.approx(losses.mean().item(), rel=1e-5)
     found = strategy.discover(model, batch)
     assert found.total.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-2)
-    assert found.terms["discovered_gap"].item() == pytest.approx(torch.stack(gaps).mean().item(), rel=1e-2)
+    assert found.terms["discovered_gap"].item() == pytest.approx(
+        torch.stack(gaps).mean().item(), rel=1e-2
+    )
 
 
 def test_the_model_moves_first():
@@ -82,14 +86,22 @@ def test_the_discoverer_sees_the_moved_model():
 
 
 def test_who_receives_gradient():
-    """In its turn each side alone, even where nobody has frozen the other; the weights are constants."""
+    """In its turn each side alone, even where nobody has frozen the other; the weights are
+    constants.
+    """
     strategy, model = pair()
     strategy.model_loss(model, BATCH).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.ne(0).any() for parameter in model.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.ne(0).any()
+        for parameter in model.parameters()
+    )
     assert all(parameter.grad is None for parameter in strategy.parameters())
     model.zero_grad()
     strategy.discover(model, BATCH).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.ne(0).any() for parameter in strategy.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.ne(0).any()
+        for parameter in strategy.parameters()
+    )
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -99,7 +111,9 @@ def test_the_other_is_in_evaluation_mode():
     strategy = DebiAN(GROUPS, model)
 
     def batches_seen() -> list[int]:
-        return [int(network.body[2].num_batches_tracked) for network in (model, strategy.discoverer)]
+        return [
+            int(network.body[2].num_batches_tracked) for network in (model, strategy.discoverer)
+        ]
 
     strategy.model_loss(model, BATCH)
     assert batches_seen() == [1, 0]
@@ -125,17 +139,22 @@ def test_state_survives():
     for number in range(3, 6):
         step(strategy, model, number)
         step(restored, twin, number)
-    for first, second in zip(strategy.state_dict().values(), restored.state_dict().values(), strict=True):
+    for first, second in zip(
+        strategy.state_dict().values(), restored.state_dict().values(), strict=True
+    ):
         assert torch.equal(first, second)
-    assert all(torch.equal(*pair) for pair in zip(model.parameters(), twin.parameters(), strict=True))
+    assert all(
+        torch.equal(*pair) for pair in zip(model.parameters(), twin.parameters(), strict=True)
+    )
 
 
 @pytest.mark.slow
 def test_the_discoverer_finds_the_bias():
-    """Mean memberships of the two biases of a class are 0.36 to 0.55 apart after 3 epochs, over seeds 0, 1, 2.
+    """Mean memberships of the two biases of a class are 0.36 to 0.55 apart after 3 epochs, over
+    seeds 0, 1, 2.
 
-    The model gains little on this toy: after 12 epochs its worst group has 88.2, 90.5, 94.3 per cent, by ERM 88.4,
-    88.8, 93.4.
+    The model gains little on this toy: after 12 epochs its worst group has 88.2, 90.5, 94.3 per
+    cent, by ERM 88.4, 88.8, 93.4.
     """
     for seed in range(3):
         _, strategy = trained(lambda model: DebiAN(GROUPS, model), seed=seed, epochs=3)
@@ -144,7 +163,9 @@ def test_the_discoverer_finds_the_bias():
         logits = strategy.discoverer(data.image).logits
         membership = logits.gather(1, data.target[:, None])[:, 0].sigmoid()
         for label in (0, 1):
-            land, water = (membership[(data.target == label) & (data.bias == bias)].mean() for bias in (0, 1))
+            land, water = (
+                membership[(data.target == label) & (data.bias == bias)].mean() for bias in (0, 1)
+            )
             assert abs(land - water) > 0.2
 
 

@@ -1,4 +1,6 @@
-"""DaC's last stage: composed pictures by hand, the loss by definition, who is combined with whom, who is trained."""
+"""DaC's last stage: composed pictures by hand, the loss by definition, who is combined with whom,
+who is trained.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,17 @@ def masked_batch(samples: int = 8, *, seed: int = 0, chosen: tuple[int, ...] = (
 
 
 def test_pictures_by_hand():
-    """Two pictures of four pixels, 10 and 20, the colour 5; the masks cover pixels 0, 1 and 1, 2. Of the first, alone:
-    10, 10 and then the colour. Combined: 10, 10; pixel 2 is the other's own object, so the colour; pixel 3 is its rest.
+    """Two pictures of four pixels, 10 and 20, the colour 5; the masks cover pixels 0, 1 and 1, 2.
+    Of the first, alone: 10, 10 and then the colour. Combined: 10, 10; pixel 2 is the other's own
+    object, so the colour; pixel 3 is its rest.
     """
     image = torch.tensor([10.0, 20.0]).view(2, 1, 1, 1).expand(2, 3, 1, 4)
     mask = torch.tensor([[1.0, 1, 0, 0], [0, 1, 1, 0]]).view(2, 1, 1, 4)
     colour, rows = torch.full((1, 3, 1, 1), 5.0), torch.arange(2)
-    assert masked_pictures(image, mask, colour)[:, 0, 0].tolist() == [[10, 10, 5, 5], [5, 20, 20, 5]]
+    assert masked_pictures(image, mask, colour)[:, 0, 0].tolist() == [
+        [10, 10, 5, 5],
+        [5, 20, 20, 5],
+    ]
     combined = combined_pictures(image, mask, rows, rows.flip(0), colour)
     assert combined[:, 0, 0].tolist() == [[10, 10, 5, 20], [5, 20, 20, 10]]
     assert torch.equal(combined[:, 0], combined[:, 2])
@@ -44,8 +50,12 @@ def test_pictures_by_hand():
     assert soft.unique().tolist() == [11.25]
 
 
-def expected_loss(model: nn.Module, batch: Batch, mask: torch.Tensor, pairs: dict[int, int], alpha: float) -> float:
-    """The equation of the docstring sample by sample in float64; ``pairs`` has the partner of each chosen sample."""
+def expected_loss(
+    model: nn.Module, batch: Batch, mask: torch.Tensor, pairs: dict[int, int], alpha: float
+) -> float:
+    """The equation of the docstring sample by sample in float64; ``pairs`` has the partner of each
+    chosen sample.
+    """
     model, x, m = copy.deepcopy(model).double(), batch.image.double(), mask.double()
     c = x.mean(dim=(0, 2, 3)).view(3, 1, 1)
 
@@ -64,7 +74,9 @@ def test_value_by_definition(invert):
     model, batch = TinyClassifier(), masked_batch()
     loss = DecomposeCompose(GROUPS, alpha=6.0, invert=invert).loss(model, batch)
     mask = 1 - batch.mask if invert else batch.mask
-    assert loss.total.item() == pytest.approx(expected_loss(model, batch, mask, {2: 5, 5: 2}, 6.0), rel=1e-5)
+    assert loss.total.item() == pytest.approx(
+        expected_loss(model, batch, mask, {2: 5, 5: 2}, 6.0), rel=1e-5
+    )
     assert set(loss.terms) == {"cross_entropy", "masked", "combined"}
     terms = {name: term.item() for name, term in loss.terms.items()}
     assert loss.total.item() == pytest.approx(
@@ -80,18 +92,24 @@ def test_without_low_losses_it_is_erm():
 
 
 def test_of_one_class_nothing_is_combined():
-    """The chosen, 0 and 2, are both of class 0: their masked pictures count, and there is no combined one."""
+    """The chosen, 0 and 2, are both of class 0: their masked pictures count, and there is no
+    combined one.
+    """
     model, batch = TinyClassifier(), masked_batch(chosen=(0, 2))
     loss = DecomposeCompose(GROUPS, alpha=2.0).loss(model, batch)
     colour = batch.image.mean(dim=(0, 2, 3), keepdim=True)
     alone = batch.mask[[0, 2]] * batch.image[[0, 2]] + (1 - batch.mask[[0, 2]]) * colour
     masked = F.cross_entropy(model(alone).logits, batch.target[[0, 2]])
-    assert loss.total.item() == pytest.approx((ERM().loss(model, batch).total + 2 * masked).item(), rel=1e-6)
+    assert loss.total.item() == pytest.approx(
+        (ERM().loss(model, batch).total + 2 * masked).item(), rel=1e-6
+    )
     assert loss.terms["combined"] == 0
 
 
 def test_weights_follow_their_samples():
-    """With a weight of 0 for all but sample 5, what is left is its own losses, in the means of 8, 2 and 2 samples."""
+    """With a weight of 0 for all but sample 5, what is left is its own losses, in the means of 8, 2
+    and 2 samples.
+    """
     model, batch = TinyClassifier(), masked_batch()
     found = DecomposeCompose(GROUPS, alpha=1.0).loss(
         model, batch._replace(weight=F.one_hot(torch.tensor(5), 8).float())
@@ -101,15 +119,21 @@ def test_weights_follow_their_samples():
         [
             batch.image[5:6],
             masked_pictures(batch.image[5:6], batch.mask[5:6], colour),
-            combined_pictures(batch.image, batch.mask, torch.tensor([5]), torch.tensor([2]), colour),
+            combined_pictures(
+                batch.image, batch.mask, torch.tensor([5]), torch.tensor([2]), colour
+            ),
         ]
     )
     own = F.cross_entropy(model(pictures).logits, batch.target[5].expand(3), reduction="none")
-    assert found.total.item() == pytest.approx((own * torch.tensor([1 / 8, 1 / 2, 1 / 2])).sum().item(), rel=1e-5)
+    assert found.total.item() == pytest.approx(
+        (own * torch.tensor([1 / 8, 1 / 2, 1 / 2])).sum().item(), rel=1e-5
+    )
 
 
 def test_partners_are_chosen_ones_of_another_class_each_as_likely():
-    """Of samples 1 to 6, in classes 0, 0, 1, 1, 1, 2: sample 1 has 3, 4, 5 and 6, sample 6 has all but itself."""
+    """Of samples 1 to 6, in classes 0, 0, 1, 1, 1, 2: sample 1 has 3, 4, 5 and 6, sample 6 has all
+    but itself.
+    """
     target, chosen = torch.tensor([2, 0, 0, 1, 1, 1, 2, 0]), torch.arange(1, 7)
     torch.manual_seed(0)
     drawn = []
@@ -139,13 +163,17 @@ def test_only_the_head_is_trained():
     model, batch = TinyClassifier(), masked_batch()
     strategy = DecomposeCompose(GROUPS, alpha=6.0)
     (owned,) = strategy.players(model).values()
-    assert {id(parameter) for parameter in owned} == {id(parameter) for parameter in model.head.parameters()}
+    assert {id(parameter) for parameter in owned} == {
+        id(parameter) for parameter in model.head.parameters()
+    }
     strategy.loss(model, batch).total.backward()
     assert all(parameter.grad is None for parameter in model.body.parameters())
     twin, colour, rows = copy.deepcopy(model), batch.image.mean(dim=(0, 2, 3), keepdim=True), [2, 5]
     twin.zero_grad()
     alone = masked_pictures(batch.image[rows], batch.mask[rows], colour)
-    among = combined_pictures(batch.image, batch.mask, torch.tensor(rows), torch.tensor([5, 2]), colour)
+    among = combined_pictures(
+        batch.image, batch.mask, torch.tensor(rows), torch.tensor([5, 2]), colour
+    )
     F.cross_entropy(twin(batch.image).logits, batch.target).backward()
     for pictures in (alone, among):
         (6 * F.cross_entropy(twin(pictures).logits, batch.target[rows])).backward()
@@ -158,7 +186,9 @@ class Normalised(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5))
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5)
+        )
         self.head = nn.Linear(16, 2)
 
     def forward(self, image: torch.Tensor) -> Outputs:
@@ -179,7 +209,9 @@ def test_the_backbone_is_in_evaluation_mode_and_training_mode_is_back_after():
 
 
 class Masked(pl.LightningDataModule):
-    """Batches of eight with masks, of which a sample of either class is chosen: there is nothing to draw."""
+    """Batches of eight with masks, of which a sample of either class is chosen: there is nothing to
+    draw.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -187,7 +219,9 @@ class Masked(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(
-            TensorDataset(*self.batch[:5]), 8, collate_fn=lambda rows: Batch(*map(torch.stack, zip(*rows, strict=True)))
+            TensorDataset(*self.batch[:5]),
+            8,
+            collate_fn=lambda rows: Batch(*map(torch.stack, zip(*rows, strict=True))),
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -215,12 +249,20 @@ def test_lightning_equals_the_plain_loop(tmp_path):
     fit(module, Masked(), trainer(tmp_path, epochs=2, seed=0, accelerator="cpu", progress=False))
     for trained, plain in zip(module.model.parameters(), model.parameters(), strict=True):
         assert torch.equal(trained, plain)
-    assert all(torch.equal(a, b) for a, b in zip(model.body.parameters(), start.body.parameters(), strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(model.head.parameters(), start.head.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.body.parameters(), start.body.parameters(), strict=True)
+    )
+    assert not any(
+        torch.equal(a, b)
+        for a, b in zip(model.head.parameters(), start.head.parameters(), strict=True)
+    )
 
 
 def object_and_place(samples: int, *, seed: int) -> Batch:
-    """Left half an object, dim; right half a place, loud, that goes with the class in 95 %; masks on the left."""
+    """Left half an object, dim; right half a place, loud, that goes with the class in 95 %; masks
+    on the left.
+    """
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (samples,), generator=generator)
     place = torch.where(torch.rand(samples, generator=generator) < 0.95, target, 1 - target)
@@ -248,12 +290,15 @@ def worst_group(strategy: DecomposeCompose, seed: int) -> float:
 
 
 def test_right_masks_free_the_head_of_the_shortcut_and_wrong_ones_bind_it():
-    """Worst group at seeds 0 to 2: 0.22 to 0.33 without composed pictures, 0.78 to 0.83 with them (the object alone
-    allows 0.84), 0 to 0.01 with masks of the place. With alpha 6, 0.58 to 0.67: the combined pictures outweigh the
-    batch, and as their places are another class's, the head takes the shortcut the other way round."""
+    """Worst group at seeds 0 to 2: 0.22 to 0.33 without composed pictures, 0.78 to 0.83 with them
+    (the object alone allows 0.84), 0 to 0.01 with masks of the place. With alpha 6, 0.58 to 0.67:
+    the combined pictures outweigh the batch, and as their places are another class's, the head
+    takes the shortcut the other way round."""
     for seed in range(3):
         options = ({"alpha": 0.0}, {"alpha": 1.0}, {"alpha": 6.0}, {"alpha": 1.0, "invert": True})
-        plain, right, heavy, wrong = (worst_group(DecomposeCompose(GROUPS, **option), seed) for option in options)
+        plain, right, heavy, wrong = (
+            worst_group(DecomposeCompose(GROUPS, **option), seed) for option in options
+        )
         assert right > plain + 0.2
         assert plain < heavy < right
         assert wrong < plain

@@ -1,4 +1,6 @@
-"""Disentangled features: value and every gradient by the paper's definition on concatenated features, and the swap."""
+"""Disentangled features: value and every gradient by the paper's definition on concatenated
+features, and the swap.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def relative(losses: Tensor, target: Tensor) -> Tensor:
 def definition(
     strategy: Disentangled, model: TinyClassifier, order: Tensor | None, *, q: float, scaled: bool
 ) -> Tensor:
-    """Equations 2 to 4 of the paper with the code's generalized cross-entropy, for the first batch."""
+    """Equations 2 to 4 of the paper with the code's generalized cross-entropy, for the first
+    batch.
+    """
     z_l, z_b, y = model(BATCH.image).features, strategy.network(BATCH.image).features, BATCH.target
     intrinsic = model.head, strategy.context
     biased = strategy.network.head, strategy.biased_context
@@ -48,18 +52,23 @@ def definition(
     of_bias = reads(*biased, z_b, z_l.detach())
     b, d = relative(F.cross_entropy(of_bias, y, reduction="none"), y), relative(losses, y)
     weights = b / (b + d + 1e-8)
-    total = (weights * losses).mean() + 3.0 * generalized_cross_entropy(of_bias, y, q=q, scaled=scaled).mean()
+    total = (weights * losses).mean() + 3.0 * generalized_cross_entropy(
+        of_bias, y, q=q, scaled=scaled
+    ).mean()
     if order is None:
         return total
     swapped = F.cross_entropy(reads(*intrinsic, z_l, z_b[order].detach()), y, reduction="none")
     of_bias = reads(*biased, z_b[order], z_l.detach())
-    swap = (weights * swapped).mean() + 7.0 * generalized_cross_entropy(of_bias, y[order], q=q, scaled=scaled).mean()
+    swap = (weights * swapped).mean() + 7.0 * generalized_cross_entropy(
+        of_bias, y[order], q=q, scaled=scaled
+    ).mean()
     return total + 0.5 * swap
 
 
 @pytest.mark.parametrize("key", [None, 3])
 @pytest.mark.parametrize(
-    ("options", "q", "scaled"), [({}, 0.7, True), ({"q": 0.4}, 0.4, True), ({"scaled": False}, 0.7, False)]
+    ("options", "q", "scaled"),
+    [({}, 0.7, True), ({"q": 0.4}, 0.4, True), ({"scaled": False}, 0.7, False)],
 )
 def test_value_and_gradients_by_definition(key, options, q, scaled):
     strategy, model = pair(**WEIGHTS, **options)
@@ -77,12 +86,17 @@ def test_value_and_gradients_by_definition(key, options, q, scaled):
 
 
 def test_swapping_begins_after_its_steps():
-    """At steps 0 and 4 the loss is that without swap, from step 5 on with a permutation that follows from the step."""
+    """At steps 0 and 4 the loss is that without swap, from step 5 on with a permutation that
+    follows from the step.
+    """
     for step, key in ((0, None), (4, None), (5, 5), (9, 9)):
         (strategy, model), (other, twin) = pair(swap_after=5), pair(swap_after=5)
         (turn,) = strategy.turns(step)
         assert turn.player == "model"
-        assert turn.objective(model, BATCH).total.item() == other.objective(twin, BATCH, key=key).total.item()
+        assert (
+            turn.objective(model, BATCH).total.item()
+            == other.objective(twin, BATCH, key=key).total.item()
+        )
 
 
 def test_permutations():
@@ -94,13 +108,21 @@ def test_permutations():
 
 def test_a_weight_of_zero_is_no_swap():
     (strategy, model), (other, twin) = pair(swap_weight=0.0), pair()
-    assert strategy.objective(model, BATCH, key=1).total.item() == other.objective(twin, BATCH).total.item()
+    assert (
+        strategy.objective(model, BATCH, key=1).total.item()
+        == other.objective(twin, BATCH).total.item()
+    )
 
 
 def test_the_memory_moves_once_a_step():
     """By the unswapped losses: after one step from new it holds them."""
     strategy, model = pair()
-    logits = reads(model.head, strategy.context, model(BATCH.image).features, strategy.network(BATCH.image).features)
+    logits = reads(
+        model.head,
+        strategy.context,
+        model(BATCH.image).features,
+        strategy.network(BATCH.image).features,
+    )
     strategy.objective(model, BATCH, key=2)
     losses = F.cross_entropy(logits, BATCH.target, reduction="none")
     torch.testing.assert_close(strategy.difficulty.debiased.values[:8], losses.detach())
@@ -108,7 +130,9 @@ def test_the_memory_moves_once_a_step():
 
 
 def test_the_memory_keeps_its_momentum_of_the_past():
-    """With 1/4, after two batches of the same rows: a quarter of the first losses and three of the second."""
+    """With 1/4, after two batches of the same rows: a quarter of the first losses and three of the
+    second.
+    """
     strategy, model = pair(momentum=0.25)
     second = BATCH._replace(image=-BATCH.image)
     losses = []
@@ -116,10 +140,17 @@ def test_the_memory_keeps_its_momentum_of_the_past():
         z_l, z_b = model(batch.image).features, strategy.network(batch.image).features
         own = reads(model.head, strategy.context, z_l, z_b)
         other = reads(strategy.network.head, strategy.biased_context, z_b, z_l)
-        losses.append([F.cross_entropy(logits, BATCH.target, reduction="none").detach() for logits in (own, other)])
+        losses.append(
+            [
+                F.cross_entropy(logits, BATCH.target, reduction="none").detach()
+                for logits in (own, other)
+            ]
+        )
         strategy.objective(model, batch)
     for place, memory in enumerate((strategy.difficulty.debiased, strategy.difficulty.biased)):
-        torch.testing.assert_close(memory.values[:8], 0.25 * losses[0][place] + 0.75 * losses[1][place])
+        torch.testing.assert_close(
+            memory.values[:8], 0.25 * losses[0][place] + 0.75 * losses[1][place]
+        )
 
 
 def test_evaluation_reads_both_encoders():
@@ -145,13 +176,17 @@ def test_state_survives():
     for number in range(3, 6):
         step(strategy, model, number)
         step(restored, twin, number)
-    for first, second in zip(strategy.state_dict().values(), restored.state_dict().values(), strict=True):
+    for first, second in zip(
+        strategy.state_dict().values(), restored.state_dict().values(), strict=True
+    ):
         assert torch.equal(first, second)
 
 
 @pytest.mark.slow
 def test_beats_erm_on_a_shortcut():
-    """Worst group over seeds 0, 1, 2: ERM 88.4, 88.8, 93.4; with disentangled features 96.0, 92.2, 94.1 per cent."""
+    """Worst group over seeds 0, 1, 2: ERM 88.4, 88.8, 93.4; with disentangled features 96.0, 92.2,
+    94.1 per cent.
+    """
     found = mean_worst_group(lambda model: Disentangled(GROUPS, SAMPLES, model, swap_after=100))
     assert found > mean_worst_group(lambda model: ERM()) + 0.02
 

@@ -1,4 +1,6 @@
-"""Domain-independent and domain-discriminative training: whose head learns, and how the class is read."""
+"""Domain-independent and domain-discriminative training: whose head learns, and how the class is
+read.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from debias.strategies import DomainDiscriminative, DomainIndependent
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
-LABELS = Groups(("no", "yes", "no hat", "hat", "no tie", "tie"), ("land", "water"), multi_label=True)
+LABELS = Groups(
+    ("no", "yes", "no hat", "hat", "no tie", "tie"), ("land", "water"), multi_label=True
+)
 FREQUENCIES = torch.tensor([57, 3, 3, 57])
 
 
@@ -21,7 +25,9 @@ def model():
 
 
 def by_group(model, image):
-    """Logits by class and bias: the model gives them class by class, the values of the bias side by side."""
+    """Logits by class and bias: the model gives them class by class, the values of the bias side by
+    side.
+    """
     return model(image).logits.view(-1, 2, 2)
 
 
@@ -48,7 +54,9 @@ def test_inferences(model):
 
 
 def test_labels_have_heads_as_well():
-    """Three labels, two biases: BCE averaged over the labels, on the own head; sigmoids are averaged label by label."""
+    """Three labels, two biases: BCE averaged over the labels, on the own head; sigmoids are
+    averaged label by label.
+    """
     torch.manual_seed(0)
     model, batch = TinyClassifier(outputs=DomainIndependent.model_outputs(LABELS)), batch_of(8)
     target = torch.randint(2, (8, 3), generator=torch.Generator().manual_seed(1))
@@ -56,7 +64,9 @@ def test_labels_have_heads_as_well():
     logits = model(batch.image).logits.view(8, 3, 2)
     own = torch.stack([logits[i, :, b] for i, b in enumerate(batch.bias)])
     expected = F.binary_cross_entropy_with_logits(own, target.float())
-    assert DomainIndependent(LABELS).loss(model, batch).total.item() == pytest.approx(expected.item())
+    assert DomainIndependent(LABELS).loss(model, batch).total.item() == pytest.approx(
+        expected.item()
+    )
     read = DomainIndependent(LABELS, inference="probabilities").classify(model, batch.image)
     torch.testing.assert_close(read.logits.sigmoid(), logits.sigmoid().mean(dim=2))
 
@@ -68,27 +78,37 @@ def test_one_softmax_over_the_groups(model):
     assert strategy.loss(model, batch).total.item() == pytest.approx(expected.item())
     joint = model(batch.image).logits.softmax(dim=1).view(8, 2, 2)
     torch.testing.assert_close(strategy.classify(model, batch.image).logits.exp(), joint.sum(dim=2))
-    greatest = DomainDiscriminative(GROUPS, FREQUENCIES, inference="max").classify(model, batch.image)
+    greatest = DomainDiscriminative(GROUPS, FREQUENCIES, inference="max").classify(
+        model, batch.image
+    )
     torch.testing.assert_close(greatest.logits.exp(), joint.amax(dim=2))
-    corrected = DomainDiscriminative(GROUPS, FREQUENCIES, divide_by_prior=True).classify(model, batch.image)
+    corrected = DomainDiscriminative(GROUPS, FREQUENCIES, divide_by_prior=True).classify(
+        model, batch.image
+    )
     shares = FREQUENCIES.view(2, 2) / 120
     torch.testing.assert_close(corrected.logits.exp(), (joint / shares).sum(dim=2))
 
 
 def test_a_prior_decides():
-    """p = 0.1, 0.3; 0.2, 0.4, shares 0.475, 0.025; 0.025, 0.475: 0.4 against 0.6 turns into 12.2 against 8.8."""
+    """p = 0.1, 0.3; 0.2, 0.4, shares 0.475, 0.025; 0.025, 0.475: 0.4 against 0.6 turns into 12.2
+    against 8.8.
+    """
     model, image = TinyClassifier(outputs=4), torch.zeros(1, 3, 2, 2)
     model.head.weight.data.zero_()
     model.head.bias.data = torch.tensor([0.1, 0.3, 0.2, 0.4]).log()
     plain = DomainDiscriminative(GROUPS, FREQUENCIES).classify(model, image)
     assert plain.logits.exp()[0].tolist() == pytest.approx([0.4, 0.6])
-    corrected = DomainDiscriminative(GROUPS, FREQUENCIES, divide_by_prior=True).classify(model, image)
+    corrected = DomainDiscriminative(GROUPS, FREQUENCIES, divide_by_prior=True).classify(
+        model, image
+    )
     expected = [0.1 / 0.475 + 0.3 / 0.025, 0.2 / 0.025 + 0.4 / 0.475]
     assert corrected.logits.exp()[0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    "strategy", [DomainIndependent(GROUPS), DomainDiscriminative(GROUPS, FREQUENCIES)], ids=lambda s: type(s).__name__
+    "strategy",
+    [DomainIndependent(GROUPS), DomainDiscriminative(GROUPS, FREQUENCIES)],
+    ids=lambda s: type(s).__name__,
 )
 def test_weights_count_and_unknown_biases_do_not(model, strategy):
     batch = batch_of(8)

@@ -21,14 +21,19 @@ def parts():
 def test_value(parts):
     """Targets 0 1 0 1 0 1 0 1 and biases 0 0 1 1 0 0 1 1: the pairs by hand.
 
-    Of one bias: 0 1 4 5, six pairs, and 2 3 6 7, six. Of one class across the biases: 0 and 4 with 2 and 6; 1 and 5
-    with 3 and 7.
+    Of one bias: 0 1 4 5, six pairs, and 2 3 6 7, six. Of one class across the biases: 0 and 4 with
+    2 and 6; 1 and 5 with 3 and 7.
     """
     model, batch = parts
     gram = cosine_similarities(model(batch.image).features)
-    sums = [sum(gram[i, j] for i in biased for j in biased if i < j) for biased in ((0, 1, 4, 5), (2, 3, 6, 7))]
+    sums = [
+        sum(gram[i, j] for i in biased for j in biased if i < j)
+        for biased in ((0, 1, 4, 5), (2, 3, 6, 7))
+    ]
     apart = sum(abs(value) for value in sums) / 12
-    across = [gram[i, j] for i, j in ((0, 2), (0, 6), (4, 2), (4, 6), (1, 3), (1, 7), (5, 3), (5, 7))]
+    across = [
+        gram[i, j] for i, j in ((0, 2), (0, 6), (4, 2), (4, 6), (1, 3), (1, 7), (5, 3), (5, 7))
+    ]
     together = 1 - sum((1 + value) / 2 for value in across) / 8
     loss = EnD(GROUPS, disentangling=0.5, entangling=2.0).loss(model, batch)
     task = F.cross_entropy(model(batch.image).logits, batch.target)
@@ -57,7 +62,10 @@ def test_the_terms_reach_the_features_and_not_the_head(parts):
 
 def test_every_pair_by_itself_where_asked_for(parts):
     model, batch = parts
-    either = [EnD(GROUPS, cancelling=cancelling).loss(model, batch).terms["disentangling"] for cancelling in (0, 1)]
+    either = [
+        EnD(GROUPS, cancelling=cancelling).loss(model, batch).terms["disentangling"]
+        for cancelling in (0, 1)
+    ]
     assert either[0].item() > either[1].item() + 0.01
 
 

@@ -1,4 +1,6 @@
-"""FairRegularised: which outcomes are compared, its value by hand, and that it closes the gap it is asked to close."""
+"""FairRegularised: which outcomes are compared, its value by hand, and that it closes the gap it is
+asked to close.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_of_two_classes_the_second_is_the_outcome(parts, criterion):
     expected = gaps(probability, batch.target == 1, batch.bias)[criterion]
     loss = FairRegularised(GROUPS, criterion=criterion, weight=3.0).loss(model, batch)
     assert loss.terms[criterion].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert loss.total.item() == pytest.approx((ERM().loss(model, batch).total + 3 * expected).item(), rel=1e-5)
+    assert loss.total.item() == pytest.approx(
+        (ERM().loss(model, batch).total + 3 * expected).item(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
@@ -54,7 +58,9 @@ def test_of_several_classes_each_is_and_the_gaps_are_averaged(criterion):
     model, batch = TinyClassifier(outputs=3), batch_of(24)
     batch = batch._replace(target=torch.arange(24) % 3)
     probability = model(batch.image).logits.softmax(dim=1)
-    expected = sum(gaps(probability[:, c], batch.target == c, batch.bias)[criterion] for c in range(3)) / 3
+    expected = (
+        sum(gaps(probability[:, c], batch.target == c, batch.bias)[criterion] for c in range(3)) / 3
+    )
     loss = FairRegularised(THREE, criterion=criterion).loss(model, batch)
     assert loss.terms[criterion].item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -65,14 +71,23 @@ def test_of_labels_each_is(parts, criterion):
     target = torch.tensor([[0, 1], [1, 1], [1, 0], [1, 1], [1, 0], [0, 1], [0, 1], [0, 0]])
     batch = batch._replace(target=target)
     probability = model(batch.image).logits.sigmoid()
-    expected = sum(gaps(probability[:, label], target[:, label] == 1, batch.bias)[criterion] for label in range(2)) / 2
+    expected = (
+        sum(
+            gaps(probability[:, label], target[:, label] == 1, batch.bias)[criterion]
+            for label in range(2)
+        )
+        / 2
+    )
     loss = FairRegularised(LABELS, criterion=criterion).loss(model, batch)
     assert loss.terms[criterion].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_without_weight_it_is_erm(parts):
     model, batch = parts
-    assert FairRegularised(GROUPS, weight=0.0).loss(model, batch).total.item() == ERM().loss(model, batch).total.item()
+    assert (
+        FairRegularised(GROUPS, weight=0.0).loss(model, batch).total.item()
+        == ERM().loss(model, batch).total.item()
+    )
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
@@ -88,7 +103,9 @@ def test_a_step_closes_the_gap(parts, criterion):
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="criterion='parity'; valid: demographic_parity, equal_opportunity"):
+    with pytest.raises(
+        ValueError, match="criterion='parity'; valid: demographic_parity, equal_opportunity"
+    ):
         FairRegularised(GROUPS, criterion="parity")
     with pytest.raises(ValueError, match=r"weight=-1\.0"):
         FairRegularised(GROUPS, weight=-1.0)

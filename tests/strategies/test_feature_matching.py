@@ -1,4 +1,6 @@
-"""CORAL and MMD as strategies: which environments are compared, and what matching does to the shortcut."""
+"""CORAL and MMD as strategies: which environments are compared, and what matching does to the
+shortcut.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 BATCH = batch_of(16)
 LABELS = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-#: Environments, whether within classes, and the pairs that are compared: groups are 2 * target + bias.
+#: Environments, whether within classes, and the pairs that are compared: groups are 2 * target +
+#: bias.
 COMPARED = {
     "bias": ("bias", False, [(0, 1)]),
     "group": ("group", False, [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]),
@@ -25,7 +28,9 @@ COMPARED = {
 @pytest.mark.parametrize("case", COMPARED)
 @pytest.mark.parametrize("make", [CORAL, MMD])
 def test_by_definition(make, case):
-    """ERM's loss plus 3 times the mean distance over the pairs, each measured on its two environments alone."""
+    """ERM's loss plus 3 times the mean distance over the pairs, each measured on its two
+    environments alone.
+    """
     environments, conditional, pairs = COMPARED[case]
     distance = CORALLoss() if make is CORAL else MMDLoss()
     model = TinyClassifier()
@@ -34,9 +39,15 @@ def test_by_definition(make, case):
     found = []
     for first, second in pairs:
         row = (cell == first) | (cell == second)
-        found.append(distance(features[row], (cell[row] == second).long(), torch.ones(2, 2, dtype=torch.bool)))
+        found.append(
+            distance(
+                features[row], (cell[row] == second).long(), torch.ones(2, 2, dtype=torch.bool)
+            )
+        )
     expected = torch.stack(found).mean()
-    loss = make(GROUPS, environments=environments, conditional=conditional, strength=3.0).loss(model, BATCH)
+    loss = make(GROUPS, environments=environments, conditional=conditional, strength=3.0).loss(
+        model, BATCH
+    )
     torch.testing.assert_close(loss.terms["feature_distance"], expected.detach())
     torch.testing.assert_close(loss.total, ERM().loss(model, BATCH).total + 3 * expected)
 
@@ -135,9 +146,10 @@ def worst_group(strategy: Strategy, noise: float, seed: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_matching_within_classes_helps_and_across_them_hurts(seed):
-    """Worst group, seeds 0, 1, 2. Target under noise 1 (at best 0.84): ERM 0.14 0.34 0.40; within classes, CORAL by 10
-    has 0.56 0.55 0.56 and MMD 0.80 0.76 0.77. Under noise 0.5 (0.98): ERM 0.88 0.91 0.91; MMD over all pairs, as
-    published, falls to 0.44 0.52 0.51, as features of the class must differ between biases; within 0.96 0.96 0.96."""
+    """Worst group, seeds 0, 1, 2. Target under noise 1 (at best 0.84): ERM 0.14 0.34 0.40; within
+    classes, CORAL by 10 has 0.56 0.55 0.56 and MMD 0.80 0.76 0.77. Under noise 0.5 (0.98): ERM 0.88
+    0.91 0.91; MMD over all pairs, as published, falls to 0.44 0.52 0.51, as features of the class
+    must differ between biases; within 0.96 0.96 0.96."""
     assert worst_group(ERM(), 1.0, seed) < 0.45
     assert worst_group(CORAL(GROUPS, conditional=True, strength=10.0), 1.0, seed) > 0.5
     assert worst_group(MMD(GROUPS, conditional=True), 1.0, seed) > 0.7

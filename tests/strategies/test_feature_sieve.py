@@ -1,4 +1,6 @@
-"""FeatureSieve: the three clocks, who moves and who does not, what forgetting does, and the summed loss."""
+"""FeatureSieve: the three clocks, who moves and who does not, what forgetting does, and the summed
+loss.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def state(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def moved(module: torch.nn.Module, before: dict[str, Tensor]) -> set[str]:
-    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    return {
+        name for name, value in module.state_dict().items() if not torch.equal(value, before[name])
+    }
 
 
 def take(strategy, model, batch, player, objective, *, lr=0.05) -> None:
@@ -68,13 +72,17 @@ def test_the_clocks():
     """Forgetting is due at step 0 and every fifth step after."""
     strategy = sieve(resnet())
     every = ["auxiliary", "model"]
-    expected = [["auxiliary", "early", "model"] if step in (0, 5, 10) else every for step in range(11)]
+    expected = [
+        ["auxiliary", "early", "model"] if step in (0, 5, 10) else every for step in range(11)
+    ]
     assert [[turn.player for turn in strategy.turns(step)] for step in range(11)] == expected
     assert [len(sieve(resnet(), forget_every=1).turns(step)) for step in range(3)] == [3, 3, 3]
 
 
 def test_players(parts):
-    """The early part is that of the model up to layer2, which the model's own player owns as well."""
+    """The early part is that of the model up to layer2, which the model's own player owns as
+    well.
+    """
     model, strategy, _ = parts
     players = strategy.players(model)
     early = [parameter for name, parameter in model.named_parameters() if name.startswith(EARLY)]
@@ -90,8 +98,12 @@ def test_values(parts):
     outputs, activation = read_layer(model, "layer2", batch.image)
     logits = strategy.auxiliary(activation)
     uniform = -torch.log_softmax(logits, dim=1).sum(dim=1).mean() / 2
-    values = [objective(model, batch).total.item() for objective in (strategy.identify, strategy.forget)]
-    assert values == pytest.approx([F.cross_entropy(logits, batch.target).item(), uniform.item()], rel=1e-5)
+    values = [
+        objective(model, batch).total.item() for objective in (strategy.identify, strategy.forget)
+    ]
+    assert values == pytest.approx(
+        [F.cross_entropy(logits, batch.target).item(), uniform.item()], rel=1e-5
+    )
     main = F.cross_entropy(outputs.logits, batch.target).item()
     assert strategy.train_model(model, batch).total.item() == pytest.approx(main, rel=1e-5)
 
@@ -104,7 +116,9 @@ def test_identifying_moves_the_auxiliary_head_alone(parts):
 
 
 def test_a_forget_step(parts):
-    """Auxiliary weights stay, its statistics move; the early layers move; what is above does not, not even buffers."""
+    """Auxiliary weights stay, its statistics move; the early layers move; what is above does not,
+    not even buffers.
+    """
     model, strategy, batch = parts
     before, auxiliary = state(model), state(strategy.auxiliary)
     take(strategy, model, batch, "early", strategy.forget)
@@ -113,11 +127,17 @@ def test_a_forget_step(parts):
     assert len(buffers) == 3 * 4  # mean, variance and count, of four batch normalisations
     changed = moved(model, before)
     assert all(name.startswith(EARLY) for name in changed)
-    assert {"backbone.conv1.0.weight", "backbone.layer1.0.bn2.weight", "backbone.layer2.0.bn2.bias"} <= changed
+    assert {
+        "backbone.conv1.0.weight",
+        "backbone.layer1.0.bn2.weight",
+        "backbone.layer2.0.bn2.bias",
+    } <= changed
 
 
 def test_forgetting_raises_the_entropy_of_the_auxiliary_head(parts):
-    """A head that has begun to learn the batch knows less after each forget step of the published size, 0.01."""
+    """A head that has begun to learn the batch knows less after each forget step of the published
+    size, 0.01.
+    """
     model, strategy, batch = parts
     learner = torch.optim.Adam(strategy.auxiliary.parameters(), lr=1e-2)
     for _ in range(15):
@@ -151,16 +171,23 @@ def test_a_later_turn_sees_what_an_earlier_one_changed(parts):
 
 @pytest.mark.parametrize("forgets", [True, False])
 def test_the_summed_loss_gives_each_its_own_gradient(forgets):
-    """2 main + 3 auxiliary + 5 forget: A gets 3 dCE, the early layers 2 dCE + 5 dU, the layers above 2 dCE."""
+    """2 main + 3 auxiliary + 5 forget: A gets 3 dCE, the early layers 2 dCE + 5 dU, the layers
+    above 2 dCE.
+    """
     model, batch = resnet().eval(), pictures()
-    strategy = sieve(model, joint=True, main_weight=2.0, auxiliary_weight=3.0, forget_weight=5.0).eval()
+    strategy = sieve(
+        model, joint=True, main_weight=2.0, auxiliary_weight=3.0, forget_weight=5.0
+    ).eval()
     (turn,) = strategy.turns(0 if forgets else 1)
     assert list(strategy.players(model)) == [turn.player] == ["model"]
     loss = turn.objective(model, batch)
     loss.total.backward()
     outputs, activation = read_layer(model, "layer2", batch.image)
     logits = strategy.auxiliary(activation.detach())
-    main, auxiliary = F.cross_entropy(outputs.logits, batch.target), F.cross_entropy(logits, batch.target)
+    main, auxiliary = (
+        F.cross_entropy(outputs.logits, batch.target),
+        F.cross_entropy(logits, batch.target),
+    )
     forget = confusion_losses(strategy.auxiliary(activation)).mean()
     total = 2 * main + 3 * auxiliary + (5 * forget if forgets else 0)
     assert loss.total.item() == pytest.approx(total.item(), rel=1e-5)
@@ -170,7 +197,9 @@ def test_the_summed_loss_gives_each_its_own_gradient(forgets):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
     named = dict(model.named_parameters())
     aims = 2 * main + (5 * forget if forgets else 0)
-    for (name, parameter), gradient in zip(named.items(), torch.autograd.grad(aims, list(named.values())), strict=True):
+    for (name, parameter), gradient in zip(
+        named.items(), torch.autograd.grad(aims, list(named.values())), strict=True
+    ):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5, msg=name)
 
 
@@ -179,7 +208,9 @@ def test_summed_statistics_of_the_auxiliary_head_move():
     strategy = sieve(model, joint=True)
     before = state(strategy.auxiliary)
     strategy.turns(0)[0].objective(model, pictures())
-    assert moved(strategy.auxiliary, before) == {name for name, _ in strategy.auxiliary.named_buffers()}
+    assert moved(strategy.auxiliary, before) == {
+        name for name, _ in strategy.auxiliary.named_buffers()
+    }
 
 
 def test_weights_scale_the_turns(parts):
@@ -198,25 +229,34 @@ def buffers(module: torch.nn.Module) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_frozen_statistics(joint):
-    """No statistic of the model moves, and its outputs are those of evaluation mode; the auxiliary head's move."""
+    """No statistic of the model moves, and its outputs are those of evaluation mode; the auxiliary
+    head's move.
+    """
     model, batch = resnet(), pictures()
     strategy = sieve(model, joint=joint, frozen_statistics=True)
     before, auxiliary = buffers(model), buffers(strategy.auxiliary)
     losses = [turn.objective(model, batch) for turn in strategy.turns(0)]
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
-    assert all(not torch.equal(value, auxiliary[name]) for name, value in strategy.auxiliary.named_buffers())
+    assert all(
+        not torch.equal(value, auxiliary[name])
+        for name, value in strategy.auxiliary.named_buffers()
+    )
     assert all(module.training for module in model.modules())
     main = F.cross_entropy(model.eval()(batch.image).logits, batch.target).item()
     assert losses[-1].terms["main"].item() == pytest.approx(main, rel=1e-5)
 
 
 def test_frozen_statistics_leave_the_weights_of_batch_normalisation_to_train():
-    """The gradient of the main turn is that of evaluation mode, in which no batch statistic carries any."""
+    """The gradient of the main turn is that of evaluation mode, in which no batch statistic carries
+    any.
+    """
     model, batch = resnet(), pictures()
     sieve(model, frozen_statistics=True).train_model(model, batch).total.backward()
     loss = F.cross_entropy(model.eval()(batch.image).logits, batch.target)
     named = dict(model.named_parameters())
-    for (name, p), wanted in zip(named.items(), torch.autograd.grad(loss, list(named.values())), strict=True):
+    for (name, p), wanted in zip(
+        named.items(), torch.autograd.grad(loss, list(named.values())), strict=True
+    ):
         torch.testing.assert_close(p.grad, wanted, rtol=1e-4, atol=1e-6, msg=name)
     assert model.backbone.bn1.weight.grad.abs().max() > 0
 
@@ -225,8 +265,12 @@ def test_tokens_of_a_vit():
     torch.manual_seed(0)
     model = Classifier(timm.create_model("test_vit", num_classes=2, img_size=64))
     strategy = FeatureSieve(GROUPS, model, PICTURE, layer="blocks.1", width=8)
-    assert {"backbone.pos_embed", "backbone.cls_token", "backbone.patch_embed.proj.weight"} <= set(strategy.early)
-    assert not any(name.startswith(("backbone.blocks.2", "backbone.norm", "head")) for name in strategy.early)
+    assert {"backbone.pos_embed", "backbone.cls_token", "backbone.patch_embed.proj.weight"} <= set(
+        strategy.early
+    )
+    assert not any(
+        name.startswith(("backbone.blocks.2", "backbone.norm", "head")) for name in strategy.early
+    )
     before, batch = state(model), pictures()
     take(strategy, model, batch, "early", strategy.forget)
     assert moved(model, before) <= set(strategy.early)
@@ -234,8 +278,12 @@ def test_tokens_of_a_vit():
 
 
 def test_several_labels_are_forgotten_label_by_label():
-    """An auxiliary head that says nothing has a loss of log 2 a label, identified and forgotten alike."""
-    labels = Groups(("no", "yes", "no hat", "hat", "no tie", "tie"), ("land", "water"), multi_label=True)
+    """An auxiliary head that says nothing has a loss of log 2 a label, identified and forgotten
+    alike.
+    """
+    labels = Groups(
+        ("no", "yes", "no hat", "hat", "no tie", "tie"), ("land", "water"), multi_label=True
+    )
     model = TinyClassifier(outputs=3)
     strategy = FeatureSieve(labels, model, IMAGE, layer="body", width=8)
     torch.nn.init.zeros_(strategy.auxiliary.head.weight)
@@ -251,7 +299,10 @@ def test_state_survives(parts):
     restored = sieve(model, depth=2)
     restored.load_state_dict(strategy.state_dict())
     model.eval()
-    assert restored.eval().forget(model, batch).total.item() == strategy.eval().forget(model, batch).total.item()
+    assert (
+        restored.eval().forget(model, batch).total.item()
+        == strategy.eval().forget(model, batch).total.item()
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""FLAC: the two stages by definition, what stands still in each, its limit, its state, and a toy."""
+"""FLAC: the two stages by definition, what stands still in each, its limit, its state, and a
+toy.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,21 @@ def pair(**options: float) -> tuple[FLAC, TinyClassifier]:
 
 
 def test_values_by_definition():
-    """Cross-entropy to the known biases; then w CE + alpha times the loss on the features of both."""
+    """Cross-entropy to the known biases; then w CE + alpha times the loss on the features of
+    both.
+    """
     strategy, model = pair(strength=50.0, task_weight=0.5, exponent=1.0)
     batch = BATCH._replace(bias=torch.tensor([0, 1, -1, 1, 0, -1, -1, 1]))
     known = batch.bias >= 0
     expected = F.cross_entropy(strategy.network(batch.image).logits[known], batch.bias[known])
-    assert strategy.learn_bias(model, batch).total.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert strategy.learn_bias(model, batch).total.item() == pytest.approx(
+        expected.item(), rel=1e-6
+    )
     outputs, bias_features = model(batch.image), strategy.network(batch.image).features
     error = F.cross_entropy(outputs.logits, batch.target)
-    of_length_one = [z / z.square().sum(dim=1, keepdim=True).sqrt() for z in (outputs.features, bias_features)]
+    of_length_one = [
+        z / z.square().sum(dim=1, keepdim=True).sqrt() for z in (outputs.features, bias_features)
+    ]
     penalty = flac_loss(*of_length_one, batch.target, exponent=1.0)
     found = strategy.model_loss(model, batch)
     assert found.total.item() == pytest.approx((0.5 * error + 50 * penalty).item(), rel=1e-6)
@@ -50,14 +58,18 @@ def test_the_length_of_features_does_not_count(which):
     strategy, model = pair()
     before = strategy.model_loss(model, BATCH).terms["flac"].item()
     network = model if which == "model" else strategy.network
-    network.register_forward_hook(lambda module, given, outputs: outputs._replace(features=10 * outputs.features))
+    network.register_forward_hook(
+        lambda module, given, outputs: outputs._replace(features=10 * outputs.features)
+    )
     assert strategy.model_loss(model, BATCH).terms["flac"].item() == pytest.approx(before, rel=1e-4)
     assert before > 1e-4
 
 
 def test_the_bias_network_moves_first_and_then_never():
     strategy, model = pair(warmup=3)
-    assert [turn.player for step in range(5) for turn in strategy.turns(step)] == ["bias"] * 3 + ["model"] * 2
+    assert [turn.player for step in range(5) for turn in strategy.turns(step)] == ["bias"] * 3 + [
+        "model"
+    ] * 2
     players = strategy.players(model)
     assert set(map(id, players["bias"])) == set(map(id, strategy.parameters()))
     assert set(map(id, players["model"])) == set(map(id, model.parameters()))
@@ -66,11 +78,17 @@ def test_the_bias_network_moves_first_and_then_never():
 def test_who_receives_gradient():
     strategy, model = pair()
     strategy.learn_bias(model, BATCH).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.ne(0).any() for parameter in strategy.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.ne(0).any()
+        for parameter in strategy.parameters()
+    )
     assert all(parameter.grad is None for parameter in model.parameters())
     strategy.zero_grad()
     strategy.model_loss(model, BATCH).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.ne(0).any() for parameter in model.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.ne(0).any()
+        for parameter in model.parameters()
+    )
     assert all(parameter.grad is None for parameter in strategy.parameters())
 
 
@@ -82,7 +100,9 @@ def test_the_bias_network_is_frozen_in_evaluation_mode():
     before = [value.clone() for value in strategy.state_dict().values()]
     strategy.train()
     strategy.model_loss(model, BATCH)
-    assert all(torch.equal(*pair) for pair in zip(before, strategy.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(*pair) for pair in zip(before, strategy.state_dict().values(), strict=True)
+    )
     strategy.learn_bias(model, BATCH)
     assert int(strategy.network.body[3].num_batches_tracked) == 2
 
@@ -93,7 +113,9 @@ def test_without_strength_the_model_learns_by_erm():
 
 
 def test_state_survives():
-    """Stopped at the end of the warm-up and resumed from the state, it goes on as if never stopped."""
+    """Stopped at the end of the warm-up and resumed from the state, it goes on as if never
+    stopped.
+    """
 
     def step(strategy: FLAC, model: nn.Module, number: int) -> None:
         players = strategy.players(model)
@@ -111,7 +133,9 @@ def test_state_survives():
     for number in range(3, 6):
         step(strategy, model, number)
         step(restored, twin, number)
-    assert all(torch.equal(*pair) for pair in zip(model.parameters(), twin.parameters(), strict=True))
+    assert all(
+        torch.equal(*pair) for pair in zip(model.parameters(), twin.parameters(), strict=True)
+    )
 
 
 @pytest.mark.slow

@@ -19,10 +19,14 @@ def test_value_by_definition():
     assert loss.terms == {}
 
 
-@pytest.mark.parametrize("weight", [None, torch.tensor([0.0, 2.0, 1.0, 0.5] * 2)], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weight", [None, torch.tensor([0.0, 2.0, 1.0, 0.5] * 2)], ids=["plain", "weighted"]
+)
 def test_gamma_0_is_erm(weight):
     model, batch = TinyClassifier(), BATCH._replace(weight=weight)
-    torch.testing.assert_close(Focal(gamma=0.0).loss(model, batch).total, ERM().loss(model, batch).total)
+    torch.testing.assert_close(
+        Focal(gamma=0.0).loss(model, batch).total, ERM().loss(model, batch).total
+    )
 
 
 def test_labels_are_trained_on_too():

@@ -1,4 +1,6 @@
-"""GradientProjection: the rule by hand, the surrogate's gradient by definition, and what it does to the logits."""
+"""GradientProjection: the rule by hand, the surrogate's gradient by definition, and what it does to
+the logits.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ GENERATOR = torch.Generator().manual_seed(0)
 
 
 def test_the_rule_by_hand():
-    """g_t = (3, 4), g_a = (0, 2), alpha = 1/2: the projection is (0, 4), so g = (3, 4) - (0, 4) - (0, 1) = (3, -1)."""
+    """g_t = (3, 4), g_a = (0, 2), alpha = 1/2: the projection is (0, 4), so g = (3, 4) - (0, 4) -
+    (0, 1) = (3, -1).
+    """
     g = projected(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 2.0]), strength=0.5)
     assert g.tolist() == [3.0, -1.0]
 
 
 def test_the_tasks_share_is_orthogonal_to_the_adversary():
-    task, adversary = (torch.randn(3, 4, generator=GENERATOR, dtype=torch.float64) for _ in range(2))
+    task, adversary = (
+        torch.randn(3, 4, generator=GENERATOR, dtype=torch.float64) for _ in range(2)
+    )
     g = projected(task, adversary, strength=0.7)
     assert ((g + 0.7 * adversary) * adversary).sum().item() == pytest.approx(0.0, abs=1e-12)
     assert (task * adversary).sum().abs().item() > 0.1
@@ -44,22 +50,28 @@ class TwoWeights(nn.Module):
         self.a, self.b = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
 
     def forward(self, image):
-        return SimpleNamespace(logits=torch.stack([self.a * image[:, 0], self.b * image[:, 1]], dim=1))
+        return SimpleNamespace(
+            logits=torch.stack([self.a * image[:, 0], self.b * image[:, 1]], dim=1)
+        )
 
 
 def test_two_parameters_by_hand():
-    """One sample x = (2, 4), y = 1, bias 0; a = b = 0, so p = (1/2, 1/2) and dL_t/dlogits = (1/2, -1/2).
+    """One sample x = (2, 4), y = 1, bias 0; a = b = 0, so p = (1/2, 1/2) and dL_t/dlogits = (1/2,
+    -1/2).
 
     The adversary's logits are W z with W = I and z = 0: dL_a/dz = (1/2 - 1, 1/2) = (-1/2, 1/2).
-    Then dL_t = (1, -2) and dL_a = (-1, 2) for a and b. Each is a tensor of its own of one number, so that all of the
-    task's gradient lies along the adversary's and is dropped: g = -alpha * (-1, 2) = (1/2, -1) for alpha = 1/2.
-    The adversary's own bias term gets dL_a/dz = (-1/2, 1/2), and its weights z^T dL_a/dz = 0.
+    Then dL_t = (1, -2) and dL_a = (-1, 2) for a and b. Each is a tensor of its own of one number,
+    so that all of the task's gradient lies along the adversary's and is dropped: g = -alpha * (-1,
+    2) = (1/2, -1) for alpha = 1/2. The adversary's own bias term gets dL_a/dz = (-1/2, 1/2), and
+    its weights z^T dL_a/dz = 0.
     """
     model, strategy = TwoWeights(), GradientProjection(GROUPS, strength=0.5)
     (linear,) = (m for m in strategy.adversary.modules() if isinstance(m, nn.Linear))
     nn.init.eye_(linear.weight)
     nn.init.zeros_(linear.bias)
-    batch = batch_of(1)._replace(image=torch.tensor([[2.0, 4.0]]), target=torch.tensor([1]), bias=torch.tensor([0]))
+    batch = batch_of(1)._replace(
+        image=torch.tensor([[2.0, 4.0]]), target=torch.tensor([1]), bias=torch.tensor([0])
+    )
     loss = strategy.loss(model, batch)
     loss.total.backward()
     assert (model.a.grad.item(), model.b.grad.item()) == pytest.approx((0.5, -1.0))
@@ -78,7 +90,9 @@ def definition(model, strategy, batch):
     """The rule, tensor by tensor, from gradients that are taken one loss at a time."""
     named = dict(model.named_parameters())
     logits = model(batch.image).logits
-    toward = torch.autograd.grad(F.cross_entropy(logits, batch.target), list(named.values()), retain_graph=True)
+    toward = torch.autograd.grad(
+        F.cross_entropy(logits, batch.target), list(named.values()), retain_graph=True
+    )
     opposed = F.cross_entropy(strategy.adversary(logits), batch.bias)
     against = torch.autograd.grad(opposed, list(named.values()))
     wanted = {}
@@ -141,7 +155,10 @@ def test_frozen_parameters_are_left_out(parts):
     wanted = definition_of_trainable(model, strategy, batch)
     strategy.loss(model, batch).total.backward()
     assert frozen.grad is None
-    assert all(torch.allclose(model.get_parameter(name).grad, g, rtol=1e-4, atol=1e-6) for name, g in wanted.items())
+    assert all(
+        torch.allclose(model.get_parameter(name).grad, g, rtol=1e-4, atol=1e-6)
+        for name, g in wanted.items()
+    )
 
 
 def definition_of_trainable(model, strategy, batch):
@@ -155,7 +172,9 @@ def test_unknown_biases_are_ignored(parts):
     """Without a known bias nothing is projected: the gradient is that of ERM."""
     model, strategy, batch = parts
     strategy.loss(model, batch._replace(bias=torch.full((8,), -1))).total.backward()
-    erm = torch.autograd.grad(F.cross_entropy(model(batch.image).logits, batch.target), list(model.parameters()))
+    erm = torch.autograd.grad(
+        F.cross_entropy(model(batch.image).logits, batch.target), list(model.parameters())
+    )
     for parameter, gradient in zip(model.parameters(), erm, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
     assert all(p.grad.eq(0).all() for p in strategy.adversary.parameters())
@@ -165,7 +184,10 @@ def test_state_survives(parts):
     model, strategy, batch = parts
     restored = GradientProjection(GROUPS, strength=0.3)
     restored.load_state_dict(strategy.state_dict())
-    assert restored.loss(model, batch).terms["adversary"] == strategy.loss(model, batch).terms["adversary"]
+    assert (
+        restored.loss(model, batch).terms["adversary"]
+        == strategy.loss(model, batch).terms["adversary"]
+    )
 
 
 def test_refuses():
@@ -174,13 +196,18 @@ def test_refuses():
 
 
 def test_a_fresh_attacker_finds_less_in_the_logits():
-    """Attacker's accuracy on the logits where target and bias are independent, over three seeds: 0.531 (ERM: 0.583).
+    """Attacker's accuracy on the logits where target and bias are independent, over three seeds:
+    0.531 (ERM: 0.583).
 
-    The projection alone makes it worse, 0.946: the model may then not unlearn what its first logits gave away, as this
-    would show in the adversary's loss. It is the step against the adversary that removes the bias.
+    The projection alone makes it worse, 0.946: the model may then not unlearn what its first logits
+    gave away, as this would show in the adversary's loss. It is the step against the adversary that
+    removes the bias.
     """
     pushed, projected_only = (
-        judged(lambda model, strength=strength: GradientProjection(GROUPS, strength=strength), aligned=0.5)
+        judged(
+            lambda model, strength=strength: GradientProjection(GROUPS, strength=strength),
+            aligned=0.5,
+        )
         for strength in (1.0, 0.0)
     )
     assert projected_only.logits > 0.85

@@ -1,4 +1,6 @@
-"""InputAdversary: its value, who receives which gradient, and that it hides what gives the bias away."""
+"""InputAdversary: its value, who receives which gradient, and that it hides what gives the bias
+away.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,25 @@ SMALL = torch.zeros(1, 3, 16, 16)
 
 
 class Means(nn.Module):
-    """Logits and features from the mean colour of the left half and of the right half of a picture."""
+    """Logits and features from the mean colour of the left half and of the right half of a
+    picture.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.body, self.head = nn.Sequential(nn.Linear(6, 8), nn.Tanh()), nn.Linear(8, 2)
 
     def forward(self, image: Tensor) -> Outputs:
-        features = self.body(torch.cat([image[..., :8].mean(dim=(2, 3)), image[..., 8:].mean(dim=(2, 3))], dim=1))
+        features = self.body(
+            torch.cat([image[..., :8].mean(dim=(2, 3)), image[..., 8:].mean(dim=(2, 3))], dim=1)
+        )
         return Outputs(self.head(features), features)
 
 
 def pictures(samples: int = 64, seed: int = 0) -> Batch:
-    """The target is the sign of the left half's red, the bias that of the right half's green; both are independent."""
+    """The target is the sign of the left half's red, the bias that of the right half's green; both
+    are independent.
+    """
     batch = batch_of(samples)
     image = torch.randn(samples, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 0.3
     image[:, 0, :, :8] += (2 * batch.target - 1).view(-1, 1, 1)
@@ -56,13 +64,23 @@ def module_of(model: nn.Module, **options: int) -> DebiasModule:
 
     strategy = InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4, **options)
     scheduler = partial(cosine, epochs=4)
-    return DebiasModule(model, strategy, GROUPS, torch.ones(4), optimizer=optimizer, scheduler=scheduler)
+    return DebiasModule(
+        model, strategy, GROUPS, torch.ones(4), optimizer=optimizer, scheduler=scheduler
+    )
 
 
-def trained(module: DebiasModule, folder: Path, *, epochs: int, callbacks=(), resume: Path | None = None) -> None:
+def trained(
+    module: DebiasModule, folder: Path, *, epochs: int, callbacks=(), resume: Path | None = None
+) -> None:
     players = len(module.players)
     lightning = trainer(
-        folder, epochs=epochs, seed=0, accelerator="cpu", unused=players > 1, progress=False, callbacks=callbacks
+        folder,
+        epochs=epochs,
+        seed=0,
+        accelerator="cpu",
+        unused=players > 1,
+        progress=False,
+        callbacks=callbacks,
     )
     fit(module, PictureData(), lightning, resume=resume)
 
@@ -71,7 +89,11 @@ def trained(module: DebiasModule, folder: Path, *, epochs: int, callbacks=(), re
 def parts():
     torch.manual_seed(0)
     model = Means()
-    return model, InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4), pictures()
+    return (
+        model,
+        InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4),
+        pictures(),
+    )
 
 
 def test_value(parts):
@@ -86,7 +108,9 @@ def test_value(parts):
 
 
 def test_who_receives_which_gradient(parts):
-    """Model: the task. Adversary: its cross-entropy. Mask: task - strength * adversary + closeness."""
+    """Model: the task. Adversary: its cross-entropy. Mask: task - strength * adversary +
+    closeness.
+    """
     model, strategy, batch = parts
     strategy.loss(model, batch).total.backward()
     masked = strategy.prepare(batch.image)
@@ -107,7 +131,9 @@ def test_the_adversary_is_a_copy_with_a_head_for_the_bias():
     image = torch.randn(2, 3, 64, 64)
     assert torch.equal(strategy.adversary.eval()(image).features, model.eval()(image).features)
     assert strategy.adversary(image).logits.shape == (2, 3)
-    assert not {id(p) for p in strategy.adversary.parameters()} & {id(p) for p in model.parameters()}
+    assert not {id(p) for p in strategy.adversary.parameters()} & {
+        id(p) for p in model.parameters()
+    }
 
 
 def test_unknown_biases_are_ignored(parts):
@@ -125,15 +151,22 @@ class NormalisedMeans(Means):
 
 
 def test_unknown_biases_get_no_gradient_from_the_adversary():
-    """Not even through its batch statistics; the known ones do. The mask's own, which mix pictures, are held."""
+    """Not even through its batch statistics; the known ones do. The mask's own, which mix pictures,
+    are held.
+    """
     torch.manual_seed(0)
     model, batch, unknown = NormalisedMeans(), pictures(8), torch.tensor([True, False] * 4)
     strategy = InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4)
     strategy.mask.eval()
-    batch = batch._replace(bias=batch.bias.masked_fill(unknown, -1), image=batch.image.requires_grad_())
+    batch = batch._replace(
+        bias=batch.bias.masked_fill(unknown, -1), image=batch.image.requires_grad_()
+    )
     strategy.loss(model, batch).total.backward()
     masked = strategy.prepare(batch.image)
-    rest = F.cross_entropy(model(masked).logits, batch.target) + 0.5 * (masked - batch.image).abs().mean()
+    rest = (
+        F.cross_entropy(model(masked).logits, batch.target)
+        + 0.5 * (masked - batch.image).abs().mean()
+    )
     (alone,) = torch.autograd.grad(rest, batch.image)
     from_adversary = (batch.image.grad - alone).flatten(1).abs().amax(dim=1)
     assert from_adversary[unknown].max().item() < 1e-8
@@ -149,7 +182,9 @@ def test_state_survives(parts):
 
 
 def test_it_hides_the_half_that_gives_the_bias_away(parts):
-    """The mask lets 0.82 of the left half through and 0.0001 of the right, and the task is still learnt."""
+    """The mask lets 0.82 of the left half through and 0.0001 of the right, and the task is still
+    learnt.
+    """
     model, strategy, batch = parts
     strategy.closeness = 0.1
     optimizer = torch.optim.Adam([*model.parameters(), *strategy.parameters()], lr=1e-2)
@@ -160,13 +195,17 @@ def test_it_hides_the_half_that_gives_the_bias_away(parts):
     strategy.eval()
     fresh = pictures(seed=1)
     mask = strategy.mask(fresh.image)
-    accuracy = (model(strategy.prepare(fresh.image)).logits.argmax(dim=1) == fresh.target).float().mean()
+    accuracy = (
+        (model(strategy.prepare(fresh.image)).logits.argmax(dim=1) == fresh.target).float().mean()
+    )
     assert mask[..., :8].mean().item() > mask[..., 8:].mean().item() + 0.3
     assert accuracy.item() > 0.95
 
 
 def test_who_moves_in_which_stage():
-    """Two steps of model and adversary, three of the mask alone, then everybody; on the same loss."""
+    """Two steps of model and adversary, three of the mask alone, then everybody; on the same
+    loss.
+    """
     model = Means()
     strategy = InputAdversary(GROUPS, model, SMALL, pretraining=2, warmup=3, width=4)
     players = [turn.player for step in range(7) for turn in strategy.turns(step)]
@@ -180,7 +219,11 @@ def test_who_moves_in_which_stage():
 
 @pytest.mark.parametrize(
     ("options", "players"),
-    [({}, ["model"]), ({"warmup": 1}, ["mask", "model"]), ({"pretraining": 1}, ["predictors", "model"])],
+    [
+        ({}, ["model"]),
+        ({"warmup": 1}, ["mask", "model"]),
+        ({"pretraining": 1}, ["predictors", "model"]),
+    ],
 )
 def test_a_stage_without_steps_has_no_player(options, players):
     model = Means()
@@ -188,19 +231,28 @@ def test_a_stage_without_steps_has_no_player(options, players):
 
 
 def test_only_the_mask_moves_in_the_warmup(tmp_path):
-    """Under a weight decay that moves whatever the optimiser owns; the classifiers' statistics move, as published."""
+    """Under a weight decay that moves whatever the optimiser owns; the classifiers' statistics
+    move, as published.
+    """
     torch.manual_seed(0)
     module = module_of(Classifier(timm.create_model("test_resnet", num_classes=2)), warmup=6)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trained(module, tmp_path, epochs=1)
-    moved = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in module.state_dict().items() if not torch.equal(value, before[name])
+    }
     parameters = {name for name, _ in module.named_parameters()}
     assert moved & parameters == {name for name in parameters if name.startswith("strategy.mask.")}
-    assert {"model.backbone.bn1.running_mean", "strategy.adversary.backbone.bn1.running_mean"} <= moved
+    assert {
+        "model.backbone.bn1.running_mean",
+        "strategy.adversary.backbone.bn1.running_mean",
+    } <= moved
 
 
 def test_resumed_within_the_warmup_equals_uninterrupted(tmp_path):
-    """Six steps an epoch: the resumed training starts at step 12, of which 8 to 15 are the mask's."""
+    """Six steps an epoch: the resumed training starts at step 12, of which 8 to 15 are the
+    mask's.
+    """
     torch.manual_seed(0)
     modules = [module_of(Means(), pretraining=8, warmup=8) for _ in range(3)]
     for module in modules[1:]:
@@ -208,9 +260,13 @@ def test_resumed_within_the_warmup_equals_uninterrupted(tmp_path):
     first, resumed, uninterrupted = modules
     recorders = [Recorder(tmp_path, write=lambda epoch, predicted: None) for _ in range(2)]
     trained(first, tmp_path / "first", epochs=2, callbacks=recorders[:1])
-    trained(resumed, tmp_path / "second", epochs=4, callbacks=recorders[1:], resume=recorders[0].last)
+    trained(
+        resumed, tmp_path / "second", epochs=4, callbacks=recorders[1:], resume=recorders[0].last
+    )
     trained(uninterrupted, tmp_path / "other", epochs=4)
-    for one, other in zip(resumed.state_dict().values(), uninterrupted.state_dict().values(), strict=True):
+    for one, other in zip(
+        resumed.state_dict().values(), uninterrupted.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, other)
 
 
@@ -233,10 +289,14 @@ def test_validation_and_prediction_see_masked_pictures(tmp_path):
     right = (expected.argmax(dim=1) == batch.target).double()
     group = GROUPS.encode(batch.target, batch.bias)
     for number, name in enumerate(GROUPS.names):
-        assert module.validation[f"accuracy/{name}"] == pytest.approx(right[group == number].mean().item())
+        assert module.validation[f"accuracy/{name}"] == pytest.approx(
+            right[group == number].mean().item()
+        )
 
 
-@pytest.mark.parametrize("options", [{"strength": -1.0}, {"closeness": -0.5}, {"warmup": -1}, {"width": 0}])
+@pytest.mark.parametrize(
+    "options", [{"strength": -1.0}, {"closeness": -0.5}, {"warmup": -1}, {"width": 0}]
+)
 def test_refuses(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name}={value}"):

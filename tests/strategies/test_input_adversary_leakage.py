@@ -1,4 +1,6 @@
-"""InputAdversary on drawn birds: a fresh attacker sees less of the background in masked pictures."""
+"""InputAdversary on drawn birds: a fresh attacker sees less of the background in masked
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ SEEN = 400
 
 def drawn_pictures(folder) -> Batch:
     """600 birds of 32 pixels in random order, target and background independent."""
-    options = ["data.train=40", "data.val=20", "data.test=600", "preprocessing.size=32", "cache=false"]
+    options = [
+        "data.train=40",
+        "data.val=20",
+        "data.test=600",
+        "preprocessing.size=32",
+        "cache=false",
+    ]
     parts = build(configs.load("drawn_birds/erm", [*options, f"data.root={folder}"]))
     batches = [parts.data.on_after_batch_transfer(batch, 0) for batch in parts.data.loader("test")]
     order = torch.randperm(600, generator=torch.Generator().manual_seed(0))
@@ -29,14 +37,20 @@ def drawn_pictures(folder) -> Batch:
 
 
 def masked(birds: Batch, seed: int) -> Tensor:
-    """All pictures behind a mask trained on the first 400, 220 steps, 60 each in the first two stages."""
+    """All pictures behind a mask trained on the first 400, 220 steps, 60 each in the first two
+    stages.
+    """
     torch.manual_seed(seed)
     model = timm_classifier(2, name="test_resnet", pretrained=False)
-    strategy = InputAdversary(GROUPS, model, birds.image[:1], strength=100.0, pretraining=60, warmup=60, width=8)
+    strategy = InputAdversary(
+        GROUPS, model, birds.image[:1], strength=100.0, pretraining=60, warmup=60, width=8
+    )
     players = strategy.players(model)
     mask = {id(parameter) for parameter in strategy.mask.parameters()}
     optimizers = {
-        player: torch.optim.Adam([{"params": [p], "lr": 3e-3 if id(p) in mask else 1e-3} for p in owned])
+        player: torch.optim.Adam(
+            [{"params": [p], "lr": 3e-3 if id(p) in mask else 1e-3} for p in owned]
+        )
         for player, owned in players.items()
     }
     for step in range(220):
@@ -68,9 +82,10 @@ def attackers_accuracy(image: Tensor, bias: Tensor) -> float:
 def test_a_fresh_attacker_sees_less(tmp_path):
     """Measured when written: 1.0 of plain pictures, 0.71 and 0.65 behind the masks of two seeds.
 
-    It is no easy game. With the mask's learning rate for all, 1.0 and 0.86; without a warm-up, or with one at
-    the published strength of 5, the adversary is always right, the mask learns nothing, and the attacker stays at 1.0.
-    In so few steps the model learns next to nothing of the task (accuracy 0.5 to 0.6): this says nothing about it.
+    It is no easy game. With the mask's learning rate for all, 1.0 and 0.86; without a warm-up, or
+    with one at the published strength of 5, the adversary is always right, the mask learns nothing,
+    and the attacker stays at 1.0. In so few steps the model learns next to nothing of the task
+    (accuracy 0.5 to 0.6): this says nothing about it.
     """
     birds = drawn_pictures(tmp_path / "birds")
     hidden = [attackers_accuracy(masked(birds, seed), birds.bias) for seed in (0, 1)]

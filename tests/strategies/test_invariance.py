@@ -1,4 +1,6 @@
-"""IRM and V-REx: their schedule, their objective by definition, and what they learn where ERM takes the shortcut."""
+"""IRM and V-REx: their schedule, their objective by definition, and what they learn where ERM takes
+the shortcut.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,15 @@ BATCH = batch_of(16)
 LABELS = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
 
 
-def by_environment(model: nn.Module, environment: Tensor, count: int) -> tuple[list[Tensor], list[Tensor]]:
+def by_environment(
+    model: nn.Module, environment: Tensor, count: int
+) -> tuple[list[Tensor], list[Tensor]]:
     """Risk, and product of the halves' derivatives, of each environment; double precision."""
     logits = model(BATCH.image).logits.double()
-    losses, gradients = classification_losses(logits, BATCH.target), scale_gradients(logits, BATCH.target)
+    losses, gradients = (
+        classification_losses(logits, BATCH.target),
+        scale_gradients(logits, BATCH.target),
+    )
     rows = [(environment == number).nonzero().flatten() for number in range(count)]
     products = [gradients[row[::2]].mean() * gradients[row[1::2]].mean() for row in rows]
     return [losses[row].mean() for row in rows], products
@@ -27,7 +34,10 @@ def by_environment(model: nn.Module, environment: Tensor, count: int) -> tuple[l
 @pytest.mark.parametrize(("environments", "count"), [("bias", 2), ("group", 4)])
 def test_irm_by_definition(environments, count):
     """Environments are biases or groups; the weight is 1 for three steps, then 7."""
-    model, strategy = TinyClassifier(), IRM(GROUPS, environments=environments, penalty=7.0, warmup=3)
+    model, strategy = (
+        TinyClassifier(),
+        IRM(GROUPS, environments=environments, penalty=7.0, warmup=3),
+    )
     environment = BATCH.bias if count == 2 else 2 * BATCH.target + BATCH.bias
     risks, products = by_environment(model, environment, count)
     for step, weight in ((0, 1.0), (2, 1.0), (3, 7.0), (100, 7.0)):
@@ -36,8 +46,12 @@ def test_irm_by_definition(environments, count):
         expected = (sum(risks) + weight * sum(products)) / count
         assert turn.player == "model"
         assert loss.total.item() == pytest.approx(expected.item(), rel=1e-5)
-        assert loss.terms["environment_risk"].item() == pytest.approx((sum(risks) / count).item(), rel=1e-5)
-        assert loss.terms["variation"].item() == pytest.approx((sum(products) / count).item(), rel=1e-4)
+        assert loss.terms["environment_risk"].item() == pytest.approx(
+            (sum(risks) / count).item(), rel=1e-5
+        )
+        assert loss.terms["variation"].item() == pytest.approx(
+            (sum(products) / count).item(), rel=1e-4
+        )
     assert strategy.loss(model, BATCH).total.item() == loss.total.item()
 
 
@@ -62,13 +76,16 @@ def test_vrex_by_definition(rescale, environments, count):
     variance = sum((risk - mean) ** 2 for risk in risks) / count
     totals = [strategy.turns(step)[0].objective(model, BATCH).total.item() for step in (0, 1)]
     assert totals[0] == pytest.approx((mean + variance).item(), rel=1e-5)
-    assert totals[1] == pytest.approx(((mean + 7 * variance) / (7 if rescale else 1)).item(), rel=1e-5)
+    assert totals[1] == pytest.approx(
+        ((mean + 7 * variance) / (7 if rescale else 1)).item(), rel=1e-5
+    )
 
 
 def test_a_weight_below_one_is_never_divided_by():
     model = TinyClassifier()
     losses = [
-        VREx(GROUPS, penalty=0.5, warmup=0, rescale=rescale).loss(model, BATCH).total for rescale in (True, False)
+        VREx(GROUPS, penalty=0.5, warmup=0, rescale=rescale).loss(model, BATCH).total
+        for rescale in (True, False)
     ]
     assert torch.equal(*losses)
 
@@ -93,7 +110,9 @@ def test_several_labels_have_biases_as_environments():
     batch = BATCH._replace(target=torch.stack([BATCH.target, BATCH.bias], dim=1))
     losses = classification_losses(model(batch.image).logits, batch.target)
     risks = torch.stack([losses[batch.bias == number].mean() for number in (0, 1)])
-    torch.testing.assert_close(VREx(LABELS).loss(model, batch).terms["environment_risk"], risks.mean().detach())
+    torch.testing.assert_close(
+        VREx(LABELS).loss(model, batch).terms["environment_risk"], risks.mean().detach()
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,15 +142,21 @@ class Perceptron(nn.Module):
 
 
 def coloured(flips: list[float], generator: torch.Generator) -> Batch:
-    """Shape and colour, +-1: the shape is the class in 3 of 4, the colour in all but ``flips``, by environment."""
-    target, environment = (torch.randint(size, (4000,), generator=generator) for size in (2, len(flips)))
+    """Shape and colour, +-1: the shape is the class in 3 of 4, the colour in all but ``flips``, by
+    environment.
+    """
+    target, environment = (
+        torch.randint(size, (4000,), generator=generator) for size in (2, len(flips))
+    )
     chance = torch.stack([torch.full((4000,), 0.25), torch.tensor(flips)[environment]], dim=1)
     seen = target[:, None] ^ (torch.rand(4000, 2, generator=generator) < chance)
     return Batch(2.0 * seen - 1, target, environment, torch.arange(4000))
 
 
 def accuracy_where_colours_lie(strategy: Strategy, seed: int) -> float:
-    """After 300 full-batch steps on environments whose colour is right in 90 and 80 %, where it is right in 10 %."""
+    """After 300 full-batch steps on environments whose colour is right in 90 and 80 %, where it is
+    right in 10 %.
+    """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     model, train, test = Perceptron(), coloured([0.1, 0.2], generator), coloured([0.9], generator)
@@ -147,9 +172,14 @@ def accuracy_where_colours_lie(strategy: Strategy, seed: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_shape_is_learnt_where_erm_learns_the_colour(seed):
-    """Coloured MNIST without pictures; by shape alone 0.75. Seeds 0, 1, 2: IRM 0.762 0.751 0.748, with the square
-    the same; V-REx by 10,000 likewise, by DomainBed's 10 no better than ERM, which has 0.10."""
+    """Coloured MNIST without pictures; by shape alone 0.75. Seeds 0, 1, 2: IRM 0.762 0.751 0.748,
+    with the square the same; V-REx by 10,000 likewise, by DomainBed's 10 no better than ERM, which
+    has 0.10."""
     options = {"penalty": 1e4, "warmup": 100, "rescale": True}
     assert accuracy_where_colours_lie(ERM(), seed) < 0.15
-    for strategy in (IRM(GROUPS, **options), IRM(GROUPS, unbiased=False, **options), VREx(GROUPS, **options)):
+    for strategy in (
+        IRM(GROUPS, **options),
+        IRM(GROUPS, unbiased=False, **options),
+        VREx(GROUPS, **options),
+    ):
         assert accuracy_where_colours_lie(strategy, seed) > 0.7

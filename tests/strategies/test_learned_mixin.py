@@ -32,7 +32,9 @@ def test_values_by_definition():
     strategy, model = pair(warmup=1)
     f = model(BATCH.image)
     log_p = strategy.network.eval()(BATCH.image).logits.double().log_softmax(dim=1)
-    factor = torch.log1p(torch.exp(f.features.double() @ strategy.trust.weight.double().T + strategy.trust.bias))
+    factor = torch.log1p(
+        torch.exp(f.features.double() @ strategy.trust.weight.double().T + strategy.trust.bias)
+    )
     error = F.cross_entropy(f.logits.double() + factor * log_p, BATCH.target).item()
     p = torch.softmax(factor * log_p, dim=1)
     entropy = -(p * p.log()).sum(dim=1).mean().item()
@@ -44,12 +46,19 @@ def test_values_by_definition():
 
 @pytest.mark.parametrize("name", ["simple_conv_k1", "simple_conv_k7"])
 def test_the_biased_network_is_the_one_that_is_named(name):
-    """A kernel of 1 sees a single pixel, one of 7 many: the weights have the shapes of that network's, no other's."""
+    """A kernel of 1 sees a single pixel, one of 7 many: the weights have the shapes of that
+    network's, no other's.
+    """
     strategy, _ = pair(biased=name)
     expected = small_receptive_classifier(2, name=name)
-    shapes = [[parameter.shape for parameter in network.parameters()] for network in (strategy.network, expected)]
+    shapes = [
+        [parameter.shape for parameter in network.parameters()]
+        for network in (strategy.network, expected)
+    ]
     assert shapes[0] == shapes[1]
-    kernels = {module.kernel_size for module in strategy.network.modules() if isinstance(module, nn.Conv2d)}
+    kernels = {
+        module.kernel_size for module in strategy.network.modules() if isinstance(module, nn.Conv2d)
+    }
     assert kernels == {(1, 1) if name == "simple_conv_k1" else (7, 7)}
 
 
@@ -94,23 +103,33 @@ def test_who_receives_gradient():
             parameter.grad = None
         ((player, objective),) = strategy.turns(step)
         objective(model, BATCH).total.backward()
-        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[player]
+        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[
+            player
+        ]
 
 
 def test_frozen_to_the_last_statistic():
-    """After the warm-up nothing of g moves, not even the averages of its batch normalisation, in training mode."""
+    """After the warm-up nothing of g moves, not even the averages of its batch normalisation, in
+    training mode.
+    """
     strategy, model = pair(warmup=1)
     strategy.turns(0)[0].objective(model, BATCH)
     before = {key: value.clone() for key, value in strategy.network.state_dict().items()}
     strategy.train()
     strategy.turns(1)[0].objective(model, batch_of(8, seed=5))
-    assert all(torch.equal(before[key], value) for key, value in strategy.network.state_dict().items())
+    assert all(
+        torch.equal(before[key], value) for key, value in strategy.network.state_dict().items()
+    )
     strategy.turns(0)[0].objective(model, batch_of(8, seed=5))
-    assert not all(torch.equal(before[key], value) for key, value in strategy.network.state_dict().items())
+    assert not all(
+        torch.equal(before[key], value) for key, value in strategy.network.state_dict().items()
+    )
 
 
 def test_a_sure_g_that_is_trusted_leaves_nothing_to_learn():
-    """g sure of the right class and a large factor: f's gradient vanishes; where g is sure and wrong, it is large."""
+    """g sure of the right class and a large factor: f's gradient vanishes; where g is sure and
+    wrong, it is large.
+    """
     strategy, model = pair()
     with torch.no_grad():
         strategy.network.head.weight.zero_()
@@ -128,7 +147,9 @@ def test_state_survives():
     strategy, model = pair()
     restored = LearnedMixin(GROUPS, model)
     restored.load_state_dict(strategy.state_dict())
-    assert torch.equal(restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total)
+    assert torch.equal(
+        restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total
+    )
 
 
 def test_refuses():

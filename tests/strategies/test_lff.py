@@ -1,4 +1,6 @@
-"""LfF: its loss by definition, who gets which gradient, one optimiser as two, its limit, its state, and a toy."""
+"""LfF: its loss by definition, who gets which gradient, one optimiser as two, its limit, its state,
+and a toy.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def losses_of(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def relative(losses: Tensor, target: Tensor) -> Tensor:
-    """Each loss by the greatest of its class in the batch, which is all that a new memory has seen."""
+    """Each loss by the greatest of its class in the batch, which is all that a new memory has
+    seen.
+    """
     return losses / torch.stack([losses[target == label].max() for label in target.tolist()])
 
 
@@ -41,22 +45,30 @@ def test_value_by_definition(scaled):
     p = (-biased).exp() ** 0.6
     gce = 0.6 * p * biased if scaled else (1 - p) / 0.6
     found = strategy.loss(model, BATCH)
-    assert found.total.item() == pytest.approx((gce.mean() + (weights * losses).mean()).item(), rel=1e-5)
+    assert found.total.item() == pytest.approx(
+        (gce.mean() + (weights * losses).mean()).item(), rel=1e-5
+    )
     assert found.terms["sample_weight"].item() == pytest.approx(weights.mean().item(), rel=1e-5)
     assert found.terms["cross_entropy"].item() == pytest.approx(losses.mean().item(), rel=1e-5)
-    assert found.terms["biased_cross_entropy"].item() == pytest.approx(biased.mean().item(), rel=1e-5)
+    assert found.terms["biased_cross_entropy"].item() == pytest.approx(
+        biased.mean().item(), rel=1e-5
+    )
     assert not any(term.requires_grad for term in found.terms.values())
 
 
 def test_each_network_gets_the_gradient_of_its_own_sum():
-    """The model that of W CE with W a constant, the biased network q p^q times that of cross-entropy."""
+    """The model that of W CE with W a constant, the biased network q p^q times that of
+    cross-entropy.
+    """
     strategy, model = pair()
     losses, biased = losses_of(model, BATCH), losses_of(strategy.network, BATCH)
     b, d = relative(biased, BATCH.target).detach(), relative(losses, BATCH.target).detach()
     weights = b / (b + d + 1e-8)
     expected = torch.autograd.grad((weights * losses).mean(), list(model.parameters()))
     factors = 0.7 * (-biased.detach()).exp() ** 0.7
-    biased_expected = torch.autograd.grad((factors * biased).mean(), list(strategy.network.parameters()))
+    biased_expected = torch.autograd.grad(
+        (factors * biased).mean(), list(strategy.network.parameters())
+    )
     strategy.loss(model, BATCH).total.backward()
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
@@ -66,7 +78,9 @@ def test_each_network_gets_the_gradient_of_its_own_sum():
         assert parameter.grad.ne(0).any()
 
 
-def steps(strategy: LfF, model: nn.Module, optimizers: list[torch.optim.Optimizer], seeds: range) -> None:
+def steps(
+    strategy: LfF, model: nn.Module, optimizers: list[torch.optim.Optimizer], seeds: range
+) -> None:
     for seed in seeds:
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -78,10 +92,20 @@ def steps(strategy: LfF, model: nn.Module, optimizers: list[torch.optim.Optimize
 def test_one_optimiser_on_the_sum_is_two():
     strategy, model = pair()
     twin_strategy, twin_model = copy.deepcopy(strategy), copy.deepcopy(model)
-    steps(strategy, model, [torch.optim.Adam(strategy.players(model)["model"], weight_decay=0.1)], range(5))
-    both = [torch.optim.Adam(owner.parameters(), weight_decay=0.1) for owner in (twin_model, twin_strategy)]
+    steps(
+        strategy,
+        model,
+        [torch.optim.Adam(strategy.players(model)["model"], weight_decay=0.1)],
+        range(5),
+    )
+    both = [
+        torch.optim.Adam(owner.parameters(), weight_decay=0.1)
+        for owner in (twin_model, twin_strategy)
+    ]
     steps(twin_strategy, twin_model, both, range(5))
-    for first, second in zip(strategy.state_dict().values(), twin_strategy.state_dict().values(), strict=True):
+    for first, second in zip(
+        strategy.state_dict().values(), twin_strategy.state_dict().values(), strict=True
+    ):
         assert torch.equal(first, second)
     for first, second in zip(model.parameters(), twin_model.parameters(), strict=True):
         assert torch.equal(first, second)
@@ -104,7 +128,9 @@ def test_rows_are_those_of_the_data_set():
     strategy.loss(model, BATCH._replace(index=index))
     kept = strategy.difficulty.debiased
     assert kept.target[:12].eq(-1).all()
-    torch.testing.assert_close(kept.values[index].double(), losses_of(model, BATCH), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        kept.values[index].double(), losses_of(model, BATCH), rtol=1e-5, atol=1e-7
+    )
     assert torch.equal(kept.target[index], BATCH.target)
 
 
@@ -124,20 +150,29 @@ def test_state_survives():
     restored.load_state_dict(strategy.state_dict())
     for owner, one in ((strategy, model), (restored, twin_model)):
         steps(owner, one, [torch.optim.SGD(owner.players(one)["model"], lr=0.1)], range(3, 6))
-    for first, second in zip(strategy.state_dict().values(), restored.state_dict().values(), strict=True):
+    for first, second in zip(
+        strategy.state_dict().values(), restored.state_dict().values(), strict=True
+    ):
         assert torch.equal(first, second)
-    assert all(torch.equal(*pair) for pair in zip(model.parameters(), twin_model.parameters(), strict=True))
+    assert all(
+        torch.equal(*pair) for pair in zip(model.parameters(), twin_model.parameters(), strict=True)
+    )
 
 
 @pytest.mark.slow
 def test_beats_erm_on_a_shortcut():
     """Worst group over seeds 0, 1, 2: ERM 88.4, 88.8, 93.4; LfF 93.9, 96.4, 97.8 per cent."""
-    assert mean_worst_group(lambda model: LfF(GROUPS, SAMPLES, model)) > mean_worst_group(lambda model: ERM()) + 0.03
+    assert (
+        mean_worst_group(lambda model: LfF(GROUPS, SAMPLES, model))
+        > mean_worst_group(lambda model: ERM()) + 0.03
+    )
 
 
 @pytest.mark.slow
 def test_samples_against_the_shortcut_weigh_more():
-    """After training, by the memories: mean weight of the 2 in 100 against the bias, and of the others."""
+    """After training, by the memories: mean weight of the 2 in 100 against the bias, and of the
+    others.
+    """
     _, strategy = trained(lambda model: LfF(GROUPS, SAMPLES, model), seed=0)
     assert isinstance(strategy, LfF)
     data = toy(SAMPLES, aligned=ALIGNED, seed=0)
@@ -150,7 +185,10 @@ def test_samples_against_the_shortcut_weigh_more():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"q": 0.0}, r"LfF needs q in \(0, 1\]; got 0\.0"), ({"momentum": 1.0}, r"momentum in \[0, 1\); got 1\.0")],
+    [
+        ({"q": 0.0}, r"LfF needs q in \(0, 1\]; got 0\.0"),
+        ({"momentum": 1.0}, r"momentum in \[0, 1\); got 1\.0"),
+    ],
 )
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):

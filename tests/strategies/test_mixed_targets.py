@@ -1,4 +1,6 @@
-"""Strategies beside augmentations that mix classes: what reads class indices is refused, everything else takes both."""
+"""Strategies beside augmentations that mix classes: what reads class indices is refused, everything
+else takes both.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from tests.strategies.test_strategies import SIDES, STRATEGIES
 SOFT = [name for name, make in STRATEGIES.items() if not make().hard_targets]
 
 
-def objectives(strategy: Strategy, model: TinyClassifier, soft: bool, side: int) -> list[torch.Tensor]:
+def objectives(
+    strategy: Strategy, model: TinyClassifier, soft: bool, side: int
+) -> list[torch.Tensor]:
     batch = batch_of(16, side=side)
     if soft:
         batch = batch._replace(target=F.one_hot(batch.target, 2).float())
@@ -32,13 +36,17 @@ def objectives(strategy: Strategy, model: TinyClassifier, soft: bool, side: int)
 
 @pytest.mark.parametrize("name", SOFT)
 def test_certain_probabilities_are_classes(name):
-    """A strategy either says ``hard_targets``, or has the same objectives for class c and for probability 1 of c."""
+    """A strategy either says ``hard_targets``, or has the same objectives for class c and for
+    probability 1 of c.
+    """
     side = SIDES.get(name, 2)
     seed_all(1)
     strategy = STRATEGIES[name]()
     model = TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
     twin, same = copy.deepcopy(strategy), copy.deepcopy(model)
-    for hard, soft in zip(objectives(strategy, model, False, side), objectives(twin, same, True, side), strict=True):
+    for hard, soft in zip(
+        objectives(strategy, model, False, side), objectives(twin, same, True, side), strict=True
+    ):
         torch.testing.assert_close(hard, soft, rtol=1e-5, atol=1e-6)
 
 
@@ -56,7 +64,10 @@ def test_certain_probabilities_are_classes(name):
 )
 def test_what_reads_classes_is_refused(strategy):
     for augment in (Mixup(GROUPS), CutMix(GROUPS), LISA(GROUPS)):
-        message = f"{type(strategy).__name__} reads the class of each sample, and {type(augment).__name__} mixes"
+        message = (
+            f"{type(strategy).__name__} reads the class of each sample, and"
+            f" {type(augment).__name__} mixes"
+        )
         with pytest.raises(ValueError, match=message):
             check_targets(strategy, augment)
     for harmless in (None, Recombination()):

@@ -1,4 +1,6 @@
-"""ReBias: each turn's value by definition, who moves which way, its bandwidths, its limits, its state."""
+"""ReBias: each turn's value by definition, who moves which way, its bandwidths, its limits, its
+state.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,17 @@ def pair(**options: float | str) -> tuple[ReBias, TinyClassifier]:
 def unbiased_hsic(x: Tensor, y: Tensor, sigma_x: float = 1.0, sigma_y: float = 1.0) -> float:
     """The formula of the paper in float64, with the diagonals taken out by hand."""
     m = len(x)
-    k = np.exp(-(torch.cdist(x.double(), x.double()).detach().numpy() ** 2) / (2 * sigma_x**2)) * (1 - np.eye(m))
-    other = np.exp(-(torch.cdist(y.double(), y.double()).detach().numpy() ** 2) / (2 * sigma_y**2)) * (1 - np.eye(m))
-    value = np.trace(k @ other) + k.sum() * other.sum() / ((m - 1) * (m - 2)) - 2 / (m - 2) * (k @ other).sum()
+    k = np.exp(-(torch.cdist(x.double(), x.double()).detach().numpy() ** 2) / (2 * sigma_x**2)) * (
+        1 - np.eye(m)
+    )
+    other = np.exp(
+        -(torch.cdist(y.double(), y.double()).detach().numpy() ** 2) / (2 * sigma_y**2)
+    ) * (1 - np.eye(m))
+    value = (
+        np.trace(k @ other)
+        + k.sum() * other.sum() / ((m - 1) * (m - 2))
+        - 2 / (m - 2) * (k @ other).sum()
+    )
     return float(value / (m * (m - 3)))
 
 
@@ -58,7 +68,10 @@ def test_the_biased_networks_move_first(updates):
     for step in (0, 7):
         assert [turn.player for turn in strategy.turns(step)] == ["biased"] * updates + ["model"]
     players = strategy.players(model)
-    assert [len(players["model"]), len(players["biased"])] == [4, len(list(strategy.networks.parameters()))]
+    assert [len(players["model"]), len(players["biased"])] == [
+        4,
+        len(list(strategy.networks.parameters())),
+    ]
 
 
 def gradients(owner: nn.Module, loss: Tensor) -> list[Tensor | None]:
@@ -85,8 +98,20 @@ def test_signs_and_scales_of_the_gradients():
     network = strategy.networks[0]
     f, g = model(BATCH.image), network(BATCH.image)
     for owner, loss, other, error, factor in (
-        (network, strategy.biased_loss, f.features.detach(), F.cross_entropy(g.logits, BATCH.target), -200.0),
-        (model, strategy.model_loss, g.features.detach(), F.cross_entropy(f.logits, BATCH.target), 300.0),
+        (
+            network,
+            strategy.biased_loss,
+            f.features.detach(),
+            F.cross_entropy(g.logits, BATCH.target),
+            -200.0,
+        ),
+        (
+            model,
+            strategy.model_loss,
+            g.features.detach(),
+            F.cross_entropy(f.logits, BATCH.target),
+            300.0,
+        ),
     ):
         own = g.features if owner is network else f.features
         parameters = list(owner.parameters())
@@ -96,19 +121,25 @@ def test_signs_and_scales_of_the_gradients():
         of_loss = torch.autograd.grad(loss(model, BATCH).total, parameters)
         assert max(abs(factor) * h.abs().max() for h in of_hsic if h is not None) > 0.01
         for whole, e, h in zip(of_loss, of_error, of_hsic, strict=True):
-            torch.testing.assert_close(whole, e if h is None else e + factor * h, rtol=1e-3, atol=1e-6)
+            torch.testing.assert_close(
+                whole, e if h is None else e + factor * h, rtol=1e-3, atol=1e-6
+            )
 
 
 def moved(strategy: ReBias, model: nn.Module, player: str, lr: float, batch: Batch = BATCH) -> None:
     """Take one player's turn by plain gradient descent."""
     turn = next(turn for turn in strategy.turns(1) if turn.player == player)
     owned = strategy.players(model)[player]
-    for parameter, gradient in zip(owned, torch.autograd.grad(turn.objective(model, batch).total, owned), strict=True):
+    for parameter, gradient in zip(
+        owned, torch.autograd.grad(turn.objective(model, batch).total, owned), strict=True
+    ):
         parameter.data -= lr * gradient
 
 
 def test_g_climbs_hsic_and_f_descends_it():
-    """With a weight beside which cross-entropy is nothing, a turn of g raises HSIC, and one of f lowers it."""
+    """With a weight beside which cross-entropy is nothing, a turn of g raises HSIC, and one of f
+    lowers it.
+    """
     strategy, model = pair(lambda_f=1e4, lambda_g=1e4, sigma=3.0)
     values = []
     for player in ("biased", "model"):
@@ -134,12 +165,18 @@ def test_without_weights_the_model_learns_by_erm():
 
 
 def median(features: Tensor) -> float:
-    return math.sqrt(np.median(torch.cdist(features.double(), features.double()).detach().numpy() ** 2))
+    return math.sqrt(
+        np.median(torch.cdist(features.double(), features.double()).detach().numpy() ** 2)
+    )
 
 
 def test_the_median_is_estimated_when_it_is_due():
-    """At steps 0 and 5, of each network's own features, before they are used; in between the bandwidths stand."""
-    strategy, model = pair(bandwidth="median", sigma=2.0, median_every=5, biased_networks=2, biased_updates=2)
+    """At steps 0 and 5, of each network's own features, before they are used; in between the
+    bandwidths stand.
+    """
+    strategy, model = pair(
+        bandwidth="median", sigma=2.0, median_every=5, biased_networks=2, biased_updates=2
+    )
     for step in range(6):
         batch = batch_of(8, seed=step)
         f, biased = model(batch.image), [network(batch.image) for network in strategy.networks]
@@ -152,7 +189,10 @@ def test_the_median_is_estimated_when_it_is_due():
         sigma, sigmas = 2 * median(f.features), [2 * median(g.features) for g in biased]
         assert strategy.sigma_model.item() == pytest.approx(sigma, rel=1e-3)
         assert strategy.sigma_biased.tolist() == pytest.approx(sigmas, rel=1e-3)
-        expected = sum(unbiased_hsic(f.features, g.features, sigma, s) for g, s in zip(biased, sigmas, strict=True))
+        expected = sum(
+            unbiased_hsic(f.features, g.features, sigma, s)
+            for g, s in zip(biased, sigmas, strict=True)
+        )
         assert loss.terms["biased_hsic"].item() == pytest.approx(expected, rel=1e-2)
         for turn in strategy.turns(step)[1:]:
             kept = strategy.sigma_model.clone()
@@ -173,7 +213,9 @@ def trained(strategy: ReBias, model: nn.Module, steps: range) -> None:
 
 
 def test_state_survives():
-    """Stopped between two estimates of the bandwidth and resumed from the state, it goes on as if never stopped."""
+    """Stopped between two estimates of the bandwidth and resumed from the state, it goes on as if
+    never stopped.
+    """
     strategy, model = pair(bandwidth="median", median_every=10)
     strategy.turns(0)[0].objective(model, BATCH)
     trained(strategy, model, range(2))
@@ -182,7 +224,9 @@ def test_state_survives():
     restored.load_state_dict(strategy.state_dict())
     trained(strategy, model, range(2, 4))
     trained(restored, twin, range(2, 4))
-    for first, second in zip(strategy.state_dict().values(), restored.state_dict().values(), strict=True):
+    for first, second in zip(
+        strategy.state_dict().values(), restored.state_dict().values(), strict=True
+    ):
         assert torch.equal(first, second)
     for first, second in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(first, second)
@@ -194,7 +238,9 @@ def test_several_labels():
     strategy, model = ReBias(labels), TinyClassifier()
     batch = BATCH._replace(target=torch.stack([BATCH.target, BATCH.bias], dim=1))
     expected = F.binary_cross_entropy_with_logits(model(batch.image).logits, batch.target.float())
-    assert strategy.model_loss(model, batch).terms["cross_entropy"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert strategy.model_loss(model, batch).terms["cross_entropy"].item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
 
 
 def test_a_batch_too_small():

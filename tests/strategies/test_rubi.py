@@ -23,7 +23,9 @@ def test_values_by_definition():
     strategy, model = pair(head_weight=0.5)
     g, f = strategy.network(BATCH.image), model(BATCH.image)
     biased = strategy.biased_loss(model, BATCH)
-    assert biased.total.item() == pytest.approx(F.cross_entropy(g.logits, BATCH.target).item(), rel=1e-6)
+    assert biased.total.item() == pytest.approx(
+        F.cross_entropy(g.logits, BATCH.target).item(), rel=1e-6
+    )
     mask = (g.features @ strategy.head.weight.T + strategy.head.bias).double()
     fused = F.cross_entropy(f.logits.double() / (1 + torch.exp(-mask)), BATCH.target).item()
     alone = F.cross_entropy(mask, BATCH.target).item()
@@ -35,7 +37,8 @@ def test_values_by_definition():
 
 
 def test_a_mask_by_hand():
-    """A head of weight zero and biases (log 3, 0): masks 3/4 and 1/2 of every logit; CE(h) = log 4 - log 3 for class 0.
+    """A head of weight zero and biases (log 3, 0): masks 3/4 and 1/2 of every logit; CE(h) = log 4
+    - log 3 for class 0.
 
     Logits (4, 2) become (3, 1): log(1 + e^-2) for class 0, which is 0.12693.
     """
@@ -51,7 +54,9 @@ def test_a_mask_by_hand():
 
 
 def test_who_receives_gradient():
-    """g from its own turn alone; f and the head from the second, the head through both of its terms."""
+    """g from its own turn alone; f and the head from the second, the head through both of its
+    terms.
+    """
     strategy, model = pair(head_weight=0.0)
     assert [turn.player for turn in strategy.turns(3)] == ["biased", "model"]
     owned = {player: set(map(id, own)) for player, own in strategy.players(model).items()}
@@ -60,14 +65,20 @@ def test_who_receives_gradient():
         for parameter in everybody:
             parameter.grad = None
         objective(model, BATCH).total.backward()
-        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[player]
-        assert all(parameter.grad.isfinite().all() for parameter in everybody if parameter.grad is not None)
+        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[
+            player
+        ]
+        assert all(
+            parameter.grad.isfinite().all() for parameter in everybody if parameter.grad is not None
+        )
     through_the_mask = strategy.head.bias.grad.clone()
     assert through_the_mask.abs().max() > 0
 
 
 def test_samples_that_g_gets_right_teach_less():
-    """Where the mask lifts the logit of the right class over the wrong ones, f's gradient is smaller than by ERM."""
+    """Where the mask lifts the logit of the right class over the wrong ones, f's gradient is
+    smaller than by ERM.
+    """
     strategy, model = pair()
     right = torch.zeros(8, dtype=torch.int64)
     with torch.no_grad():
@@ -89,7 +100,9 @@ def test_state_survives():
     strategy, model = pair()
     restored = RUBi(GROUPS)
     restored.load_state_dict(strategy.state_dict())
-    assert torch.equal(restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total)
+    assert torch.equal(
+        restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total
+    )
 
 
 def test_refuses():

@@ -1,4 +1,6 @@
-"""A weight per sample multiplies the model's classification loss, and nothing else of any strategy that adds to it."""
+"""A weight per sample multiplies the model's classification loss, and nothing else of any strategy
+that adds to it.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +58,15 @@ class SmallConvolution(nn.Module):
 
 
 class Case(NamedTuple):
-    """A strategy, an objective that classifies, the logits that are classified, the share of that in the loss."""
+    """A strategy, an objective that classifies, the logits that are classified, the share of that
+    in the loss.
+    """
 
     make: Callable[[SmallConvolution], Strategy]
     objective: str = "loss"
-    logits: Callable[[Strategy, SmallConvolution], list[Tensor]] = lambda strategy, model: [model(BATCH.image).logits]
+    logits: Callable[[Strategy, SmallConvolution], list[Tensor]] = lambda strategy, model: [
+        model(BATCH.image).logits
+    ]
     share: float = 1.0
 
 
@@ -105,7 +111,9 @@ def offset(strategy: Strategy, model: SmallConvolution) -> list[Tensor]:
 CASES = {
     "feature_adversary": Case(lambda model: FeatureAdversary(GROUPS, model, IMAGE, hidden_size=4)),
     "uniform_confusion": Case(lambda model: UniformConfusion(GROUPS, model, IMAGE), "confuse"),
-    "input_adversary": Case(lambda model: InputAdversary(GROUPS, model, IMAGE, width=2, depth=2), "loss", masked),
+    "input_adversary": Case(
+        lambda model: InputAdversary(GROUPS, model, IMAGE, width=2, depth=2), "loss", masked
+    ),
     "gradient_projection": Case(lambda model: GradientProjection(GROUPS)),
     "feature_sieve": Case(
         lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4, main_weight=0.5),
@@ -113,27 +121,42 @@ CASES = {
         share=0.5,
     ),
     "feature_sieve_auxiliary": Case(
-        lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4), "identify", auxiliary
+        lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4),
+        "identify",
+        auxiliary,
     ),
     "feature_sieve_joint": Case(
-        lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4, joint=True), "joint", sieved
+        lambda model: FeatureSieve(GROUPS, model, IMAGE, layer="early", width=4, joint=True),
+        "joint",
+        sieved,
     ),
     "end": Case(lambda model: EnD(GROUPS)),
-    "bias_contrastive": Case(lambda model: BiasContrastive(GROUPS, COUNTS, task_weight=0.5), share=0.5),
-    "soft_contrastive": Case(lambda model: SoftContrastive(GROUPS, task_weight=0.5), "model_loss", share=0.5),
+    "bias_contrastive": Case(
+        lambda model: BiasContrastive(GROUPS, COUNTS, task_weight=0.5), share=0.5
+    ),
+    "soft_contrastive": Case(
+        lambda model: SoftContrastive(GROUPS, task_weight=0.5), "model_loss", share=0.5
+    ),
     "correct_n_contrast": Case(lambda model: CorrectNContrast(GROUPS), share=0.25),
     "fairness": Case(lambda model: FairRegularised(GROUPS)),
     "coral": Case(lambda model: CORAL(GROUPS)),
     "mmd": Case(lambda model: MMD(GROUPS)),
-    "flac": Case(lambda model: FLAC(GROUPS, COUNTS, model, strength=1.0, task_weight=0.5), "model_loss", share=0.5),
-    "badd": Case(lambda model: BAdd(GROUPS, model, strength=3.0), "model_loss", with_the_bias_added),
+    "flac": Case(
+        lambda model: FLAC(GROUPS, COUNTS, model, strength=1.0, task_weight=0.5),
+        "model_loss",
+        share=0.5,
+    ),
+    "badd": Case(
+        lambda model: BAdd(GROUPS, model, strength=3.0), "model_loss", with_the_bias_added
+    ),
     "badd_head": Case(lambda model: BAdd(GROUPS, model), "head_loss"),
     "rubi": Case(lambda model: RUBi(GROUPS), "model_loss", fused_and_alone),
     "learned_mixin": Case(lambda model: LearnedMixin(GROUPS, model), "model_loss", ensemble),
     "rebias": Case(lambda model: ReBias(GROUPS), "model_loss"),
     "bias_amplification": Case(amplifying, "loss", offset),
 }
-#: What trains an adversary or a network that is to take the shortcut, or changes no loss of the class.
+#: What trains an adversary or a network that is to take the shortcut, or changes no loss of the
+#: class.
 OTHERS = [
     ("uniform_confusion", "identify"),
     ("feature_sieve", "forget"),
@@ -154,11 +177,20 @@ def pair(name: str) -> tuple[Strategy, SmallConvolution]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_weight_multiplies_the_tasks_part_and_nothing_else(name):
-    """2 everywhere doubles it; unequal weights w add the mean of (w - 1) times the samples' losses."""
+    """2 everywhere doubles it; unequal weights w add the mean of (w - 1) times the samples'
+    losses.
+    """
     case, (strategy, model) = CASES[name], pair(name)
-    objective = strategy.turns(0)[0].objective if case.objective == "joint" else getattr(strategy, case.objective)
+    objective = (
+        strategy.turns(0)[0].objective
+        if case.objective == "joint"
+        else getattr(strategy, case.objective)
+    )
     plain = objective(model, BATCH)
-    losses = sum(F.cross_entropy(logits, BATCH.target, reduction="none") for logits in case.logits(strategy, model))
+    losses = sum(
+        F.cross_entropy(logits, BATCH.target, reduction="none")
+        for logits in case.logits(strategy, model)
+    )
     for weight in (torch.full((8,), 2.0), torch.arange(8) / 2):
         found = objective(model, BATCH._replace(weight=weight))
         extra = case.share * ((weight - 1) * losses).mean()
@@ -171,6 +203,8 @@ def test_a_weight_multiplies_the_tasks_part_and_nothing_else(name):
 def test_other_objectives_do_not_read_weights(name, objective):
     strategy, model = pair(name)
     objective = getattr(strategy, objective)
-    plain, found = (objective(model, BATCH._replace(weight=w)).total for w in (None, torch.arange(8) / 2))
+    plain, found = (
+        objective(model, BATCH._replace(weight=w)).total for w in (None, torch.arange(8) / 2)
+    )
     torch.testing.assert_close(found, plain)
     assert plain.item() > 0.01

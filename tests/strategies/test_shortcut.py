@@ -1,4 +1,6 @@
-"""What strategies that are told the bias are good for: the worst group where a shortcut pays in training alone."""
+"""What strategies that are told the bias are good for: the worst group where a shortcut pays in
+training alone.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ MEASURED = {
     "bias_contrastive": (lambda model: BiasContrastive(GROUPS, FREQUENCIES), 100, 0.928),
     "badd": (lambda model: BAdd(GROUPS, model, warmup=60), 200, 0.919),
     "badd_refit": (lambda model: BAdd(GROUPS, model, warmup=60, refit_from=160), 200, 0.929),
-    "equal_opportunity": (lambda model: FairRegularised(GROUPS, criterion="equal_opportunity"), 100, 0.899),
+    "equal_opportunity": (
+        lambda model: FairRegularised(GROUPS, criterion="equal_opportunity"),
+        100,
+        0.899,
+    ),
     "equalized_odds": (lambda model: FairRegularised(GROUPS), 100, 0.910),
 }
 
@@ -43,7 +49,9 @@ def erm() -> dict[int, float]:
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_worst_group_gains(name, erm):
-    """Means over three seeds; the best that is possible, from the target's direction alone, is 0.977."""
+    """Means over three seeds; the best that is possible, from the target's direction alone, is
+    0.977.
+    """
     make, steps, measured = MEASURED[name]
     found = worst_group_accuracy(make, steps=steps)
     assert found == pytest.approx(measured, abs=0.03)
@@ -51,8 +59,12 @@ def test_the_worst_group_gains(name, erm):
 
 
 def test_parity_is_another_aim(erm):
-    """Classes that go with the bias must be guessed wrong for equal rates: 0.549, against 0.794 of ERM."""
-    parity = worst_group_accuracy(lambda model: FairRegularised(GROUPS, criterion="demographic_parity"), steps=100)
+    """Classes that go with the bias must be guessed wrong for equal rates: 0.549, against 0.794 of
+    ERM.
+    """
+    parity = worst_group_accuracy(
+        lambda model: FairRegularised(GROUPS, criterion="demographic_parity"), steps=100
+    )
     assert parity < erm[100] - 0.1
 
 

@@ -1,4 +1,6 @@
-"""SoftContrastive: each turn's value by definition, who receives gradient, and what the weights follow."""
+"""SoftContrastive: each turn's value by definition, who receives gradient, and what the weights
+follow.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_values_by_definition():
     strategy, model = pair(temperature=0.5, task_weight=0.5)
     g, f = strategy.network(BATCH.image), model(BATCH.image)
     biased = strategy.biased_loss(model, BATCH)
-    assert biased.total.item() == pytest.approx(F.cross_entropy(g.logits, BATCH.target).item(), rel=1e-5)
+    assert biased.total.item() == pytest.approx(
+        F.cross_entropy(g.logits, BATCH.target).item(), rel=1e-5
+    )
     loss = strategy.model_loss(model, BATCH)
     strategy.network.eval()
     bias = F.normalize(strategy.network(BATCH.image).features.double(), dim=1)
@@ -46,8 +50,12 @@ def test_values_by_definition():
     for i in range(8):
         others = [j for j in range(8) if j != i]
         scores = {j: math.exp((features[i] @ features[j]).item() / 0.5) for j in others}
-        weights = {j: 1 - (bias[i] @ bias[j]).item() for j in others if BATCH.target[i] == BATCH.target[j]}
-        shares = sum(weight * math.log(scores[j] / sum(scores.values())) for j, weight in weights.items())
+        weights = {
+            j: 1 - (bias[i] @ bias[j]).item() for j in others if BATCH.target[i] == BATCH.target[j]
+        }
+        shares = sum(
+            weight * math.log(scores[j] / sum(scores.values())) for j, weight in weights.items()
+        )
         losses.append(-shares / sum(weights.values()))
     task = F.cross_entropy(f.logits, BATCH.target).item()
     assert loss.terms["contrast"].item() == pytest.approx(sum(losses) / 8, rel=1e-4)
@@ -56,7 +64,9 @@ def test_values_by_definition():
 
 
 def test_a_network_that_sees_the_bias_alone_stands_in_for_its_labels():
-    """Features (1, 0) and (0, 1) by the bias: weights of 0 and 1 are the positives of BiasContrastive."""
+    """Features (1, 0) and (0, 1) by the bias: weights of 0 and 1 are the positives of
+    BiasContrastive.
+    """
     strategy, model = pair(temperature=0.1, task_weight=0.5)
     strategy.network = Seen(F.one_hot(BATCH.bias, 2).float())
     labelled = BiasContrastive(GROUPS, torch.tensor([2, 2, 2, 2]), temperature=0.1, task_weight=0.5)
@@ -68,7 +78,9 @@ def test_a_network_that_sees_no_difference_leaves_the_task():
     strategy.network = Seen(torch.ones(8, 3))
     loss = strategy.model_loss(model, BATCH)
     assert loss.terms["contrast"].item() == 0
-    assert loss.total.item() == pytest.approx(F.cross_entropy(model(BATCH.image).logits, BATCH.target).item())
+    assert loss.total.item() == pytest.approx(
+        F.cross_entropy(model(BATCH.image).logits, BATCH.target).item()
+    )
 
 
 def test_who_receives_gradient():
@@ -81,8 +93,12 @@ def test_who_receives_gradient():
         for parameter in everybody:
             parameter.grad = None
         objective(model, BATCH).total.backward()
-        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[player]
-        assert all(parameter.grad.isfinite().all() for parameter in everybody if parameter.grad is not None)
+        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[
+            player
+        ]
+        assert all(
+            parameter.grad.isfinite().all() for parameter in everybody if parameter.grad is not None
+        )
     assert all(parameter.grad.ne(0).any() for parameter in model.parameters())
     strategy.task_weight = 0.0
     model.zero_grad()
@@ -91,7 +107,9 @@ def test_who_receives_gradient():
 
 
 def test_a_pair_is_drawn_near_by_its_weight():
-    """A gradient step of the contrast raises the cosines of pairs of a class that g tells apart, above all others."""
+    """A gradient step of the contrast raises the cosines of pairs of a class that g tells apart,
+    above all others.
+    """
     strategy, model = pair(temperature=0.5, task_weight=0.0)
     seen = torch.tensor([[1.0, 0.0]] * 8)
     seen[4] = torch.tensor([0.0, 1.0])  # of the class of 0, 2 and 6
@@ -105,14 +123,18 @@ def test_a_pair_is_drawn_near_by_its_weight():
 
 
 def test_weights_do_not_hang_on_the_rest_of_the_batch():
-    """g is in evaluation mode when it weighs, whatever a trainer has put it in, and learns in training mode."""
+    """g is in evaluation mode when it weighs, whatever a trainer has put it in, and learns in
+    training mode.
+    """
     strategy, model = pair()
     strategy.train()
     before = {name: value.clone() for name, value in strategy.state_dict().items()}
     strategy.model_loss(model, BATCH)
     assert all(torch.equal(before[name], value) for name, value in strategy.state_dict().items())
     strategy.biased_loss(model, BATCH)
-    assert any(not torch.equal(before[name], value) for name, value in strategy.state_dict().items())
+    assert any(
+        not torch.equal(before[name], value) for name, value in strategy.state_dict().items()
+    )
 
 
 def test_state_survives():
@@ -120,7 +142,9 @@ def test_state_survives():
     strategy.biased_loss(model, BATCH)
     restored = SoftContrastive(GROUPS)
     restored.load_state_dict(strategy.state_dict())
-    assert torch.equal(restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total)
+    assert torch.equal(
+        restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total
+    )
 
 
 def test_refuses():
@@ -128,7 +152,9 @@ def test_refuses():
         SoftContrastive(GROUPS, temperature=0.0)
     with pytest.raises(ValueError, match=r"task_weight=-1\.0"):
         SoftContrastive(GROUPS, task_weight=-1.0)
-    with pytest.raises(ValueError, match="SoftContrastive compares samples of one class: name a single target"):
+    with pytest.raises(
+        ValueError, match="SoftContrastive compares samples of one class: name a single target"
+    ):
         SoftContrastive(Groups(("no", "yes"), ("land", "water"), multi_label=True))
     with pytest.raises(ValueError, match="no small-receptive-field network 'k1'"):
         SoftContrastive(GROUPS, biased="k1")

@@ -20,7 +20,9 @@ def test_value_by_definition():
     logits = model(BATCH.image).logits.double()
     penalty = logits.pow(2).sum() / 16
     loss = SpectralDecoupling(GROUPS, coefficient=0.3).loss(model, BATCH)
-    assert loss.total.item() == pytest.approx((F.cross_entropy(logits, BATCH.target) + 0.3 * penalty).item(), rel=1e-6)
+    assert loss.total.item() == pytest.approx(
+        (F.cross_entropy(logits, BATCH.target) + 0.3 * penalty).item(), rel=1e-6
+    )
     assert loss.terms["logit_penalty"].item() == pytest.approx(penalty.item(), rel=1e-6)
 
 
@@ -33,10 +35,14 @@ def test_shifts_by_definition():
     of_zero = (difference[BATCH.target == 0] - 0.44).square().mean()
     of_one = (difference[BATCH.target == 1] - 2.5).square().mean()
     loss = SpectralDecoupling(GROUPS, coefficient=0.2, shifts=(0.44, 2.5)).loss(model, BATCH)
-    assert loss.total.item() == pytest.approx((error + 0.1 * of_zero + 0.1 * of_one).item(), rel=1e-6)
+    assert loss.total.item() == pytest.approx(
+        (error + 0.1 * of_zero + 0.1 * of_one).item(), rel=1e-6
+    )
 
 
-@pytest.mark.parametrize("weight", [None, torch.tensor([0.0, 2.0, 1.0, 0.5] * 2)], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weight", [None, torch.tensor([0.0, 2.0, 1.0, 0.5] * 2)], ids=["plain", "weighted"]
+)
 def test_coefficient_0_is_erm(weight):
     model, batch = TinyClassifier(), BATCH._replace(weight=weight)
     loss = SpectralDecoupling(GROUPS, coefficient=0.0).loss(model, batch)
@@ -44,15 +50,18 @@ def test_coefficient_0_is_erm(weight):
 
 
 def test_logits_come_to_rest_where_the_slopes_meet():
-    """Logits (d/2, -d/2) of samples of class 0: log(1 + e^-d) + lambda d^2 / 4 is least at d = 1.2 for this lambda.
+    """Logits (d/2, -d/2) of samples of class 0: log(1 + e^-d) + lambda d^2 / 4 is least at d = 1.2
+    for this lambda.
 
-    The slope -1 / (1 + e^d) + lambda d / 2 is zero at d = 1.2 where lambda = (2 / 1.2) / (1 + e^1.2); under
-    cross-entropy alone d grows for ever.
+    The slope -1 / (1 + e^d) + lambda d / 2 is zero at d = 1.2 where lambda = (2 / 1.2) / (1 +
+    e^1.2); under cross-entropy alone d grows for ever.
     """
     strategy = SpectralDecoupling(GROUPS, coefficient=2 / 1.2 / (1 + math.exp(1.2)))
     model = TinyClassifier()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    batch = BATCH._replace(image=torch.ones_like(BATCH.image), target=torch.zeros(8, dtype=torch.int64))
+    batch = BATCH._replace(
+        image=torch.ones_like(BATCH.image), target=torch.zeros(8, dtype=torch.int64)
+    )
     for _ in range(500):
         optimizer.zero_grad()
         strategy.loss(model, batch).total.backward()
@@ -62,9 +71,15 @@ def test_logits_come_to_rest_where_the_slopes_meet():
 
 def test_labels_are_penalised_too():
     labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-    model, batch = TinyClassifier(), BATCH._replace(target=torch.stack([BATCH.target, BATCH.bias], dim=1))
+    model, batch = (
+        TinyClassifier(),
+        BATCH._replace(target=torch.stack([BATCH.target, BATCH.bias], dim=1)),
+    )
     logits = model(batch.image).logits
-    expected = F.binary_cross_entropy_with_logits(logits, batch.target.float()) + 0.1 * logits.pow(2).sum() / 16
+    expected = (
+        F.binary_cross_entropy_with_logits(logits, batch.target.float())
+        + 0.1 * logits.pow(2).sum() / 16
+    )
     torch.testing.assert_close(SpectralDecoupling(labels).loss(model, batch).total, expected)
 
 
@@ -80,6 +95,9 @@ def test_refuses():
         SpectralDecoupling(GROUPS, coefficient=-0.1)
     with pytest.raises(ValueError, match="got 1 of them for landbird, waterbird"):
         SpectralDecoupling(GROUPS, shifts=(1.0,))
-    for groups in (Groups(("a", "b", "c"), ("x",)), Groups(("no", "yes"), ("x",), multi_label=True)):
+    for groups in (
+        Groups(("a", "b", "c"), ("x",)),
+        Groups(("no", "yes"), ("x",), multi_label=True),
+    ):
         with pytest.raises(ValueError, match="leave them out"):
             SpectralDecoupling(groups, shifts=(1.0, 1.0))

@@ -1,4 +1,6 @@
-"""Every strategy: its value by hand or by definition, and Lightning's training equals a plain loop's, bit for bit."""
+"""Every strategy: its value by hand or by definition, and Lightning's training equals a plain
+loop's, bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -56,12 +58,15 @@ from tests.toy_strategies import TwoPlayers
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])
 IMAGE = torch.zeros(1, 3, 2, 2)
-#: Side of the images that a strategy needs, where the usual 2 is too small: a mask network halves them twice.
+#: Side of the images that a strategy needs, where the usual 2 is too small: a mask network halves
+#: them twice.
 SIDES = {"input_adversary": 4, "input_adversary_stages": 4}
 
 
 def masked(**options: int) -> InputAdversary:
-    return InputAdversary(GROUPS, TinyClassifier(48), torch.zeros(1, 3, 4, 4), width=2, depth=2, **options)
+    return InputAdversary(
+        GROUPS, TinyClassifier(48), torch.zeros(1, 3, 4, 4), width=2, depth=2, **options
+    )
 
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -77,10 +82,14 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "spectral_decoupling": lambda: SpectralDecoupling(GROUPS),
     "spectral_decoupling_shifted": lambda: SpectralDecoupling(GROUPS, shifts=(0.44, 2.5)),
     "rebias": lambda: ReBias(GROUPS),
-    "rebias_median": lambda: ReBias(GROUPS, bandwidth="median", biased_networks=2, biased_updates=2),
+    "rebias_median": lambda: ReBias(
+        GROUPS, bandwidth="median", biased_networks=2, biased_updates=2
+    ),
     "rubi": lambda: RUBi(GROUPS),
     "learned_mixin": lambda: LearnedMixin(GROUPS, TinyClassifier(), warmup=4),
-    "feature_adversary": lambda: FeatureAdversary(GROUPS, TinyClassifier(), IMAGE, hidden_size=8, ramp=5),
+    "feature_adversary": lambda: FeatureAdversary(
+        GROUPS, TinyClassifier(), IMAGE, hidden_size=8, ramp=5
+    ),
     "feature_adversary_layer": lambda: FeatureAdversary(
         GROUPS, TinyClassifier(), IMAGE, layer="body", feed="flattened", hidden_size=8
     ),
@@ -89,15 +98,21 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "uniform_confusion": lambda: UniformConfusion(GROUPS, TinyClassifier(), IMAGE),
     "gradient_projection": lambda: GradientProjection(GROUPS),
     "feature_sieve": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8),
-    "feature_sieve_joint": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8, joint=True),
+    "feature_sieve_joint": lambda: FeatureSieve(
+        GROUPS, TinyClassifier(), IMAGE, layer="body", width=8, joint=True
+    ),
     "lff": lambda: LfF(GROUPS, 48, TinyClassifier()),
     "disentangled": lambda: Disentangled(GROUPS, 48, TinyClassifier(), swap_after=4),
     "debian": lambda: DebiAN(GROUPS, TinyClassifier()),
     "flac": lambda: FLAC(GROUPS, FREQUENCIES, TinyClassifier(), warmup=4, strength=50.0),
     "domain_independent": lambda: DomainIndependent(GROUPS),
-    "domain_discriminative": lambda: DomainDiscriminative(GROUPS, FREQUENCIES, divide_by_prior=True),
+    "domain_discriminative": lambda: DomainDiscriminative(
+        GROUPS, FREQUENCIES, divide_by_prior=True
+    ),
     "end": lambda: EnD(GROUPS, disentangling=1.0, entangling=1.0),
-    "bias_contrastive": lambda: BiasContrastive(GROUPS, FREQUENCIES, task_weight=1.0, balanced_logits=True),
+    "bias_contrastive": lambda: BiasContrastive(
+        GROUPS, FREQUENCIES, task_weight=1.0, balanced_logits=True
+    ),
     "soft_contrastive": lambda: SoftContrastive(GROUPS, temperature=0.5, task_weight=1.0),
     "badd": lambda: BAdd(GROUPS, TinyClassifier(), warmup=4, refit_from=8),
     "fair_regularised": lambda: FairRegularised(GROUPS),
@@ -128,11 +143,15 @@ def test_erm_weighs_where_the_batch_has_weights():
     model, batch = TinyClassifier(), batch_of(4)
     weight = torch.tensor([0.0, 2.0, 1.0, 0.5])
     expected = (losses_of(model, batch) * weight).sum() / 4
-    assert ERM().loss(model, batch._replace(weight=weight)).total.item() == pytest.approx(expected.item())
+    assert ERM().loss(model, batch._replace(weight=weight)).total.item() == pytest.approx(
+        expected.item()
+    )
 
 
 def test_group_dro_by_hand():
-    """One sample a group and q_g proportional to exp(0.5 * (l_g + 1 / sqrt(n_g))): the loss is sum_g q_g l_g."""
+    """One sample a group and q_g proportional to exp(0.5 * (l_g + 1 / sqrt(n_g))): the loss is
+    sum_g q_g l_g.
+    """
     model, batch = TinyClassifier(), batch_of(4)
     strategy = STRATEGIES["group_dro"]()
     losses = losses_of(model, batch).double()
@@ -144,15 +163,21 @@ def test_group_dro_by_hand():
 
 
 def test_reweighting_by_hand():
-    """Class counts 36 and 12: weights 2/3 and 2. Group counts 30, 6, 2, 10 and p = 1/2: proportional to n^-1/2."""
+    """Class counts 36 and 12: weights 2/3 and 2. Group counts 30, 6, 2, 10 and p = 1/2:
+    proportional to n^-1/2.
+    """
     model, batch = TinyClassifier(), batch_of(8)
     losses = losses_of(model, batch).double()
     by_class = (losses * torch.tensor([2 / 3, 2.0])[batch.target]).mean()
-    assert STRATEGIES["class_reweighting"]().loss(model, batch).total.item() == pytest.approx(by_class.item(), rel=1e-5)
+    assert STRATEGIES["class_reweighting"]().loss(model, batch).total.item() == pytest.approx(
+        by_class.item(), rel=1e-5
+    )
     root = FREQUENCIES.double() ** -0.5
     weights = root * 48 / (root * FREQUENCIES).sum()
     by_group = (losses * weights[2 * batch.target + batch.bias]).mean()
-    assert STRATEGIES["group_reweighting"]().loss(model, batch).total.item() == pytest.approx(by_group.item(), rel=1e-5)
+    assert STRATEGIES["group_reweighting"]().loss(model, batch).total.item() == pytest.approx(
+        by_group.item(), rel=1e-5
+    )
 
 
 def test_requirements():
@@ -227,9 +252,14 @@ def test_lightning_equals_the_plain_loop(name, tmp_path):
     fit(module, TinyData(side=side), lightning)
     for trained, plain in zip(module.model.parameters(), expected.parameters(), strict=True):
         assert torch.equal(trained, plain)
-    for trained, plain in zip(strategy.state_dict().values(), expected_strategy.state_dict().values(), strict=True):
+    for trained, plain in zip(
+        strategy.state_dict().values(), expected_strategy.state_dict().values(), strict=True
+    ):
         assert torch.equal(trained, plain)
-    assert not any(torch.equal(before, now) for before, now in zip(start, module.model.parameters(), strict=True))
+    assert not any(
+        torch.equal(before, now)
+        for before, now in zip(start, module.model.parameters(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -1,4 +1,6 @@
-"""UniformConfusion: whose turn it is, who receives which gradient, and what a fresh attacker finds."""
+"""UniformConfusion: whose turn it is, who receives which gradient, and what a fresh attacker
+finds.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,21 @@ def whose(strategy, steps):
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({}, "maamaa"), ({"every": 2}, "mmaaaammaaaa"), ({"adversary_turns": 1}, "mama"), ({"every": 3}, "mmmaaaaaammm")],
+    [
+        ({}, "maamaa"),
+        ({"every": 2}, "mmaaaammaaaa"),
+        ({"adversary_turns": 1}, "mama"),
+        ({"every": 3}, "mmmaaaaaammm"),
+    ],
 )
 def test_turns(options, expected):
-    """The published alternation is one epoch of three for the model: ``every`` is the batches of an epoch."""
-    assert whose(UniformConfusion(GROUPS, TinyClassifier(), IMAGE, **options), len(expected)) == expected
+    """The published alternation is one epoch of three for the model: ``every`` is the batches of an
+    epoch.
+    """
+    assert (
+        whose(UniformConfusion(GROUPS, TinyClassifier(), IMAGE, **options), len(expected))
+        == expected
+    )
 
 
 def test_values(parts):
@@ -44,19 +56,27 @@ def test_values(parts):
     logits = strategy.adversary(outputs.features)
     confusion = -torch.log_softmax(logits, dim=1).sum(dim=1).mean() / 2
     task = F.cross_entropy(outputs.logits, batch.target)
-    assert strategy.confuse(model, batch).total.item() == pytest.approx((task + 0.5 * confusion).item())
-    assert strategy.identify(model, batch).total.item() == pytest.approx(F.cross_entropy(logits, batch.bias).item())
+    assert strategy.confuse(model, batch).total.item() == pytest.approx(
+        (task + 0.5 * confusion).item()
+    )
+    assert strategy.identify(model, batch).total.item() == pytest.approx(
+        F.cross_entropy(logits, batch.bias).item()
+    )
 
 
 def test_an_adversary_that_says_nothing_confuses_nobody(parts):
-    """Its logits are 0: the confusion is log 2 and has no gradient, so the model's is that of the task."""
+    """Its logits are 0: the confusion is log 2 and has no gradient, so the model's is that of the
+    task.
+    """
     model, strategy, batch = parts
     for parameter in strategy.adversary.parameters():
         nn.init.zeros_(parameter)
     loss = strategy.confuse(model, batch)
     assert loss.terms["confusion"].item() == pytest.approx(math.log(2))
     gradients = torch.autograd.grad(loss.total, list(model.parameters()))
-    task = torch.autograd.grad(F.cross_entropy(model(batch.image).logits, batch.target), list(model.parameters()))
+    task = torch.autograd.grad(
+        F.cross_entropy(model(batch.image).logits, batch.target), list(model.parameters())
+    )
     for gradient, expected in zip(gradients, task, strict=True):
         torch.testing.assert_close(gradient, expected)
 
@@ -69,7 +89,9 @@ def test_who_receives_which_gradient(parts):
     outputs = model(batch.image)
     confusion = -torch.log_softmax(strategy.adversary(outputs.features), dim=1).mean()
     wanted = torch.autograd.grad(
-        F.cross_entropy(outputs.logits, batch.target) + 0.5 * confusion, players["model"], retain_graph=True
+        F.cross_entropy(outputs.logits, batch.target) + 0.5 * confusion,
+        players["model"],
+        retain_graph=True,
     )
     strategy.confuse(model, batch).total.backward(inputs=players["model"])
     for parameter, gradient in zip(players["model"], wanted, strict=True):
@@ -79,7 +101,8 @@ def test_who_receives_which_gradient(parts):
     strategy.identify(model, batch).total.backward()
     assert all(parameter.grad is None for parameter in players["model"])
     expected = torch.autograd.grad(
-        F.cross_entropy(strategy.adversary(model(batch.image).features), batch.bias), players["adversary"]
+        F.cross_entropy(strategy.adversary(model(batch.image).features), batch.bias),
+        players["adversary"],
     )
     for parameter, gradient in zip(players["adversary"], expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
@@ -92,7 +115,13 @@ def inside_a_resnet(feed: str):
     """layer2 of the network gives 48 maps of 8x8; its remaining blocks give 96 features."""
     torch.manual_seed(0)
     model = Classifier(timm.create_model("test_resnet", num_classes=2))
-    options = {"layer": "layer2", "feed": feed, "strength": 3.0, "hidden_size": 7, "hidden_layers": 1}
+    options = {
+        "layer": "layer2",
+        "feed": feed,
+        "strength": 3.0,
+        "hidden_size": 7,
+        "hidden_layers": 1,
+    }
     strategy = UniformConfusion(GROUPS, model, torch.zeros(1, 3, 64, 64), **options)
     return model, strategy, batch_of(4, side=64)
 
@@ -100,7 +129,9 @@ def inside_a_resnet(feed: str):
 @pytest.mark.parametrize(("feed", "inputs"), FEEDS.items())
 def test_the_adversary_is_fed_as_it_is_told(feed, inputs):
     _, strategy, _ = inside_a_resnet(feed)
-    linear = [module for module in strategy.adversary.head.modules() if isinstance(module, nn.Linear)]
+    linear = [
+        module for module in strategy.adversary.head.modules() if isinstance(module, nn.Linear)
+    ]
     assert [(layer.in_features, layer.out_features) for layer in linear] == [(inputs, 7), (7, 2)]
 
 
@@ -131,12 +162,18 @@ def test_the_adversarys_turn_computes_no_further_than_the_layer(feed):
     """Batch statistics below it move once, and those above it not at all."""
     model, strategy, batch = inside_a_resnet(feed)
     found = strategy.identify(model, batch).total
-    seen = {name: count.item() for name, count in model.named_buffers() if name.endswith("num_batches_tracked")}
+    seen = {
+        name: count.item()
+        for name, count in model.named_buffers()
+        if name.endswith("num_batches_tracked")
+    }
     above = {name for name in seen if name.startswith(("backbone.layer3", "backbone.layer4"))}
     assert len(above) >= 4
     assert seen == {name: int(name not in above) for name in seen}
     activation = read_layer(model, "layer2", batch.image).activation
-    assert found.item() == pytest.approx(F.cross_entropy(strategy.adversary(activation), batch.bias).item(), rel=1e-5)
+    assert found.item() == pytest.approx(
+        F.cross_entropy(strategy.adversary(activation), batch.bias).item(), rel=1e-5
+    )
 
 
 def test_a_model_step_makes_the_adversary_less_sure(parts):
@@ -147,7 +184,9 @@ def test_a_model_step_makes_the_adversary_less_sure(parts):
     with torch.no_grad():
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             parameter -= 1e-3 * gradient
-    assert strategy.confuse(model, batch).terms["confusion"].item() < before.terms["confusion"].item()
+    assert (
+        strategy.confuse(model, batch).terms["confusion"].item() < before.terms["confusion"].item()
+    )
 
 
 def test_unknown_biases_are_left_out_of_the_adversarys_loss(parts):
@@ -157,14 +196,18 @@ def test_unknown_biases_are_left_out_of_the_adversarys_loss(parts):
     logits = strategy.adversary(model(batch.image).features)
     expected = F.cross_entropy(logits[known], batch.bias[known])
     assert strategy.identify(model, masked).total.item() == pytest.approx(expected.item())
-    assert strategy.confuse(model, masked).total.item() == strategy.confuse(model, batch).total.item()
+    assert (
+        strategy.confuse(model, masked).total.item() == strategy.confuse(model, batch).total.item()
+    )
 
 
 def test_state_survives(parts):
     model, strategy, batch = parts
     restored = UniformConfusion(GROUPS, model, IMAGE, strength=0.5)
     restored.load_state_dict(strategy.state_dict())
-    assert restored.identify(model, batch).total.item() == strategy.identify(model, batch).total.item()
+    assert (
+        restored.identify(model, batch).total.item() == strategy.identify(model, batch).total.item()
+    )
 
 
 @pytest.mark.parametrize("options", [{"strength": -1.0}, {"every": 0}, {"adversary_turns": 0}])
@@ -175,13 +218,15 @@ def test_refuses(options):
 
 
 def test_a_fresh_attacker_finds_less():
-    """Attacker's accuracy on the features at 85 % aligned, over three seeds: 0.735 after ERM, 0.617 here (chance 0.5).
+    """Attacker's accuracy on the features at 85 % aligned, over three seeds: 0.735 after ERM, 0.617
+    here (chance 0.5).
 
     The model's own falls from 0.954 to 0.916.
     """
     erm = judged(lambda model: ERM(), aligned=0.85)
     confused = judged(
-        lambda model: UniformConfusion(GROUPS, model, IMAGE, hidden_size=32, hidden_layers=2), aligned=0.85
+        lambda model: UniformConfusion(GROUPS, model, IMAGE, hidden_size=32, hidden_layers=2),
+        aligned=0.85,
     )
     assert confused.features < erm.features - 0.08
     assert confused.accuracy > 0.9

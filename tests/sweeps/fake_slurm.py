@@ -1,13 +1,16 @@
-"""A Slurm of files: ``sbatch``, ``squeue`` and ``scancel`` for the front of PATH, in a folder that tests write to.
+"""A Slurm of files: ``sbatch``, ``squeue`` and ``scancel`` for the front of PATH, in a folder that
+tests write to.
 
-The file ``ends`` says what becomes of the tasks, a word for each in the order of submission, and ``done`` beyond:
+The file ``ends`` says what becomes of the tasks, a word for each in the order of submission, and
+``done`` beyond:
 
 - ``done``: there is a report; ``preempted``: there is one, yet Slurm has queued the task again.
 - ``raised``, ``refused``: the worker left an error, with exit code 1 or 2.
 - ``late``: out of time after one more checkpoint, ``killed``: without any.
 - Any other word is a state of Slurm in which the task stays; Slurm has forgotten the ``VANISHED``.
 
-``commands`` holds what was called, a line each. A file ``broken`` makes every command fail with its text.
+``commands`` holds what was called, a line each. A file ``broken`` makes every command fail with its
+text.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ def install(folder: Path) -> None:
     """Write the three commands into a folder."""
     for name in ("sbatch", "squeue", "scancel"):
         command = folder / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {__file__} {folder} {name} "$@"\n')
+        command.write_text(
+            f'#!/bin/sh\nexec {sys.executable} -S -E {__file__} {folder} {name} "$@"\n'
+        )
         command.chmod(0o755)
     write(folder / "tasks.json", [])
 
@@ -60,7 +65,9 @@ def end(word: str, number: int, entry: dict) -> None:
     elif word in ("raised", "refused"):
         error = run.parent / "errors" / f"{entry['name']}.txt"
         error.parent.mkdir(exist_ok=True)
-        error.write_text(f"{'OSError: disk full' if word == 'raised' else 'ValueError: no such picture'}\n\nTraceback")
+        error.write_text(
+            f"{'OSError: disk full' if word == 'raised' else 'ValueError: no such picture'}\n\nTraceback"
+        )
     elif word == "late":
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "checkpoints" / f"{number}.ckpt").touch()
@@ -74,7 +81,12 @@ def sbatch(folder: Path, arguments: list[str], tasks: list[dict]) -> None:
     for element, entry in enumerate(runs):
         word = words[len(tasks)] if len(tasks) < len(words) else "done"
         end(word, len(tasks), entry)
-        key = {"array": option(arguments, "job-name"), "element": element, "job": str(job), "run": entry["overrides"]}
+        key = {
+            "array": option(arguments, "job-name"),
+            "element": element,
+            "job": str(job),
+            "run": entry["overrides"],
+        }
         tasks.append({**key, "state": STATES.get(word, word), "code": CODES.get(word, "0:0")})
 
 
@@ -82,7 +94,14 @@ def squeue(arguments: list[str], tasks: list[dict]) -> None:
     for task in tasks:
         if task["array"] in option(arguments, "name").split(",") and task["state"] != "VANISHED":
             state, _, reason = task["state"].partition(":")
-            fields = (task["array"], task["element"], task["job"], state, task["code"], reason or "None")
+            fields = (
+                task["array"],
+                task["element"],
+                task["job"],
+                state,
+                task["code"],
+                reason or "None",
+            )
             print("".join(f"{field!s:20}|" for field in fields))
 
 

@@ -1,4 +1,6 @@
-"""Runs of a sweep that look finished: a record with chosen numbers, and test predictions to go with it."""
+"""Runs of a sweep that look finished: a record with chosen numbers, and test predictions to go with
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ BIAS = [0, 0, 1, 1, 0, 0, 1, 1]
 
 
 def finish(run: Run, *, worst: float, right: Sequence[int] | None = None, **changes: Any) -> None:
-    """Write what a finished run leaves: its worst group at ``worst``, and predictions of images right or wrong.
+    """Write what a finished run leaves: its worst group at ``worst``, and predictions of images
+    right or wrong.
 
     Args:
         run: of a sweep.
@@ -31,7 +34,10 @@ def finish(run: Run, *, worst: float, right: Sequence[int] | None = None, **chan
     strategy = run.config.strategy["name"]
     accuracies = (0.95, 0.9, worst, 0.92)
     report = sample_report(
-        strategy=strategy, seed=run.config.seed, accuracies=accuracies, config=configs.plain(run.config)
+        strategy=strategy,
+        seed=run.config.seed,
+        accuracies=accuracies,
+        config=configs.plain(run.config),
     )
     report["data"]["name"] = run.config.data["name"]
     run.folder.mkdir(parents=True)

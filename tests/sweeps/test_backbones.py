@@ -1,4 +1,6 @@
-"""Heads on backbones of the same sweep: which run is meant, that it is trained first, and one method over seeds."""
+"""Heads on backbones of the same sweep: which run is meant, that it is trained first, and one
+method over seeds.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_a_head_takes_the_backbone_of_its_own_seed(sweep):
     ]
     options = [f"recipe.backbone={trained[1].folder}", "seed=1", f"out={path.parent / 'runs'}"]
     assert heads[1].name == configs.run_name(configs.load("drawn_birds/dfr", options))
-    assert backbones_of(plan(path).runs) == {head.name: run for head, run in zip(heads, trained, strict=True)}
+    assert backbones_of(plan(path).runs) == {
+        head.name: run for head, run in zip(heads, trained, strict=True)
+    }
 
 
 def test_a_head_takes_the_backbone_of_its_own_settings(sweep):
@@ -60,24 +64,37 @@ def test_a_head_takes_the_backbone_of_its_own_settings(sweep):
     trained, heads = planned.runs[:2], planned.runs[2:]
     assert [run.config.recipe["subsamples"] for run in heads] == [1, 2, 1, 2]
     rates = {str(run.folder): run.config.optimizer["lr"] for run in trained}
-    assert all(rates[head.config.recipe["backbone"]] == head.config.optimizer["lr"] for head in heads)
+    assert all(
+        rates[head.config.recipe["backbone"]] == head.config.optimizer["lr"] for head in heads
+    )
 
 
 def test_a_path_beside_the_sweep_file_is_a_name_as_well(sweep, tmp_path):
     (tmp_path / "base.yaml").write_text("extends: drawn_birds\nepochs: 2\n")
-    head, trained = plan(sweep('configs: [{drawn_birds/dfr: {recipe.backbone: ["{base.yaml}"]}}, base.yaml]')).runs
+    head, trained = plan(
+        sweep('configs: [{drawn_birds/dfr: {recipe.backbone: ["{base.yaml}"]}}, base.yaml]')
+    ).runs
     assert head.config.recipe["backbone"] == str(trained.folder)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[{drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/irm}"]}}]', "names 0 runs .* with seed=0: name a config"),
         (
-            '[drawn_birds/erm: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/erm}"]}]',
+            '[{drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/irm}"]}}]',
+            "names 0 runs .* with seed=0: name a config",
+        ),
+        (
+            (
+                "[drawn_birds/erm: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone:"
+                ' ["{drawn_birds/erm}"]}]'
+            ),
             "names 2 runs .* with seed=0: name a config",
         ),
-        ('[drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/dfr}"]}]', "names runs with a backbone of their own"),
+        (
+            '[drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/dfr}"]}]',
+            "names runs with a backbone of their own",
+        ),
     ],
 )
 def test_what_is_not_one_run_is_refused(sweep, text, message):
@@ -89,7 +106,11 @@ def launched(runs, launch) -> list[str]:
     """The lines that were printed, without the counts."""
     file = io.StringIO()
     with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
-        train_in_waves(runs, lambda chosen: launch(chosen, progress), lambda *told: progress.failed(*told, again=False))
+        train_in_waves(
+            runs,
+            lambda chosen: launch(chosen, progress),
+            lambda *told: progress.failed(*told, again=False),
+        )
     return [line.partition(" [")[0] for line in file.getvalue().splitlines()]
 
 
@@ -97,8 +118,12 @@ def launched(runs, launch) -> list[str]:
 @pytest.mark.timeout(900)
 def test_heads_start_when_their_backbones_are_done_also_at_a_second_attempt(sweep):
     runs = plan(sweep(HEADS)).runs
-    lines = launched(runs, lambda some, progress: local(some, trainings.on_its_backbone, progress, threads=1))
-    assert sum(line.startswith("failed  drawn_birds/erm seed=1, tried again") for line in lines) == 1
+    lines = launched(
+        runs, lambda some, progress: local(some, trainings.on_its_backbone, progress, threads=1)
+    )
+    assert (
+        sum(line.startswith("failed  drawn_birds/erm seed=1, tried again") for line in lines) == 1
+    )
     assert left(runs) == []
 
 
@@ -107,10 +132,13 @@ def test_heads_start_when_their_backbones_are_done_also_at_a_second_attempt(swee
 def test_a_head_without_its_backbone_is_not_started(sweep):
     runs = plan(sweep(HEADS)).runs
     lines = launched(
-        runs, lambda some, progress: local(some, trainings.on_its_backbone, progress, threads=1, retries=0)
+        runs,
+        lambda some, progress: local(
+            some, trainings.on_its_backbone, progress, threads=1, retries=0
+        ),
     )
-    assert lines[-1] == (
-        "failed  drawn_birds/dfr recipe.backbone={drawn_birds/erm} seed=1: "
+    assert (
+        lines[-1] == "failed  drawn_birds/dfr recipe.backbone={drawn_birds/erm} seed=1: "
         "not started, because its backbone is not done: drawn_birds/erm seed=1"
     )
     assert [run.settings for run in left(runs)] == [runs[2].settings, runs[3].settings]
@@ -120,7 +148,9 @@ def test_a_head_without_its_backbone_is_not_started(sweep):
 @pytest.mark.slow
 def test_on_slurm_the_heads_are_a_second_array(sweep, slurm):
     runs = plan(sweep(HEADS)).runs
-    launched(runs, lambda some, progress: slurm_launcher.slurm(some, trainings.quick, progress, poll=0.1))
+    launched(
+        runs, lambda some, progress: slurm_launcher.slurm(some, trainings.quick, progress, poll=0.1)
+    )
     dfr = "recipe.backbone={drawn_birds/erm}"
     assert submitted(slurm) == [["seed=0", "seed=1"], [f"{dfr} seed=0", f"{dfr} seed=1"]]
     assert left(runs) == []
@@ -138,8 +168,13 @@ def test_seeds_on_backbones_of_their_own_are_one_method(sweep):
         finish(run, worst=0.7, strategy=strategy, **backbone_of(run.config))
     found = results(planned.out, ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
     (comparison,) = found.comparisons.values()
-    assert [(method.label, method.seeds) for method in comparison.methods] == [("dfr", (0, 1)), ("erm", (0, 1))]
-    config = configs.changed(planned.runs[0].config, {"recipe": {"backbone": str(planned.runs[3].folder)}})
+    assert [(method.label, method.seeds) for method in comparison.methods] == [
+        ("dfr", (0, 1)),
+        ("erm", (0, 1)),
+    ]
+    config = configs.changed(
+        planned.runs[0].config, {"recipe": {"backbone": str(planned.runs[3].folder)}}
+    )
     assert (config.seed, backbone_of(config)) == (0, {})
     assert len({backbone_of(run.config)["backbone"] for run in planned.runs[::2]}) == 1
 
@@ -151,5 +186,7 @@ def test_a_head_on_the_sweep_s_own_erm(sweep, tmp_path, capsys):
     assert main(["sweep", "run", str(path), *overrides(tmp_path, "epochs=1", "data.val=160")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split(" | ")[0] for line in lines if line.startswith("| ")} >= {"| dfr", "| erm"}
-    (report,) = [json.loads(file.read_text()) for file in (tmp_path / "runs").glob("*dfr*/report.json")]
+    (report,) = [
+        json.loads(file.read_text()) for file in (tmp_path / "runs").glob("*dfr*/report.json")
+    ]
     assert report["backbone"].startswith("erm ")

@@ -11,8 +11,14 @@ from debias.sweeps.plan import plan
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("grid: {strategy.step_size: [0.1]}", r"erm strategy.step_size=0.1 seed=0: unknown option strategy.step_size"),
-        ("grid: {strategy.name: [erm, group_dr]}", "unknown strategy.name 'group_dr'; did you mean 'group_dro'"),
+        (
+            "grid: {strategy.step_size: [0.1]}",
+            r"erm strategy.step_size=0.1 seed=0: unknown option strategy.step_size",
+        ),
+        (
+            "grid: {strategy.name: [erm, group_dr]}",
+            "unknown strategy.name 'group_dr'; did you mean 'group_dro'",
+        ),
         ("grid: {optimizer.lr: [0.1, fast]}", "lr=fast seed=0: optimizer.lr: Value 'fast'"),
         ("grid: {model.weigths: [a.pt]}", "unknown option model.weigths; did you mean 'weights'"),
         ("grid: {epochs: [1, 0]}", "epochs=0 seed=0: epochs must be at least 1; got 0"),
@@ -28,4 +34,11 @@ def test_mistakes(text, message, sweep):
 
 
 def test_right_runs_pass(sweep):
-    check(plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\ngrid: {optimizer.lr: [0.1, 0.2]}")).runs)
+    check(
+        plan(
+            sweep(
+                "configs: [drawn_birds/erm, drawn_birds/group_dro]\ngrid: {optimizer.lr: [0.1,"
+                " 0.2]}"
+            )
+        ).runs
+    )

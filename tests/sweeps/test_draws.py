@@ -1,4 +1,6 @@
-"""Draws: reproducible, independent of each other, in range, and of the distribution that was asked for."""
+"""Draws: reproducible, independent of each other, in range, and of the distribution that was asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -48,20 +50,29 @@ def test_uniform():
 
 def test_rounding_does_not_leave_the_bounds():
     """1.23456 and 1.23457 would both round to 1.235, which lies above them."""
-    values = [row["clip"] for row in draw(9, seed=0, values={"clip": {"uniform": [1.23456, 1.23457]}})]
+    values = [
+        row["clip"] for row in draw(9, seed=0, values={"clip": {"uniform": [1.23456, 1.23457]}})
+    ]
     assert set(values) == {1.23457}
 
 
 def test_choice():
-    values = [row["clip"] for row in draw(3000, seed=0, values={"clip": {"choice": [None, 1, "x"]}})]
+    values = [
+        row["clip"] for row in draw(3000, seed=0, values={"clip": {"choice": [None, 1, "x"]}})
+    ]
     assert set(values) == {None, 1, "x"}
-    assert all(abs(values.count(value) - 1000) < 130 for value in (None, 1, "x"))  # 5 standard deviations
+    assert all(
+        abs(values.count(value) - 1000) < 130 for value in (None, 1, "x")
+    )  # 5 standard deviations
 
 
 @pytest.mark.parametrize(
     ("distribution", "message"),
     [
-        ({"log_uniform": [0, 1]}, r"log_uniform needs two positive numbers \[low, high\]; got \[0, 1\]"),
+        (
+            {"log_uniform": [0, 1]},
+            r"log_uniform needs two positive numbers \[low, high\]; got \[0, 1\]",
+        ),
         ({"uniform": [1, 1]}, "uniform needs two numbers"),
         ({"uniform": [1]}, "uniform needs two numbers"),
         ({"uniform": ["a", 2]}, "uniform needs two numbers"),
@@ -72,5 +83,7 @@ def test_choice():
     ],
 )
 def test_mistakes(distribution, message):
-    with pytest.raises(ValueError, match=rf"^draws\.values\.clip:? .*{message}|^draws\.values\.clip {message}"):
+    with pytest.raises(
+        ValueError, match=rf"^draws\.values\.clip:? .*{message}|^draws\.values\.clip {message}"
+    ):
         draw(1, seed=0, values={"clip": distribution})

@@ -39,7 +39,9 @@ def test_status(tmp_path):
 
 @pytest.mark.slow
 def test_the_lock_dies_with_its_holder(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout is not None
     with holder:
         assert holder.stdout.readline() == "held\n"

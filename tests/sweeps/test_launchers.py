@@ -10,8 +10,14 @@ from debias.sweeps.slurm import slurm
 
 
 def test_options_and_the_rest():
-    launch, rest = launcher(["epochs=3", "workers=4", "launcher=local", "threads=null", "data.root=a"])
-    assert (launch.func, launch.keywords, rest) == (local, {"workers": 4, "threads": None}, ["epochs=3", "data.root=a"])
+    launch, rest = launcher(
+        ["epochs=3", "workers=4", "launcher=local", "threads=null", "data.root=a"]
+    )
+    assert (launch.func, launch.keywords, rest) == (
+        local,
+        {"workers": 4, "threads": None},
+        ["epochs=3", "data.root=a"],
+    )
     launch, rest = launcher([])
     assert (launch.func, launch.keywords, rest) == (local, {}, [])
 
@@ -28,15 +34,21 @@ def test_mistakes(overrides, message):
         launcher(overrides)
 
 
-@pytest.mark.parametrize(("option", "value", "least"), [("workers", 0, 1), ("threads", 0, 1), ("retries", -1, 0)])
+@pytest.mark.parametrize(
+    ("option", "value", "least"), [("workers", 0, 1), ("threads", 0, 1), ("retries", -1, 0)]
+)
 def test_numbers_out_of_range(option, value, least):
     with pytest.raises(ValueError, match=f"{option} must be at least {least}; got {value}"):
         local([], None, None, **{option: value})
 
 
 def test_options_of_slurm():
-    """A time in hours is no number in base sixty, which YAML would make of it: 1:30:00 would be 5,400 minutes."""
-    launch, rest = launcher(["launcher=slurm", "time=1:30:00", "partition=gpu", "gpus_per_run=1", "workers=2"])
+    """A time in hours is no number in base sixty, which YAML would make of it: 1:30:00 would be
+    5,400 minutes.
+    """
+    launch, rest = launcher(
+        ["launcher=slurm", "time=1:30:00", "partition=gpu", "gpus_per_run=1", "workers=2"]
+    )
     assert launch.keywords == {"time": "1:30:00", "partition": "gpu", "gpus_per_run": 1}
     assert rest == ["workers=2"]
     assert launcher(["launcher=slurm", "time=90"])[0].keywords == {"time": "90"}

@@ -14,7 +14,9 @@ from debias.sweeps.plan import plan
 
 
 def test_every_combination_in_order(sweep):
-    """2 seeds x (2 configs) x (2 x 2 points): for each seed everything, the last key of the grid fastest."""
+    """2 seeds x (2 configs) x (2 x 2 points): for each seed everything, the last key of the grid
+    fastest.
+    """
     planned = plan(
         sweep("""
         configs: [drawn_birds/erm, drawn_birds/group_dro]
@@ -32,9 +34,9 @@ def test_every_combination_in_order(sweep):
     found = [(run.config.seed, run.config.strategy["name"], run.config.optimizer["lr"], run.config.clip)
              for run in planned.runs]  # fmt: skip
     assert found == expected
-    assert {(run.config.epochs, run.config.data["root"], run.config.progress) for run in planned.runs} == {
-        (5, "birds", False)
-    }
+    assert {
+        (run.config.epochs, run.config.data["root"], run.config.progress) for run in planned.runs
+    } == {(5, "birds", False)}
     assert planned.runs[1].settings == "drawn_birds/erm optimizer.lr=0.001 clip=1.5 seed=0"
     assert planned.merged == ()
 
@@ -47,7 +49,13 @@ def test_a_run_is_what_debias_train_would_make_of_it(sweep):
         set: {epochs: 5}
         """)
     (run,) = plan(path, ["batch_size=16"]).runs
-    arguments = ["epochs=5", "batch_size=16", "strategy.step_size=0.1", "seed=0", f"out={path.parent / 'runs'}"]
+    arguments = [
+        "epochs=5",
+        "batch_size=16",
+        "strategy.step_size=0.1",
+        "seed=0",
+        f"out={path.parent / 'runs'}",
+    ]
     assert run.name == configs.run_name(configs.load("drawn_birds/group_dro", arguments))
     assert run.folder == path.parent / "runs" / run.name
     assert configs.load(run.source, [*arguments, *run.overrides, "progress=false"]) == run.config
@@ -97,27 +105,37 @@ def test_repeated_runs_are_merged(sweep):
     )
     assert len(planned.runs) == 1
     assert planned.merged == (
-        "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm workers=0 epochs=1 seed=0",
+        (
+            "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm workers=0"
+            " epochs=1 seed=0"
+        ),
     )
 
 
 def test_a_large_sweep_reads_each_file_and_each_value_once(sweep, monkeypatch):
-    """1 config on 2 files, 4 x 4 x 4 points: what OmegaConf reads and converts follows from 15 values, not 64 runs.
+    """1 config on 2 files, 4 x 4 x 4 points: what OmegaConf reads and converts follows from 15
+    values, not 64 runs.
 
-    The sweep file, ``drawn_birds/erm`` and ``drawn_birds`` are read. Texts are the 3 x 4 varied ones, the seed, ``out``
-    and ``progress``; of these epochs, batch sizes, seed, ``out`` and ``progress`` are no options of a component.
+    The sweep file, ``drawn_birds/erm`` and ``drawn_birds`` are read. Texts are the 3 x 4 varied
+    ones, the seed, ``out`` and ``progress``; of these epochs, batch sizes, seed, ``out`` and
+    ``progress`` are no options of a component.
     """
     calls = Counter()
     for name in ("load", "from_dotlist", "merge"):
         counted = partial(_counted, calls, name, getattr(OmegaConf, name))
         monkeypatch.setattr(OmegaConf, name, staticmethod(counted))
     axes = "optimizer.lr: [1.1e-5, 1.2e-5, 1.3e-5, 1.4e-5], epochs: [1001, 1002, 1003, 1004]"
-    path = sweep(f"configs: [drawn_birds/erm]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003, 2004]}}\nseeds: [777]")
+    path = sweep(
+        f"configs: [drawn_birds/erm]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003,"
+        " 2004]}\nseeds: [777]"
+    )
     runs = plan(path).runs
     assert len({run.name for run in runs}) == 64
     assert calls["load"] == 3
     assert calls["from_dotlist"] <= 15
-    assert calls["merge"] <= 60  # the fields of the schema, of the files and of the runs, and the sweep file
+    assert (
+        calls["merge"] <= 60
+    )  # the fields of the schema, of the files and of the runs, and the sweep file
 
 
 def _counted(calls, name, function, *arguments):
@@ -141,7 +159,10 @@ def test_command_line_changes_the_sweep_or_every_run(sweep):
     runs = plan(path, ["seeds=[4]", "out=elsewhere", "epochs=6", "data.root=a b"]).runs
     assert [run.config.seed for run in runs] == [4]
     assert runs[0].folder.parent == Path("elsewhere")
-    assert (runs[0].config.epochs, runs[0].config.data) == (6, {"name": "drawn_birds", "train": 80, "root": "a b"})
+    assert (runs[0].config.epochs, runs[0].config.data) == (
+        6,
+        {"name": "drawn_birds", "train": 80, "root": "a b"},
+    )
 
 
 def test_default_folder_is_named_after_the_file(tmp_path):

@@ -15,8 +15,12 @@ from tests.sweeps.trainings import quick
 
 @pytest.fixture
 def runs(sweep) -> tuple[Run, ...]:
-    """Four, of two learning rates; the stand-in reads 10 % at the lower and 30 % at the higher, after 4 seconds."""
-    runs = plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]\ngrid: {optimizer.lr: [0.01, 0.03]}")).runs
+    """Four, of two learning rates; the stand-in reads 10 % at the lower and 30 % at the higher,
+    after 4 seconds.
+    """
+    runs = plan(
+        sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]\ngrid: {optimizer.lr: [0.01, 0.03]}")
+    ).runs
     runs[0].folder.parent.mkdir()
     return runs
 
@@ -26,7 +30,9 @@ def finish(run: Run) -> None:
 
 
 def test_counts_the_best_and_the_time_left(runs, monkeypatch):
-    """Two run at once, 4 s each: with 1 s of one gone, 3 + 4 + 4 s of work for two workers are left."""
+    """Two run at once, 4 s each: with 1 s of one gone, 3 + 4 + 4 s of work for two workers are
+    left.
+    """
     clock = [100.0]
     monkeypatch.setattr("debias.sweeps.progress.time.monotonic", lambda: clock[0])
     progress = Progress(runs, console=Console(file=io.StringIO()))
@@ -42,7 +48,10 @@ def test_counts_the_best_and_the_time_left(runs, monkeypatch):
     assert progress.summary() == f"1/4 done, 2 running, 1 waiting, {best}, about 6 s left"
     finish(runs[1])
     progress.done(runs[1])
-    assert "best validation worst_group 30.0 (drawn_birds/erm optimizer.lr=0.03 seed=0)" in progress.summary()
+    assert (
+        "best validation worst_group 30.0 (drawn_birds/erm optimizer.lr=0.03 seed=0)"
+        in progress.summary()
+    )
     progress.failed(runs[2], "OSError: disk full", again=False)
     progress.failed(runs[3], "OSError: disk full", again=True)
     assert progress.summary().startswith("2/4 done, 1 failed, 1 waiting, best")
@@ -57,9 +66,13 @@ def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
         path.write_text(path.read_text().replace('"worst_group"', '"class_difference"'))
         progress.started(run)
         progress.done(run)
-    assert "best validation class_difference 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)" in progress.summary()
     assert (
-        "best validation class_difference 10.0" in Progress(runs[::-1], console=Console(file=io.StringIO())).summary()
+        "best validation class_difference 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)"
+        in progress.summary()
+    )
+    assert (
+        "best validation class_difference 10.0"
+        in Progress(runs[::-1], console=Console(file=io.StringIO())).summary()
     )
 
 
@@ -78,9 +91,15 @@ def test_a_line_for_each_event_where_there_is_no_terminal(runs):
         progress.done(runs[0])
         progress.failed(runs[1], "OSError: [Errno 28] full", again=True)
     first, second, third = file.getvalue().splitlines()
-    assert first == "started drawn_birds/erm optimizer.lr=0.01 seed=0 [0/4 done, 1 running, 3 waiting]"
-    assert second.startswith("done    drawn_birds/erm optimizer.lr=0.01 seed=0: validation worst_group 10.0 [1/4 done")
-    assert third.startswith("failed  drawn_birds/erm optimizer.lr=0.03 seed=0, tried again: OSError: [Errno 28] full [")
+    assert (
+        first == "started drawn_birds/erm optimizer.lr=0.01 seed=0 [0/4 done, 1 running, 3 waiting]"
+    )
+    assert second.startswith(
+        "done    drawn_birds/erm optimizer.lr=0.01 seed=0: validation worst_group 10.0 [1/4 done"
+    )
+    assert third.startswith(
+        "failed  drawn_birds/erm optimizer.lr=0.03 seed=0, tried again: OSError: [Errno 28] full ["
+    )
 
 
 def test_a_terminal_shows_who_is_running(runs):
@@ -91,7 +110,10 @@ def test_a_terminal_shows_who_is_running(runs):
         assert "running  drawn_birds/erm optimizer.lr=0.01 seed=0  0 s" in file.getvalue()
         assert "started" not in file.getvalue()
         progress.failed(runs[0], "OSError: disk full", again=False)
-        assert "failed  drawn_birds/erm optimizer.lr=0.01 seed=0: OSError: disk full" in file.getvalue()
+        assert (
+            "failed  drawn_birds/erm optimizer.lr=0.01 seed=0: OSError: disk full"
+            in file.getvalue()
+        )
 
 
 def test_costs_are_those_of_the_same_config(runs, sweep):

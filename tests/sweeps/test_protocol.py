@@ -14,18 +14,48 @@ from debias.sweeps.protocol import Protocol, check_runs, read_protocol, write_pr
         ("validation_groups_unknown", "erm", "select: average", None),
         ("validation_groups_unknown", "erm", "select: worst_class", None),
         ("validation_groups_unknown", "erm", "select: class_difference", None),
-        ("validation_groups_unknown", "erm", "select: worst_group", "of val,.* select=worst_class or select=average"),
-        ("validation_groups_unknown", "erm", "select: auto", "of val,.* select=worst_class or select=average"),
+        (
+            "validation_groups_unknown",
+            "erm",
+            "select: worst_group",
+            "of val,.* select=worst_class or select=average",
+        ),
+        (
+            "validation_groups_unknown",
+            "erm",
+            "select: auto",
+            "of val,.* select=worst_class or select=average",
+        ),
         ("validation_groups_unknown", "erm", "select: balanced", "does not allow: select="),
-        ("validation_groups_unknown", "group_dro", "select: average", "of train,.* declare labels=training_groups_kno"),
+        (
+            "validation_groups_unknown",
+            "group_dro",
+            "select: average",
+            "of train,.* declare labels=training_groups_kno",
+        ),
         ("validation_groups_unknown", "jtt", "select: average", None),
-        ("validation_groups_unknown", "ssa", "select: average", "of val,.* declare labels=validation_groups_known"),
+        (
+            "validation_groups_unknown",
+            "ssa",
+            "select: average",
+            "of val,.* declare labels=validation_groups_known",
+        ),
         ("validation_groups_known", "jtt", "select: worst_group", None),
         ("validation_groups_known", "ssa", "select: worst_group", None),
-        ("validation_groups_known", "rwg", "select: worst_group", "of train, which labels=validation_groups_known"),
+        (
+            "validation_groups_known",
+            "rwg",
+            "select: worst_group",
+            "of train, which labels=validation_groups_known",
+        ),
         ("training_groups_known", "group_dro", "select: worst_group", None),
         (None, "group_dro", "select: worst_group", None),
-        ("groups_unknown", "erm", "select: average", "unknown protocol labels='groups_unknown'; did you mean"),
+        (
+            "groups_unknown",
+            "erm",
+            "select: average",
+            "unknown protocol labels='groups_unknown'; did you mean",
+        ),
     ],
 )
 def test_runs(labels, config, settings, message, sweep):
@@ -38,8 +68,13 @@ def test_runs(labels, config, settings, message, sweep):
 
 
 def test_inferred_groups_are_no_labels(sweep):
-    """Group DRO on inferred training groups reads true labels of validation only, by its selection rule."""
-    path = sweep("configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels: validation_groups_known")
+    """Group DRO on inferred training groups reads true labels of validation only, by its selection
+    rule.
+    """
+    path = sweep(
+        "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels:"
+        " validation_groups_known"
+    )
     planned = plan(path)
     check_runs(planned.labels, planned.runs)
     assert planned.labels == "validation_groups_known"
@@ -47,12 +82,15 @@ def test_inferred_groups_are_no_labels(sweep):
 
 
 def test_written_down(tmp_path):
-    searched = Protocol("validation_groups_known", ("average", "worst_group_gap"), 40, (0, 1), (10, 11, 12))
+    searched = Protocol(
+        "validation_groups_known", ("average", "worst_group_gap"), 40, (0, 1), (10, 11, 12)
+    )
     for protocol in (searched, Protocol("training_groups_known"), None, None):
         write_protocol(tmp_path / "runs", protocol)
         assert read_protocol(tmp_path / "runs") == protocol
-    assert searched.sentence() == (
-        "Protocol validation_groups_known: group labels of validation may be used, none of training. Settings: "
-        "40 settings a config, chosen by average and worst_group_gap on validation (seeds 0, 1); reported are fresh "
-        "seeds (10, 11, 12)."
+    assert (
+        searched.sentence()
+        == "Protocol validation_groups_known: group labels of validation may be used, none of"
+        " training. Settings: 40 settings a config, chosen by average and worst_group_gap on"
+        " validation (seeds 0, 1); reported are fresh seeds (10, 11, 12)."
     )

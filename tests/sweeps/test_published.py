@@ -1,4 +1,6 @@
-"""The shipped settings that published figures are compared with, against what the authors' code does."""
+"""The shipped settings that published figures are compared with, against what the authors' code
+does.
+"""
 
 from __future__ import annotations
 
@@ -36,43 +38,69 @@ def built_from(name: str) -> list[str]:
 
 
 def comments(name: str) -> list[str]:
-    return [line for line in (configs.folder() / f"{name}.yaml").read_text().splitlines() if "#" in line]
+    return [
+        line for line in (configs.folder() / f"{name}.yaml").read_text().splitlines() if "#" in line
+    ]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_a_comment_admits_is_printed_beside_the_verdict(name: str) -> None:
-    """Of the config, and of each that it builds on: every line after the first mark, in a note of the setting."""
+    """Of the config, and of each that it builds on: every line after the first mark, in a note of
+    the setting.
+    """
     printed = result_lines([Reproduced(SETTINGS[name], ())])
-    notes = [line.partition(": ")[2] for line in printed if line.startswith(f"{SETTINGS[name].name}: ")]
+    notes = [
+        line.partition(": ")[2] for line in printed if line.startswith(f"{SETTINGS[name].name}: ")
+    ]
     assert notes == SETTINGS[name].differences
     for source in built_from(name):
         lines = comments(source)
         marked = [i for i, line in enumerate(lines) if line.startswith(MARK)]
         first = marked[0] if marked else len(lines)
-        assert not ADMISSIONS.search(" ".join(lines[:first])), f"{source} admits something before {MARK!r}"
+        assert not ADMISSIONS.search(" ".join(lines[:first])), (
+            f"{source} admits something before {MARK!r}"
+        )
         for line in lines[first:]:
             assert any(line.removeprefix(MARK).removeprefix("# ") in note for note in notes)
 
 
 def test_a_difference_ends_with_its_comment(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of one config, one of the config below it; later comments are not of them."""
-    (tmp_path / "base.yaml").write_text("# A base.\n# Differs: one thing,\n# and more.\nepochs: 3\n# no part\n")
-    (tmp_path / "own.yaml").write_text("# Own.\n# Differs: two.\n# Differs: three.\nextends: base\n")
+    (tmp_path / "base.yaml").write_text(
+        "# A base.\n# Differs: one thing,\n# and more.\nepochs: 3\n# no part\n"
+    )
+    (tmp_path / "own.yaml").write_text(
+        "# Own.\n# Differs: two.\n# Differs: three.\nextends: base\n"
+    )
     monkeypatch.setattr(configs, "folder", lambda: tmp_path)
     assert differences("own") == ["one thing, and more.", "two.", "three."]
 
 
 def test_notes_by_hand() -> None:
-    """MaskTune's corrected labels are those of Waterbirds; the ten of SubpopBench are each the best of 16."""
+    """MaskTune's corrected labels are those of Waterbirds; the ten of SubpopBench are each the best
+    of 16.
+    """
     found = {name: " ".join(setting.differences) for name, setting in SETTINGS.items()}
     assert "corrected labels" in found["waterbirds/masktune"]
     assert "weights of ImageNet" in found["waterbirds/masktune"]
     assert found["celeba/masktune"] == ""
     assert found["waterbirds/group_dro_strong"] == ""
-    assert all("best of 16 random settings" in found[f"{data}/{name}"] for data in COUNTS for name in SUBPOPBENCH)
-    assert all("best of 50 random settings" in found[f"{data}/{name}"] for data in COUNTS for name in ("rwg", "subg"))
+    assert all(
+        "best of 16 random settings" in found[f"{data}/{name}"]
+        for data in COUNTS
+        for name in SUBPOPBENCH
+    )
+    assert all(
+        "best of 50 random settings" in found[f"{data}/{name}"]
+        for data in COUNTS
+        for name in ("rwg", "subg")
+    )
     assert "epoch by test accuracy" in found["biased_mnist/rebias"]
-    assert Setting("celeba/dac", "1", "").differences[1].startswith("the first model has the settings of DFR")
+    assert (
+        Setting("celeba/dac", "1", "")
+        .differences[1]
+        .startswith("the first model has the settings of DFR")
+    )
 
 
 @pytest.mark.parametrize("data", COUNTS)
@@ -80,10 +108,14 @@ def test_notes_by_hand() -> None:
     ("name", "mean"),
     [("group_effective_number", (0.143, 0.396)), ("group_square_root", (0.369, 0.428))],
 )
-def test_the_weighted_losses_of_subpopbench_take_its_steps(data: str, name: str, mean: tuple[float, float]) -> None:
-    """Its weights have a mean of 1 over groups, and m over images; ours have a mean of 1 over images.
+def test_the_weighted_losses_of_subpopbench_take_its_steps(
+    data: str, name: str, mean: tuple[float, float]
+) -> None:
+    """Its weights have a mean of 1 over groups, and m over images; ours have a mean of 1 over
+    images.
 
-    A step of SGD on a loss of weights m w with lr and decay is one on weights w with lr m and decay / m.
+    A step of SGD on a loss of weights m w with lr and decay is one on weights w with lr m and decay
+    / m.
     """
     counts = torch.tensor(COUNTS[data], dtype=torch.float64)
     inverse = counts**-0.5 if name == "group_square_root" else (1 - 0.9999) / (1 - 0.9999**counts)
@@ -93,29 +125,46 @@ def test_the_weighted_losses_of_subpopbench_take_its_steps(data: str, name: str,
     config = configs.load(f"{data}/{name}", ["data.root=x"])
     options = {key: config.strategy[key] for key in ("power", "beta") if key in config.strategy}
     ours = balanced_weights(torch.tensor(COUNTS[data]), **options)
-    torch.testing.assert_close(config.optimizer["lr"] * ours.double(), 1e-3 * theirs, rtol=1e-3, atol=0)
-    assert config.optimizer["lr"] * config.optimizer["weight_decay"] == pytest.approx(1e-7, rel=1e-3)
+    torch.testing.assert_close(
+        config.optimizer["lr"] * ours.double(), 1e-3 * theirs, rtol=1e-3, atol=0
+    )
+    assert config.optimizer["lr"] * config.optimizer["weight_decay"] == pytest.approx(
+        1e-7, rel=1e-3
+    )
     assert config.optimizer["weight_decay"] == pytest.approx(1e-4 / m, rel=1e-3)
 
 
 @pytest.mark.parametrize("data", COUNTS)
 def test_subpopbench_freezes_batch_normalisation(data: str) -> None:
-    assert [configs.load(f"{data}/{name}").model.get("freeze_batch_norm") for name in SUBPOPBENCH] == [True] * 10
+    assert [
+        configs.load(f"{data}/{name}").model.get("freeze_batch_norm") for name in SUBPOPBENCH
+    ] == [True] * 10
     others = set(SETTINGS) - {f"{data}/{name}" for data in COUNTS for name in (*SUBPOPBENCH, "cnc")}
     assert not any(configs.load(name).model.get("freeze_batch_norm") for name in others)
 
 
-@pytest.mark.parametrize("name", ["dfr", "afr", "self", "class_balanced_last_layer", "erm_augmented"])
+@pytest.mark.parametrize(
+    "name", ["dfr", "afr", "self", "class_balanced_last_layer", "erm_augmented"]
+)
 def test_celeba_is_squeezed_and_cut_where_the_authors_do(name: str) -> None:
-    """178 x 218 to 256 x 256, of which the middle 224; MaskTune and DaC cut the middle square of 178 first."""
-    steps = components.construct("preprocessing", configs.load(f"celeba/{name}").preprocessing, {}).evaluation.steps
+    """178 x 218 to 256 x 256, of which the middle 224; MaskTune and DaC cut the middle square of
+    178 first.
+    """
+    steps = components.construct(
+        "preprocessing", configs.load(f"celeba/{name}").preprocessing, {}
+    ).evaluation.steps
     assert steps == (Resize(256, 256), CentreCrop(224, 224))
     for other in ("masktune", "dac", "jtt", "rwg", "erm_subpopbench"):
         section = configs.load(f"celeba/{other}").preprocessing
-        assert components.construct("preprocessing", section, {}).evaluation.steps == (CentreSquare(), Resize(224, 224))
+        assert components.construct("preprocessing", section, {}).evaluation.steps == (
+            CentreSquare(),
+            Resize(224, 224),
+        )
 
 
-@pytest.mark.parametrize(("name", "lowest"), [("masktune", 1.0), ("dac", 1.0), ("afr", 0.75), ("dfr", 0.75)])
+@pytest.mark.parametrize(
+    ("name", "lowest"), [("masktune", 1.0), ("dac", 1.0), ("afr", 0.75), ("dfr", 0.75)]
+)
 def test_crops_of_celeba_have_the_authors_ratio(name: str, lowest: float) -> None:
     made = components.construct("preprocessing", configs.load(f"celeba/{name}").preprocessing, {})
     assert made.augmentation.transforms[0].ratio == pytest.approx((lowest, 4 / 3))
@@ -125,7 +174,9 @@ def test_afr_ends_at_a_hundredth_of_its_rate() -> None:
     config = configs.load("celeba/afr")
     facts = {"parameters": [torch.nn.Parameter(torch.zeros(1))]}
     optimizer = components.construct("optimizer", config.optimizer, facts)
-    scheduler = components.construct("scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs})
+    scheduler = components.construct(
+        "scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs}
+    )
     for _ in range(config.epochs):
         optimizer.step()
         scheduler.step()

@@ -42,9 +42,12 @@ def table(found: Results, title: str) -> Table:
 def half_finished(sweep: Sweep) -> Plan:
     """Of six planned runs ERM has both seeds, Group DRO one and one that failed, IRM none.
 
-    On the test images ERM gets one of the two waterbirds on land in seed 0 and none in seed 1; Group DRO both.
+    On the test images ERM gets one of the two waterbirds on land in seed 0 and none in seed 1;
+    Group DRO both.
     """
-    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]"))
+    planned = plan(
+        sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]")
+    )
     write_plan(planned)
     erm, dro, _, again, failed, _ = planned.runs
     finish(erm, worst=0.5, right=[1, 1, 1, 1, 1, 0, 1, 1])
@@ -58,15 +61,29 @@ def half_finished(sweep: Sweep) -> Plan:
 
 def test_rows(half_finished: Plan) -> None:
     found = rows(half_finished.out)
-    assert [(row.name, row.settings) for row in found] == [(run.name, run.settings) for run in half_finished.runs]
-    statuses = [("done", ""), ("done", ""), ("waiting", ""), ("done", ""), ("failed", "OSError: disk full")]
+    assert [(row.name, row.settings) for row in found] == [
+        (run.name, run.settings) for run in half_finished.runs
+    ]
+    statuses = [
+        ("done", ""),
+        ("done", ""),
+        ("waiting", ""),
+        ("done", ""),
+        ("failed", "OSError: disk full"),
+    ]
     assert [(row.status, row.reason) for row in found] == [*statuses, ("waiting", "")]
     assert [row.report is not None for row in found] == [True, True, False, True, False, False]
-    assert [row.setting for row in found[:3]] == ["drawn_birds/erm", "drawn_birds/group_dro", "drawn_birds/irm"]
+    assert [row.setting for row in found[:3]] == [
+        "drawn_birds/erm",
+        "drawn_birds/group_dro",
+        "drawn_birds/irm",
+    ]
 
 
 def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
-    """Two folders of one layout: their methods share no table, no ranks and no pairs; masks alone change nothing."""
+    """Two folders of one layout: their methods share no table, no ranks and no pairs; masks alone
+    change nothing.
+    """
     planned = plan(sweep("configs: [drawn_birds/erm]\ngrid: {data.root: [a, b]}\nseeds: [0]"))
     write_plan(planned)
     for run in planned.runs:
@@ -90,9 +107,14 @@ def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> R
 
 
 def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Plan) -> None:
-    """One more seed of ERM and another method, in every table, marked; what was planned stays as it was."""
+    """One more seed of ERM and another method, in every table, marked; what was planned stays as it
+    was.
+    """
     before = rows(half_finished.out)
-    mine, other = added(half_finished, "erm", group_labels="train+val"), added(half_finished, "vrex")
+    mine, other = (
+        added(half_finished, "erm", group_labels="train+val"),
+        added(half_finished, "vrex"),
+    )
     found = read(half_finished.out)
     assert list(found.rows[: len(before)]) == before
     assert {row.name for row in found.rows[len(before) :]} == {mine.name, other.name}
@@ -100,7 +122,11 @@ def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Pl
     seeds = {method.label: method.seeds for method in found.comparisons["drawn_birds"].methods}
     assert seeds == {"group_dro": (0,), "erm": (0, 1, 2), "vrex": (2,)}
     counted = {tuple(row[:1] + row[4:7]) for row in table(found, "Runs and their cost").rows}
-    assert {("erm", "2", "0", "0"), ("erm (added)", "1", "0", "0"), ("vrex (added)", "1", "0", "0")} <= counted
+    assert {
+        ("erm", "2", "0", "0"),
+        ("erm (added)", "1", "0", "0"),
+        ("vrex (added)", "1", "0", "0"),
+    } <= counted
     lines = shown(half_finished.out, "markdown").splitlines()
     assert "6 planned: 3 done, 1 failed, 2 waiting; 2 added" in lines
     assert f"- added to the folder, not in the plan: {other.name}" in lines
@@ -124,12 +150,16 @@ def test_added_runs_that_cannot_be_read_or_read_too_much_are_told(half_finished:
 def test_beside_a_search_nothing_is_added(half_finished: Plan) -> None:
     """What it once chose and does not choose any more lies there, too."""
     added(half_finished, "vrex")
-    write_protocol(half_finished.out, Protocol("training_groups_known", ("worst_group",), 9, (0,), (1,)))
+    write_protocol(
+        half_finished.out, Protocol("training_groups_known", ("worst_group",), 9, (0,), (1,))
+    )
     assert not any(row.added for row in read(half_finished.out).rows)
 
 
 def test_markdown(half_finished: Plan) -> None:
-    """Mean of 50 and 30 is 40, their sample deviation 20 / sqrt(2) = 14.1. The best method comes first."""
+    """Mean of 50 and 30 is 40, their sample deviation 20 / sqrt(2) = 14.1. The best method comes
+    first.
+    """
     lines = shown(half_finished.out, "markdown").splitlines()
     assert [line.split(" | ")[:4] for line in lines[2:4]] == [
         ["| group_dro", "train+val", "0", "85.0 ± -"],
@@ -156,17 +186,34 @@ def test_every_seed_is_kept(half_finished: Plan) -> None:
     """The average of the made-up runs is 88.2, so that the gaps are 3.2, 38.2 and 58.2."""
     cost = ["95", "1812"]
     assert table(read(half_finished.out), "Every run").rows == [
-        ["group_dro", "drawn_birds", "train+val", "0", "85.0", "[64.0, 78.1]", "88.2", "3.2", "95", "-"],
+        [
+            "group_dro",
+            "drawn_birds",
+            "train+val",
+            "0",
+            "85.0",
+            "[64.0, 78.1]",
+            "88.2",
+            "3.2",
+            "95",
+            "-",
+        ],
         ["erm", "drawn_birds", "train+val", "0", "50.0", "[64.0, 78.1]", "88.2", "38.2", *cost],
         ["erm", "drawn_birds", "train+val", "1", "30.0", "[64.0, 78.1]", "88.2", "58.2", *cost],
     ]
 
 
 def test_pairs_share_seeds_and_images(half_finished: Plan) -> None:
-    """Only seed 0 is shared: 2/2 - 1/2 = 50 points. ERM's group is resampled as 0, 1 or 2 right of 2, with probability
-    1/4, 1/2, 1/4, so that a quarter of the differences is 0: not real, and the interval goes from 0 to 100."""
+    """Only seed 0 is shared: 2/2 - 1/2 = 50 points. ERM's group is resampled as 0, 1 or 2 right of
+    2, with probability 1/4, 1/2, 1/4, so that a quarter of the differences is 0: not real, and the
+    interval goes from 0 to 100."""
     (pair,) = read(half_finished.out).paired["drawn_birds"].pairs
-    assert (pair.first, pair.second, pair.seeds, pair.differences) == ("group_dro", "erm", (0,), (0.5,))
+    assert (pair.first, pair.second, pair.seeds, pair.differences) == (
+        "group_dro",
+        "erm",
+        (0,),
+        (0.5,),
+    )
     assert (pair.low, pair.high) == (0, 1)
     assert pair.p_value == pytest.approx(0.5, abs=0.03)
     (row,) = table(read(half_finished.out), "Which differences are real").rows
@@ -176,7 +223,9 @@ def test_pairs_share_seeds_and_images(half_finished: Plan) -> None:
 
 def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
     """Without predictions, or without a common seed, there is nothing to compare."""
-    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]"))
+    planned = plan(
+        sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]")
+    )
     write_plan(planned)
     finish(planned.runs[0], worst=0.5, right=[1] * 8)
     finish(planned.runs[4], worst=0.4, right=[1] * 8)
@@ -190,7 +239,9 @@ def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
 
 
 def test_a_difference_that_is_real(sweep: Sweep) -> None:
-    """One is right about every image and the other about none: 100 points in each resample, p = 2 / 10,000."""
+    """One is right about every image and the other about none: 100 points in each resample, p = 2 /
+    10,000.
+    """
     planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\nseeds: [0, 1]"))
     write_plan(planned)
     for run in planned.runs:
@@ -201,7 +252,9 @@ def test_a_difference_that_is_real(sweep: Sweep) -> None:
 
 
 def test_one_seed_makes_nothing_real(sweep: Sweep) -> None:
-    """As before but with a single seed: the images leave no doubt, and still another seed might differ."""
+    """As before but with a single seed: the images leave no doubt, and still another seed might
+    differ.
+    """
     planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]"))
     write_plan(planned)
     for run in planned.runs:
@@ -225,7 +278,9 @@ def test_ranks_on_each_data_set(sweep: Sweep) -> None:
         ["group_dro", "train+val", "1", "2.0", "2", "-"],
     ]
     assert [
-        line for line in shown(planned.out, "markdown").splitlines() if line in ("**drawn_birds**", "**waterbirds**")
+        line
+        for line in shown(planned.out, "markdown").splitlines()
+        if line in ("**drawn_birds**", "**waterbirds**")
     ]
 
 
@@ -238,10 +293,18 @@ def test_equal_methods_share_a_rank(half_finished: Plan) -> None:
 def test_csv_has_every_run_and_every_digit(half_finished: Plan) -> None:
     lines = list(csv.DictReader(io.StringIO(shown(half_finished.out, "csv"))))
     assert [line["run"] for line in lines] == [run.name for run in half_finished.runs]
-    assert [line["status"] for line in lines] == ["done", "done", "waiting", "done", "failed", "waiting"]
+    assert [line["status"] for line in lines] == [
+        "done",
+        "done",
+        "waiting",
+        "done",
+        "failed",
+        "waiting",
+    ]
     assert (lines[4]["reason"], lines[4]["worst_group"]) == ("OSError: disk full", "")
     erm = {
-        key: lines[3][key] for key in ("method", "seed", "worst_group", "worst_group_low", "accuracy/waterbird-land")
+        key: lines[3][key]
+        for key in ("method", "seed", "worst_group", "worst_group_low", "accuracy/waterbird-land")
     }
     assert list(erm.values()) == ["erm", "1", "0.3", "0.64", "0.3"]
     assert float(lines[3]["robustness_gap"]) == pytest.approx(0.582)
@@ -259,7 +322,10 @@ def test_every_format_tells_of_runs_that_another_code_made(half_finished: Plan) 
     path = half_finished.runs[3].folder / "report.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"git": {"commit": "fedcba987", "dirty": False}}))
-    note = "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit fedcba9 (seed 1)"
+    note = (
+        "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit"
+        " fedcba9 (seed 1)"
+    )
     assert f"\n- {note}\n" in shown(half_finished.out, "markdown")
     assert f"\n% {note}\n" in shown(half_finished.out, "latex")
     assert note in Page(shown(half_finished.out, "html")).text
@@ -269,18 +335,31 @@ def test_page_has_the_tables_and_the_charts(half_finished: Plan) -> None:
     html = shown(half_finished.out, "html")
     found = Page(html)
     assert not {"script", "link", "img"} & set(found.tags)
-    assert found.addresses[-3:] == [f"{half_finished.runs[place].name}/report.html" for place in (1, 0, 3)]
-    for text in ("6 planned: 3 done", "85.0 ± -", "Which differences are real", "OSError: disk full"):
+    assert found.addresses[-3:] == [
+        f"{half_finished.runs[place].name}/report.html" for place in (1, 0, 3)
+    ]
+    for text in (
+        "6 planned: 3 done",
+        "85.0 ± -",
+        "Which differences are real",
+        "OSError: disk full",
+    ):
         assert text in found.text
-    assert "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2 points" in found.text
+    assert (
+        "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2"
+        " points" in found.text
+    )
     assert html.count("<svg") == 1
 
 
 def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
-    """Validation's worst group at the chosen epoch is its accuracy: 0.2 and 0.4 at 0.1 average to 0.3; the config that
-    has one value only has no line."""
+    """Validation's worst group at the chosen epoch is its accuracy: 0.2 and 0.4 at 0.1 average to
+    0.3; the config that has one value only has no line."""
     planned = plan(
-        sweep("configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]}, drawn_birds/erm]\nseeds: [0, 1]")
+        sweep(
+            "configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]},"
+            " drawn_birds/erm]\nseeds: [0, 1]"
+        )
     )
     write_plan(planned)
     for run, worst in zip(planned.runs, (0.5, 0.2, 0.6, 0.7, 0.4, 0.6), strict=True):
@@ -303,13 +382,18 @@ def test_values_that_are_words_are_numbered(sweep: Sweep) -> None:
     write_plan(planned)
     for run in planned.runs:
         finish(run, worst=0.5)
-    assert "values: 1 constant, 2 cosine; drawn_birds/erm: constant 50.0 %" in Page(shown(planned.out, "html")).text
+    assert (
+        "values: 1 constant, 2 cosine; drawn_birds/erm: constant 50.0 %"
+        in Page(shown(planned.out, "html")).text
+    )
 
 
 def test_pareto_front_equals_its_definition() -> None:
     """Every point of a grid with noise, against the definition written out."""
     generator = torch.Generator().manual_seed(0)
-    points = [(round(a, 1), round(g, 1)) for a, g in torch.rand(40, 2, generator=generator).tolist()]
+    points = [
+        (round(a, 1), round(g, 1)) for a, g in torch.rand(40, 2, generator=generator).tolist()
+    ]
     front = set()
     for place, (average, gap) in enumerate(points):
         beaten = False
@@ -334,18 +418,28 @@ def test_nothing_done(sweep: Sweep, format: str) -> None:
     write_plan(planned)
     assert "1 waiting" in shown(planned.out, format) or format == "csv"
     if format == "markdown":
-        assert shown(planned.out, format).splitlines() == ["no finished run", "", "1 planned: 1 waiting"]
+        assert shown(planned.out, format).splitlines() == [
+            "no finished run",
+            "",
+            "1 planned: 1 waiting",
+        ]
 
 
 def test_no_sweep_and_no_such_format(tmp_path: Path, half_finished: Plan) -> None:
     with pytest.raises(ValueError, match=f"{tmp_path} holds no sweep"):
         rows(tmp_path)
-    with pytest.raises(ValueError, match="format=excel is unknown; valid: csv, html, latex, markdown"):
+    with pytest.raises(
+        ValueError, match="format=excel is unknown; valid: csv, html, latex, markdown"
+    ):
         shown(half_finished.out, "excel")
 
 
-def test_command_prints_or_writes(half_finished: Plan, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A page goes into the folder unless told otherwise; the same sweep gives the same text each time."""
+def test_command_prints_or_writes(
+    half_finished: Plan, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A page goes into the folder unless told otherwise; the same sweep gives the same text each
+    time.
+    """
     out = str(half_finished.out)
     assert main(["sweep", "report", out]) == 0
     printed = capsys.readouterr().out
@@ -355,4 +449,7 @@ def test_command_prints_or_writes(half_finished: Plan, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[-1] == f"{out}/sweep.html"
     assert (half_finished.out / "sweep.html").is_file()
     assert main(["sweep", "report", out, "seed=1"]) == 2
-    assert "sweep report takes format= and out= beside the folder; got seed=1" in capsys.readouterr().err
+    assert (
+        "sweep report takes format= and out= beside the folder; got seed=1"
+        in capsys.readouterr().err
+    )

@@ -1,4 +1,6 @@
-"""Published settings as a sweep: which runs they are, what they cost, and the verdict on what came back."""
+"""Published settings as a sweep: which runs they are, what they cost, and the verdict on what came
+back.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from debias.sweeps import speed
 from debias.sweeps.checks import check
 from debias.sweeps.estimate import SIZES, Estimator
 from debias.sweeps.published import BENCHMARKS, Setting
-from debias.sweeps.reproduce import RULE, SEEN, TIMED, cost_lines, reproduction, result_lines, verdict
+from debias.sweeps.reproduce import (
+    RULE,
+    SEEN,
+    TIMED,
+    cost_lines,
+    reproduction,
+    result_lines,
+    verdict,
+)
 from debias.sweeps.speed import Speed
 from tests.commands.conftest import SMALL
 from tests.sweeps.finished_runs import finish
@@ -23,8 +33,9 @@ from tests.sweeps.finished_runs import finish
 JTT = Setting("waterbirds/jtt", "86.7", "somebody")
 
 
-#: Figures whose epoch is not chosen by the worst group of validation: Kirichenko et al. evaluate their base model after
-#: its last epoch, Sagawa et al. stop early in another row, and the other two methods read no group labels.
+#: Figures whose epoch is not chosen by the worst group of validation: Kirichenko et al. evaluate
+#: their base model after its last epoch, Sagawa et al. stop early in another row, and the other two
+#: methods read no group labels.
 LAST = ("erm_augmented", "group_dro_strong", "masktune", "class_balanced_last_layer")
 
 
@@ -38,10 +49,14 @@ def rule_of(config: str) -> str:
 def test_every_setting_is_shipped_and_has_a_figure() -> None:
     assert tuple(BENCHMARKS) == CHOICES == tuple(SIZES)
     for benchmark, settings in BENCHMARKS.items():
-        assert len({(setting.config, *setting.varied.items()) for setting in settings}) == len(settings)
+        assert len({(setting.config, *setting.varied.items()) for setting in settings}) == len(
+            settings
+        )
         for setting in settings:
             assert setting.config.startswith(f"{benchmark}/")
-            assert chosen_rule(configs.load(setting.config).select, labelled=True) == rule_of(setting.config)
+            assert chosen_rule(configs.load(setting.config).select, labelled=True) == rule_of(
+                setting.config
+            )
             assert 0.05 < setting.mean < 1
             assert 0 <= setting.deviation < 0.1
             assert setting.source
@@ -56,7 +71,11 @@ def test_every_setting_passes_the_checks_of_a_sweep(benchmark: str) -> None:
 
 def test_figures_by_hand() -> None:
     """Two of the catalogue, one of this table, and one of Biased-MNIST."""
-    found = {(s.config, *s.varied.values()): (s.mean, s.deviation) for every in BENCHMARKS.values() for s in every}
+    found = {
+        (s.config, *s.varied.values()): (s.mean, s.deviation)
+        for every in BENCHMARKS.values()
+        for s in every
+    }
     assert found["waterbirds/jtt",] == (0.867, 0)
     assert found["waterbirds/group_dro_strong",] == (0.846, 0)
     assert ("celeba/group_dro_strong",) not in found  # of C = 0 no figure was found
@@ -78,16 +97,22 @@ def test_figures_by_hand() -> None:
     ],
 )
 def test_verdict_by_hand(figure: str, measured: Spread, expected: str) -> None:
-    """Two points either way, or twice a deviation: sqrt(1.2^2 + 0.9^2) = 1.5, and then 3.0 points."""
+    """Two points either way, or twice a deviation: sqrt(1.2^2 + 0.9^2) = 1.5, and then 3.0
+    points.
+    """
     assert verdict(JTT._replace(figure=figure), measured) == expected
 
 
 def test_runs_are_those_of_train(tmp_path: Path) -> None:
-    """Two settings with two seeds, the first seed of both first; the folder is that of `debias train`."""
+    """Two settings with two seeds, the first seed of both first; the folder is that of
+    `debias train`.
+    """
     overrides = ["seeds=[0,7]", f"out={tmp_path}", "data.root=birds", "batch_size=16"]
     planned, found = reproduction("waterbirds", overrides, names=["jtt", "group_dro_strong"])
     sources = ["waterbirds/group_dro_strong", "waterbirds/jtt"]
-    assert [(run.source, run.config.seed) for run in planned.runs] == [(s, seed) for seed in (0, 7) for s in sources]
+    assert [(run.source, run.config.seed) for run in planned.runs] == [
+        (s, seed) for seed in (0, 7) for s in sources
+    ]
     assert [[run.config.seed for run in one.runs] for one in found] == [[0, 7], [0, 7]]
     told = ["data.root=birds", "batch_size=16", "seed=7"]
     same = configs.load("waterbirds/jtt", [*told, "precision=32-true"])
@@ -119,7 +144,9 @@ def test_mistakes(overrides: list[str], names: list[str], words: str) -> None:
 
 
 def test_result_lines(tmp_path: Path) -> None:
-    """JTT measured 85.0 and 87.0: 86.0 ± 1.4; Group DRO 60.0 once, 24.6 too little; nothing of the third."""
+    """JTT measured 85.0 and 87.0: 86.0 ± 1.4; Group DRO 60.0 once, 24.6 too little; nothing of the
+    third.
+    """
     overrides = [f"out={tmp_path}", "data.root=birds", "seeds=[0,1]"]
     names = ["jtt", "group_dro_strong", "rwg"]
     _, found = reproduction("waterbirds", overrides, names=names)
@@ -129,16 +156,27 @@ def test_result_lines(tmp_path: Path) -> None:
     finish(dro.runs[0], worst=0.6)
     assert rwg.measured == Spread(None, None)
     lines = result_lines(found)
-    assert lines[2].endswith("Sagawa et al. 2020, without group adjustment  1 of 2        84.6    60.0 ± -    -24.6")
-    assert lines[3].endswith("Idrissi et al. 2022, Table 2                  0 of 2  87.6 ± 1.6           -        -")
-    assert lines[4].endswith("Liu et al. 2021, Table 1                      2 of 2        86.7  86.0 ± 1.4     PASS")
+    assert lines[2].endswith(
+        "Sagawa et al. 2020, without group adjustment  1 of 2        84.6    60.0 ± -    -24.6"
+    )
+    assert lines[3].endswith(
+        "Idrissi et al. 2022, Table 2                  0 of 2  87.6 ± 1.6           -        -"
+    )
+    assert lines[4].endswith(
+        "Liu et al. 2021, Table 1                      2 of 2        86.7  86.0 ± 1.4     PASS"
+    )
     assert RULE in lines
-    assert lines[-1] == "rwg: the figure is the best of 50 random settings, and this is Sagawa et al.'s."
+    assert (
+        lines[-1]
+        == "rwg: the figure is the best of 50 random settings, and this is Sagawa et al.'s."
+    )
 
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the networks that were timed, at 1,000 images a second in training and 4,000 in evaluation."""
+    """Names of the networks that were timed, at 1,000 images a second in training and 4,000 in
+    evaluation.
+    """
     names: list[str] = []
 
     def speed_of(config: configs.Config) -> Speed:
@@ -150,10 +188,12 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
-    """JTT sees 4,795 images in 60 epochs, and in 300 more 240 errors of them 100 times beside: 8.9262 million.
+    """JTT sees 4,795 images in 60 epochs, and in 300 more 240 errors of them 100 times beside:
+    8.9262 million.
 
-    It validates on 1,199 images in each of 360 epochs, and each stage predicts 11,788: 0.4552 million. Three runs take
-    3 * (8,926 + 114) seconds at the speed of this machine, 7.5 hours; one that is done took 95 seconds.
+    It validates on 1,199 images in each of 360 epochs, and each stage predicts 11,788: 0.4552
+    million. Three runs take 3 * (8,926 + 114) seconds at the speed of this machine, 7.5 hours; one
+    that is done took 95 seconds.
     """
     overrides = [f"out={tmp_path}", "data.root=birds", "accelerator=cpu"]
     planned, found = reproduction("waterbirds", overrides, names=["jtt", "rwg"])
@@ -198,12 +238,16 @@ def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
     ],
 )
 def test_images_that_a_run_sees(config: str, epochs: int, trained: int, evaluated: int) -> None:
-    found = Estimator(config.partition("/")[0]).estimate(configs.load(config, ["data.root=x"]), timed=False)
+    found = Estimator(config.partition("/")[0]).estimate(
+        configs.load(config, ["data.root=x"]), timed=False
+    )
     assert (found.epochs, found.seen, found.seconds) == (epochs, (trained, evaluated), None)
 
 
 def test_a_network_is_timed(tmp_path: Path) -> None:
-    """In training and in evaluation, which has a third of the work; how fast is the machine's affair."""
+    """In training and in evaluation, which has a third of the work; how fast is the machine's
+    affair.
+    """
     small = ["data.root=x", "model.name=test_resnet", "preprocessing.size=32", "accelerator=cpu"]
     found = speed.speed_of(configs.load("waterbirds/jtt", small))
     assert found is not None
@@ -212,9 +256,19 @@ def test_a_network_is_timed(tmp_path: Path) -> None:
     assert speed.timed_batch(configs.load("waterbirds/jtt", [*small, "batch_size=4"])) == 4
 
 
-def test_dry_run_runs_nothing(tmp_path: Path, timed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_runs_nothing(
+    tmp_path: Path, timed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Also with the options between the arguments, where argparse would give up."""
-    command = ["reproduce", "celeba", "--strategies", "jtt,dfr", "--dry-run", f"out={tmp_path}/runs", "data.root=x"]
+    command = [
+        "reproduce",
+        "celeba",
+        "--strategies",
+        "jtt,dfr",
+        "--dry-run",
+        f"out={tmp_path}/runs",
+        "data.root=x",
+    ]
     assert main(command) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[2:4]] == ["jtt", "dfr"]
@@ -232,8 +286,12 @@ def test_strangers_among_the_arguments_are_refused(capsys: pytest.CaptureFixture
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_real_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs on drawn birds, trained, reported, and not trained again; a figure that both must miss, 5 %."""
+def test_real_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs on drawn birds, trained, reported, and not trained again; a figure that both must
+    miss, 5 %.
+    """
     setting = Setting("drawn_birds/erm", "5.0", "nobody", "average")
     monkeypatch.setitem(BENCHMARKS, "waterbirds", [setting])
     small = [text for text in SMALL if not text.startswith("progress")]

@@ -1,4 +1,6 @@
-"""The launcher for Slurm: every way in which a task can end, on a Slurm of files; and once on a real one."""
+"""The launcher for Slurm: every way in which a task can end, on a Slurm of files; and once on a
+real one.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def change_first_task(slurm, state: str) -> None:
 
 @contextmanager
 def meanwhile(script: Callable[[], None]) -> Iterator[None]:
-    """Do something else while the launcher works, which must be in the main thread for its signals."""
+    """Do something else while the launcher works, which must be in the main thread for its
+    signals.
+    """
 
     def run() -> None:
         try:
@@ -141,17 +145,23 @@ def test_a_refused_run_is_not_tried_again(runs, slurm):
     ],
 )
 def test_a_task_that_ends_without_a_word_is_submitted_again(runs, slurm, word, reason):
-    """Nothing of it is left but what Slurm says, if it says anything; accounting is not asked for."""
+    """Nothing of it is left but what Slurm says, if it says anything; accounting is not asked
+    for.
+    """
     (slurm / "ends").write_text(f"done {word}")
     failed = [line for line in launched(runs) if line.startswith("failed")]
     (line,) = failed
-    assert line.startswith(f"failed  {SEEDS[1]}, tried again: {reason}; what it printed is in {files_of(runs[1]).log}")
+    assert line.startswith(
+        f"failed  {SEEDS[1]}, tried again: {reason}; what it printed is in {files_of(runs[1]).log}"
+    )
     assert submitted(slurm)[1:] == [["seed=1"]]
     assert left(runs) == []
 
 
 def test_out_of_time_is_no_failure_while_epochs_are_finished(runs, slurm):
-    """With no retry: twice out of time after a further checkpoint, then done; but not without a checkpoint."""
+    """With no retry: twice out of time after a further checkpoint, then done; but not without a
+    checkpoint.
+    """
     (slurm / "ends").write_text("late done killed late")
     lines = launched(runs, retries=0)
     stopped = [line for line in lines if line.startswith("stopped")]
@@ -169,7 +179,9 @@ def test_queued_again_after_it_was_done(runs, slurm):
 
 
 def test_no_more_at_a_time_than_was_asked_for(runs, slurm):
-    """Of an array of three, two at a time, the first has failed: it waits until of the other two only one is left."""
+    """Of an array of three, two at a time, the first has failed: it waits until of the other two
+    only one is left.
+    """
     (slurm / "ends").write_text("raised RUNNING RUNNING")
 
     def script() -> None:
@@ -191,7 +203,9 @@ def test_long_sweeps_are_several_arrays(runs, slurm, monkeypatch):
 
 
 def test_a_run_that_is_trained_elsewhere_is_left_alone(runs, slurm):
-    """And taken over when it is not any more: the lock of seed 0 is held at first, as by a sweep on this machine."""
+    """And taken over when it is not any more: the lock of seed 0 is held at first, as by a sweep on
+    this machine.
+    """
     with files_of(runs[0]).lock() as lock:
         path = lock.lock_file
     held = os.open(path, os.O_RDWR)
@@ -234,7 +248,9 @@ def test_requeued_by_slurm(runs, slurm):
 
 
 def test_jobs_of_a_launcher_that_died_are_taken_over(runs, slurm):
-    """Seed 1 waits in the queue, seed 2 has failed since: all but seed 1 is submitted; a listing of the past goes."""
+    """Seed 1 waits in the queue, seed 2 has failed since: all but seed 1 is submitted; a listing of
+    the past goes.
+    """
     (slurm / "ends").write_text("PENDING FAILED")
     folder = runs[0].folder.parent / "slurm"
     for array, chosen in (("debias-old", runs[1:]), ("debias-older", runs[:1])):
@@ -262,14 +278,18 @@ def test_ctrl_c_cancels_the_jobs(runs, slurm):
     with pytest.raises(KeyboardInterrupt), meanwhile(script):
         launched(runs)
     assert called(slurm, "scancel") == ["--quiet 1"]
-    assert [entry["state"] for entry in json.loads((slurm / "tasks.json").read_text())][1:] == ["CANCELLED"] * 2
+    assert [entry["state"] for entry in json.loads((slurm / "tasks.json").read_text())][1:] == [
+        "CANCELLED"
+    ] * 2
     launched(left(runs))
     assert submitted(slurm)[1:] == [["seed=1", "seed=2"]]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_ctrl_c_in_a_destructor_or_a_callback_cancels_the_jobs(runs, slurm, monkeypatch, place):
-    """If the signal were lost, the runs would be done at the launcher's twentieth look, and it would end as usual."""
+    """If the signal were lost, the runs would be done at the launcher's twentieth look, and it
+    would end as usual.
+    """
     (slurm / "ends").write_text("done RUNNING PENDING")
     places = [place]
     monkeypatch.setattr(Progress, "show", lambda _: places and places.pop()())
@@ -302,7 +322,9 @@ def test_a_second_ctrl_c_does_not_wait_for_the_jobs(runs, slurm, monkeypatch):
 
 
 def test_ctrl_c_that_ends_a_command_of_slurm_too_is_no_fault_of_slurm(runs, slurm):
-    """As in a terminal, where ``squeue`` gets the signal before the launcher has had its first answer."""
+    """As in a terminal, where ``squeue`` gets the signal before the launcher has had its first
+    answer.
+    """
     listing = runs[0].folder.parent / "slurm" / "debias-old.json"
     write_listing(listing, runs, trainings.quick, 1)
     (slurm / "squeue").write_text(f"#!/bin/sh\nkill -INT {os.getpid()}\nexit 130\n")
@@ -313,12 +335,17 @@ def test_ctrl_c_that_ends_a_command_of_slurm_too_is_no_fault_of_slurm(runs, slur
 
 def test_refused_submission(runs, slurm):
     (slurm / "broken").write_text("sbatch: error: invalid partition specified: gpuu\n")
-    with pytest.raises(ValueError, match=r"sbatch: error: invalid partition specified: gpuu; once that is put right"):
+    with pytest.raises(
+        ValueError,
+        match=r"sbatch: error: invalid partition specified: gpuu; once that is put right",
+    ):
         launched(runs)
 
 
 def test_slurm_may_be_silent_for_a_while(runs, slurm, monkeypatch):
-    """A controller that is restarted is waited for; silence for longer than PATIENCE ends the launcher."""
+    """A controller that is restarted is waited for; silence for longer than PATIENCE ends the
+    launcher.
+    """
     (slurm / "ends").write_text("RUNNING")
 
     def silence(looks: int) -> None:
@@ -342,19 +369,29 @@ def test_slurm_may_be_silent_for_a_while(runs, slurm, monkeypatch):
         wait(lambda: len(called(slurm, "squeue")) > looks + 2)
         (slurm / "broken").write_text("Unable to contact slurm controller")
 
-    with pytest.raises(ValueError, match="Unable to contact slurm controller; once that is put right"), meanwhile(long):
+    with (
+        pytest.raises(
+            ValueError, match="Unable to contact slurm controller; once that is put right"
+        ),
+        meanwhile(long),
+    ):
         launched(runs[:1])
 
 
 def test_one_launcher_for_a_folder(runs, slurm):
     folder = runs[0].folder.parent / "slurm"
     folder.mkdir(parents=True)
-    with FileLock(folder / "launcher.lock"), pytest.raises(ValueError, match=f"submits the runs of {folder.parent}"):
+    with (
+        FileLock(folder / "launcher.lock"),
+        pytest.raises(ValueError, match=f"submits the runs of {folder.parent}"),
+    ):
         launched(runs)
 
 
 def test_on_a_real_slurm(runs):
-    """Seed 1 is killed by SIGKILL at its first attempt, and tried again; the others are done at once."""
+    """Seed 1 is killed by SIGKILL at its first attempt, and tried again; the others are done at
+    once.
+    """
     try:
         subprocess.run(["sinfo"], check=True, capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from debias.sweeps import slurm_jobs
-from debias.sweeps.slurm_jobs import Key, Resources, SlurmError, Task, call, cancel, queue, squeue, tasks
+from debias.sweeps.slurm_jobs import (
+    Key,
+    Resources,
+    SlurmError,
+    Task,
+    call,
+    cancel,
+    queue,
+    squeue,
+    tasks,
+)
 
 
 def test_the_least_that_is_asked_for():
@@ -43,7 +53,9 @@ def test_everything_that_can_be_asked_for():
 
 
 def test_answers():
-    """As ``squeue`` of Slurm 24.11 prints them; code and signal are apart, and the code is 0 if a signal ended it."""
+    """As ``squeue`` of Slurm 24.11 prints them; code and signal are apart, and the code is 0 if a
+    signal ended it.
+    """
     text = (
         "debias-abc   |2   |1   |FAILED    |0:9   |RaisedSignal:9(Killed)   |\n"
         "debias-abc   |0   |1   |FAILED    |2:0   |NonZeroExitCode          |\n"
@@ -56,15 +68,37 @@ def test_answers():
         Key("debias-abc", 10): Task("1_10", "RUNNING", 0, "None"),
     }
     assert [task.ended for task in found.values()] == [True, True, False]
-    assert found[Key("debias-abc", 2)].end == "Slurm's job 1_2 ended: FAILED (RaisedSignal:9(Killed))"
+    assert (
+        found[Key("debias-abc", 2)].end == "Slurm's job 1_2 ended: FAILED (RaisedSignal:9(Killed))"
+    )
     assert tasks("") == {}
 
 
 @pytest.mark.parametrize(
     ("state", "ended"),
     [
-        *((state, True) for state in ("COMPLETED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")),
-        *((state, False) for state in ("PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "REQUEUED")),
+        *(
+            (state, True)
+            for state in (
+                "COMPLETED",
+                "TIMEOUT",
+                "CANCELLED",
+                "NODE_FAIL",
+                "OUT_OF_MEMORY",
+                "PREEMPTED",
+            )
+        ),
+        *(
+            (state, False)
+            for state in (
+                "PENDING",
+                "RUNNING",
+                "COMPLETING",
+                "SUSPENDED",
+                "CONFIGURING",
+                "REQUEUED",
+            )
+        ),
     ],
 )
 def test_which_states_are_the_end(state, ended):
@@ -78,9 +112,14 @@ def test_a_task_that_no_node_could_start_is_stuck():
 
 
 def test_queue_and_cancel(slurm):
-    """Two arrays, of two tasks and of one; a task is cancelled by its number, an array by its job's."""
+    """Two arrays, of two tasks and of one; a task is cancelled by its number, an array by its
+    job's.
+    """
     known = [("debias-a", 0, "1"), ("debias-a", 1, "1"), ("debias-b", 0, "2")]
-    entries = [{"array": a, "element": e, "job": job, "state": "RUNNING", "code": "0:0"} for a, e, job in known]
+    entries = [
+        {"array": a, "element": e, "job": job, "state": "RUNNING", "code": "0:0"}
+        for a, e, job in known
+    ]
     (slurm / "tasks.json").write_text(json.dumps(entries))
     numbers = {key: task.number for key, task in queue({"debias-a"}).items()}
     assert numbers == {Key("debias-a", 0): "1_0", Key("debias-a", 1): "1_1"}
@@ -99,10 +138,14 @@ def test_nothing_is_asked_about_nothing(slurm):
 
 def test_refusals(slurm, monkeypatch):
     (slurm / "broken").write_text("sbatch: error: invalid partition specified: gpuu")
-    with pytest.raises(SlurmError, match="sbatch: sbatch: error: invalid partition specified: gpuu"):
+    with pytest.raises(
+        SlurmError, match="sbatch: sbatch: error: invalid partition specified: gpuu"
+    ):
         call(["sbatch"])
     monkeypatch.setattr(slurm_jobs, "TIMEOUT", 0.01)
     with pytest.raises(SlurmError, match=r"sleep did not come back within 0.01 seconds"):
         call(["sleep", "5"])
-    with pytest.raises(ValueError, match="launcher=slurm finds no sinfoo: start it where jobs are submitted"):
+    with pytest.raises(
+        ValueError, match="launcher=slurm finds no sinfoo: start it where jobs are submitted"
+    ):
         call(["sinfoo"])

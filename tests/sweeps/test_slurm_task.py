@@ -22,7 +22,9 @@ def runs(sweep):
 
 
 def test_a_task_trains_the_run_of_its_element(runs, tmp_path, monkeypatch):
-    """The run of the listing is that of the plan, whatever its options; a lock that is taken is asked for again."""
+    """The run of the listing is that of the plan, whatever its options; a lock that is taken is
+    asked for again.
+    """
     calls = []
 
     def attempt(run, train, threads, slot):
@@ -50,7 +52,10 @@ def test_the_command_of_a_task(runs, tmp_path):
     """What ``sbatch --wrap`` runs: exit code 2 where the run was refused, 0 where it is done."""
     write_listing(tmp_path / "debias-1.json", runs, trainings.seed_one_is_refused, 1)
     command = [sys.executable, "-m", "debias.sweeps.slurm_task", str(tmp_path / "debias-1.json")]
-    codes = [subprocess.run(command, env={**os.environ, "SLURM_ARRAY_TASK_ID": element}).returncode for element in "10"]
+    codes = [
+        subprocess.run(command, env={**os.environ, "SLURM_ARRAY_TASK_ID": element}).returncode
+        for element in "10"
+    ]
     assert codes == [2, 0]
     assert files_of(runs[1]).reason() == "InputError: images/7.jpg cannot be read: restore it"
     assert left(runs) == list(runs[1:])

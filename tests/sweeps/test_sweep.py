@@ -1,4 +1,6 @@
-"""``debias sweep`` with real training on drawn birds: to the end, disturbed, and with a run that cannot succeed."""
+"""``debias sweep`` with real training on drawn birds: to the end, disturbed, and with a run that
+cannot succeed.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ def wait_for_checkpoint(run: Run, process: subprocess.Popen[bytes]) -> None:
 
 def assert_same_result(run: Path, other: Path) -> None:
     weights, others = (
-        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in (run, other)
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (run, other)
     )
     assert [key for key in weights if not torch.equal(weights[key], others[key])] == []
     one, two = (json.loads((folder / "report.json").read_text()) for folder in (run, other))
@@ -93,7 +96,9 @@ def test_killed_worker(number, one_run, launch, undisturbed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_stopped_and_started_again(one_run, launch, undisturbed, tmp_path):
-    """Ctrl-C after the first epoch: no worker is left; the same command goes on, to the same last digit."""
+    """Ctrl-C after the first epoch: no worker is left; the same command goes on, to the same last
+    digit.
+    """
     run = the_run(one_run, tmp_path)
     process = launch()
     wait_for_checkpoint(run, process)
@@ -117,12 +122,21 @@ def test_one_failed_row(sweep, tmp_path, capsys):
     (tmp_path / "data.csv").write_text("\n".join(["path,target,bias,split", *rows, ""]))
     for t, b, split in cells:
         (tmp_path / f"{t}{b}{split}.jpg").write_bytes(b"no picture")
-    (tmp_path / "broken.yaml").write_text(f"extends: drawn_birds\ndata: {{name: table, csv: {tmp_path}/data.csv}}\n")
+    (tmp_path / "broken.yaml").write_text(
+        f"extends: drawn_birds\ndata: {{name: table, csv: {tmp_path}/data.csv}}\n"
+    )
     data = f"{{root: {tmp_path}/birds, train: 80, val: 40, test: 40}}"
     (tmp_path / "sound.yaml").write_text(f"extends: drawn_birds\ndata: {data}\n")
     path = sweep("configs: [broken.yaml, sound.yaml]")
     with pytest.raises(SystemExit) as stop:
-        main(["sweep", "run", str(path), *(text for text in overrides(tmp_path, "epochs=1") if text[:5] != "data.")])
+        main(
+            [
+                "sweep",
+                "run",
+                str(path),
+                *(text for text in overrides(tmp_path, "epochs=1") if text[:5] != "data."),
+            ]
+        )
     assert stop.value.code == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[-2] == "2 planned: 1 done, 1 failed"
@@ -147,10 +161,15 @@ def test_plan_says_what_is_left(sweep, tmp_path, capsys):
 def test_mistakes_are_one_line(sweep, tmp_path, capsys):
     path = sweep("configs: [drawn_birds/erm]\ngrid: {strategy.step_size: [0.1]}")
     assert main(["sweep", "run", str(path)]) == 2
-    assert capsys.readouterr().err == (
-        "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option strategy.step_size; it has no options\n"
+    assert (
+        capsys.readouterr().err
+        == "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option"
+        " strategy.step_size; it has no options\n"
     )
     assert main(["sweep", "report", str(tmp_path)]) == 2
     assert main(["sweep", "report", str(tmp_path), "seed=1"]) == 2
-    assert "sweep report takes format= and out= beside the folder; got seed=1" in capsys.readouterr().err
+    assert (
+        "sweep report takes format= and out= beside the folder; got seed=1"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "runs").exists()

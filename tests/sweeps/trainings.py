@@ -1,4 +1,6 @@
-"""Stand-ins for ``debias.commands.train.train`` that take no time, and end in every way that training can end."""
+"""Stand-ins for ``debias.commands.train.train`` that take no time, and end in every way that
+training can end.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from debias.training.divergence import check_finite
 
 
 def quick(config: Config, *, resume: Path | None = None) -> Path:
-    """Notes the attempt, and writes a report in which the selection rule reads lr x 10 after 4 seconds."""
+    """Notes the attempt, and writes a report in which the selection rule reads lr x 10 after 4
+    seconds.
+    """
     folder = Path(config.out) / configs.run_name(config)
     folder.mkdir(exist_ok=True)
     configs.save(config, folder / "config.yaml")
@@ -27,7 +31,10 @@ def quick(config: Config, *, resume: Path | None = None) -> Path:
     report = {
         "config": configs.plain(config),
         "seconds": {"total": 4.0},
-        "selection": {"rule": "worst_group", "table": [{"rule": "worst_group", "value": 10 * config.optimizer["lr"]}]},
+        "selection": {
+            "rule": "worst_group",
+            "table": [{"rule": "worst_group", "value": 10 * config.optimizer["lr"]}],
+        },
     }
     print(f"trained seed {config.seed}")
     (folder / "report.json").write_text(json.dumps(report))
@@ -89,7 +96,9 @@ def seed_one_leaves_quietly(config: Config, *, resume: Path | None = None) -> Pa
 
 
 def on_its_backbone(config: Config, *, resume: Path | None = None) -> Path:
-    """A head finds the report of its backbone; the backbone of seed 1 fails at its first attempt."""
+    """A head finds the report of its backbone; the backbone of seed 1 fails at its first
+    attempt.
+    """
     if backbone := config.recipe.get("backbone"):
         assert (Path(backbone) / "report.json").is_file()
     elif config.seed == 1 and begin(config) == 0:

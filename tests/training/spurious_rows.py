@@ -12,9 +12,11 @@ SIZE = 20
 
 
 def spurious_rows(count: int, *, aligned: float, seed: int, positive: float = 0.5) -> Rows:
-    """Gaussian features; the first is shifted by +-1.5 with the class, the second by +-2 with the bias.
+    """Gaussian features; the first is shifted by +-1.5 with the class, the second by +-2 with the
+    bias.
 
-    A share ``aligned`` of the rows has the bias of its class, and a share ``positive`` is of class 1.
+    A share ``aligned`` of the rows has the bias of its class, and a share ``positive`` is of class
+    1.
     """
     generator = torch.Generator().manual_seed(seed)
     target = (torch.rand(count, generator=generator) < positive).long()

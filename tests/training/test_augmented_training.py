@@ -1,4 +1,6 @@
-"""Augmentation inside a training: what the objectives see, how far training is said to be, and what comes of it."""
+"""Augmentation inside a training: what the objectives see, how far training is said to be, and what
+comes of it.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,14 @@ def trained(strategy, augment, folder) -> DebiasModule:
         scheduler=partial(step, epochs=EPOCHS, every=1, factor=0.5),
         augment=augment,
     )
-    lightning = trainer(folder, epochs=EPOCHS, seed=0, accelerator="cpu", unused=module.leaves_unused, progress=False)
+    lightning = trainer(
+        folder,
+        epochs=EPOCHS,
+        seed=0,
+        accelerator="cpu",
+        unused=module.leaves_unused,
+        progress=False,
+    )
     fit(module, TinyData(), lightning)
     return module
 

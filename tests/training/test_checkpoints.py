@@ -1,4 +1,6 @@
-"""Checkpoints: written beside their place, the one before kept, and taken where the last one is damaged."""
+"""Checkpoints: written beside their place, the one before kept, and taken where the last one is
+damaged.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def ended_after_three(history: list[dict[str, Any]]) -> None:
         raise RuntimeError("stopped")
 
 
-def train(folder: Path, *, stopped: bool = False) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], list[int]]:
+def train(
+    folder: Path, *, stopped: bool = False
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], list[int]]:
     """Weights, history and the epochs whose predictions were written, of four epochs."""
     written: list[int] = []
     recorder = Recorder(
@@ -34,7 +38,10 @@ def train(folder: Path, *, stopped: bool = False) -> tuple[dict[str, torch.Tenso
     module = module_of(ERM, epochs=4)
     lightning = trainer_of(module, folder, epochs=4, callbacks=[recorder])
     fit(module, TinyData(), lightning, resume=newest_checkpoint(recorder.folder))
-    history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in recorder.history]
+    history = [
+        {key: value for key, value in entry.items() if key != "seconds"}
+        for entry in recorder.history
+    ]
     return module.state_dict(), history, written
 
 
@@ -56,7 +63,9 @@ def test_the_checkpoint_before_is_kept(stopped: Path) -> None:
     assert not list(stopped.rglob("*.tmp"))
 
 
-def test_no_checkpoint_passes_through_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_checkpoint_passes_through_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is on a disk of its own, and may be full."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     train(tmp_path / "run")
@@ -86,7 +95,9 @@ def test_training_resumes_from_the_one_before_and_ends_the_same(
     last = stopped / "checkpoints" / "last.ckpt"
     damage(last)
     fault = "damaged" if last.exists() else "absent"
-    with pytest.warns(UserWarning, match=f"last.ckpt is {fault}: training resumes from previous.ckpt, one epoch"):
+    with pytest.warns(
+        UserWarning, match=f"last.ckpt is {fault}: training resumes from previous.ckpt, one epoch"
+    ):
         weights, history, written = train(stopped)
     assert written == [2, 3]
     whole, undisturbed, _ = train(tmp_path / "whole")
@@ -95,7 +106,9 @@ def test_training_resumes_from_the_one_before_and_ends_the_same(
 
 
 def test_a_kill_while_it_resumes_loses_neither(stopped: Path) -> None:
-    """The damaged file is gone before training starts: it cannot take the place of the whole one later."""
+    """The damaged file is gone before training starts: it cannot take the place of the whole one
+    later.
+    """
     last = stopped / "checkpoints" / "last.ckpt"
     empty(last)
     with pytest.warns(UserWarning, match="damaged"):
@@ -105,10 +118,15 @@ def test_a_kill_while_it_resumes_loses_neither(stopped: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [empty, truncated, changed])
-def test_without_a_whole_one_before_it_is_one_line(damage: Callable[[Path], None], stopped: Path) -> None:
+def test_without_a_whole_one_before_it_is_one_line(
+    damage: Callable[[Path], None], stopped: Path
+) -> None:
     damage(stopped / "checkpoints" / "last.ckpt")
     damage(stopped / "checkpoints" / "previous.ckpt")
-    with pytest.raises(InputError, match=r"last.ckpt is damaged, and no whole previous.ckpt is beside it: restore it"):
+    with pytest.raises(
+        InputError,
+        match=r"last.ckpt is damaged, and no whole previous.ckpt is beside it: restore it",
+    ):
         newest_checkpoint(stopped / "checkpoints")
     (stopped / "checkpoints" / "previous.ckpt").unlink()
     with pytest.raises(InputError, match=r"delete both to train again from the first epoch$"):

@@ -1,6 +1,8 @@
-"""A model with a logit for every class and bias: built, validated, predicted and explained through its strategy.
+"""A model with a logit for every class and bias: built, validated, predicted and explained through
+its strategy.
 
-The mean of linear heads is the linear head of their mean, so a plain classifier with that head must agree everywhere.
+The mean of linear heads is the linear head of their mean, so a plain classifier with that head must
+agree everywhere.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ def averaged(model: nn.Module) -> nn.Module:
     plain = deepcopy(model)
     head = plain.get_submodule("head")
     one = nn.Linear(head.in_features, 2)
-    one.weight.data, one.bias.data = head.weight.data.view(2, 2, -1).mean(dim=1), head.bias.data.view(2, 2).mean(dim=1)
+    one.weight.data, one.bias.data = (
+        head.weight.data.view(2, 2, -1).mean(dim=1),
+        head.bias.data.view(2, 2).mean(dim=1),
+    )
     plain.head = one
     return plain
 
@@ -67,7 +72,9 @@ def test_grad_cam():
     model = Classifier(timm.create_model("test_resnet", num_classes=4)).eval()
     image, target = torch.randn(3, 3, 64, 64), torch.tensor([0, 1, 1])
     explained = grad_cam(model, image, target=target, classify=DomainIndependent(GROUPS).classify)
-    torch.testing.assert_close(explained, grad_cam(averaged(model), image, target=target), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        explained, grad_cam(averaged(model), image, target=target), rtol=1e-4, atol=1e-5
+    )
     assert explained.amax() == 1
     # of the four logits, the second is not that of the second class
     assert not torch.allclose(explained, grad_cam(model, image, target=target), atol=1e-2)
@@ -82,7 +89,9 @@ def test_build_gives_the_model_its_logits(name, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_is_reported_and_evaluated_by_class(tmp_path):
-    """Two logits a row in the predictions; and what is measured from the weights agrees with what training reported."""
+    """Two logits a row in the predictions; and what is measured from the weights agrees with what
+    training reported.
+    """
     run = train(configs.load("drawn_birds/domain_independent", overrides(tmp_path, "epochs=1")))
     rows = read(run / "predictions" / "test.csv")
     assert rows.logits.shape == (40, 2)

@@ -1,4 +1,6 @@
-"""DFR: the documented objective, the folded scaling, the choice of C, and what it does to a spurious feature."""
+"""DFR: the documented objective, the folded scaling, the choice of C, and what it does to a
+spurious feature.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +36,18 @@ def standardised(rows):
 
 
 def on_scaled(head, rows):
-    """Coefficients and intercepts, ``(C, D + 1)``, that a head amounts to on standardised features."""
+    """Coefficients and intercepts, ``(C, D + 1)``, that a head amounts to on standardised
+    features.
+    """
     _, mean, scale = standardised(rows)
     weights, biases = head.weights[0].double().numpy(), head.biases[0].double().numpy()
     return np.column_stack([weights * scale, biases + weights @ mean])
 
 
 def assert_minimises(coefficients, scaled, wanted, strength):
-    """The optimality conditions of ||w||_1 + |b| + C sum log(1 + exp(-t f)): the slope of the second part is -sign(w)
-    where w is not zero, and at most 1 in size where it is; some are zero and some are not."""
+    """The optimality conditions of ||w||_1 + |b| + C sum log(1 + exp(-t f)): the slope of the
+    second part is -sign(w) where w is not zero, and at most 1 in size where it is; some are zero
+    and some are not."""
     inputs = np.column_stack([scaled, np.ones(len(scaled))])
     signs = np.where(wanted, 1.0, -1.0)
     slope = -strength * (signs / (1 + np.exp(signs * (inputs @ coefficients)))) @ inputs
@@ -53,7 +58,9 @@ def assert_minimises(coefficients, scaled, wanted, strength):
 
 
 def test_two_classes_minimise_the_documented_objective():
-    """The difference of the two rows is the regression on standardised features of the subsample that is reported."""
+    """The difference of the two rows is the regression on standardised features of the subsample
+    that is reported.
+    """
     found = sparse_head(ROWS, seeded(), classes=2, strengths=(0.5,), subsamples=1)
     rows, (scaled, *_) = found.subsamples[0], standardised(ROWS)
     joined = on_scaled(found.head, ROWS)
@@ -75,20 +82,30 @@ def test_each_of_three_classes_is_fitted_against_the_rest():
 
 
 def test_the_head_gives_the_logits_of_the_regression_on_standardised_features():
-    """Against scikit-learn's own pipeline of scaling and regression, on the rows of the subsample."""
+    """Against scikit-learn's own pipeline of scaling and regression, on the rows of the
+    subsample.
+    """
     from sklearn.preprocessing import StandardScaler
 
     found = sparse_head(ROWS, seeded(), classes=2, strengths=(0.3,), subsamples=1)
-    scaled = StandardScaler().fit(ROWS.features.double().numpy()).transform(ROWS.features.double().numpy())
+    scaled = (
+        StandardScaler()
+        .fit(ROWS.features.double().numpy())
+        .transform(ROWS.features.double().numpy())
+    )
     joined = on_scaled(found.head, ROWS)
     expected = scaled @ joined[:, :-1].T + joined[:, -1]
     layer = found.head.linear(0)
-    torch.testing.assert_close(layer(ROWS.features).double(), torch.from_numpy(expected), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(
+        layer(ROWS.features).double(), torch.from_numpy(expected), atol=1e-3, rtol=1e-4
+    )
     assert layer.weight[:, -1].eq(0).all()
 
 
 def test_the_head_is_the_mean_over_balanced_subsamples():
-    """The scaling is that of all rows; every fit is the minimiser on its own, found here by another algorithm."""
+    """The scaling is that of all rows; every fit is the minimiser on its own, found here by another
+    algorithm.
+    """
     found = sparse_head(ROWS, seeded(), classes=2, strengths=(0.5,), subsamples=4)
     smallest = torch.bincount(ROWS.group).min().item()
     assert found.subsamples.shape == (4, 4 * smallest)
@@ -115,37 +132,48 @@ def _fitted_on(rows, strength):
 @pytest.mark.parametrize("held_out", [None, skewed(spurious_rows(300, aligned=0.5, seed=1))])
 def test_the_strength_with_the_best_worst_group_is_chosen(held_out):
     """C = 1e-6 leaves a head of zeros, which says class 0 and has every row of class 1 wrong."""
-    found = sparse_head(ROWS, seeded(), classes=2, held_out=held_out, strengths=(1e-6, 0.3, 1e-6), subsamples=2)
+    found = sparse_head(
+        ROWS, seeded(), classes=2, held_out=held_out, strengths=(1e-6, 0.3, 1e-6), subsamples=2
+    )
     assert found.strength == 0.3
     assert found.scores[[0, 2]].tolist() == [0.0, 0.0]
     assert found.scores[1] > 0.5
 
 
 def test_scores_are_those_of_the_rows_held_out():
-    """Held-out rows whose classes are exchanged: the good head is wrong there, and that of zeros no worse."""
+    """Held-out rows whose classes are exchanged: the good head is wrong there, and that of zeros no
+    worse.
+    """
     held_out = skewed(spurious_rows(300, aligned=0.5, seed=1))
     exchanged = held_out._replace(target=1 - held_out.target)
     one = sparse_head(ROWS, seeded(), classes=2, held_out=held_out, strengths=(0.3,), subsamples=1)
-    other = sparse_head(ROWS, seeded(), classes=2, held_out=exchanged, strengths=(0.3,), subsamples=1)
+    other = sparse_head(
+        ROWS, seeded(), classes=2, held_out=exchanged, strengths=(0.3,), subsamples=1
+    )
     assert one.scores.item() > 0.7
     assert other.scores.item() < 0.3
 
 
 def test_rows_without_a_group_are_left_out():
-    """Their features do not even reach the scaling: NaNs change nothing, and positions are those of all rows."""
+    """Their features do not even reach the scaling: NaNs change nothing, and positions are those of
+    all rows.
+    """
     group = ROWS.group.clone()
     group[:50] = -1
     poisoned = Rows(ROWS.features.clone(), ROWS.target, group)
     poisoned.features[:50] = math.nan
     found = sparse_head(poisoned, seeded(), classes=2, strengths=(0.3,), subsamples=3)
-    alone = sparse_head(ROWS.take(torch.arange(50, 400)), seeded(), classes=2, strengths=(0.3,), subsamples=3)
+    alone = sparse_head(
+        ROWS.take(torch.arange(50, 400)), seeded(), classes=2, strengths=(0.3,), subsamples=3
+    )
     assert torch.equal(found.head.weights, alone.head.weights)
     assert torch.equal(found.subsamples, alone.subsamples + 50)
 
 
 def test_the_generator_decides():
     one, same, other = (
-        sparse_head(ROWS, seeded(seed), classes=2, strengths=(0.3, 0.1), subsamples=2) for seed in (0, 0, 1)
+        sparse_head(ROWS, seeded(seed), classes=2, strengths=(0.3, 0.1), subsamples=2)
+        for seed in (0, 0, 1)
     )
     assert torch.equal(one.head.weights, same.head.weights)
     assert not torch.equal(one.subsamples, other.subsamples)
@@ -153,16 +181,28 @@ def test_the_generator_decides():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_undoes_a_spurious_feature(seed):
-    """Worst-group accuracy where 95 of 100 rows are aligned with a bias that is louder than the class.
+    """Worst-group accuracy where 95 of 100 rows are aligned with a bias that is louder than the
+    class.
 
-    Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; on validation 0.90, 0.92, 0.92; on training 0.92, 0.91, 0.92.
-    The best linear classifier without the bias has 0.93: the normal distribution function at 1.5.
+    Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; on validation 0.90, 0.92, 0.92; on training
+    0.92, 0.91, 0.92. The best linear classifier without the bias has 0.93: the normal distribution
+    function at 1.5.
     """
     train = spurious_rows(2000, aligned=0.95, seed=4 * seed)
-    validation, test = (spurious_rows(count, aligned=0.5, seed=4 * seed + 2 + k) for k, count in enumerate((800, 4000)))
-    on_validation = sparse_head(validation, seeded(seed), classes=2, strengths=(1.0, 0.1, 0.01), subsamples=5)
+    validation, test = (
+        spurious_rows(count, aligned=0.5, seed=4 * seed + 2 + k)
+        for k, count in enumerate((800, 4000))
+    )
+    on_validation = sparse_head(
+        validation, seeded(seed), classes=2, strengths=(1.0, 0.1, 0.01), subsamples=5
+    )
     on_training = sparse_head(
-        train, seeded(seed), classes=2, held_out=validation, strengths=(1.0, 0.1, 0.01), subsamples=5
+        train,
+        seeded(seed),
+        classes=2,
+        held_out=validation,
+        strengths=(1.0, 0.1, 0.01),
+        subsamples=5,
     )
     assert worst_group(erm_head(train), test) < 0.72
     assert worst_group(on_validation.head, test) > 0.88

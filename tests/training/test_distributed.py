@@ -1,4 +1,6 @@
-"""Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics, parameters."""
+"""Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics,
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
     """What ``two_ranks`` computed in each of two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     script = [sys.executable, "-m", "tests.training.two_ranks", str(folder)]
-    processes = [subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)]
+    processes = [
+        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
+    ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
@@ -43,7 +47,9 @@ def test_group_dro_loss_and_weights_are_those_of_one_process(ranks):
 
 
 def test_averaged_gradient_is_that_of_the_joined_batch(ranks):
-    """DistributedDataParallel averages over ranks; the average is exact although the shards' groups differ."""
+    """DistributedDataParallel averages over ranks; the average is exact although the shards' groups
+    differ.
+    """
     weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
     robust = GroupDROLoss(4, step_size=0.5)
     robust((two_ranks.INPUTS @ weight).square(), two_ranks.GROUP).backward()
@@ -60,7 +66,9 @@ def test_joined_predictions_are_sorted_and_single(ranks):
 
 
 def test_two_trained_ranks_equal_one_process(ranks):
-    """Two epochs of GroupDRO by DistributedDataParallel, against one process on the batches of both ranks."""
+    """Two epochs of GroupDRO by DistributedDataParallel, against one process on the batches of both
+    ranks.
+    """
     expected = two_ranks.trained_alone()
     for rank in ranks:
         for key, value in expected.items():
@@ -68,7 +76,9 @@ def test_two_trained_ranks_equal_one_process(ranks):
 
 
 def test_training_means_are_those_of_one_process(ranks):
-    """Of ERM's loss, which each process has of its own half, and of GroupDRO's loss and weights, which all share."""
+    """Of ERM's loss, which each process has of its own half, and of GroupDRO's loss and weights,
+    which all share.
+    """
     expected = two_ranks.epoch_means(slice(0, 16))
     assert {f"means/GroupDRO/group_weight/{name}" for name in GROUPS.names} < expected.keys()
     assert "means/ERM/loss" in expected

@@ -1,4 +1,6 @@
-"""Training stops in the epoch in which it diverges, names the step, and keeps the last good state."""
+"""Training stops in the epoch in which it diverges, names the step, and keeps the last good
+state.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ class Broken(ERM):
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Count the step."""
         self.count += 1
-        return Loss(super().loss(model, batch).total * (self.value if self.count == self.step + 1 else 1.0), {})
+        return Loss(
+            super().loss(model, batch).total * (self.value if self.count == self.step + 1 else 1.0),
+            {},
+        )
 
 
 class BrokenOpponent(TwoPlayers):
@@ -44,7 +49,11 @@ class BrokenOpponent(TwoPlayers):
     def deceive(self, model: nn.Module, batch: Batch) -> Loss:
         """Count the step."""
         self.count += 1
-        return Loss(super().deceive(model, batch).total * (self.value if self.count == self.step + 1 else 1.0), {})
+        return Loss(
+            super().deceive(model, batch).total
+            * (self.value if self.count == self.step + 1 else 1.0),
+            {},
+        )
 
 
 class BrokenGradient(ERM):
@@ -52,7 +61,9 @@ class BrokenGradient(ERM):
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Cross-entropy and a root."""
-        return Loss(super().loss(model, batch).total + (0 * model(batch.image).logits.sum()).sqrt(), {})
+        return Loss(
+            super().loss(model, batch).total + (0 * model(batch.image).logits.sum()).sqrt(), {}
+        )
 
 
 class BrokenPredictions(ERM):
@@ -72,11 +83,18 @@ def recorded(module: DebiasModule, folder: Path) -> Recorder:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("strategy", [Broken, BrokenOpponent])
-def test_names_the_first_step_and_keeps_the_epoch_before(strategy, value: float, tmp_path: Path) -> None:
+def test_names_the_first_step_and_keeps_the_epoch_before(
+    strategy, value: float, tmp_path: Path
+) -> None:
     """Step 8 of the run is step 2 of epoch 1; later ones are not finite either."""
     module = module_of(partial(strategy, STEPS + 2, value))
-    message = "training diverged: the loss of step 2 of epoch 1 .counted from 0. is not finite; the last checkpoint is "
-    with pytest.raises(InputError, match=f"^{message}that of epoch 0. To train without this, lower optimizer.lr"):
+    message = (
+        "training diverged: the loss of step 2 of epoch 1 .counted from 0. is not finite; the last"
+        " checkpoint is "
+    )
+    with pytest.raises(
+        InputError, match=f"^{message}that of epoch 0. To train without this, lower optimizer.lr"
+    ):
         recorded(module, tmp_path)
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert saved["epoch"] == 0
@@ -86,15 +104,24 @@ def test_names_the_first_step_and_keeps_the_epoch_before(strategy, value: float,
 
 def test_a_last_step_that_breaks_the_weights_is_noticed(tmp_path: Path) -> None:
     """The only loss of the epoch is finite: that of the next epoch would not be."""
-    module, recorder = module_of(BrokenGradient), Recorder(tmp_path, write=lambda epoch, predicted: None)
+    module, recorder = (
+        module_of(BrokenGradient),
+        Recorder(tmp_path, write=lambda epoch, predicted: None),
+    )
     lightning = trainer_of(module, tmp_path, epochs=1, callbacks=[recorder])
-    with pytest.raises(InputError, match="training diverged: a weight after epoch 0 is not finite; no checkpoint was"):
+    with pytest.raises(
+        InputError,
+        match="training diverged: a weight after epoch 0 is not finite; no checkpoint was",
+    ):
         fit(module, TinyData(batch_size=48), lightning)
     assert not list(tmp_path.glob("*.ckpt"))
 
 
 def test_predictions_that_are_not_finite_are_no_result(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a validation logit after epoch 0 is not finite; no checkpoint was written"):
+    with pytest.raises(
+        InputError,
+        match="a validation logit after epoch 0 is not finite; no checkpoint was written",
+    ):
         recorded(module_of(BrokenPredictions), tmp_path)
     assert not list(tmp_path.glob("*.ckpt"))
 
@@ -106,7 +133,11 @@ def test_a_finite_run_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="waiting for a device needs one")
 def test_counting_waits_for_no_device() -> None:
     module = module_of(ERM).cuda()
-    module._tracked(module.strategy.loss(module.model, Batch(*(c if c is None else c.cuda() for c in batch_of(8)))))
+    module._tracked(
+        module.strategy.loss(
+            module.model, Batch(*(c if c is None else c.cuda() for c in batch_of(8)))
+        )
+    )
     module._count_step()
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -14,7 +14,9 @@ from debias.training.fit import EpochSeed
 def drawn(seed: int, epoch: int, rank: int) -> tuple[float, float, float]:
     """What Python, numpy and torch draw first in an epoch of a process."""
     random.seed(99), numpy.random.seed(99), torch.manual_seed(99)
-    EpochSeed(seed).on_train_epoch_start(SimpleNamespace(current_epoch=epoch, global_rank=rank), None)
+    EpochSeed(seed).on_train_epoch_start(
+        SimpleNamespace(current_epoch=epoch, global_rank=rank), None
+    )
     return random.random(), float(numpy.random.rand()), torch.rand(()).item()
 
 

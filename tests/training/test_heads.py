@@ -37,7 +37,9 @@ def test_a_layer_made_of_a_head_has_weights_of_its_own():
 
 
 def test_fresh_heads_are_drawn_as_linear_layers_are():
-    """Uniform in +-1/sqrt(D): the bound is kept, the variance is 1/(3D), and the generator decides."""
+    """Uniform in +-1/sqrt(D): the bound is kept, the variance is 1/(3D), and the generator
+    decides.
+    """
     heads = fresh_heads(50, classes=2, size=16, generator=seeded())
     assert heads.weights.abs().max() <= 0.25
     assert heads.biases.abs().max() <= 0.25
@@ -53,10 +55,14 @@ def test_a_layer_without_bias_is_refused():
 
 
 def test_worst_group_by_hand():
-    """Group 0: 1/2 and 1; group 1 does not occur; group 2: 2/3 and 1/3; the last row has no group."""
+    """Group 0: 1/2 and 1; group 1 does not occur; group 2: 2/3 and 1/3; the last row has no
+    group.
+    """
     target, group = torch.tensor([0, 1, 1, 0, 1, 0]), torch.tensor([0, 0, 2, 2, 2, -1])
     predictions = torch.tensor([[0, 0, 1, 0, 0, 0], [0, 1, 0, 1, 1, 1]])
-    assert worst_group_accuracies(predictions, target, group).tolist() == pytest.approx([1 / 2, 1 / 3])
+    assert worst_group_accuracies(predictions, target, group).tolist() == pytest.approx(
+        [1 / 2, 1 / 3]
+    )
 
 
 def test_rows_without_groups_have_no_worst_one():
@@ -65,14 +71,19 @@ def test_rows_without_groups_have_no_worst_one():
 
 
 def test_the_best_head_is_the_first_with_the_highest_score():
-    heads, steps = fresh_heads(3, classes=2, size=2, generator=seeded()), torch.ones(3, dtype=torch.int64)
+    heads, steps = (
+        fresh_heads(3, classes=2, size=2, generator=seeded()),
+        torch.ones(3, dtype=torch.int64),
+    )
     assert FittedHeads(heads, torch.tensor([0.5, 0.9, 0.9]), steps).best == 1
     with pytest.raises(ValueError, match="fit them with held-out rows"):
         _ = FittedHeads(heads, torch.full((3,), math.nan), steps).best
 
 
 def test_rows_are_taken_together():
-    rows = Rows(torch.arange(8.0).view(4, 2), torch.tensor([0, 1, 0, 1]), torch.tensor([3, 2, 1, 0]))
+    rows = Rows(
+        torch.arange(8.0).view(4, 2), torch.tensor([0, 1, 0, 1]), torch.tensor([3, 2, 1, 0])
+    )
     taken = rows.take(torch.tensor([2, 0]))
     assert taken.features.tolist() == [[4.0, 5.0], [0.0, 1.0]]
     assert taken.target.tolist() == [0, 0]
@@ -97,7 +108,9 @@ def test_halves_share_every_label():
     first, second = halves(LABEL, seeded())
     assert torch.bincount(LABEL[first]).tolist() == [10, 3, 0, 4]
     assert torch.bincount(LABEL[second]).tolist() == [10, 2, 0, 4]
-    assert torch.cat([first, second]).sort().values.tolist() == (LABEL >= 0).nonzero()[:, 0].tolist()
+    assert (
+        torch.cat([first, second]).sort().values.tolist() == (LABEL >= 0).nonzero()[:, 0].tolist()
+    )
     assert not torch.equal(first, halves(LABEL, seeded(1))[0])
 
 
@@ -116,7 +129,9 @@ def test_a_shuffled_order_visits_every_row_once_a_pass():
 
 
 def test_a_balanced_order_draws_every_label_equally():
-    """10,000 draws of three labels: each has a third, to five standard deviations (0.024); -1 never comes."""
+    """10,000 draws of three labels: each has a third, to five standard deviations (0.024); -1 never
+    comes.
+    """
     order = balanced_order(LABEL, batch_size=100, steps=100, generator=seeded())
     shares = torch.bincount(LABEL[order].flatten(), minlength=4) / 10_000
     assert shares.tolist() == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3], abs=0.024)

@@ -1,4 +1,6 @@
-"""The published refits: their settings against loops from the papers' formulas, and what becomes of a shortcut."""
+"""The published refits: their settings against loops from the papers' formulas, and what becomes of
+a shortcut.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def assert_is(heads, layer, head=0):
 
 
 def test_focal_heads_follow_the_papers_objective():
-    """AFR as written: weights that sum to one, the pull towards the start, norm clipped to 1; every step is judged."""
+    """AFR as written: weights that sum to one, the pull towards the start, norm clipped to 1; every
+    step is judged.
+    """
     start, gamma, penalty = start_head(), 6.0, 0.2
     chosen = start.logits(TRAIN.features)[0].softmax(dim=1).gather(1, TRAIN.target[:, None])[:, 0]
     weights = torch.exp(-gamma * chosen) / torch.bincount(TRAIN.target)[TRAIN.target]
@@ -57,7 +61,9 @@ def test_focal_heads_follow_the_papers_objective():
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
     for _ in range(60):
         losses = F.cross_entropy(layer(TRAIN.features), TRAIN.target, reduction="none")
-        pull = (layer.weight - start.weights[0]).square().sum() + (layer.bias - start.biases[0]).square().sum()
+        pull = (layer.weight - start.weights[0]).square().sum() + (
+            layer.bias - start.biases[0]
+        ).square().sum()
         optimizer.zero_grad()
         ((weights * losses).sum() + penalty * pull).backward()
         nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
@@ -83,7 +89,9 @@ def test_focal_weights_come_from_one_head():
 def test_resampled_heads_are_sgd_on_balanced_draws():
     start = start_head()
     order = balanced_order(TRAIN.group, batch_size=16, steps=40, generator=seeded())
-    fitted = resampled_heads(*TRAIN, start, seeded(), steps=40, batch_size=16, learning_rate=torch.tensor([1e-3, 1e-2]))
+    fitted = resampled_heads(
+        *TRAIN, start, seeded(), steps=40, batch_size=16, learning_rate=torch.tensor([1e-3, 1e-2])
+    )
     for head, rate in enumerate((1e-3, 1e-2)):
         layer = sgd(start, order, torch.ones(300), rate=torch.tensor(rate).item())
         assert_is(fitted.heads, layer, head)
@@ -98,11 +106,21 @@ def test_reweighted_heads_are_sgd_on_inverse_frequencies():
     weights = torch.cat([torch.zeros(10), 290 / (4 * counts[group[10:]])]).double()
     order = shuffled_order(300, batch_size=16, steps=40, generator=seeded())
     fitted = reweighted_heads(
-        TRAIN.features, TRAIN.target, group, start, seeded(), steps=40, batch_size=16, learning_rate=0.01
+        TRAIN.features,
+        TRAIN.target,
+        group,
+        start,
+        seeded(),
+        steps=40,
+        batch_size=16,
+        learning_rate=0.01,
     )
     # weights are float32
     torch.testing.assert_close(
-        fitted.heads.weights[0], sgd(start, order, weights, rate=0.01).weight.detach(), atol=1e-7, rtol=0
+        fitted.heads.weights[0],
+        sgd(start, order, weights, rate=0.01).weight.detach(),
+        atol=1e-7,
+        rtol=0,
     )
 
 
@@ -111,7 +129,15 @@ def test_selected_heads_see_the_chosen_rows_alone():
     features = torch.full_like(TRAIN.features, math.nan)
     features[chosen] = TRAIN.features[chosen]
     fitted = selected_heads(
-        features, TRAIN.target, chosen, start, seeded(), learning_rate=0.01, steps=30, batch_size=8, held_out=HELD_OUT
+        features,
+        TRAIN.target,
+        chosen,
+        start,
+        seeded(),
+        learning_rate=0.01,
+        steps=30,
+        batch_size=8,
+        held_out=HELD_OUT,
     )
     few = Rows(*(column[chosen] for column in TRAIN))
     # no batch is larger than what was chosen
@@ -124,13 +150,20 @@ def test_selected_heads_see_the_chosen_rows_alone():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_refits_undo_a_spurious_feature(seed):
-    """Worst-group accuracy where 95 of 100 rows are aligned with a bias that is louder than the class.
+    """Worst-group accuracy where 95 of 100 rows are aligned with a bias that is louder than the
+    class.
 
-    Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; AFR 0.84, 0.84, 0.81; CRT 0.90, 0.89, 0.90; ReWeightCRT 0.90,
-    0.88, 0.90. AFR reads no group but those of validation.
+    Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; AFR 0.84, 0.84, 0.81; CRT 0.90, 0.89, 0.90;
+    ReWeightCRT 0.90, 0.88, 0.90. AFR reads no group but those of validation.
     """
-    train, fresh = (spurious_rows(count, aligned=0.95, seed=4 * seed + k) for k, count in enumerate((2000, 1000)))
-    validation, test = (spurious_rows(count, aligned=0.5, seed=4 * seed + 2 + k) for k, count in enumerate((800, 4000)))
+    train, fresh = (
+        spurious_rows(count, aligned=0.95, seed=4 * seed + k)
+        for k, count in enumerate((2000, 1000))
+    )
+    validation, test = (
+        spurious_rows(count, aligned=0.5, seed=4 * seed + 2 + k)
+        for k, count in enumerate((800, 4000))
+    )
     head, generator = erm_head(train), seeded(seed)
     base = worst_group(head, test)
     focal = focal_heads(
@@ -147,13 +180,17 @@ def test_refits_undo_a_spurious_feature(seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_few_misclassified_rows_undo_it_better_than_as_many_at_random(seed):
-    """SELF as published: 20 rows of one half of validation, its groups read on the other half alone.
+    """SELF as published: 20 rows of one half of validation, its groups read on the other half
+    alone.
 
-    Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; 20 misclassified rows 0.89, 0.89, 0.89; 20 at random 0.81, 0.87,
-    0.80.
+    Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; 20 misclassified rows 0.89, 0.89, 0.89; 20 at
+    random 0.81, 0.87, 0.80.
     """
     train, generator = spurious_rows(2000, aligned=0.95, seed=4 * seed), seeded(seed)
-    validation, test = (spurious_rows(count, aligned=0.5, seed=4 * seed + 2 + k) for k, count in enumerate((800, 4000)))
+    validation, test = (
+        spurious_rows(count, aligned=0.5, seed=4 * seed + 2 + k)
+        for k, count in enumerate((800, 4000))
+    )
     first, second = (validation.take(rows) for rows in halves(validation.group, generator))
     head = erm_head(train)
     wrong = largest_losses(head.logits(first.features)[0], first.target, count=20)
@@ -161,7 +198,9 @@ def test_few_misclassified_rows_undo_it_better_than_as_many_at_random(seed):
     rates = torch.tensor([1e-4, 1e-3, 1e-2])
     scores = []
     for chosen in (wrong, by_chance):
-        fitted = selected_heads(*first[:2], chosen, head, generator, learning_rate=rates, held_out=second)
+        fitted = selected_heads(
+            *first[:2], chosen, head, generator, learning_rate=rates, held_out=second
+        )
         scores.append(worst_group(fitted.heads, test, fitted.best))
     assert scores[0] > worst_group(head, test) + 0.12
     assert scores[0] > scores[1]
@@ -169,9 +208,11 @@ def test_few_misclassified_rows_undo_it_better_than_as_many_at_random(seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_class_balanced_draws_on_rows_without_the_shortcut_undo_it(seed):
-    """As Waterbirds has it: one row of four is of class 1, and in validation the bias is even within each class.
+    """As Waterbirds has it: one row of four is of class 1, and in validation the bias is even
+    within each class.
 
-    Measured with seeds 0, 1, 2: ERM 0.61, 0.56, 0.56; plain draws 0.88, 0.85, 0.85; balanced 0.93, 0.92, 0.91.
+    Measured with seeds 0, 1, 2: ERM 0.61, 0.56, 0.56; plain draws 0.88, 0.85, 0.85; balanced 0.93,
+    0.92, 0.91.
     """
     train = spurious_rows(2000, aligned=0.95, seed=10 + 3 * seed, positive=0.25)
     validation = spurious_rows(1000, aligned=0.5, seed=11 + 3 * seed, positive=0.25)
@@ -180,7 +221,14 @@ def test_class_balanced_draws_on_rows_without_the_shortcut_undo_it(seed):
     start = fresh_heads(1, classes=2, size=SIZE, generator=seeded(seed))
     plain, balanced = (
         resampled_heads(
-            *validation[:2], label, start, seeded(seed), steps=3200, learning_rate=0.003, momentum=0.0, batch_size=32
+            *validation[:2],
+            label,
+            start,
+            seeded(seed),
+            steps=3200,
+            learning_rate=0.003,
+            momentum=0.0,
+            batch_size=32,
         )
         for label in (torch.zeros_like(validation.target), validation.target)
     )

@@ -1,4 +1,6 @@
-"""Training warns once of a weighted term that is numerically nothing through the first epoch in which it counts."""
+"""Training warns once of a weighted term that is numerically nothing through the first epoch in
+which it counts.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,16 @@ def told(value, weight, folder):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trained(module_of(lambda: Penalised(value, weight)), folder, epochs=4)
-    return [str(warning.message) for warning in caught if "numerically nothing" in str(warning.message)]
+    return [
+        str(warning.message) for warning in caught if "numerically nothing" in str(warning.message)
+    ]
 
 
 def test_a_term_that_stays_below_is_told_once(tmp_path):
     (message,) = told(lambda step: -1e-18, lambda step: 2.0, tmp_path)
     assert message.startswith(
-        "terms of the loss are numerically nothing through their first epoch: penalty (mean -1e-18, weight 2). "
+        "terms of the loss are numerically nothing through their first epoch: penalty (mean -1e-18,"
+        " weight 2). "
     )
 
 

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-#: Page faults of the fifth and later "steps", each of which fills 8 and 96 MB; in a process of its own.
+#: Page faults of the fifth and later "steps", each of which fills 8 and 96 MB; in a process of its
+#: own.
 STEPS = """
 import resource, sys, torch
 from debias.training.memory import keep_freed_memory
@@ -23,11 +24,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(how: str) -> int:
-    return int(subprocess.run([sys.executable, "-c", STEPS, how], check=True, capture_output=True, text=True).stdout)
+    return int(
+        subprocess.run(
+            [sys.executable, "-c", STEPS, how], check=True, capture_output=True, text=True
+        ).stdout
+    )
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
 def test_freed_memory_is_used_again():
-    """Five steps of 192 MB are 49,152 pages each, or 96 of 2 MB; kept, they are none. Blocks above 32 MB go back."""
+    """Five steps of 192 MB are 49,152 pages each, or 96 of 2 MB; kept, they are none. Blocks above
+    32 MB go back.
+    """
     assert faults("default") > 200
     assert faults("kept") < 50

@@ -1,4 +1,6 @@
-"""The LightningModule: clipping, logged means, the step count over a resume, mixed precision turn by turn."""
+"""The LightningModule: clipping, logged means, the step count over a resume, mixed precision turn
+by turn.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def module_of(
 
     scheduler = partial(cosine, epochs=epochs)
     model, strategy = TinyClassifier(), make()
-    return DebiasModule(model, strategy, GROUPS, FREQUENCIES, optimizer=optimizer, scheduler=scheduler, clip=clip)
+    return DebiasModule(
+        model, strategy, GROUPS, FREQUENCIES, optimizer=optimizer, scheduler=scheduler, clip=clip
+    )
 
 
 def trained(module: DebiasModule, folder, *, epochs: int = 2, callbacks=()) -> DebiasModule:
@@ -38,7 +42,9 @@ def trained(module: DebiasModule, folder, *, epochs: int = 2, callbacks=()) -> D
     return module
 
 
-def trainer_of(module: DebiasModule, folder, *, epochs: int, callbacks=(), precision: str = "32-true"):
+def trainer_of(
+    module: DebiasModule, folder, *, epochs: int, callbacks=(), precision: str = "32-true"
+):
     return trainer(
         folder,
         epochs=epochs,
@@ -70,12 +76,16 @@ class SteepTwoPlayers(TwoPlayers):
 
 @pytest.mark.parametrize("strategy", [Steep, partial(SteepTwoPlayers, features=5)])
 def test_clip_bounds_the_step_of_each_player(strategy, tmp_path):
-    """Plain gradient descent with lr 0.1 and the norm clipped to 0.5: six steps go exactly 0.05 each at most."""
+    """Plain gradient descent with lr 0.1 and the norm clipped to 0.5: six steps go exactly 0.05
+    each at most.
+    """
     module = module_of(strategy, clip=0.5)
     before = {name: [p.detach().clone() for p in owned] for name, owned in module.players.items()}
     trained(module, tmp_path, epochs=1)
     for name, owned in module.players.items():
-        moved = math.sqrt(sum((p - b).square().sum().item() for p, b in zip(owned, before[name], strict=True)))
+        moved = math.sqrt(
+            sum((p - b).square().sum().item() for p, b in zip(owned, before[name], strict=True))
+        )
         assert 0.01 < moved <= 6 * 0.05 * (1 + 1e-5)
 
 
@@ -87,7 +97,9 @@ def test_training_means_are_means_over_the_epoch(tmp_path):
     losses = [robust.loss(module.model, batch) for batch in TinyData().batches()]
     assert means["loss"] == pytest.approx(sum(loss.total.item() for loss in losses) / 6, rel=1e-5)
     weights = torch.stack([loss.terms["group_weight"] for loss in losses]).mean(dim=0)
-    assert [means[f"group_weight/{name}"] for name in GROUPS.names] == pytest.approx(weights.tolist(), rel=1e-5)
+    assert [means[f"group_weight/{name}"] for name in GROUPS.names] == pytest.approx(
+        weights.tolist(), rel=1e-5
+    )
 
 
 def test_validation_is_what_predict_and_counting_give(tmp_path):
@@ -98,7 +110,9 @@ def test_validation_is_what_predict_and_counting_give(tmp_path):
     right = (predicted.logits.argmax(dim=1) == batch.target).double()
     assert module.validation["average"] == pytest.approx(right.mean().item())
     group = GROUPS.encode(batch.target, batch.bias)
-    assert module.validation["worst_group"] == pytest.approx(min(right[group == g].mean().item() for g in range(4)))
+    assert module.validation["worst_group"] == pytest.approx(
+        min(right[group == g].mean().item() for g in range(4))
+    )
 
 
 class Steps(TwoPlayers):
@@ -118,7 +132,9 @@ class Steps(TwoPlayers):
 
 
 def test_steps_count_batches_also_after_a_resume(tmp_path):
-    """Six batches an epoch; two players step nine times an epoch, which must not be counted instead."""
+    """Six batches an epoch; two players step nine times an epoch, which must not be counted
+    instead.
+    """
     first = Recorder(tmp_path / "one", write=lambda epoch, predicted: None)
     trained(module_of(Steps, epochs=4), tmp_path, epochs=2, callbacks=[first])
     resumed = module_of(Steps, epochs=4)
@@ -128,7 +144,9 @@ def test_steps_count_batches_also_after_a_resume(tmp_path):
     assert resumed.strategy.taken == list(range(12, 24))
     uninterrupted = trained(module_of(Steps, epochs=4), tmp_path / "other", epochs=4)
     assert uninterrupted.strategy.taken == list(range(24))
-    for one, other in zip(resumed.state_dict().values(), uninterrupted.state_dict().values(), strict=True):
+    for one, other in zip(
+        resumed.state_dict().values(), uninterrupted.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, other)
     assert [entry["epoch"] for entry in second.history] == [0, 1, 2, 3]
 
@@ -140,9 +158,9 @@ def test_schedules_step_once_an_epoch(strategy, tmp_path):
     trained(module, tmp_path, epochs=3)
     optimizers = module.optimizers(use_pl_optimizer=False)
     optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-    assert [group["lr"] for optimizer in optimizers for group in optimizer.param_groups] == pytest.approx(
-        [1e-4] * len(optimizers)
-    )
+    assert [
+        group["lr"] for optimizer in optimizers for group in optimizer.param_groups
+    ] == pytest.approx([1e-4] * len(optimizers))
 
 
 class LateModel(TwoPlayers):
@@ -157,7 +175,9 @@ def test_a_schedule_waits_for_its_player(tmp_path):
     module = module_of(partial(LateModel, features=5))
     module.make_scheduler = partial(step, epochs=3, every=1, factor=0.1)
     trained(module, tmp_path, epochs=3)
-    rates = [optimizer.param_groups[0]["lr"] for optimizer in module.optimizers(use_pl_optimizer=False)]
+    rates = [
+        optimizer.param_groups[0]["lr"] for optimizer in module.optimizers(use_pl_optimizer=False)
+    ]
     assert rates == pytest.approx([1e-2, 1e-3])
 
 
@@ -180,22 +200,36 @@ class WhatTheProbeLearnt(Strategy):
 
     def look(self, model, batch):
         features = model(batch.image).features
-        self.seen.append((self.probe(features) - (features @ self.probe.weight.T + self.probe.bias)).detach().float())
+        self.seen.append(
+            (self.probe(features) - (features @ self.probe.weight.T + self.probe.bias))
+            .detach()
+            .float()
+        )
         return Loss(features.sum() * 0.0, {})
 
 
 def test_a_later_turn_sees_moved_weights_under_autocast(tmp_path):
-    """In one cached autocast region the second turn would use the weights that the first turn's forward had cast."""
+    """In one cached autocast region the second turn would use the weights that the first turn's
+    forward had cast.
+    """
     module = module_of(WhatTheProbeLearnt, lr=1.0)
     lightning = trainer(
-        tmp_path, epochs=1, seed=0, precision="bf16-mixed", accelerator="cpu", progress=False, unused=True
+        tmp_path,
+        epochs=1,
+        seed=0,
+        precision="bf16-mixed",
+        accelerator="cpu",
+        progress=False,
+        unused=True,
     )
     fit(module, TinyData(), lightning)
     assert max(difference.abs().max().item() for difference in module.strategy.seen) < 0.02
 
 
 class InFloat32(Strategy):
-    """Two players, of which each descends on a product that it takes in float32, with autocast off."""
+    """Two players, of which each descends on a product that it takes in float32, with autocast
+    off.
+    """
 
     def __init__(self):
         super().__init__()
@@ -215,7 +249,9 @@ class InFloat32(Strategy):
             values = batch.image.flatten(1)[:, :4]
             outer = 1 + values.abs()
             expected = values.T @ outer
-            self.hook = self.weight.register_hook(lambda gradient: self.kept.append((gradient.clone(), expected)))
+            self.hook = self.weight.register_hook(
+                lambda gradient: self.kept.append((gradient.clone(), expected))
+            )
             return Loss((values @ self.weight * outer).sum(), {})
 
     def still(self, model, batch):
@@ -223,10 +259,18 @@ class InFloat32(Strategy):
 
 
 def test_what_is_computed_in_float32_has_gradients_of_float32(tmp_path):
-    """d sum(o * (v W)) / dW = v^T o, to the precision of float32; rounded to bfloat16 it is off by parts in 256."""
+    """d sum(o * (v W)) / dW = v^T o, to the precision of float32; rounded to bfloat16 it is off by
+    parts in 256.
+    """
     module = module_of(InFloat32, lr=0.0)
     lightning = trainer(
-        tmp_path, epochs=1, seed=0, precision="bf16-mixed", accelerator="cpu", progress=False, unused=True
+        tmp_path,
+        epochs=1,
+        seed=0,
+        precision="bf16-mixed",
+        accelerator="cpu",
+        progress=False,
+        unused=True,
     )
     fit(module, TinyData(), lightning)
     assert module.strategy.kept
@@ -235,17 +279,22 @@ def test_what_is_computed_in_float32_has_gradients_of_float32(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owned", "frozen", "expected"), [("all", False, False), ("head", False, True), ("head", True, False)]
+    ("owned", "frozen", "expected"),
+    [("all", False, False), ("head", False, True), ("head", True, False)],
 )
 def test_a_step_leaves_parameters_unused_where_nobody_moves_them(owned, frozen, expected):
-    """A single player that owns the head alone: the backbone gets no gradient, unless none is asked for."""
+    """A single player that owns the head alone: the backbone gets no gradient, unless none is asked
+    for.
+    """
     model = TinyClassifier()
     model.body.requires_grad_(not frozen)
     moved = model if owned == "all" else model.head
     strategy = ERM()
     strategy.players = lambda model: {"model": list(moved.parameters())}
     scheduler = partial(cosine, epochs=1)
-    module = DebiasModule(model, strategy, GROUPS, FREQUENCIES, optimizer=partial(sgd, lr=0.1), scheduler=scheduler)
+    module = DebiasModule(
+        model, strategy, GROUPS, FREQUENCIES, optimizer=partial(sgd, lr=0.1), scheduler=scheduler
+    )
     assert module.leaves_unused is expected
 
 

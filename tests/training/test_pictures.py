@@ -1,4 +1,6 @@
-"""The grid of pictures: exact pixels, the mask found in what it did, and nothing where nothing is changed."""
+"""The grid of pictures: exact pixels, the mask found in what it did, and nothing where nothing is
+changed.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ class Halves(Strategy):
 
 
 def test_pixels_by_hand():
-    """Image, mask and masked image of two images of 4x4, two pixels of white apart: rows from 2 and 8, columns from
-    2, 8 and 14. A pixel p becomes mean + 0.25 (p - mean) on the left.
+    """Image, mask and masked image of two images of 4x4, two pixels of white apart: rows from 2 and
+    8, columns from 2, 8 and 14. A pixel p becomes mean + 0.25 (p - mean) on the left.
     """
     pixels = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     strategy = Halves()
@@ -37,7 +39,9 @@ def test_pixels_by_hand():
         mask = torch.tensor([0.25, 0.25, 1.0, 1.0]).expand(3, 4, 4)
         torch.testing.assert_close(original, pixels[number])
         torch.testing.assert_close(left, mask)
-        torch.testing.assert_close(given, MEAN.view(3, 1, 1) + mask * (pixels[number] - MEAN.view(3, 1, 1)))
+        torch.testing.assert_close(
+            given, MEAN.view(3, 1, 1) + mask * (pixels[number] - MEAN.view(3, 1, 1))
+        )
 
 
 def test_a_pixel_of_the_mean_colour_is_no_division_by_zero():

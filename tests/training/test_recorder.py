@@ -1,4 +1,6 @@
-"""What an epoch leaves behind: weights of preferred epochs only, one history, checkpoints that load safely."""
+"""What an epoch leaves behind: weights of preferred epochs only, one history, checkpoints that load
+safely.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,31 @@ from debias.training.prediction import Predicted, joined
 
 
 def entry(worst: float, average: float) -> dict[str, object]:
-    scalars = {"worst_group": worst, "worst_class": average, "average": average, "group_balanced": average}
+    scalars = {
+        "worst_group": worst,
+        "worst_class": average,
+        "average": average,
+        "group_balanced": average,
+    }
     return {"epoch": 0, "train": {}, "val": scalars, "seconds": 1.0}
 
 
 def test_prefers_by_each_rule(tmp_path):
     recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     recorder.history = [entry(0.2, 0.9), entry(0.5, 0.7), entry(0.5, 0.8)]
-    assert recorder.preferred() == {"worst_group": 1, "worst_class": 0, "average": 0, "balanced": 0, "last": 2}
+    assert recorder.preferred() == {
+        "worst_group": 1,
+        "worst_class": 0,
+        "average": 0,
+        "balanced": 0,
+        "last": 2,
+    }
 
 
 def test_keeps_the_weights_of_the_least_class_difference(tmp_path):
-    """One epoch for the accuracies, another for the difference: two files, and not the one between."""
+    """One epoch for the accuracies, another for the difference: two files, and not the one
+    between.
+    """
     recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     recorder.history = [entry(0.2, 0.9), entry(0.1, 0.8), entry(0.1, 0.7)]
     for epoch, difference in enumerate((0.3, 0.4, 0.1)):

@@ -23,9 +23,15 @@ def recorded(module: DebiasModule, folder) -> Recorder:
 
 
 def test_no_rule_prefers_an_epoch_in_which_the_model_stood_still(tmp_path):
-    """Six batches an epoch: of three epochs the first is a warm-up, and in the second the model moves at its end."""
+    """Six batches an epoch: of three epochs the first is a warm-up, and in the second the model
+    moves at its end.
+    """
     recorder = recorded(warming_up(warmup=11), tmp_path)
-    assert [set(entry["val"]) >= {"average", "worst_group"} for entry in recorder.history] == [False, True, True]
+    assert [set(entry["val"]) >= {"average", "worst_group"} for entry in recorder.history] == [
+        False,
+        True,
+        True,
+    ]
     assert recorder.history[0]["val"] == {}
     assert recorder.history[0]["train"]["biased_cross_entropy"] > 0
     assert set(recorder.preferred().values()) <= {1, 2}

@@ -1,4 +1,6 @@
-"""Run as ``python -m tests.training.two_ranks FOLDER RANK`` in two processes: writes what each computed."""
+"""Run as ``python -m tests.training.two_ranks FOLDER RANK`` in two processes: writes what each
+computed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from debias.training import DebiasModule, Predicted, joined, seed_all
 from debias.training.divergence import check_finite
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
-#: Rank 0 takes the first six samples, all of groups 0 and 1; rank 1 the last four, which see group 2 but not 3.
+#: Rank 0 takes the first six samples, all of groups 0 and 1; rank 1 the last four, which see group
+#: 2 but not 3.
 LOSSES = torch.tensor([1.0, 2.0, 0.5, 4.0, 1.0, 3.0, 2.0, 5.0, 1.0, 0.25], dtype=torch.float64)
 GROUP = torch.tensor([0, 0, 1, 0, 0, 1, 2, 2, 0, -1])
 INPUTS = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -29,9 +32,16 @@ FREQUENCIES = torch.tensor([9, 4, 1, 1])
 def group_losses(shard: slice) -> dict[str, Tensor]:
     means, counts = group_means(LOSSES[shard], GROUP[shard], 4)
     robust = GroupDROLoss(4, step_size=0.5, adjustment=1.0, counts=FREQUENCIES)
-    steps = [(robust(LOSSES[shard] * (step + 1), GROUP[shard]), robust.weights) for step in range(3)]
+    steps = [
+        (robust(LOSSES[shard] * (step + 1), GROUP[shard]), robust.weights) for step in range(3)
+    ]
     losses, weights = zip(*steps, strict=True)
-    return {"means": means, "counts": counts, "losses": torch.stack(losses), "weights": torch.stack(weights)}
+    return {
+        "means": means,
+        "counts": counts,
+        "losses": torch.stack(losses),
+        "weights": torch.stack(weights),
+    }
 
 
 def gradients(shard: slice) -> dict[str, Tensor]:
@@ -40,7 +50,9 @@ def gradients(shard: slice) -> dict[str, Tensor]:
     robust = GroupDROLoss(4, step_size=0.5)
     (gradient,) = torch.autograd.grad(robust(losses, GROUP[shard]), weight, retain_graph=True)
     local = sum(
-        robust.weights[g].double() * losses[GROUP[shard] == g].mean() for g in range(4) if (GROUP[shard] == g).any()
+        robust.weights[g].double() * losses[GROUP[shard] == g].mean()
+        for g in range(4)
+        if (GROUP[shard] == g).any()
     )
     (naive,) = torch.autograd.grad(local, weight)
     return {"gradient": gradient, "naive": naive}
@@ -57,15 +69,21 @@ def train(model: torch.nn.Module, strategy: GroupDRO, part: slice) -> dict[str, 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for seed in range(4):
         batch = batch_of(16, seed=seed)
-        loss = strategy.loss(model, type(batch)(*(None if c is None else c[part] for c in batch))).total
+        loss = strategy.loss(
+            model, type(batch)(*(None if c is None else c[part] for c in batch))
+        ).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return {key.removeprefix("module."): value for key, value in model.state_dict().items()} | strategy.state_dict()
+    return {
+        key.removeprefix("module."): value for key, value in model.state_dict().items()
+    } | strategy.state_dict()
 
 
 def epoch_means(part: slice) -> dict[str, Tensor]:
-    """Training means of an epoch of four batches on which nothing moves; of every batch this process has a part."""
+    """Training means of an epoch of four batches on which nothing moves; of every batch this
+    process has a part.
+    """
     strategies: list[Strategy] = [ERM(), GroupDRO(GROUPS, FREQUENCIES, step_size=0.5)]
     found = {}
     for strategy in strategies:
@@ -73,9 +91,13 @@ def epoch_means(part: slice) -> dict[str, Tensor]:
         options = {"optimizer": torch.optim.SGD, "scheduler": torch.optim.lr_scheduler.ConstantLR}
         module = DebiasModule(TinyClassifier(), strategy, GROUPS, FREQUENCIES, **options)
         for step in range(4):
-            module.trainer = SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=step)))
+            module.trainer = SimpleNamespace(
+                fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=step))
+            )
             batch = batch_of(16, seed=step)
-            module.training_step(type(batch)(*(None if c is None else c[part] for c in batch)), step)
+            module.training_step(
+                type(batch)(*(None if c is None else c[part] for c in batch)), step
+            )
         for name, value in module.training_means().items():
             found[f"means/{type(strategy).__name__}/{name}"] = torch.tensor(value)
     return found
@@ -94,7 +116,9 @@ def trained_by_two(rank: int) -> dict[str, Tensor]:
 
 
 def first_broken_step(rank: int) -> dict[str, Tensor]:
-    """Losses are finite for 5 of 6 steps in process 0, for 3 in process 1: both end, by the same line."""
+    """Losses are finite for 5 of 6 steps in process 0, for 3 in process 1: both end, by the same
+    line.
+    """
     try:
         check_finite(TinyClassifier(), torch.tensor(5 if rank == 0 else 3), steps=6, epoch=1)
     except InputError as error:
@@ -105,12 +129,23 @@ def first_broken_step(rank: int) -> dict[str, Tensor]:
 def main(folder: Path, rank: int) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     shard = SHARDS[rank]
     trained = {f"trained/{key}": value for key, value in trained_by_two(rank).items()}
     means = epoch_means(slice(0, 8) if rank == 0 else slice(8, 16))
-    found = group_losses(shard) | gradients(shard) | predictions(rank) | trained | means | first_broken_step(rank)
-    torch.save({key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt")
+    found = (
+        group_losses(shard)
+        | gradients(shard)
+        | predictions(rank)
+        | trained
+        | means
+        | first_broken_step(rank)
+    )
+    torch.save(
+        {key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt"
+    )
     distributed.destroy_process_group()
 
 

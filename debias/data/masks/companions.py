@@ -1,4 +1,6 @@
-"""Files that belong to images by name: the mask of ``a/1.jpg`` is ``a/1.png`` in its folder, and so is its fill."""
+"""Files that belong to images by name: the mask of ``a/1.jpg`` is ``a/1.png`` in its folder, and so
+is its fill.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,18 @@ from debias.data.listing import missing_files
 from debias.errors import InputError
 
 
-def with_companions(examples: Examples, *, masks: Path | str | None, fills: Path | str | None) -> Examples:
+def with_companions(
+    examples: Examples, *, masks: Path | str | None, fills: Path | str | None
+) -> Examples:
     """The examples with a folder of masks, and one of fills, beside them.
 
     Args:
         examples: the rows.
-        masks: folder of foreground masks, ``<image without its suffix>.png``; an image whose mask is not there has
-            none. ``None`` leaves the masks that the examples have.
-        fills: folder of the pictures without their foreground, made by any inpainting, ``<image without its
-            suffix>.png``, else ``.jpg``, each of its image's size. Every image needs one. ``None``: filled in here.
+        masks: folder of foreground masks, ``<image without its suffix>.png``; an image whose mask
+            is not there has none. ``None`` leaves the masks that the examples have.
+        fills: folder of the pictures without their foreground, made by any inpainting,
+            ``<image without its suffix>.png``, else ``.jpg``, each of its image's size. Every image
+            needs one. ``None``: filled in here.
 
     Raises:
         ValueError: a folder is not there, or fits no image.
@@ -45,7 +50,10 @@ def _stem(image: str) -> str:
 
 def _folder(kind: str, folder: Path | str) -> Path:
     if not Path(folder).is_dir():
-        raise InputError(f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without them")
+        raise InputError(
+            f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without"
+            " them"
+        )
     return Path(folder)
 
 
@@ -57,7 +65,9 @@ def _masks(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
 
 
 def _fills(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
-    paths, others = (tuple(f"{_stem(image)}{suffix}" for image in images) for suffix in (".png", ".jpg"))
+    paths, others = (
+        tuple(f"{_stem(image)}{suffix}" for image in images) for suffix in (".png", ".jpg")
+    )
     missing, others_missing = set(missing_files(folder, paths)), set(missing_files(folder, others))
     _check_any("fill", folder, paths, missing & others_missing)
     # one that is neither keeps its first name, under which the check of the data set misses it
@@ -67,4 +77,6 @@ def _fills(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
 
 def _check_any(kind: str, folder: Path, paths: Sequence[str], missing: set[int]) -> None:
     if paths and len(missing) == len(paths):
-        raise InputError(f"{folder} holds the {kind} of no image: expected files like {folder / paths[0]}")
+        raise InputError(
+            f"{folder} holds the {kind} of no image: expected files like {folder / paths[0]}"
+        )

@@ -24,14 +24,16 @@ from debias.files import write_atomically
 from debias.json_files import read_json
 
 SETTINGS = "debias_masks.json"
-#: Shares of the picture below and from which a mask is of little use: recombination pastes no smaller foreground, and
-#: takes no background from a picture with a larger one.
+#: Shares of the picture below and from which a mask is of little use: recombination pastes no
+#: smaller foreground, and takes no background from a picture with a larger one.
 SMALL, LARGE = 0.005, 0.8
 
 
 @dataclass(frozen=True)
 class MaskRecord:
-    """One mask: the path of its image, how it came ("made", "fallback", "kept"), its share of the picture in [0, 1]."""
+    """One mask: the path of its image, how it came ("made", "fallback", "kept"), its share of the
+    picture in [0, 1].
+    """
 
     row: int
     image: str
@@ -49,9 +51,16 @@ class MaskRecord:
 
 
 def write_masks(
-    examples: Examples, rows: Sequence[int], make: Maker, folder: Path, *, overwrite: bool = False, threads: int = 1
+    examples: Examples,
+    rows: Sequence[int],
+    make: Maker,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    threads: int = 1,
 ) -> list[MaskRecord]:
-    """Write the mask of each row, ``<image without its suffix>.png``, 0 or 255, of its image's size.
+    """Write the mask of each row, ``<image without its suffix>.png``, 0 or 255, of its image's
+    size.
 
     Each file appears whole or not at all, so an interrupted call is gone on with by the next.
 
@@ -67,7 +76,8 @@ def write_masks(
         What each mask is, in the order of ``rows``.
 
     Raises:
-        ValueError: a picture is damaged, two images would share a mask, or whatever ``make`` refuses.
+        ValueError: a picture is damaged, two images would share a mask, or whatever ``make``
+            refuses.
     """
     names = mask_names(examples.images)
     _check_shared([names[row] for row in rows])
@@ -78,7 +88,10 @@ def write_masks(
         path = folder / names[row]
         if path.is_file() and not overwrite:
             return MaskRecord(
-                row, examples.images[row], "kept", float((read_image(path, max_pixels=most) >= 128).mean())
+                row,
+                examples.images[row],
+                "kept",
+                float((read_image(path, max_pixels=most) >= 128).mean()),
             )
         made = make(row, read_image(examples.root / examples.images[row], max_pixels=most))
         write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes(), durable=False)
@@ -87,27 +100,36 @@ def write_masks(
 
     pool = ThreadPoolExecutor(threads)
     try:
-        done = tqdm(pool.map(write, rows), total=len(rows), desc="making masks", unit="mask", disable=None)
+        done = tqdm(
+            pool.map(write, rows), total=len(rows), desc="making masks", unit="mask", disable=None
+        )
         return list(done)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def claimed(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> Iterator[None]:
-    """A folder for masks, new or that of the same settings, whose record says what they were made with.
+def claimed(
+    folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False
+) -> Iterator[None]:
+    """A folder for masks, new or that of the same settings, whose record says what they were made
+    with.
 
-    While masks are being made anew the record says so, and an interrupted folder of old and new ones is not taken for
-    either.
+    While masks are being made anew the record says so, and an interrupted folder of old and new
+    ones is not taken for either.
 
     Raises:
-        ValueError: it holds something else, or masks of other settings, and is not to be overwritten.
+        ValueError: it holds something else, or masks of other settings, and is not to be
+            overwritten.
     """
     record, wanted = folder / SETTINGS, dict(settings)
     if record.is_file():
         before = read_json(record, dict, entries={}, remedy="set another out, or delete the folder")
         if before != wanted and not overwrite:
-            raise InputError(f"{folder} holds masks made with {before}: set another out, or overwrite=true to replace")
+            raise InputError(
+                f"{folder} holds masks made with {before}: set another out, or overwrite=true to"
+                " replace"
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} holds something that was not made here: set another out")
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,10 +152,17 @@ def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pi
 
 def write_picture(path: Path, image: Pixels) -> None:
     """Write an RGB image as PNG, whole or not at all."""
-    write_atomically(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(), durable=False)
+    write_atomically(
+        path,
+        cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(),
+        durable=False,
+    )
 
 
 def _check_shared(names: Sequence[str]) -> None:
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
-        raise InputError(f"several images would share the mask {shared}: give them names that differ before the dot")
+        raise InputError(
+            f"several images would share the mask {shared}: give them names that differ before"
+            " the dot"
+        )

@@ -1,4 +1,6 @@
-"""Backgrounds without their objects: what lies behind the foreground is filled in from around it, or was elsewhere."""
+"""Backgrounds without their objects: what lies behind the foreground is filled in from around it,
+or was elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from debias.errors import InputError
 
 #: Raise it whenever fills change, so that a cache filled earlier is not taken for one filled now.
 FILLING = 1
-#: How far beyond its mask an object is taken out, as a share of the picture's shorter side: masks miss thin parts, and
-#: whatever is left of an object would be spread over its whole place.
+#: How far beyond its mask an object is taken out, as a share of the picture's shorter side: masks
+#: miss thin parts, and whatever is left of an object would be spread over its whole place.
 MARGIN = 1 / 32
 #: Radius of the neighbourhood that a filled pixel is extrapolated from, in pixels.
 NEIGHBOURHOOD = 3.0
@@ -23,15 +25,16 @@ NEIGHBOURHOOD = 3.0
 def filled_background(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Take the foreground out of a picture, by inpainting inwards from its surroundings.
 
-    Source: Telea, "An Image Inpainting Technique Based on the Fast Marching Method", 2004, as in OpenCV.
+    Source: Telea, "An Image Inpainting Technique Based on the Fast Marching Method", 2004, as in
+    OpenCV.
 
     Args:
         image: ``(H, W, 3)`` uint8.
         mask: ``(H, W)`` uint8, foreground from 128 on.
 
     Returns:
-        ``(H, W, 3)`` uint8: unchanged wherever the mask with its margin is not, and where nothing is left to fill from
-        (a mask that is full) or nothing to fill (an empty one).
+        ``(H, W, 3)`` uint8: unchanged wherever the mask with its margin is not, and where nothing
+        is left to fill from (a mask that is full) or nothing to fill (an empty one).
     """
     hole = (mask >= 128).astype(np.uint8)
     margin = max(1, round(min(hole.shape) * MARGIN))
@@ -44,7 +47,9 @@ def filled_background(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDAr
     return filled
 
 
-def read_fill(path: Path, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_fill(
+    path: Path, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Decode a background that another program filled in.
 
     Args:
@@ -61,7 +66,8 @@ def read_fill(path: Path, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
     fill = read_image(path, max_pixels=max_pixels)
     if fill.shape[:2] != size:
         raise InputError(
-            f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image, upright, {size[1]}x"
-            f"{size[0]}: fill the image at its own size, or resize the fill to it"
+            f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image,"
+            f" upright, {size[1]}x{size[0]}: fill the image at its own size, or resize the fill"
+            " to it"
         )
     return fill

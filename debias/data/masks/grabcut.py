@@ -8,24 +8,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: Longer side, in pixels, at which pictures are cut; larger ones are shrunk for it, as the time grows with the area.
+#: Longer side, in pixels, at which pictures are cut; larger ones are shrunk for it, as the time
+#: grows with the area.
 SIDE = 320
 ITERATIONS = 5
 #: A cut with a smaller share of the region that the object may lie in has found nothing.
 LEAST = 0.15
 #: So has one that is hardly larger than what was foreground for certain.
 GROWTH = 1.5
-#: Where a box's cut finds nothing: the axes of the ellipse in its middle that is then taken for foreground, as a share
-#: of the box's sides.
+#: Where a box's cut finds nothing: the axes of the ellipse in its middle that is then taken for
+#: foreground, as a share of the box's sides.
 MIDDLE = 0.35
 #: Parts of the foreground smaller than this share of its largest part are specks.
 SPECK = 1 / 8
-#: How far beyond the hull of its points an object probably reaches, and may reach, as shares of the longer side of
-#: their box.
+#: How far beyond the hull of its points an object probably reaches, and may reach, as shares of the
+#: longer side of their box.
 NEAR, REACH = 0.2, 0.3
 #: Least longer side of that box, as a share of the picture's shorter side: a single point has none.
 SPREAD = 0.25
-#: Radius around each point that is foreground for certain, as a share of the longer side of their box.
+#: Radius around each point that is foreground for certain, as a share of the longer side of their
+#: box.
 CORE = 0.04
 
 Pixels = NDArray[np.uint8]
@@ -33,16 +35,20 @@ Places = NDArray[np.float64]
 
 
 class Made(NamedTuple):
-    """A mask ``(H, W)`` uint8, 0 or 255, and whether it was found; if not, it is only the hint's own shape."""
+    """A mask ``(H, W)`` uint8, 0 or 255, and whether it was found; if not, it is only the hint's
+    own shape.
+    """
 
     mask: Pixels
     found: bool
 
 
 def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
-    """Cut the objects out of their boxes: all outside is background for certain, inside GrabCut decides.
+    """Cut the objects out of their boxes: all outside is background for certain, inside GrabCut
+    decides.
 
-    Where it then finds nothing, it is tried once more with the middle of each box as foreground for certain.
+    Where it then finds nothing, it is tried once more with the middle of each box as foreground for
+    certain.
 
     Source: Rother et al., "GrabCut", SIGGRAPH 2004, as in OpenCV.
 
@@ -51,7 +57,8 @@ def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
         boxes: ``(K, 4)`` float: left, top, width, height in pixels.
 
     Returns:
-        The mask; the boxes themselves where GrabCut finds nothing, or they leave no background to learn from.
+        The mask; the boxes themselves where GrabCut finds nothing, or they leave no background to
+        learn from.
     """
     small, scale = _shrunk(image)
     inside, middle = np.zeros(small.shape[:2], np.uint8), np.zeros(small.shape[:2], np.uint8)
@@ -59,9 +66,20 @@ def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
         corner, end = (round(left), round(top)), (round(left + width) - 1, round(top + height) - 1)
         cv2.rectangle(inside, corner, (max(corner[0], end[0]), max(corner[1], end[1])), 1, -1)
         centre = round(left + (width - 1) / 2), round(top + (height - 1) / 2)
-        cv2.ellipse(middle, centre, (round(MIDDLE * width / 2), round(MIDDLE * height / 2)), 0, 0, 360, 1, -1)
+        cv2.ellipse(
+            middle,
+            centre,
+            (round(MIDDLE * width / 2), round(MIDDLE * height / 2)),
+            0,
+            0,
+            360,
+            1,
+            -1,
+        )
     seeds = np.where(inside == 1, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    made = _made(image, _cut(small, seeds), fallback=inside, region=inside, certain=np.zeros_like(inside))
+    made = _made(
+        image, _cut(small, seeds), fallback=inside, region=inside, certain=np.zeros_like(inside)
+    )
     if made.found:
         return made
     seeds[(middle & inside) == 1] = cv2.GC_FGD
@@ -69,7 +87,8 @@ def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
 
 
 def mask_from_points(image: Pixels, points: Places) -> Made:
-    """Cut out the object that some points lie on: near them it is for certain, far from their hull it is not.
+    """Cut out the object that some points lie on: near them it is for certain, far from their hull
+    it is not.
 
     Source: Rother et al., "GrabCut", SIGGRAPH 2004, as in OpenCV.
 
@@ -78,8 +97,8 @@ def mask_from_points(image: Pixels, points: Places) -> Made:
         points: ``(K, 2)`` float: x and y in pixels.
 
     Returns:
-        The mask; the points' hull, a little widened, where GrabCut finds nothing. From fewer than five it mostly does:
-        they say too little of the object's colours.
+        The mask; the points' hull, a little widened, where GrabCut finds nothing. From fewer than
+        five it mostly does: they say too little of the object's colours.
     """
     small, scale = _shrunk(image)
     points = points * scale
@@ -94,7 +113,9 @@ def mask_from_points(image: Pixels, points: Places) -> Made:
     seeds = np.where(region == 1, cv2.GC_PR_BGD, cv2.GC_BGD)
     seeds = np.where(_widened(hull, NEAR * spread) == 1, cv2.GC_PR_FGD, seeds)
     seeds = np.where(core == 1, cv2.GC_FGD, seeds).astype(np.uint8)
-    return _made(image, _cut(small, seeds), fallback=_widened(hull, CORE * spread), region=hull, certain=core)
+    return _made(
+        image, _cut(small, seeds), fallback=_widened(hull, CORE * spread), region=hull, certain=core
+    )
 
 
 def _shrunk(image: Pixels) -> tuple[Pixels, float]:
@@ -123,7 +144,15 @@ def _cut(image: Pixels, seeds: Pixels) -> Pixels:
     # GrabCut starts from k-means, which draws from the generator of the thread
     cv2.setRNGSeed(0)
     try:
-        cv2.grabCut(image, cut, None, np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            image,
+            cut,
+            None,
+            np.zeros((1, 65)),
+            np.zeros((1, 65)),
+            ITERATIONS,
+            cv2.GC_INIT_WITH_MASK,
+        )
     except cv2.error:  # one of the two colour models ran empty
         return np.zeros_like(seeds)
     return _without_specks(np.isin(cut, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
@@ -139,5 +168,7 @@ def _without_specks(mask: Pixels) -> Pixels:
 def _made(image: Pixels, cut: Pixels, *, fallback: Pixels, region: Pixels, certain: Pixels) -> Made:
     found = bool(cut.sum() >= max(1, LEAST * region.sum(), GROWTH * certain.sum()))
     chosen = cut if found else fallback
-    enlarged = cv2.resize(chosen * np.uint8(255), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    enlarged = cv2.resize(
+        chosen * np.uint8(255), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
+    )
     return Made((enlarged >= 128) * np.uint8(255), found)

@@ -1,4 +1,6 @@
-"""Boxes and points that say where the object of each image is, read from a CSV file or from CUB's own tables."""
+"""Boxes and points that say where the object of each image is, read from a CSV file or from CUB's
+own tables.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,12 @@ Hints = dict[str, NDArray[np.float64]]
 
 
 def read_boxes(source: Path) -> Hints:
-    """The boxes of each image, from columns ``path,x,y,width,height`` or CUB's ``bounding_boxes.txt``.
+    """The boxes of each image, from columns ``path,x,y,width,height`` or CUB's
+    ``bounding_boxes.txt``.
 
     Raises:
-        ValueError: no such file or column, or a cell that is no number, or no positive width or height.
+        ValueError: no such file or column, or a cell that is no number, or no positive width or
+            height.
     """
     if source.suffix == ".txt":
         columns = _cub(source, ("image", *BOX), ("image", *BOX))
@@ -40,7 +44,8 @@ def read_boxes(source: Path) -> Hints:
 
 
 def read_points(source: Path) -> Hints:
-    """The points of each image, one a row, from columns ``path,x,y`` or CUB's ``part_locs.txt`` (visible parts).
+    """The points of each image, one a row, from columns ``path,x,y`` or CUB's ``part_locs.txt``
+    (visible parts).
 
     Raises:
         ValueError: no such file or column, or a cell that is no number.
@@ -50,7 +55,9 @@ def read_points(source: Path) -> Hints:
     header = ("image", "part", *POINT, "visible")
     columns = _cub(source, header, ("image", *POINT, "visible"))
     visible = [row for row, cell in enumerate(columns.cells["visible"]) if cell == "1"]
-    cells: dict[str, Sequence[str]] = {name: [column[row] for row in visible] for name, column in columns.cells.items()}
+    cells: dict[str, Sequence[str]] = {
+        name: [column[row] for row in visible] for name, column in columns.cells.items()
+    }
     return _gathered(Columns(source, [columns.lines[row] for row in visible], cells), POINT)
 
 
@@ -64,12 +71,15 @@ def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> N
     if absent:
         more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
         raise InputError(
-            f"{source} has no {kind} for {len(absent)} of {len(images)} images: {', '.join(absent[:SHOWN])}{more}. "
-            "Add their rows, with paths as the data set names them, or choose other splits"
+            f"{source} has no {kind} for {len(absent)} of {len(images)} images:"
+            f" {', '.join(absent[:SHOWN])}{more}. Add their rows, with paths as the data set names"
+            " them, or choose other splits"
         )
 
 
-def inside(places: NDArray[np.float64], size: tuple[int, int], *, image: str, source: Path) -> NDArray[np.float64]:
+def inside(
+    places: NDArray[np.float64], size: tuple[int, int], *, image: str, source: Path
+) -> NDArray[np.float64]:
     """Boxes or points of one image, cut to it where they leave it by a pixel.
 
     Args:
@@ -88,18 +98,30 @@ def inside(places: NDArray[np.float64], size: tuple[int, int], *, image: str, so
     if outside.any():
         values = ", ".join(f"{value:g}" for value in places[np.argmax(outside)])
         raise InputError(
-            f"{source}: ({values}) of {image} lies outside the picture, which has width x height {size[1]}x{size[0]}: "
-            "correct the row, or scale it as the picture was scaled"
+            f"{source}: ({values}) of {image} lies outside the picture, which has width x height"
+            f" {size[1]}x{size[0]}: correct the row, or scale it as the picture was scaled"
         )
     first, last = first.clip(0, limit - 1), last.clip(0, limit)
     return np.hstack([first, last - first]) if places.shape[1] == len(BOX) else first
 
 
 def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
-    """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt`` beside or above it."""
-    listing = next((folder / "images.txt" for folder in source.parents[:2] if (folder / "images.txt").is_file()), None)
+    """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt``
+    beside or above it.
+    """
+    listing = next(
+        (
+            folder / "images.txt"
+            for folder in source.parents[:2]
+            if (folder / "images.txt").is_file()
+        ),
+        None,
+    )
     if listing is None:
-        raise InputError(f"no images.txt beside or above {source}: it says which image each number is; put it there")
+        raise InputError(
+            f"no images.txt beside or above {source}: it says which image each number is; put it"
+            " there"
+        )
     names = _words(listing, ("image", "path"), ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))
     columns = _words(source, header, wanted)
@@ -107,11 +129,15 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
     unknown = next((row for row, number in enumerate(numbers) if number not in paths), None)
     if unknown is not None:
         raise columns.error(unknown, "image", f"which {listing} does not name")
-    return Columns(source, columns.lines, {**columns.cells, "path": [paths[number] for number in numbers]})
+    return Columns(
+        source, columns.lines, {**columns.cells, "path": [paths[number] for number in numbers]}
+    )
 
 
 def _words(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
-    return pick(source, header, enumerate(map(str.split, read_text(source).splitlines()), start=1), wanted)
+    return pick(
+        source, header, enumerate(map(str.split, read_text(source).splitlines()), start=1), wanted
+    )
 
 
 def _gathered(columns: Columns, names: Sequence[str]) -> Hints:
@@ -126,7 +152,9 @@ def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
     cells = columns.cells[name]
     values = np.array([_number(cell) for cell in cells], dtype=np.float64)
     if not np.isfinite(values).all():
-        raise columns.error(int(np.argmax(~np.isfinite(values))), name, "but must be a number, in pixels")
+        raise columns.error(
+            int(np.argmax(~np.isfinite(values))), name, "but must be a number, in pixels"
+        )
     return values
 
 

@@ -1,4 +1,6 @@
-"""Ways to a mask where a data set has none: from boxes, from keypoints, or from masks that lie elsewhere."""
+"""Ways to a mask where a data set has none: from boxes, from keypoints, or from masks that lie
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ def boxes(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
     Args:
         examples: the data set.
         rows: of the images that will be asked for.
-        source: a CSV file ``path,x,y,width,height`` in pixels, x and y of the left upper corner, a row a box; or CUB's
-            ``bounding_boxes.txt``. Several boxes of an image are several objects.
+        source: a CSV file ``path,x,y,width,height`` in pixels, x and y of the left upper corner, a
+            row a box; or CUB's ``bounding_boxes.txt``. Several boxes of an image are several
+            objects.
 
     Raises:
         ValueError: an image without box, a bad cell; and, once the image is read, a box outside it.
@@ -38,7 +41,9 @@ def boxes(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
     def make(row: int, image: Pixels) -> Made:
         """The mask of one image, from its boxes."""
         name = examples.images[row]
-        return mask_from_boxes(image, inside(hints[name], _size(image), image=name, source=Path(source)))
+        return mask_from_boxes(
+            image, inside(hints[name], _size(image), image=name, source=Path(source))
+        )
 
     return make
 
@@ -52,7 +57,8 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
         source: a CSV file ``path,x,y`` in pixels, a row a point; or CUB's ``parts/part_locs.txt``.
 
     Raises:
-        ValueError: an image without point, a bad cell; and, once the image is read, a point outside it.
+        ValueError: an image without point, a bad cell; and, once the image is read, a point outside
+            it.
     """
     hints = read_points(Path(source))
     needed(hints, [examples.images[row] for row in rows], kind="keypoint", source=Path(source))
@@ -60,29 +66,35 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
     def make(row: int, image: Pixels) -> Made:
         """The mask of one image, from its points."""
         name = examples.images[row]
-        return mask_from_points(image, inside(hints[name], _size(image), image=name, source=Path(source)))
+        return mask_from_points(
+            image, inside(hints[name], _size(image), image=name, source=Path(source))
+        )
 
     return make
 
 
-def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold: int = 128) -> Maker:
+def existing(
+    examples: Examples, rows: Sequence[int], *, source: str, threshold: int = 128
+) -> Maker:
     """Take masks that exist into the layout that the loaders read, checked.
 
     Args:
         examples: the data set.
         rows: of the images that will be asked for.
-        source: a folder of masks, ``<image without its suffix>.png``; or a CSV file ``path,mask``, the masks relative
-            to the file.
-        threshold: foreground from this brightness on, 1 to 255; a mask of zeros and ones counts as 0 and 255.
-            With 1, whatever is not 0 is foreground, as in a mask of class numbers.
+        source: a folder of masks, ``<image without its suffix>.png``; or a CSV file ``path,mask``,
+            the masks relative to the file.
+        threshold: foreground from this brightness on, 1 to 255; a mask of zeros and ones counts as
+            0 and 255. With 1, whatever is not 0 is foreground, as in a mask of class numbers.
 
     Raises:
-        ValueError: an image without mask; and, once it is read, a mask that is damaged, not of its image's size, or of
-            several values that look like numbers of classes.
+        ValueError: an image without mask; and, once it is read, a mask that is damaged, not of its
+            image's size, or of several values that look like numbers of classes.
     """
     if not 1 <= threshold <= 255:
         raise InputError(f"threshold is a brightness from 1 to 255; got {threshold}")
-    paths = _listed(Path(source)) if Path(source).is_file() else _lying(Path(source), examples.images)
+    paths = (
+        _listed(Path(source)) if Path(source).is_file() else _lying(Path(source), examples.images)
+    )
     images = [examples.images[row] for row in rows]
     needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=Path(source))
 
@@ -97,7 +109,11 @@ def existing(examples: Examples, rows: Sequence[int], *, source: str, threshold:
 
 def _listed(source: Path) -> dict[str, Path]:
     cells = read_csv(source, ("path", "mask")).cells
-    return {path: source.parent / mask for path, mask in zip(cells["path"], cells["mask"], strict=True) if mask}
+    return {
+        path: source.parent / mask
+        for path, mask in zip(cells["path"], cells["mask"], strict=True)
+        if mask
+    }
 
 
 def _lying(folder: Path, images: Sequence[str]) -> dict[str, Path]:

@@ -1,4 +1,6 @@
-"""Pictures of one split, decoded and resized once, in a memory-mapped file that later runs open at once."""
+"""Pictures of one split, decoded and resized once, in a memory-mapped file that later runs open at
+once.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,15 @@ CHUNK = 32
 #: Bytes that a cache leaves free on its disk.
 SPARE = 2**26
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
-TEMPORARY = re.compile(r"[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})-[0-9a-f]{32}\.tmp")
+TEMPORARY = re.compile(
+    r"[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})-[0-9a-f]{32}\.tmp"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class CachedPictures:
-    """Pictures in memory-mapped ``.npy`` files; a copy of this object in another process opens them anew.
+    """Pictures in memory-mapped ``.npy`` files; a copy of this object in another process opens them
+    anew.
 
     Args:
         images_path: ``(M, H, W, 3)`` uint8.
@@ -45,7 +50,9 @@ class CachedPictures:
 
     def __post_init__(self) -> None:
         paths = (self.images_path, self.masks_path, self.backgrounds_path)
-        object.__setattr__(self, "_arrays", [None if path is None else _opened(path) for path in paths])
+        object.__setattr__(
+            self, "_arrays", [None if path is None else _opened(path) for path in paths]
+        )
         self._arrays: list[Tensor | None]
 
     def __reduce__(self) -> tuple[type[CachedPictures], tuple[Path, Path | None, Path | None]]:
@@ -53,18 +60,21 @@ class CachedPictures:
 
     def fetch(self, positions: Tensor) -> Pictures:
         """The pictures at ``(N,)`` int64 positions, as a copy."""
-        fields = [None if array is None else array.index_select(0, positions) for array in self._arrays]
+        fields = [
+            None if array is None else array.index_select(0, positions) for array in self._arrays
+        ]
         return Pictures(*fields)  # type: ignore[arg-type]  # images are never None
 
 
 def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     """Open the cache of these files, building it first where it is missing or any file has changed.
 
-    The name of a cache holds a key of every file's path, size and time of change and of the geometry, so a file that
-    is written anew is decoded anew; with other masks, the same images stay. A cache appears under its name only when
-    complete (``os.replace``); two processes build it once, and a temporary file left by a killed one is removed by the
-    next. Old caches stay until the folder is deleted. Backgrounds are one more file, beside the same images and masks;
-    its name says how they were filled in.
+    The name of a cache holds a key of every file's path, size and time of change and of the
+    geometry, so a file that is written anew is decoded anew; with other masks, the same images
+    stay. A cache appears under its name only when complete (``os.replace``); two processes build it
+    once, and a temporary file left by a killed one is removed by the next. Old caches stay until
+    the folder is deleted. Backgrounds are one more file, beside the same images and masks; its name
+    says how they were filled in.
 
     Args:
         files: the pictures, in order.
@@ -85,8 +95,11 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     if not _exist(wanted):
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "building.lock").is_symlink():
-            raise InputError(f"{folder / 'building.lock'} is a link, and a lock must be a file: remove it")
-        # One lock for the folder: whoever holds it knows that every temporary file there is a dead process's.
+            raise InputError(
+                f"{folder / 'building.lock'} is a link, and a lock must be a file: remove it"
+            )
+        # One lock for the folder: whoever holds it knows that every temporary file there is a dead
+        # process's.
         with FileLock(folder / "building.lock"):
             if not _exist(wanted):
                 _remove_temporary(folder)
@@ -103,7 +116,10 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
     absent = [field for field, path in enumerate(wanted) if not path.exists()]
     wanted = [wanted[field] for field in absent]
     masks = Picture._fields.index("mask")
-    shapes = [(len(files), height, width) if field == masks else (len(files), height, width, 3) for field in absent]
+    shapes = [
+        (len(files), height, width) if field == masks else (len(files), height, width, 3)
+        for field in absent
+    ]
     _check_room(folder, sum(int(np.prod(shape)) for shape in shapes))
     temporary = [folder / f"{path.stem}-{uuid.uuid4().hex}.tmp" for path in wanted]
     try:
@@ -145,7 +161,9 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
         return len(chunk)
 
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # threads suffice: OpenCV releases the GIL
+    pool = ThreadPoolExecutor(
+        min(8, os.cpu_count() or 1)
+    )  # threads suffice: OpenCV releases the GIL
     try:
         progress = tqdm(total=len(files), desc="decoding pictures", unit="picture", disable=None)
         for done in pool.map(decode, chunks):
@@ -159,8 +177,9 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise InputError(
-            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and {SPARE / 2**20:.0f} to spare; "
-            f"{free / 2**20:,.0f} MB are free: make room, choose another cache_dir, or set cache=false"
+            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and {SPARE / 2**20:.0f}"
+            f" to spare; {free / 2**20:,.0f} MB are free: make room, choose another cache_dir, or"
+            " set cache=false"
         )
 
 

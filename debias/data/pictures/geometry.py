@@ -1,4 +1,6 @@
-"""Deterministic changes of a picture's size and section, which bring every picture of a data set to one shape."""
+"""Deterministic changes of a picture's size and section, which bring every picture of a data set to
+one shape.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Resize:
-    """Squeeze or stretch to exactly ``height`` x ``width``: area averages where shrinking, linear where enlarging."""
+    """Squeeze or stretch to exactly ``height`` x ``width``: area averages where shrinking, linear
+    where enlarging.
+    """
 
     height: int
     width: int
@@ -24,17 +28,22 @@ class Resize:
     def __call__(self, pixels: Pixels) -> Pixels:
         """``(H, W[, 3])`` to ``(height, width[, 3])`` uint8."""
         smaller = min(self.width, pixels.shape[1]), min(self.height, pixels.shape[0])
-        # cv2.INTER_AREA averages only if neither side grows, so a side that grows waits for the second pass.
+        # cv2.INTER_AREA averages only if neither side grows, so a side that grows waits for the
+        # second pass.
         pixels = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA)
         if smaller == (self.width, self.height):
             return pixels
-        enlarged: Pixels = cv2.resize(pixels, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        enlarged: Pixels = cv2.resize(
+            pixels, (self.width, self.height), interpolation=cv2.INTER_LINEAR
+        )
         return enlarged
 
 
 @dataclass(frozen=True)
 class ShorterSide:
-    """Resize so that the shorter side has ``size`` pixels, the longer one in proportion (rounded down)."""
+    """Resize so that the shorter side has ``size`` pixels, the longer one in proportion (rounded
+    down).
+    """
 
     size: int
 
@@ -47,7 +56,9 @@ class ShorterSide:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """Cut ``height`` x ``width`` from the middle; where the margins are odd, rounded as torchvision does."""
+    """Cut ``height`` x ``width`` from the middle; where the margins are odd, rounded as torchvision
+    does.
+    """
 
     height: int
     width: int
@@ -71,7 +82,8 @@ class CentreSquare:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Deterministic steps that bring every picture to one shape; its ``repr`` is part of the cache's key.
+    """Deterministic steps that bring every picture to one shape; its ``repr`` is part of the
+    cache's key.
 
     Args:
         steps: applied in order.
@@ -84,14 +96,20 @@ class Geometry:
     width: int
 
     def image(self, pixels: Pixels) -> Pixels:
-        """``(H, W, 3)`` to ``(height, width, 3)`` uint8; raises ValueError where the steps miss that shape."""
+        """``(H, W, 3)`` to ``(height, width, 3)`` uint8; raises ValueError where the steps miss
+        that shape.
+        """
         for step in self.steps:
             pixels = step(pixels)
         if pixels.shape[:2] != (self.height, self.width):
-            raise InputError(f"the steps {self.steps} gave {pixels.shape}, not {self.height} x {self.width}")
+            raise InputError(
+                f"the steps {self.steps} gave {pixels.shape}, not {self.height} x {self.width}"
+            )
         return pixels
 
     def mask(self, pixels: Pixels) -> Pixels:
-        """``(H, W)`` to ``(height, width)`` uint8: 255 where at least half of the pixel is foreground, else 0."""
+        """``(H, W)`` to ``(height, width)`` uint8: 255 where at least half of the pixel is
+        foreground, else 0.
+        """
         foreground: Pixels = (self.image(pixels) >= 128) * np.uint8(255)
         return foreground

@@ -1,4 +1,6 @@
-"""The picture files of some rows: decoded and brought to one shape on demand, or identified without reading them."""
+"""The picture files of some rows: decoded and brought to one shape on demand, or identified without
+reading them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Pictures(NamedTuple):
     Attributes:
         images: ``(N, H, W, 3)`` uint8.
         masks: ``(N, H, W)`` uint8, 0 or 255; ``None`` where the data has none.
-        backgrounds: ``(N, H, W, 3)`` uint8, the images with their foreground filled in; ``None`` unless asked for.
+        backgrounds: ``(N, H, W, 3)`` uint8, the images with their foreground filled in; ``None``
+            unless asked for.
     """
 
     images: Tensor
@@ -35,7 +38,9 @@ class Pictures(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One picture as uint8 arrays: ``(H, W, 3)`` image, ``(H, W)`` mask or ``None``, background like it or ``None``."""
+    """One picture as uint8 arrays: ``(H, W, 3)`` image, ``(H, W)`` mask or ``None``, background
+    like it or ``None``.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None = None
@@ -76,7 +81,9 @@ class ImageFiles:
     max_pixels: int = MAX_PIXELS
 
     @classmethod
-    def of(cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False) -> ImageFiles:
+    def of(
+        cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False
+    ) -> ImageFiles:
         """The files of ``(M,)`` int64 rows; with masks only if every one of these rows has one.
 
         Raises:
@@ -88,8 +95,9 @@ class ImageFiles:
             masks = ()
         if backgrounds and not masks:
             raise InputError(
-                f"backgrounds are filled in where a mask says the foreground is, and {examples.source} has not a mask "
-                "for every picture: give the data set masks, or train without backgrounds"
+                "backgrounds are filled in where a mask says the foreground is, and"
+                f" {examples.source} has not a mask for every picture: give the data set masks, or"
+                " train without backgrounds"
             )
         files = cls(
             examples.root,
@@ -131,11 +139,14 @@ class ImageFiles:
     def fetch(self, positions: Tensor) -> Pictures:
         """Decode the pictures at ``(N,)`` int64 positions."""
         fields = zip(*(self.read(position) for position in positions.tolist()), strict=True)
-        stacked = [None if field[0] is None else torch.from_numpy(np.stack(field)) for field in fields]
+        stacked = [
+            None if field[0] is None else torch.from_numpy(np.stack(field)) for field in fields
+        ]
         return Pictures(*stacked)  # type: ignore[arg-type]  # images are never None
 
     def images_key(self) -> str:
-        """32 hexadecimal digits that change with any image's path, size or time of change, and with the geometry.
+        """32 hexadecimal digits that change with any image's path, size or time of change, and with
+        the geometry.
 
         Raises:
             ValueError: a file is missing.
@@ -143,7 +154,9 @@ class ImageFiles:
         return _key(f"1 {self.geometry!r}", self.root, self.images)
 
     def masks_key(self) -> str:
-        """The same of images and masks: what is read of an image is checked against its mask, and filled in by it."""
+        """The same of images and masks: what is read of an image is checked against its mask, and
+        filled in by it.
+        """
         assert self.mask_root is not None
         return _key(self.images_key(), self.mask_root, self.masks)
 
@@ -162,7 +175,9 @@ def _key(said: str, folder: Path, names: tuple[str, ...]) -> str:
 
 def _fingerprint(folder: Path, name: str) -> bytes:
     try:
-        status = os.stat(f"{folder}/{name}")  # a path object for each of a million takes as long again
+        status = os.stat(
+            f"{folder}/{name}"
+        )  # a path object for each of a million takes as long again
     except OSError as error:
         raise InputError(
             f"cannot find picture {folder / name} ({error.strerror}): restore it or remove its row"

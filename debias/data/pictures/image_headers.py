@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import simplejpeg
 
 JPEG = b"\xff\xd8"
-#: Where width and height lie in the header, and how they are packed, by the bytes that a file begins with.
+#: Where width and height lie in the header, and how they are packed, by the bytes that a file
+#: begins with.
 _FIXED = (
     (b"\x89PNG\r\n\x1a\n", 16, ">II"),
     (b"GIF8", 6, "<HH"),
@@ -26,7 +27,8 @@ def header_size(data: bytes) -> tuple[int, int] | None:
         data: the whole file.
 
     Returns:
-        ``(width, height)``, before any EXIF rotation; ``None`` for another format or a damaged header.
+        ``(width, height)``, before any EXIF rotation; ``None`` for another format or a damaged
+        header.
     """
     try:
         if data.startswith(JPEG):

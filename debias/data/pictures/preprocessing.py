@@ -1,4 +1,6 @@
-"""Preprocessing recipes, published and for any picture: what is done once, and what is drawn for every sample."""
+"""Preprocessing recipes, published and for any picture: what is done once, and what is drawn for
+every sample.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ LARGEST = 4096
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One recipe: the geometry of each phase, done once, and what is drawn anew for every training sample.
+    """One recipe: the geometry of each phase, done once, and what is drawn anew for every training
+    sample.
 
     Args:
         train: geometry of the training pictures, before augmentation.
         evaluation: geometry of every picture that is evaluated, training split included.
-        augmentation: an albumentations pipeline from the training geometry to the evaluation's shape, or ``None``.
-            Its draws depend on the sample's key alone, see :class:`debias.data.samplers.Draw`.
+        augmentation: an albumentations pipeline from the training geometry to the evaluation's
+            shape, or ``None``. Its draws depend on the sample's key alone, see
+            :class:`debias.data.samplers.Draw`.
     """
 
     train: Geometry
@@ -33,15 +37,17 @@ class Preprocessing:
 
 
 def waterbirds(*, size: int = 224) -> Preprocessing:
-    """Waterbirds as published: squeeze to a square of 256/224 * size, cut the centre, no augmentation.
+    """Waterbirds as published: squeeze to a square of 256/224 * size, cut the centre, no
+    augmentation.
 
-    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020 (reference code
-    kohpangwei/group_DRO); the same in Idrissi et al. 2022 and SubpopBench.
+    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020
+    (reference code kohpangwei/group_DRO); the same in Idrissi et al. 2022 and SubpopBench.
 
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: shrinking averages areas where PIL weights with a triangle; both suppress aliasing.
+    Differs from the reference: shrinking averages areas where PIL weights with a triangle; both
+    suppress aliasing.
     """
     squeezed = _enlarged(size)
     geometry = Geometry((Resize(squeezed, squeezed), CentreCrop(size, size)), size, size)
@@ -49,30 +55,35 @@ def waterbirds(*, size: int = 224) -> Preprocessing:
 
 
 def waterbirds_augmented(*, size: int = 224) -> Preprocessing:
-    """Waterbirds as DFR and AFR train on it: random crops of 0.7-1 of the area and flips; evaluated as ``waterbirds``.
+    """Waterbirds as DFR and AFR train on it: random crops of 0.7-1 of the area and flips; evaluated
+    as ``waterbirds``.
 
-    Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations",
-    ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting).
+    Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious
+    Correlations", ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting).
 
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: crops are cut from the cached square of 256/224 * size, so the crop's ratio of
-    3/4-4/3 is that of the squeezed picture, not of the original; interpolation is plain linear.
+    Differs from the reference: crops are cut from the cached square of 256/224 * size, so the
+    crop's ratio of 3/4-4/3 is that of the squeezed picture, not of the original; interpolation is
+    plain linear.
     """
-    return Preprocessing(_squeezed(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size))
+    return Preprocessing(
+        _squeezed(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size)
+    )
 
 
 def celeba(*, size: int = 224) -> Preprocessing:
     """CelebA as published: cut the centre square (178 of 178x218), resize it, no augmentation.
 
-    Source: Sagawa et al., ICLR 2020 (reference code kohpangwei/group_DRO); the same in Idrissi et al. 2022 and
-    SubpopBench.
+    Source: Sagawa et al., ICLR 2020 (reference code kohpangwei/group_DRO); the same in Idrissi et
+    al. 2022 and SubpopBench.
 
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: pictures of another size than 178x218 are cut to their largest square.
+    Differs from the reference: pictures of another size than 178x218 are cut to their largest
+    square.
     """
     geometry = Geometry((CentreSquare(), Resize(_positive(size), size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
@@ -81,36 +92,45 @@ def celeba(*, size: int = 224) -> Preprocessing:
 def celeba_augmented(*, size: int = 224) -> Preprocessing:
     """CelebA as DFR, AFR and SELF have it: random crops of 0.7-1 of the 178x218 picture and flips.
 
-    Evaluated as Waterbirds is: the whole picture is squeezed to a square of 256/224 * size, and its centre cut.
+    Evaluated as Waterbirds is: the whole picture is squeezed to a square of 256/224 * size, and its
+    centre cut.
 
-    Source: Kirichenko et al., ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting); the same in Qiu
-    et al. 2023 (AndPotap/afr) and LaBonte et al. 2023 (tmlabonte/last-layer-retraining).
+    Source: Kirichenko et al., ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting);
+    the same in Qiu et al. 2023 (AndPotap/afr) and LaBonte et al. 2023
+    (tmlabonte/last-layer-retraining).
 
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: for sizes under 155 the picture is shrunk to 256/224 * size wide before it is cut;
-    interpolation is plain linear.
+    Differs from the reference: for sizes under 155 the picture is shrunk to 256/224 * size wide
+    before it is cut; interpolation is plain linear.
     """
-    return Preprocessing(_whole_face(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size))
+    return Preprocessing(
+        _whole_face(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size)
+    )
 
 
 def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
-    """CelebA as MaskTune and DaC have it: as ``celeba_augmented``, but no crop is upright; evaluated as ``celeba``.
+    """CelebA as MaskTune and DaC have it: as ``celeba_augmented``, but no crop is upright;
+    evaluated as ``celeba``.
 
-    Source: the code of Sagawa et al. 2020 (kohpangwei/group_DRO, ``--augment_data``), whose crops are 1 to 4/3 times as
-    wide as high; the same in Taghanaki et al. 2022 (aliasgharkhani/Masktune) and Noohdani et al. 2024 (fhn98/DaC).
+    Source: the code of Sagawa et al. 2020 (kohpangwei/group_DRO, ``--augment_data``), whose crops
+    are 1 to 4/3 times as wide as high; the same in Taghanaki et al. 2022 (aliasgharkhani/Masktune)
+    and Noohdani et al. 2024 (fhn98/DaC).
 
     Args:
         size: side of the result, in pixels.
 
     Differs from the reference: as ``celeba_augmented``.
     """
-    return Preprocessing(_whole_face(size), celeba(size=size).evaluation, _random_crop_and_flip(size, narrowest=1.0))
+    return Preprocessing(
+        _whole_face(size), celeba(size=size).evaluation, _random_crop_and_flip(size, narrowest=1.0)
+    )
 
 
 def resize(*, size: int = 224) -> Preprocessing:
-    """Any picture squeezed to a square of ``size`` pixels; nothing is cut off, nothing is augmented.
+    """Any picture squeezed to a square of ``size`` pixels; nothing is cut off, nothing is
+    augmented.
 
     The default of your own images (``data.name`` is table or folder).
 
@@ -122,11 +142,14 @@ def resize(*, size: int = 224) -> Preprocessing:
 
 
 def resize_augmented(*, size: int = 224) -> Preprocessing:
-    """Any picture, trained on by random crops of 0.7-1 of the area and flips; evaluated whole, as ``resize``.
+    """Any picture, trained on by random crops of 0.7-1 of the area and flips; evaluated whole, as
+    ``resize``.
 
-    Crops are cut from the picture squeezed to a square of 256/224 * size, so that they keep its detail.
+    Crops are cut from the picture squeezed to a square of 256/224 * size, so that they keep its
+    detail.
 
-    Source: no paper; the crops are those of ``waterbirds_augmented``, the evaluation cuts nothing off.
+    Source: no paper; the crops are those of ``waterbirds_augmented``, the evaluation cuts nothing
+    off.
 
     Args:
         size: side of the result, in pixels.
@@ -135,16 +158,19 @@ def resize_augmented(*, size: int = 224) -> Preprocessing:
 
 
 def shorter_side(*, size: int = 224) -> Preprocessing:
-    """Any picture with its shorter side brought to 256/224 * size, then the centre cut: proportions are kept.
+    """Any picture with its shorter side brought to 256/224 * size, then the centre cut: proportions
+    are kept.
 
-    An eighth of the shorter side is cut off, and more of the longer one: ``resize`` keeps the picture whole.
+    An eighth of the shorter side is cut off, and more of the longer one: ``resize`` keeps the
+    picture whole.
 
     Source: the usual ImageNet evaluation (torchvision; timm with ``crop_pct=0.875``).
 
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: shrinking averages areas where PIL weights with a triangle or a cubic.
+    Differs from the reference: shrinking averages areas where PIL weights with a triangle or a
+    cubic.
     """
     geometry = Geometry((ShorterSide(_enlarged(size)), CentreCrop(size, size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
@@ -174,5 +200,7 @@ def _whole_face(size: int) -> Geometry:
 def _random_crop_and_flip(size: int, *, narrowest: float = 3 / 4) -> albumentations.Compose:
     import albumentations  # two seconds that a recipe without augmentation does not pay
 
-    crop = albumentations.RandomResizedCrop(size=(size, size), scale=(0.7, 1.0), ratio=(narrowest, 4 / 3))
+    crop = albumentations.RandomResizedCrop(
+        size=(size, size), scale=(0.7, 1.0), ratio=(narrowest, 4 / 3)
+    )
     return albumentations.Compose([crop, albumentations.HorizontalFlip(p=0.5)])

@@ -1,4 +1,6 @@
-"""Biased-MNIST: white digits on a coloured ground, each digit nearly always on its own colour in training."""
+"""Biased-MNIST: white digits on a coloured ground, each digit nearly always on its own colour in
+training.
+"""
 
 from __future__ import annotations
 
@@ -50,41 +52,50 @@ class Digits(NamedTuple):
 
 
 def biased_mnist(
-    *, root: str = "data/mnist", rho: float = 0.99, val: int = 5000, seed: int = 0, masks: str | None = None
+    *,
+    root: str = "data/mnist",
+    rho: float = 0.99,
+    val: int = 5000,
+    seed: int = 0,
+    masks: str | None = None,
 ) -> Examples:
     """MNIST digits on coloured grounds; coloured once, into a folder of their own below ``root``.
 
-    Pixels that are 0 take the colour, all others are white. Of the n images of a digit, ``int(n * rho)`` are on the
-    digit's own colour, and the others are spread evenly over the nine other colours.
+    Pixels that are 0 take the colour, all others are white. Of the n images of a digit,
+    ``int(n * rho)`` are on the digit's own colour, and the others are spread evenly over the nine
+    other colours.
 
-    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML 2020; reference code
-    clovaai/rebias.
+    Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
+    2020; reference code clovaai/rebias.
 
     Args:
-        root: the folder of the four files of MNIST (``train-images-idx3-ubyte`` and so on, also as ``.gz``), or one
-            that holds them in ``raw`` or in ``MNIST/raw``.
+        root: the folder of the four files of MNIST (``train-images-idx3-ubyte`` and so on, also as
+            ``.gz``), or one that holds them in ``raw`` or in ``MNIST/raw``.
         rho: share of the training and validation images of each digit on its own colour, in [0, 1].
-        val: how many of the 60,000 training images are held out for validation, the same share of each digit. They
-            are as biased as those trained on, so that no unbiased image is used for selection.
+        val: how many of the 60,000 training images are held out for validation, the same share of
+            each digit. They are as biased as those trained on, so that no unbiased image is used
+            for selection.
         seed: another seed colours other images, and holds out others.
         masks: a folder of masks, ``<split>/<digit>/<image>.png``; left out, there are none.
 
     Returns:
-        All splits; the test split is MNIST's, unbiased (rho 0.1). Target: the digit; bias: the colour, numbered by
-        the digit whose own it is.
+        All splits; the test split is MNIST's, unbiased (rho 0.1). Target: the digit; bias: the
+        colour, numbered by the digit whose own it is.
 
     Raises:
         ValueError: a bound is broken, or a file of MNIST is not there or damaged.
 
-    Differs from the reference: there all 60,000 images are trained on and the unbiased test set selects; its
-    colouring depends on a global random state; the images off their colour are dealt in portions of ceil(k / 9), so
-    that some of the nine colours get none.
+    Differs from the reference: there all 60,000 images are trained on and the unbiased test set
+    selects; its colouring depends on a global random state; the images off their colour are dealt
+    in portions of ceil(k / 9), so that some of the nine colours get none.
     """
     if not 0 <= rho <= 1 or val < len(DIGITS) or seed < 0:
         raise InputError(
-            f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val}, seed={seed}"
+            f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val},"
+            f" seed={seed}"
         )
-    # rename it whenever the pictures or their order change, so that a folder of before is not taken for one of now
+    # rename it whenever the pictures or their order change, so that a folder of before is not taken
+    # for one of now
     folder = Path(root) / f"biased_mnist-rho{float(rho)}-val{val}-seed{seed}"
     if not folder.is_dir():
         _colour(Path(root), folder, rho, val, seed)
@@ -100,10 +111,15 @@ def biased_mnist(
 def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
     train, test = _read(root, "train"), _read(root, "t10k")
     if val >= len(train.labels):
-        raise InputError(f"val={val} leaves none of the {len(train.labels)} training images of {root}: lower it")
+        raise InputError(
+            f"val={val} leaves none of the {len(train.labels)} training images of {root}: lower it"
+        )
     held_out = _held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
     parts = (_select(train, ~held_out), _select(train, held_out), test)
-    with appearing(folder) as draft, (draft / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+    with (
+        appearing(folder) as draft,
+        (draft / "metadata.csv").open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("path", "target", "bias", "split"))
         for position, (split, part) in enumerate(zip(SPLITS, parts, strict=True)):
@@ -112,15 +128,21 @@ def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
             writer.writerows(_written(draft, split, part, colours))
 
 
-def _written(folder: Path, split: str, part: Digits, colours: Integers) -> Iterator[tuple[str, int, str, str]]:
+def _written(
+    folder: Path, split: str, part: Digits, colours: Integers
+) -> Iterator[tuple[str, int, str, str]]:
     for digit in DIGITS:
         (folder / split / digit).mkdir(parents=True)
     labels = zip(part.images, part.labels.tolist(), colours.tolist(), strict=True)
-    for number, (image, digit, colour) in enumerate(tqdm(labels, desc=f"colouring {split} digits", disable=None)):
+    for number, (image, digit, colour) in enumerate(
+        tqdm(labels, desc=f"colouring {split} digits", disable=None)
+    ):
         name, rgb = COLOURS[colour]
         path = f"{split}/{digit}/{number:05d}.png"
         # OpenCV writes blue, green, red
-        picture = np.where(image[..., None] == 0, np.array(rgb[::-1], dtype=np.uint8), np.uint8(255))
+        picture = np.where(
+            image[..., None] == 0, np.array(rgb[::-1], dtype=np.uint8), np.uint8(255)
+        )
         (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
         yield path, digit, name, split
 
@@ -162,13 +184,20 @@ def _read(root: Path, part: str) -> Digits:
 
 
 def _idx(root: Path, name: str, dimensions: int) -> Bytes:
-    """Content of one idx file: two zeros, the type 8 for bytes, the number of dimensions, each dimension, the bytes."""
+    """Content of one idx file: two zeros, the type 8 for bytes, the number of dimensions, each
+    dimension, the bytes.
+    """
     path = _find(root, f"{name}-idx{dimensions}-ubyte")
     content = _content(path)
     start = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else (0,)
-    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + np.prod(shape, dtype=np.int64):
-        raise InputError(f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it again")
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + np.prod(
+        shape, dtype=np.int64
+    ):
+        raise InputError(
+            f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it"
+            " again"
+        )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
@@ -176,16 +205,23 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} is no gzip file, or not whole ({error}): fetch it again") from None
+        raise InputError(
+            f"{path} is no gzip file, or not whole ({error}): fetch it again"
+        ) from None
 
 
 def _find(root: Path, name: str) -> Path:
     # some copies have a dot where the original has a hyphen
-    names = [f"{spelling}{suffix}" for spelling in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz")]
+    names = [
+        f"{spelling}{suffix}"
+        for spelling in (name, name.replace("-idx", ".idx"))
+        for suffix in ("", ".gz")
+    ]
     candidates = [root / folder / file for folder in FOLDERS for file in names]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise InputError(
-            f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's files there"
+            f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's"
+            " files there"
         )
     return found

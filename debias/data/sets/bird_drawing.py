@@ -1,4 +1,6 @@
-"""Draws one bird of the built-in set: a landbird or a waterbird, on land or on water, and its mask."""
+"""Draws one bird of the built-in set: a landbird or a waterbird, on land or on water, and its
+mask.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,14 @@ PLUMAGE: tuple[Colour, ...] = (
     (226, 222, 212), (58, 54, 56), (128, 92, 62), (178, 72, 56), (214, 168, 70), (96, 106, 124), (160, 142, 118),
 )  # fmt: skip
 BARE_PARTS: tuple[Colour, ...] = ((228, 148, 44), (60, 56, 58), (188, 164, 118), (204, 90, 60))
-LAND: tuple[Colour, ...] = ((46, 76, 34), (92, 110, 48), (116, 92, 56), (70, 60, 38), (140, 134, 72), (60, 98, 58))
+LAND: tuple[Colour, ...] = (
+    (46, 76, 34),
+    (92, 110, 48),
+    (116, 92, 56),
+    (70, 60, 38),
+    (140, 134, 72),
+    (60, 98, 58),
+)
 WATER: tuple[Colour, ...] = (
     (38, 76, 112),
     (70, 120, 152),
@@ -43,8 +52,12 @@ class Traits(NamedTuple):
     tail: float
 
 
-# Means of the two kinds (landbird, waterbird) and the spread around them, in the order of the target.
-KINDS = (Traits(neck=0.28, bill=0.22, legs=0.36, tail=0.58), Traits(neck=0.58, bill=0.42, legs=0.56, tail=0.30))
+# Means of the two kinds (landbird, waterbird) and the spread around them, in the order of the
+# target.
+KINDS = (
+    Traits(neck=0.28, bill=0.22, legs=0.36, tail=0.58),
+    Traits(neck=0.58, bill=0.42, legs=0.56, tail=0.30),
+)
 SPREAD = Traits(neck=0.13, bill=0.09, legs=0.12, tail=0.14)
 SHORTEST = Traits(neck=0.12, bill=0.10, legs=0.15, tail=0.08)
 
@@ -56,12 +69,15 @@ class Part(NamedTuple):
     colour: Colour
 
 
-def draw_bird(rng: np.random.Generator, *, target: int, place: int, size: int) -> tuple[Pixels, Pixels]:
+def draw_bird(
+    rng: np.random.Generator, *, target: int, place: int, size: int
+) -> tuple[Pixels, Pixels]:
     """One picture of the built-in set.
 
     Args:
         rng: every random choice comes from here, in a fixed order.
-        target: 0 for a landbird (short neck, bill and legs, long tail), 1 for a waterbird (the reverse).
+        target: 0 for a landbird (short neck, bill and legs, long tail), 1 for a waterbird (the
+            reverse).
         place: 0 for land, 1 for water.
         size: side of the picture, in pixels.
 
@@ -79,11 +95,15 @@ def draw_bird(rng: np.random.Generator, *, target: int, place: int, size: int) -
     image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     grain = rng.normal(0.0, 5.0, image.shape)
     covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
-    return np.clip(image + grain, 0, 255).astype(np.uint8), np.where(covered >= 128, 255, 0).astype(np.uint8)
+    return np.clip(image + grain, 0, 255).astype(np.uint8), np.where(covered >= 128, 255, 0).astype(
+        np.uint8
+    )
 
 
 def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
-    """Land (patches of green and brown, upright stems) or water (long flat ripples), ``(side, side, 3)`` uint8."""
+    """Land (patches of green and brown, upright stems) or water (long flat ripples),
+    ``(side, side, 3)`` uint8.
+    """
     dark, light = (np.array(colour, np.float64) for colour in _choose(rng, (LAND, WATER)[place], 2))
     coarse, fine = (((3, 3), (20, 14)), ((5, 2), (36, 6)))[place]
     blend = 0.6 * _smooth_noise(rng, coarse, side) + 0.4 * _smooth_noise(rng, fine, side)
@@ -116,7 +136,9 @@ def bird(rng: np.random.Generator, target: int) -> list[Part]:
 
 
 def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Part]:
-    """The parts in pixels: turned, flipped or not, scaled, and put anywhere that holds the whole bird."""
+    """The parts in pixels: turned, flipped or not, scaled, and put anywhere that holds the whole
+    bird.
+    """
     angle = np.deg2rad(rng.uniform(-12, 12))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn[0] *= rng.choice((-1.0, 1.0))
@@ -124,7 +146,10 @@ def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Pa
     low, high = (limit(np.concatenate(outlines), axis=0) for limit in (np.min, np.max))
     scale = min(side * rng.uniform(0.30, 0.46), (0.99 - 2 * MARGIN) * side / (high - low).max())
     corner = rng.uniform(MARGIN * side, (1 - MARGIN) * side - scale * (high - low))
-    return [Part((outline - low) * scale + corner, part.colour) for outline, part in zip(outlines, parts, strict=True)]
+    return [
+        Part((outline - low) * scale + corner, part.colour)
+        for outline, part in zip(outlines, parts, strict=True)
+    ]
 
 
 def _traits(rng: np.random.Generator, target: int) -> Traits:
@@ -137,7 +162,12 @@ def _legs(rng: np.random.Generator, length: float, colour: Colour) -> list[Part]
     for hip in ((-0.06, 0.18), (0.08, 0.18)):
         foot = np.array(hip) + length * _direction(np.deg2rad(rng.uniform(-102, -78)))
         parts += [Part(_limb(np.array(hip), foot, 0.06, 0.045), colour)]
-        parts += [Part(_limb(foot - np.array([0.02, 0.0]), foot + np.array([0.13, 0.02]), 0.05, 0.05), colour)]
+        parts += [
+            Part(
+                _limb(foot - np.array([0.02, 0.0]), foot + np.array([0.13, 0.02]), 0.05, 0.05),
+                colour,
+            )
+        ]
     return parts
 
 
@@ -152,14 +182,18 @@ def _stroke(rng: np.random.Generator, canvas: Pixels, place: int) -> None:
     cv2.line(canvas, ends[0], ends[1], colour, thickness, cv2.LINE_AA)
 
 
-def _smooth_noise(rng: np.random.Generator, cells: tuple[int, int], side: int) -> NDArray[np.float64]:
+def _smooth_noise(
+    rng: np.random.Generator, cells: tuple[int, int], side: int
+) -> NDArray[np.float64]:
     grid = rng.uniform(0.0, 1.0, cells)
     smooth: NDArray[np.float64] = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
     return smooth
 
 
 def _choose(rng: np.random.Generator, colours: Sequence[Colour], count: int) -> list[Colour]:
-    chosen = np.array(colours)[rng.permutation(len(colours))[:count]] + rng.integers(-14, 15, (count, 3))
+    chosen = np.array(colours)[rng.permutation(len(colours))[:count]] + rng.integers(
+        -14, 15, (count, 3)
+    )
     red_green_blue: list[Colour] = [tuple(colour) for colour in np.clip(chosen, 0, 255).tolist()]
     return red_green_blue
 
@@ -171,7 +205,9 @@ def _direction(angle: float) -> Points:
 def _ellipse(centre: Points, long: float, short: float, tilt: float) -> Points:
     around = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     along, across = _direction(tilt), _direction(tilt + np.pi / 2)
-    return centre + long * np.cos(around)[:, None] * along + short * np.sin(around)[:, None] * across
+    return (
+        centre + long * np.cos(around)[:, None] * along + short * np.sin(around)[:, None] * across
+    )
 
 
 def _limb(start: Points, end: Points, start_width: float, end_width: float) -> Points:
@@ -179,5 +215,10 @@ def _limb(start: Points, end: Points, start_width: float, end_width: float) -> P
     across = np.array([-along[1], along[0]]) / 2
     widths = (start_width, end_width)
     return np.array(
-        [start + widths[0] * across, end + widths[1] * across, end - widths[1] * across, start - widths[0] * across]
+        [
+            start + widths[0] * across,
+            end + widths[1] * across,
+            end - widths[1] * across,
+            start - widths[0] * across,
+        ]
     )

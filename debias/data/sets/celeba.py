@@ -32,28 +32,37 @@ def celeba(
 ) -> Examples:
     """CelebA in the layout of its release (``list_attr_celeba.txt``) or the same tables as CSV.
 
-    Source: Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015; the pair Blond_Hair and Male is that
-    of Sagawa et al., ICLR 2020.
+    Source: Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015; the pair Blond_Hair
+    and Male is that of Sagawa et al., ICLR 2020.
 
     Args:
-        root: the folder of ``img_align_celeba/``, ``list_attr_celeba`` and ``list_eval_partition`` (.txt or .csv).
-        targets: names of the attributes to predict. One gives two classes, several give a multi-label problem.
+        root: the folder of ``img_align_celeba/``, ``list_attr_celeba`` and ``list_eval_partition``
+            (.txt or .csv).
+        targets: names of the attributes to predict. One gives two classes, several give a
+            multi-label problem.
         bias: name of the bias attribute.
-        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are
+            none.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
+            ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
-        All splits; an attribute is 1 where present, 0 where absent. Aligned pairs are known for Blond_Hair and Male.
+        All splits; an attribute is 1 where present, 0 where absent. Aligned pairs are known for
+        Blond_Hair and Male.
 
     Raises:
-        ValueError: a file or an attribute is not there, an attribute is named twice, a bad cell, or an image that
-            the attribute table names and the partition does not; or a folder of masks or fills that is not there.
+        ValueError: a file or an attribute is not there, an attribute is named twice, a bad cell, or
+            an image that the attribute table names and the partition does not; or a folder of masks
+            or fills that is not there.
     """
     names = [*targets, bias]
     if not targets or len(set(names)) < len(names):
-        raise InputError(f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute twice")
+        raise InputError(
+            f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute"
+            " twice"
+        )
     attributes = _attributes(Path(root), names)
     columns = [attributes.choices(name, PRESENCE) for name in names]
     examples = Examples(
@@ -105,16 +114,26 @@ def _join(attributes: Columns, partition: Columns) -> Tensor:
     rows = {image: row for row, image in enumerate(listed)}
     absent = next((row for row, image in enumerate(images) if image not in rows), None)
     if absent is not None:
-        raise attributes.error(absent, "image_id", f"which {partition.source} does not name: give it a partition there")
+        raise attributes.error(
+            absent, "image_id", f"which {partition.source} does not name: give it a partition there"
+        )
     return splits[torch.tensor([rows[image] for image in images], dtype=torch.int64)]
 
 
 def _table(root: Path, name: str) -> Path:
     found = next(
-        (root / f"{name}{suffix}" for suffix in (".txt", ".csv") if (root / f"{name}{suffix}").is_file()), None
+        (
+            root / f"{name}{suffix}"
+            for suffix in (".txt", ".csv")
+            if (root / f"{name}{suffix}").is_file()
+        ),
+        None,
     )
     if found is None:
-        raise InputError(f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's tables")
+        raise InputError(
+            f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's"
+            " tables"
+        )
     return found
 
 

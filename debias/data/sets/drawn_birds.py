@@ -1,4 +1,6 @@
-"""The built-in data: drawn birds, written once in the layout of the Waterbirds release and read as if they were it."""
+"""The built-in data: drawn birds, written once in the layout of the Waterbirds release and read as
+if they were it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from debias.errors import InputError
 from debias.json_files import read_json
 
 SETTINGS = "drawn_birds.json"
-# Raise it whenever the pictures change, so that a folder drawn earlier is not taken for one drawn now.
+# Raise it whenever the pictures change, so that a folder drawn earlier is not taken for one drawn
+# now.
 DRAWING = 1
 JPEG_QUALITY = 95
 
@@ -63,31 +66,34 @@ def drawn_birds(
 ) -> Examples:
     """Drawn landbirds and waterbirds on land or water, with masks; drawn if they are not there yet.
 
-    A bird's kind shows in the lengths of its neck, bill, legs and tail, which overlap between the kinds; the place
-    shows at a glance. So a classifier that is fitted to the average leans on the place.
+    A bird's kind shows in the lengths of its neck, bill, legs and tail, which overlap between the
+    kinds; the place shows at a glance. So a classifier that is fitted to the average leans on the
+    place.
 
     Args:
         root: the folder that the set is written to, and read from afterwards.
-        aligned: share of the training images of each class on its own place, in [0, 1]. Half of the validation and
-            test images of each class are, as in Waterbirds.
+        aligned: share of the training images of each class on its own place, in [0, 1]. Half of the
+            validation and test images of each class are, as in Waterbirds.
         train: training images, half of them landbirds.
         val: validation images.
         test: test images.
         size: side of the images, in pixels.
-        seed: another seed draws other birds. The same settings write the same bytes, with the same versions of NumPy
-            and OpenCV.
+        seed: another seed draws other birds. The same settings write the same bytes, with the same
+            versions of NumPy and OpenCV.
         masks: a folder of masks, ``<class>/<image>.png``, in place of those that were drawn.
 
     Returns:
         All splits, with masks, read by ``waterbirds``.
 
     Raises:
-        ValueError: a bound is broken, or ``root`` holds something else or a set with other settings.
+        ValueError: a bound is broken, or ``root`` holds something else or a set with other
+            settings.
     """
     if not 0 <= aligned <= 1 or min(train, val, test) < 4 or size < 16 or seed < 0:
         raise InputError(
-            "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed >= 0; "
-            f"got aligned={aligned}, train={train}, val={val}, test={test}, size={size}, seed={seed}"
+            "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed"
+            f" >= 0; got aligned={aligned}, train={train}, val={val}, test={test}, size={size},"
+            f" seed={seed}"
         )
     folder = Path(root)
     settings = Settings(DRAWING, float(aligned), train, val, test, size, seed)
@@ -104,11 +110,14 @@ def _write(folder: Path, settings: Settings) -> None:
         (folder / name).mkdir()
         (folder / "segmentations" / name).mkdir(parents=True)
     for number, row in tqdm(rows, desc="drawing birds", disable=None):
-        # Numbered within its split: the test birds are the same at every rate and number of training images.
+        # Numbered within its split: the test birds are the same at every rate and number of
+        # training images.
         rng = np.random.default_rng([settings.seed, row.split, number])
         image, mask = draw_bird(rng, target=row.y, place=row.place, size=settings.size)
         path = folder / row.img_filename
-        path.write_bytes(cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+        path.write_bytes(
+            cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        )
         path = folder / "segmentations" / row.img_filename
         path.with_suffix(".png").write_bytes(cv2.imencode(".png", mask)[1])
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
@@ -134,7 +143,9 @@ def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
 
 
 def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
-    """Target and place of each image: both classes alike, each with the same share on its own place."""
+    """Target and place of each image: both classes alike, each with the same share on its own
+    place.
+    """
     for target, count in enumerate((total - total // 2, total // 2)):
         own = round(count * rate)
         yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)
@@ -143,10 +154,19 @@ def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
 def _compare(folder: Path, settings: Settings) -> None:
     path = folder / SETTINGS
     if not path.is_file():
-        raise InputError(f"{folder} could not be written, or holds something else than drawn birds: set another root")
+        raise InputError(
+            f"{folder} could not be written, or holds something else than drawn birds: set another"
+            " root"
+        )
     written = read_json(path, dict, entries={}, remedy="set another root, or delete the folder")
     wanted = asdict(settings)
     if written != wanted:
         differing = [name for name in wanted if written.get(name) != wanted[name]]
-        there, here = (", ".join(f"{name}={values.get(name)}" for name in differing) for values in (written, wanted))
-        raise InputError(f"{folder} was drawn with {there}, but {here} is asked for: set another root, or delete it")
+        there, here = (
+            ", ".join(f"{name}={values.get(name)}" for name in differing)
+            for values in (written, wanted)
+        )
+        raise InputError(
+            f"{folder} was drawn with {there}, but {here} is asked for: set another root, or"
+            " delete it"
+        )

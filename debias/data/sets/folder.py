@@ -31,14 +31,18 @@ def folder(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> Examples:
-    """Images in a tree ``<split>/<target>/<bias>/<image>``, or ``<split>/<target>/<image>`` where bias is unknown.
+    """Images in a tree ``<split>/<target>/<bias>/<image>``, or ``<split>/<target>/<image>`` where
+    bias is unknown.
 
     Args:
-        root: the folder of the tree. A split is train, val (or valid, validation) or test; classes and bias values
-            are the sorted names of their folders. Hidden files, and files that are no images, are passed over. Any
-            other folder beside the splits is an error, as is a class or bias value called nan.
-        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are none.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        root: the folder of the tree. A split is train, val (or valid, validation) or test; classes
+            and bias values are the sorted names of their folders. Hidden files, and files that are
+            no images, are passed over. Any other folder beside the splits is an error, as is a
+            class or bias value called nan.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are
+            none.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
+            ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
@@ -46,8 +50,8 @@ def folder(
         All splits, in order of path.
 
     Raises:
-        ValueError: no such folder, no image in it, a folder that is no split, an image at another depth,
-            or a folder of masks or fills that is not there.
+        ValueError: no such folder, no image in it, a folder that is no split, an image at another
+            depth, or a folder of masks or fills that is not there.
     """
     if not Path(root).is_dir():
         raise InputError(f"no folder {root}: correct the path")
@@ -73,12 +77,17 @@ def folder(
 
 
 def _images(root: Path, deepest: int = 4) -> Iterator[str]:
-    for place, folders, files in os.walk(root, followlinks=True, onerror=partial(_refuse_unreadable, root)):
+    for place, folders, files in os.walk(
+        root, followlinks=True, onerror=partial(_refuse_unreadable, root)
+    ):
         parts = Path(place).relative_to(root).parts
-        below = [name for name in folders if not (name.startswith(".") or Path(place, name).is_symlink())]
+        below = [
+            name for name in folders if not (name.startswith(".") or Path(place, name).is_symlink())
+        ]
         if len(parts) == deepest and below and not Path(place).is_symlink():
             raise InputError(f"{place} holds folders at the wrong depth: expected {LAYOUTS}")
-        # A link to a folder above would be walked for ever; an image below the deepest level is an error anyway.
+        # A link to a folder above would be walked for ever; an image below the deepest level is an
+        # error anyway.
         folders[:] = [name for name in folders if not name.startswith(".") and len(parts) < deepest]
         for name in files:
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
@@ -88,15 +97,23 @@ def _images(root: Path, deepest: int = 4) -> Iterator[str]:
 def _refuse_others(root: Path) -> None:
     """Refuse a folder beside the splits whose pictures would be left out, of whatever suffix."""
     for place in sorted(path for path in root.iterdir() if path.is_dir()):
-        if place.name not in SPLIT_POSITIONS and place.name not in PASSED_OVER and not place.name.startswith("."):
-            raise InputError(f"{place} is no split: name it train, val or test, or move it out of {root}")
+        if (
+            place.name not in SPLIT_POSITIONS
+            and place.name not in PASSED_OVER
+            and not place.name.startswith(".")
+        ):
+            raise InputError(
+                f"{place} is no split: name it train, val or test, or move it out of {root}"
+            )
 
 
 def _refuse_unreadable(root: Path, error: OSError) -> None:
     first = Path(error.filename).relative_to(root).parts[:1]
     if first and first[0] not in SPLIT_POSITIONS:
         return  # as a disk's lost+found: of no split
-    raise InputError(f"{error.filename} cannot be read ({error.strerror}), and its images would be left out") from error
+    raise InputError(
+        f"{error.filename} cannot be read ({error.strerror}), and its images would be left out"
+    ) from error
 
 
 def _labels(root: Path, image: str) -> tuple[int, str, str]:
@@ -105,11 +122,13 @@ def _labels(root: Path, image: str) -> tuple[int, str, str]:
         raise InputError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
     if absent := [name for name in classes if name in ("nan", "NaN")]:
         raise InputError(
-            f"{root / image} lies in a folder called {absent[0]!r}, as a missing label is written: rename the folder, "
-            "or move its images"
+            f"{root / image} lies in a folder called {absent[0]!r}, as a missing label is written:"
+            " rename the folder, or move its images"
         )
     if split not in SPLIT_POSITIONS:
-        raise InputError(f"{root / split} is no split: name the folder train, val or test (for {image})")
+        raise InputError(
+            f"{root / split} is no split: name the folder train, val or test (for {image})"
+        )
     return SPLIT_POSITIONS[split], classes[0], classes[1] if len(classes) == 2 else ""
 
 

@@ -41,16 +41,19 @@ def table(
 
     Args:
         csv: the file.
-        root: the folder that image and mask paths are relative to; left out, the folder of the file.
+        root: the folder that image and mask paths are relative to; left out, the folder of the
+            file.
         path: column of the image paths.
         target: column of the classes: integers from 0, or names.
-        bias: column of the bias attribute: integers from 0, or names; empty, -1, NA or nan where unknown, unless
-            ``bias_names`` has it. ``null`` if there is no such column.
+        bias: column of the bias attribute: integers from 0, or names; empty, -1, NA or nan where
+            unknown, unless ``bias_names`` has it. ``null`` if there is no such column.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2.
         mask: column of the mask paths, empty where an image has none.
         masks: instead, a folder of masks, ``<image without its suffix>.png``.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
-        target_names: the classes in order; left out, the sorted names in the column, or the integers themselves.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
+            ``.png`` or ``.jpg``.
+        target_names: the classes in order; left out, the sorted names in the column, or the
+            integers themselves.
         bias_names: likewise for the bias attribute.
         aligned: the (target, bias) pairs that the shortcut favours, as integers.
         max_pixels: the most pixels that an image, mask or fill may have.
@@ -60,11 +63,13 @@ def table(
         All splits.
 
     Raises:
-        ValueError: no such file or column, or a cell that is no class, no bias value or no split; masks given twice,
-            or a folder of masks or fills that is not there.
+        ValueError: no such file or column, or a cell that is no class, no bias value or no split;
+            masks given twice, or a folder of masks or fills that is not there.
     """
     if mask is not None and masks is not None:
-        raise InputError(f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out")
+        raise InputError(
+            f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out"
+        )
     wanted = [column for column in (path, target, split, bias, mask) if column is not None]
     columns = read_csv(Path(csv), list(dict.fromkeys(wanted)))
     labels, label_names = _classes(columns, target, target_names)
@@ -86,27 +91,41 @@ def table(
     return with_companions(examples, masks=masks, fills=fills)
 
 
-def _classes(columns: Columns, column: str, names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
+def _classes(
+    columns: Columns, column: str, names: Sequence[str] | None
+) -> tuple[Tensor, tuple[str, ...]]:
     cells = columns.cells[column]
     distinct = set(cells)
     if any(map(is_integer, distinct)):
         values = columns.integers(column)
         count = int(values.max()) + 1
         if count > MOST_CLASSES:
-            raise columns.error(int(values.argmax()), column, f"but classes are numbered from 0, below {MOST_CLASSES}")
-        return values, tuple(str(value) for value in range(count)) if names is None else tuple(names)
+            raise columns.error(
+                int(values.argmax()),
+                column,
+                f"but classes are numbered from 0, below {MOST_CLASSES}",
+            )
+        return values, tuple(str(value) for value in range(count)) if names is None else tuple(
+            names
+        )
     wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
     missing = {cell for cell in distinct if cell in UNKNOWN and cell not in (names or ())}
     if refused := wrong | missing:
         row = next(row for row, cell in enumerate(cells) if cell in refused)
         if cells[row] in wrong:
             raise columns.error(row, column, "but must be an integer or a name")
-        raise columns.error(row, column, "as a missing class is written: give one, or list it in target_names")
+        raise columns.error(
+            row, column, "as a missing class is written: give one, or list it in target_names"
+        )
     ordered = sorted(distinct) if names is None else list(names)
-    return columns.choices(column, {name: value for value, name in enumerate(ordered)}), tuple(ordered)
+    return columns.choices(column, {name: value for value, name in enumerate(ordered)}), tuple(
+        ordered
+    )
 
 
-def _biases(columns: Columns, column: str | None, names: Sequence[str] | None) -> tuple[Tensor, tuple[str, ...]]:
+def _biases(
+    columns: Columns, column: str | None, names: Sequence[str] | None
+) -> tuple[Tensor, tuple[str, ...]]:
     absent = set(UNKNOWN) - set(names or ())
     if column is not None and absent.isdisjoint(columns.cells[column]):
         return _classes(columns, column, names)
@@ -126,8 +145,12 @@ def _is_fraction(cell: str) -> bool:
     return cell.replace(".", "", 1).lstrip("+-").isdecimal()
 
 
-def _pairs(aligned: Sequence[Sequence[int]] | None, targets: int, biases: int) -> tuple[tuple[int, int], ...]:
+def _pairs(
+    aligned: Sequence[Sequence[int]] | None, targets: int, biases: int
+) -> tuple[tuple[int, int], ...]:
     for pair in aligned or ():
         if len(pair) != 2 or not (0 <= pair[0] < targets and 0 <= pair[1] < biases):
-            raise InputError(f"aligned holds {list(pair)}: expected [target, bias] below [{targets}, {biases}]")
+            raise InputError(
+                f"aligned holds {list(pair)}: expected [target, bias] below [{targets}, {biases}]"
+            )
     return tuple((pair[0], pair[1]) for pair in aligned or ())

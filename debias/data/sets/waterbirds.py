@@ -25,23 +25,26 @@ def waterbirds(
 ) -> Examples:
     """Waterbirds in the layout of its release or of WILDS, read from ``metadata.csv``.
 
-    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020; release
-    ``waterbird_complete95_forest2water2``, and Koh et al., "WILDS", ICML 2021, ``waterbirds_v1.0``.
+    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020;
+    release ``waterbird_complete95_forest2water2``, and Koh et al., "WILDS", ICML 2021,
+    ``waterbirds_v1.0``.
 
     Args:
         root: the folder that holds ``metadata.csv``, or the one that holds the release folder.
-        masks: a folder of masks in the layout of CUB's ``segmentations``, ``<class>/<image>.png``. Left out, a
-            folder ``segmentations`` inside or beside ``root`` is used if there is one.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks, ``.png`` or ``.jpg``.
+        masks: a folder of masks in the layout of CUB's ``segmentations``, ``<class>/<image>.png``.
+            Left out, a folder ``segmentations`` inside or beside ``root`` is used if there is one.
+        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
+            ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
-        All splits; target 0 landbird, 1 waterbird; bias 0 land, 1 water. An image whose mask is not there has none.
+        All splits; target 0 landbird, 1 waterbird; bias 0 land, 1 water. An image whose mask is not
+        there has none.
 
     Raises:
-        ValueError: no ``metadata.csv``, a bad cell in it, or a folder of masks or fills that is not there or
-            fits no image.
+        ValueError: no ``metadata.csv``, a bad cell in it, or a folder of masks or fills that is not
+            there or fits no image.
     """
     folder = _release(Path(root))
     columns = read_csv(folder / "metadata.csv", ["img_filename", "y", "split", "place"])
@@ -65,7 +68,8 @@ def _release(root: Path) -> Path:
     found = next((folder for folder in candidates if (folder / "metadata.csv").is_file()), None)
     if found is None:
         raise InputError(
-            f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to the unpacked Waterbirds"
+            f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to the"
+            " unpacked Waterbirds"
         )
     return found
 

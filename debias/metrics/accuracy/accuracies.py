@@ -1,4 +1,6 @@
-"""The group accuracy family. An empty group is NaN; aggregates run over the others, and are NaN if there are none."""
+"""The group accuracy family. An empty group is NaN; aggregates run over the others, and are NaN if
+there are none.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ def accuracy(correct: Tensor, total: Tensor) -> Tensor:
     Returns:
         float64 in [0, 1], NaN where ``total`` is 0.
 
-    Differs from the reference: WILDS, torchmetrics and Group DRO report an empty group as 0 (and Group DRO counts it
-    as the worst).
+    Differs from the reference: WILDS, torchmetrics and Group DRO report an empty group as 0 (and
+    Group DRO counts it as the worst).
     """
     return correct.double() / total.double()
 
@@ -29,11 +31,12 @@ def mean_accuracy(accuracies: Tensor, weights: Tensor | None = None) -> Tensor:
 
     .. math:: \frac{\sum_{g: n_g > 0} w_g\, \mathrm{acc}_g}{\sum_{g: n_g > 0} w_g}
 
-    Equal weights over groups give the group-balanced ("unbiased") accuracy, over classes the class-balanced one;
-    training frequencies give the adjusted average; a mask gives the bias-aligned or bias-conflicting group mean.
+    Equal weights over groups give the group-balanced ("unbiased") accuracy, over classes the
+    class-balanced one; training frequencies give the adjusted average; a mask gives the
+    bias-aligned or bias-conflicting group mean.
 
-    Source: adjusted average: Sagawa et al., ICLR 2020 (Waterbirds, whose test split is balanced by design);
-    group-balanced: Nam et al., "Learning from Failure", NeurIPS 2020.
+    Source: adjusted average: Sagawa et al., ICLR 2020 (Waterbirds, whose test split is balanced by
+    design); group-balanced: Nam et al., "Learning from Failure", NeurIPS 2020.
 
     Args:
         accuracies: ``(G,)`` float64, NaN where undefined.
@@ -42,8 +45,8 @@ def mean_accuracy(accuracies: Tensor, weights: Tensor | None = None) -> Tensor:
     Returns:
         Scalar float64; NaN where no defined group has weight.
 
-    Differs from the reference: WILDS keeps the weight of an empty group and counts it as accuracy 0; Learning from
-    Failure lets it turn the mean into NaN.
+    Differs from the reference: WILDS keeps the weight of an empty group and counts it as accuracy
+    0; Learning from Failure lets it turn the mean into NaN.
 
     Example:
         >>> mean_accuracy(torch.tensor([0.75, 0.25, torch.nan]), torch.tensor([3, 1, 6])).item()
@@ -57,8 +60,9 @@ def mean_accuracy(accuracies: Tensor, weights: Tensor | None = None) -> Tensor:
 def worst_accuracy(accuracies: Tensor) -> Tensor:
     """Least accuracy of the defined groups (or classes): scalar, NaN if none is defined.
 
-    It is biased downwards, the more so the smaller the groups: four groups of 20 samples, each with true accuracy
-    0.9, have an expected minimum of 0.83 (``expected_worst``). Read it with ``worst_group_interval``.
+    It is biased downwards, the more so the smaller the groups: four groups of 20 samples, each with
+    true accuracy 0.9, have an expected minimum of 0.83 (``expected_worst``). Read it with
+    ``worst_group_interval``.
     """
     defined = ~accuracies.isnan()
     least = torch.where(defined, accuracies, torch.inf).amin()
@@ -71,7 +75,8 @@ def accuracy_gap(accuracies: Tensor) -> Tensor:
 
 
 def accuracy_ratio(accuracies: Tensor) -> Tensor:
-    """Least over greatest accuracy of the defined groups: scalar in [0, 1], ideal 1; NaN if none is defined, or all 0.
+    """Least over greatest accuracy of the defined groups: scalar in [0, 1], ideal 1; NaN if none is
+    defined, or all 0.
 
     Example:
         >>> accuracy_ratio(torch.tensor([0.5, 0.8, torch.nan])).item()
@@ -81,7 +86,8 @@ def accuracy_ratio(accuracies: Tensor) -> Tensor:
 
 
 def expected_worst(accuracies: Tensor, total: Tensor) -> Tensor:
-    r"""What the least measured accuracy is on average, for groups of known true accuracy: never more than their least.
+    r"""What the least measured accuracy is on average, for groups of known true accuracy: never
+    more than their least.
 
     .. math:: E\big[\min_g K_g / n_g\big] = \sum_j (v_j - v_{j-1}) \prod_g P(K_g \ge v_j n_g),
               \qquad K_g \sim \mathrm{Binomial}(n_g, \mathrm{acc}_g)
@@ -90,7 +96,8 @@ def expected_worst(accuracies: Tensor, total: Tensor) -> Tensor:
 
     Args:
         accuracies: ``(G,)`` float in [0, 1], true accuracies.
-        total: ``(G,)`` integer, how many samples each group is measured on; an empty group is left out.
+        total: ``(G,)`` integer, how many samples each group is measured on; an empty group is left
+            out.
 
     Returns:
         Scalar float64 in [0, 1]; NaN if every group is empty.
@@ -99,10 +106,17 @@ def expected_worst(accuracies: Tensor, total: Tensor) -> Tensor:
         >>> round(expected_worst(torch.full((4,), 0.9), torch.full((4,), 20)).item(), 3)
         0.829
     """
-    sizes = [(share, int(size)) for share, size in zip(accuracies.double(), total.tolist(), strict=True) if size > 0]
+    sizes = [
+        (share, int(size))
+        for share, size in zip(accuracies.double(), total.tolist(), strict=True)
+        if size > 0
+    ]
     if not sizes:
         return accuracies.new_tensor(torch.nan, dtype=torch.float64)
-    fractions = [torch.arange(size + 1, dtype=torch.float64, device=accuracies.device) / size for _, size in sizes]
+    fractions = [
+        torch.arange(size + 1, dtype=torch.float64, device=accuracies.device) / size
+        for _, size in sizes
+    ]
     steps: Tensor = torch.unique(torch.cat(fractions))
     reached = torch.ones_like(steps)
     for (share, size), values in zip(sizes, fractions, strict=True):
@@ -112,9 +126,11 @@ def expected_worst(accuracies: Tensor, total: Tensor) -> Tensor:
 
 
 def class_difference(recalls: Tensor) -> Tensor:
-    r"""Sum over the pairs of classes of how far their recalls lie apart, :math:`\sum_{i<j} |r_i - r_j|`; ideal 0.
+    r"""Sum over the pairs of classes of how far their recalls lie apart,
+    :math:`\sum_{i<j} |r_i - r_j|`; ideal 0.
 
-    Source: Yang et al., "Change is Hard", ICML 2023 (SubpopBench), which selects models by it without bias labels.
+    Source: Yang et al., "Change is Hard", ICML 2023 (SubpopBench), which selects models by it
+    without bias labels.
 
     Args:
         recalls: ``(C,)`` float, NaN where undefined: such a class is in no pair.
@@ -136,8 +152,8 @@ def mean_class_difference(recalls: Tensor) -> Tensor:
 
     Classes that fare equally badly are as near as classes that fare equally well.
 
-    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance" (ClassDiff), TMLR 2024, which selects
-    an epoch by it without bias labels; reference code motivationss/BAM.
+    Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance" (ClassDiff), TMLR
+    2024, which selects an epoch by it without bias labels; reference code motivationss/BAM.
 
     Args:
         recalls: ``(C,)`` float, NaN where undefined: such a class is in no pair.
@@ -156,6 +172,10 @@ def mean_class_difference(recalls: Tensor) -> Tensor:
 def _at_least(share: Tensor, size: int) -> Tensor:
     """``(size + 1,)`` probability that a binomial count is at least 0, 1, ..., size."""
     count = torch.arange(size + 1, dtype=torch.float64, device=share.device)
-    choices = torch.lgamma(torch.tensor(size + 1.0).double()) - torch.lgamma(count + 1) - torch.lgamma(size - count + 1)
+    choices = (
+        torch.lgamma(torch.tensor(size + 1.0).double())
+        - torch.lgamma(count + 1)
+        - torch.lgamma(size - count + 1)
+    )
     likelihood = (choices + torch.xlogy(count, share) + torch.xlogy(size - count, 1 - share)).exp()
     return likelihood.flip(0).cumsum(0).flip(0)

@@ -1,4 +1,6 @@
-"""The counts that every group metric is read from: of targets, right ones and predictions within each bias value."""
+"""The counts that every group metric is read from: of targets, right ones and predictions within
+each bias value.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from debias.types import Groups
 
 #: Rows counted at a time: what lies between them and the table then stays in the processor's cache.
 CHUNK = 2**15
-#: Cells that a table of (target row, bias, prediction) may have: 268 MB of counts, and several times that to read it.
+#: Cells that a table of (target row, bias, prediction) may have: 268 MB of counts, and several
+#: times that to read it.
 MOST_CELLS = 2**25
 
 
@@ -38,7 +41,8 @@ def empty_range() -> Range:
 
 
 def table_shape(groups: Groups) -> tuple[int, int, int]:
-    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of unknown bias.
+    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of
+    unknown bias.
 
     Raises:
         ValueError: it has more than ``MOST_CELLS`` cells.
@@ -46,14 +50,15 @@ def table_shape(groups: Groups) -> tuple[int, int, int]:
     shape = groups.rows, groups.biases + 1, _choices(groups)
     if (cells := math.prod(shape)) > MOST_CELLS:
         raise InputError(
-            f"it counts every prediction of every group, and {groups.rows:,} classes and {groups.biases:,} bias values "
-            f"make {cells:,} counts, more than {MOST_CELLS:,}"
+            f"it counts every prediction of every group, and {groups.rows:,} classes and"
+            f" {groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
         )
     return shape
 
 
 def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
-    """Count the targets, the right ones and the predictions of each bias value, as most metrics need them.
+    """Count the targets, the right ones and the predictions of each bias value, as most metrics
+    need them.
 
     Args:
         prediction, target, bias, groups: as in :func:`joint_counts`.
@@ -83,17 +88,19 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
     """Count every (target row, bias, prediction) of a set of predictions.
 
     Args:
-        prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label; see ``Groups.predict``.
+        prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label; see
+            ``Groups.predict``.
         target: of the shape and range of ``prediction``.
         bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
         groups: names and numbering of the groups.
 
     Returns:
-        ``(rows, biases + 1, choices)`` int64. Samples of unknown bias are in the last bias slot: averages and class
-        metrics count them, group metrics do not.
+        ``(rows, biases + 1, choices)`` int64. Samples of unknown bias are in the last bias slot:
+        averages and class metrics count them, group metrics do not.
 
     Raises:
-        ValueError: a shape, dtype or value is not as above, or there are too many cells (``table_shape``).
+        ValueError: a shape, dtype or value is not as above, or there are too many cells
+            (``table_shape``).
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -118,9 +125,9 @@ def add_counts(
 ) -> tuple[Tensor, Range]:
     """Counts and range with one batch added, without waiting for the device.
 
-    Values out of range are clamped into the table and remembered in the range, so that the one who reads the table
-    can refuse it (``check_range``): a check here would stall the device at every batch, and would leave the other
-    processes waiting for the one that raised.
+    Values out of range are clamped into the table and remembered in the range, so that the one who
+    reads the table can refuse it (``check_range``): a check here would stall the device at every
+    batch, and would leave the other processes waiting for the one that raised.
 
     Args:
         counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
@@ -140,7 +147,9 @@ def add_counts(
 def add_margins(
     counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> tuple[Tensor, Range]:
-    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts: the fields of :class:`Margins`."""
+    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts: the fields of
+    :class:`Margins`.
+    """
     check_batch(prediction, target, bias, groups)
     facts = _facts(prediction, target, bias)
     added = counts.flatten().index_add(0, *_margin_cells(facts, groups)).view_as(counts)
@@ -148,7 +157,9 @@ def add_margins(
 
 
 def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
-    """The range with one batch added, for who keeps no table of predictions; does not wait for the device."""
+    """The range with one batch added, for who keeps no table of predictions; does not wait for the
+    device.
+    """
     return _widened(seen, _facts(prediction, target, bias))
 
 
@@ -157,7 +168,8 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
     for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
             raise InputError(
-                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into predictions"
+                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into"
+                " predictions"
             )
     shape = (*bias.shape, groups.outputs) if groups.multi_label else bias.shape
     if bias.ndim != 1 or target.shape != shape or prediction.shape != shape:
@@ -169,7 +181,9 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 
 
 def check_facts(target: Tensor, bias: Tensor, groups: Groups) -> None:
-    """Refuse targets and biases of the wrong shape, dtype or range, for who predicts none; waits for the device."""
+    """Refuse targets and biases of the wrong shape, dtype or range, for who predicts none; waits
+    for the device.
+    """
     check_batch(target, target, bias, groups)
     check_range(add_range(empty_range(), target, target, bias), groups)
 
@@ -183,13 +197,15 @@ def check_range(seen: Range, groups: Groups) -> None:
         if smallest < low or largest >= end:
             found = smallest if smallest < low else largest
             raise InputError(
-                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target rows "
-                f"{groups.target_names} and {groups.biases} bias values {groups.bias_names}"
+                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target"
+                f" rows {groups.target_names} and {groups.biases} bias values {groups.bias_names}"
             )
 
 
 def group_tally(counts: Tensor | Margins) -> Tally:
-    """``(groups,)`` right and total of each group, in the order of ``Groups.encode``; unknown bias is left out."""
+    """``(groups,)`` right and total of each group, in the order of ``Groups.encode``; unknown bias
+    is left out.
+    """
     total, correct, _ = margins(counts)
     return Tally(correct[:, :-1].flatten(), total[:, :-1].flatten())
 
@@ -207,7 +223,9 @@ def total_tally(counts: Tensor | Margins) -> Tally:
 
 
 def aligned_groups(groups: Groups) -> Tensor:
-    """``(groups.count,)`` bool: the groups that the shortcut favours. A pair of ``aligned`` is (target row, bias)."""
+    """``(groups.count,)`` bool: the groups that the shortcut favours. A pair of ``aligned`` is
+    (target row, bias).
+    """
     mask = torch.zeros(groups.rows, groups.biases, dtype=torch.bool)
     for row, bias in groups.aligned:
         mask[row, bias] = True
@@ -237,12 +255,16 @@ def _cells(facts: Tensor, groups: Groups) -> Tensor:
 
 
 def _margin_cells(facts: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Position in the flat margins of each count of each (target, bias, prediction), and what is added there."""
+    """Position in the flat margins of each count of each (target, bias, prediction), and what is
+    added there.
+    """
     target, bias, prediction = facts.unbind()
     _, rows, slots = margins_shape(groups)
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
     last = _choices(groups) - 1
-    place, chosen = (groups.row(value.clamp(0, last)) * slots + slot for value in (target, prediction))
+    place, chosen = (
+        groups.row(value.clamp(0, last)) * slots + slot for value in (target, prediction)
+    )
     right = (prediction == target).long()
     one = torch.ones_like(right)
     cells = torch.stack((place, place + rows * slots, chosen + 2 * rows * slots))

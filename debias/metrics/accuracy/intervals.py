@@ -1,4 +1,6 @@
-"""How far a measured accuracy may be from the true one: intervals of proportions, of the worst group, and bootstrap."""
+"""How far a measured accuracy may be from the true one: intervals of proportions, of the worst
+group, and bootstrap.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
     .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n},
               \qquad p = k/n, \quad z = \Phi^{-1}\big((1 + \mathrm{level})/2\big)
 
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA
+    1927.
 
     Args:
         correct: any shape, integer k, how many were right.
@@ -53,7 +56,8 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
 
 
 def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Agresti-Coull interval: the centre of Wilson's, with the width of a normal approximation there.
+    r"""Agresti-Coull interval: the centre of Wilson's, with the width of a normal approximation
+    there.
 
     .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)}, \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
 
@@ -77,9 +81,11 @@ def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.9
 
 
 def corrected_wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Wilson's interval with correction for continuity: all p with :math:`|k - np| - 1/2 \le z \sqrt{np(1-p)}`.
+    r"""Wilson's interval with correction for continuity: all p with
+    :math:`|k - np| - 1/2 \le z \sqrt{np(1-p)}`.
 
-    Source: Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 1998.
+    Source: Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in
+    Medicine 1998.
 
     Args:
         correct, total, level: as in ``wilson_interval``, than whose its result is wider.
@@ -98,11 +104,14 @@ def corrected_wilson_interval(correct: Tensor, total: Tensor, *, level: float = 
         share = (k + sign / 2) / n.clamp(min=1)
         root = (z * z / 4 + n * share * (1 - share)).clamp(min=0).sqrt()
         ends.append((k + sign / 2 + z * z / 2 + sign * z * root) / (n + z * z))
-    return Interval(torch.where(correct == 0, 0.0, ends[0]), torch.where(correct == total, 1.0, ends[1]))
+    return Interval(
+        torch.where(correct == 0, 0.0, ends[0]), torch.where(correct == total, 1.0, ends[1])
+    )
 
 
 def normal_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Wald's interval :math:`p \pm z \sqrt{p(1-p)/n}`, to compare with: it is a point at k = 0 and k = n.
+    r"""Wald's interval :math:`p \pm z \sqrt{p(1-p)/n}`, to compare with: it is a point at k = 0 and
+    k = n.
 
     Args:
         correct, total, level: as in ``wilson_interval``, which is to be preferred.
@@ -116,12 +125,15 @@ def normal_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
     _check_level(level)
     n = total.double().clamp(min=1)
     share = correct.double() / n
-    half = torch.where(total > 0, NormalDist().inv_cdf((1 + level) / 2) * (share * (1 - share) / n).sqrt(), 1.0)
+    half = torch.where(
+        total > 0, NormalDist().inv_cdf((1 + level) / 2) * (share * (1 - share) / n).sqrt(), 1.0
+    )
     return Interval((share - half).clamp(min=0), (share + half).clamp(max=1))
 
 
 def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Exact interval: the p for which no more than (1 - level)/2 of the binomial lies on either side of k.
+    r"""Exact interval: the p for which no more than (1 - level)/2 of the binomial lies on either
+    side of k.
 
     .. math:: \big[B_{(1 - \mathrm{level})/2}(k, n - k + 1),\; B_{(1 + \mathrm{level})/2}(k + 1, n - k)\big]
               \quad\text{of beta quantiles } B
@@ -132,7 +144,8 @@ def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0
         correct, total, level: as in ``wilson_interval``.
 
     Returns:
-        Low and high, float64 in [0, 1], of coverage at least ``level`` for every p; 0 where k = 0, 1 where k = n.
+        Low and high, float64 in [0, 1], of coverage at least ``level`` for every p; 0 where k = 0,
+        1 where k = n.
 
     Raises:
         ValueError: ``level`` is not in (0, 1).
@@ -145,9 +158,11 @@ def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0
 
 
 def jeffreys_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2), of Jeffreys' prior. Needs SciPy.
+    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2), of Jeffreys' prior. Needs
+    SciPy.
 
-    Source: Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 2001.
+    Source: Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion", Statistical
+    Science 2001.
 
     Args:
         correct, total, level: as in ``wilson_interval``.
@@ -158,7 +173,8 @@ def jeffreys_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) ->
     Raises:
         ValueError: ``level`` is not in (0, 1).
 
-    Differs from the reference: the modification of Brown et al. at k = 0 and k = n is left out, as in statsmodels.
+    Differs from the reference: the modification of Brown et al. at k = 0 and k = n is left out, as
+    in statsmodels.
     """
     _check_level(level)
     k, n = correct.double() + 0.5, total.double() - correct.double() + 0.5
@@ -172,8 +188,9 @@ def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95)
     .. math:: \big[\min_g \mathrm{low}_g,\; \min_g \mathrm{high}_g\big]
               \quad\text{of Wilson intervals at } 1 - (1 - \mathrm{level})/G
 
-    All G intervals hold at once with probability ``level`` (Bonferroni), and then the least true accuracy lies
-    between the two minima. The interval of the group that happened to come out worst does not have this property.
+    All G intervals hold at once with probability ``level`` (Bonferroni), and then the least true
+    accuracy lies between the two minima. The interval of the group that happened to come out worst
+    does not have this property.
 
     Args:
         correct: ``(G,)`` integer, how many were right in each group.
@@ -191,7 +208,9 @@ def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95)
     tests = max(int(known.sum()), 1)
     low, high = wilson_interval(correct, total, level=1 - (1 - level) / tests)
     # an empty group's [0, 1] must not widen the result, unless there is nothing else
-    return Interval(torch.where(known, low, 1.0).amin() * known.any(), torch.where(known, high, 1.0).amin())
+    return Interval(
+        torch.where(known, low, 1.0).amin() * known.any(), torch.where(known, high, 1.0).amin()
+    )
 
 
 def resampled_worst_group(
@@ -199,10 +218,11 @@ def resampled_worst_group(
 ) -> Tensor:
     r"""Worst-group accuracy of bootstrap samples drawn inside each group.
 
-    Drawing :math:`n_g` outcomes with replacement from group g and counting the right ones is one draw of
-    :math:`\mathrm{Binomial}(n_g, k_g / n_g)`, so that no sample is ever copied.
+    Drawing :math:`n_g` outcomes with replacement from group g and counting the right ones is one
+    draw of :math:`\mathrm{Binomial}(n_g, k_g / n_g)`, so that no sample is ever copied.
 
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993 (stratified, nonparametric).
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993 (stratified,
+    nonparametric).
 
     Args:
         correct: ``(G,)`` integer, how many were right in each group.
@@ -217,12 +237,15 @@ def resampled_worst_group(
     n, k = total[known].double(), correct[known].double()
     if not len(n):
         return torch.full((resamples,), torch.nan, dtype=torch.float64)
-    draws = torch.binomial(n.expand(resamples, -1), (k / n).expand(resamples, -1), generator=generator)
+    draws = torch.binomial(
+        n.expand(resamples, -1), (k / n).expand(resamples, -1), generator=generator
+    )
     return (draws / n).amin(dim=1)
 
 
 def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Rows of one bootstrap sample drawn inside each group, for what is no count, such as areas under curves.
+    """Rows of one bootstrap sample drawn inside each group, for what is no count, such as areas
+    under curves.
 
     Args:
         group: ``(N,)`` integer group of each row; negative numbers are groups as well.
@@ -236,12 +259,16 @@ def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
     _, place, sizes = torch.unique(group.cpu(), return_inverse=True, return_counts=True)
     order = place.argsort(stable=True)
     starts = (sizes.cumsum(dim=0) - sizes).repeat_interleave(sizes)
-    draws = torch.rand(len(group), dtype=torch.float64, generator=generator) * sizes.repeat_interleave(sizes)
+    draws = torch.rand(
+        len(group), dtype=torch.float64, generator=generator
+    ) * sizes.repeat_interleave(sizes)
     return order[starts + draws.long()]
 
 
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> Interval:
-    """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` bootstrap values."""
+    """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` bootstrap
+    values.
+    """
     _check_level(level)
     low, high = values.quantile(values.new_tensor([(1 - level) / 2, (1 + level) / 2]))
     return Interval(low, high)
@@ -251,7 +278,9 @@ def _beta_quantile(alpha: Tensor, beta: Tensor, share: float) -> Tensor:
     from scipy.special import betaincinv
 
     # where a parameter is 0 the caller knows the end
-    found = betaincinv(alpha.clamp(min=0.5).numpy(force=True), beta.clamp(min=0.5).numpy(force=True), share)
+    found = betaincinv(
+        alpha.clamp(min=0.5).numpy(force=True), beta.clamp(min=0.5).numpy(force=True), share
+    )
     return torch.as_tensor(found, dtype=torch.float64, device=alpha.device)
 
 

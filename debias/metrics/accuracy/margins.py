@@ -1,4 +1,6 @@
-"""The part of a table of (target row, bias, prediction) that does not grow with the square of the classes."""
+"""The part of a table of (target row, bias, prediction) that does not grow with the square of the
+classes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from debias.types import Groups
 
 
 class Margins(NamedTuple):
-    """What most metrics need of a table of (target row, bias, prediction), whose size does not grow with its square.
+    """What most metrics need of a table of (target row, bias, prediction), whose size does not grow
+    with its square.
 
     Three ``(rows, biases + 1)`` int64 tensors; the last bias slot is for samples of unknown bias.
 
@@ -36,7 +39,9 @@ def margins(counts: Tensor | Margins) -> Margins:
     if isinstance(counts, Margins):
         return counts
     rows, slots, choices = counts.shape
-    chosen = counts.reshape(-1, choices, slots, choices).sum(dim=1).transpose(1, 2).reshape(rows, slots)
+    chosen = (
+        counts.reshape(-1, choices, slots, choices).sum(dim=1).transpose(1, 2).reshape(rows, slots)
+    )
     place = torch.arange(rows, device=counts.device)
     # rows alternate absent, present when multi-label; otherwise there are as many choices as rows
     return Margins(counts.sum(dim=2), counts[place, :, place % choices], chosen)

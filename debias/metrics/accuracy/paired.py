@@ -1,4 +1,6 @@
-"""Whether one method's worst group is better than another's, judged on the same test images and the same seeds."""
+"""Whether one method's worst group is better than another's, judged on the same test images and the
+same seeds.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ def worst_group_difference(first: Tensor, second: Tensor, group: Tensor) -> Tens
     .. math:: d_s = \min_g \frac{1}{n_g} \sum_{i \in g} a_{si} - \min_g \frac{1}{n_g} \sum_{i \in g} b_{si}
 
     Args:
-        first: ``(S, N)`` bool, a: whether the first method's run of each seed was right about each image.
+        first: ``(S, N)`` bool, a: whether the first method's run of each seed was right about each
+            image.
         second: ``(S, N)`` bool, b: the same seeds and images of the second method.
-        group: ``(N,)`` integer group of each image; negative where it is unknown, and the image is left out.
+        group: ``(N,)`` integer group of each image; negative where it is unknown, and the image is
+            left out.
 
     Returns:
         ``(S,)`` float64, in [-1, 1].
@@ -30,30 +34,41 @@ def worst_group_difference(first: Tensor, second: Tensor, group: Tensor) -> Tens
         [0.5]
     """
     groups = _known_groups(first, second, group)
-    accuracies = [torch.stack([first, second])[:, :, group == number].double().mean(dim=2) for number in groups]
+    accuracies = [
+        torch.stack([first, second])[:, :, group == number].double().mean(dim=2)
+        for number in groups
+    ]
     worst = torch.stack(accuracies).amin(dim=0)
     return worst[0] - worst[1]
 
 
 def resampled_worst_group_difference(
-    first: Tensor, second: Tensor, group: Tensor, *, generator: torch.Generator, resamples: int = 9999
+    first: Tensor,
+    second: Tensor,
+    group: Tensor,
+    *,
+    generator: torch.Generator,
+    resamples: int = 9999,
 ) -> Tensor:
-    r"""Mean over the seeds of ``worst_group_difference``, on bootstrap samples of the images and of the seeds.
+    r"""Mean over the seeds of ``worst_group_difference``, on bootstrap samples of the images and of
+    the seeds.
 
-    In each resample, :math:`n_g` images are drawn with replacement inside each group, the same ones for both methods
-    and every seed, and S - 1 seeds are drawn with replacement (the only one, where S = 1). S - 1 of S draws give the
-    mean of the seeds its unbiased variance :math:`s^2 / S`; S draws would give :math:`(S - 1) s^2 / S^2`, a third too
-    little for three seeds.
+    In each resample, :math:`n_g` images are drawn with replacement inside each group, the same ones
+    for both methods and every seed, and S - 1 seeds are drawn with replacement (the only one, where
+    S = 1). S - 1 of S draws give the mean of the seeds its unbiased variance :math:`s^2 / S`; S
+    draws would give :math:`(S - 1) s^2 / S^2`, a third too little for three seeds.
 
-    Images of a group that both methods treat alike in every seed are exchangeable, so that a resample is a
-    multinomial draw of how often each such pattern occurs, and no image is ever copied.
+    Images of a group that both methods treat alike in every seed are exchangeable, so that a
+    resample is a multinomial draw of how often each such pattern occurs, and no image is ever
+    copied.
 
-    How far to trust it: of 300 simulated pairs of equal methods on 642 images, those called different at 5 % were, for
-    a standard deviation over seeds of about 1.5 points, 15 % with one seed, 4 % with two, 2 % with three, 1 % with
-    five; for about 4 points, 57 %, 15 %, 11 % and 8 %. One seed says nothing of the method.
+    How far to trust it: of 300 simulated pairs of equal methods on 642 images, those called
+    different at 5 % were, for a standard deviation over seeds of about 1.5 points, 15 % with one
+    seed, 4 % with two, 2 % with three, 1 % with five; for about 4 points, 57 %, 15 %, 11 % and 8 %.
+    One seed says nothing of the method.
 
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993 (paired, stratified); McCarthy & Snowden, "The
-    Bootstrap and Finite Population Sampling", 1985 (one draw fewer).
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993 (paired, stratified);
+    McCarthy & Snowden, "The Bootstrap and Finite Population Sampling", 1985 (one draw fewer).
 
     Args:
         first, second, group: as in ``worst_group_difference``.
@@ -61,8 +76,8 @@ def resampled_worst_group_difference(
         resamples: how many bootstrap samples, B.
 
     Returns:
-        ``(B,)`` float64. The smaller accuracy of two equal groups is drawn too low, by the same for both methods where
-        these are alike: the difference is judged by it, the accuracies are not.
+        ``(B,)`` float64. The smaller accuracy of two equal groups is drawn too low, by the same for
+        both methods where these are alike: the difference is judged by it, the accuracies are not.
 
     Raises:
         ValueError: as in ``worst_group_difference``.
@@ -71,7 +86,9 @@ def resampled_worst_group_difference(
     cells = torch.cat([first, second]).cpu()
     worst = torch.ones(resamples, 2 * seeds, dtype=torch.float64)
     for number in groups:
-        patterns, counts = torch.unique(cells[:, (group == number).cpu()].T, dim=0, return_counts=True)
+        patterns, counts = torch.unique(
+            cells[:, (group == number).cpu()].T, dim=0, return_counts=True
+        )
         drawn = _multinomial(counts, resamples, generator)
         worst = torch.minimum(worst, drawn @ patterns.double() / counts.sum())
     differences = worst[:, :seeds] - worst[:, seeds:]
@@ -84,8 +101,8 @@ def two_sided_p_value(resampled: Tensor) -> Tensor:
 
     .. math:: p = \min\Big(1,\; 2\,\frac{1 + \min(\#\{d^* \le 0\}, \#\{d^* \ge 0\})}{B + 1}\Big)
 
-    It is below :math:`\alpha` about where the percentile interval at :math:`1 - \alpha` leaves out zero. The 1 keeps
-    B resamples from claiming less than 2 / (B + 1).
+    It is below :math:`\alpha` about where the percentile interval at :math:`1 - \alpha` leaves out
+    zero. The 1 keeps B resamples from claiming less than 2 / (B + 1).
 
     Source: Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2 (the 1).
 
@@ -104,12 +121,14 @@ def two_sided_p_value(resampled: Tensor) -> Tensor:
 
 
 def holm(p_values: Tensor) -> Tensor:
-    r"""p-values of several comparisons, adjusted so that a threshold holds for all of them together.
+    r"""p-values of several comparisons, adjusted so that a threshold holds for all of them
+    together.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\big(1, (m - j + 1)\, p_{(j)}\big)
               \quad\text{with}\quad p_{(1)} \le \dots \le p_{(m)}
 
-    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 1979.
 
     Args:
         p_values: ``(m,)`` float.
@@ -124,12 +143,16 @@ def holm(p_values: Tensor) -> Tensor:
     order = p_values.argsort()
     factors = torch.arange(len(p_values), 0, -1, dtype=p_values.dtype, device=p_values.device)
     adjusted = torch.empty_like(p_values)
-    adjusted[order] = (factors * p_values[order]).clamp(max=1).cummax(dim=0).values if len(p_values) else p_values
+    adjusted[order] = (
+        (factors * p_values[order]).clamp(max=1).cummax(dim=0).values if len(p_values) else p_values
+    )
     return adjusted
 
 
 def _multinomial(counts: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
-    """``(resamples, K)`` float64: how often each of K kinds comes up in as many draws as there are images."""
+    """``(resamples, K)`` float64: how often each of K kinds comes up in as many draws as there are
+    images.
+    """
     left = torch.full((resamples,), float(counts.sum()), dtype=torch.float64)
     remaining = counts.flip(0).cumsum(0).flip(0).double()
     columns = []
@@ -143,7 +166,10 @@ def _multinomial(counts: Tensor, resamples: int, generator: torch.Generator) -> 
 def _known_groups(first: Tensor, second: Tensor, group: Tensor) -> list[int]:
     if first.shape != second.shape or first.shape[1:] != group.shape or not len(first):
         shapes = ", ".join(str(tuple(given.shape)) for given in (first, second, group))
-        raise InputError(f"two methods need (S, N) outcomes of the same seeds and images, and N groups; got {shapes}")
+        raise InputError(
+            "two methods need (S, N) outcomes of the same seeds and images, and N groups; got"
+            f" {shapes}"
+        )
     found: list[int] = torch.unique(group[group >= 0]).tolist()
     if not found:
         raise InputError("no image has a known group: there is no worst group to compare")

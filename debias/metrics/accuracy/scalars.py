@@ -16,7 +16,13 @@ from debias.metrics.accuracy.accuracies import (
     mean_class_difference,
     worst_accuracy,
 )
-from debias.metrics.accuracy.counts import Tally, aligned_groups, class_tally, group_tally, total_tally
+from debias.metrics.accuracy.counts import (
+    Tally,
+    aligned_groups,
+    class_tally,
+    group_tally,
+    total_tally,
+)
 from debias.metrics.accuracy.intervals import wilson_interval, worst_group_interval
 from debias.metrics.accuracy.margins import Margins
 from debias.metrics.fairness.rates import difference_to_overall
@@ -31,11 +37,13 @@ def group_scalars(
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
-        train_frequencies: ``(groups.count,)`` training samples of each group, the weights of ``adjusted_average``.
+        train_frequencies: ``(groups.count,)`` training samples of each group, the weights of
+            ``adjusted_average``.
 
     Returns:
-        float64 scalars. ``adjusted_average`` is there if frequencies are given, the ``bias_*`` keys if
-        ``groups.aligned`` is not empty; what is there is NaN only where nothing was observed that defines it.
+        float64 scalars. ``adjusted_average`` is there if frequencies are given, the ``bias_*`` keys
+        if ``groups.aligned`` is not empty; what is there is NaN only where nothing was observed
+        that defines it.
     """
     tally = group_tally(counts)
     by_group, by_class = accuracy(*tally), accuracy(*class_tally(counts))
@@ -56,28 +64,37 @@ def group_scalars(
     }
     if groups.aligned:
         scalars |= _by_alignment(tally, aligned_groups(groups).to(tally.total.device))
-    scalars |= {f"accuracy/{name}": value for name, value in zip(groups.names, by_group, strict=True)}
-    return scalars | {f"class_accuracy/{name}": v for name, v in zip(groups.target_names, by_class, strict=True)}
+    scalars |= {
+        f"accuracy/{name}": value for name, value in zip(groups.names, by_group, strict=True)
+    }
+    return scalars | {
+        f"class_accuracy/{name}": v for name, v in zip(groups.target_names, by_class, strict=True)
+    }
 
 
-def group_report(counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None) -> dict[str, Any]:
-    """What ``report.json`` says of one split: scalars, intervals, and a row per group and per class.
+def group_report(
+    counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None
+) -> dict[str, Any]:
+    """What ``report.json`` says of one split: scalars, intervals, and a row per group and per
+    class.
 
     Args:
         counts, groups, train_frequencies: as in ``group_scalars``.
 
     Returns:
-        ``{"scalars": {key: float}, "intervals": {"worst_group": [low, high], "worst_class": [low, high]},
-        "groups": [{"name", "accuracy", "count", "low", "high"}, ...], "classes": [...]}`` of plain floats and ints,
-        ``None`` for NaN. Intervals have coverage 95 %: Wilson's for a group or class by itself, the simultaneous one
-        for the worst. Classes count every image, groups those of known bias.
+        ``{"scalars": {key: float}, "intervals": {"worst_group": [low, high], "worst_class": [low,
+        high]}, "groups": [{"name", "accuracy", "count", "low", "high"}, ...], "classes": [...]}``
+        of plain floats and ints, ``None`` for NaN. Intervals have coverage 95 %: Wilson's for a
+        group or class by itself, the simultaneous one for the worst. Classes count every image,
+        groups those of known bias.
     """
     tallies = {"group": group_tally(counts), "class": class_tally(counts)}
     scalars = group_scalars(counts, groups, train_frequencies)
     return {
         "scalars": {key: _plain(value.item()) for key, value in scalars.items()},
         "intervals": {
-            f"worst_{kind}": [end.item() for end in worst_group_interval(*tally)] for kind, tally in tallies.items()
+            f"worst_{kind}": [end.item() for end in worst_group_interval(*tally)]
+            for kind, tally in tallies.items()
         },
         "groups": _rows(groups.names, tallies["group"]),
         "classes": _rows(groups.target_names, tallies["class"]),

@@ -1,4 +1,6 @@
-"""How often tasks and attributes occur together: the counts that every measure of bias amplification is read from."""
+"""How often tasks and attributes occur together: the counts that every measure of bias
+amplification is read from.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from debias.types import Groups
 
 
 class CoOccurrence(NamedTuple):
-    """How often each of T tasks meets each of A attributes; either may be what is labelled or what is predicted.
+    """How often each of T tasks meets each of A attributes; either may be what is labelled or what
+    is predicted.
 
     Attributes:
         both: ``(T, A)`` samples with task t and attribute a.
@@ -29,7 +32,8 @@ class CoOccurrence(NamedTuple):
 
 
 class CoOccurrences(NamedTuple):
-    """What is known of one evaluation set; the last two are ``None`` where nobody predicts the attribute.
+    """What is known of one evaluation set; the last two are ``None`` where nobody predicts the
+    attribute.
 
     Attributes:
         labels: true task, true attribute.
@@ -65,7 +69,10 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
     _check_indicators("task", task, 0)
     _check_indicators("attribute", attribute, -1)
     if len(task) != len(attribute):
-        raise InputError(f"task and attribute must have one row per sample; got {len(task)} and {len(attribute)} rows")
+        raise InputError(
+            f"task and attribute must have one row per sample; got {len(task)} and {len(attribute)}"
+            " rows"
+        )
     return count_indicators(task, attribute)
 
 
@@ -84,22 +91,31 @@ def co_occurrences(
 ) -> CoOccurrences:
     """Read the counts from the table that the group metrics share.
 
-    Tasks are the classes, or, with several labels, the labels that are present; attributes are the values of the bias
-    attribute. Samples of unknown bias are left out.
+    Tasks are the classes, or, with several labels, the labels that are present; attributes are the
+    values of the bias attribute. Samples of unknown bias are left out.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
-        attribute_counts: the same table with the *predicted* bias attribute in place of the true one.
+        attribute_counts: the same table with the *predicted* bias attribute in place of the true
+            one.
     """
     pair = _read(counts, groups)
-    return CoOccurrences(*pair) if attribute_counts is None else CoOccurrences(*pair, *_read(attribute_counts, groups))
+    return (
+        CoOccurrences(*pair)
+        if attribute_counts is None
+        else CoOccurrences(*pair, *_read(attribute_counts, groups))
+    )
 
 
 def frequency_co_occurrence(frequencies: Tensor, groups: Groups) -> CoOccurrence:
-    """Counts of the labels from ``(groups.count,)`` samples of each group, as ``Groups.frequencies`` gives them."""
+    """Counts of the labels from ``(groups.count,)`` samples of each group, as
+    ``Groups.frequencies`` gives them.
+    """
     cells = frequencies.reshape(groups.rows, groups.biases)
-    return _exclusive(cells[1::2] if groups.multi_label else cells, cells[:2] if groups.multi_label else cells)
+    return _exclusive(
+        cells[1::2] if groups.multi_label else cells, cells[:2] if groups.multi_label else cells
+    )
 
 
 def one_hot(value: Tensor, choices: int) -> Tensor:
@@ -111,7 +127,10 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
         ValueError: a value is out of range.
     """
     if value.ndim != 1 or bool(((value < -1) | (value >= choices)).any()):
-        raise InputError(f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)}, {value}")
+        raise InputError(
+            f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)},"
+            f" {value}"
+        )
     indicators = value[:, None] == torch.arange(choices, device=value.device)
     return torch.where(value[:, None] < 0, -1, indicators.long())
 
@@ -126,14 +145,21 @@ def _read(counts: Tensor | Margins, groups: Groups) -> tuple[CoOccurrence, CoOcc
 
 
 def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:
-    """Counts where each sample has exactly one attribute; ``images`` adds up to the samples of each attribute."""
+    """Counts where each sample has exactly one attribute; ``images`` adds up to the samples of each
+    attribute.
+    """
     attribute = (both if images is None else images).sum(dim=0)
     return CoOccurrence(both, both.sum(dim=1), attribute, attribute.sum())
 
 
 def _check_indicators(name: str, matrix: Tensor, least: int) -> None:
-    if matrix.ndim != 2 or matrix.is_floating_point() or bool(((matrix.long() < least) | (matrix > 1)).any()):
+    if (
+        matrix.ndim != 2
+        or matrix.is_floating_point()
+        or bool(((matrix.long() < least) | (matrix > 1)).any())
+    ):
         raise InputError(
-            f"{name} must be an integer matrix (N, {name}s) of 0 and 1{', -1 for unknown' if least else ''}; got "
-            f"{matrix.dtype} of shape {tuple(matrix.shape)}: see one_hot for a column of classes"
+            f"{name} must be an integer matrix (N, {name}s) of 0 and"
+            f" 1{', -1 for unknown' if least else ''}; got {matrix.dtype} of shape"
+            f" {tuple(matrix.shape)}: see one_hot for a column of classes"
         )

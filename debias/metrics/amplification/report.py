@@ -27,35 +27,44 @@ from debias.metrics.amplification.shares import mals, mals_mean, share_amplifica
 from debias.types import Groups
 
 
-def amplification_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict[str, Tensor]:
+def amplification_scalars(
+    test: CoOccurrences, train: CoOccurrence | None = None
+) -> dict[str, Tensor]:
     """The scalars of ``amplification_descriptions`` but for the multi-attribute ones.
 
     Args:
         test: counts of the evaluation set.
-        train: counts of the training labels, which say what goes together and from what shares amplification starts;
-            without them the test labels do.
+        train: counts of the training labels, which say what goes together and from what shares
+            amplification starts; without them the test labels do.
 
     Returns:
-        float64 scalars under fixed keys; those that need predictions of the attribute are there if ``test`` has them.
+        float64 scalars under fixed keys; those that need predictions of the attribute are there if
+        ``test`` has them.
     """
     labels, base = test.labels, test.labels if train is None else train
     scalars = {
         **_directional("attribute_to_task", attribute_to_task(test.predicted_task, labels, base)),
-        "amplification/attribute_to_task_hall": summarise(attribute_to_task(test.predicted_task, labels, tie=-1)).mean,
+        "amplification/attribute_to_task_hall": summarise(
+            attribute_to_task(test.predicted_task, labels, tie=-1)
+        ).mean,
         "amplification/mals_attribute_to_task": mals_mean(mals(test.predicted_task, base)),
         "amplification/share_bias": share_bias(test.predicted_task),
         "amplification/share_amplification": share_amplification(test.predicted_task, base),
     }
     if test.predicted_attribute is not None and test.predicted is not None:
         scalars |= {
-            **_directional("task_to_attribute", task_to_attribute(test.predicted_attribute, labels, base)),
+            **_directional(
+                "task_to_attribute", task_to_attribute(test.predicted_attribute, labels, base)
+            ),
             "amplification/mals_task_to_attribute": mals_mean(mals(test.predicted_attribute, base)),
             "amplification/mals": mals_mean(mals(test.predicted, base)),
         }
     return scalars
 
 
-def set_scalars(test: CoOccurrences, train: CoOccurrence | None = None, *, more_than: int = 0) -> dict[str, Tensor]:
+def set_scalars(
+    test: CoOccurrences, train: CoOccurrence | None = None, *, more_than: int = 0
+) -> dict[str, Tensor]:
     """The multi-attribute scalars of ``amplification_descriptions``.
 
     Args:
@@ -66,7 +75,9 @@ def set_scalars(test: CoOccurrences, train: CoOccurrence | None = None, *, more_
     test, base = observed_sets(test, test.labels if train is None else train, more_than)
     found = {"multi_attribute_to_task": group_to_sets(test.predicted_task, test.labels, base)}
     if test.predicted_attribute is not None and test.predicted is not None:
-        found["multi_task_to_attribute"] = sets_to_group(test.predicted_attribute, test.labels, base)
+        found["multi_task_to_attribute"] = sets_to_group(
+            test.predicted_attribute, test.labels, base
+        )
         found["multi_mals"] = multi_mals(test.predicted, base)
     scalars = {}
     for name, value in found.items():
@@ -90,7 +101,8 @@ def amplification_report(
     Args:
         prediction, target, bias, groups: as in ``joint_counts``.
         train_frequencies: ``(groups.count,)`` training samples of each group.
-        predicted_bias: ``(N,)`` integer in [0, biases), the bias attribute that some model predicts.
+        predicted_bias: ``(N,)`` integer in [0, biases), the bias attribute that some model
+            predicts.
 
     Raises:
         ValueError: a shape, dtype or value is not as above.
@@ -98,8 +110,12 @@ def amplification_report(
     counts = margin_counts(prediction, target, bias, groups)
     others = None
     if predicted_bias is not None:
-        others = margin_counts(prediction, target, torch.where(bias < 0, -1, predicted_bias), groups)
-    train = None if train_frequencies is None else frequency_co_occurrence(train_frequencies, groups)
+        others = margin_counts(
+            prediction, target, torch.where(bias < 0, -1, predicted_bias), groups
+        )
+    train = (
+        None if train_frequencies is None else frequency_co_occurrence(train_frequencies, groups)
+    )
     return _floats(amplification_scalars(co_occurrences(counts, groups, others), train))
 
 
@@ -115,7 +131,8 @@ def multi_attribute_report(
     min_size: int = 1,
     more_than: int = 0,
 ) -> dict[str, float]:
-    """``set_scalars`` of multi-label predictions, as plain floats; NaN if no training label set occurs in the test set.
+    """``set_scalars`` of multi-label predictions, as plain floats; NaN if no training label set
+    occurs in the test set.
 
     Args:
         prediction, target: ``(N, L)`` 0/1.
@@ -135,7 +152,9 @@ def multi_attribute_report(
     columns = [attribute]
     if predicted_bias is not None:
         columns.append(one_hot(torch.where(bias < 0, -1, predicted_bias), groups.biases))
-    test = CoOccurrences(*(set_co_occurrence(task, column, sets) for column in columns for task in pairs))
+    test = CoOccurrences(
+        *(set_co_occurrence(task, column, sets) for column in columns for task in pairs)
+    )
     train = set_co_occurrence(train_target, one_hot(train_bias, groups.biases), sets)
     return _floats(set_scalars(test, train, more_than=more_than))
 

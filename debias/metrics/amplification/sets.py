@@ -1,4 +1,6 @@
-"""Multi-attribute bias amplification: tasks are sets of labels that occur together, such as {knife, table}."""
+"""Multi-attribute bias amplification: tasks are sets of labels that occur together, such as {knife,
+table}.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,19 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.amplification.counts import CoOccurrence, CoOccurrences, count_indicators
-from debias.metrics.amplification.formulas import association, attribute_change, summarise, task_change
+from debias.metrics.amplification.formulas import (
+    association,
+    attribute_change,
+    summarise,
+    task_change,
+)
 from debias.metrics.amplification.shares import mals, mals_mean
 
 
 class SetAmplification(NamedTuple):
-    """Three float64 scalars: mean magnitude (the published number), signed mean, population variance."""
+    """Three float64 scalars: mean magnitude (the published number), signed mean, population
+    variance.
+    """
 
     magnitude: Tensor
     signed: Tensor
@@ -24,8 +33,8 @@ class SetAmplification(NamedTuple):
 def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor:
     """The distinct exact label sets of a training set.
 
-    Source: Zhao, Andrews and Xiang, "Men Also Do Laundry: Multi-Attribute Bias Amplification", ICML 2023
-    (github.com/SonyResearch/multi_bias_amp).
+    Source: Zhao, Andrews and Xiang, "Men Also Do Laundry: Multi-Attribute Bias Amplification", ICML
+    2023 (github.com/SonyResearch/multi_bias_amp).
 
     Args:
         task: ``(N, T)`` 0/1 training labels.
@@ -43,27 +52,37 @@ def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor
         [[1, 1, 0]]
     """
     if min_size < 1:
-        raise InputError(f"min_size must be at least 1, since every image contains the empty set; got {min_size}")
+        raise InputError(
+            f"min_size must be at least 1, since every image contains the empty set; got {min_size}"
+        )
     sets, occurrences = torch.unique(task.long(), dim=0, return_counts=True)
     kept: Tensor = sets[(sets.sum(dim=1) >= min_size) & (occurrences > more_than)]
     return kept
 
 
 def contains(task: Tensor, sets: Tensor) -> Tensor:
-    """``(N, M)`` 0/1 int64: whether each image of ``(N, T)`` labels has all labels of each of ``(M, T)`` sets."""
+    """``(N, M)`` 0/1 int64: whether each image of ``(N, T)`` labels has all labels of each of
+    ``(M, T)`` sets.
+    """
     # integers have no matrix product on a GPU; float64 is exact
     held = task.double() @ sets.double().T
     return (held == sets.sum(dim=1)).long()
 
 
 def set_co_occurrence(task: Tensor, attribute: Tensor, sets: Tensor) -> CoOccurrence:
-    """As ``co_occurrence``, with label sets as tasks; ``samples`` are those with any label at all."""
+    """As ``co_occurrence``, with label sets as tasks; ``samples`` are those with any label at
+    all.
+    """
     samples = count_indicators(task, attribute).samples
     return count_indicators(contains(task, sets), attribute)._replace(samples=samples)
 
 
-def observed_sets(counts: CoOccurrences, train: CoOccurrence, more_than: int = 0) -> tuple[CoOccurrences, CoOccurrence]:
-    """The counts of those label sets only that more than so many test images have; the others tell nothing."""
+def observed_sets(
+    counts: CoOccurrences, train: CoOccurrence, more_than: int = 0
+) -> tuple[CoOccurrences, CoOccurrence]:
+    """The counts of those label sets only that more than so many test images have; the others tell
+    nothing.
+    """
     keep = counts.labels.task > more_than
     kept = [None if part is None else _kept(part, keep) for part in counts]
     return CoOccurrences(*kept), _kept(train, keep)  # type: ignore[arg-type]
@@ -82,11 +101,11 @@ def multi_mals(predicted: CoOccurrence, baseline: CoOccurrence) -> SetAmplificat
         baseline: counts of the training labels; or of the test labels.
 
     Returns:
-        Magnitude in [0, 2), ideal 0; the variance counts the zeros of pairs that are not more than even.
-        NaN as in ``mals``, also without any set.
+        Magnitude in [0, 2), ideal 0; the variance counts the zeros of pairs that are not more than
+        even. NaN as in ``mals``, also without any set.
 
-    Differs from the reference: its threshold is 1 / (G - 1), so that with two groups no pair passes and the value is
-    always 0; here it is the paper's 1 / G.
+    Differs from the reference: its threshold is 1 / (G - 1), so that with two groups no pair passes
+    and the value is always 0; here it is the paper's 1 / G.
     """
     table = mals(predicted, baseline)
     return SetAmplification(mals_mean(table.abs()), mals_mean(table), summarise(table).variance)
@@ -103,13 +122,14 @@ def group_to_sets(
 
     Args:
         predicted: counts of predicted label sets with true groups, on the test set.
-        baseline: counts of true label sets with true groups: those of the test set, as in the released code, or of
-            the training set, as on the project's page.
-        indicator: counts that give the sign of ``signed``, those of the training set; ``None`` is ``baseline``.
+        baseline: counts of true label sets with true groups: those of the test set, as in the
+            released code, or of the training set, as on the project's page.
+        indicator: counts that give the sign of ``signed``, those of the training set; ``None`` is
+            ``baseline``.
 
     Returns:
-        Magnitude in [0, 1], ideal 0, and the variance of the differences without sign; over the pairs whose condition
-        occurs, NaN if none does.
+        Magnitude in [0, 1], ideal 0, and the variance of the differences without sign; over the
+        pairs whose condition occurs, NaN if none does.
     """
     return _directed(task_change(predicted, baseline), baseline if indicator is None else indicator)
 
@@ -123,12 +143,16 @@ def sets_to_group(
 
     As ``group_to_sets``; ``predicted`` counts true label sets with *predicted* groups.
     """
-    return _directed(attribute_change(predicted, baseline), baseline if indicator is None else indicator)
+    return _directed(
+        attribute_change(predicted, baseline), baseline if indicator is None else indicator
+    )
 
 
 def _directed(change: Tensor, indicator: CoOccurrence) -> SetAmplification:
     plain = summarise(change)
-    return SetAmplification(plain.magnitude, (association(indicator) * change).nanmean(), plain.variance)
+    return SetAmplification(
+        plain.magnitude, (association(indicator) * change).nanmean(), plain.variance
+    )
 
 
 def _kept(counts: CoOccurrence, keep: Tensor) -> CoOccurrence:

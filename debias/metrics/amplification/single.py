@@ -1,4 +1,6 @@
-"""Amplification of one bias attribute as a metric: the same under any order, batching or sharding."""
+"""Amplification of one bias attribute as a metric: the same under any order, batching or
+sharding.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ class BiasAmplification(ExactMetric):
 
     Args:
         groups: names and numbering of the groups.
-        train_frequencies: ``(groups.count,)`` integer, training samples of each group, which say what goes together;
-            without them the labels of the evaluation set do.
-        attribute_predictions: whether ``update`` is also given what a model predicts the bias attribute to be.
+        train_frequencies: ``(groups.count,)`` integer, training samples of each group, which say
+            what goes together; without them the labels of the evaluation set do.
+        attribute_predictions: whether ``update`` is also given what a model predicts the bias
+            attribute to be.
 
     Raises:
         ValueError: the frequencies are not one per group.
@@ -44,17 +47,23 @@ class BiasAmplification(ExactMetric):
     greatest: Tensor
 
     def __init__(
-        self, groups: Groups, *, train_frequencies: Tensor | None = None, attribute_predictions: bool = False
+        self,
+        groups: Groups,
+        *,
+        train_frequencies: Tensor | None = None,
+        attribute_predictions: bool = False,
     ) -> None:
         super().__init__()
         if train_frequencies is not None and train_frequencies.shape != (groups.count,):
             raise InputError(
-                f"train_frequencies must hold the training samples of each of the {groups.count} groups "
-                f"{groups.names}; got shape {tuple(train_frequencies.shape)}"
+                f"train_frequencies must hold the training samples of each of the {groups.count}"
+                f" groups {groups.names}; got shape {tuple(train_frequencies.shape)}"
             )
         self.groups = groups
         self.train_counts = (
-            None if train_frequencies is None else frequency_co_occurrence(train_frequencies.cpu(), groups)
+            None
+            if train_frequencies is None
+            else frequency_co_occurrence(train_frequencies.cpu(), groups)
         )
         self.attribute_predictions = attribute_predictions
         # the counts by true bias, and if it is predicted those by predicted bias
@@ -63,23 +72,28 @@ class BiasAmplification(ExactMetric):
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
 
-    def update(self, prediction: Tensor, target: Tensor, bias: Tensor, predicted_bias: Tensor | None = None) -> None:
+    def update(
+        self, prediction: Tensor, target: Tensor, bias: Tensor, predicted_bias: Tensor | None = None
+    ) -> None:
         """Add one batch; does not wait for the device.
 
         Args:
-            prediction, target, bias: as in ``GroupCounts.update``; samples of unknown bias count nowhere.
+            prediction, target, bias: as in ``GroupCounts.update``; samples of unknown bias count
+                nowhere.
             predicted_bias: ``(N,)`` integer in [0, biases), if the metric was made for it.
 
         Raises:
-            ValueError: a shape or dtype is wrong, or ``predicted_bias`` is missing or not expected. A value out of
-                range is reported by ``compute``, on all processes.
+            ValueError: a shape or dtype is wrong, or ``predicted_bias`` is missing or not expected.
+                A value out of range is reported by ``compute``, on all processes.
         """
         if (predicted_bias is not None) != self.attribute_predictions:
             raise InputError(
-                f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}: this metric was "
-                f"made with attribute_predictions={self.attribute_predictions}"
+                f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}:"
+                f" this metric was made with attribute_predictions={self.attribute_predictions}"
             )
-        columns = [bias] if predicted_bias is None else [bias, torch.where(bias < 0, -1, predicted_bias)]
+        columns = (
+            [bias] if predicted_bias is None else [bias, torch.where(bias < 0, -1, predicted_bias)]
+        )
         seen, tables = Range(self.least, self.greatest), []
         for table, column in zip(self.tables, columns, strict=True):
             added, seen = add_margins(table, seen, prediction, target, column, self.groups)

@@ -1,4 +1,6 @@
-"""Where a model looks: how its attribution maps lie on a foreground, on a feature's mask, or on each other."""
+"""Where a model looks: how its attribution maps lie on a foreground, on a feature's mask, or on
+each other.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,19 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
     .. math:: \frac{\sum_p A_p M_p}{\sum_p \big((A_p + M_p)/2\big)^2}
               \qquad\text{with } A, M \text{ divided by their sums}
 
-    With the mask of a feature as ``other`` this is the mask score; with the attribution of the protected attribute,
-    the heatmap score.
+    With the mask of a feature as ``other`` this is the mask score; with the attribution of the
+    protected attribute, the heatmap score.
 
-    Source: Serianni et al., "Attention IoU: Examining Biases in CelebA using Attention Maps", CVPR 2025; reference
-    code aaronserianni/attention-iou.
+    Source: Serianni et al., "Attention IoU: Examining Biases in CelebA using Attention Maps", CVPR
+    2025; reference code aaronserianni/attention-iou.
 
     Args:
         attention: ``(N, H, W)`` float, at least 0.
         other: of the same shape, at least 0; see :func:`fit_mask` for a mask of another resolution.
 
     Returns:
-        ``(N,)`` float64 in [0, 1]: 1 for maps that are proportional, 0 for disjoint ones; NaN where a map is all 0.
+        ``(N,)`` float64 in [0, 1]: 1 for maps that are proportional, 0 for disjoint ones; NaN where
+        a map is all 0.
 
     Raises:
         ValueError: the shapes differ.
@@ -40,7 +43,8 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
 
 
 def attention_overlap(attention: Tensor, other: Tensor) -> Tensor:
-    r"""The mass that two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|` of maps divided by their sums.
+    r"""The mass that two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|` of maps divided by
+    their sums.
 
     Source: an alternative score of aaronserianni/attention-iou (``element_wise_abs_score``).
 
@@ -48,7 +52,8 @@ def attention_overlap(attention: Tensor, other: Tensor) -> Tensor:
         attention, other: as in :func:`attention_iou`.
 
     Returns:
-        ``(N,)`` float64 in [0, 1], 1 for proportional maps, 0 for disjoint ones; NaN where a map is all 0.
+        ``(N,)`` float64 in [0, 1], 1 for proportional maps, 0 for disjoint ones; NaN where a map is
+        all 0.
 
     Raises:
         ValueError: the shapes differ.
@@ -58,7 +63,8 @@ def attention_overlap(attention: Tensor, other: Tensor) -> Tensor:
 
 
 def attention_product(attention: Tensor, other: Tensor) -> Tensor:
-    """``(N,)`` float64 mean over the pixels of the product of two ``(N, H, W)`` maps, which depends on their scale.
+    """``(N,)`` float64 mean over the pixels of the product of two ``(N, H, W)`` maps, which depends
+    on their scale.
 
     Source: aaronserianni/attention-iou, its score without normalisation.
     """
@@ -76,23 +82,28 @@ def background_attention(attention: Tensor, foreground: Tensor) -> Tensor:
         foreground: of the same shape, in [0, 1].
 
     Returns:
-        ``(N,)`` float64 in [0, 1]: 0 for a model that looks at the foreground only; NaN where the foreground is empty
-        or nothing is attributed.
+        ``(N,)`` float64 in [0, 1]: 0 for a model that looks at the foreground only; NaN where the
+        foreground is empty or nothing is attributed.
 
     Raises:
         ValueError: the shapes differ.
 
-    Differs from the reference: Quantus' ``RelevanceMassAccuracy``, of which this is 1 minus, scores an empty mask.
+    Differs from the reference: Quantus' ``RelevanceMassAccuracy``, of which this is 1 minus, scores
+    an empty mask.
     """
     one, inside = _flat(attention.clamp(min=0), foreground)
-    return torch.where(inside.sum(dim=1) > 0, 1 - (one * inside).sum(dim=1) / one.sum(dim=1), torch.nan)
+    return torch.where(
+        inside.sum(dim=1) > 0, 1 - (one * inside).sum(dim=1) / one.sum(dim=1), torch.nan
+    )
 
 
-def thresholded_iou(attention: Tensor, mask: Tensor, *, threshold: float = 0.5, mask_threshold: float = 0.5) -> Tensor:
+def thresholded_iou(
+    attention: Tensor, mask: Tensor, *, threshold: float = 0.5, mask_threshold: float = 0.5
+) -> Tensor:
     """Intersection over union of the pixels above a threshold with those of a mask.
 
-    Source: Joshi et al., "Towards Mitigating Spurious Correlations in the Wild" (SpuCo), 2023; reference code
-    BigML-CS-UCLA/SpuCo, ``GradCamEvaluator``.
+    Source: Joshi et al., "Towards Mitigating Spurious Correlations in the Wild" (SpuCo), 2023;
+    reference code BigML-CS-UCLA/SpuCo, ``GradCamEvaluator``.
 
     Args:
         attention: ``(N, H, W)`` float, in [0, 1] for the threshold to mean anything.
@@ -101,7 +112,8 @@ def thresholded_iou(attention: Tensor, mask: Tensor, *, threshold: float = 0.5, 
         mask_threshold: above it a pixel of the mask is inside.
 
     Returns:
-        ``(N,)`` float64 in [0, 1], ideally 1; 0 where nothing is attended to and the mask is empty, as in SpuCo.
+        ``(N,)`` float64 in [0, 1], ideally 1; 0 where nothing is attended to and the mask is empty,
+        as in SpuCo.
 
     Raises:
         ValueError: the shapes differ.
@@ -129,13 +141,15 @@ def ranked_iou(attention: Tensor, mask: Tensor) -> Tensor:
 
 
 def rank_accuracy(attention: Tensor, mask: Tensor) -> Tensor:
-    """Of the K pixels most attended to, K being the area of the mask, the share that lies in the mask.
+    """Of the K pixels most attended to, K being the area of the mask, the share that lies in the
+    mask.
 
-    Source: Arras et al., "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network
-    explanations", Information Fusion 2022 (relevance rank accuracy).
+    Source: Arras et al., "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural
+    network explanations", Information Fusion 2022 (relevance rank accuracy).
 
     Args:
-        attention: ``(N, H, W)`` float of any scale. Among equal values the earlier pixel, row by row, goes first.
+        attention: ``(N, H, W)`` float of any scale. Among equal values the earlier pixel, row by
+            row, goes first.
         mask: of the same shape, in [0, 1]; above 0.5 is inside.
 
     Returns:
@@ -155,13 +169,15 @@ def rank_accuracy(attention: Tensor, mask: Tensor) -> Tensor:
 def pointing_game(attention: Tensor, mask: Tensor) -> Tensor:
     """Whether the pixel most attended to lies in the mask: 1 or 0.
 
-    Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016 (here without tolerance).
+    Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016 (here
+    without tolerance).
 
     Args:
         attention, mask: as in :func:`rank_accuracy`.
 
     Returns:
-        ``(N,)`` float64, ideally 1; NaN where the mask is empty or nothing is attended to (a map without a maximum).
+        ``(N,)`` float64, ideally 1; NaN where the mask is empty or nothing is attended to (a map
+        without a maximum).
 
     Raises:
         ValueError: the shapes differ.
@@ -175,9 +191,11 @@ def pointing_game(attention: Tensor, mask: Tensor) -> Tensor:
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """A mask at the resolution of an attribution map: resized bilinearly with antialiasing, divided by its maximum.
+    """A mask at the resolution of an attribution map: resized bilinearly with antialiasing, divided
+    by its maximum.
 
-    Source: aaronserianni/attention-iou, for masks of CelebA and COCO (with 1e-7 added to the maximum).
+    Source: aaronserianni/attention-iou, for masks of CelebA and COCO (with 1e-7 added to the
+    maximum).
 
     Args:
         mask: ``(N, H, W)`` in [0, 1].
@@ -186,7 +204,9 @@ def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         ``(N, *size)`` float64 in [0, 1]; an empty mask stays empty.
     """
-    small = F.interpolate(mask.double().unsqueeze(1), size=size, mode="bilinear", antialias=True).squeeze(1)
+    small = F.interpolate(
+        mask.double().unsqueeze(1), size=size, mode="bilinear", antialias=True
+    ).squeeze(1)
     greatest = small.amax(dim=(1, 2), keepdim=True)
     return small / torch.where(greatest > 0, greatest, 1.0)
 
@@ -194,8 +214,8 @@ def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 def _flat(attention: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if attention.ndim != 3 or attention.shape != other.shape:
         raise InputError(
-            f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and {tuple(other.shape)}: "
-            f"fit_mask brings a mask to the size of a map"
+            f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and"
+            f" {tuple(other.shape)}: fit_mask brings a mask to the size of a map"
         )
     return attention.double().flatten(1), other.double().flatten(1)
 

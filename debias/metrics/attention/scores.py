@@ -16,11 +16,13 @@ from debias.types import Groups
 class AttentionScores(ExactMetric):
     """Means of attribution scores over all images, the right and wrong ones, and the groups.
 
-    The state is sums: the result is the same, up to float64 rounding, under any order, batching or sharding.
+    The state is sums: the result is the same, up to float64 rounding, under any order, batching or
+    sharding.
 
     Args:
         groups: names and numbering of the groups.
-        names: of the scores that ``update`` will be given; by default those of ``attention_scores``.
+        names: of the scores that ``update`` will be given; by default those of
+            ``attention_scores``.
 
     Example:
         >>> metric = AttentionScores(Groups(("landbird", "waterbird"), ("land", "water")), names=("attention_iou",))
@@ -55,18 +57,21 @@ class AttentionScores(ExactMetric):
 
         Args:
             scores: ``(N,)`` float for each name, NaN where undefined.
-            group: ``(N,)`` int64 as ``Groups.encode`` numbers them, -1 where the bias is unknown; one label's column
-                when multi-label.
+            group: ``(N,)`` int64 as ``Groups.encode`` numbers them, -1 where the bias is unknown;
+                one label's column when multi-label.
             correct: ``(N,)`` bool.
 
         Raises:
-            ValueError: a score is missing, or a shape is wrong. A group out of range is reported by ``compute``.
+            ValueError: a score is missing, or a shape is wrong. A group out of range is reported by
+                ``compute``.
         """
         if set(scores) != set(self.names):
             raise InputError(f"scores must be {', '.join(self.names)}; got {', '.join(scores)}")
         table = torch.stack([scores[name].double() for name in self.names])
         sums = ScoreSums(self.total, self.squares, self.defined, self.undefined)
-        self.total, self.squares, self.defined, self.undefined = add_scores(sums, table, group, correct, self.groups)
+        self.total, self.squares, self.defined, self.undefined = add_scores(
+            sums, table, group, correct, self.groups
+        )
         self.least = torch.cat((group, self.least.view(1))).amin()
         self.greatest = torch.cat((group, self.greatest.view(1))).amax()
 
@@ -78,6 +83,10 @@ class AttentionScores(ExactMetric):
         """
         if int(self.least) < -1 or int(self.greatest) >= self.groups.count:
             found = self.least if int(self.least) < -1 else self.greatest
-            raise InputError(f"group {int(found)} is outside [-1, {self.groups.count}): {self.groups.names}")
-        sums = ScoreSums(*(state.cpu() for state in (self.total, self.squares, self.defined, self.undefined)))
+            raise InputError(
+                f"group {int(found)} is outside [-1, {self.groups.count}): {self.groups.names}"
+            )
+        sums = ScoreSums(
+            *(state.cpu() for state in (self.total, self.squares, self.defined, self.undefined))
+        )
         return score_scalars(sums, self.names, self.groups)

@@ -1,4 +1,6 @@
-"""Scores of attribution maps, averaged: over all images, the right and the wrong ones, the groups."""
+"""Scores of attribution maps, averaged: over all images, the right and the wrong ones, the
+groups.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ SCORES = {
 
 
 class ScoreSums(NamedTuple):
-    """Sums of S scores by group and correctness, each ``(S, G + 1, 2)``: the last group holds the unknown biases.
+    """Sums of S scores by group and correctness, each ``(S, G + 1, 2)``: the last group holds the
+    unknown biases.
 
     Attributes:
         total: float64 sum of the defined scores.
@@ -48,7 +51,9 @@ class ScoreSums(NamedTuple):
 
 
 def attention_scores(attention: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Every score of ``(N, H, W)`` attribution maps against the ``(N, H, W)`` foregrounds: name to ``(N,)`` float64."""
+    """Every score of ``(N, H, W)`` attribution maps against the ``(N, H, W)`` foregrounds: name to
+    ``(N,)`` float64.
+    """
     return {name: score(attention, mask) for name, score in SCORES.items()}
 
 
@@ -66,12 +71,18 @@ def score_sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -
     """
     check_scores(scores, group, correct)
     if len(group) and not -1 <= int(group.min()) <= int(group.max()) < groups.count:
-        raise InputError(f"groups {sorted(set(group.tolist()))} are not all within [-1, {groups.count})")
+        raise InputError(
+            f"groups {sorted(set(group.tolist()))} are not all within [-1, {groups.count})"
+        )
     return _sums(scores, group, correct, groups)
 
 
-def add_scores(sums: ScoreSums, scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -> ScoreSums:
-    """Sums with one batch added; does not wait for the device, and takes a group out of range for its nearest."""
+def add_scores(
+    sums: ScoreSums, scores: Tensor, group: Tensor, correct: Tensor, groups: Groups
+) -> ScoreSums:
+    """Sums with one batch added; does not wait for the device, and takes a group out of range for
+    its nearest.
+    """
     check_scores(scores, group, correct)
     batch = _sums(scores, group.clamp(-1, groups.count - 1), correct, groups)
     return ScoreSums(*(old + new for old, new in zip(sums, batch, strict=True)))
@@ -81,16 +92,17 @@ def check_scores(scores: Tensor, group: Tensor, correct: Tensor) -> None:
     """Refuse shapes that do not fit; looks at no value."""
     if scores.ndim != 2 or group.shape != scores.shape[1:] or correct.shape != group.shape:
         raise InputError(
-            f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)}, {tuple(group.shape)} and "
-            f"{tuple(correct.shape)}: when multi-label, give one label's column at a time"
+            f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)},"
+            f" {tuple(group.shape)} and {tuple(correct.shape)}: when multi-label, give one label's"
+            " column at a time"
         )
 
 
 def score_scalars(sums: ScoreSums, names: Sequence[str], groups: Groups) -> dict[str, Tensor]:
     """Means of the defined scores, under keys that depend on the names and the groups only.
 
-    Source: the aggregates of aaronserianni/attention-iou. What it calls "same" and "different" on Waterbirds are the
-    groups of ``groups.aligned`` and the others, pooled by image.
+    Source: the aggregates of aaronserianni/attention-iou. What it calls "same" and "different" on
+    Waterbirds are the groups of ``groups.aligned`` and the others, pooled by image.
 
     Args:
         sums: as :func:`score_sums` returns them, over all images.
@@ -98,10 +110,11 @@ def score_scalars(sums: ScoreSums, names: Sequence[str], groups: Groups) -> dict
         groups: names and numbering of the groups.
 
     Returns:
-        float64 scalars ``NAME`` (over all images, of unknown bias too), ``NAME/correct``, ``NAME/wrong``,
-        ``NAME/bias_aligned`` and ``NAME/bias_conflicting`` (if ``groups.aligned``), ``NAME/<group>``; each is NaN
-        only where no image defines it. ``NAME/deviation`` is the standard deviation of the mean over all images, the
-        limit of that of bootstrap means; ``NAME/undefined`` the share of images without a score.
+        float64 scalars ``NAME`` (over all images, of unknown bias too), ``NAME/correct``,
+        ``NAME/wrong``, ``NAME/bias_aligned`` and ``NAME/bias_conflicting`` (if ``groups.aligned``),
+        ``NAME/<group>``; each is NaN only where no image defines it. ``NAME/deviation`` is the
+        standard deviation of the mean over all images, the limit of that of bootstrap means;
+        ``NAME/undefined`` the share of images without a score.
     """
     parts = _parts(groups)
     scalars: dict[str, Tensor] = {}
@@ -111,28 +124,37 @@ def score_scalars(sums: ScoreSums, names: Sequence[str], groups: Groups) -> dict
         variance = (squares.sum() / defined.sum() - mean.square()).clamp(min=0)
         scalars[f"{name}/deviation"] = (variance / defined.sum()).sqrt()
         scalars[f"{name}/undefined"] = undefined.sum().double() / (undefined.sum() + defined.sum())
-        scalars |= {f"{name}/{part}": total[where].sum() / defined[where].sum() for part, where in parts.items()}
+        scalars |= {
+            f"{name}/{part}": total[where].sum() / defined[where].sum()
+            for part, where in parts.items()
+        }
     return scalars
 
 
-def resampled_means(scores: Tensor, *, generator: torch.Generator, resamples: int = 10_000) -> Tensor:
-    """Means of bootstrap samples of ``(N,)`` scores, NaN left out: ``(resamples,)`` float64, NaN if none is defined.
+def resampled_means(
+    scores: Tensor, *, generator: torch.Generator, resamples: int = 10_000
+) -> Tensor:
+    """Means of bootstrap samples of ``(N,)`` scores, NaN left out: ``(resamples,)`` float64, NaN if
+    none is defined.
 
-    Their standard deviation is what Attention-IoU's tables give beside the mean; ``percentile_interval`` makes an
-    interval of them.
+    Their standard deviation is what Attention-IoU's tables give beside the mean;
+    ``percentile_interval`` makes an interval of them.
     """
     known = scores.double()[~scores.isnan()]
     if not len(known):
         return torch.full((resamples,), torch.nan, dtype=torch.float64)
     size = (len(known),)
-    draws = [known[torch.randint(len(known), size, generator=generator)].mean() for _ in range(resamples)]
+    draws = [
+        known[torch.randint(len(known), size, generator=generator)].mean() for _ in range(resamples)
+    ]
     return torch.stack(draws)
 
 
 def attention_report(
     attention: Tensor, mask: Tensor, group: Tensor, correct: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """Every score of a split's attribution maps and its means, as plain floats; see :func:`score_scalars`.
+    """Every score of a split's attribution maps and its means, as plain floats; see
+    :func:`score_scalars`.
 
     Args:
         attention: ``(N, H, W)`` attribution maps, at least 0.
@@ -146,21 +168,30 @@ def attention_report(
 
 DESCRIPTIONS = {
     "attention_iou": Description(
-        "Attention-IoU", "How well what the model looks at agrees with the mask; 1 is the mask itself."
+        "Attention-IoU",
+        "How well what the model looks at agrees with the mask; 1 is the mask itself.",
     ),
     "background_attention": Description(
-        "Background attention", "Share of the attribution that falls outside the foreground.", 0.0, "lower"
+        "Background attention",
+        "Share of the attribution that falls outside the foreground.",
+        0.0,
+        "lower",
     ),
     "foreground_focus": Description(
-        "Foreground focus", "How much more a foreground pixel counts than the average one: 1 is no preference."
+        "Foreground focus",
+        "How much more a foreground pixel counts than the average one: 1 is no preference.",
     ),
     "thresholded_iou": Description(
-        "Attention overlap", "Intersection over union of the strongly attended pixels with the foreground."
+        "Attention overlap",
+        "Intersection over union of the strongly attended pixels with the foreground.",
     ),
     "rank_accuracy": Description(
-        "Rank accuracy", "Of as many pixels as the foreground has, the most attended ones: the share inside it."
+        "Rank accuracy",
+        "Of as many pixels as the foreground has, the most attended ones: the share inside it.",
     ),
-    "pointing_game": Description("Pointing game", "How often the most attended pixel lies in the foreground."),
+    "pointing_game": Description(
+        "Pointing game", "How often the most attended pixel lies in the foreground."
+    ),
 }
 
 
@@ -184,7 +215,10 @@ def _parts(groups: Groups) -> dict[str, Tensor]:
     parts = {"correct": correct, "wrong": wrong}
     if groups.aligned:
         aligned, conflicting = cells.clone(), cells.clone()
-        aligned[:-1], conflicting[:-1] = aligned_groups(groups)[:, None], ~aligned_groups(groups)[:, None]
+        aligned[:-1], conflicting[:-1] = (
+            aligned_groups(groups)[:, None],
+            ~aligned_groups(groups)[:, None],
+        )
         parts |= {"bias_aligned": aligned, "bias_conflicting": conflicting}
     for number, name in enumerate(groups.names):
         parts[name] = cells.clone()

@@ -11,7 +11,8 @@ from debias.metrics.discovery.information import information_scalars
 
 
 class BiasInformation(GroupCounts):
-    """Mutual information and association of predictions and bias, from counts of (target, bias, prediction).
+    """Mutual information and association of predictions and bias, from counts of (target, bias,
+    prediction).
 
     Args:
         groups: names and numbering of the groups.

@@ -1,4 +1,6 @@
-"""How well what a method inferred, an error set or groups, finds the samples that the shortcut misleads."""
+"""How well what a method inferred, an error set or groups, finds the samples that the shortcut
+misleads.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Found(NamedTuple):
         precision: share of the set that belongs to the minority.
         recall: share of the minority that is in the set.
         f1: harmonic mean of the two.
-        lift: precision over the minority's share of all samples, what a set drawn at random would have.
+        lift: precision over the minority's share of all samples, what a set drawn at random would
+            have.
     """
 
     precision: Tensor
@@ -30,7 +33,9 @@ class Found(NamedTuple):
 
 
 class ErrorShares(NamedTuple):
-    """``(G,)`` float64: share of each group that is in the error set, and of the error set that is of the group."""
+    """``(G,)`` float64: share of each group that is in the error set, and of the error set that is
+    of the group.
+    """
 
     recall: Tensor
     precision: Tensor
@@ -41,7 +46,8 @@ class ClassDiscovery(NamedTuple):
 
     Attributes:
         accuracy: share of the samples put on their side, of all classes together.
-        precision, recall: ``(C,)`` of each class's minority, NaN where the class has none inferred, or none at all.
+        precision, recall: ``(C,)`` of each class's minority, NaN where the class has none inferred,
+            or none at all.
     """
 
     accuracy: Tensor
@@ -55,15 +61,16 @@ def found_minority(selected: Tensor, minority: Tensor) -> Found:
     .. math:: \mathrm{precision} = \frac{|E \cap M|}{|E|}, \quad \mathrm{recall} = \frac{|E \cap M|}{|M|}, \quad
               \mathrm{lift} = \frac{\mathrm{precision}}{|M| / N}
 
-    Source: Liu et al., "Just Train Twice", ICML 2021, anniesch/jtt, where E is the set of errors of a first model.
+    Source: Liu et al., "Just Train Twice", ICML 2021, anniesch/jtt, where E is the set of errors of
+    a first model.
 
     Args:
         selected: ``(N,)`` bool, the set E.
         minority: ``(N,)`` bool, the set M: the samples that the shortcut misleads.
 
     Returns:
-        Ideal 1 for the first three and :math:`N / |M|` for the lift. NaN: precision and lift of an empty set, recall
-        and lift without a minority, F1 without either.
+        Ideal 1 for the first three and :math:`N / |M|` for the lift. NaN: precision and lift of an
+        empty set, recall and lift without a minority, F1 without either.
 
     Example:
         >>> found = found_minority(torch.tensor([1, 1, 0, 0]).bool(), torch.tensor([1, 0, 0, 0]).bool())
@@ -83,7 +90,8 @@ def error_shares(errors: Tensor, total: Tensor) -> ErrorShares:
         errors, total: ``(G,)`` integer counts of each group.
 
     Returns:
-        float64 in [0, 1]; NaN for the recall of an empty group, and for all shares without any error.
+        float64 in [0, 1]; NaN for the recall of an empty group, and for all shares without any
+        error.
     """
     return ErrorShares(_ratio(errors, total), _ratio(errors, errors.sum()))
 
@@ -91,19 +99,20 @@ def error_shares(errors: Tensor, total: Tensor) -> ErrorShares:
 def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> ClassDiscovery:
     """Recovery of the minority in each class by groups that were inferred within classes.
 
-    In each class, the largest inferred group counts as the majority, and all others together as the minority.
+    In each class, the largest inferred group counts as the majority, and all others together as the
+    minority.
 
     Source: SpuCo's ``GroupEvaluator``, BigML-CS-UCLA/SpuCo.
 
     Args:
-        inferred: ``(N,)`` integer, at least 0: inferred group within the class; a set such as the errors is 0 and 1,
-            or bool.
+        inferred: ``(N,)`` integer, at least 0: inferred group within the class; a set such as the
+            errors is 0 and 1, or bool.
         target: ``(N,)`` integer class in [0, C).
         minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
 
     Returns:
-        In [0, 1], ideal 1; NaN without samples. Take ``nanmean`` and ``worst_accuracy`` over the classes. Of inferred
-        groups that are equally large, the first is the majority.
+        In [0, 1], ideal 1; NaN without samples. Take ``nanmean`` and ``worst_accuracy`` over the
+        classes. Of inferred groups that are equally large, the first is the majority.
     """
     inferred, target, minority = inferred.long(), target.long(), minority.bool()
     classes = int(target.max()) + 1 if len(target) else 0
@@ -112,27 +121,31 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
         members = target == one
         if members.any():
             guess[members] = inferred[members] != torch.bincount(inferred[members]).argmax()
-    found, size, rare = (_by_class(part, target, classes) for part in (guess & minority, guess, minority))
+    found, size, rare = (
+        _by_class(part, target, classes) for part in (guess & minority, guess, minority)
+    )
     correct = (guess == minority).double().mean()
     return ClassDiscovery(correct, _ratio(found, size), _ratio(found, rare))
 
 
 def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of ``DISCOVERY``: what the set of a model's errors tells of the samples that the shortcut misleads.
+    """The scalars of ``DISCOVERY``: what the set of a model's errors tells of the samples that the
+    shortcut misleads.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
         groups: names and numbering of the groups; the minority are those that are not ``aligned``.
 
     Returns:
-        float64 scalars; NaN as in :func:`found_minority`. Multi-label: over (image, label) pairs. The keys of the
-        minority are there if ``groups.aligned`` is not empty.
+        float64 scalars; NaN as in :func:`found_minority`. Multi-label: over (image, label) pairs.
+        The keys of the minority are there if ``groups.aligned`` is not empty.
     """
     correct, total = group_tally(counts)
     errors = total - correct
     shares = error_shares(errors, total)
     scalars = {
-        f"discovery/error_share/{name}": share for name, share in zip(groups.names, shares.precision, strict=True)
+        f"discovery/error_share/{name}": share
+        for name, share in zip(groups.names, shares.precision, strict=True)
     }
     if groups.aligned:
         minority = ~aligned_groups(groups).to(total.device)
@@ -141,7 +154,9 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
     return scalars
 
 
-def discovery_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
+def discovery_report(
+    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, float]:
     """``discovery_scalars`` of predictions, as plain floats; arguments as in ``joint_counts``."""
     scalars = discovery_scalars(margin_counts(prediction, target, bias, groups), groups)
     return {key: value.item() for key, value in scalars.items()}
@@ -149,7 +164,12 @@ def discovery_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: G
 
 def _found(both: Tensor, size: Tensor, rare: Tensor, every: Tensor) -> Found:
     precision = _ratio(both, size)
-    return Found(precision, _ratio(both, rare), _ratio(2 * both, size + rare), _ratio(precision, _ratio(rare, every)))
+    return Found(
+        precision,
+        _ratio(both, rare),
+        _ratio(2 * both, size + rare),
+        _ratio(precision, _ratio(rare, every)),
+    )
 
 
 def _by_class(members: Tensor, target: Tensor, classes: int) -> Tensor:
@@ -162,16 +182,20 @@ def _ratio(above: Tensor, below: Tensor) -> Tensor:
 
 DISCOVERY: dict[str, Description] = {
     "discovery/error_precision": Description(
-        "Errors that the shortcut explains", "Share of the errors that lie in groups where the shortcut misleads."
+        "Errors that the shortcut explains",
+        "Share of the errors that lie in groups where the shortcut misleads.",
     ),
     "discovery/error_recall": Description(
-        "Misled samples among the errors", "Share of the samples that the shortcut misleads which the model gets wrong."
+        "Misled samples among the errors",
+        "Share of the samples that the shortcut misleads which the model gets wrong.",
     ),
     "discovery/error_f1": Description(
-        "Error set, F1", "How well the set of errors stands for the samples that the shortcut misleads."
+        "Error set, F1",
+        "How well the set of errors stands for the samples that the shortcut misleads.",
     ),
     "discovery/error_lift": Description(
-        "Error set, lift", "How many times more such samples the errors hold than a random set would; 1 is no use."
+        "Error set, lift",
+        "How many times more such samples the errors hold than a random set would; 1 is no use.",
     ),
     "discovery/error_share/<group>": Description(
         "Share of the errors", "How much of all errors one group makes up.", 0.0, "lower"

@@ -15,14 +15,16 @@ def mutual_information(table: Tensor) -> Tensor:
 
     .. math:: I = \sum_{ij} p_{ij} \log \frac{p_{ij}}{p_{i \cdot} p_{\cdot j}}
 
-    Source: Shannon, 1948; the same as scikit-learn's ``mutual_info_score`` and torchmetrics' ``MutualInfoScore``.
+    Source: Shannon, 1948; the same as scikit-learn's ``mutual_info_score`` and torchmetrics'
+    ``MutualInfoScore``.
 
     Args:
-        table: ``(..., R, C)`` counts; leading dimensions are tables of their own. Empty rows and columns add nothing.
+        table: ``(..., R, C)`` counts; leading dimensions are tables of their own. Empty rows and
+            columns add nothing.
 
     Returns:
-        ``(...)`` float64 in [0, log min(R, C)], 0 for independence; NaN for a table without counts. Divide by
-        ``log(2)`` for bits.
+        ``(...)`` float64 in [0, log min(R, C)], 0 for independence; NaN for a table without counts.
+        Divide by ``log(2)`` for bits.
 
     Example:
         >>> mutual_information(torch.tensor([[5, 0], [0, 5]])).item() == torch.tensor(2.0).double().log().item()
@@ -44,7 +46,8 @@ def normalized_mutual_information(table: Tensor) -> Tensor:
         table: ``(..., R, C)`` counts.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 for independence; NaN if neither the rows nor the columns vary.
+        ``(...)`` float64 in [0, 1], 0 for independence; NaN if neither the rows nor the columns
+        vary.
 
     Differs from the reference: scikit-learn returns 1 where neither varies.
     """
@@ -54,11 +57,13 @@ def normalized_mutual_information(table: Tensor) -> Tensor:
 
 
 def conditional_mutual_information(tables: Tensor) -> Tensor:
-    r"""Mutual information within each value of a third variable, weighted by how common the value is, in nats.
+    r"""Mutual information within each value of a third variable, weighted by how common the value
+    is, in nats.
 
     .. math:: I(\hat y; a \mid y) = \sum_y p(y)\, I(\hat y; a \mid Y = y)
 
-    With the third variable the target, it is what predictions tell of the bias beyond what the target tells.
+    With the third variable the target, it is what predictions tell of the bias beyond what the
+    target tells.
 
     Source: Cover and Thomas, "Elements of Information Theory", 2006, section 2.5.
 
@@ -80,14 +85,15 @@ def cramers_v(table: Tensor) -> Tensor:
 
     with R and C the rows and columns that hold any count, and no correction for continuity or bias.
 
-    Source: Cramér, "Mathematical Methods of Statistics", 1946; scipy's ``contingency.association``, which refuses empty
-    rows and columns.
+    Source: Cramér, "Mathematical Methods of Statistics", 1946; scipy's ``contingency.association``,
+    which refuses empty rows and columns.
 
     Args:
         table: ``(..., R, C)`` counts.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 for independence; NaN unless two rows and two columns hold counts.
+        ``(...)`` float64 in [0, 1], 0 for independence; NaN unless two rows and two columns hold
+        counts.
     """
     joint = _shares(table)
     rows, columns = joint.sum(dim=-1), joint.sum(dim=-2)
@@ -101,12 +107,13 @@ def information_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
     """The scalars of ``INFORMATION``.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it; unknown biases are left out.
+        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it; unknown
+            biases are left out.
         groups: names and numbering of the groups.
 
     Returns:
-        float64 scalars, information in nats. With several labels, the mean over those where it is defined; NaN where
-        it is for none.
+        float64 scalars, information in nats. With several labels, the mean over those where it is
+        defined; NaN where it is for none.
     """
     known = counts[:, :-1]
     # (labels, targets of a label, biases, choices); classes are one label
@@ -123,7 +130,9 @@ def information_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
     return {key: values.nanmean() for key, values in scalars.items()}
 
 
-def information_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
+def information_report(
+    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, float]:
     """``information_scalars`` of predictions, as plain floats; arguments as in ``joint_counts``."""
     scalars = information_scalars(joint_counts(prediction, target, bias, groups), groups)
     return {key: value.item() for key, value in scalars.items()}
@@ -146,11 +155,15 @@ INFORMATION: dict[str, Description] = {
         "Information on the bias", "What the predictions tell of the bias, in nats.", 0.0, "lower"
     ),
     "information/prediction_normalized": Description(
-        "Information on the bias, normalised", "The same as a share: 1 if either follows from the other.", 0.0, "lower"
+        "Information on the bias, normalised",
+        "The same as a share: 1 if either follows from the other.",
+        0.0,
+        "lower",
     ),
     "information/prediction_given_target": Description(
         "Information beyond the target",
-        "What the predictions tell of the bias once the target is known, in nats: errors that depend on the bias.",
+        "What the predictions tell of the bias once the target is known, in nats: errors that"
+        " depend on the bias.",
         0.0,
         "lower",
     ),
@@ -167,6 +180,9 @@ INFORMATION: dict[str, Description] = {
         "lower",
     ),
     "information/target_cramers_v": Description(
-        "Association in the labels", "Cramér's V of targets and bias: a matter of the split.", 0.0, "lower"
+        "Association in the labels",
+        "Cramér's V of targets and bias: a matter of the split.",
+        0.0,
+        "lower",
     ),
 }

@@ -25,9 +25,11 @@ def contingency(inferred: Tensor, true: Tensor) -> Tensor:
 
 
 def hungarian_accuracy(table: Tensor) -> float:
-    """Share of the samples that agree when each inferred group stands for at most one true one, in the best way.
+    """Share of the samples that agree when each inferred group stands for at most one true one, in
+    the best way.
 
-    Source: Kuhn, "The Hungarian method for the assignment problem", 1955; scipy's ``linear_sum_assignment``.
+    Source: Kuhn, "The Hungarian method for the assignment problem", 1955; scipy's
+    ``linear_sum_assignment``.
 
     Args:
         table: ``(I, T)`` counts, as :func:`contingency` gives them.
@@ -42,7 +44,8 @@ def hungarian_accuracy(table: Tensor) -> float:
 
 
 def purity(table: Tensor) -> float:
-    """Share of the samples that are of their inferred group's most common true group: 1 also for single samples.
+    """Share of the samples that are of their inferred group's most common true group: 1 also for
+    single samples.
 
     Args:
         table: ``(I, T)`` counts, as :func:`contingency` gives them.
@@ -56,15 +59,18 @@ def purity(table: Tensor) -> float:
 def agreement_report(inferred: Tensor, true: Tensor) -> dict[str, float]:
     """The scalars of ``AGREEMENT``.
 
-    Source: scikit-learn's ``adjusted_rand_score``, ``adjusted_mutual_info_score``, ``normalized_mutual_info_score``
-    (arithmetic mean), ``homogeneity_score`` and ``completeness_score``, which are used.
+    Source: scikit-learn's ``adjusted_rand_score``, ``adjusted_mutual_info_score``,
+    ``normalized_mutual_info_score`` (arithmetic mean), ``homogeneity_score`` and
+    ``completeness_score``, which are used.
 
     Args:
         inferred: ``(N,)`` integer, inferred groups in any numbering.
-        true: ``(N,)`` integer, true groups, as ``Groups.encode`` gives them; samples with -1 are left out.
+        true: ``(N,)`` integer, true groups, as ``Groups.encode`` gives them; samples with -1 are
+            left out.
 
     Returns:
-        At most 1, which is ideal; 0 on average for the adjusted ones by chance. All NaN without samples.
+        At most 1, which is ideal; 0 on average for the adjusted ones by chance. All NaN without
+        samples.
     """
     from sklearn import metrics
 
@@ -78,13 +84,16 @@ def agreement_report(inferred: Tensor, true: Tensor) -> dict[str, float]:
         "homogeneity": metrics.homogeneity_score,
         "completeness": metrics.completeness_score,
     }
-    found = {name: float(score(*sides)) if len(sides[0]) else math.nan for name, score in scores.items()}
+    found = {
+        name: float(score(*sides)) if len(sides[0]) else math.nan for name, score in scores.items()
+    }
     found |= {"hungarian_accuracy": hungarian_accuracy(table), "purity": purity(table)}
     return {f"agreement/{name}": value for name, value in found.items()}
 
 
 def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
-    """How well two environments without names part minority and majority: the better of the two namings.
+    """How well two environments without names part minority and majority: the better of the two
+    namings.
 
     Creager et al. (EIIL, ICML 2021) publish no score of this; it is this project's choice.
 
@@ -93,8 +102,8 @@ def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
         minority: ``(N,)`` bool: the samples that the shortcut misleads.
 
     Returns:
-        ``environment/balanced_accuracy`` (of scores above 1/2) and ``environment/auroc`` in [1/2, 1], ideal 1, the same
-        for ``1 - scores``; NaN where there is no minority, or nothing else.
+        ``environment/balanced_accuracy`` (of scores above 1/2) and ``environment/auroc`` in [1/2,
+        1], ideal 1, the same for ``1 - scores``; NaN where there is no minority, or nothing else.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -106,7 +115,10 @@ def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
     chosen = (scores - 0.5).sign()
     balance = 0.5 + (chosen[minority].mean() - chosen[~minority].mean()).item() / 4
     area = float(roc_auc_score(minority.numpy(), scores.numpy()))
-    return {"environment/balanced_accuracy": max(balance, 1 - balance), "environment/auroc": max(area, 1 - area)}
+    return {
+        "environment/balanced_accuracy": max(balance, 1 - balance),
+        "environment/auroc": max(area, 1 - area),
+    }
 
 
 def _share(agreeing: Tensor, table: Tensor) -> float:
@@ -115,28 +127,37 @@ def _share(agreeing: Tensor, table: Tensor) -> float:
 
 AGREEMENT: dict[str, Description] = {
     "agreement/rand": Description(
-        "Agreement of groups (ARI)", "Pairs of samples that both groupings put together or apart, beyond chance."
+        "Agreement of groups (ARI)",
+        "Pairs of samples that both groupings put together or apart, beyond chance.",
     ),
     "agreement/mutual_information_adjusted": Description(
         "Agreement of groups (AMI)", "Information that the groupings share, beyond chance."
     ),
     "agreement/mutual_information": Description(
-        "Agreement of groups (NMI)", "Information that the groupings share; grows with the number of groups."
+        "Agreement of groups (NMI)",
+        "Information that the groupings share; grows with the number of groups.",
     ),
     "agreement/homogeneity": Description(
         "Homogeneity", "Whether an inferred group holds samples of one true group only."
     ),
-    "agreement/completeness": Description("Completeness", "Whether a true group lies in one inferred group only."),
+    "agreement/completeness": Description(
+        "Completeness", "Whether a true group lies in one inferred group only."
+    ),
     "agreement/hungarian_accuracy": Description(
-        "Matched groups", "Samples on which the groupings agree, each inferred group standing for one true group."
+        "Matched groups",
+        "Samples on which the groupings agree, each inferred group standing for one true group.",
     ),
     "agreement/purity": Description(
-        "Purity", "Samples that are of the most common true group of their inferred one; grows with their number."
+        "Purity",
+        "Samples that are of the most common true group of their inferred one; grows with their"
+        " number.",
     ),
     "environment/balanced_accuracy": Description(
-        "Environments recovered", "How well two inferred environments part the misled samples; a half is chance."
+        "Environments recovered",
+        "How well two inferred environments part the misled samples; a half is chance.",
     ),
     "environment/auroc": Description(
-        "Environments recovered, AUROC", "The same for the probability of an environment; a half is chance."
+        "Environments recovered, AUROC",
+        "The same for the probability of an environment; a half is chance.",
     ),
 }

@@ -1,4 +1,6 @@
-"""How far apart the predictions of two groups are as distributions over classes, for every pair of groups."""
+"""How far apart the predictions of two groups are as distributions over classes, for every pair of
+groups.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,19 @@ def prediction_distance(counts: Tensor) -> Tensor:
     Source: the statistical parity of holisticai for several classes.
 
     Args:
-        counts: ``(rows, biases + 1, rows)`` int64 of single-label groups, as ``joint_counts`` returns it.
+        counts: ``(rows, biases + 1, rows)`` int64 of single-label groups, as ``joint_counts``
+            returns it.
 
     Returns:
-        ``(biases, biases)`` float64 in [0, 1], symmetric, 0 for equal treatment; NaN where a group is empty.
+        ``(biases, biases)`` float64 in [0, 1], symmetric, 0 for equal treatment; NaN where a group
+        is empty.
     """
     return _variation(_shares(counts.sum(dim=0))[:-1])
 
 
 def conditional_distance(counts: Tensor) -> Tensor:
-    r"""Total variation between two groups' predictions for a given target, averaged over the targets.
+    r"""Total variation between two groups' predictions for a given target, averaged over the
+    targets.
 
     .. math:: D_{kl} = \frac{1}{C} \sum_y \frac{1}{2} \sum_p \big|P(\hat y = p \mid y, k) - P(\hat y = p \mid y, l)\big|
 
@@ -33,7 +38,8 @@ def conditional_distance(counts: Tensor) -> Tensor:
         counts: as in ``prediction_distance``.
 
     Returns:
-        ``(biases, biases)`` float64 in [0, 1]; targets that one of the two groups lacks are left out, NaN if all are.
+        ``(biases, biases)`` float64 in [0, 1]; targets that one of the two groups lacks are left
+        out, NaN if all are.
 
     Differs from the reference: holisticai takes what a group lacks for uniform predictions.
     """
@@ -51,7 +57,8 @@ def balanced_distance(counts: Tensor) -> Tensor:
         counts: as in ``prediction_distance``.
 
     Returns:
-        ``(biases, biases)`` float64 in [0, 1]; targets that one of the two groups lacks are left out, NaN if all are.
+        ``(biases, biases)`` float64 in [0, 1]; targets that one of the two groups lacks are left
+        out, NaN if all are.
     """
     shares = _shares(counts[:, :-1])
     return (shares[:, :, None] - shares[:, None]).nanmean(dim=0).abs().sum(dim=-1) / 2
@@ -68,14 +75,17 @@ def recall_distance(counts: Tensor) -> Tensor:
         counts: as in ``prediction_distance``.
 
     Returns:
-        ``(biases, biases)`` float64 in [0, 1]; targets that one of the two groups lacks are left out, NaN if all are.
+        ``(biases, biases)`` float64 in [0, 1]; targets that one of the two groups lacks are left
+        out, NaN if all are.
     """
     recalls = _shares(counts[:, :-1]).diagonal(dim1=0, dim2=2).T
     return (recalls[:, :, None] - recalls[:, None]).abs().nanmean(dim=0)
 
 
 def pairs(distances: Tensor) -> Tensor:
-    """The entries of a ``(biases, biases)`` distance above its diagonal, ``(biases * (biases - 1) / 2,)``."""
+    """The entries of a ``(biases, biases)`` distance above its diagonal,
+    ``(biases * (biases - 1) / 2,)``.
+    """
     row, column = torch.triu_indices(len(distances), len(distances), offset=1)
     return distances[row, column]
 

@@ -1,4 +1,6 @@
-"""The fairness family as a metric: the table of ``GroupCounts``, read as rates of each value of the bias attribute."""
+"""The fairness family as a metric: the table of ``GroupCounts``, read as rates of each value of the
+bias attribute.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,18 @@ from debias.types import Groups
 
 
 class GroupFairness(GroupCounts):
-    """Parity, opportunity and odds over the values of one bias attribute; state and ``update`` as in ``GroupCounts``.
+    """Parity, opportunity and odds over the values of one bias attribute; state and ``update`` as
+    in ``GroupCounts``.
 
-    For several attributes make one of these for each, and one for their combinations (``intersect``).
+    For several attributes make one of these for each, and one for their combinations
+    (``intersect``).
 
     Args:
         groups: names and numbering of the groups.
 
-    Differs from the reference: torchmetrics' ``BinaryFairness`` is wrong as soon as a batch lacks a group (issue #3489)
-    and its keys change with the worst pair. A difference that only one group defines is NaN, so do not stop a training
-    on it.
+    Differs from the reference: torchmetrics' ``BinaryFairness`` is wrong as soon as a batch lacks a
+    group (issue #3489) and its keys change with the worst pair. A difference that only one group
+    defines is NaN, so do not stop a training on it.
 
     Example:
         >>> import torch

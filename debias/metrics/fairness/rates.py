@@ -1,6 +1,7 @@
 """Rates of each group of a bias attribute, and how far they lie apart: parity, opportunity, odds.
 
-A rate without samples is NaN. Differences and ratios compare groups, so they need two groups that are defined.
+A rate without samples is NaN. Differences and ratios compare groups, so they need two groups that
+are defined.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from debias.types import Groups
 
 
 class Confusion(NamedTuple):
-    """Right and wrong decisions on each outcome within each bias: four ``(outcomes, biases)`` int64 tensors."""
+    """Right and wrong decisions on each outcome within each bias: four ``(outcomes, biases)`` int64
+    tensors.
+    """
 
     true_positive: Tensor
     false_positive: Tensor
@@ -25,7 +28,8 @@ class Confusion(NamedTuple):
 
 
 class Rates(NamedTuple):
-    r"""Rates of each outcome within each bias, ``(outcomes, biases)`` float64 in [0, 1], NaN where undefined.
+    r"""Rates of each outcome within each bias, ``(outcomes, biases)`` float64 in [0, 1], NaN where
+    undefined.
 
     Attributes:
         selection: :math:`P(\hat y = 1 \mid a)`.
@@ -33,7 +37,8 @@ class Rates(NamedTuple):
         false_positive: :math:`P(\hat y = 1 \mid y = 0, a)`.
         precision: :math:`P(y = 1 \mid \hat y = 1, a)`.
         false_omission: :math:`P(y = 1 \mid \hat y = 0, a)`.
-        accuracy: :math:`P(\hat y = y \mid a)`; with several classes ``(1, biases)``, as it is not one class's matter.
+        accuracy: :math:`P(\hat y = y \mid a)`; with several classes ``(1, biases)``, as it is not
+            one class's matter.
     """
 
     selection: Tensor
@@ -46,7 +51,9 @@ class Rates(NamedTuple):
 
 def outcome_names(groups: Groups) -> tuple[str, ...]:
     """What can be decided for or against: each class, each label, or the second of two classes."""
-    return groups.target_names[1::2] if groups.multi_label or groups.rows == 2 else groups.target_names
+    return (
+        groups.target_names[1::2] if groups.multi_label or groups.rows == 2 else groups.target_names
+    )
 
 
 def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
@@ -57,8 +64,8 @@ def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
         groups: names and numbering of the groups.
 
     Returns:
-        ``(outcomes, biases)`` int64 each, in the order of ``outcome_names``: every class against the others, the second
-        of two classes (the first is its complement), or every label.
+        ``(outcomes, biases)`` int64 each, in the order of ``outcome_names``: every class against
+        the others, the second of two classes (the first is its complement), or every label.
     """
     total, right, chosen = (part[:, :-1] for part in margins(counts))
     wrong, missed = chosen - right, total - right
@@ -69,7 +76,9 @@ def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
 
 
 def confusion_rates(confusion: Confusion) -> Rates:
-    """Rates of a confusion, elementwise: of each bias by itself, or overall if the biases were summed before."""
+    """Rates of a confusion, elementwise: of each bias by itself, or overall if the biases were
+    summed before.
+    """
     tp, fp, fn, tn = (part.double() for part in confusion)
     total = tp + fp + fn + tn
     return Rates(
@@ -88,8 +97,9 @@ def group_rates(counts: Tensor | Margins, groups: Groups) -> Rates:
     Args:
         counts, groups: as in ``one_vs_rest``.
 
-    Differs from the reference: fairlearn, oxonfair and torchmetrics call the true positive rate of a group without
-    positives 0, which then looks like the worst violation; here it is NaN and takes part in no comparison.
+    Differs from the reference: fairlearn, oxonfair and torchmetrics call the true positive rate of
+    a group without positives 0, which then looks like the worst violation; here it is NaN and takes
+    part in no comparison.
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -107,18 +117,18 @@ def group_rates(counts: Tensor | Margins, groups: Groups) -> Rates:
 def rate_difference(rates: Tensor) -> Tensor:
     r"""Greatest minus least rate over the last dimension, :math:`\max_k r_k - \min_k r_k`.
 
-    Of selection rates it is the demographic parity difference, of true positive rates equal opportunity, of precision
-    predictive parity, of accuracy the accuracy disparity.
+    Of selection rates it is the demographic parity difference, of true positive rates equal
+    opportunity, of precision predictive parity, of accuracy the accuracy disparity.
 
-    Source: Dwork et al., ITCS 2012 (parity); Hardt et al., NeurIPS 2016 (opportunity, odds); Chouldechova, 2017
-    (predictive parity). As fairlearn's ``MetricFrame.difference``.
+    Source: Dwork et al., ITCS 2012 (parity); Hardt et al., NeurIPS 2016 (opportunity, odds);
+    Chouldechova, 2017 (predictive parity). As fairlearn's ``MetricFrame.difference``.
 
     Args:
         rates: ``(..., biases)`` float64, NaN where undefined.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 for equal treatment; NaN unless two groups are defined, since one cannot be
-        compared.
+        ``(...)`` float64 in [0, 1], 0 for equal treatment; NaN unless two groups are defined, since
+        one cannot be compared.
     """
     low, high = _extremes(rates)
     return high - low
@@ -127,32 +137,38 @@ def rate_difference(rates: Tensor) -> Tensor:
 def rate_ratio(rates: Tensor) -> Tensor:
     """Least over greatest rate over the last dimension, in [0, 1] and 1 for equal treatment.
 
-    NaN unless two groups are defined, and where all of them are 0. Of selection rates it is disparate impact.
+    NaN unless two groups are defined, and where all of them are 0. Of selection rates it is
+    disparate impact.
     """
     low, high = _extremes(rates)
     return low / high
 
 
 def difference_to_overall(rates: Tensor, overall: Tensor) -> Tensor:
-    r"""Greatest distance of a group from everyone, :math:`\max_k |r_k - r|`; ``(...)``, NaN if no group is defined.
+    r"""Greatest distance of a group from everyone, :math:`\max_k |r_k - r|`; ``(...)``, NaN if no
+    group is defined.
 
     Args:
         rates: ``(..., biases)``.
-        overall: ``(...)``, the rates of ``confusion_rates`` after summing the confusion over biases.
+        overall: ``(...)``, the rates of ``confusion_rates`` after summing the confusion over
+            biases.
     """
     return greatest((rates - overall[..., None]).abs())
 
 
 def signed_difference(rates: Tensor, reference: int) -> Tensor:
-    """Each group's rate minus the reference group's, ``(..., biases)``; negative where a group gets less.
+    """Each group's rate minus the reference group's, ``(..., biases)``; negative where a group gets
+    less.
 
-    aif360 calls the reference privileged; its average odds difference is the mean over true and false positive rates.
+    aif360 calls the reference privileged; its average odds difference is the mean over true and
+    false positive rates.
     """
     return rates - rates[..., reference : reference + 1]
 
 
 def equalized_odds_difference(rates: Rates) -> Tensor:
-    r"""Greater of the differences in true and in false positive rate, ``(outcomes,)`` in [0, 1]; 0 is fair.
+    r"""Greater of the differences in true and in false positive rate, ``(outcomes,)`` in [0, 1]; 0
+    is fair.
 
     Where only one of the two can be compared it is that one, a lower bound; NaN where none can.
     """
@@ -160,15 +176,18 @@ def equalized_odds_difference(rates: Rates) -> Tensor:
 
 
 def equalized_odds_mean(rates: Rates) -> Tensor:
-    """Mean of the differences in true and in false positive rate, ``(outcomes,)``: fairlearn's ``agg="mean"``.
+    """Mean of the differences in true and in false positive rate, ``(outcomes,)``: fairlearn's
+    ``agg="mean"``.
 
-    oxonfair calls this one equalized odds, aif360 average odds error. One that cannot be compared is left out.
+    oxonfair calls this one equalized odds, aif360 average odds error. One that cannot be compared
+    is left out.
     """
     return torch.stack(_odds(rates, rate_difference), dim=-1).nanmean(dim=-1)
 
 
 def equalized_odds_ratio(rates: Rates) -> Tensor:
-    """Lesser of the ratios of true and of false positive rates, ``(outcomes,)`` in [0, 1]; 1 is fair.
+    """Lesser of the ratios of true and of false positive rates, ``(outcomes,)`` in [0, 1]; 1 is
+    fair.
 
     A ratio of 0 to 0, such as a perfect model's false positive rates, is left out.
     """
@@ -183,7 +202,9 @@ def greatest(values: Tensor) -> Tensor:
 def least(values: Tensor) -> Tensor:
     """Least defined value over the last dimension; NaN if none is."""
     defined = ~values.isnan()
-    return torch.where(defined.any(dim=-1), torch.where(defined, values, torch.inf).amin(dim=-1), torch.nan)
+    return torch.where(
+        defined.any(dim=-1), torch.where(defined, values, torch.inf).amin(dim=-1), torch.nan
+    )
 
 
 def _odds(rates: Rates, compare: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -192,4 +213,6 @@ def _odds(rates: Rates, compare: Callable[[Tensor], Tensor]) -> tuple[Tensor, Te
 
 def _extremes(rates: Tensor) -> tuple[Tensor, Tensor]:
     comparable = (~rates.isnan()).sum(dim=-1) >= 2
-    return torch.where(comparable, least(rates), torch.nan), torch.where(comparable, greatest(rates), torch.nan)
+    return torch.where(comparable, least(rates), torch.nan), torch.where(
+        comparable, greatest(rates), torch.nan
+    )

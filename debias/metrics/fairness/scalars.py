@@ -1,4 +1,6 @@
-"""Every number of the fairness family, from one table of counts; groups here are the values of the bias attribute."""
+"""Every number of the fairness family, from one table of counts; groups here are the values of the
+bias attribute.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,9 @@ def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tens
         groups: names and numbering of the groups.
 
     Returns:
-        float64 scalars in [0, 1]. With several outcomes (three classes or more, or two labels or more) a key holds the
-        mean over the outcomes that are defined, and ``worst_`` before it the greatest difference or the least ratio.
-        NaN where no outcome has two groups to compare.
+        float64 scalars in [0, 1]. With several outcomes (three classes or more, or two labels or
+        more) a key holds the mean over the outcomes that are defined, and ``worst_`` before it the
+        greatest difference or the least ratio. NaN where no outcome has two groups to compare.
     """
     rates = group_rates(counts, groups)
     differences = {
@@ -55,20 +57,24 @@ def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tens
         "accuracy_ratio": rate_ratio(rates.accuracy),
     }
     every = differences | ratios
-    worst = {f"worst_{key}": greatest(values) for key, values in differences.items() if len(values) > 1}
+    worst = {
+        f"worst_{key}": greatest(values) for key, values in differences.items() if len(values) > 1
+    }
     worst |= {f"worst_{key}": least(values) for key, values in ratios.items() if len(values) > 1}
     return {key: values.nanmean() for key, values in every.items()} | worst
 
 
-def fairness_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
+def fairness_report(
+    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, float]:
     """``fairness_scalars`` and the rates behind them, as plain floats.
 
     Args:
         prediction, target, bias, groups: as in ``joint_counts``.
 
     Returns:
-        The scalars, then ``selection_rate/<outcome>|<bias>`` and so on for each rate, outcome and bias (of the
-        accuracy in single-label data ``accuracy/<bias>``); NaN where undefined.
+        The scalars, then ``selection_rate/<outcome>|<bias>`` and so on for each rate, outcome and
+        bias (of the accuracy in single-label data ``accuracy/<bias>``); NaN where undefined.
 
     Raises:
         ValueError: a shape, dtype or value is not as ``joint_counts`` wants it.
@@ -81,24 +87,33 @@ def fairness_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Gr
         "false_positive_rate": rates.false_positive,
         "precision": rates.precision,
     }
-    cells = [f"{outcome}|{value}" for outcome, value in product(outcome_names(groups), groups.bias_names)]
+    cells = [
+        f"{outcome}|{value}" for outcome, value in product(outcome_names(groups), groups.bias_names)
+    ]
     found = {key: value.item() for key, value in fairness_scalars(counts, groups).items()}
     for name, values in columns.items():
-        found |= {f"{name}/{cell}": value for cell, value in zip(cells, values.flatten().tolist(), strict=True)}
+        found |= {
+            f"{name}/{cell}": value
+            for cell, value in zip(cells, values.flatten().tolist(), strict=True)
+        }
     names = cells if groups.multi_label else groups.bias_names
     accuracies = rates.accuracy.flatten().tolist()
-    return found | {f"accuracy/{name}": value for name, value in zip(names, accuracies, strict=True)}
+    return found | {
+        f"accuracy/{name}": value for name, value in zip(names, accuracies, strict=True)
+    }
 
 
 def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
-    """One bias attribute out of several: every combination of their values, the last attribute varying fastest.
+    """One bias attribute out of several: every combination of their values, the last attribute
+    varying fastest.
 
     Args:
         attributes: ``(N, K)`` int64 value of each attribute, -1 where unknown.
         names: the names of the values of each of the K attributes.
 
     Returns:
-        ``(N,)`` int64 combination, -1 where any attribute is unknown, and the name of each combination.
+        ``(N,)`` int64 combination, -1 where any attribute is unknown, and the name of each
+        combination.
 
     Raises:
         ValueError: there are not K attributes, or a value is out of range.
@@ -109,10 +124,15 @@ def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tenso
     """
     sizes = torch.tensor([len(values) for values in names], device=attributes.device)
     if attributes.ndim != 2 or attributes.shape[1] != len(sizes):
-        raise InputError(f"attributes must be (N, {len(sizes)}), one column per tuple of names; got {attributes.shape}")
+        raise InputError(
+            f"attributes must be (N, {len(sizes)}), one column per tuple of names; got"
+            f" {attributes.shape}"
+        )
     attributes = attributes.long()
     if bool(((attributes < -1) | (attributes >= sizes)).any()):
-        raise InputError(f"attributes must lie in [-1, n) for n = {sizes.tolist()} values, -1 where unknown")
+        raise InputError(
+            f"attributes must lie in [-1, n) for n = {sizes.tolist()} values, -1 where unknown"
+        )
     combined = torch.zeros_like(attributes[:, 0])
     for column, size in zip(attributes.unbind(dim=1), sizes.tolist(), strict=True):
         combined = combined * size + column
@@ -126,10 +146,12 @@ def _difference(title: str, meaning: str) -> Description:
 
 _PLAIN = {
     "demographic_parity_difference": _difference(
-        "Demographic parity gap", "How much more often one group is given the outcome than another, deserved or not."
+        "Demographic parity gap",
+        "How much more often one group is given the outcome than another, deserved or not.",
     ),
     "equal_opportunity_difference": _difference(
-        "Equal opportunity gap", "How much more often one group is given the outcome where it is right."
+        "Equal opportunity gap",
+        "How much more often one group is given the outcome where it is right.",
     ),
     "equalized_odds_difference": _difference(
         "Equalised odds gap", "The greater of the gaps in true and in false positive rate."
@@ -138,24 +160,34 @@ _PLAIN = {
         "Equalised odds gap, mean", "The mean of the gaps in true and in false positive rate."
     ),
     "predictive_parity_difference": _difference(
-        "Predictive parity gap", "How much more the outcome can be trusted for one group than for another."
+        "Predictive parity gap",
+        "How much more the outcome can be trusted for one group than for another.",
     ),
     "accuracy_difference": _difference(
         "Accuracy disparity", "Best minus worst accuracy over the values of the bias attribute."
     ),
     "demographic_parity_ratio": Description(
-        "Demographic parity ratio", "Least over greatest selection rate: the disparate impact, often held to 0.8."
+        "Demographic parity ratio",
+        "Least over greatest selection rate: the disparate impact, often held to 0.8.",
     ),
-    "equal_opportunity_ratio": Description("Equal opportunity ratio", "Least over greatest true positive rate."),
+    "equal_opportunity_ratio": Description(
+        "Equal opportunity ratio", "Least over greatest true positive rate."
+    ),
     "equalized_odds_ratio": Description(
         "Equalised odds ratio", "The lesser of the ratios of true and of false positive rates."
     ),
-    "predictive_parity_ratio": Description("Predictive parity ratio", "Least over greatest precision."),
-    "accuracy_ratio": Description("Accuracy ratio", "Least over greatest accuracy over the values of the bias."),
+    "predictive_parity_ratio": Description(
+        "Predictive parity ratio", "Least over greatest precision."
+    ),
+    "accuracy_ratio": Description(
+        "Accuracy ratio", "Least over greatest accuracy over the values of the bias."
+    ),
 }
 
 #: How to read each scalar; ``worst_`` before a key is its worst outcome where there are several.
 FAIRNESS_DESCRIPTIONS: dict[str, Description] = _PLAIN | {
-    f"worst_{key}": plain._replace(title=f"{plain.title}, worst outcome", meaning=f"{plain.meaning} Worst outcome.")
+    f"worst_{key}": plain._replace(
+        title=f"{plain.title}, worst outcome", meaning=f"{plain.meaning} Worst outcome."
+    )
     for key, plain in _PLAIN.items()
 }

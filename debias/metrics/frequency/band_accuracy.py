@@ -15,7 +15,8 @@ from debias.metrics.frequency.critical_band import BANDS, NOISE_DEVIATIONS, chan
 
 
 class BandPassAccuracy(CellCounts):
-    """Accuracy over the cutoffs of a low- or a high-pass filter, as ``band_pass_scalars`` defines it.
+    """Accuracy over the cutoffs of a low- or a high-pass filter, as ``band_pass_scalars`` defines
+    it.
 
     Args:
         cutoffs: ascending, in [0, 1].
@@ -26,7 +27,8 @@ class BandPassAccuracy(CellCounts):
         self.cutoffs = tuple(cutoffs)
 
     def update(self, prediction: Tensor, target: Tensor, cutoff: float | None) -> None:
-        """Add ``(N,)`` integer predictions and targets of images filtered at a cutoff, ``None`` for untouched ones.
+        """Add ``(N,)`` integer predictions and targets of images filtered at a cutoff, ``None`` for
+        untouched ones.
 
         Raises:
             ValueError: it is not one of the cutoffs.
@@ -42,14 +44,17 @@ class BandPassAccuracy(CellCounts):
 
 
 class CriticalBand(CellCounts):
-    """The channel that a model recognises objects by, as ``channel_scalars`` defines it; needs scipy.
+    """The channel that a model recognises objects by, as ``channel_scalars`` defines it; needs
+    scipy.
 
     Args:
         deviations: standard deviations of the noise, ascending from 0.
         bands: how many bands.
     """
 
-    def __init__(self, deviations: Sequence[float] = NOISE_DEVIATIONS, *, bands: int = BANDS) -> None:
+    def __init__(
+        self, deviations: Sequence[float] = NOISE_DEVIATIONS, *, bands: int = BANDS
+    ) -> None:
         super().__init__(len(deviations) * bands)
         self.deviations, self.bands = tuple(deviations), bands
 
@@ -60,7 +65,10 @@ class CriticalBand(CellCounts):
             ValueError: there is no such noise.
         """
         if deviation not in self.deviations or not 0 <= band < self.bands:
-            raise InputError(f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} bands")
+            raise InputError(
+                f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands}"
+                " bands"
+            )
         cell = self.deviations.index(deviation) * self.bands + band
         self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 

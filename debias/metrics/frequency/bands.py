@@ -18,21 +18,24 @@ CUTOFFS = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 def low_pass(images: Tensor, *, cutoff: float) -> Tensor:
     """Images without their high frequencies: a square window of the centred spectrum is kept.
 
-    Source: Gavrikov and Keuper, "Can Biases in ImageNet Models Explain Generalization?", CVPR 2024; reference code
-    paulgavrikov/biases_vs_generalization.
+    Source: Gavrikov and Keuper, "Can Biases in ImageNet Models Explain Generalization?", CVPR 2024;
+    reference code paulgavrikov/biases_vs_generalization.
 
     Args:
         images: ``(N, C, H, W)`` float in [0, 1], not normalised.
         cutoff: in [0, 1], share of the spectrum's width that is kept.
 
     Returns:
-        Images of the same shape and dtype, clipped to [0, 1]; ``cutoff`` 1 leaves those of even sides as they were.
+        Images of the same shape and dtype, clipped to [0, 1]; ``cutoff`` 1 leaves those of even
+        sides as they were.
     """
     return filtered(images, square_window(images.shape[-2], images.shape[-1], cutoff=cutoff))
 
 
 def high_pass(images: Tensor, *, cutoff: float) -> Tensor:
-    """Images without their low frequencies: the window of ``1 - cutoff`` is taken out; see :func:`low_pass`."""
+    """Images without their low frequencies: the window of ``1 - cutoff`` is taken out; see
+    :func:`low_pass`.
+    """
     return filtered(images, ~square_window(images.shape[-2], images.shape[-1], cutoff=1 - cutoff))
 
 
@@ -41,7 +44,8 @@ def filtered(images: Tensor, window: Tensor) -> Tensor:
 
     Args:
         images: ``(N, C, H, W)`` float in [0, 1].
-        window: ``(H, W)`` bool or float, what is kept, zero frequency in the middle (at ``(H // 2, W // 2)``).
+        window: ``(H, W)`` bool or float, what is kept, zero frequency in the middle (at
+            ``(H // 2, W // 2)``).
     """
     precise = images if images.dtype in (torch.float32, torch.float64) else images.float()
     spectrum = torch.fft.fft2(precise) * torch.fft.ifftshift(window.to(precise))
@@ -53,18 +57,22 @@ def square_window(height: int, width: int, *, cutoff: float) -> Tensor:
     """``(H, W)`` bool: frequencies in [-r, r) down and across, with r = int(cutoff * side / 2)."""
     rows, columns = (torch.arange(side) - side // 2 for side in (height, width))
     inside = [
-        (-r <= axis) & (axis < r) for axis, r in ((rows, int(cutoff * height / 2)), (columns, int(cutoff * width / 2)))
+        (-r <= axis) & (axis < r)
+        for axis, r in ((rows, int(cutoff * height / 2)), (columns, int(cutoff * width / 2)))
     ]
     return inside[0][:, None] & inside[1]
 
 
 def radial_window(height: int, width: int, *, radius: float) -> Tensor:
-    """``(H, W)`` bool: frequencies nearer than ``radius`` to zero; its complement keeps the high ones.
+    """``(H, W)`` bool: frequencies nearer than ``radius`` to zero; its complement keeps the high
+    ones.
 
-    Source: Wang et al., "High-frequency Component Helps Explain the Generalization of Convolutional Neural Networks",
-    CVPR 2020; reference code HaohanWang/HFC.
+    Source: Wang et al., "High-frequency Component Helps Explain the Generalization of Convolutional
+    Neural Networks", CVPR 2020; reference code HaohanWang/HFC.
     """
-    rows, columns = (torch.arange(side, dtype=torch.float64) - side // 2 for side in (height, width))
+    rows, columns = (
+        torch.arange(side, dtype=torch.float64) - side // 2 for side in (height, width)
+    )
     return torch.hypot(rows[:, None], columns) < radius
 
 
@@ -76,14 +84,16 @@ def curve_area(accuracies: Tensor, cutoffs: Tensor) -> Tensor:
         cutoffs: ``(F,)`` ascending.
 
     Returns:
-        Scalar float64 in [0, 1], 1 for a model that any part of the spectrum is enough for; NaN where an accuracy is.
+        Scalar float64 in [0, 1], 1 for a model that any part of the spectrum is enough for; NaN
+        where an accuracy is.
     """
     heights, places = accuracies.double(), cutoffs.double()
     return torch.trapezoid(heights, places) / (places[-1] - places[0])
 
 
 def half_accuracy_cutoff(accuracies: Tensor, cutoffs: Tensor, clean: Tensor) -> Tensor:
-    """The first cutoff at which the model reaches half of its accuracy on untouched images, between two by a line.
+    """The first cutoff at which the model reaches half of its accuracy on untouched images, between
+    two by a line.
 
     Args:
         accuracies: ``(F,)`` in [0, 1].
@@ -108,17 +118,21 @@ def band_pass_scalars(tally: Tally, cutoffs: Sequence[float]) -> dict[str, Tenso
     """Accuracy over the cutoffs, and the curve in two numbers.
 
     Args:
-        tally: two ``(F + 1,)`` int64 tensors, right and total at each cutoff, untouched images last.
+        tally: two ``(F + 1,)`` int64 tensors, right and total at each cutoff, untouched images
+            last.
         cutoffs: ascending, at least two.
 
     Returns:
-        float64 scalars ``accuracy/CUTOFF``, ``accuracy/clean``, ``area`` (:func:`curve_area`) and ``half_cutoff``
-        (:func:`half_accuracy_cutoff`): the area and the cutoff are the project's way to sum up the curve, the papers
-        show it. NaN where nothing was observed.
+        float64 scalars ``accuracy/CUTOFF``, ``accuracy/clean``, ``area`` (:func:`curve_area`) and
+        ``half_cutoff`` (:func:`half_accuracy_cutoff`): the area and the cutoff are the project's
+        way to sum up the curve, the papers show it. NaN where nothing was observed.
     """
     accuracies, places = accuracy(*tally), torch.tensor(cutoffs, dtype=torch.float64)
     return {
-        **{f"accuracy/{cutoff:g}": value for cutoff, value in zip(cutoffs, accuracies[:-1], strict=True)},
+        **{
+            f"accuracy/{cutoff:g}": value
+            for cutoff, value in zip(cutoffs, accuracies[:-1], strict=True)
+        },
         "accuracy/clean": accuracies[-1],
         "area": curve_area(accuracies[:-1], places),
         "half_cutoff": half_accuracy_cutoff(accuracies[:-1], places, accuracies[-1]),
@@ -126,8 +140,14 @@ def band_pass_scalars(tally: Tally, cutoffs: Sequence[float]) -> dict[str, Tenso
 
 
 DESCRIPTIONS = {
-    "area": Description("Band-pass accuracy", "Mean accuracy over the cutoffs: how little of the spectrum is enough."),
+    "area": Description(
+        "Band-pass accuracy",
+        "Mean accuracy over the cutoffs: how little of the spectrum is enough.",
+    ),
     "half_cutoff": Description(
-        "Half-accuracy cutoff", "Share of the spectrum that half of the clean accuracy takes.", 0.0, "lower"
+        "Half-accuracy cutoff",
+        "Share of the spectrum that half of the clean accuracy takes.",
+        0.0,
+        "lower",
     ),
 }

@@ -1,4 +1,6 @@
-"""The channel of spatial frequencies that a model recognises objects by, from noise in bands of one octave."""
+"""The channel of spatial frequencies that a model recognises objects by, from noise in bands of one
+octave.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,26 @@ class Channel(NamedTuple):
 
 
 def low_contrast(images: Tensor, *, contrast: float = 0.2, mean: float = 0.449) -> Tensor:
-    """``(N, 1, H, W)`` grey images of one mean and less contrast, out of ``(N, 3, H, W)`` in [0, 1]."""
+    """``(N, 1, H, W)`` grey images of one mean and less contrast, out of ``(N, 3, H, W)`` in [0,
+    1].
+    """
     weights = torch.tensor(GREY_WEIGHTS, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
     grey = (images * weights).sum(dim=1, keepdim=True)
     return (grey - grey.mean(dim=(2, 3), keepdim=True)) * contrast + mean
 
 
-def band_noise(images: Tensor, *, band: int, deviation: float, generator: torch.Generator) -> Tensor:
-    r"""Images with Gaussian noise of one octave around :math:`1.75 \cdot 2^i` cycles per image, clipped to [0, 1].
+def band_noise(
+    images: Tensor, *, band: int, deviation: float, generator: torch.Generator
+) -> Tensor:
+    r"""Images with Gaussian noise of one octave around :math:`1.75 \cdot 2^i` cycles per image,
+    clipped to [0, 1].
 
-    Source: Subramanian et al., "Spatial-frequency channels, shape bias, and adversarial robustness", NeurIPS 2023;
-    reference code ajaysub110/critical-band-masking.
+    Source: Subramanian et al., "Spatial-frequency channels, shape bias, and adversarial
+    robustness", NeurIPS 2023; reference code ajaysub110/critical-band-masking.
 
     Args:
-        images: ``(N, C, H, W)`` float in [0, 1], as :func:`low_contrast` makes them; all channels get the same noise.
+        images: ``(N, C, H, W)`` float in [0, 1], as :func:`low_contrast` makes them; all channels
+            get the same noise.
         band: i, in [0, 7) for images of 224 pixels.
         deviation: standard deviation of the noise of each image, exactly.
         generator: source of randomness, on the CPU.
@@ -54,15 +62,19 @@ def band_noise(images: Tensor, *, band: int, deviation: float, generator: torch.
     Raises:
         ValueError: images of this size have no such frequency.
 
-    Differs from the reference: the octave is cut out of the spectrum, there it is a level of a Laplacian pyramid, as
-    strong as the finest level; and what leaves [0, 1] is clipped, there it is drawn again.
+    Differs from the reference: the octave is cut out of the spectrum, there it is a level of a
+    Laplacian pyramid, as strong as the finest level; and what leaves [0, 1] is clipped, there it is
+    drawn again.
     """
     height, width = images.shape[-2:]
     rows, columns = (torch.fft.fftfreq(side, d=1 / side) for side in (height, width))
     cycles, centre = torch.hypot(rows[:, None], columns), LOWEST * 2**band
     window = (cycles >= centre / math.sqrt(2)) & (cycles < centre * math.sqrt(2))
     if not bool(window.any()):
-        raise InputError(f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per image)")
+        raise InputError(
+            f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per"
+            " image)"
+        )
     white = torch.randn(len(images), 1, height, width, generator=generator)
     noise = torch.fft.ifft2(torch.fft.fft2(white) * window).real
     noise = noise * deviation / noise.square().mean(dim=(2, 3), keepdim=True).sqrt()
@@ -78,8 +90,8 @@ def noise_thresholds(accuracies: Tensor, *, criterion: float = 0.5) -> Tensor:
         criterion: at most this accuracy, in the same unit, is a failure.
 
     Returns:
-        ``(F,)`` float64 in [0, S - 1]: S - 1 if only images without noise are recognised, or not even these; NaN
-        where an accuracy of the band is.
+        ``(F,)`` float64 in [0, S - 1]: S - 1 if only images without noise are recognised, or not
+        even these; NaN where an accuracy of the band is.
 
     Source: Subramanian et al., NeurIPS 2023.
     """
@@ -89,7 +101,8 @@ def noise_thresholds(accuracies: Tensor, *, criterion: float = 0.5) -> Tensor:
 
 
 def fit_channel(thresholds: Tensor, *, levels: int = 4) -> Channel:
-    r"""The Gaussian :math:`A \exp(-(x - \mu)^2 / 2 s^2)` of least squares through the thresholds, A in [0, levels].
+    r"""The Gaussian :math:`A \exp(-(x - \mu)^2 / 2 s^2)` of least squares through the thresholds, A
+    in [0, levels].
 
     Source: Subramanian et al., NeurIPS 2023.
 
@@ -100,7 +113,8 @@ def fit_channel(thresholds: Tensor, *, levels: int = 4) -> Channel:
     Returns:
         NaN if fewer than three thresholds are defined, all are 0, or no fit was found.
 
-    Differs from the reference: the width is never negative; the fit starts at the greatest threshold.
+    Differs from the reference: the width is never negative; the fit starts at the greatest
+    threshold.
     """
     import numpy as np
     from scipy.optimize import least_squares
@@ -134,8 +148,10 @@ def channel_scalars(accuracies: Tensor, *, criterion: float = 0.5) -> dict[str, 
         accuracies, criterion: as in :func:`noise_thresholds`.
 
     Returns:
-        float64 scalars ``bandwidth`` in octaves (people: about 1, a ResNet-50: 4), ``centre_frequency`` in cycles per
-        image (about 30 for people), ``peak_noise_sensitivity`` in (0, 1]; NaN as in :func:`fit_channel`.
+        float64 scalars ``bandwidth`` in octaves (people: about 1, a ResNet-50: 4),
+            ``centre_frequency`` in cycles per
+        image (about 30 for people), ``peak_noise_sensitivity`` in (0, 1]; NaN as in
+        :func:`fit_channel`.
     """
     levels = len(accuracies) - 1
     channel = fit_channel(noise_thresholds(accuracies, criterion=criterion), levels=levels)
@@ -154,9 +170,15 @@ DESCRIPTIONS = {
         "lower",
     ),
     "centre_frequency": Description(
-        "Centre of the channel", "Cycles per image that recognition hangs on most; about 30 for people.", 30.0, "lower"
+        "Centre of the channel",
+        "Cycles per image that recognition hangs on most; about 30 for people.",
+        30.0,
+        "lower",
     ),
     "peak_noise_sensitivity": Description(
-        "Peak noise sensitivity", "How little noise in the most sensitive band is too much.", 0.0, "lower"
+        "Peak noise sensitivity",
+        "How little noise in the most sensitive band is too much.",
+        0.0,
+        "lower",
     ),
 }

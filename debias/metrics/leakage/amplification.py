@@ -1,4 +1,6 @@
-"""Leakage of a model's outputs against that of labels that are equally often right: the rest is the model's own."""
+"""Leakage of a model's outputs against that of labels that are equally often right: the rest is the
+model's own.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class LeakageAmplification(NamedTuple):
 
     @property
     def relative(self) -> float:
-        r"""Amplification over the sum of both leakages, in [-1, 1], ideal 0: Directional Predictability Amplification.
+        r"""Amplification over the sum of both leakages, in [-1, 1], ideal 0: Directional
+        Predictability Amplification.
 
         Source: kerner-lab/Bias-Amplification, with the attacker's leakage as its predictability.
         """
@@ -52,27 +55,30 @@ def leakage_amplification(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> LeakageAmplification:
-    r"""How much more of the bias a model's outputs tell than labels with as many errors, made without looking.
+    r"""How much more of the bias a model's outputs tell than labels with as many errors, made
+    without looking.
 
     .. math:: \Delta = \lambda_M(F_1) - \lambda_D(F_1)
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019,
-    uvavision/Balanced-Datasets-Are-Not-Enough (``attacker.py``, ``dataset_leakage.py``, ``natural_leakage.py``).
+    uvavision/Balanced-Datasets-Are-Not-Enough (``attacker.py``, ``dataset_leakage.py``,
+    ``natural_leakage.py``).
 
     Args:
         logits: ``(N, outputs)`` of held-out samples.
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
         bias: ``(N,)`` integer, -1 where unknown: such samples count nowhere.
         groups: names and numbering; says whether targets are multi-label.
-        rounds, seed, attacker: as in :func:`~debias.metrics.leakage.features.feature_leakage`; each round flips other
-            labels.
+        rounds, seed, attacker: as in :func:`~debias.metrics.leakage.features.feature_leakage`; each
+            round flips other labels.
 
     Returns:
         The three leakages and their F1; NaN where ``feature_leakage`` is.
 
-    Differs from the reference: it reads the leakage at the model's F1 off a curve over flip probabilities; here the
-    probability is found for each draw. Of several classes, it measures F1 with one class put for another, but flips
-    the entries of the one-hot vector for the attacker; here both have one class put for another.
+    Differs from the reference: it reads the leakage at the model's F1 off a curve over flip
+    probabilities; here the probability is found for each draw. Of several classes, it measures F1
+    with one class put for another, but flips the entries of the one-hot vector for the attacker;
+    here both have one class put for another.
     """
     known = bias >= 0
     logits, target, bias = logits[known], target[known], bias[known]
@@ -98,8 +104,12 @@ def leakage_report(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> dict[str, float]:
-    """The scalars of ``LEAKAGE`` for a split's predictions, and the deviation of each leakage over the rounds."""
-    found = leakage_amplification(logits, target, bias, groups, rounds=rounds, seed=seed, attacker=attacker)
+    """The scalars of ``LEAKAGE`` for a split's predictions, and the deviation of each leakage over
+    the rounds.
+    """
+    found = leakage_amplification(
+        logits, target, bias, groups, rounds=rounds, seed=seed, attacker=attacker
+    )
     return {
         "leakage/dataset": found.dataset.mean,
         "leakage/dataset_at_f1": found.dataset_at_f1.mean,
@@ -113,7 +123,11 @@ def leakage_report(
 
 def label_vectors(target: Tensor, groups: Groups) -> Tensor:
     """``(N, outputs)`` int64 0/1: the labels as they are, or one-hot classes."""
-    return target.long() if groups.multi_label else torch.nn.functional.one_hot(target.long(), groups.rows)
+    return (
+        target.long()
+        if groups.multi_label
+        else torch.nn.functional.one_hot(target.long(), groups.rows)
+    )
 
 
 def macro_f1(prediction: Tensor, labels: Tensor) -> float:
@@ -123,7 +137,8 @@ def macro_f1(prediction: Tensor, labels: Tensor) -> float:
         prediction, labels: ``(N, L)`` 0/1.
 
     Returns:
-        In [0, 1], ideal 1. A column without a positive in either has no F1 and is left out; NaN if there is none.
+        In [0, 1], ideal 1. A column without a positive in either has no F1 and is left out; NaN if
+        there is none.
 
     Differs from the reference: scikit-learn counts such a column as 0.
     """
@@ -132,7 +147,8 @@ def macro_f1(prediction: Tensor, labels: Tensor) -> float:
 
 
 def labels_at_f1(labels: Tensor, f1: float, groups: Groups, generator: Generator) -> Tensor:
-    """Labels with errors made at random, so many that their macro F1 is as near as can be to the one asked for.
+    """Labels with errors made at random, so many that their macro F1 is as near as can be to the
+    one asked for.
 
     Args:
         labels: ``(N, outputs)`` int64 0/1, as :func:`label_vectors` gives them.
@@ -141,10 +157,12 @@ def labels_at_f1(labels: Tensor, f1: float, groups: Groups, generator: Generator
         generator: on the CPU.
 
     Returns:
-        Of the shape of ``labels``. No more errors are made than leave pure noise, so that a lower F1 than that of
-        noise is not reached.
+        Of the shape of ``labels``. No more errors are made than leave pure noise, so that a lower
+        F1 than that of noise is not reached.
     """
-    chance = torch.rand(labels.shape if groups.multi_label else labels.shape[:1], generator=generator)
+    chance = torch.rand(
+        labels.shape if groups.multi_label else labels.shape[:1], generator=generator
+    )
     chance = chance.to(labels.device)
     opposite = 1 - labels if groups.multi_label else _other_class(labels, generator)
     few, many = 0.0, 0.5 if groups.multi_label else 1 - 1 / groups.rows
@@ -176,7 +194,8 @@ LEAKAGE: dict[str, Description] = {
     ),
     "leakage/dataset_at_f1": Description(
         "Leakage of labels with errors",
-        f"The same from labels with as many errors as the model makes, but made at random. {CHANCE}",
+        "The same from labels with as many errors as the model makes, but made at random."
+        f" {CHANCE}",
         math.nan,
         "lower",
     ),
@@ -188,7 +207,8 @@ LEAKAGE: dict[str, Description] = {
     ),
     "leakage/amplification": Description(
         "Leakage that the model adds",
-        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in itself.",
+        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in"
+        " itself.",
         0.0,
         "lower",
     ),

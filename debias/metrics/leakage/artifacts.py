@@ -1,4 +1,6 @@
-"""Whether an attribute can still be told from images that were stripped of what ought to tell it."""
+"""Whether an attribute can still be told from images that were stripped of what ought to tell
+it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,15 @@ from debias.metrics.descriptions import Description
 from debias.metrics.scores.ranking import auroc
 
 
-def resampled_auroc(scores: Tensor, positive: Tensor, *, generator: torch.Generator, resamples: int = 2000) -> Tensor:
-    """Areas under the ROC curve of bootstrap samples drawn inside the positives and inside the negatives.
+def resampled_auroc(
+    scores: Tensor, positive: Tensor, *, generator: torch.Generator, resamples: int = 2000
+) -> Tensor:
+    """Areas under the ROC curve of bootstrap samples drawn inside the positives and inside the
+    negatives.
 
     Args:
-        scores: ``(N,)`` float of a classifier of the attribute, higher for more likely, on held-out images.
+        scores: ``(N,)`` float of a classifier of the attribute, higher for more likely, on held-out
+            images.
         positive: ``(N,)`` bool or 0/1, whether the attribute is present.
         generator: source of randomness.
         resamples: how many bootstrap samples.
@@ -26,38 +32,60 @@ def resampled_auroc(scores: Tensor, positive: Tensor, *, generator: torch.Genera
     if not all(len(part) for part in parts):
         return torch.full((resamples,), torch.nan, dtype=torch.float64)
     drawn = [
-        [part[torch.randint(len(part), part.shape, generator=generator)] for part in parts] for _ in range(resamples)
+        [part[torch.randint(len(part), part.shape, generator=generator)] for part in parts]
+        for _ in range(resamples)
     ]
-    label = torch.cat([torch.full(part.shape, value) for part, value in zip(parts, (True, False), strict=True)])
+    label = torch.cat(
+        [torch.full(part.shape, value) for part, value in zip(parts, (True, False), strict=True)]
+    )
     return torch.stack([auroc(torch.cat(sample), label) for sample in drawn])
 
 
 def artifact_interval(
-    scores: Tensor, positive: Tensor, *, generator: torch.Generator, level: float = 0.95, resamples: int = 2000
+    scores: Tensor,
+    positive: Tensor,
+    *,
+    generator: torch.Generator,
+    level: float = 0.95,
+    resamples: int = 2000,
 ) -> Interval:
-    """Interval of how well an attribute is predicted from transformed images (resolution, colour, mask, pose).
+    """Interval of how well an attribute is predicted from transformed images (resolution, colour,
+    mask, pose).
 
     The attribute leaves an artifact in these images if the interval lies above 0.5.
 
-    Source: Meister et al., "Gender Artifacts in Visual Datasets", ICCV 2023 (its released code prints average
-    precision only; the interval is the project's).
+    Source: Meister et al., "Gender Artifacts in Visual Datasets", ICCV 2023 (its released code
+    prints average precision only; the interval is the project's).
 
     Args:
         scores, positive, generator, resamples: as in :func:`resampled_auroc`.
         level: coverage in (0, 1).
     """
-    return percentile_interval(resampled_auroc(scores, positive, generator=generator, resamples=resamples), level=level)
+    return percentile_interval(
+        resampled_auroc(scores, positive, generator=generator, resamples=resamples), level=level
+    )
 
 
-def artifact_report(scores: Tensor, positive: Tensor, *, generator: torch.Generator) -> dict[str, float]:
-    """``artifact_auroc`` (0.5 for no artifact) and the ends of its 95 % interval, as plain floats."""
+def artifact_report(
+    scores: Tensor, positive: Tensor, *, generator: torch.Generator
+) -> dict[str, float]:
+    """``artifact_auroc`` (0.5 for no artifact) and the ends of its 95 % interval, as plain
+    floats.
+    """
     low, high = artifact_interval(scores, positive, generator=generator)
     area = auroc(scores, positive)
-    return {"artifact_auroc": area.item(), "artifact_auroc_low": low.item(), "artifact_auroc_high": high.item()}
+    return {
+        "artifact_auroc": area.item(),
+        "artifact_auroc_low": low.item(),
+        "artifact_auroc_high": high.item(),
+    }
 
 
 DESCRIPTIONS = {
     "artifact_auroc": Description(
-        "Artifact of the attribute", "How well the attribute is told from stripped images: 0.5 is chance.", 0.5, "lower"
+        "Artifact of the attribute",
+        "How well the attribute is told from stripped images: 0.5 is chance.",
+        0.5,
+        "lower",
     ),
 }

@@ -1,4 +1,6 @@
-"""Those who guess the bias from what a model computed: a logistic regression, and the perceptron of Wang et al."""
+"""Those who guess the bias from what a model computed: a logistic regression, and the perceptron of
+Wang et al.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Rows(NamedTuple):
 class Attacker(Protocol):
     """Learns the bias from features, anew at each call."""
 
-    def __call__(self, train: Rows, validation: Rows, features: Tensor, generator: Generator) -> Tensor:
+    def __call__(
+        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+    ) -> Tensor:
         """Probabilities of the bias values.
 
         Args:
@@ -31,7 +35,8 @@ class Attacker(Protocol):
             generator: the only source of chance, on the CPU.
 
         Returns:
-            ``(M, K)`` float64 on the CPU, K one more than the largest bias in ``train``; 0 for a value it never saw.
+            ``(M, K)`` float64 on the CPU, K one more than the largest bias in ``train``; 0 for a
+            value it never saw.
         """
         ...
 
@@ -56,7 +61,9 @@ class LogisticAttacker:
     standardize: bool = True
     tolerance: float = 1e-6
 
-    def __call__(self, train: Rows, validation: Rows, features: Tensor, generator: Generator) -> Tensor:
+    def __call__(
+        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+    ) -> Tensor:
         """As :class:`Attacker`; ``validation`` and ``generator`` are not used."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -73,10 +80,11 @@ class LogisticAttacker:
 
 @dataclass(frozen=True)
 class MLPAttacker:
-    """The published attacker: three hidden layers, of which the epoch that is best on the validation rows is kept.
+    """The published attacker: three hidden layers, of which the epoch that is best on the
+    validation rows is kept.
 
-    BatchNorm of the features, three times (Linear, BatchNorm, LeakyReLU), Linear; Adam on the cross-entropy. The
-    defaults are the published ones.
+    BatchNorm of the features, three times (Linear, BatchNorm, LeakyReLU), Linear; Adam on the
+    cross-entropy. The defaults are the published ones.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019,
     uvavision/Balanced-Datasets-Are-Not-Enough.
@@ -87,7 +95,8 @@ class MLPAttacker:
         batch_size: rows of a step.
         learning_rate, weight_decay: of Adam.
 
-    Differs from the reference: a last batch of a single row is skipped, for BatchNorm has no variance of it.
+    Differs from the reference: a last batch of a single row is skipped, for BatchNorm has no
+    variance of it.
     """
 
     width: int = 300
@@ -96,30 +105,49 @@ class MLPAttacker:
     learning_rate: float = 5e-5
     weight_decay: float = 1e-5
 
-    def __call__(self, train: Rows, validation: Rows, features: Tensor, generator: Generator) -> Tensor:
+    def __call__(
+        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+    ) -> Tensor:
         """As :class:`Attacker`; it works on the device of the features."""
         network = self._network(train.features.shape[1], int(train.bias.max()) + 1, generator)
-        network.to(train.features.device).load_state_dict(self._best(network, train, validation, generator))
+        network.to(train.features.device).load_state_dict(
+            self._best(network, train, validation, generator)
+        )
         with torch.no_grad():
             logits: Tensor = network.eval()(features.float())
         return logits.double().softmax(dim=1).cpu()
 
-    def _best(self, network: nn.Module, train: Rows, validation: Rows, generator: Generator) -> Mapping[str, Tensor]:
+    def _best(
+        self, network: nn.Module, train: Rows, validation: Rows, generator: Generator
+    ) -> Mapping[str, Tensor]:
         """State of the first epoch that reaches the best accuracy on the validation rows."""
         network.to(train.features.device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
         best, kept = -1.0, {}
         for _ in range(self.epochs):
             self._epoch(network, optimizer, train, generator)
             with torch.no_grad():
                 accuracy = share_right(network.eval()(validation.features.float()), validation.bias)
             if accuracy > best:
-                best, kept = accuracy, {name: value.clone() for name, value in network.state_dict().items()}
+                best, kept = (
+                    accuracy,
+                    {name: value.clone() for name, value in network.state_dict().items()},
+                )
         return kept
 
-    def _epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, train: Rows, generator: Generator) -> None:
+    def _epoch(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        train: Rows,
+        generator: Generator,
+    ) -> None:
         network.train()
-        for rows in torch.split(torch.randperm(len(train.bias), generator=generator), self.batch_size):
+        for rows in torch.split(
+            torch.randperm(len(train.bias), generator=generator), self.batch_size
+        ):
             if len(rows) > 1:
                 rows = rows.to(train.bias.device)
                 logits = network(train.features[rows].float())
@@ -130,7 +158,11 @@ class MLPAttacker:
     def _network(self, inputs: int, values: int, generator: Generator) -> nn.Sequential:
         layers: list[nn.Module] = [nn.BatchNorm1d(inputs)]
         for width in (inputs, self.width, self.width):
-            layers += [_linear(width, self.width, generator), nn.BatchNorm1d(self.width), nn.LeakyReLU()]
+            layers += [
+                _linear(width, self.width, generator),
+                nn.BatchNorm1d(self.width),
+                nn.LeakyReLU(),
+            ]
         return nn.Sequential(*layers, _linear(self.width, values, generator))
 
 

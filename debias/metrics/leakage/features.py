@@ -18,7 +18,8 @@ class Leakage(NamedTuple):
     """Leakage over rounds.
 
     Attributes:
-        mean, deviation: over the rounds; the deviation divides by their number, as the reference does.
+        mean, deviation: over the rounds; the deviation divides by their number, as the reference
+            does.
         rounds: the leakage of each round.
         chance: what an attacker has who is told nothing, 1 / K for K values of the bias.
     """
@@ -42,32 +43,37 @@ def feature_leakage(
 
     .. math:: \lambda = \tfrac{1}{2} + \left|\mathrm{acc} - \tfrac{1}{2}\right|
 
-    In each round, as many rows of every bias value are drawn, without repetition: half of them teach the attacker, a
-    quarter chooses its epoch, and on a quarter it is asked. All of them must be new to the model: give it the features
-    of a validation or test split.
+    In each round, as many rows of every bias value are drawn, without repetition: half of them
+    teach the attacker, a quarter chooses its epoch, and on a quarter it is asked. All of them must
+    be new to the model: give it the features of a validation or test split.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019,
     uvavision/Balanced-Datasets-Are-Not-Enough (``object_multilabel/attacker.py``).
 
     Args:
-        features: ``(N, D)`` or ``(N,)`` finite numbers: features, logits or labels, one row a sample.
+        features: ``(N, D)`` or ``(N,)`` finite numbers: features, logits or labels, one row a
+            sample.
         bias: ``(N,)`` integer value of the bias attribute; rows with -1 are left out.
-        target: ``(N,)`` integer class, or ``(N, L)`` 0/1 labels. With it the draw holds as many rows of every bias
-            value in each class, or combination of labels, so that one who knows these alone is at chance; a class that
-            lacks a value is left out.
+        target: ``(N,)`` integer class, or ``(N, L)`` 0/1 labels. With it the draw holds as many
+            rows of every bias value in each class, or combination of labels, so that one who knows
+            these alone is at chance; a class that lacks a value is left out.
         rounds: draws, each with a new attacker.
         seed: of draws and attackers. The draws do not depend on the attacker.
-        attacker: "logistic" (deterministic given the draw), "mlp" (as published), or one of your own.
+        attacker: "logistic" (deterministic given the draw), "mlp" (as published), or one of your
+            own.
 
     Returns:
-        Leakage in [chance, 1], ideal chance: 1/2 for two values. At chance the fold still adds about ``0.4 / sqrt(n)``
-        for n rows asked. With more than two values there is no fold: it is the accuracy, in [0, 1]. All NaN where
-        fewer than two values of the bias are known, or one of them has fewer than four rows in every class.
+        Leakage in [chance, 1], ideal chance: 1/2 for two values. At chance the fold still adds
+        about ``0.4 / sqrt(n)`` for n rows asked. With more than two values there is no fold: it is
+        the accuracy, in [0, 1]. All NaN where fewer than two values of the bias are known, or one
+        of them has fewer than four rows in every class.
 
     Raises:
-        ValueError: shapes differ, features are not finite, the attacker is unknown, or there is no round.
+        ValueError: shapes differ, features are not finite, the attacker is unknown, or there is no
+            round.
 
-    Differs from the reference: it learns on the split that the model was trained on, and draws a fixed number of rows.
+    Differs from the reference: it learns on the split that the model was trained on, and draws a
+    fixed number of rows.
 
     Example:
         >>> bias = torch.arange(2).repeat(20)
@@ -87,16 +93,24 @@ def leakage_over(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> Leakage:
-    """As :func:`feature_leakage`, with one version of the features for each round, for those that are random."""
+    """As :func:`feature_leakage`, with one version of the features for each round, for those that
+    are random.
+    """
     versions = [_checked(version, bias, target) for version in versions]
     attack = _named(attacker)
     known = bias >= 0
     values, codes = torch.unique(bias[known], return_inverse=True)
-    classes = torch.zeros_like(codes) if target is None else torch.unique(target[known], dim=0, return_inverse=True)[1]
+    classes = (
+        torch.zeros_like(codes)
+        if target is None
+        else torch.unique(target[known], dim=0, return_inverse=True)[1]
+    )
     generator = torch.Generator().manual_seed(seed)
     draws = [_balanced_parts(classes.cpu(), codes.cpu(), len(values), generator) for _ in versions]
     rows = [Rows(version[known], codes) for version in versions]
-    accuracies = [_round(seen, parts, attack, generator) for seen, parts in zip(rows, draws, strict=True)]
+    accuracies = [
+        _round(seen, parts, attack, generator) for seen, parts in zip(rows, draws, strict=True)
+    ]
     return _summary(tuple(leakage(accuracy, len(values)) for accuracy in accuracies), len(values))
 
 
@@ -109,9 +123,13 @@ def feature_leakage_report(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> dict[str, float]:
-    """The scalars of ``FEATURE_LEAKAGE`` of held-out features, and their deviations; as :func:`feature_leakage`."""
+    """The scalars of ``FEATURE_LEAKAGE`` of held-out features, and their deviations; as
+    :func:`feature_leakage`.
+    """
     plain = feature_leakage(features, bias, rounds=rounds, seed=seed, attacker=attacker)
-    within = feature_leakage(features, bias, target=target, rounds=rounds, seed=seed, attacker=attacker)
+    within = feature_leakage(
+        features, bias, target=target, rounds=rounds, seed=seed, attacker=attacker
+    )
     return {
         "leakage/features": plain.mean,
         "leakage/features_given_target": within.mean,
@@ -121,13 +139,19 @@ def feature_leakage_report(
 
 
 def leakage(accuracy: float, values: int = 2) -> float:
-    """Leakage of an attacker's accuracy: turned around if it is below 1/2, where the bias has two values."""
+    """Leakage of an attacker's accuracy: turned around if it is below 1/2, where the bias has two
+    values.
+    """
     # one who is always wrong on two values knows them; on more values nothing follows
     return 0.5 + abs(accuracy - 0.5) if values == 2 else accuracy
 
 
-def attacker_accuracy(train: Rows, validation: Rows, test: Rows, *, attacker: Attacker, generator: Generator) -> float:
-    """Accuracy on ``test`` of an attacker that learnt on ``train``; NaN if it has nothing to learn or be asked."""
+def attacker_accuracy(
+    train: Rows, validation: Rows, test: Rows, *, attacker: Attacker, generator: Generator
+) -> float:
+    """Accuracy on ``test`` of an attacker that learnt on ``train``; NaN if it has nothing to learn
+    or be asked.
+    """
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return math.nan
     return share_right(attacker(train, validation, test.features, generator), test.bias.cpu())
@@ -138,8 +162,12 @@ def _round(rows: Rows, parts: list[Tensor], attacker: Attacker, generator: Gener
     return attacker_accuracy(train, validation, test, attacker=attacker, generator=generator)
 
 
-def _balanced_parts(classes: Tensor, codes: Tensor, values: int, generator: Generator) -> list[Tensor]:
-    """Row numbers to learn from, to choose by and to be asked on: of each class, as many of every value."""
+def _balanced_parts(
+    classes: Tensor, codes: Tensor, values: int, generator: Generator
+) -> list[Tensor]:
+    """Row numbers to learn from, to choose by and to be asked on: of each class, as many of every
+    value.
+    """
     parts: list[list[Tensor]] = [[torch.empty(0, dtype=torch.long)] for _ in range(3)]
     for one in torch.unique(classes):
         cells = [((classes == one) & (codes == value)).nonzero()[:, 0] for value in range(values)]
@@ -172,9 +200,14 @@ def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
     lengths = {len(features), len(bias), len(bias if target is None else target)}
     if bias.ndim != 1 or len(lengths) > 1:
         shapes = [tuple(part.shape) for part in (features, bias, target) if part is not None]
-        raise InputError(f"features, bias and target must have one row a sample, and bias is (N,); got {shapes}")
+        raise InputError(
+            f"features, bias and target must have one row a sample, and bias is (N,); got {shapes}"
+        )
     if not bool(features.isfinite().all()):
-        raise InputError("features hold a value that is not finite: see which images give it, no attacker can use it")
+        raise InputError(
+            "features hold a value that is not finite: see which images give it, no attacker can"
+            " use it"
+        )
     return features
 
 
@@ -187,7 +220,8 @@ FEATURE_LEAKAGE: dict[str, Description] = {
     ),
     "leakage/features_given_target": Description(
         "Leakage beyond the target",
-        f"The same where the target tells nothing of the bias: what the features hold of the bias itself. {CHANCE}",
+        "The same where the target tells nothing of the bias: what the features hold of the bias"
+        f" itself. {CHANCE}",
         math.nan,
         "lower",
     ),

@@ -30,7 +30,8 @@ def associations(targets: Tensor, first: Tensor, second: Tensor) -> Tensor:
         first, second: ``(|A|, D)`` and ``(|B|, D)`` features.
 
     Returns:
-        ``(N,)`` float64 in [-2, 2], ideal 0; NaN for a zero vector, and throughout if an attribute is empty.
+        ``(N,)`` float64 in [-2, 2], ideal 0; NaN for a zero vector, and throughout if an attribute
+        is empty.
     """
     units = [_unit(side) for side in (targets, first, second)]
     return units[0] @ (units[1].mean(dim=0) - units[2].mean(dim=0))
@@ -43,22 +44,22 @@ def association_test(
 
     .. math:: d = \frac{\mathrm{mean}_{x \in X} s(x) - \mathrm{mean}_{y \in Y} s(y)}{\mathrm{std}_{w \in X \cup Y} s(w)}
 
-    with the deviation of a sample (n - 1). The p-value is the share of the equal halvings of X and Y together whose
-    first half has a sum of s at least that of X; ties count.
+    with the deviation of a sample (n - 1). The p-value is the share of the equal halvings of X and
+    Y together whose first half has a sum of s at least that of X; ties count.
 
-    Source: Steed and Caliskan, "Image Representations Learned With Unsupervised Pre-Training Contain Human-like
-    Biases", FAccT 2021; ryansteed/ieat and ryansteed/weat.
+    Source: Steed and Caliskan, "Image Representations Learned With Unsupervised Pre-Training
+    Contain Human-like Biases", FAccT 2021; ryansteed/ieat and ryansteed/weat.
 
     Args:
         x, y: ``(|X|, D)`` and ``(|Y|, D)`` features of the two kinds of target.
         a, b: ``(|A|, D)`` and ``(|B|, D)`` features of the two attributes.
-        permutations: where there are no more halvings than this, all are tried; otherwise one fewer is drawn at random,
-            and the observed one is added.
+        permutations: where there are no more halvings than this, all are tried; otherwise one fewer
+            is drawn at random, and the observed one is added.
         seed: of the draw.
 
     Returns:
-        Effect size in [-2, 2] and p in (0, 1]; ideal effect 0. Effect NaN where s does not vary or is not defined;
-        p NaN where it is not defined or X and Y differ in size.
+        Effect size in [-2, 2] and p in (0, 1]; ideal effect 0. Effect NaN where s does not vary or
+        is not defined; p NaN where it is not defined or X and Y differ in size.
 
     Raises:
         ValueError: a set is not ``(n, D)``, D differs, or there is no permutation.
@@ -69,9 +70,14 @@ def association_test(
         >>> round(found.effect_size.item(), 4), round(found.p_value.item(), 4)  # p = 1/6
         (1.7138, 0.1667)
     """
-    if permutations < 1 or any(side.ndim != 2 or side.shape[1] != x.shape[1] for side in (x, y, a, b)):
+    if permutations < 1 or any(
+        side.ndim != 2 or side.shape[1] != x.shape[1] for side in (x, y, a, b)
+    ):
         shapes = [tuple(side.shape) for side in (x, y, a, b)]
-        raise InputError(f"the test needs four sets (n, D) of features and a permutation; got {shapes}, {permutations}")
+        raise InputError(
+            f"the test needs four sets (n, D) of features and a permutation; got {shapes},"
+            f" {permutations}"
+        )
     pool = associations(torch.cat((x, y)), a, b).cpu()
     effect = pool.new_tensor(math.nan)
     # what differs by rounding only does not vary
@@ -117,11 +123,15 @@ def _unit(features: Tensor) -> Tensor:
 IEAT: dict[str, Description] = {
     "ieat/effect_size": Description(
         "Association of embeddings",
-        "How much nearer one kind of picture is to one attribute than the other kind, in deviations; up to 2.",
+        "How much nearer one kind of picture is to one attribute than the other kind, in"
+        " deviations; up to 2.",
         0.0,
         "lower",
     ),
     "ieat/p_value": Description(
-        "Association, p-value", "Share of random halvings with an association at least as great.", 1.0, "higher"
+        "Association, p-value",
+        "Share of random halvings with an association at least as great.",
+        1.0,
+        "higher",
     ),
 }

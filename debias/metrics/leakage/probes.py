@@ -1,4 +1,6 @@
-"""What a simple probe reads from features of held-out samples: the bias, in accuracy and in bits."""
+"""What a simple probe reads from features of held-out samples: the bias, in accuracy and in
+bits.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Probe(NamedTuple):
         accuracy: share of the rows that are right.
         balanced_accuracy: mean over the bias values that occur of the share that is right.
         auroc: area under the ROC curve; with more than two values, mean of one against the rest.
-        majority: share of the most common value among the held-out rows, what ``accuracy`` is to be compared with.
+        majority: share of the most common value among the held-out rows, what ``accuracy`` is to be
+            compared with.
     """
 
     accuracy: float
@@ -45,7 +48,8 @@ class Information(NamedTuple):
 def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> Probe:
     """Leakage of the bias to a linear probe, against the most common value.
 
-    Source: scikit-learn's ``LogisticRegression``, ``balanced_accuracy_score`` and ``roc_auc_score``.
+    Source: scikit-learn's ``LogisticRegression``, ``balanced_accuracy_score`` and
+    ``roc_auc_score``.
 
     Args:
         train: rows to learn from; those of bias -1 are left out.
@@ -53,8 +57,10 @@ def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> P
         probe: logistic regression with C = 1 on standardised features if none is given.
 
     Returns:
-        Ideal, for features without bias: accuracy = majority, balanced accuracy 1 / K, AUROC 1/2. All NaN where the
-        training rows have fewer than two values or no row is asked; AUROC also where the rows asked have one value.
+        Ideal, for features without bias: accuracy = majority, balanced accuracy 1 / K, AUROC 1/2.
+            All NaN where the
+        training rows have fewer than two values or no row is asked; AUROC also where the rows asked
+        have one value.
 
     Example:
         >>> bias = torch.arange(2).repeat(8)
@@ -68,7 +74,12 @@ def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> P
     values, counts = torch.unique(test.bias, return_counts=True)
     recalls = [share_right(scores[test.bias == value], value) for value in values]
     majority = counts.max().item() / len(test.bias)
-    return Probe(share_right(scores, test.bias), sum(recalls) / len(recalls), _auroc(scores, test.bias), majority)
+    return Probe(
+        share_right(scores, test.bias),
+        sum(recalls) / len(recalls),
+        _auroc(scores, test.bias),
+        majority,
+    )
 
 
 def v_information(train: Rows, test: Rows, *, probe: Attacker | None = None) -> Information:
@@ -85,12 +96,16 @@ def v_information(train: Rows, test: Rows, *, probe: Attacker | None = None) -> 
         train, test, probe: as in :func:`linear_probe`.
 
     Returns:
-        At most the null entropy; ideal 0, for features that the probe gets nothing out of. Negative where the probe
-        does worse than the frequencies. NaN where ``linear_probe`` is, or a value is asked that was never learnt.
+        At most the null entropy; ideal 0, for features that the probe gets nothing out of. Negative
+        where the probe does worse than the frequencies. NaN where ``linear_probe`` is, or a value
+        is asked that was never learnt.
     """
     train, test = _known(train), _known(test)
     scores = _scores(train, test, probe)
-    if scores is None or int(torch.bincount(train.bias, minlength=int(test.bias.max()) + 1)[test.bias].min()) == 0:
+    if (
+        scores is None
+        or int(torch.bincount(train.bias, minlength=int(test.bias.max()) + 1)[test.bias].min()) == 0
+    ):
         return Information(math.nan, math.nan, math.nan)
     frequencies = torch.bincount(train.bias).double() / len(train.bias)
     chosen = scores.gather(1, test.bias[:, None])[:, 0]
@@ -100,11 +115,14 @@ def v_information(train: Rows, test: Rows, *, probe: Attacker | None = None) -> 
     return Information(null, conditional, null - conditional)
 
 
-def feature_information(features: Tensor, bias: Tensor, *, neighbours: int = 3, seed: int = 0) -> Tensor:
-    """Mutual information of each feature by itself with the bias, estimated from nearest neighbours.
+def feature_information(
+    features: Tensor, bias: Tensor, *, neighbours: int = 3, seed: int = 0
+) -> Tensor:
+    """Mutual information of each feature by itself with the bias, estimated from nearest
+    neighbours.
 
-    Source: Ross, "Mutual Information between Discrete and Continuous Data Sets", 2014; scikit-learn's
-    ``mutual_info_classif``, which is used.
+    Source: Ross, "Mutual Information between Discrete and Continuous Data Sets", 2014;
+    scikit-learn's ``mutual_info_classif``, which is used.
 
     Args:
         features: ``(N, D)`` float.
@@ -121,11 +139,16 @@ def feature_information(features: Tensor, bias: Tensor, *, neighbours: int = 3, 
     if len(known.bias) <= neighbours:
         return torch.full((features.shape[1],), torch.nan, dtype=torch.float64)
     values = known.features.numpy()
-    return torch.from_numpy(mutual_info_classif(values, known.bias.numpy(), n_neighbors=neighbours, random_state=seed))
+    return torch.from_numpy(
+        mutual_info_classif(values, known.bias.numpy(), n_neighbors=neighbours, random_state=seed)
+    )
 
 
-def probe_report(features: Tensor, bias: Tensor, *, seed: int = 0, probe: Attacker | None = None) -> dict[str, float]:
-    """The scalars of ``PROBES`` for held-out features: half of each bias value teaches the probe, half is asked.
+def probe_report(
+    features: Tensor, bias: Tensor, *, seed: int = 0, probe: Attacker | None = None
+) -> dict[str, float]:
+    """The scalars of ``PROBES`` for held-out features: half of each bias value teaches the probe,
+    half is asked.
 
     Args:
         features: ``(N, D)`` float, of a split that the model was not trained on.
@@ -156,7 +179,9 @@ def _known(rows: Rows) -> Rows:
 
 
 def _scores(train: Rows, test: Rows, probe: Attacker | None) -> Tensor | None:
-    """``(N, K)`` probabilities for the rows asked, at least as many columns as these have values; or nothing."""
+    """``(N, K)`` probabilities for the rows asked, at least as many columns as these have values;
+    or nothing.
+    """
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return None
     generator = torch.Generator().manual_seed(0)
@@ -170,14 +195,19 @@ def _auroc(scores: Tensor, bias: Tensor) -> float:
 
     values = [1] if scores.shape[1] == 2 else range(scores.shape[1])
     sides = [(bias == value, scores[:, value]) for value in values]
-    found = [roc_auc_score(side.numpy(), score.numpy()) for side, score in sides if side.any() and not side.all()]
+    found = [
+        roc_auc_score(side.numpy(), score.numpy())
+        for side, score in sides
+        if side.any() and not side.all()
+    ]
     return float(sum(found) / len(found)) if found else math.nan
 
 
 PROBES: dict[str, Description] = {
     "probe/accuracy": Description(
         "Probe of the bias",
-        "How often a linear probe reads the bias off the features; without bias, as often as the most common value.",
+        "How often a linear probe reads the bias off the features; without bias, as often as the"
+        " most common value.",
         math.nan,
         "lower",
     ),
@@ -188,10 +218,16 @@ PROBES: dict[str, Description] = {
         "lower",
     ),
     "probe/auroc": Description(
-        "Probe of the bias, AUROC", "How well the probe ranks samples by their bias; a half is chance.", 0.5, "lower"
+        "Probe of the bias, AUROC",
+        "How well the probe ranks samples by their bias; a half is chance.",
+        0.5,
+        "lower",
     ),
     "probe/majority": Description(
-        "Most common bias", "What the probe would have by always naming the most common bias.", math.nan, ""
+        "Most common bias",
+        "What the probe would have by always naming the most common bias.",
+        math.nan,
+        "",
     ),
     "probe/v_information": Description(
         "Linear information on the bias",

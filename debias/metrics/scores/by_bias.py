@@ -1,4 +1,6 @@
-"""AUROC, average precision, F1 and calibration of each value of the bias attribute, their worst and their gap."""
+"""AUROC, average precision, F1 and calibration of each value of the bias attribute, their worst and
+their gap.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,17 @@ from debias.types import Groups
 
 
 def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    r"""F1 of each outcome within each bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} + \mathrm{FN})`.
+    r"""F1 of each outcome within each bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} +
+    \mathrm{FN})`.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
 
     Returns:
-        ``(outcomes, biases)`` float64 in [0, 1], outcomes as in ``one_vs_rest``; 0 where an outcome neither occurs nor
-        is predicted, so that the outcomes are the same in each group; NaN for a bias without samples.
+        ``(outcomes, biases)`` float64 in [0, 1], outcomes as in ``one_vs_rest``; 0 where an outcome
+        neither occurs nor is predicted, so that the outcomes are the same in each group; NaN for a
+        bias without samples.
     """
     confusion = one_vs_rest(counts, groups)
     tp, fp, fn, tn = (part.double() for part in confusion)
@@ -44,7 +48,8 @@ def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
 
 
 def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """F1 of each bias under ``f1/<bias>``, of everyone, the worst and the gap; see ``SCORE_DESCRIPTIONS``.
+    """F1 of each bias under ``f1/<bias>``, of everyone, the worst and the gap; see
+    ``SCORE_DESCRIPTIONS``.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
@@ -55,7 +60,8 @@ def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
 
 
 def class_precision(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    """Of what was predicted to be of each target row, the share that is: over every bias, known or not.
+    """Of what was predicted to be of each target row, the share that is: over every bias, known or
+    not.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
@@ -67,26 +73,31 @@ def class_precision(counts: Tensor | Margins, groups: Groups) -> Tensor:
 
 
 def class_f1(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    """F1 of each target row, ``(rows,)`` as in ``class_precision``: 0 where a row neither occurs nor is predicted.
+    """F1 of each target row, ``(rows,)`` as in ``class_precision``: 0 where a row neither occurs
+    nor is predicted.
 
-    Its mean and its least are the macro and the worst-class F1 of a model selection without bias labels (SubpopBench).
+    Its mean and its least are the macro and the worst-class F1 of a model selection without bias
+    labels (SubpopBench).
     """
     right, total = class_tally(counts)
     return (2 * right.double() / (margins(counts).chosen.sum(dim=1) + total)).nan_to_num()
 
 
-def ranking_scalars(scores: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, Tensor]:
+def ranking_scalars(
+    scores: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, Tensor]:
     """AUROC and average precision of each bias and Borkan's areas; see ``SCORE_DESCRIPTIONS``.
 
     Args:
         scores: ``(N, outputs)`` float, probabilities as a rule; see ``score_columns``.
         target: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
-        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in what is overall alone.
+        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in what is
+            overall alone.
         groups: names and numbering of the groups.
 
     Returns:
-        float64 scalars in [0, 1]. Of several classes the mean over all of them, NaN for a bias that lacks one; of
-        several labels the mean over the labels that are defined.
+        float64 scalars in [0, 1]. Of several classes the mean over all of them, NaN for a bias that
+        lacks one; of several labels the mean over the labels that are defined.
 
     Raises:
         ValueError: a shape or value is not as above, or a score is NaN.
@@ -95,23 +106,28 @@ def ranking_scalars(scores: Tensor, target: Tensor, bias: Tensor, groups: Groups
     columns = list(zip(*score_columns(scores, target, groups), strict=True))
     areas = [borkan_auc(pair_wins(*column, bias, biases=groups.biases)) for column in columns]
     subgroup, bpsn, bnsp = BorkanAUC(*(torch.stack(part) for part in zip(*areas, strict=True)))
-    precision = torch.stack([precision_by_bias(*column, bias, biases=groups.biases) for column in columns])
+    precision = torch.stack(
+        [precision_by_bias(*column, bias, biases=groups.biases) for column in columns]
+    )
     overall = {
         "auroc": torch.stack([auroc(*column) for column in columns]),
         "average_precision": torch.stack([average_precision(*column) for column in columns]),
     }
     scalars = {name: _over_outcomes(values[:, None], groups)[0] for name, values in overall.items()}
-    scalars |= _over_biases("auroc", subgroup, groups) | _over_biases("average_precision", precision, groups)
+    scalars |= _over_biases("auroc", subgroup, groups) | _over_biases(
+        "average_precision", precision, groups
+    )
     for name, values in (("bpsn_auc", bpsn), ("bnsp_auc", bnsp)):
         scalars |= _over_biases(name, values, groups)
     return scalars
 
 
 def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
-    r"""Mean squared error of each outcome's probability, :math:`\frac{1}{n_k} \sum_{i: a_i = k} (p_i - y_i)^2`.
+    r"""Mean squared error of each outcome's probability,
+    :math:`\frac{1}{n_k} \sum_{i: a_i = k} (p_i - y_i)^2`.
 
-    Source: Brier, "Verification of forecasts expressed in terms of probability", 1950; for two classes scikit-learn's
-    ``brier_score_loss``, half of Brier's sum over classes.
+    Source: Brier, "Verification of forecasts expressed in terms of probability", 1950; for two
+    classes scikit-learn's ``brier_score_loss``, half of Brier's sum over classes.
 
     Args:
         probabilities: ``(N, outputs)`` float in [0, 1].
@@ -126,11 +142,17 @@ def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: G
     check_facts(target, bias, groups)
     score, positive = score_columns(probabilities, target, groups)
     squares = (score - positive.double()).square()
-    return torch.stack([squares[:, bias == value].mean(dim=1) for value in range(groups.biases)], dim=1)
+    return torch.stack(
+        [squares[:, bias == value].mean(dim=1) for value in range(groups.biases)], dim=1
+    )
 
 
-def brier_scalars(probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, Tensor]:
-    """Brier score of each bias under ``brier/<bias>``, of everyone, the worst and the gap; see ``brier_by_bias``."""
+def brier_scalars(
+    probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, Tensor]:
+    """Brier score of each bias under ``brier/<bias>``, of everyone, the worst and the gap; see
+    ``brier_by_bias``.
+    """
     overall = brier_by_bias(probabilities, target, torch.zeros_like(bias), groups.classes).mean()
     return {"brier": overall} | _over_biases(
         "brier", brier_by_bias(probabilities, target, bias, groups), groups, higher=False
@@ -143,7 +165,9 @@ def precision_by_bias(score: Tensor, positive: Tensor, bias: Tensor, *, biases: 
     return torch.stack([average_precision(score[inside], positive[inside]) for inside in slices])
 
 
-def calibration_scalars(table: Reliability, groups: Groups, *, prefix: str = "") -> dict[str, Tensor]:
+def calibration_scalars(
+    table: Reliability, groups: Groups, *, prefix: str = ""
+) -> dict[str, Tensor]:
     """Expected and maximum calibration error of each bias and group; see ``SCORE_DESCRIPTIONS``.
 
     Args:
@@ -152,7 +176,8 @@ def calibration_scalars(table: Reliability, groups: Groups, *, prefix: str = "")
         prefix: of every key, to tell two conventions apart.
 
     Returns:
-        float64 scalars in [0, 1], 0 ideal; of several labels the mean over the labels that are defined.
+        float64 scalars in [0, 1], 0 ideal; of several labels the mean over the labels that are
+        defined.
     """
     everyone = Reliability(*(_as_one_bias(part) for part in table))
     scalars = {}
@@ -161,21 +186,32 @@ def calibration_scalars(table: Reliability, groups: Groups, *, prefix: str = "")
         scalars[key] = error(by_bias(everyone, groups)).nanmean()
         scalars |= _over_biases(key, error(by_bias(table, groups)), groups, higher=False)
         scalars[f"worst_group_{key}"] = greatest(of_groups)
-        scalars |= {f"group_{key}/{group}": value for group, value in zip(groups.names, of_groups, strict=True)}
+        scalars |= {
+            f"group_{key}/{group}": value
+            for group, value in zip(groups.names, of_groups, strict=True)
+        }
     return scalars
 
 
-def _over_biases(name: str, values: Tensor, groups: Groups, *, higher: bool = True) -> dict[str, Tensor]:
-    """Worst, gap and each bias of ``(outcomes, biases)`` values, averaged over outcomes, and the worst cell of all."""
+def _over_biases(
+    name: str, values: Tensor, groups: Groups, *, higher: bool = True
+) -> dict[str, Tensor]:
+    """Worst, gap and each bias of ``(outcomes, biases)`` values, averaged over outcomes, and the
+    worst cell of all.
+    """
     worst, averages = least if higher else greatest, _over_outcomes(values, groups)
     scalars = {f"worst_{name}": worst(averages), f"{name}_gap": rate_difference(averages)}
     if len(values) > 1:
         scalars[f"worst_outcome_{name}"] = worst(values.flatten())
-    return scalars | {f"{name}/{bias}": value for bias, value in zip(groups.bias_names, averages, strict=True)}
+    return scalars | {
+        f"{name}/{bias}": value for bias, value in zip(groups.bias_names, averages, strict=True)
+    }
 
 
 def _as_one_bias(table: Tensor) -> Tensor:
-    """The table with every sample, of known bias or not, under one value; the last slot is for the unknown."""
+    """The table with every sample, of known bias or not, under one value; the last slot is for the
+    unknown.
+    """
     return torch.stack((table.sum(dim=1), torch.zeros_like(table[:, 0])), dim=1)
 
 

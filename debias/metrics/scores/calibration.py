@@ -1,4 +1,6 @@
-"""Whether probabilities mean what they say, in each group: reliability by bins, and the errors read from it."""
+"""Whether probabilities mean what they say, in each group: reliability by bins, and the errors read
+from it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from debias.types import Groups
 
 
 class Reliability(NamedTuple):
-    """Sums over the samples of each bin, of one shape ``(..., bins)``; sums over groups are sums of these.
+    """Sums over the samples of each bin, of one shape ``(..., bins)``; sums over groups are sums of
+    these.
 
     Attributes:
         samples: int64, how many.
@@ -26,15 +29,20 @@ class Reliability(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """What to draw, ``(..., bins)``: int64 samples, float64 mean confidence and accuracy, both NaN in empty bins."""
+    """What to draw, ``(..., bins)``: int64 samples, float64 mean confidence and accuracy, both NaN
+    in empty bins.
+    """
 
     samples: Tensor
     confidence: Tensor
     accuracy: Tensor
 
 
-def decision_confidence(probabilities: Tensor, target: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Probability of what was chosen, and whether that was right: one of two binary conventions, and that of classes.
+def decision_confidence(
+    probabilities: Tensor, target: Tensor, groups: Groups
+) -> tuple[Tensor, Tensor]:
+    """Probability of what was chosen, and whether that was right: one of two binary conventions,
+    and that of classes.
 
     Args:
         probabilities: ``(N, classes)``, or ``(N, L)`` of the labels being present, in [0, 1].
@@ -45,16 +53,22 @@ def decision_confidence(probabilities: Tensor, target: Tensor, groups: Groups) -
         Confidence and bool hit, of the shape of ``target``.
     """
     if groups.multi_label:
-        return torch.maximum(probabilities, 1 - probabilities), (probabilities > 0.5) == target.bool()
+        return (
+            torch.maximum(probabilities, 1 - probabilities),
+            (probabilities > 0.5) == target.bool(),
+        )
     confidence, chosen = probabilities.max(dim=1)
     return confidence, chosen == target
 
 
-def positive_confidence(probabilities: Tensor, target: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
+def positive_confidence(
+    probabilities: Tensor, target: Tensor, groups: Groups
+) -> tuple[Tensor, Tensor]:
     """Probability of the positive class and whether it is true: the other binary convention.
 
     Args:
-        probabilities, target, groups: as in ``decision_confidence``, with two classes or several labels.
+        probabilities, target, groups: as in ``decision_confidence``, with two classes or several
+            labels.
 
     Returns:
         Confidence and bool hit, of the shape of ``target``.
@@ -85,10 +99,14 @@ def reliability(
         bins: how many, of equal width.
 
     Returns:
-        ``(rows, biases + 1, bins)`` each; samples of unknown bias are in the last slot. Values out of range are clamped
-        into the table, so that the device is not waited for: check them where it is read.
+        ``(rows, biases + 1, bins)`` each; samples of unknown bias are in the last slot. Values out
+        of range are clamped into the table, so that the device is not waited for: check them where
+        it is read.
     """
-    slots, confidence = groups.biases + 1, confidence if confidence.dtype == torch.float64 else confidence.float()
+    slots, confidence = (
+        groups.biases + 1,
+        confidence if confidence.dtype == torch.float64 else confidence.float(),
+    )
     # edges in the dtype of the probabilities, so that 0.7 is on the edge 7/10 in either
     edges = torch.arange(1, bins, dtype=confidence.dtype, device=confidence.device) / bins
     place = torch.bucketize(confidence.contiguous(), edges, right=True)
@@ -97,14 +115,18 @@ def reliability(
     cell = (row * slots + slot.reshape(slot.shape + (1,) * (target.ndim - 1))) * bins + place
     cell, shape = cell.flatten(), (groups.rows, slots, bins)
     sums = [
-        torch.zeros(groups.rows * slots * bins, dtype=values.dtype, device=cell.device).index_add(0, cell, values)
+        torch.zeros(groups.rows * slots * bins, dtype=values.dtype, device=cell.device).index_add(
+            0, cell, values
+        )
         for values in (torch.ones_like(cell), hit.flatten().long(), confidence.flatten().double())
     ]
     return Reliability(*(part.view(shape) for part in sums))
 
 
 def by_bias(table: Reliability, groups: Groups) -> Reliability:
-    """``(1, biases, bins)``, or ``(labels, biases, bins)`` when multi-label: the table without its target rows."""
+    """``(1, biases, bins)``, or ``(labels, biases, bins)`` when multi-label: the table without its
+    target rows.
+    """
     rows_each = 2 if groups.multi_label else groups.rows
     known = [part[:, :-1] for part in table]
     return Reliability(*(part.reshape(-1, rows_each, *part.shape[1:]).sum(dim=1) for part in known))
@@ -116,17 +138,23 @@ def by_group(table: Reliability) -> Reliability:
 
 
 def check_probabilities(least: Tensor, greatest: Tensor) -> None:
-    """Refuse probabilities of which the least or greatest lies outside [0, 1], or is NaN; waits for the device."""
+    """Refuse probabilities of which the least or greatest lies outside [0, 1], or is NaN; waits for
+    the device.
+    """
     if not (least.item() >= 0 and greatest.item() <= 1):
         raise InputError(
-            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply softmax, or sigmoid "
-            "when multi-label, to the logits"
+            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply"
+            " softmax, or sigmoid when multi-label, to the logits"
         )
 
 
 def reliability_curve(table: Reliability) -> Curve:
-    """Mean confidence against accuracy in each bin: equal where probabilities mean what they say."""
-    return Curve(table.samples, table.confidence / table.samples, table.hits.double() / table.samples)
+    """Mean confidence against accuracy in each bin: equal where probabilities mean what they
+    say.
+    """
+    return Curve(
+        table.samples, table.confidence / table.samples, table.hits.double() / table.samples
+    )
 
 
 def expected_calibration_error(table: Reliability) -> Tensor:
@@ -134,25 +162,30 @@ def expected_calibration_error(table: Reliability) -> Tensor:
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n} |\mathrm{acc}_b - \mathrm{conf}_b|
 
-    Source: Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015; Guo et al.,
-    ICML 2017. As torchmetrics (norm ``l1``) and netcal.
+    Source: Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI
+    2015; Guo et al., ICML 2017. As torchmetrics (norm ``l1``) and netcal.
 
     Args:
         table: ``(..., bins)``.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 ideal; NaN for an empty group. Small groups inflate it: read it with their size.
+        ``(...)`` float64 in [0, 1], 0 ideal; NaN for an empty group. Small groups inflate it: read
+        it with their size.
     """
     return (table.hits - table.confidence).abs().sum(dim=-1) / table.samples.sum(dim=-1)
 
 
 def maximum_calibration_error(table: Reliability) -> Tensor:
-    """Greatest distance between confidence and accuracy over the bins that hold samples; else as above."""
+    """Greatest distance between confidence and accuracy over the bins that hold samples; else as
+    above.
+    """
     distance = (table.hits - table.confidence).abs() / table.samples
     return torch.where(table.samples.sum(dim=-1) > 0, distance.nan_to_num().amax(dim=-1), torch.nan)
 
 
 def root_mean_square_calibration_error(table: Reliability) -> Tensor:
-    r"""Root of the mean square distance, :math:`\sqrt{\sum_b n_b / n (\mathrm{acc}_b - \mathrm{conf}_b)^2}`."""
+    r"""Root of the mean square distance, :math:`\sqrt{\sum_b n_b / n (\mathrm{acc}_b -
+    \mathrm{conf}_b)^2}`.
+    """
     squares = (table.hits - table.confidence).square() / table.samples
     return (squares.nan_to_num().sum(dim=-1) / table.samples.sum(dim=-1)).sqrt()

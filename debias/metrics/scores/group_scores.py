@@ -1,4 +1,6 @@
-"""F1, ranking and calibration of each value of the bias attribute as metrics, exact under any batching and sharding."""
+"""F1, ranking and calibration of each value of the bias attribute as metrics, exact under any
+batching and sharding.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class GroupRanking(ExactMetric):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What torchmetrics sends an empty list in: that of the scores, which the other processes send."""
+        """What torchmetrics sends an empty list in: that of the scores, which the other processes
+        send.
+        """
         return torch.float64
 
     def update(self, scores: Tensor, target: Tensor, bias: Tensor) -> None:
@@ -75,7 +79,8 @@ class GroupRanking(ExactMetric):
             bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
 
         Raises:
-            ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``, on all processes.
+            ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``,
+                on all processes.
         """
         check_batch(target, target, bias, self.groups)
         check_scores(scores, bias, self.groups)
@@ -104,8 +109,8 @@ class GroupCalibration(ExactMetric):
     Args:
         groups: names and numbering of the groups.
         bins: how many, of equal width.
-        positive: take the probability of the positive class against its being true, in place of the probability of the
-            decision against its being right. Two classes or several labels only.
+        positive: take the probability of the positive class against its being true, in place of the
+            probability of the decision against its being right. Two classes or several labels only.
 
     Raises:
         ValueError: ``positive`` with three classes or more, or ``bins`` is not at least 1.
@@ -124,11 +129,18 @@ class GroupCalibration(ExactMetric):
     def __init__(self, groups: Groups, *, bins: int = 15, positive: bool = False) -> None:
         super().__init__()
         if bins < 1 or (positive and groups.rows != 2 and not groups.multi_label):
-            raise InputError(f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two classes")
+            raise InputError(
+                f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two"
+                " classes"
+            )
         self.groups, self.bins = groups, bins
         self.convention = positive_confidence if positive else decision_confidence
         shape = (groups.rows, groups.biases + 1, bins)
-        for name, dtype in (("samples", torch.long), ("hits", torch.long), ("confidence", torch.float64)):
+        for name, dtype in (
+            ("samples", torch.long),
+            ("hits", torch.long),
+            ("confidence", torch.float64),
+        ):
             self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
@@ -144,7 +156,8 @@ class GroupCalibration(ExactMetric):
             bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
 
         Raises:
-            ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``, on all processes.
+            ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``,
+                on all processes.
         """
         check_batch(target, target, bias, self.groups)
         check_scores(probabilities, bias, self.groups)
@@ -154,8 +167,12 @@ class GroupCalibration(ExactMetric):
         self.samples = self.samples + added.samples
         self.hits = self.hits + added.hits
         self.confidence = self.confidence + added.confidence
-        self.least, self.greatest = add_range(Range(self.least, self.greatest), target, target, bias)
-        stated = torch.cat((probabilities.double().flatten(), self.lowest.view(1), self.highest.view(1)))
+        self.least, self.greatest = add_range(
+            Range(self.least, self.greatest), target, target, bias
+        )
+        stated = torch.cat(
+            (probabilities.double().flatten(), self.lowest.view(1), self.highest.view(1))
+        )
         self.lowest, self.highest = stated.aminmax()
 
     def compute(self) -> dict[str, Tensor]:
@@ -167,7 +184,8 @@ class GroupCalibration(ExactMetric):
         return calibration_scalars(self._table(), self.groups)
 
     def curves(self) -> Curve:
-        """What to draw of each value of the bias attribute, ``(outcomes, biases, bins)``; every process must call it.
+        """What to draw of each value of the bias attribute, ``(outcomes, biases, bins)``; every
+        process must call it.
 
         Raises:
             ValueError: a target, bias or probability was out of range.

@@ -1,6 +1,8 @@
-"""How well scores rank positives over negatives, within and across the groups of a bias attribute: exact, with ties.
+"""How well scores rank positives over negatives, within and across the groups of a bias attribute:
+exact, with ties.
 
-One outcome at a time: a class against the rest, or a label. ``score_columns`` makes the outcomes of a data set.
+One outcome at a time: a class against the rest, or a label. ``score_columns`` makes the outcomes of
+a data set.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from debias.types import Groups
 
 
 class Wins(NamedTuple):
-    """How often positives of one bias outscore negatives of another; all that areas under ROC curves are made of.
+    """How often positives of one bias outscore negatives of another; all that areas under ROC
+    curves are made of.
 
     Attributes:
-        halves: ``(biases, biases)`` int64, entry (k, l) twice the pairs of a positive of k and a negative of l in which
-            the positive scores higher, a tie counting one.
+        halves: ``(biases, biases)`` int64, entry (k, l) twice the pairs of a positive of k and a
+            negative of l in which the positive scores higher, a tie counting one.
         positives, negatives: ``(biases,)`` int64.
     """
 
@@ -29,12 +32,15 @@ class Wins(NamedTuple):
 
 
 class BorkanAUC(NamedTuple):
-    """Three areas per bias, each ``(biases,)`` float64 in [0, 1], 1 ideal; NaN without a positive or a negative.
+    """Three areas per bias, each ``(biases,)`` float64 in [0, 1], 1 ideal; NaN without a positive
+    or a negative.
 
     Attributes:
         subgroup: positives against negatives of the bias.
-        bpsn: background positives against subgroup negatives; low where negatives of the bias score too high.
-        bnsp: background negatives against subgroup positives; low where positives of the bias score too low.
+        bpsn: background positives against subgroup negatives; low where negatives of the bias score
+            too high.
+        bnsp: background negatives against subgroup positives; low where positives of the bias score
+            too low.
     """
 
     subgroup: Tensor
@@ -46,8 +52,9 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
     """The scores of each outcome and whether it is true, in the order of ``outcome_names``.
 
     Args:
-        scores: ``(N, outputs)`` float, higher for more likely: logits or probabilities. Of two classes the score of the
-            second counts: give probabilities, as a difference of logits would rank otherwise than one logit.
+        scores: ``(N, outputs)`` float, higher for more likely: logits or probabilities. Of two
+            classes the score of the second counts: give probabilities, as a difference of logits
+            would rank otherwise than one logit.
         target: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
         groups: names and numbering of the groups.
 
@@ -68,14 +75,20 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
 
 
 def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
-    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples; looks at no value."""
+    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples; looks at no
+    value.
+    """
     shape = (len(samples), groups.outputs)
     if tuple(scores.shape) != shape or not scores.is_floating_point():
-        raise InputError(f"scores must be {shape} floats for these groups; got {tuple(scores.shape)} {scores.dtype}")
+        raise InputError(
+            f"scores must be {shape} floats for these groups; got {tuple(scores.shape)}"
+            f" {scores.dtype}"
+        )
 
 
 def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Wins:
-    """Count the pairs of a positive and a negative that a score orders rightly, by the biases of the two.
+    """Count the pairs of a positive and a negative that a score orders rightly, by the biases of
+    the two.
 
     Args:
         score: ``(N,)`` float without NaN.
@@ -101,13 +114,15 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
     .. math:: \mathrm{AUC}_k = P(s^+ > s^-) + \tfrac{1}{2} P(s^+ = s^-), \qquad
               s^+, s^- \text{ scores of a random positive and negative}
 
-    Source: Borkan et al., "Nuanced Metrics for Measuring Unintended Bias with Real Data for Text Classification", 2019.
+    Source: Borkan et al., "Nuanced Metrics for Measuring Unintended Bias with Real Data for Text
+    Classification", 2019.
 
     Args:
         wins: as ``pair_wins`` returns it.
 
-    Differs from the reference: torchmetrics calls an area without positives or negatives 0, which would then be the
-    worst group; here it is NaN. On (target, bias) groups every area is undefined, hence on biases.
+    Differs from the reference: torchmetrics calls an area without positives or negatives 0, which
+    would then be the worst group; here it is NaN. On (target, bias) groups every area is undefined,
+    hence on biases.
     """
     halves, positives, negatives = wins
     own = halves.diagonal()
@@ -119,7 +134,8 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
 
 
 def auroc(score: Tensor, positive: Tensor) -> Tensor:
-    """Area under the ROC curve of ``(N,)`` scores by bool or 0/1: float64 in [0, 1], NaN if all are one.
+    """Area under the ROC curve of ``(N,)`` scores by bool or 0/1: float64 in [0, 1], NaN if all are
+    one.
 
     Example:
         >>> auroc(torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([True, True, False, False])).item()  # 3.5 of 4 pairs
@@ -134,14 +150,16 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
 
     .. math:: \mathrm{AP} = \frac{1}{P} \sum_{i: y_i = 1} \frac{|\{j: s_j \ge s_i, y_j = 1\}|}{|\{j: s_j \ge s_i\}|}
 
-    The same as the sum of precision times step in recall over the distinct thresholds, without interpolation.
+    The same as the sum of precision times step in recall over the distinct thresholds, without
+    interpolation.
 
     Args:
         score: ``(N,)`` float without NaN.
         positive: ``(N,)`` bool or 0/1.
 
     Returns:
-        Scalar float64 in (0, 1], 1 ideal, the share of positives for random scores; NaN without positives.
+        Scalar float64 in (0, 1], 1 ideal, the share of positives for random scores; NaN without
+        positives.
 
     Differs from the reference: scikit-learn returns 0 without positives.
 
@@ -150,7 +168,9 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
         0.8333333333333333
     """
     found = score[positive.bool()].sort().values
-    admitted = [len(ranked) - torch.searchsorted(ranked, found) for ranked in (found, score.sort().values)]
+    admitted = [
+        len(ranked) - torch.searchsorted(ranked, found) for ranked in (found, score.sort().values)
+    ]
     return (admitted[0].double() / admitted[1].double()).mean()
 
 

@@ -1,4 +1,6 @@
-"""What the scores of one evaluation say of each value of the bias attribute, as plain numbers for a report."""
+"""What the scores of one evaluation say of each value of the bias attribute, as plain numbers for a
+report.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ from torch import Tensor
 from debias.metrics.accuracy.counts import check_facts, margin_counts
 from debias.metrics.descriptions import Description
 from debias.metrics.fairness.rates import outcome_names
-from debias.metrics.scores.by_bias import brier_scalars, calibration_scalars, f1_scalars, ranking_scalars
+from debias.metrics.scores.by_bias import (
+    brier_scalars,
+    calibration_scalars,
+    f1_scalars,
+    ranking_scalars,
+)
 from debias.metrics.scores.calibration import (
     by_bias,
     check_probabilities,
@@ -23,19 +30,22 @@ from debias.types import Groups
 def scores_report(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> dict[str, float]:
-    """F1, AUROC, average precision and calibration error of everyone and of each value of the bias attribute.
+    """F1, AUROC, average precision and calibration error of everyone and of each value of the bias
+    attribute.
 
     Args:
         probabilities: ``(N, classes)`` after softmax, or ``(N, L)`` after sigmoid, in [0, 1].
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
-        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in what is overall alone.
+        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in what is
+            overall alone.
         groups: names and numbering of the groups.
         bins: how many for the calibration errors, of equal width.
 
     Returns:
-        The keys of ``SCORE_DESCRIPTIONS`` as plain floats, NaN where undefined; ``worst_outcome_`` where there are
-        several classes or labels, ``positive_`` (the second convention of calibration) where there is a positive class.
-        Where no bias is known, those of ``OVERALL`` alone.
+        The keys of ``SCORE_DESCRIPTIONS`` as plain floats, NaN where undefined; ``worst_outcome_``
+        where there are several classes or labels, ``positive_`` (the second convention of
+        calibration) where there is a positive class. Where no bias is known, those of ``OVERALL``
+        alone.
 
     Raises:
         ValueError: a shape, dtype or value is not as above.
@@ -48,7 +58,9 @@ def scores_report(
     if groups.multi_label or groups.rows == 2:
         conventions["positive_"] = positive_confidence
     for prefix, convention in conventions.items():
-        table = reliability(*convention(probabilities, target, groups), target, bias, groups, bins=bins)
+        table = reliability(
+            *convention(probabilities, target, groups), target, bias, groups, bins=bins
+        )
         scalars |= calibration_scalars(table, groups, prefix=prefix)
     _check(probabilities)
     if not bool((bias >= 0).any()):
@@ -66,16 +78,17 @@ def _sizes(bias: Tensor, groups: Groups) -> dict[str, Tensor]:
 def reliability_rows(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> list[dict[str, object]]:
-    """The calibration picture: a curve per value of the bias attribute, and per label when multi-label.
+    """The calibration picture: a curve per value of the bias attribute, and per label when
+    multi-label.
 
     Args:
         probabilities, target, bias, groups, bins: as in ``scores_report``.
 
     Returns:
-        Rows ``{"outcome", "bias", "samples", "confidence", "accuracy"}``, the last three lists with an entry per bin,
-        ``None`` in empty ones. Where no bias is known, the bias is "all images". The outcome is "" for classes: the
-        confidence is that of the decision. For labels it is the label, the confidence the probability that it is
-        present, and the accuracy how often it is.
+        Rows ``{"outcome", "bias", "samples", "confidence", "accuracy"}``, the last three lists with
+        an entry per bin, ``None`` in empty ones. Where no bias is known, the bias is "all images".
+        The outcome is "" for classes: the confidence is that of the decision. For labels it is the
+        label, the confidence the probability that it is present, and the accuracy how often it is.
 
     Raises:
         ValueError: a shape or a probability is not as above.
@@ -108,11 +121,17 @@ def _plain(values: Tensor) -> list[float | None]:
 def _family(key: str, title: str, meaning: str, *, error: bool = False) -> dict[str, Description]:
     ideal, better = (0.0, "lower") if error else (1.0, "higher")
     found = {
-        f"worst_{key}": Description(f"{title}, worst", f"{meaning} The worst value of the bias.", ideal, better),
-        f"{key}_gap": Description(f"{title}, gap", f"{meaning} Greatest minus least over the bias.", 0.0, "lower"),
+        f"worst_{key}": Description(
+            f"{title}, worst", f"{meaning} The worst value of the bias.", ideal, better
+        ),
+        f"{key}_gap": Description(
+            f"{title}, gap", f"{meaning} Greatest minus least over the bias.", 0.0, "lower"
+        ),
         f"{key}/<bias>": Description(f"{title} of a value of the bias", meaning, ideal, better),
     }
-    worst = Description(f"{title}, worst outcome", f"{meaning} The worst class or label in any bias.", ideal, better)
+    worst = Description(
+        f"{title}, worst outcome", f"{meaning} The worst class or label in any bias.", ideal, better
+    )
     return found | {f"worst_outcome_{key}": worst}
 
 
@@ -122,27 +141,49 @@ _OVERALL = {
     "f1": ("F1", "How well an outcome is both found and not overcalled."),
 }
 _BORKAN = {
-    "bpsn_auc": ("BPSN AUC", "Positives elsewhere against negatives here: low where these are scored too high."),
-    "bnsp_auc": ("BNSP AUC", "Negatives elsewhere against positives here: low where these are scored too low."),
+    "bpsn_auc": (
+        "BPSN AUC",
+        "Positives elsewhere against negatives here: low where these are scored too high.",
+    ),
+    "bnsp_auc": (
+        "BNSP AUC",
+        "Negatives elsewhere against positives here: low where these are scored too low.",
+    ),
 }
 _CALIBRATION = {
-    "ece": ("Calibration error", "How far stated confidence and accuracy lie apart on average; small groups inflate."),
-    "mce": ("Calibration error, greatest", "How far confidence and accuracy lie apart in the worst bin."),
-    "positive_ece": ("Calibration error of the positive", "The same for the probability of the positive class."),
-    "positive_mce": ("Calibration error of the positive, greatest", "The same for the positive class, worst bin."),
+    "ece": (
+        "Calibration error",
+        "How far stated confidence and accuracy lie apart on average; small groups inflate.",
+    ),
+    "mce": (
+        "Calibration error, greatest",
+        "How far confidence and accuracy lie apart in the worst bin.",
+    ),
+    "positive_ece": (
+        "Calibration error of the positive",
+        "The same for the probability of the positive class.",
+    ),
+    "positive_mce": (
+        "Calibration error of the positive, greatest",
+        "The same for the positive class, worst bin.",
+    ),
 }
 
 #: The scalars over all images, which need no bias label.
 OVERALL = (*_OVERALL, "brier", *_CALIBRATION)
 
 #: How to read each scalar of the family.
-SCORE_DESCRIPTIONS: dict[str, Description] = {"samples/<bias>": Description("Samples", "How many are of this bias.")}
+SCORE_DESCRIPTIONS: dict[str, Description] = {
+    "samples/<bias>": Description("Samples", "How many are of this bias.")
+}
 for _key, _texts in (_OVERALL | _BORKAN).items():
     SCORE_DESCRIPTIONS |= _family(_key, *_texts)
 for _key, (_title, _meaning) in _OVERALL.items():
     SCORE_DESCRIPTIONS[_key] = Description(_title, _meaning)
 _BRIER = ("Brier score", "Mean squared error of an outcome's probability.")
-SCORE_DESCRIPTIONS |= _family("brier", *_BRIER, error=True) | {"brier": Description(*_BRIER, 0.0, "lower")}
+SCORE_DESCRIPTIONS |= _family("brier", *_BRIER, error=True) | {
+    "brier": Description(*_BRIER, 0.0, "lower")
+}
 for _key, (_title, _meaning) in _CALIBRATION.items():
     SCORE_DESCRIPTIONS |= _family(_key, _title, _meaning, error=True)
     SCORE_DESCRIPTIONS |= {

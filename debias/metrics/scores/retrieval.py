@@ -1,4 +1,6 @@
-"""Ranked lists that should hold the minority at their top: precision at k, average precision, slices."""
+"""Ranked lists that should hold the minority at their top: precision at k, average precision,
+slices.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,10 @@ class Retrieval(NamedTuple):
 
     Attributes:
         overall: average precision over all samples together.
-        average_precision: ``(E,)`` of the class's minority, for each group (class, context) of a minority.
-        slice_precision: ``(E,)`` share of this one group among the k samples of its class that are scored highest.
+        average_precision: ``(E,)`` of the class's minority, for each group (class, context) of a
+            minority.
+        slice_precision: ``(E,)`` share of this one group among the k samples of its class that are
+            scored highest.
     """
 
     overall: Tensor
@@ -23,7 +27,9 @@ class Retrieval(NamedTuple):
 
 
 class SliceMatch(NamedTuple):
-    """``(T,)`` float64 each: how well the best predicted slice, or its complement, matches each true one."""
+    """``(T,)`` float64 each: how well the best predicted slice, or its complement, matches each
+    true one.
+    """
 
     average_precision: Tensor
     precision_at_10: Tensor
@@ -38,14 +44,16 @@ def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
 
     .. math:: \mathrm{AP} = \sum_n (R_n - R_{n-1}) P_n
 
-    over the distinct scores, from the highest down. Source: scikit-learn's ``average_precision_score``, which is used.
+    over the distinct scores, from the highest down. Source: scikit-learn's
+    ``average_precision_score``, which is used.
 
     Args:
         scores: ``(N,)`` float.
         relevant: ``(N,)`` bool.
 
     Returns:
-        float64 in (0, 1], ideal 1; NaN where nothing is relevant, where scikit-learn warns and returns 0.
+        float64 in (0, 1], ideal 1; NaN where nothing is relevant, where scikit-learn warns and
+        returns 0.
     """
     from sklearn.metrics import average_precision_score
 
@@ -56,7 +64,8 @@ def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
 
 
 def precision_at(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
-    """Share of relevant ones among the k samples that are scored highest; a list shorter than k still counts as k.
+    """Share of relevant ones among the k samples that are scored highest; a list shorter than k
+    still counts as k.
 
     Args:
         scores: ``(N,)`` float; of equal scores the earlier sample comes first.
@@ -69,10 +78,13 @@ def precision_at(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
     return relevant[scores.argsort(descending=True, stable=True)[:k]].sum().double() / k
 
 
-def minority_retrieval(scores: Tensor, target: Tensor, bias: Tensor, minority: Tensor, *, k: int = 10) -> Retrieval:
+def minority_retrieval(
+    scores: Tensor, target: Tensor, bias: Tensor, minority: Tensor, *, k: int = 10
+) -> Retrieval:
     """How well a score such as 1 - confidence puts the minority of each class first.
 
-    Source: Yenamandra et al., "FACTS: First Amplify Correlations and Then Slice", ICCV 2023, yvsriram/FACTS.
+    Source: Yenamandra et al., "FACTS: First Amplify Correlations and Then Slice", ICCV 2023,
+    yvsriram/FACTS.
 
     Args:
         scores: ``(N,)`` float, high for those taken to be of a minority.
@@ -82,8 +94,9 @@ def minority_retrieval(scores: Tensor, target: Tensor, bias: Tensor, minority: T
         k: length of the list.
 
     Returns:
-        In [0, 1], ideal 1. E counts the groups (class, context) with a sample of the minority, in order of class, then
-        context; the reference averages over these. NaN or empty where there is no minority.
+        In [0, 1], ideal 1. E counts the groups (class, context) with a sample of the minority, in
+        order of class, then context; the reference averages over these. NaN or empty where there is
+        no minority.
     """
     known = bias >= 0
     scores, target, bias, minority = (column[known] for column in (scores, target, bias, minority))
@@ -96,11 +109,14 @@ def minority_retrieval(scores: Tensor, target: Tensor, bias: Tensor, minority: T
         slices.append(precision_at(scores[inside], bias[inside] == context, k))
     none = torch.empty(0, dtype=torch.float64)
     overall = average_precision(scores, minority)
-    return Retrieval(overall, torch.stack(ranks) if ranks else none, torch.stack(slices) if slices else none)
+    return Retrieval(
+        overall, torch.stack(ranks) if ranks else none, torch.stack(slices) if slices else none
+    )
 
 
 def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
-    """How much higher a value, such as being right or confidence, is in the majority: mean over the classes.
+    """How much higher a value, such as being right or confidence, is in the majority: mean over the
+    classes.
 
     Source: Yenamandra et al., "FACTS", ICCV 2023, yvsriram/FACTS.
 
@@ -110,7 +126,8 @@ def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
         minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
 
     Returns:
-        float64: the difference of the two sides' means, in the unit of the values. A class that lacks a side is left
+        float64: the difference of the two sides' means, in the unit of the values. A class that
+            lacks a side is left
         out; NaN if none is left.
     """
     values, minority = values.double(), minority.bool()
@@ -119,11 +136,13 @@ def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
     return values.new_tensor(gaps).nanmean()
 
 
-def slice_precision(probabilities: Tensor, target: Tensor, bias: Tensor, minority: Tensor, *, k: int = 10) -> Tensor:
+def slice_precision(
+    probabilities: Tensor, target: Tensor, bias: Tensor, minority: Tensor, *, k: int = 10
+) -> Tensor:
     """For each true minority group, the precision at k of the predicted slice that holds it best.
 
-    In each class, a sample belongs to its most probable slice; a slice is sorted by that probability, and its first k
-    are looked at, of which a slice shorter than k lacks some.
+    In each class, a sample belongs to its most probable slice; a slice is sorted by that
+    probability, and its first k are looked at, of which a slice shorter than k lacks some.
 
     Source: Yenamandra et al., "FACTS", ICCV 2023, yvsriram/FACTS.
 
@@ -132,22 +151,32 @@ def slice_precision(probabilities: Tensor, target: Tensor, bias: Tensor, minorit
         target, bias, minority, k: as in :func:`minority_retrieval`.
 
     Returns:
-        ``(E,)`` float64 in [0, 1], ideal 1, groups as in :func:`minority_retrieval`; the reference gives their mean.
+        ``(E,)`` float64 in [0, 1], ideal 1, groups as in :func:`minority_retrieval`; the reference
+        gives their mean.
     """
     known = bias >= 0
     (strength, chosen), target, bias = probabilities[known].max(dim=1), target[known], bias[known]
     found = []
-    for one, context in torch.unique(torch.stack((target, bias), dim=1)[minority[known].bool()], dim=0):
+    for one, context in torch.unique(
+        torch.stack((target, bias), dim=1)[minority[known].bool()], dim=0
+    ):
         slices = [(target == one) & (chosen == index) for index in range(probabilities.shape[1])]
-        found.append(torch.stack([precision_at(strength[part], bias[part] == context, k) for part in slices]).amax())
+        found.append(
+            torch.stack(
+                [precision_at(strength[part], bias[part] == context, k) for part in slices]
+            ).amax()
+        )
     return torch.stack(found) if found else torch.empty(0, dtype=torch.float64)
 
 
-def slice_match(probabilities: Tensor, slices: Tensor, *, predicted: Tensor | None = None) -> SliceMatch:
-    """For each true slice, the scores of the predicted slice, or complement of one, with the best average precision.
+def slice_match(
+    probabilities: Tensor, slices: Tensor, *, predicted: Tensor | None = None
+) -> SliceMatch:
+    """For each true slice, the scores of the predicted slice, or complement of one, with the best
+    average precision.
 
-    Source: Eyuboglu et al., "Domino: Discovering Systematic Errors with Cross-Modal Embeddings", ICLR 2022,
-    HazyResearch/domino.
+    Source: Eyuboglu et al., "Domino: Discovering Systematic Errors with Cross-Modal Embeddings",
+    ICLR 2022, HazyResearch/domino.
 
     Args:
         probabilities: ``(N, S)`` float in [0, 1], of each predicted slice.
@@ -155,14 +184,21 @@ def slice_match(probabilities: Tensor, slices: Tensor, *, predicted: Tensor | No
         predicted: ``(N, S)`` bool, the predicted slices; the probabilities above 1/2 if not given.
 
     Returns:
-        ``(T,)`` float64 each, in [0, 1], ideal 1; the first of equally good slices. Precision of an empty prediction
-        is 0, as in the reference. All NaN for a true slice without samples. Precision at k divides by the number of
-        samples where these are fewer.
+        ``(T,)`` float64 each, in [0, 1], ideal 1; the first of equally good slices. Precision of an
+        empty prediction is 0, as in the reference. All NaN for a true slice without samples.
+        Precision at k divides by the number of samples where these are fewer.
     """
     predicted = probabilities > 0.5 if predicted is None else predicted.bool()
-    sides = torch.cat((probabilities, 1 - probabilities), dim=1), torch.cat((predicted, ~predicted), dim=1)
+    sides = (
+        torch.cat((probabilities, 1 - probabilities), dim=1),
+        torch.cat((predicted, ~predicted), dim=1),
+    )
     rows = [_best_match(*sides, slices[:, index].bool()) for index in range(slices.shape[1])]
-    return SliceMatch(*torch.stack(rows, dim=1)) if rows else SliceMatch(*torch.empty(6, 0, dtype=torch.float64))
+    return (
+        SliceMatch(*torch.stack(rows, dim=1))
+        if rows
+        else SliceMatch(*torch.empty(6, 0, dtype=torch.float64))
+    )
 
 
 def _best_match(probabilities: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
@@ -174,4 +210,6 @@ def _best_match(probabilities: Tensor, predicted: Tensor, true: Tensor) -> Tenso
     tops = [precision_at(probabilities[:, best], true, min(k, len(true))) for k in (10, 25)]
     chosen = predicted[:, best]
     both, size, rare = ((chosen & true).sum().double(), chosen.sum(), true.sum())
-    return torch.stack([ranks[best], *tops, both / size.clamp(min=1), both / rare, 2 * both / (size + rare)])
+    return torch.stack(
+        [ranks[best], *tops, both / size.clamp(min=1), both / rare, 2 * both / (size + rare)]
+    )

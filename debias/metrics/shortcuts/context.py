@@ -1,4 +1,6 @@
-"""How much a label is recognised by what usually goes with it. Whole-array functions: ranking needs every score."""
+"""How much a label is recognised by what usually goes with it. Whole-array functions: ranking needs
+every score.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor)
     .. math:: \mathrm{AP} = \frac{\sum_{i: y_i = 1} w_i P_i}{\sum_{i: y_i = 1} w_i}, \qquad
               P_i = \frac{\sum_{j: s_j \ge s_i, y_j = 1} w_j}{\sum_{j: s_j \ge s_i} w_j}
 
-    With :math:`n_d` positives of domain d, each weighs :math:`(n_0 + n_1) / 2 n_d`; negatives weigh 1.
+    With :math:`n_d` positives of domain d, each weighs :math:`(n_0 + n_1) / 2 n_d`; negatives weigh
+    1.
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias Mitigation", CVPR
-    2020; reference code princetonvisualai/DomainBiasMitigation.
+    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
+    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
 
     Args:
         scores: ``(N,)`` float without NaN, higher for more likely.
@@ -43,7 +46,10 @@ def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor)
         ValueError: there is a third domain.
     """
     if bool((domain > 1).any()):
-        raise InputError(f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a time")
+        raise InputError(
+            f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a"
+            " time"
+        )
     known = domain >= 0
     scores, positive, domain = scores[known], positive[known].bool(), domain[known].long()
     counts = torch.bincount(domain[positive], minlength=2)
@@ -63,8 +69,8 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
     .. math:: \frac{\mathrm{mean}\; p_b \mid b \text{ and } c \text{ present}}
                    {\mathrm{mean}\; p_b \mid b \text{ present}, c \text{ absent}}
 
-    Source: Singh et al., "Don't Judge an Object by Its Context: Learning to Overcome Contextual Bias", CVPR 2020;
-    reference code princetonvisualai/ContextualBias.
+    Source: Singh et al., "Don't Judge an Object by Its Context: Learning to Overcome Contextual
+    Bias", CVPR 2020; reference code princetonvisualai/ContextualBias.
 
     Args:
         scores: ``(N, L)`` probabilities in [0, 1] of held-out images.
@@ -72,8 +78,8 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
         pair: label b and context c.
 
     Returns:
-        Scalar float64, 1 for a label that does not need its context, more for one that does; NaN where one of the two
-        sets is empty or the denominator is 0.
+        Scalar float64, 1 for a label that does not need its context, more for one that does; NaN
+        where one of the two sets is empty or the denominator is 0.
 
     Differs from the reference: it returns 0 where a set is empty.
     """
@@ -83,10 +89,14 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
     return confidence[together].mean() / torch.where(alone == 0, torch.nan, alone)
 
 
-def biased_pairs(scores: Tensor, labels: Tensor, *, share: float = 0.1, top: int = 20) -> list[Pair]:
-    """The labels that need their context most, each with the context it needs most; the most biased first.
+def biased_pairs(
+    scores: Tensor, labels: Tensor, *, share: float = 0.1, top: int = 20
+) -> list[Pair]:
+    """The labels that need their context most, each with the context it needs most; the most biased
+    first.
 
-    Source: Singh et al., CVPR 2020 (COCO-Stuff: 20 pairs that co-occur in at least 10 % of the label's images).
+    Source: Singh et al., CVPR 2020 (COCO-Stuff: 20 pairs that co-occur in at least 10 % of the
+    label's images).
 
     Args:
         scores: ``(N, L)`` probabilities in [0, 1], of images the pairs are not evaluated on.
@@ -98,15 +108,27 @@ def biased_pairs(scores: Tensor, labels: Tensor, *, share: float = 0.1, top: int
     together = labels.double().T @ labels.double()
     common = together >= share * together.diagonal()[:, None]
     for label in range(labels.shape[1]):
-        contexts = [context for context in range(labels.shape[1]) if context != label and bool(common[label, context])]
-        ranked = [(contextual_bias(scores, labels, Pair(label, context)).item(), context) for context in contexts]
+        contexts = [
+            context
+            for context in range(labels.shape[1])
+            if context != label and bool(common[label, context])
+        ]
+        ranked = [
+            (contextual_bias(scores, labels, Pair(label, context)).item(), context)
+            for context in contexts
+        ]
         # NaN is no bias that could be ranked
-        found += [(bias, Pair(label, context)) for bias, context in sorted(ranked, reverse=True) if bias == bias][:1]
+        found += [
+            (bias, Pair(label, context))
+            for bias, context in sorted(ranked, reverse=True)
+            if bias == bias
+        ][:1]
     return [pair for _, pair in sorted(found, key=lambda entry: -entry[0])[:top]]
 
 
 def exclusive_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
-    """Average precision of a label over its images without the context, among all images without the label.
+    """Average precision of a label over its images without the context, among all images without
+    the label.
 
     Source: Singh et al., CVPR 2020.
 
@@ -114,7 +136,8 @@ def exclusive_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
         scores, labels, pair: as in :func:`contextual_bias`; the scores may be logits.
 
     Returns:
-        Scalar float64 in [0, 1], ideally that of :func:`cooccurring_precision`; NaN without such images.
+        Scalar float64 in [0, 1], ideally that of :func:`cooccurring_precision`; NaN without such
+        images.
     """
     exclusive, _, other = _parts(labels, pair)
     rows = exclusive | other
@@ -142,11 +165,17 @@ def recall_at(scores: Tensor, rows: Tensor, *, label: int, k: int = 3) -> Tensor
     Returns:
         Scalar float64 in [0, 1], ideally 1; NaN without an image.
     """
-    return (scores[rows.bool()].topk(min(k, scores.shape[1]), dim=1).indices == label).any(dim=1).double().mean()
+    return (
+        (scores[rows.bool()].topk(min(k, scores.shape[1]), dim=1).indices == label)
+        .any(dim=1)
+        .double()
+        .mean()
+    )
 
 
 def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dict[str, float]:
-    """What K pairs of label and context say of a multi-label model, averaged over the pairs that define it.
+    """What K pairs of label and context say of a multi-label model, averaged over the pairs that
+    define it.
 
     Args:
         scores: ``(N, L)`` probabilities in [0, 1].
@@ -154,12 +183,19 @@ def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dic
         pairs: found on other images, by :func:`biased_pairs`.
 
     Returns:
-        ``contextual_bias`` (ideally 1), ``exclusive_precision``, ``cooccurring_precision`` and ``context_gap``, the
-        mean of the latter minus the former (ideally 0); plain floats, NaN where no pair defines one.
+        ``contextual_bias`` (ideally 1), ``exclusive_precision``, ``cooccurring_precision`` and
+        ``context_gap``, the mean of the latter minus the former (ideally 0); plain floats, NaN
+        where no pair defines one.
     """
-    exclusive = torch.stack([exclusive_precision(scores, labels, pair) for pair in pairs] or [_undefined()])
-    together = torch.stack([cooccurring_precision(scores, labels, pair) for pair in pairs] or [_undefined()])
-    biases = torch.stack([contextual_bias(scores, labels, pair) for pair in pairs] or [_undefined()])
+    exclusive = torch.stack(
+        [exclusive_precision(scores, labels, pair) for pair in pairs] or [_undefined()]
+    )
+    together = torch.stack(
+        [cooccurring_precision(scores, labels, pair) for pair in pairs] or [_undefined()]
+    )
+    biases = torch.stack(
+        [contextual_bias(scores, labels, pair) for pair in pairs] or [_undefined()]
+    )
     return {
         "contextual_bias": biases.nanmean().item(),
         "exclusive_precision": exclusive.nanmean().item(),

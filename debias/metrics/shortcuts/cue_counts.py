@@ -10,8 +10,19 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.metrics.accuracy.counts import Tally
 from debias.metrics.cell_counts import CellCounts
-from debias.metrics.shortcuts.cues import CueConflicts, conflict_scalars, cue_cells, cue_scalars, error_consistency
-from debias.metrics.shortcuts.preferences import challenge_accuracy, shortcut_cells, shortcut_scalars, variant_scalars
+from debias.metrics.shortcuts.cues import (
+    CueConflicts,
+    conflict_scalars,
+    cue_cells,
+    cue_scalars,
+    error_consistency,
+)
+from debias.metrics.shortcuts.preferences import (
+    challenge_accuracy,
+    shortcut_cells,
+    shortcut_scalars,
+    variant_scalars,
+)
 
 
 class ShapeBias(CellCounts):
@@ -50,7 +61,9 @@ class ErrorConsistencyScore(CellCounts):
         self.add(second, first.long())
 
     def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars: ``error_consistency`` (kappa) with the observed and the expected agreement."""
+        """Float64 scalars: ``error_consistency`` (kappa) with the observed and the expected
+        agreement.
+        """
         right, total = self.tally()
         found = error_consistency(torch.stack((total - right, right), dim=1))
         return {
@@ -87,7 +100,8 @@ class CuePreference(CellCounts):
 
 
 class VariantAccuracy(CellCounts):
-    """Accuracy on each variant of the images, as ``variant_scalars`` defines it: ImageNet-9, or any other.
+    """Accuracy on each variant of the images, as ``variant_scalars`` defines it: ImageNet-9, or any
+    other.
 
     Args:
         names: of the variants; "mixed_same" and "mixed_rand" give the background gap.
@@ -105,7 +119,10 @@ class VariantAccuracy(CellCounts):
         """
         if variant not in self.names:
             raise InputError(f"no variant {variant!r}; there are {', '.join(self.names)}")
-        self.add(prediction == target, torch.full_like(target, self.names.index(variant), dtype=torch.long))
+        self.add(
+            prediction == target,
+            torch.full_like(target, self.names.index(variant), dtype=torch.long),
+        )
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars."""
@@ -113,7 +130,8 @@ class VariantAccuracy(CellCounts):
 
 
 class BackgroundChallenge(CellCounts):
-    """Share of foregrounds that no background fools the model about, as ``challenge_accuracy`` defines it.
+    """Share of foregrounds that no background fools the model about, as ``challenge_accuracy``
+    defines it.
 
     Args:
         foregrounds: how many there are.
@@ -134,7 +152,8 @@ class BackgroundChallenge(CellCounts):
 
 
 class ShortcutGaps(CellCounts):
-    """What each shortcut, and each set of them, costs when it misleads, as ``shortcut_scalars`` defines it.
+    """What each shortcut, and each set of them, costs when it misleads, as ``shortcut_scalars``
+    defines it.
 
     Args:
         names: of the K shortcuts.
@@ -146,7 +165,9 @@ class ShortcutGaps(CellCounts):
         self.names, self.train_frequencies = tuple(names), train_frequencies.cpu()
 
     def update(self, correct: Tensor, conflicting: Tensor) -> None:
-        """Add ``(N,)`` bool, right or not, and ``(N, K)`` int64: 1 where a shortcut misleads, -1 where unknown."""
+        """Add ``(N,)`` bool, right or not, and ``(N, K)`` int64: 1 where a shortcut misleads, -1
+        where unknown.
+        """
         self.add(correct, shortcut_cells(conflicting))
 
     def compute(self) -> dict[str, Tensor]:

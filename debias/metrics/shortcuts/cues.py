@@ -31,7 +31,9 @@ class CueConflicts(NamedTuple):
 
 
 class ErrorConsistency(NamedTuple):
-    """Observed and expected share of images that both answer right or both wrong, and Cohen's kappa of the two."""
+    """Observed and expected share of images that both answer right or both wrong, and Cohen's kappa
+    of the two.
+    """
 
     observed: Tensor
     expected: Tensor
@@ -43,12 +45,15 @@ def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
 
     Args:
         prediction: integer fine classes in [0, K), of any shape.
-        mapping: ``(K,)`` int64 coarse class of each fine one, -1 for none: such an answer is wrong for every target.
+        mapping: ``(K,)`` int64 coarse class of each fine one, -1 for none: such an answer is wrong
+            for every target.
 
     Raises:
         ValueError: a prediction has no place in the mapping.
     """
-    if prediction.numel() and not 0 <= int(prediction.min()) <= int(prediction.max()) < len(mapping):
+    if prediction.numel() and not 0 <= int(prediction.min()) <= int(prediction.max()) < len(
+        mapping
+    ):
         raise InputError(
             f"the mapping holds classes 0 to {len(mapping) - 1}; got a prediction "
             f"{int(prediction.min())} or {int(prediction.max())}"
@@ -57,7 +62,8 @@ def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
 
 
 def count_conflicts(response: Tensor, shape: Tensor, texture: Tensor) -> CueConflicts:
-    """Count the answers to ``(N,)`` images by ``(N,)`` integer classes of their shape and of their texture.
+    """Count the answers to ``(N,)`` images by ``(N,)`` integer classes of their shape and of their
+    texture.
 
     A row with a class of -1 (unknown) is left out; a ``response`` of -1 agrees with nothing.
     """
@@ -68,10 +74,11 @@ def count_conflicts(response: Tensor, shape: Tensor, texture: Tensor) -> CueConf
 
 
 def shape_bias(shape: Tensor, texture: Tensor) -> Tensor:
-    r"""Of the answers that follow either cue, the share that follows the shape: :math:`n_s / (n_s + n_t)`.
+    r"""Of the answers that follow either cue, the share that follows the shape:
+    :math:`n_s / (n_s + n_t)`.
 
-    Source: Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias improves accuracy
-    and robustness", ICLR 2019; reference code bethgelab/model-vs-human.
+    Source: Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias
+    improves accuracy and robustness", ICLR 2019; reference code bethgelab/model-vs-human.
 
     Args:
         shape: integer, conflicting images answered by shape.
@@ -80,8 +87,9 @@ def shape_bias(shape: Tensor, texture: Tensor) -> Tensor:
     Returns:
         float64 in [0, 1]: 1 for shape alone, people reach 0.96; NaN where both are 0.
 
-    Differs from the reference: it divides by zero there. The share of *all* conflicting images that are answered by
-    shape, also called shape bias by some, is ``shape_accuracy`` in :func:`conflict_scalars`.
+    Differs from the reference: it divides by zero there. The share of *all* conflicting images that
+    are answered by shape, also called shape bias by some, is ``shape_accuracy`` in
+    :func:`conflict_scalars`.
 
     Example:
         >>> shape_bias(torch.tensor(16), torch.tensor(10)).item()
@@ -91,10 +99,12 @@ def shape_bias(shape: Tensor, texture: Tensor) -> Tensor:
 
 
 def conflict_scalars(counts: CueConflicts) -> dict[str, Tensor]:
-    """``shape_bias``, the fractions of all images that conflict and were answered by either cue, ``shape_accuracy``.
+    """``shape_bias``, the fractions of all images that conflict and were answered by either cue,
+    ``shape_accuracy``.
 
-    The two fractions divide by all images, conflicting or not, as model-vs-human does; ``shape_accuracy`` divides by
-    those that conflict. float64, NaN where there is nothing to divide by.
+    The two fractions divide by all images, conflicting or not, as model-vs-human does;
+    ``shape_accuracy`` divides by those that conflict. float64, NaN where there is nothing to divide
+    by.
     """
     return {
         "shape_bias": shape_bias(counts.shape, counts.texture),
@@ -110,15 +120,15 @@ def error_consistency(counts: Tensor) -> ErrorConsistency:
     .. math:: \kappa = \frac{c_\mathrm{obs} - c_\mathrm{exp}}{1 - c_\mathrm{exp}},
               \qquad c_\mathrm{exp} = p_1 p_2 + (1 - p_1)(1 - p_2)
 
-    Source: Geirhos et al., "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and humans by measuring
-    error consistency", NeurIPS 2020; reference code bethgelab/model-vs-human.
+    Source: Geirhos et al., "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and
+    humans by measuring error consistency", NeurIPS 2020; reference code bethgelab/model-vs-human.
 
     Args:
         counts: ``(2, 2)`` integer, images by (first is right, second is right), wrong before right.
 
     Returns:
-        Three float64 scalars. Kappa is 1 for the same mistakes, 0 for unrelated ones, at least -1; NaN if both are
-        always right or both always wrong, or without an image.
+        Three float64 scalars. Kappa is 1 for the same mistakes, 0 for unrelated ones, at least -1;
+        NaN if both are always right or both always wrong, or without an image.
     """
     share = counts.double() / counts.sum()
     first, second = share.sum(dim=1), share.sum(dim=0)
@@ -128,10 +138,11 @@ def error_consistency(counts: Tensor) -> ErrorConsistency:
 
 
 def cue_cells(cues: Tensor, *, labels: int) -> Tensor:
-    """Cell ``cue * labels + value`` of each cue of each image, ``(N, K)``; -1 for what is not to be counted.
+    """Cell ``cue * labels + value`` of each cue of each image, ``(N, K)``; -1 for what is not to be
+    counted.
 
-    Images whose cues all agree say nothing of which one was followed, and are not counted; nor is a value of -1. A
-    value that is no label gets a cell of ``K * labels``, which is out of range.
+    Images whose cues all agree say nothing of which one was followed, and are not counted; nor is a
+    value of -1. A value that is no label gets a cell of ``K * labels``, which is out of range.
     """
     cells = cues + labels * torch.arange(cues.shape[1], device=cues.device)
     cells = torch.where(cues < labels, cells, cues.shape[1] * labels)
@@ -159,29 +170,36 @@ def cue_tally(response: Tensor, cues: Tensor, *, labels: int) -> Tally:
     counted, hit = cells >= 0, cells.where(response[:, None] == cues, -1)
     shape = (cues.shape[1], labels)
     correct = torch.bincount(hit[hit >= 0], minlength=shape[0] * labels)
-    return Tally(correct.view(shape), torch.bincount(cells[counted], minlength=shape[0] * labels).view(shape))
+    return Tally(
+        correct.view(shape), torch.bincount(cells[counted], minlength=shape[0] * labels).view(shape)
+    )
 
 
 def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
-    r"""How often a model that was trained where all cues agree follows each of them where they do not.
+    r"""How often a model that was trained where all cues agree follows each of them where they do
+    not.
 
     .. math:: \mathrm{acc}_k = \frac1N \sum_i 1[\hat y_i = c_{ik}]
 
-    Source: Scimeca et al., "Which Shortcut Cues Will DNNs Choose? A Study from the Parameter-Space Perspective",
-    ICLR 2022 (WCST-ML; its code was not at hand).
+    Source: Scimeca et al., "Which Shortcut Cues Will DNNs Choose? A Study from the Parameter-Space
+    Perspective", ICLR 2022 (WCST-ML; its code was not at hand).
 
     Args:
         tally: ``(K, L)`` as :func:`cue_tally` returns it.
         names: of the K cues.
 
     Returns:
-        float64 scalars: ``cue/NAME`` in [0, 1], the share of answers that follow a cue, and ``cue_balanced/NAME``, the
-        mean over that cue's values, which does not depend on how common they are; ``preferred_cue``, the position of
-        the greatest; ``chance`` = 1/L. NaN where no image was counted.
+        float64 scalars: ``cue/NAME`` in [0, 1], the share of answers that follow a cue, and
+            ``cue_balanced/NAME``, the
+        mean over that cue's values, which does not depend on how common they are;
+        ``preferred_cue``, the position of the greatest; ``chance`` = 1/L. NaN where no image was
+        counted.
     """
     pooled = accuracy(tally.correct.sum(dim=1), tally.total.sum(dim=1))
     balanced = [mean_accuracy(row) for row in accuracy(*tally)]
-    preferred = torch.where(pooled.isnan().all(), torch.nan, pooled.nan_to_num(-1.0).argmax().double())
+    preferred = torch.where(
+        pooled.isnan().all(), torch.nan, pooled.nan_to_num(-1.0).argmax().double()
+    )
     return {
         **{f"cue/{name}": value for name, value in zip(names, pooled, strict=True)},
         **{f"cue_balanced/{name}": value for name, value in zip(names, balanced, strict=True)},
@@ -191,9 +209,11 @@ def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def cell_balanced_cues(response: Tensor, cues: Tensor) -> Tensor:
-    """How often each cue is followed, averaged over the combinations of cue values that occur, each counting the same.
+    """How often each cue is followed, averaged over the combinations of cue values that occur, each
+    counting the same.
 
-    What the paper reports; equal to ``cue/NAME`` of :func:`cue_scalars` where every combination is equally common.
+    What the paper reports; equal to ``cue/NAME`` of :func:`cue_scalars` where every combination is
+    equally common.
 
     Args:
         response: ``(N,)`` integer answers.
@@ -213,6 +233,10 @@ DESCRIPTIONS = {
     "shape_bias": Description(
         "Shape bias", "Of the answers that follow shape or texture, the share that follows shape."
     ),
-    "shape_accuracy": Description("Shape accuracy", "Share of conflicting images that are answered by their shape."),
-    "error_consistency": Description("Error consistency", "Cohen's kappa of two models' right and wrong answers."),
+    "shape_accuracy": Description(
+        "Shape accuracy", "Share of conflicting images that are answered by their shape."
+    ),
+    "error_consistency": Description(
+        "Error consistency", "Cohen's kappa of two models' right and wrong answers."
+    ),
 }

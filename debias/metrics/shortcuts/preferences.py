@@ -1,4 +1,6 @@
-"""How much accuracy goes with the background, or with each of several shortcuts, and which answers follow one."""
+"""How much accuracy goes with the background, or with each of several shortcuts, and which answers
+follow one.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ SAME_CLASS, ANY_CLASS = "mixed_same", "mixed_rand"
 
 
 def variant_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
-    """Accuracy on each variant of the images, and the gap between backgrounds of the same and of any class.
+    """Accuracy on each variant of the images, and the gap between backgrounds of the same and of
+    any class.
 
-    Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition", ICLR 2021; reference
-    code MadryLab/backgrounds_challenge.
+    Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
+    ICLR 2021; reference code MadryLab/backgrounds_challenge.
 
     Args:
         tally: two ``(V,)`` int64 tensors, right and total on each variant.
@@ -46,10 +49,12 @@ def challenge_accuracy(tally: Tally) -> Tensor:
     Source: Xiao et al., ICLR 2021 (Background Challenge; a ResNet-50 reaches 0.223).
 
     Args:
-        tally: two ``(F,)`` int64 tensors: on how many backgrounds each foreground was recognised, of how many.
+        tally: two ``(F,)`` int64 tensors: on how many backgrounds each foreground was recognised,
+            of how many.
 
     Returns:
-        Scalar float64 in [0, 1], ideally 1; a foreground without a background is left out, NaN if all are.
+        Scalar float64 in [0, 1], ideally 1; a foreground without a background is left out, NaN if
+        all are.
 
     Example:
         >>> challenge_accuracy(Tally(torch.tensor([3, 2, 0]), torch.tensor([3, 3, 0]))).item()
@@ -60,12 +65,15 @@ def challenge_accuracy(tally: Tally) -> Tensor:
 
 
 def shortcut_cells(conflicting: Tensor) -> Tensor:
-    """Cell in [0, 2^K) of each ``(N, K)`` row that says which shortcuts mislead (1) or not (0); -1 if one is unknown.
+    """Cell in [0, 2^K) of each ``(N, K)`` row that says which shortcuts mislead (1) or not (0); -1
+    if one is unknown.
 
     The first shortcut is the slowest digit, so that the counts of all cells fold into ``(2,) * K``.
     """
     powers = 2 ** torch.arange(conflicting.shape[1] - 1, -1, -1, device=conflicting.device)
-    return torch.where((conflicting < 0).any(dim=1), -1, (conflicting.clamp(0, 1) * powers).sum(dim=1))
+    return torch.where(
+        (conflicting < 0).any(dim=1), -1, (conflicting.clamp(0, 1) * powers).sum(dim=1)
+    )
 
 
 def shortcut_tally(correct: Tensor, conflicting: Tensor) -> Tally:
@@ -73,27 +81,33 @@ def shortcut_tally(correct: Tensor, conflicting: Tensor) -> Tally:
 
     Args:
         correct: ``(N,)`` bool.
-        conflicting: ``(N, K)`` int64: 1 where a shortcut points to another class (an uncommon background), 0 where it
-            points to the target, -1 where unknown: such a row is left out.
+        conflicting: ``(N, K)`` int64: 1 where a shortcut points to another class (an uncommon
+            background), 0 where it points to the target, -1 where unknown: such a row is left out.
 
     Returns:
         Two ``(2,) * K`` int64 tensors, indexed by whether each shortcut misleads.
     """
     cells = shortcut_cells(conflicting)
     size, shape = 2 ** conflicting.shape[1], (2,) * conflicting.shape[1]
-    right, total = (torch.bincount(cells[rows], minlength=size) for rows in ((cells >= 0) & correct.bool(), cells >= 0))
+    right, total = (
+        torch.bincount(cells[rows], minlength=size)
+        for rows in ((cells >= 0) & correct.bool(), cells >= 0)
+    )
     return Tally(right.view(shape), total.view(shape))
 
 
-def shortcut_scalars(tally: Tally, train_frequencies: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+def shortcut_scalars(
+    tally: Tally, train_frequencies: Tensor, names: Sequence[str]
+) -> dict[str, Tensor]:
     r"""Accuracy in distribution, and how much of it is lost when some of the shortcuts mislead.
 
     .. math:: \mathrm{ID} = \sum_s \pi_s\, \mathrm{acc}_s, \qquad \mathrm{gap}_s = \mathrm{acc}_s - \mathrm{ID}
 
     over the sets s of shortcuts that mislead, with :math:`\pi` their shares of the training data.
 
-    Source: Li et al., "A Whac-A-Mole Dilemma: Shortcuts Come in Multiples Where Mitigating One Amplifies Others", CVPR
-    2023 (UrbanCars: gaps BG, CoObj and both; from its definitions, the code was not at hand).
+    Source: Li et al., "A Whac-A-Mole Dilemma: Shortcuts Come in Multiples Where Mitigating One
+    Amplifies Others", CVPR 2023 (UrbanCars: gaps BG, CoObj and both; from its definitions, the code
+    was not at hand).
 
     Args:
         tally: two ``(2,) * K`` int64 tensors, as :func:`shortcut_tally` returns them.
@@ -101,8 +115,8 @@ def shortcut_scalars(tally: Tally, train_frequencies: Tensor, names: Sequence[st
         names: of the K shortcuts.
 
     Returns:
-        float64 scalars ``in_distribution`` in [0, 1] and ``gap/NAME``, ``gap/NAME+NAME``, ...: at most 0 for a model
-        that uses the shortcuts, ideally 0; NaN where a cell was not seen.
+        float64 scalars ``in_distribution`` in [0, 1] and ``gap/NAME``, ``gap/NAME+NAME``, ...: at
+        most 0 for a model that uses the shortcuts, ideally 0; NaN where a cell was not seen.
 
     Raises:
         ValueError: the shapes do not fit the names.
@@ -110,25 +124,36 @@ def shortcut_scalars(tally: Tally, train_frequencies: Tensor, names: Sequence[st
     shape = (2,) * len(names)
     if tally.total.shape != shape or train_frequencies.shape != shape:
         raise InputError(
-            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got {tuple(tally.total.shape)} and "
-            f"{tuple(train_frequencies.shape)}"
+            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got"
+            f" {tuple(tally.total.shape)} and {tuple(train_frequencies.shape)}"
         )
     accuracies = accuracy(*tally).flatten()
     average = mean_accuracy(accuracies, train_frequencies.flatten().to(accuracies))
-    gaps = {f"gap/{name}": value - average for name, value in zip(_subsets(names), accuracies, strict=True) if name}
+    gaps = {
+        f"gap/{name}": value - average
+        for name, value in zip(_subsets(names), accuracies, strict=True)
+        if name
+    }
     return {"in_distribution": average, **gaps}
 
 
 def bias_classes(groups: Groups) -> Tensor:
-    """``(biases,)`` int64: the class that each bias value is the shortcut to, -1 if that is none or several."""
-    rows = [[row for row, bias in groups.aligned if bias == value] for value in range(groups.biases)]
+    """``(biases,)`` int64: the class that each bias value is the shortcut to, -1 if that is none or
+    several.
+    """
+    rows = [
+        [row for row, bias in groups.aligned if bias == value] for value in range(groups.biases)
+    ]
     return torch.tensor([row[0] if len(row) == 1 else -1 for row in rows])
 
 
-def shortcut_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
+def shortcut_report(
+    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, float]:
     """Whether a model follows the target or the shortcut where the two lead to different classes.
 
-    The shape bias of any data set whose ``groups.aligned`` says which class a bias value is the shortcut to.
+    The shape bias of any data set whose ``groups.aligned`` says which class a bias value is the
+    shortcut to.
 
     Args:
         prediction: ``(N,)`` integer class.
@@ -137,8 +162,9 @@ def shortcut_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Gr
         groups: names and numbering of the groups.
 
     Returns:
-        ``target_preference`` in [0, 1], ideally 1; ``target_fraction`` and ``shortcut_fraction`` of the conflicting
-        images. Plain floats, NaN without a conflict; an empty dict when multi-label or without aligned groups.
+        ``target_preference`` in [0, 1], ideally 1; ``target_fraction`` and ``shortcut_fraction`` of
+        the conflicting images. Plain floats, NaN without a conflict; an empty dict when multi-label
+        or without aligned groups.
     """
     if groups.multi_label or not groups.aligned:
         return {}
@@ -152,27 +178,46 @@ def shortcut_report(prediction: Tensor, target: Tensor, bias: Tensor, groups: Gr
 
 
 def _subsets(names: Sequence[str]) -> list[str]:
-    """Names of the shortcuts that mislead in each cell, joined; empty for the cell where none does."""
+    """Names of the shortcuts that mislead in each cell, joined; empty for the cell where none
+    does.
+    """
     digits = (format(cell, f"0{len(names)}b") for cell in range(2 ** len(names)))
-    return ["+".join(name for name, digit in zip(names, row, strict=True) if digit == "1") for row in digits]
+    return [
+        "+".join(name for name, digit in zip(names, row, strict=True) if digit == "1")
+        for row in digits
+    ]
 
 
 DESCRIPTIONS = {
     "target_preference": Description(
-        "Target over shortcut", "Of the answers that follow target or shortcut where they differ, those by the target."
+        "Target over shortcut",
+        "Of the answers that follow target or shortcut where they differ, those by the target.",
     ),
-    "target_fraction": Description("By the target", "Share of conflicting images that are answered by their target."),
+    "target_fraction": Description(
+        "By the target", "Share of conflicting images that are answered by their target."
+    ),
     "shortcut_fraction": Description(
-        "By the shortcut", "Share of conflicting images that are answered by their shortcut.", 0.0, "lower"
+        "By the shortcut",
+        "Share of conflicting images that are answered by their shortcut.",
+        0.0,
+        "lower",
     ),
     "background_gap": Description(
-        "Background gap", "Accuracy lost when the background is of any class instead of the object's.", 0.0, "lower"
+        "Background gap",
+        "Accuracy lost when the background is of any class instead of the object's.",
+        0.0,
+        "lower",
     ),
     "challenge_accuracy": Description(
         "Challenge accuracy", "Share of objects that no background fools the model about."
     ),
-    "in_distribution": Description("In distribution", "Accuracy with the shortcuts as common as in training."),
+    "in_distribution": Description(
+        "In distribution", "Accuracy with the shortcuts as common as in training."
+    ),
     "gap/<shortcuts>": Description(
-        "Shortcut gap", "Accuracy when these shortcuts mislead, minus that in distribution.", 0.0, "higher"
+        "Shortcut gap",
+        "Accuracy when these shortcuts mislead, minus that in distribution.",
+        0.0,
+        "higher",
     ),
 }

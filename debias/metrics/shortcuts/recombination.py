@@ -1,4 +1,6 @@
-"""What recombined pictures show of a model: its use of background, place and size of the foreground."""
+"""What recombined pictures show of a model: its use of background, place and size of the
+foreground.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,22 @@ SIDES = (1, 3, 5, 7)
 
 
 def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
-    r"""How much of its accuracy a model keeps when the background no longer comes from the foreground's class.
+    r"""How much of its accuracy a model keeps when the background no longer comes from the
+    foreground's class.
 
     .. math:: \frac{\mathrm{acc}(\text{backgrounds of all classes})}{\mathrm{acc}(\text{backgrounds of the same class})}
 
     Source: Nauen et al., "ForAug", 2025 (its metric code is not public).
 
     Args:
-        all_backgrounds: accuracies in [0, 1] of foregrounds on backgrounds of any class, of any shape.
-        same_class: accuracies of the same foregrounds on backgrounds of their own class, of the same shape.
+        all_backgrounds: accuracies in [0, 1] of foregrounds on backgrounds of any class, of any
+            shape.
+        same_class: accuracies of the same foregrounds on backgrounds of their own class, of the
+            same shape.
 
     Returns:
-        float64, 1 for a model that the background tells nothing; NaN where an accuracy is NaN or ``same_class`` is 0.
+        float64, 1 for a model that the background tells nothing; NaN where an accuracy is NaN or
+        ``same_class`` is 0.
 
     Example:
         >>> background_robustness(torch.tensor(0.375), torch.tensor(0.75)).item()
@@ -33,35 +39,40 @@ def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor
 
 
 def background_gap(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
-    """The same two accuracies' difference, ``same_class - all_backgrounds``: float64, 0 for no use of backgrounds.
+    """The same two accuracies' difference, ``same_class - all_backgrounds``: float64, 0 for no use
+    of backgrounds.
 
-    Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition", ICLR 2021 (BG-Gap of
-    Mixed-Same and Mixed-Rand).
+    Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
+    ICLR 2021 (BG-Gap of Mixed-Same and Mixed-Rand).
     """
     return same_class.double() - all_backgrounds.double()
 
 
 def foreground_focus(attribution: Tensor, mask: Tensor) -> Tensor:
-    r"""How much more of the attribution falls on a pixel of the foreground than on a pixel of the picture.
+    r"""How much more of the attribution falls on a pixel of the foreground than on a pixel of the
+    picture.
 
     .. math:: \frac{\sum_p m_p \max(0, a_p) / \sum_p m_p}{\sum_p \max(0, a_p) / P}
 
     Source: Nauen et al., "ForAug", 2025 (its metric code is not public).
 
     Args:
-        attribution: ``(N, H, W)`` importance of each of P = H W pixels; what is negative counts as 0.
+        attribution: ``(N, H, W)`` importance of each of P = H W pixels; what is negative counts as
+            0.
         mask: ``(N, H, W)`` foreground in [0, 1].
 
     Returns:
-        ``(N,)`` float64, at least 0: 1 for attribution without preference, P over the mask's area for attribution
-        wholly inside; NaN where the mask is empty or nothing is attributed.
+        ``(N,)`` float64, at least 0: 1 for attribution without preference, P over the mask's area
+        for attribution wholly inside; NaN where the mask is empty or nothing is attributed.
     """
     importance, inside = attribution.double().clamp(min=0).flatten(1), mask.double().flatten(1)
     return _ratio((importance * inside).sum(dim=1) / inside.sum(dim=1), importance.mean(dim=1))
 
 
 def relative_cells(accuracies: Tensor) -> Tensor:
-    """``(3, 3)`` accuracies by the foreground's cell, as shares of the centre's; NaN if the centre's is 0 or NaN."""
+    """``(3, 3)`` accuracies by the foreground's cell, as shares of the centre's; NaN if the
+    centre's is 0 or NaN.
+    """
     _check_cells(accuracies)
     return _ratio(accuracies, accuracies[1, 1])
 
@@ -78,8 +89,10 @@ def centre_bias(accuracies: Tensor) -> Tensor:
         accuracies: ``(3, 3)`` in [0, 1], by the cell of the frame that the foreground lies in.
 
     Returns:
-        Scalar float64: 0 for a model that does not mind the place, 1 for one that fails everywhere else, negative for
-        one that prefers the border. NaN where a cell is NaN (nothing was tested there) or the centre's accuracy is 0.
+        Scalar float64: 0 for a model that does not mind the place, 1 for one that fails everywhere
+            else, negative for
+        one that prefers the border. NaN where a cell is NaN (nothing was tested there) or the
+        centre's accuracy is 0.
 
     Raises:
         ValueError: another shape.
@@ -94,7 +107,8 @@ def centre_bias(accuracies: Tensor) -> Tensor:
 
 
 def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
-    r"""Accuracy as a function of the foreground's size: :math:`\mathrm{acc}(f) / \mathrm{acc}(1)` for each factor f.
+    r"""Accuracy as a function of the foreground's size: :math:`\mathrm{acc}(f) / \mathrm{acc}(1)`
+    for each factor f.
 
     Source: Nauen et al., "ForAug", 2025 (its metric code is not public).
 
@@ -103,8 +117,8 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
         factors: ``(F,)`` these factors, with exactly one 1 among them.
 
     Returns:
-        ``(F,)`` float64, 1 for a model that does not mind the size; NaN where the accuracy is NaN, and throughout if it
-        is 0 or NaN at factor 1.
+        ``(F,)`` float64, 1 for a model that does not mind the size; NaN where the accuracy is NaN,
+        and throughout if it is 0 or NaN at factor 1.
 
     Raises:
         ValueError: no factor is 1, or several, or the shapes differ.
@@ -112,15 +126,18 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
     unit = factors == 1
     if factors.ndim != 1 or accuracies.shape != factors.shape or int(unit.sum()) != 1:
         raise InputError(
-            "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape "
-            f"{tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1 among them"
+            "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape"
+            f" {tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1"
+            " among them"
         )
     return _ratio(accuracies, accuracies[unit])
 
 
 def _check_cells(accuracies: Tensor) -> None:
     if accuracies.shape != (3, 3):
-        raise InputError(f"accuracies must be (3, 3), one per cell of the frame; got {tuple(accuracies.shape)}")
+        raise InputError(
+            f"accuracies must be (3, 3), one per cell of the frame; got {tuple(accuracies.shape)}"
+        )
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

@@ -31,26 +31,33 @@ OBJECTIVES = {
 
 
 def check_objectives(names: Sequence[str], labels: str) -> None:
-    """Refuse objectives that are none, that read the test split, or group labels which the protocol does not allow.
+    """Refuse objectives that are none, that read the test split, or group labels which the protocol
+    does not allow.
 
     Raises:
         ValueError: naming the objective and those that may be used.
     """
-    usable = [name for name, entry in OBJECTIVES.items() if "val" in allowed_splits(labels) or not entry.reads_groups]
+    usable = [
+        name
+        for name, entry in OBJECTIVES.items()
+        if "val" in allowed_splits(labels) or not entry.reads_groups
+    ]
     if not names or len(set(names)) < len(names):
         raise InputError(f"search.objectives must name each objective once; got {list(names)}")
     for name in names:
         if "test" in name.lower():
             raise InputError(
-                f"search.objectives: {name} is no objective: the test split is read once, by the runs of the final "
-                f"seeds; objectives are of validation: {', '.join(usable)}"
+                f"search.objectives: {name} is no objective: the test split is read once, by the"
+                f" runs of the final seeds; objectives are of validation: {', '.join(usable)}"
             )
         if name not in OBJECTIVES:
-            raise InputError(f"search.objectives: unknown objective {name!r}; {near(name, OBJECTIVES)}")
+            raise InputError(
+                f"search.objectives: unknown objective {name!r}; {near(name, OBJECTIVES)}"
+            )
         if name not in usable:
             raise InputError(
-                f"search.objectives: {name} reads group labels of validation, which labels={labels} does not allow: "
-                f"choose {' or '.join(usable)}"
+                f"search.objectives: {name} reads group labels of validation, which labels={labels}"
+                f" does not allow: choose {' or '.join(usable)}"
             )
 
 
@@ -76,9 +83,11 @@ def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> fl
 
 
 def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:
-    """Positions that no other is better than: at least as good in every objective, and better in one.
+    """Positions that no other is better than: at least as good in every objective, and better in
+    one.
 
-    Of several with the same values the first is kept; with one objective, that is the first of the best.
+    Of several with the same values the first is kept; with one objective, that is the first of the
+    best.
 
     Example:
         >>> pareto_front([[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]], ["average", "worst_group_gap"])
@@ -86,7 +95,11 @@ def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> lis
     """
     signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]
     points = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
-    return [i for i, point in enumerate(points) if not any(_beats(points, j, i) for j in range(len(points)))]
+    return [
+        i
+        for i, point in enumerate(points)
+        if not any(_beats(points, j, i) for j in range(len(points)))
+    ]
 
 
 def _beats(points: Sequence[tuple[float, ...]], one: int, other: int) -> bool:

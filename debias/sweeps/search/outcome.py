@@ -17,7 +17,8 @@ Pairs = Sequence[tuple[Tuned, Study]]
 
 
 def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
-    """Write a CSV file with a row for each trial: how it ended, its values on validation, its settings, why it failed.
+    """Write a CSV file with a row for each trial: how it ended, its values on validation, its
+    settings, why it failed.
 
     Args:
         path: of the file.
@@ -32,12 +33,16 @@ def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
         for trial in study.trials():
             values = trial.values or [""] * len(objectives)
             settings = [trial.settings.get(key, "") for key in keys]
-            writer.writerow([tuned.source, trial.number, trial.state, *values, *settings, trial.reason])
+            writer.writerow(
+                [tuned.source, trial.number, trial.state, *values, *settings, trial.reason]
+            )
     write_atomically(path, buffer.getvalue())
 
 
 def most_tried(path: Path) -> int:
-    """How many settings of a config were tried, of that with the most, as :func:`write_trials` wrote them down."""
+    """How many settings of a config were tried, of that with the most, as :func:`write_trials`
+    wrote them down.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         return max(Counter(row["config"] for row in csv.DictReader(file)).values())
 
@@ -47,8 +52,12 @@ def lines(pairs: Pairs, objectives: Sequence[str]) -> Iterator[str]:
     for tuned, study in pairs:
         trials = study.trials()
         counts = Counter(trial.state for trial in trials)
-        yield f"{tuned.source}: {len(trials)} trials: " + ", ".join(f"{n} {state}" for state, n in counts.items())
-        yield from (f"  failed: trial {t.number}: {t.reason}" for t in trials if t.state == "failed")
+        yield f"{tuned.source}: {len(trials)} trials: " + ", ".join(
+            f"{n} {state}" for state, n in counts.items()
+        )
+        yield from (
+            f"  failed: trial {t.number}: {t.reason}" for t in trials if t.state == "failed"
+        )
         yield from (f"  chosen: {_described(trial, objectives)}" for trial in study.best())
 
 
@@ -60,11 +69,16 @@ def chosen(planned: SearchPlan, pairs: Pairs) -> list[tuple[Tuned, dict[str, obj
     """
     for tuned, study in pairs:
         if not study.best():
-            raise InputError(f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search again")
+            raise InputError(
+                f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search"
+                " again"
+            )
     return [(tuned, trial.settings) for tuned, study in pairs for trial in study.best()]
 
 
 def _described(trial: Trial, objectives: Sequence[str]) -> str:
-    values = [f"{name} {100 * value:.1f}" for name, value in zip(objectives, trial.values, strict=True)]
+    values = [
+        f"{name} {100 * value:.1f}" for name, value in zip(objectives, trial.values, strict=True)
+    ]
     settings = [f"{key}={value}" for key, value in trial.settings.items()]
     return f"trial {trial.number}: {' '.join(settings)}: {', '.join(values)} on validation"

@@ -11,7 +11,16 @@ from typing import Any
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError, near
-from debias.sweeps.plan import CHANGEABLE, Plan, Run, check_keys, entry, fixed_settings, folder, make_run
+from debias.sweeps.plan import (
+    CHANGEABLE,
+    Plan,
+    Run,
+    check_keys,
+    entry,
+    fixed_settings,
+    folder,
+    make_run,
+)
 from debias.sweeps.protocol import LABELS, Protocol
 from debias.sweeps.search.objectives import check_objectives
 from debias.sweeps.search.space import Space, check_space, ends, points
@@ -44,7 +53,10 @@ class Tuned:
 
     def runs(self, settings: Mapping[str, Any]) -> list[Run]:
         """The runs of a trial, one for each search seed."""
-        return [make_run(self.source, self.fixed, {**settings, "seed": seed}, self.folder) for seed in self.seeds]
+        return [
+            make_run(self.source, self.fixed, {**settings, "seed": seed}, self.folder)
+            for seed in self.seeds
+        ]
 
 
 @dataclass(frozen=True)
@@ -72,15 +84,21 @@ class SearchPlan:
         """What the tables say of the search."""
         sweep, trials = self.sweep, max(self.trials(tuned) for tuned in self.tuned)
         objectives = tuple(self.section.objectives)
-        return Protocol(str(sweep.labels), objectives, trials, tuple(sweep.seeds), tuple(sweep.final_seeds))
+        return Protocol(
+            str(sweep.labels), objectives, trials, tuple(sweep.seeds), tuple(sweep.final_seeds)
+        )
 
     def trials(self, tuned: Tuned) -> int:
         """How many settings of a config are tried."""
-        found = points(tuned.space, self.section.sampler, self.section.trials or 0, self.section.seed)
+        found = points(
+            tuned.space, self.section.sampler, self.section.trials or 0, self.section.seed
+        )
         return self.section.trials or len(found or [])
 
     def check_runs(self) -> list[Run]:
-        """Runs that between them have every choice and every bound: if these can be, so can the others."""
+        """Runs that between them have every choice and every bound: if these can be, so can the
+        others.
+        """
         return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
 
     def base(self, tuned: Tuned) -> Config:
@@ -88,9 +106,19 @@ class SearchPlan:
         return make_run(tuned.source, tuned.fixed, {"seed": tuned.seeds[0]}, tuned.folder).config
 
     def definition(self, tuned: Tuned) -> str:
-        """What must stay the same for trials to be of one study; more trials may be asked for at any time."""
-        section = {key: value for key, value in asdict(self.section).items() if key not in (*SHORT, "space")}
-        rest = {"space": tuned.space, "seeds": tuned.seeds, "config": configs.identity(self.base(tuned))}
+        """What must stay the same for trials to be of one study; more trials may be asked for at
+        any time.
+        """
+        section = {
+            key: value
+            for key, value in asdict(self.section).items()
+            if key not in (*SHORT, "space")
+        }
+        rest = {
+            "space": tuned.space,
+            "seeds": tuned.seeds,
+            "config": configs.identity(self.base(tuned)),
+        }
         return json.dumps({**section, **rest}, sort_keys=True)
 
     def finals(self, chosen: Sequence[tuple[Tuned, Mapping[str, Any]]]) -> Plan:
@@ -100,7 +128,9 @@ class SearchPlan:
             for seed in self.sweep.final_seeds
             for tuned, settings in chosen
         ]
-        return Plan(self.out, tuple({run.name: run for run in runs}.values()), (), self.sweep.labels)
+        return Plan(
+            self.out, tuple({run.name: run for run in runs}.values()), (), self.sweep.labels
+        )
 
 
 def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
@@ -108,8 +138,8 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
 
     Args:
         path: the sweep file, see :class:`debias.sweeps.sweep_file.Sweep`.
-        overrides: ``key=value``; ``trials``, ``storage``, ``search.*``, ``final_seeds`` and what a sweep may be told
-            change the search, all else every run.
+        overrides: ``key=value``; ``trials``, ``storage``, ``search.*``, ``final_seeds`` and what a
+            sweep may be told change the search, all else every run.
 
     Raises:
         ValueError: whatever is wrong with the file; nothing has been tried then.
@@ -118,11 +148,16 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     own = [text for text in told if _top(text) in (*CHANGEABLE, "search", "final_seeds")]
     sweep = read(path, own)
     if sweep.search is None:
-        raise InputError(f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md")
+        raise InputError(
+            f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md"
+        )
     _check(sweep, sweep.search)
     out = folder(sweep, path)
     # the pictures are decoded once for trials and final runs
-    fixed = {"cache_dir": str(out / "cache"), **fixed_settings(sweep, [text for text in told if text not in own])}
+    fixed = {
+        "cache_dir": str(out / "cache"),
+        **fixed_settings(sweep, [text for text in told if text not in own]),
+    }
     tuned = []
     for line in sweep.configs:
         source, space = entry(line, sweep.search.space, path.parent)
@@ -140,21 +175,32 @@ def _check(sweep: Sweep, section: Search) -> None:
     if sweep.grid or sweep.draws.count:
         raise InputError("a search takes search.space in place of grid and draws: leave these out")
     if sweep.labels is None:
-        raise InputError(f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}")
-    for key, value, valid in (("sampler", section.sampler, SAMPLERS), ("prune", section.prune, PRUNERS)):
+        raise InputError(
+            f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}"
+        )
+    for key, value, valid in (
+        ("sampler", section.sampler, SAMPLERS),
+        ("prune", section.prune, PRUNERS),
+    ):
         if value not in valid:
             raise InputError(f"unknown search.{key} {value!r}; {near(value, valid)}")
     check_objectives(section.objectives, sweep.labels)
     if section.seed < 0:
         raise InputError(f"search.seed must be at least 0; got {section.seed}")
     if section.sampler == "grid" and section.trials is not None:
-        raise InputError("search.trials: a grid tries every setting; leave it out, or use sampler=random")
+        raise InputError(
+            "search.trials: a grid tries every setting; leave it out, or use sampler=random"
+        )
     if section.sampler != "grid" and (section.trials or 0) < 1:
         raise InputError(f"search.trials must be at least 1; got {section.trials}")
-    if PRUNERS[section.prune] and (len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space):
-        raise InputError("search.prune needs one objective, one search seed, and epochs that are not searched")
+    if PRUNERS[section.prune] and (
+        len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space
+    ):
+        raise InputError(
+            "search.prune needs one objective, one search seed, and epochs that are not searched"
+        )
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
         raise InputError(
-            "final_seeds must be fresh: seeds of the runs that are reported, none of them among the search seeds "
-            f"{sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
+            "final_seeds must be fresh: seeds of the runs that are reported, none of them among"
+            f" the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
         )

@@ -20,7 +20,11 @@ class WatchedTrain(Protocol):
     """What trains a run and lets somebody look at each epoch: ``debias.commands.train.train``."""
 
     def __call__(
-        self, config: Config, *, resume: Path | None = None, watch: Callable[[History], None] | None = None
+        self,
+        config: Config,
+        *,
+        resume: Path | None = None,
+        watch: Callable[[History], None] | None = None,
     ) -> Path:
         """Train, evaluate and report, unless ``watch`` raises."""
 
@@ -52,10 +56,12 @@ class PrunedTraining:
 
 
 class Judge:
-    """Reports the objective of a run after each epoch as if it ended there, and ends it if it is behind.
+    """Reports the objective of a run after each epoch as if it ended there, and ends it if it is
+    behind.
 
-    A run is judged by the epoch that its own rule would select so far: worst-group accuracy falls and rises, and a run
-    is as good as its best epoch. The last epoch is not judged, for the run is then done.
+    A run is judged by the epoch that its own rule would select so far: worst-group accuracy falls
+    and rises, and a run is as good as its best epoch. The last epoch is not judged, for the run is
+    then done.
 
     Args:
         section: how settings are searched, with one objective.
@@ -70,7 +76,11 @@ class Judge:
         self.objective, self.rule, self.epochs = section.objectives[0], config.select, config.epochs
         study = open_study(url, name, section, epochs=config.epochs)
         run, trials = configs.run_name(config), study.get_trials(deepcopy=False)
-        own = [trial for trial in trials if run in trial.user_attrs.get("runs", ()) and not trial.state.is_finished()]
+        own = [
+            trial
+            for trial in trials
+            if run in trial.user_attrs.get("runs", ()) and not trial.state.is_finished()
+        ]
         # none, where another command has given the run up as failed
         self.trial = reopened(study, own[0].number) if own else None
         self.reported = max(own[0].intermediate_values, default=0) if own else 0
@@ -87,5 +97,6 @@ class Judge:
         self.trial.report(value, epoch)
         if self.trial.should_prune():
             raise Pruned(
-                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective} {100 * value:.1f}"
+                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective}"
+                f" {100 * value:.1f}"
             )

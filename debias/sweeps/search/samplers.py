@@ -1,4 +1,6 @@
-"""Who proposes settings, and who judges that a run is behind; all of Optuna's that is chosen by name."""
+"""Who proposes settings, and who judges that a run is behind; all of Optuna's that is chosen by
+name.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ FACTOR, RUNGS = 3, 2
 class Listed(BaseSampler):
     """Proposes the settings of a list, by the number of the trial.
 
-    Numbers are given out by the database, so that no two commands try the same setting. (Optuna's own sampler of grids
-    may give one to both.)
+    Numbers are given out by the database, so that no two commands try the same setting. (Optuna's
+    own sampler of grids may give one to both.)
 
     Args:
         points: for each trial a value for every key.
@@ -28,7 +30,9 @@ class Listed(BaseSampler):
     def __init__(self, points: Sequence[Mapping[str, Any]]) -> None:
         self.points = points
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         """Nothing: no value depends on others."""
         return {}
 
@@ -39,7 +43,11 @@ class Listed(BaseSampler):
         return {}
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """The value of a key in the list."""
         return self.points[trial.number][param_name]
@@ -49,11 +57,11 @@ def sampler(points: Sequence[Mapping[str, Any]] | None, *, seed: int, number: in
     """What proposes a trial.
 
     Args:
-        points: the settings of every trial; ``None`` lets the tree-structured Parzen estimator (Bergstra et al., 2011)
-            learn from the trials so far.
+        points: the settings of every trial; ``None`` lets the tree-structured Parzen estimator
+            (Bergstra et al., 2011) learn from the trials so far.
         seed: of the search.
-        number: of the trial. The estimator's random numbers follow from it: one that starts anew in every command would
-            otherwise propose again what the command before it did.
+        number: of the trial. The estimator's random numbers follow from it: one that starts anew in
+            every command would otherwise propose again what the command before it did.
     """
     return TPESampler(seed=seed * 1_000_003 + number) if points is None else Listed(points)
 
@@ -61,8 +69,8 @@ def sampler(points: Sequence[Mapping[str, Any]] | None, *, seed: int, number: in
 def pruner(name: str, epochs: int) -> BasePruner:
     """What judges runs after an epoch.
 
-    ``asha`` is asynchronous successive halving (Li et al., 2020) and ``hyperband`` (Li et al., 2018) several of these
-    which begin to judge later, so that some trials are never stopped early.
+    ``asha`` is asynchronous successive halving (Li et al., 2020) and ``hyperband`` (Li et al.,
+    2018) several of these which begin to judge later, so that some trials are never stopped early.
 
     Args:
         name: "none", "asha" or "hyperband".

@@ -1,4 +1,6 @@
-"""The space of a search: what Optuna is asked of it, every point of a grid, and its ends, which are checked first."""
+"""The space of a search: what Optuna is asked of it, every point of a grid, and its ends, which are
+checked first.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ Space = Mapping[str, Mapping[str, Sequence[Any]]]
 
 
 def check_space(space: Space, sampler: str) -> None:
-    """Refuse a space that is empty, holds what is no distribution, or has no end where every point is to be tried.
+    """Refuse a space that is empty, holds what is no distribution, or has no end where every point
+    is to be tried.
 
     Raises:
         ValueError: naming the key.
@@ -30,15 +33,23 @@ def check_space(space: Space, sampler: str) -> None:
         if name == "choice" and any(isinstance(value, (list, dict)) for value in values):
             raise InputError(f"search.space.{key}: choice takes single values; got {values}")
         if sampler == "grid" and name != "choice":
-            raise InputError(f"search.space.{key}: a grid needs choice: [values]; {name} has no end")
+            raise InputError(
+                f"search.space.{key}: a grid needs choice: [values]; {name} has no end"
+            )
 
 
 def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, Any]] | None:
-    """The settings of every trial by number, where they do not depend on what came before; else ``None``."""
+    """The settings of every trial by number, where they do not depend on what came before; else
+    ``None``.
+    """
     if sampler == "grid":
         values = [next(iter(distribution.values())) for distribution in space.values()]
         return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
-    return draw(count, seed=seed, values=space, section="search.space") if sampler == "random" else None
+    return (
+        draw(count, seed=seed, values=space, section="search.space")
+        if sampler == "random"
+        else None
+    )
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
@@ -58,12 +69,16 @@ def readable(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
     result = {}
     for key, distribution in space.items():
         ((name, bounds),) = distribution.items()
-        result[key] = values[key] if name == "choice" else shortened(values[key], *map(float, bounds))
+        result[key] = (
+            values[key] if name == "choice" else shortened(values[key], *map(float, bounds))
+        )
     return result
 
 
 def ends(space: Space) -> Iterator[dict[str, Any]]:
-    """Settings that between them have every choice and every bound, for a check before anything is tried."""
+    """Settings that between them have every choice and every bound, for a check before anything is
+    tried.
+    """
     columns = {key: list(next(iter(distribution.values()))) for key, distribution in space.items()}
     for number in range(max(map(len, columns.values()))):
         yield {key: values[min(number, len(values) - 1)] for key, values in columns.items()}

@@ -1,4 +1,6 @@
-"""The trials of one config, in a database that outlives the command and that several commands may share."""
+"""The trials of one config, in a database that outlives the command and that several commands may
+share.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ class Study:
         return self._proposed(number)
 
     def unfinished(self) -> list[Trial]:
-        """The trials that have not ended: of a command that was stopped, or of one that works beside this one."""
+        """The trials that have not ended: of a command that was stopped, or of one that works
+        beside this one.
+        """
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [self._proposed(trial.number) for trial in running]
 
@@ -100,22 +104,35 @@ class Study:
         return [self._read(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     def best(self) -> list[Trial]:
-        """The done trials that no other is better than: with one objective, the first of the best."""
+        """The done trials that no other is better than: with one objective, the first of the
+        best.
+        """
         done = [trial for trial in self.trials() if trial.state == "done"]
-        return [done[place] for place in pareto_front([trial.values for trial in done], self.section.objectives)]
+        return [
+            done[place]
+            for place in pareto_front([trial.values for trial in done], self.section.objectives)
+        ]
 
     def _proposed(self, number: int) -> Trial:
         # a command may have been killed while it asked: what is there already stays
         self.study.sampler = sampler(self.points, seed=self.section.seed, number=number)
-        return Trial(number, readable(suggest(reopened(self.study, number), self.space), self.space))
+        return Trial(
+            number, readable(suggest(reopened(self.study, number), self.space), self.space)
+        )
 
     def _read(self, trial: FrozenTrial) -> Trial:
-        settings = readable(trial.params, self.space) if trial.params.keys() >= self.space.keys() else {}
+        settings = (
+            readable(trial.params, self.space) if trial.params.keys() >= self.space.keys() else {}
+        )
         values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
-        return Trial(trial.number, settings, STATES[trial.state], values, trial.user_attrs.get("reason", ""))
+        return Trial(
+            trial.number, settings, STATES[trial.state], values, trial.user_attrs.get("reason", "")
+        )
 
 
-def open_study(url: str, name: str, section: Search, *, epochs: int, definition: str = "") -> optuna.Study:
+def open_study(
+    url: str, name: str, section: Search, *, epochs: int, definition: str = ""
+) -> optuna.Study:
     """Open a study, which is made if it is not there.
 
     Args:
@@ -141,10 +158,14 @@ def open_study(url: str, name: str, section: Search, *, epochs: int, definition:
             sampler=Listed([]),
         )
     except (ImportError, ArgumentError, SQLAlchemyError) as error:
-        raise InputError(f"search.storage {_readable(url)} cannot be opened: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"search.storage {_readable(url)} cannot be opened: {str(error).splitlines()[0]}"
+        ) from error
     before = study.user_attrs.get("definition", definition)
     if definition and before != definition:
-        raise InputError(f"{name} was searched otherwise before: give another out, or restore it; then {before}")
+        raise InputError(
+            f"{name} was searched otherwise before: give another out, or restore it; then {before}"
+        )
     if definition:
         study.set_user_attr("definition", definition)
     return study

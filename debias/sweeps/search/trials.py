@@ -1,4 +1,6 @@
-"""Trials to runs, and ended runs back to trials: what the launcher asks for, and what it says happened."""
+"""Trials to runs, and ended runs back to trials: what the launcher asks for, and what it says
+happened.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class Candidate(NamedTuple):
 
 
 class Trials:
-    """Hands out the runs of trials one by one, each when a worker is free, so that it follows from all that ended.
+    """Hands out the runs of trials one by one, each when a worker is free, so that it follows from
+    all that ended.
 
     Args:
         pairs: each config with its study; they take turns.
@@ -36,14 +39,19 @@ class Trials:
     """
 
     def __init__(
-        self, pairs: Sequence[tuple[Tuned, Study]], objectives: Sequence[str], labels: str | None = None
+        self,
+        pairs: Sequence[tuple[Tuned, Study]],
+        objectives: Sequence[str],
+        labels: str | None = None,
     ) -> None:
         self.pairs, self.objectives, self.labels = pairs, objectives, labels
         self.candidates: list[Candidate] = []
         self.given: set[str] = set()
 
     def __iter__(self) -> Iterator[Run]:
-        """The runs of trials that a stopped command has left, then of new ones, then of those of other commands."""
+        """The runs of trials that a stopped command has left, then of new ones, then of those of
+        other commands.
+        """
         yield from self._unfinished()
         growing = True
         while growing:
@@ -55,9 +63,15 @@ class Trials:
         yield from self._unfinished()
 
     def ended(self, run: Run, failure: str = "") -> None:
-        """A run is done, was pruned, or failed for good; tell the studies of the trials that have ended with it."""
+        """A run is done, was pruned, or failed for good; tell the studies of the trials that have
+        ended with it.
+        """
         self.given.discard(run.name)
-        owners = [entry for entry in self.candidates if any(other.name == run.name for other in entry.runs)]
+        owners = [
+            entry
+            for entry in self.candidates
+            if any(other.name == run.name for other in entry.runs)
+        ]
         for candidate in owners:
             if self._settled(candidate, failure):
                 self.candidates.remove(candidate)
@@ -65,7 +79,10 @@ class Trials:
     def _unfinished(self) -> Iterator[Run]:
         for tuned, study in self.pairs:
             for trial in study.unfinished():
-                if not any(entry.study is study and entry.number == trial.number for entry in self.candidates):
+                if not any(
+                    entry.study is study and entry.number == trial.number
+                    for entry in self.candidates
+                ):
                     yield from self._runs(tuned, study, trial)
 
     def _runs(self, tuned: Tuned, study: Study, trial: Trial) -> Iterator[Run]:
@@ -78,7 +95,9 @@ class Trials:
         study.note_runs(trial.number, [run.name for run in runs])
         self.candidates.append(Candidate(study, trial.number, runs))
         for run in runs:
-            if run.name not in self.given:  # else another trial has the same setting, and waits for it
+            if (
+                run.name not in self.given
+            ):  # else another trial has the same setting, and waits for it
                 self.given.add(run.name)
                 yield run
 
@@ -100,14 +119,22 @@ class Trials:
     def _tell(self, study: Study, number: int, values: Sequence[Sequence[float | None]]) -> None:
         for name, over_seeds in zip(self.objectives, values, strict=True):
             if None in over_seeds:
-                remedy = ": choose search.objectives=[worst_class]" if OBJECTIVES[name].reads_groups else ""
+                remedy = (
+                    ": choose search.objectives=[worst_class]"
+                    if OBJECTIVES[name].reads_groups
+                    else ""
+                )
                 study.fail(number, f"{name} is undefined on validation{remedy}")
                 return
-        study.finish(number, [statistics.fmean(value for value in row if value is not None) for row in values])
+        study.finish(
+            number,
+            [statistics.fmean(value for value in row if value is not None) for row in values],
+        )
 
 
 class SearchProgress(Progress):
-    """Shows the runs of a search, of which the next is not known yet, and tells the studies what happened.
+    """Shows the runs of a search, of which the next is not known yet, and tells the studies what
+    happened.
 
     Args:
         trials: of the search.

@@ -27,10 +27,13 @@ accelerator: cpu
 cache: false
 progress: false
 """
-ROWS = [(f"{row}.png", ("cat", "dog")[row % 2], ("day", "night")[row // 2 % 2]) for row in range(16)]
+ROWS = [
+    (f"{row}.png", ("cat", "dog")[row % 2], ("day", "night")[row // 2 % 2]) for row in range(16)
+]
 SPLITS = ["train"] * 8 + ["val"] * 4 + ["test"] * 4
 TABLE = "path,target,bias,split\n" + "".join(
-    f"{path},{target},{bias},{split}\n" for (path, target, bias), split in zip(ROWS, SPLITS, strict=True)
+    f"{path},{target},{bias},{split}\n"
+    for (path, target, bias), split in zip(ROWS, SPLITS, strict=True)
 )
 PREDICTIONS = "target,bias,logit_cat,logit_dog\n" + "".join(
     f"{target},{bias},{row % 3},{row % 2}\n" for row, (_, target, bias) in enumerate(ROWS)
@@ -70,12 +73,16 @@ def rows(kind: str, lines: Sequence[tuple[str, str] | tuple[str, str, Files]]) -
 
 
 def make_world(folder: Path) -> Path:
-    """A data set in a table, predictions, a config, a sweep, a search, masks, and a finished run, in one folder."""
+    """A data set in a table, predictions, a config, a sweep, a search, masks, and a finished run,
+    in one folder.
+    """
     for row, (path, _, _) in enumerate(ROWS):
         write_png(folder / "images" / path, noise(row, 12, 12))
         write_png(folder / "masks" / path, np.tile(np.uint8([255] * 6 + [0] * 6), (12, 1)))
     texts = {"table.csv": TABLE, "predictions.csv": PREDICTIONS, "own.yaml": OWN}
-    for name, text in (texts | {"sweep.yaml": SWEEP, "search.yaml": SEARCH, "empty.yaml": "{}\n"}).items():
+    for name, text in (
+        texts | {"sweep.yaml": SWEEP, "search.yaml": SEARCH, "empty.yaml": "{}\n"}
+    ).items():
         (folder / name).write_text(text)
     here = Path.cwd()
     os.chdir(folder)
@@ -89,7 +96,9 @@ def make_world(folder: Path) -> Path:
 
 
 def lay_out(world: Path, folder: Path, files: Files) -> None:
-    """A copy of the world with other files in it; its own are links, which are replaced and not written to."""
+    """A copy of the world with other files in it; its own are links, which are replaced and not
+    written to.
+    """
     shutil.copytree(world, folder, copy_function=os.link, dirs_exist_ok=True)
     for name, content in files.items():
         path = folder / name

@@ -25,7 +25,12 @@ def other_network() -> dict[str, torch.Tensor]:
 
 
 OTHER = saved(other_network())
-SMALLER = saved({key: value.flatten()[:1] for key, value in timm.create_model("test_resnet").state_dict().items()})
+SMALLER = saved(
+    {
+        key: value.flatten()[:1]
+        for key, value in timm.create_model("test_resnet").state_dict().items()
+    }
+)
 CHECK = "check own.yaml model.weights"
 WEIGHTS = rows(
     "weights",
@@ -41,7 +46,11 @@ WEIGHTS = rows(
         (f"{CHECK}=w.pt", "'w.pt' is damaged", {"w.pt": b"PK\x03\x04" + bytes(200)}),
         (f"{CHECK}=w.pth", "flat state dict", {"w.pth": saved([1, 2])}),
         (f"{CHECK}=w.pth", "flat state dict", {"w.pth": saved({"epoch": 3})}),
-        (f"{CHECK}=w.pth", "flat state dict", {"w.pth": saved({f"layer_{i}": "x" * 500 for i in range(9)})}),
+        (
+            f"{CHECK}=w.pth",
+            "flat state dict",
+            {"w.pth": saved({f"layer_{i}": "x" * 500 for i in range(9)})},
+        ),
         (f"{CHECK}=w.pth", "w.pth", {"w.pth": saved({1: torch.zeros(1)})}),
         (f"{CHECK}=w.pt", "does not fit the model", {"w.pt": OTHER}),
         (f"{CHECK}=w.pt", "does not fit the model", {"w.pt": SMALLER}),
@@ -49,9 +58,17 @@ WEIGHTS = rows(
         (f"{CHECK}=w.pt", "'w.pt' is damaged", {"w.pt": saved(OSError("code"))}),
         (f"{CHECK}=w.safetensors", "is damaged", {"w.safetensors": b""}),
         (f"{CHECK}=w.safetensors", "is damaged", {"w.safetensors": "text of a colleague"}),
-        (f"{CHECK}=w.safetensors", "is damaged", {"w.safetensors": save({"a": torch.zeros(9)})[:-8]}),
+        (
+            f"{CHECK}=w.safetensors",
+            "is damaged",
+            {"w.safetensors": save({"a": torch.zeros(9)})[:-8]},
+        ),
         (f"{CHECK}=w.safetensors", "is damaged", {"w.safetensors": b"\xff" * 64}),
-        (f"{CHECK}=w.safetensors", "does not fit the model", {"w.safetensors": save({"a": torch.zeros(9)})}),
+        (
+            f"{CHECK}=w.safetensors",
+            "does not fit the model",
+            {"w.safetensors": save({"a": torch.zeros(9)})},
+        ),
     ],
 )
 #: The table without its last row.
@@ -68,8 +85,16 @@ CHECKPOINTS = rows(
         ("evaluate w.ckpt", "w.ckpt is not a checkpoint of debias", {"w.ckpt": OTHER}),
         ("evaluate w.ckpt", "w.ckpt is not a checkpoint of debias", {"w.ckpt": OTHER[:900]}),
         ("evaluate w.ckpt", "w.ckpt is not a checkpoint of debias", {"w.ckpt": saved([1])}),
-        ("evaluate w.ckpt", "w.ckpt is not a checkpoint of debias", {"w.ckpt": saved({"config": 3})}),
-        ("evaluate w.ckpt", "w.ckpt holds a config that cannot be used", {"w.ckpt": saved({"config": {"nosuch": 1}})}),
+        (
+            "evaluate w.ckpt",
+            "w.ckpt is not a checkpoint of debias",
+            {"w.ckpt": saved({"config": 3})},
+        ),
+        (
+            "evaluate w.ckpt",
+            "w.ckpt holds a config that cannot be used",
+            {"w.ckpt": saved({"config": {"nosuch": 1}})},
+        ),
         ("evaluate w.ckpt", "oc.env", {"w.ckpt": saved({"config": {"name": "${oc.env:HOME}"}})}),
         ("evaluate own.yaml", "own.yaml is not a checkpoint of debias"),
         ("evaluate images/0.png", "images/0.png is not a checkpoint of debias"),
@@ -105,7 +130,11 @@ RECORDS = rows(
         ("evaluate run", "run/report.json holds a list", {"run/report.json": "[]"}),
         ("evaluate run", "run/report.json has schema 99", {"run/report.json": '{"schema": 99}'}),
         ("evaluate run", "run/report.json", {"run/report.json": '{"schema": 1}'}),
-        ("evaluate run", "run/report.json", {"run/report.json": '{"schema": 1, "data": 3, "config": 4}'}),
+        (
+            "evaluate run",
+            "run/report.json",
+            {"run/report.json": '{"schema": 1, "data": 3, "config": 4}'},
+        ),
         ("evaluate run", "run/config.yaml", {"run/config.yaml": "epochs: ["}),
         ("evaluate run", "data needs root", {"run/config.yaml": b""}),
         ("evaluate run", "run/config.yaml", {"run/config.yaml": b"\x00\xff"}),
@@ -116,8 +145,16 @@ RECORDS = rows(
             "o.csv is other data than the run's",
             {"o.csv": OTHER_TABLE},
         ),
-        ("train own.yaml resume=runs/r", "runs/r/data.json", {"runs/r/config.yaml": OWN, "runs/r/data.json": "{"}),
-        ("train own.yaml resume=runs/r", "runs/r/data.json", {"runs/r/config.yaml": OWN, "runs/r/data.json": "3"}),
+        (
+            "train own.yaml resume=runs/r",
+            "runs/r/data.json",
+            {"runs/r/config.yaml": OWN, "runs/r/data.json": "{"},
+        ),
+        (
+            "train own.yaml resume=runs/r",
+            "runs/r/data.json",
+            {"runs/r/config.yaml": OWN, "runs/r/data.json": "3"},
+        ),
         (
             "train own.yaml resume=runs/r",
             "runs/r/circumstances.json",
@@ -134,6 +171,10 @@ RECORDS = rows(
             {"runs/r/config.yaml": OWN, "runs/r/circumstances.json": '{"a": 1}'},
         ),
         ("masks gradcam run out=m", "run/report.json", {"run/report.json": '{"schema": 1}'}),
-        ("infer-groups run out=g.csv", "run/predictions/val.csv", {"run/predictions/val.csv": b"\xff"}),
+        (
+            "infer-groups run out=g.csv",
+            "run/predictions/val.csv",
+            {"run/predictions/val.csv": b"\xff"},
+        ),
     ],
 )

@@ -30,7 +30,11 @@ CSV = rows(
         (CHECK, "is not UTF-8", {"table.csv": TABLE.encode("utf-16")}),
         (CHECK, "is not UTF-8", {"table.csv": TABLE.replace("cat", "ch\u00e4t").encode("latin-1")}),
         (CHECK, "has no column 'path'", {"table.csv": b"\x00\x01\x02" * 100}),
-        (CHECK, "'bias' is there twice", {"table.csv": "path,target,bias,split,bias\n" + FIRST.strip() + ",day\n"}),
+        (
+            CHECK,
+            "'bias' is there twice",
+            {"table.csv": "path,target,bias,split,bias\n" + FIRST.strip() + ",day\n"},
+        ),
         (
             CHECK + " data.bias=null",
             "'split' is there twice",
@@ -46,8 +50,16 @@ CSV = rows(
         (CHECK, "target is 'NaN'", changed("0.png,NaN,day,train")),
         (CHECK, "target is '0.5', but must be", changed("0.png,0.5,day,train")),
         (CHECK, "target is 'dog', but must be an integer", changed("0.png,1,day,train")),
-        (CHECK, "-1", {"table.csv": TABLE.replace("cat", "0").replace("dog", "1") + "15.png,-1,day,train\n"}),
-        (CHECK, "classes are numbered from 0", {"table.csv": TABLE.replace("cat", "1000000").replace("dog", "1")}),
+        (
+            CHECK,
+            "-1",
+            {"table.csv": TABLE.replace("cat", "0").replace("dog", "1") + "15.png,-1,day,train\n"},
+        ),
+        (
+            CHECK,
+            "classes are numbered from 0",
+            {"table.csv": TABLE.replace("cat", "1000000").replace("dog", "1")},
+        ),
         (CHECK, "must be an integer", replaced("cat", "99999999999999999999")),
         (CHECK, "control character", replaced("cat", "\x1b[31mcat")),
         (CHECK, "control character", replaced("day", "\x1b]0;title\x07day")),
@@ -84,7 +96,11 @@ DOUBLED = "2\nBlond_Hair Male Male\n1.jpg 1 -1 -1\n2.jpg -1 1 1\n"
 def faces(attributes: str = ATTRIBUTES) -> dict[str, str | None]:
     """CelebA's tables, and its folder without pictures."""
     partition = "1.jpg 0\n2.jpg 1\n"
-    return {"c/list_attr_celeba.txt": attributes, "c/list_eval_partition.txt": partition, "c/img_align_celeba": None}
+    return {
+        "c/list_attr_celeba.txt": attributes,
+        "c/list_eval_partition.txt": partition,
+        "c/img_align_celeba": None,
+    }
 
 
 FACES = faces()
@@ -107,17 +123,37 @@ BENCHMARKS = rows(
             faces(ATTRIBUTES.replace("-1", "9")),
         ),
         (f"{CHECK} {CELEBA}", "does not name", FACES | {"c/list_eval_partition.txt": "1.jpg 0\n"}),
-        (f"{CHECK} {CELEBA}", "partition is '7'", FACES | {"c/list_eval_partition.txt": "1.jpg 0\n2.jpg 7\n"}),
+        (
+            f"{CHECK} {CELEBA}",
+            "partition is '7'",
+            FACES | {"c/list_eval_partition.txt": "1.jpg 0\n2.jpg 7\n"},
+        ),
         (f"{CHECK} {CELEBA}", "images are not in", FACES),
         (f"{CHECK} {CELEBA} data.targets=[Male]", "no attribute twice", FACES),
         (f"{CHECK} {CELEBA} data.targets=[]", "at least one target", FACES),
         (f"{CHECK} {CELEBA} data.bias=Mail", "did you mean 'Male'", FACES),
         (f"{CHECK} {BIRDS}", "no metadata.csv in w"),
         (f"{CHECK} {BIRDS}", "no rows", {"w/metadata.csv": METADATA}),
-        (f"{CHECK} {BIRDS}", "has no column 'place'", {"w/metadata.csv": "img_filename,y,split\n1.jpg,0,0\n"}),
-        (f"{CHECK} {BIRDS}", "is there twice", {"w/metadata.csv": "img_filename,y,split,place,y\n1.jpg,0,0,0,1\n"}),
-        (f"{CHECK} {BIRDS}", "y is 'bird', but must be", {"w/metadata.csv": METADATA + "1.jpg,bird,0,0\n"}),
-        (f"{CHECK} {BIRDS}", "target outside 0 to 1", {"w/metadata.csv": METADATA + "1.jpg,7,0,0\n"}),
+        (
+            f"{CHECK} {BIRDS}",
+            "has no column 'place'",
+            {"w/metadata.csv": "img_filename,y,split\n1.jpg,0,0\n"},
+        ),
+        (
+            f"{CHECK} {BIRDS}",
+            "is there twice",
+            {"w/metadata.csv": "img_filename,y,split,place,y\n1.jpg,0,0,0,1\n"},
+        ),
+        (
+            f"{CHECK} {BIRDS}",
+            "y is 'bird', but must be",
+            {"w/metadata.csv": METADATA + "1.jpg,bird,0,0\n"},
+        ),
+        (
+            f"{CHECK} {BIRDS}",
+            "target outside 0 to 1",
+            {"w/metadata.csv": METADATA + "1.jpg,7,0,0\n"},
+        ),
         (f"{CHECK} data.name=biased_mnist data.root=nowhere", "nowhere"),
         (f"{CHECK} data.name=drawn_birds data.root=b data.train=0", "train"),
         (f"{CHECK} data.name=drawn_birds data.root=table.csv data.train=8", "table.csv"),

@@ -8,7 +8,9 @@ CHECK = "check own.yaml"
 TREE = "check tree.yaml"
 CONFIG = {
     "tree.yaml": "extends: own.yaml\ndata: {name: folder, root: tree}\n",
-    "own.yaml": "preprocessing: {name: resize, size: 16}\nmodel: {name: test_resnet, pretrained: false}\n",
+    "own.yaml": (
+        "preprocessing: {name: resize, size: 16}\nmodel: {name: test_resnet, pretrained: false}\n"
+    ),
 }
 MADE = CONFIG | {
     "tree/train/cat/day/1.png": "",
@@ -86,17 +88,32 @@ MASKS = rows(
             {"b.csv": "path,x,y,width,height,x\n0.png,1,2,3,4,5\n"},
         ),
         ("masks keypoints own.yaml source=k.txt out=m", "no images.txt", {"k.txt": "1 2 3 4 1\n"}),
-        ("masks keypoints own.yaml source=k.csv out=m", "has no keypoint", {"k.csv": "path,x,y\n0.png,1,2\n"}),
+        (
+            "masks keypoints own.yaml source=k.csv out=m",
+            "has no keypoint",
+            {"k.csv": "path,x,y\n0.png,1,2\n"},
+        ),
         ("masks import own.yaml source=nowhere out=m", "no folder and no CSV file nowhere"),
         ("masks import own.yaml source=masks out=m", "masks/0.png", {"masks/0.png": "text"}),
-        ("masks import own.yaml source=masks out=table.csv", "holds something that was not made here"),
+        (
+            "masks import own.yaml source=masks out=table.csv",
+            "holds something that was not made here",
+        ),
         ("masks import own.yaml source=masks out=images", "holds something that was not made here"),
         ("masks import own.yaml source=masks out=m splits=[dev]", "splits holds ['dev']"),
         ("masks import own.yaml source=masks out=m splits=[]", "splits"),
         ("masks import own.yaml source=masks out=m splitz=[val]", "did you mean 'splits'"),
         ("masks import own.yaml source=masks out=m overwrite=maybe", "overwrite"),
-        ("masks import own.yaml source=masks out=m", "m/debias_masks.json", {"m/debias_masks.json": "{"}),
-        ("masks import own.yaml source=masks out=m", "m/debias_masks.json holds a list", {"m/debias_masks.json": "[]"}),
+        (
+            "masks import own.yaml source=masks out=m",
+            "m/debias_masks.json",
+            {"m/debias_masks.json": "{"},
+        ),
+        (
+            "masks import own.yaml source=masks out=m",
+            "m/debias_masks.json holds a list",
+            {"m/debias_masks.json": "[]"},
+        ),
         ("masks gradcam nowhere out=m", "nowhere does not exist"),
         ("masks gradcam images out=m", "images is not a run folder"),
     ],
@@ -107,11 +124,27 @@ GROUPS = rows(
     [
         (CHECK + " groups.file=g.csv", "g.csv is no file"),
         (CHECK + " groups.file=images", "images is no file"),
-        (CHECK + " groups.file=g.csv", "has no column 'inferred'", {"g.csv": "path,group\n0.png,1\n"}),
+        (
+            CHECK + " groups.file=g.csv",
+            "has no column 'inferred'",
+            {"g.csv": "path,group\n0.png,1\n"},
+        ),
         (CHECK + " groups.file=g.csv", "no rows", {"g.csv": "path,inferred\n"}),
-        (CHECK + " groups.file=g.csv", "has no line for 7 of the 8 images", {"g.csv": "path,inferred\n0.png,1\n"}),
-        (CHECK + " groups.file=g.csv", "as on an earlier line", {"g.csv": "path,inferred\n0.png,1\n0.png,0\n"}),
-        (CHECK + " groups.file=g.csv", "is there twice", {"g.csv": "path,inferred,inferred\n0.png,1,0\n"}),
+        (
+            CHECK + " groups.file=g.csv",
+            "has no line for 7 of the 8 images",
+            {"g.csv": "path,inferred\n0.png,1\n"},
+        ),
+        (
+            CHECK + " groups.file=g.csv",
+            "as on an earlier line",
+            {"g.csv": "path,inferred\n0.png,1\n0.png,0\n"},
+        ),
+        (
+            CHECK + " groups.file=g.csv",
+            "is there twice",
+            {"g.csv": "path,inferred,inferred\n0.png,1,0\n"},
+        ),
         (CHECK + " groups.file=g.csv", "is not UTF-8", {"g.csv": b"path,inferred\n\xff,1\n"}),
         (CHECK + " groups.file=g.csv", "3 columns", {"g.csv": "path,inferred\n0.png,1,2\n"}),
         (CHECK + " groups.file=g.csv groups.splits=[test]", "groups.splits must name train, val"),
@@ -130,8 +163,16 @@ GROUPS = rows(
         ("infer-groups run stepz=3 out=g.csv", "unknown key 'stepz'"),
         ("infer-groups run out=images", "images: Is a directory"),
         ("infer-groups run out=table.csv/g.csv", "table.csv: File exists"),
-        ("infer-groups run out=g.csv", "run/predictions/train.csv", {"run/predictions/train.csv": "index\n"}),
-        ("infer-groups run out=g.csv", "are of other images", {"table.csv": TABLE.replace("0.png", "00.png")}),
+        (
+            "infer-groups run out=g.csv",
+            "run/predictions/train.csv",
+            {"run/predictions/train.csv": "index\n"},
+        ),
+        (
+            "infer-groups run out=g.csv",
+            "are of other images",
+            {"table.csv": TABLE.replace("0.png", "00.png")},
+        ),
         ("infer-groups run out=g.csv", "run/config.yaml", {"run/config.yaml": "["}),
     ],
 )

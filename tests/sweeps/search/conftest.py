@@ -19,7 +19,9 @@ labels: validation_groups_known
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
-    """SQLite syncs several times a trial, which takes minutes on a busy disk; nobody pulls the plug of a test."""
+    """SQLite syncs several times a trial, which takes minutes on a busy disk; nobody pulls the plug
+    of a test.
+    """
 
     def relax(connection, record) -> None:
         if type(connection).__module__.startswith("sqlite3"):
@@ -32,7 +34,9 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture
 def search_file(sweep) -> Callable[..., Path]:
-    """Writes a sweep file with the given section of a search; ``more`` replaces or adds top-level lines."""
+    """Writes a sweep file with the given section of a search; ``more`` replaces or adds top-level
+    lines.
+    """
 
     def write(section: str, **more: str) -> Path:
         lines = [line for line in BASE.splitlines() if line.partition(":")[0] not in more]

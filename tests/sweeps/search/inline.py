@@ -1,4 +1,6 @@
-"""A launcher without processes: runs one after the other in this one, as the local launcher's worker would."""
+"""A launcher without processes: runs one after the other in this one, as the local launcher's
+worker would.
+"""
 
 from __future__ import annotations
 

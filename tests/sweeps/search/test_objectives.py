@@ -6,10 +6,24 @@ import random
 
 import pytest
 
-from debias.sweeps.search.objectives import OBJECTIVES, check_objectives, of_history, of_report, pareto_front
+from debias.sweeps.search.objectives import (
+    OBJECTIVES,
+    check_objectives,
+    of_history,
+    of_report,
+    pareto_front,
+)
 
-#: Three epochs: the average is best in the last, the worst group in the second, and classes are nearest in the first.
-NAMES = ("average", "worst_group", "robustness_gap", "worst_class", "group_balanced", "class_difference")
+#: Three epochs: the average is best in the last, the worst group in the second, and classes are
+#: nearest in the first.
+NAMES = (
+    "average",
+    "worst_group",
+    "robustness_gap",
+    "worst_class",
+    "group_balanced",
+    "class_difference",
+)
 EPOCHS = [
     {"val": dict(zip(NAMES, values, strict=True))}
     for values in (
@@ -38,8 +52,14 @@ EPOCHS = [
 def test_at_the_epoch_that_the_run_selects(name, rule, value):
     """From the history, and from the report that the run would write of it."""
     assert of_history(name, EPOCHS, rule) == value
-    row = {"rule": rule, "val": next(entry["val"] for entry in EPOCHS if of_history(name, [entry], rule) == value)}
-    assert of_report(name, {"selection": {"rule": rule, "table": [{"rule": "other", "val": {}}, row]}}) == value
+    row = {
+        "rule": rule,
+        "val": next(entry["val"] for entry in EPOCHS if of_history(name, [entry], rule) == value),
+    }
+    assert (
+        of_report(name, {"selection": {"rule": rule, "table": [{"rule": "other", "val": {}}, row]}})
+        == value
+    )
 
 
 def test_auto_selection_without_any_known_group():
@@ -50,12 +70,19 @@ def test_auto_selection_without_any_known_group():
 
 def test_undefined():
     assert of_history("worst_group", [{"val": {"worst_group": None}}], "worst_group") is None
-    assert of_history("worst_group", [{"val": {"average": 0.5, "worst_group": float("nan")}}], "average") is None
+    assert (
+        of_history(
+            "worst_group", [{"val": {"average": 0.5, "worst_group": float("nan")}}], "average"
+        )
+        is None
+    )
     assert of_history("worst_group", EPOCHS[:1], "worst_group") == 0.2
 
 
 def test_front_by_hand():
-    """(average up, gap down): the second beats the third in both; the first and the second trade one for the other."""
+    """(average up, gap down): the second beats the third in both; the first and the second trade
+    one for the other.
+    """
     values = [[0.9, 0.5], [0.8, 0.2], [0.7, 0.3], [0.9, 0.6]]
     assert pareto_front(values, ["average", "worst_group_gap"]) == [0, 1]
     assert pareto_front([], ["average"]) == []
@@ -68,7 +95,9 @@ def test_one_objective_takes_the_first_of_the_best():
 
 
 def test_front_against_the_definition():
-    """A point is kept exactly if no point is as good everywhere and better somewhere, written with other words."""
+    """A point is kept exactly if no point is as good everywhere and better somewhere, written with
+    other words.
+    """
     generator = random.Random(0)
     names = ["worst_group", "worst_group_gap", "average"]
     for _ in range(50):
@@ -78,20 +107,42 @@ def test_front_against_the_definition():
         best = {
             point
             for point in distinct
-            if not any(all(y >= x for x, y in zip(point, other, strict=True)) for other in distinct if other != point)
+            if not any(
+                all(y >= x for x, y in zip(point, other, strict=True))
+                for other in distinct
+                if other != point
+            )
         }
-        expected = [place for place, gain in enumerate(gains) if gain in best and gains.index(gain) == place]
+        expected = [
+            place for place, gain in enumerate(gains) if gain in best and gains.index(gain) == place
+        ]
         assert pareto_front(values, names) == expected
 
 
 @pytest.mark.parametrize(
     ("names", "labels", "message"),
     [
-        (["worst_group"], "validation_groups_unknown", "worst_group reads group labels of validation.* worst_class or"),
+        (
+            ["worst_group"],
+            "validation_groups_unknown",
+            "worst_group reads group labels of validation.* worst_class or",
+        ),
         (["average", "balanced"], "validation_groups_unknown", "balanced reads group labels"),
-        (["test_worst_group"], "training_groups_known", "the test split is read once, by the runs of the final seeds"),
-        (["test/average"], "validation_groups_unknown", "the test split .* validation: worst_class, average"),
-        (["worst_groups"], "validation_groups_known", "unknown objective 'worst_groups'; did you mean 'worst_group'"),
+        (
+            ["test_worst_group"],
+            "training_groups_known",
+            "the test split is read once, by the runs of the final seeds",
+        ),
+        (
+            ["test/average"],
+            "validation_groups_unknown",
+            "the test split .* validation: worst_class, average",
+        ),
+        (
+            ["worst_groups"],
+            "validation_groups_known",
+            "unknown objective 'worst_groups'; did you mean 'worst_group'",
+        ),
         ([], "validation_groups_known", "must name each objective once"),
         (["average", "average"], "validation_groups_known", "must name each objective once"),
         (["average"], "groups_known", "unknown protocol labels='groups_known'; did you mean"),

@@ -1,4 +1,6 @@
-"""A sweep file with a search in it: the space to settings, settings to runs, and every mistake in one line."""
+"""A sweep file with a search in it: the space to settings, settings to runs, and every mistake in
+one line.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,17 @@ def test_ends_hold_every_choice_and_every_bound():
 
 
 def test_numbers_are_shortened_and_stay_in_bounds():
-    assert readable({"clip": 5.0, "optimizer.lr": 0.0123456}, SPACE) == {"optimizer.lr": 0.01235, "clip": 5.0}
+    assert readable({"clip": 5.0, "optimizer.lr": 0.0123456}, SPACE) == {
+        "optimizer.lr": 0.01235,
+        "clip": 5.0,
+    }
     assert readable({"a": 1.00001}, {"a": {"uniform": [1.00001, 2]}}) == {"a": 1.00001}
 
 
 def test_runs_of_a_trial(search_file):
-    """One for each search seed, each the run that ``debias train`` would make in the folder of the trials."""
+    """One for each search seed, each the run that ``debias train`` would make in the folder of the
+    trials.
+    """
     path = search_file(f"{{{LR}}}", seeds="[0, 1]")
     (tuned,) = plan_search(path, ["batch_size=16"]).tuned
     runs = tuned.runs({"optimizer.lr": 0.02})
@@ -54,7 +61,9 @@ def test_final_runs(search_file):
     planned = plan_search(path, ["trials=9"])
     (tuned,) = planned.tuned
     finals = planned.finals([(tuned, {"optimizer.lr": 0.02}), (tuned, {"optimizer.lr": 0.03})])
-    found = [(run.config.seed, run.config.optimizer["lr"], run.folder.parent) for run in finals.runs]
+    found = [
+        (run.config.seed, run.config.optimizer["lr"], run.folder.parent) for run in finals.runs
+    ]
     out = path.parent / "runs"
     assert found == [(10, 0.02, out), (10, 0.03, out), (11, 0.02, out), (11, 0.03, out)]
     assert planned.protocol.trials == 9
@@ -69,7 +78,10 @@ def test_a_config_may_have_a_space_of_its_own(search_file):
         labels="training_groups_known",
     )
     planned = plan_search(path)
-    assert [list(tuned.space) for tuned in planned.tuned] == [["clip"], ["clip", "strategy.step_size"]]
+    assert [list(tuned.space) for tuned in planned.tuned] == [
+        ["clip"],
+        ["clip", "strategy.step_size"],
+    ]
     assert [planned.trials(tuned) for tuned in planned.tuned] == [2, 4]
 
 
@@ -81,7 +93,12 @@ def test_what_belongs_to_a_study(search_file):
         planned = plan_search(path, overrides)
         return planned.definition(planned.tuned[0])
 
-    same = [definition(), definition("trials=9"), definition("storage=sqlite:///a.db"), definition("workers=0")]
+    same = [
+        definition(),
+        definition("trials=9"),
+        definition("storage=sqlite:///a.db"),
+        definition("workers=0"),
+    ]
     other = [
         definition("search.seed=1"),
         definition("epochs=3"),
@@ -97,23 +114,67 @@ def test_what_belongs_to_a_study(search_file):
     ("section", "more", "message"),
     [
         ("{trials: 3}", {}, r"search.space is empty"),
-        ("{space: {optimizer.lr: {log_uniform: [0, 1]}}, trials: 3}", {}, r"search.space.optimizer.lr: log_uniform ne"),
-        ("{space: {clip: {choice: [[1]]}}, trials: 3}", {}, "search.space.clip: choice takes single values"),
+        (
+            "{space: {optimizer.lr: {log_uniform: [0, 1]}}, trials: 3}",
+            {},
+            r"search.space.optimizer.lr: log_uniform ne",
+        ),
+        (
+            "{space: {clip: {choice: [[1]]}}, trials: 3}",
+            {},
+            "search.space.clip: choice takes single values",
+        ),
         ("{space: {clip: {choice: [1]}}}", {}, "search.trials must be at least 1; got None"),
-        ("{space: {clip: {uniform: [1, 2]}}, sampler: grid}", {}, r"a grid needs choice: \[values\]; uniform has no"),
-        ("{space: {clip: {choice: [1]}}, sampler: grid, trials: 2}", {}, "a grid tries every setting"),
+        (
+            "{space: {clip: {uniform: [1, 2]}}, sampler: grid}",
+            {},
+            r"a grid needs choice: \[values\]; uniform has no",
+        ),
+        (
+            "{space: {clip: {choice: [1]}}, sampler: grid, trials: 2}",
+            {},
+            "a grid tries every setting",
+        ),
         (f"{{{LR}, sampler: tpo}}", {}, "unknown search.sampler 'tpo'; did you mean 'tpe'"),
-        (f"{{{LR}, prune: median}}", {}, "unknown search.prune 'median'; valid: asha, hyperband, none"),
+        (
+            f"{{{LR}, prune: median}}",
+            {},
+            "unknown search.prune 'median'; valid: asha, hyperband, none",
+        ),
         (f"{{{LR}, sampel: tpe}}", {}, "sampel"),
-        (f"{{{LR}, prune: asha}}", {"seeds": "[0, 1]"}, "search.prune needs one objective, one search seed"),
-        (f"{{{LR}, prune: asha, objectives: [average, worst_group]}}", {}, "search.prune needs one objective"),
+        (
+            f"{{{LR}, prune: asha}}",
+            {"seeds": "[0, 1]"},
+            "search.prune needs one objective, one search seed",
+        ),
+        (
+            f"{{{LR}, prune: asha, objectives: [average, worst_group]}}",
+            {},
+            "search.prune needs one objective",
+        ),
         (f"{{{LR}, objectives: [test_average]}}", {}, "the test split is read once"),
-        (f"{{{LR}}}", {"labels": "validation_groups_unknown"}, "worst_group reads group labels of validation"),
-        (f"{{{LR}}}", {"labels": ""}, "labels is missing: say which group labels the search may use: validation_"),
+        (
+            f"{{{LR}}}",
+            {"labels": "validation_groups_unknown"},
+            "worst_group reads group labels of validation",
+        ),
+        (
+            f"{{{LR}}}",
+            {"labels": ""},
+            "labels is missing: say which group labels the search may use: validation_",
+        ),
         (f"{{{LR}}}", {"final_seeds": "[]"}, "final_seeds must be fresh"),
-        (f"{{{LR}}}", {"final_seeds": "[0, 10]"}, r"none of them among the search seeds \[0\].*got \[0, 10\]"),
+        (
+            f"{{{LR}}}",
+            {"final_seeds": "[0, 10]"},
+            r"none of them among the search seeds \[0\].*got \[0, 10\]",
+        ),
         (f"{{{LR}}}", {"grid": "{clip: [1]}"}, "search.space in place of grid and draws"),
-        (f"{{{LR}}}", {"set": "{optimizer: {lr: 1}, optimizer.lr: 2}"}, "optimizer.lr is given twice"),
+        (
+            f"{{{LR}}}",
+            {"set": "{optimizer: {lr: 1}, optimizer.lr: 2}"},
+            "optimizer.lr is given twice",
+        ),
         ("{space: {seed: {choice: [1]}}, trials: 3}", {}, "seed cannot be set or varied here"),
     ],
 )
@@ -123,7 +184,11 @@ def test_mistakes(section, more, message, search_file):
 
 
 def test_the_other_command(search_file, sweep):
-    with pytest.raises(ValueError, match="is of a search: its runs are found by `debias sweep search"):
+    with pytest.raises(
+        ValueError, match="is of a search: its runs are found by `debias sweep search"
+    ):
         plan(search_file(f"{{{LR}}}"))
-    with pytest.raises(ValueError, match="has no search section: add one, or use `debias sweep run`"):
+    with pytest.raises(
+        ValueError, match="has no search section: add one, or use `debias sweep run`"
+    ):
         plan_search(sweep("configs: [drawn_birds/erm]"))

@@ -22,7 +22,9 @@ LR = "space: {optimizer.lr: {log_uniform: [0.001, 0.1]}}"
 GRID = "sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.02, 0.01, 0.001]}}"
 
 
-def searched(path: Path, *overrides: str, launch=inline, train=trainings.learn) -> tuple[list[tuple[float, int]], Path]:
+def searched(
+    path: Path, *overrides: str, launch=inline, train=trainings.learn
+) -> tuple[list[tuple[float, int]], Path]:
     """Learning rate and seed of the final runs, and the folder."""
     planned = plan_search(path, overrides)
     found = search(planned, launch, train)
@@ -35,7 +37,9 @@ def table(out: Path) -> list[dict[str, str]]:
 
 
 def test_winner_by_hand(search_file):
-    """Worst group: 0.75 at 0.1, 0.9247 at 0.02, 1 at 0.01, 0.75 at 0.001. The best, on both final seeds."""
+    """Worst group: 0.75 at 0.1, 0.9247 at 0.02, 1 at 0.01, 0.75 at 0.001. The best, on both final
+    seeds.
+    """
     found, out = searched(search_file(f"{{{GRID}}}"))
     assert found == [(0.01, 10), (0.01, 11)]
     rows = table(out)
@@ -45,18 +49,24 @@ def test_winner_by_hand(search_file):
         ("2", "done", "0.01"),
         ("3", "done", "0.001"),
     ]
-    assert [float(row["worst_group"]) for row in rows] == pytest.approx([0.75, 0.924743, 1.0, 0.75], abs=1e-6)
+    assert [float(row["worst_group"]) for row in rows] == pytest.approx(
+        [0.75, 0.924743, 1.0, 0.75], abs=1e-6
+    )
 
 
 def test_objective_is_the_mean_over_search_seeds(search_file):
     """Seed 1 reads 0.02 less, so the mean is 0.01 less than that of seed 0."""
     found, out = searched(search_file(f"{{{GRID}}}", seeds="[0, 1]"))
     assert found == [(0.01, 10), (0.01, 11)]
-    assert [float(row["worst_group"]) for row in table(out)] == pytest.approx([0.74, 0.914743, 0.99, 0.74], abs=1e-6)
+    assert [float(row["worst_group"]) for row in table(out)] == pytest.approx(
+        [0.74, 0.914743, 0.99, 0.74], abs=1e-6
+    )
 
 
 def test_two_objectives_choose_the_front(search_file):
-    """(worst group, average): (0.75, 0.8), (0.92, 0.88), (1, 0.89), (0.75, 0.899): the last two lead in one each."""
+    """(worst group, average): (0.75, 0.8), (0.92, 0.88), (1, 0.89), (0.75, 0.899): the last two
+    lead in one each.
+    """
     found, out = searched(search_file(f"{{{GRID}, objectives: [worst_group, average]}}"))
     assert found == [(0.01, 10), (0.001, 10), (0.01, 11), (0.001, 11)]
     assert [float(row["average"]) for row in table(out)] == pytest.approx([0.8, 0.88, 0.89, 0.899])
@@ -64,7 +74,9 @@ def test_two_objectives_choose_the_front(search_file):
 
 def test_unknown_groups_choose_by_average(search_file):
     path = search_file(
-        f"{{{GRID}, objectives: [average]}}", labels="validation_groups_unknown", set="{epochs: 2, select: average}"
+        f"{{{GRID}, objectives: [average]}}",
+        labels="validation_groups_unknown",
+        set="{epochs: 2, select: average}",
     )
     assert searched(path)[0] == [(0.001, 10), (0.001, 11)]
 
@@ -72,14 +84,18 @@ def test_unknown_groups_choose_by_average(search_file):
 def test_every_config_has_its_trials_and_its_winner(search_file, capsys):
     path = search_file(
         f"{{{LR}, sampler: random, trials: 3}}",
-        configs="[drawn_birds/erm, drawn_birds/group_dro: {strategy.step_size: {choice: [0.1, 0.2]}}]",
+        configs=(
+            "[drawn_birds/erm, drawn_birds/group_dro: {strategy.step_size: {choice: [0.1, 0.2]}}]"
+        ),
         labels="training_groups_known",
     )
     planned = plan_search(path)
     found = search(planned, inline, trainings.learn)
     rows = table(planned.out)
     assert [(row["config"], row["trial"]) for row in rows] == [
-        (config, str(number)) for config in ("drawn_birds/erm", "drawn_birds/group_dro") for number in range(3)
+        (config, str(number))
+        for config in ("drawn_birds/erm", "drawn_birds/group_dro")
+        for number in range(3)
     ]
     assert [run.config.strategy["name"] for run in found.runs] == ["erm", "group_dro"] * 2
     assert capsys.readouterr().out.count("3 trials: 3 done\n  chosen: trial ") == 2
@@ -94,11 +110,16 @@ def test_a_failed_trial_keeps_its_reason(search_file, capsys):
         ("failed", "MemoryError: lr 0.1"),
         *[("done", "")] * 3,
     ]
-    assert "4 trials: 1 failed, 3 done\n  failed: trial 0: MemoryError: lr 0.1\n" in capsys.readouterr().out
+    assert (
+        "4 trials: 1 failed, 3 done\n  failed: trial 0: MemoryError: lr 0.1\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_combination_that_reads_more_than_the_protocol_allows_is_no_candidate(search_file):
-    """Every end may be: ERM in one stage, Group DRO on inferred groups. Group DRO in one stage reads true labels."""
+    """Every end may be: ERM in one stage, Group DRO on inferred groups. Group DRO in one stage
+    reads true labels.
+    """
     space = "{strategy.name: {choice: [erm, group_dro]}, recipe.name: {choice: [single, eiil]}}"
     planned = plan_search(search_file(f"{{sampler: grid, space: {space}}}"))
     found = search(planned, inline, trainings.learn)
@@ -108,8 +129,13 @@ def test_a_combination_that_reads_more_than_the_protocol_allows_is_no_candidate(
         "reads the group labels of train, which labels=validation_groups_known does not"
         in (rows["group_dro", "single"]["reason"])
     )
-    assert {row["status"] for pair, row in rows.items() if pair != ("group_dro", "single")} == {"done"}
-    assert all(run.config.recipe["name"] == "eiil" or run.config.strategy["name"] == "erm" for run in found.runs)
+    assert {row["status"] for pair, row in rows.items() if pair != ("group_dro", "single")} == {
+        "done"
+    }
+    assert all(
+        run.config.recipe["name"] == "eiil" or run.config.strategy["name"] == "erm"
+        for run in found.runs
+    )
 
 
 def test_settings_that_an_earlier_command_tried_are_counted(search_file):
@@ -135,7 +161,9 @@ def test_an_undefined_objective_fails_the_trial(search_file):
         (folder / "report.json").write_text(report.replace('"worst_class"', '"other"'))
         return folder
 
-    path = search_file("{sampler: grid, objectives: [worst_class], space: {optimizer.lr: {choice: [0.1]}}}")
+    path = search_file(
+        "{sampler: grid, objectives: [worst_class], space: {optimizer.lr: {choice: [0.1]}}}"
+    )
     with pytest.raises(ValueError, match="no trial is done"):
         searched(path, train=without)
     assert table(path.parent / "runs")[0]["reason"] == "worst_class is undefined on validation"
@@ -143,7 +171,8 @@ def test_an_undefined_objective_fails_the_trial(search_file):
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_stopped_search_goes_on_as_if_it_had_not_stopped(sampler, search_file, tmp_path, capsys):
-    """Stopped in the 13th of 16 trials, started again: the settings of an undisturbed search; nothing trained twice.
+    """Stopped in the 13th of 16 trials, started again: the settings of an undisturbed search;
+    nothing trained twice.
 
     By then the estimator has left its 10 random trials behind.
     """
@@ -161,20 +190,28 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_stopped(sampler, search_file,
 
 
 def test_more_trials_go_on(search_file):
-    """Random settings are those of a longer search from the start; a done search has nothing to do."""
+    """Random settings are those of a longer search from the start; a done search has nothing to
+    do.
+    """
     path = search_file(f"{{{LR}, sampler: random, trials: 3}}")
     _, out = searched(path)
     before = table(out)
     searched(path, "trials=5")
     assert table(out)[:3] == before
     assert len(table(out)) == 5
-    searched(path, "trials=5", launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None)
+    searched(
+        path,
+        "trials=5",
+        launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None,
+    )
 
 
 def test_another_search_in_the_same_folder(search_file):
     path = search_file(f"{{{LR}, trials: 2}}")
     searched(path)
-    with pytest.raises(ValueError, match="drawn_birds/erm was searched otherwise before: give another out"):
+    with pytest.raises(
+        ValueError, match="drawn_birds/erm was searched otherwise before: give another out"
+    ):
         searched(path, "search.seed=1")
 
 
@@ -183,7 +220,11 @@ def test_a_repeated_setting_is_trained_once(search_file):
     path = search_file("{space: {optimizer.lr: {choice: [0.01, 0.02]}}, trials: 6}")
     _, out = searched(path)
     assert [row["status"] for row in table(out)] == ["done"] * 6
-    assert len(list((out / "trials").iterdir())) == len({row["optimizer.lr"] for row in table(out)}) <= 2
+    assert (
+        len(list((out / "trials").iterdir()))
+        == len({row["optimizer.lr"] for row in table(out)})
+        <= 2
+    )
 
 
 def studies(planned: SearchPlan, count: int) -> list[Study]:
@@ -191,7 +232,10 @@ def studies(planned: SearchPlan, count: int) -> list[Study]:
     url = f"sqlite:///{planned.out}/search.db"
     planned.out.mkdir(exist_ok=True)
     opened = (open_study(url, "study", planned.section, epochs=2) for _ in range(count))
-    return [Study(study, planned.tuned[0].space, planned.section, planned.trials(planned.tuned[0])) for study in opened]
+    return [
+        Study(study, planned.tuned[0].space, planned.section, planned.trials(planned.tuned[0]))
+        for study in opened
+    ]
 
 
 @pytest.mark.parametrize("section", [GRID, f"{LR}, sampler: random, trials: 4"])
@@ -220,12 +264,16 @@ def test_a_trial_that_another_command_ends_meanwhile_stays_as_it_is(search_file)
     one.finish(listed.number, [0.5])
     two.note_runs(listed.number, ["a", "b"])
     two.fail(listed.number, "too late")
-    assert [(trial.state, trial.values, trial.reason) for trial in two.trials()] == [("done", (0.5,), "")]
+    assert [(trial.state, trial.values, trial.reason) for trial in two.trials()] == [
+        ("done", (0.5,), "")
+    ]
 
 
 def test_one_trial_too_many(search_file):
     """Another command asks between the look at the count and the asking."""
-    one, two = studies(plan_search(search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1]}}}")), 2)
+    one, two = studies(
+        plan_search(search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1]}}}")), 2
+    )
     real = one.study.get_trials
     calls = itertools.count()
     one.study.get_trials = lambda deepcopy=True, states=None: (
@@ -238,11 +286,12 @@ def test_one_trial_too_many(search_file):
 def test_pruned_runs(search_file):
     """Nine epochs, judged after 1 and 3; the stand-in's order of runs never changes.
 
-    The first three rates (worst groups 1, 0.92, 0.75 less 8 %) arrive in this order: the second and third are not
-    among the best third after epoch 1, for of up to three one is kept.
+    The first three rates (worst groups 1, 0.92, 0.75 less 8 %) arrive in this order: the second and
+    third are not among the best third after epoch 1, for of up to three one is kept.
     """
     path = search_file(
-        "{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.02, 0.1]}}}", set="{epochs: 9}"
+        "{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.02, 0.1]}}}",
+        set="{epochs: 9}",
     )
     found, out = searched(path)
     assert found == [(0.01, 10), (0.01, 11)]
@@ -253,21 +302,31 @@ def test_pruned_runs(search_file):
         "pruned after epoch 1 of 9, at validation worst_group 84.5\n",
     ]
     assert len(list((out / "trials").glob("*/report.json"))) == 1
-    searched(path, launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None)
+    searched(
+        path, launch=lambda runs, train, progress: pytest.fail("runs left") if list(runs) else None
+    )
 
 
 def test_pruners():
-    """A ninth of the epochs, thrice as many from rung to rung; hyperband spares a third of its brackets."""
+    """A ninth of the epochs, thrice as many from rung to rung; hyperband spares a third of its
+    brackets.
+    """
     assert isinstance(pruner("none", 9), optuna.pruners.NopPruner)
     for epochs, first in ((27, 3), (100, 11), (5, 1)):
         assert pruner("asha", epochs)._min_resource == first
-        assert (pruner("hyperband", epochs)._min_resource, pruner("hyperband", epochs)._max_resource) == (first, epochs)
+        assert (
+            pruner("hyperband", epochs)._min_resource,
+            pruner("hyperband", epochs)._max_resource,
+        ) == (first, epochs)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["launcher=slurm"], "a search runs on the machine of the command, launcher=local: on a cluster submit"),
+        (
+            ["launcher=slurm"],
+            "a search runs on the machine of the command, launcher=local: on a cluster submit",
+        ),
         (["search.space={optimizer.rate: {choice: [1]}}"], "unknown option optimizer.rate"),
         (["search.space={batch_size: {choice: [1, 0]}}"], "batch_size must be at least 1; got 0"),
         (
@@ -286,7 +345,12 @@ def test_every_end_of_the_space_is_checked_first(overrides, message, search_file
 
 def test_no_such_database(search_file, tmp_path):
     path = search_file(f"{{{LR}, trials: 3}}")
-    with pytest.raises(ValueError, match=r"search.storage sqlite:////no/such/a.db cannot be opened: .*unable to open"):
+    with pytest.raises(
+        ValueError,
+        match=r"search.storage sqlite:////no/such/a.db cannot be opened: .*unable to open",
+    ):
         searched(path, "storage=sqlite:////no/such/a.db")
-    with pytest.raises(ValueError, match=r"search.storage oracle://me:\*\*\*@host/a cannot be opened"):
+    with pytest.raises(
+        ValueError, match=r"search.storage oracle://me:\*\*\*@host/a cannot be opened"
+    ):
         searched(path, "storage=oracle://me:secret@host/a")

@@ -33,7 +33,9 @@ def by_processes(path: Path, *overrides: str) -> None:
 
 def test_two_commands_share_a_search(search_file):
     """Each of five settings once, in whichever process; both end when all are done."""
-    path = search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.05, 0.02, 0.01, 0.001]}}}")
+    path = search_file(
+        "{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.05, 0.02, 0.01, 0.001]}}}"
+    )
     context = multiprocessing.get_context("spawn")
     commands = [context.Process(target=by_processes, args=(path,)) for _ in range(2)]
     for command in commands:
@@ -49,7 +51,10 @@ def test_two_commands_share_a_search(search_file):
 
 def test_a_worker_prunes(search_file):
     """The pruner is asked in the run's own process, which leaves the note and no report."""
-    path = search_file("{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.1]}}}", set="{epochs: 9}")
+    path = search_file(
+        "{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.1]}}}",
+        set="{epochs: 9}",
+    )
     search(plan_search(path), partial(local, workers=1, threads=1), trainings.learn)
     out = path.parent / "runs"
     assert [row["status"] for row in table(out)] == ["done", "pruned"]
@@ -73,8 +78,23 @@ def server(tmp_path_factory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     call = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    data, control = str(folder / "data"), [*user, str(POSTGRES[-1] / "pg_ctl"), "-D", str(folder / "data")]
-    call([*user, str(POSTGRES[-1] / "initdb"), "-D", data, "-A", "trust", "-U", "debias", "--no-sync"])
+    data, control = (
+        str(folder / "data"),
+        [*user, str(POSTGRES[-1] / "pg_ctl"), "-D", str(folder / "data")],
+    )
+    call(
+        [
+            *user,
+            str(POSTGRES[-1] / "initdb"),
+            "-D",
+            data,
+            "-A",
+            "trust",
+            "-U",
+            "debias",
+            "--no-sync",
+        ]
+    )
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     call([*control, "-w", "-o", options, "-l", str(folder / "log"), "start"])
     yield f"postgresql+psycopg://debias@127.0.0.1:{port}/postgres"
@@ -88,10 +108,18 @@ def test_postgresql(server, search_file):
     with pytest.raises(SystemExit):
         search(planned, partial(inline, most=2), trainings.learn)
     found = search(planned, inline, trainings.learn)
-    assert [(run.config.optimizer["lr"], run.config.seed) for run in found.runs] == [(0.01, 10), (0.01, 11)]
+    assert [(run.config.optimizer["lr"], run.config.seed) for run in found.runs] == [
+        (0.01, 10),
+        (0.01, 11),
+    ]
     assert [row["status"] for row in table(planned.out)] == ["done"] * 4
     assert not (planned.out / "search.db").exists()
-    told = [f"storage={server}", "out=" + str(path.parent / "pruned"), "search.prune=asha", "epochs=9"]
+    told = [
+        f"storage={server}",
+        "out=" + str(path.parent / "pruned"),
+        "search.prune=asha",
+        "epochs=9",
+    ]
     pruned = plan_search(path, told)
     search(pruned, inline, trainings.learn)
     assert [row["status"] for row in table(pruned.out)] == ["done", "done", "done", "pruned"]

@@ -1,4 +1,6 @@
-"""Stand-ins for ``debias.commands.train.train`` whose validation accuracies follow from lr and the epoch by hand."""
+"""Stand-ins for ``debias.commands.train.train`` whose validation accuracies follow from lr and the
+epoch by hand.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,19 @@ History = list[dict[str, Any]]
 
 
 def scalars(config: Config, epoch: int) -> dict[str, float | None]:
-    """Worst group 1 - |log10 lr + 2| / 4 after the last epoch, less 1 % a missing epoch; seed 1 reads 2 % less.
+    """Worst group 1 - |log10 lr + 2| / 4 after the last epoch, less 1 % a missing epoch; seed 1
+    reads 2 % less.
 
-    The average falls with lr: 0.9 - lr. So the best worst group is at lr = 0.01, the best average at the smallest lr.
+    The average falls with lr: 0.9 - lr. So the best worst group is at lr = 0.01, the best average
+    at the smallest lr.
     """
     lr = config.optimizer["lr"]
-    worst = 1 - abs(math.log10(lr) + 2) / 4 - 0.01 * (config.epochs - 1 - epoch) - 0.02 * (config.seed == 1)
+    worst = (
+        1
+        - abs(math.log10(lr) + 2) / 4
+        - 0.01 * (config.epochs - 1 - epoch)
+        - 0.02 * (config.seed == 1)
+    )
     average = 0.9 - lr
     return {
         "worst_group": worst,
@@ -33,7 +42,9 @@ def scalars(config: Config, epoch: int) -> dict[str, float | None]:
     }
 
 
-def learn(config: Config, *, resume: Path | None = None, watch: Callable[[History], None] | None = None) -> Path:
+def learn(
+    config: Config, *, resume: Path | None = None, watch: Callable[[History], None] | None = None
+) -> Path:
     """Goes through the epochs, is watched, and writes a report."""
     folder = Path(config.out) / configs.run_name(config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +69,12 @@ def report(config: Config, history: History) -> dict[str, Any]:
     rule = chosen_rule(config.select, labelled=any(row["rule"] == "worst_group" for row in table))
     epoch = next((row["epoch"] for row in table if row["rule"] == rule), 0)
     selection = {"rule": rule, "epoch": epoch, "table": table}
-    own = {"seed": config.seed, "config": configs.plain(config), "seconds": {"total": 4.0}, "selection": selection}
+    own = {
+        "seed": config.seed,
+        "config": configs.plain(config),
+        "seconds": {"total": 4.0},
+        "selection": selection,
+    }
     return sample_report() | own
 
 
