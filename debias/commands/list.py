@@ -147,10 +147,15 @@ def _explained(name: str, description: Description) -> str:
 
 def _print_configs() -> None:
     for name in configs.shipped():
-        comments = (configs.folder() / f"{name}.yaml").read_text().splitlines()
-        said = " ".join(line.removeprefix("#").strip() for line in comments if line.startswith("#"))
-        loaded = configs.load(name)
-        print(f"{name}: {said or ' + '.join((loaded.strategy['name'], loaded.sampler['name']))}")
+        lines = (configs.folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+        print(f"{name}: {comment or _components(name)}")
+
+
+def _components(name: str) -> str:
+    """Strategy and sampler of a config that has no comment. Only these are loaded: loading takes time."""
+    loaded = configs.load(name)
+    return f"{loaded.strategy['name']} + {loaded.sampler['name']}"
 
 
 def _print_models(pattern: str) -> None:
