@@ -55,15 +55,9 @@ def build(config: Config) -> Parts:
     facts = facts_of(seen.train, config)
     strategy = components.find("strategy", config.strategy["name"])
     outputs = getattr(strategy, "model_outputs", Strategy.model_outputs)(seen.train.groups)
-    model: Classifier = components.call(
-        timm_classifier, "model", config.model, {"outputs": outputs}
-    )
+    model = _model(config, outputs)
     preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
-    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16
-    # ones on GPUs
-    convert: Any = model.to  # whose types know this argument in some releases of torch only
-    convert(memory_format=torch.channels_last)
     if accelerator == "cpu":
         keep_freed_memory()
     module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
@@ -71,10 +65,20 @@ def build(config: Config) -> Parts:
     check_turns(config, module, len(data.order))
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
-    precision = (
-        choose_precision(model, accelerator) if config.precision == "auto" else config.precision
-    )
+    precision = config.precision
+    if precision == "auto":
+        precision = choose_precision(model, accelerator)
     return Parts(examples, data, module, accelerator, precision)
+
+
+def _model(config: Config, outputs: int) -> Classifier:
+    facts = {"outputs": outputs}
+    model: Classifier = components.call(timm_classifier, "model", config.model, facts)
+    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16
+    # ones on GPUs
+    convert: Any = model.to  # whose types know this argument in some releases of torch only
+    convert(memory_format=torch.channels_last)
+    return model
 
 
 def _seen(config: Config, examples: Examples) -> Seen:
@@ -88,9 +92,9 @@ def _seen(config: Config, examples: Examples) -> Seen:
         )
         kind = "strategy" if by_strategy else "sampler"
         raise InputError(
-            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in"
-            " for the labels of training: set groups.file to a CSV of `debias infer-groups`, or"
-            " take a recipe that infers them"
+            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in "
+            "for the labels of training: set groups.file to a CSV of `debias infer-groups`, or "
+            "take a recipe that infers them"
         )
     return seen
 
@@ -165,8 +169,8 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
     )
     if there[chosen] < devices:
         raise InputError(
-            f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for"
-            " fewer"
+            f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask "
+            "for fewer"
         )
     return chosen
 
@@ -210,8 +214,8 @@ def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Par
     own = config.players.get(player, {})
     if not isinstance(own, dict):
         raise InputError(
-            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got"
-            f" {own}"
+            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got "
+            f"{own}"
         )
     base = (
         config.optimizer

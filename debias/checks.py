@@ -55,8 +55,8 @@ def check_numbers(config: Config) -> None:
         )
     if config.select not in (AUTO, *RULES):
         raise InputError(
-            f"unknown selection rule select={config.select!r};"
-            f" {near(config.select, [AUTO, *RULES])}"
+            f"unknown selection rule select={config.select!r}; "
+            f"{near(config.select, [AUTO, *RULES])}"
         )
 
 
@@ -74,8 +74,8 @@ def check_selection(config: Config, examples: Examples) -> None:
     if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
         raise InputError(
-            f"select={rule} needs bias labels in validation, and {examples.source} has none there:"
-            f" {others}"
+            f"select={rule} needs bias labels in validation, and {examples.source} has none there: "
+            f"{others}"
         )
     empty = [
         name
@@ -124,9 +124,9 @@ def warn_of_prior(
             else f"sampler.name={config.sampler['name']}"
         )
         warnings.warn(
-            f"strategy.name={config.strategy['name']} corrects for how often the training data has"
-            f" each {prior}, and {by} changes that in its batches: both together correct twice, and"
-            " may turn a shortcut round; take one of them",
+            f"strategy.name={config.strategy['name']} corrects for how often the training data has "
+            f"each {prior}, and {by} changes that in its batches: both together correct twice, and "
+            "may turn a shortcut round; take one of them",
             stacklevel=2,
         )
 
@@ -163,12 +163,12 @@ def check_batches(config: Config, module: DebiasModule, samples: int, image: Ten
         return
     if config.batch_size > 1:
         raise InputError(
-            f"an epoch visits {each} image per process, and batch normalisation needs two: add"
-            " images"
+            f"an epoch visits {each} image per process, and batch normalisation needs two: add "
+            "images"
         )
     raise InputError(
-        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one"
-        f" image of {image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
+        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one "
+        f"image of {image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
     )
 
 
@@ -213,7 +213,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         if not waiting:
             return
     raise InputError(
-        f"this run has {steps} steps, in none of which the strategy lets"
-        f" {' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's"
-        " warm-up (its options count in steps)"
+        f"this run has {steps} steps, in none of which the strategy lets "
+        f"{' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's "
+        "warm-up (its options count in steps)"
     )

@@ -144,8 +144,8 @@ def check_options(
     for key in options:
         if key not in valid:
             raise InputError(
-                f"unknown option {section}.{key};"
-                f" {near(key, valid) if valid else 'it has no options'}"
+                f"unknown option {section}.{key}; "
+                f"{near(key, valid) if valid else 'it has no options'}"
             )
     try:
         checked = {key: converted(schema, key, value) for key, value in options.items()}

@@ -33,7 +33,8 @@ from debias.merging import (
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its
 #: identity.
 EXECUTION = (
-    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress", "eval_batch_size", "anonymous"
+    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress",
+    "eval_batch_size", "anonymous",
 )  # fmt: skip
 
 
@@ -284,16 +285,16 @@ def _find(source: str, beside: Path) -> Path:
         if path.is_file() and path.suffix in (".yaml", ".yml"):
             return path
     raise InputError(
-        f"no config {source!r}: it is neither a YAML file nor shipped;"
-        f" {near(source, shipped(), 'debias list configs')}"
+        f"no config {source!r}: it is neither a YAML file nor shipped; "
+        f"{near(source, shipped(), 'debias list configs')}"
     )
 
 
 def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     if path.resolve() in above:
         raise InputError(
-            f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one"
-            " extends out"
+            f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends "
+            "out"
         )
     layer = plain_layer(read_yaml(path))
     base = layer.pop("extends", None)

@@ -57,8 +57,10 @@ def told(error: Exception) -> str | None:
     Example:
         >>> told(InputError("epochs must be at least 1; got 0"))
         'epochs must be at least 1; got 0'
-        >>> told(NotADirectoryError(20, "Not a directory", "runs/cache"))
-        'runs/cache: Not a directory; give another place (out=, cache_dir=), or make room and set permissions there'
+        >>> error = NotADirectoryError(20, "Not a directory", "runs/cache")
+        >>> print(told(error))  # doctest: +NORMALIZE_WHITESPACE
+        runs/cache: Not a directory; give another place (out=, cache_dir=), or make room and set
+        permissions there
         >>> told(ValueError("Expected more than 1 value per channel"))
     """
     if isinstance(error, InputError):

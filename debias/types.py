@@ -109,9 +109,9 @@ class Groups:
     def __post_init__(self) -> None:
         if self.count > MOST_GROUPS:
             raise InputError(
-                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,}"
-                f" groups, more than {MOST_GROUPS:,}: number classes and bias values from 0 without"
-                " gaps, or take another column"
+                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,} "
+                f"groups, more than {MOST_GROUPS:,}: number classes and bias values from 0 without "
+                "gaps, or take another column"
             )
         for name in (*self.target_names, *self.bias_names):
             check_printable("class or bias value", name)
@@ -121,8 +121,8 @@ class Groups:
             )
         if self.multi_label and self.rows % 2:
             raise InputError(
-                "several labels need a pair of names each, absent and present; got"
-                f" {self.target_names}"
+                "several labels need a pair of names each, absent and present; got "
+                f"{self.target_names}"
             )
         outside = [
             pair

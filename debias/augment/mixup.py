@@ -14,7 +14,8 @@ from debias.types import Batch, Groups
 class Mixup(nn.Module):
     r"""Mix each image and its target with those of a random other image.
 
-    .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
+    .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad
+              \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
               \lambda \sim \mathrm{Beta}(\alpha, \alpha)
 
     Pairs are random, so the shortcut stays where it was; :class:`debias.augment.LISA` chooses them

@@ -78,8 +78,8 @@ def recombine(
     if batch.mask is None or batch.background is None:
         absent = "mask" if batch.mask is None else "background"
         raise InputError(
-            "recombination needs each image's mask and filled background, and this batch has no"
-            f" {absent}: give the data set masks, and build its ImageData with backgrounds=True"
+            "recombination needs each image's mask and filled background, and this batch has no "
+            f"{absent}: give the data set masks, and build its ImageData with backgrounds=True"
         )
     keep = draws.keep[:, None, None, None]
     # a kept sample pastes nothing on itself; rows are chosen, as choosing pixels takes four times
@@ -167,8 +167,8 @@ class Recombination(nn.Module):
             )
         if not (0 <= probability <= 1 and 0 <= size_spread < 1 and blur >= 0):
             raise InputError(
-                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0;"
-                f" got probability={probability}, size_spread={size_spread}, blur={blur}"
+                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0; "
+                f"got probability={probability}, size_spread={size_spread}, blur={blur}"
             )
         if not 0 < least < prune <= 1:
             raise InputError(

@@ -57,8 +57,8 @@ def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int =
     """
     if target.ndim != 1 or largest < 2:
         raise InputError(
-            "clusters within classes need one class per sample and largest >= 2; got targets of"
-            f" shape {tuple(target.shape)} and largest={largest}"
+            "clusters within classes need one class per sample and largest >= 2; got targets of "
+            f"shape {tuple(target.shape)} and largest={largest}"
         )
     inferred = torch.zeros_like(target)
     silhouette = []

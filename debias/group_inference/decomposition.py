@@ -77,7 +77,8 @@ def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
             installed.
 
     Example:
-        >>> elbows(torch.tensor([[0.0, 0.1, 0.2, 1.0]]), torch.tensor([0.25, 0.5, 0.75, 1.0])).tolist()
+        >>> quantiles = torch.tensor([0.25, 0.5, 0.75, 1.0])
+        >>> elbows(torch.tensor([[0.0, 0.1, 0.2, 1.0]]), quantiles).tolist()
         [0.75]
     """
     if len(quantiles) < 2 or not bool((quantiles.diff() > 0).all()):

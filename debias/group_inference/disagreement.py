@@ -33,7 +33,7 @@ def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
         ValueError: ``count`` is out of range.
 
     Example:
-        >>> early, final = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+        >>> early, final = torch.zeros(2, 2), torch.tensor([[0.0, 0.0], [3.0, 0.0]])
         >>> largest_disagreement(early, final, count=1).tolist()
         [1]
 

@@ -53,8 +53,8 @@ def environment_weights(
     """
     if target.ndim != 1 or steps < 1:
         raise InputError(
-            "environments need one class per sample and at least 1 step; got targets of shape"
-            f" {tuple(target.shape)} and steps={steps}"
+            "environments need one class per sample and at least 1 step; got targets of shape "
+            f"{tuple(target.shape)} and steps={steps}"
         )
     logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
     derivative = (logits.softmax(dim=1) * logits).sum(dim=1) - logits.gather(1, target[:, None])[
@@ -83,7 +83,8 @@ def environment_violation(weights: Tensor, derivative: Tensor) -> Tensor:
         Scalar.
 
     Example:
-        >>> environment_violation(torch.tensor([1.0, 0.0]), torch.tensor([4.0, -2.0]))  # (2 ** 2 + (-1) ** 2) / 2
+        >>> weights, derivative = torch.tensor([1.0, 0.0]), torch.tensor([4.0, -2.0])
+        >>> environment_violation(weights, derivative)  # (2 ** 2 + (-1) ** 2) / 2
         tensor(2.5000)
     """
     one, other = (weights * derivative).mean(), ((1 - weights) * derivative).mean()

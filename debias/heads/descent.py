@@ -103,8 +103,8 @@ def _fit(
 ) -> FittedHeads:
     if len(batches) < 1 or every < 1:
         raise InputError(
-            f"heads need at least one step, and every >= 1; got {len(batches)} steps and"
-            f" every={every}"
+            f"heads need at least one step, and every >= 1; got {len(batches)} steps and "
+            f"every={every}"
         )
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         heads = DescendingHeads(features, target, start, descent, sample_weights)

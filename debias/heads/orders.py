@@ -74,8 +74,8 @@ def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     counts = _counts(label)
     if bool((counts == 1).any()):
         raise InputError(
-            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves:"
-            " give the split another of it"
+            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: "
+            "give the split another of it"
         )
     rows = _by_label(label, generator)
     place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[label.cpu()[rows]]
@@ -102,7 +102,7 @@ def _counts(label: Tensor) -> Tensor:
 def _needed(rows: int, batch_size: int, steps: int) -> int:
     if min(rows, batch_size, steps) < 1:
         raise InputError(
-            f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and"
-            f" {steps}"
+            f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and "
+            f"{steps}"
         )
     return batch_size * steps

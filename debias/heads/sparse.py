@@ -49,7 +49,8 @@ def sparse_head(
     r"""Deep feature reweighting: the mean of sparse logistic regressions, each on a group-balanced
     subsample.
 
-    .. math:: \min_{w, b} \|w\|_1 + |b| + C \sum_i \log\big(1 + \exp(-t_i (w^\top s_i + b))\big), \qquad
+    .. math:: \min_{w, b} \|w\|_1 + |b|
+              + C \sum_i \log\big(1 + \exp(-t_i (w^\top s_i + b))\big), \qquad
               s = \frac{z - \mu}{\sigma}, \quad t_i = \pm 1
 
     with :math:`\mu, \sigma` of the rows fitted on. C is the one with the best worst-group accuracy
@@ -201,7 +202,7 @@ def _checked(fitting: Rows, classes: int) -> Rows:
     ]
     if missing or bool((fitting.target >= classes).any()):
         raise InputError(
-            f"DFR fits each of {classes} classes on rows of known group; none has class {missing},"
-            f" and targets are {sorted(set(fitting.target.tolist()))}: give rows of every class"
+            f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, "
+            f"and targets are {sorted(set(fitting.target.tolist()))}: give rows of every class"
         )
     return fitting

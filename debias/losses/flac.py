@@ -22,7 +22,8 @@ def flac_loss(
     likewise between bias features, and :math:`\tau` half-way between the greatest and the least
     :math:`s^B` of the batch, the pairs are
 
-    .. math:: M = \{(i, j): y_i = y_j, s^B_{ij} < \tau\} \cup \{(i, j): y_i \ne y_j, s^B_{ij} > \tau\}
+    .. math:: M = \{(i, j): y_i = y_j, s^B_{ij} < \tau\}
+              \cup \{(i, j): y_i \ne y_j, s^B_{ij} > \tau\}
 
     and with :math:`P_{ij} \propto 1 - s^B_{ij}` and :math:`Q_{ij} \propto s_{ij}`, each of sum 1
     over the pairs of a sample i,

@@ -41,7 +41,8 @@ def generalized_cross_entropy(
         ValueError: q out of range.
 
     Example:
-        >>> round(generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), q=1.0).item(), 4)  # 1 - 1/2
+        >>> losses = generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), q=1.0)
+        >>> round(losses.item(), 4)  # 1 - 1/2
         0.5
     """
     if not 0 < q <= 1:

@@ -41,7 +41,8 @@ class HSIC(nn.Module):
 
     Example:
         >>> features = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-        >>> round(HSIC(kernel="linear", estimator="biased")(features, features).item(), 4)  # (5 / 3) ** 2
+        >>> criterion = HSIC(kernel="linear", estimator="biased")
+        >>> round(criterion(features, features).item(), 4)  # (5 / 3) ** 2
         2.7778
     """
 
@@ -232,7 +233,7 @@ def _u_centred(kernel: Tensor) -> Tensor:
 def _enough(kernel: Tensor, least: int) -> int:
     if len(kernel) < least:
         raise InputError(
-            f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise"
-            " batch_size"
+            f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise "
+            "batch_size"
         )
     return len(kernel)

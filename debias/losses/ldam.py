@@ -65,7 +65,8 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
     until a margin means little, and a large scale multiplies the learning rate.
 
     Example:
-        >>> losses = ldam_losses(torch.zeros(1, 2), torch.tensor([1]), margins=torch.tensor([0.25, 0.5]), scale=2.0)
+        >>> margins = torch.tensor([0.25, 0.5])
+        >>> losses = ldam_losses(torch.zeros(1, 2), torch.tensor([1]), margins=margins, scale=2.0)
         >>> round(losses.item(), 4)  # log(1 + e^(2 * 0.5))
         1.3133
     """

@@ -62,7 +62,8 @@ def logit_adjusted_losses(
     Example:
         >>> import torch
         >>> prior = log_priors(torch.tensor([3, 1]))
-        >>> round(logit_adjusted_losses(torch.zeros(1, 2), torch.tensor([1]), log_prior=prior).item(), 4)  # log 4
+        >>> losses = logit_adjusted_losses(torch.zeros(1, 2), torch.tensor([1]), log_prior=prior)
+        >>> round(losses.item(), 4)  # log 4
         1.3863
     """
     return classification_losses(logits + tau * log_prior, target)

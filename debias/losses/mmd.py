@@ -48,8 +48,9 @@ class MMDLoss(nn.Module):
     processes is one batch.
 
     Example:
-        >>> features, environment = torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1, 1])
-        >>> mmd = MMDLoss(gammas=[1.0])(features, environment, torch.ones(2, 2, dtype=torch.bool))
+        >>> features = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+        >>> environment, compared = torch.tensor([0, 0, 1, 1]), torch.ones(2, 2, dtype=torch.bool)
+        >>> mmd = MMDLoss(gammas=[1.0])(features, environment, compared)
         >>> round(mmd.item(), 4)  # 1 + 1 - 2 / e
         1.2642
     """

@@ -14,7 +14,8 @@ from debias.losses.hsic import joined_rows
 class SampleMemory(nn.Module):
     r"""Moving average of each sample's loss, divided by the greatest of its class.
 
-    .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
+    .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad
+              r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
 
     The first visit of a row sets :math:`v_i = \ell_i`; rows not yet visited count for no maximum.
     The memory moves first, then is read; it moves in training mode only. Several losses of one row

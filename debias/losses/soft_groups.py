@@ -90,7 +90,8 @@ def discovered_weights(groups: SoftGroups, membership: Tensor, target: Tensor) -
     r"""Weight of each sample: 1 + its membership of that soft group of its class on which the
     classifier fares worse.
 
-    .. math:: w_i = 1 + u_i \text{ where } p^+_{y_i} \le p^-_{y_i}, \qquad w_i = 2 - u_i \text{ elsewhere}
+    .. math:: w_i = 1 + u_i \text{ where } p^+_{y_i} \le p^-_{y_i}, \qquad
+              w_i = 2 - u_i \text{ elsewhere}
 
     Source: Li, Hoogs, Xu, ECCV 2022; reference code zhihengli-UR/DebiAN.
 

@@ -39,7 +39,8 @@ def shifted_spectral_decoupling(logits: Tensor, target: Tensor, *, shifts: Tenso
     r"""The penalty for two classes with a shift of each: it pulls the difference of the logits to
     the shift.
 
-    .. math:: L = \frac12 \sum_{c \in \{0, 1\}} \frac{1}{n_c} \sum_{i: t_i = c} (z_{i1} - z_{i0} - \gamma_c)^2
+    .. math:: L = \frac12 \sum_{c \in \{0, 1\}} \frac{1}{n_c}
+              \sum_{i: t_i = c} (z_{i1} - z_{i0} - \gamma_c)^2
 
     The means are those of the joined batch of all processes; an absent class contributes nothing.
 

@@ -33,8 +33,8 @@ class MLPHead(nn.Module):
         super().__init__()
         if hidden_size < 1 or hidden_layers < 0:
             raise InputError(
-                "a head needs hidden_size >= 1 and hidden_layers >= 0; got"
-                f" hidden_size={hidden_size}, hidden_layers={hidden_layers}"
+                "a head needs hidden_size >= 1 and hidden_layers >= 0; got "
+                f"hidden_size={hidden_size}, hidden_layers={hidden_layers}"
             )
         sizes = [inputs, *[hidden_size] * hidden_layers]
         hidden = [
@@ -106,13 +106,13 @@ class ResidualHead(nn.Module):
         super().__init__()
         if width < 1 or depth < 1:
             raise InputError(
-                f"an auxiliary head needs width >= 1 and depth >= 1; got width={width},"
-                f" depth={depth}"
+                f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, "
+                f"depth={depth}"
             )
         if len(shape) not in (1, 2, 3):
             raise InputError(
-                "an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape"
-                f" {shape}"
+                "an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape "
+                f"{shape}"
             )
         maps = len(shape) == 3
         channels, kernel = (shape[0], 3) if maps else (shape[-1], 1)

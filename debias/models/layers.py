@@ -107,8 +107,8 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
     activation = _only([activation for activation, _ in versions], layer)
     if activation._version != versions[0][1]:
         raise InputError(
-            f"what follows layer {layer!r} overwrites its output in place; name the block around"
-            " it, or the layer after"
+            f"what follows layer {layer!r} overwrites its output in place; name the block around "
+            "it, or the layer after"
         )
     return tuple(activation.shape[1:])
 
@@ -224,7 +224,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
 def _only(found: list[Tensor], layer: str) -> Tensor:
     if len(found) != 1:
         raise InputError(
-            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name"
-            " another (in a compiled model, none is seen to be called)"
+            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name "
+            "another (in a compiled model, none is seen to be called)"
         )
     return found[0]

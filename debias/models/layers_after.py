@@ -41,9 +41,9 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
             same = False
     if not same:
         raise InputError(
-            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that"
-            " ends in its features; name a stage of a convolutional network or a block of a ViT,"
-            " or read it pooled or flattened"
+            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain "
+            "that ends in its features; name a stage of a convolutional network or a block of a "
+            "ViT, or read it pooled or flattened"
         )
     return after
 

@@ -80,8 +80,8 @@ def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallRec
     """
     if kernel < 1 or kernel % 2 == 0:
         raise InputError(
-            "simple_conv_net needs an odd kernel, so that maps keep their size; got"
-            f" kernel={kernel}"
+            "simple_conv_net needs an odd kernel, so that maps keep their size; got "
+            f"kernel={kernel}"
         )
     channels = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]

@@ -26,8 +26,8 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
     head = getattr(copied, "head", None)
     if not isinstance(head, nn.Linear):
         raise InputError(
-            f"{type(model).__name__} has no nn.Linear called head, so no second network is made"
-            " of it"
+            f"{type(model).__name__} has no nn.Linear called head, so no second network is made of "
+            "it"
         )
     copied.head = nn.Linear(
         head.in_features,

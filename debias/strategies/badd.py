@@ -65,13 +65,13 @@ class BAdd(Strategy):
         super().__init__()
         if strength < 0 or warmup < 1:
             raise InputError(
-                f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength},"
-                f" warmup={warmup}"
+                f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, "
+                f"warmup={warmup}"
             )
         if 0 != refit_from <= warmup:
             raise InputError(
-                f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it,"
-                " or 0"
+                f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise "
+                "it, or 0"
             )
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
         self.network = twin(model, outputs=groups.biases)

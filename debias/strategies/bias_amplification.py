@@ -45,8 +45,8 @@ class BiasAmplification(Strategy):
         super().__init__()
         if groups.multi_label:
             raise InputError(
-                "BiasAmplification needs one class per sample: name a single target, not several"
-                " labels"
+                "BiasAmplification needs one class per sample: name a single target, not several "
+                "labels"
             )
         if strength < 0:
             raise InputError(f"BiasAmplification needs strength >= 0; got {strength}")

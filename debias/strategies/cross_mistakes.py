@@ -60,8 +60,8 @@ class CrossMistakes(Strategy):
         super().__init__()
         if groups.multi_label:
             raise InputError(
-                "CrossMistakes flips the class of a sample: name a single target, not several"
-                " labels"
+                "CrossMistakes flips the class of a sample: name a single target, not several "
+                "labels"
             )
         self.classes, self.samples, self.seed = groups.rows, samples, seed
         self.network = twin(model)

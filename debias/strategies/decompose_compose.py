@@ -80,8 +80,8 @@ class DecomposeCompose(Strategy):
         """Weighted sum of the three, each of which is logged; one without pictures is 0."""
         if batch.mask is None:
             raise InputError(
-                "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or"
-                " give masks"
+                "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or "
+                "give masks"
             )
         mask, colour = (
             1 - batch.mask if self.invert else batch.mask,

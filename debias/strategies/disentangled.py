@@ -30,7 +30,8 @@ class Disentangled(Strategy):
     .. math:: L_\text{dis} &= W\, \mathrm{CE}(C_l([z_l; \mathrm{sg}\, z_b]), y)
               + \lambda_\text{dis}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; z_b]), y) \\
               L_\text{swap} &= W\, \mathrm{CE}(C_l([z_l; \mathrm{sg}\, \tilde z_b]), y)
-              + \lambda_{\text{swap}_b}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; \tilde z_b]), \tilde y) \\
+              + \lambda_{\text{swap}_b}\,
+              \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; \tilde z_b]), \tilde y) \\
               L &= L_\text{dis} + \lambda_\text{swap} L_\text{swap}
 
     as means over the batch; the tilde permutes the batch, so that a bias meets other classes.
@@ -94,9 +95,9 @@ class Disentangled(Strategy):
             or min(swap_weight, biased_weight, biased_swap_weight) < 0
         ):
             raise InputError(
-                "disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got"
-                f" q={q}, swap_after={swap_after} and weights {swap_weight}, {biased_weight},"
-                f" {biased_swap_weight}"
+                "disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got "
+                f"q={q}, swap_after={swap_after} and weights {swap_weight}, {biased_weight}, "
+                f"{biased_swap_weight}"
             )
         self.q, self.scaled, self.swap_after = q, scaled, swap_after
         self.swap_weight, self.biased_weight, self.biased_swap_weight = (

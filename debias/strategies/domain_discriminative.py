@@ -57,8 +57,8 @@ class DomainDiscriminative(Strategy):
             )
         if inference not in INFERENCES:
             raise InputError(
-                f"domain-discriminative inference={inference!r} is unknown:"
-                f" {' or '.join(INFERENCES)}"
+                f"domain-discriminative inference={inference!r} is unknown: "
+                f"{' or '.join(INFERENCES)}"
             )
         if divide_by_prior and bool((frequencies <= 0).any()):
             raise InputError(

@@ -48,8 +48,8 @@ class DomainIndependent(Strategy):
         super().__init__()
         if inference not in INFERENCES:
             raise InputError(
-                f"domain-independent heads know no inference={inference!r}:"
-                f" {' or '.join(INFERENCES)}"
+                f"domain-independent heads know no inference={inference!r}: "
+                f"{' or '.join(INFERENCES)}"
             )
         self.groups, self.inference = groups, inference
 

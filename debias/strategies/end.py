@@ -60,8 +60,8 @@ class EnD(Strategy):
             )
         if min(disentangling, entangling) < 0:
             raise InputError(
-                "EnD needs disentangling >= 0 and entangling >= 0; got"
-                f" disentangling={disentangling}, entangling={entangling}"
+                "EnD needs disentangling >= 0 and entangling >= 0; got "
+                f"disentangling={disentangling}, entangling={entangling}"
             )
         self.biases = groups.biases
         self.disentangling, self.entangling, self.cancelling = disentangling, entangling, cancelling

@@ -104,9 +104,9 @@ class FeatureSieve(Strategy):
         super().__init__()
         if forget_every < 1 or min(main_weight, auxiliary_weight) <= 0 or forget_weight < 0:
             raise InputError(
-                "the feature sieve needs forget_every >= 1, positive main_weight and"
-                f" auxiliary_weight, and forget_weight >= 0; got {forget_every}, {main_weight},"
-                f" {auxiliary_weight}, {forget_weight}"
+                "the feature sieve needs forget_every >= 1, positive main_weight and "
+                f"auxiliary_weight, and forget_weight >= 0; got {forget_every}, {main_weight}, "
+                f"{auxiliary_weight}, {forget_weight}"
             )
         self.layer, self.forget_every, self.joint, self.multi_label = (
             layer,

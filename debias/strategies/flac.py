@@ -77,14 +77,14 @@ class FLAC(Strategy):
             )
         if not bool(frequencies.any()):
             raise InputError(
-                "FLAC trains a network to tell the bias, and no training image has a bias label:"
-                " add some"
+                "FLAC trains a network to tell the bias, and no training image has a bias label: "
+                "add some"
             )
         if warmup < 1 or exponent <= 0 or min(strength, task_weight) < 0:
             raise InputError(
-                "FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight"
-                f" >= 0; got warmup={warmup}, exponent={exponent}, strength={strength},"
-                f" task_weight={task_weight}"
+                "FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight "
+                f">= 0; got warmup={warmup}, exponent={exponent}, strength={strength}, "
+                f"task_weight={task_weight}"
             )
         self.warmup, self.strength, self.exponent, self.task_weight = (
             warmup,

@@ -93,9 +93,9 @@ class InputAdversary(Strategy):
         super().__init__()
         if min(strength, closeness, pretraining, warmup) < 0:
             raise InputError(
-                "an input adversary needs strength, closeness, pretraining and warmup >= 0; got"
-                f" strength={strength}, closeness={closeness}, pretraining={pretraining},"
-                f" warmup={warmup}"
+                "an input adversary needs strength, closeness, pretraining and warmup >= 0; got "
+                f"strength={strength}, closeness={closeness}, pretraining={pretraining}, "
+                f"warmup={warmup}"
             )
         self.strength, self.closeness = strength, closeness
         self.pretraining, self.warmup = pretraining, warmup

@@ -21,7 +21,8 @@ class LfF(Strategy):
 
     A biased network g and the model f learn at once, from the same images, on one sum.
 
-    .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i) + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
+    .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i)
+              + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
 
     The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's
     cross-entropies of a sample have been lately; it moves first, carries no gradient, and is large

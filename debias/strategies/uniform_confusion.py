@@ -24,8 +24,9 @@ class UniformConfusion(Strategy):
     The model moves for ``every`` steps, then the adversary for ``adversary_turns * every``, and so
     on.
 
-    .. math:: \text{model:}\; L_\text{task}(f(x), y) - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d,
-              \qquad \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
+    .. math:: \text{model:}\; L_\text{task}(f(x), y)
+              - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d, \qquad
+              \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
 
     The model's turn leaves the adversary as it is, the adversary's the model (its batch statistics
     excepted, in training mode); the adversary's computes no further than the layer. A large

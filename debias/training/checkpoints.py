@@ -61,8 +61,8 @@ def newest_checkpoint(folder: Path) -> Path | None:
     fault = "is damaged" if last.is_file() else "is absent"
     if not _is_whole(previous):
         raise InputError(
-            f"{last} {fault}, and no whole {PREVIOUS} is beside it: restore it, or delete both to"
-            " train again from the first epoch"
+            f"{last} {fault}, and no whole {PREVIOUS} is beside it: restore it, or delete both to "
+            "train again from the first epoch"
         )
     warnings.warn(
         f"{last} {fault}: training resumes from {PREVIOUS}, one epoch earlier", stacklevel=2

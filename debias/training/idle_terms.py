@@ -40,9 +40,9 @@ class IdleTerms:
             if is_idle(means[name])
         ]:
             warnings.warn(
-                "terms of the loss are numerically nothing through their first epoch:"
-                f" {', '.join(idle)}. They have no effect: check the strategy's scales for this"
-                " network, such as a bandwidth, and what a batch holds",
+                "terms of the loss are numerically nothing through their first epoch: "
+                f"{', '.join(idle)}. They have no effect: check the strategy's scales for this "
+                "network, such as a bandwidth, and what a batch holds",
                 stacklevel=2,
             )
 

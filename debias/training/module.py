@@ -242,9 +242,9 @@ def check_targets(strategy: Strategy, augment: object) -> None:
     """
     if strategy.hard_targets and getattr(augment, "mixes_targets", False):
         raise InputError(
-            f"{type(strategy).__name__} reads the class of each sample, and"
-            f" {type(augment).__name__} mixes classes: leave one of them out, as by"
-            " augment.name=none"
+            f"{type(strategy).__name__} reads the class of each sample, and "
+            f"{type(augment).__name__} mixes classes: leave one of them out, as by "
+            "augment.name=none"
         )
 
 
