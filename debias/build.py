@@ -24,9 +24,7 @@ from debias.training.memory import keep_freed_memory
 
 
 class Parts(NamedTuple):
-    """The objects of one run: its rows, its loaders, model and strategy as one module, and where it
-    computes how.
-    """
+    """The objects of one run: its rows, loaders, model and strategy, device and precision."""
 
     examples: Examples
     data: ImageData
@@ -36,8 +34,7 @@ class Parts(NamedTuple):
 
 
 def build(config: Config) -> Parts:
-    """Build everything a run needs, and check it: nothing is trained and nothing is written but
-    drawn data.
+    """Build everything a run needs, and check it: nothing is trained; only drawn data is written.
 
     Raises:
         ValueError: whatever is wrong with the config or the data; the message names the thing, the
@@ -82,14 +79,12 @@ def _model(config: Config, outputs: int) -> Classifier:
 
 
 def _seen(config: Config, examples: Examples) -> Seen:
-    seen = seen_labels(
-        examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits
-    )
+    file = Path(config.groups.file) if config.groups.file else None
+    seen = seen_labels(examples, file, config.groups.splits)
     # true labels in place of inferred ones would be read without being told of
     if seen.train is examples and "inferred groups" in requirements(config):
-        by_strategy = "inferred groups" in getattr(
-            components.find("strategy", config.strategy["name"]), "requires", ()
-        )
+        strategy = components.find("strategy", config.strategy["name"])
+        by_strategy = "inferred groups" in getattr(strategy, "requires", ())
         kind = "strategy" if by_strategy else "sampler"
         raise InputError(
             f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in "
@@ -115,9 +110,7 @@ def smallest_batch(config: Config) -> int:
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for strategy, sampler and augmentation, in the words of
-    ``requires``.
-    """
+    """What the training data must carry for strategy, sampler and augmentation."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], components.SAMPLED)
@@ -233,9 +226,8 @@ def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Par
 
 
 def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:
-    return components.construct(
-        "scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs}
-    )
+    facts = {"optimizer": optimizer, "epochs": config.epochs}
+    return components.construct("scheduler", config.scheduler, facts)
 
 
 def _data(

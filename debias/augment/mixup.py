@@ -38,11 +38,8 @@ class Mixup(nn.Module):
 
     def __init__(self, groups: Groups, *, alpha: float = 0.2) -> None:
         super().__init__()
-        self.classes, self.alpha, self.weights = (
-            classes_of(groups, type(self).__name__, alpha),
-            alpha,
-            WEIGHTS["mixup"],
-        )
+        self.classes = classes_of(groups, type(self).__name__, alpha)
+        self.alpha, self.weights = alpha, WEIGHTS["mixup"]
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Mix a batch; everything random comes from torch's global generators.

@@ -27,9 +27,7 @@ class Clusters(NamedTuple):
     silhouette: Tensor
 
     def powers(self, *, threshold: float = 0.9) -> list[int]:
-        """Of each class: 2 where the silhouette is below the threshold, 1 where it is not, or
-        nothing was parted.
-        """
+        """Of each class: 2 where the silhouette is below the threshold, else 1."""
         return [2 if value < threshold else 1 for value in self.silhouette.tolist()]
 
 

@@ -9,8 +9,7 @@ from debias.errors import InputError
 
 
 def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> Tensor:
-    r"""Weight of each sample, larger where an earlier model doubts its class, for one gamma or many
-    at once.
+    r"""Weight of each sample, larger where an earlier model doubts its class.
 
     .. math:: w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma\, p_{i,y_i}), \qquad
               \frac{1}{N} \sum_i w_i = 1

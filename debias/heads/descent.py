@@ -1,6 +1,4 @@
-"""Fit many linear heads by gradient descent: on all rows at every step, or on minibatches that they
-share.
-"""
+"""Fit many linear heads by gradient descent: on all rows each step, or on shared minibatches."""
 
 from __future__ import annotations
 
@@ -85,9 +83,8 @@ def fit_minibatches(
         ValueError: as :func:`fit_full_batch`.
     """
     if sample_weights is not None and sample_weights.ndim == 2:
-        sample_weights = (
-            sample_weights.T.contiguous().T
-        )  # the weights of a sample lie together, as batches read them
+        # the weights of a sample lie together, as batches read them
+        sample_weights = sample_weights.T.contiguous().T
     return _fit(features, target, start, descent, sample_weights, order, held_out, every)
 
 

@@ -22,8 +22,7 @@ def shuffled_order(rows: int, *, batch_size: int, steps: int, generator: torch.G
 def balanced_order(
     label: Tensor, *, batch_size: int, steps: int, generator: torch.Generator
 ) -> Tensor:
-    r"""``(steps, batch_size)`` int64 draws with replacement, every label that occurs equally
-    likely.
+    r"""``(steps, batch_size)`` draws with replacement, every label that occurs equally likely.
 
     .. math:: P(i) \propto 1 / n_{l_i}
 
@@ -38,9 +37,8 @@ def balanced_order(
     """
     needed = _needed(len(label), batch_size, steps)
     chances = torch.where(label < 0, 0.0, 1 / _counts(label)[label].double()).cpu()
-    return torch.multinomial(chances, needed, replacement=True, generator=generator).view(
-        steps, batch_size
-    )
+    drawn = torch.multinomial(chances, needed, replacement=True, generator=generator)
+    return drawn.view(steps, batch_size)
 
 
 def balanced_subsample(label: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,8 +15,7 @@ from debias.heads.linear import Heads
 
 @dataclass(frozen=True)
 class Descent:
-    r"""How heads descend: gradient descent with momentum, each setting a number or ``(H,)``, one
-    per head.
+    r"""How heads descend: with momentum; each setting is a number or ``(H,)``, one per head.
 
     .. math:: v \leftarrow \mu v
               + \mathrm{clip}\big(\nabla L + 2\lambda (W - W_0) + \kappa W\big), \qquad
@@ -69,9 +68,7 @@ class Settings(NamedTuple):
 
 
 class Data(NamedTuple):
-    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` targets in contrasts; ``(1, N)`` or
-    ``(H, N)`` weights.
-    """
+    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` contrasts; ``(1 or H, N)`` weights."""
 
     inputs: Tensor
     targets: Tensor

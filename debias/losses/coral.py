@@ -1,6 +1,4 @@
-"""Correlation alignment: how far apart the first two moments of features are between
-environments.
-"""
+"""Correlation alignment: how far apart two moments of features are between environments."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""How the class is read from a classifier that has an output for every class and every value of the
-bias.
-"""
+"""How the class is read from outputs for every class and every value of the bias."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""EnD's two terms: what shares the bias is pulled apart, and what shares the class across biases
-together.
-"""
+"""EnD's terms: pull apart what shares the bias, pull together what shares the class."""
 
 from __future__ import annotations
 

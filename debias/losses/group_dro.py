@@ -1,6 +1,4 @@
-"""Group distributionally robust optimisation: minimise the worst group's loss by exponentiated
-weights.
-"""
+"""Group DRO: minimise the worst group's loss by exponentiated weights."""
 
 from __future__ import annotations
 
@@ -81,9 +79,7 @@ class GroupDROLoss(nn.Module):
 
     @property
     def weights(self) -> Tensor:
-        """``(G,)`` the weights q, which sum to one; kept as logarithms, so that none is ever lost
-        to underflow.
-        """
+        """``(G,)`` weights q, of sum one; kept as logarithms, so that none is lost to underflow."""
         return self.log_weights.exp()
 
     def forward(self, losses: Tensor, group: Tensor) -> Tensor:

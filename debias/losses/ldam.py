@@ -1,6 +1,4 @@
-"""Label-distribution-aware margins: the rarer a class, the further its samples must be from the
-others.
-"""
+"""Label-distribution-aware margins: the rarer a class, the larger the margin of its samples."""
 
 from __future__ import annotations
 
@@ -13,8 +11,7 @@ from debias.losses.classification import classification_losses
 
 
 def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
-    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`, the rarest class having
-    ``max_margin``.
+    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`; the rarest has ``max_margin``.
 
     Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
     NeurIPS 2019.

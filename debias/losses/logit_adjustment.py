@@ -1,6 +1,4 @@
-"""Logit adjustment: train logits with the log prior added, so that without it they favour no
-class.
-"""
+"""Logit adjustment: the log prior is added in training, so logits without it favour no class."""
 
 from __future__ import annotations
 

@@ -48,14 +48,12 @@ def supervised_contrastive_losses(
     log_share = scores - torch.where(others, scores, -torch.inf).logsumexp(dim=1, keepdim=True)
     weights = torch.where(others, positive, 0).to(scores.dtype)
     total = weights.sum(dim=1)
-    return torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1) / torch.where(
-        total > 0, total, 1.0
-    )
+    losses = torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1)
+    return losses / torch.where(total > 0, total, 1.0)
 
 
 def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
-    r"""How much two samples of a class are each other's positives: the more, the less their biases
-    are alike.
+    r"""How much two samples of a class are positives: the more, the less alike their biases.
 
     .. math:: w_{ij} = 1[y_i = y_j]\,
               \Big(1 - \frac{b_i^\top b_j}{\lVert b_i \rVert \lVert b_j \rVert}\Big)

@@ -1,6 +1,4 @@
-"""Where in an image the evidence for a class lies, by Grad-CAM: for convolutional networks and
-transformers.
-"""
+"""Where in an image the evidence for a class lies, by Grad-CAM, also for transformers."""
 
 from __future__ import annotations
 
@@ -99,9 +97,7 @@ def last_map_layer(model: nn.Module) -> str:
 
 
 class _Routed(nn.Module):
-    """A classifier as captum wants it: it returns logits, and one layer's output passes through
-    ``maps``.
-    """
+    """A classifier as captum wants it: it returns logits, and ``maps`` sees one layer's output."""
 
     def __init__(
         self,
@@ -157,9 +153,7 @@ class _Routed(nn.Module):
 
 
 def _grid(network: Any, tokens: Tensor, layer: str, image: Tensor) -> tuple[int, int]:
-    """Rows and columns of the square patches, which must be all the tokens but the first
-    ``num_prefix_tokens``.
-    """
+    """Rows and columns of square patches: all tokens but the first ``num_prefix_tokens``."""
     height, width = image.shape[-2:]
     patches = tokens.shape[1] - int(getattr(network, "num_prefix_tokens", 0))
     rows = max(round(math.sqrt(patches * height / width)), 1)

@@ -1,6 +1,4 @@
-"""Any timm classifier, split into a backbone that gives features and the linear head that reads
-them.
-"""
+"""Any timm classifier, split into a backbone that gives features and a linear head."""
 
 from __future__ import annotations
 
@@ -86,8 +84,7 @@ def timm_classifier(
     weights: str | None = None,
     freeze_batch_norm: bool = False,
 ) -> Classifier:
-    """Any timm classifier, or a network of small receptive field, by name; with new, downloaded or
-    local weights.
+    """Any timm classifier, or a network of small receptive field, by name, with any weights.
 
     Args:
         outputs: how many logits.

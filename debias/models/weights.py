@@ -15,8 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in the file is never
-    run.
+    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in it never runs.
 
     Raises:
         ValueError: no such file, another suffix, a damaged file, or one that holds anything but

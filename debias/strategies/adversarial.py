@@ -1,6 +1,4 @@
-"""Adversarial removal: the model is trained so that an adversary cannot tell the bias from what is
-inside it.
-"""
+"""Adversarial removal: no adversary shall tell the bias from what is inside the model."""
 
 from __future__ import annotations
 

@@ -17,8 +17,7 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class BAdd(Strategy):
-    r"""Add the features of a bias network to the model's, so that the model need not learn the
-    bias.
+    r"""Add a bias network's features to the model's, so that the model need not learn the bias.
 
     1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the
        bias; then it is frozen.
@@ -81,9 +80,7 @@ class BAdd(Strategy):
         return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """One player a step: the biased network while it is trained, the model afterwards, its head
-        in the end.
-        """
+        """One player a step: first the biased network, then the model, its head in the end."""
         if step < self.warmup:
             return (Turn("biased", self.biased_loss),)
         return (Turn("model", self.head_loss if 0 < self.refit_from <= step else self.model_loss),)

@@ -1,6 +1,4 @@
-"""Bias amplification: a number of its own for every sample and class leaves the model what is
-easy.
-"""
+"""Bias amplification: a number for every sample and class leaves the model what is easy."""
 
 from __future__ import annotations
 

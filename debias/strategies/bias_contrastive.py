@@ -82,10 +82,8 @@ class BiasContrastive(Strategy):
         losses = supervised_contrastive_losses(
             similarities, across_biases(target, bias), temperature=self.temperature
         )
-        contrast, task = (
-            losses.mean(),
-            task_loss(outputs.logits + self.log_prior[batch.bias], batch),
-        )
+        contrast = losses.mean()
+        task = task_loss(outputs.logits + self.log_prior[batch.bias], batch)
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
         return Loss(contrast + self.task_weight * task, terms, {"contrast": 1.0})
 

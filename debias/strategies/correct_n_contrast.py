@@ -1,6 +1,4 @@
-"""Correct-n-Contrast: alike are samples of one class that an earlier model told apart, unlike those
-it confused.
-"""
+"""Correct-n-Contrast: pull together one class, push apart what an earlier model confused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Twins that each learn one half of the training images, and grow sure of the shortcut by one
-another's word.
-"""
+"""Twins that each learn half of the training images, and confirm the shortcut to each other."""
 
 from __future__ import annotations
 

@@ -75,11 +75,8 @@ class EnD(Strategy):
             similarities, bias, biases=self.biases, cancelling=self.cancelling
         )
         together = entangling_loss(similarities, target, bias)
-        loss = (
-            task_loss(outputs.logits, batch)
-            + self.disentangling * apart
-            + self.entangling * together
-        )
+        task = task_loss(outputs.logits, batch)
+        loss = task + self.disentangling * apart + self.entangling * together
         terms = {"disentangling": apart.detach(), "entangling": together.detach()}
         return Loss(
             loss, terms, {"disentangling": self.disentangling, "entangling": self.entangling}

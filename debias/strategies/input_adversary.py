@@ -1,6 +1,4 @@
-"""Adversarial removal in the picture: a mask hides what gives the bias away, and as little else as
-possible.
-"""
+"""Adversarial removal in the picture: a mask hides what gives the bias away, and little else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Learning from failure: a network made to take the shortcut shows the other one which samples to
-learn from.
-"""
+"""Learning from failure: a network that takes the shortcut shows which samples to learn from."""
 
 from __future__ import annotations
 
@@ -80,12 +78,10 @@ class LfF(Strategy):
         with torch.no_grad():
             biased_losses = classification_losses(logits, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        biased = generalized_cross_entropy(
-            logits, batch.target, q=self.q, scaled=self.scaled
-        ).mean()
+        amplified = generalized_cross_entropy(logits, batch.target, q=self.q, scaled=self.scaled)
         terms = {
             "cross_entropy": losses.mean().detach(),
             "biased_cross_entropy": biased_losses.mean(),
             "sample_weight": weights.mean(),
         }
-        return Loss(biased + (weights * losses).mean(), terms)
+        return Loss(amplified.mean() + (weights * losses).mean(), terms)

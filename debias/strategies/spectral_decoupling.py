@@ -1,6 +1,4 @@
-"""Spectral decoupling: logits stay small, so that a feature learnt first leaves gradient to the
-others.
-"""
+"""Spectral decoupling: logits stay small, so that an early feature leaves gradient to others."""
 
 from __future__ import annotations
 

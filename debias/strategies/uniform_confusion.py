@@ -1,6 +1,4 @@
-"""Uniform confusion: the model makes an adversary's predictions uniform; the two move in
-alternation.
-"""
+"""Uniform confusion: the model makes an adversary's predictions uniform, in alternation."""
 
 from __future__ import annotations
 
@@ -80,12 +78,8 @@ class UniformConfusion(Strategy):
                 "uniform confusion needs strength >= 0, every >= 1 and adversary_turns >= 1; got "
                 f"strength={strength}, every={every}, adversary_turns={adversary_turns}"
             )
-        self.layer, self.strength, self.every, self.adversary_turns = (
-            layer,
-            strength,
-            every,
-            adversary_turns,
-        )
+        self.layer, self.strength = layer, strength
+        self.every, self.adversary_turns = every, adversary_turns
         self.adversary = Adversary(
             model,
             image,
