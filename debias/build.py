@@ -24,9 +24,7 @@ from debias.training.memory import keep_freed_memory
 
 
 class Parts(NamedTuple):
-    """The objects of one run: its rows, its loaders, model and strategy as one module, and where it
-    computes how.
-    """
+    """The objects of one run: its rows, loaders, model and strategy, device and precision."""
 
     examples: Examples
     data: ImageData
@@ -36,8 +34,7 @@ class Parts(NamedTuple):
 
 
 def build(config: Config) -> Parts:
-    """Build everything a run needs, and check it: nothing is trained and nothing is written but
-    drawn data.
+    """Build everything a run needs, and check it: nothing is trained; only drawn data is written.
 
     Raises:
         ValueError: whatever is wrong with the config or the data; the message names the thing, the
@@ -55,15 +52,9 @@ def build(config: Config) -> Parts:
     facts = facts_of(seen.train, config)
     strategy = components.find("strategy", config.strategy["name"])
     outputs = getattr(strategy, "model_outputs", Strategy.model_outputs)(seen.train.groups)
-    model: Classifier = components.call(
-        timm_classifier, "model", config.model, {"outputs": outputs}
-    )
+    model = _model(config, outputs)
     preprocessing: Preprocessing = components.construct("preprocessing", config.preprocessing, {})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
-    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16
-    # ones on GPUs
-    convert: Any = model.to  # whose types know this argument in some releases of torch only
-    convert(memory_format=torch.channels_last)
     if accelerator == "cpu":
         keep_freed_memory()
     module = _module(config, model, facts | {"model": model, "image": image}, seen.val)
@@ -71,26 +62,34 @@ def build(config: Config) -> Parts:
     check_turns(config, module, len(data.order))
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
-    precision = (
-        choose_precision(model, accelerator) if config.precision == "auto" else config.precision
-    )
+    precision = config.precision
+    if precision == "auto":
+        precision = choose_precision(model, accelerator)
     return Parts(examples, data, module, accelerator, precision)
 
 
+def _model(config: Config, outputs: int) -> Classifier:
+    facts = {"outputs": outputs}
+    model: Classifier = components.call(timm_classifier, "model", config.model, facts)
+    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16
+    # ones on GPUs
+    convert: Any = model.to  # whose types know this argument in some releases of torch only
+    convert(memory_format=torch.channels_last)
+    return model
+
+
 def _seen(config: Config, examples: Examples) -> Seen:
-    seen = seen_labels(
-        examples, Path(config.groups.file) if config.groups.file else None, config.groups.splits
-    )
+    file = Path(config.groups.file) if config.groups.file else None
+    seen = seen_labels(examples, file, config.groups.splits)
     # true labels in place of inferred ones would be read without being told of
     if seen.train is examples and "inferred groups" in requirements(config):
-        by_strategy = "inferred groups" in getattr(
-            components.find("strategy", config.strategy["name"]), "requires", ()
-        )
+        strategy = components.find("strategy", config.strategy["name"])
+        by_strategy = "inferred groups" in getattr(strategy, "requires", ())
         kind = "strategy" if by_strategy else "sampler"
         raise InputError(
-            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in"
-            " for the labels of training: set groups.file to a CSV of `debias infer-groups`, or"
-            " take a recipe that infers them"
+            f"{kind}.name={getattr(config, kind)['name']} reads inferred groups, and none stand in "
+            "for the labels of training: set groups.file to a CSV of `debias infer-groups`, or "
+            "take a recipe that infers them"
         )
     return seen
 
@@ -111,9 +110,7 @@ def smallest_batch(config: Config) -> int:
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must carry for strategy, sampler and augmentation, in the words of
-    ``requires``.
-    """
+    """What the training data must carry for strategy, sampler and augmentation."""
     strategy = components.find("strategy", config.strategy["name"])
     required: tuple[str, ...] = getattr(strategy, "requires", ())
     sampled = components.required_facts("sampler", config.sampler["name"], components.SAMPLED)
@@ -165,8 +162,8 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
     )
     if there[chosen] < devices:
         raise InputError(
-            f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask for"
-            " fewer"
+            f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask "
+            "for fewer"
         )
     return chosen
 
@@ -210,8 +207,8 @@ def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Par
     own = config.players.get(player, {})
     if not isinstance(own, dict):
         raise InputError(
-            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got"
-            f" {own}"
+            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got "
+            f"{own}"
         )
     base = (
         config.optimizer
@@ -229,9 +226,8 @@ def _player_optimizer(config: Config, player: str, parameters: list[torch.nn.Par
 
 
 def _player_scheduler(config: Config, optimizer: torch.optim.Optimizer) -> Any:
-    return components.construct(
-        "scheduler", config.scheduler, {"optimizer": optimizer, "epochs": config.epochs}
-    )
+    facts = {"optimizer": optimizer, "epochs": config.epochs}
+    return components.construct("scheduler", config.scheduler, facts)
 
 
 def _data(

@@ -55,8 +55,8 @@ def check_numbers(config: Config) -> None:
         )
     if config.select not in (AUTO, *RULES):
         raise InputError(
-            f"unknown selection rule select={config.select!r};"
-            f" {near(config.select, [AUTO, *RULES])}"
+            f"unknown selection rule select={config.select!r}; "
+            f"{near(config.select, [AUTO, *RULES])}"
         )
 
 
@@ -74,8 +74,8 @@ def check_selection(config: Config, examples: Examples) -> None:
     if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
         raise InputError(
-            f"select={rule} needs bias labels in validation, and {examples.source} has none there:"
-            f" {others}"
+            f"select={rule} needs bias labels in validation, and {examples.source} has none there: "
+            f"{others}"
         )
     empty = [
         name
@@ -90,8 +90,7 @@ def check_selection(config: Config, examples: Examples) -> None:
 def warn_of_prior(
     config: Config, module: DebiasModule, order: Order, facts: Mapping[str, Any]
 ) -> None:
-    """Warn of a strategy that corrects for frequencies of the training data which its batches do
-    not have.
+    """Warn of a strategy that corrects for frequencies which its batches do not have.
 
     What balances them corrects for the same: together they turn a shortcut round.
 
@@ -104,37 +103,28 @@ def warn_of_prior(
     prior, groups = module.strategy.corrects_prior, facts["groups"]
     if not prior:
         return
-    cell, cells = (
-        (facts["row"], groups.rows) if prior == "class" else (facts["group"], groups.count)
-    )
+    by_class, by_group = (facts["row"], groups.rows), (facts["group"], groups.count)
+    cell, cells = by_class if prior == "class" else by_group
     generator = seeded_generator(config.seed)
     draws = [order.draw(generator) for _ in range(math.ceil(ENOUGH * cells / max(len(order), 1)))]
-    shares = [
-        _shares(cell[rows], cells, groups, prior)
-        for rows in (torch.arange(len(cell)), torch.cat(draws))
-    ]
-    chance = (
-        math.sqrt(cells / len(order)) / 2
-    )  # of the rows that an order of a part of the data has chosen
+    seen = (cell, cell[torch.cat(draws)])
+    shares = [_shares(samples, cells, groups, prior) for samples in seen]
+    # of the rows that an order of a part of the data has chosen
+    chance = math.sqrt(cells / len(order)) / 2
     moved = prior != "class" and getattr(module.augment, "moves_bias", False)
     if moved or float((shares[0] - shares[1]).abs().sum()) / 2 > MOVED + chance:
-        by = (
-            f"augment.name={config.augment['name']}"
-            if moved
-            else f"sampler.name={config.sampler['name']}"
-        )
+        kind = "augment" if moved else "sampler"
+        by = f"{kind}.name={getattr(config, kind)['name']}"
         warnings.warn(
-            f"strategy.name={config.strategy['name']} corrects for how often the training data has"
-            f" each {prior}, and {by} changes that in its batches: both together correct twice, and"
-            " may turn a shortcut round; take one of them",
+            f"strategy.name={config.strategy['name']} corrects for how often the training data has "
+            f"each {prior}, and {by} changes that in its batches: both together correct twice, and "
+            "may turn a shortcut round; take one of them",
             stacklevel=2,
         )
 
 
 def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
-    """``(cells,)`` shares of classes or groups; "class given bias", within each bias, each of which
-    counts the same.
-    """
+    """``(cells,)`` shares of classes or groups; of "class given bias", each bias counts alike."""
     counts = torch.bincount(cell[cell >= 0], minlength=cells).double()
     if prior != "class given bias":
         return counts / counts.sum()
@@ -143,8 +133,7 @@ def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
 
 
 def check_batches(config: Config, module: DebiasModule, samples: int, image: Tensor) -> None:
-    """Refuse a training batch of one image where a batch normalisation then has one value per
-    channel.
+    """Refuse a batch of one image where a batch normalisation has one value per channel.
 
     Such a layer cannot train on one value. A last batch of one image is left out; only a run of one
     image per process has no other batch.
@@ -163,20 +152,18 @@ def check_batches(config: Config, module: DebiasModule, samples: int, image: Ten
         return
     if config.batch_size > 1:
         raise InputError(
-            f"an epoch visits {each} image per process, and batch normalisation needs two: add"
-            " images"
+            f"an epoch visits {each} image per process, and batch normalisation needs two: add "
+            "images"
         )
     raise InputError(
-        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one"
-        f" image of {image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
+        f"batch_size=1 with {config.model['name']}: its batch normalisation cannot train on one "
+        f"image of {image.shape[2]} x {image.shape[3]} pixels; set batch_size to 2 or more"
     )
 
 
 @torch.no_grad()
 def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
-    """Whether some layer that normalises by its batch sees a single value per channel of one
-    image.
-    """
+    """Whether a layer that normalises by its batch sees one value per channel of an image."""
     sizes: list[int] = []
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -195,8 +182,7 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
-    """Refuse a run that ends before a player of its strategy has moved at all, as within too long a
-    warm-up.
+    """Refuse a run that ends before a player of its strategy has moved at all.
 
     Args:
         config: of the run.
@@ -213,7 +199,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         if not waiting:
             return
     raise InputError(
-        f"this run has {steps} steps, in none of which the strategy lets"
-        f" {' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's"
-        " warm-up (its options count in steps)"
+        f"this run has {steps} steps, in none of which the strategy lets "
+        f"{' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's "
+        "warm-up (its options count in steps)"
     )

@@ -103,9 +103,7 @@ def call(
 
 
 def required_facts(kind: str, name: str, meanings: Mapping[str, str]) -> tuple[str, ...]:
-    """What the facts that a component asks for mean for the data: ``meanings`` maps a fact to a
-    requirement.
-    """
+    """What a component's facts mean for the data: ``meanings`` maps each to a requirement."""
     asked = inspect.signature(find(kind, name)).parameters
     return tuple(meaning for fact, meaning in meanings.items() if fact in asked)
 
@@ -144,8 +142,8 @@ def check_options(
     for key in options:
         if key not in valid:
             raise InputError(
-                f"unknown option {section}.{key};"
-                f" {near(key, valid) if valid else 'it has no options'}"
+                f"unknown option {section}.{key}; "
+                f"{near(key, valid) if valid else 'it has no options'}"
             )
     try:
         checked = {key: converted(schema, key, value) for key, value in options.items()}
@@ -159,9 +157,7 @@ def check_options(
 
 
 def options(component: Callable[..., Any]) -> dict[str, Any]:
-    """The options of a component with their defaults; ``inspect.Parameter.empty`` where it has
-    none.
-    """
+    """The options of a component and their defaults, ``inspect.Parameter.empty`` for none."""
     return {item.name: item.default for item in _keyword_only(component)}
 
 

@@ -1,5 +1,4 @@
-"""What a run is told: one schema, YAML files that hold only differences, and ``key=value``
-overrides on top.
+"""What a run is told: one schema, YAML files of differences, ``key=value`` overrides on top.
 
 Planning needs no torch, so nothing here imports it. The sections that name a component
 (``strategy``, ``sampler``, ...) hold its name and its options; the options are those of the
@@ -33,7 +32,8 @@ from debias.merging import (
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its
 #: identity.
 EXECUTION = (
-    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress", "eval_batch_size", "anonymous"
+    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress",
+    "eval_batch_size", "anonymous",
 )  # fmt: skip
 
 
@@ -49,9 +49,7 @@ def _component(name: str) -> Any:
 
 @dataclass
 class Groups:
-    """Inferred groups: the CSV ``file`` that ``debias infer-groups`` wrote, and the ``splits`` it
-    stands in for.
-    """
+    """Inferred groups: a CSV ``file`` of ``debias infer-groups``, and the ``splits`` it is for."""
 
     file: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     splits: list[str] = field(default_factory=lambda: ["train"])
@@ -135,9 +133,7 @@ SECTIONS = tuple(
 
 
 def folder() -> Path:
-    """The folder of the shipped configs: inside the installed package, or beside it in a
-    checkout.
-    """
+    """The folder of the shipped configs: in the installed package, or beside it."""
     inside = Path(__file__).parent / "configs"
     return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
 
@@ -150,9 +146,7 @@ def shipped() -> list[str]:
 
 
 class Base(NamedTuple):
-    """What the files of a config say, before any override, as nested dictionaries: read once for
-    many runs.
-    """
+    """What the files of a config say, before any override: read once for many runs."""
 
     source: str
     values: dict[str, Any]
@@ -207,24 +201,19 @@ def evaluated(run: Path) -> Path:
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
-    """A config with nested changes on top, as of a stage: a section of another name drops the old
-    one's options.
-    """
+    """A config with nested changes on top; a section of another name drops the old options."""
     return _assemble(changes, below=plain(config))
 
 
 def save(config: Config, path: Path) -> None:
-    """Write a config whole, so that it can be read back without the files it was built from; or not
-    at all.
-    """
+    """Write a config whole, or not at all; it can be read back without the files it came from."""
     write_atomically(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def plain(config: Config) -> dict[str, Any]:
     """The config as nested plain dictionaries."""
-    values = {item.name: getattr(config, item.name) for item in fields(Config)} | {
-        "groups": asdict(config.groups)
-    }
+    values = {item.name: getattr(config, item.name) for item in fields(Config)}
+    values["groups"] = asdict(config.groups)
     return {
         key: laid_over({}, value) if isinstance(value, dict) else converted(Config, key, value)
         for key, value in values.items()
@@ -232,23 +221,17 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def identity(config: Config) -> str:
-    """Eight hexadecimal digits that are the same for two configs exactly if they describe the same
-    computation.
-    """
+    """Eight hexadecimal digits: the same exactly if two configs describe one computation."""
     computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
-    computed["select"] = computed["select"].replace(
-        "auto", "worst_group"
-    )  # the same wherever both are possible
-    computed["eval_batch_size"] = (
-        256  # it was counted in, and runs keep the names that they were begun under
-    )
+    # the same wherever both are possible
+    computed["select"] = computed["select"].replace("auto", "worst_group")
+    # it was counted in, and runs keep the names that they were begun under
+    computed["eval_batch_size"] = 256
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def method_name(config: Config) -> str:
-    """Short name of the method: of its recipe and its strategy, as far as they are not the plain
-    ones.
-    """
+    """Short name of the method: recipe and strategy, as far as they are not the plain ones."""
     return "-".join(_chosen(config, "recipe", "strategy")) or config.strategy["name"]
 
 
@@ -284,16 +267,16 @@ def _find(source: str, beside: Path) -> Path:
         if path.is_file() and path.suffix in (".yaml", ".yml"):
             return path
     raise InputError(
-        f"no config {source!r}: it is neither a YAML file nor shipped;"
-        f" {near(source, shipped(), 'debias list configs')}"
+        f"no config {source!r}: it is neither a YAML file nor shipped; "
+        f"{near(source, shipped(), 'debias list configs')}"
     )
 
 
 def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     if path.resolve() in above:
         raise InputError(
-            f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one"
-            " extends out"
+            f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends "
+            "out"
         )
     layer = plain_layer(read_yaml(path))
     base = layer.pop("extends", None)
@@ -310,11 +293,8 @@ def _merged(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> 
         if unknown := [str(key) for key in layer if key not in merged]:
             raise InputError(f"unknown key {unknown[0]!r}; {near(unknown[0], merged)}")
         for key, value in sorted(layer.items(), key=lambda item: item[0] not in SECTIONS):
-            laid = (
-                _section(key, merged[key], value)
-                if key in SECTIONS
-                else laid_over(merged[key], value)
-            )
+            below = merged[key]
+            laid = _section(key, below, value) if key in SECTIONS else laid_over(below, value)
             merged[key] = _field(key, merged[key], laid)
     return merged
 
@@ -329,9 +309,7 @@ def _section(key: str, below: dict[str, Any], section: Any) -> dict[str, Any]:
 
 
 def _field(key: str, before: Any, value: Any) -> Any:
-    """A value as its field holds it; options of components are of any type, and ``build`` checks
-    them.
-    """
+    """A value as its field holds it; options of components may have any type."""
     free = (
         key in (*SECTIONS, "players")
         and isinstance(value, dict)

@@ -1,6 +1,4 @@
-"""Texts that no config may hold: they would read the environment, steer a terminal, or name no
-component.
-"""
+"""Texts that no config may hold: they read the environment, steer terminals, or name nothing."""
 
 from __future__ import annotations
 
@@ -58,8 +56,8 @@ def check_texts(key: str, value: Any) -> None:
         check_printable(f"{shortened(key)}:", value)
         if _CALL.search(value):
             raise InputError(
-                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports"
-                " would hold its value; write the value itself, or another key as in ${seed}"
+                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports "
+                "would hold its value; write the value itself, or another key as in ${seed}"
             )
 
 

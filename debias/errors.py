@@ -1,6 +1,4 @@
-"""Errors that a user can mend, the names that come near a misspelt one, and numbers that are
-none.
-"""
+"""Errors that a user can mend, names near a misspelt one, and numbers that are none."""
 
 from __future__ import annotations
 
@@ -39,8 +37,7 @@ _PLACE = {
 
 
 class InputError(ValueError):
-    """A mistake in what was asked for: config, option, file or data. Its message names thing, value
-    and remedy.
+    """A mistake in a config, option, file or data. Its message names thing, value and remedy.
 
     The command line prints it as one line and exits with 2. Any other exception is a mistake of
     this package or of a library, and keeps its traceback.
@@ -48,8 +45,7 @@ class InputError(ValueError):
 
 
 def told(error: Exception) -> str | None:
-    """The one line that the command line prints for an error that a user can mend; ``None`` for any
-    other error.
+    """The one line that is printed for an error that a user can mend; ``None`` for any other.
 
     These are :class:`InputError`, and an ``OSError`` about a place: no room, no permission, or a
     name that cannot be.
@@ -57,8 +53,10 @@ def told(error: Exception) -> str | None:
     Example:
         >>> told(InputError("epochs must be at least 1; got 0"))
         'epochs must be at least 1; got 0'
-        >>> told(NotADirectoryError(20, "Not a directory", "runs/cache"))
-        'runs/cache: Not a directory; give another place (out=, cache_dir=), or make room and set permissions there'
+        >>> error = NotADirectoryError(20, "Not a directory", "runs/cache")
+        >>> print(told(error))  # doctest: +NORMALIZE_WHITESPACE
+        runs/cache: Not a directory; give another place (out=, cache_dir=), or make room and set
+        permissions there
         >>> told(ValueError("Expected more than 1 value per channel"))
     """
     if isinstance(error, InputError):
@@ -71,8 +69,7 @@ def told(error: Exception) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """A text as one line of at most ``LONGEST`` characters: control characters are escaped, its
-    middle is cut.
+    """A text as one line of ``LONGEST`` characters at most: controls escaped, its middle cut.
 
     Example:
         >>> one_line("two\\nlines")
@@ -135,18 +132,12 @@ def near(name: str, valid: Iterable[str], listing: str = "") -> str:
     close = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
     whole = ", ".join(valid)
     short = len(whole) <= _ROOM
-    hint = (
-        f"did you mean {' or '.join(map(repr, close[:1] if short else close))}? " if close else ""
-    )
+    meant = " or ".join(map(repr, close[:1] if short else close))
+    hint = f"did you mean {meant}? " if close else ""
     if short:
         return f"{hint}valid: {whole}"
-    elsewhere = (
-        f"; `{listing}` lists them"
-        if listing
-        else f", such as {', '.join(valid[:3])}"
-        if not close
-        else ""
-    )
+    examples = "" if close else f", such as {', '.join(valid[:3])}"
+    elsewhere = f"; `{listing}` lists them" if listing else examples
     return f"{hint}there are {len(valid)} valid names{elsewhere}"
 
 

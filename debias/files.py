@@ -53,9 +53,7 @@ def written_whole(path: Path, *, keep: Path | None = None, durable: bool = True)
 def write_atomically(
     path: Path, content: str | bytes | memoryview, *, keep: Path | None = None, durable: bool = True
 ) -> None:
-    """Write UTF-8 text, or bytes, to a file that other processes see whole or not at all; see
-    :func:`written_whole`.
-    """
+    """Write text as UTF-8, or bytes, whole or not at all; see :func:`written_whole`."""
     with written_whole(path, keep=keep, durable=durable) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -85,8 +83,7 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed processes were writing in the place of a file or folder, and inside the
-    folder.
+    """Remove what killed processes were writing beside a file or folder, and inside the folder.
 
     No other process may write there meanwhile.
     """

@@ -1,5 +1,4 @@
-"""Nested plain settings: ``key=value`` texts to dictionaries, one laid over another, and values of
-the right type.
+"""Nested plain settings: ``key=value`` texts to dictionaries, merging, values of the right type.
 
 OmegaConf reads the values and converts them, each distinct one once. What is laid over each other
 are plain dictionaries, so that thousands of configs that share most of their values cost little.
@@ -51,8 +50,7 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def laid_over(below: Any, above: Any) -> Any:
-    """Nested dictionaries merged, the values of ``above`` over those of ``below``; neither is
-    changed.
+    """Nested dictionaries merged, the values of ``above`` over ``below``; neither is changed.
 
     A value that is still missing leaves the one below it.
 
@@ -71,9 +69,7 @@ def laid_over(below: Any, above: Any) -> Any:
 
 
 def plain_layer(values: Any) -> dict[Any, Any]:
-    """Nested settings as plain dictionaries and lists; references to other values stay as they are
-    written.
-    """
+    """Nested settings as plain dictionaries and lists; references stay as they are written."""
     container = OmegaConf.to_container(
         values if OmegaConf.is_config(values) else OmegaConf.create(dict(values))
     )
@@ -101,16 +97,12 @@ def converted(schema: type, key: str, value: Any) -> Any:
     Raises:
         ValueError: the field takes no such value.
     """
-    return (
-        _convert(schema, key, value)
-        if isinstance(value, (dict, list))
-        else _convert_once(schema, key, value)
-    )
+    convert = _convert if isinstance(value, (dict, list)) else _convert_once
+    return convert(schema, key, value)
 
 
 def resolved(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass, with the values that references such as ``${seed}`` name in their
-    place.
+    """The fields of a dataclass, with the values of references such as ``${seed}``.
 
     Raises:
         ValueError: a value is still missing, or a reference names none.

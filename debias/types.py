@@ -1,6 +1,4 @@
-"""The nouns that every other module speaks in: a batch, a model's outputs, a loss, a turn, the
-groups.
-"""
+"""The nouns of every other module: a batch, a model's outputs, a loss, a turn, the groups."""
 
 from __future__ import annotations
 
@@ -19,8 +17,7 @@ MOST_GROUPS = 1_000_000
 
 
 class Batch(NamedTuple):
-    """One batch of training or evaluation images; ``None`` fields survive collation and device
-    transfer.
+    """One batch of images; ``None`` fields survive collation and device transfer.
 
     Attributes:
         image: ``(N, 3, H, W)`` float, normalised.
@@ -53,8 +50,7 @@ class Outputs(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A scalar to minimise, and the detached terms to log beside it (scalars, or one value per
-    group).
+    """A scalar to minimise, and the detached terms to log (scalars, or one value per group).
 
     ``weights`` says how much a term counts in the total at this step, for each term that a method
     adds to the task's loss and that does nothing where it is numerically zero. Training then warns.
@@ -66,9 +62,7 @@ class Loss(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Who moves at this step, and on what objective; the objective is called when the turn comes,
-    not before.
-    """
+    """Who moves at this step, and on what objective, which is called when the turn comes."""
 
     player: str
     objective: Callable[[nn.Module, Batch], Loss]
@@ -109,9 +103,9 @@ class Groups:
     def __post_init__(self) -> None:
         if self.count > MOST_GROUPS:
             raise InputError(
-                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,}"
-                f" groups, more than {MOST_GROUPS:,}: number classes and bias values from 0 without"
-                " gaps, or take another column"
+                f"{self.rows:,} target rows and {self.biases:,} bias values make {self.count:,} "
+                f"groups, more than {MOST_GROUPS:,}: number classes and bias values from 0 without "
+                "gaps, or take another column"
             )
         for name in (*self.target_names, *self.bias_names):
             check_printable("class or bias value", name)
@@ -121,8 +115,8 @@ class Groups:
             )
         if self.multi_label and self.rows % 2:
             raise InputError(
-                "several labels need a pair of names each, absent and present; got"
-                f" {self.target_names}"
+                "several labels need a pair of names each, absent and present; got "
+                f"{self.target_names}"
             )
         outside = [
             pair
@@ -161,9 +155,7 @@ class Groups:
 
     @property
     def classes(self) -> Groups:
-        """The same targets with one bias value for all images, so that each group is a target
-        row.
-        """
+        """The same targets with one bias value, so that each group is a target row."""
         return Groups(self.target_names, ("all images",), (), self.multi_label)
 
     def row(self, target: Tensor) -> Tensor:
@@ -193,7 +185,5 @@ class Groups:
         return torch.bincount(group[group >= 0], minlength=self.count)
 
     def predict(self, logits: Tensor) -> Tensor:
-        """What ``(N, outputs)`` logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels when
-        multi-label.
-        """
+        """What logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels if multi-label."""
         return (logits > 0).long() if self.multi_label else logits.argmax(dim=1)

@@ -1,6 +1,4 @@
-"""Changes of a batch: ``Batch -> Batch``, composable with every strategy. Loads torch and nothing
-else.
-"""
+"""Changes of a batch: ``Batch -> Batch``, composable with every strategy. Loads only torch."""
 
 from debias.augment.hiding import HideMask
 from debias.augment.lisa import LISA

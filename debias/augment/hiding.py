@@ -1,6 +1,4 @@
-"""Hiding: what a mask marks is taken out of the picture, so that the model has to look
-elsewhere.
-"""
+"""Hiding: what a mask marks is taken out, so that the model has to look elsewhere."""
 
 from __future__ import annotations
 
@@ -41,9 +39,8 @@ class HideMask(nn.Module):
         super().__init__()
         if fill not in FILLS:
             raise InputError(f"unknown fill={fill!r}: it must be one of {', '.join(FILLS)}")
-        colour = (
-            -torch.tensor(mean) / torch.tensor(std) if fill == "black" else torch.zeros(len(mean))
-        )
+        black = -torch.tensor(mean) / torch.tensor(std)
+        colour = black if fill == "black" else torch.zeros_like(black)
         # follows from the options, so checkpoints need not hold it
         self.register_buffer("colour", colour.view(-1, 1, 1), persistent=False)
 

@@ -1,6 +1,4 @@
-"""LISA: samples mixed with partners who share their class but not their bias, or their bias but not
-their class.
-"""
+"""LISA: samples mixed with partners of the same class or the same bias, but not both."""
 
 from __future__ import annotations
 
@@ -25,9 +23,8 @@ def selected_pairs(target: Tensor, bias: Tensor, intra_label: Tensor) -> Tensor:
     """
     same_target, same_bias = target[:, None] == target, bias[:, None] == bias
     known = (bias >= 0)[:, None] & (bias >= 0)
-    return known & torch.where(
-        intra_label[:, None], same_target & ~same_bias, ~same_target & same_bias
-    )
+    other_bias, other_target = same_target & ~same_bias, ~same_target & same_bias
+    return known & torch.where(intra_label[:, None], other_bias, other_target)
 
 
 class LISA(nn.Module):

@@ -1,6 +1,4 @@
-"""Mixing two samples: pictures pixel by pixel, and targets by the share that each has of the
-picture.
-"""
+"""Mixing two samples: pictures pixel by pixel, targets by each one's share of the picture."""
 
 from __future__ import annotations
 
@@ -92,13 +90,10 @@ WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def beta(count: int, alpha: float, device: torch.device) -> Tensor:
-    """``(count,)`` draws of Beta(alpha, alpha), from torch's global generator of the CPU: not every
-    device has one.
-    """
-    concentration = torch.tensor(alpha)
-    draws: Tensor = torch.distributions.Beta(
-        concentration, concentration, validate_args=False
-    ).sample((count,))
+    """``(count,)`` draws of Beta(alpha, alpha), from torch's global generator of the CPU."""
+    concentration = torch.tensor(alpha)  # on the CPU: not every device draws from Beta
+    distribution = torch.distributions.Beta(concentration, concentration, validate_args=False)
+    draws: Tensor = distribution.sample((count,))
     return draws.to(device)
 
 

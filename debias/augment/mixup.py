@@ -14,7 +14,8 @@ from debias.types import Batch, Groups
 class Mixup(nn.Module):
     r"""Mix each image and its target with those of a random other image.
 
-    .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
+    .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad
+              \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
               \lambda \sim \mathrm{Beta}(\alpha, \alpha)
 
     Pairs are random, so the shortcut stays where it was; :class:`debias.augment.LISA` chooses them
@@ -37,11 +38,8 @@ class Mixup(nn.Module):
 
     def __init__(self, groups: Groups, *, alpha: float = 0.2) -> None:
         super().__init__()
-        self.classes, self.alpha, self.weights = (
-            classes_of(groups, type(self).__name__, alpha),
-            alpha,
-            WEIGHTS["mixup"],
-        )
+        self.classes = classes_of(groups, type(self).__name__, alpha)
+        self.alpha, self.weights = alpha, WEIGHTS["mixup"]
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Mix a batch; everything random comes from torch's global generators.

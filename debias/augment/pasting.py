@@ -1,6 +1,4 @@
-"""Cuts foregrounds out by their masks and pastes them, scaled and moved, on other pictures: whole
-batches at once.
-"""
+"""Cuts foregrounds out by masks and pastes them, scaled and moved, on other pictures."""
 
 from __future__ import annotations
 
@@ -16,18 +14,14 @@ GREATEST_SHRINKING = 3.0
 
 
 class Box(NamedTuple):
-    """The least upright boxes that hold all foreground, in pixels: ``(N, 2)`` top left corner,
-    ``(N, 2)`` size.
-    """
+    """Least upright boxes of all foreground, in pixels: ``(N, 2)`` top left corner, and size."""
 
     corner: Tensor
     size: Tensor
 
 
 class Placement(NamedTuple):
-    """Where foregrounds go: the box of each, ``(N,)`` factor on its sides, ``(N, 2)`` its new top
-    left corner.
-    """
+    """Where foregrounds go: each one's box, ``(N,)`` factor on its sides, ``(N, 2)`` new corner."""
 
     box: Box
     scale: Tensor
@@ -35,9 +29,7 @@ class Placement(NamedTuple):
 
 
 class Pasted(NamedTuple):
-    """``(N, 3, H, W)`` the pictures, and ``(N, 1, H, W)`` how much of each pixel is foreground, in
-    [0, 1].
-    """
+    """``(N, 3, H, W)`` pictures, ``(N, 1, H, W)`` share of foreground of each pixel, in [0, 1]."""
 
     image: Tensor
     mask: Tensor
@@ -111,27 +103,21 @@ def _ends(present: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _softened(covered: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """What is left of ``(N, 1, H, W)`` foreground when its edge falls off softly towards the
-    inside.
-    """
+    """What is left of ``(N, 1, H, W)`` foreground when its edge falls off softly inwards."""
     # the frame cuts a foreground off, it is no edge of it
     padded = F.pad(covered, (radius,) * 4, mode="replicate")
     return (2 * _blurred(padded, sigma, radius) - 1).clamp(min=0)
 
 
 def _smoothed(layers: Tensor, scale: Tensor) -> Tensor:
-    """Blurred as much as shrinking by ``(N,)`` scale needs, so that sampling loses no detail; else
-    unchanged.
-    """
+    """Blurred as much as shrinking by ``(N,)`` scale needs, so that sampling loses no detail."""
     shrinking = (1 / scale).clamp(1, GREATEST_SHRINKING)
     radius = math.ceil(GREATEST_SHRINKING)
     return _blurred(F.pad(layers, (radius,) * 4), 0.5 * (shrinking.square() - 1).sqrt(), radius)
 
 
 def _moved(layers: Tensor, placement: Placement) -> Tensor:
-    """Each sample's box brought to its place, and nothing where a pixel comes from beyond the
-    sample's frame.
-    """
+    """Each sample's box brought to its place; nothing where a pixel comes from outside."""
     sources = []
     for axis in (0, 1):
         length = layers.shape[2 + axis]
@@ -145,8 +131,7 @@ def _moved(layers: Tensor, placement: Placement) -> Tensor:
 
 
 def _blurred(layers: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Blur by a Gaussian of each sample's own sigma, cut off at ``radius``; sigma 0 changes
-    nothing.
+    """Blur by a Gaussian of each sample's sigma, cut off at ``radius``; sigma 0 changes nothing.
 
     Args:
         layers: ``(N, C, H, W)`` with a border of ``radius``, which the result lacks: a convolution

@@ -1,6 +1,4 @@
-"""Recombination: every object on another picture's background, so that the background tells nothing
-of the class.
-"""
+"""Recombination: objects on other backgrounds, so that these tell nothing of the class."""
 
 from __future__ import annotations
 
@@ -78,15 +76,14 @@ def recombine(
     if batch.mask is None or batch.background is None:
         absent = "mask" if batch.mask is None else "background"
         raise InputError(
-            "recombination needs each image's mask and filled background, and this batch has no"
-            f" {absent}: give the data set masks, and build its ImageData with backgrounds=True"
+            "recombination needs each image's mask and filled background, and this batch has no "
+            f"{absent}: give the data set masks, and build its ImageData with backgrounds=True"
         )
     keep = draws.keep[:, None, None, None]
     # a kept sample pastes nothing on itself; rows are chosen, as choosing pixels takes four times
     # as long on CPUs
-    below = torch.where(
-        draws.keep, len(keep) + torch.arange(len(keep), device=keep.device), draws.donor
-    )
+    itself = len(keep) + torch.arange(len(keep), device=keep.device)
+    below = torch.where(draws.keep, itself, draws.donor)
     mask, background = batch.mask * ~keep, torch.cat([batch.background, batch.image])[below]
     placement = _placement(batch.mask, draws, size_spread, size_factor, cell)
     pixels = blur * min(batch.image.shape[2:]) / BLUR_SIDE
@@ -167,8 +164,8 @@ class Recombination(nn.Module):
             )
         if not (0 <= probability <= 1 and 0 <= size_spread < 1 and blur >= 0):
             raise InputError(
-                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0;"
-                f" got probability={probability}, size_spread={size_spread}, blur={blur}"
+                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0; "
+                f"got probability={probability}, size_spread={size_spread}, blur={blur}"
             )
         if not 0 < least < prune <= 1:
             raise InputError(
@@ -187,8 +184,7 @@ class Recombination(nn.Module):
         return self.probability * SCHEDULES[self.schedule](progress)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """Recombine a batch; everything random comes from torch's global generator of the batch's
-        device.
+        """Recombine a batch; random numbers come from torch's global generator of its device.
 
         Args:
             batch: with ``mask`` and ``background``; left as it is.
@@ -204,9 +200,7 @@ class Recombination(nn.Module):
         )
 
     def draw(self, batch: Batch, progress: float = 0.0) -> Draws:
-        """Draw what :func:`recombine` needs; a sample without donor, or whose mask is empty or
-        full, is kept.
-        """
+        """Draw what :func:`recombine` needs; without donor or a usable mask a sample is kept."""
         count, device = len(batch.target), batch.image.device
         share, allowed = _share(batch), self.allowed(batch)
         donor = torch.rand(count, count, device=device).masked_fill(~allowed, -1).argmax(dim=1)
@@ -220,9 +214,7 @@ class Recombination(nn.Module):
         )
 
     def allowed(self, batch: Batch) -> Tensor:
-        """``(N, N)`` bool: whether the foreground of the row may go on the background of the
-        column.
-        """
+        """``(N, N)`` bool: whether the row's foreground may go on the column's background."""
         share = _share(batch)
         return self._related(batch.target) & ((share >= self.least) & (share < self.prune))
 
@@ -237,11 +229,9 @@ class Recombination(nn.Module):
 
 def _share(batch: Batch) -> Tensor:
     """``(N,)`` share of each picture that its foreground takes; 0 without masks."""
-    return (
-        batch.image.new_zeros(len(batch.image))
-        if batch.mask is None
-        else batch.mask.mean(dim=(1, 2, 3))
-    )
+    if batch.mask is None:
+        return batch.image.new_zeros(len(batch.image))
+    return batch.mask.mean(dim=(1, 2, 3))
 
 
 def places(count: int, bates: int, device: torch.device) -> Tensor:
@@ -259,16 +249,11 @@ def _placement(
 ) -> Placement:
     own, box = mask.mean(dim=(1, 2, 3)), foreground_box(mask)
     donors = own[draws.donor]
-    low, high = (
-        (1 - size_spread) * torch.minimum(own, donors),
-        (1 + size_spread) * torch.maximum(own, donors),
-    )
+    low = (1 - size_spread) * torch.minimum(own, donors)
+    high = (1 + size_spread) * torch.maximum(own, donors)
     # an empty mask is pasted nowhere: its scale only has to be a number
-    scale = (
-        (size_factor * torch.lerp(low, high, draws.size) / own.clamp(min=1e-6))
-        .clamp(min=1e-6)
-        .sqrt()
-    )
+    area = size_factor * torch.lerp(low, high, draws.size) / own.clamp(min=1e-6)
+    scale = area.clamp(min=1e-6).sqrt()
     frame, corner = mask.new_tensor(mask.shape[2:]), mask.new_zeros(2)
     if cell is not None:
         if not 0 <= cell < 9:
@@ -280,9 +265,8 @@ def _placement(
 
 def _laid_out_as(model: Tensor, image: Tensor) -> Tensor:
     channels_last = model.is_contiguous(memory_format=torch.channels_last)
-    return image.contiguous(
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format
-    )
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return image.contiguous(memory_format=layout)
 
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:

@@ -1,6 +1,4 @@
-"""How a probability moves over training: functions of the share of it that is done, from [0, 1] to
-[0, 1].
-"""
+"""How a probability moves over training, a function of its share done: [0, 1] to [0, 1]."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from torch import Tensor
 def attended(maps: Tensor, *, deviations: float = 2.0) -> Tensor:
     r"""Places whose attribution stands out among those of their picture that have any.
 
-    .. math:: a > \mu + d \, \sigma, \qquad \mu, \sigma \text{ over the places of one map with } a > 0
+    .. math:: a > \mu + d \, \sigma, \qquad
+              \mu, \sigma \text{ over the places of one map with } a > 0
 
     Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore",
     NeurIPS 2022; reference code aliasgharkhani/Masktune.

@@ -27,9 +27,7 @@ class Clusters(NamedTuple):
     silhouette: Tensor
 
     def powers(self, *, threshold: float = 0.9) -> list[int]:
-        """Of each class: 2 where the silhouette is below the threshold, 1 where it is not, or
-        nothing was parted.
-        """
+        """Of each class: 2 where the silhouette is below the threshold, else 1."""
         return [2 if value < threshold else 1 for value in self.silhouette.tolist()]
 
 
@@ -57,8 +55,8 @@ def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int =
     """
     if target.ndim != 1 or largest < 2:
         raise InputError(
-            "clusters within classes need one class per sample and largest >= 2; got targets of"
-            f" shape {tuple(target.shape)} and largest={largest}"
+            "clusters within classes need one class per sample and largest >= 2; got targets of "
+            f"shape {tuple(target.shape)} and largest={largest}"
         )
     inferred = torch.zeros_like(target)
     silhouette = []

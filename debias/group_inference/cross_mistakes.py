@@ -1,6 +1,4 @@
-"""What two networks, each trained on one half, get wrong: an error that no memory of the sample can
-hide.
-"""
+"""What two networks, each trained on one half, get wrong: no memory can hide such errors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a trained model attends to in a picture, and how much of it its decision needs: the pieces
-of DaC.
-"""
+"""What a model attends to in a picture, and how much of it its decision needs: DaC's pieces."""
 
 from __future__ import annotations
 
@@ -11,8 +9,7 @@ from debias.errors import InputError
 
 
 def most_attended(maps: Tensor, quantile: float) -> Tensor:
-    r"""The places of largest attribution: those of the map's upper :math:`1 - q`, as far as they
-    are positive.
+    r"""The places of largest attribution: the map's upper :math:`1 - q`, where positive.
 
     .. math:: m_p = [a_p \ge a_{(\lfloor q n \rfloor + 1)}] \; [a_p > 0]
 
@@ -48,8 +45,7 @@ def most_attended(maps: Tensor, quantile: float) -> Tensor:
 
 
 def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
-    r"""Where each rising convex curve starts to rise: its Kneedle elbow, as the library ``kneed``
-    finds it.
+    r"""Where each rising convex curve starts to rise: its Kneedle elbow, as by ``kneed``.
 
     .. math:: \hat q_k = \frac{q_k - q_1}{q_K - q_1}, \quad
               \hat\ell_k = \frac{\ell_k - \min \ell}{\max \ell - \min \ell}, \qquad
@@ -77,7 +73,8 @@ def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
             installed.
 
     Example:
-        >>> elbows(torch.tensor([[0.0, 0.1, 0.2, 1.0]]), torch.tensor([0.25, 0.5, 0.75, 1.0])).tolist()
+        >>> quantiles = torch.tensor([0.25, 0.5, 0.75, 1.0])
+        >>> elbows(torch.tensor([[0.0, 0.1, 0.2, 1.0]]), quantiles).tolist()
         [0.75]
     """
     if len(quantiles) < 2 or not bool((quantiles.diff() > 0).all()):
@@ -102,8 +99,7 @@ def _elbow(quantiles: list[float], losses: list[float]) -> float:
 
 
 def least_losses(losses: Tensor, quantile: float, *, among: Tensor | None = None) -> Tensor:
-    """Samples whose loss is at most a quantile of all: of these, DaC takes the model to attend to
-    what is causal.
+    """Samples whose loss is at most a quantile of all: there the model attends to what is causal.
 
     Source: as :func:`most_attended`.
 

@@ -10,8 +10,7 @@ from debias.errors import InputError
 
 
 def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
-    r"""Samples on which an early-stopped (or otherwise regularised) model and the final one differ
-    most.
+    r"""Samples on which an early-stopped (or regularised) model and the final one differ most.
 
     .. math:: \mathrm{KL}(p_i \,\|\, q_i) = \sum_c p_{ic} \log \frac{p_{ic}}{q_{ic}}
 
@@ -33,7 +32,7 @@ def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
         ValueError: ``count`` is out of range.
 
     Example:
-        >>> early, final = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+        >>> early, final = torch.zeros(2, 2), torch.tensor([[0.0, 0.0], [3.0, 0.0]])
         >>> largest_disagreement(early, final, count=1).tolist()
         [1]
 
@@ -50,8 +49,7 @@ def largest_disagreement(early: Tensor, final: Tensor, *, count: int) -> Tensor:
 
 
 def largest_losses(logits: Tensor, target: Tensor, *, count: int) -> Tensor:
-    """Samples that a model gets most wrong, by cross-entropy: SELF's selection by
-    misclassification.
+    """Samples of largest cross-entropy: SELF's selection by misclassification.
 
     Source: as :func:`largest_disagreement`.
 

@@ -16,8 +16,7 @@ def environment_weights(
     steps: int = 10000,
     learning_rate: float = 1e-3,
 ) -> Tensor:
-    r"""Soft membership of each sample in one of two environments that violate IRMv1's condition
-    most.
+    r"""Soft membership of each sample in one of two environments that violate IRMv1 most.
 
     .. math:: \max_w \tfrac12 \left[ \left(\tfrac1N \sum_i w_i d_i\right)^2
               + \left(\tfrac1N \sum_i (1 - w_i) d_i\right)^2 \right], \qquad
@@ -53,13 +52,12 @@ def environment_weights(
     """
     if target.ndim != 1 or steps < 1:
         raise InputError(
-            "environments need one class per sample and at least 1 step; got targets of shape"
-            f" {tuple(target.shape)} and steps={steps}"
+            "environments need one class per sample and at least 1 step; got targets of shape "
+            f"{tuple(target.shape)} and steps={steps}"
         )
     logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
-    derivative = (logits.softmax(dim=1) * logits).sum(dim=1) - logits.gather(1, target[:, None])[
-        :, 0
-    ]
+    own = logits.gather(1, target[:, None])[:, 0]
+    derivative = (logits.softmax(dim=1) * logits).sum(dim=1) - own
     drawn = torch.randn(len(target), generator=generator, dtype=logits.dtype).to(logits.device)
     score = drawn.requires_grad_()
     optimizer = torch.optim.Adam([score], lr=learning_rate)
@@ -72,8 +70,7 @@ def environment_weights(
 
 
 def environment_violation(weights: Tensor, derivative: Tensor) -> Tensor:
-    """Mean of the squared derivatives of both environments' weighted risks: what
-    :func:`environment_weights` maximises.
+    """Mean of both risks' squared derivatives: what :func:`environment_weights` maximises.
 
     Args:
         weights: ``(N,)`` in [0, 1], membership in the one environment; the rest is in the other.
@@ -83,7 +80,8 @@ def environment_violation(weights: Tensor, derivative: Tensor) -> Tensor:
         Scalar.
 
     Example:
-        >>> environment_violation(torch.tensor([1.0, 0.0]), torch.tensor([4.0, -2.0]))  # (2 ** 2 + (-1) ** 2) / 2
+        >>> weights, derivative = torch.tensor([1.0, 0.0]), torch.tensor([4.0, -2.0])
+        >>> environment_violation(weights, derivative)  # (2 ** 2 + (-1) ** 2) / 2
         tensor(2.5000)
     """
     one, other = (weights * derivative).mean(), ((1 - weights) * derivative).mean()

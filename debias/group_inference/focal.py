@@ -9,10 +9,10 @@ from debias.errors import InputError
 
 
 def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> Tensor:
-    r"""Weight of each sample, larger where an earlier model doubts its class, for one gamma or many
-    at once.
+    r"""Weight of each sample, larger where an earlier model doubts its class.
 
-    .. math:: w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma\, p_{i,y_i}), \qquad \frac{1}{N} \sum_i w_i = 1
+    .. math:: w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma\, p_{i,y_i}), \qquad
+              \frac{1}{N} \sum_i w_i = 1
 
     where :math:`p` is the softmax of the logits and :math:`n_y` how many of the samples have class
     y.
@@ -48,8 +48,8 @@ def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> T
     gamma = torch.as_tensor(gamma, dtype=logits.dtype, device=logits.device)
     if bool((gamma < 0).any()):
         raise InputError(
-            "gamma must be at least 0, or samples that are easy would count most; got"
-            f" {gamma.tolist()}"
+            "gamma must be at least 0, or samples that are easy would count most; got "
+            f"{gamma.tolist()}"
         )
     chosen = logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
     counts = torch.bincount(target)[target].to(logits.dtype)

@@ -34,7 +34,8 @@ def balanced_pseudo_labels(
 
     Example:
         >>> confidence = torch.tensor([0.99, 0.96, 0.9, 0.8, 0.7])
-        >>> balanced_pseudo_labels(confidence, torch.tensor([0, 0, 1, 1, 1]), torch.tensor([1, 2])).tolist()
+        >>> group, labelled = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([1, 2])
+        >>> balanced_pseudo_labels(confidence, group, labelled).tolist()
         [True, True, True, False, False]
     """
     sure = torch.bincount(group[confidence >= threshold], minlength=len(labelled))

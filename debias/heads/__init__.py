@@ -1,6 +1,4 @@
-"""Fits of last layers on features that do not change: many linear heads at once, and DFR. Loads no
-Lightning.
-"""
+"""Fits of last layers on fixed features: many linear heads at once, and DFR. No Lightning."""
 
 from debias.heads.descent import fit_full_batch, fit_minibatches
 from debias.heads.linear import FittedHeads, Heads, Rows, fresh_heads, repeated

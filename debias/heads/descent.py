@@ -1,6 +1,4 @@
-"""Fit many linear heads by gradient descent: on all rows at every step, or on minibatches that they
-share.
-"""
+"""Fit many linear heads by gradient descent: on all rows each step, or on shared minibatches."""
 
 from __future__ import annotations
 
@@ -85,9 +83,8 @@ def fit_minibatches(
         ValueError: as :func:`fit_full_batch`.
     """
     if sample_weights is not None and sample_weights.ndim == 2:
-        sample_weights = (
-            sample_weights.T.contiguous().T
-        )  # the weights of a sample lie together, as batches read them
+        # the weights of a sample lie together, as batches read them
+        sample_weights = sample_weights.T.contiguous().T
     return _fit(features, target, start, descent, sample_weights, order, held_out, every)
 
 
@@ -103,8 +100,8 @@ def _fit(
 ) -> FittedHeads:
     if len(batches) < 1 or every < 1:
         raise InputError(
-            f"heads need at least one step, and every >= 1; got {len(batches)} steps and"
-            f" every={every}"
+            f"heads need at least one step, and every >= 1; got {len(batches)} steps and "
+            f"every={every}"
         )
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         heads = DescendingHeads(features, target, start, descent, sample_weights)

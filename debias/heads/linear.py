@@ -1,6 +1,4 @@
-"""Linear heads on features that stand still: many in one tensor, their logits, and how well each
-does.
-"""
+"""Linear heads on fixed features: many in one tensor, their logits, and how well each does."""
 
 from __future__ import annotations
 
@@ -40,8 +38,7 @@ class Heads(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Labelled features: ``(N, D)`` float, ``(N,)`` int64 class, and ``(N,)`` int64 group, -1 where
-    unknown.
+    """Labelled features: ``(N, D)`` float, ``(N,)`` int64 class, ``(N,)`` int64 group or -1.
 
     Without bias labels, the class is given as the group: the worst group is then the worst class.
     """

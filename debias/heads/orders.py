@@ -22,8 +22,7 @@ def shuffled_order(rows: int, *, batch_size: int, steps: int, generator: torch.G
 def balanced_order(
     label: Tensor, *, batch_size: int, steps: int, generator: torch.Generator
 ) -> Tensor:
-    r"""``(steps, batch_size)`` int64 draws with replacement, every label that occurs equally
-    likely.
+    r"""``(steps, batch_size)`` draws with replacement, every label that occurs equally likely.
 
     .. math:: P(i) \propto 1 / n_{l_i}
 
@@ -38,9 +37,8 @@ def balanced_order(
     """
     needed = _needed(len(label), batch_size, steps)
     chances = torch.where(label < 0, 0.0, 1 / _counts(label)[label].double()).cpu()
-    return torch.multinomial(chances, needed, replacement=True, generator=generator).view(
-        steps, batch_size
-    )
+    drawn = torch.multinomial(chances, needed, replacement=True, generator=generator)
+    return drawn.view(steps, batch_size)
 
 
 def balanced_subsample(label: Tensor, generator: torch.Generator) -> Tensor:
@@ -74,8 +72,8 @@ def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     counts = _counts(label)
     if bool((counts == 1).any()):
         raise InputError(
-            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves:"
-            " give the split another of it"
+            f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: "
+            "give the split another of it"
         )
     rows = _by_label(label, generator)
     place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[label.cpu()[rows]]
@@ -102,7 +100,7 @@ def _counts(label: Tensor) -> Tensor:
 def _needed(rows: int, batch_size: int, steps: int) -> int:
     if min(rows, batch_size, steps) < 1:
         raise InputError(
-            f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and"
-            f" {steps}"
+            f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and "
+            f"{steps}"
         )
     return batch_size * steps

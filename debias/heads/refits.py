@@ -1,5 +1,4 @@
-"""Published ways to refit a last layer on features that stand still, as settings of the two
-fitters.
+"""Published ways to refit a last layer on fixed features, as settings of the two fitters.
 
 Features, classes and groups in, heads out. Held-out rows choose steps and settings, and are never
 the test split.
@@ -92,8 +91,7 @@ def resampled_heads(
     momentum: float = 0.9,
     batch_size: int = 108,
 ) -> FittedHeads:
-    """CRT, and class-balanced retraining: minibatches in which every group, or every class, is
-    equally likely.
+    """CRT, and class-balanced retraining: every group, or every class, is equally likely.
 
     Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition",
     ICLR 2020; with groups, Yang et al., "Change is Hard", ICML 2023, reference code
@@ -142,8 +140,7 @@ def reweighted_heads(
     momentum: float = 0.9,
     batch_size: int = 108,
 ) -> FittedHeads:
-    """ReWeightCRT: plain minibatches, each sample weighted by the inverse frequency of its group,
-    or class.
+    """ReWeightCRT: samples weighted by the inverse frequency of their group, or class.
 
     Source: as :func:`resampled_heads`, the variant with weights.
 

@@ -46,10 +46,10 @@ def sparse_head(
     strengths: Sequence[float] = STRENGTHS,
     subsamples: int = 20,
 ) -> SparseHead:
-    r"""Deep feature reweighting: the mean of sparse logistic regressions, each on a group-balanced
-    subsample.
+    r"""Deep feature reweighting: the mean of sparse logistic regressions on balanced subsamples.
 
-    .. math:: \min_{w, b} \|w\|_1 + |b| + C \sum_i \log\big(1 + \exp(-t_i (w^\top s_i + b))\big), \qquad
+    .. math:: \min_{w, b} \|w\|_1 + |b|
+              + C \sum_i \log\big(1 + \exp(-t_i (w^\top s_i + b))\big), \qquad
               s = \frac{z - \mu}{\sigma}, \quad t_i = \pm 1
 
     with :math:`\mu, \sigma` of the rows fitted on. C is the one with the best worst-group accuracy
@@ -132,9 +132,7 @@ def _scores(
 
 
 class _Scaling(NamedTuple):
-    """``(D,)`` float64 mean and deviation of each feature, the deviation 1 where the feature is
-    constant.
-    """
+    """``(D,)`` float64 mean and deviation of each feature; the deviation is 1 if constant."""
 
     mean: Tensor
     deviation: Tensor
@@ -148,9 +146,7 @@ def _scaling(features: Tensor) -> _Scaling:
 
 
 def _folded(scaling: _Scaling, joined: Tensor) -> Heads:
-    """Heads on the features as they come, of ``(C, D + 1)`` or ``(H, C, D + 1)`` coefficients on
-    scaled features.
-    """
+    """Heads on plain features, of ``([H,] C, D + 1)`` coefficients on scaled features."""
     joined = joined.reshape(-1, *joined.shape[-2:])
     weights = joined[..., :-1] / scaling.deviation
     biases = joined[..., -1] - weights @ scaling.mean
@@ -194,14 +190,11 @@ def _against_the_rest(
 def _checked(fitting: Rows, classes: int) -> Rows:
     if classes < 2 or fitting.target.ndim != 1:
         raise InputError(f"DFR needs one of at least two classes per row; got classes={classes}")
-    missing = [
-        c
-        for c, count in enumerate(torch.bincount(fitting.target, minlength=classes).tolist())
-        if count == 0
-    ]
+    counts = torch.bincount(fitting.target, minlength=classes).tolist()
+    missing = [c for c, count in enumerate(counts) if count == 0]
     if missing or bool((fitting.target >= classes).any()):
         raise InputError(
-            f"DFR fits each of {classes} classes on rows of known group; none has class {missing},"
-            f" and targets are {sorted(set(fitting.target.tolist()))}: give rows of every class"
+            f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, "
+            f"and targets are {sorted(set(fitting.target.tolist()))}: give rows of every class"
         )
     return fitting

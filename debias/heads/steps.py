@@ -15,10 +15,10 @@ from debias.heads.linear import Heads
 
 @dataclass(frozen=True)
 class Descent:
-    r"""How heads descend: gradient descent with momentum, each setting a number or ``(H,)``, one
-    per head.
+    r"""How heads descend: with momentum; each setting is a number or ``(H,)``, one per head.
 
-    .. math:: v \leftarrow \mu v + \mathrm{clip}\big(\nabla L + 2\lambda (W - W_0) + \kappa W\big), \qquad
+    .. math:: v \leftarrow \mu v
+              + \mathrm{clip}\big(\nabla L + 2\lambda (W - W_0) + \kappa W\big), \qquad
               W \leftarrow W - \eta v
 
     as in ``torch.optim.SGD`` after ``clip_grad_norm_``. The gradient of a head is clipped by its
@@ -48,8 +48,8 @@ class Descent:
             positive = field.name in ("learning_rate", "clip")
             if not bool((value > 0).all() if positive else (value >= 0).all()):
                 raise InputError(
-                    f"{field.name} must be {'positive' if positive else 'at least 0'}; got"
-                    f" {value.tolist()}"
+                    f"{field.name} must be {'positive' if positive else 'at least 0'}; got "
+                    f"{value.tolist()}"
                 )
         if not bool((torch.as_tensor(self.momentum) < 1).all()):
             raise InputError(
@@ -68,9 +68,7 @@ class Settings(NamedTuple):
 
 
 class Data(NamedTuple):
-    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` targets in contrasts; ``(1, N)`` or
-    ``(H, N)`` weights.
-    """
+    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` contrasts; ``(1 or H, N)`` weights."""
 
     inputs: Tensor
     targets: Tensor
@@ -195,9 +193,9 @@ def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tenso
         )
     if target.shape != features.shape[:1] or classes < 2:
         raise InputError(
-            f"heads tell {classes} classes apart by one target per row; got targets"
-            f" {tuple(target.shape)} for {len(features)} rows: at least two classes, and none of"
-            " several labels"
+            f"heads tell {classes} classes apart by one target per row; got targets "
+            f"{tuple(target.shape)} for {len(features)} rows: at least two classes, and none of "
+            "several labels"
         )
     if bool((target < 0).any()) or bool((target >= classes).any()):
         raise InputError(
@@ -216,7 +214,7 @@ def _one_count(*sizes: int) -> int:
     several = {size for size in sizes if size != 1}
     if len(several) > 1:
         raise InputError(
-            f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the"
-            " same H"
+            f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the "
+            "same H"
         )
     return several.pop() if several else 1

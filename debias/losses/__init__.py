@@ -1,6 +1,4 @@
-"""Mathematical quantities: per-sample in, per-sample or scalar out. Nothing here knows of models or
-training.
-"""
+"""Mathematical quantities: per-sample in, per-sample or scalar out. They know no models."""
 
 from debias.losses.balanced_weights import balanced_weights
 from debias.losses.classification import classification_losses

@@ -12,7 +12,8 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
     r"""Weight of each class or group, such that the mean weight over the training set is one.
 
     .. math:: w_g = \frac{E_g^{-p}\,n}{\sum_h n_h E_h^{-p}}, \qquad n = \sum_h n_h, \qquad
-              E_g = \frac{1 - \beta^{n_g}}{1 - \beta} \;\text{ for } \beta < 1, \quad E_g = n_g \;\text{ for } \beta = 1
+              E_g = \frac{1 - \beta^{n_g}}{1 - \beta} \;\text{ for } \beta < 1, \quad
+              E_g = n_g \;\text{ for } \beta = 1
 
     With p = 1 and :math:`\beta = 1` every group has the same total weight; p = 0.5 is square-root
     reweighting; p = 0 leaves all at one. :math:`\beta < 1` is the class-balanced loss: E is the

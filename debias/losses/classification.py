@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 
 def classification_losses(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Cross-entropy of each sample: over classes, or averaged over the labels of a multi-label
-    target.
+    r"""Cross-entropy of each sample: over classes, or the mean over several labels.
 
     .. math:: \ell_i = -\sum_c t_{ic} \log \mathrm{softmax}(z_i)_c
               \quad\text{or}\quad \ell_i = \tfrac1L \sum_l \mathrm{BCE}(\sigma(z_{il}), t_{il})

@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 
 def confusion_losses(logits: Tensor, *, multi_label: bool = False) -> Tensor:
-    r"""Cross-entropy of each sample to the uniform distribution; least, log D, where all D logits
-    are equal.
+    r"""Cross-entropy of each sample to the uniform distribution; least where its logits are equal.
 
     .. math:: \ell_i = -\frac1D \sum_d \log \mathrm{softmax}(z_i)_d
               \quad\text{or}\quad \ell_i = \tfrac1L \sum_l \mathrm{BCE}(\sigma(z_{il}), \tfrac12)

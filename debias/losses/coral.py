@@ -1,6 +1,4 @@
-"""Correlation alignment: how far apart the first two moments of features are between
-environments.
-"""
+"""Correlation alignment: how far apart two moments of features are between environments."""
 
 from __future__ import annotations
 
@@ -42,8 +40,9 @@ class CORALLoss(nn.Module):
     is NaN), and the joined batch of all processes is one batch.
 
     Example:
-        >>> features, environment = torch.tensor([[0.0], [2.0], [3.0], [3.0]]), torch.tensor([0, 0, 1, 1])
-        >>> CORALLoss()(features, environment, torch.ones(2, 2, dtype=torch.bool)).item()  # (3 - 1)^2 + (2 - 0)^2
+        >>> features = torch.tensor([[0.0], [2.0], [3.0], [3.0]])
+        >>> environment, compared = torch.tensor([0, 0, 1, 1]), torch.ones(2, 2, dtype=torch.bool)
+        >>> CORALLoss()(features, environment, compared).item()  # (3 - 1)^2 + (2 - 0)^2
         8.0
     """
 

@@ -9,8 +9,7 @@ from debias.losses.hsic import joined_rows
 
 
 def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) -> Tensor:
-    r"""Mean of the worst fraction :math:`\alpha` of the losses in the joined batch of all
-    processes.
+    r"""Mean of the worst fraction :math:`\alpha` of the losses of all processes' batches.
 
     .. math:: L = \min_t \Bigl[ t + \frac{1}{\alpha N} \sum_i \max(\ell_i - t, 0) \Bigr]
 
@@ -43,7 +42,6 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
     if threshold is not None:
         return threshold + torch.relu(rows - threshold).mean() / alpha
     worst = alpha * len(rows)
-    weights = (worst - torch.arange(len(rows), dtype=rows.dtype, device=rows.device)).clamp(
-        0, 1
-    ) / worst
+    places = torch.arange(len(rows), dtype=rows.dtype, device=rows.device)
+    weights = (worst - places).clamp(0, 1) / worst
     return (rows.sort(descending=True).values * weights).sum()

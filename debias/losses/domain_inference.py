@@ -1,6 +1,4 @@
-"""How the class is read from a classifier that has an output for every class and every value of the
-bias.
-"""
+"""How the class is read from outputs for every class and every value of the bias."""
 
 from __future__ import annotations
 
@@ -35,8 +33,10 @@ def head_average(logits: Tensor) -> Tensor:
 def head_probability(logits: Tensor, *, multi_label: bool = False) -> Tensor:
     r"""The logits of the mean over the heads of their probabilities.
 
-    .. math:: s_y = \log \bar p_y, \quad \bar p_y = \frac{1}{B} \sum_b \mathrm{softmax}(f_{\cdot b})_y
-              \qquad\text{or, of labels,}\qquad s_l = \log \frac{\bar p_l}{1 - \bar p_l}, \quad
+    .. math:: s_y = \log \bar p_y, \quad
+              \bar p_y = \frac{1}{B} \sum_b \mathrm{softmax}(f_{\cdot b})_y
+              \qquad\text{or, of labels,}\qquad
+              s_l = \log \frac{\bar p_l}{1 - \bar p_l}, \quad
               \bar p_l = \frac{1}{B} \sum_b \sigma(f_{lb})
 
     Source: Wang et al., CVPR 2020, as :func:`head_average`.

@@ -1,6 +1,4 @@
-"""EnD's two terms: what shares the bias is pulled apart, and what shares the class across biases
-together.
-"""
+"""EnD's terms: pull apart what shares the bias, pull together what shares the class."""
 
 from __future__ import annotations
 
@@ -16,9 +14,11 @@ def disentangling_loss(
 ) -> Tensor:
     r"""How similar the samples of one value of the bias are to each other.
 
-    .. math:: \frac{\sum_b \left| \sum_{i \ne j,\, b_i = b_j = b} G_{ij} \right|}{\sum_b n_b (n_b - 1)}
+    .. math:: \frac{\sum_b \left| \sum_{i \ne j,\, b_i = b_j = b} G_{ij} \right|}
+              {\sum_b n_b (n_b - 1)}
               \qquad\text{or}\qquad
-              \frac{\sum_b \sum_{i \ne j,\, b_i = b_j = b} \left| G_{ij} \right|}{\sum_b n_b (n_b - 1)}
+              \frac{\sum_b \sum_{i \ne j,\, b_i = b_j = b} \left| G_{ij} \right|}
+              {\sum_b n_b (n_b - 1)}
 
     Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias
     correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
@@ -36,10 +36,11 @@ def disentangling_loss(
 
     Example:
         >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])
-        >>> same = torch.tensor([0, 0, 0])
-        >>> round(disentangling_loss(similarities, same, biases=1).item(), 4)  # |0.5 - 0.5 - 0.3| / 3
+        >>> bias = torch.tensor([0, 0, 0])
+        >>> loss = disentangling_loss(similarities, bias, biases=1)
+        >>> round(loss.item(), 4)  # |0.5 - 0.5 - 0.3| / 3
         0.1
-        >>> round(disentangling_loss(similarities, same, biases=1, cancelling=False).item(), 4)
+        >>> round(disentangling_loss(similarities, bias, biases=1, cancelling=False).item(), 4)
         0.4333
     """
     # unknown biases have a column of their own, which is cut off
@@ -73,7 +74,8 @@ def entangling_loss(similarities: Tensor, target: Tensor, bias: Tensor) -> Tenso
 
     Example:
         >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])
-        >>> round(entangling_loss(similarities, torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1])).item(), 4)
+        >>> target, bias = torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1])
+        >>> round(entangling_loss(similarities, target, bias).item(), 4)
         0.75
     """
     pairs = across_biases(target, bias)

@@ -36,14 +36,11 @@ def members_of(features: Tensor, environment: Tensor, environments: int) -> Memb
         environments: how many environments there are, absent ones included.
     """
     rows = features.flatten(1)
-    rows, environment = (
-        joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32))),
-        joined_rows(environment),
-    )
+    rows = joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32)))
+    environment = joined_rows(environment)
     rows = torch.where(environment[:, None] < 0, 0.0, rows)
-    indicator = (environment[:, None] == torch.arange(environments, device=rows.device)).to(
-        rows.dtype
-    )
+    columns = torch.arange(environments, device=rows.device)
+    indicator = (environment[:, None] == columns).to(rows.dtype)
     return Members(rows, indicator, indicator.sum(dim=0))
 
 
@@ -54,8 +51,7 @@ def distances_from_inner(inner: Tensor) -> Tensor:
 
 
 def mean_over_pairs(distances: Tensor, counts: Tensor, compared: Tensor) -> Tensor:
-    """Mean over the compared pairs of environments that have two samples each; 0 where there is
-    none.
+    """Mean over the compared pairs of environments with two samples each; 0 where there is none.
 
     Args:
         distances: ``(E, E)`` float, symmetric.

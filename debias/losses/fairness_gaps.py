@@ -1,6 +1,4 @@
-"""Differentiable fairness: how far the rates of the values of a bias lie apart, with probabilities
-for decisions.
-"""
+"""Differentiable fairness: how far rates of the values of a bias lie apart, by probabilities."""
 
 from __future__ import annotations
 
@@ -37,8 +35,7 @@ def demographic_parity_gap(probability: Tensor, bias: Tensor, *, biases: int) ->
 def equal_opportunity_gap(
     probability: Tensor, present: Tensor, bias: Tensor, *, biases: int
 ) -> Tensor:
-    r"""Gap in the true positive rate: as :func:`demographic_parity_gap`, over the samples that have
-    the outcome.
+    r"""Gap in the true positive rate: :func:`demographic_parity_gap` over samples with the outcome.
 
     Source: Hardt et al., "Equality of Opportunity in Supervised Learning", NeurIPS 2016.
 
@@ -74,9 +71,9 @@ def equalized_odds_gap(
         ``(C,)`` in [0, 1], over the joined batch of all processes.
     """
     present = present.bool()
-    return (
-        _gap(probability, present, bias, biases) + _gap(probability, ~present, bias, biases)
-    ) / 2
+    true_positive = _gap(probability, present, bias, biases)
+    false_positive = _gap(probability, ~present, bias, biases)
+    return (true_positive + false_positive) / 2
 
 
 def _gap(probability: Tensor, counted: Tensor, bias: Tensor, biases: int) -> Tensor:

@@ -1,6 +1,4 @@
-"""FLAC: similarities of features follow dissimilarities of bias features, on pairs that break the
-shortcut.
-"""
+"""FLAC: features are as alike as bias features are not, on pairs that break the shortcut."""
 
 from __future__ import annotations
 
@@ -14,15 +12,15 @@ from debias.losses.hsic import joined_rows, squared_distances
 def flac_loss(
     features: Tensor, bias_features: Tensor, target: Tensor, *, exponent: float = 0.5
 ) -> Tensor:
-    r"""Jeffreys divergence of two distributions over each sample's pairs; 0 where the batch has no
-    such pair.
+    r"""Jeffreys divergence of two distributions over each sample's pairs; 0 without such a pair.
 
     With :math:`s_{ij} = 1 / (1 + d_{ij}^a)` of Euclidean distances
     :math:`d_{ij} = \sqrt{\lVert z_i - z_j \rVert^2 + 10^{-6}}` between features, :math:`s^B`
     likewise between bias features, and :math:`\tau` half-way between the greatest and the least
     :math:`s^B` of the batch, the pairs are
 
-    .. math:: M = \{(i, j): y_i = y_j, s^B_{ij} < \tau\} \cup \{(i, j): y_i \ne y_j, s^B_{ij} > \tau\}
+    .. math:: M = \{(i, j): y_i = y_j, s^B_{ij} < \tau\}
+              \cup \{(i, j): y_i \ne y_j, s^B_{ij} > \tau\}
 
     and with :math:`P_{ij} \propto 1 - s^B_{ij}` and :math:`Q_{ij} \propto s_{ij}`, each of sum 1
     over the pairs of a sample i,

@@ -1,6 +1,4 @@
-"""Generalized cross-entropy: a loss that learns most from what is already right, and so amplifies a
-shortcut.
-"""
+"""Generalized cross-entropy: it learns most from what is right, and so amplifies a shortcut."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ from debias.errors import InputError
 def generalized_cross_entropy(
     logits: Tensor, target: Tensor, *, q: float = 0.7, scaled: bool = False
 ) -> Tensor:
-    r"""Generalized cross-entropy of each sample; its gradient is that of cross-entropy times
-    :math:`p_y^q`.
+    r"""Generalized cross-entropy; its gradient is that of cross-entropy times :math:`p_y^q`.
 
     .. math:: \ell_i = \frac{1 - p_{y}^q}{q}
               \quad\text{or, scaled,}\quad \ell_i = q\, \mathrm{sg}[p_{y}^q]\, (-\log p_{y}),
@@ -41,7 +38,8 @@ def generalized_cross_entropy(
         ValueError: q out of range.
 
     Example:
-        >>> round(generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), q=1.0).item(), 4)  # 1 - 1/2
+        >>> losses = generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), q=1.0)
+        >>> round(losses.item(), 4)  # 1 - 1/2
         0.5
     """
     if not 0 < q <= 1:

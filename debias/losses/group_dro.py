@@ -1,6 +1,4 @@
-"""Group distributionally robust optimisation: minimise the worst group's loss by exponentiated
-weights.
-"""
+"""Group DRO: minimise the worst group's loss by exponentiated weights."""
 
 from __future__ import annotations
 
@@ -14,8 +12,9 @@ from debias.losses.group_means import group_means
 class GroupDROLoss(nn.Module):
     r"""Robust loss of Group DRO, with online exponentiated-gradient weights over the groups.
 
-    .. math:: q_g \leftarrow \frac{q_g \exp(\eta\,(m_g + C/\sqrt{n_g}))}{\sum_h q_h \exp(\eta\,(m_h + C/\sqrt{n_h}))},
-              \qquad L = \sum_g q_g\, m_g
+    .. math:: q_g \leftarrow \frac{q_g \exp(\eta\,(m_g + C/\sqrt{n_g}))}
+              {\sum_h q_h \exp(\eta\,(m_h + C/\sqrt{n_h}))}, \qquad
+              L = \sum_g q_g\, m_g
 
     where :math:`m_g` is the mean loss of group g in the batch. The weights move first, then weigh
     the same batch; they move in training mode only, and carry no gradient.
@@ -40,7 +39,8 @@ class GroupDROLoss(nn.Module):
 
     Example:
         >>> robust = GroupDROLoss(groups=2, step_size=1.0)
-        >>> round(robust(torch.tensor([0.0, 2.0]), torch.tensor([0, 1])).item(), 4)  # 2 * e^2 / (1 + e^2)
+        >>> loss = robust(torch.tensor([0.0, 2.0]), torch.tensor([0, 1]))
+        >>> round(loss.item(), 4)  # 2 * e^2 / (1 + e^2)
         1.7616
     """
 
@@ -55,16 +55,16 @@ class GroupDROLoss(nn.Module):
         super().__init__()
         if step_size <= 0 or adjustment < 0:
             raise InputError(
-                f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size},"
-                f" adjustment={adjustment}"
+                f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size}, "
+                f"adjustment={adjustment}"
             )
         if adjustment > 0 and (
             counts is None or len(counts) != groups or bool((counts <= 0).any())
         ):
             raise InputError(
-                f"adjustment={adjustment} divides by the training count of each of the {groups}"
-                " groups: pass counts, all positive; got"
-                f" {counts if counts is None else counts.tolist()}"
+                f"adjustment={adjustment} divides by the training count of each of the {groups} "
+                "groups: pass counts, all positive; got "
+                f"{counts if counts is None else counts.tolist()}"
             )
         self.step_size = step_size
         margin = (
@@ -79,9 +79,7 @@ class GroupDROLoss(nn.Module):
 
     @property
     def weights(self) -> Tensor:
-        """``(G,)`` the weights q, which sum to one; kept as logarithms, so that none is ever lost
-        to underflow.
-        """
+        """``(G,)`` weights q, of sum one; kept as logarithms, so that none is lost to underflow."""
         return self.log_weights.exp()
 
     def forward(self, losses: Tensor, group: Tensor) -> Tensor:

@@ -9,9 +9,7 @@ from torch import Tensor, distributed
 
 
 class GroupMeans(NamedTuple):
-    """``(G,)`` mean loss of each group, 0 where absent, and ``(G,)`` how many samples it has in the
-    joined batch.
-    """
+    """``(G,)`` mean loss and size of each group in the joined batch; 0 and 0 where absent."""
 
     means: Tensor
     counts: Tensor

@@ -1,6 +1,4 @@
-"""The Hilbert-Schmidt independence criterion: how much two features of the same samples depend on
-each other.
-"""
+"""The Hilbert-Schmidt independence criterion: how much two features depend on each other."""
 
 from __future__ import annotations
 
@@ -17,8 +15,7 @@ SMALLEST_SIGMA = 1e-6
 
 
 class HSIC(nn.Module):
-    r"""HSIC of two sets of features, from a kernel matrix of each; zero in expectation where they
-    are independent.
+    r"""HSIC of two features, from a kernel matrix of each; 0 in expectation if independent.
 
     In a process group it is the HSIC of the joined batch of all processes, on each of them, with
     gradients scaled so that the average which DistributedDataParallel takes is the gradient of the
@@ -41,7 +38,8 @@ class HSIC(nn.Module):
 
     Example:
         >>> features = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-        >>> round(HSIC(kernel="linear", estimator="biased")(features, features).item(), 4)  # (5 / 3) ** 2
+        >>> criterion = HSIC(kernel="linear", estimator="biased")
+        >>> round(criterion(features, features).item(), 4)  # (5 / 3) ** 2
         2.7778
     """
 
@@ -139,9 +137,7 @@ ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def linear_kernel(features: Tensor) -> Tensor:
-    r"""``(m, m)`` inner products, :math:`K_{ij} = x_i^\top x_j`, of ``(m, ...)`` features; float32
-    at least.
-    """
+    r"""``(m, m)`` products :math:`x_i^\top x_j` of ``(m, ...)`` features; float32 at least."""
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     with torch.autocast(rows.device.type, enabled=False):
@@ -149,8 +145,7 @@ def linear_kernel(features: Tensor) -> Tensor:
 
 
 def rbf_kernel(features: Tensor, *, sigma: float | Tensor = 1.0) -> Tensor:
-    r"""``(m, m)`` kernel :math:`K_{ij} = \exp(-\lVert x_i - x_j \rVert^2 / (2 \sigma^2))` of
-    ``(m, ...)`` features.
+    r"""``(m, m)`` kernel :math:`\exp(-\lVert x_i - x_j \rVert^2 / (2 \sigma^2))` of features.
 
     Args:
         features: float; flattened from the second axis on.
@@ -160,8 +155,7 @@ def rbf_kernel(features: Tensor, *, sigma: float | Tensor = 1.0) -> Tensor:
 
 
 def median_distance(features: Tensor) -> Tensor:
-    r"""Bandwidth by the median rule: root of the median squared distance over all pairs of the
-    joined batch.
+    r"""Bandwidth: root of the median squared distance over all pairs of the joined batch.
 
     Source: Bahng et al., ICML 2020, reference code clovaai/rebias: a sample and itself are a pair
     as well.
@@ -178,8 +172,7 @@ def median_distance(features: Tensor) -> Tensor:
 
 
 def joined_rows(features: Tensor) -> Tensor:
-    """The rows of all processes, in order of rank; the features themselves where there is one
-    process.
+    """The rows of all processes, in order of rank; the features themselves with one process.
 
     Gradient flows through the own rows only, multiplied by the number of processes: the average
     over processes is then the gradient of what each computes from the joined rows. Processes may
@@ -206,9 +199,7 @@ def joined_rows(features: Tensor) -> Tensor:
 
 
 def squared_distances(features: Tensor) -> Tensor:
-    r"""``(m, m)`` squared distances, :math:`\lVert x_i - x_j \rVert^2`, of ``(m, ...)`` features;
-    float32 at least.
-    """
+    r"""``(m, m)`` squared distances :math:`\lVert x_i - x_j \rVert^2` of rows; float32 at least."""
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     # distances do not change with the origin, but far from it they would be small differences of
@@ -232,7 +223,7 @@ def _u_centred(kernel: Tensor) -> Tensor:
 def _enough(kernel: Tensor, least: int) -> int:
     if len(kernel) < least:
         raise InputError(
-            f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise"
-            " batch_size"
+            f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise "
+            "batch_size"
         )
     return len(kernel)

@@ -1,6 +1,4 @@
-"""Invariant risk minimisation: how far a scale on the logits is from the best one in each
-environment.
-"""
+"""Invariant risk minimisation: how far a scale on the logits is from each environment's best."""
 
 from __future__ import annotations
 
@@ -89,7 +87,5 @@ def irm_penalty(
 
 
 def _means(values: Tensor, members: Tensor) -> Tensor:
-    """``(E,)`` mean of the members of each column; not even a NaN of another sample reaches value
-    or gradient.
-    """
+    """``(E,)`` mean of the members of each column; a NaN of another sample has no effect."""
     return torch.where(members, values[:, None], 0.0).sum(dim=0) / members.sum(dim=0).clamp(min=1)

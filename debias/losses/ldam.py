@@ -1,6 +1,4 @@
-"""Label-distribution-aware margins: the rarer a class, the further its samples must be from the
-others.
-"""
+"""Label-distribution-aware margins: the rarer a class, the larger the margin of its samples."""
 
 from __future__ import annotations
 
@@ -13,8 +11,7 @@ from debias.losses.classification import classification_losses
 
 
 def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
-    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`, the rarest class having
-    ``max_margin``.
+    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`; the rarest has ``max_margin``.
 
     Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
     NeurIPS 2019.
@@ -65,7 +62,8 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
     until a margin means little, and a large scale multiplies the learning rate.
 
     Example:
-        >>> losses = ldam_losses(torch.zeros(1, 2), torch.tensor([1]), margins=torch.tensor([0.25, 0.5]), scale=2.0)
+        >>> margins = torch.tensor([0.25, 0.5])
+        >>> losses = ldam_losses(torch.zeros(1, 2), torch.tensor([1]), margins=margins, scale=2.0)
         >>> round(losses.item(), 4)  # log(1 + e^(2 * 0.5))
         1.3133
     """

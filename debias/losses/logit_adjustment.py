@@ -1,6 +1,4 @@
-"""Logit adjustment: train logits with the log prior added, so that without it they favour no
-class.
-"""
+"""Logit adjustment: the log prior is added in training, so logits without it favour no class."""
 
 from __future__ import annotations
 
@@ -62,7 +60,8 @@ def logit_adjusted_losses(
     Example:
         >>> import torch
         >>> prior = log_priors(torch.tensor([3, 1]))
-        >>> round(logit_adjusted_losses(torch.zeros(1, 2), torch.tensor([1]), log_prior=prior).item(), 4)  # log 4
+        >>> losses = logit_adjusted_losses(torch.zeros(1, 2), torch.tensor([1]), log_prior=prior)
+        >>> round(losses.item(), 4)  # log 4
         1.3863
     """
     return classification_losses(logits + tau * log_prior, target)

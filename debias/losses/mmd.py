@@ -1,6 +1,4 @@
-"""Maximum mean discrepancy: how far apart the distributions of features are between
-environments.
-"""
+"""Maximum mean discrepancy: how far apart features are distributed between environments."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ GAMMAS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
 class MMDLoss(nn.Module):
-    r"""Mean over pairs of environments of the squared MMD between their features, by a sum of
-    Gaussian kernels.
+    r"""Mean over pairs of environments of the squared MMD of features, by Gaussian kernels.
 
     .. math:: \bar k_{ee} + \bar k_{e'e'} - 2 \bar k_{ee'}, \qquad
               k(x, x') = \sum_\gamma \exp(-\gamma \lVert x - x' \rVert^2)
@@ -48,8 +45,9 @@ class MMDLoss(nn.Module):
     processes is one batch.
 
     Example:
-        >>> features, environment = torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1, 1])
-        >>> mmd = MMDLoss(gammas=[1.0])(features, environment, torch.ones(2, 2, dtype=torch.bool))
+        >>> features = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+        >>> environment, compared = torch.tensor([0, 0, 1, 1]), torch.ones(2, 2, dtype=torch.bool)
+        >>> mmd = MMDLoss(gammas=[1.0])(features, environment, compared)
         >>> round(mmd.item(), 4)  # 1 + 1 - 2 / e
         1.2642
     """
@@ -82,8 +80,7 @@ class MMDLoss(nn.Module):
             means = shares.T @ kernel @ shares
             if self.unbiased:
                 kernel = kernel - kernel.diagonal().diag()
-                within = (indicator.T @ kernel @ indicator).diagonal() / (
-                    counts * (counts - 1)
-                ).clamp(min=1)
+                pairs = (counts * (counts - 1)).clamp(min=1)
+                within = (indicator.T @ kernel @ indicator).diagonal() / pairs
                 means = means - means.diagonal().diag() + within.diag()
         return mean_over_pairs(distances_from_inner(means), counts, compared)

@@ -1,6 +1,4 @@
-"""Pairs of the samples of a batch: how similar they are, and which have the class in common but not
-the bias.
-"""
+"""Pairs of samples of a batch: how similar they are, which share the class but not the bias."""
 
 from __future__ import annotations
 
@@ -12,8 +10,7 @@ from debias.losses.hsic import linear_kernel
 
 
 def cosine_similarities(features: Tensor) -> Tensor:
-    r"""``(m, m)`` cosines :math:`G_{ij} = x_i^\top x_j / (\lVert x_i \rVert \lVert x_j \rVert)` of
-    m features.
+    r"""``(m, m)`` cosines :math:`x_i^\top x_j / (\lVert x_i \rVert \lVert x_j \rVert)` of features.
 
     Args:
         features: ``(m, ...)`` float, flattened from the second axis on.

@@ -1,6 +1,4 @@
-"""What each training sample's loss has been: a moving average per row of the data set, and weights
-made of two.
-"""
+"""Moving averages of each training sample's loss, and weights made of two of them."""
 
 from __future__ import annotations
 
@@ -14,7 +12,8 @@ from debias.losses.hsic import joined_rows
 class SampleMemory(nn.Module):
     r"""Moving average of each sample's loss, divided by the greatest of its class.
 
-    .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
+    .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad
+              r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
 
     The first visit of a row sets :math:`v_i = \ell_i`; rows not yet visited count for no maximum.
     The memory moves first, then is read; it moves in training mode only. Several losses of one row
@@ -74,24 +73,21 @@ class SampleMemory(nn.Module):
     def greatest(self) -> Tensor:
         """``(classes,)`` greatest value of each class; 0 where no row of it was visited."""
         slot = self.target.remainder(self.classes + 1)  # rows not visited go to one slot more
-        return self.values.new_zeros(self.classes + 1).scatter_reduce(0, slot, self.values, "amax")[
-            : self.classes
-        ]
+        greatest = self.values.new_zeros(self.classes + 1)
+        return greatest.scatter_reduce(0, slot, self.values, "amax")[: self.classes]
 
     def _move(self, losses: Tensor, index: Tensor, target: Tensor) -> None:
         losses = losses.to(self.values.dtype)
         counts = torch.zeros_like(self.values).index_add(0, index, torch.ones_like(losses))
         means = torch.zeros_like(self.values).index_add(0, index, losses) / counts.clamp(min=1)
-        moved = torch.where(
-            self.target < 0, means, self.momentum * self.values + (1 - self.momentum) * means
-        )
+        averages = self.momentum * self.values + (1 - self.momentum) * means
+        moved = torch.where(self.target < 0, means, averages)
         self.values.copy_(torch.where(counts > 0, moved, self.values))
         self.target.index_copy_(0, index, target)
 
 
 class RelativeDifficulty(nn.Module):
-    r"""Weight of each sample: how hard it is for a biased network, beside how hard it is for the
-    debiased one.
+    r"""Weight of each sample: how hard it is for a biased network, beside the debiased one.
 
     .. math:: W_i = \frac{b_i}{b_i + d_i + 10^{-8}}
 
@@ -118,8 +114,7 @@ class RelativeDifficulty(nn.Module):
     def forward(
         self, biased_losses: Tensor, losses: Tensor, index: Tensor, target: Tensor
     ) -> Tensor:
-        """``(N,)`` weights in [0, 1], without gradient, of a batch with ``(N,)`` losses of either
-        network.
+        """``(N,)`` weights in [0, 1], without gradient, from the losses of both networks.
 
         Args:
             biased_losses: ``(N,)`` cross-entropies of the biased network.

@@ -1,6 +1,4 @@
-"""Two soft groups in each class that a network proposes: how differently a classifier fares on
-them.
-"""
+"""Two soft groups in each class, by a network: how differently a classifier fares on them."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ EPSILON = 1e-6
 
 
 class SoftGroups(NamedTuple):
-    """Of each class, over the joined batch of all processes, ``(C,)`` each; 0 where a class is
-    absent.
+    """Of each class, over the joined batch, ``(C,)`` each; 0 where a class is absent.
 
     Attributes:
         inside: mean probability of the true class in the first soft group, weighted by membership.
@@ -58,8 +55,7 @@ def soft_groups(
 
 
 def discovery_loss(groups: SoftGroups, *, balance: float = 1.0) -> Tensor:
-    r"""Least where the two soft groups of a class are of the same size and the classifier fares
-    differently on them.
+    r"""Least where the soft groups of a class have one size and fare differently.
 
     .. math:: \frac1{|T|} \sum_{t \in T} \left[ -\log |p^+_t - p^-_t|
               - \lambda \log(1 - |\bar u_t - (1 - \bar u_t)|) \right]
@@ -87,10 +83,10 @@ def discovery_loss(groups: SoftGroups, *, balance: float = 1.0) -> Tensor:
 
 
 def discovered_weights(groups: SoftGroups, membership: Tensor, target: Tensor) -> Tensor:
-    r"""Weight of each sample: 1 + its membership of that soft group of its class on which the
-    classifier fares worse.
+    r"""Weight of each sample: 1 + its membership of the worse soft group of its class.
 
-    .. math:: w_i = 1 + u_i \text{ where } p^+_{y_i} \le p^-_{y_i}, \qquad w_i = 2 - u_i \text{ elsewhere}
+    .. math:: w_i = 1 + u_i \text{ where } p^+_{y_i} \le p^-_{y_i}, \qquad
+              w_i = 2 - u_i \text{ elsewhere}
 
     Source: Li, Hoogs, Xu, ECCV 2022; reference code zhihengli-UR/DebiAN.
 

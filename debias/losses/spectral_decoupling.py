@@ -1,6 +1,4 @@
-"""Spectral decoupling: a penalty on the logits, so that a feature learnt first does not starve the
-others.
-"""
+"""Spectral decoupling: a penalty on the logits, so that no early feature starves the others."""
 
 from __future__ import annotations
 
@@ -36,10 +34,10 @@ def spectral_decoupling(logits: Tensor) -> Tensor:
 
 
 def shifted_spectral_decoupling(logits: Tensor, target: Tensor, *, shifts: Tensor) -> Tensor:
-    r"""The penalty for two classes with a shift of each: it pulls the difference of the logits to
-    the shift.
+    r"""The penalty for two classes: it pulls the difference of the logits to the class's shift.
 
-    .. math:: L = \frac12 \sum_{c \in \{0, 1\}} \frac{1}{n_c} \sum_{i: t_i = c} (z_{i1} - z_{i0} - \gamma_c)^2
+    .. math:: L = \frac12 \sum_{c \in \{0, 1\}} \frac{1}{n_c}
+              \sum_{i: t_i = c} (z_{i1} - z_{i0} - \gamma_c)^2
 
     The means are those of the joined batch of all processes; an absent class contributes nothing.
 

@@ -17,8 +17,8 @@ def supervised_contrastive_losses(
     r"""Contrastive loss of each sample: its positives are to be likelier than all other samples.
 
     .. math:: \ell_i = -\frac{1}{\sum_{j \ne i} w_{ij}} \sum_{j \ne i} w_{ij} \log
-              \frac{\exp(G_{ij} / \tau)}{\sum_{k \ne i} \exp(G_{ik} / \tau)}, \qquad \ell_i = 0 \text{ where all }
-              w_{ij} = 0
+              \frac{\exp(G_{ij} / \tau)}{\sum_{k \ne i} \exp(G_{ik} / \tau)}, \qquad
+              \ell_i = 0 \text{ where all } w_{ij} = 0
 
     The positives of a sample are the j of :math:`w_{ij} > 0`; weights of 0 and 1 give the mean over
     a set of them.
@@ -39,8 +39,8 @@ def supervised_contrastive_losses(
 
     Example:
         >>> pair, other = [True, True, False], [False, False, True]
-        >>> losses = supervised_contrastive_losses(torch.zeros(3, 3), torch.tensor([pair, pair, other]))
-        >>> losses  # log 2, log 2, and nobody
+        >>> positives = torch.tensor([pair, pair, other])
+        >>> supervised_contrastive_losses(torch.zeros(3, 3), positives)  # log 2, log 2, and nobody
         tensor([0.6931, 0.6931, 0.0000])
     """
     scores = similarities.to(torch.promote_types(similarities.dtype, torch.float32)) / temperature
@@ -48,16 +48,15 @@ def supervised_contrastive_losses(
     log_share = scores - torch.where(others, scores, -torch.inf).logsumexp(dim=1, keepdim=True)
     weights = torch.where(others, positive, 0).to(scores.dtype)
     total = weights.sum(dim=1)
-    return torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1) / torch.where(
-        total > 0, total, 1.0
-    )
+    losses = torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1)
+    return losses / torch.where(total > 0, total, 1.0)
 
 
 def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
-    r"""How much two samples of a class are each other's positives: the more, the less their biases
-    are alike.
+    r"""How much two samples of a class are positives: the more, the less alike their biases.
 
-    .. math:: w_{ij} = 1[y_i = y_j]\, \Big(1 - \frac{b_i^\top b_j}{\lVert b_i \rVert \lVert b_j \rVert}\Big)
+    .. math:: w_{ij} = 1[y_i = y_j]\,
+              \Big(1 - \frac{b_i^\top b_j}{\lVert b_i \rVert \lVert b_j \rVert}\Big)
 
     Source: Hong & Yang, NeurIPS 2021 (SoftCon); reference code grayhong/bias-contrastive-learning.
 
@@ -72,7 +71,8 @@ def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
     most, is 0.
 
     Example:
-        >>> soft_positives(torch.tensor([0, 0, 1]), torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        >>> bias_features = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> soft_positives(torch.tensor([0, 0, 1]), bias_features)
         tensor([[0., 1., 0.],
                 [1., 0., 0.],
                 [0., 0., 0.]])

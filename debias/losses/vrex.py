@@ -19,8 +19,9 @@ class EnvironmentRisks(NamedTuple):
 def environment_risks(losses: Tensor, environment: Tensor, environments: int) -> EnvironmentRisks:
     r"""How large the risks of the environments are, and how far apart.
 
-    .. math:: \bar R = \frac{1}{|E|} \sum_e R_e, \qquad \mathrm{Var}_e(R_e) = \frac{1}{|E|} \sum_e (R_e - \bar R)^2,
-              \qquad R_e = \frac{1}{n_e} \sum_{i: e_i = e} \ell_i
+    .. math:: \bar R = \frac{1}{|E|} \sum_e R_e, \qquad
+              \mathrm{Var}_e(R_e) = \frac{1}{|E|} \sum_e (R_e - \bar R)^2, \qquad
+              R_e = \frac{1}{n_e} \sum_{i: e_i = e} \ell_i
 
     over the environments that the batch has; in a process group, the joined batch of all processes.
 

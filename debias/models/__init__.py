@@ -1,6 +1,4 @@
-"""Classifiers that return ``Outputs``: any timm model by name, with weights from timm or from a
-local file.
-"""
+"""Classifiers that return ``Outputs``: any timm model, with weights from timm or a local file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where in an image the evidence for a class lies, by Grad-CAM: for convolutional networks and
-transformers.
-"""
+"""Where in an image the evidence for a class lies, by Grad-CAM, also for transformers."""
 
 from __future__ import annotations
 
@@ -30,8 +28,9 @@ def grad_cam(
 ) -> Tensor:
     r"""Grad-CAM maps of a classifier, scaled to [0, 1] image by image.
 
-    .. math:: \mathrm{relu}\Big(\sum_c A_c \; \tfrac{1}{hw} \textstyle\sum_p \partial z_t / \partial A_{cp}\Big),
-              \qquad\text{then}\quad (a - \min a) / (\max a - \min a)
+    .. math:: \mathrm{relu}\Big(\sum_c A_c \; \tfrac{1}{hw} \textstyle\sum_p
+              \partial z_t / \partial A_{cp}\Big), \qquad\text{then}\quad
+              (a - \min a) / (\max a - \min a)
 
     with A the activation of one layer and :math:`z_t` the logit of the target. Computed by captum's
     ``LayerGradCam`` (``pip install "debias-vision[attribution]"``); tokens are laid out as maps for
@@ -90,17 +89,15 @@ def last_map_layer(model: nn.Module) -> str:
     stages: Any = getattr(network, "feature_info", None)
     if not stages:
         raise InputError(
-            f"{type(network).__name__} does not name its stages: name the layer to explain,"
-            " layer=..."
+            f"{type(network).__name__} does not name its stages: name the layer to explain, "
+            "layer=..."
         )
     last: str = stages[-1]["module"]
     return f"{last}.norm1" if hasattr(find_layer(model, last), "norm1") else last
 
 
 class _Routed(nn.Module):
-    """A classifier as captum wants it: it returns logits, and one layer's output passes through
-    ``maps``.
-    """
+    """A classifier as captum wants it: it returns logits, and ``maps`` sees one layer's output."""
 
     def __init__(
         self,
@@ -135,8 +132,8 @@ class _Routed(nn.Module):
                 return self._tokens(output, _grid(network, output, layer, image))
             if not isinstance(output, Tensor) or output.ndim != 4:
                 raise InputError(
-                    f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name"
-                    " another"
+                    f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name "
+                    "another"
                 )
             if channels_last:
                 return self.maps(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
@@ -156,16 +153,14 @@ class _Routed(nn.Module):
 
 
 def _grid(network: Any, tokens: Tensor, layer: str, image: Tensor) -> tuple[int, int]:
-    """Rows and columns of the square patches, which must be all the tokens but the first
-    ``num_prefix_tokens``.
-    """
+    """Rows and columns of square patches: all tokens but the first ``num_prefix_tokens``."""
     height, width = image.shape[-2:]
     patches = tokens.shape[1] - int(getattr(network, "num_prefix_tokens", 0))
     rows = max(round(math.sqrt(patches * height / width)), 1)
     if rows * (patches // rows) != patches:
         raise InputError(
-            f"layer {layer!r} gives {patches} tokens beside the class token, which are not one per"
-            f" patch of a {height} x {width} image: name a layer whose tokens are"
+            f"layer {layer!r} gives {patches} tokens beside the class token, which are not one per "
+            f"patch of a {height} x {width} image: name a layer whose tokens are"
         )
     return rows, patches // rows
 

@@ -1,6 +1,4 @@
-"""Any timm classifier, split into a backbone that gives features and the linear head that reads
-them.
-"""
+"""Any timm classifier, split into a backbone that gives features and a linear head."""
 
 from __future__ import annotations
 
@@ -86,8 +84,7 @@ def timm_classifier(
     weights: str | None = None,
     freeze_batch_norm: bool = False,
 ) -> Classifier:
-    """Any timm classifier, or a network of small receptive field, by name; with new, downloaded or
-    local weights.
+    """Any timm classifier, or a network of small receptive field, by name, with any weights.
 
     Args:
         outputs: how many logits.
@@ -136,9 +133,9 @@ def head_path(network: nn.Module) -> str:
     ):
         found = " and ".join(names) if several else type(head).__name__
         raise InputError(
-            f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it"
-            " has no single features its logits are read from; choose another model (not a"
-            " distilled one)"
+            f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it "
+            "has no single features its logits are read from; choose another model (not a "
+            "distilled one)"
         )
     paths: dict[nn.Module, str] = {module: path for path, module in network.named_modules()}
     return paths[head]
@@ -165,28 +162,29 @@ def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
         if pretrained:
             raise InputError(f"there are no weights for {name!r}; set model.pretrained=false")
         return NETWORKS[name](outputs)
+    _check_name(name, pretrained)
+    try:
+        network = timm.create_model(name, pretrained=pretrained, num_classes=outputs)
+    except OSError as error:
+        raise InputError(
+            f"the weights of {name!r} could not be downloaded ({type(error).__name__}); set "
+            "model.weights=PATH to a local file, or model.pretrained=false to start from new "
+            "weights"
+        ) from error
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def _check_name(name: str, pretrained: bool) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise InputError(
-            f"timm has no model {name!r};"
-            f" {near(architecture, timm.list_models(), 'debias list models')}"
-        )
-    tags = [
-        known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)
-    ]
+        known = near(architecture, timm.list_models(), "debias list models")
+        raise InputError(f"timm has no model {name!r}; {known}")
+    with_weights = timm.list_models(f"{architecture}.*", pretrained=True)
+    tags = [model.partition(".")[2] for model in with_weights]
     if tag and tag not in tags:
         raise InputError(f"timm has no weights {tag!r} for {architecture!r}; {near(tag, tags)}")
     if pretrained and not tags:
         raise InputError(
             f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false"
         )
-    try:
-        network = timm.create_model(name, pretrained=pretrained, num_classes=outputs)
-    except OSError as error:
-        raise InputError(
-            f"the weights of {name!r} could not be downloaded ({type(error).__name__}); set"
-            " model.weights=PATH to a local file, or model.pretrained=false to start from new"
-            " weights"
-        ) from error
-    assert isinstance(network, nn.Module)
-    return network

@@ -9,8 +9,7 @@ from debias.errors import InputError
 
 
 class MLPHead(nn.Module):
-    """Hidden layers with batch normalisation and LeakyReLU, then a linear layer; no hidden layer
-    leaves it linear.
+    """Hidden layers with batch normalisation and LeakyReLU, if any, then a linear layer.
 
     Computes in float32 at least, with autocast off: an adversary in low precision looks fooled when
     it is imprecise.
@@ -33,8 +32,8 @@ class MLPHead(nn.Module):
         super().__init__()
         if hidden_size < 1 or hidden_layers < 0:
             raise InputError(
-                "a head needs hidden_size >= 1 and hidden_layers >= 0; got"
-                f" hidden_size={hidden_size}, hidden_layers={hidden_layers}"
+                "a head needs hidden_size >= 1 and hidden_layers >= 0; got "
+                f"hidden_size={hidden_size}, hidden_layers={hidden_layers}"
             )
         sizes = [inputs, *[hidden_size] * hidden_layers]
         hidden = [
@@ -53,8 +52,7 @@ class MLPHead(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with batch normalisation, added to the input where the widths agree and
-    ``skip`` is set.
+    """Two convolutions with batch normalisation, and a skip where set and the widths agree.
 
     Args:
         inputs: channels it reads.
@@ -81,8 +79,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualHead(nn.Module):
-    """Residual blocks, the mean over all places, a linear layer: the auxiliary classifier of the
-    feature sieve.
+    """Residual blocks, the mean over all places, a linear layer: the feature sieve's classifier.
 
     On maps the kernels are 3x3. On tokens they are 1x1: every token goes through the same two-layer
     network, and tokens meet only in the mean.
@@ -106,13 +103,13 @@ class ResidualHead(nn.Module):
         super().__init__()
         if width < 1 or depth < 1:
             raise InputError(
-                f"an auxiliary head needs width >= 1 and depth >= 1; got width={width},"
-                f" depth={depth}"
+                f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, "
+                f"depth={depth}"
             )
         if len(shape) not in (1, 2, 3):
             raise InputError(
-                "an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape"
-                f" {shape}"
+                "an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape "
+                f"{shape}"
             )
         maps = len(shape) == 3
         channels, kernel = (shape[0], 3) if maps else (shape[-1], 1)

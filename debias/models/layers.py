@@ -1,6 +1,4 @@
-"""What a named layer of a model gives: read in the model's own forward pass, or up to that layer
-and no further.
-"""
+"""What a named layer of a model gives: in the model's own forward pass, or up to that layer."""
 
 from __future__ import annotations
 
@@ -31,8 +29,7 @@ class _Stop(Exception):
 
 
 def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
-    """Outputs of a model and the activation of one of its layers, from one forward pass; gradients
-    flow through both.
+    """Outputs of a model and the activation of a layer, by one forward pass, with gradients.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`; not compiled, or a hook may never be
@@ -57,8 +54,7 @@ def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
 
 
 def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:
-    """Activation of a layer; what comes after it in the model is not computed, and its buffers do
-    not move.
+    """Activation of a layer; what comes after it is not computed, and its buffers do not move.
 
     Args:
         model: any module, not compiled. In DistributedDataParallel, which must see a pass to its
@@ -107,8 +103,8 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
     activation = _only([activation for activation, _ in versions], layer)
     if activation._version != versions[0][1]:
         raise InputError(
-            f"what follows layer {layer!r} overwrites its output in place; name the block around"
-            " it, or the layer after"
+            f"what follows layer {layer!r} overwrites its output in place; name the block around "
+            "it, or the layer after"
         )
     return tuple(activation.shape[1:])
 
@@ -142,8 +138,7 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
 
 
 def pooled(activation: Tensor) -> Tensor:
-    """``(N, C)`` mean over the places of a map ``(N, C, H, W)`` or over the tokens ``(N, T, C)``,
-    class token included.
+    """``(N, C)`` mean over the places ``(N, C, H, W)`` or all tokens ``(N, T, C)``.
 
     ``(N, C)`` features stay as they are.
     """
@@ -178,9 +173,7 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 @contextmanager
 def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[None]:
-    """Modules of one kind (or all) in evaluation mode inside; every module's own mode is restored
-    after.
-    """
+    """Modules of one kind (or all) in evaluation mode inside; their own mode is restored."""
     modes = [(module, module.training) for module in model.modules() if isinstance(module, kind)]
     for module, _ in modes:
         module.training = False
@@ -224,7 +217,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
 def _only(found: list[Tensor], layer: str) -> Tensor:
     if len(found) != 1:
         raise InputError(
-            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name"
-            " another (in a compiled model, none is seen to be called)"
+            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name "
+            "another (in a compiled model, none is seen to be called)"
         )
     return found[0]

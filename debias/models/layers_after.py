@@ -12,8 +12,7 @@ from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, u
 
 
 def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
-    """A copy, with weights of its own, of the layers of a classifier between a layer and its
-    features.
+    """A copy, with its own weights, of a classifier's layers between a layer and its features.
 
     They are the siblings that come after the layer, then after its parent, up to the backbone; a
     ViT of timm pools its tokens behind its last norm. That these compute the features is not taken
@@ -34,16 +33,14 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
         outputs, activation = read_layer(inner, layer, picture)
         try:
             same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
-        except (
-            RuntimeError,
-            TypeError,
-        ):  # shapes that do not fit, or a layer that wants more arguments
+        # shapes that do not fit, or a layer that wants more arguments
+        except (RuntimeError, TypeError):
             same = False
     if not same:
         raise InputError(
-            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain that"
-            " ends in its features; name a stage of a convolutional network or a block of a ViT,"
-            " or read it pooled or flattened"
+            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain "
+            "that ends in its features; name a stage of a convolutional network or a block of a "
+            "ViT, or read it pooled or flattened"
         )
     return after
 

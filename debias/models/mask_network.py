@@ -69,8 +69,8 @@ class MaskNetwork(nn.Module):
         """
         if min(image.shape[-2:]) < self.smallest:
             raise InputError(
-                f"a mask network wants sides of {self.smallest} pixels; got"
-                f" {tuple(image.shape[-2:])}"
+                f"a mask network wants sides of {self.smallest} pixels; got "
+                f"{tuple(image.shape[-2:])}"
             )
         maps = [image]
         for down in self.down:

@@ -1,6 +1,4 @@
-"""Networks that see a small neighbourhood of each pixel, and so colours and textures rather than
-shapes.
-"""
+"""Networks that see a small neighbourhood of each pixel: colours and textures, not shapes."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class SmallReceptiveNet(nn.Module):
-    """Convolutions, global average pooling, one linear layer; ``Classifier`` makes it return
-    ``Outputs``.
+    """Convolutions, global average pooling, a linear layer; ``Classifier`` gives ``Outputs``.
 
     Args:
         body: ``(N, 3, H, W)`` images to ``(N, D, h, w)`` maps.
@@ -80,8 +77,8 @@ def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallRec
     """
     if kernel < 1 or kernel % 2 == 0:
         raise InputError(
-            "simple_conv_net needs an odd kernel, so that maps keep their size; got"
-            f" kernel={kernel}"
+            "simple_conv_net needs an odd kernel, so that maps keep their size; got "
+            f"kernel={kernel}"
         )
     channels = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]
@@ -116,17 +113,14 @@ class UnpaddedBlock(nn.Module):
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(after))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps that are smaller by what an unpadded kernel takes; the shortcut is cut at its right
-        and lower end.
-        """
+        """Maps smaller by what an unpadded kernel takes; the shortcut is cut right and below."""
         residual: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
         height, width = residual.shape[2:]
         return F.relu(residual + self.shortcut(maps)[:, :, :height, :width])
 
 
 def bagnet18(outputs: int) -> SmallReceptiveNet:
-    """BagNet-18: the plan of ResNet-18 with kernels of 3 in the stem and the first block alone, and
-    no padding.
+    """BagNet-18: ResNet-18 with kernels of 3 in stem and first block alone, and no padding.
 
     A feature sees 5 pixels across; two blocks each of 64, 128, 256 and 512 channels, with strides
     2, 2, 2, 1.

@@ -11,8 +11,7 @@ from debias.errors import InputError
 
 
 def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
-    """A copy of a classifier that shares no parameter with it: the same weights, but a head drawn
-    anew.
+    """A copy of a classifier, no parameter shared: the same weights, but a newly drawn head.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear``
@@ -26,8 +25,8 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
     head = getattr(copied, "head", None)
     if not isinstance(head, nn.Linear):
         raise InputError(
-            f"{type(model).__name__} has no nn.Linear called head, so no second network is made"
-            " of it"
+            f"{type(model).__name__} has no nn.Linear called head, so no second network is made of "
+            "it"
         )
     copied.head = nn.Linear(
         head.in_features,

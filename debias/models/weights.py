@@ -15,8 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in the file is never
-    run.
+    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in it never runs.
 
     Raises:
         ValueError: no such file, another suffix, a damaged file, or one that holds anything but
@@ -29,30 +28,30 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth"
         )
     try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, "cpu", weights_only=True)
-        )
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # what a damaged file leads to differs from byte to byte
         raise InputError(
             f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}"
         ) from error
+    return _flat(state, path)
+
+
+def _flat(state: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict):
         raise InputError(
             f"{str(path)!r} is not a flat state dict; save the model's own state_dict() instead"
         )
-    others = [
-        key
-        for key, value in state.items()
-        if not (isinstance(key, str) and isinstance(value, Tensor))
-    ]
-    if others:
+    named = {key: value for key, value in state.items() if isinstance(key, str)}
+    tensors = {key: value for key, value in named.items() if isinstance(value, Tensor)}
+    if others := [key for key in state if key not in tensors]:
         raise InputError(
             f"{str(path)!r} is not a flat state dict: {shown(others)} are no tensors; "
             "save the model's own state_dict() instead"
         )
-    return dict(state)
+    return tensors
 
 
 def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
@@ -73,8 +72,8 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
     state = read_state_dict(path)
     if broken := [key for key, value in state.items() if not bool(value.isfinite().all())]:
         raise InputError(
-            f"{str(path)!r} holds NaN or infinity in {len(broken)} of {len(state)} tensors, such as"
-            f" {broken[0]}: its training diverged; give other weights"
+            f"{str(path)!r} holds NaN or infinity in {len(broken)} of {len(state)} tensors, such "
+            f"as {broken[0]}: its training diverged; give other weights"
         )
     own = network.state_dict()
     keys = [key for key in own if key.startswith(f"{head}.")]

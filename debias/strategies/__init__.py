@@ -1,6 +1,4 @@
-"""One file a method, each of which reads like the algorithm of its paper. Plain PyTorch: no trainer
-is needed.
-"""
+"""One file for each method, close to the algorithm of its paper. No trainer is needed."""
 
 from debias.strategies.adversarial import FeatureAdversary
 from debias.strategies.badd import BAdd

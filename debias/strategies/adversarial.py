@@ -1,6 +1,4 @@
-"""Adversarial removal: the model is trained so that an adversary cannot tell the bias from what is
-inside it.
-"""
+"""Adversarial removal: no adversary shall tell the bias from what is inside the model."""
 
 from __future__ import annotations
 
@@ -67,8 +65,8 @@ class Adversary(nn.Module):
         )
         if feed == "blocks" and not any(True for _ in self.blocks.parameters()):
             raise InputError(
-                f"no weights lie between layer={layer!r} and the features: name an earlier one, or"
-                " pooled"
+                f"no weights lie between layer={layer!r} and the features: name an earlier one, or "
+                "pooled"
             )
         self.reduce = nn.Flatten() if feed == "flattened" else _Pooled()
         example = torch.zeros(2, *shape, device=image.device)
@@ -147,8 +145,8 @@ class FeatureAdversary(Strategy):
         super().__init__()
         if strength < 0 or ramp < 0:
             raise InputError(
-                f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength},"
-                f" ramp={ramp}"
+                f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength}, "
+                f"ramp={ramp}"
             )
         self.layer, self.strength, self.ramp = layer, strength, ramp
         self.adversary = Adversary(

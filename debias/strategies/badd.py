@@ -17,8 +17,7 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class BAdd(Strategy):
-    r"""Add the features of a bias network to the model's, so that the model need not learn the
-    bias.
+    r"""Add a bias network's features to the model's, so that the model need not learn the bias.
 
     1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the
        bias; then it is frozen.
@@ -65,13 +64,13 @@ class BAdd(Strategy):
         super().__init__()
         if strength < 0 or warmup < 1:
             raise InputError(
-                f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength},"
-                f" warmup={warmup}"
+                f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, "
+                f"warmup={warmup}"
             )
         if 0 != refit_from <= warmup:
             raise InputError(
-                f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise it,"
-                " or 0"
+                f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise "
+                "it, or 0"
             )
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
         self.network = twin(model, outputs=groups.biases)
@@ -81,9 +80,7 @@ class BAdd(Strategy):
         return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """One player a step: the biased network while it is trained, the model afterwards, its head
-        in the end.
-        """
+        """One player a step: first the biased network, then the model, its head in the end."""
         if step < self.warmup:
             return (Turn("biased", self.biased_loss),)
         return (Turn("model", self.head_loss if 0 < self.refit_from <= step else self.model_loss),)

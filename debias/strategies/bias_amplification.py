@@ -1,6 +1,4 @@
-"""Bias amplification: a number of its own for every sample and class leaves the model what is
-easy.
-"""
+"""Bias amplification: a number for every sample and class leaves the model what is easy."""
 
 from __future__ import annotations
 
@@ -45,8 +43,8 @@ class BiasAmplification(Strategy):
         super().__init__()
         if groups.multi_label:
             raise InputError(
-                "BiasAmplification needs one class per sample: name a single target, not several"
-                " labels"
+                "BiasAmplification needs one class per sample: name a single target, not several "
+                "labels"
             )
         if strength < 0:
             raise InputError(f"BiasAmplification needs strength >= 0; got {strength}")

@@ -19,7 +19,8 @@ from debias.types import Batch, Groups, Loss, Outputs
 class BiasContrastive(Strategy):
     r"""Contrast features: positives share the class but not the bias.
 
-    .. math:: L = \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
+    .. math:: L = \frac{1}{m} \sum_i \ell_i
+              + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
               P_i = \{j : y_j = y_i,\; b_j \ne b_i\}
 
     with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the
@@ -81,10 +82,8 @@ class BiasContrastive(Strategy):
         losses = supervised_contrastive_losses(
             similarities, across_biases(target, bias), temperature=self.temperature
         )
-        contrast, task = (
-            losses.mean(),
-            task_loss(outputs.logits + self.log_prior[batch.bias], batch),
-        )
+        contrast = losses.mean()
+        task = task_loss(outputs.logits + self.log_prior[batch.bias], batch)
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
         return Loss(contrast + self.task_weight * task, terms, {"contrast": 1.0})
 
@@ -103,6 +102,6 @@ def check_contrast(
         )
     if temperature <= 0 or task_weight < 0:
         raise InputError(
-            f"{strategy} needs temperature > 0 and task_weight >= 0; got temperature={temperature},"
-            f" task_weight={task_weight}"
+            f"{strategy} needs temperature > 0 and task_weight >= 0; got "
+            f"temperature={temperature}, task_weight={task_weight}"
         )

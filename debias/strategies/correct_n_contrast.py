@@ -1,6 +1,4 @@
-"""Correct-n-Contrast: alike are samples of one class that an earlier model told apart, unlike those
-it confused.
-"""
+"""Correct-n-Contrast: pull together one class, push apart what an earlier model confused."""
 
 from __future__ import annotations
 
@@ -19,7 +17,8 @@ from debias.types import Batch, Groups, Loss, Outputs
 class CorrectNContrast(Strategy):
     r"""Contrast features: positives share the class but not the bias, negatives the reverse.
 
-    .. math:: L = \lambda \operatorname{mean}_{i: P_i \ne \emptyset} \Big[ -\frac{1}{|P_i|} \sum_{j \in P_i} \log
+    .. math:: L = \lambda \operatorname{mean}_{i: P_i \ne \emptyset}
+              \Big[ -\frac{1}{|P_i|} \sum_{j \in P_i} \log
               \frac{\exp(G_{ij} / \tau)}{\sum_{k \in P_i \cup N_i} \exp(G_{ik} / \tau)} \Big]
               + (1 - \lambda)\, \mathrm{CE}(f, y)
 
@@ -57,13 +56,13 @@ class CorrectNContrast(Strategy):
         super().__init__()
         if groups.multi_label:
             raise InputError(
-                "CorrectNContrast compares samples of one class: name a single target, not several"
-                " labels"
+                "CorrectNContrast compares samples of one class: name a single target, not several "
+                "labels"
             )
         if temperature <= 0 or not 0 <= contrast_weight <= 1:
             raise InputError(
-                "CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got"
-                f" temperature={temperature}, contrast_weight={contrast_weight}"
+                "CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got "
+                f"temperature={temperature}, contrast_weight={contrast_weight}"
             )
         self.temperature, self.contrast_weight = temperature, contrast_weight
 

@@ -1,6 +1,4 @@
-"""Twins that each learn one half of the training images, and grow sure of the shortcut by one
-another's word.
-"""
+"""Twins that each learn half of the training images, and confirm the shortcut to each other."""
 
 from __future__ import annotations
 
@@ -60,8 +58,8 @@ class CrossMistakes(Strategy):
         super().__init__()
         if groups.multi_label:
             raise InputError(
-                "CrossMistakes flips the class of a sample: name a single target, not several"
-                " labels"
+                "CrossMistakes flips the class of a sample: name a single target, not several "
+                "labels"
             )
         self.classes, self.samples, self.seed = groups.rows, samples, seed
         self.network = twin(model)

@@ -1,6 +1,4 @@
-"""DebiAN: a discoverer looks for the groups on which the classifier fares differently, and the
-classifier evens out.
-"""
+"""DebiAN: a discoverer looks for unequal groups, and the classifier evens them out."""
 
 from __future__ import annotations
 

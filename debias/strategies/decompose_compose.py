@@ -1,6 +1,4 @@
-"""Decompose-and-Compose: a head is trained on pictures whose causal part stands on another class's
-surroundings.
-"""
+"""Decompose-and-Compose: train a head on causal parts before another class's surroundings."""
 
 from __future__ import annotations
 
@@ -80,13 +78,11 @@ class DecomposeCompose(Strategy):
         """Weighted sum of the three, each of which is logged; one without pictures is 0."""
         if batch.mask is None:
             raise InputError(
-                "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or"
-                " give masks"
+                "DecomposeCompose needs the mask of every picture: train by recipe.name=dac, or "
+                "give masks"
             )
-        mask, colour = (
-            1 - batch.mask if self.invert else batch.mask,
-            batch.image.mean(dim=(0, 2, 3), keepdim=True),
-        )
+        mask = 1 - batch.mask if self.invert else batch.mask
+        colour = batch.image.mean(dim=(0, 2, 3), keepdim=True)
         chosen = (batch.bias == 0).nonzero().flatten()
         combined, partner = partners(batch.target, chosen)
         rows = [torch.arange(len(batch.target), device=chosen.device), chosen, combined]
@@ -124,8 +120,7 @@ def masked_pictures(image: Tensor, mask: Tensor, colour: Tensor) -> Tensor:
 def combined_pictures(
     image: Tensor, mask: Tensor, rows: Tensor, partner: Tensor, colour: Tensor
 ) -> Tensor:
-    r"""The masked part of some pictures on what their partners' masks leave; where neither is, one
-    colour.
+    r"""The masked part of pictures on what their partners' masks leave; elsewhere one colour.
 
     .. math:: m_i x_i + (1 - m_i) \, [(1 - m_j) x_j + m_j c]
 
@@ -144,8 +139,7 @@ def combined_pictures(
 
 
 def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """For each chosen sample a chosen one of another class, drawn from torch's global generator of
-    the device.
+    """For each chosen sample one of another class, drawn by the device's global generator.
 
     Args:
         target: ``(N,)`` int64 class.
@@ -164,12 +158,10 @@ def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 def _mean(losses: Tensor) -> Tensor:
     # of all processes, whose shares of the low losses differ; 0 where there is none
-    return group_means(
-        losses, torch.zeros(len(losses), dtype=torch.int64, device=losses.device), 1
-    ).means[0]
+    one_group = torch.zeros(len(losses), dtype=torch.int64, device=losses.device)
+    return group_means(losses, one_group, 1).means[0]
 
 
 def _taken(batch: Batch, rows: Tensor) -> Batch:
-    return batch._replace(
-        target=batch.target[rows], weight=None if batch.weight is None else batch.weight[rows]
-    )
+    weight = None if batch.weight is None else batch.weight[rows]
+    return batch._replace(target=batch.target[rows], weight=weight)

@@ -1,6 +1,4 @@
-"""LfF with disentangled features: one encoder for the class, one for the bias, whose features are
-swapped.
-"""
+"""LfF with disentangled features: one encoder for the class, one for the bias, swapped."""
 
 from __future__ import annotations
 
@@ -30,7 +28,8 @@ class Disentangled(Strategy):
     .. math:: L_\text{dis} &= W\, \mathrm{CE}(C_l([z_l; \mathrm{sg}\, z_b]), y)
               + \lambda_\text{dis}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; z_b]), y) \\
               L_\text{swap} &= W\, \mathrm{CE}(C_l([z_l; \mathrm{sg}\, \tilde z_b]), y)
-              + \lambda_{\text{swap}_b}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; \tilde z_b]), \tilde y) \\
+              + \lambda_{\text{swap}_b}\,
+              \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; \tilde z_b]), \tilde y) \\
               L &= L_\text{dis} + \lambda_\text{swap} L_\text{swap}
 
     as means over the batch; the tilde permutes the batch, so that a bias meets other classes.
@@ -88,22 +87,16 @@ class Disentangled(Strategy):
             raise InputError(
                 "disentangled features need one class per sample: name a single target"
             )
-        if (
-            not 0 < q <= 1
-            or swap_after < 0
-            or min(swap_weight, biased_weight, biased_swap_weight) < 0
-        ):
+        least_weight = min(swap_weight, biased_weight, biased_swap_weight)
+        if not 0 < q <= 1 or swap_after < 0 or least_weight < 0:
             raise InputError(
-                "disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got"
-                f" q={q}, swap_after={swap_after} and weights {swap_weight}, {biased_weight},"
-                f" {biased_swap_weight}"
+                "disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got "
+                f"q={q}, swap_after={swap_after} and weights {swap_weight}, {biased_weight}, "
+                f"{biased_swap_weight}"
             )
         self.q, self.scaled, self.swap_after = q, scaled, swap_after
-        self.swap_weight, self.biased_weight, self.biased_swap_weight = (
-            swap_weight,
-            biased_weight,
-            biased_swap_weight,
-        )
+        self.swap_weight, self.biased_weight = swap_weight, biased_weight
+        self.biased_swap_weight = biased_swap_weight
         self.network = twin(model)
         size = cast(int, model.feature_size)
         self.context = nn.Linear(size, groups.outputs, bias=False)
@@ -116,22 +109,17 @@ class Disentangled(Strategy):
         return (Turn("model", partial(self.objective, key=key)),)
 
     def objective(self, model: nn.Module, batch: Batch, *, key: int | None = None) -> Loss:
-        """Objective of both sides; with a key, which draws the permutation, the swapped features
-        count too.
-        """
+        """Objective of both sides; a key draws a permutation, and swapped features count too."""
         own, other = model(batch.image), self.network(batch.image)
-        from_bias, from_class = (
-            self.context(other.features.detach()),
-            self.biased_context(own.features.detach()),
-        )
+        from_bias = self.context(other.features.detach())
+        from_class = self.biased_context(own.features.detach())
         losses = classification_losses(own.logits + from_bias, batch.target)
         biased = other.logits + from_class
         with torch.no_grad():
             biased_losses = classification_losses(biased, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        total = (weights * losses).mean() + self.biased_weight * self._biased_loss(
-            biased, batch.target
-        )
+        biased_loss = self._biased_loss(biased, batch.target)
+        total = (weights * losses).mean() + self.biased_weight * biased_loss
         terms = {
             "cross_entropy": losses.mean().detach(),
             "biased_cross_entropy": biased_losses.mean(),

@@ -57,19 +57,16 @@ class DomainDiscriminative(Strategy):
             )
         if inference not in INFERENCES:
             raise InputError(
-                f"domain-discriminative inference={inference!r} is unknown:"
-                f" {' or '.join(INFERENCES)}"
+                f"domain-discriminative inference={inference!r} is unknown: "
+                f"{' or '.join(INFERENCES)}"
             )
         if divide_by_prior and bool((frequencies <= 0).any()):
             raise InputError(
                 "divide_by_prior divides by the training samples of each group, and one has none: "
                 f"{frequencies.tolist()}; set divide_by_prior=false"
             )
-        self.groups, self.greatest, self.divide_by_prior = (
-            groups,
-            inference == "max",
-            divide_by_prior,
-        )
+        self.groups, self.greatest = groups, inference == "max"
+        self.divide_by_prior = divide_by_prior
         self.corrects_prior = "group" if divide_by_prior else ""
         prior = frequencies.float() / frequencies.sum().clamp(min=1)
         self.register_buffer("log_prior", prior.log().view(groups.rows, groups.biases))

@@ -1,6 +1,4 @@
-"""Domain-independent training: a head for every value of the bias, on features that all of them
-share.
-"""
+"""Domain-independent training: a head for every value of the bias, on shared features."""
 
 from __future__ import annotations
 
@@ -48,16 +46,14 @@ class DomainIndependent(Strategy):
         super().__init__()
         if inference not in INFERENCES:
             raise InputError(
-                f"domain-independent heads know no inference={inference!r}:"
-                f" {' or '.join(INFERENCES)}"
+                f"domain-independent heads know no inference={inference!r}: "
+                f"{' or '.join(INFERENCES)}"
             )
         self.groups, self.inference = groups, inference
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """A logit for each class or label and each value of the bias, the values of a class side by
-        side.
-        """
+        """A logit for each class or label and value of the bias, those of a class side by side."""
         return groups.outputs * groups.biases
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

@@ -60,8 +60,8 @@ class EnD(Strategy):
             )
         if min(disentangling, entangling) < 0:
             raise InputError(
-                "EnD needs disentangling >= 0 and entangling >= 0; got"
-                f" disentangling={disentangling}, entangling={entangling}"
+                "EnD needs disentangling >= 0 and entangling >= 0; got "
+                f"disentangling={disentangling}, entangling={entangling}"
             )
         self.biases = groups.biases
         self.disentangling, self.entangling, self.cancelling = disentangling, entangling, cancelling
@@ -75,11 +75,8 @@ class EnD(Strategy):
             similarities, bias, biases=self.biases, cancelling=self.cancelling
         )
         together = entangling_loss(similarities, target, bias)
-        loss = (
-            task_loss(outputs.logits, batch)
-            + self.disentangling * apart
-            + self.entangling * together
-        )
+        task = task_loss(outputs.logits, batch)
+        loss = task + self.disentangling * apart + self.entangling * together
         terms = {"disentangling": apart.detach(), "entangling": together.detach()}
         return Loss(
             loss, terms, {"disentangling": self.disentangling, "entangling": self.entangling}

@@ -27,8 +27,8 @@ class Environments:
         self.groups, self.by_group = groups, kind == "group"
         if self.by_group and groups.multi_label:
             raise InputError(
-                "groups as environments need a single target, not several labels: take"
-                " environments=bias"
+                "groups as environments need a single target, not several labels: take "
+                "environments=bias"
             )
 
     @property

@@ -1,6 +1,4 @@
-"""ERM with a fairness criterion in the loss: the gap between the values of the bias, on
-probabilities.
-"""
+"""ERM with a fairness criterion in the loss: the gap between the values of the bias."""
 
 from __future__ import annotations
 
@@ -75,11 +73,9 @@ class FairRegularised(Strategy):
         if self.groups.multi_label:
             return torch.sigmoid(logits), target
         probability, present = torch.softmax(logits, dim=1), F.one_hot(target, self.groups.rows)
-        return (
-            (probability[:, 1:], present[:, 1:])
-            if self.groups.rows == 2
-            else (probability, present)
-        )
+        if self.groups.rows == 2:
+            return probability[:, 1:], present[:, 1:]
+        return probability, present
 
     def _gaps(self, probability: Tensor, present: Tensor, bias: Tensor) -> Tensor:
         if self.criterion == "demographic_parity":

@@ -1,6 +1,4 @@
-"""Feature sieve: what a small head can already tell the target from, early on, is made useless to
-it.
-"""
+"""Feature sieve: what a small head reads early on is made useless to it."""
 
 from __future__ import annotations
 
@@ -104,31 +102,22 @@ class FeatureSieve(Strategy):
         super().__init__()
         if forget_every < 1 or min(main_weight, auxiliary_weight) <= 0 or forget_weight < 0:
             raise InputError(
-                "the feature sieve needs forget_every >= 1, positive main_weight and"
-                f" auxiliary_weight, and forget_weight >= 0; got {forget_every}, {main_weight},"
-                f" {auxiliary_weight}, {forget_weight}"
+                "the feature sieve needs forget_every >= 1, positive main_weight and "
+                f"auxiliary_weight, and forget_weight >= 0; got {forget_every}, {main_weight}, "
+                f"{auxiliary_weight}, {forget_weight}"
             )
-        self.layer, self.forget_every, self.joint, self.multi_label = (
-            layer,
-            forget_every,
-            joint,
-            groups.multi_label,
-        )
+        self.layer, self.forget_every = layer, forget_every
+        self.joint, self.multi_label = joint, groups.multi_label
         self.frozen_statistics = frozen_statistics
-        self.main_weight, self.auxiliary_weight, self.forget_weight = (
-            main_weight,
-            auxiliary_weight,
-            forget_weight,
-        )
+        self.main_weight, self.auxiliary_weight = main_weight, auxiliary_weight
+        self.forget_weight = forget_weight
         self.auxiliary = ResidualHead(
             layer_shape(model, layer, image), groups.outputs, width=width, depth=depth
         )
         self.early = early_parameters(model, layer, image)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The model; unless joint, the auxiliary head, and once more the early part of the
-        model.
-        """
+        """The model; unless joint, also the auxiliary head, and the model's early part again."""
         if self.joint:
             return super().players(model)
         early = [unwrapped(model).get_parameter(name) for name in self.early]
@@ -147,9 +136,7 @@ class FeatureSieve(Strategy):
         return (Turn("auxiliary", self.identify), *forget, Turn("model", self.train_model))
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the auxiliary head: the target, from an activation that it does not
-        change.
-        """
+        """Objective of the auxiliary head: the target, from an activation it leaves as is."""
         with self._statistics_of(model):
             activation = read_until(model, self.layer, batch.image).detach()
         loss = task_loss(self.auxiliary(activation), batch)

@@ -1,6 +1,4 @@
-"""FLAC: the model's features are made alike where those of a network that knows the bias are
-not.
-"""
+"""FLAC: the model's features are alike where those of a network of the bias are not."""
 
 from __future__ import annotations
 
@@ -77,21 +75,17 @@ class FLAC(Strategy):
             )
         if not bool(frequencies.any()):
             raise InputError(
-                "FLAC trains a network to tell the bias, and no training image has a bias label:"
-                " add some"
+                "FLAC trains a network to tell the bias, and no training image has a bias label: "
+                "add some"
             )
         if warmup < 1 or exponent <= 0 or min(strength, task_weight) < 0:
             raise InputError(
-                "FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight"
-                f" >= 0; got warmup={warmup}, exponent={exponent}, strength={strength},"
-                f" task_weight={task_weight}"
+                "FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight "
+                f">= 0; got warmup={warmup}, exponent={exponent}, strength={strength}, "
+                f"task_weight={task_weight}"
             )
-        self.warmup, self.strength, self.exponent, self.task_weight = (
-            warmup,
-            strength,
-            exponent,
-            task_weight,
-        )
+        self.warmup, self.strength = warmup, strength
+        self.exponent, self.task_weight = exponent, task_weight
         self.network = twin(model, outputs=groups.biases)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
@@ -100,11 +94,9 @@ class FLAC(Strategy):
 
     def turns(self, step: int) -> Sequence[Turn]:
         """The bias network while it is trained, the model afterwards."""
-        return (
-            (Turn("bias", self.learn_bias),)
-            if step < self.warmup
-            else (Turn("model", self.model_loss),)
-        )
+        if step < self.warmup:
+            return (Turn("bias", self.learn_bias),)
+        return (Turn("model", self.model_loss),)
 
     def learn_bias(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the bias network: the bias labels."""

@@ -1,6 +1,4 @@
-"""Gradient projection: the model never moves along what would help, or be helped by, an
-adversary.
-"""
+"""Gradient projection: the model never moves along what would help an adversary."""
 
 from __future__ import annotations
 
@@ -115,9 +113,7 @@ class GradientProjection(Strategy):
 
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> Sequence[Tensor]:
-    """Gradients of the joined batch: a gradient taken here is not averaged by
-    DistributedDataParallel.
-    """
+    """Gradients of the joined batch: DistributedDataParallel does not average these."""
     with torch.autocast(
         loss.device.type, enabled=False
     ):  # or float32 losses have rounded gradients

@@ -1,6 +1,4 @@
-"""Adversarial removal in the picture: a mask hides what gives the bias away, and as little else as
-possible.
-"""
+"""Adversarial removal in the picture: a mask hides what gives the bias away, and little else."""
 
 from __future__ import annotations
 
@@ -93,9 +91,9 @@ class InputAdversary(Strategy):
         super().__init__()
         if min(strength, closeness, pretraining, warmup) < 0:
             raise InputError(
-                "an input adversary needs strength, closeness, pretraining and warmup >= 0; got"
-                f" strength={strength}, closeness={closeness}, pretraining={pretraining},"
-                f" warmup={warmup}"
+                "an input adversary needs strength, closeness, pretraining and warmup >= 0; got "
+                f"strength={strength}, closeness={closeness}, pretraining={pretraining}, "
+                f"warmup={warmup}"
             )
         self.strength, self.closeness = strength, closeness
         self.pretraining, self.warmup = pretraining, warmup

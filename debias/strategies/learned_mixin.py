@@ -1,6 +1,4 @@
-"""Learned-Mixin+H: the model learns what a biased network, trained before it and frozen, leaves
-unexplained.
-"""
+"""Learned-Mixin+H: the model learns what a frozen biased network leaves unexplained."""
 
 from __future__ import annotations
 
@@ -88,11 +86,9 @@ class LearnedMixin(Strategy):
 
     def turns(self, step: int) -> Sequence[Turn]:
         """The biased network while it is trained, the model afterwards."""
-        return (
-            (Turn("biased", self.biased_loss),)
-            if step < self.warmup
-            else (Turn("model", self.model_loss),)
-        )
+        if step < self.warmup:
+            return (Turn("biased", self.biased_loss),)
+        return (Turn("model", self.model_loss),)
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the biased network: classify."""
@@ -115,8 +111,6 @@ class LearnedMixin(Strategy):
 
 
 def entropies(logits: Tensor) -> Tensor:
-    r"""``(N,)`` entropy of each sample's softmax, :math:`-\sum_c p_c \log p_c`, of ``(N, C)``
-    logits.
-    """
+    r"""``(N,)`` entropy of each softmax, :math:`-\sum_c p_c \log p_c`, of ``(N, C)`` logits."""
     log_probabilities = F.log_softmax(logits, dim=1)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=1)

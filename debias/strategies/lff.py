@@ -1,6 +1,4 @@
-"""Learning from failure: a network made to take the shortcut shows the other one which samples to
-learn from.
-"""
+"""Learning from failure: a network that takes the shortcut shows which samples to learn from."""
 
 from __future__ import annotations
 
@@ -21,7 +19,8 @@ class LfF(Strategy):
 
     A biased network g and the model f learn at once, from the same images, on one sum.
 
-    .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i) + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
+    .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i)
+              + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
 
     The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's
     cross-entropies of a sample have been lately; it moves first, carries no gradient, and is large
@@ -79,12 +78,10 @@ class LfF(Strategy):
         with torch.no_grad():
             biased_losses = classification_losses(logits, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        biased = generalized_cross_entropy(
-            logits, batch.target, q=self.q, scaled=self.scaled
-        ).mean()
+        amplified = generalized_cross_entropy(logits, batch.target, q=self.q, scaled=self.scaled)
         terms = {
             "cross_entropy": losses.mean().detach(),
             "biased_cross_entropy": biased_losses.mean(),
             "sample_weight": weights.mean(),
         }
-        return Loss(biased + (weights * losses).mean(), terms)
+        return Loss(amplified.mean() + (weights * losses).mean(), terms)

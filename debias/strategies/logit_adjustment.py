@@ -1,6 +1,4 @@
-"""Logit adjustment: what the prior of the classes explains, or their prior given the bias, is not
-learnt.
-"""
+"""Logit adjustment: what the prior of the classes, or given the bias, explains is not learnt."""
 
 from __future__ import annotations
 

@@ -24,9 +24,7 @@ def task_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def task_losses(logits: Tensor, batch: Batch) -> Tensor:
-    """``(N,)`` classification losses of a batch, weighted where the batch has weights: as
-    :func:`task_loss`.
-    """
+    """``(N,)`` classification losses, weighted as the batch says: as :func:`task_loss`."""
     return weighted(classification_losses(logits, batch.target), batch)
 
 
@@ -36,9 +34,7 @@ def weighted(losses: Tensor, batch: Batch) -> Tensor:
 
 
 def biased_network_loss(network: nn.Module, batch: Batch) -> Loss:
-    """Objective of a network of its own that is to take the shortcut: classify, in training mode,
-    without weights.
-    """
+    """Objective of a network for the shortcut: classify, in training mode, without weights."""
     loss = classification_losses(network.train()(batch.image).logits, batch.target).mean()
     return Loss(loss, {"biased_cross_entropy": loss.detach()})
 
@@ -59,7 +55,5 @@ def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
 
 
 def mean_where_known(losses: Tensor, bias: Tensor) -> Tensor:
-    """Mean of ``(N,)`` losses over the samples of known bias, in all processes; 0 where none is
-    known.
-    """
+    """Mean of ``(N,)`` losses over samples of known bias, in all processes; 0 if there is none."""
     return group_means(losses, bias.clamp(max=0), 1).means[0]

@@ -1,6 +1,4 @@
-"""ReBias: learn what a network of small receptive field cannot, by being independent of its
-features.
-"""
+"""ReBias: be independent of the features of a network of small receptive field."""
 
 from __future__ import annotations
 
@@ -121,9 +119,7 @@ class ReBias(Strategy):
         return {"biased": list(self.networks.parameters()), "model": list(model.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The biased networks move first, then the model; a bandwidth that is due is estimated
-        before either.
-        """
+        """The biased networks move first, then the model; a due bandwidth is estimated before."""
         due = self.bandwidth == "median" and step % self.median_every == 0
         first = Turn("biased", partial(self.biased_loss, estimate=due))
         again = [Turn("biased", self.biased_loss)] * (self.biased_updates - 1)

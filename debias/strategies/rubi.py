@@ -1,6 +1,4 @@
-"""RUBi: a biased network masks the model's logits in training, so that samples it gets right teach
-the model little.
-"""
+"""RUBi: a biased network masks the logits, so that samples it gets right teach little."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""SoftCon: bias-contrastive learning without bias labels, by how differently a biased network sees
-two samples.
-"""
+"""SoftCon: bias-contrastive learning without bias labels, by the features of a biased network."""
 
 from __future__ import annotations
 

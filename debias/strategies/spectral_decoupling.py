@@ -1,6 +1,4 @@
-"""Spectral decoupling: logits stay small, so that a feature learnt first leaves gradient to the
-others.
-"""
+"""Spectral decoupling: logits stay small, so that an early feature leaves gradient to others."""
 
 from __future__ import annotations
 
@@ -50,8 +48,8 @@ class SpectralDecoupling(Strategy):
             )
         if shifts and (groups.multi_label or not groups.rows == len(shifts) == 2):
             raise InputError(
-                f"shifts are for a single target of two classes, one number each; got {len(shifts)}"
-                f" of them for {', '.join(groups.target_names)}: leave them out"
+                "shifts are for a single target of two classes, one number each; got "
+                f"{len(shifts)} of them for {', '.join(groups.target_names)}: leave them out"
             )
         self.coefficient = coefficient
         self.hard_targets = bool(shifts)

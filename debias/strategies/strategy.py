@@ -12,8 +12,7 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class Strategy(nn.Module):
-    """A mitigation method, told as turns that players take on objectives. Plain PyTorch: no
-    trainer, no optimiser.
+    """A mitigation method: turns that players take on objectives. Plain PyTorch, no trainer.
 
     Nine methods of ten override only :meth:`loss`. A method with further networks holds them as
     submodules and says in :meth:`players` who owns which parameters (one optimiser each) and in
@@ -45,9 +44,7 @@ class Strategy(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines neither loss nor turns")
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """Who owns which parameters, one optimiser each: by default one player owns the model's and
-        the strategy's.
-        """
+        """Who owns which parameters, one optimiser each: by default one player owns all."""
         return {"model": [*model.parameters(), *self.parameters()]}
 
     def turns(self, step: int) -> Sequence[Turn]:
@@ -59,8 +56,7 @@ class Strategy(nn.Module):
         return (Turn("model", self.loss),)
 
     def prepare(self, image: Tensor) -> Tensor:
-        """What the model is to be given of images in validation and prediction: by default the very
-        images.
+        """What the model is given in validation and prediction: by default the very images.
 
         Called in evaluation mode. Objectives are handed images as they are, and call it where they
         want it.
@@ -74,8 +70,7 @@ class Strategy(nn.Module):
         return image
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
-        """What validation and prediction read: by default the model's own outputs of prepared
-        images.
+        """What validation and prediction read: by default the model's outputs of prepared images.
 
         Args:
             model: what the strategy trains.
@@ -89,7 +84,5 @@ class Strategy(nn.Module):
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """How many logits the model must have for this strategy: by default one per class or
-        label.
-        """
+        """How many logits the model must have: by default one per class or label."""
         return groups.outputs

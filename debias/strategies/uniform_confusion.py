@@ -1,6 +1,4 @@
-"""Uniform confusion: the model makes an adversary's predictions uniform; the two move in
-alternation.
-"""
+"""Uniform confusion: the model makes an adversary's predictions uniform, in alternation."""
 
 from __future__ import annotations
 
@@ -24,8 +22,9 @@ class UniformConfusion(Strategy):
     The model moves for ``every`` steps, then the adversary for ``adversary_turns * every``, and so
     on.
 
-    .. math:: \text{model:}\; L_\text{task}(f(x), y) - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d,
-              \qquad \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
+    .. math:: \text{model:}\; L_\text{task}(f(x), y)
+              - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d, \qquad
+              \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
 
     The model's turn leaves the adversary as it is, the adversary's the model (its batch statistics
     excepted, in training mode); the adversary's computes no further than the layer. A large
@@ -79,12 +78,8 @@ class UniformConfusion(Strategy):
                 "uniform confusion needs strength >= 0, every >= 1 and adversary_turns >= 1; got "
                 f"strength={strength}, every={every}, adversary_turns={adversary_turns}"
             )
-        self.layer, self.strength, self.every, self.adversary_turns = (
-            layer,
-            strength,
-            every,
-            adversary_turns,
-        )
+        self.layer, self.strength = layer, strength
+        self.every, self.adversary_turns = every, adversary_turns
         self.adversary = Adversary(
             model,
             image,

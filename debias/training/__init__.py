@@ -1,6 +1,4 @@
-"""The loop: one LightningModule, and the verbs fit and predict. Names no strategy and no data
-set.
-"""
+"""The loop: one LightningModule, and the verbs fit and predict. It names no strategy or data."""
 
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.fit import fit, seed_all, trainer

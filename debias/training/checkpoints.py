@@ -1,6 +1,4 @@
-"""Checkpoints on disk: written beside their place, the one before is kept, a damaged one is
-noticed.
-"""
+"""Checkpoints on disk: written whole, the one before is kept, a damaged one is noticed."""
 
 from __future__ import annotations
 
@@ -22,8 +20,7 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Writes the Trainer's checkpoints beside their place, and keeps the one that is replaced as
-    ``previous.ckpt``.
+    """Writes the Trainer's checkpoints whole, and keeps the replaced one as ``previous.ckpt``.
 
     Lightning writes them through the temporary folder of the system, which may be another disk, and
     a full one.
@@ -38,16 +35,14 @@ class CheckpointFiles(TorchCheckpointIO):
 
 def write_tensors(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> None:
     """Write tensors and plain values by ``torch.save``; see :func:`debias.files.written_whole`."""
-    saved = (
-        io.BytesIO()
-    )  # written by torch.save itself, a full disk would be told as "unexpected pos"
+    # written by torch.save itself, a full disk would be told as "unexpected pos"
+    saved = io.BytesIO()
     torch.save(content, saved)
     write_atomically(path, saved.getbuffer(), keep=keep)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint to resume from. The one before the last one takes its place where that is
-    damaged or absent.
+    """The checkpoint to resume from: the last one, or the one before if that is damaged or absent.
 
     Returns:
         The path of ``last.ckpt``; ``None`` if the folder has no checkpoint.
@@ -61,8 +56,8 @@ def newest_checkpoint(folder: Path) -> Path | None:
     fault = "is damaged" if last.is_file() else "is absent"
     if not _is_whole(previous):
         raise InputError(
-            f"{last} {fault}, and no whole {PREVIOUS} is beside it: restore it, or delete both to"
-            " train again from the first epoch"
+            f"{last} {fault}, and no whole {PREVIOUS} is beside it: restore it, or delete both to "
+            "train again from the first epoch"
         )
     warnings.warn(
         f"{last} {fault}: training resumes from {PREVIOUS}, one epoch earlier", stacklevel=2

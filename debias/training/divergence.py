@@ -11,8 +11,7 @@ REMEDY = "lower optimizer.lr, or set clip"
 
 
 def check_finite(module: nn.Module, finite_steps: Tensor, *, steps: int, epoch: int) -> None:
-    """Stop if a loss of an epoch, or a parameter after it, is NaN or infinite. All processes stop
-    together.
+    """Stop all processes if a loss of an epoch, or a parameter after it, is NaN or infinite.
 
     Args:
         module: whose parameters are checked.

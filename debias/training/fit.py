@@ -1,6 +1,4 @@
-"""The verb *fit*: Lightning's Trainer, set up so that a run resumes exactly and writes only into
-its folder.
-"""
+"""The verb *fit*: Lightning's Trainer; a run resumes exactly, and writes only into its folder."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ from debias.training.module import DebiasModule
 
 
 class OwnSignals(Callback):
-    """Leaves SIGTERM to the handler that the process had: Lightning's ends training with exit code
-    0.
-    """
+    """Leaves SIGTERM to the process's own handler: Lightning's ends training with exit code 0."""
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)

@@ -1,6 +1,4 @@
-"""Terms of a loss that count in it, and are numerically nothing: the method then does not do what
-it is for.
-"""
+"""Terms that count in a loss, and are numerically nothing: the method then has no effect."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ NOTHING = 1e-12
 
 
 class IdleTerms:
-    """Looks at each weighted term once: at the end of the first epoch in which its weight is not
-    zero.
+    """Looks at each weighted term once: after the first epoch in which its weight is not zero.
 
     A ramp at zero, or a penalty before its first step, is thus not looked at. Nothing is read from
     the device: the means of the epoch are logged anyway.
@@ -40,9 +37,9 @@ class IdleTerms:
             if is_idle(means[name])
         ]:
             warnings.warn(
-                "terms of the loss are numerically nothing through their first epoch:"
-                f" {', '.join(idle)}. They have no effect: check the strategy's scales for this"
-                " network, such as a bandwidth, and what a batch holds",
+                "terms of the loss are numerically nothing through their first epoch: "
+                f"{', '.join(idle)}. They have no effect: check the strategy's scales for this "
+                "network, such as a bandwidth, and what a batch holds",
                 stacklevel=2,
             )
 

@@ -1,6 +1,4 @@
-"""The one LightningModule: players take their turns on a batch. It names no method and reads no
-config.
-"""
+"""The one LightningModule: players take turns on a batch. It names no method, reads no config."""
 
 from __future__ import annotations
 
@@ -83,18 +81,14 @@ class DebiasModule(pl.LightningModule):
 
     @property
     def leaves_unused(self) -> bool:
-        """Whether a step may leave parameters without gradient: another player's, or nobody's, as
-        of a backbone.
-        """
+        """Whether a step may leave parameters, such as another player's, without gradient."""
         moved = {id(parameter) for parameters in self.players.values() for parameter in parameters}
         return len(self.players) > 1 or any(
             p.requires_grad and id(p) not in moved for p in self.parameters()
         )
 
     def model_has_moved(self, steps: int) -> bool:
-        """Whether in the first ``steps`` steps some player has moved that owns parameters of the
-        model.
-        """
+        """Whether a player with parameters of the model moves in the first ``steps`` steps."""
         own = {id(parameter) for parameter in self.model.parameters()}
         owners = {
             name
@@ -131,10 +125,8 @@ class DebiasModule(pl.LightningModule):
         return loss if self.automatic_optimization else None
 
     def _count_step(self) -> None:
-        """Count the epoch's steps, and those before the first loss that is not finite: its sum
-        never is again.
-        """
-        finite = self.sums["loss"].isfinite()
+        """Count the epoch's steps, and those before the first loss that is not finite."""
+        finite = self.sums["loss"].isfinite()  # a sum that was not finite never is again
         self.steps, self.finite_steps = self.steps + 1, self.finite_steps.to(finite.device) + finite
 
     def _take(self, turn: Turn, batch: Batch) -> None:
@@ -182,8 +174,7 @@ class DebiasModule(pl.LightningModule):
         self.steps, self.finite_steps = 0, torch.zeros_like(self.finite_steps)
 
     def training_means(self) -> dict[str, float]:
-        """Mean over the epoch's turns so far that gave it, in all processes, of the loss and of
-        each term.
+        """Mean of the loss and of each term, over the epoch's turns with it, in all processes.
 
         A term with a value per group is named ``term/group``. Every process must call it.
         """
@@ -201,8 +192,7 @@ class DebiasModule(pl.LightningModule):
         return scalars | named
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; warn of terms that do nothing; step the schedules of several
-        players' movers.
+        """Log the epoch's means; warn of terms that do nothing; step the schedules.
 
         Raises:
             InputError: a loss of the epoch or the weights after it are not finite.
@@ -234,17 +224,16 @@ class DebiasModule(pl.LightningModule):
 
 
 def check_targets(strategy: Strategy, augment: object) -> None:
-    """Refuse a strategy that reads class indices beside an augmentation that makes probabilities of
-    them.
+    """Refuse a strategy of class indices beside an augmentation that makes them probabilities.
 
     Raises:
         ValueError: naming both.
     """
     if strategy.hard_targets and getattr(augment, "mixes_targets", False):
         raise InputError(
-            f"{type(strategy).__name__} reads the class of each sample, and"
-            f" {type(augment).__name__} mixes classes: leave one of them out, as by"
-            " augment.name=none"
+            f"{type(strategy).__name__} reads the class of each sample, and "
+            f"{type(augment).__name__} mixes classes: leave one of them out, as by "
+            "augment.name=none"
         )
 
 

@@ -1,6 +1,4 @@
-"""Optimisers and learning-rate schedules by name; each keyword-only argument is an option of the
-config.
-"""
+"""Optimisers and learning-rate schedules by name; keyword-only arguments are options."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def constant(optimizer: Optimizer, epochs: int) -> LRScheduler:
 
 
 def cosine(optimizer: Optimizer, epochs: int, *, minimum: float = 0.0) -> LRScheduler:
-    """The learning rate falls along half a cosine, from its value to ``minimum`` after the last
-    epoch.
-    """
+    """The learning rate falls along half a cosine, to ``minimum`` after the last epoch."""
     return CosineAnnealingLR(optimizer, T_max=epochs, eta_min=minimum)
 
 

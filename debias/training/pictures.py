@@ -1,6 +1,4 @@
-"""Pictures as they are beside what the strategy makes of them, for those who want to see what it
-hides.
-"""
+"""Pictures as they are beside what the strategy makes of them: what it hides can be seen."""
 
 from __future__ import annotations
 
@@ -51,8 +49,7 @@ def prepared_pictures(
 
 
 class PreparedPictures(pl.Callback):
-    """Shows in TensorBoard, epoch by epoch, what the strategy makes of the first validation images,
-    if anything.
+    """Shows in TensorBoard what the strategy makes of the first validation images, if anything.
 
     Args:
         mean: ``(3,)`` of the images' normalisation.

@@ -7,8 +7,7 @@ from torch import nn
 
 
 def choose_precision(model: nn.Module, accelerator: str) -> str:
-    """Precision for Lightning's Trainer: mixed bfloat16 where the processor computes in it, float32
-    elsewhere.
+    """Precision for Lightning's Trainer: mixed bfloat16 where it is native, else float32.
 
     On CPUs with bfloat16 instructions it doubles the speed of residual networks, and slows networks
     of depthwise convolutions, which therefore stay in float32 there.
@@ -18,15 +17,11 @@ def choose_precision(model: nn.Module, accelerator: str) -> str:
         accelerator: "cpu", "cuda", "mps", ...
     """
     if accelerator == "cuda":
-        return (
-            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-        )
-    fast = accelerator == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return (
-        "bf16-mixed"
-        if fast and _has_convolutions(model) and not _is_depthwise(model)
-        else "32-true"
-    )
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        computes = accelerator == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        fast = computes and _has_convolutions(model) and not _is_depthwise(model)
+    return "bf16-mixed" if fast else "32-true"
 
 
 def _convolutions(model: nn.Module) -> list[nn.Conv2d]:

@@ -12,9 +12,7 @@ from debias.types import Batch, Outputs
 
 
 class Predicted(NamedTuple):
-    """Rows of the data set and the logits a model gave them: ``(N,)`` int64 and ``(N, outputs)``
-    float32.
-    """
+    """Rows of the data set and their logits: ``(N,)`` int64 and ``(N, outputs)`` float32."""
 
     index: Tensor  # type: ignore[assignment]
     logits: Tensor
@@ -45,9 +43,7 @@ def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-
 
 
 def extract(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Extracted:
-    """Features of every row that the batches hold: as :func:`predict`, for what the model's head
-    reads.
-    """
+    """Features of every row in the batches: as :func:`predict`, for what the head reads."""
     return Extracted(
         *joined(list(_read(model, batches, precision, lambda outputs: outputs.features)))
     )
@@ -71,9 +67,7 @@ def _read(
 
 
 def joined(parts: Sequence[Predicted]) -> Predicted:
-    """Parts of a prediction as one, over all processes, sorted by row; a row that came twice is
-    kept once.
-    """
+    """Parts of a prediction as one, over all processes, sorted by row; each row comes once."""
     if distributed.is_available() and distributed.is_initialized():
         gathered: list[Sequence[Predicted]] = [()] * distributed.get_world_size()
         here = [Predicted(part.index.cpu(), part.logits.cpu()) for part in parts]

@@ -1,6 +1,4 @@
-"""What an epoch leaves behind: its history entry, its validation predictions, its weights, and a
-checkpoint.
-"""
+"""What an epoch leaves behind: history entry, validation predictions, weights, checkpoint."""
 
 from __future__ import annotations
 
@@ -52,12 +50,8 @@ class Recorder(Checkpoint):
         keep_all: bool = False,
         watch: Watch | None = None,
     ) -> None:
-        self.folder, self.write, self.metadata, self.keep_all = (
-            folder,
-            write,
-            metadata or {},
-            keep_all,
-        )
+        self.folder, self.write = folder, write
+        self.metadata, self.keep_all = metadata or {}, keep_all
         self.watch = watch
         self.history: list[dict[str, Any]] = []
         self.parts: list[Predicted] = []
@@ -123,9 +117,8 @@ class Recorder(Checkpoint):
             self.write(epoch, predicted)
             if self.keep_all or epoch + 1 == trainer.max_epochs or epoch in self._best():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
-        trainer.save_checkpoint(
-            self.last, weights_only=False
-        )  # every process takes part; the first one writes
+        # every process takes part; the first one writes
+        trainer.save_checkpoint(self.last, weights_only=False)
         if trainer.is_global_zero and self.watch is not None:
             self.watch(self.history)
 
