@@ -47,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="debias",
         description=(
-            "Train image classifiers against a known or unknown bias, and judge them by their worst"
-            " group."
+            "Train image classifiers against a known or unknown bias, and judge them by their "
+            "worst group."
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -110,8 +110,8 @@ def _add_sweep(commands: Any) -> None:
         "source", help="the sweep's YAML file; for report, the folder of the sweep"
     )
     examples = (
-        "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N"
-        " retries=1"
+        "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N "
+        "retries=1"
     )
     examples += "; for search, also trials=40 storage=URL"
     examples += "; for report, format=markdown|latex|csv|html out=FILE"
@@ -138,8 +138,8 @@ def _add_infer_groups(commands: Any) -> None:
     )
     command.add_argument("run", help="a run's folder")
     examples = (
-        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv"
-        " data.root=PATH"
+        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv "
+        "data.root=PATH"
     )
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 

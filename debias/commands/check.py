@@ -26,8 +26,8 @@ def run(config: str, overrides: list[str]) -> None:
     parts.data.decode()
     examples, groups = parts.examples, parts.examples.groups
     print(
-        f"{examples.source}: {len(examples)} images, masks:"
-        f" {'yes' if 'mask' in examples.provides else 'no'}"
+        f"{examples.source}: {len(examples)} images, masks: "
+        f"{'yes' if 'mask' in examples.provides else 'no'}"
     )
     unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
     counts = [
@@ -45,13 +45,13 @@ def run(config: str, overrides: list[str]) -> None:
         _print_counts(["class", *SPLITS], groups.target_names, classes)
     parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
     print(
-        f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on"
-        f" {parts.accelerator}"
+        f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on "
+        f"{parts.accelerator}"
     )
     rule = chosen_rule(chosen.select, labelled=bool(parts.data.examples.frequencies("val").any()))
     print(
-        f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by"
-        f" {rule}"
+        f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by "
+        f"{rule}"
     )
     print(f"run {run.folder.name}: ready")
 

@@ -216,8 +216,8 @@ def _config_in(checkpoint: Path) -> Config:
         )
     except Exception as error:
         raise InputError(
-            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's"
-            " folder, a .ckpt file or a CSV file of predictions"
+            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's "
+            "folder, a .ckpt file or a CSV file of predictions"
         ) from error
     try:
         return configs.from_plain(config)
@@ -238,8 +238,8 @@ def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
     if changed:
         allowed = ", ".join([*CHANGEABLE, *(f"data.{key}" for key in CHANGEABLE_DATA)])
         raise InputError(
-            f"{', '.join(changed)} would change what was trained; an evaluation may change"
-            f" {allowed}"
+            f"{', '.join(changed)} would change what was trained; an evaluation may change "
+            f"{allowed}"
         )
 
 

@@ -87,8 +87,8 @@ METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments
 def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
         raise InputError(
-            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their"
-            " own: train one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
+            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their "
+            "own: train one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
         )
     return METHODS[name]
 
@@ -144,8 +144,8 @@ def _score(
     true = groups.encode(target, examples.bias[rows])
     sizes = values.bincount().tolist()
     yield (
-        f"{split}:"
-        f" {', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
+        f"{split}: "
+        f"{', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
     )
     if bool((true < 0).any()):
         yield "    not scored: the bias of some images is unknown"

@@ -76,8 +76,8 @@ def _print_methods(pattern: str) -> None:
     if not found:
         names = {name for methods in METHODS.values() for name in methods}
         raise InputError(
-            f"no strategy or recipe matches {pattern!r};"
-            f" {near(pattern, names, 'debias list strategies')}"
+            f"no strategy or recipe matches {pattern!r}; "
+            f"{near(pattern, names, 'debias list strategies')}"
         )
     for kind, name in found:
         _print_component(kind, name)
@@ -163,6 +163,6 @@ def _print_models(pattern: str) -> None:
         )
     print("\n".join(names))
     print(
-        f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its"
-        " weights"
+        f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its "
+        "weights"
     )

@@ -86,12 +86,12 @@ def summary(records: Sequence[MaskRecord]) -> list[str]:
     how = Counter(record.how for record in records)
     lines = [
         (
-            f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's own"
-            f" shape, or empty), {how['kept']} kept from before"
+            f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's "
+            f"own shape, or empty), {how['kept']} kept from before"
         ),
         (
-            f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of a"
-            " picture on average"
+            f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of "
+            "a picture on average"
         ),
     ]
     for remark in ("empty", "full", "small", "large"):

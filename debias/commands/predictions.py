@@ -20,12 +20,12 @@ OPTIONS = {
     "bias": "column of the bias attribute, or several: bias=[gender,age]",
     "positive": "which of two classes is the positive one: positive=waterbird",
     "aligned": (
-        "(target, bias) pairs that the shortcut favours:"
-        " aligned=[[landbird,land],[waterbird,water]]"
+        "(target, bias) pairs that the shortcut favours: "
+        "aligned=[[landbird,land],[waterbird,water]]"
     ),
     "train": (
-        "CSV file with the target and bias of the training images, for whatever compares with"
-        " training"
+        "CSV file with the target and bias of the training images, for whatever compares with "
+        "training"
     ),
     "out": "JSON file that receives the numbers",
 }
@@ -86,8 +86,8 @@ def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
     found = frequencies_of(train, groups, bias=bias)
     if not bool(found.any()):
         raise InputError(
-            f"train={train}: no image has a known bias; give a file with the column"
-            f" {bias or 'bias'}"
+            f"train={train}: no image has a known bias; give a file with the column "
+            f"{bias or 'bias'}"
         )
     return found
 

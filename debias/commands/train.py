@@ -154,8 +154,8 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
             raise InputError(f"{folder} {TRAINED_NOW}")
         if (folder / "config.yaml").is_file():
             raise InputError(
-                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the"
-                " folder"
+                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the "
+                "folder"
             )
         check_unbegun(folder)
 
@@ -186,8 +186,8 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
         return {}
     if every and (begun := every[-1]["precision"]) != now["precision"]:
         raise InputError(
-            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes"
-            f" here: it was begun at {begun}; add precision={begun} beside resume={folder}"
+            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto "
+            f"comes here: it was begun at {begun}; add precision={begun} beside resume={folder}"
         )
     if not every or every[-1] != now:
         every.append(now)
@@ -235,8 +235,8 @@ def _run_to_resume(config: Config, given: str) -> Path | None:
 def _check_same(folder: Path, config: Config) -> None:
     if not (folder / "config.yaml").is_file():
         raise InputError(
-            f"cannot resume {folder}: it holds no config.yaml; give the folder of an"
-            " interrupted run"
+            f"cannot resume {folder}: it holds no config.yaml; give the folder of an "
+            "interrupted run"
         )
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
     if before["precision"] == AUTO and now["precision"] in [
@@ -264,7 +264,7 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)
     if before != data:
         raise InputError(
-            f"cannot resume {path.parent} with other data: it was begun with {before['images']}"
-            f" images, and now are {data['images']}, or other labels or splits: restore the data,"
-            " or train anew in another folder"
+            f"cannot resume {path.parent} with other data: it was begun with {before['images']} "
+            f"images, and now are {data['images']}, or other labels or splits: restore the data, "
+            "or train anew in another folder"
         )

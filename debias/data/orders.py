@@ -174,8 +174,8 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
         raise InputError(f"sampler.copies must be at least 1; got {copies}")
     if not len(chosen):
         raise InputError(
-            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no"
-            " error; train it less"
+            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no "
+            "error; train it less"
         )
     return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
 
@@ -199,13 +199,13 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
     """
     if row.ndim != 1 or bool((inferred < 0).any()):
         raise InputError(
-            "cluster_balanced needs one class and one inferred group per sample: infer groups"
-            " of all"
+            "cluster_balanced needs one class and one inferred group per sample: infer groups "
+            "of all"
         )
     if int(row.max()) + 1 != len(powers):
         raise InputError(
-            f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1}"
-            " classes"
+            f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} "
+            "classes"
         )
     _, group, counts = torch.unique(
         torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True
@@ -266,20 +266,20 @@ def seeded_generator(*numbers: int) -> torch.Generator:
 def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
     if label.ndim != 1:
         raise InputError(
-            f"with several labels an image has no one {kind}: {kind} balancing needs one; use"
-            " 'shuffled'"
+            f"with several labels an image has no one {kind}: {kind} balancing needs one; use "
+            "'shuffled'"
         )
     if bool((label < 0).any()):
         raise InputError(
-            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())}"
-            f" of {len(label)} are unknown: label them, or balance classes"
+            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} "
+            f"of {len(label)} are unknown: label them, or balance classes"
         )
     counts = torch.bincount(label, minlength=len(names))
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
     if empty:
         raise InputError(
-            f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use"
-            " 'shuffled'"
+            f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use "
+            "'shuffled'"
         )
     return counts
 

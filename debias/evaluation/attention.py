@@ -73,8 +73,8 @@ def gradcam(
     """
     if not 0 < threshold <= 1 or target not in CLASSES:
         raise InputError(
-            f"gradcam needs threshold in (0, 1] and target one of {', '.join(CLASSES)}; got"
-            f" threshold={threshold}, target={target!r}"
+            f"gradcam needs threshold in (0, 1] and target one of {', '.join(CLASSES)}; got "
+            f"threshold={threshold}, target={target!r}"
         )
     if parts.examples.groups.multi_label:
         raise InputError(
@@ -111,8 +111,8 @@ def check_maps(parts: Parts, *, layer: str | None = None) -> None:
     """
     if parts.examples.groups.multi_label:
         raise InputError(
-            f"{parts.examples.source} has several labels an image: a map of attention explains one"
-            " class"
+            f"{parts.examples.source} has several labels an image: a map of attention explains one "
+            "class"
         )
     shape, module = parts.data.preprocessing.evaluation, parts.module
     image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
@@ -124,8 +124,8 @@ def check_maps(parts: Parts, *, layer: str | None = None) -> None:
         == 1
     ):
         raise InputError(
-            f"of {shape.height} x {shape.width} pixels the layer that is explained has a single"
-            " place: name an earlier one, layer=..., or train on larger pictures"
+            f"of {shape.height} x {shape.width} pixels the layer that is explained has a single "
+            "place: name an earlier one, layer=..., or train on larger pictures"
         )
 
 

@@ -158,8 +158,8 @@ _PLACEMENT = {
     ),
     "size_bias/<factor>": Description(
         "Size bias",
-        "Accuracy with the foreground's area times this factor, as a share of that at its own"
-        " size.",
+        "Accuracy with the foreground's area times this factor, as a share of that at its own "
+        "size.",
     ),
 }
 
@@ -189,9 +189,9 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "thresholds": FamilyText(
         "Bias amplification at chosen thresholds",
-        "The same with a threshold of its own for each label: chosen on the validation split, so"
-        " that no more of its images are given the label than have it, and applied to the test"
-        " split.",
+        "The same with a threshold of its own for each label: chosen on the validation split, so "
+        "that no more of its images are given the label than have it, and applied to the test "
+        "split.",
         {
             "threshold/<outcome>": _neither(
                 "Threshold", "Probability from which on the label is given."
@@ -201,8 +201,8 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "scores": FamilyText(
         "Scores and calibration",
-        "How well the scores rank the images, all of them and those of each bias value, and whether"
-        " stated confidence can be believed.",
+        "How well the scores rank the images, all of them and those of each bias value, and "
+        "whether stated confidence can be believed.",
         SCORE_DESCRIPTIONS
         | {"samples/<bias>": _neither("Images", "How many images have this bias value.")},
     ),
@@ -213,8 +213,8 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "errors": FamilyText(
         "Errors as a finder of misled images",
-        "Whether the images that the model gets wrong are those that the shortcut misleads: the"
-        " hope of methods that learn from a first model's errors.",
+        "Whether the images that the model gets wrong are those that the shortcut misleads: the "
+        "hope of methods that learn from a first model's errors.",
         DISCOVERY | {"discovery/error_lift": _unbounded(DISCOVERY["discovery/error_lift"])},
     ),
     "shortcuts": FamilyText(
@@ -227,14 +227,14 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "context": FamilyText(
         "Context",
-        "Whether the model finds a label without what it is usually seen with; over the pairs of"
-        " labels that need each other most, chosen on the validation split.",
+        "Whether the model finds a label without what it is usually seen with; over the pairs of "
+        "labels that need each other most, chosen on the validation split.",
         context.DESCRIPTIONS,
     ),
     "leakage": FamilyText(
         "Leakage of the outputs",
-        "How well the bias can be guessed from the logits, and from labels that are as often"
-        " right.",
+        "How well the bias can be guessed from the logits, and from labels that are as often "
+        "right.",
         LEAKAGE | _deviations(LEAKAGE, "leakage/dataset", "leakage/dataset_at_f1", "leakage/model"),
     ),
     "features": FamilyText(

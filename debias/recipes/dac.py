@@ -93,8 +93,8 @@ class DaC(Recipe):
     ) -> None:
         if alpha < 0 or not 0 < quantile <= 1:
             raise InputError(
-                f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha},"
-                f" quantile={quantile}"
+                f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, "
+                f"quantile={quantile}"
             )
         self.first, self.alpha, self.quantile, self.invert, self.layer = (
             first,
@@ -117,9 +117,9 @@ class DaC(Recipe):
         )
         if components.required_facts("sampler", sampler, labels):
             raise InputError(
-                "this recipe draws as the run's sampler does before anything is inferred, and"
-                f" sampler.name={sampler} reads biases: name shuffled, class_balanced,"
-                " class_subsample or portion"
+                "this recipe draws as the run's sampler does before anything is inferred, and "
+                f"sampler.name={sampler} reads biases: name shuffled, class_balanced, "
+                "class_subsample or portion"
             )
         refuse_own(run.config, "strategy", "augment")
         if run.config.batch_size < 2:

@@ -137,8 +137,8 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
     """
     if not all(bool(parameter.isfinite().all()) for parameter in head.parameters()):
         raise InputError(
-            "the fit of the last layer diverged: its weights are not finite; lower the recipe's"
-            " rate"
+            "the fit of the last layer diverged: its weights are not finite; lower the recipe's "
+            "rate"
         )
     parts, config = frozen.stage.parts, frozen.config
     frozen.model.head = head

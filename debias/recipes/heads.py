@@ -62,9 +62,9 @@ class DFR(LastLayer):
         counts = parts.examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
             raise InputError(
-                f"{parts.examples.source} has one image of"
-                f" {parts.examples.groups.names[counts.index(1)]} in val, which this recipe halves"
-                " within groups: add another"
+                f"{parts.examples.source} has one image of "
+                f"{parts.examples.groups.names[counts.index(1)]} in val, which this recipe halves "
+                "within groups: add another"
             )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -123,8 +123,8 @@ class AFR(LastLayer):
             )
         if not (gammas and penalties) or min([*gammas, *penalties]) < 0 or steps < 1:
             raise InputError(
-                "recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got"
-                f" {gammas}, {penalties} and {steps}"
+                "recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got "
+                f"{gammas}, {penalties} and {steps}"
             )
         self.gammas, self.penalties, self.steps, self.learning_rate = (
             gammas,

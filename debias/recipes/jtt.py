@@ -80,9 +80,9 @@ def refuse_readers(config: Config) -> None:
     refuse_own(config, "sampler")
     if {"bias", "some bias", "groups"} & set(requirements(config)):
         raise InputError(
-            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label,"
-            f" and strategy.name={config.strategy['name']} or augment.name={config.augment['name']}"
-            " needs these: name one that needs none"
+            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, "
+            f"and strategy.name={config.strategy['name']} or augment.name={config.augment['name']} "
+            "needs these: name one that needs none"
         )
 
 

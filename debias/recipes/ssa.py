@@ -136,8 +136,8 @@ def halves_of_validation(examples: Examples, generator: torch.Generator) -> tupl
     group = examples.groups.encode(examples.target[rows], examples.bias[rows])
     if bool((group < 0).any()):
         raise InputError(
-            f"SSA learns from the bias labels of the validation split, and {examples.source} lacks"
-            " some"
+            f"SSA learns from the bias labels of the validation split, and {examples.source} lacks "
+            "some"
         )
     first, second = halves(group, generator)
     return rows[first], rows[second]

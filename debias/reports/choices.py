@@ -24,6 +24,6 @@ def choice_line(report: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{key}={value:g}" for key, value in chosen.items() if key != "score")
     tried = f" of {len(found['grid'])} settings" if len(found["grid"]) > 1 else ""
     return (
-        f"{settings}{tried}, with {percent(chosen['score'])} % in the worst {kind} of"
-        f" {found['on']}; its smallest {kind}, {smallest['name']}, has {smallest['count']} images"
+        f"{settings}{tried}, with {percent(chosen['score'])} % in the worst {kind} of "
+        f"{found['on']}; its smallest {kind}, {smallest['name']}, has {smallest['count']} images"
     )

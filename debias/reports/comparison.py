@@ -233,8 +233,8 @@ def _check_tested(run: Run) -> None:
     test = run.report["metrics"].get("test")
     if not isinstance(test, dict) or not isinstance(test.get("scalars"), dict):
         raise InputError(
-            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate"
-            f" {run.folder}`"
+            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate "
+            f"{run.folder}`"
         )
 
 
@@ -257,8 +257,8 @@ def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
     for name in measures if methods else ():
         if name not in known:
             raise InputError(
-                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the"
-                " data allows" + (f"; {near(name, known)}" if known else "")
+                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the "
+                "data allows" + (f"; {near(name, known)}" if known else "")
             )
 
 

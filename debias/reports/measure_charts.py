@@ -86,8 +86,8 @@ def band_pass(report: Report) -> dict[str, Any] | None:
         _percent_frame(axes, "share of the spectrum kept")
 
     ends = "; ".join(
-        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the"
-        f" spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
+        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the "
+        f"spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
         for name, line in lines.items()
     )
     chart = {

@@ -25,7 +25,7 @@ def numbered_values(found: Collection[str], name: str, path: Path) -> list[str]:
     if max(numbers) >= MOST_VALUES:
         greatest = numbers[max(numbers)][:20]
         raise InputError(
-            f"{path}: {name} {greatest} is too great: number them from 0, below {MOST_VALUES:,}, or"
-            " use names"
+            f"{path}: {name} {greatest} is too great: number them from 0, below {MOST_VALUES:,}, "
+            "or use names"
         )
     return [str(value) for value in range(max(numbers) + 1)]

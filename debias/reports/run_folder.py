@@ -139,8 +139,8 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     raise InputError(
-        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers"
-        " or text"
+        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers "
+        "or text"
     )
 
 
@@ -148,8 +148,8 @@ def _absence(folder: Path) -> str:
     config = folder / "config.yaml"
     if config.is_file():
         return (
-            f"{folder} has not finished (no report.json): continue it with `debias train {config}"
-            f" resume={folder}`"
+            f"{folder} has not finished (no report.json): continue it with `debias train {config} "
+            f"resume={folder}`"
         )
     what = (
         "is not a run folder (no report.json, no config.yaml)"

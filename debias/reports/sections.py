@@ -122,8 +122,8 @@ def facts(report: Report) -> dict[str, str]:
         "Seed": str(report["seed"]),
         "Device": f"{report['device']}, precision {report['precision']}",
         "Time": (
-            f"{seconds['total']:,.0f} s, training {seconds['train']:,.0f} s;"
-            f" {seconds['epoch']:,.1f} s an epoch"
+            f"{seconds['total']:,.0f} s, training {seconds['train']:,.0f} s; "
+            f"{seconds['epoch']:,.1f} s an epoch"
         ),
         "Peak memory": memory,
         "Code": _code(report),

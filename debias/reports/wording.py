@@ -94,8 +94,8 @@ def diverged(report: Report) -> str:
     if not epochs:
         return ""
     return (
-        f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run"
-        " mean nothing."
+        f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run "
+        "mean nothing."
     )
 
 
@@ -157,6 +157,6 @@ def _doubt(groups: Sequence[Group], worst: Group, kind: str) -> str:
     names = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
     overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
     return (
-        f"Which {kind} is worst is not settled by this many images: its interval overlaps {overlap}"
-        f" {names}."
+        f"Which {kind} is worst is not settled by this many images: its interval overlaps "
+        f"{overlap} {names}."
     )

@@ -55,9 +55,9 @@ def described(choice: Choice, groups: Groups) -> dict[str, Any]:
     count, name = min((count, name) for count, name in zip(counts, names, strict=True) if count)
     if count < FEW:
         warnings.warn(
-            f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of"
-            f" {choice.on}, where {name} has {count} images: of less than {FEW} the choice is a"
-            " lottery, add validation images of it",
+            f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of "
+            f"{choice.on}, where {name} has {count} images: of less than {FEW} the choice is a "
+            "lottery, add validation images of it",
             stacklevel=2,
         )
     smallest = {"name": name, "count": count}

@@ -35,6 +35,6 @@ def refuse_own(config: Config, *kinds: str, remedy: str = "leave it out") -> Non
         section = getattr(config, kind)
         if section != PLAIN[kind]:
             raise InputError(
-                f"recipe.name={config.recipe['name']} has a {kind} of its own; got"
-                f" {kind}.name={section['name']}: {remedy}"
+                f"recipe.name={config.recipe['name']} has a {kind} of its own; got "
+                f"{kind}.name={section['name']}: {remedy}"
             )

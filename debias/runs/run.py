@@ -152,8 +152,9 @@ class Run:
         chosen_families(self.config.measures)
         if self.config.groups.file and not recipe.takes_groups:
             raise InputError(
-                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by itself,"
-                f" and would leave groups.file={self.config.groups.file} unread: leave it out"
+                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by "
+                f"itself, and would leave groups.file={self.config.groups.file} unread: leave it "
+                "out"
             )
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:

@@ -63,14 +63,14 @@ def _meant(
     alike = [own for own in candidates if _agree(own, varied)]
     if len(alike) != 1:
         raise InputError(
-            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}:"
-            " name a config of the sweep that has one for each seed, or for each setting that both"
-            " vary"
+            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}: "
+            "name a config of the sweep that has one for each seed, or for each setting that both "
+            "vary"
         )
     if KEY in alike[0]:
         raise InputError(
-            f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that"
-            " trains one"
+            f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that "
+            "trains one"
         )
     return alike[0]
 

@@ -190,8 +190,8 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
         or not isinstance(next(iter(line.values())), dict)
     ):
         raise InputError(
-            f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key:"
-            " [1]}"
+            f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: "
+            "[1]}"
         )
     ((source, own),) = line.items()
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
@@ -218,14 +218,14 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
             raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
         if keys.count(key) > 1:
             raise InputError(
-                f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of"
-                " them"
+                f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of "
+                "them"
             )
     for layer in layers:
         if layer.get("progress", False) is not False:
             raise InputError(
-                f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave"
-                " it out"
+                f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave "
+                "it out"
             )
 
 

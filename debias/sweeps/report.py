@@ -156,8 +156,8 @@ def added_rows(
             continue
         if protocol and (extra := set(report["strategy"]["group_labels"].split("+")) - allowed):
             left_out.append(
-                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against"
-                f" {protocol.labels}"
+                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against "
+                f"{protocol.labels}"
             )
         else:
             settings = f"{report['config']['name']} (added) seed={report['seed']}"

@@ -145,8 +145,8 @@ def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
         )
 
     words = [
-        f"{label}: average {percent(average)} %, gap {percent(gap)}"
-        f" points{', on the front' * (place in front)}"
+        f"{label}: average {percent(average)} %, gap {percent(gap)} "
+        f"points{', on the front' * (place in front)}"
         for place, (label, average, gap) in enumerate(known)
     ]
     return [

@@ -138,13 +138,13 @@ def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
         path = run.folder / "predictions" / "test.csv"
         if not path.is_file():
             left_out.append(
-                f"not compared in pairs: {method.label} seed {run.report['seed']} has no"
-                f" {path.name}"
+                f"not compared in pairs: {method.label} seed {run.report['seed']} has no "
+                f"{path.name}"
             )
         elif run.report["data"]["multi_label"]:
             left_out.append(
-                f"not compared in pairs: {method.label} seed {run.report['seed']} has several"
-                " labels"
+                f"not compared in pairs: {method.label} seed {run.report['seed']} has several "
+                "labels"
             )
         else:
             try:

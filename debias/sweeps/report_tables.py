@@ -15,21 +15,21 @@ from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 
 PAIRS = (
-    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test"
-    " images, mean over the seeds that both have; 95 % interval of 9,999 bootstrap samples of"
-    " images and seeds; p adjusted for all pairs (Holm); a difference is real where p is below 0.05"
-    " and there are several seeds. With two or three the seeds' part of the interval is rough; one"
-    " says nothing of another."
+    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test "
+    "images, mean over the seeds that both have; 95 % interval of 9,999 bootstrap samples of "
+    "images and seeds; p adjusted for all pairs (Holm); a difference is real where p is below 0.05 "
+    "and there are several seeds. With two or three the seeds' part of the interval is rough; one "
+    "says nothing of another."
 )
 COSTS = (
-    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the"
-    " process's, on the host."
+    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the "
+    "process's, on the host."
 )
 RANKS = "By mean worst-{kind} accuracy on each data set, 1 the best."
 RUNS = (
-    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap"
-    " between the two. Then seconds of the training of every stage and of the evaluation (not of"
-    " what a recipe computes between stages), and peak memory in MB."
+    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap "
+    "between the two. Then seconds of the training of every stage and of the evaluation (not of "
+    "what a recipe computes between stages), and peak memory in MB."
 )
 
 

@@ -127,8 +127,8 @@ def claimed(
         before = read_json(record, dict, entries={}, remedy="set another out, or delete the folder")
         if before != wanted and not overwrite:
             raise InputError(
-                f"{folder} holds masks made with {before}: set another out, or overwrite=true to"
-                " replace"
+                f"{folder} holds masks made with {before}: set another out, or overwrite=true to "
+                "replace"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} holds something that was not made here: set another out")
@@ -163,6 +163,6 @@ def _check_shared(names: Sequence[str]) -> None:
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
         raise InputError(
-            f"several images would share the mask {shared}: give them names that differ before"
-            " the dot"
+            f"several images would share the mask {shared}: give them names that differ before "
+            "the dot"
         )

@@ -71,9 +71,9 @@ def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> N
     if absent:
         more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
         raise InputError(
-            f"{source} has no {kind} for {len(absent)} of {len(images)} images:"
-            f" {', '.join(absent[:SHOWN])}{more}. Add their rows, with paths as the data set names"
-            " them, or choose other splits"
+            f"{source} has no {kind} for {len(absent)} of {len(images)} images: "
+            f"{', '.join(absent[:SHOWN])}{more}. Add their rows, with paths as the data set names "
+            "them, or choose other splits"
         )
 
 
@@ -98,8 +98,8 @@ def inside(
     if outside.any():
         values = ", ".join(f"{value:g}" for value in places[np.argmax(outside)])
         raise InputError(
-            f"{source}: ({values}) of {image} lies outside the picture, which has width x height"
-            f" {size[1]}x{size[0]}: correct the row, or scale it as the picture was scaled"
+            f"{source}: ({values}) of {image} lies outside the picture, which has width x height "
+            f"{size[1]}x{size[0]}: correct the row, or scale it as the picture was scaled"
         )
     first, last = first.clip(0, limit - 1), last.clip(0, limit)
     return np.hstack([first, last - first]) if places.shape[1] == len(BOX) else first
@@ -119,8 +119,8 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
     )
     if listing is None:
         raise InputError(
-            f"no images.txt beside or above {source}: it says which image each number is; put it"
-            " there"
+            f"no images.txt beside or above {source}: it says which image each number is; put it "
+            "there"
         )
     names = _words(listing, ("image", "path"), ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))

@@ -177,9 +177,9 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise InputError(
-            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and {SPARE / 2**20:.0f}"
-            f" to spare; {free / 2**20:,.0f} MB are free: make room, choose another cache_dir, or"
-            " set cache=false"
+            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and "
+            f"{SPARE / 2**20:.0f} to spare; {free / 2**20:,.0f} MB are free: make room, choose "
+            "another cache_dir, or set cache=false"
         )
 
 

@@ -95,9 +95,9 @@ class ImageFiles:
             masks = ()
         if backgrounds and not masks:
             raise InputError(
-                "backgrounds are filled in where a mask says the foreground is, and"
-                f" {examples.source} has not a mask for every picture: give the data set masks, or"
-                " train without backgrounds"
+                "backgrounds are filled in where a mask says the foreground is, and "
+                f"{examples.source} has not a mask for every picture: give the data set masks, or "
+                "train without backgrounds"
             )
         files = cls(
             examples.root,

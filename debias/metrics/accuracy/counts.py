@@ -50,8 +50,8 @@ def table_shape(groups: Groups) -> tuple[int, int, int]:
     shape = groups.rows, groups.biases + 1, _choices(groups)
     if (cells := math.prod(shape)) > MOST_CELLS:
         raise InputError(
-            f"it counts every prediction of every group, and {groups.rows:,} classes and"
-            f" {groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
+            f"it counts every prediction of every group, and {groups.rows:,} classes and "
+            f"{groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
         )
     return shape
 
@@ -168,8 +168,8 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
     for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
             raise InputError(
-                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into"
-                " predictions"
+                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into "
+                "predictions"
             )
     shape = (*bias.shape, groups.outputs) if groups.multi_label else bias.shape
     if bias.ndim != 1 or target.shape != shape or prediction.shape != shape:
@@ -197,8 +197,8 @@ def check_range(seen: Range, groups: Groups) -> None:
         if smallest < low or largest >= end:
             found = smallest if smallest < low else largest
             raise InputError(
-                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target"
-                f" rows {groups.target_names} and {groups.biases} bias values {groups.bias_names}"
+                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target "
+                f"rows {groups.target_names} and {groups.biases} bias values {groups.bias_names}"
             )
 
 

@@ -115,6 +115,6 @@ def _check_frequencies(frequencies: Tensor, groups: Groups) -> None:
         or not bool((frequencies > 0).any())
     ):
         raise InputError(
-            f"train_frequencies must hold the training samples of each of the {groups.count} groups"
-            f" {groups.names}; got {frequencies.tolist()}"
+            f"train_frequencies must hold the training samples of each of the {groups.count} "
+            f"groups {groups.names}; got {frequencies.tolist()}"
         )

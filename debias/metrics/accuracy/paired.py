@@ -167,8 +167,8 @@ def _known_groups(first: Tensor, second: Tensor, group: Tensor) -> list[int]:
     if first.shape != second.shape or first.shape[1:] != group.shape or not len(first):
         shapes = ", ".join(str(tuple(given.shape)) for given in (first, second, group))
         raise InputError(
-            "two methods need (S, N) outcomes of the same seeds and images, and N groups; got"
-            f" {shapes}"
+            "two methods need (S, N) outcomes of the same seeds and images, and N groups; got "
+            f"{shapes}"
         )
     found: list[int] = torch.unique(group[group >= 0]).tolist()
     if not found:

@@ -70,8 +70,8 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
     _check_indicators("attribute", attribute, -1)
     if len(task) != len(attribute):
         raise InputError(
-            f"task and attribute must have one row per sample; got {len(task)} and {len(attribute)}"
-            " rows"
+            f"task and attribute must have one row per sample; got {len(task)} and "
+            f"{len(attribute)} rows"
         )
     return count_indicators(task, attribute)
 
@@ -128,8 +128,8 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
     """
     if value.ndim != 1 or bool(((value < -1) | (value >= choices)).any()):
         raise InputError(
-            f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)},"
-            f" {value}"
+            f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)}, "
+            f"{value}"
         )
     indicators = value[:, None] == torch.arange(choices, device=value.device)
     return torch.where(value[:, None] < 0, -1, indicators.long())
@@ -159,7 +159,7 @@ def _check_indicators(name: str, matrix: Tensor, least: int) -> None:
         or bool(((matrix.long() < least) | (matrix > 1)).any())
     ):
         raise InputError(
-            f"{name} must be an integer matrix (N, {name}s) of 0 and"
-            f" 1{', -1 for unknown' if least else ''}; got {matrix.dtype} of shape"
-            f" {tuple(matrix.shape)}: see one_hot for a column of classes"
+            f"{name} must be an integer matrix (N, {name}s) of 0 and "
+            f"1{', -1 for unknown' if least else ''}; got {matrix.dtype} of shape "
+            f"{tuple(matrix.shape)}: see one_hot for a column of classes"
         )

@@ -41,13 +41,13 @@ def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
     """
     if scores.ndim != 2 or not len(scores) or target.shape != scores.shape:
         raise InputError(
-            f"scores and target must be (N, L) of at least one image; got {tuple(scores.shape)} and"
-            f" {tuple(target.shape)}"
+            f"scores and target must be (N, L) of at least one image; got {tuple(scores.shape)} "
+            f"and {tuple(target.shape)}"
         )
     if target.is_floating_point() or bool(((target != 0) & (target != 1)).any()):
         raise InputError(
-            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to"
-            f" {target.max()}"
+            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to "
+            f"{target.max()}"
         )
     lowest = torch.full_like(scores[:1], -torch.inf)
     ordered = torch.cat((scores.sort(dim=0, descending=True).values, lowest))

@@ -56,8 +56,8 @@ class BiasAmplification(ExactMetric):
         super().__init__()
         if train_frequencies is not None and train_frequencies.shape != (groups.count,):
             raise InputError(
-                f"train_frequencies must hold the training samples of each of the {groups.count}"
-                f" groups {groups.names}; got shape {tuple(train_frequencies.shape)}"
+                f"train_frequencies must hold the training samples of each of the {groups.count} "
+                f"groups {groups.names}; got shape {tuple(train_frequencies.shape)}"
             )
         self.groups = groups
         self.train_counts = (
@@ -88,8 +88,8 @@ class BiasAmplification(ExactMetric):
         """
         if (predicted_bias is not None) != self.attribute_predictions:
             raise InputError(
-                f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}:"
-                f" this metric was made with attribute_predictions={self.attribute_predictions}"
+                f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}: "
+                f"this metric was made with attribute_predictions={self.attribute_predictions}"
             )
         columns = (
             [bias] if predicted_bias is None else [bias, torch.where(bias < 0, -1, predicted_bias)]

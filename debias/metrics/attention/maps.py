@@ -214,8 +214,8 @@ def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 def _flat(attention: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if attention.ndim != 3 or attention.shape != other.shape:
         raise InputError(
-            f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and"
-            f" {tuple(other.shape)}: fit_mask brings a mask to the size of a map"
+            f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and "
+            f"{tuple(other.shape)}: fit_mask brings a mask to the size of a map"
         )
     return attention.double().flatten(1), other.double().flatten(1)
 

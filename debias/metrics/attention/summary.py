@@ -92,9 +92,9 @@ def check_scores(scores: Tensor, group: Tensor, correct: Tensor) -> None:
     """Refuse shapes that do not fit; looks at no value."""
     if scores.ndim != 2 or group.shape != scores.shape[1:] or correct.shape != group.shape:
         raise InputError(
-            f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)},"
-            f" {tuple(group.shape)} and {tuple(correct.shape)}: when multi-label, give one label's"
-            " column at a time"
+            f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)}, "
+            f"{tuple(group.shape)} and {tuple(correct.shape)}: when multi-label, give one label's "
+            "column at a time"
         )
 
 

@@ -162,8 +162,8 @@ INFORMATION: dict[str, Description] = {
     ),
     "information/prediction_given_target": Description(
         "Information beyond the target",
-        "What the predictions tell of the bias once the target is known, in nats: errors that"
-        " depend on the bias.",
+        "What the predictions tell of the bias once the target is known, in nats: errors that "
+        "depend on the bias.",
         0.0,
         "lower",
     ),

@@ -149,8 +149,8 @@ AGREEMENT: dict[str, Description] = {
     ),
     "agreement/purity": Description(
         "Purity",
-        "Samples that are of the most common true group of their inferred one; grows with their"
-        " number.",
+        "Samples that are of the most common true group of their inferred one; grows with their "
+        "number.",
     ),
     "environment/balanced_accuracy": Description(
         "Environments recovered",

@@ -125,8 +125,8 @@ def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tenso
     sizes = torch.tensor([len(values) for values in names], device=attributes.device)
     if attributes.ndim != 2 or attributes.shape[1] != len(sizes):
         raise InputError(
-            f"attributes must be (N, {len(sizes)}), one column per tuple of names; got"
-            f" {attributes.shape}"
+            f"attributes must be (N, {len(sizes)}), one column per tuple of names; got "
+            f"{attributes.shape}"
         )
     attributes = attributes.long()
     if bool(((attributes < -1) | (attributes >= sizes)).any()):

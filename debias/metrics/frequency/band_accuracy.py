@@ -66,8 +66,8 @@ class CriticalBand(CellCounts):
         """
         if deviation not in self.deviations or not 0 <= band < self.bands:
             raise InputError(
-                f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands}"
-                " bands"
+                f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} "
+                "bands"
             )
         cell = self.deviations.index(deviation) * self.bands + band
         self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))

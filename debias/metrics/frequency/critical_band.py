@@ -72,8 +72,8 @@ def band_noise(
     window = (cycles >= centre / math.sqrt(2)) & (cycles < centre * math.sqrt(2))
     if not bool(window.any()):
         raise InputError(
-            f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per"
-            " image)"
+            f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per "
+            "image)"
         )
     white = torch.randn(len(images), 1, height, width, generator=generator)
     noise = torch.fft.ifft2(torch.fft.fft2(white) * window).real

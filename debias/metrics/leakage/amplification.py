@@ -194,8 +194,8 @@ LEAKAGE: dict[str, Description] = {
     ),
     "leakage/dataset_at_f1": Description(
         "Leakage of labels with errors",
-        "The same from labels with as many errors as the model makes, but made at random."
-        f" {CHANCE}",
+        "The same from labels with as many errors as the model makes, but made at random. "
+        f"{CHANCE}",
         math.nan,
         "lower",
     ),
@@ -207,8 +207,8 @@ LEAKAGE: dict[str, Description] = {
     ),
     "leakage/amplification": Description(
         "Leakage that the model adds",
-        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in"
-        " itself.",
+        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in "
+        "itself.",
         0.0,
         "lower",
     ),

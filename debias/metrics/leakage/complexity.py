@@ -48,9 +48,9 @@ def feature_complexity(layers: Sequence[Tensor], feature: Tensor, train: Tensor)
         or feature.ndim != 1
     ):
         raise InputError(
-            f"feature_complexity needs layers of one row for each of the {len(feature)} values of"
-            f" the feature and of train; got {[tuple(layer.shape) for layer in layers]} and"
-            f" {tuple(train.shape)}"
+            f"feature_complexity needs layers of one row for each of the {len(feature)} values of "
+            f"the feature and of train; got {[tuple(layer.shape) for layer in layers]} and "
+            f"{tuple(train.shape)}"
         )
     explained = [
         _explained(layer.double().flatten(1), feature.double(), train.bool()) for layer in layers

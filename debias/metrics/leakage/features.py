@@ -205,8 +205,8 @@ def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
         )
     if not bool(features.isfinite().all()):
         raise InputError(
-            "features hold a value that is not finite: see which images give it, no attacker can"
-            " use it"
+            "features hold a value that is not finite: see which images give it, no attacker can "
+            "use it"
         )
     return features
 
@@ -220,8 +220,8 @@ FEATURE_LEAKAGE: dict[str, Description] = {
     ),
     "leakage/features_given_target": Description(
         "Leakage beyond the target",
-        "The same where the target tells nothing of the bias: what the features hold of the bias"
-        f" itself. {CHANCE}",
+        "The same where the target tells nothing of the bias: what the features hold of the bias "
+        f"itself. {CHANCE}",
         math.nan,
         "lower",
     ),

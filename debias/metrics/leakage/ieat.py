@@ -75,8 +75,8 @@ def association_test(
     ):
         shapes = [tuple(side.shape) for side in (x, y, a, b)]
         raise InputError(
-            f"the test needs four sets (n, D) of features and a permutation; got {shapes},"
-            f" {permutations}"
+            f"the test needs four sets (n, D) of features and a permutation; got {shapes}, "
+            f"{permutations}"
         )
     pool = associations(torch.cat((x, y)), a, b).cpu()
     effect = pool.new_tensor(math.nan)
@@ -123,8 +123,8 @@ def _unit(features: Tensor) -> Tensor:
 IEAT: dict[str, Description] = {
     "ieat/effect_size": Description(
         "Association of embeddings",
-        "How much nearer one kind of picture is to one attribute than the other kind, in"
-        " deviations; up to 2.",
+        "How much nearer one kind of picture is to one attribute than the other kind, in "
+        "deviations; up to 2.",
         0.0,
         "lower",
     ),

@@ -206,8 +206,8 @@ def _auroc(scores: Tensor, bias: Tensor) -> float:
 PROBES: dict[str, Description] = {
     "probe/accuracy": Description(
         "Probe of the bias",
-        "How often a linear probe reads the bias off the features; without bias, as often as the"
-        " most common value.",
+        "How often a linear probe reads the bias off the features; without bias, as often as the "
+        "most common value.",
         math.nan,
         "lower",
     ),

@@ -143,8 +143,8 @@ def check_probabilities(least: Tensor, greatest: Tensor) -> None:
     """
     if not (least.item() >= 0 and greatest.item() <= 1):
         raise InputError(
-            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply"
-            " softmax, or sigmoid when multi-label, to the logits"
+            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply "
+            "softmax, or sigmoid when multi-label, to the logits"
         )
 
 

@@ -130,8 +130,8 @@ class GroupCalibration(ExactMetric):
         super().__init__()
         if bins < 1 or (positive and groups.rows != 2 and not groups.multi_label):
             raise InputError(
-                f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two"
-                " classes"
+                f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two "
+                "classes"
             )
         self.groups, self.bins = groups, bins
         self.convention = positive_confidence if positive else decision_confidence

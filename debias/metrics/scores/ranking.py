@@ -81,8 +81,8 @@ def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
     shape = (len(samples), groups.outputs)
     if tuple(scores.shape) != shape or not scores.is_floating_point():
         raise InputError(
-            f"scores must be {shape} floats for these groups; got {tuple(scores.shape)}"
-            f" {scores.dtype}"
+            f"scores must be {shape} floats for these groups; got {tuple(scores.shape)} "
+            f"{scores.dtype}"
         )
 
 

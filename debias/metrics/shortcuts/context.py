@@ -47,8 +47,8 @@ def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor)
     """
     if bool((domain > 1).any()):
         raise InputError(
-            f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a"
-            " time"
+            f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at "
+            "a time"
         )
     known = domain >= 0
     scores, positive, domain = scores[known], positive[known].bool(), domain[known].long()

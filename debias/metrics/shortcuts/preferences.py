@@ -124,8 +124,8 @@ def shortcut_scalars(
     shape = (2,) * len(names)
     if tally.total.shape != shape or train_frequencies.shape != shape:
         raise InputError(
-            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got"
-            f" {tuple(tally.total.shape)} and {tuple(train_frequencies.shape)}"
+            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got "
+            f"{tuple(tally.total.shape)} and {tuple(train_frequencies.shape)}"
         )
     accuracies = accuracy(*tally).flatten()
     average = mean_accuracy(accuracies, train_frequencies.flatten().to(accuracies))

@@ -126,9 +126,9 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
     unit = factors == 1
     if factors.ndim != 1 or accuracies.shape != factors.shape or int(unit.sum()) != 1:
         raise InputError(
-            "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape"
-            f" {tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1"
-            " among them"
+            "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape "
+            f"{tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1 "
+            "among them"
         )
     return _ratio(accuracies, accuracies[unit])
 

@@ -47,8 +47,8 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
     for name in names:
         if "test" in name.lower():
             raise InputError(
-                f"search.objectives: {name} is no objective: the test split is read once, by the"
-                f" runs of the final seeds; objectives are of validation: {', '.join(usable)}"
+                f"search.objectives: {name} is no objective: the test split is read once, by the "
+                f"runs of the final seeds; objectives are of validation: {', '.join(usable)}"
             )
         if name not in OBJECTIVES:
             raise InputError(
@@ -56,8 +56,8 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
             )
         if name not in usable:
             raise InputError(
-                f"search.objectives: {name} reads group labels of validation, which labels={labels}"
-                f" does not allow: choose {' or '.join(usable)}"
+                f"search.objectives: {name} reads group labels of validation, which "
+                f"labels={labels} does not allow: choose {' or '.join(usable)}"
             )
 
 

@@ -201,6 +201,6 @@ def _check(sweep: Sweep, section: Search) -> None:
         )
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
         raise InputError(
-            "final_seeds must be fresh: seeds of the runs that are reported, none of them among"
-            f" the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
+            "final_seeds must be fresh: seeds of the runs that are reported, none of them among "
+            f"the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
         )

@@ -97,6 +97,6 @@ class Judge:
         self.trial.report(value, epoch)
         if self.trial.should_prune():
             raise Pruned(
-                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective}"
-                f" {100 * value:.1f}"
+                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective} "
+                f"{100 * value:.1f}"
             )
