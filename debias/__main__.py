@@ -29,13 +29,15 @@ EXAMPLES = """examples:
 
 
 LISTS = (
-    "strategies", "samplers", "datasets", "models", "metrics", "configs", "preprocessings", "optimizers", "schedulers",
+    "strategies", "samplers", "datasets", "models", "metrics",
+    "configs", "preprocessings", "optimizers", "schedulers",
 )  # fmt: skip
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; cut out by GrabCut
-  keypoints  source=FILE: CSV path,x,y, a row a point, or CUB's parts/part_locs.txt; cut out by GrabCut
+  keypoints  source=FILE: CSV path,x,y, a row a point, or CUB's parts/part_locs.txt;
+             cut out by GrabCut
   gradcam    threshold=0.5 target=true|predicted layer=NAME: where a finished run's model looks
   import     source=FOLDER of PNG files, or CSV path,mask; threshold=128: masks that exist, checked
 for every method: out=FOLDER splits=[train,val,test] overwrite=false, and data.* as in the config
@@ -71,14 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reproduce(commands)
     _add_infer_groups(commands)
     _add_masks(commands)
-    listing = commands.add_parser("list", help="say what there is, and what it needs")
-    listing.add_argument("what", choices=LISTS)
-    listing.add_argument(
-        "pattern",
-        nargs="?",
-        default="*",
-        help="of models or strategies: a pattern such as 'resnet*'",
-    )
+    _add_list(commands)
     return top
 
 
@@ -161,6 +156,13 @@ def _add_masks(commands: Any) -> None:
         metavar="key=value",
         help="as in out=FOLDER source=FILE data.root=PATH",
     )
+
+
+def _add_list(commands: Any) -> None:
+    command = commands.add_parser("list", help="say what there is, and what it needs")
+    command.add_argument("what", choices=LISTS)
+    pattern = "of models or strategies: a pattern such as 'resnet*'"
+    command.add_argument("pattern", nargs="?", default="*", help=pattern)
 
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:

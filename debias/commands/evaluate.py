@@ -101,9 +101,8 @@ def _evaluate_run(
     checkpoint = place if place.is_file() else _selected(place, report, rule)
     parts = build(config)
     _check_same_data(place, report, parts.examples)
-    positive = positive_class(
-        parts.examples.groups, positive or (positive_of(report) if report else None)
-    )
+    named = positive or (positive_of(report) if report else None)
+    positive = positive_class(parts.examples.groups, named)
     metadata = load_weights(parts.module, checkpoint)
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     wanted = origin(checkpoint, config.precision)
@@ -114,13 +113,9 @@ def _evaluate_run(
     _print(metrics, measures, whole, positive)
     if report is not None and rule == report["selection"]["rule"]:
         measures = joined(report, measures, same=saved is not None, positive=positive)
-        report |= {
-            "metrics": metrics,
-            **measures,
-            "positive": positive,
-            "evaluated": circumstances(parts),
-        }
-        save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
+        report |= {"metrics": metrics, **measures, "positive": positive}
+        report |= {"evaluated": circumstances(parts), "predicted_from": wanted}
+        save_outcome(place, report, predictions, parts)
         print(f"{place}/report.html")
 
 

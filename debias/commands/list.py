@@ -35,10 +35,13 @@ COLUMNS = (
     "printed in",
 )
 LEGEND = """
-reads: bias labels, or masks, that the method itself reads at its default options; with select=worst_group or balanced,
-  a run reads the labels of validation too (select=auto is worst_group where there are such labels)
-cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step of the biased network
-Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked; settings differ
+reads: bias labels, or masks, that the method itself reads at its default options; with
+  select=worst_group or balanced, a run reads the labels of validation too (select=auto is
+  worst_group where there are such labels)
+cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step of the biased
+  network
+Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked;
+  settings differ
 debias list strategies NAME, or a pattern such as 'group*', has meaning and options"""
 
 

@@ -183,7 +183,8 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
 def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Order:
     r"""Draw N samples: classes equally likely, and small inferred groups likelier within them.
 
-    .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}{\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
+    .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}
+              {\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
 
     Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
     Simplicity Bias" (SPARE), AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.

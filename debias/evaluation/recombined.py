@@ -90,7 +90,8 @@ def placement_scalars(
     return {"centre_bias": centre_bias(cells).item(), **named}
 
 
-@torch.no_grad()  # not inference_mode: a module that is moved in it could never be asked for a gradient again
+# no_grad, as a module that is moved in inference_mode could never be asked for a gradient again
+@torch.no_grad()
 def accuracies(
     parts: Parts, split: str, variants: Variants, *, progress: bool = True
 ) -> dict[str, float]:

@@ -93,6 +93,8 @@ def _deviations(descriptions: Mapping[str, Description], *keys: str) -> dict[str
     }
 
 
+_ACCURACY = Description("Accuracy", "Share of the images of this bias value that are right.")
+
 _RATES = {
     "selection_rate/<outcome>|<bias>": _neither(
         "Selection rate", "How often this bias value is given the outcome."
@@ -109,13 +111,13 @@ _RATES = {
     "precision/<outcome>|<bias>": Description(
         "Precision", "How often the outcome is right where it is given."
     ),
-    "accuracy/<outcome>|<bias>": Description(
-        "Accuracy", "Share of the images of this bias value that are right."
-    ),
-    "accuracy/<bias>": Description(
-        "Accuracy", "Share of the images of this bias value that are right."
-    ),
+    "accuracy/<outcome>|<bias>": _ACCURACY,
+    "accuracy/<bias>": _ACCURACY,
 }
+
+_THRESHOLD = _neither("Threshold", "Probability from which on the label is given.")
+
+_SHORTCUTS = ("target_preference", "target_fraction", "shortcut_fraction")
 
 _ATTENTION = attention_summary.DESCRIPTIONS | {
     "foreground_focus": _unbounded(attention_summary.DESCRIPTIONS["foreground_focus"])
@@ -192,12 +194,7 @@ FAMILIES: dict[str, FamilyText] = {
         "The same with a threshold of its own for each label: chosen on the validation split, so "
         "that no more of its images are given the label than have it, and applied to the test "
         "split.",
-        {
-            "threshold/<outcome>": _neither(
-                "Threshold", "Probability from which on the label is given."
-            )
-        }
-        | AMPLIFICATION,
+        {"threshold/<outcome>": _THRESHOLD} | AMPLIFICATION,
     ),
     "scores": FamilyText(
         "Scores and calibration",
@@ -220,10 +217,7 @@ FAMILIES: dict[str, FamilyText] = {
     "shortcuts": FamilyText(
         "Target or shortcut",
         "What the model follows where target and shortcut lead to different classes.",
-        {
-            key: shortcuts.DESCRIPTIONS[key]
-            for key in ("target_preference", "target_fraction", "shortcut_fraction")
-        },
+        {key: shortcuts.DESCRIPTIONS[key] for key in _SHORTCUTS},
     ),
     "context": FamilyText(
         "Context",

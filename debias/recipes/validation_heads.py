@@ -178,8 +178,8 @@ class SELF(LastLayer):
         rates, held_out = torch.tensor(self.learning_rates), rows.take(other)
         features, target, _ = mine = rows.take(half)
         fit = partial(
-            selected_heads, features, target, start=frozen.head, generator=generator, learning_rate=rates,
-            held_out=held_out, batch_size=self.batch_size,
+            selected_heads, features, target, start=frozen.head, generator=generator,
+            learning_rate=rates, held_out=held_out, batch_size=self.batch_size,
         )  # fmt: skip
         counts = [count for count in self.counts if count <= len(target)] or [len(target)]
         fits = [

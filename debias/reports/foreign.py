@@ -90,13 +90,8 @@ def read_foreign(
     groups = Groups(bare.target_names, bare.bias_names, pairs, bare.multi_label)
     scores = _scores(path, columns, prefix, outputs, multi_label=bool(labels))
     target, value = labels_of(path, columns, groups)
-    rows = Predictions(
-        torch.arange(len(value)),
-        tuple(columns.get("path", [""] * len(value))),
-        target,
-        value,
-        scores,
-    )
+    paths = tuple(columns.get("path", [""] * len(value)))
+    rows = Predictions(torch.arange(len(value)), paths, target, value, scores)
     return Foreign(rows, groups, bool(prefix))
 
 

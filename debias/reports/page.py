@@ -105,22 +105,6 @@ def _charts(report: Report) -> list[dict[str, Any]]:
     kept = sections.shown_groups(report) if alike else shown(cells(validation))
     names = report["data"]["groups" if kind == "group" else "targets"]
     keys = {number: PREFIXES[kind] + names[number] for number in kept}
-    accuracy = [
-        Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()
-    ]
-    average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
-    figures = [("Validation accuracy", [average, *accuracy], True)]
-    figures.append(
-        ("Training loss", [Line([epoch["train"].get("loss") for epoch in history])], False)
-    )
-    for family, lines in charts.families(history, names).items():
-        figures.append(
-            (
-                f"Training: {family.replace('_', ' ')}",
-                [line for line in lines if line.group in kept],
-                False,
-            )
-        )
     return [
         {
             "title": title,
@@ -131,8 +115,27 @@ def _charts(report: Report) -> list[dict[str, Any]]:
             "total": len(names),
             "plural": PLURALS[kind],
         }
-        for number, (title, lines, share) in enumerate(figures)
+        for number, (title, lines, share) in enumerate(_figures(history, keys, names))
     ]
+
+
+def _figures(
+    history: Sequence[dict[str, Any]], keys: Mapping[int, str], names: Sequence[str]
+) -> list[tuple[str, list[Line], bool]]:
+    """Title and lines of each chart over the epochs, and whether it shows shares of 1."""
+    accuracy = [
+        Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()
+    ]
+    average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
+    loss = Line([epoch["train"].get("loss") for epoch in history])
+    figures = [
+        ("Validation accuracy", [average, *accuracy], True),
+        ("Training loss", [loss], False),
+    ]
+    for family, lines in charts.families(history, names).items():
+        kept = [line for line in lines if line.group in keys]
+        figures.append((f"Training: {family.replace('_', ' ')}", kept, False))
+    return figures
 
 
 def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:

@@ -20,7 +20,8 @@ def without_places(value: Any) -> Any:
     keys stay.
 
     Example:
-        >>> without_places({"root": "/home/ann/birds", "why": "no file /home/ann/masks/1.png", "out": "runs/a"})
+        >>> why = "no file /home/ann/masks/1.png"
+        >>> without_places({"root": "/home/ann/birds", "why": why, "out": "runs/a"})
         {'root': 'birds', 'why': 'no file 1.png', 'out': 'runs/a'}
     """
     if isinstance(value, dict):

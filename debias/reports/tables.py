@@ -32,8 +32,10 @@ def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: 
         runs: how many there are.
 
     Example:
-        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None), spread(0.633, 0.003, 2, 3)
-        ('71.2 ± 1.5', '71.2 ± -', '-', '63.3 ± 0.3 (2 of 3)')
+        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None)
+        ('71.2 ± 1.5', '71.2 ± -', '-')
+        >>> spread(0.633, 0.003, 2, 3)
+        '63.3 ± 0.3 (2 of 3)'
     """
     if mean is None:
         return "-"
@@ -71,7 +73,8 @@ def text_table(
         words: how many columns, from the left, hold words.
 
     Example:
-        >>> print("\\n".join(text_table(["a", "b", "c", "d"], [["x", "yy", "z", "1.0"], ["longer", "y", "z", "10.0"]])))
+        >>> rows = [["x", "yy", "z", "1.0"], ["longer", "y", "z", "10.0"]]
+        >>> print("\\n".join(text_table(["a", "b", "c", "d"], rows)))
         a       b   c     d
         ------  --  -  ----
         x       yy  z   1.0

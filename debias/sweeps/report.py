@@ -173,7 +173,8 @@ def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> l
     set.
 
     Example:
-        >>> datasets([{"config": {"data": {"name": "folder", "root": root}}} for root in ("a", "b", "a")], ())
+        >>> data = [{"name": "folder", "root": root} for root in ("a", "b", "a")]
+        >>> datasets([{"config": {"data": section}} for section in data], ())
         ['folder (root=a)', 'folder (root=b)', 'folder (root=a)']
     """
     settings = [report["config"]["data"] for report in reports]

@@ -96,20 +96,8 @@ def csv_table(results: Results) -> str:
         key for row in results.rows if row.report is not None for key in _accuracies(row.report)
     )
     cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
-    columns = [
-        "protocol",
-        "data",
-        "method",
-        "group_labels",
-        "seed",
-        "worst_group_low",
-        "worst_group_high",
-        "worst_class_low",
-        "worst_class_high",
-        *SCORES,
-        *groups,
-        *cost,
-    ]
+    ends = [f"worst_{kind}_{end}" for kind in ("group", "class") for end in ("low", "high")]
+    columns = ["protocol", "data", "method", "group_labels", "seed", *ends, *SCORES, *groups, *cost]
     methods = results.methods()
     text = io.StringIO()
     writer = csv.DictWriter(

@@ -114,7 +114,8 @@ def verdict(setting: Setting, measured: Spread) -> str:
 
     Example:
         >>> setting = Setting("waterbirds/jtt", "86.7", "Liu et al. 2021")
-        >>> [verdict(setting, measured) for measured in (Spread(0.85, None), Spread(0.84, 0.01), Spread(0.84, 0.02))]
+        >>> spreads = Spread(0.85, None), Spread(0.84, 0.01), Spread(0.84, 0.02)
+        >>> [verdict(setting, measured) for measured in spreads]
         ['PASS', '-2.7', 'PASS']
     """
     if measured.mean is None:

@@ -142,8 +142,9 @@ def tasks(text: str) -> dict[Key, Task]:
     """What ``squeue`` printed.
 
     Example:
-        >>> tasks("debias-1f  |3   |12   |FAILED   |2:0  |NonZeroExitCode   |")
-        {Key(array='debias-1f', element=3): Task(number='12_3', state='FAILED', code=2, reason='NonZeroExitCode')}
+        >>> found = tasks("debias-1f  |3   |12   |FAILED   |2:0  |NonZeroExitCode   |")
+        >>> found[Key("debias-1f", 3)]
+        Task(number='12_3', state='FAILED', code=2, reason='NonZeroExitCode')
     """
     found = {}
     for line in text.splitlines():

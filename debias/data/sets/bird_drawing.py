@@ -22,7 +22,8 @@ MARGIN = 1 / 16
 
 # The birds' colours are shared by both kinds: only the shape of a bird tells what it is.
 PLUMAGE: tuple[Colour, ...] = (
-    (226, 222, 212), (58, 54, 56), (128, 92, 62), (178, 72, 56), (214, 168, 70), (96, 106, 124), (160, 142, 118),
+    (226, 222, 212), (58, 54, 56), (128, 92, 62), (178, 72, 56),
+    (214, 168, 70), (96, 106, 124), (160, 142, 118),
 )  # fmt: skip
 BARE_PARTS: tuple[Colour, ...] = ((228, 148, 44), (60, 56, 58), (188, 164, 118), (204, 90, 60))
 LAND: tuple[Colour, ...] = (

@@ -68,7 +68,8 @@ def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Grou
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
-        >>> counts = margin_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)
+        >>> prediction, target, bias = torch.tensor([[0, 1], [1, 1], [0, -1]])
+        >>> counts = margin_counts(prediction, target, bias, groups)
         >>> counts.total.tolist(), counts.correct.tolist(), counts.chosen.tolist()
         ([[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]])
     """
@@ -104,7 +105,8 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
-        >>> joint_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)[1].tolist()
+        >>> prediction, target, bias = torch.tensor([[0, 1], [1, 1], [0, -1]])
+        >>> joint_counts(prediction, target, bias, groups)[1].tolist()
         [[1, 0], [0, 0], [0, 1]]
     """
     seen = empty_range()

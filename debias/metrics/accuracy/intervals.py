@@ -59,7 +59,8 @@ def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.9
     r"""Agresti-Coull interval: the centre of Wilson's, with the width of a normal approximation
     there.
 
-    .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)}, \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
+    .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)},
+              \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
 
     Source: Agresti & Coull, "Approximate is better than 'exact'", The American Statistician 1998.
 
@@ -135,7 +136,8 @@ def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0
     r"""Exact interval: the p for which no more than (1 - level)/2 of the binomial lies on either
     side of k.
 
-    .. math:: \big[B_{(1 - \mathrm{level})/2}(k, n - k + 1),\; B_{(1 + \mathrm{level})/2}(k + 1, n - k)\big]
+    .. math:: \big[B_{(1 - \mathrm{level})/2}(k, n - k + 1),\;
+              B_{(1 + \mathrm{level})/2}(k + 1, n - k)\big]
               \quad\text{of beta quantiles } B
 
     Source: Clopper & Pearson, Biometrika 1934. Needs SciPy.

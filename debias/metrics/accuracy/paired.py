@@ -13,7 +13,8 @@ from debias.errors import InputError
 def worst_group_difference(first: Tensor, second: Tensor, group: Tensor) -> Tensor:
     r"""Difference of the worst-group accuracies of two methods, seed by seed.
 
-    .. math:: d_s = \min_g \frac{1}{n_g} \sum_{i \in g} a_{si} - \min_g \frac{1}{n_g} \sum_{i \in g} b_{si}
+    .. math:: d_s = \min_g \frac{1}{n_g} \sum_{i \in g} a_{si}
+              - \min_g \frac{1}{n_g} \sum_{i \in g} b_{si}
 
     Args:
         first: ``(S, N)`` bool, a: whether the first method's run of each seed was right about each

@@ -62,7 +62,8 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
         ValueError: a shape or value is not as above.
 
     Example:
-        >>> counts = co_occurrence(torch.tensor([[1], [1], [0]]), torch.tensor([[1, 0], [0, 1], [0, 0]]))
+        >>> task, attribute = torch.tensor([[1], [1], [0]]), torch.tensor([[1, 0], [0, 1], [0, 0]])
+        >>> counts = co_occurrence(task, attribute)
         >>> counts.both.tolist(), counts.task.tolist(), counts.samples.item()
         ([[1, 1]], [2], 2)
     """

@@ -48,7 +48,8 @@ def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor
         ValueError: ``min_size`` below 1: the empty set would be in every image.
 
     Example:
-        >>> label_sets(torch.tensor([[1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]]), min_size=2).tolist()
+        >>> labels = torch.tensor([[1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+        >>> label_sets(labels, min_size=2).tolist()
         [[1, 1, 0]]
     """
     if min_size < 1:

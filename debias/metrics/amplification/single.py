@@ -34,7 +34,8 @@ class BiasAmplification(ExactMetric):
 
     Example:
         >>> metric = BiasAmplification(Groups(("cook", "drive"), ("woman", "man")))
-        >>> target, bias = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+        >>> target = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0])
+        >>> bias = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
         >>> metric.update(bias, target, bias)  # predicts the class from nothing but the bias
         >>> metric.compute()["amplification/attribute_to_task"].item()
         0.25

@@ -35,7 +35,8 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
         ValueError: the shapes differ.
 
     Example:
-        >>> round(attention_iou(torch.tensor([[[0.8, 0.2], [0.2, 0.0]]]), torch.tensor([[[1.0, 0], [0, 0]]])).item(), 4)
+        >>> attribution = torch.tensor([[[0.8, 0.2], [0.2, 0.0]]])
+        >>> round(attention_iou(attribution, torch.tensor([[[1.0, 0], [0, 0]]])).item(), 4)
         0.9412
     """
     one, two = _shares(attention, other)

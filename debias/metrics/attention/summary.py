@@ -202,8 +202,10 @@ def _sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -> Sco
     scores = scores.double()
     known = (~scores.isnan()).long()
     values = scores.nan_to_num()
-    tables = (torch.zeros(len(scores), slots * 2, dtype=column.dtype, device=column.device).index_add(1, cell, column)
-              for column in (values, values.square(), known, 1 - known))  # fmt: skip
+    columns = (values, values.square(), known, 1 - known)
+    tables = (
+        column.new_zeros(len(scores), slots * 2).index_add(1, cell, column) for column in columns
+    )
     return ScoreSums(*(table.view(-1, slots, 2) for table in tables))
 
 

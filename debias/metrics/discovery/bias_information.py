@@ -24,7 +24,8 @@ class BiasInformation(GroupCounts):
         >>> import torch
         >>> from debias.types import Groups
         >>> metric = BiasInformation(Groups(("a", "b"), ("x", "y")))
-        >>> metric.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1]))
+        >>> prediction, target, bias = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 1]])
+        >>> metric.update(prediction, target, bias)
         >>> round(metric.compute()["information/cramers_v"].item(), 6)
         1.0
     """

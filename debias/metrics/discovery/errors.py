@@ -58,8 +58,9 @@ class ClassDiscovery(NamedTuple):
 def found_minority(selected: Tensor, minority: Tensor) -> Found:
     r"""Precision, recall, F1 and lift of a set of samples as a finder of the minority.
 
-    .. math:: \mathrm{precision} = \frac{|E \cap M|}{|E|}, \quad \mathrm{recall} = \frac{|E \cap M|}{|M|}, \quad
-              \mathrm{lift} = \frac{\mathrm{precision}}{|M| / N}
+    .. math:: \mathrm{precision} = \frac{|E \cap M|}{|E|},
+              \quad \mathrm{recall} = \frac{|E \cap M|}{|M|},
+              \quad \mathrm{lift} = \frac{\mathrm{precision}}{|M| / N}
 
     Source: Liu et al., "Just Train Twice", ICML 2021, anniesch/jtt, where E is the set of errors of
     a first model.
@@ -73,7 +74,8 @@ def found_minority(selected: Tensor, minority: Tensor) -> Found:
         empty set, recall and lift without a minority, F1 without either.
 
     Example:
-        >>> found = found_minority(torch.tensor([1, 1, 0, 0]).bool(), torch.tensor([1, 0, 0, 0]).bool())
+        >>> selected, minority = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0]]).bool()
+        >>> found = found_minority(selected, minority)
         >>> [value.item() for value in found]
         [0.5, 1.0, 0.6666666666666666, 2.0]
     """

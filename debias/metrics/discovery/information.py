@@ -27,8 +27,8 @@ def mutual_information(table: Tensor) -> Tensor:
         Divide by ``log(2)`` for bits.
 
     Example:
-        >>> mutual_information(torch.tensor([[5, 0], [0, 5]])).item() == torch.tensor(2.0).double().log().item()
-        True
+        >>> round(mutual_information(torch.tensor([[5, 0], [0, 5]])).item(), 6)  # log(2)
+        0.693147
     """
     joint = _shares(table)
     apart = joint.sum(dim=-1, keepdim=True) * joint.sum(dim=-2, keepdim=True)

@@ -30,8 +30,9 @@ class ShapeBias(CellCounts):
 
     Example:
         >>> metric = ShapeBias()
-        >>> metric.update(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0, 0, 0]), torch.tensor([1, 1, 1, 1]))
-        >>> round(metric.compute()["shape_bias"].item(), 4)  # two by shape, one by texture, one by neither
+        >>> prediction, shape, texture = torch.tensor([[0, 0, 1, 2], [0, 0, 0, 0], [1, 1, 1, 1]])
+        >>> metric.update(prediction, shape, texture)  # 2 by shape, 1 by texture, 1 by neither
+        >>> round(metric.compute()["shape_bias"].item(), 4)
         0.6667
     """
 

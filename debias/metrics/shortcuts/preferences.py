@@ -101,7 +101,8 @@ def shortcut_scalars(
 ) -> dict[str, Tensor]:
     r"""Accuracy in distribution, and how much of it is lost when some of the shortcuts mislead.
 
-    .. math:: \mathrm{ID} = \sum_s \pi_s\, \mathrm{acc}_s, \qquad \mathrm{gap}_s = \mathrm{acc}_s - \mathrm{ID}
+    .. math:: \mathrm{ID} = \sum_s \pi_s\, \mathrm{acc}_s,
+              \qquad \mathrm{gap}_s = \mathrm{acc}_s - \mathrm{ID}
 
     over the sets s of shortcuts that mislead, with :math:`\pi` their shares of the training data.
 

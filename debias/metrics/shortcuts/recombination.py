@@ -17,7 +17,8 @@ def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor
     r"""How much of its accuracy a model keeps when the background no longer comes from the
     foreground's class.
 
-    .. math:: \frac{\mathrm{acc}(\text{backgrounds of all classes})}{\mathrm{acc}(\text{backgrounds of the same class})}
+    .. math:: \frac{\mathrm{acc}(\text{backgrounds of all classes})}
+              {\mathrm{acc}(\text{backgrounds of the same class})}
 
     Source: Nauen et al., "ForAug", 2025 (its metric code is not public).
 
@@ -98,7 +99,7 @@ def centre_bias(accuracies: Tensor) -> Tensor:
         ValueError: another shape.
 
     Example:
-        >>> cells = torch.tensor([[0.55, 0.66, 0.58], [0.70, 0.80, 0.72], [0.57, 0.68, 0.60]], dtype=torch.float64)
+        >>> cells = torch.tensor([[55, 66, 58], [70, 80, 72], [57, 68, 60]]).double() / 100
         >>> round(centre_bias(cells).item(), 5)  # 1 - (0.55 + 0.66) / 1.6
         0.24375
     """

@@ -90,7 +90,8 @@ def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> lis
     best.
 
     Example:
-        >>> pareto_front([[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]], ["average", "worst_group_gap"])
+        >>> values = [[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]]
+        >>> pareto_front(values, ["average", "worst_group_gap"])
         [0, 1]
     """
     signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]

@@ -187,12 +187,7 @@ def _check(sweep: Sweep, section: Search) -> None:
     check_objectives(section.objectives, sweep.labels)
     if section.seed < 0:
         raise InputError(f"search.seed must be at least 0; got {section.seed}")
-    if section.sampler == "grid" and section.trials is not None:
-        raise InputError(
-            "search.trials: a grid tries every setting; leave it out, or use sampler=random"
-        )
-    if section.sampler != "grid" and (section.trials or 0) < 1:
-        raise InputError(f"search.trials must be at least 1; got {section.trials}")
+    _check_trials(section)
     if PRUNERS[section.prune] and (
         len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space
     ):
@@ -204,3 +199,12 @@ def _check(sweep: Sweep, section: Search) -> None:
             "final_seeds must be fresh: seeds of the runs that are reported, none of them among "
             f"the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
         )
+
+
+def _check_trials(section: Search) -> None:
+    if section.sampler == "grid" and section.trials is not None:
+        raise InputError(
+            "search.trials: a grid tries every setting; leave it out, or use sampler=random"
+        )
+    if section.sampler != "grid" and (section.trials or 0) < 1:
+        raise InputError(f"search.trials must be at least 1; got {section.trials}")

@@ -89,7 +89,7 @@ class Trials:
         try:
             runs = tuned.runs(trial.settings)
             check_runs(self.labels, runs)
-        except InputError as error:  # no such combination, or one that reads labels which the protocol does not allow
+        except InputError as error:  # no such combination, or it reads labels against the protocol
             study.fail(trial.number, str(error))
             return
         study.note_runs(trial.number, [run.name for run in runs])
