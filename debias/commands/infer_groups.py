@@ -1,6 +1,4 @@
-"""``debias infer-groups``: groups from what a finished run's model says, for any later run to train
-on.
-"""
+"""``debias infer-groups``: groups from a finished run's model, to train a later run on."""
 
 from __future__ import annotations
 
@@ -30,8 +28,7 @@ OWN, GROUPS = "own", "groups.csv"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Infer groups of the training and validation images from a run's saved predictions, write and
-    score them.
+    """Infer groups of the training and validation images of a run, write and score them.
 
     Args:
         run: folder of a finished run.

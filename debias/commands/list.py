@@ -46,9 +46,7 @@ debias list strategies NAME, or a pattern such as 'group*', has meaning and opti
 
 
 def run(what: str, pattern: str) -> None:
-    """Print one line per thing, and one per option; of strategies, a table, or those that match a
-    pattern.
-    """
+    """Print one line per thing and per option; of strategies, a table or those that match."""
     if what == "strategies":
         _print_methods(pattern)
     elif what in KINDS:

@@ -111,9 +111,7 @@ def _maker(method: str) -> Callable[..., Any]:
 def _sorted(
     maker: Callable[..., Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The overrides as options of every method, options of this one, and overrides of the
-    config.
-    """
+    """The overrides: options of every method, options of this one, and of the config."""
     of_config = [
         text
         for text in overrides

@@ -1,6 +1,4 @@
-"""``debias sweep search``: settings are searched on validation, and the chosen ones trained on
-fresh seeds.
-"""
+"""``debias sweep search``: search on validation, then train the best on fresh seeds."""
 
 from __future__ import annotations
 

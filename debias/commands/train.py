@@ -68,8 +68,7 @@ def train(
     watch: Watch | None = None,
     alone: Callable[[Path], AbstractContextManager[None]] | None = None,
 ) -> Path:
-    """Train, evaluate and report one run; a run that was interrupted goes on from its last
-    checkpoint.
+    """Train, evaluate and report one run; an interrupted run goes on from its last checkpoint.
 
     Args:
         config: what to train.
@@ -133,8 +132,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
-    """Refuse a folder that holds another run, a finished one, or an interrupted one that is not to
-    be resumed.
+    """Refuse a folder of another run, of a finished one, or of one that is not to be resumed.
 
     Raises:
         ValueError: as above; the message says what to do.
@@ -161,8 +159,7 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
 
 
 def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
-    """Prepare an interrupted run's folder: check its data, and note the circumstances where they
-    have changed.
+    """Prepare an interrupted run's folder: check its data, and note new circumstances.
 
     Args:
         folder: of the run.
@@ -205,16 +202,12 @@ def _circumstances(folder: Path) -> list[dict[str, Any]]:
 
 
 def _as_begun(config: Config, folder: Path) -> Config:
-    """The config that a resumed run is known by, whose precision is the one that was asked for at
-    first.
-    """
+    """The config that a resumed run is known by: it has the precision of the first start."""
     return replace(config, precision=configs.read(folder / "config.yaml").precision)
 
 
 def _print_result(folder: Path) -> None:
-    """The accuracies of the test split; the path of the page stays the last line, which scripts
-    read.
-    """
+    """The accuracies of the test split; the path of the page is last, for scripts to read."""
     from debias.reports.choices import choice_line
     from debias.reports.run_folder import page_of, read_report
     from debias.reports.terminal import accuracy_lines

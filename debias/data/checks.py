@@ -1,6 +1,4 @@
-"""Finds what is wrong with a data set before training starts, so that nothing is trained on half of
-it.
-"""
+"""Finds what is wrong with a data set before training starts."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ _ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
 
 def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
-    """Raises one error that says everything that is wrong with a data set, where, and how to mend
-    it.
+    """Raises one error that says all that is wrong with a data set, where, and how to mend it.
 
     Checked: labels out of range, paths and links that leave the root, files that are not there, the
     same image twice, an empty split, a single class, a class without training image, and what
@@ -57,8 +54,7 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
 
 
 def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
-    """Raises one error that says what ``require`` asks for, as in :func:`check_examples`, and is
-    not there.
+    """Raises one error that says what ``require`` asks for and the data set does not have.
 
     Raises:
         ValueError: something is not there.

@@ -71,8 +71,7 @@ def seen_labels(examples: Examples, path: Path | None, splits: Sequence[str]) ->
 
 
 def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
-    """Write inferred values of an unknown bias as CSV: a line per image, beside what is known of
-    it.
+    """Write inferred values of an unknown bias as CSV, a line per image, with what is known.
 
     Args:
         path: the file; it appears whole or not at all.

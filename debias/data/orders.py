@@ -26,9 +26,7 @@ class Order(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times over in an
-    epoch.
-    """
+    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times an epoch."""
 
     positions: Tensor
     repeats: int = 1
@@ -50,9 +48,7 @@ class Permuted:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """As many draws as there are samples, with replacement, in proportion to ``(N,)`` float64
-    ``weights``.
-    """
+    """As many draws as samples, with replacement, in proportion to ``(N,)`` ``weights``."""
 
     weights: Tensor
 
@@ -256,9 +252,7 @@ def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1)
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:
-    """A generator that depends on these non-negative numbers alone, another one for every tuple of
-    them.
-    """
+    """A generator that depends on these non-negative numbers and on nothing else."""
     # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would be one seed.
     seed = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(seed[0]))

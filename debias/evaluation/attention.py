@@ -50,8 +50,7 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
 def gradcam(
     parts: Parts, *, threshold: float = 0.5, target: str = "true", layer: str | None = None
 ) -> Callable[[int, Pixels], Made]:
-    """Take for foreground what speaks for a class to a trained model: its Grad-CAM from a threshold
-    on.
+    """Take for foreground what speaks for a class to a trained model, by its Grad-CAM.
 
     The whole picture is squeezed to the size that the model was trained at, so nothing of it is cut
     off. The map knows a place as coarsely as the layer does, and it shows what the model looks at:
@@ -132,8 +131,7 @@ def check_maps(parts: Parts, *, layer: str | None = None) -> None:
 def attention_maps(
     parts: Parts, rows: Tensor, *, layer: str | None = None, progress: bool = True
 ) -> Tensor:
-    """Grad-CAM maps of the true classes of some rows' whole pictures, squeezed to the size that is
-    evaluated.
+    """Grad-CAM maps of the true classes of some rows' whole pictures, at the evaluated size.
 
     Args:
         parts: the objects of a run, with the weights that are to be explained.

@@ -1,6 +1,4 @@
-"""The families of measures of an evaluation, and how to read each of their numbers; brings
-torch.
-"""
+"""The families of measures, and how to read each of their numbers; imports torch."""
 
 from __future__ import annotations
 
@@ -25,8 +23,7 @@ from debias.metrics.shortcuts import preferences as shortcuts
 
 
 class FamilyText(NamedTuple):
-    """A family of measures: title, one sentence on what it asks, and how to read each of its
-    numbers.
+    """A family of measures: title, the question it asks, and how to read each number.
 
     A key with ``<names>`` stands for one number of each group, bias value and so on.
     """
@@ -48,9 +45,7 @@ def reading(family: str, key: str) -> Description | None:
 
 
 def pattern_of(family: str, key: str) -> str | None:
-    """The first key or pattern of a family's descriptions that a key fits; ``None`` if there is
-    none.
-    """
+    """The first key or pattern of a family's descriptions that a key fits, or ``None``."""
     descriptions: Mapping[str, Description] = (
         FAMILIES[family].descriptions if family in FAMILIES else {}
     )

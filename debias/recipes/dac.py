@@ -1,6 +1,4 @@
-"""Decompose-and-Compose: what a first model attends to is cut out, and set on other classes'
-surroundings.
-"""
+"""Decompose-and-Compose: what a first model attends to is set on other surroundings."""
 
 from __future__ import annotations
 
@@ -136,9 +134,7 @@ class DaC(Recipe):
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
     def check(self, parts: Parts) -> None:
-        """Refuse several labels an image, a model without maps, and to go without the library that
-        finds elbows.
-        """
+        """Refuse several labels, a model without maps, and a missing library for elbows."""
         check_maps(parts, layer=self.layer)
         elbows(torch.zeros(1, 2), torch.arange(2))
 

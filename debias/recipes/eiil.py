@@ -1,6 +1,4 @@
-"""Environment inference: a biased model's confidence tells environments apart, which stand in for
-group labels.
-"""
+"""Environment inference: a biased model's confidence gives environments to use as groups."""
 
 from __future__ import annotations
 

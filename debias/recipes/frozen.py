@@ -73,9 +73,7 @@ class Frozen:
         return features
 
     def labelled(self, split: str) -> Rows:
-        """Features, classes and true groups of a split, for a recipe that says so in its
-        ``reads``.
-        """
+        """Features, classes and true groups of a split, for a recipe that ``reads`` them."""
         examples = self.stage.examples
         rows = examples.rows(split)
         target = examples.target[rows]

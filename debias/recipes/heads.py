@@ -55,9 +55,7 @@ class DFR(LastLayer):
         self.split, self.subsamples, self.reads = split, subsamples, (split,)
 
     def check(self, parts: Parts) -> None:
-        """Refuse also a group of one image in the validation split, where this is halved to choose
-        C.
-        """
+        """Refuse also a group of one image in validation, where this is halved to choose C."""
         super().check(parts)
         counts = parts.examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
@@ -135,9 +133,7 @@ class AFR(LastLayer):
         self.share = share
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all gammas and penalties at its best step, by validation's worst group, or
-        class.
-        """
+        """The best of all gammas, penalties and steps, by validation's worst group or class."""
         rows = self.training_rows(frozen, held_out=True)
         pairs = list(itertools.product(self.gammas, self.penalties))
         grid, held_out = torch.tensor(pairs, dtype=torch.float32), frozen.rows("val")

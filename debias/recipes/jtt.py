@@ -71,8 +71,7 @@ class JTT(Recipe):
 
 
 def refuse_readers(config: Config) -> None:
-    """Refuse what would read an error set as if it were group labels, and a sampler in the place of
-    the recipe's.
+    """Refuse what would read an error set as group labels, and a sampler beside the recipe's.
 
     Raises:
         ValueError: the strategy, sampler or augmentation of the run.
@@ -87,9 +86,7 @@ def refuse_readers(config: Config) -> None:
 
 
 def errors_of(stage: Stage) -> torch.Tensor:
-    """``(len(examples),)`` int64: 1 for training images that a model gets wrong, 0 for the others,
-    -1 outside.
-    """
+    """``(len(examples),)`` int64: 1 for a training image that is wrong, 0 if right, -1 outside."""
     found = stage.predictions("train")
     inferred = torch.full_like(stage.examples.split, -1)
     inferred[found.index] = error_set(found.logits, found.target).long()

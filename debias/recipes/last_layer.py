@@ -52,9 +52,7 @@ class LastLayer(Recipe):
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The new head; validation may choose, which :attr:`choice` then tells, the test split
-        never does.
-        """
+        """The new head; validation may choose (see :attr:`choice`), the test split never."""
 
     def stages(self, run: Run) -> list[Config]:
         """The backbone's.

@@ -1,6 +1,4 @@
-"""Spread Spurious Attribute: the few labels of the bias that validation has are spread to the
-training split.
-"""
+"""Spread Spurious Attribute: the bias labels of validation are spread to training."""
 
 from __future__ import annotations
 

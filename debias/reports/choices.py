@@ -15,7 +15,7 @@ def choice_line(report: Mapping[str, Any]) -> str:
         >>> chosen, smallest = {"C": 0.07, "score": 0.714}, {"name": "waterbird-land", "count": 7}
         >>> found = {"by": "worst_group", "on": "half of val", "smallest": smallest}
         >>> line = choice_line({"choice": {**found, "chosen": chosen, "grid": [chosen]}})
-        >>> print(line.replace("; ", ";\n"))
+        >>> print(line.replace("; ", ";\\n"))
         C=0.07, with 71.4 % in the worst group of half of val;
         its smallest group, waterbird-land, has 7 images
     """

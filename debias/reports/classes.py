@@ -47,8 +47,7 @@ def positive_of(report: Mapping[str, Any]) -> str | None:
 def positive_notes(
     measures: Sequence[str], reports: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[str]:
-    """A line that says which of two classes is the positive one, where measures of a table depend
-    on it.
+    """A line that says which of two classes is positive, where measures depend on it.
 
     Args:
         measures: "family:key" of each.

@@ -1,6 +1,4 @@
-"""Predictions of anybody's model: a CSV file with targets, a bias attribute, and scores or
-decisions.
-"""
+"""Predictions of anybody's model: a CSV file with targets, a bias, scores or decisions."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ Columns = Mapping[str, Sequence[str]]
 
 
 class Foreign(NamedTuple):
-    """Predictions, the groups that the file names, and whether it holds scores rather than
-    decisions alone.
-    """
+    """Predictions, the groups of the file, and whether it has scores, not only decisions."""
 
     predictions: Predictions
     groups: Groups
@@ -96,9 +92,7 @@ def read_foreign(
 
 
 def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ()) -> Tensor:
-    """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``, such as
-    training labels.
-    """
+    """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``."""
     return groups.frequencies(*labels_of(path, read_columns(path, bias=bias), groups))
 
 

@@ -1,6 +1,4 @@
-"""Classes and bias values that a file gives as numbers: there are as many of them as the greatest
-says.
-"""
+"""Classes and bias values that a file gives as numbers: the greatest says how many."""
 
 from __future__ import annotations
 

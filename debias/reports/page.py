@@ -1,6 +1,4 @@
-"""report.html: one self-contained page per run, for somebody who wants to know how it went and
-why.
-"""
+"""report.html: one self-contained page per run, on how it went and why."""
 
 from __future__ import annotations
 
@@ -85,9 +83,7 @@ def render_report(
 
 
 def group_bars(report: Report) -> list[dict[str, Any]]:
-    """Test accuracy of each group, or of each class, with its interval, and whether it is the
-    worst.
-    """
+    """Test accuracy and interval of each group, or class, and whether it is the worst."""
     groups = cells(report["metrics"]["test"])
     worst = wording.worst_group(groups)
     return [

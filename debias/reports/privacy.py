@@ -1,6 +1,4 @@
-"""Reports for other people: file names in place of absolute paths, which tell of users, hosts and
-disks.
-"""
+"""Reports for other people: file names in place of absolute paths, which tell of users."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ _SEPARATOR = re.compile(r"[/\\]")
 
 
 def without_places(value: Any) -> Any:
-    """Nested values, with the last part of each absolute path in their texts in its place; names of
-    keys stay.
+    """Nested values, in whose texts absolute paths are cut to their last part; keys stay.
 
     Example:
         >>> why = "no file /home/ann/masks/1.png"

@@ -22,8 +22,7 @@ LATEX = {
 
 
 def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: int = 0) -> str:
-    """A mean and a standard deviation, fractions, in percent with one decimal; "-" where there is
-    none.
+    """A mean and a standard deviation, in percent with one decimal; "-" where there is none.
 
     Args:
         mean: of a number over some runs.
@@ -64,8 +63,7 @@ def listed(numbers: Sequence[int]) -> str:
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS
 ) -> list[str]:
-    """Lines of a table for a terminal: words to the left, numbers to the right, a rule below the
-    header.
+    """Lines of a table for a terminal: words left, numbers right, a rule below the header.
 
     Args:
         header: of the columns.

@@ -1,5 +1,4 @@
-"""Which group labels a comparison allows itself, and on which seeds its settings were chosen and
-judged.
+"""Which group labels a comparison may use, and the seeds that choose and judge settings.
 
 Methods compare only under the same knowledge: one that was tuned on the worst group of validation
 knows its groups, whatever its loss reads.

@@ -1,6 +1,4 @@
-"""A sweep drawn: what average accuracy and worst-group gap trade, and how much each varied setting
-matters.
-"""
+"""A sweep drawn: average accuracy against worst-group gap, and each varied setting."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
-    """The charts of every data set: the trade-off between methods, and one of each setting that
-    varies.
-    """
+    """The charts of every data set: the trade-off of methods, and each varied setting."""
     found = []
     for number, (dataset, comparison) in enumerate(results.comparisons.items()):
         suffix = f", {dataset}" if len(results.comparisons) > 1 else ""

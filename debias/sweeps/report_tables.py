@@ -1,6 +1,4 @@
-"""The tables of a sweep: methods, which of their differences are real, what they cost, and every
-run.
-"""
+"""The tables of a sweep: methods, real differences, costs, and every run."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def kind_of_all(results: Results) -> str:
-    """What the tables call what they rank by: "group", or "class" where no bias is known, or
-    both.
-    """
+    """What the tables call what they rank by: "group", "class" if no bias is known, or both."""
     kinds = sorted({comparison.kind for comparison in results.comparisons.values()}, reverse=True)
     return " or ".join(kinds)
 

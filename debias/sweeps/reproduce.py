@@ -126,9 +126,7 @@ def verdict(setting: Setting, measured: Spread) -> str:
 
 
 def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
-    """A line for each setting, published and measured; the rule; and in what some differ from what
-    was published.
-    """
+    """A line for each setting, published and measured; the rule; what differs from the paper."""
     rows = [
         [
             _title(one.setting),

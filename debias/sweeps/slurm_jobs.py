@@ -37,9 +37,7 @@ class SlurmError(RuntimeError):
 
 
 class Key(NamedTuple):
-    """A run's place in Slurm: the name of a job array, which no other array has, and an element of
-    it.
-    """
+    """A run's place in Slurm: the unique name of a job array, and an element of it."""
 
     array: str
     element: int
@@ -124,9 +122,7 @@ class Resources:
 
 
 def squeue(arrays: Collection[str]) -> list[str]:
-    """The command that asks for every task of some arrays, also for those that ended a short while
-    ago.
-    """
+    """The command that asks for every task of some arrays, also for those just ended."""
     columns = ",".join(f"{field}:120|" for field in _FIELDS)
     return [
         "squeue",

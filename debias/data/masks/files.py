@@ -59,8 +59,7 @@ def write_masks(
     overwrite: bool = False,
     threads: int = 1,
 ) -> list[MaskRecord]:
-    """Write the mask of each row, ``<image without its suffix>.png``, 0 or 255, of its image's
-    size.
+    """Write each row's mask, ``<image without its suffix>.png``, 0 or 255, of the image's size.
 
     Each file appears whole or not at all, so an interrupted call is gone on with by the next.
 
@@ -112,8 +111,7 @@ def write_masks(
 def claimed(
     folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False
 ) -> Iterator[None]:
-    """A folder for masks, new or that of the same settings, whose record says what they were made
-    with.
+    """A folder for masks, new or of the same settings; a record in it says the settings.
 
     While masks are being made anew the record says so, and an interrupted folder of old and new
     ones is not taken for either.

@@ -1,6 +1,4 @@
-"""Boxes and points that say where the object of each image is, read from a CSV file or from CUB's
-own tables.
-"""
+"""Boxes and points that say where objects are, from a CSV file or from CUB's own tables."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ Hints = dict[str, NDArray[np.float64]]
 
 
 def read_boxes(source: Path) -> Hints:
-    """The boxes of each image, from columns ``path,x,y,width,height`` or CUB's
-    ``bounding_boxes.txt``.
+    """The boxes of the images, from columns ``path,x,y,width,height`` or CUB's own file.
 
     Raises:
         ValueError: no such file or column, or a cell that is no number, or no positive width or
@@ -44,8 +41,7 @@ def read_boxes(source: Path) -> Hints:
 
 
 def read_points(source: Path) -> Hints:
-    """The points of each image, one a row, from columns ``path,x,y`` or CUB's ``part_locs.txt``
-    (visible parts).
+    """The points of the images, one a row: columns ``path,x,y``, or CUB's visible parts.
 
     Raises:
         ValueError: no such file or column, or a cell that is no number.

@@ -26,8 +26,7 @@ FEWEST_SOFT = 32
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode one picture; greyscale, palette, CMYK, transparent, 16-bit and EXIF-rotated files are
-    converted.
+    """Decode one picture of any kind: greyscale, palette, CMYK, transparent, 16-bit, rotated.
 
     Transparency is dropped (the colours beneath it stay), 16 bits lose the lower 8, and a picture
     that carries an EXIF orientation is turned upright.

@@ -1,6 +1,4 @@
-"""Biased-MNIST: white digits on a coloured ground, each digit nearly always on its own colour in
-training.
-"""
+"""Biased-MNIST: white digits on a coloured ground, in training mostly the digit's own."""
 
 from __future__ import annotations
 

@@ -143,9 +143,7 @@ def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
 
 
 def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
-    """Target and place of each image: both classes alike, each with the same share on its own
-    place.
-    """
+    """Target and place of each image: equal classes, each with the same share on its place."""
     for target, count in enumerate((total - total // 2, total // 2)):
         own = round(count * rate)
         yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)

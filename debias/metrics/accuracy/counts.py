@@ -41,8 +41,7 @@ def empty_range() -> Range:
 
 
 def table_shape(groups: Groups) -> tuple[int, int, int]:
-    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of
-    unknown bias.
+    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is "unknown".
 
     Raises:
         ValueError: it has more than ``MOST_CELLS`` cells.
@@ -57,8 +56,7 @@ def table_shape(groups: Groups) -> tuple[int, int, int]:
 
 
 def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
-    """Count the targets, the right ones and the predictions of each bias value, as most metrics
-    need them.
+    """Count the targets, right ones and predictions of each bias value, for most metrics.
 
     Args:
         prediction, target, bias, groups: as in :func:`joint_counts`.
@@ -149,9 +147,7 @@ def add_counts(
 def add_margins(
     counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> tuple[Tensor, Range]:
-    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts: the fields of
-    :class:`Margins`.
-    """
+    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts of :class:`Margins`."""
     check_batch(prediction, target, bias, groups)
     facts = _facts(prediction, target, bias)
     added = counts.flatten().index_add(0, *_margin_cells(facts, groups)).view_as(counts)
@@ -159,9 +155,7 @@ def add_margins(
 
 
 def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
-    """The range with one batch added, for who keeps no table of predictions; does not wait for the
-    device.
-    """
+    """The range with one batch added, without a table; does not wait for the device."""
     return _widened(seen, _facts(prediction, target, bias))
 
 
@@ -257,9 +251,7 @@ def _cells(facts: Tensor, groups: Groups) -> Tensor:
 
 
 def _margin_cells(facts: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Position in the flat margins of each count of each (target, bias, prediction), and what is
-    added there.
-    """
+    """Position in the flat margins of each count of the table, and what is added there."""
     target, bias, prediction = facts.unbind()
     _, rows, slots = margins_shape(groups)
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)

@@ -56,8 +56,7 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
 
 
 def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Agresti-Coull interval: the centre of Wilson's, with the width of a normal approximation
-    there.
+    r"""Agresti-Coull interval: Wilson's centre, with the width of a normal approximation.
 
     .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)},
               \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
@@ -160,8 +159,7 @@ def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0
 
 
 def jeffreys_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2), of Jeffreys' prior. Needs
-    SciPy.
+    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2) (Jeffreys). Needs SciPy.
 
     Source: Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion", Statistical
     Science 2001.
@@ -246,8 +244,7 @@ def resampled_worst_group(
 
 
 def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Rows of one bootstrap sample drawn inside each group, for what is no count, such as areas
-    under curves.
+    """Rows of one bootstrap sample drawn inside each group, for areas under curves and such.
 
     Args:
         group: ``(N,)`` integer group of each row; negative numbers are groups as well.
@@ -268,9 +265,7 @@ def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
 
 
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> Interval:
-    """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` bootstrap
-    values.
-    """
+    """Interval from the (1 - level)/2 to the (1 + level)/2 quantile of ``(B,)`` values."""
     _check_level(level)
     low, high = values.quantile(values.new_tensor([(1 - level) / 2, (1 + level) / 2]))
     return Interval(low, high)

@@ -15,8 +15,7 @@ from debias.types import Groups
 
 
 class CoOccurrence(NamedTuple):
-    """How often each of T tasks meets each of A attributes; either may be what is labelled or what
-    is predicted.
+    """How often each of T tasks meets each of A attributes, as labelled or as predicted.
 
     Attributes:
         both: ``(T, A)`` samples with task t and attribute a.
@@ -32,8 +31,7 @@ class CoOccurrence(NamedTuple):
 
 
 class CoOccurrences(NamedTuple):
-    """What is known of one evaluation set; the last two are ``None`` where nobody predicts the
-    attribute.
+    """What is known of one evaluation set; two are ``None`` without predicted attributes.
 
     Attributes:
         labels: true task, true attribute.
@@ -146,9 +144,7 @@ def _read(counts: Tensor | Margins, groups: Groups) -> tuple[CoOccurrence, CoOcc
 
 
 def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:
-    """Counts where each sample has exactly one attribute; ``images`` adds up to the samples of each
-    attribute.
-    """
+    """Counts where each sample has one attribute; ``images`` adds up to the samples of each."""
     attribute = (both if images is None else images).sum(dim=0)
     return CoOccurrence(both, both.sum(dim=1), attribute, attribute.sum())
 

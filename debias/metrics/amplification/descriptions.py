@@ -1,6 +1,4 @@
-"""How to read the scalars of bias amplification, for ``debias list metrics`` and the report
-page.
-"""
+"""How to read the scalars of bias amplification, for the command line and the page."""
 
 from __future__ import annotations
 

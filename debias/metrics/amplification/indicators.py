@@ -1,6 +1,4 @@
-"""Amplification over columns of indicators as metrics: the same under any order, batching or
-sharding.
-"""
+"""Amplification over columns of indicators as metrics, under any order or sharding."""
 
 from __future__ import annotations
 

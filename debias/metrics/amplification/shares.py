@@ -9,9 +9,7 @@ from debias.metrics.amplification.counts import CoOccurrence
 
 
 def attribute_shares(counts: CoOccurrence) -> Tensor:
-    r"""``(T, A)`` float64: :math:`b(t, a) = c(t, a) / \sum_{a'} c(t, a')`, NaN for a task that
-    never occurs.
-    """
+    r"""``(T, A)`` float64 :math:`b(t, a) = c(t, a) / \sum_{a'} c(t, a')`; NaN without task t."""
     both = counts.both.double()
     return both / both.sum(dim=1, keepdim=True)
 

@@ -1,6 +1,4 @@
-"""Amplification of one bias attribute as a metric: the same under any order, batching or
-sharding.
-"""
+"""Amplification of one bias attribute as a metric, under any order, batching or sharding."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where a model looks: how its attribution maps lie on a foreground, on a feature's mask, or on
-each other.
-"""
+"""Where a model looks: attribution maps against a foreground, a mask, or each other."""
 
 from __future__ import annotations
 
@@ -44,8 +42,7 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
 
 
 def attention_overlap(attention: Tensor, other: Tensor) -> Tensor:
-    r"""The mass that two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|` of maps divided by
-    their sums.
+    r"""The mass two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|`, each of sum 1.
 
     Source: an alternative score of aaronserianni/attention-iou (``element_wise_abs_score``).
 
@@ -142,8 +139,7 @@ def ranked_iou(attention: Tensor, mask: Tensor) -> Tensor:
 
 
 def rank_accuracy(attention: Tensor, mask: Tensor) -> Tensor:
-    """Of the K pixels most attended to, K being the area of the mask, the share that lies in the
-    mask.
+    """Share of the K pixels most attended to that lie in the mask, K being the mask's area.
 
     Source: Arras et al., "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural
     network explanations", Information Fusion 2022 (relevance rank accuracy).

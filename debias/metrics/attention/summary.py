@@ -1,6 +1,4 @@
-"""Scores of attribution maps, averaged: over all images, the right and the wrong ones, the
-groups.
-"""
+"""Scores of attribution maps, averaged over all images, right and wrong ones, groups."""
 
 from __future__ import annotations
 
@@ -34,8 +32,7 @@ SCORES = {
 
 
 class ScoreSums(NamedTuple):
-    """Sums of S scores by group and correctness, each ``(S, G + 1, 2)``: the last group holds the
-    unknown biases.
+    """Sums of S scores by group and correctness, each ``(S, G + 1, 2)``; last: unknown bias.
 
     Attributes:
         total: float64 sum of the defined scores.
@@ -51,9 +48,7 @@ class ScoreSums(NamedTuple):
 
 
 def attention_scores(attention: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Every score of ``(N, H, W)`` attribution maps against the ``(N, H, W)`` foregrounds: name to
-    ``(N,)`` float64.
-    """
+    """Every score of ``(N, H, W)`` maps against ``(N, H, W)`` foregrounds: ``(N,)`` by name."""
     return {name: score(attention, mask) for name, score in SCORES.items()}
 
 
@@ -80,9 +75,7 @@ def score_sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -
 def add_scores(
     sums: ScoreSums, scores: Tensor, group: Tensor, correct: Tensor, groups: Groups
 ) -> ScoreSums:
-    """Sums with one batch added; does not wait for the device, and takes a group out of range for
-    its nearest.
-    """
+    """Sums with one batch added; waits for no device, and clamps a group out of range."""
     check_scores(scores, group, correct)
     batch = _sums(scores, group.clamp(-1, groups.count - 1), correct, groups)
     return ScoreSums(*(old + new for old, new in zip(sums, batch, strict=True)))
@@ -153,8 +146,7 @@ def resampled_means(
 def attention_report(
     attention: Tensor, mask: Tensor, group: Tensor, correct: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """Every score of a split's attribution maps and its means, as plain floats; see
-    :func:`score_scalars`.
+    """Every score of a split's maps and its means, as floats; see :func:`score_scalars`.
 
     Args:
         attention: ``(N, H, W)`` attribution maps, at least 0.

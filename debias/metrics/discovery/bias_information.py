@@ -11,8 +11,7 @@ from debias.metrics.discovery.information import information_scalars
 
 
 class BiasInformation(GroupCounts):
-    """Mutual information and association of predictions and bias, from counts of (target, bias,
-    prediction).
+    """Mutual information and association of predictions and bias, from a table of counts.
 
     Args:
         groups: names and numbering of the groups.

@@ -1,6 +1,4 @@
-"""How well what a method inferred, an error set or groups, finds the samples that the shortcut
-misleads.
-"""
+"""How well an inferred error set, or inferred groups, find the samples that are misled."""
 
 from __future__ import annotations
 
@@ -131,8 +129,7 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
 
 
 def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of ``DISCOVERY``: what the set of a model's errors tells of the samples that the
-    shortcut misleads.
+    """The scalars of ``DISCOVERY``: how well a model's errors find the misled samples.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.

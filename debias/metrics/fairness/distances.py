@@ -1,6 +1,4 @@
-"""How far apart the predictions of two groups are as distributions over classes, for every pair of
-groups.
-"""
+"""How far apart two groups' predictions are as distributions, for every pair of groups."""
 
 from __future__ import annotations
 
@@ -27,8 +25,7 @@ def prediction_distance(counts: Tensor) -> Tensor:
 
 
 def conditional_distance(counts: Tensor) -> Tensor:
-    r"""Total variation between two groups' predictions for a given target, averaged over the
-    targets.
+    r"""Total variation between two groups' predictions for one target, mean over targets.
 
     .. math:: D_{kl} = \frac{1}{C} \sum_y \frac{1}{2} \sum_p
               \big|P(\hat y = p \mid y, k) - P(\hat y = p \mid y, l)\big|

@@ -13,9 +13,7 @@ from debias.errors import InputError
 
 
 class Complexity(NamedTuple):
-    """In which layers a feature can be read linearly: ``complexity`` in [0, 1], and R^2 of each
-    layer.
-    """
+    """In which layers a feature is linear: ``complexity`` in [0, 1], and R^2 of each."""
 
     complexity: float
     explained: tuple[float, ...]

@@ -65,9 +65,7 @@ class GroupRanking(ExactMetric):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What torchmetrics sends an empty list in: that of the scores, which the other processes
-        send.
-        """
+        """What torchmetrics sends an empty list in: the type of the other processes' scores."""
         return torch.float64
 
     def update(self, scores: Tensor, target: Tensor, bias: Tensor) -> None:

@@ -75,9 +75,7 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
 
 
 def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
-    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples; looks at no
-    value.
-    """
+    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples."""
     shape = (len(samples), groups.outputs)
     if tuple(scores.shape) != shape or not scores.is_floating_point():
         raise InputError(
@@ -87,8 +85,7 @@ def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
 
 
 def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Wins:
-    """Count the pairs of a positive and a negative that a score orders rightly, by the biases of
-    the two.
+    """Count the pairs of a positive and a negative that a score orders rightly, by biases.
 
     Args:
         score: ``(N,)`` float without NaN.
@@ -134,8 +131,7 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
 
 
 def auroc(score: Tensor, positive: Tensor) -> Tensor:
-    """Area under the ROC curve of ``(N,)`` scores by bool or 0/1: float64 in [0, 1], NaN if all are
-    one.
+    """Area under the ROC curve of ``(N,)`` scores: float64 in [0, 1], NaN with one outcome.
 
     Example:
         >>> score, positive = torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([1, 1, 0, 0])

@@ -1,6 +1,4 @@
-"""What recombined pictures show of a model: its use of background, place and size of the
-foreground.
-"""
+"""What recombined pictures show: a model's use of background, place and size."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ SIDES = (1, 3, 5, 7)
 
 
 def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
-    r"""How much of its accuracy a model keeps when the background no longer comes from the
-    foreground's class.
+    r"""How much accuracy a model keeps when the background is no longer of the same class.
 
     .. math:: \frac{\mathrm{acc}(\text{backgrounds of all classes})}
               {\mathrm{acc}(\text{backgrounds of the same class})}
@@ -40,8 +37,7 @@ def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor
 
 
 def background_gap(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
-    """The same two accuracies' difference, ``same_class - all_backgrounds``: float64, 0 for no use
-    of backgrounds.
+    """The two accuracies' difference, ``same_class - all_backgrounds``; 0: no use of backgrounds.
 
     Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
     ICLR 2021 (BG-Gap of Mixed-Same and Mixed-Rand).
@@ -50,8 +46,7 @@ def background_gap(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
 
 
 def foreground_focus(attribution: Tensor, mask: Tensor) -> Tensor:
-    r"""How much more of the attribution falls on a pixel of the foreground than on a pixel of the
-    picture.
+    r"""How much more attribution a foreground pixel gets than a pixel of the whole picture.
 
     .. math:: \frac{\sum_p m_p \max(0, a_p) / \sum_p m_p}{\sum_p \max(0, a_p) / P}
 

@@ -83,8 +83,7 @@ def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> fl
 
 
 def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:
-    """Positions that no other is better than: at least as good in every objective, and better in
-    one.
+    """Positions that no other beats: at least as good in every objective, better in one.
 
     Of several with the same values the first is kept; with one objective, that is the first of the
     best.

@@ -96,9 +96,7 @@ class SearchPlan:
         return self.section.trials or len(found or [])
 
     def check_runs(self) -> list[Run]:
-        """Runs that between them have every choice and every bound: if these can be, so can the
-        others.
-        """
+        """Runs that have every choice and every bound: if these can be, the others can."""
         return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
 
     def base(self, tuned: Tuned) -> Config:
@@ -106,9 +104,7 @@ class SearchPlan:
         return make_run(tuned.source, tuned.fixed, {"seed": tuned.seeds[0]}, tuned.folder).config
 
     def definition(self, tuned: Tuned) -> str:
-        """What must stay the same for trials to be of one study; more trials may be asked for at
-        any time.
-        """
+        """What must be the same for all trials of a study; the number of trials may grow."""
         section = {
             key: value
             for key, value in asdict(self.section).items()
