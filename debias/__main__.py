@@ -29,13 +29,15 @@ EXAMPLES = """examples:
 
 
 LISTS = (
-    "strategies", "samplers", "datasets", "models", "metrics", "configs", "preprocessings", "optimizers", "schedulers",
+    "strategies", "samplers", "datasets", "models", "metrics",
+    "configs", "preprocessings", "optimizers", "schedulers",
 )  # fmt: skip
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; cut out by GrabCut
-  keypoints  source=FILE: CSV path,x,y, a row a point, or CUB's parts/part_locs.txt; cut out by GrabCut
+  keypoints  source=FILE: CSV path,x,y, a row a point, or CUB's parts/part_locs.txt;
+             cut out by GrabCut
   gradcam    threshold=0.5 target=true|predicted layer=NAME: where a finished run's model looks
   import     source=FOLDER of PNG files, or CSV path,mask; threshold=128: masks that exist, checked
 for every method: out=FOLDER splits=[train,val,test] overwrite=false, and data.* as in the config
@@ -47,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="debias",
         description=(
-            "Train image classifiers against a known or unknown bias, and judge them by their worst"
-            " group."
+            "Train image classifiers against a known or unknown bias, and judge them by their "
+            "worst group."
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -71,14 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reproduce(commands)
     _add_infer_groups(commands)
     _add_masks(commands)
-    listing = commands.add_parser("list", help="say what there is, and what it needs")
-    listing.add_argument("what", choices=LISTS)
-    listing.add_argument(
-        "pattern",
-        nargs="?",
-        default="*",
-        help="of models or strategies: a pattern such as 'resnet*'",
-    )
+    _add_list(commands)
     return top
 
 
@@ -110,8 +105,8 @@ def _add_sweep(commands: Any) -> None:
         "source", help="the sweep's YAML file; for report, the folder of the sweep"
     )
     examples = (
-        "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N"
-        " retries=1"
+        "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N "
+        "retries=1"
     )
     examples += "; for search, also trials=40 storage=URL"
     examples += "; for report, format=markdown|latex|csv|html out=FILE"
@@ -138,8 +133,8 @@ def _add_infer_groups(commands: Any) -> None:
     )
     command.add_argument("run", help="a run's folder")
     examples = (
-        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv"
-        " data.root=PATH"
+        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv "
+        "data.root=PATH"
     )
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
@@ -161,6 +156,13 @@ def _add_masks(commands: Any) -> None:
         metavar="key=value",
         help="as in out=FOLDER source=FILE data.root=PATH",
     )
+
+
+def _add_list(commands: Any) -> None:
+    command = commands.add_parser("list", help="say what there is, and what it needs")
+    command.add_argument("what", choices=LISTS)
+    pattern = "of models or strategies: a pattern such as 'resnet*'"
+    command.add_argument("pattern", nargs="?", default="*", help=pattern)
 
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:

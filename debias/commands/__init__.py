@@ -1,3 +1,1 @@
-"""One module a command; each has a function ``run`` whose arguments are those of the command
-line.
-"""
+"""One module a command; its function ``run`` takes the arguments of the command line."""

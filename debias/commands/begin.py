@@ -56,9 +56,7 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
 
 
 def check_unbegun(folder: Path) -> None:
-    """Refuse a folder that holds more than an earlier version may have left before it wrote a
-    config.
-    """
+    """Refuse a folder that holds more than what an earlier version left before its config."""
     if others := sorted(
         path.name for path in folder.iterdir() if path.name != DATA and path.suffix != ".tmp"
     ):
@@ -78,7 +76,5 @@ def as_json(value: Any) -> str:
 
 
 def is_helper_process() -> bool:
-    """Whether Lightning started this process for a further device of a run; it does so once for
-    each.
-    """
+    """Whether Lightning started this process, as it does once for each further device."""
     return os.environ.get("LOCAL_RANK", "0") != "0"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from debias import components
 from debias import config as configs
+
+if TYPE_CHECKING:
+    from debias.data.examples import Examples
 
 
 def run(config: str, overrides: list[str]) -> None:
@@ -15,7 +19,6 @@ def run(config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: whatever is wrong with the config or the data.
     """
-    from debias.data.examples import SPLITS
     from debias.metrics.selection import chosen_rule
     from debias.runs.run import Recipe, Run
 
@@ -24,36 +27,40 @@ def run(config: str, overrides: list[str]) -> None:
     run = Run(chosen, Path(chosen.out) / configs.run_name(chosen))
     parts = run.check(recipe)
     parts.data.decode()
-    examples, groups = parts.examples, parts.examples.groups
+    _print_images(parts.examples)
+    parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
     print(
-        f"{examples.source}: {len(examples)} images, masks:"
-        f" {'yes' if 'mask' in examples.provides else 'no'}"
+        f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on "
+        f"{parts.accelerator}"
     )
+    rule = chosen_rule(chosen.select, labelled=bool(parts.data.examples.frequencies("val").any()))
+    print(
+        f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by "
+        f"{rule}"
+    )
+    print(f"run {run.folder.name}: ready")
+
+
+def _print_images(examples: Examples) -> None:
+    """How many images there are, of each group and of each class where no bias is known."""
+    from debias.data.examples import SPLITS
+
+    groups = examples.groups
+    masks = "yes" if "mask" in examples.provides else "no"
+    print(f"{examples.source}: {len(examples)} images, masks: {masks}")
     unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
     counts = [
         [*examples.frequencies(split).tolist(), none]
         for split, none in zip(SPLITS, unknown, strict=True)
     ]
     if sum(unknown) < len(examples):
-        _print_counts(
-            ["group", *SPLITS], [*groups.names, *(["unknown bias"] if any(unknown) else [])], counts
-        )
+        names = [*groups.names, "unknown bias"] if any(unknown) else groups.names
+        _print_counts(["group", *SPLITS], names, counts)
     else:
         print("the bias of every image is unknown: there are no groups, and results are by class")
     if any(unknown):
         classes = [examples.class_counts(split).tolist() for split in SPLITS]
         _print_counts(["class", *SPLITS], groups.target_names, classes)
-    parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
-    print(
-        f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on"
-        f" {parts.accelerator}"
-    )
-    rule = chosen_rule(chosen.select, labelled=bool(parts.data.examples.frequencies("val").any()))
-    print(
-        f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by"
-        f" {rule}"
-    )
-    print(f"run {run.folder.name}: ready")
 
 
 def _print_counts(

@@ -1,6 +1,4 @@
-"""``debias evaluate``: every metric of a trained run or checkpoint, from its predictions and its
-weights.
-"""
+"""``debias evaluate``: every metric of a trained run or checkpoint."""
 
 from __future__ import annotations
 
@@ -71,9 +69,7 @@ def run(run: str, overrides: list[str]) -> None:
 
 
 def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
-    """The last value that the overrides give an option of the command itself, and the other
-    overrides.
-    """
+    """The last value that the overrides give an option of the command, and the others."""
     values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
     return (values or [default])[-1], [
         text for text in overrides if not text.startswith(f"{name}=")
@@ -101,9 +97,8 @@ def _evaluate_run(
     checkpoint = place if place.is_file() else _selected(place, report, rule)
     parts = build(config)
     _check_same_data(place, report, parts.examples)
-    positive = positive_class(
-        parts.examples.groups, positive or (positive_of(report) if report else None)
-    )
+    named = positive or (positive_of(report) if report else None)
+    positive = positive_class(parts.examples.groups, named)
     metadata = load_weights(parts.module, checkpoint)
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     wanted = origin(checkpoint, config.precision)
@@ -114,22 +109,16 @@ def _evaluate_run(
     _print(metrics, measures, whole, positive)
     if report is not None and rule == report["selection"]["rule"]:
         measures = joined(report, measures, same=saved is not None, positive=positive)
-        report |= {
-            "metrics": metrics,
-            **measures,
-            "positive": positive,
-            "evaluated": circumstances(parts),
-        }
-        save_outcome(place, report | {"predicted_from": wanted}, predictions, parts)
+        report |= {"metrics": metrics, **measures, "positive": positive}
+        report |= {"evaluated": circumstances(parts), "predicted_from": wanted}
+        save_outcome(place, report, predictions, parts)
         print(f"{place}/report.html")
 
 
 def _saved(
     place: Path, report: dict[str, Any], wanted: dict[str, str], parts: Parts
 ) -> dict[str, Predictions] | None:
-    """The saved predictions of a report, or ``None``, and a line that says why, where they will not
-    do.
-    """
+    """The saved predictions of a report; or ``None``, and a line that says why not."""
     from debias.evaluation.saved import saved_predictions
 
     try:
@@ -142,9 +131,7 @@ def _saved(
 def _print(
     metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str], positive: str | None
 ) -> None:
-    """The measures first, and the accuracies of the test split last, where they are not scrolled
-    away.
-    """
+    """The measures first, and the accuracies of the test split last, where one sees them."""
     from debias.reports.terminal import accuracy_lines, measure_lines, short_line
 
     lines = measure_lines(measures, whole=whole, positive=positive)
@@ -155,8 +142,7 @@ def _print(
 def joined(
     report: dict[str, Any], measures: dict[str, Any], *, same: bool, positive: str | None = None
 ) -> dict[str, Any]:
-    """The measures of a report and newer ones: the newer stand, and nothing that is measured is
-    left out.
+    """The measures of a report and newer ones: the newer stand, and none is left out.
 
     Args:
         report: as it was.
@@ -216,8 +202,8 @@ def _config_in(checkpoint: Path) -> Config:
         )
     except Exception as error:
         raise InputError(
-            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's"
-            " folder, a .ckpt file or a CSV file of predictions"
+            f"{checkpoint} is not a checkpoint of debias ({type(error).__name__}): give a run's "
+            "folder, a .ckpt file or a CSV file of predictions"
         ) from error
     try:
         return configs.from_plain(config)
@@ -238,15 +224,13 @@ def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
     if changed:
         allowed = ", ".join([*CHANGEABLE, *(f"data.{key}" for key in CHANGEABLE_DATA)])
         raise InputError(
-            f"{', '.join(changed)} would change what was trained; an evaluation may change"
-            f" {allowed}"
+            f"{', '.join(changed)} would change what was trained; an evaluation may change "
+            f"{allowed}"
         )
 
 
 def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) -> None:
-    """Refuse data that is not what the report, or the file that training left where it has no
-    digest, says.
-    """
+    """Refuse data that differ from the report, or from the file that training left."""
     from debias.runs.outcome import describe_examples
 
     if report is None:

@@ -1,6 +1,4 @@
-"""``debias infer-groups``: groups from what a finished run's model says, for any later run to train
-on.
-"""
+"""``debias infer-groups``: groups from a finished run's model, to train a later run on."""
 
 from __future__ import annotations
 
@@ -30,8 +28,7 @@ OWN, GROUPS = "own", "groups.csv"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Infer groups of the training and validation images from a run's saved predictions, write and
-    score them.
+    """Infer groups of the training and validation images of a run, write and score them.
 
     Args:
         run: folder of a finished run.
@@ -87,8 +84,8 @@ METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments
 def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
         raise InputError(
-            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their"
-            " own: train one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
+            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their "
+            "own: train one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
         )
     return METHODS[name]
 
@@ -144,8 +141,8 @@ def _score(
     true = groups.encode(target, examples.bias[rows])
     sizes = values.bincount().tolist()
     yield (
-        f"{split}:"
-        f" {', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
+        f"{split}: "
+        f"{', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
     )
     if bool((true < 0).any()):
         yield "    not scored: the bias of some images is unknown"

@@ -35,17 +35,18 @@ COLUMNS = (
     "printed in",
 )
 LEGEND = """
-reads: bias labels, or masks, that the method itself reads at its default options; with select=worst_group or balanced,
-  a run reads the labels of validation too (select=auto is worst_group where there are such labels)
-cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step of the biased network
-Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked; settings differ
+reads: bias labels, or masks, that the method itself reads at its default options; with
+  select=worst_group or balanced, a run reads the labels of validation too (select=auto is
+  worst_group where there are such labels)
+cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step of the biased
+  network
+Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked;
+  settings differ
 debias list strategies NAME, or a pattern such as 'group*', has meaning and options"""
 
 
 def run(what: str, pattern: str) -> None:
-    """Print one line per thing, and one per option; of strategies, a table, or those that match a
-    pattern.
-    """
+    """Print one line per thing and per option; of strategies, a table or those that match."""
     if what == "strategies":
         _print_methods(pattern)
     elif what in KINDS:
@@ -76,8 +77,8 @@ def _print_methods(pattern: str) -> None:
     if not found:
         names = {name for methods in METHODS.values() for name in methods}
         raise InputError(
-            f"no strategy or recipe matches {pattern!r};"
-            f" {near(pattern, names, 'debias list strategies')}"
+            f"no strategy or recipe matches {pattern!r}; "
+            f"{near(pattern, names, 'debias list strategies')}"
         )
     for kind, name in found:
         _print_component(kind, name)
@@ -168,6 +169,6 @@ def _print_models(pattern: str) -> None:
         )
     print("\n".join(names))
     print(
-        f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its"
-        " weights"
+        f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its "
+        "weights"
     )

@@ -86,12 +86,12 @@ def summary(records: Sequence[MaskRecord]) -> list[str]:
     how = Counter(record.how for record in records)
     lines = [
         (
-            f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's own"
-            f" shape, or empty), {how['kept']} kept from before"
+            f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's "
+            f"own shape, or empty), {how['kept']} kept from before"
         ),
         (
-            f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of a"
-            " picture on average"
+            f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of "
+            "a picture on average"
         ),
     ]
     for remark in ("empty", "full", "small", "large"):
@@ -111,9 +111,7 @@ def _maker(method: str) -> Callable[..., Any]:
 def _sorted(
     maker: Callable[..., Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The overrides as options of every method, options of this one, and overrides of the
-    config.
-    """
+    """The overrides: options of every method, options of this one, and of the config."""
     of_config = [
         text
         for text in overrides

@@ -20,12 +20,12 @@ OPTIONS = {
     "bias": "column of the bias attribute, or several: bias=[gender,age]",
     "positive": "which of two classes is the positive one: positive=waterbird",
     "aligned": (
-        "(target, bias) pairs that the shortcut favours:"
-        " aligned=[[landbird,land],[waterbird,water]]"
+        "(target, bias) pairs that the shortcut favours: "
+        "aligned=[[landbird,land],[waterbird,water]]"
     ),
     "train": (
-        "CSV file with the target and bias of the training images, for whatever compares with"
-        " training"
+        "CSV file with the target and bias of the training images, for whatever compares with "
+        "training"
     ),
     "out": "JSON file that receives the numbers",
 }
@@ -58,26 +58,20 @@ def evaluate_predictions(
     train = None if options["train"] is None else Path(options["train"])
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     positive = positive_class(groups, options["positive"])
-    frequencies = (
-        _frequencies(train, groups, bias)
-        if train is not None and bool((rows.bias >= 0).any())
-        else None
-    )
+    known = bool((rows.bias >= 0).any())
+    frequencies = None if train is None or not known else _frequencies(train, groups, bias)
     counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
-    found = measure_all(
-        Evidence(rows, groups, frequencies, scored=scored, positive=positive), families
-    )
+    evidence = Evidence(rows, groups, frequencies, scored=scored, positive=positive)
+    found = measure_all(evidence, families)
     measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
     lines = measure_lines(measures, whole=whole, positive=positive)
     print("\n".join([*lines, *accuracy_lines(path.name, metrics)]))
-    if not bias and bool((rows.bias < 0).all()):
+    if not bias and not known:
         print("bias=COLUMN names the column of a bias attribute, for results by group")
     if options["out"] is not None:
-        _write(
-            Path(options["out"]),
-            {"predictions": str(path), "metrics": metrics, "positive": positive, **measures},
-        )
+        numbers = {"metrics": metrics, "positive": positive, **measures}
+        _write(Path(options["out"]), {"predictions": str(path), **numbers})
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
@@ -86,8 +80,8 @@ def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
     found = frequencies_of(train, groups, bias=bias)
     if not bool(found.any()):
         raise InputError(
-            f"train={train}: no image has a known bias; give a file with the column"
-            f" {bias or 'bias'}"
+            f"train={train}: no image has a known bias; give a file with the column "
+            f"{bias or 'bias'}"
         )
     return found
 

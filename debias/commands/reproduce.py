@@ -1,13 +1,10 @@
-"""``debias reproduce``: a benchmark's published settings, run, and what was measured beside what
-was published.
-"""
+"""``debias reproduce``: runs a benchmark's published settings and compares the results."""
 
 from __future__ import annotations
 
 
 def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
-    """Run what is not done of a benchmark's published settings, and print a line for each: PASS, or
-    the difference.
+    """Run what is not done of a benchmark's settings; print PASS or the difference of each.
 
     Args:
         benchmark: one of ``published.BENCHMARKS``.

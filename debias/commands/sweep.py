@@ -96,8 +96,7 @@ def run_search(source: str, overrides: list[str]) -> None:
 
 
 def train_left(planned: Plan, launch: Callable[..., None]) -> None:
-    """Run what is not done: heads on backbones of the sweep once these are done, whichever launcher
-    trains them.
+    """Run what is not done, with any launcher: heads once their backbones are done.
 
     Raises:
         SystemExit: code 130 if the sweep was stopped.

@@ -1,6 +1,4 @@
-"""``debias sweep search``: settings are searched on validation, and the chosen ones trained on
-fresh seeds.
-"""
+"""``debias sweep search``: search on validation, then train the best on fresh seeds."""
 
 from __future__ import annotations
 
@@ -37,9 +35,9 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     launch, rest = launcher(overrides)
     if not (isinstance(launch, partial) and launch.func is local):
         raise InputError(
-            "a search runs on the machine of the command, launcher=local: on a cluster submit the"
-            " command itself, several times if you like, with storage=URL of a PostgreSQL database"
-            " and workers=1"
+            "a search runs on the machine of the command, launcher=local: on a cluster submit the "
+            "command itself, several times if you like, with storage=URL of a PostgreSQL database "
+            "and workers=1"
         )
     planned = plan_search(Path(source), rest)
     runs = planned.check_runs()

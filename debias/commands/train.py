@@ -68,8 +68,7 @@ def train(
     watch: Watch | None = None,
     alone: Callable[[Path], AbstractContextManager[None]] | None = None,
 ) -> Path:
-    """Train, evaluate and report one run; a run that was interrupted goes on from its last
-    checkpoint.
+    """Train, evaluate and report one run; an interrupted run goes on from its last checkpoint.
 
     Args:
         config: what to train.
@@ -133,8 +132,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
-    """Refuse a folder that holds another run, a finished one, or an interrupted one that is not to
-    be resumed.
+    """Refuse a folder of another run, of a finished one, or of one that is not to be resumed.
 
     Raises:
         ValueError: as above; the message says what to do.
@@ -154,15 +152,14 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
             raise InputError(f"{folder} {TRAINED_NOW}")
         if (folder / "config.yaml").is_file():
             raise InputError(
-                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the"
-                " folder"
+                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the "
+                "folder"
             )
         check_unbegun(folder)
 
 
 def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
-    """Prepare an interrupted run's folder: check its data, and note the circumstances where they
-    have changed.
+    """Prepare an interrupted run's folder: check its data, and note new circumstances.
 
     Args:
         folder: of the run.
@@ -186,8 +183,8 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
         return {}
     if every and (begun := every[-1]["precision"]) != now["precision"]:
         raise InputError(
-            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto comes"
-            f" here: it was begun at {begun}; add precision={begun} beside resume={folder}"
+            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto "
+            f"comes here: it was begun at {begun}; add precision={begun} beside resume={folder}"
         )
     if not every or every[-1] != now:
         every.append(now)
@@ -205,16 +202,12 @@ def _circumstances(folder: Path) -> list[dict[str, Any]]:
 
 
 def _as_begun(config: Config, folder: Path) -> Config:
-    """The config that a resumed run is known by, whose precision is the one that was asked for at
-    first.
-    """
+    """The config that a resumed run is known by: it has the precision of the first start."""
     return replace(config, precision=configs.read(folder / "config.yaml").precision)
 
 
 def _print_result(folder: Path) -> None:
-    """The accuracies of the test split; the path of the page stays the last line, which scripts
-    read.
-    """
+    """The accuracies of the test split; the path of the page is last, for scripts to read."""
     from debias.reports.choices import choice_line
     from debias.reports.run_folder import page_of, read_report
     from debias.reports.terminal import accuracy_lines
@@ -235,8 +228,8 @@ def _run_to_resume(config: Config, given: str) -> Path | None:
 def _check_same(folder: Path, config: Config) -> None:
     if not (folder / "config.yaml").is_file():
         raise InputError(
-            f"cannot resume {folder}: it holds no config.yaml; give the folder of an"
-            " interrupted run"
+            f"cannot resume {folder}: it holds no config.yaml; give the folder of an "
+            "interrupted run"
         )
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
     if before["precision"] == AUTO and now["precision"] in [
@@ -264,7 +257,7 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)
     if before != data:
         raise InputError(
-            f"cannot resume {path.parent} with other data: it was begun with {before['images']}"
-            f" images, and now are {data['images']}, or other labels or splits: restore the data,"
-            " or train anew in another folder"
+            f"cannot resume {path.parent} with other data: it was begun with {before['images']} "
+            f"images, and now are {data['images']}, or other labels or splits: restore the data, "
+            "or train anew in another folder"
         )

@@ -1,3 +1,1 @@
-"""Files to batches: one loader a data set, published preprocessing, the picture cache, orders, the
-DataModule.
-"""
+"""From files to batches: loaders of data sets, preprocessing, cache, orders, DataModule."""

@@ -1,6 +1,4 @@
-"""Finds what is wrong with a data set before training starts, so that nothing is trained on half of
-it.
-"""
+"""Finds what is wrong with a data set before training starts."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ _ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
 
 def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
-    """Raises one error that says everything that is wrong with a data set, where, and how to mend
-    it.
+    """Raises one error that says all that is wrong with a data set, where, and how to mend it.
 
     Checked: labels out of range, paths and links that leave the root, files that are not there, the
     same image twice, an empty split, a single class, a class without training image, and what
@@ -57,8 +54,7 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
 
 
 def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
-    """Raises one error that says what ``require`` asks for, as in :func:`check_examples`, and is
-    not there.
+    """Raises one error that says what ``require`` asks for and the data set does not have.
 
     Raises:
         ValueError: something is not there.
@@ -82,10 +78,10 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
     counts = groups.frequencies(examples.target[rows], inferred[rows]).tolist()
     if empty := [name for name, count in zip(groups.names, counts, strict=True) if not count]:
         raise InputError(
-            f"the inferred groups leave {_shown(empty)} without a training image, and this strategy"
-            " or sampler needs one in every class and inferred value: train the stage before for"
-            " fewer or more epochs or with more weight decay, or take a strategy that needs no"
-            " group labels"
+            f"the inferred groups leave {_shown(empty)} without a training image, and this "
+            "strategy or sampler needs one in every class and inferred value: train the stage "
+            "before for fewer or more epochs or with more weight decay, or take a strategy that "
+            "needs no group labels"
         )
 
 
@@ -117,9 +113,9 @@ def _out_of_range(
             }
         )
         yield (
-            f"{len(rows)} rows have a {name} outside {lowest} to {highest}"
-            f" ({_shown(list(map(str, found)))}): {_rows(examples, rows)}. Correct these labels, or"
-            " the names of the classes."
+            f"{len(rows)} rows have a {name} outside {lowest} to {highest} "
+            f"({_shown(list(map(str, found)))}): {_rows(examples, rows)}. Correct these labels, or "
+            "the names of the classes."
         )
 
 
@@ -151,15 +147,15 @@ def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) ->
     rows, outside = locate(root, paths, follow_links=examples.follow_links)
     if outside:
         yield (
-            f"links lead {len(outside)} of {len(paths)} {kind} out of the root {root}:"
-            f" {_rows(examples, outside)}. Set data.follow_links=true if these links are yours, or"
-            " put the files under the root."
+            f"links lead {len(outside)} of {len(paths)} {kind} out of the root {root}: "
+            f"{_rows(examples, outside)}. Set data.follow_links=true if these links are yours, or "
+            "put the files under the root."
         )
     if rows:
         yield (
-            f"{len(rows)} of {len(paths)} {kind} are not in {root}:"
-            f" {_shown([paths[row] for row in rows])}. Correct the root, put the files there, or"
-            " take these rows out."
+            f"{len(rows)} of {len(paths)} {kind} are not in {root}: "
+            f"{_shown([paths[row] for row in rows])}. Correct the root, put the files there, or "
+            "take these rows out."
         )
 
 
@@ -177,9 +173,9 @@ def _repeated(examples: Examples) -> Iterator[str]:
     rows = [row for row, path in enumerate(plain) if first[path] != row]
     if rows:
         yield (
-            f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep"
-            " one row an image: a repeated one counts twice, and across splits the test images are"
-            " trained on."
+            f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep "
+            "one row an image: a repeated one counts twice, and across splits the test images are "
+            "trained on."
         )
 
 
@@ -187,13 +183,13 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     empty = [name for name in SPLITS if not len(examples.rows(name))]
     if empty:
         yield (
-            f"no image in the split {' or '.join(empty)}: every one of {', '.join(SPLITS)} needs"
-            " images."
+            f"no image in the split {' or '.join(empty)}: every one of {', '.join(SPLITS)} needs "
+            "images."
         )
     if examples.groups.rows < 2:
         yield (
-            f"a single class, {', '.join(examples.groups.target_names)}: a classifier needs at"
-            " least two."
+            f"a single class, {', '.join(examples.groups.target_names)}: a classifier needs at "
+            "least two."
         )
     target = examples.groups.row(examples.target[examples.rows("train")]).flatten()
     counts = torch.bincount(target, minlength=examples.groups.rows)
@@ -204,8 +200,8 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     ]
     if absent and "train" not in empty:
         yield (
-            f"no training image of {_shown(absent)}: give the class images in train, or take its"
-            " rows out."
+            f"no training image of {_shown(absent)}: give the class images in train, or take its "
+            "rows out."
         )
 
 
@@ -216,15 +212,15 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
         unknown = rows[~known].tolist()
         if unknown:
             yield (
-                f"{len(unknown)} training images have no bias attribute:"
-                f" {_rows(examples, unknown)}. This strategy needs it for all: fill in the bias"
-                " column, or take a strategy that needs no group labels."
+                f"{len(unknown)} training images have no bias attribute: "
+                f"{_rows(examples, unknown)}. This strategy needs it for all: fill in the bias "
+                "column, or take a strategy that needs no group labels."
             )
     if "some bias" in require and not bool(known.any()):
         yield (
-            "no training image has a bias attribute. This strategy learns from it where it is"
-            " known: fill in the bias column for some, or take a strategy that needs no group"
-            " labels."
+            "no training image has a bias attribute. This strategy learns from it where it is "
+            "known: fill in the bias column for some, or take a strategy that needs no group "
+            "labels."
         )
     if "groups" in require and (empty := _empty_groups(examples)):
         yield (
@@ -235,9 +231,9 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
         without = [row for row in rows.tolist() if not examples.masks or not examples.masks[row]]
         if without:
             yield (
-                f"{len(without)} training images have no mask: {_rows(examples, without)}. This"
-                " strategy needs one for each: give the data set's masks option, or take a"
-                " strategy that needs no masks."
+                f"{len(without)} training images have no mask: {_rows(examples, without)}. This "
+                "strategy needs one for each: give the data set's masks option, or take a "
+                "strategy that needs no masks."
             )
 
 

@@ -169,8 +169,8 @@ def position(source: Path, header: Sequence[str], name: str) -> int:
     if name in header:
         return header.index(name)
     raise InputError(
-        f"{source} has no column {name!r};"
-        f" {near(name, header) if header else 'it has no header line'}"
+        f"{source} has no column {name!r}; "
+        f"{near(name, header) if header else 'it has no header line'}"
     )
 
 

@@ -1,6 +1,4 @@
-"""The Lightning DataModule: loaders of every split, the same in one process or many, with or
-without workers.
-"""
+"""The Lightning DataModule: its loaders give the same in any number of processes."""
 
 from __future__ import annotations
 
@@ -98,8 +96,7 @@ class ImageData(pl.LightningDataModule):
             ImageFiles.of(examples, examples.rows("train"), preprocessing.train, backgrounds=True)
 
     def decode(self) -> None:
-        """Decode every picture of every split once, into the cache where there is one, before
-        training starts.
+        """Decode every picture of every split once, before training, into the cache if any.
 
         Raises:
             ValueError: a picture or mask is damaged.
@@ -134,9 +131,7 @@ class ImageData(pl.LightningDataModule):
         return self._loader(dataset, sampler, self.batch_size)
 
     def _visits(self, world: int) -> int:
-        """How many entries of the order all processes visit, so that each has as many batches as
-        the others.
-        """
+        """How many entries all processes visit, so that each has as many batches as the others."""
         joined = self.batch_size * world
         last = len(self.order) % joined
         # a whole batch in one process may stand beside a short one in another, and both are left
@@ -151,8 +146,7 @@ class ImageData(pl.LightningDataModule):
         return self.loader("val")
 
     def loader(self, split: str, *, backgrounds: bool = False) -> DataLoader[Batch]:
-        """Batches of "train", "val" or "test" as they are evaluated: in file order, each row in one
-        process, once.
+        """Batches of "train", "val" or "test" for evaluation: in file order, each row once.
 
         Args:
             split: which.

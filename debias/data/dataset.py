@@ -77,9 +77,7 @@ class ImageDataset(Dataset[Batch]):
 
 
 def keep(batch: Batch) -> Batch:
-    """The ``collate_fn`` of a loader over :class:`ImageDataset`, whose batches are whole
-    already.
-    """
+    """The ``collate_fn`` of a loader over :class:`ImageDataset`: batches are whole already."""
     return batch
 
 

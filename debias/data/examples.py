@@ -1,6 +1,4 @@
-"""What every loader returns: which images there are, their labels, and which split each belongs
-to.
-"""
+"""What every loader returns: the images, their labels, and the split of each."""
 
 from __future__ import annotations
 
@@ -55,9 +53,7 @@ class Examples:
         return len(self.images)
 
     def rows(self, split: str) -> Tensor:
-        """``(M,)`` int64 positions of the rows of one split ("train", "val" or "test"), in file
-        order.
-        """
+        """``(M,)`` int64 rows of one split ("train", "val" or "test"), in file order."""
         return (self.split == SPLITS.index(split)).nonzero().flatten()
 
     def frequencies(self, split: str) -> Tensor:
@@ -87,9 +83,7 @@ class Examples:
 
     @property
     def provides(self) -> tuple[str, ...]:
-        """What a strategy may require of this data: "bias" and "mask", where present in the
-        training split.
-        """
+        """What a strategy may require: "bias" and "mask", where the training split has it."""
         train = self.rows("train")
         has_bias = bool((self.bias[train] >= 0).all()) if len(train) else False
         has_mask = bool(self.masks) and all(self.masks[i] for i in train.tolist())

@@ -61,8 +61,8 @@ def seen_labels(examples: Examples, path: Path | None, splits: Sequence[str]) ->
         return Seen(examples, examples, examples)
     if not splits or set(splits) - {"train", "val"}:
         raise InputError(
-            f"groups.splits must name train, val or both; got {list(splits)}: the test split keeps"
-            " its own"
+            f"groups.splits must name train, val or both; got {list(splits)}: the test split keeps "
+            "its own"
         )
     view = _relabelled(examples, path, splits)
     return Seen(
@@ -71,8 +71,7 @@ def seen_labels(examples: Examples, path: Path | None, splits: Sequence[str]) ->
 
 
 def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
-    """Write inferred values of an unknown bias as CSV: a line per image, beside what is known of
-    it.
+    """Write inferred values of an unknown bias as CSV, a line per image, with what is known.
 
     Args:
         path: the file; it appears whole or not at all.
@@ -108,8 +107,8 @@ def read_inferred(path: Path, examples: Examples) -> Tensor:
     others = values.keys() - set(map(str, examples.images))
     if others:
         raise InputError(
-            f"{path} is of other images than {examples.source}, such as {min(others)}: give its"
-            " data"
+            f"{path} is of other images than {examples.source}, such as {min(others)}: give its "
+            "data"
         )
     return torch.tensor([int(values.get(str(image)) or -1) for image in examples.images])
 
@@ -121,9 +120,9 @@ def _relabelled(examples: Examples, path: Path, splits: Sequence[str]) -> Exampl
     absent = [examples.images[row] for row in rows if examples.images[row] not in values]
     if absent:
         raise InputError(
-            f"{path} has no line for {len(absent)} of the {len(rows)} images of"
-            f" {' and '.join(splits)}, such as {absent[0]}: infer groups for these splits too, or"
-            " leave them out of groups.splits"
+            f"{path} has no line for {len(absent)} of the {len(rows)} images of "
+            f"{' and '.join(splits)}, such as {absent[0]}: infer groups for these splits too, or "
+            "leave them out of groups.splits"
         )
     found = {values[examples.images[row]] for row in rows} - {""}
     names = tuple(sorted(found, key=lambda name: (len(name), name))) or ("unknown",)

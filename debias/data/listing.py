@@ -1,6 +1,4 @@
-"""Which files are there, by listing each folder once: asking after each of 200,000 files takes far
-longer.
-"""
+"""Which files exist, by one listing of each folder: to ask for each file takes far longer."""
 
 from __future__ import annotations
 
@@ -18,24 +16,19 @@ class Listed(NamedTuple):
 
 
 class Located(NamedTuple):
-    """Positions of the paths that are no file, and of those that lie outside the root, since links
-    lead there.
-    """
+    """Positions of the paths that are no file, and of those that links lead out of root."""
 
     missing: list[int]
     outside: list[int]
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> list[int]:
-    """Positions of the paths, relative to ``root``, that are no file there; an empty path counts as
-    there.
-    """
+    """Positions of the paths that are no file in ``root``; an empty path counts as there."""
     return locate(root, paths, follow_links=True).missing
 
 
 def locate(root: Path, paths: Sequence[str], *, follow_links: bool = False) -> Located:
-    """Find the files of some paths, relative to ``root``; an empty path is neither missing nor
-    outside.
+    """Find the files of some paths in ``root``; an empty path is neither missing nor outside.
 
     The root itself may be a link. Each folder is resolved once, and besides only those files that
     are links.

@@ -26,9 +26,7 @@ class Order(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times over in an
-    epoch.
-    """
+    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times an epoch."""
 
     positions: Tensor
     repeats: int = 1
@@ -50,9 +48,7 @@ class Permuted:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """As many draws as there are samples, with replacement, in proportion to ``(N,)`` float64
-    ``weights``.
-    """
+    """As many draws as samples, with replacement, in proportion to ``(N,)`` ``weights``."""
 
     weights: Tensor
 
@@ -174,8 +170,8 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
         raise InputError(f"sampler.copies must be at least 1; got {copies}")
     if not len(chosen):
         raise InputError(
-            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no"
-            " error; train it less"
+            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no "
+            "error; train it less"
         )
     return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
 
@@ -183,7 +179,8 @@ def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
 def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Order:
     r"""Draw N samples: classes equally likely, and small inferred groups likelier within them.
 
-    .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}{\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
+    .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}
+              {\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
 
     Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
     Simplicity Bias" (SPARE), AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
@@ -199,13 +196,13 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
     """
     if row.ndim != 1 or bool((inferred < 0).any()):
         raise InputError(
-            "cluster_balanced needs one class and one inferred group per sample: infer groups"
-            " of all"
+            "cluster_balanced needs one class and one inferred group per sample: infer groups "
+            "of all"
         )
     if int(row.max()) + 1 != len(powers):
         raise InputError(
-            f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1}"
-            " classes"
+            f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} "
+            "classes"
         )
     _, group, counts = torch.unique(
         torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True
@@ -255,9 +252,7 @@ def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1)
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:
-    """A generator that depends on these non-negative numbers alone, another one for every tuple of
-    them.
-    """
+    """A generator that depends on these non-negative numbers and on nothing else."""
     # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would be one seed.
     seed = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(seed[0]))
@@ -266,20 +261,20 @@ def seeded_generator(*numbers: int) -> torch.Generator:
 def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
     if label.ndim != 1:
         raise InputError(
-            f"with several labels an image has no one {kind}: {kind} balancing needs one; use"
-            " 'shuffled'"
+            f"with several labels an image has no one {kind}: {kind} balancing needs one; use "
+            "'shuffled'"
         )
     if bool((label < 0).any()):
         raise InputError(
-            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())}"
-            f" of {len(label)} are unknown: label them, or balance classes"
+            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} "
+            f"of {len(label)} are unknown: label them, or balance classes"
         )
     counts = torch.bincount(label, minlength=len(names))
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
     if empty:
         raise InputError(
-            f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use"
-            " 'shuffled'"
+            f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use "
+            "'shuffled'"
         )
     return counts
 

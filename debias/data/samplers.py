@@ -1,6 +1,4 @@
-"""Who visits which row when: drawn from (seed, epoch) alone, the same in every process and after
-every resume.
-"""
+"""Who visits which row when: drawn from (seed, epoch) alone, in every process."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """One process's share of an order: the same epoch gives the same draws, however often training
-    was resumed.
+    """One process's share of an order: an epoch has the same draws after every resume.
 
     Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. No
     entry is visited twice: where the order does not divide, the last share or shares are one entry
@@ -58,9 +55,7 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration visits; Lightning calls it before every
-        epoch.
-        """
+        """Choose the epoch that the next iteration visits; Lightning calls it each time."""
         self.epoch = epoch
 
     def __len__(self) -> int:

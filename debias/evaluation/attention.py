@@ -50,8 +50,7 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
 def gradcam(
     parts: Parts, *, threshold: float = 0.5, target: str = "true", layer: str | None = None
 ) -> Callable[[int, Pixels], Made]:
-    """Take for foreground what speaks for a class to a trained model: its Grad-CAM from a threshold
-    on.
+    """Take for foreground what speaks for a class to a trained model, by its Grad-CAM.
 
     The whole picture is squeezed to the size that the model was trained at, so nothing of it is cut
     off. The map knows a place as coarsely as the layer does, and it shows what the model looks at:
@@ -73,8 +72,8 @@ def gradcam(
     """
     if not 0 < threshold <= 1 or target not in CLASSES:
         raise InputError(
-            f"gradcam needs threshold in (0, 1] and target one of {', '.join(CLASSES)}; got"
-            f" threshold={threshold}, target={target!r}"
+            f"gradcam needs threshold in (0, 1] and target one of {', '.join(CLASSES)}; got "
+            f"threshold={threshold}, target={target!r}"
         )
     if parts.examples.groups.multi_label:
         raise InputError(
@@ -111,8 +110,8 @@ def check_maps(parts: Parts, *, layer: str | None = None) -> None:
     """
     if parts.examples.groups.multi_label:
         raise InputError(
-            f"{parts.examples.source} has several labels an image: a map of attention explains one"
-            " class"
+            f"{parts.examples.source} has several labels an image: a map of attention explains one "
+            "class"
         )
     shape, module = parts.data.preprocessing.evaluation, parts.module
     image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
@@ -124,16 +123,15 @@ def check_maps(parts: Parts, *, layer: str | None = None) -> None:
         == 1
     ):
         raise InputError(
-            f"of {shape.height} x {shape.width} pixels the layer that is explained has a single"
-            " place: name an earlier one, layer=..., or train on larger pictures"
+            f"of {shape.height} x {shape.width} pixels the layer that is explained has a single "
+            "place: name an earlier one, layer=..., or train on larger pictures"
         )
 
 
 def attention_maps(
     parts: Parts, rows: Tensor, *, layer: str | None = None, progress: bool = True
 ) -> Tensor:
-    """Grad-CAM maps of the true classes of some rows' whole pictures, squeezed to the size that is
-    evaluated.
+    """Grad-CAM maps of the true classes of some rows' whole pictures, at the evaluated size.
 
     Args:
         parts: the objects of a run, with the weights that are to be explained.

@@ -1,6 +1,4 @@
-"""What a report draws rather than lists: how an effect runs over targets, confidence or the
-spectrum.
-"""
+"""What a report draws: how an effect runs over targets, confidence or the spectrum."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ from debias.types import Groups
 def amplification_curve(
     predictions: Predictions, groups: Groups, train: Tensor | None
 ) -> dict[str, Any]:
-    """Directional amplification of each pair: targets, biases, and their ``change``, None where
-    undefined.
-    """
+    """Directional amplification of each pair: targets, biases, ``change`` (or None)."""
     counts = margin_counts(
         predictions.prediction(groups), predictions.target, predictions.bias, groups
     )
@@ -35,18 +31,14 @@ def amplification_curve(
 
 
 def reliability_curve(predictions: Predictions, groups: Groups) -> list[dict[str, object]]:
-    """Confidence against accuracy, by value of the bias; rows as :func:`reliability_rows` gives
-    them.
-    """
+    """Confidence against accuracy, by bias value; rows as of :func:`reliability_rows`."""
     return reliability_rows(
         probabilities(predictions, groups), predictions.target, predictions.bias, groups
     )
 
 
 def band_pass_curve(scalars: Mapping[str, float]) -> dict[str, list[float]]:
-    """Accuracy over the cutoffs, of both kinds of filter, from the scalars
-    ``KIND/accuracy/CUTOFF``.
-    """
+    """Accuracy over the cutoffs of both filters, from the scalars ``KIND/accuracy/CUTOFF``."""
     kinds = ("low_pass", "high_pass")
     keys = [key.rpartition("/") for key in scalars if key.startswith(f"{kinds[0]}/accuracy/")]
     cutoffs = [cutoff for _, _, cutoff in keys if cutoff != "clean"]

@@ -1,6 +1,4 @@
-"""The families of measures that predictions, and where it takes one a trained run, allow; and what
-each needs.
-"""
+"""The families of measures that predictions, or also a run, allow; what each needs."""
 
 from __future__ import annotations
 

@@ -112,8 +112,7 @@ def band_pass_scalars(
 
 
 def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
-    """One test image as the network reads it, under the Grad-CAM map of its true class (of all its
-    labels, averaged).
+    """One test image as the network reads it, under the Grad-CAM map of its true class.
 
     ``(H, W, 3)``: untouched where the map is 0, and red where it is greatest; ``None`` where there
     are no maps.
@@ -140,8 +139,7 @@ def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
 
 
 def chosen(parts: Parts, split: str, most: int) -> list[int]:
-    """Positions within a split of at most ``most`` images, the same every time: the groups take
-    turns.
+    """Positions in a split of at most ``most`` images, always the same: groups take turns.
 
     In its turn a group gives one of its images at random, until it has none left. With several
     labels, a group is here a combination of labels and bias. So a mean over the images weights the
@@ -184,9 +182,7 @@ def _batches_of(parts: Parts, split: str, positions: list[int]) -> Iterator[Batc
 
 
 def _maps(parts: Parts, batch: Batch) -> Tensor:
-    """``(N, 1, H, W)`` Grad-CAM maps of the true class, on the CPU; ``(N, L, H, W)`` of all L
-    labels' decisions.
-    """
+    """``(N, 1, H, W)`` Grad-CAM maps of the true class, or ``(N, L, H, W)`` of all L labels."""
     module, groups = _ready(parts), parts.examples.groups
     explain = partial(grad_cam, module.model, batch.image, classify=module.strategy.classify)
     if not groups.multi_label:
@@ -197,9 +193,7 @@ def _maps(parts: Parts, batch: Batch) -> Tensor:
 
 
 def _no_maps(parts: Parts) -> str:
-    """Why there are no Grad-CAM maps of a model, found by making one of an empty image; nothing if
-    there are.
-    """
+    """Why a model has no Grad-CAM maps, found with an empty image; nothing if it has some."""
     module, shape = _ready(parts), parts.data.preprocessing.evaluation
     image = torch.zeros(1, 3, shape.height, shape.width, device=module.device)
     try:

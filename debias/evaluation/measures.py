@@ -1,6 +1,4 @@
-"""Measures of a run or of predictions: of the families that were asked for, or why they were left
-out.
-"""
+"""Measures of a run or of predictions, of the families asked for; or why there are none."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""From weights to predictions to metrics, and no further: the test split is read here, and selects
-nothing.
-"""
+"""From weights to predictions to metrics; the test split is read here and selects nothing."""
 
 from __future__ import annotations
 
@@ -27,8 +25,7 @@ from debias.types import Batch
 
 
 def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, Any]:
-    """Load a checkpoint into a module, whole, and return its metadata. There is no fall-back to
-    other weights.
+    """Load a whole checkpoint into a module, with no fall-back, and return its metadata.
 
     Args:
         module: that receives them.
@@ -79,9 +76,7 @@ def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predicti
 def predict_split(
     parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True
 ) -> Predictions:
-    """Predictions of one split with the weights that the module holds, or those of a network inside
-    it.
-    """
+    """Predictions of one split with the weights of the module, or of a network inside it."""
     device = torch.device(parts.accelerator)
     batches = _batches(parts.data, split, device, progress)
     module = parts.module.to(device)
@@ -89,9 +84,7 @@ def predict_split(
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
-    """``(N, D)`` features of a split, with the weights that the module holds, in the order of its
-    predictions.
-    """
+    """``(N, D)`` features of a split with the module's weights, in the predictions' order."""
     device = torch.device(parts.accelerator)
     batches = _batches(parts.data, split, device, progress)
     return extract(parts.module.to(device), batches, precision=parts.precision).features
@@ -110,9 +103,7 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 
 
 def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
-    """Every metric of one split, and how many of its images are of no group, as the report holds
-    it.
-    """
+    """Every metric of one split, and how many of its images have no group, for the report."""
     groups = examples.groups
     counts = margin_counts(
         predictions.prediction(groups), predictions.target, predictions.bias, groups
@@ -123,9 +114,7 @@ def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, where it has one, as they are on
-    disk.
-    """
+    """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, if any, as on disk."""
     most = examples.max_pixels
     image = read_image(examples.root / examples.images[row], max_pixels=most)
     if examples.mask_root is None or not examples.masks[row]:

@@ -1,6 +1,4 @@
-"""What a trained model makes of recombined pictures: of other backgrounds, places and sizes of the
-foreground.
-"""
+"""What a model makes of recombined pictures: other backgrounds, places and sizes."""
 
 from __future__ import annotations
 
@@ -90,13 +88,12 @@ def placement_scalars(
     return {"centre_bias": centre_bias(cells).item(), **named}
 
 
-@torch.no_grad()  # not inference_mode: a module that is moved in it could never be asked for a gradient again
+# no_grad, as a module that is moved in inference_mode could never be asked for a gradient again
+@torch.no_grad()
 def accuracies(
     parts: Parts, split: str, variants: Variants, *, progress: bool = True
 ) -> dict[str, float]:
-    """Accuracy on each variant of a split's recombined pictures; the random choices are the same
-    every time.
-    """
+    """Accuracy on each variant of a split's recombined pictures; always the same choices."""
     module = parts.module.to(torch.device(parts.accelerator)).eval()
     importance = group_importance(parts, split)
     right: Counter[str] = Counter()
@@ -121,8 +118,7 @@ def accuracies(
 
 
 def group_importance(parts: Parts, split: str) -> Tensor:
-    """``(groups + 1,)`` training samples of each group per sample of the split; all 1 where no bias
-    is known.
+    """``(groups + 1,)`` training samples of each group per sample of the split, or all 1.
 
     The last is for samples of unknown bias, of which there is no telling how common they are: 0.
     """
@@ -154,8 +150,7 @@ def _recombined(
 def drawn_donors(
     batch: Batch, parts: Parts, importance: Tensor, recombination: Recombination
 ) -> Tensor:
-    """``(N,)`` a donor for each sample, among those allowed, with a probability proportional to its
-    group's importance.
+    """``(N,)`` a donor for each sample, drawn by the importance of the donor's group.
 
     Groups that training does not have give a donor where there is no other.
     """

@@ -21,8 +21,7 @@ from debias.training import Predicted
 
 
 def origin(checkpoint: Path, precision: str) -> dict[str, str]:
-    """What predictions come from: the SHA-256 of a file of weights, and the precision that a config
-    asks for.
+    """What predictions come from: the SHA-256 of the weights, and the config's precision.
 
     Raises:
         ValueError: there is no such file.
@@ -55,8 +54,7 @@ def saved_predictions(
     wanted: Mapping[str, str],
     examples: Examples,
 ) -> dict[str, Predictions]:
-    """Predictions of every split as a run saved them; they are written with as many digits as
-    float32 has.
+    """Predictions of every split as a run saved them, with all the digits of float32.
 
     That the pictures of the data are the same is not checked; their paths and labels are.
 

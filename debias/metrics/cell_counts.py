@@ -1,6 +1,4 @@
-"""Right and total in each of a fixed number of cells: the state behind variants, cues, shortcuts
-and bands.
-"""
+"""Right and total in each of some cells: the state of variants, cues, shortcuts and bands."""
 
 from __future__ import annotations
 
@@ -34,8 +32,7 @@ class CellCounts(ExactMetric):
         self.add_state("greatest", torch.tensor(-1), dist_reduce_fx="max")
 
     def add(self, correct: Tensor, cell: Tensor) -> None:
-        """Count bool ``correct`` in integer cells of the same shape, -1 for samples that count
-        nowhere.
+        """Count bool ``correct`` in integer cells of the same shape; -1 counts nowhere.
 
         Does not wait for the device; a cell out of range is reported by ``tally``.
         """

@@ -28,8 +28,8 @@ DESCRIPTIONS: dict[str, Description] = {
     ),
     "adjusted_average": Description(
         "Adjusted average",
-        "Group accuracies weighted by how common each group is in training: the average that papers"
-        " report.",
+        "Group accuracies weighted by how common each group is in training: the average that "
+        "papers report.",
     ),
     "average": Description(
         "Average", "Share of the split's images that are right; it depends on the split's own mix."
@@ -46,8 +46,8 @@ DESCRIPTIONS: dict[str, Description] = {
     ),
     "class_difference": Description(
         "Difference of classes",
-        "Mean over the pairs of classes of how far their accuracies lie apart; zero also where all"
-        " fare equally badly.",
+        "Mean over the pairs of classes of how far their accuracies lie apart; zero also where all "
+        "fare equally badly.",
         0.0,
         "lower",
     ),
@@ -59,8 +59,8 @@ DESCRIPTIONS: dict[str, Description] = {
     ),
     "greatest_deviation": Description(
         "Greatest distance from the average",
-        "Of the group farthest from the average, on either side: more than the gap to the average"
-        " if it is the best.",
+        "Of the group farthest from the average, on either side: more than the gap to the average "
+        "if it is the best.",
         0.0,
         "lower",
     ),
@@ -73,8 +73,8 @@ DESCRIPTIONS: dict[str, Description] = {
     ),
     "bias_conflicting": Description(
         "Shortcut wrong",
-        "Mean over the groups in which the shortcut misleads; far below the other means reliance"
-        " on it.",
+        "Mean over the groups in which the shortcut misleads; far below the other means reliance "
+        "on it.",
     ),
     "bias_aligned_samples": Description(
         "Shortcut right, by image", "The same images pooled, so that large groups count for more."

@@ -1,6 +1,4 @@
-"""What all metrics here share: a state whose number types nothing changes, and that is never taken
-for another's.
-"""
+"""What all metrics here share: an exact state, which is never taken for another's."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The families of measures of an evaluation, and how to read each of their numbers; brings
-torch.
-"""
+"""The families of measures, and how to read each of their numbers; imports torch."""
 
 from __future__ import annotations
 
@@ -25,8 +23,7 @@ from debias.metrics.shortcuts import preferences as shortcuts
 
 
 class FamilyText(NamedTuple):
-    """A family of measures: title, one sentence on what it asks, and how to read each of its
-    numbers.
+    """A family of measures: title, the question it asks, and how to read each number.
 
     A key with ``<names>`` stands for one number of each group, bias value and so on.
     """
@@ -48,9 +45,7 @@ def reading(family: str, key: str) -> Description | None:
 
 
 def pattern_of(family: str, key: str) -> str | None:
-    """The first key or pattern of a family's descriptions that a key fits; ``None`` if there is
-    none.
-    """
+    """The first key or pattern of a family's descriptions that a key fits, or ``None``."""
     descriptions: Mapping[str, Description] = (
         FAMILIES[family].descriptions if family in FAMILIES else {}
     )
@@ -93,6 +88,8 @@ def _deviations(descriptions: Mapping[str, Description], *keys: str) -> dict[str
     }
 
 
+_ACCURACY = Description("Accuracy", "Share of the images of this bias value that are right.")
+
 _RATES = {
     "selection_rate/<outcome>|<bias>": _neither(
         "Selection rate", "How often this bias value is given the outcome."
@@ -109,13 +106,13 @@ _RATES = {
     "precision/<outcome>|<bias>": Description(
         "Precision", "How often the outcome is right where it is given."
     ),
-    "accuracy/<outcome>|<bias>": Description(
-        "Accuracy", "Share of the images of this bias value that are right."
-    ),
-    "accuracy/<bias>": Description(
-        "Accuracy", "Share of the images of this bias value that are right."
-    ),
+    "accuracy/<outcome>|<bias>": _ACCURACY,
+    "accuracy/<bias>": _ACCURACY,
 }
+
+_THRESHOLD = _neither("Threshold", "Probability from which on the label is given.")
+
+_SHORTCUTS = ("target_preference", "target_fraction", "shortcut_fraction")
 
 _ATTENTION = attention_summary.DESCRIPTIONS | {
     "foreground_focus": _unbounded(attention_summary.DESCRIPTIONS["foreground_focus"])
@@ -158,8 +155,8 @@ _PLACEMENT = {
     ),
     "size_bias/<factor>": Description(
         "Size bias",
-        "Accuracy with the foreground's area times this factor, as a share of that at its own"
-        " size.",
+        "Accuracy with the foreground's area times this factor, as a share of that at its own "
+        "size.",
     ),
 }
 
@@ -189,20 +186,15 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "thresholds": FamilyText(
         "Bias amplification at chosen thresholds",
-        "The same with a threshold of its own for each label: chosen on the validation split, so"
-        " that no more of its images are given the label than have it, and applied to the test"
-        " split.",
-        {
-            "threshold/<outcome>": _neither(
-                "Threshold", "Probability from which on the label is given."
-            )
-        }
-        | AMPLIFICATION,
+        "The same with a threshold of its own for each label: chosen on the validation split, so "
+        "that no more of its images are given the label than have it, and applied to the test "
+        "split.",
+        {"threshold/<outcome>": _THRESHOLD} | AMPLIFICATION,
     ),
     "scores": FamilyText(
         "Scores and calibration",
-        "How well the scores rank the images, all of them and those of each bias value, and whether"
-        " stated confidence can be believed.",
+        "How well the scores rank the images, all of them and those of each bias value, and "
+        "whether stated confidence can be believed.",
         SCORE_DESCRIPTIONS
         | {"samples/<bias>": _neither("Images", "How many images have this bias value.")},
     ),
@@ -213,28 +205,25 @@ FAMILIES: dict[str, FamilyText] = {
     ),
     "errors": FamilyText(
         "Errors as a finder of misled images",
-        "Whether the images that the model gets wrong are those that the shortcut misleads: the"
-        " hope of methods that learn from a first model's errors.",
+        "Whether the images that the model gets wrong are those that the shortcut misleads: the "
+        "hope of methods that learn from a first model's errors.",
         DISCOVERY | {"discovery/error_lift": _unbounded(DISCOVERY["discovery/error_lift"])},
     ),
     "shortcuts": FamilyText(
         "Target or shortcut",
         "What the model follows where target and shortcut lead to different classes.",
-        {
-            key: shortcuts.DESCRIPTIONS[key]
-            for key in ("target_preference", "target_fraction", "shortcut_fraction")
-        },
+        {key: shortcuts.DESCRIPTIONS[key] for key in _SHORTCUTS},
     ),
     "context": FamilyText(
         "Context",
-        "Whether the model finds a label without what it is usually seen with; over the pairs of"
-        " labels that need each other most, chosen on the validation split.",
+        "Whether the model finds a label without what it is usually seen with; over the pairs of "
+        "labels that need each other most, chosen on the validation split.",
         context.DESCRIPTIONS,
     ),
     "leakage": FamilyText(
         "Leakage of the outputs",
-        "How well the bias can be guessed from the logits, and from labels that are as often"
-        " right.",
+        "How well the bias can be guessed from the logits, and from labels that are as often "
+        "right.",
         LEAKAGE | _deviations(LEAKAGE, "leakage/dataset", "leakage/dataset_at_f1", "leakage/model"),
     ),
     "features": FamilyText(

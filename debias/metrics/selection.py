@@ -17,7 +17,7 @@ RULES: dict[str, str] = {
     "class_difference": "class_difference",
     "last": "average",
 }
-"""The scalar that each rule reads; it maximises it, unless it is one of ``MINIMISING`` or is ``LAST``."""
+"""The scalar that each rule reads, and maximises unless it is in ``MINIMISING`` or is ``LAST``."""
 
 LAST = "last"
 """The rule that takes the last epoch that has its scalar, whatever the value."""
@@ -29,7 +29,7 @@ GROUP_RULES = ("worst_group", "balanced")
 """The rules that read bias labels of the validation split."""
 
 AUTO = "auto"
-"""The default of ``select``: the rule follows from the labels of the validation split, see :func:`chosen_rule`."""
+"""The default of ``select``: :func:`chosen_rule` decides by the labels of validation."""
 
 
 def chosen_rule(select: str, *, labelled: bool) -> str:

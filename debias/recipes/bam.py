@@ -1,6 +1,4 @@
-"""Bias amplification: the shortcut is made easier still, and then the same model goes on with its
-errors repeated.
-"""
+"""Bias amplification: the shortcut is made easier, then the model repeats its errors."""
 
 from __future__ import annotations
 

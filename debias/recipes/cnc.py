@@ -1,6 +1,4 @@
-"""Correct-n-Contrast: what an earlier model predicts stands in for the bias, and a contrast undoes
-it.
-"""
+"""Correct-n-Contrast: an earlier model's predictions stand for the bias; a contrast undoes it."""
 
 from __future__ import annotations
 

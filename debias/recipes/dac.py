@@ -1,6 +1,4 @@
-"""Decompose-and-Compose: what a first model attends to is cut out, and set on other classes'
-surroundings.
-"""
+"""Decompose-and-Compose: what a first model attends to is set on other surroundings."""
 
 from __future__ import annotations
 
@@ -93,8 +91,8 @@ class DaC(Recipe):
     ) -> None:
         if alpha < 0 or not 0 < quantile <= 1:
             raise InputError(
-                f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha},"
-                f" quantile={quantile}"
+                f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, "
+                f"quantile={quantile}"
             )
         self.first, self.alpha, self.quantile, self.invert, self.layer = (
             first,
@@ -117,9 +115,9 @@ class DaC(Recipe):
         )
         if components.required_facts("sampler", sampler, labels):
             raise InputError(
-                "this recipe draws as the run's sampler does before anything is inferred, and"
-                f" sampler.name={sampler} reads biases: name shuffled, class_balanced,"
-                " class_subsample or portion"
+                "this recipe draws as the run's sampler does before anything is inferred, and "
+                f"sampler.name={sampler} reads biases: name shuffled, class_balanced, "
+                "class_subsample or portion"
             )
         refuse_own(run.config, "strategy", "augment")
         if run.config.batch_size < 2:
@@ -136,9 +134,7 @@ class DaC(Recipe):
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
     def check(self, parts: Parts) -> None:
-        """Refuse several labels an image, a model without maps, and to go without the library that
-        finds elbows.
-        """
+        """Refuse several labels, a model without maps, and a missing library for elbows."""
         check_maps(parts, layer=self.layer)
         elbows(torch.zeros(1, 2), torch.arange(2))
 

@@ -1,6 +1,4 @@
-"""Environment inference: a biased model's confidence tells environments apart, which stand in for
-group labels.
-"""
+"""Environment inference: a biased model's confidence gives environments to use as groups."""
 
 from __future__ import annotations
 
@@ -47,8 +45,8 @@ class EIIL(Recipe):
     ) -> None:
         if steps < 1 or learning_rate <= 0:
             raise InputError(
-                f"EIIL needs recipe.steps >= 1 and learning_rate > 0; got {steps} and"
-                f" {learning_rate}"
+                f"EIIL needs recipe.steps >= 1 and learning_rate > 0; got {steps} and "
+                f"{learning_rate}"
             )
         self.reference, self.steps, self.learning_rate = reference, steps, learning_rate
 

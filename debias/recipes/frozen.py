@@ -73,9 +73,7 @@ class Frozen:
         return features
 
     def labelled(self, split: str) -> Rows:
-        """Features, classes and true groups of a split, for a recipe that says so in its
-        ``reads``.
-        """
+        """Features, classes and true groups of a split, for a recipe that ``reads`` them."""
         examples = self.stage.examples
         rows = examples.rows(split)
         target = examples.target[rows]
@@ -137,8 +135,8 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
     """
     if not all(bool(parameter.isfinite().all()) for parameter in head.parameters()):
         raise InputError(
-            "the fit of the last layer diverged: its weights are not finite; lower the recipe's"
-            " rate"
+            "the fit of the last layer diverged: its weights are not finite; lower the recipe's "
+            "rate"
         )
     parts, config = frozen.stage.parts, frozen.config
     frozen.model.head = head

@@ -55,16 +55,14 @@ class DFR(LastLayer):
         self.split, self.subsamples, self.reads = split, subsamples, (split,)
 
     def check(self, parts: Parts) -> None:
-        """Refuse also a group of one image in the validation split, where this is halved to choose
-        C.
-        """
+        """Refuse also a group of one image in validation, where this is halved to choose C."""
         super().check(parts)
         counts = parts.examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
             raise InputError(
-                f"{parts.examples.source} has one image of"
-                f" {parts.examples.groups.names[counts.index(1)]} in val, which this recipe halves"
-                " within groups: add another"
+                f"{parts.examples.source} has one image of "
+                f"{parts.examples.groups.names[counts.index(1)]} in val, which this recipe halves "
+                "within groups: add another"
             )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -123,8 +121,8 @@ class AFR(LastLayer):
             )
         if not (gammas and penalties) or min([*gammas, *penalties]) < 0 or steps < 1:
             raise InputError(
-                "recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got"
-                f" {gammas}, {penalties} and {steps}"
+                "recipe needs gammas and penalties >= 0 to choose from, and steps >= 1; got "
+                f"{gammas}, {penalties} and {steps}"
             )
         self.gammas, self.penalties, self.steps, self.learning_rate = (
             gammas,
@@ -135,9 +133,7 @@ class AFR(LastLayer):
         self.share = share
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all gammas and penalties at its best step, by validation's worst group, or
-        class.
-        """
+        """The best of all gammas, penalties and steps, by validation's worst group or class."""
         rows = self.training_rows(frozen, held_out=True)
         pairs = list(itertools.product(self.gammas, self.penalties))
         grid, held_out = torch.tensor(pairs, dtype=torch.float32), frozen.rows("val")

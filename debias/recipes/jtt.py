@@ -71,8 +71,7 @@ class JTT(Recipe):
 
 
 def refuse_readers(config: Config) -> None:
-    """Refuse what would read an error set as if it were group labels, and a sampler in the place of
-    the recipe's.
+    """Refuse what would read an error set as group labels, and a sampler beside the recipe's.
 
     Raises:
         ValueError: the strategy, sampler or augmentation of the run.
@@ -80,16 +79,14 @@ def refuse_readers(config: Config) -> None:
     refuse_own(config, "sampler")
     if {"bias", "some bias", "groups"} & set(requirements(config)):
         raise InputError(
-            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label,"
-            f" and strategy.name={config.strategy['name']} or augment.name={config.augment['name']}"
-            " needs these: name one that needs none"
+            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, "
+            f"and strategy.name={config.strategy['name']} or augment.name={config.augment['name']} "
+            "needs these: name one that needs none"
         )
 
 
 def errors_of(stage: Stage) -> torch.Tensor:
-    """``(len(examples),)`` int64: 1 for training images that a model gets wrong, 0 for the others,
-    -1 outside.
-    """
+    """``(len(examples),)`` int64: 1 for a training image that is wrong, 0 if right, -1 outside."""
     found = stage.predictions("train")
     inferred = torch.full_like(stage.examples.split, -1)
     inferred[found.index] = error_set(found.logits, found.target).long()

@@ -52,9 +52,7 @@ class LastLayer(Recipe):
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The new head; validation may choose, which :attr:`choice` then tells, the test split
-        never does.
-        """
+        """The new head; validation may choose (see :attr:`choice`), the test split never."""
 
     def stages(self, run: Run) -> list[Config]:
         """The backbone's.
@@ -123,8 +121,8 @@ class LastLayer(Recipe):
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
                 raise InputError(
-                    f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of"
-                    " the images, by a sampler of its own: leave it out"
+                    f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of "
+                    "the images, by a sampler of its own: leave it out"
                 )
             config = configs.changed(config, {"sampler": {"name": "portion", "share": self.share}})
         return config
@@ -144,8 +142,8 @@ def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> No
         name for name, n in zip(examples.groups.target_names, counts, strict=True) if n < least
     ]:
         raise InputError(
-            f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or"
-            " add some, or take another recipe"
+            f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or "
+            "add some, or take another recipe"
         )
 
 

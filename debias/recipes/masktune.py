@@ -78,9 +78,9 @@ class MaskTune(Recipe):
     ) -> None:
         if epochs < 1 or deviations < 0 or place not in PLACES or fill not in FILLS:
             raise InputError(
-                f"recipe needs epochs >= 1, deviations >= 0, place one of {', '.join(PLACES)} and"
-                f" fill one of {', '.join(FILLS)}; got epochs={epochs}, deviations={deviations},"
-                f" place={place!r}, fill={fill!r}"
+                f"recipe needs epochs >= 1, deviations >= 0, place one of {', '.join(PLACES)} and "
+                f"fill one of {', '.join(FILLS)}; got epochs={epochs}, deviations={deviations}, "
+                f"place={place!r}, fill={fill!r}"
             )
         self.first, self.epochs, self.deviations = first, epochs, deviations
         self.place, self.fill, self.layer = place, fill, layer
@@ -128,9 +128,9 @@ class MaskTune(Recipe):
         records = write_masks(first.examples, rows.tolist(), make, folder, threads=8)
         if not any(record.share for record in records):
             raise InputError(
-                f"no place of any map is {self.deviations:g} deviations above its mean, so there is"
-                " nothing to hide: lower recipe.deviations, or name an earlier layer, whose maps"
-                " are finer, recipe.layer=..."
+                f"no place of any map is {self.deviations:g} deviations above its mean, so there "
+                "is nothing to hide: lower recipe.deviations, or name an earlier layer, whose maps "
+                "are finer, recipe.layer=..."
             )
         done.touch()
 

@@ -1,6 +1,4 @@
-"""Spread Spurious Attribute: the few labels of the bias that validation has are spread to the
-training split.
-"""
+"""Spread Spurious Attribute: the bias labels of validation are spread to training."""
 
 from __future__ import annotations
 
@@ -136,8 +134,8 @@ def halves_of_validation(examples: Examples, generator: torch.Generator) -> tupl
     group = examples.groups.encode(examples.target[rows], examples.bias[rows])
     if bool((group < 0).any()):
         raise InputError(
-            f"SSA learns from the bias labels of the validation split, and {examples.source} lacks"
-            " some"
+            f"SSA learns from the bias labels of the validation split, and {examples.source} lacks "
+            "some"
         )
     first, second = halves(group, generator)
     return rows[first], rows[second]

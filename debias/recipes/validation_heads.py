@@ -134,23 +134,23 @@ class SELF(LastLayer):
         super().__init__(backbone, base)
         if disagreement not in (None, EARLY):
             raise InputError(
-                f"recipe.disagreement must be {EARLY}, or null for misclassification; got"
-                f" {disagreement}"
+                f"recipe.disagreement must be {EARLY}, or null for misclassification; got "
+                f"{disagreement}"
             )
         if disagreement and backbone != TRAINED:
             raise InputError(
-                f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which are"
-                f" there if it is trained in this run: recipe.backbone={TRAINED}; got {backbone}"
+                f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which "
+                f"are there if it is trained in this run: recipe.backbone={TRAINED}; got {backbone}"
             )
         if min([batch_size, *counts], default=0) < 1 or not (counts and learning_rates):
             raise InputError(
-                "recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from;"
-                f" got {batch_size}, {counts} and {learning_rates}"
+                "recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from; "
+                f"got {batch_size}, {counts} and {learning_rates}"
             )
         if disagreement and not early_epochs:
             raise InputError(
-                f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got"
-                " none"
+                f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got "
+                "none"
             )
         self.counts, self.learning_rates, self.batch_size = counts, learning_rates, batch_size
         self.early_epochs = early_epochs if disagreement else []
@@ -165,8 +165,8 @@ class SELF(LastLayer):
         for epochs in self.early_epochs:
             if not 1 <= epochs < stages[0].epochs:
                 raise InputError(
-                    f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs}"
-                    f" epochs of the backbone, which is not early after them; got {epochs}"
+                    f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs} "
+                    f"epochs of the backbone, which is not early after them; got {epochs}"
                 )
         return stages
 
@@ -178,8 +178,8 @@ class SELF(LastLayer):
         rates, held_out = torch.tensor(self.learning_rates), rows.take(other)
         features, target, _ = mine = rows.take(half)
         fit = partial(
-            selected_heads, features, target, start=frozen.head, generator=generator, learning_rate=rates,
-            held_out=held_out, batch_size=self.batch_size,
+            selected_heads, features, target, start=frozen.head, generator=generator,
+            learning_rate=rates, held_out=held_out, batch_size=self.batch_size,
         )  # fmt: skip
         counts = [count for count in self.counts if count <= len(target)] or [len(target)]
         fits = [

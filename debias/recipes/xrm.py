@@ -1,6 +1,4 @@
-"""Discovering environments by cross-mistakes: no group label at any stage, not even for
-selection.
-"""
+"""Discovering environments by cross-mistakes: no group label at any stage."""
 
 from __future__ import annotations
 

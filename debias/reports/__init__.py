@@ -1,3 +1,1 @@
-"""What a run leaves behind: predictions, report.json, a page to read, and tables over several runs.
-No training.
-"""
+"""What a run leaves behind: predictions, report.json, a page, and tables over runs."""

@@ -36,17 +36,13 @@ def kind_of(metrics: Metrics) -> str:
 
 
 def cells(metrics: Metrics) -> Sequence[Cell]:
-    """Name, accuracy, count and interval of each group, or of each class, as :func:`kind_of`
-    says.
-    """
+    """Name, accuracy, count and interval of each group or class, by :func:`kind_of`."""
     found: Sequence[Cell] = metrics[PLURALS[kind_of(metrics)]]
     return found
 
 
 def shown(found: Sequence[Cell]) -> list[int]:
-    """Places of the cells that charts show: all, or the ones with the lowest accuracy, in their
-    order.
-    """
+    """Places of the cells that charts show: all, or the least accurate, in their order."""
     order = sorted(
         range(len(found)),
         key=lambda i: 2.0 if found[i]["accuracy"] is None else found[i]["accuracy"],

@@ -32,9 +32,7 @@ MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚
 
 
 class Line(NamedTuple):
-    """One value per epoch (``None`` where undefined), and which group it is of; -1 is all images
-    together.
-    """
+    """One value per epoch (or ``None``), and its group; -1 is all images together."""
 
     values: Sequence[float | None]
     group: int = -1
@@ -84,9 +82,7 @@ def draw(
 
 
 def drawing(name: str, paint: Callable[[Any], None]) -> str:
-    """An ``<svg>`` element of what ``paint`` draws on matplotlib axes; its colours are the page's
-    CSS variables.
-    """
+    """An ``<svg>`` element of what ``paint`` draws on axes, with the page's CSS colours."""
     # Without pyplot there is no figure to close and no global state to disturb.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -105,9 +101,7 @@ def drawing(name: str, paint: Callable[[Any], None]) -> str:
 
 
 def families(history: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> dict[str, list[Line]]:
-    """What training logged once per group, by name: ``group_weight/<group>`` becomes one line per
-    group.
-    """
+    """What training logged once per group: ``group_weight/<group>`` is a line per group."""
     found: dict[str, list[Line]] = {}
     for group, name in enumerate(groups):
         for key in dict.fromkeys(
@@ -119,9 +113,7 @@ def families(history: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> dic
 
 
 def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
-    """One line, with a marker at each place unless these are many; an undefined value leaves a
-    gap.
-    """
+    """One line, with markers unless there are many; an undefined value leaves a gap."""
     values = [MISSING if value is None else value for value in line.values]
     whole = line.group < 0
     axes.plot(
@@ -138,9 +130,7 @@ def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
 
 
 def frame(axes: Any, label: str, *, share: bool) -> None:
-    """The look of every chart: a quiet grid, the name of the axis, and percent where the values are
-    fractions.
-    """
+    """The look of every chart: a quiet grid, the axis's name, and percent for fractions."""
     from matplotlib.ticker import FuncFormatter
 
     quiet, line = COLOURS["quiet"][0], COLOURS["line"][0]

@@ -13,9 +13,11 @@ def choice_line(report: Mapping[str, Any]) -> str:
 
     Example:
         >>> chosen, smallest = {"C": 0.07, "score": 0.714}, {"name": "waterbird-land", "count": 7}
-        >>> found = {"by": "worst_group", "on": "half of val", "smallest": smallest, "chosen": chosen, "grid": [chosen]}
-        >>> choice_line({"choice": found})
-        'C=0.07, with 71.4 % in the worst group of half of val; its smallest group, waterbird-land, has 7 images'
+        >>> found = {"by": "worst_group", "on": "half of val", "smallest": smallest}
+        >>> line = choice_line({"choice": {**found, "chosen": chosen, "grid": [chosen]}})
+        >>> print(line.replace("; ", ";\\n"))
+        C=0.07, with 71.4 % in the worst group of half of val;
+        its smallest group, waterbird-land, has 7 images
     """
     found = report.get("choice")
     if not found:
@@ -24,6 +26,6 @@ def choice_line(report: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{key}={value:g}" for key, value in chosen.items() if key != "score")
     tried = f" of {len(found['grid'])} settings" if len(found["grid"]) > 1 else ""
     return (
-        f"{settings}{tried}, with {percent(chosen['score'])} % in the worst {kind} of"
-        f" {found['on']}; its smallest {kind}, {smallest['name']}, has {smallest['count']} images"
+        f"{settings}{tried}, with {percent(chosen['score'])} % in the worst {kind} of "
+        f"{found['on']}; its smallest {kind}, {smallest['name']}, has {smallest['count']} images"
     )

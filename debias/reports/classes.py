@@ -29,8 +29,8 @@ def positive_class(groups: Groups, given: str | None = None) -> str | None:
     if groups.multi_label or groups.rows != 2:
         what = "several labels" if groups.multi_label else f"{groups.rows} classes"
         raise InputError(
-            f"positive={given}: there are {what}, and only two classes have a positive one: leave"
-            " it out"
+            f"positive={given}: there are {what}, and only two classes have a positive one: leave "
+            "it out"
         )
     if given not in groups.target_names:
         raise InputError(f"positive={given} is no class; {near(given, groups.target_names)}")
@@ -47,8 +47,7 @@ def positive_of(report: Mapping[str, Any]) -> str | None:
 def positive_notes(
     measures: Sequence[str], reports: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[str]:
-    """A line that says which of two classes is the positive one, where measures of a table depend
-    on it.
+    """A line that says which of two classes is positive, where measures depend on it.
 
     Args:
         measures: "family:key" of each.
@@ -84,8 +83,8 @@ def aligned_pairs(
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise InputError(
-                "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got"
-                f" {pair}"
+                "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got "
+                f"{pair}"
             )
         found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
     return tuple(found)

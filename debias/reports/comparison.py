@@ -58,9 +58,7 @@ class Method:
 
     @property
     def kind(self) -> str:
-        """What its accuracies are listed by: "group", or "class" where no test image has a known
-        bias.
-        """
+        """What its accuracies are listed by: "group", or "class" if no bias is known."""
         return kind_of(self.runs[0].report["metrics"]["test"])
 
     @property
@@ -70,9 +68,7 @@ class Method:
 
     @property
     def worst(self) -> Spread:
-        """Accuracy of the worst group, or of the worst class, on the test split: what methods are
-        ranked by.
-        """
+        """Test accuracy of the worst group, or class: what methods are ranked by."""
         return self.test(SCALARS[self.kind][0])
 
     def test(self, metric: str) -> Spread:
@@ -82,9 +78,7 @@ class Method:
         )
 
     def measure(self, name: str) -> Spread:
-        """A measure of the test split, "family:key" such as "features:leakage/features", over the
-        seeds.
-        """
+        """A measure of the test split over the seeds: "features:leakage/features", say."""
         family, _, key = name.partition(":")
         return spread_of(
             [run.report.get("measures", {}).get(family, {}).get(key) for run in self.runs]
@@ -115,18 +109,14 @@ class Comparison:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group (or class) that some method was tested on; none if there are too many for a
-        table.
-        """
+        """Every group (or class) of some method's test; none if there are too many."""
         alike = [method for method in self.methods if method.kind == self.kind]
         names = tuple(dict.fromkeys(name for method in alike for name in method.groups))
         return names if len(names) <= GROUP_COLUMNS else ()
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Scalars with a column each: of several classes the worst only where some run was selected
-        by it.
-        """
+        """Scalars with a column each: the worst class only where a run was selected by it."""
         runs = [run for method in self.methods for run in method.runs]
         selected = any(run.report["selection"]["rule"] == "worst_class" for run in runs)
         return SCALARS[self.kind][: 4 if selected else 3]
@@ -138,15 +128,11 @@ class Comparison:
         return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
     def rows(self) -> list[list[str]]:
-        """One row per method, as text; scores are mean ± sample standard deviation over the
-        seeds.
-        """
+        """One row per method, as text; scores are mean ± standard deviation over seeds."""
         return [self._row(method) for method in self.methods]
 
     def notes(self) -> list[str]:
-        """A line for each method whose runs differ in weights, precision, code or torch; and the
-        positive class.
-        """
+        """A line for each method whose runs differ beside settings; and the positive class."""
         told = [(method.label, differences(method.runs)) for method in self.methods]
         notes = [
             f"{label}: not the same for every seed: {difference}"
@@ -233,8 +219,8 @@ def _check_tested(run: Run) -> None:
     test = run.report["metrics"].get("test")
     if not isinstance(test, dict) or not isinstance(test.get("scalars"), dict):
         raise InputError(
-            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate"
-            f" {run.folder}`"
+            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate "
+            f"{run.folder}`"
         )
 
 
@@ -257,8 +243,8 @@ def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
     for name in measures if methods else ():
         if name not in known:
             raise InputError(
-                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the"
-                " data allows" + (f"; {near(name, known)}" if known else "")
+                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the "
+                "data allows" + (f"; {near(name, known)}" if known else "")
             )
 
 

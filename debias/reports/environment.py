@@ -22,9 +22,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Version of this package, of Python, and of every installed package that can change a
-    number.
-    """
+    """Versions of this package, of Python, and of the packages that can change a number."""
     found = {"debias": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -35,8 +33,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state(package: Path) -> dict[str, str | bool | None]:
-    """Commit of the checkout that a package's folder belongs to, and whether tracked files differ;
-    never fails.
+    """Commit of a package's checkout, and whether tracked files differ; never fails.
 
     A package that is installed below somebody's checkout, as in its ``.venv``, is none of its
     files.
@@ -54,9 +51,7 @@ def git_state(package: Path) -> dict[str, str | bool | None]:
 
 
 def peak_memory_mb() -> int | None:
-    """The most memory this process has held (resident), in units of 2^20 bytes; ``None`` where
-    unknown (Windows).
-    """
+    """The most memory this process has held, in MiB; ``None`` where unknown (Windows)."""
     try:
         import resource
     except ImportError:

@@ -1,6 +1,4 @@
-"""Predictions of anybody's model: a CSV file with targets, a bias attribute, and scores or
-decisions.
-"""
+"""Predictions of anybody's model: a CSV file with targets, a bias, scores or decisions."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ Columns = Mapping[str, Sequence[str]]
 
 
 class Foreign(NamedTuple):
-    """Predictions, the groups that the file names, and whether it holds scores rather than
-    decisions alone.
-    """
+    """Predictions, the groups of the file, and whether it has scores, not only decisions."""
 
     predictions: Predictions
     groups: Groups
@@ -90,20 +86,13 @@ def read_foreign(
     groups = Groups(bare.target_names, bare.bias_names, pairs, bare.multi_label)
     scores = _scores(path, columns, prefix, outputs, multi_label=bool(labels))
     target, value = labels_of(path, columns, groups)
-    rows = Predictions(
-        torch.arange(len(value)),
-        tuple(columns.get("path", [""] * len(value))),
-        target,
-        value,
-        scores,
-    )
+    paths = tuple(columns.get("path", [""] * len(value)))
+    rows = Predictions(torch.arange(len(value)), paths, target, value, scores)
     return Foreign(rows, groups, bool(prefix))
 
 
 def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ()) -> Tensor:
-    """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``, such as
-    training labels.
-    """
+    """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``."""
     return groups.frequencies(*labels_of(path, read_columns(path, bias=bias), groups))
 
 
@@ -138,8 +127,8 @@ def read_columns(path: Path, *, bias: Sequence[str] = ()) -> dict[str, list[str]
 def _check_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise InputError(
-            f"{path}: values must be separated by commas, and the header is"
-            f" {shortened(repr(header[0]))}"
+            f"{path}: values must be separated by commas, and the header is "
+            f"{shortened(repr(header[0]))}"
         )
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
@@ -147,8 +136,8 @@ def _check_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise InputError(
-                f"{path}, line {number}: {len(row)} values, but the header has {len(header)}"
-                " columns"
+                f"{path}, line {number}: {len(row)} values, but the header has {len(header)} "
+                "columns"
             )
     if not rows:
         raise InputError(f"{path}: a header and no row")
@@ -181,9 +170,9 @@ def _targets(path: Path, columns: Columns, names: Sequence[str]) -> Sequence[str
         return numbers
     if unclear := sorted(value for value in found if names.index(value) != int(value)):
         raise InputError(
-            f"{path}: target {unclear[0]!r} may be the class of that name, or class number"
-            f" {unclear[0]} of {shown(names)}: give the classes names that are no numbers, as in"
-            f" logit_class{unclear[0]}"
+            f"{path}: target {unclear[0]!r} may be the class of that name, or class number "
+            f"{unclear[0]} of {shown(names)}: give the classes names that are no numbers, as in "
+            f"logit_class{unclear[0]}"
         )
     return names
 
@@ -228,8 +217,8 @@ def _scores(
         scores = torch.stack([_floats(path, columns, f"{prefix}{name}") for name in outputs], dim=1)
         if not multi_label and len(outputs) < 2:
             raise InputError(
-                f"{path}: {prefix}<class> is wanted for every class, and only {outputs[0]!r}"
-                " has one"
+                f"{path}: {prefix}<class> is wanted for every class, and only {outputs[0]!r} "
+                "has one"
             )
         if prefix == SCORES[0]:
             return scores.float()
@@ -263,8 +252,8 @@ def _numbered(
     for line, value in enumerate(column, start=2):
         if value not in places:
             raise InputError(
-                f"{path}, line {line}: {name} is {shortened(repr(value))}, which is none of"
-                f" {shown(names, 10)}"
+                f"{path}, line {line}: {name} is {shortened(repr(value))}, which is none of "
+                f"{shown(names, 10)}"
             )
     return torch.tensor([places[value] for value in column])
 

@@ -42,9 +42,7 @@ def mistakes(
 def prepared_images(
     report: Report, predictions: Predictions | None, prepared: Prepared | None
 ) -> list[tuple[int, str, str]] | None:
-    """Number and name of a group, and a picture of it, for a few images of each group that the
-    charts show.
-    """
+    """Number and name of a group, and a picture of it, for a few images of shown groups."""
     if predictions is None or prepared is None:
         return None
     found, names = [], [cell["name"] for cell in cells(report["metrics"]["test"])]
@@ -80,9 +78,7 @@ def attention(
 
 
 def _by_cell(report: Report, predictions: Predictions) -> tuple[Predictions, Groups]:
-    """Predictions and groups, of which the groups are the classes where no image has a known
-    bias.
-    """
+    """Predictions and groups; the groups are the classes where no image has a known bias."""
     groups = groups_of(report)
     if kind_of(report["metrics"]["test"]) == "group":
         return predictions, groups

@@ -51,7 +51,8 @@ def headlines(family: str, scalars: Mapping[str, Value]) -> dict[str, Value]:
     """The numbers that stand for a family, in the order of ``HEADLINES``.
 
     Example:
-        >>> headlines("background", {"accuracy_all_backgrounds": 0.5, "background_robustness": 0.75})
+        >>> scalars = {"accuracy_all_backgrounds": 0.5, "background_robustness": 0.75}
+        >>> headlines("background", scalars)
         {'background_robustness': 0.75}
     """
     chosen = [key for key in HEADLINES.get(family, ()) if key in scalars]

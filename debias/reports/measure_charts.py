@@ -1,6 +1,4 @@
-"""What is better drawn than listed: amplification pair by pair, calibration by bias, accuracy over
-the spectrum.
-"""
+"""What is better drawn than listed: amplification by pair, calibration, the spectrum."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ def amplification(report: Report) -> dict[str, Any] | None:
 
 
 def reliability(report: Report) -> dict[str, Any] | None:
-    """A chart of each outcome, a line of each bias value: stated confidence, and how often it was
-    right.
-    """
+    """A chart of each outcome, a line of each bias: confidence, and the share that is right."""
     rows = report.get("curves", {}).get("reliability")
     if not rows:
         return None
@@ -68,9 +64,7 @@ def reliability(report: Report) -> dict[str, Any] | None:
 
 
 def band_pass(report: Report) -> dict[str, Any] | None:
-    """Accuracy over the share of the spectrum that is kept, of the low and of the high
-    frequencies.
-    """
+    """Accuracy over the share of the spectrum that is kept, low or high frequencies."""
     curve = report.get("curves", {}).get("band_pass")
     if not curve or not curve["cutoffs"]:
         return None
@@ -86,8 +80,8 @@ def band_pass(report: Report) -> dict[str, Any] | None:
         _percent_frame(axes, "share of the spectrum kept")
 
     ends = "; ".join(
-        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the"
-        f" spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
+        f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the "
+        f"spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
         for name, line in lines.items()
     )
     chart = {

@@ -72,9 +72,7 @@ def _rows(family: str, scalars: Scalars) -> dict[str, Any]:
 
 
 def _every_row(family: str, scalars: Scalars) -> list[dict[str, Any]]:
-    """A row for each number that is not one of many; one that nobody described stands under its
-    key.
-    """
+    """A row for each number that is not one of many; without a text, under its key."""
     from debias.metrics.families import pattern_of, reading
 
     rows = []

@@ -1,6 +1,4 @@
-"""The worst group's most confident mistakes, and pictures small enough to be carried inside a
-page.
-"""
+"""The worst group's most confident mistakes, and pictures small enough for a page."""
 
 from __future__ import annotations
 
@@ -104,9 +102,7 @@ def first_rows(predictions: Predictions, groups: Groups, group: int, *, most: in
 
 
 def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> list[Decision]:
-    """Two rows of one group, the first that is right and the first that is wrong; two of a kind if
-    need be.
-    """
+    """Two rows of one group, the first right and the first wrong; or two of one kind."""
     prediction, target = predictions.prediction(groups), predictions.target
     place = (groups.encode(target, predictions.bias) == group).nonzero()
     right = (prediction == target)[tuple(place.T)]

@@ -1,6 +1,4 @@
-"""Classes and bias values that a file gives as numbers: there are as many of them as the greatest
-says.
-"""
+"""Classes and bias values that a file gives as numbers: the greatest says how many."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ def numbered_values(found: Collection[str], name: str, path: Path) -> list[str]:
     if max(numbers) >= MOST_VALUES:
         greatest = numbers[max(numbers)][:20]
         raise InputError(
-            f"{path}: {name} {greatest} is too great: number them from 0, below {MOST_VALUES:,}, or"
-            " use names"
+            f"{path}: {name} {greatest} is too great: number them from 0, below {MOST_VALUES:,}, "
+            "or use names"
         )
     return [str(value) for value in range(max(numbers) + 1)]

@@ -1,6 +1,4 @@
-"""report.html: one self-contained page per run, for somebody who wants to know how it went and
-why.
-"""
+"""report.html: one self-contained page per run, on how it went and why."""
 
 from __future__ import annotations
 
@@ -85,9 +83,7 @@ def render_report(
 
 
 def group_bars(report: Report) -> list[dict[str, Any]]:
-    """Test accuracy of each group, or of each class, with its interval, and whether it is the
-    worst.
-    """
+    """Test accuracy and interval of each group, or class, and whether it is the worst."""
     groups = cells(report["metrics"]["test"])
     worst = wording.worst_group(groups)
     return [
@@ -105,22 +101,6 @@ def _charts(report: Report) -> list[dict[str, Any]]:
     kept = sections.shown_groups(report) if alike else shown(cells(validation))
     names = report["data"]["groups" if kind == "group" else "targets"]
     keys = {number: PREFIXES[kind] + names[number] for number in kept}
-    accuracy = [
-        Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()
-    ]
-    average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
-    figures = [("Validation accuracy", [average, *accuracy], True)]
-    figures.append(
-        ("Training loss", [Line([epoch["train"].get("loss") for epoch in history])], False)
-    )
-    for family, lines in charts.families(history, names).items():
-        figures.append(
-            (
-                f"Training: {family.replace('_', ' ')}",
-                [line for line in lines if line.group in kept],
-                False,
-            )
-        )
     return [
         {
             "title": title,
@@ -131,8 +111,27 @@ def _charts(report: Report) -> list[dict[str, Any]]:
             "total": len(names),
             "plural": PLURALS[kind],
         }
-        for number, (title, lines, share) in enumerate(figures)
+        for number, (title, lines, share) in enumerate(_figures(history, keys, names))
     ]
+
+
+def _figures(
+    history: Sequence[dict[str, Any]], keys: Mapping[int, str], names: Sequence[str]
+) -> list[tuple[str, list[Line], bool]]:
+    """Title and lines of each chart over the epochs, and whether it shows shares of 1."""
+    accuracy = [
+        Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()
+    ]
+    average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
+    loss = Line([epoch["train"].get("loss") for epoch in history])
+    figures = [
+        ("Validation accuracy", [average, *accuracy], True),
+        ("Training loss", [loss], False),
+    ]
+    for family, lines in charts.families(history, names).items():
+        kept = [line for line in lines if line.group in keys]
+        figures.append((f"Training: {family.replace('_', ' ')}", kept, False))
+    return figures
 
 
 def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:

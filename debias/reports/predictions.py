@@ -131,16 +131,16 @@ def _check(predictions: Predictions, groups: Groups) -> None:
         raise InputError(f"predictions need one entry per image in every field; got {lengths}")
     if predictions.logits.shape[1:] != (groups.outputs,):
         raise InputError(
-            f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are named:"
-            f" {', '.join(_header(groups)[-groups.outputs :])}"
+            f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are "
+            f"named: {', '.join(_header(groups)[-groups.outputs :])}"
         )
     ordered = predictions.index.sort().values
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
         row = int(repeated[0])
         raise InputError(
-            f"row {row} was predicted twice; drop what a distributed sampler repeated before"
-            " writing"
+            f"row {row} was predicted twice; drop what a distributed sampler repeated before "
+            "writing"
         )
 
 

@@ -1,6 +1,4 @@
-"""Reports for other people: file names in place of absolute paths, which tell of users, hosts and
-disks.
-"""
+"""Reports for other people: file names in place of absolute paths, which tell of users."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ _SEPARATOR = re.compile(r"[/\\]")
 
 
 def without_places(value: Any) -> Any:
-    """Nested values, with the last part of each absolute path in their texts in its place; names of
-    keys stay.
+    """Nested values, in whose texts absolute paths are cut to their last part; keys stay.
 
     Example:
-        >>> without_places({"root": "/home/ann/birds", "why": "no file /home/ann/masks/1.png", "out": "runs/a"})
+        >>> why = "no file /home/ann/masks/1.png"
+        >>> without_places({"root": "/home/ann/birds", "why": why, "out": "runs/a"})
         {'root': 'birds', 'why': 'no file 1.png', 'out': 'runs/a'}
     """
     if isinstance(value, dict):

@@ -78,9 +78,7 @@ def write_report(
 
 
 def page_of(folder: Path) -> Path:
-    """The page of a finished run. A run of an earlier version may lack it: it is then written,
-    without pictures.
-    """
+    """The page of a finished run; if an earlier version left none, it is written now."""
     from debias.reports.page import write_page
 
     page = folder / PAGE
@@ -123,9 +121,7 @@ def groups_of(report: Mapping[str, Any]) -> Groups:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: paths as text, tensors and arrays as lists, NaN and infinity as
-    ``None``.
-    """
+    """A value as JSON can hold it: paths as text, arrays as lists, NaN as ``None``."""
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -139,8 +135,8 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     raise InputError(
-        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers"
-        " or text"
+        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers "
+        "or text"
     )
 
 
@@ -148,8 +144,8 @@ def _absence(folder: Path) -> str:
     config = folder / "config.yaml"
     if config.is_file():
         return (
-            f"{folder} has not finished (no report.json): continue it with `debias train {config}"
-            f" resume={folder}`"
+            f"{folder} has not finished (no report.json): continue it with `debias train {config} "
+            f"resume={folder}`"
         )
     what = (
         "is not a run folder (no report.json, no config.yaml)"

@@ -50,18 +50,14 @@ def run_folders(path: Path) -> Iterator[Path]:
 
 
 def identity(run: Run, ignore: Collection[str]) -> str:
-    """A text that is the same for two runs exactly if settings and counts of rows are, but for what
-    is ignored.
-    """
+    """A text that two runs share exactly if settings that count and numbers of rows agree."""
     return json.dumps(
         _settings(run, ignore) | {COUNTS: _counts(run.report["data"])}, sort_keys=True
     )
 
 
 def by_rows(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of one identity, apart where their reports say that the rows were others; older reports
-    say nothing.
-    """
+    """Runs of one identity, apart where their reports say that the rows were others."""
     digests = dict.fromkeys(run.report["data"].get("digest") for run in runs)
     if len(digests.keys() - {None}) < 2:
         return [list(runs)]
@@ -82,9 +78,7 @@ def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
 
 
 def differences(runs: Sequence[Run]) -> str:
-    """In what runs of the same settings differ beside the seed, with the seeds of each; empty where
-    in nothing.
-    """
+    """In what runs of the same settings differ beside the seed, with the seeds of each."""
     told = []
     for name in _circumstances(runs[0]):
         seeds: dict[str, list[int]] = {}
@@ -100,9 +94,7 @@ def differences(runs: Sequence[Run]) -> str:
 
 
 def _circumstances(run: Run) -> dict[str, str]:
-    """What can change a number and is no setting; of a run that was resumed elsewhere, one after
-    the other.
-    """
+    """What can change a number and is no setting; of a resumed run, one after the other."""
     parts, weights = (
         run.report.get("circumstances", [run.report]),
         str(run.report["model"]["weights"]),

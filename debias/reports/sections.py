@@ -23,16 +23,12 @@ GROUPS_LISTED = 16
 
 
 def shown_groups(report: Report) -> list[int]:
-    """The groups (or classes) that galleries show: all, or the ones with the lowest test accuracy,
-    in order.
-    """
+    """The groups (or classes) that galleries show: all, or the least accurate, in order."""
     return shown(cells(report["metrics"]["test"]))
 
 
 def listed_groups(report: Report) -> list[int]:
-    """The groups that are listed without being asked for: all, or of very many those that the
-    charts show.
-    """
+    """The groups that are always listed: all, or of very many those that the charts show."""
     groups = len(cells(report["metrics"]["test"]))
     return shown_groups(report) if groups > GROUPS_LISTED else list(range(groups))
 
@@ -122,8 +118,8 @@ def facts(report: Report) -> dict[str, str]:
         "Seed": str(report["seed"]),
         "Device": f"{report['device']}, precision {report['precision']}",
         "Time": (
-            f"{seconds['total']:,.0f} s, training {seconds['train']:,.0f} s;"
-            f" {seconds['epoch']:,.1f} s an epoch"
+            f"{seconds['total']:,.0f} s, training {seconds['train']:,.0f} s; "
+            f"{seconds['epoch']:,.1f} s an epoch"
         ),
         "Peak memory": memory,
         "Code": _code(report),
@@ -139,8 +135,7 @@ def _code(made: Mapping[str, Any]) -> str:
 
 
 def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as ``{"optimizer.lr": 0.001, ...}``, the form in which the command line takes
-    it.
+    """A nested config as ``{"optimizer.lr": 0.001, ...}``, as the command line takes it.
 
     Example:
         >>> settings({"seed": 1, "optimizer": {"name": "sgd", "lr": 0.001}})

@@ -22,8 +22,7 @@ LATEX = {
 
 
 def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: int = 0) -> str:
-    """A mean and a standard deviation, fractions, in percent with one decimal; "-" where there is
-    none.
+    """A mean and a standard deviation, in percent with one decimal; "-" where there is none.
 
     Args:
         mean: of a number over some runs.
@@ -32,8 +31,10 @@ def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: 
         runs: how many there are.
 
     Example:
-        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None), spread(0.633, 0.003, 2, 3)
-        ('71.2 ± 1.5', '71.2 ± -', '-', '63.3 ± 0.3 (2 of 3)')
+        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None)
+        ('71.2 ± 1.5', '71.2 ± -', '-')
+        >>> spread(0.633, 0.003, 2, 3)
+        '63.3 ± 0.3 (2 of 3)'
     """
     if mean is None:
         return "-"
@@ -62,8 +63,7 @@ def listed(numbers: Sequence[int]) -> str:
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS
 ) -> list[str]:
-    """Lines of a table for a terminal: words to the left, numbers to the right, a rule below the
-    header.
+    """Lines of a table for a terminal: words left, numbers right, a rule below the header.
 
     Args:
         header: of the columns.
@@ -71,7 +71,8 @@ def text_table(
         words: how many columns, from the left, hold words.
 
     Example:
-        >>> print("\\n".join(text_table(["a", "b", "c", "d"], [["x", "yy", "z", "1.0"], ["longer", "y", "z", "10.0"]])))
+        >>> rows = [["x", "yy", "z", "1.0"], ["longer", "y", "z", "10.0"]]
+        >>> print("\\n".join(text_table(["a", "b", "c", "d"], rows)))
         a       b   c     d
         ------  --  -  ----
         x       yy  z   1.0

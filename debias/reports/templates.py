@@ -15,8 +15,7 @@ from debias.reports.wording import number, percent
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """Fill one of the templates, escaping whatever is filled in; of absolute paths the last part is
-    shown.
+    """Fill a template; values are escaped, and absolute paths are cut to their last part.
 
     Args:
         template: its file name.

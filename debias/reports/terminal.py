@@ -1,6 +1,4 @@
-"""What a report comes to, as lines for a terminal: accuracies by group or class, and headlines of
-the families.
-"""
+"""What a report comes to, as lines for a terminal: accuracies, and headlines of families."""
 
 from __future__ import annotations
 

@@ -41,8 +41,7 @@ def percent(value: float | None, missing: str = "–") -> str:
 
 
 def number(value: float) -> str:
-    """A number of any unit: three decimals, one digit where that would be zero, none of a large
-    count.
+    """A number of any unit: three decimals, one digit if that is zero, none if it is large.
 
     Example:
         >>> number(0.71234), number(-0.00002), number(0.00021), number(2255.0), number(28.31)
@@ -54,9 +53,7 @@ def number(value: float) -> str:
 
 
 def worst_group(groups: Sequence[Group]) -> Group | None:
-    """The group or class with the lowest accuracy, the first of several; ``None`` if none has an
-    accuracy.
-    """
+    """The group or class with the lowest accuracy, the first of several; or ``None``."""
     defined = [group for group in groups if group["accuracy"] is not None]
     return min(defined, key=lambda group: float(group["accuracy"]), default=None)
 
@@ -85,17 +82,15 @@ def verdict(report: Report) -> list[str]:
 
 
 def diverged(report: Report) -> str:
-    """A warning, when the training loss of some epoch is not finite, as in runs of earlier
-    versions.
-    """
+    """A warning where the training loss of some epoch is not finite (earlier versions)."""
     epochs = [
         entry["epoch"] for entry in report["history"] if entry["train"].get("loss", 0.0) is None
     ]
     if not epochs:
         return ""
     return (
-        f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run"
-        " mean nothing."
+        f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run "
+        "mean nothing."
     )
 
 
@@ -157,6 +152,6 @@ def _doubt(groups: Sequence[Group], worst: Group, kind: str) -> str:
     names = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
     overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
     return (
-        f"Which {kind} is worst is not settled by this many images: its interval overlaps {overlap}"
-        f" {names}."
+        f"Which {kind} is worst is not settled by this many images: its interval overlaps "
+        f"{overlap} {names}."
     )

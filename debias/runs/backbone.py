@@ -14,8 +14,7 @@ from debias.reports.wording import method
 
 
 def backbone_of(config: Config) -> dict[str, Any]:
-    """What a report says of the finished run of the same seed whose backbone a config takes: its
-    other settings.
+    """The other settings of the finished run of the same seed whose backbone a config takes.
 
     By these, runs of several seeds, each on the backbone of its own seed, are of one method.
     """

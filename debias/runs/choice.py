@@ -1,6 +1,4 @@
-"""What a recipe for the last layer chose on held-out images: its grid, the scores, and how few
-images decided.
-"""
+"""What a recipe for the last layer chose on held-out images: grid, scores, image counts."""
 
 from __future__ import annotations
 
@@ -39,8 +37,7 @@ class Choice(NamedTuple):
 
 
 def described(choice: Choice, groups: Groups) -> dict[str, Any]:
-    """A choice as a report holds it. Warns where the smallest group or class has less than ``FEW``
-    rows.
+    """A choice as a report holds it; warns of a group or class of less than ``FEW`` rows.
 
     Args:
         choice: what was chosen.
@@ -55,9 +52,9 @@ def described(choice: Choice, groups: Groups) -> dict[str, Any]:
     count, name = min((count, name) for count, name in zip(counts, names, strict=True) if count)
     if count < FEW:
         warnings.warn(
-            f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of"
-            f" {choice.on}, where {name} has {count} images: of less than {FEW} the choice is a"
-            " lottery, add validation images of it",
+            f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of "
+            f"{choice.on}, where {name} has {count} images: of less than {FEW} the choice is a "
+            "lottery, add validation images of it",
             stacklevel=2,
         )
     smallest = {"name": name, "count": count}

@@ -1,6 +1,4 @@
-"""Which true group labels a run reads: what its report says of it, and what a sweep's protocol
-allows.
-"""
+"""Which true group labels a run reads, for its report and a sweep's protocol."""
 
 from __future__ import annotations
 

@@ -41,8 +41,7 @@ from debias.training import Recorder
 
 
 def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
-    """Load the epoch that the config's rule prefers, predict every split, write predictions and
-    report.
+    """Load the epoch that the rule prefers, predict every split, write predictions and report.
 
     Args:
         trained: what the run's recipe handed back.
@@ -108,8 +107,7 @@ def measured(
 def save_outcome(
     folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts
 ) -> None:
-    """Write the predictions of every split, the page and last report.json, which marks the run as
-    finished.
+    """Write predictions, the page and last report.json, which marks the run as finished.
 
     Only the first process writes.
     """

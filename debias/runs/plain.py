@@ -20,8 +20,7 @@ READERS = ("strategy", "sampler", "augment")
 
 
 def refuse_own(config: Config, *kinds: str, remedy: str = "leave it out") -> None:
-    """Refuse components of a run in whose place its recipe puts its own, and which would be left
-    unread.
+    """Refuse components of a run that its recipe replaces, and which nobody would read.
 
     Args:
         config: of the run.
@@ -35,6 +34,6 @@ def refuse_own(config: Config, *kinds: str, remedy: str = "leave it out") -> Non
         section = getattr(config, kind)
         if section != PLAIN[kind]:
             raise InputError(
-                f"recipe.name={config.recipe['name']} has a {kind} of its own; got"
-                f" {kind}.name={section['name']}: {remedy}"
+                f"recipe.name={config.recipe['name']} has a {kind} of its own; got "
+                f"{kind}.name={section['name']}: {remedy}"
             )

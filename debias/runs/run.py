@@ -51,9 +51,7 @@ class Trained(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A stage that has finished: its objects, with the weights of its last epoch, and its
-    folder.
-    """
+    """A finished stage: its objects, with the weights of its last epoch, and its folder."""
 
     parts: Parts
     folder: Path
@@ -105,17 +103,13 @@ class Run:
         self.built: dict[str, Parts] = {}
 
     def stage_config(self, changes: Mapping[str, Any] | None = None) -> Config:
-        """Config of an early stage: the run's, but plain ERM, and then what the recipe's option for
-        it changes.
-        """
+        """Config of an early stage: the run's as plain ERM, with the changes of its option."""
         return configs.changed(
             configs.changed(replace(self.config, players={}), PLAIN), changes or {}
         )
 
     def last_config(self, changes: Mapping[str, Any] | None = None) -> Config:
-        """Config of the last stage: the run's, and then what the recipe changes, such as the
-        sampler.
-        """
+        """Config of the last stage: the run's, with what the recipe changes (the sampler, say)."""
         return configs.changed(
             configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {}
         )
@@ -140,8 +134,7 @@ class Run:
         return self.built.pop(configs.identity(config), None) or build(config)
 
     def check(self, recipe: Recipe) -> Parts:
-        """Build the objects of every stage that is known before training, and give back the
-        first's.
+        """Build the objects of every stage that is known before training; return the first's.
 
         Raises:
             ValueError: whatever is wrong with a config or the data, several devices for several
@@ -152,8 +145,9 @@ class Run:
         chosen_families(self.config.measures)
         if self.config.groups.file and not recipe.takes_groups:
             raise InputError(
-                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by itself,"
-                f" and would leave groups.file={self.config.groups.file} unread: leave it out"
+                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by "
+                f"itself, and would leave groups.file={self.config.groups.file} unread: leave it "
+                "out"
             )
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
@@ -208,8 +202,7 @@ class Run:
         )
 
     def infer(self, inferred: Tensor, examples: Examples) -> dict[str, Any]:
-        """Write inferred groups to ``groups.csv``, and give back the section by which a config
-        reads them.
+        """Write inferred groups to ``groups.csv``; return the section by which they are read.
 
         Args:
             inferred: ``(len(examples),)`` int64, -1 where none was inferred.
@@ -239,8 +232,7 @@ class Run:
 
 
 class Recipe:
-    """The order of a method's stages. A constructor's keyword-only arguments are the options of its
-    section.
+    """The order of a method's stages; keyword-only arguments are the options of its section.
 
     Attributes:
         infers: splits whose groups the recipe finds by itself, so that no strategy after it needs
@@ -261,9 +253,7 @@ class Recipe:
         raise NotImplementedError
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """What it trains on a data set of these sizes, for an estimate; by default each of
-        :meth:`stages` once.
-        """
+        """What it trains on data of these sizes, for an estimate; :meth:`stages` by default."""
         return [Work(config, sizes) for config in self.stages(run)]
 
     def labels(self) -> tuple[str, ...]:
@@ -271,9 +261,7 @@ class Recipe:
         return self.reads
 
     def check(self, parts: Parts) -> None:
-        """Refuse what the first stage's objects do not allow, by a ``ValueError``; by default
-        nothing.
-        """
+        """Refuse, by a ``ValueError``, what the first stage's objects do not allow."""
 
     def train(self, run: Run) -> Trained:
         """Train every stage that has not finished, in order."""

@@ -1,3 +1,1 @@
-"""Many runs: which ones, where they run, what came back. A run is done when its report.json is
-there.
-"""
+"""Many runs: which ones, where, with what results. A run with a report.json is done."""

@@ -1,6 +1,4 @@
-"""Heads on backbones of the same sweep: which run a config names, and in which order the runs can
-start.
-"""
+"""Heads on backbones of the same sweep: which run a config names, and in which order all start."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ def with_backbones(
     make: Callable[[str, Mapping[str, Any]], Run],
     beside: Path,
 ) -> Iterator[Run]:
-    """The runs of a sweep, of which some name a config of the sweep as their backbone, as in
-    ``"{waterbirds/erm}"``.
+    """The runs of a sweep; some name another config as their backbone: ``"{waterbirds/erm}"``.
 
     It stands for the run of that config with the same seed, and with the same value of every
     setting that both vary.
@@ -63,14 +60,14 @@ def _meant(
     alike = [own for own in candidates if _agree(own, varied)]
     if len(alike) != 1:
         raise InputError(
-            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}:"
-            " name a config of the sweep that has one for each seed, or for each setting that both"
-            " vary"
+            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}: "
+            "name a config of the sweep that has one for each seed, or for each setting that both "
+            "vary"
         )
     if KEY in alike[0]:
         raise InputError(
-            f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that"
-            " trains one"
+            f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that "
+            "trains one"
         )
     return alike[0]
 
@@ -126,9 +123,7 @@ def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
 
 
 def backbones_of(runs: Sequence[Run]) -> dict[str, Run]:
-    """By the name of each run that takes the backbone of another one of the same sweep, that other
-    one.
-    """
+    """For each run that takes a backbone of the same sweep, the run that trains it."""
     heads = [run for run in runs if isinstance(run.config.recipe.get("backbone"), str)]
     folders = {run.folder: run for run in runs} if heads else {}
     named = ((run.name, folders.get(Path(run.config.recipe["backbone"]))) for run in heads)

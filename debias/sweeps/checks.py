@@ -1,6 +1,4 @@
-"""What can be wrong with a run before its data are looked at, found for every run before any
-starts.
-"""
+"""What can be wrong with a run before its data are read, found before any run starts."""
 
 from __future__ import annotations
 

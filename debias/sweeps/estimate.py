@@ -1,6 +1,4 @@
-"""What a run would cost before any is done: the images that it sees, and the speed of this
-machine.
-"""
+"""What a run would cost: the images that it sees, and the speed of this machine."""
 
 from __future__ import annotations
 

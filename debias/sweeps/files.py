@@ -1,6 +1,4 @@
-"""Where a sweep keeps what, and what the files say of a run. Nothing else decides what is left to
-do.
-"""
+"""Where a sweep keeps what, and what the files say of a run: they alone say what is left."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ class Files:
 
     @property
     def pruned(self) -> Path:
-        """There if a search has stopped the run early, which is then not done: at which epoch, in
-        one line.
-        """
+        """There if a search has stopped the run early: it says at which epoch. Not done."""
         return self.out / "pruned" / f"{self.name}.txt"
 
     @property
@@ -59,9 +55,7 @@ class Files:
         return self.out / "locks" / f"{self.name}.lock"
 
     def lock(self) -> FileLock:
-        """Held by the process that trains the run, so that its death releases it; never waited
-        for.
-        """
+        """Held by the process that trains the run; its death releases it; never waited for."""
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self._lock_path, timeout=0)
 
@@ -88,9 +82,7 @@ class Files:
         return "interrupted" if self.report.parent.is_dir() else "waiting"
 
     def reason(self) -> str:
-        """Why the run was pruned, or why its last attempt failed, in one line; nothing if neither
-        is so.
-        """
+        """Why the run was pruned or its last attempt failed, in one line; else nothing."""
         found = next((path for path in (self.pruned, self.error) if path.is_file()), None)
         return found.read_text(encoding="utf-8").partition("\n")[0] if found else ""
 
@@ -127,8 +119,8 @@ def read_plan(out: Path) -> list[Planned]:
     path = out / PLAN
     if not path.is_file():
         raise InputError(
-            f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare"
-            f" {out}`"
+            f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare "
+            f"{out}`"
         )
     remedy = "write it again with the same `debias sweep run`"
     entries = read_json(path, list, entries={"name": str, "settings": str}, remedy=remedy)

@@ -1,6 +1,4 @@
-"""The launcher for this machine: a process for each run, forked from one that has imported
-everything already.
-"""
+"""The launcher for this machine: forks a process for each run from a prepared one."""
 
 from __future__ import annotations
 
@@ -140,9 +138,7 @@ class _Pool:
             self.progress.started(run)
 
     def _next(self) -> Run | None:
-        """The first that no process trains: of those that wait, else of those that are still to be
-        asked for.
-        """
+        """The first that no process trains, of those that wait, then of those to ask for."""
         run = next((run for run in self.waiting if not files_of(run).locked()), None)
         if run:
             self.waiting.remove(run)

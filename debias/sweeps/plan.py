@@ -1,6 +1,4 @@
-"""A sweep file to an explicit list of runs. Planning loads no torch; checking the runs' options
-does.
-"""
+"""A sweep file to a list of runs. Planning loads no torch; the checks of options do."""
 
 from __future__ import annotations
 
@@ -52,8 +50,7 @@ class Run:
 
 
 class Plan(NamedTuple):
-    """The runs of a sweep, in the order in which they start; one line for each that repeats
-    another.
+    """The runs of a sweep in the order of their start, and a line for each repeated one.
 
     ``labels`` names the group labels that they may use, see :mod:`debias.sweeps.protocol`; ``None``
     is any.
@@ -176,8 +173,7 @@ def _expand(
 
 
 def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict[str, Any]]:
-    """A line of ``configs``: the config, and what is varied of it, its own over what is common to
-    all.
+    """A line of ``configs``: the config, and its own variations over the common ones.
 
     Raises:
         ValueError: it is neither a config nor a config with keys of its own.
@@ -190,8 +186,8 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
         or not isinstance(next(iter(line.values())), dict)
     ):
         raise InputError(
-            f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key:"
-            " [1]}"
+            f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: "
+            "[1]}"
         )
     ((source, own),) = line.items()
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
@@ -206,8 +202,7 @@ def _check_grid(grid: Mapping[str, Any]) -> None:
 
 
 def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
-    """Refuse keys that a sweep says otherwise, or that two layers of its file give, and progress
-    bars.
+    """Refuse keys that a sweep sets otherwise or gives twice, and progress bars.
 
     Raises:
         ValueError: naming the key.
@@ -218,14 +213,14 @@ def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
             raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
         if keys.count(key) > 1:
             raise InputError(
-                f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of"
-                " them"
+                f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of "
+                "them"
             )
     for layer in layers:
         if layer.get("progress", False) is not False:
             raise InputError(
-                f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave"
-                " it out"
+                f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave "
+                "it out"
             )
 
 

@@ -1,5 +1,4 @@
-"""What is known of a sweep while it runs: a table that is redrawn on a terminal, else a line for
-each event.
+"""What is known of a sweep while it runs: a table on a terminal, else a line per event.
 
 Accuracies are of the validation split, and say so: the test split is shown by the report of the
 sweep alone.
@@ -25,8 +24,7 @@ from debias.sweeps.plan import Run
 
 
 class Progress:
-    """Counts runs, keeps the best, and shows both; a context, within which the terminal is drawn
-    on.
+    """Counts runs, keeps the best, and shows both; the terminal is drawn on within its context.
 
     Args:
         runs: all of the sweep's; those that are done already are only counted.

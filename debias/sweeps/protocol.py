@@ -1,5 +1,4 @@
-"""Which group labels a comparison allows itself, and on which seeds its settings were chosen and
-judged.
+"""Which group labels a comparison may use, and the seeds that choose and judge settings.
 
 Methods compare only under the same knowledge: one that was tuned on the worst group of validation
 knows its groups, whatever its loss reads.
@@ -66,8 +65,8 @@ class Protocol:
             ", ".join(map(str, seeds)) for seeds in (self.search_seeds, self.final_seeds)
         )
         chosen = (
-            f"{self.trials} settings a config, chosen by {' and '.join(self.objectives)} on"
-            " validation"
+            f"{self.trials} settings a config, chosen by {' and '.join(self.objectives)} on "
+            "validation"
         )
         return f"{text} Settings: {chosen} (seeds {tried}); reported are fresh seeds ({found})."
 
@@ -92,8 +91,8 @@ def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
             raise InputError(f"{run.settings}: {error}") from error
         if extra := [split for split in read if split not in allowed]:
             raise InputError(
-                f"{run.settings}: reads the group labels of {' and '.join(extra)}, which"
-                f" labels={labels} does not allow: {_remedy(extra, run)}"
+                f"{run.settings}: reads the group labels of {' and '.join(extra)}, which "
+                f"labels={labels} does not allow: {_remedy(extra, run)}"
             )
 
 

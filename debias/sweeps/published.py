@@ -1,6 +1,4 @@
-"""What was published of the shipped settings, with its source; figures of a whole method are in
-``methods.csv``.
-"""
+"""What was published of the shipped settings, and where; see also ``methods.csv``."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ MARK = "# Differs: "
 
 
 def differences(name: str) -> list[str]:
-    """What the comments of a shipped config, and before them of those that it builds on, say after
-    ``MARK``.
-    """
+    """What the comments of a shipped config, after those of its bases, say after ``MARK``."""
     path = configs.folder() / f"{name}.yaml"
     base = OmegaConf.to_container(OmegaConf.load(path)).get("extends")  # type: ignore[union-attr]
     found = differences(str(base)) if base else []

@@ -156,8 +156,8 @@ def added_rows(
             continue
         if protocol and (extra := set(report["strategy"]["group_labels"].split("+")) - allowed):
             left_out.append(
-                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against"
-                f" {protocol.labels}"
+                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against "
+                f"{protocol.labels}"
             )
         else:
             settings = f"{report['config']['name']} (added) seed={report['seed']}"
@@ -173,7 +173,8 @@ def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> l
     set.
 
     Example:
-        >>> datasets([{"config": {"data": {"name": "folder", "root": root}}} for root in ("a", "b", "a")], ())
+        >>> data = [{"name": "folder", "root": root} for root in ("a", "b", "a")]
+        >>> datasets([{"config": {"data": section}} for section in data], ())
         ['folder (root=a)', 'folder (root=b)', 'folder (root=a)']
     """
     settings = [report["config"]["data"] for report in reports]

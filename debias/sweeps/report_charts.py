@@ -1,11 +1,10 @@
-"""A sweep drawn: what average accuracy and worst-group gap trade, and how much each varied setting
-matters.
-"""
+"""A sweep drawn: average accuracy against worst-group gap, and each varied setting."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from debias.reports import charts
@@ -52,9 +51,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
-    """The charts of every data set: the trade-off between methods, and one of each setting that
-    varies.
-    """
+    """The charts of every data set: the trade-off of methods, and each varied setting."""
     found = []
     for number, (dataset, comparison) in enumerate(results.comparisons.items()):
         suffix = f", {dataset}" if len(results.comparisons) > 1 else ""
@@ -126,37 +123,29 @@ def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
         return []
     points = [(average, gap) for _, average, gap in known]
     front = pareto_front(points)
-
-    def paint(axes: Any) -> None:
-        """Draw a mark for each method, and the front."""
-        axes.plot(
-            *zip(*(points[place] for place in front), strict=True),
-            color=charts.COLOURS["quiet"][0],
-            linewidth=1,
-        )
-        for place, (average, gap) in enumerate(points):
-            charts.add_line(axes, [average], charts.Line([gap], place))
-        charts.frame(axes, "average accuracy; upwards the gap", share=True)
-        axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
-        axes.set_ylim(-0.02, max(gap for _, gap in points) + 0.05)
-        axes.set_xlim(
-            min(average for average, _ in points) - 0.03,
-            max(average for average, _ in points) + 0.03,
-        )
-
+    drawing = charts.drawing(name, partial(_paint_trade_off, points=points, front=front))
     words = [
-        f"{label}: average {percent(average)} %, gap {percent(gap)}"
-        f" points{', on the front' * (place in front)}"
+        f"{label}: average {percent(average)} %, gap {percent(gap)} "
+        f"points{', on the front' * (place in front)}"
         for place, (label, average, gap) in enumerate(known)
     ]
-    return [
-        Chart(
-            title,
-            "; ".join(words),
-            charts.drawing(name, paint),
-            [(i, row[0]) for i, row in enumerate(known)],
-        )
-    ]
+    labels = list(enumerate(label for label, _, _ in known))
+    return [Chart(title, "; ".join(words), drawing, labels)]
+
+
+def _paint_trade_off(
+    axes: Any, points: Sequence[tuple[float, float]], front: Sequence[int]
+) -> None:
+    """Draw a mark for each method, and the front."""
+    quiet = charts.COLOURS["quiet"][0]
+    axes.plot(*zip(*(points[place] for place in front), strict=True), color=quiet, linewidth=1)
+    for place, (average, gap) in enumerate(points):
+        charts.add_line(axes, [average], charts.Line([gap], place))
+    charts.frame(axes, "average accuracy; upwards the gap", share=True)
+    axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
+    averages, gaps = zip(*points, strict=True)
+    axes.set_ylim(-0.02, max(gaps) + 0.05)
+    axes.set_xlim(min(averages) - 0.03, max(averages) + 0.03)
 
 
 def _sensitivity(name: str, title: str, lines: Mapping[str, Mapping[Any, float]]) -> Chart:
@@ -178,17 +167,11 @@ def _sensitivity(name: str, title: str, lines: Mapping[str, Mapping[Any, float]]
         elif not numbers:
             axes.set_xticks(list(places.values()))
 
-    named = (
-        ""
-        if numbers
-        else "values: "
-        + ", ".join(f"{place:.0f} {value}" for value, place in places.items())
-        + "; "
-    )
+    listed = ", ".join(f"{place:.0f} {value}" for value, place in places.items())
+    named = "" if numbers else f"values: {listed}; "
     words = (
         f"{config}: " + ", ".join(f"{value} {percent(score)} %" for value, score in line.items())
         for config, line in lines.items()
     )
-    return Chart(
-        title, named + "; ".join(words), charts.drawing(name, paint), list(enumerate(lines))
-    )
+    drawing = charts.drawing(name, paint)
+    return Chart(title, named + "; ".join(words), drawing, list(enumerate(lines)))

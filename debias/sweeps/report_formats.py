@@ -50,9 +50,7 @@ def formatted(results: Results, format: str, folder: Path, ignore: Collection[st
 
 
 def markdown(results: Results) -> str:
-    """The comparison of the runs that are done, what else is known of them, the counts, and why
-    runs failed.
-    """
+    """The comparison of the done runs, what else is known, the counts, and the failures."""
     lines = _tables_in_markdown(results)
     notes = [f"- {note}" for note in (*_left_out(results), *results.failures())]
     protocol = [results.protocol.sentence(), ""] if results.protocol else []
@@ -76,9 +74,7 @@ def _tables_in_markdown(results: Results) -> list[str]:
 
 
 def latex_tables(results: Results) -> str:
-    """The same as ``tabular`` environments, which need the package booktabs; notes are LaTeX
-    comments.
-    """
+    """The same as ``tabular`` environments (package booktabs); notes are LaTeX comments."""
     lines = ["% needs \\usepackage{booktabs}"]
     for dataset, comparison in results.comparisons.items():
         lines += [f"% {dataset}", *latex_table(comparison.header(), comparison.rows())]
@@ -96,20 +92,8 @@ def csv_table(results: Results) -> str:
         key for row in results.rows if row.report is not None for key in _accuracies(row.report)
     )
     cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
-    columns = [
-        "protocol",
-        "data",
-        "method",
-        "group_labels",
-        "seed",
-        "worst_group_low",
-        "worst_group_high",
-        "worst_class_low",
-        "worst_class_high",
-        *SCORES,
-        *groups,
-        *cost,
-    ]
+    ends = [f"worst_{kind}_{end}" for kind in ("group", "class") for end in ("low", "high")]
+    columns = ["protocol", "data", "method", "group_labels", "seed", *ends, *SCORES, *groups, *cost]
     methods = results.methods()
     text = io.StringIO()
     writer = csv.DictWriter(

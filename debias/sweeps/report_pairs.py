@@ -1,6 +1,4 @@
-"""Which methods of a sweep differ: their worst groups (or classes) on the same test images, over
-common seeds.
-"""
+"""Which methods of a sweep differ in the worst group, on the same images and seeds."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ class Pair(NamedTuple):
 
     @property
     def real(self) -> bool:
-        """Whether there are several seeds, and all the pairs together leave less than ``LEVEL`` for
-        chance.
-        """
+        """Whether there are several seeds and, over all the pairs, p is below ``LEVEL``."""
         return len(self.seeds) > 1 and self.p_value < LEVEL
 
 
@@ -73,9 +69,7 @@ class Paired(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """A run's N test images: their paths, and ``(N,)`` rows, groups, and whether the run was right
-    about each.
-    """
+    """A run's N test images: paths, ``(N,)`` rows, groups, and whether each is right."""
 
     paths: tuple[str, ...]
     image: Tensor
@@ -84,8 +78,7 @@ class Outcomes(NamedTuple):
 
 
 def compare_pairs(methods: Sequence[Method], generator: torch.Generator) -> Paired:
-    """Compare every two methods, by ``resampled_worst_group_difference``, on their saved test
-    predictions.
+    """Compare all pairs of methods by ``resampled_worst_group_difference`` on their test images.
 
     Args:
         methods: best first; of more than ``MOST_METHODS`` the rest is left out.
@@ -138,13 +131,13 @@ def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
         path = run.folder / "predictions" / "test.csv"
         if not path.is_file():
             left_out.append(
-                f"not compared in pairs: {method.label} seed {run.report['seed']} has no"
-                f" {path.name}"
+                f"not compared in pairs: {method.label} seed {run.report['seed']} has no "
+                f"{path.name}"
             )
         elif run.report["data"]["multi_label"]:
             left_out.append(
-                f"not compared in pairs: {method.label} seed {run.report['seed']} has several"
-                " labels"
+                f"not compared in pairs: {method.label} seed {run.report['seed']} has several "
+                "labels"
             )
         else:
             try:

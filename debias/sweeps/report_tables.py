@@ -1,6 +1,4 @@
-"""The tables of a sweep: methods, which of their differences are real, what they cost, and every
-run.
-"""
+"""The tables of a sweep: methods, real differences, costs, and every run."""
 
 from __future__ import annotations
 
@@ -15,21 +13,21 @@ from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 
 PAIRS = (
-    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test"
-    " images, mean over the seeds that both have; 95 % interval of 9,999 bootstrap samples of"
-    " images and seeds; p adjusted for all pairs (Holm); a difference is real where p is below 0.05"
-    " and there are several seeds. With two or three the seeds' part of the interval is rough; one"
-    " says nothing of another."
+    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test "
+    "images, mean over the seeds that both have; 95 % interval of 9,999 bootstrap samples of "
+    "images and seeds; p adjusted for all pairs (Holm); a difference is real where p is below 0.05 "
+    "and there are several seeds. With two or three the seeds' part of the interval is rough; one "
+    "says nothing of another."
 )
 COSTS = (
-    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the"
-    " process's, on the host."
+    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the "
+    "process's, on the host."
 )
 RANKS = "By mean worst-{kind} accuracy on each data set, 1 the best."
 RUNS = (
-    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap"
-    " between the two. Then seconds of the training of every stage and of the evaluation (not of"
-    " what a recipe computes between stages), and peak memory in MB."
+    "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap "
+    "between the two. Then seconds of the training of every stage and of the evaluation (not of "
+    "what a recipe computes between stages), and peak memory in MB."
 )
 
 
@@ -54,9 +52,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def kind_of_all(results: Results) -> str:
-    """What the tables call what they rank by: "group", or "class" where no bias is known, or
-    both.
-    """
+    """What the tables call what they rank by: "group", "class" if no bias is known, or both."""
     kinds = sorted({comparison.kind for comparison in results.comparisons.values()}, reverse=True)
     return " or ".join(kinds)
 

@@ -25,20 +25,20 @@ from debias.sweeps.sweep_file import Sweep
 TOLERANCE = 0.02
 SEEDS = (0, 1, 2)
 RULE = (
-    f"PASS: the measured mean lies within {100 * TOLERANCE:.0f} points of the published one, or"
-    " within twice the combined standard deviation, sqrt(published^2 + measured^2), where that is"
-    " more; else the difference in points"
+    f"PASS: the measured mean lies within {100 * TOLERANCE:.0f} points of the published one, or "
+    "within twice the combined standard deviation, sqrt(published^2 + measured^2), where that is "
+    "more; else the difference in points"
 )
 #: Published figures are of float32.
 PRECISION = "32-true"
 SEEN = (
-    "trained, evaluated: million images in steps of training and in evaluation, of all runs left"
-    f" and all their stages; an early model is taken to get {100 * ERRORS:.0f} % of the training"
-    " images wrong, where its errors are repeated"
+    "trained, evaluated: million images in steps of training and in evaluation, of all runs left "
+    f"and all their stages; an early model is taken to get {100 * ERRORS:.0f} % of the training "
+    "images wrong, where its errors are repeated"
 )
 TIMED = (
-    "~: an estimate, where no run of the setting is done: as long as ERM's steps on as many images"
-    " take on this machine, timed just now on random pixels; other strategies and loading cost more"
+    "~: an estimate, where no run of the setting is done: as long as ERM's steps on as many images "
+    "take on this machine, timed just now on random pixels; other strategies and loading cost more"
 )
 
 
@@ -87,8 +87,8 @@ def reproduction(
     for name in names:
         if name not in {setting.name for setting in found}:
             raise InputError(
-                f"{benchmark} has no published setting {name!r};"
-                f" {near(name, {s.name for s in found})}"
+                f"{benchmark} has no published setting {name!r}; "
+                f"{near(name, {s.name for s in found})}"
             )
     chosen = [setting for setting in found if not names or setting.name in names]
     own = [text for text in overrides if text.partition("=")[0] in ("seeds", "out")]
@@ -114,7 +114,8 @@ def verdict(setting: Setting, measured: Spread) -> str:
 
     Example:
         >>> setting = Setting("waterbirds/jtt", "86.7", "Liu et al. 2021")
-        >>> [verdict(setting, measured) for measured in (Spread(0.85, None), Spread(0.84, 0.01), Spread(0.84, 0.02))]
+        >>> spreads = Spread(0.85, None), Spread(0.84, 0.01), Spread(0.84, 0.02)
+        >>> [verdict(setting, measured) for measured in spreads]
         ['PASS', '-2.7', 'PASS']
     """
     if measured.mean is None:
@@ -125,9 +126,7 @@ def verdict(setting: Setting, measured: Spread) -> str:
 
 
 def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
-    """A line for each setting, published and measured; the rule; and in what some differ from what
-    was published.
-    """
+    """A line for each setting, published and measured; the rule; what differs from the paper."""
     rows = [
         [
             _title(one.setting),

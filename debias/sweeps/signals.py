@@ -13,8 +13,7 @@ PATIENCE = 0.5
 
 
 class StopSignals:
-    """A context that notes SIGINT and SIGTERM instead of raising an exception wherever the program
-    is.
+    """A context that notes SIGINT and SIGTERM, and raises no exception for them.
 
     Python raises ``KeyboardInterrupt`` in whatever the main thread does. In a destructor or in a
     callback of the garbage collector it then prints the exception and goes on, and the signal is

@@ -37,9 +37,7 @@ class SlurmError(RuntimeError):
 
 
 class Key(NamedTuple):
-    """A run's place in Slurm: the name of a job array, which no other array has, and an element of
-    it.
-    """
+    """A run's place in Slurm: the unique name of a job array, and an element of it."""
 
     array: str
     element: int
@@ -117,16 +115,14 @@ class Resources:
             *("--open-mode=append", f"--output={output}"),
             # exec, so that a signal to the batch script is one to the training
             (
-                f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.slurm_task"
-                f" {shlex.quote(str(listing))}"
+                f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.slurm_task "
+                f"{shlex.quote(str(listing))}"
             ),
         ]
 
 
 def squeue(arrays: Collection[str]) -> list[str]:
-    """The command that asks for every task of some arrays, also for those that ended a short while
-    ago.
-    """
+    """The command that asks for every task of some arrays, also for those just ended."""
     columns = ",".join(f"{field}:120|" for field in _FIELDS)
     return [
         "squeue",
@@ -142,8 +138,9 @@ def tasks(text: str) -> dict[Key, Task]:
     """What ``squeue`` printed.
 
     Example:
-        >>> tasks("debias-1f  |3   |12   |FAILED   |2:0  |NonZeroExitCode   |")
-        {Key(array='debias-1f', element=3): Task(number='12_3', state='FAILED', code=2, reason='NonZeroExitCode')}
+        >>> found = tasks("debias-1f  |3   |12   |FAILED   |2:0  |NonZeroExitCode   |")
+        >>> found[Key("debias-1f", 3)]
+        Task(number='12_3', state='FAILED', code=2, reason='NonZeroExitCode')
     """
     found = {}
     for line in text.splitlines():

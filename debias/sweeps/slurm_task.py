@@ -1,6 +1,4 @@
-"""One element of a job array: ``python -m debias.sweeps.slurm_task LISTING`` trains the run of its
-index.
-"""
+"""One element of a job array: ``python -m debias.sweeps.slurm_task LISTING`` trains it."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def names(path: Path) -> list[str]:
 
 
 def perform(path: Path, index: int) -> None:
-    """Train one run of a listing unless it is done; the exit code says how it ended, as a local
-    worker's does.
-    """
+    """Train one run of a listing unless it is done; the exit code is a local worker's."""
     listing = json.loads(path.read_text(encoding="utf-8"))
     module, _, attribute = listing["train"].partition(":")
     entry = listing["runs"][index]

@@ -45,13 +45,11 @@ def speed_of(config: Config) -> Speed | None:
     """
     device = torch.device(resolve_accelerator(config.accelerator))
     shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
-    options = config.model | {"pretrained": False, "weights": None}
-    model: nn.Module = components.call(timm_classifier, "model", options, {"outputs": 2}).to(device)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _network(config).to(device)
     count = timed_batch(config)
-    images = torch.randn(count, 3, shape.height, shape.width, device=device).to(
-        memory_format=torch.channels_last
-    )
+    images = torch.randn(count, 3, shape.height, shape.width, device=device)
+    images = images.to(memory_format=torch.channels_last)
+    target = torch.zeros(count, dtype=torch.long, device=device)
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16-mixed")
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-9, momentum=0.9)
 
@@ -59,9 +57,7 @@ def speed_of(config: Config) -> Speed | None:
         """A step of ERM on the images."""
         optimizer.zero_grad()
         with mixed:
-            loss = F.cross_entropy(
-                model(images).logits, torch.zeros(count, dtype=torch.long, device=device)
-            )
+            loss = F.cross_entropy(model(images).logits, target)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
@@ -76,6 +72,13 @@ def speed_of(config: Config) -> Speed | None:
         return Speed(trained, count / _seconds(evaluate, device))
     except torch.cuda.OutOfMemoryError:
         return None
+
+
+def _network(config: Config) -> nn.Module:
+    """A config's network with new weights, laid out channels last."""
+    options = config.model | {"pretrained": False, "weights": None}
+    model: nn.Module = components.call(timm_classifier, "model", options, {"outputs": 2})
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _seconds(step: Callable[[], None], device: torch.device) -> float:

@@ -17,9 +17,7 @@ from debias.merging import read_overrides
 
 @dataclass
 class Draws:
-    """Random settings: how ``many``, from which ``seed``, and the distribution of each key in
-    ``values``.
-    """
+    """Random settings: how ``many``, from which ``seed``, and the distribution of each key."""
 
     count: int = 0
     seed: int = 0

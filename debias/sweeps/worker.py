@@ -30,17 +30,14 @@ class Pruned(Exception):
 
 
 class Train(Protocol):
-    """What trains one run, from the start or from its last checkpoint:
-    ``debias.commands.train.train``.
-    """
+    """What trains one run, from its start or last checkpoint: ``commands.train.train``."""
 
     def __call__(self, config: Config, *, resume: Path | None = None) -> Path:
         """Train, evaluate and report."""
 
 
 def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
-    """Train one run unless it is done or another process trains it; the end of the process is the
-    answer.
+    """Train one run unless it is done or another process trains it, then end the process.
 
     Args:
         run: what to train.

@@ -51,8 +51,8 @@ def _stem(image: str) -> str:
 def _folder(kind: str, folder: Path | str) -> Path:
     if not Path(folder).is_dir():
         raise InputError(
-            f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without"
-            " them"
+            f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without "
+            "them"
         )
     return Path(folder)
 

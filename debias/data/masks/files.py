@@ -59,8 +59,7 @@ def write_masks(
     overwrite: bool = False,
     threads: int = 1,
 ) -> list[MaskRecord]:
-    """Write the mask of each row, ``<image without its suffix>.png``, 0 or 255, of its image's
-    size.
+    """Write each row's mask, ``<image without its suffix>.png``, 0 or 255, of the image's size.
 
     Each file appears whole or not at all, so an interrupted call is gone on with by the next.
 
@@ -112,8 +111,7 @@ def write_masks(
 def claimed(
     folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False
 ) -> Iterator[None]:
-    """A folder for masks, new or that of the same settings, whose record says what they were made
-    with.
+    """A folder for masks, new or of the same settings; a record in it says the settings.
 
     While masks are being made anew the record says so, and an interrupted folder of old and new
     ones is not taken for either.
@@ -127,8 +125,8 @@ def claimed(
         before = read_json(record, dict, entries={}, remedy="set another out, or delete the folder")
         if before != wanted and not overwrite:
             raise InputError(
-                f"{folder} holds masks made with {before}: set another out, or overwrite=true to"
-                " replace"
+                f"{folder} holds masks made with {before}: set another out, or overwrite=true to "
+                "replace"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} holds something that was not made here: set another out")
@@ -163,6 +161,6 @@ def _check_shared(names: Sequence[str]) -> None:
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
         raise InputError(
-            f"several images would share the mask {shared}: give them names that differ before"
-            " the dot"
+            f"several images would share the mask {shared}: give them names that differ before "
+            "the dot"
         )

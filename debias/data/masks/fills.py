@@ -66,8 +66,8 @@ def read_fill(
     fill = read_image(path, max_pixels=max_pixels)
     if fill.shape[:2] != size:
         raise InputError(
-            f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image,"
-            f" upright, {size[1]}x{size[0]}: fill the image at its own size, or resize the fill"
-            " to it"
+            f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image, "
+            f"upright, {size[1]}x{size[0]}: fill the image at its own size, or resize the fill "
+            "to it"
         )
     return fill

@@ -35,17 +35,14 @@ Places = NDArray[np.float64]
 
 
 class Made(NamedTuple):
-    """A mask ``(H, W)`` uint8, 0 or 255, and whether it was found; if not, it is only the hint's
-    own shape.
-    """
+    """A mask ``(H, W)`` uint8, 0 or 255; and whether it was found or has the hint's shape."""
 
     mask: Pixels
     found: bool
 
 
 def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
-    """Cut the objects out of their boxes: all outside is background for certain, inside GrabCut
-    decides.
+    """Cut the objects out of their boxes: outside is background, inside GrabCut decides.
 
     Where it then finds nothing, it is tried once more with the middle of each box as foreground for
     certain.

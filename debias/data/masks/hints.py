@@ -1,6 +1,4 @@
-"""Boxes and points that say where the object of each image is, read from a CSV file or from CUB's
-own tables.
-"""
+"""Boxes and points that say where objects are, from a CSV file or from CUB's own tables."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ Hints = dict[str, NDArray[np.float64]]
 
 
 def read_boxes(source: Path) -> Hints:
-    """The boxes of each image, from columns ``path,x,y,width,height`` or CUB's
-    ``bounding_boxes.txt``.
+    """The boxes of the images, from columns ``path,x,y,width,height`` or CUB's own file.
 
     Raises:
         ValueError: no such file or column, or a cell that is no number, or no positive width or
@@ -44,8 +41,7 @@ def read_boxes(source: Path) -> Hints:
 
 
 def read_points(source: Path) -> Hints:
-    """The points of each image, one a row, from columns ``path,x,y`` or CUB's ``part_locs.txt``
-    (visible parts).
+    """The points of the images, one a row: columns ``path,x,y``, or CUB's visible parts.
 
     Raises:
         ValueError: no such file or column, or a cell that is no number.
@@ -71,9 +67,9 @@ def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> N
     if absent:
         more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
         raise InputError(
-            f"{source} has no {kind} for {len(absent)} of {len(images)} images:"
-            f" {', '.join(absent[:SHOWN])}{more}. Add their rows, with paths as the data set names"
-            " them, or choose other splits"
+            f"{source} has no {kind} for {len(absent)} of {len(images)} images: "
+            f"{', '.join(absent[:SHOWN])}{more}. Add their rows, with paths as the data set names "
+            "them, or choose other splits"
         )
 
 
@@ -98,8 +94,8 @@ def inside(
     if outside.any():
         values = ", ".join(f"{value:g}" for value in places[np.argmax(outside)])
         raise InputError(
-            f"{source}: ({values}) of {image} lies outside the picture, which has width x height"
-            f" {size[1]}x{size[0]}: correct the row, or scale it as the picture was scaled"
+            f"{source}: ({values}) of {image} lies outside the picture, which has width x height "
+            f"{size[1]}x{size[0]}: correct the row, or scale it as the picture was scaled"
         )
     first, last = first.clip(0, limit - 1), last.clip(0, limit)
     return np.hstack([first, last - first]) if places.shape[1] == len(BOX) else first
@@ -119,8 +115,8 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
     )
     if listing is None:
         raise InputError(
-            f"no images.txt beside or above {source}: it says which image each number is; put it"
-            " there"
+            f"no images.txt beside or above {source}: it says which image each number is; put it "
+            "there"
         )
     names = _words(listing, ("image", "path"), ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))

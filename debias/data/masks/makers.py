@@ -1,6 +1,4 @@
-"""Ways to a mask where a data set has none: from boxes, from keypoints, or from masks that lie
-elsewhere.
-"""
+"""Ways to make the masks of a data set: from boxes, keypoints or other masks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Pictures of one split, decoded and resized once, in a memory-mapped file that later runs open at
-once.
-"""
+"""Pictures of one split, decoded and resized once, in a memory-mapped file for later runs."""
 
 from __future__ import annotations
 
@@ -35,8 +33,7 @@ TEMPORARY = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class CachedPictures:
-    """Pictures in memory-mapped ``.npy`` files; a copy of this object in another process opens them
-    anew.
+    """Pictures in memory-mapped ``.npy`` files; each process opens the files for itself.
 
     Args:
         images_path: ``(M, H, W, 3)`` uint8.
@@ -177,9 +174,9 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise InputError(
-            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and {SPARE / 2**20:.0f}"
-            f" to spare; {free / 2**20:,.0f} MB are free: make room, choose another cache_dir, or"
-            " set cache=false"
+            f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and "
+            f"{SPARE / 2**20:.0f} to spare; {free / 2**20:,.0f} MB are free: make room, choose "
+            "another cache_dir, or set cache=false"
         )
 
 

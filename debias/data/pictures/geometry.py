@@ -1,6 +1,4 @@
-"""Deterministic changes of a picture's size and section, which bring every picture of a data set to
-one shape.
-"""
+"""Deterministic changes of size and section that bring all pictures to one shape."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Resize:
-    """Squeeze or stretch to exactly ``height`` x ``width``: area averages where shrinking, linear
-    where enlarging.
-    """
+    """Resize to exactly ``height`` x ``width``: area averages to shrink, linear to enlarge."""
 
     height: int
     width: int
@@ -41,9 +37,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class ShorterSide:
-    """Resize so that the shorter side has ``size`` pixels, the longer one in proportion (rounded
-    down).
-    """
+    """Resize so that the shorter side has ``size`` pixels, and keep the proportions."""
 
     size: int
 
@@ -56,9 +50,7 @@ class ShorterSide:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """Cut ``height`` x ``width`` from the middle; where the margins are odd, rounded as torchvision
-    does.
-    """
+    """Cut ``height`` x ``width`` from the middle; odd margins are rounded as in torchvision."""
 
     height: int
     width: int
@@ -82,8 +74,7 @@ class CentreSquare:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Deterministic steps that bring every picture to one shape; its ``repr`` is part of the
-    cache's key.
+    """Deterministic steps that bring all pictures to one shape; ``repr`` is in the cache's key.
 
     Args:
         steps: applied in order.
@@ -96,9 +87,7 @@ class Geometry:
     width: int
 
     def image(self, pixels: Pixels) -> Pixels:
-        """``(H, W, 3)`` to ``(height, width, 3)`` uint8; raises ValueError where the steps miss
-        that shape.
-        """
+        """``(H, W, 3)`` to ``(height, width, 3)`` uint8; ValueError at another shape."""
         for step in self.steps:
             pixels = step(pixels)
         if pixels.shape[:2] != (self.height, self.width):

@@ -1,6 +1,4 @@
-"""The picture files of some rows: decoded and brought to one shape on demand, or identified without
-reading them.
-"""
+"""The picture files of some rows: decoded to one shape, or identified without reading them."""
 
 from __future__ import annotations
 
@@ -95,9 +93,9 @@ class ImageFiles:
             masks = ()
         if backgrounds and not masks:
             raise InputError(
-                "backgrounds are filled in where a mask says the foreground is, and"
-                f" {examples.source} has not a mask for every picture: give the data set masks, or"
-                " train without backgrounds"
+                "backgrounds are filled in where a mask says the foreground is, and "
+                f"{examples.source} has not a mask for every picture: give the data set masks, or "
+                "train without backgrounds"
             )
         files = cls(
             examples.root,
@@ -145,8 +143,7 @@ class ImageFiles:
         return Pictures(*stacked)  # type: ignore[arg-type]  # images are never None
 
     def images_key(self) -> str:
-        """32 hexadecimal digits that change with any image's path, size or time of change, and with
-        the geometry.
+        """32 hexadecimal digits that change with any image's path, size or time, and the geometry.
 
         Raises:
             ValueError: a file is missing.

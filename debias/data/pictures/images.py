@@ -26,8 +26,7 @@ FEWEST_SOFT = 32
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode one picture; greyscale, palette, CMYK, transparent, 16-bit and EXIF-rotated files are
-    converted.
+    """Decode one picture of any kind: greyscale, palette, CMYK, transparent, 16-bit, rotated.
 
     Transparency is dropped (the colours beneath it stay), 16 bits lose the lower 8, and a picture
     that carries an EXIF orientation is turned upright.
@@ -76,9 +75,9 @@ def read_mask(
     mask = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, max_pixels)
     if mask.shape != size:
         raise InputError(
-            f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image,"
-            f" upright, {size[1]}x{size[0]}: resize the mask to its image (after the image's EXIF"
-            " rotation, if it has one)"
+            f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image, "
+            f"upright, {size[1]}x{size[0]}: resize the mask to its image (after the image's EXIF "
+            "rotation, if it has one)"
         )
     return _foreground(path, _eight_bits(path, mask), threshold)
 
@@ -99,10 +98,10 @@ def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[
     values = np.unique(mask[mask > 0]).tolist()
     if 1 < len(values) < FEWEST_SOFT:
         raise InputError(
-            f"mask {path} has no foreground from {threshold} on, but values"
-            f" {', '.join(map(str, values))}, as numbers of classes or dark colours are: save it as"
-            " 0 and 255 (all 0 if nothing was found), or `debias masks import` it with"
-            " threshold=1, which takes all but 0"
+            f"mask {path} has no foreground from {threshold} on, but values "
+            f"{', '.join(map(str, values))}, as numbers of classes or dark colours are: save it as "
+            "0 and 255 (all 0 if nothing was found), or `debias masks import` it with "
+            "threshold=1, which takes all but 0"
         )
     return np.where(mask > 0, np.uint8(255), np.uint8(0)) if len(values) == 1 else mask
 
@@ -127,8 +126,8 @@ def _decode(path: Path, flag: int, max_pixels: int) -> NDArray[Any]:
         pixels = None
     if pixels is None:
         raise InputError(
-            f"picture {path} ({len(data)} bytes) cannot be decoded: it is damaged or of an unknown"
-            " format; copy it again, convert it to JPEG or PNG, or remove its row"
+            f"picture {path} ({len(data)} bytes) cannot be decoded: it is damaged or of an unknown "
+            "format; copy it again, convert it to JPEG or PNG, or remove its row"
         )
     _check_pixels(path, pixels.shape[1], pixels.shape[0], max_pixels)
     return pixels
@@ -148,9 +147,9 @@ def _bytes(path: Path) -> bytes:
 def _check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
-            f"picture {path} has {width:,} x {height:,} pixels, more than"
-            f" data.max_pixels={max_pixels} in all: make it smaller, remove its row, or raise"
-            " data.max_pixels"
+            f"picture {path} has {width:,} x {height:,} pixels, more than "
+            f"data.max_pixels={max_pixels} in all: make it smaller, remove its row, or raise "
+            "data.max_pixels"
         )
 
 
@@ -165,6 +164,6 @@ def _check_jpeg(path: Path, data: bytes) -> None:
         simplejpeg.decode_jpeg(data, colorspace=space, min_height=1, min_width=1, min_factor=8)
     except ValueError as error:
         raise InputError(
-            f"picture {path} ({len(data)} bytes) is truncated or damaged ({error}): copy it again"
-            " or remove its row; if it looks whole, save it again"
+            f"picture {path} ({len(data)} bytes) is truncated or damaged ({error}): copy it again "
+            "or remove its row; if it looks whole, save it again"
         ) from None

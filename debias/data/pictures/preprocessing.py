@@ -1,6 +1,4 @@
-"""Preprocessing recipes, published and for any picture: what is done once, and what is drawn for
-every sample.
-"""
+"""Preprocessing recipes, published and for any picture: done once, or drawn per sample."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ LARGEST = 4096
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One recipe: the geometry of each phase, done once, and what is drawn anew for every training
-    sample.
+    """One recipe: the geometry of each phase, done once, and what is drawn for each sample.
 
     Args:
         train: geometry of the training pictures, before augmentation.
@@ -37,8 +34,7 @@ class Preprocessing:
 
 
 def waterbirds(*, size: int = 224) -> Preprocessing:
-    """Waterbirds as published: squeeze to a square of 256/224 * size, cut the centre, no
-    augmentation.
+    """Waterbirds as published: squeeze to 256/224 * size, cut the centre, no augmentation.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020
     (reference code kohpangwei/group_DRO); the same in Idrissi et al. 2022 and SubpopBench.
@@ -55,8 +51,7 @@ def waterbirds(*, size: int = 224) -> Preprocessing:
 
 
 def waterbirds_augmented(*, size: int = 224) -> Preprocessing:
-    """Waterbirds as DFR and AFR train on it: random crops of 0.7-1 of the area and flips; evaluated
-    as ``waterbirds``.
+    """Waterbirds as DFR and AFR train on it: random crops and flips; evaluated as ``waterbirds``.
 
     Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious
     Correlations", ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting).
@@ -129,8 +124,7 @@ def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
 
 
 def resize(*, size: int = 224) -> Preprocessing:
-    """Any picture squeezed to a square of ``size`` pixels; nothing is cut off, nothing is
-    augmented.
+    """Any picture squeezed to a square of ``size`` pixels; nothing is cut off or augmented.
 
     The default of your own images (``data.name`` is table or folder).
 
@@ -142,8 +136,7 @@ def resize(*, size: int = 224) -> Preprocessing:
 
 
 def resize_augmented(*, size: int = 224) -> Preprocessing:
-    """Any picture, trained on by random crops of 0.7-1 of the area and flips; evaluated whole, as
-    ``resize``.
+    """Any picture, trained on by random crops and flips; evaluated whole, as ``resize``.
 
     Crops are cut from the picture squeezed to a square of 256/224 * size, so that they keep its
     detail.
@@ -158,8 +151,7 @@ def resize_augmented(*, size: int = 224) -> Preprocessing:
 
 
 def shorter_side(*, size: int = 224) -> Preprocessing:
-    """Any picture with its shorter side brought to 256/224 * size, then the centre cut: proportions
-    are kept.
+    """Any picture: the shorter side is brought to 256/224 * size, then the centre is cut.
 
     An eighth of the shorter side is cut off, and more of the longer one: ``resize`` keeps the
     picture whole.

@@ -1,6 +1,4 @@
-"""Biased-MNIST: white digits on a coloured ground, each digit nearly always on its own colour in
-training.
-"""
+"""Biased-MNIST: white digits on a coloured ground, in training mostly the digit's own."""
 
 from __future__ import annotations
 
@@ -91,8 +89,8 @@ def biased_mnist(
     """
     if not 0 <= rho <= 1 or val < len(DIGITS) or seed < 0:
         raise InputError(
-            f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val},"
-            f" seed={seed}"
+            f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val}, "
+            f"seed={seed}"
         )
     # rename it whenever the pictures or their order change, so that a folder of before is not taken
     # for one of now
@@ -195,8 +193,8 @@ def _idx(root: Path, name: str, dimensions: int) -> Bytes:
         shape, dtype=np.int64
     ):
         raise InputError(
-            f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it"
-            " again"
+            f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it "
+            "again"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -221,7 +219,7 @@ def _find(root: Path, name: str) -> Path:
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise InputError(
-            f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's"
-            " files there"
+            f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's "
+            "files there"
         )
     return found

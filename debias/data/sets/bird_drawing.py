@@ -1,6 +1,4 @@
-"""Draws one bird of the built-in set: a landbird or a waterbird, on land or on water, and its
-mask.
-"""
+"""Draws one bird of the built-in set: of land or water, on land or water; and its mask."""
 
 from __future__ import annotations
 
@@ -22,7 +20,8 @@ MARGIN = 1 / 16
 
 # The birds' colours are shared by both kinds: only the shape of a bird tells what it is.
 PLUMAGE: tuple[Colour, ...] = (
-    (226, 222, 212), (58, 54, 56), (128, 92, 62), (178, 72, 56), (214, 168, 70), (96, 106, 124), (160, 142, 118),
+    (226, 222, 212), (58, 54, 56), (128, 92, 62), (178, 72, 56),
+    (214, 168, 70), (96, 106, 124), (160, 142, 118),
 )  # fmt: skip
 BARE_PARTS: tuple[Colour, ...] = ((228, 148, 44), (60, 56, 58), (188, 164, 118), (204, 90, 60))
 LAND: tuple[Colour, ...] = (
@@ -136,9 +135,7 @@ def bird(rng: np.random.Generator, target: int) -> list[Part]:
 
 
 def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Part]:
-    """The parts in pixels: turned, flipped or not, scaled, and put anywhere that holds the whole
-    bird.
-    """
+    """The parts in pixels: turned, flipped, scaled, and put where the whole bird fits."""
     angle = np.deg2rad(rng.uniform(-12, 12))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn[0] *= rng.choice((-1.0, 1.0))

@@ -60,8 +60,8 @@ def celeba(
     names = [*targets, bias]
     if not targets or len(set(names)) < len(names):
         raise InputError(
-            f"targets={list(targets)} and bias={bias!r}: name at least one target, and no attribute"
-            " twice"
+            f"targets={list(targets)} and bias={bias!r}: name at least one target, and no "
+            "attribute twice"
         )
     attributes = _attributes(Path(root), names)
     columns = [attributes.choices(name, PRESENCE) for name in names]
@@ -131,8 +131,8 @@ def _table(root: Path, name: str) -> Path:
     )
     if found is None:
         raise InputError(
-            f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's"
-            " tables"
+            f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's "
+            "tables"
         )
     return found
 

@@ -91,9 +91,9 @@ def drawn_birds(
     """
     if not 0 <= aligned <= 1 or min(train, val, test) < 4 or size < 16 or seed < 0:
         raise InputError(
-            "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed"
-            f" >= 0; got aligned={aligned}, train={train}, val={val}, test={test}, size={size},"
-            f" seed={seed}"
+            "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed "
+            f">= 0; got aligned={aligned}, train={train}, val={val}, test={test}, size={size}, "
+            f"seed={seed}"
         )
     folder = Path(root)
     settings = Settings(DRAWING, float(aligned), train, val, test, size, seed)
@@ -143,9 +143,7 @@ def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
 
 
 def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
-    """Target and place of each image: both classes alike, each with the same share on its own
-    place.
-    """
+    """Target and place of each image: equal classes, each with the same share on its place."""
     for target, count in enumerate((total - total // 2, total // 2)):
         own = round(count * rate)
         yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)
@@ -155,8 +153,8 @@ def _compare(folder: Path, settings: Settings) -> None:
     path = folder / SETTINGS
     if not path.is_file():
         raise InputError(
-            f"{folder} could not be written, or holds something else than drawn birds: set another"
-            " root"
+            f"{folder} could not be written, or holds something else than drawn birds: set another "
+            "root"
         )
     written = read_json(path, dict, entries={}, remedy="set another root, or delete the folder")
     wanted = asdict(settings)
@@ -167,6 +165,6 @@ def _compare(folder: Path, settings: Settings) -> None:
             for values in (written, wanted)
         )
         raise InputError(
-            f"{folder} was drawn with {there}, but {here} is asked for: set another root, or"
-            " delete it"
+            f"{folder} was drawn with {there}, but {here} is asked for: set another root, or "
+            "delete it"
         )

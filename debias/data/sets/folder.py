@@ -122,8 +122,8 @@ def _labels(root: Path, image: str) -> tuple[int, str, str]:
         raise InputError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
     if absent := [name for name in classes if name in ("nan", "NaN")]:
         raise InputError(
-            f"{root / image} lies in a folder called {absent[0]!r}, as a missing label is written:"
-            " rename the folder, or move its images"
+            f"{root / image} lies in a folder called {absent[0]!r}, as a missing label is written: "
+            "rename the folder, or move its images"
         )
     if split not in SPLIT_POSITIONS:
         raise InputError(

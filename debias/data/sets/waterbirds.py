@@ -68,8 +68,8 @@ def _release(root: Path) -> Path:
     found = next((folder for folder in candidates if (folder / "metadata.csv").is_file()), None)
     if found is None:
         raise InputError(
-            f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to the"
-            " unpacked Waterbirds"
+            f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to the "
+            "unpacked Waterbirds"
         )
     return found
 

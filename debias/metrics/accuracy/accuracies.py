@@ -162,7 +162,8 @@ def mean_class_difference(recalls: Tensor) -> Tensor:
         Scalar float64; 0 if one recall is defined, NaN if none is.
 
     Example:
-        >>> round(mean_class_difference(torch.tensor([0.9, 0.5, 0.6])).item(), 6)  # (0.4 + 0.3 + 0.1) / 3
+        >>> recalls = torch.tensor([0.9, 0.5, 0.6])
+        >>> round(mean_class_difference(recalls).item(), 6)  # (0.4 + 0.3 + 0.1) / 3
         0.266667
     """
     classes = (~recalls.isnan()).sum()

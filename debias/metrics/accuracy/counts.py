@@ -41,8 +41,7 @@ def empty_range() -> Range:
 
 
 def table_shape(groups: Groups) -> tuple[int, int, int]:
-    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is for samples of
-    unknown bias.
+    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is "unknown".
 
     Raises:
         ValueError: it has more than ``MOST_CELLS`` cells.
@@ -50,15 +49,14 @@ def table_shape(groups: Groups) -> tuple[int, int, int]:
     shape = groups.rows, groups.biases + 1, _choices(groups)
     if (cells := math.prod(shape)) > MOST_CELLS:
         raise InputError(
-            f"it counts every prediction of every group, and {groups.rows:,} classes and"
-            f" {groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
+            f"it counts every prediction of every group, and {groups.rows:,} classes and "
+            f"{groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
         )
     return shape
 
 
 def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
-    """Count the targets, the right ones and the predictions of each bias value, as most metrics
-    need them.
+    """Count the targets, right ones and predictions of each bias value, for most metrics.
 
     Args:
         prediction, target, bias, groups: as in :func:`joint_counts`.
@@ -68,7 +66,8 @@ def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Grou
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
-        >>> counts = margin_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)
+        >>> prediction, target, bias = torch.tensor([[0, 1], [1, 1], [0, -1]])
+        >>> counts = margin_counts(prediction, target, bias, groups)
         >>> counts.total.tolist(), counts.correct.tolist(), counts.chosen.tolist()
         ([[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]])
     """
@@ -104,7 +103,8 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
-        >>> joint_counts(torch.tensor([0, 1]), torch.tensor([1, 1]), torch.tensor([0, -1]), groups)[1].tolist()
+        >>> prediction, target, bias = torch.tensor([[0, 1], [1, 1], [0, -1]])
+        >>> joint_counts(prediction, target, bias, groups)[1].tolist()
         [[1, 0], [0, 0], [0, 1]]
     """
     seen = empty_range()
@@ -147,9 +147,7 @@ def add_counts(
 def add_margins(
     counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> tuple[Tensor, Range]:
-    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts: the fields of
-    :class:`Margins`.
-    """
+    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts of :class:`Margins`."""
     check_batch(prediction, target, bias, groups)
     facts = _facts(prediction, target, bias)
     added = counts.flatten().index_add(0, *_margin_cells(facts, groups)).view_as(counts)
@@ -157,9 +155,7 @@ def add_margins(
 
 
 def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
-    """The range with one batch added, for who keeps no table of predictions; does not wait for the
-    device.
-    """
+    """The range with one batch added, without a table; does not wait for the device."""
     return _widened(seen, _facts(prediction, target, bias))
 
 
@@ -168,8 +164,8 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
     for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
             raise InputError(
-                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into"
-                " predictions"
+                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into "
+                "predictions"
             )
     shape = (*bias.shape, groups.outputs) if groups.multi_label else bias.shape
     if bias.ndim != 1 or target.shape != shape or prediction.shape != shape:
@@ -197,8 +193,8 @@ def check_range(seen: Range, groups: Groups) -> None:
         if smallest < low or largest >= end:
             found = smallest if smallest < low else largest
             raise InputError(
-                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target"
-                f" rows {groups.target_names} and {groups.biases} bias values {groups.bias_names}"
+                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target "
+                f"rows {groups.target_names} and {groups.biases} bias values {groups.bias_names}"
             )
 
 
@@ -255,9 +251,7 @@ def _cells(facts: Tensor, groups: Groups) -> Tensor:
 
 
 def _margin_cells(facts: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Position in the flat margins of each count of each (target, bias, prediction), and what is
-    added there.
-    """
+    """Position in the flat margins of each count of the table, and what is added there."""
     target, bias, prediction = facts.unbind()
     _, rows, slots = margins_shape(groups)
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)

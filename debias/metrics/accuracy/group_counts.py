@@ -39,7 +39,7 @@ class GroupCounts(ExactMetric):
         >>> prediction, target, bias = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 0, -1]])
         >>> metric.update(prediction, target, bias)
         >>> scalars = metric.compute()
-        >>> scalars["average"].item(), scalars["worst_group"].item(), scalars["class_balanced"].item()
+        >>> tuple(scalars[key].item() for key in ("average", "worst_group", "class_balanced"))
         (0.75, 0.0, 0.75)
     """
 
@@ -115,6 +115,6 @@ def _check_frequencies(frequencies: Tensor, groups: Groups) -> None:
         or not bool((frequencies > 0).any())
     ):
         raise InputError(
-            f"train_frequencies must hold the training samples of each of the {groups.count} groups"
-            f" {groups.names}; got {frequencies.tolist()}"
+            f"train_frequencies must hold the training samples of each of the {groups.count} "
+            f"groups {groups.names}; got {frequencies.tolist()}"
         )

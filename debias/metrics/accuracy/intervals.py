@@ -56,10 +56,10 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
 
 
 def agresti_coull_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Agresti-Coull interval: the centre of Wilson's, with the width of a normal approximation
-    there.
+    r"""Agresti-Coull interval: Wilson's centre, with the width of a normal approximation.
 
-    .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)}, \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
+    .. math:: \tilde p \pm z \sqrt{\tilde p (1 - \tilde p) / (n + z^2)},
+              \qquad \tilde p = \frac{k + z^2/2}{n + z^2}
 
     Source: Agresti & Coull, "Approximate is better than 'exact'", The American Statistician 1998.
 
@@ -135,7 +135,8 @@ def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0
     r"""Exact interval: the p for which no more than (1 - level)/2 of the binomial lies on either
     side of k.
 
-    .. math:: \big[B_{(1 - \mathrm{level})/2}(k, n - k + 1),\; B_{(1 + \mathrm{level})/2}(k + 1, n - k)\big]
+    .. math:: \big[B_{(1 - \mathrm{level})/2}(k, n - k + 1),\;
+              B_{(1 + \mathrm{level})/2}(k + 1, n - k)\big]
               \quad\text{of beta quantiles } B
 
     Source: Clopper & Pearson, Biometrika 1934. Needs SciPy.
@@ -158,8 +159,7 @@ def clopper_pearson_interval(correct: Tensor, total: Tensor, *, level: float = 0
 
 
 def jeffreys_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2), of Jeffreys' prior. Needs
-    SciPy.
+    r"""Central interval of the posterior Beta(k + 1/2, n - k + 1/2) (Jeffreys). Needs SciPy.
 
     Source: Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion", Statistical
     Science 2001.
@@ -244,8 +244,7 @@ def resampled_worst_group(
 
 
 def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Rows of one bootstrap sample drawn inside each group, for what is no count, such as areas
-    under curves.
+    """Rows of one bootstrap sample drawn inside each group, for areas under curves and such.
 
     Args:
         group: ``(N,)`` integer group of each row; negative numbers are groups as well.
@@ -266,9 +265,7 @@ def resampled_rows(group: Tensor, *, generator: torch.Generator) -> Tensor:
 
 
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> Interval:
-    """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` bootstrap
-    values.
-    """
+    """Interval from the (1 - level)/2 to the (1 + level)/2 quantile of ``(B,)`` values."""
     _check_level(level)
     low, high = values.quantile(values.new_tensor([(1 - level) / 2, (1 + level) / 2]))
     return Interval(low, high)

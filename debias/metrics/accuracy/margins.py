@@ -1,6 +1,4 @@
-"""The part of a table of (target row, bias, prediction) that does not grow with the square of the
-classes.
-"""
+"""Margins of a table of (target row, bias, prediction): their size is linear in the classes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Whether one method's worst group is better than another's, judged on the same test images and the
-same seeds.
-"""
+"""Whether one method's worst group is better than another's, on the same images and seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +11,8 @@ from debias.errors import InputError
 def worst_group_difference(first: Tensor, second: Tensor, group: Tensor) -> Tensor:
     r"""Difference of the worst-group accuracies of two methods, seed by seed.
 
-    .. math:: d_s = \min_g \frac{1}{n_g} \sum_{i \in g} a_{si} - \min_g \frac{1}{n_g} \sum_{i \in g} b_{si}
+    .. math:: d_s = \min_g \frac{1}{n_g} \sum_{i \in g} a_{si}
+              - \min_g \frac{1}{n_g} \sum_{i \in g} b_{si}
 
     Args:
         first: ``(S, N)`` bool, a: whether the first method's run of each seed was right about each
@@ -50,8 +49,7 @@ def resampled_worst_group_difference(
     generator: torch.Generator,
     resamples: int = 9999,
 ) -> Tensor:
-    r"""Mean over the seeds of ``worst_group_difference``, on bootstrap samples of the images and of
-    the seeds.
+    r"""Mean over seeds of ``worst_group_difference``, on bootstrap samples of images and seeds.
 
     In each resample, :math:`n_g` images are drawn with replacement inside each group, the same ones
     for both methods and every seed, and S - 1 seeds are drawn with replacement (the only one, where
@@ -121,8 +119,7 @@ def two_sided_p_value(resampled: Tensor) -> Tensor:
 
 
 def holm(p_values: Tensor) -> Tensor:
-    r"""p-values of several comparisons, adjusted so that a threshold holds for all of them
-    together.
+    r"""p-values of several comparisons, adjusted so that a threshold holds for all of them.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\big(1, (m - j + 1)\, p_{(j)}\big)
               \quad\text{with}\quad p_{(1)} \le \dots \le p_{(m)}
@@ -150,9 +147,7 @@ def holm(p_values: Tensor) -> Tensor:
 
 
 def _multinomial(counts: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
-    """``(resamples, K)`` float64: how often each of K kinds comes up in as many draws as there are
-    images.
-    """
+    """``(resamples, K)`` float64: how often each of K kinds is drawn, in a draw per image."""
     left = torch.full((resamples,), float(counts.sum()), dtype=torch.float64)
     remaining = counts.flip(0).cumsum(0).flip(0).double()
     columns = []
@@ -167,8 +162,8 @@ def _known_groups(first: Tensor, second: Tensor, group: Tensor) -> list[int]:
     if first.shape != second.shape or first.shape[1:] != group.shape or not len(first):
         shapes = ", ".join(str(tuple(given.shape)) for given in (first, second, group))
         raise InputError(
-            "two methods need (S, N) outcomes of the same seeds and images, and N groups; got"
-            f" {shapes}"
+            "two methods need (S, N) outcomes of the same seeds and images, and N groups; got "
+            f"{shapes}"
         )
     found: list[int] = torch.unique(group[group >= 0]).tolist()
     if not found:

@@ -75,8 +75,7 @@ def group_scalars(
 def group_report(
     counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None
 ) -> dict[str, Any]:
-    """What ``report.json`` says of one split: scalars, intervals, and a row per group and per
-    class.
+    """What ``report.json`` says of one split: scalars, intervals, a row per group and class.
 
     Args:
         counts, groups, train_frequencies: as in ``group_scalars``.

@@ -15,8 +15,7 @@ from debias.types import Groups
 
 
 class CoOccurrence(NamedTuple):
-    """How often each of T tasks meets each of A attributes; either may be what is labelled or what
-    is predicted.
+    """How often each of T tasks meets each of A attributes, as labelled or as predicted.
 
     Attributes:
         both: ``(T, A)`` samples with task t and attribute a.
@@ -32,8 +31,7 @@ class CoOccurrence(NamedTuple):
 
 
 class CoOccurrences(NamedTuple):
-    """What is known of one evaluation set; the last two are ``None`` where nobody predicts the
-    attribute.
+    """What is known of one evaluation set; two are ``None`` without predicted attributes.
 
     Attributes:
         labels: true task, true attribute.
@@ -62,7 +60,8 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
         ValueError: a shape or value is not as above.
 
     Example:
-        >>> counts = co_occurrence(torch.tensor([[1], [1], [0]]), torch.tensor([[1, 0], [0, 1], [0, 0]]))
+        >>> task, attribute = torch.tensor([[1], [1], [0]]), torch.tensor([[1, 0], [0, 1], [0, 0]])
+        >>> counts = co_occurrence(task, attribute)
         >>> counts.both.tolist(), counts.task.tolist(), counts.samples.item()
         ([[1, 1]], [2], 2)
     """
@@ -70,8 +69,8 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
     _check_indicators("attribute", attribute, -1)
     if len(task) != len(attribute):
         raise InputError(
-            f"task and attribute must have one row per sample; got {len(task)} and {len(attribute)}"
-            " rows"
+            f"task and attribute must have one row per sample; got {len(task)} and "
+            f"{len(attribute)} rows"
         )
     return count_indicators(task, attribute)
 
@@ -128,8 +127,8 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
     """
     if value.ndim != 1 or bool(((value < -1) | (value >= choices)).any()):
         raise InputError(
-            f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)},"
-            f" {value}"
+            f"value must be (N,) integers in [-1, {choices}); got shape {tuple(value.shape)}, "
+            f"{value}"
         )
     indicators = value[:, None] == torch.arange(choices, device=value.device)
     return torch.where(value[:, None] < 0, -1, indicators.long())
@@ -145,9 +144,7 @@ def _read(counts: Tensor | Margins, groups: Groups) -> tuple[CoOccurrence, CoOcc
 
 
 def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:
-    """Counts where each sample has exactly one attribute; ``images`` adds up to the samples of each
-    attribute.
-    """
+    """Counts where each sample has one attribute; ``images`` adds up to the samples of each."""
     attribute = (both if images is None else images).sum(dim=0)
     return CoOccurrence(both, both.sum(dim=1), attribute, attribute.sum())
 
@@ -159,7 +156,7 @@ def _check_indicators(name: str, matrix: Tensor, least: int) -> None:
         or bool(((matrix.long() < least) | (matrix > 1)).any())
     ):
         raise InputError(
-            f"{name} must be an integer matrix (N, {name}s) of 0 and"
-            f" 1{', -1 for unknown' if least else ''}; got {matrix.dtype} of shape"
-            f" {tuple(matrix.shape)}: see one_hot for a column of classes"
+            f"{name} must be an integer matrix (N, {name}s) of 0 and "
+            f"1{', -1 for unknown' if least else ''}; got {matrix.dtype} of shape "
+            f"{tuple(matrix.shape)}: see one_hot for a column of classes"
         )

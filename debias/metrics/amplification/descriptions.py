@@ -1,6 +1,4 @@
-"""How to read the scalars of bias amplification, for ``debias list metrics`` and the report
-page.
-"""
+"""How to read the scalars of bias amplification, for the command line and the page."""
 
 from __future__ import annotations
 
@@ -9,15 +7,15 @@ from debias.metrics.descriptions import Description
 AMPLIFICATION: dict[str, Description] = {
     "amplification/attribute_to_task": Description(
         "Amplification, attribute to task",
-        "How much more the predictions follow the attribute than the labels do. Balanced data"
-        " hide it.",
+        "How much more the predictions follow the attribute than the labels do. Balanced data "
+        "hide it.",
         0.0,
         "lower",
     ),
     "amplification/attribute_to_task_magnitude": Description(
         "Amplification, attribute to task, magnitude",
-        "The same without signs, so that growth for one pair does not make up for loss for"
-        " another.",
+        "The same without signs, so that growth for one pair does not make up for loss for "
+        "another.",
         0.0,
         "lower",
     ),
@@ -29,15 +27,15 @@ AMPLIFICATION: dict[str, Description] = {
     ),
     "amplification/attribute_to_task_hall": Description(
         "Amplification as Hall et al.",
-        "Attribute to task by the test labels alone, where an independent pair counts as a rare"
-        " one.",
+        "Attribute to task by the test labels alone, where an independent pair counts as a rare "
+        "one.",
         0.0,
         "lower",
     ),
     "amplification/task_to_attribute": Description(
         "Amplification, task to attribute",
-        "How much more the predicted attribute follows the task than the labels do; negative is"
-        " less.",
+        "How much more the predicted attribute follows the task than the labels do; negative is "
+        "less.",
         0.0,
         "lower",
     ),
@@ -52,8 +50,8 @@ AMPLIFICATION: dict[str, Description] = {
     ),
     "amplification/mals": Description(
         "Men also like shopping",
-        "How much the predictions enlarge the shares of attributes that had more than an even share"
-        " of a task.",
+        "How much the predictions enlarge the shares of attributes that had more than an even "
+        "share of a task.",
         0.0,
         "lower",
     ),
@@ -71,8 +69,8 @@ AMPLIFICATION: dict[str, Description] = {
     ),
     "amplification/share_bias": Description(
         "Uneven shares",
-        "How far the images of each predicted class are from an even mix of attributes; for a"
-        " balanced test set.",
+        "How far the images of each predicted class are from an even mix of attributes; for a "
+        "balanced test set.",
         0.0,
         "lower",
     ),

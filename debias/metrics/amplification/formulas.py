@@ -17,9 +17,7 @@ from debias.metrics.amplification.counts import CoOccurrence
 
 
 class Summary(NamedTuple):
-    """Three float64 scalars over the entries that are defined: mean, mean magnitude, population
-    variance.
-    """
+    """Three float64 scalars of the defined entries: mean, mean magnitude, variance."""
 
     mean: Tensor
     magnitude: Tensor
@@ -27,9 +25,7 @@ class Summary(NamedTuple):
 
 
 def summarise(table: Tensor) -> Summary:
-    """Mean, mean magnitude and variance (ddof 0) of the entries of a table that are not NaN; NaN if
-    all are.
-    """
+    """Mean, mean magnitude and variance (ddof 0) of the entries that are not NaN, or NaN."""
     mean = table.nanmean()
     return Summary(mean, table.abs().nanmean(), (table - mean).square().nanmean())
 
@@ -94,8 +90,7 @@ def attribute_to_task(
     *,
     tie: int = 0,
 ) -> Tensor:
-    r"""Directional amplification from attributes to tasks: does the attribute drive the model's
-    task predictions?
+    r"""Directional amplification from attributes to tasks: do attributes drive predicted tasks?
 
     .. math:: y_{ta} \left( P(\hat t \mid a) - P(t \mid a) \right)
 
@@ -138,8 +133,7 @@ def task_to_attribute(
     *,
     tie: int = 0,
 ) -> Tensor:
-    r"""Directional amplification from tasks to attributes: does the task drive predictions of the
-    attribute?
+    r"""Directional amplification from tasks to attributes: do tasks drive predicted attributes?
 
     .. math:: y_{ta} \left( P(\hat a \mid t) - P(a \mid t) \right)
 

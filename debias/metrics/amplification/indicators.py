@@ -1,6 +1,4 @@
-"""Amplification over columns of indicators as metrics: the same under any order, batching or
-sharding.
-"""
+"""Amplification over columns of indicators as metrics, under any order or sharding."""
 
 from __future__ import annotations
 
@@ -49,8 +47,8 @@ class IndicatorAmplification(ExactMetric):
         super().__init__()
         if train is not None and train.both.shape != (tasks, attributes):
             raise InputError(
-                f"train counts {tuple(train.both.shape)} tasks and attributes, but these are"
-                f" {(tasks, attributes)}"
+                f"train counts {tuple(train.both.shape)} tasks and attributes, but these are "
+                f"{(tasks, attributes)}"
             )
         self.tasks, self.attributes = tasks, attributes
         self.train_counts = (
@@ -90,9 +88,9 @@ class IndicatorAmplification(ExactMetric):
         """
         if (predicted_attribute is not None) != self.attribute_predictions:
             raise InputError(
-                "predicted_attribute is"
-                f" {'missing' if self.attribute_predictions else 'not expected'}: this metric was"
-                f" made with attribute_predictions={self.attribute_predictions}"
+                "predicted_attribute is "
+                f"{'missing' if self.attribute_predictions else 'not expected'}: this metric was "
+                f"made with attribute_predictions={self.attribute_predictions}"
             )
         tasks, attributes = [target, prediction], [attribute]
         if predicted_attribute is not None:
@@ -127,8 +125,8 @@ class IndicatorAmplification(ExactMetric):
     def _counts(self) -> CoOccurrences:
         if self.outside:
             raise InputError(
-                f"{int(self.outside)} values are not 0 or 1 (or, for a true attribute, -1): see"
-                " one_hot for a column of classes"
+                f"{int(self.outside)} values are not 0 or 1 (or, for a true attribute, -1): see "
+                "one_hot for a column of classes"
             )
         parts = zip(*(state.cpu() for state in self._states()), strict=True)
         return CoOccurrences(*(CoOccurrence(*part) for part in parts))
@@ -142,8 +140,8 @@ class IndicatorAmplification(ExactMetric):
             for matrix in matrices:
                 if matrix.shape != (len(tasks[0]), width) or matrix.is_floating_point():
                     raise InputError(
-                        f"{name} must be (N, {width}) integers; got {matrix.dtype} of shape"
-                        f" {tuple(matrix.shape)}"
+                        f"{name} must be (N, {width}) integers; got {matrix.dtype} of shape "
+                        f"{tuple(matrix.shape)}"
                     )
 
 

@@ -11,7 +11,8 @@ from debias.errors import InputError
 def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
     r"""The least threshold of each label at which no more images are given the label than have it.
 
-    .. math:: \theta_l = s_{(n_l + 1), l}, \qquad n_l = \sum_i y_{il}, \qquad \hat y_{il} = 1[s_{il} > \theta_l]
+    .. math:: \theta_l = s_{(n_l + 1), l}, \qquad n_l = \sum_i y_{il},
+              \qquad \hat y_{il} = 1[s_{il} > \theta_l]
 
     where :math:`s_{(k), l}` is the k-th greatest score of label l. Where no scores are equal,
     exactly as many images are given the label as have it, so that a label that is predicted too
@@ -36,18 +37,19 @@ def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
     IndexError there where they are the greatest.
 
     Example:
-        >>> label_thresholds(torch.tensor([[0.9], [0.4], [0.3], [0.2]]), torch.tensor([[1], [0], [1], [0]])).item()
+        >>> scores = torch.tensor([[0.9], [0.4], [0.3], [0.2]])
+        >>> label_thresholds(scores, torch.tensor([[1], [0], [1], [0]])).item()
         0.30000001192092896
     """
     if scores.ndim != 2 or not len(scores) or target.shape != scores.shape:
         raise InputError(
-            f"scores and target must be (N, L) of at least one image; got {tuple(scores.shape)} and"
-            f" {tuple(target.shape)}"
+            f"scores and target must be (N, L) of at least one image; got {tuple(scores.shape)} "
+            f"and {tuple(target.shape)}"
         )
     if target.is_floating_point() or bool(((target != 0) & (target != 1)).any()):
         raise InputError(
-            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to"
-            f" {target.max()}"
+            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to "
+            f"{target.max()}"
         )
     lowest = torch.full_like(scores[:1], -torch.inf)
     ordered = torch.cat((scores.sort(dim=0, descending=True).values, lowest))

@@ -1,6 +1,4 @@
-"""Multi-attribute bias amplification: tasks are sets of labels that occur together, such as {knife,
-table}.
-"""
+"""Multi-attribute bias amplification: a task is a set of labels, such as {knife, table}."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ from debias.metrics.amplification.shares import mals, mals_mean
 
 
 class SetAmplification(NamedTuple):
-    """Three float64 scalars: mean magnitude (the published number), signed mean, population
-    variance.
-    """
+    """Three float64 scalars: mean magnitude (as published), signed mean, variance."""
 
     magnitude: Tensor
     signed: Tensor
@@ -48,7 +44,8 @@ def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor
         ValueError: ``min_size`` below 1: the empty set would be in every image.
 
     Example:
-        >>> label_sets(torch.tensor([[1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]]), min_size=2).tolist()
+        >>> labels = torch.tensor([[1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+        >>> label_sets(labels, min_size=2).tolist()
         [[1, 1, 0]]
     """
     if min_size < 1:
@@ -70,9 +67,7 @@ def contains(task: Tensor, sets: Tensor) -> Tensor:
 
 
 def set_co_occurrence(task: Tensor, attribute: Tensor, sets: Tensor) -> CoOccurrence:
-    """As ``co_occurrence``, with label sets as tasks; ``samples`` are those with any label at
-    all.
-    """
+    """As ``co_occurrence``, with label sets as tasks; ``samples`` have any label at all."""
     samples = count_indicators(task, attribute).samples
     return count_indicators(contains(task, sets), attribute)._replace(samples=samples)
 
@@ -80,9 +75,7 @@ def set_co_occurrence(task: Tensor, attribute: Tensor, sets: Tensor) -> CoOccurr
 def observed_sets(
     counts: CoOccurrences, train: CoOccurrence, more_than: int = 0
 ) -> tuple[CoOccurrences, CoOccurrence]:
-    """The counts of those label sets only that more than so many test images have; the others tell
-    nothing.
-    """
+    """The counts of the label sets that more than so many test images have."""
     keep = counts.labels.task > more_than
     kept = [None if part is None else _kept(part, keep) for part in counts]
     return CoOccurrences(*kept), _kept(train, keep)  # type: ignore[arg-type]

@@ -9,9 +9,7 @@ from debias.metrics.amplification.counts import CoOccurrence
 
 
 def attribute_shares(counts: CoOccurrence) -> Tensor:
-    r"""``(T, A)`` float64: :math:`b(t, a) = c(t, a) / \sum_{a'} c(t, a')`, NaN for a task that
-    never occurs.
-    """
+    r"""``(T, A)`` float64 :math:`b(t, a) = c(t, a) / \sum_{a'} c(t, a')`; NaN without task t."""
     both = counts.both.double()
     return both / both.sum(dim=1, keepdim=True)
 
@@ -19,7 +17,8 @@ def attribute_shares(counts: CoOccurrence) -> Tensor:
 def mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
     r"""Growth of the shares that are more than even in the data ("Men also like shopping").
 
-    .. math:: 1[b_{\mathrm{base}}(t, a) > 1 / A] \left( b_{\mathrm{pred}}(t, a) - b_{\mathrm{base}}(t, a) \right)
+    .. math:: 1[b_{\mathrm{base}}(t, a) > 1 / A]
+              \left( b_{\mathrm{pred}}(t, a) - b_{\mathrm{base}}(t, a) \right)
 
     Source: Zhao et al., "Men Also Like Shopping", EMNLP 2017 (github.com/uclanlp/reducingbias),
     which keeps only tasks with more than 50 training images; the components are those of Wang and
@@ -83,7 +82,8 @@ def share_bias(predicted: CoOccurrence) -> Tensor:
 def share_amplification(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
     r"""How far predicted classes are from the mix of domains in the labels.
 
-    .. math:: \frac{1}{TA} \sum_{t, a} \left| b_{\mathrm{pred}}(t, a) - b_{\mathrm{base}}(t, a) \right|
+    .. math:: \frac{1}{TA} \sum_{t, a}
+              \left| b_{\mathrm{pred}}(t, a) - b_{\mathrm{base}}(t, a) \right|
 
     Source: Wang et al., "Towards Fairness in Visual Recognition", CVPR 2020 (CelebA, "mean bias
     amplification").

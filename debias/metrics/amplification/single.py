@@ -1,6 +1,4 @@
-"""Amplification of one bias attribute as a metric: the same under any order, batching or
-sharding.
-"""
+"""Amplification of one bias attribute as a metric, under any order, batching or sharding."""
 
 from __future__ import annotations
 
@@ -34,7 +32,8 @@ class BiasAmplification(ExactMetric):
 
     Example:
         >>> metric = BiasAmplification(Groups(("cook", "drive"), ("woman", "man")))
-        >>> target, bias = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+        >>> target = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0])
+        >>> bias = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
         >>> metric.update(bias, target, bias)  # predicts the class from nothing but the bias
         >>> metric.compute()["amplification/attribute_to_task"].item()
         0.25
@@ -56,8 +55,8 @@ class BiasAmplification(ExactMetric):
         super().__init__()
         if train_frequencies is not None and train_frequencies.shape != (groups.count,):
             raise InputError(
-                f"train_frequencies must hold the training samples of each of the {groups.count}"
-                f" groups {groups.names}; got shape {tuple(train_frequencies.shape)}"
+                f"train_frequencies must hold the training samples of each of the {groups.count} "
+                f"groups {groups.names}; got shape {tuple(train_frequencies.shape)}"
             )
         self.groups = groups
         self.train_counts = (
@@ -88,8 +87,8 @@ class BiasAmplification(ExactMetric):
         """
         if (predicted_bias is not None) != self.attribute_predictions:
             raise InputError(
-                f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}:"
-                f" this metric was made with attribute_predictions={self.attribute_predictions}"
+                f"predicted_bias is {'missing' if self.attribute_predictions else 'not expected'}: "
+                f"this metric was made with attribute_predictions={self.attribute_predictions}"
             )
         columns = (
             [bias] if predicted_bias is None else [bias, torch.where(bias < 0, -1, predicted_bias)]

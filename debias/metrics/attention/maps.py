@@ -1,6 +1,4 @@
-"""Where a model looks: how its attribution maps lie on a foreground, on a feature's mask, or on
-each other.
-"""
+"""Where a model looks: attribution maps against a foreground, a mask, or each other."""
 
 from __future__ import annotations
 
@@ -35,7 +33,8 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
         ValueError: the shapes differ.
 
     Example:
-        >>> round(attention_iou(torch.tensor([[[0.8, 0.2], [0.2, 0.0]]]), torch.tensor([[[1.0, 0], [0, 0]]])).item(), 4)
+        >>> attribution = torch.tensor([[[0.8, 0.2], [0.2, 0.0]]])
+        >>> round(attention_iou(attribution, torch.tensor([[[1.0, 0], [0, 0]]])).item(), 4)
         0.9412
     """
     one, two = _shares(attention, other)
@@ -43,8 +42,7 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
 
 
 def attention_overlap(attention: Tensor, other: Tensor) -> Tensor:
-    r"""The mass that two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|` of maps divided by
-    their sums.
+    r"""The mass two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|`, each of sum 1.
 
     Source: an alternative score of aaronserianni/attention-iou (``element_wise_abs_score``).
 
@@ -141,8 +139,7 @@ def ranked_iou(attention: Tensor, mask: Tensor) -> Tensor:
 
 
 def rank_accuracy(attention: Tensor, mask: Tensor) -> Tensor:
-    """Of the K pixels most attended to, K being the area of the mask, the share that lies in the
-    mask.
+    """Share of the K pixels most attended to that lie in the mask, K being the mask's area.
 
     Source: Arras et al., "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural
     network explanations", Information Fusion 2022 (relevance rank accuracy).
@@ -214,8 +211,8 @@ def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 def _flat(attention: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if attention.ndim != 3 or attention.shape != other.shape:
         raise InputError(
-            f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and"
-            f" {tuple(other.shape)}: fit_mask brings a mask to the size of a map"
+            f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and "
+            f"{tuple(other.shape)}: fit_mask brings a mask to the size of a map"
         )
     return attention.double().flatten(1), other.double().flatten(1)
 

@@ -25,7 +25,8 @@ class AttentionScores(ExactMetric):
             ``attention_scores``.
 
     Example:
-        >>> metric = AttentionScores(Groups(("landbird", "waterbird"), ("land", "water")), names=("attention_iou",))
+        >>> groups = Groups(("landbird", "waterbird"), ("land", "water"))
+        >>> metric = AttentionScores(groups, names=("attention_iou",))
         >>> scores = {"attention_iou": torch.tensor([0.5, 1.0, torch.nan])}
         >>> metric.update(scores, torch.tensor([0, 3, 3]), torch.tensor([True, False, True]))
         >>> scalars = metric.compute()

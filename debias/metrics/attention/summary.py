@@ -1,6 +1,4 @@
-"""Scores of attribution maps, averaged: over all images, the right and the wrong ones, the
-groups.
-"""
+"""Scores of attribution maps, averaged over all images, right and wrong ones, groups."""
 
 from __future__ import annotations
 
@@ -34,8 +32,7 @@ SCORES = {
 
 
 class ScoreSums(NamedTuple):
-    """Sums of S scores by group and correctness, each ``(S, G + 1, 2)``: the last group holds the
-    unknown biases.
+    """Sums of S scores by group and correctness, each ``(S, G + 1, 2)``; last: unknown bias.
 
     Attributes:
         total: float64 sum of the defined scores.
@@ -51,9 +48,7 @@ class ScoreSums(NamedTuple):
 
 
 def attention_scores(attention: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Every score of ``(N, H, W)`` attribution maps against the ``(N, H, W)`` foregrounds: name to
-    ``(N,)`` float64.
-    """
+    """Every score of ``(N, H, W)`` maps against ``(N, H, W)`` foregrounds: ``(N,)`` by name."""
     return {name: score(attention, mask) for name, score in SCORES.items()}
 
 
@@ -80,9 +75,7 @@ def score_sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -
 def add_scores(
     sums: ScoreSums, scores: Tensor, group: Tensor, correct: Tensor, groups: Groups
 ) -> ScoreSums:
-    """Sums with one batch added; does not wait for the device, and takes a group out of range for
-    its nearest.
-    """
+    """Sums with one batch added; waits for no device, and clamps a group out of range."""
     check_scores(scores, group, correct)
     batch = _sums(scores, group.clamp(-1, groups.count - 1), correct, groups)
     return ScoreSums(*(old + new for old, new in zip(sums, batch, strict=True)))
@@ -92,9 +85,9 @@ def check_scores(scores: Tensor, group: Tensor, correct: Tensor) -> None:
     """Refuse shapes that do not fit; looks at no value."""
     if scores.ndim != 2 or group.shape != scores.shape[1:] or correct.shape != group.shape:
         raise InputError(
-            f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)},"
-            f" {tuple(group.shape)} and {tuple(correct.shape)}: when multi-label, give one label's"
-            " column at a time"
+            f"scores must be (S, N), group and correct (N,); got {tuple(scores.shape)}, "
+            f"{tuple(group.shape)} and {tuple(correct.shape)}: when multi-label, give one label's "
+            "column at a time"
         )
 
 
@@ -153,8 +146,7 @@ def resampled_means(
 def attention_report(
     attention: Tensor, mask: Tensor, group: Tensor, correct: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """Every score of a split's attribution maps and its means, as plain floats; see
-    :func:`score_scalars`.
+    """Every score of a split's maps and its means, as floats; see :func:`score_scalars`.
 
     Args:
         attention: ``(N, H, W)`` attribution maps, at least 0.
@@ -202,8 +194,10 @@ def _sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -> Sco
     scores = scores.double()
     known = (~scores.isnan()).long()
     values = scores.nan_to_num()
-    tables = (torch.zeros(len(scores), slots * 2, dtype=column.dtype, device=column.device).index_add(1, cell, column)
-              for column in (values, values.square(), known, 1 - known))  # fmt: skip
+    columns = (values, values.square(), known, 1 - known)
+    tables = (
+        column.new_zeros(len(scores), slots * 2).index_add(1, cell, column) for column in columns
+    )
     return ScoreSums(*(table.view(-1, slots, 2) for table in tables))
 
 

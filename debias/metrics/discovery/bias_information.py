@@ -11,8 +11,7 @@ from debias.metrics.discovery.information import information_scalars
 
 
 class BiasInformation(GroupCounts):
-    """Mutual information and association of predictions and bias, from counts of (target, bias,
-    prediction).
+    """Mutual information and association of predictions and bias, from a table of counts.
 
     Args:
         groups: names and numbering of the groups.
@@ -24,7 +23,8 @@ class BiasInformation(GroupCounts):
         >>> import torch
         >>> from debias.types import Groups
         >>> metric = BiasInformation(Groups(("a", "b"), ("x", "y")))
-        >>> metric.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1]))
+        >>> prediction, target, bias = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 1]])
+        >>> metric.update(prediction, target, bias)
         >>> round(metric.compute()["information/cramers_v"].item(), 6)
         1.0
     """

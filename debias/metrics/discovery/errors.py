@@ -1,6 +1,4 @@
-"""How well what a method inferred, an error set or groups, finds the samples that the shortcut
-misleads.
-"""
+"""How well an inferred error set, or inferred groups, find the samples that are misled."""
 
 from __future__ import annotations
 
@@ -58,8 +56,9 @@ class ClassDiscovery(NamedTuple):
 def found_minority(selected: Tensor, minority: Tensor) -> Found:
     r"""Precision, recall, F1 and lift of a set of samples as a finder of the minority.
 
-    .. math:: \mathrm{precision} = \frac{|E \cap M|}{|E|}, \quad \mathrm{recall} = \frac{|E \cap M|}{|M|}, \quad
-              \mathrm{lift} = \frac{\mathrm{precision}}{|M| / N}
+    .. math:: \mathrm{precision} = \frac{|E \cap M|}{|E|},
+              \quad \mathrm{recall} = \frac{|E \cap M|}{|M|},
+              \quad \mathrm{lift} = \frac{\mathrm{precision}}{|M| / N}
 
     Source: Liu et al., "Just Train Twice", ICML 2021, anniesch/jtt, where E is the set of errors of
     a first model.
@@ -73,7 +72,8 @@ def found_minority(selected: Tensor, minority: Tensor) -> Found:
         empty set, recall and lift without a minority, F1 without either.
 
     Example:
-        >>> found = found_minority(torch.tensor([1, 1, 0, 0]).bool(), torch.tensor([1, 0, 0, 0]).bool())
+        >>> selected, minority = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0]]).bool()
+        >>> found = found_minority(selected, minority)
         >>> [value.item() for value in found]
         [0.5, 1.0, 0.6666666666666666, 2.0]
     """
@@ -129,8 +129,7 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
 
 
 def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of ``DISCOVERY``: what the set of a model's errors tells of the samples that the
-    shortcut misleads.
+    """The scalars of ``DISCOVERY``: how well a model's errors find the misled samples.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.

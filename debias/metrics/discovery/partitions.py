@@ -44,8 +44,7 @@ def hungarian_accuracy(table: Tensor) -> float:
 
 
 def purity(table: Tensor) -> float:
-    """Share of the samples that are of their inferred group's most common true group: 1 also for
-    single samples.
+    """Share of the samples of their inferred group's most common true group.
 
     Args:
         table: ``(I, T)`` counts, as :func:`contingency` gives them.
@@ -92,8 +91,7 @@ def agreement_report(inferred: Tensor, true: Tensor) -> dict[str, float]:
 
 
 def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
-    """How well two environments without names part minority and majority: the better of the two
-    namings.
+    """How well two environments part minority and majority, by the better naming of them.
 
     Creager et al. (EIIL, ICML 2021) publish no score of this; it is this project's choice.
 
@@ -149,8 +147,8 @@ AGREEMENT: dict[str, Description] = {
     ),
     "agreement/purity": Description(
         "Purity",
-        "Samples that are of the most common true group of their inferred one; grows with their"
-        " number.",
+        "Samples that are of the most common true group of their inferred one; grows with their "
+        "number.",
     ),
     "environment/balanced_accuracy": Description(
         "Environments recovered",

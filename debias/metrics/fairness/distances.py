@@ -1,6 +1,4 @@
-"""How far apart the predictions of two groups are as distributions over classes, for every pair of
-groups.
-"""
+"""How far apart two groups' predictions are as distributions, for every pair of groups."""
 
 from __future__ import annotations
 
@@ -27,10 +25,10 @@ def prediction_distance(counts: Tensor) -> Tensor:
 
 
 def conditional_distance(counts: Tensor) -> Tensor:
-    r"""Total variation between two groups' predictions for a given target, averaged over the
-    targets.
+    r"""Total variation between two groups' predictions for one target, mean over targets.
 
-    .. math:: D_{kl} = \frac{1}{C} \sum_y \frac{1}{2} \sum_p \big|P(\hat y = p \mid y, k) - P(\hat y = p \mid y, l)\big|
+    .. math:: D_{kl} = \frac{1}{C} \sum_y \frac{1}{2} \sum_p
+              \big|P(\hat y = p \mid y, k) - P(\hat y = p \mid y, l)\big|
 
     Source: the equality of opportunity of holisticai for several classes.
 
@@ -49,7 +47,8 @@ def conditional_distance(counts: Tensor) -> Tensor:
 def balanced_distance(counts: Tensor) -> Tensor:
     r"""Total variation between two groups' predictions if every target were equally common in both.
 
-    .. math:: D_{kl} = \frac{1}{2} \sum_p \Big|\frac{1}{C} \sum_y P(\hat y = p \mid y, k) - P(\hat y = p \mid y, l)\Big|
+    .. math:: D_{kl} = \frac{1}{2} \sum_p
+              \Big|\frac{1}{C} \sum_y P(\hat y = p \mid y, k) - P(\hat y = p \mid y, l)\Big|
 
     Source: the average odds of holisticai for several classes.
 
@@ -67,7 +66,8 @@ def balanced_distance(counts: Tensor) -> Tensor:
 def recall_distance(counts: Tensor) -> Tensor:
     r"""Mean over the targets of the distance between two groups' recalls.
 
-    .. math:: D_{kl} = \frac{1}{C} \sum_y \big|P(\hat y = y \mid y, k) - P(\hat y = y \mid y, l)\big|
+    .. math:: D_{kl} = \frac{1}{C} \sum_y
+              \big|P(\hat y = y \mid y, k) - P(\hat y = y \mid y, l)\big|
 
     Source: the true rates of holisticai for several classes.
 

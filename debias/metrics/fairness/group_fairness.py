@@ -1,6 +1,4 @@
-"""The fairness family as a metric: the table of ``GroupCounts``, read as rates of each value of the
-bias attribute.
-"""
+"""The fairness family as a metric: a table of counts, read as rates of each bias value."""
 
 from __future__ import annotations
 
@@ -12,8 +10,7 @@ from debias.types import Groups
 
 
 class GroupFairness(GroupCounts):
-    """Parity, opportunity and odds over the values of one bias attribute; state and ``update`` as
-    in ``GroupCounts``.
+    """Parity, opportunity and odds over one bias attribute's values; else ``GroupCounts``.
 
     For several attributes make one of these for each, and one for their combinations
     (``intersect``).

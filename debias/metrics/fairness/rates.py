@@ -17,9 +17,7 @@ from debias.types import Groups
 
 
 class Confusion(NamedTuple):
-    """Right and wrong decisions on each outcome within each bias: four ``(outcomes, biases)`` int64
-    tensors.
-    """
+    """Right and wrong decisions on each outcome: four ``(outcomes, biases)`` int64 tensors."""
 
     true_positive: Tensor
     false_positive: Tensor
@@ -28,8 +26,7 @@ class Confusion(NamedTuple):
 
 
 class Rates(NamedTuple):
-    r"""Rates of each outcome within each bias, ``(outcomes, biases)`` float64 in [0, 1], NaN where
-    undefined.
+    r"""Rates of each outcome within each bias, ``(outcomes, biases)`` in [0, 1] or NaN.
 
     Attributes:
         selection: :math:`P(\hat y = 1 \mid a)`.
@@ -76,9 +73,7 @@ def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
 
 
 def confusion_rates(confusion: Confusion) -> Rates:
-    """Rates of a confusion, elementwise: of each bias by itself, or overall if the biases were
-    summed before.
-    """
+    """Rates of a confusion, elementwise: of each bias, or overall after a sum over biases."""
     tp, fp, fn, tn = (part.double() for part in confusion)
     total = tp + fp + fn + tn
     return Rates(
@@ -157,8 +152,7 @@ def difference_to_overall(rates: Tensor, overall: Tensor) -> Tensor:
 
 
 def signed_difference(rates: Tensor, reference: int) -> Tensor:
-    """Each group's rate minus the reference group's, ``(..., biases)``; negative where a group gets
-    less.
+    """Each group's rate minus the reference group's, ``(..., biases)``; less is negative.
 
     aif360 calls the reference privileged; its average odds difference is the mean over true and
     false positive rates.
@@ -167,8 +161,7 @@ def signed_difference(rates: Tensor, reference: int) -> Tensor:
 
 
 def equalized_odds_difference(rates: Rates) -> Tensor:
-    r"""Greater of the differences in true and in false positive rate, ``(outcomes,)`` in [0, 1]; 0
-    is fair.
+    r"""Greater difference of true and false positive rates, ``(outcomes,)`` in [0, 1]; 0 is fair.
 
     Where only one of the two can be compared it is that one, a lower bound; NaN where none can.
     """
@@ -176,8 +169,7 @@ def equalized_odds_difference(rates: Rates) -> Tensor:
 
 
 def equalized_odds_mean(rates: Rates) -> Tensor:
-    """Mean of the differences in true and in false positive rate, ``(outcomes,)``: fairlearn's
-    ``agg="mean"``.
+    """Mean difference of true and false positive rates, ``(outcomes,)``; fairlearn's "mean".
 
     oxonfair calls this one equalized odds, aif360 average odds error. One that cannot be compared
     is left out.
@@ -186,8 +178,7 @@ def equalized_odds_mean(rates: Rates) -> Tensor:
 
 
 def equalized_odds_ratio(rates: Rates) -> Tensor:
-    """Lesser of the ratios of true and of false positive rates, ``(outcomes,)`` in [0, 1]; 1 is
-    fair.
+    """Lesser ratio of true and false positive rates, ``(outcomes,)`` in [0, 1]; 1 is fair.
 
     A ratio of 0 to 0, such as a perfect model's false positive rates, is left out.
     """

@@ -1,6 +1,4 @@
-"""Every number of the fairness family, from one table of counts; groups here are the values of the
-bias attribute.
-"""
+"""Every number of the fairness family, from one table; groups here are bias values."""
 
 from __future__ import annotations
 
@@ -104,8 +102,7 @@ def fairness_report(
 
 
 def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
-    """One bias attribute out of several: every combination of their values, the last attribute
-    varying fastest.
+    """One bias attribute out of several: all combinations; the last attribute varies fastest.
 
     Args:
         attributes: ``(N, K)`` int64 value of each attribute, -1 where unknown.
@@ -125,8 +122,8 @@ def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tenso
     sizes = torch.tensor([len(values) for values in names], device=attributes.device)
     if attributes.ndim != 2 or attributes.shape[1] != len(sizes):
         raise InputError(
-            f"attributes must be (N, {len(sizes)}), one column per tuple of names; got"
-            f" {attributes.shape}"
+            f"attributes must be (N, {len(sizes)}), one column per tuple of names; got "
+            f"{attributes.shape}"
         )
     attributes = attributes.long()
     if bool(((attributes < -1) | (attributes >= sizes)).any()):

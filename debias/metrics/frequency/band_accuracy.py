@@ -15,8 +15,7 @@ from debias.metrics.frequency.critical_band import BANDS, NOISE_DEVIATIONS, chan
 
 
 class BandPassAccuracy(CellCounts):
-    """Accuracy over the cutoffs of a low- or a high-pass filter, as ``band_pass_scalars`` defines
-    it.
+    """Accuracy over the cutoffs of a low- or high-pass filter, as in ``band_pass_scalars``.
 
     Args:
         cutoffs: ascending, in [0, 1].
@@ -27,8 +26,7 @@ class BandPassAccuracy(CellCounts):
         self.cutoffs = tuple(cutoffs)
 
     def update(self, prediction: Tensor, target: Tensor, cutoff: float | None) -> None:
-        """Add ``(N,)`` integer predictions and targets of images filtered at a cutoff, ``None`` for
-        untouched ones.
+        """Add ``(N,)`` predictions and targets of filtered images; ``None`` for untouched ones.
 
         Raises:
             ValueError: it is not one of the cutoffs.
@@ -44,8 +42,7 @@ class BandPassAccuracy(CellCounts):
 
 
 class CriticalBand(CellCounts):
-    """The channel that a model recognises objects by, as ``channel_scalars`` defines it; needs
-    scipy.
+    """The channel that a model recognises objects by, see ``channel_scalars``; needs SciPy.
 
     Args:
         deviations: standard deviations of the noise, ascending from 0.
@@ -66,8 +63,8 @@ class CriticalBand(CellCounts):
         """
         if deviation not in self.deviations or not 0 <= band < self.bands:
             raise InputError(
-                f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands}"
-                " bands"
+                f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} "
+                "bands"
             )
         cell = self.deviations.index(deviation) * self.bands + band
         self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))

@@ -33,9 +33,7 @@ def low_pass(images: Tensor, *, cutoff: float) -> Tensor:
 
 
 def high_pass(images: Tensor, *, cutoff: float) -> Tensor:
-    """Images without their low frequencies: the window of ``1 - cutoff`` is taken out; see
-    :func:`low_pass`.
-    """
+    """Images without low frequencies: a window of ``1 - cutoff`` is cut out; see ``low_pass``."""
     return filtered(images, ~square_window(images.shape[-2], images.shape[-1], cutoff=1 - cutoff))
 
 
@@ -64,8 +62,7 @@ def square_window(height: int, width: int, *, cutoff: float) -> Tensor:
 
 
 def radial_window(height: int, width: int, *, radius: float) -> Tensor:
-    """``(H, W)`` bool: frequencies nearer than ``radius`` to zero; its complement keeps the high
-    ones.
+    """``(H, W)`` bool: frequencies nearer than ``radius`` to zero; the others are high.
 
     Source: Wang et al., "High-frequency Component Helps Explain the Generalization of Convolutional
     Neural Networks", CVPR 2020; reference code HaohanWang/HFC.

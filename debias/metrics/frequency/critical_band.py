@@ -1,6 +1,4 @@
-"""The channel of spatial frequencies that a model recognises objects by, from noise in bands of one
-octave.
-"""
+"""The channel of frequencies that a model recognises objects by, from noise in bands."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ class Channel(NamedTuple):
 
 
 def low_contrast(images: Tensor, *, contrast: float = 0.2, mean: float = 0.449) -> Tensor:
-    """``(N, 1, H, W)`` grey images of one mean and less contrast, out of ``(N, 3, H, W)`` in [0,
-    1].
-    """
+    """``(N, 1, H, W)`` grey images of one mean and less contrast, out of images in [0, 1]."""
     weights = torch.tensor(GREY_WEIGHTS, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
     grey = (images * weights).sum(dim=1, keepdim=True)
     return (grey - grey.mean(dim=(2, 3), keepdim=True)) * contrast + mean
@@ -72,8 +68,8 @@ def band_noise(
     window = (cycles >= centre / math.sqrt(2)) & (cycles < centre * math.sqrt(2))
     if not bool(window.any()):
         raise InputError(
-            f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per"
-            " image)"
+            f"{height} x {width} images hold no frequency of band {band} ({centre:g} cycles per "
+            "image)"
         )
     white = torch.randn(len(images), 1, height, width, generator=generator)
     noise = torch.fft.ifft2(torch.fft.fft2(white) * window).real

@@ -1,6 +1,4 @@
-"""Leakage of a model's outputs against that of labels that are equally often right: the rest is the
-model's own.
-"""
+"""Leakage of a model's outputs against that of labels that are equally often right."""
 
 from __future__ import annotations
 
@@ -37,8 +35,7 @@ class LeakageAmplification(NamedTuple):
 
     @property
     def relative(self) -> float:
-        r"""Amplification over the sum of both leakages, in [-1, 1], ideal 0: Directional
-        Predictability Amplification.
+        r"""Directional Predictability Amplification: over the leakages' sum; in [-1, 1], ideal 0.
 
         Source: kerner-lab/Bias-Amplification, with the attacker's leakage as its predictability.
         """
@@ -55,8 +52,7 @@ def leakage_amplification(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> LeakageAmplification:
-    r"""How much more of the bias a model's outputs tell than labels with as many errors, made
-    without looking.
+    r"""How much more of the bias a model's outputs tell than labels with as many errors.
 
     .. math:: \Delta = \lambda_M(F_1) - \lambda_D(F_1)
 
@@ -104,9 +100,7 @@ def leakage_report(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> dict[str, float]:
-    """The scalars of ``LEAKAGE`` for a split's predictions, and the deviation of each leakage over
-    the rounds.
-    """
+    """The scalars of ``LEAKAGE`` of a split, and the deviation of each over the rounds."""
     found = leakage_amplification(
         logits, target, bias, groups, rounds=rounds, seed=seed, attacker=attacker
     )
@@ -194,8 +188,8 @@ LEAKAGE: dict[str, Description] = {
     ),
     "leakage/dataset_at_f1": Description(
         "Leakage of labels with errors",
-        "The same from labels with as many errors as the model makes, but made at random."
-        f" {CHANCE}",
+        "The same from labels with as many errors as the model makes, but made at random. "
+        f"{CHANCE}",
         math.nan,
         "lower",
     ),
@@ -207,8 +201,8 @@ LEAKAGE: dict[str, Description] = {
     ),
     "leakage/amplification": Description(
         "Leakage that the model adds",
-        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in"
-        " itself.",
+        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in "
+        "itself.",
         0.0,
         "lower",
     ),

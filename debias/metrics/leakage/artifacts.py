@@ -1,6 +1,4 @@
-"""Whether an attribute can still be told from images that were stripped of what ought to tell
-it.
-"""
+"""Whether an attribute can still be told from images that ought not to show it."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from debias.metrics.scores.ranking import auroc
 def resampled_auroc(
     scores: Tensor, positive: Tensor, *, generator: torch.Generator, resamples: int = 2000
 ) -> Tensor:
-    """Areas under the ROC curve of bootstrap samples drawn inside the positives and inside the
-    negatives.
+    """Areas under the ROC curve of bootstrap samples drawn inside positives and negatives.
 
     Args:
         scores: ``(N,)`` float of a classifier of the attribute, higher for more likely, on held-out
@@ -49,8 +46,7 @@ def artifact_interval(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> Interval:
-    """Interval of how well an attribute is predicted from transformed images (resolution, colour,
-    mask, pose).
+    """Interval of how well an attribute is predicted from transformed images.
 
     The attribute leaves an artifact in these images if the interval lies above 0.5.
 
@@ -69,9 +65,7 @@ def artifact_interval(
 def artifact_report(
     scores: Tensor, positive: Tensor, *, generator: torch.Generator
 ) -> dict[str, float]:
-    """``artifact_auroc`` (0.5 for no artifact) and the ends of its 95 % interval, as plain
-    floats.
-    """
+    """``artifact_auroc`` (0.5 for no artifact) and the ends of its 95 % interval, as floats."""
     low, high = artifact_interval(scores, positive, generator=generator)
     area = auroc(scores, positive)
     return {

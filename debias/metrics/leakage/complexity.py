@@ -13,9 +13,7 @@ from debias.errors import InputError
 
 
 class Complexity(NamedTuple):
-    """In which layers a feature can be read linearly: ``complexity`` in [0, 1], and R^2 of each
-    layer.
-    """
+    """In which layers a feature is linear: ``complexity`` in [0, 1], and R^2 of each."""
 
     complexity: float
     explained: tuple[float, ...]
@@ -48,9 +46,9 @@ def feature_complexity(layers: Sequence[Tensor], feature: Tensor, train: Tensor)
         or feature.ndim != 1
     ):
         raise InputError(
-            f"feature_complexity needs layers of one row for each of the {len(feature)} values of"
-            f" the feature and of train; got {[tuple(layer.shape) for layer in layers]} and"
-            f" {tuple(train.shape)}"
+            f"feature_complexity needs layers of one row for each of the {len(feature)} values of "
+            f"the feature and of train; got {[tuple(layer.shape) for layer in layers]} and "
+            f"{tuple(train.shape)}"
         )
     explained = [
         _explained(layer.double().flatten(1), feature.double(), train.bool()) for layer in layers

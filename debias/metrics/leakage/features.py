@@ -93,9 +93,7 @@ def leakage_over(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> Leakage:
-    """As :func:`feature_leakage`, with one version of the features for each round, for those that
-    are random.
-    """
+    """As :func:`feature_leakage`, with a version of the features for each round."""
     versions = [_checked(version, bias, target) for version in versions]
     attack = _named(attacker)
     known = bias >= 0
@@ -123,9 +121,7 @@ def feature_leakage_report(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> dict[str, float]:
-    """The scalars of ``FEATURE_LEAKAGE`` of held-out features, and their deviations; as
-    :func:`feature_leakage`.
-    """
+    """The scalars of ``FEATURE_LEAKAGE`` of held-out features, and their deviations."""
     plain = feature_leakage(features, bias, rounds=rounds, seed=seed, attacker=attacker)
     within = feature_leakage(
         features, bias, target=target, rounds=rounds, seed=seed, attacker=attacker
@@ -139,9 +135,7 @@ def feature_leakage_report(
 
 
 def leakage(accuracy: float, values: int = 2) -> float:
-    """Leakage of an attacker's accuracy: turned around if it is below 1/2, where the bias has two
-    values.
-    """
+    """Leakage of an attacker's accuracy; of two bias values, one below 1/2 is turned around."""
     # one who is always wrong on two values knows them; on more values nothing follows
     return 0.5 + abs(accuracy - 0.5) if values == 2 else accuracy
 
@@ -165,9 +159,7 @@ def _round(rows: Rows, parts: list[Tensor], attacker: Attacker, generator: Gener
 def _balanced_parts(
     classes: Tensor, codes: Tensor, values: int, generator: Generator
 ) -> list[Tensor]:
-    """Row numbers to learn from, to choose by and to be asked on: of each class, as many of every
-    value.
-    """
+    """Rows to learn from, to choose by and to be asked on: in each class as many per value."""
     parts: list[list[Tensor]] = [[torch.empty(0, dtype=torch.long)] for _ in range(3)]
     for one in torch.unique(classes):
         cells = [((classes == one) & (codes == value)).nonzero()[:, 0] for value in range(values)]
@@ -205,8 +197,8 @@ def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
         )
     if not bool(features.isfinite().all()):
         raise InputError(
-            "features hold a value that is not finite: see which images give it, no attacker can"
-            " use it"
+            "features hold a value that is not finite: see which images give it, no attacker can "
+            "use it"
         )
     return features
 
@@ -220,8 +212,8 @@ FEATURE_LEAKAGE: dict[str, Description] = {
     ),
     "leakage/features_given_target": Description(
         "Leakage beyond the target",
-        "The same where the target tells nothing of the bias: what the features hold of the bias"
-        f" itself. {CHANCE}",
+        "The same where the target tells nothing of the bias: what the features hold of the bias "
+        f"itself. {CHANCE}",
         math.nan,
         "lower",
     ),

@@ -23,7 +23,8 @@ class Association(NamedTuple):
 def associations(targets: Tensor, first: Tensor, second: Tensor) -> Tensor:
     r"""How much nearer each target is to the first attribute than to the second.
 
-    .. math:: s(w) = \frac{1}{|A|} \sum_{a \in A} \cos(w, a) - \frac{1}{|B|} \sum_{b \in B} \cos(w, b)
+    .. math:: s(w) = \frac{1}{|A|} \sum_{a \in A} \cos(w, a)
+              - \frac{1}{|B|} \sum_{b \in B} \cos(w, b)
 
     Args:
         targets: ``(N, D)`` features w.
@@ -42,7 +43,8 @@ def association_test(
 ) -> Association:
     r"""Whether features of X go with A and those of Y with B.
 
-    .. math:: d = \frac{\mathrm{mean}_{x \in X} s(x) - \mathrm{mean}_{y \in Y} s(y)}{\mathrm{std}_{w \in X \cup Y} s(w)}
+    .. math:: d = \frac{\mathrm{mean}_{x \in X} s(x) - \mathrm{mean}_{y \in Y} s(y)}
+              {\mathrm{std}_{w \in X \cup Y} s(w)}
 
     with the deviation of a sample (n - 1). The p-value is the share of the equal halvings of X and
     Y together whose first half has a sum of s at least that of X; ties count.
@@ -75,8 +77,8 @@ def association_test(
     ):
         shapes = [tuple(side.shape) for side in (x, y, a, b)]
         raise InputError(
-            f"the test needs four sets (n, D) of features and a permutation; got {shapes},"
-            f" {permutations}"
+            f"the test needs four sets (n, D) of features and a permutation; got {shapes}, "
+            f"{permutations}"
         )
     pool = associations(torch.cat((x, y)), a, b).cpu()
     effect = pool.new_tensor(math.nan)
@@ -123,8 +125,8 @@ def _unit(features: Tensor) -> Tensor:
 IEAT: dict[str, Description] = {
     "ieat/effect_size": Description(
         "Association of embeddings",
-        "How much nearer one kind of picture is to one attribute than the other kind, in"
-        " deviations; up to 2.",
+        "How much nearer one kind of picture is to one attribute than the other kind, in "
+        "deviations; up to 2.",
         0.0,
         "lower",
     ),

@@ -1,6 +1,4 @@
-"""What a simple probe reads from features of held-out samples: the bias, in accuracy and in
-bits.
-"""
+"""What a simple probe reads from held-out features: the bias, in accuracy and in bits."""
 
 from __future__ import annotations
 
@@ -118,8 +116,7 @@ def v_information(train: Rows, test: Rows, *, probe: Attacker | None = None) -> 
 def feature_information(
     features: Tensor, bias: Tensor, *, neighbours: int = 3, seed: int = 0
 ) -> Tensor:
-    """Mutual information of each feature by itself with the bias, estimated from nearest
-    neighbours.
+    """Mutual information of each single feature with the bias, from nearest neighbours.
 
     Source: Ross, "Mutual Information between Discrete and Continuous Data Sets", 2014;
     scikit-learn's ``mutual_info_classif``, which is used.
@@ -179,9 +176,7 @@ def _known(rows: Rows) -> Rows:
 
 
 def _scores(train: Rows, test: Rows, probe: Attacker | None) -> Tensor | None:
-    """``(N, K)`` probabilities for the rows asked, at least as many columns as these have values;
-    or nothing.
-    """
+    """``(N, K)`` probabilities for the rows asked, K at least their columns; or nothing."""
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return None
     generator = torch.Generator().manual_seed(0)
@@ -206,8 +201,8 @@ def _auroc(scores: Tensor, bias: Tensor) -> float:
 PROBES: dict[str, Description] = {
     "probe/accuracy": Description(
         "Probe of the bias",
-        "How often a linear probe reads the bias off the features; without bias, as often as the"
-        " most common value.",
+        "How often a linear probe reads the bias off the features; without bias, as often as the "
+        "most common value.",
         math.nan,
         "lower",
     ),

@@ -1,6 +1,4 @@
-"""AUROC, average precision, F1 and calibration of each value of the bias attribute, their worst and
-their gap.
-"""
+"""AUROC, average precision, F1 and calibration of each bias value, the worst, the gap."""
 
 from __future__ import annotations
 
@@ -48,8 +46,7 @@ def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
 
 
 def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """F1 of each bias under ``f1/<bias>``, of everyone, the worst and the gap; see
-    ``SCORE_DESCRIPTIONS``.
+    """F1 of each bias, ``f1/<bias>``, of everyone, worst and gap; see ``SCORE_DESCRIPTIONS``.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
@@ -60,8 +57,7 @@ def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
 
 
 def class_precision(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    """Of what was predicted to be of each target row, the share that is: over every bias, known or
-    not.
+    """The share that is right of what is predicted as each target row, over every bias.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
@@ -150,9 +146,7 @@ def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: G
 def brier_scalars(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, Tensor]:
-    """Brier score of each bias under ``brier/<bias>``, of everyone, the worst and the gap; see
-    ``brier_by_bias``.
-    """
+    """Brier score of each bias, of everyone, the worst and the gap; see ``brier_by_bias``."""
     overall = brier_by_bias(probabilities, target, torch.zeros_like(bias), groups.classes).mean()
     return {"brier": overall} | _over_biases(
         "brier", brier_by_bias(probabilities, target, bias, groups), groups, higher=False
@@ -209,9 +203,7 @@ def _over_biases(
 
 
 def _as_one_bias(table: Tensor) -> Tensor:
-    """The table with every sample, of known bias or not, under one value; the last slot is for the
-    unknown.
-    """
+    """The table with every sample under one bias value; the last slot is for the unknown."""
     return torch.stack((table.sum(dim=1), torch.zeros_like(table[:, 0])), dim=1)
 
 

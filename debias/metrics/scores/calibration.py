@@ -1,6 +1,4 @@
-"""Whether probabilities mean what they say, in each group: reliability by bins, and the errors read
-from it.
-"""
+"""Whether probabilities mean what they say, in each group: bins, and errors from them."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ from debias.types import Groups
 
 
 class Reliability(NamedTuple):
-    """Sums over the samples of each bin, of one shape ``(..., bins)``; sums over groups are sums of
-    these.
+    """Sums over the samples of each bin, of one shape ``(..., bins)``; groups add up.
 
     Attributes:
         samples: int64, how many.
@@ -124,9 +121,7 @@ def reliability(
 
 
 def by_bias(table: Reliability, groups: Groups) -> Reliability:
-    """``(1, biases, bins)``, or ``(labels, biases, bins)`` when multi-label: the table without its
-    target rows.
-    """
+    """``(1, biases, bins)``, or ``(labels, biases, bins)``: the table without target rows."""
     rows_each = 2 if groups.multi_label else groups.rows
     known = [part[:, :-1] for part in table]
     return Reliability(*(part.reshape(-1, rows_each, *part.shape[1:]).sum(dim=1) for part in known))
@@ -138,20 +133,16 @@ def by_group(table: Reliability) -> Reliability:
 
 
 def check_probabilities(least: Tensor, greatest: Tensor) -> None:
-    """Refuse probabilities of which the least or greatest lies outside [0, 1], or is NaN; waits for
-    the device.
-    """
+    """Refuse probabilities that are outside [0, 1] or NaN; waits for the device."""
     if not (least.item() >= 0 and greatest.item() <= 1):
         raise InputError(
-            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply"
-            " softmax, or sigmoid when multi-label, to the logits"
+            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply "
+            "softmax, or sigmoid when multi-label, to the logits"
         )
 
 
 def reliability_curve(table: Reliability) -> Curve:
-    """Mean confidence against accuracy in each bin: equal where probabilities mean what they
-    say.
-    """
+    """Mean confidence against accuracy in each bin; ideally both are equal."""
     return Curve(
         table.samples, table.confidence / table.samples, table.hits.double() / table.samples
     )
@@ -176,9 +167,7 @@ def expected_calibration_error(table: Reliability) -> Tensor:
 
 
 def maximum_calibration_error(table: Reliability) -> Tensor:
-    """Greatest distance between confidence and accuracy over the bins that hold samples; else as
-    above.
-    """
+    """Greatest distance of confidence and accuracy over the bins with samples; else as above."""
     distance = (table.hits - table.confidence).abs() / table.samples
     return torch.where(table.samples.sum(dim=-1) > 0, distance.nan_to_num().amax(dim=-1), torch.nan)
 

@@ -65,9 +65,7 @@ class GroupRanking(ExactMetric):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What torchmetrics sends an empty list in: that of the scores, which the other processes
-        send.
-        """
+        """What torchmetrics sends an empty list in: the type of the other processes' scores."""
         return torch.float64
 
     def update(self, scores: Tensor, target: Tensor, bias: Tensor) -> None:
@@ -130,8 +128,8 @@ class GroupCalibration(ExactMetric):
         super().__init__()
         if bins < 1 or (positive and groups.rows != 2 and not groups.multi_label):
             raise InputError(
-                f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two"
-                " classes"
+                f"bins={bins}, positive={positive} for {groups.rows} classes: positive needs two "
+                "classes"
             )
         self.groups, self.bins = groups, bins
         self.convention = positive_confidence if positive else decision_confidence

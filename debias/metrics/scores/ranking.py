@@ -75,20 +75,17 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
 
 
 def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
-    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples; looks at no
-    value.
-    """
+    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples."""
     shape = (len(samples), groups.outputs)
     if tuple(scores.shape) != shape or not scores.is_floating_point():
         raise InputError(
-            f"scores must be {shape} floats for these groups; got {tuple(scores.shape)}"
-            f" {scores.dtype}"
+            f"scores must be {shape} floats for these groups; got {tuple(scores.shape)} "
+            f"{scores.dtype}"
         )
 
 
 def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Wins:
-    """Count the pairs of a positive and a negative that a score orders rightly, by the biases of
-    the two.
+    """Count the pairs of a positive and a negative that a score orders rightly, by biases.
 
     Args:
         score: ``(N,)`` float without NaN.
@@ -134,11 +131,11 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
 
 
 def auroc(score: Tensor, positive: Tensor) -> Tensor:
-    """Area under the ROC curve of ``(N,)`` scores by bool or 0/1: float64 in [0, 1], NaN if all are
-    one.
+    """Area under the ROC curve of ``(N,)`` scores: float64 in [0, 1], NaN with one outcome.
 
     Example:
-        >>> auroc(torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([True, True, False, False])).item()  # 3.5 of 4 pairs
+        >>> score, positive = torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([1, 1, 0, 0])
+        >>> auroc(score, positive.bool()).item()  # 3.5 of 4 pairs
         0.875
     """
     wins = pair_wins(score, positive, torch.zeros_like(positive, dtype=torch.long), biases=1)
@@ -148,7 +145,8 @@ def auroc(score: Tensor, positive: Tensor) -> Tensor:
 def average_precision(score: Tensor, positive: Tensor) -> Tensor:
     r"""Mean over the positives of the precision at the threshold that just admits them.
 
-    .. math:: \mathrm{AP} = \frac{1}{P} \sum_{i: y_i = 1} \frac{|\{j: s_j \ge s_i, y_j = 1\}|}{|\{j: s_j \ge s_i\}|}
+    .. math:: \mathrm{AP} = \frac{1}{P} \sum_{i: y_i = 1}
+              \frac{|\{j: s_j \ge s_i, y_j = 1\}|}{|\{j: s_j \ge s_i\}|}
 
     The same as the sum of precision times step in recall over the distinct thresholds, without
     interpolation.
@@ -164,7 +162,8 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
     Differs from the reference: scikit-learn returns 0 without positives.
 
     Example:
-        >>> average_precision(torch.tensor([0.9, 0.8, 0.7]), torch.tensor([True, False, True])).item()  # (1 + 2/3) / 2
+        >>> score, positive = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([True, False, True])
+        >>> average_precision(score, positive).item()  # (1 + 2/3) / 2
         0.8333333333333333
     """
     found = score[positive.bool()].sort().values

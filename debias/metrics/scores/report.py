@@ -1,6 +1,4 @@
-"""What the scores of one evaluation say of each value of the bias attribute, as plain numbers for a
-report.
-"""
+"""What the scores of one evaluation say of each bias value, as numbers for a report."""
 
 from __future__ import annotations
 
@@ -30,8 +28,7 @@ from debias.types import Groups
 def scores_report(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> dict[str, float]:
-    """F1, AUROC, average precision and calibration error of everyone and of each value of the bias
-    attribute.
+    """F1, AUROC, average precision and calibration error, of everyone and each bias value.
 
     Args:
         probabilities: ``(N, classes)`` after softmax, or ``(N, L)`` after sigmoid, in [0, 1].
@@ -78,8 +75,7 @@ def _sizes(bias: Tensor, groups: Groups) -> dict[str, Tensor]:
 def reliability_rows(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> list[dict[str, object]]:
-    """The calibration picture: a curve per value of the bias attribute, and per label when
-    multi-label.
+    """The calibration picture: a curve per bias value, and per label when multi-label.
 
     Args:
         probabilities, target, bias, groups, bins: as in ``scores_report``.

@@ -1,6 +1,4 @@
-"""Ranked lists that should hold the minority at their top: precision at k, average precision,
-slices.
-"""
+"""Ranked lists that should begin with the minority: precision at k, and slices."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ class Retrieval(NamedTuple):
 
 
 class SliceMatch(NamedTuple):
-    """``(T,)`` float64 each: how well the best predicted slice, or its complement, matches each
-    true one.
-    """
+    """``(T,)`` float64 each: how well the best slice, or a complement, fits each true one."""
 
     average_precision: Tensor
     precision_at_10: Tensor
@@ -115,8 +111,7 @@ def minority_retrieval(
 
 
 def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
-    """How much higher a value, such as being right or confidence, is in the majority: mean over the
-    classes.
+    """How much higher a value, such as confidence, is in the majority: mean over classes.
 
     Source: Yenamandra et al., "FACTS", ICCV 2023, yvsriram/FACTS.
 
@@ -172,8 +167,7 @@ def slice_precision(
 def slice_match(
     probabilities: Tensor, slices: Tensor, *, predicted: Tensor | None = None
 ) -> SliceMatch:
-    """For each true slice, the scores of the predicted slice, or complement of one, with the best
-    average precision.
+    """For each true slice, the scores of the predicted slice with the best average precision.
 
     Source: Eyuboglu et al., "Domino: Discovering Systematic Errors with Cross-Modal Embeddings",
     ICLR 2022, HazyResearch/domino.

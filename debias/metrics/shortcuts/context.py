@@ -1,6 +1,4 @@
-"""How much a label is recognised by what usually goes with it. Whole-array functions: ranking needs
-every score.
-"""
+"""How much a label is recognised by its usual context, from the scores of all images."""
 
 from __future__ import annotations
 
@@ -47,8 +45,8 @@ def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor)
     """
     if bool((domain > 1).any()):
         raise InputError(
-            f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at a"
-            " time"
+            f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at "
+            "a time"
         )
     known = domain >= 0
     scores, positive, domain = scores[known], positive[known].bool(), domain[known].long()
@@ -92,8 +90,7 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
 def biased_pairs(
     scores: Tensor, labels: Tensor, *, share: float = 0.1, top: int = 20
 ) -> list[Pair]:
-    """The labels that need their context most, each with the context it needs most; the most biased
-    first.
+    """The labels that need their context most, each with that context; most biased first.
 
     Source: Singh et al., CVPR 2020 (COCO-Stuff: 20 pairs that co-occur in at least 10 % of the
     label's images).
@@ -127,8 +124,7 @@ def biased_pairs(
 
 
 def exclusive_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
-    """Average precision of a label over its images without the context, among all images without
-    the label.
+    """Average precision of a label on images without the context, or without the label.
 
     Source: Singh et al., CVPR 2020.
 
@@ -174,8 +170,7 @@ def recall_at(scores: Tensor, rows: Tensor, *, label: int, k: int = 3) -> Tensor
 
 
 def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dict[str, float]:
-    """What K pairs of label and context say of a multi-label model, averaged over the pairs that
-    define it.
+    """What K pairs of label and context say of a multi-label model, in the mean.
 
     Args:
         scores: ``(N, L)`` probabilities in [0, 1].

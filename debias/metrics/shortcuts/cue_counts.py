@@ -30,8 +30,9 @@ class ShapeBias(CellCounts):
 
     Example:
         >>> metric = ShapeBias()
-        >>> metric.update(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0, 0, 0]), torch.tensor([1, 1, 1, 1]))
-        >>> round(metric.compute()["shape_bias"].item(), 4)  # two by shape, one by texture, one by neither
+        >>> prediction, shape, texture = torch.tensor([[0, 0, 1, 2], [0, 0, 0, 0], [1, 1, 1, 1]])
+        >>> metric.update(prediction, shape, texture)  # 2 by shape, 1 by texture, 1 by neither
+        >>> round(metric.compute()["shape_bias"].item(), 4)
         0.6667
     """
 
@@ -61,9 +62,7 @@ class ErrorConsistencyScore(CellCounts):
         self.add(second, first.long())
 
     def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars: ``error_consistency`` (kappa) with the observed and the expected
-        agreement.
-        """
+        """Float64 scalars: ``error_consistency`` (kappa), observed and expected agreement."""
         right, total = self.tally()
         found = error_consistency(torch.stack((total - right, right), dim=1))
         return {
@@ -100,8 +99,7 @@ class CuePreference(CellCounts):
 
 
 class VariantAccuracy(CellCounts):
-    """Accuracy on each variant of the images, as ``variant_scalars`` defines it: ImageNet-9, or any
-    other.
+    """Accuracy on each variant of the images, as in ``variant_scalars``: ImageNet-9 or other.
 
     Args:
         names: of the variants; "mixed_same" and "mixed_rand" give the background gap.
@@ -130,8 +128,7 @@ class VariantAccuracy(CellCounts):
 
 
 class BackgroundChallenge(CellCounts):
-    """Share of foregrounds that no background fools the model about, as ``challenge_accuracy``
-    defines it.
+    """Share of foregrounds about which no background fools a model; see ``challenge_accuracy``.
 
     Args:
         foregrounds: how many there are.
@@ -152,8 +149,7 @@ class BackgroundChallenge(CellCounts):
 
 
 class ShortcutGaps(CellCounts):
-    """What each shortcut, and each set of them, costs when it misleads, as ``shortcut_scalars``
-    defines it.
+    """The cost of each shortcut, and set of them, when it misleads; see ``shortcut_scalars``.
 
     Args:
         names: of the K shortcuts.
@@ -165,9 +161,7 @@ class ShortcutGaps(CellCounts):
         self.names, self.train_frequencies = tuple(names), train_frequencies.cpu()
 
     def update(self, correct: Tensor, conflicting: Tensor) -> None:
-        """Add ``(N,)`` bool, right or not, and ``(N, K)`` int64: 1 where a shortcut misleads, -1
-        where unknown.
-        """
+        """Add ``(N,)`` bool, right or not, and ``(N, K)``: 1 misleads, 0 not, -1 unknown."""
         self.add(correct, shortcut_cells(conflicting))
 
     def compute(self) -> dict[str, Tensor]:

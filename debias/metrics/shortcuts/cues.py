@@ -62,8 +62,7 @@ def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
 
 
 def count_conflicts(response: Tensor, shape: Tensor, texture: Tensor) -> CueConflicts:
-    """Count the answers to ``(N,)`` images by ``(N,)`` integer classes of their shape and of their
-    texture.
+    """Count the answers to ``(N,)`` images, by the class of their shape and of their texture.
 
     A row with a class of -1 (unknown) is left out; a ``response`` of -1 agrees with nothing.
     """
@@ -99,8 +98,7 @@ def shape_bias(shape: Tensor, texture: Tensor) -> Tensor:
 
 
 def conflict_scalars(counts: CueConflicts) -> dict[str, Tensor]:
-    """``shape_bias``, the fractions of all images that conflict and were answered by either cue,
-    ``shape_accuracy``.
+    """``shape_bias``, the fractions of the images answered by either cue, ``shape_accuracy``.
 
     The two fractions divide by all images, conflicting or not, as model-vs-human does;
     ``shape_accuracy`` divides by those that conflict. float64, NaN where there is nothing to divide
@@ -138,8 +136,7 @@ def error_consistency(counts: Tensor) -> ErrorConsistency:
 
 
 def cue_cells(cues: Tensor, *, labels: int) -> Tensor:
-    """Cell ``cue * labels + value`` of each cue of each image, ``(N, K)``; -1 for what is not to be
-    counted.
+    """Cell ``cue * labels + value`` of each cue of each image, ``(N, K)``; -1 counts nowhere.
 
     Images whose cues all agree say nothing of which one was followed, and are not counted; nor is a
     value of -1. A value that is no label gets a cell of ``K * labels``, which is out of range.
@@ -176,8 +173,7 @@ def cue_tally(response: Tensor, cues: Tensor, *, labels: int) -> Tally:
 
 
 def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
-    r"""How often a model that was trained where all cues agree follows each of them where they do
-    not.
+    r"""How often a model trained where all cues agree follows each where they differ.
 
     .. math:: \mathrm{acc}_k = \frac1N \sum_i 1[\hat y_i = c_{ik}]
 

@@ -1,6 +1,4 @@
-"""How much accuracy goes with the background, or with each of several shortcuts, and which answers
-follow one.
-"""
+"""How much accuracy goes with the background or with shortcuts, and what answers follow."""
 
 from __future__ import annotations
 
@@ -22,8 +20,7 @@ SAME_CLASS, ANY_CLASS = "mixed_same", "mixed_rand"
 
 
 def variant_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
-    """Accuracy on each variant of the images, and the gap between backgrounds of the same and of
-    any class.
+    """Accuracy on each variant, and the gap between backgrounds of the same and any class.
 
     Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
     ICLR 2021; reference code MadryLab/backgrounds_challenge.
@@ -101,7 +98,8 @@ def shortcut_scalars(
 ) -> dict[str, Tensor]:
     r"""Accuracy in distribution, and how much of it is lost when some of the shortcuts mislead.
 
-    .. math:: \mathrm{ID} = \sum_s \pi_s\, \mathrm{acc}_s, \qquad \mathrm{gap}_s = \mathrm{acc}_s - \mathrm{ID}
+    .. math:: \mathrm{ID} = \sum_s \pi_s\, \mathrm{acc}_s,
+              \qquad \mathrm{gap}_s = \mathrm{acc}_s - \mathrm{ID}
 
     over the sets s of shortcuts that mislead, with :math:`\pi` their shares of the training data.
 
@@ -124,8 +122,8 @@ def shortcut_scalars(
     shape = (2,) * len(names)
     if tally.total.shape != shape or train_frequencies.shape != shape:
         raise InputError(
-            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got"
-            f" {tuple(tally.total.shape)} and {tuple(train_frequencies.shape)}"
+            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got "
+            f"{tuple(tally.total.shape)} and {tuple(train_frequencies.shape)}"
         )
     accuracies = accuracy(*tally).flatten()
     average = mean_accuracy(accuracies, train_frequencies.flatten().to(accuracies))
@@ -138,9 +136,7 @@ def shortcut_scalars(
 
 
 def bias_classes(groups: Groups) -> Tensor:
-    """``(biases,)`` int64: the class that each bias value is the shortcut to, -1 if that is none or
-    several.
-    """
+    """``(biases,)`` int64: the class that each bias is a shortcut to; -1 if none or several."""
     rows = [
         [row for row, bias in groups.aligned if bias == value] for value in range(groups.biases)
     ]
@@ -178,9 +174,7 @@ def shortcut_report(
 
 
 def _subsets(names: Sequence[str]) -> list[str]:
-    """Names of the shortcuts that mislead in each cell, joined; empty for the cell where none
-    does.
-    """
+    """Names of the shortcuts that mislead in each cell, joined; empty if none does."""
     digits = (format(cell, f"0{len(names)}b") for cell in range(2 ** len(names)))
     return [
         "+".join(name for name, digit in zip(names, row, strict=True) if digit == "1")

@@ -1,6 +1,4 @@
-"""What recombined pictures show of a model: its use of background, place and size of the
-foreground.
-"""
+"""What recombined pictures show: a model's use of background, place and size."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ SIDES = (1, 3, 5, 7)
 
 
 def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
-    r"""How much of its accuracy a model keeps when the background no longer comes from the
-    foreground's class.
+    r"""How much accuracy a model keeps when the background is no longer of the same class.
 
-    .. math:: \frac{\mathrm{acc}(\text{backgrounds of all classes})}{\mathrm{acc}(\text{backgrounds of the same class})}
+    .. math:: \frac{\mathrm{acc}(\text{backgrounds of all classes})}
+              {\mathrm{acc}(\text{backgrounds of the same class})}
 
     Source: Nauen et al., "ForAug", 2025 (its metric code is not public).
 
@@ -39,8 +37,7 @@ def background_robustness(all_backgrounds: Tensor, same_class: Tensor) -> Tensor
 
 
 def background_gap(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
-    """The same two accuracies' difference, ``same_class - all_backgrounds``: float64, 0 for no use
-    of backgrounds.
+    """The two accuracies' difference, ``same_class - all_backgrounds``; 0: no use of backgrounds.
 
     Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
     ICLR 2021 (BG-Gap of Mixed-Same and Mixed-Rand).
@@ -49,8 +46,7 @@ def background_gap(all_backgrounds: Tensor, same_class: Tensor) -> Tensor:
 
 
 def foreground_focus(attribution: Tensor, mask: Tensor) -> Tensor:
-    r"""How much more of the attribution falls on a pixel of the foreground than on a pixel of the
-    picture.
+    r"""How much more attribution a foreground pixel gets than a pixel of the whole picture.
 
     .. math:: \frac{\sum_p m_p \max(0, a_p) / \sum_p m_p}{\sum_p \max(0, a_p) / P}
 
@@ -98,7 +94,7 @@ def centre_bias(accuracies: Tensor) -> Tensor:
         ValueError: another shape.
 
     Example:
-        >>> cells = torch.tensor([[0.55, 0.66, 0.58], [0.70, 0.80, 0.72], [0.57, 0.68, 0.60]], dtype=torch.float64)
+        >>> cells = torch.tensor([[55, 66, 58], [70, 80, 72], [57, 68, 60]]).double() / 100
         >>> round(centre_bias(cells).item(), 5)  # 1 - (0.55 + 0.66) / 1.6
         0.24375
     """
@@ -126,9 +122,9 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
     unit = factors == 1
     if factors.ndim != 1 or accuracies.shape != factors.shape or int(unit.sum()) != 1:
         raise InputError(
-            "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape"
-            f" {tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1"
-            " among them"
+            "size bias compares (F,) accuracies with the one at factor 1; got accuracies of shape "
+            f"{tuple(accuracies.shape)} and factors {factors.tolist()}: give each factor once, 1 "
+            "among them"
         )
     return _ratio(accuracies, accuracies[unit])
 

@@ -47,8 +47,8 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
     for name in names:
         if "test" in name.lower():
             raise InputError(
-                f"search.objectives: {name} is no objective: the test split is read once, by the"
-                f" runs of the final seeds; objectives are of validation: {', '.join(usable)}"
+                f"search.objectives: {name} is no objective: the test split is read once, by the "
+                f"runs of the final seeds; objectives are of validation: {', '.join(usable)}"
             )
         if name not in OBJECTIVES:
             raise InputError(
@@ -56,8 +56,8 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
             )
         if name not in usable:
             raise InputError(
-                f"search.objectives: {name} reads group labels of validation, which labels={labels}"
-                f" does not allow: choose {' or '.join(usable)}"
+                f"search.objectives: {name} reads group labels of validation, which "
+                f"labels={labels} does not allow: choose {' or '.join(usable)}"
             )
 
 
@@ -83,14 +83,14 @@ def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> fl
 
 
 def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:
-    """Positions that no other is better than: at least as good in every objective, and better in
-    one.
+    """Positions that no other beats: at least as good in every objective, better in one.
 
     Of several with the same values the first is kept; with one objective, that is the first of the
     best.
 
     Example:
-        >>> pareto_front([[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]], ["average", "worst_group_gap"])
+        >>> values = [[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]]
+        >>> pareto_front(values, ["average", "worst_group_gap"])
         [0, 1]
     """
     signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]

@@ -70,8 +70,8 @@ def chosen(planned: SearchPlan, pairs: Pairs) -> list[tuple[Tuned, dict[str, obj
     for tuned, study in pairs:
         if not study.best():
             raise InputError(
-                f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search"
-                " again"
+                f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search "
+                "again"
             )
     return [(tuned, trial.settings) for tuned, study in pairs for trial in study.best()]
 

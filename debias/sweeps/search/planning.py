@@ -96,9 +96,7 @@ class SearchPlan:
         return self.section.trials or len(found or [])
 
     def check_runs(self) -> list[Run]:
-        """Runs that between them have every choice and every bound: if these can be, so can the
-        others.
-        """
+        """Runs that have every choice and every bound: if these can be, the others can."""
         return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
 
     def base(self, tuned: Tuned) -> Config:
@@ -106,9 +104,7 @@ class SearchPlan:
         return make_run(tuned.source, tuned.fixed, {"seed": tuned.seeds[0]}, tuned.folder).config
 
     def definition(self, tuned: Tuned) -> str:
-        """What must stay the same for trials to be of one study; more trials may be asked for at
-        any time.
-        """
+        """What must be the same for all trials of a study; the number of trials may grow."""
         section = {
             key: value
             for key, value in asdict(self.section).items()
@@ -187,12 +183,7 @@ def _check(sweep: Sweep, section: Search) -> None:
     check_objectives(section.objectives, sweep.labels)
     if section.seed < 0:
         raise InputError(f"search.seed must be at least 0; got {section.seed}")
-    if section.sampler == "grid" and section.trials is not None:
-        raise InputError(
-            "search.trials: a grid tries every setting; leave it out, or use sampler=random"
-        )
-    if section.sampler != "grid" and (section.trials or 0) < 1:
-        raise InputError(f"search.trials must be at least 1; got {section.trials}")
+    _check_trials(section)
     if PRUNERS[section.prune] and (
         len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space
     ):
@@ -201,6 +192,15 @@ def _check(sweep: Sweep, section: Search) -> None:
         )
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
         raise InputError(
-            "final_seeds must be fresh: seeds of the runs that are reported, none of them among"
-            f" the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
+            "final_seeds must be fresh: seeds of the runs that are reported, none of them among "
+            f"the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
         )
+
+
+def _check_trials(section: Search) -> None:
+    if section.sampler == "grid" and section.trials is not None:
+        raise InputError(
+            "search.trials: a grid tries every setting; leave it out, or use sampler=random"
+        )
+    if section.sampler != "grid" and (section.trials or 0) < 1:
+        raise InputError(f"search.trials must be at least 1; got {section.trials}")

@@ -56,8 +56,7 @@ class PrunedTraining:
 
 
 class Judge:
-    """Reports the objective of a run after each epoch as if it ended there, and ends it if it is
-    behind.
+    """Reports the objective after each epoch as if the run ended, and ends it if it is behind.
 
     A run is judged by the epoch that its own rule would select so far: worst-group accuracy falls
     and rises, and a run is as good as its best epoch. The last epoch is not judged, for the run is
@@ -97,6 +96,6 @@ class Judge:
         self.trial.report(value, epoch)
         if self.trial.should_prune():
             raise Pruned(
-                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective}"
-                f" {100 * value:.1f}"
+                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective} "
+                f"{100 * value:.1f}"
             )

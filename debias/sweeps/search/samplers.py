@@ -1,6 +1,4 @@
-"""Who proposes settings, and who judges that a run is behind; all of Optuna's that is chosen by
-name.
-"""
+"""Who proposes settings, and who judges a run to be behind: Optuna's, by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The space of a search: what Optuna is asked of it, every point of a grid, and its ends, which are
-checked first.
-"""
+"""The space of a search: what Optuna is asked, a grid's points, and the ends to check."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def check_space(space: Space, sampler: str) -> None:
 
 
 def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, Any]] | None:
-    """The settings of every trial by number, where they do not depend on what came before; else
-    ``None``.
-    """
+    """The settings of every trial, if they do not depend on earlier ones; else ``None``."""
     if sampler == "grid":
         values = [next(iter(distribution.values())) for distribution in space.values()]
         return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
@@ -76,9 +72,7 @@ def readable(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
 
 
 def ends(space: Space) -> Iterator[dict[str, Any]]:
-    """Settings that between them have every choice and every bound, for a check before anything is
-    tried.
-    """
+    """Settings that have every choice and every bound, for a check before the search."""
     columns = {key: list(next(iter(distribution.values()))) for key, distribution in space.items()}
     for number in range(max(map(len, columns.values()))):
         yield {key: values[min(number, len(values) - 1)] for key, values in columns.items()}

@@ -1,6 +1,4 @@
-"""The trials of one config, in a database that outlives the command and that several commands may
-share.
-"""
+"""The trials of one config, in a database that commands share and that outlives them."""
 
 from __future__ import annotations
 
@@ -104,9 +102,7 @@ class Study:
         return [self._read(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     def best(self) -> list[Trial]:
-        """The done trials that no other is better than: with one objective, the first of the
-        best.
-        """
+        """The done trials that no other beats: with one objective, the first of the best."""
         done = [trial for trial in self.trials() if trial.state == "done"]
         return [
             done[place]

@@ -1,6 +1,4 @@
-"""Trials to runs, and ended runs back to trials: what the launcher asks for, and what it says
-happened.
-"""
+"""From trials to runs and back: what the launcher asks for, and what happened."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ class Trials:
         self.given: set[str] = set()
 
     def __iter__(self) -> Iterator[Run]:
-        """The runs of trials that a stopped command has left, then of new ones, then of those of
-        other commands.
-        """
+        """The runs of a stopped command's trials, then new ones, then other commands'."""
         yield from self._unfinished()
         growing = True
         while growing:
@@ -89,7 +85,7 @@ class Trials:
         try:
             runs = tuned.runs(trial.settings)
             check_runs(self.labels, runs)
-        except InputError as error:  # no such combination, or one that reads labels which the protocol does not allow
+        except InputError as error:  # no such combination, or it reads labels against the protocol
             study.fail(trial.number, str(error))
             return
         study.note_runs(trial.number, [run.name for run in runs])
@@ -133,8 +129,7 @@ class Trials:
 
 
 class SearchProgress(Progress):
-    """Shows the runs of a search, of which the next is not known yet, and tells the studies what
-    happened.
+    """Shows the runs of a search, whose next is unknown, and tells the studies what happened.
 
     Args:
         trials: of the search.
