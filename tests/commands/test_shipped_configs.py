@@ -17,7 +17,7 @@ from debias import config as configs
 from debias.commands.train import train
 from debias.data.sets.drawn_birds import drawn_birds
 from debias.runs.run import Run
-from tests.data.test_biased_mnist import write_mnist
+from tests.data.sets.test_biased_mnist import write_mnist
 
 SMALL = [
     "model.pretrained=false",

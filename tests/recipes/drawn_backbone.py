@@ -18,7 +18,7 @@ from debias.heads.linear import Rows
 from debias.recipes.frozen import Frozen
 from debias.runs.run import Stage
 from tests.fakes import GROUPS
-from tests.training.spurious_rows import SIZE, spurious_rows
+from tests.heads.spurious_rows import SIZE, spurious_rows
 
 #: Rows of each split; the splits are mixed in the data set.
 ROWS = {"train": 120, "val": 90, "test": 30}

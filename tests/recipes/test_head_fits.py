@@ -19,8 +19,8 @@ from debias.recipes import heads, validation_heads
 from debias.recipes.heads import AFR, CRT, DFR
 from debias.recipes.last_layer import portion_of
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from tests.heads.spurious_rows import SIZE
 from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
-from tests.training.spurious_rows import SIZE
 
 SEED = 3
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]

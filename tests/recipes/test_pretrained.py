@@ -20,8 +20,8 @@ from debias.recipes import last_layer
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer, erm_head, portion_of
 from debias.runs.run import Run
+from tests.heads.spurious_rows import SIZE, spurious_rows
 from tests.recipes.drawn_backbone import DrawnBackbone
-from tests.training.spurious_rows import SIZE, spurious_rows
 
 SEED = 3
 

@@ -12,7 +12,7 @@ import torch
 
 from debias.heads.linear import Rows
 from debias.heads.sparse import sparse_head
-from tests.training.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
+from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
 
 
 def seeded(seed=0):

@@ -15,7 +15,7 @@ from debias.group_inference import largest_losses
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import balanced_order, halves, shuffled_order
 from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads, selected_heads
-from tests.training.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
+from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
 
 TRAIN = spurious_rows(300, aligned=0.8, seed=0)
 TRAIN = TRAIN._replace(features=TRAIN.features.double())

@@ -7,7 +7,7 @@ import torch
 
 from debias.heads.linear import Rows
 from debias.heads.sparse import sparse_head
-from tests.training.spurious_rows import spurious_rows
+from tests.heads.spurious_rows import spurious_rows
 
 BALANCED = spurious_rows(600, aligned=0.5, seed=1)
 

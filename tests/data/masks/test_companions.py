@@ -16,9 +16,9 @@ from debias.data.sets.celeba import celeba
 from debias.data.sets.folder import folder
 from debias.data.sets.table import table
 from debias.data.sets.waterbirds import waterbirds
+from tests.data.sets.test_celeba import write_text
+from tests.data.sets.test_waterbirds import write
 from tests.data.small_pictures import small_examples
-from tests.data.test_celeba import write_text
-from tests.data.test_waterbirds import write
 
 
 def touched(root: Path, *names: str) -> str:
