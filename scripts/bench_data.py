@@ -66,8 +66,8 @@ def cached_loader(
     names = tuple(path.name for path in paths)
     examples = Examples(paths[0].parent, names, zeros, zeros, zeros, groups, paths[0].parent)
     data = ImageData(
-        examples, recipe, shuffled(zeros), mean=MEAN, std=STD, batch_size=64, workers=0, cache_dir=cache,
-        channels_last=True,
+        examples, recipe, shuffled(zeros), mean=MEAN, std=STD, batch_size=64, workers=0,
+        cache_dir=cache, channels_last=True,
     )  # fmt: skip
     return data, data.train_dataloader()
 
@@ -102,8 +102,8 @@ def compare(
     ours, theirs = (count / statistics.median(side) for side in zip(*times, strict=True))
     ratio = statistics.median(slow / fast for fast, slow in times)
     print(
-        f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median ratio"
-        f" {ratio:.2f}"
+        f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median "
+        f"ratio {ratio:.2f}"
     )
     return ratio
 

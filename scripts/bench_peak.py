@@ -86,8 +86,9 @@ def train_command(folder: Path, options: argparse.Namespace) -> list[str]:
     told = {
         "data.root": folder / "birds", "data.train": options.images, "data.val": options.images,
         "data.test": options.images, "data.size": options.size, "preprocessing.size": options.size,
-        "model.name": NETWORK, "model.pretrained": "false", "optimizer.lr": LEARNING_RATE, "epochs": options.epochs,
-        "batch_size": options.batch, "progress": "false", "cache_dir": folder / "cache",
+        "model.name": NETWORK, "model.pretrained": "false", "optimizer.lr": LEARNING_RATE,
+        "epochs": options.epochs, "batch_size": options.batch, "progress": "false",
+        "cache_dir": folder / "cache",
     }  # fmt: skip
     return [
         sys.executable,

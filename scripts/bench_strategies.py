@@ -153,8 +153,8 @@ def main() -> None:
     erm = Sides(Case(ERM(), plain), model, batch)
     erm_flops = flops(erm.trained, erm)
     print(
-        f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM;"
-        f" bar {BAR:.2f}"
+        f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM; "
+        f"bar {BAR:.2f}"
     )
     print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
     for name, case in cases(model, options.size).items():

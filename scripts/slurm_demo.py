@@ -140,10 +140,8 @@ class Demo:
         with self.node(task, "drain") as name:
             while printed("squeue", "-h", "-t", "R,CG", f"--nodelist={name}"):
                 time.sleep(0.5)
-            print(
-                f"== {printed('sinfo', '-hN', f'--nodes={name}', '--format=%N is %T').splitlines()[0]}",
-                flush=True,
-            )
+            states = printed("sinfo", "-hN", f"--nodes={name}", "--format=%N is %T")
+            print(f"== {states.splitlines()[0]}", flush=True)
 
     def fail(self, task: str) -> None:
         with self.node(task, "down"):

@@ -116,8 +116,8 @@ def main() -> None:
     subprocess.run(command(file, alone), check=True)
     same = same_results(disturbed, alone)
     print(
-        f"{RUNS} runs, {arguments.kills} times SIGKILL:"
-        f" {'the same figures and table' if same else 'DIFFERENT'}"
+        f"{RUNS} runs, {arguments.kills} times SIGKILL: "
+        f"{'the same figures and table' if same else 'DIFFERENT'}"
     )
     raise SystemExit(not same)
 

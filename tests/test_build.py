@@ -68,7 +68,8 @@ def test_the_seed_decides_the_initial_weights(tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("erm", ()), ("rwy", ()), ("class_reweighting", ()), ("rwg", ("bias",)), ("subg", ("bias",)),
-     ("group_dro", ("bias", "groups")), ("group_reweighting", ("bias", "groups")), ("badd", ("bias",))],
+     ("group_dro", ("bias", "groups")), ("group_reweighting", ("bias", "groups")),
+     ("badd", ("bias",))],
 )  # fmt: skip
 def test_requirements(tmp_path, name, expected):
     assert requirements(small(tmp_path, name)) == expected

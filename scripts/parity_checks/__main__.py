@@ -105,8 +105,8 @@ def compare(
         print(markdown(rows))
     differing = sum(not row.ok for row in rows)
     summary = (
-        f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks could"
-        " not run"
+        f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks "
+        "could not run"
     )
     print(summary, file=sys.stderr if as_markdown else sys.stdout)
     return differing + failed

@@ -257,8 +257,8 @@ def _git(*arguments: str) -> str:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[0]
         raise ValueError(
-            f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones,"
-            " or delete this one"
+            f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones, "
+            "or delete this one"
         )
     return done.stdout
 

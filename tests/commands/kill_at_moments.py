@@ -161,8 +161,8 @@ def main(count: int) -> int:
         if not fault:
             shutil.rmtree(folder / name)
     print(
-        f"{whole} whole of {count}, killed {kills} times at {len(set(moments))} of {len(changes)}"
-        " moments"
+        f"{whole} whole of {count}, killed {kills} times at {len(set(moments))} of {len(changes)} "
+        "moments"
     )
     if whole == count:
         shutil.rmtree(folder)

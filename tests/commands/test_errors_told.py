@@ -71,8 +71,8 @@ def test_a_full_disk_is_one_line(here, monkeypatch, capsys):
     monkeypatch.setattr(os, "replace", full)
     line = refused(capsys, "train own.yaml out=runs")
     assert line.startswith("debias: runs/")
-    assert line.endswith("No space left on device; give another place (out=, cache_dir=), or make room and set "
-                         "permissions there")  # fmt: skip
+    remedy = "give another place (out=, cache_dir=), or make room and set permissions there"
+    assert line.endswith(f"No space left on device; {remedy}")
 
 
 def test_a_link_in_place_of_the_lock_of_a_cache(here, capsys):

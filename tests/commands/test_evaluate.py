@@ -119,8 +119,8 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
     )
     dropped = sorted(report["measures"].keys() - {"fairness"})
     line = (
-        f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes"
-        " them again"
+        f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes "
+        "them again"
     )
     assert line in capsys.readouterr().out.splitlines()
     after = json.loads((copied / "report.json").read_text())

@@ -64,6 +64,9 @@ def test_list_strategies_knows_the_nearest(capsys):
     assert "no strategy or recipe matches 'lfg'; did you mean 'lff'" in capsys.readouterr().err
 
 
+WORST_CLASS = DESCRIPTIONS["worst_class"].meaning
+
+
 @pytest.mark.parametrize(
     ("what", "line"),
     [
@@ -71,10 +74,13 @@ def test_list_strategies_knows_the_nearest(capsys):
         ("preprocessings", "    preprocessing.size=224"),
         ("schedulers", "    scheduler.every=20"),
         ("datasets", "    data.root=... (no default)"),
-        ("metrics", "worst_class: Worst class. " + DESCRIPTIONS["worst_class"].meaning + " Ideal 1, higher is better."),
-        ("configs", "waterbirds/suby: Every class cut to the smallest (SUBY of Idrissi et al. 2022)."),
+        ("metrics", f"worst_class: Worst class. {WORST_CLASS} Ideal 1, higher is better."),
+        (
+            "configs",
+            "waterbirds/suby: Every class cut to the smallest (SUBY of Idrissi et al. 2022).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_list(what, line, capsys):
     assert line in lines_of(capsys, "list", what)
 

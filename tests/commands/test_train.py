@@ -407,8 +407,8 @@ def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
     assert main(["train", "drawn_birds/erm", *arguments]) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("debias: ")]
     assert (
-        "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no"
-        " checkpoint" in line
+        "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no "
+        "checkpoint" in line
     )
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("report.*"))

@@ -105,8 +105,8 @@ def test_a_link_to_a_folder_outside_the_root(sound, tmp_path, kind):
     (tmp_path / kind / "a").rename(tmp_path / "disk")
     (tmp_path / kind / "a").symlink_to(tmp_path / "disk")
     message = (
-        rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set"
-        r" data\.follow_links=true"
+        rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set "
+        r"data\.follow_links=true"
     )
     with pytest.raises(ValueError, match=message):
         check_examples(sound)

@@ -271,8 +271,8 @@ def test_a_model_of_the_mean_colour_needs_the_mean_alone(tmp_path):
         (colours[target] + one).astype(np.uint8) for target, one in zip(targets, noise, strict=True)
     ]
     examples = examples_of(tmp_path, targets, [0] * 12, pictures)
-    parts = parts_of(replace(examples, mask_root=None, masks=()), ColourReader([[0.0, 0, 0], [-1.0, 0, 1]], (0, -0.35)),
-                     mean=0.5)  # fmt: skip
+    unmasked = replace(examples, mask_root=None, masks=())
+    parts = parts_of(unmasked, ColourReader([[0.0, 0, 0], [-1.0, 0, 1]], (0, -0.35)), mean=0.5)
     scalars = looking.band_pass_scalars(parts, progress=False)
     cutoffs = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
     assert [scalars[f"low_pass/accuracy/{cutoff}"] for cutoff in cutoffs] == [0.5, *[1.0] * 10]

@@ -360,7 +360,8 @@ def test_settings_out_of_range_are_refused(options, message):
 )
 def test_inputs_that_do_not_agree_are_refused(changes, message):
     given = {
-        "features": FEATURES, "target": targets(2), "start": start_heads(2), "descent": DESCENT, "steps": 2
+        "features": FEATURES, "target": targets(2), "start": start_heads(2), "descent": DESCENT,
+        "steps": 2,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fit_full_batch(**(given | changes))

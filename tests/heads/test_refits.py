@@ -71,8 +71,8 @@ def test_focal_heads_follow_the_papers_objective():
         ends.append(Heads(layer.weight.detach().clone()[None], layer.bias.detach().clone()[None]))
         scores.append(worst_group(ends[-1], HELD_OUT))
     fitted = focal_heads(
-        TRAIN.features, TRAIN.target, start, gamma=torch.tensor([0.0, gamma]), start_penalty=penalty, steps=60,
-        held_out=HELD_OUT,
+        TRAIN.features, TRAIN.target, start, gamma=torch.tensor([0.0, gamma]),
+        start_penalty=penalty, steps=60, held_out=HELD_OUT,
     )  # fmt: skip
     best = scores.index(max(scores))
     assert fitted.steps[1].item() == best + 1
@@ -167,8 +167,8 @@ def test_refits_undo_a_spurious_feature(seed):
     head, generator = erm_head(train), seeded(seed)
     base = worst_group(head, test)
     focal = focal_heads(
-        *fresh[:2], head, gamma=torch.tensor([2.0, 4.0, 8.0, 12.0]), start_penalty=0.0, held_out=validation,
-        learning_rate=0.05, steps=150,
+        *fresh[:2], head, gamma=torch.tensor([2.0, 4.0, 8.0, 12.0]), start_penalty=0.0,
+        held_out=validation, learning_rate=0.05, steps=150,
     )  # fmt: skip
     resampled = resampled_heads(*train, head, generator, steps=400, learning_rate=0.01)
     reweighted = reweighted_heads(*train, head, generator, steps=400, learning_rate=0.01)

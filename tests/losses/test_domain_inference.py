@@ -83,7 +83,8 @@ def test_extreme_logits_stay_finite(multi_label):
 @pytest.mark.parametrize("prior", [None, PRIOR])
 def test_joint_score_equals_the_definition(greatest, prior):
     for sample, found in zip(
-        LOGITS.tolist(), joint_score(LOGITS, log_prior=None if prior is None else prior.log(), greatest=greatest),
+        LOGITS.tolist(),
+        joint_score(LOGITS, log_prior=None if prior is None else prior.log(), greatest=greatest),
         strict=True,
     ):  # fmt: skip
         joint = softmax([value for row in sample for value in row])

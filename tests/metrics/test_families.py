@@ -193,7 +193,8 @@ def test_numbers_whose_best_value_is_chance_name_no_other() -> None:
         reading("features", f"probe/{name}") for name in ("accuracy", "auroc", "majority")
     )
     assert [(text.ideal, text.better) for text in (accuracy, area, majority) if text] == [
-        (pytest.approx(math.nan, nan_ok=True), "lower"), (0.5, "lower"), (pytest.approx(math.nan, nan_ok=True), ""),
+        (pytest.approx(math.nan, nan_ok=True), "lower"), (0.5, "lower"),
+        (pytest.approx(math.nan, nan_ok=True), ""),
     ]  # fmt: skip
 
 
@@ -210,8 +211,8 @@ def test_texts_are_whole() -> None:
 
 def test_order_of_the_report() -> None:
     assert list(FAMILIES) == [
-        "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts", "context", "leakage",
-        "features", "background", "placement", "attention", "frequency",
+        "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts",
+        "context", "leakage", "features", "background", "placement", "attention", "frequency",
     ]  # fmt: skip
     assert list(FAMILIES) == list(every.FAMILIES)
 

@@ -177,8 +177,8 @@ def test_the_tag_chooses_mean_and_std_with_local_weights(tmp_path: Path) -> None
         (
             "resnt50",
             (
-                "timm has no model 'resnt50'; did you mean 'resnet50' or .*`debias list models`"
-                " lists them"
+                "timm has no model 'resnt50'; did you mean 'resnet50' or .*`debias list models` "
+                "lists them"
             ),
         ),
         ("zzzzzzzzzz", "debias list models"),

@@ -96,8 +96,10 @@ def test_afr_is_the_best_of_its_grid(
     layer = backbone.model.head
     fitted = focal_heads(
         features, target, Heads(layer.weight.detach()[None], layer.bias.detach()[None]),
-        gamma=torch.tensor([1.0, 1.0, 1.0, 6.0, 6.0, 6.0]), start_penalty=torch.tensor([0.3, 0.0, 0.1] * 2),
-        held_out=backbone.at(of_split(backbone, "val"), groups=True), learning_rate=learning_rate, steps=steps,
+        gamma=torch.tensor([1.0, 1.0, 1.0, 6.0, 6.0, 6.0]),
+        start_penalty=torch.tensor([0.3, 0.0, 0.1] * 2),
+        held_out=backbone.at(of_split(backbone, "val"), groups=True), learning_rate=learning_rate,
+        steps=steps,
     )  # fmt: skip
     assert fitted.best == best
     assert fitted.heads.weights.unique(dim=0).shape[0] == 6

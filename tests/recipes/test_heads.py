@@ -229,9 +229,8 @@ def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path
     lines = ["path,target,bias,split"]
     for row, image in enumerate(examples.images):
         place = int(examples.split[row])
-        lines.append(
-            f"{image},{examples.target[row]},{'' if place == unlabelled else examples.bias[row].item()},{SPLITS[place]}"
-        )
+        bias = "" if place == unlabelled else examples.bias[row].item()
+        lines.append(f"{image},{examples.target[row]},{bias},{SPLITS[place]}")
     (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
     options = [f"recipe.name={name}", *RECIPES[name], "select=average", "preprocessing.size=32"]

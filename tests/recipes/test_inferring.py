@@ -220,9 +220,8 @@ def test_xrm_needs_no_label_of_the_bias_but_of_the_test_split(tmp_path):
     lines = ["path,target,bias,split"]
     for row, image in enumerate(examples.images):
         split = SPLITS[int(examples.split[row])]
-        lines.append(
-            f"{image},{examples.target[row]},{examples.bias[row] if split == 'test' else ''},{split}"
-        )
+        bias = examples.bias[row].item() if split == "test" else ""
+        lines.append(f"{image},{examples.target[row]},{bias},{split}")
     (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
     (tmp_path / "own.yaml").write_text("extends: drawn_birds/xrm\ndata: {name: table}\n")
     small = [

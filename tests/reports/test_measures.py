@@ -39,19 +39,22 @@ MEASURES = {
 }
 RELIABILITY = [
     {
-        "outcome": "", "bias": "land", "samples": [0, 4, 0, 6], "confidence": [None, 0.375, None, 0.9],
-        "accuracy": [None, 0.5, None, 1.0],
+        "outcome": "", "bias": "land", "samples": [0, 4, 0, 6],
+        "confidence": [None, 0.375, None, 0.9], "accuracy": [None, 0.5, None, 1.0],
     },
     {
-        "outcome": "", "bias": "water", "samples": [0, 0, 5, 0], "confidence": [None, None, 0.6, None],
-        "accuracy": [None, None, 0.4, None],
+        "outcome": "", "bias": "water", "samples": [0, 0, 5, 0],
+        "confidence": [None, None, 0.6, None], "accuracy": [None, None, 0.4, None],
     },
 ]  # fmt: skip
 CURVES = {
     "reliability": RELIABILITY,
-    "band_pass": {"cutoffs": [0.01, 0.5, 0.99], "low_pass": [0.5, 0.75, 0.9], "high_pass": [0.25, None, 0.88]},
+    "band_pass": {
+        "cutoffs": [0.01, 0.5, 0.99], "low_pass": [0.5, 0.75, 0.9], "high_pass": [0.25, None, 0.88],
+    },
     "amplification": {
-        "targets": ["landbird", "waterbird"], "biases": ["land", "water"], "change": [[0.1, -0.05], [None, 0.0]],
+        "targets": ["landbird", "waterbird"], "biases": ["land", "water"],
+        "change": [[0.1, -0.05], [None, 0.0]],
     },
 }  # fmt: skip
 
@@ -108,8 +111,8 @@ def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
     (table,) = family(measured_report(measures={"scores": scalars}), "scores")["tables"]
     assert table["rows"][1][1][0] is None
     assert re.search(
-        r'water</th><td class="number"><span title="undefined">–</span></td><td'
-        r' class="number"></td>',
+        r'water</th><td class="number"><span title="undefined">–</span></td><td '
+        r'class="number"></td>',
         html,
     )
 
@@ -228,7 +231,8 @@ def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
          "accuracy": [0.4 - i / 20, None]}
         for i in range(8)
     ] + [
-        {"outcome": f"label{i}", "bias": "b", "samples": [0, 0], "confidence": [None] * 2, "accuracy": [None] * 2}
+        {"outcome": f"label{i}", "bias": "b", "samples": [0, 0], "confidence": [None] * 2,
+         "accuracy": [None] * 2}
         for i in range(8)
     ]  # fmt: skip
     drawn = measure_charts.reliability({"curves": {"reliability": rows}})

@@ -78,8 +78,8 @@ def test_verdict_is_the_sentence_a_reader_needs() -> None:
     """Average 88.2 minus worst group 71.2 is 17.0; no other group's interval starts below 74.6."""
     assert verdict(sample_report()) == [
         (
-            "group_dro reaches 71.2 % [64.0, 78.1] on its worst group, waterbird-land (642 test"
-            " images), 17.0 points under its average of 88.2 %."
+            "group_dro reaches 71.2 % [64.0, 78.1] on its worst group, waterbird-land (642 test "
+            "images), 17.0 points under its average of 88.2 %."
         ),
         (
             "Epoch 3 was chosen by validation worst-group accuracy. "
@@ -116,8 +116,8 @@ def test_a_diverged_run_says_so_first(accuracies) -> None:
     for entry in report["history"][2:]:
         entry["train"]["loss"] = None
     first = (
-        "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean"
-        " nothing."
+        "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean "
+        "nothing."
     )
     assert verdict(report) == [first, *others]
 
@@ -169,8 +169,8 @@ def test_page_of_a_resumed_run_says_where_each_part_was_trained() -> None:
     report["circumstances"] = [begun, {key: report[key] for key in begun}]
     first = "begun on cuda (4 threads), torch 2.12.0, not under version control"
     then = (
-        "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not"
-        " committed"
+        "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not "
+        "committed"
     )
     assert f"{first}; {then}" in page(report).text
 
@@ -319,8 +319,9 @@ def test_multi_label() -> None:
     ]
     report = sample_report()
     report["data"] |= {
-        "targets": ["not Smiling", "Smiling", "not Blond", "Blond"], "biases": ["female", "male"], "aligned": [],
-        "multi_label": True, "groups": names, "counts": {split: [10] * 8 for split in ("train", "val", "test")},
+        "targets": ["not Smiling", "Smiling", "not Blond", "Blond"], "biases": ["female", "male"],
+        "aligned": [], "multi_label": True, "groups": names,
+        "counts": {split: [10] * 8 for split in ("train", "val", "test")},
     }  # fmt: skip
     accuracies = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.3]
     for split in ("val", "test"):
@@ -336,8 +337,8 @@ def test_multi_label() -> None:
         ]
     text = Page(render_report(report)).text
     assert (
-        "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points"
-        " under" in text
+        "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points "
+        "under" in text
     )
     assert "Blond-male 10 images, worst 30.0 % [29.0, 31.0]" in text
 
@@ -369,8 +370,8 @@ def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(
     names = [f"c{i}-x" for i in range(groups)]
     report = sample_report()
     report["data"] |= {
-        "targets": [f"c{i}" for i in range(groups)], "biases": ["x"], "aligned": [], "groups": names,
-        "counts": {split: [5] * groups for split in ("train", "val", "test")},
+        "targets": [f"c{i}" for i in range(groups)], "biases": ["x"], "aligned": [],
+        "groups": names, "counts": {split: [5] * groups for split in ("train", "val", "test")},
     }  # fmt: skip
     report["metrics"]["test"]["groups"] = [
         {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None}

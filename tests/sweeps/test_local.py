@@ -110,8 +110,8 @@ def test_a_diverged_run_is_a_failure_with_its_reason(runs):
     assert left(runs) == [runs[1]]
     assert trainings.attempts(runs[1].config) == 1
     message = (
-        "InputError: training diverged: the loss of step 3 of epoch 0 (counted from 0) is not"
-        " finite; no checkpoint"
+        "InputError: training diverged: the loss of step 3 of epoch 0 (counted from 0) is not "
+        "finite; no checkpoint"
     )
     assert files_of(runs[1]).reason().startswith(message)
 

@@ -72,8 +72,8 @@ def test_inferred_groups_are_no_labels(sweep):
     rule.
     """
     path = sweep(
-        "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels:"
-        " validation_groups_known"
+        "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels: "
+        "validation_groups_known"
     )
     planned = plan(path)
     check_runs(planned.labels, planned.runs)
@@ -90,7 +90,7 @@ def test_written_down(tmp_path):
         assert read_protocol(tmp_path / "runs") == protocol
     assert (
         searched.sentence()
-        == "Protocol validation_groups_known: group labels of validation may be used, none of"
-        " training. Settings: 40 settings a config, chosen by average and worst_group_gap on"
-        " validation (seeds 0, 1); reported are fresh seeds (10, 11, 12)."
+        == "Protocol validation_groups_known: group labels of validation may be used, none of "
+        "training. Settings: 40 settings a config, chosen by average and worst_group_gap on "
+        "validation (seeds 0, 1); reported are fresh seeds (10, 11, 12)."
     )

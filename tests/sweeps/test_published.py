@@ -20,8 +20,8 @@ from debias.sweeps.reproduce import Reproduced, result_lines
 #: Training images of each group.
 COUNTS = {"waterbirds": (3498, 184, 56, 1057), "celeba": (71629, 66874, 22880, 1387)}
 SUBPOPBENCH = (
-    "erm_subpopbench", "crt", "group_square_root", "group_effective_number", "cvar_dro", "focal", "irm", "ldam",
-    "logit_adjustment", "mmd",
+    "erm_subpopbench", "crt", "group_square_root", "group_effective_number", "cvar_dro", "focal",
+    "irm", "ldam", "logit_adjustment", "mmd",
 )  # fmt: skip
 SETTINGS = {setting.config: setting for settings in BENCHMARKS.values() for setting in settings}
 #: Words by which a comment admits that something is not as it was published.

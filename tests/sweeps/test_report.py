@@ -323,8 +323,8 @@ def test_every_format_tells_of_runs_that_another_code_made(half_finished: Plan) 
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"git": {"commit": "fedcba987", "dirty": False}}))
     note = (
-        "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit"
-        " fedcba9 (seed 1)"
+        "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit "
+        "fedcba9 (seed 1)"
     )
     assert f"\n- {note}\n" in shown(half_finished.out, "markdown")
     assert f"\n% {note}\n" in shown(half_finished.out, "latex")
@@ -346,8 +346,8 @@ def test_page_has_the_tables_and_the_charts(half_finished: Plan) -> None:
     ):
         assert text in found.text
     assert (
-        "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2"
-        " points" in found.text
+        "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2 "
+        "points" in found.text
     )
     assert html.count("<svg") == 1
 
@@ -357,8 +357,8 @@ def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
     0.3; the config that has one value only has no line."""
     planned = plan(
         sweep(
-            "configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]},"
-            " drawn_birds/erm]\nseeds: [0, 1]"
+            "configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]}, "
+            "drawn_birds/erm]\nseeds: [0, 1]"
         )
     )
     write_plan(planned)

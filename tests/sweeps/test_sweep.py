@@ -163,8 +163,8 @@ def test_mistakes_are_one_line(sweep, tmp_path, capsys):
     assert main(["sweep", "run", str(path)]) == 2
     assert (
         capsys.readouterr().err
-        == "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option"
-        " strategy.step_size; it has no options\n"
+        == "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option "
+        "strategy.step_size; it has no options\n"
     )
     assert main(["sweep", "report", str(tmp_path)]) == 2
     assert main(["sweep", "report", str(tmp_path), "seed=1"]) == 2

@@ -174,8 +174,8 @@ def test_only_training_carries_backgrounds_unless_evaluation_asks(
 ) -> None:
     examples = small_examples(tmp_path)
     data = ImageData(
-        examples, resize(size=8), shuffled(examples.target[examples.rows("train")]), mean=HALF, std=HALF,
-        cache_dir=tmp_path / "cache" if cache else None, backgrounds=True,
+        examples, resize(size=8), shuffled(examples.target[examples.rows("train")]), mean=HALF,
+        std=HALF, cache_dir=tmp_path / "cache" if cache else None, backgrounds=True,
     )  # fmt: skip
     data.decode()
     train, val = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))

@@ -113,8 +113,8 @@ def test_a_box_outside_its_picture(three: Examples, tmp_path: Path, box: str) ->
     )
     make = boxes(three, [0], source=source)
     message = (
-        rf"b\.csv: \({box.replace(',', ', ')}\) of 0\.png lies outside the picture, .* 10x12:"
-        r" correct the row"
+        rf"b\.csv: \({box.replace(',', ', ')}\) of 0\.png lies outside the picture, .* 10x12: "
+        r"correct the row"
     )
     with pytest.raises(ValueError, match=message):
         make(0, noise(0))

@@ -52,8 +52,8 @@ def test_names_are_numbered_in_sorted_order(tmp_path):
 
 
 def test_what_is_not_available_is_unknown_and_what_numbers_something_else_is_refused(tmp_path):
-    rows = "path,target,bias,split\n0.jpg,cat,day,0\n1.jpg,dog,NA,0\n2.jpg,cat,nan,1\n3.jpg,dog,night,2\n"
-    (tmp_path / "t.csv").write_text(rows)
+    rows = "0.jpg,cat,day,0\n1.jpg,dog,NA,0\n2.jpg,cat,nan,1\n3.jpg,dog,night,2\n"
+    (tmp_path / "t.csv").write_text(f"path,target,bias,split\n{rows}")
     found = table(csv=str(tmp_path / "t.csv"))
     assert found.bias.tolist() == [0, -1, -1, 1]
     assert found.groups.bias_names == ("day", "night")

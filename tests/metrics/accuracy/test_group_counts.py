@@ -206,12 +206,13 @@ def test_keys_depend_on_the_groups_and_frequencies_only() -> None:
     plain = Groups(BIRDS.target_names, BIRDS.bias_names)
     keys = set(group_scalars(torch.zeros(2, 3, 2, dtype=torch.long), plain))
     assert {key for key in keys if not key.startswith(("accuracy/", "class_accuracy/"))} == {
-        "average", "worst_group", "worst_class", "group_balanced", "class_balanced", "class_difference",
-        "gap", "robustness_gap", "greatest_deviation", "group_ratio",
+        "average", "worst_group", "worst_class", "group_balanced", "class_balanced",
+        "class_difference", "gap", "robustness_gap", "greatest_deviation", "group_ratio",
     }  # fmt: skip
     more = set(group_scalars(torch.ones(2, 3, 2, dtype=torch.long), BIRDS, torch.ones(4)))
     assert more - keys == {
-        "adjusted_average", "bias_aligned", "bias_aligned_samples", "bias_conflicting", "bias_conflicting_samples",
+        "adjusted_average", "bias_aligned", "bias_aligned_samples", "bias_conflicting",
+        "bias_conflicting_samples",
     }  # fmt: skip
 
 

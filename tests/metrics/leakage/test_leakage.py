@@ -163,8 +163,8 @@ def test_importing_loads_neither_scikit_learn_nor_torchmetrics() -> None:
     modules = [f"debias.metrics.{name}" for name in names]
     heavy = ("sklearn", "scipy", "torchmetrics", "pytorch_lightning")
     script = (
-        f"import sys, {', '.join(modules)}; print([name for name in {heavy!r} if name in"
-        " sys.modules])"
+        f"import sys, {', '.join(modules)}; print([name for name in {heavy!r} if name in "
+        "sys.modules])"
     )
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -386,7 +386,9 @@ def test_reliability_rows_are_plain_and_name_the_group() -> None:
 
 def described(key: str) -> str:
     family, slash, _ = key.partition("/")
-    return f"{family}{slash}{('<group>' if family.startswith('group_') else '<bias>') if slash else ''}"
+    if not slash:
+        return family
+    return f"{family}/{'<group>' if family.startswith('group_') else '<bias>'}"
 
 
 def test_reports_are_plain_and_every_key_is_described(generator: torch.Generator) -> None:
