@@ -33,9 +33,7 @@ FACTORS = 50
 
 
 def rows(count: int, size: int, seed: int) -> Rows:
-    """Features as after a ReLU, of factors of which one holds the class and one, more loudly, the
-    bias.
-    """
+    """Features after a ReLU, of factors: one holds the class and one, more loudly, the bias."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (count,), generator=generator)
     bias = torch.where(torch.rand(count, generator=generator) < 0.9, target, 1 - target)
@@ -90,9 +88,7 @@ def as_heads(layers: list[nn.Linear]) -> Heads:
 
 
 def report(name: str, together: list[float], loop: list[float], share: float, bar: float) -> None:
-    """Seconds of the processor, and of the clock, of both sides; the loop fitted a share of the
-    heads.
-    """
+    """Seconds of the processor, and of the clock, of both sides; the loop fitted some heads."""
     processor, clock = (slow / share / fast for fast, slow in zip(together, loop, strict=True))
     print(
         f"{name}: together {together[0]:.2f} s, loop {loop[0] / share:.1f} s of the processor, "

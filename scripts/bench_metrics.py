@@ -43,9 +43,7 @@ def verdict(passed: bool) -> str:
 
 
 def predictions(rows: int, groups: Groups) -> tuple[Tensor, Tensor, Tensor]:
-    """Right four times out of five, and in half of the mistakes the class that goes with the
-    bias.
-    """
+    """Right four times out of five, and in half the mistakes the class that goes with the bias."""
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(groups.rows, (rows,), generator=generator)
     bias = torch.where(

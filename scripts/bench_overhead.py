@@ -1,5 +1,4 @@
-"""Training steps a second of debias against a bare PyTorch loop over the same model, data and
-batches.
+"""Training steps a second against a bare PyTorch loop over the same model, data and batches.
 
 The bare loop is plain cross-entropy in both comparisons. Runs are interleaved, so that a busy
 machine slows the sides of a pair alike; the median of the pairs counts. Run by

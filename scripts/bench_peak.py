@@ -1,5 +1,4 @@
-"""Peak memory of a whole ``debias train`` against a plain PyTorch loop over the same model and
-batches.
+"""Peak memory of ``debias train`` against a plain PyTorch loop of the same model and batches.
 
 Both train ``tf_efficientnet_lite0`` without pretrained weights on the built-in birds, validate
 after each epoch, and evaluate the test split with the best epoch's weights; the plain loop

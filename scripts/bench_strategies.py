@@ -1,5 +1,4 @@
-"""Seconds per training step of every strategy over ERM's, beside the ratio that its passes make
-unavoidable.
+"""Seconds per training step of every strategy over ERM's, beside the ratio of its passes.
 
 Each strategy is written a second time, in ``bare_passes.py``: the forward, backward and optimiser
 steps that its definition asks for, in plain PyTorch on the same networks, with cross-entropies for
@@ -41,9 +40,7 @@ BAR = 1.10
 
 
 class Sides:
-    """The two sides of a case: the strategy as it is trained, and its bare passes, with the same
-    optimisers.
-    """
+    """The two sides of a case: the strategy as trained, and its bare passes, same optimisers."""
 
     def __init__(self, case: Case, model: Classifier, batch: Batch) -> None:
         self.case, self.model, self.batch = case, model, batch
@@ -88,9 +85,7 @@ class Sides:
 
 
 def seconds(run: Callable[[], None]) -> float:
-    """Of this process on its processor, which is all it computes on: others may use the machine as
-    well.
-    """
+    """Of this process on its processor, where all is computed: others may use the machine."""
     start = time.process_time()
     run()
     return time.process_time() - start

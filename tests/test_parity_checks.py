@@ -1,6 +1,4 @@
-"""``scripts/parity`` takes the code that it names, measures what differs, and fails where something
-does.
-"""
+"""``scripts/parity`` takes the code it names, measures what differs, fails where something does."""
 
 from __future__ import annotations
 

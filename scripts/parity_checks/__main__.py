@@ -85,9 +85,7 @@ CHECKS: dict[str, Check] = {
 def compare(
     names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *, as_markdown: bool = False
 ) -> int:
-    """Run checks by name and print their rows; returns how many rows differ or checks could not
-    run.
-    """
+    """Run checks by name and print their rows; returns how many differ or could not run."""
     rows: list[Row] = []
     failed = 0
     for name in names:

@@ -1,6 +1,4 @@
-"""One gradient norm over all parameters of a player: our Lightning module beside loops that
-clip.
-"""
+"""One gradient norm over all parameters of a player: our module beside loops that clip."""
 
 from __future__ import annotations
 

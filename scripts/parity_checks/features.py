@@ -43,9 +43,7 @@ TEN = Groups(tuple("abcdefghij"), ("colour", "grey"))
 def _cells(
     seed: int, *, samples: int, classes: int = 3, biases: int = 3
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, of which two are equal in some cases, classes, and biases, of which there is one in
-    some cases.
-    """
+    """Features, two of them equal in some cases, classes, and biases, of which some have one."""
     generator = draws(seed)
     features = torch.randn(samples, 8, generator=generator)
     features[1] = features[1 if seed % 3 else 0]

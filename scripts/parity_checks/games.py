@@ -1,6 +1,4 @@
-"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order, with
-which state.
-"""
+"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Whole losses of strategies, whose parts are compared elsewhere: their weights, means and
-scales.
-"""
+"""Whole losses of strategies, whose parts are compared: their weights, means and scales."""
 
 from __future__ import annotations
 

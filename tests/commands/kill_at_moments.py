@@ -1,5 +1,4 @@
-"""Kills a run at moments at which it changes a file or folder, resumes it, and compares it with an
-undisturbed run.
+"""Kills a run where it changes files, resumes it, and compares it with an undisturbed one.
 
 By hand, for 60 moments spread over the run: ``python -m tests.commands.kill_at_moments 60``.
 """

@@ -148,9 +148,7 @@ def test_a_file_name_that_is_no_text(here, capsys):
 
 
 def test_batches_of_one_image_that_batch_normalisation_can_train_on(here):
-    """Of 64 pixels the last stage has 2 x 2 places, of which the statistics are those of four
-    values.
-    """
+    """Of 64 pixels the last stage has 2 x 2 places: statistics of four values."""
     assert main(["check", "own.yaml", "batch_size=1", "preprocessing.size=64"]) == 0
 
 

@@ -1,6 +1,4 @@
-"""Shipped configs on built-in data in their data set's layout: all build, and every method trains
-and reports.
-"""
+"""Shipped configs on built-in data in their layout: all build, every method trains and reports."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ def roots(tmp_path_factory) -> dict[str, str]:
 
 
 def write_celeba(root: Path, faces: int = 96) -> Path:
-    """Random faces of 178x218 in the layout of the release, every combination of the attributes in
-    every split.
-    """
+    """Random faces of 178x218 in the release's layout, every combination of attributes a split."""
     generator = np.random.default_rng(0)
     names = [f"{number + 1:06d}.jpg" for number in range(faces)]
     (root / "img_align_celeba").mkdir(parents=True)

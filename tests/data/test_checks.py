@@ -80,9 +80,7 @@ def test_missing_masks(sound):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_repeated_image(sound, split):
-    """Row 2 names the image of row 1, or the test image (row 6) that of the first training
-    image.
-    """
+    """Row 2 names the image of row 1, or the test image (row 6) the first training image's."""
     row = {"train": 1, "test": 5}[split]
     with pytest.raises(
         ValueError, match=rf"1 rows repeat .*: row {row + 1} \(a/\./0\.jpg\)\. Keep one row"

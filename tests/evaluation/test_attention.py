@@ -1,6 +1,4 @@
-"""Masks from Grad-CAM are those that can be derived by hand, and lie where the picture's own pixels
-do.
-"""
+"""Masks from Grad-CAM are those derived by hand, and lie where the picture's own pixels do."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def parts_of(folder: Path, model: nn.Module, *, size: int = 16) -> Any:
 
 
 def two_squares(side: int = 16, scale: int = 1) -> tuple[Pixels, Pixels, Pixels]:
-    """A red square at the upper left, a smaller green one at the lower right, and where each of
-    them is.
-    """
+    """A red square at the upper left, a smaller green one at the lower right, with their places."""
     red, green = (np.zeros((side, side), bool) for _ in range(2))
     red[2:8, 2:10] = True
     green[10:14, 12:16] = True
@@ -86,9 +82,7 @@ def test_the_mask_is_what_speaks_for_the_class(tmp_path: Path) -> None:
 
 
 def test_the_threshold_is_a_share_of_the_maps_range(tmp_path: Path) -> None:
-    """Red rises from 0 to 150 over 16 columns by 10 each: from 0.5 on are 80 to 150, the last eight
-    columns.
-    """
+    """Red rises from 0 to 150 over 16 columns: from 0.5 on are 80 to 150, the last eight."""
     image = np.zeros((16, 16, 3), np.uint8)
     image[..., 0] = 10 * np.arange(16)
     mask = gradcam(parts_of(tmp_path, ColourReader()), threshold=0.5, layer="backbone.0")(
@@ -111,9 +105,7 @@ def test_the_map_is_brought_back_to_the_pictures_own_size(tmp_path: Path) -> Non
 
 
 def test_a_coarse_map_covers_the_place(tmp_path: Path) -> None:
-    """Places of 4 x 4 pixels: what is red lies inside its mask widened by a place, and the mask
-    touches it.
-    """
+    """Places of 4 x 4 pixels: red lies inside its mask widened by a place; the mask touches it."""
     image, red, _ = two_squares()
     mask = (
         gradcam(parts_of(tmp_path, ColourReader(stride=4)), threshold=0.3, layer="backbone.0")(

@@ -164,8 +164,7 @@ def test_maps_and_predictions_are_of_prepared_pictures(squares):
 
 
 def test_with_several_labels_each_decision_is_explained(tmp_path, monkeypatch):
-    """Pixels are -1 and 1. z_x is the mean red, -224 / 256: "absent", for which the places without
-    red speak.
+    """Pixels are -1 and 1. z_x is the mean red, -224 / 256: "absent", told by places without red.
 
     z_y = z_x + 2 is positive, so red speaks for it: the maps are the background, and the
     foreground. Of 5 maps at most, 2 images take 4.
@@ -187,9 +186,7 @@ def test_with_several_labels_each_decision_is_explained(tmp_path, monkeypatch):
 
 
 def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
-    """The mean of nine images' scores is what each image's own map gives, made alone, in file
-    order.
-    """
+    """The mean of nine images' scores is what an image's own map gives, alone, in file order."""
     attribution = pytest.importorskip("captum") and sys.modules["debias.models.attribution"]
     more = ("data.test=20", "preprocessing.size=64", "batch_size=4")
     parts = build(configs.load("drawn_birds/erm", overrides(tmp_path, *more)))
@@ -255,8 +252,7 @@ def test_the_picture_is_the_prepared_one(squares):
 
 
 def test_a_model_of_the_mean_colour_needs_the_mean_alone(tmp_path):
-    r"""Night is bluer than it is red by 60, day redder; both by noise of up to 20, on 32 x 32
-    pixels.
+    r"""Night is bluer than it is red by 60, day redder; noise up to 20, on 32 x 32 pixels.
 
     Normalised, :math:`z_1 = b - r - 0.35` with b - r about 0.47 or -0.47. A low pass keeps the
     frequencies in [-r, r), r = int(16 c): none at c = 0.01, where the picture is black and z_1 =
@@ -284,9 +280,7 @@ def test_a_model_of_the_mean_colour_needs_the_mean_alone(tmp_path):
 
 
 def test_groups_take_turns(tmp_path):
-    """Of 1, 2, 5 and 8 images: 4 in the first turn, 3 in the second, 2 in the third, and the third
-    group's fourth.
-    """
+    """Of 1, 2, 5 and 8 images: 4 in turn one, 3 in two, 2 in three, the third group's fourth."""
     groups = np.repeat([0, 1, 2, 3], [1, 2, 5, 8])
     examples = examples_of(
         tmp_path, (groups // 2).tolist(), (groups % 2).tolist(), [red_on_blue()[0]] * 16

@@ -45,9 +45,7 @@ def evidence_of(examples: Examples) -> Evidence:
 
 
 def test_an_image_of_unknown_bias_counts_in_the_average_and_in_no_group(examples: Examples) -> None:
-    """Everything is taken for a landbird: 2 of 4 images are right, and the fourth is in none of the
-    groups.
-    """
+    """Everything is taken for a landbird: 2 of 4 images are right; the fourth is in no group."""
     report = measure(evidence_of(examples).predictions, examples)
     assert report["unknown"] == 1
     assert [group["count"] for group in report["groups"]] == [1, 1, 0, 1]

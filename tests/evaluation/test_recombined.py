@@ -25,9 +25,7 @@ def parts(tmp_path_factory) -> Parts:
 
 
 def test_importance_is_the_ratio_of_frequencies(parts):
-    """190, 10, 10, 190 training images; 100 of each in the test split; unknown groups are not
-    drawn.
-    """
+    """190, 10, 10, 190 training images; 100 each in the test split; unknown groups not drawn."""
     assert parts.examples.frequencies("train").tolist() == [190, 10, 10, 190]
     assert parts.examples.frequencies("test").tolist() == [100, 100, 100, 100]
     assert recombined.group_importance(parts, "test").tolist() == [1.9, 0.1, 0.1, 1.9, 0.0]
@@ -50,9 +48,7 @@ def test_a_model_of_the_background_alone(parts, monkeypatch):
 
 
 def test_the_size_of_evaluation_batches_changes_no_figure(parts):
-    """Backgrounds are exchanged among the same pictures, of which the network is given a few at a
-    time.
-    """
+    """Backgrounds are exchanged among the same pictures, given to the network a few at a time."""
     expected = recombined.accuracies(parts, "test", recombined.BACKGROUND, progress=False)
     seen = []
     handle = parts.module.model.register_forward_pre_hook(
@@ -84,8 +80,7 @@ def test_pictures_of_all_processes_are_counted(parts, monkeypatch):
 
 
 def test_a_model_of_the_place(parts, monkeypatch):
-    """It is right where the foreground's middle lies in the upper half, left of two thirds, and
-    else wrong.
+    """Right where the foreground's middle lies in the upper half, left of two thirds, else wrong.
 
     Cells 0, 1 are right for all; 3 and 4 for about half each; the others for none: the least corner
     and the least side have accuracy 0, so that the bias is 1.
@@ -105,9 +100,7 @@ def test_a_model_of_the_place(parts, monkeypatch):
 
 
 def test_the_size_factor_is_on_the_area(parts, monkeypatch):
-    """Half the area, but for the soft edge, which takes more from a small foreground than from a
-    large one.
-    """
+    """Half the area, but for the soft edge, which takes more from a small foreground."""
     areas: list[float] = []
 
     def note(parts, batch):
@@ -124,9 +117,7 @@ def test_the_size_factor_is_on_the_area(parts, monkeypatch):
 
 
 def test_donors_are_drawn_in_proportion(parts):
-    """Of two donors of importance 1.9 and 0.1 each sample takes the second in 5 %: 2,000 draws, sd
-    0.5 points.
-    """
+    """Donors of importance 1.9 and 0.1: the second in 5 % of 2,000 draws, sd 0.5 points."""
     batch = next(iter(recombined._batches(parts, "test", progress=False)))
     importance = recombined.group_importance(parts, "test")
     recombination = Recombination(background="same")

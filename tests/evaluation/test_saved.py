@@ -77,9 +77,7 @@ def test_other_data_is_told(
 
 
 def test_other_weights_are_told(run: Path, examples: Examples) -> None:
-    """The fingerprint is what ``printf weights | sha256sum`` prints; one byte more makes other
-    weights.
-    """
+    """The fingerprint is that of ``printf weights | sha256sum``; one byte more makes another."""
     before = origin(run / "weights.ckpt", "auto")
     assert before["weights"] == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
     (run / "weights.ckpt").write_bytes(b"weights.")

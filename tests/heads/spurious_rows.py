@@ -12,8 +12,7 @@ SIZE = 20
 
 
 def spurious_rows(count: int, *, aligned: float, seed: int, positive: float = 0.5) -> Rows:
-    """Gaussian features; the first is shifted by +-1.5 with the class, the second by +-2 with the
-    bias.
+    """Gaussian features; the first shifts by +-1.5 with the class, the second by +-2 with bias.
 
     A share ``aligned`` of the rows has the bias of its class, and a share ``positive`` is of class
     1.

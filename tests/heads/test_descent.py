@@ -49,9 +49,7 @@ def at(setting, head):
 
 
 def loop(features, target, start, descent, batches, weights):
-    """Each head alone: ``torch.optim.SGD`` on an autograd loss, ``clip_grad_norm_`` before its
-    step.
-    """
+    """Each head alone: ``torch.optim.SGD`` by autograd, ``clip_grad_norm_`` before its step."""
     layers = []
     for head in range(len(weights)):
         layer = start.linear(head % len(start.weights)).to(features.dtype)
@@ -179,9 +177,7 @@ def test_it_comes_to_rest_where_the_gradient_of_the_penalised_loss_is_zero():
 
 
 def test_a_sample_of_weight_zero_does_not_exist():
-    """Half of the rows with weight 2, the others 0, is the mean over that half; their features do
-    not count.
-    """
+    """Half of the rows at weight 2, the others at 0: the mean over that half alone."""
     target, start = targets(2), start_heads(2, 1)
     kept = torch.arange(SAMPLES) % 2 == 0
     features = torch.where(kept[:, None], FEATURES, 100 * FEATURES)

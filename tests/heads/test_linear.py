@@ -37,9 +37,7 @@ def test_a_layer_made_of_a_head_has_weights_of_its_own():
 
 
 def test_fresh_heads_are_drawn_as_linear_layers_are():
-    """Uniform in +-1/sqrt(D): the bound is kept, the variance is 1/(3D), and the generator
-    decides.
-    """
+    """Uniform in +-1/sqrt(D): that is the bound, the variance is 1/(3D); the generator decides."""
     heads = fresh_heads(50, classes=2, size=16, generator=seeded())
     assert heads.weights.abs().max() <= 0.25
     assert heads.biases.abs().max() <= 0.25
@@ -55,9 +53,7 @@ def test_a_layer_without_bias_is_refused():
 
 
 def test_worst_group_by_hand():
-    """Group 0: 1/2 and 1; group 1 does not occur; group 2: 2/3 and 1/3; the last row has no
-    group.
-    """
+    """Group 0: 1/2 and 1; group 1 does not occur; group 2: 2/3 and 1/3; no group at the end."""
     target, group = torch.tensor([0, 1, 1, 0, 1, 0]), torch.tensor([0, 0, 2, 2, 2, -1])
     predictions = torch.tensor([[0, 0, 1, 0, 0, 0], [0, 1, 0, 1, 1, 1]])
     assert worst_group_accuracies(predictions, target, group).tolist() == pytest.approx(
@@ -129,9 +125,7 @@ def test_a_shuffled_order_visits_every_row_once_a_pass():
 
 
 def test_a_balanced_order_draws_every_label_equally():
-    """10,000 draws of three labels: each has a third, to five standard deviations (0.024); -1 never
-    comes.
-    """
+    """10,000 draws of three labels: a third each, to five deviations (0.024); -1 never comes."""
     order = balanced_order(LABEL, batch_size=100, steps=100, generator=seeded())
     shares = torch.bincount(LABEL[order].flatten(), minlength=4) / 10_000
     assert shares.tolist() == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3], abs=0.024)

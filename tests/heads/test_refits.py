@@ -1,6 +1,4 @@
-"""The published refits: their settings against loops from the papers' formulas, and what becomes of
-a shortcut.
-"""
+"""The published refits against loops from the papers' formulas, and what becomes of a shortcut."""
 
 from __future__ import annotations
 
@@ -150,8 +148,7 @@ def test_selected_heads_see_the_chosen_rows_alone():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_refits_undo_a_spurious_feature(seed):
-    """Worst-group accuracy where 95 of 100 rows are aligned with a bias that is louder than the
-    class.
+    """Worst-group accuracy where 95 of 100 rows are aligned with a bias louder than the class.
 
     Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; AFR 0.84, 0.84, 0.81; CRT 0.90, 0.89, 0.90;
     ReWeightCRT 0.90, 0.88, 0.90. AFR reads no group but those of validation.
@@ -180,8 +177,7 @@ def test_refits_undo_a_spurious_feature(seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_few_misclassified_rows_undo_it_better_than_as_many_at_random(seed):
-    """SELF as published: 20 rows of one half of validation, its groups read on the other half
-    alone.
+    """SELF as published: 20 rows of one half of validation, groups read on the other half alone.
 
     Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; 20 misclassified rows 0.89, 0.89, 0.89; 20 at
     random 0.81, 0.87, 0.80.

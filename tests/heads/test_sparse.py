@@ -1,6 +1,4 @@
-"""DFR: the documented objective, the folded scaling, the choice of C, and what it does to a
-spurious feature.
-"""
+"""DFR: its objective, the folded scaling, the choice of C, and its effect on a spurious feature."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ def standardised(rows):
 
 
 def on_scaled(head, rows):
-    """Coefficients and intercepts, ``(C, D + 1)``, that a head amounts to on standardised
-    features.
-    """
+    """Coefficients and intercepts, ``(C, D + 1)``, of a head on standardised features."""
     _, mean, scale = standardised(rows)
     weights, biases = head.weights[0].double().numpy(), head.biases[0].double().numpy()
     return np.column_stack([weights * scale, biases + weights @ mean])
@@ -82,9 +78,7 @@ def test_each_of_three_classes_is_fitted_against_the_rest():
 
 
 def test_the_head_gives_the_logits_of_the_regression_on_standardised_features():
-    """Against scikit-learn's own pipeline of scaling and regression, on the rows of the
-    subsample.
-    """
+    """Against scikit-learn's pipeline of scaling and regression, on the rows of the subsample."""
     from sklearn.preprocessing import StandardScaler
 
     found = sparse_head(ROWS, seeded(), classes=2, strengths=(0.3,), subsamples=1)
@@ -103,9 +97,7 @@ def test_the_head_gives_the_logits_of_the_regression_on_standardised_features():
 
 
 def test_the_head_is_the_mean_over_balanced_subsamples():
-    """The scaling is that of all rows; every fit is the minimiser on its own, found here by another
-    algorithm.
-    """
+    """Scaling is that of all rows; every fit is the minimiser by itself, by another algorithm."""
     found = sparse_head(ROWS, seeded(), classes=2, strengths=(0.5,), subsamples=4)
     smallest = torch.bincount(ROWS.group).min().item()
     assert found.subsamples.shape == (4, 4 * smallest)
@@ -141,9 +133,7 @@ def test_the_strength_with_the_best_worst_group_is_chosen(held_out):
 
 
 def test_scores_are_those_of_the_rows_held_out():
-    """Held-out rows whose classes are exchanged: the good head is wrong there, and that of zeros no
-    worse.
-    """
+    """Held-out rows with exchanged classes: the good head is wrong there, zeros no worse."""
     held_out = skewed(spurious_rows(300, aligned=0.5, seed=1))
     exchanged = held_out._replace(target=1 - held_out.target)
     one = sparse_head(ROWS, seeded(), classes=2, held_out=held_out, strengths=(0.3,), subsamples=1)
@@ -155,9 +145,7 @@ def test_scores_are_those_of_the_rows_held_out():
 
 
 def test_rows_without_a_group_are_left_out():
-    """Their features do not even reach the scaling: NaNs change nothing, and positions are those of
-    all rows.
-    """
+    """Not even the scaling sees their features: NaNs change nothing; positions are of all rows."""
     group = ROWS.group.clone()
     group[:50] = -1
     poisoned = Rows(ROWS.features.clone(), ROWS.target, group)
@@ -181,8 +169,7 @@ def test_the_generator_decides():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_undoes_a_spurious_feature(seed):
-    """Worst-group accuracy where 95 of 100 rows are aligned with a bias that is louder than the
-    class.
+    """Worst-group accuracy where 95 of 100 rows are aligned with a bias louder than the class.
 
     Measured with seeds 0, 1, 2: ERM 0.69, 0.71, 0.70; on validation 0.90, 0.92, 0.92; on training
     0.92, 0.91, 0.92. The best linear classifier without the bias has 0.93: the normal distribution

@@ -26,9 +26,7 @@ def noise(rows, *, features=300):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_on_validation_a_fit_is_scored_on_the_half_that_it_did_not_see(seed):
-    """A head that is right about the rows it was fitted on is no better than chance about
-    others.
-    """
+    """A head that is right about the rows it was fitted on is at chance about others."""
     rows = noise(80)
     found = sparse_head(rows, seeded(seed), classes=2, strengths=(100.0,), subsamples=1)
     seen = found.subsamples[0]
@@ -70,9 +68,7 @@ def test_every_strength_is_judged_by_a_fit_on_as_many_rows_of_every_group(seed, 
 
 
 def test_of_several_strengths_the_best_score_wins_wherever_it_stands():
-    """1e-6 leaves a head of zeros; the others are scored on the same rows with the same seed, one
-    by one.
-    """
+    """1e-6 leaves a head of zeros; the others are scored one by one, same rows, same seed."""
     for strengths in ((1e-6, 0.1, 3.0), (3.0, 1e-6, 0.1), (0.1, 3.0, 1e-6)):
         found = sparse_head(BALANCED, seeded(), classes=2, strengths=strengths, subsamples=1)
         assert found.scores.argmin() == strengths.index(1e-6)

@@ -23,9 +23,7 @@ INTERVALS = ((0.94, 0.958), (0.866, 0.893), (0.676, 0.746), (0.874, 0.921))
 def scalars(
     accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str] = NAMES
 ) -> dict[str, float]:
-    """Scalar metrics that are consistent where the page depends on it: worst group, average and the
-    gaps.
-    """
+    """Scalar metrics, consistent where the page needs it: worst group, average and gaps."""
     defined = [accuracy for accuracy in accuracies if accuracy is not None] or [math.nan]
     worst, average = min(defined), 0.882
     fixed = {
@@ -152,8 +150,7 @@ def sample_report(
 
 
 def sample_predictions() -> Predictions:
-    """Eight test images, rows 10 to 17: of waterbird-land (the worst group) rows 12, 13, 14, 16 are
-    wrong.
+    """Eight test images, rows 10 to 17: of waterbird-land (the worst) 12, 13, 14, 16 are wrong.
 
     Their margins towards landbird are 1, 40, 3 and 50, so the order is 16, 13, 14, 12; 13 and 16
     are both at probability 1 in float32.

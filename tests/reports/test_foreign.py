@@ -115,9 +115,7 @@ def test_several_attributes_are_combined(tmp_path):
 
 
 def test_training_labels_share_the_groups(tmp_path):
-    """The training file has a bias that the predictions lack; its groups are counted in the same
-    order.
-    """
+    """The training file has a bias that the predictions lack; groups are counted in order."""
     train = written(tmp_path, "target,bias\n0,b\n0,b\n1,a\n1,c\n", "train.csv")
     _, groups, _ = read_foreign(
         written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n"), train=train

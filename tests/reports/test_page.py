@@ -21,9 +21,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects addresses, alternative texts, ids and visible text, and insists that every tag is
-    closed.
-    """
+    """Collects addresses, alternative texts, ids and visible text, and wants every tag closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -108,9 +106,7 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
 
 @pytest.mark.parametrize("accuracies", [ACCURACIES, (None,) * 4])
 def test_a_diverged_run_says_so_first(accuracies) -> None:
-    """Epoch 2 is the first of two whose loss is null in report.json; earlier versions trained
-    on.
-    """
+    """Epoch 2 is the first of two with null loss in report.json; earlier versions trained on."""
     report = plain(sample_report(accuracies=accuracies))
     others = verdict(report)
     for entry in report["history"][2:]:
@@ -129,9 +125,7 @@ def test_verdict_without_any_known_bias() -> None:
 
 
 def test_charts_are_of_classes_where_only_validation_lacks_the_bias() -> None:
-    """The page is of the test split's groups all the same, and says of how many classes the charts
-    are.
-    """
+    """The page is of the test split's groups all the same, and says how many classes it has."""
     report = sample_report()
     fixed = {"accuracy": 0.5, "count": 9, "low": 0.2, "high": 0.8}
     classes = [{"name": name} | fixed for name in ("landbird", "waterbird")]
@@ -176,9 +170,7 @@ def test_page_of_a_resumed_run_says_where_each_part_was_trained() -> None:
 
 
 def test_page_shows_what_each_rule_chose() -> None:
-    """Each rule's columns are in the order of the rules: epoch 0 has half of the accuracies of the
-    last.
-    """
+    """Each rule's columns are in their order: epoch 0 has half of the last accuracies."""
     report = sample_report()
     text = page(report).text
     assert (
@@ -239,9 +231,7 @@ def test_without_pictures_or_predictions_there_is_no_grid() -> None:
 
 
 def test_prepared_pictures_of_each_group() -> None:
-    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in the order of
-    groups.
-    """
+    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in order."""
     asked = []
 
     def strip(row: int) -> np.ndarray[Any, Any]:
@@ -399,9 +389,7 @@ def test_a_group_has_one_colour_in_bars_legend_and_charts() -> None:
 
 
 def test_colours_stand_out_on_light_and_dark_pages() -> None:
-    """WCAG contrast: text 4.5:1, marks and lines of groups 3:1, on the page's background of either
-    mode.
-    """
+    """WCAG contrast: text 4.5:1, marks and lines of groups 3:1, on either mode's background."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

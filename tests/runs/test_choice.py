@@ -1,6 +1,4 @@
-"""What last-layer recipes chose: recorded setting by setting, in words, and a warning where few
-images decide.
-"""
+"""What last-layer recipes chose: setting by setting, in words, with a warning of few images."""
 
 from __future__ import annotations
 

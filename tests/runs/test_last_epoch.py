@@ -1,6 +1,4 @@
-"""The rule that takes the last epoch, and batch normalisation that stands still, from a config to a
-report.
-"""
+"""The rule of the last epoch, and batch normalisation that stands still, from config to report."""
 
 from __future__ import annotations
 
@@ -17,8 +15,7 @@ from tests.commands.conftest import overrides
 
 @pytest.mark.slow
 def test_the_last_epoch_is_reported_and_nothing_else_moves(tmp_path: Path) -> None:
-    """At a rate of 1e-12, with frozen statistics, all epochs are alike: every other rule takes the
-    first.
+    """At a rate of 1e-12, with frozen statistics, all epochs are alike: other rules take the first.
 
     The frozen means stay at 0 through all that Lightning sets to training mode.
     """

@@ -20,9 +20,7 @@ from tests.commands.conftest import overrides
 def test_weights_are_known_by_their_tensors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two files of the same tensors in another order, or format, have one digest; another number
-    makes another.
-    """
+    """Two files of the same tensors in another order or format have one digest; others, others."""
     config = configs.load("drawn_birds/erm", overrides(tmp_path))
     recipe = components.construct("recipe", config.recipe, {})
     parts = Run(config, tmp_path / "run").check(recipe)

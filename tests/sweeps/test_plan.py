@@ -14,9 +14,7 @@ from debias.sweeps.plan import plan
 
 
 def test_every_combination_in_order(sweep):
-    """2 seeds x (2 configs) x (2 x 2 points): for each seed everything, the last key of the grid
-    fastest.
-    """
+    """2 seeds x (2 configs) x (2 x 2 points): per seed all, the last key of the grid fastest."""
     planned = plan(
         sweep("""
         configs: [drawn_birds/erm, drawn_birds/group_dro]

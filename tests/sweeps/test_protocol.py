@@ -68,9 +68,7 @@ def test_runs(labels, config, settings, message, sweep):
 
 
 def test_inferred_groups_are_no_labels(sweep):
-    """Group DRO on inferred training groups reads true labels of validation only, by its selection
-    rule.
-    """
+    """Group DRO on inferred training groups reads true labels of validation only, to select."""
     path = sweep(
         "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels: "
         "validation_groups_known"

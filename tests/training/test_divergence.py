@@ -1,6 +1,4 @@
-"""Training stops in the epoch in which it diverges, names the step, and keeps the last good
-state.
-"""
+"""Training stops in the epoch in which it diverges, names the step, keeps the last good state."""
 
 from __future__ import annotations
 

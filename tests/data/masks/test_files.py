@@ -1,6 +1,4 @@
-"""Folders of masks are written whole, gone on with, never mixed, and described by what is in
-them.
-"""
+"""Folders of masks are written whole, continued, never mixed, and described by what is in them."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ def test_remarks(share: float, remark: str) -> None:
 
 
 def test_an_interrupted_call_is_gone_on_with(tmp_path: Path) -> None:
-    """It fails at row 3; the next call makes only what is left, and says of the others what they
-    are.
-    """
+    """It fails at row 3; the next call makes only what is left, and says what the others are."""
     examples, out = small_examples(tmp_path, masks=False), tmp_path / "out"
 
     def failing(row: int, image: Pixels) -> Made:
@@ -131,9 +127,7 @@ def test_an_interrupted_overwriting_is_not_taken_for_either(tmp_path: Path) -> N
 
 
 def test_a_contact_sheet_has_a_tile_for_each_picture_and_outlines_its_mask() -> None:
-    """Seven black pictures: two rows of tiles. The half mask's outline is magenta, the empty one
-    has none.
-    """
+    """Seven black pictures in two rows of tiles. Only the half mask has an outline, magenta."""
     black, half = np.zeros((30, 60, 3), np.uint8), np.zeros((30, 60), np.uint8)
     half[:, :30] = 255
     sheet = contact_sheet([(black, half), *[(black, np.zeros((30, 60), np.uint8))] * 6])

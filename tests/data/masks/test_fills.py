@@ -192,9 +192,7 @@ def test_only_training_carries_backgrounds_unless_evaluation_asks(
 def test_evaluation_with_backgrounds_mixes_the_classes_of_sorted_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """40 rows sorted by class, batches of 8: in file order none would hold both; every row comes
-    once.
-    """
+    """40 rows sorted by class, batches of 8: in file order none held both; each row comes once."""
     monkeypatch.setattr(datamodule, "EXCHANGED", 8)
     examples = small_examples(tmp_path, train=2, val=40, test=1)
     target = torch.tensor([0, 1] + [0] * 24 + [1] * 16 + [0])

@@ -1,6 +1,4 @@
-"""Fills that lie in files are taken instead of inpainting, go through the same geometry, and are
-cached.
-"""
+"""Fills in files are taken instead of inpainting, get the same geometry, and are cached."""
 
 from __future__ import annotations
 
@@ -108,9 +106,7 @@ def test_a_fill_that_is_written_anew_is_decoded_anew(tmp_path: Path) -> None:
 
 
 def test_other_fills_of_the_same_pictures_have_another_key(tmp_path: Path) -> None:
-    """The same names and times; one fill differs, and its file in length, as a flat picture is the
-    shorter file.
-    """
+    """The same names and times; one fill differs, and its file in length: it is flat."""
     keys = set()
     for folder, fill in (
         (tmp_path / "a", noise(104)),

@@ -1,6 +1,4 @@
-"""GrabCut finds objects whose place is known, says where it found nothing, and agrees with real
-masks.
-"""
+"""GrabCut finds objects at known places, says where it found nothing, agrees with real masks."""
 
 from __future__ import annotations
 
@@ -152,9 +150,7 @@ def test_specks_are_left_out() -> None:
 
 
 def real_cuts(shared: Path) -> list[tuple[Pixels, Made, Made, NDArray[np.float64]]]:
-    """40 pictures of Waterbirds, spread over the set: mask, cut by its box, cut by 12 points on it,
-    the box.
-    """
+    """40 pictures of Waterbirds: mask, cut by its box, cut by 12 points on it, the box."""
     examples = waterbirds(root=str(shared / "data"))
     assert examples.mask_root is not None
     found = []

@@ -123,9 +123,7 @@ def test_a_box_outside_its_picture(three: Examples, tmp_path: Path, box: str) ->
 def test_a_box_that_was_rounded_outwards_is_cut_to_the_picture(
     three: Examples, tmp_path: Path
 ) -> None:
-    """By a pixel on each side; as a box around everything it leaves no background, and gives a full
-    mask.
-    """
+    """By a pixel on each side; a box around everything leaves no background: a full mask."""
     source = str(written(tmp_path / "b.csv", "path,x,y,width,height", "0.png,-1,-0.5,12,13"))
     made = boxes(three, [0], source=source)(0, noise(0))
     assert made.mask.shape == (12, 10)
@@ -159,9 +157,7 @@ def test_makers_cut_by_the_hints_of_their_row(tmp_path: Path) -> None:
 
 
 def test_masks_that_exist_by_folder_and_by_list(three: Examples, tmp_path: Path) -> None:
-    """Foreground from 128 on, or from another threshold; zeros and ones count as black and
-    white.
-    """
+    """Foreground from 128 on, or another threshold; zeros and ones count as black and white."""
     mask = np.tile(np.uint8([0, 100, 127, 128, 255]), (12, 2))
     write_png(tmp_path / "old/0.png", mask)
     write_png(tmp_path / "old/other.png", (mask >= 128).astype(np.uint8))

@@ -1,6 +1,4 @@
-"""The cache holds exactly what decoding gives, is built once, and survives touch, race, kill and a
-full disk.
-"""
+"""The cache holds what decoding gives, is built once, survives touch, race, kill and full disk."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ def test_shrinking_averages_areas() -> None:
 
 
 def test_enlarging_is_linear_between_pixel_centres() -> None:
-    """Four centres at -0.25, 0.25, 0.75, 1.25 of two pixels: the outer ones take the border's
-    value.
-    """
+    """Four centres at -0.25, 0.25, 0.75, 1.25 of two pixels: the outer ones are the border's."""
     np.testing.assert_array_equal(Resize(1, 4)(np.uint8([[0, 100]])), [[0, 25, 75, 100]])
 
 

@@ -79,9 +79,7 @@ def test_rgb_jpeg_equals_pillows_decoding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_exif_rotation_is_applied(tmp_path: Path, kind: str) -> None:
-    """Stored: left half 0, right half 255. A quarter turn clockwise brings the left edge to the
-    top.
-    """
+    """Stored: left half 0, right half 255. A quarter turn clockwise: the left edge is on top."""
     stored = np.zeros((16, 32, 3), np.uint8)
     stored[:, 16:] = 255
     (tmp_path / "a").write_bytes(encoded(Image.fromarray(stored), kind, exif=TURN_CLOCKWISE))
@@ -154,9 +152,7 @@ def test_a_header_states_the_size_of_every_kind(tmp_path: Path, kind: str, lossl
 
 
 def test_headers_of_other_programs_state_their_size() -> None:
-    """A WebP with a header of its own for transparency, a big-endian TIFF, a BMP from the top, and
-    no picture.
-    """
+    """A WebP with a header for transparency, a big-endian TIFF, a BMP from the top, no picture."""
     stream = io.BytesIO()
     Image.new("RGBA", (70, 30), (1, 2, 3, 4)).save(stream, "WEBP")
     assert stream.getvalue()[12:16] == b"VP8X"
@@ -219,9 +215,7 @@ def ppm(height: int, width: int) -> bytes:
 
 @pytest.mark.parametrize("behind", [b"trailing bytes", b"\x00\xff\xda\x00", b"\xff\xd9\xff\xda"])
 def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path, behind: bytes) -> None:
-    """Such as the film of a motion photo, which may hold markers; and fill bytes may precede
-    one.
-    """
+    """Such as a motion photo's film, which may hold markers; and fill bytes may precede one."""
     data = encoded(smooth(), "JPEG")
     (tmp_path / "a.jpg").write_bytes(data)
     (tmp_path / "b.jpg").write_bytes(data[:2] + b"\xff\xff" + data[2:] + behind)

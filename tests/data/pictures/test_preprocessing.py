@@ -156,9 +156,7 @@ def sides_of_crops(
     ("recipe", "narrowest"), [(celeba_augmented, 0.75), (celeba_augmented_square, 1.0)]
 )
 def test_crops_of_celeba_are_as_narrow_as_published(recipe, narrowest) -> None:  # type: ignore[no-untyped-def]
-    """Of 218 rows and 178 columns; widths below 178 and shares of at least 0.7 leave ratios up to
-    1.17.
-    """
+    """Of 218 rows and 178 columns; widths below 178, shares from 0.7: ratios up to 1.17."""
     width, height = sides_of_crops(recipe(), 218, 178)
     ratio = (np.abs(width) + 1) / (height + 1)
     assert narrowest - 0.02 < ratio.min() < narrowest + 0.05

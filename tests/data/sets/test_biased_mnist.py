@@ -1,6 +1,4 @@
-"""Biased-MNIST from small idx files: counts and colours by hand, the same bytes every time, clear
-refusals.
-"""
+"""Biased-MNIST from small idx files: counts, colours by hand, the same bytes, refusals."""
 
 from __future__ import annotations
 
@@ -118,9 +116,7 @@ def test_colours_are_the_published():
 
 
 def test_digits_keep_their_labels(tmp_path):
-    """Pictures of one pixel of digit and nine of ground in the row of their digit: train, val and
-    test agree.
-    """
+    """One pixel of digit, nine of ground in the row of their digit: train, val and test agree."""
     for part in NAMES.values():
         images = np.zeros((60, 10, 1), np.uint8)
         images[np.arange(60), np.arange(60) % 10] = 9

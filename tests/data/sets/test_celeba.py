@@ -1,6 +1,4 @@
-"""CelebA from its text tables and from the same as CSV: one attribute, several attributes, and
-mistakes.
-"""
+"""CelebA from its text tables and the same as CSV: one attribute, several, and mistakes."""
 
 from __future__ import annotations
 

@@ -130,9 +130,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_what_a_kill_leaves_behind_does_no_harm(drawn, tmp_path):
-    """A killed process cannot clean up: its draft stays beside the set, and the next one draws
-    afresh.
-    """
+    """A killed process cannot clean up: its draft stays, and the next one draws again."""
     (tmp_path / ".birds-0123" / "segmentations").mkdir(parents=True)
     drawn_birds(root=str(tmp_path / "birds"), **SMALL)
     assert digest(tmp_path / "birds") == digest(drawn[0])
@@ -171,9 +169,7 @@ def test_bounds(tmp_path, wrong):
 
 @pytest.mark.parametrize("target", [0, 1])
 def test_the_mask_is_the_bird(monkeypatch, target):
-    """On a ground that no bird is coloured like, what differs from the ground is the bird, but for
-    blended edges.
-    """
+    """On a ground of another colour, what differs is the bird, but for blended edges."""
     ground = np.array([0, 255, 0], np.uint8)
     monkeypatch.setattr(
         bird_drawing, "background", lambda rng, place, side: np.tile(ground, (side, side, 1))

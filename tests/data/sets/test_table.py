@@ -52,17 +52,14 @@ def test_names_are_numbered_in_sorted_order(tmp_path):
 
 
 def test_what_is_not_available_is_unknown_and_what_numbers_something_else_is_refused(tmp_path):
-    rows = "0.jpg,cat,day,0\n1.jpg,dog,NA,0\n2.jpg,cat,nan,1\n3.jpg,dog,night,2\n"
-    (tmp_path / "t.csv").write_text(f"path,target,bias,split\n{rows}")
+    rows = "path,target,bias,split\n"
+    rows += "0.jpg,cat,day,0\n1.jpg,dog,NA,0\n2.jpg,cat,nan,1\n3.jpg,dog,night,2\n"
+    (tmp_path / "t.csv").write_text(rows)
     found = table(csv=str(tmp_path / "t.csv"))
     assert found.bias.tolist() == [0, -1, -1, 1]
     assert found.groups.bias_names == ("day", "night")
-    assert table(csv=str(tmp_path / "t.csv"), bias_names=["NA", "day", "night"]).bias.tolist() == [
-        1,
-        0,
-        -1,
-        2,
-    ]
+    named = table(csv=str(tmp_path / "t.csv"), bias_names=["NA", "day", "night"])
+    assert named.bias.tolist() == [1, 0, -1, 2]
     (tmp_path / "t.csv").write_text(rows.replace("day", "7").replace("night", "1234567890"))
     with pytest.raises(
         ValueError,

@@ -1,6 +1,4 @@
-"""The group accuracy family against hand-derived values, a naive loop from the definitions, and
-scikit-learn.
-"""
+"""The group accuracy family against values by hand, a naive loop, and scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from debias.metrics.accuracy import accuracies as accuracy
 from debias.metrics.accuracy.accuracies import (
+    accuracy,
     accuracy_gap,
     accuracy_ratio,
     class_difference,
@@ -36,9 +34,7 @@ NAN = math.nan
 
 @st.composite
 def evaluations(draw: st.DrawFn) -> tuple[Groups, list, list, list, list]:
-    """Groups, prediction, target, bias (with unknowns) and training frequencies; single- or
-    multi-label.
-    """
+    """Groups, prediction, target, bias (with unknowns) and training frequencies; or multi-label."""
     multi_label, biases = draw(st.booleans()), draw(st.integers(1, 3))
     outputs = draw(st.integers(1 if multi_label else 2, 4))
     rows = 2 * outputs if multi_label else outputs

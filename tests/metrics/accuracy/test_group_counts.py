@@ -1,6 +1,4 @@
-"""GroupCounts: its table, its keys and its report, also of two processes; its numbers are in
-``test_handed.py``.
-"""
+"""GroupCounts: table, keys and report, also of two processes; numbers are in ``test_handed.py``."""
 
 from __future__ import annotations
 
@@ -118,8 +116,7 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
 
 
 def test_many_classes_take_no_table_of_their_square() -> None:
-    """10,000 classes and 10 bias values: a table of all predictions would have 1.1 * 10^9 cells, or
-    8.8 GB.
+    """10,000 classes and 10 bias values: a table of predictions would have 1.1 * 10^9 cells.
 
     One sample of each class and bias value; class c is right under bias value b where c + b is
     even, and else called 0.
@@ -181,9 +178,7 @@ def test_report_is_plain_and_holds_intervals() -> None:
 
 
 def test_classes_count_images_of_unknown_bias() -> None:
-    """Of "a" 2 of 3 are right, and one image of each of the two classes has a known bias; "c" has
-    no image.
-    """
+    """Of "a" 2 of 3 are right; one image of both classes has a known bias; "c" has no image."""
     groups = Groups(("a", "b", "c"), ("x",))
     target, prediction, bias = torch.tensor([[0, 0, 0, 1], [0, 0, 2, 1], [0, -1, -1, 0]])
     report = group_report(joint_counts(prediction, target, bias, groups), groups)

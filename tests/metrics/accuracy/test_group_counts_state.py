@@ -14,9 +14,7 @@ from tests.metrics.metrics_cases import BIRDS, worked
 
 
 def test_counts_do_not_stall_where_floats_would() -> None:
-    """2^24 + 1 = 16777217 is no float32; the group has 2^24 right before, and one more right
-    after.
-    """
+    """2^24 + 1 = 16777217 is no float32; the group has 2^24 right before, one more after."""
     metric = GroupCounts(BIRDS)
     metric.counts[:, 0, 0] = 2**24  # in all, right, and chosen
     metric.update(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([0, 0]))

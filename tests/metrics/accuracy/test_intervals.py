@@ -1,6 +1,4 @@
-"""Intervals against statsmodels' and SciPy's published values, and against what they promise:
-coverage.
-"""
+"""Intervals against published values of statsmodels and SciPy, and their promise: coverage."""
 
 from __future__ import annotations
 
@@ -158,9 +156,7 @@ def test_wilson_of_nothing_is_everything_and_of_extremes_is_exact() -> None:
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
 def test_clopper_pearson_leaves_equal_tails(level: float) -> None:
-    """At the low end k or more has probability (1 - level)/2, at the high end k or fewer; none at 0
-    and n.
-    """
+    """At the low end k or more has probability (1 - level)/2, at the high end k or fewer."""
     total = torch.full((8,), 7)
     low, high = clopper_pearson_interval(torch.arange(8), total, level=level)
     for k in range(8):

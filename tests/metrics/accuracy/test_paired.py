@@ -1,6 +1,4 @@
-"""Paired comparison of worst groups: against every possible resample counted one by one, and by
-hand.
-"""
+"""Paired comparison of worst groups: against every possible resample, and by hand."""
 
 from __future__ import annotations
 
@@ -70,9 +68,7 @@ def test_differences_by_hand() -> None:
 
 
 def test_the_bootstrap_has_the_exact_distribution() -> None:
-    """Frequencies among 40,000 resamples lie within 5 standard errors of the enumerated
-    probabilities.
-    """
+    """Frequencies among 40,000 resamples lie within 5 errors of enumerated probabilities."""
     expected, drawn = all_resamples(), resampled(*tensors(), resamples=40_000)
     assert sum(expected.values()) == 1
     counted = 0

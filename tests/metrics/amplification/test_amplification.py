@@ -1,6 +1,4 @@
-"""Bias amplification from counts: other people's numbers, hand-derived ones, and what is
-undefined.
-"""
+"""Bias amplification from counts: other people's numbers, hand-derived ones, undefined ones."""
 
 from __future__ import annotations
 
@@ -107,9 +105,7 @@ def test_where_the_bias_amplification_package_differs() -> None:
 
 
 def test_ties_are_exact_and_count_as_told() -> None:
-    """Of 15, 5 have task 0 and 9 attribute 0, 3 both: 5/15 * 9/15 = 3/15, but not in float64; the
-    rest likewise.
-    """
+    """Of 15, 5 have task 0, 9 attribute 0, 3 both: 5/15 * 9/15 = 3/15, but not in float64."""
     labels = exclusive([[3, 2], [6, 4]])
     assert 5 / 15 * (9 / 15) != 3 / 15
     assert association(labels).tolist() == [[0, 0], [0, 0]]
@@ -142,8 +138,7 @@ def test_the_baseline_may_be_the_training_labels() -> None:
 
 
 def test_training_labels_turn_the_sign_but_not_for_hall() -> None:
-    """Of the worked case; in training the pairs go together the other way round, and shares start
-    from 1/4.
+    """The worked case; in training the pairs go the other way round, shares start from 1/4.
 
     MALS: the pairs (0, 1) and (1, 0) have 3/4 in training and 0 among predictions: (-3/4 - 3/4) /
     2.
@@ -169,9 +164,7 @@ def test_rows_without_task_and_attribute_do_not_count_as_samples() -> None:
 
 
 def test_a_task_never_predicted_adds_nothing_to_mals_and_is_counted() -> None:
-    """Shares 3/4 of each of three tasks; predicted 4 of 4, 4 of 5, none: (1/4 + 1/20 + nothing) / 3
-    = 1/10.
-    """
+    """Shares 3/4 of three tasks; predicted 4 of 4, 4 of 5, none: (1/4 + 1/20 + nothing) / 3."""
     labels, predicted = exclusive([[3, 1], [3, 1], [1, 3]]), exclusive([[4, 0], [4, 1], [0, 0]])
     table = mals(predicted, labels)
     assert table[2].tolist() == pytest.approx([0.0, math.nan], nan_ok=True)

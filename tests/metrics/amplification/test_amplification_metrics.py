@@ -1,6 +1,4 @@
-"""The bias amplification metrics: unknown and empty values, and what is refused; numbers are in
-``test_handed.py``.
-"""
+"""Bias amplification metrics: unknown and empty values, refusals; numbers: ``test_handed.py``."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from tests.metrics.amplification_cases import worked
 
 
 def test_a_declared_but_empty_bias_leaves_the_direction_from_the_attribute_unchanged() -> None:
-    """P(t | a) is undefined for the empty value, so its pairs leave the mean; nothing has the value
-    as label.
-    """
+    """P(t | a) is undefined for the empty value: its pairs are left out; no label has it."""
     case = worked()
     metric = BiasAmplification(Groups(("cook", "drive"), ("woman", "man", "unseen")))
     metric.update(*case.facts[:3])
@@ -66,8 +62,7 @@ class ByTarget(BiasAmplification):
 
 
 def test_a_collection_keeps_two_attributes_apart() -> None:
-    """MetricCollection joins, for good, what agrees after one batch; here the first batch has bias
-    = target.
+    """MetricCollection joins for good what agrees after one batch; in the first, bias = target.
 
     By bias: 7 of 8 become 8 of 8, in pairs that go together. By target: 8 of 8 become 7 of 8.
     """

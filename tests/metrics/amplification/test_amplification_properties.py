@@ -157,9 +157,7 @@ def test_the_shared_table_gives_the_counts_of_the_indicators(
 def test_even_single_label_data_show_no_direction(
     classes: int, biases: int, copies: int, seed: int
 ) -> None:
-    """The blind spot: where every class has every bias equally often, the value is 0 whatever is
-    predicted.
-    """
+    """The blind spot: where every class has every bias as often, it is 0 whatever is predicted."""
     groups = Groups(tuple(map(str, range(classes))), tuple("abc"[:biases]))
     cells = torch.cartesian_prod(torch.arange(classes), torch.arange(biases)).repeat(copies, 1)
     prediction = torch.randint(

@@ -39,9 +39,7 @@ def test_the_sets_are_those_of_the_released_code(name: str) -> None:
 
 @needs_golden
 def test_multi_mals_of_the_released_code() -> None:
-    """It was run with a third group that is always empty: a column of zeros that its variance
-    counts.
-    """
+    """It was run with a third group that is always empty: zeros that its variance counts."""
     given, found = (
         inputs("multi_attribute_mals_sony"),
         GOLDEN_CASES["multi_attribute_mals_sony"]["expected"],

@@ -1,6 +1,4 @@
-"""Thresholds of labels: hand values, what the authors' code gives, and the report that a run makes
-of them.
-"""
+"""Thresholds of labels: hand values, what the authors' code gives, and the report of a run."""
 
 from __future__ import annotations
 
@@ -86,8 +84,7 @@ def rows(logits: list[list[float]], target: list[list[int]]) -> Predictions:
 
 
 def test_a_run_chooses_on_validation_and_applies_to_test() -> None:
-    """Validation: one of four smiles, so the second greatest logit, -2; blond are two, so the
-    third, 1.
+    """Validation: one of four smiles: the second greatest logit, -2; two are blond: the third, 1.
 
     At 0 nobody of the test split smiles and all are blond.
     """

@@ -1,6 +1,4 @@
-"""Attention scores: worked maps, reference results where at hand, a pixel-by-pixel definition, and
-their averages.
-"""
+"""Attention scores: worked maps, reference results, a pixel-by-pixel definition, averages."""
 
 from __future__ import annotations
 
@@ -150,9 +148,7 @@ def test_negative_attribution_is_no_attention():
 
 
 def test_an_empty_mask_stays_empty_when_fitted():
-    """A 4x4 mask with one pixel of 1: antialiased weights reach over 4 pixels, and the maximum is 1
-    again.
-    """
+    """A 4x4 mask with one pixel of 1: weights reach over 4 pixels, and the maximum is 1 again."""
     mask = torch.zeros(2, 4, 4)
     mask[0, 1, 1] = 1
     fitted = fit_mask(mask, (2, 2))
@@ -264,9 +260,7 @@ def test_without_any_score_all_is_nan():
 
 
 def test_the_deviation_is_the_limit_of_the_bootstrap():
-    """50 scores: the bootstrap's deviation differs from the limit by about 1 / sqrt(2 x 4000) = 1.1
-    %.
-    """
+    """50 scores: the bootstrap's deviation is off by about 1 / sqrt(2 x 4000) = 1.1 %."""
     scores = torch.rand(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     means = resampled_means(
         torch.cat((scores, scores.new_tensor([nan]))), generator=torch.Generator().manual_seed(1)

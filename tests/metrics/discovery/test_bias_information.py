@@ -1,6 +1,4 @@
-"""BiasInformation and ErrorDiscovery in a collection, and what they refuse; numbers are in
-``test_handed.py``.
-"""
+"""BiasInformation, ErrorDiscovery: in a collection, refusals; numbers are in ``test_handed.py``."""
 
 from __future__ import annotations
 

@@ -54,8 +54,7 @@ def test_the_same_as_scikit_learn_and_a_loop(rows: list[tuple[bool, bool]]) -> N
 
 
 def test_report_of_a_worked_case() -> None:
-    """Targets 0 0 0 1 1 1, biases 0 1 1 1 0 -, predictions 0 1 0 0 0 0; the last has no bias and
-    counts nowhere.
+    """Targets 0 0 0 1 1 1, biases 0 1 1 1 0 -, predictions 0 1 0 0 0 0; the last counts nowhere.
 
     Errors are samples 1 (0-1), 3 (1-1) and 4 (1-0). Minority: 0-1 (samples 1, 2) and 1-0 (4), 3 of
     5. Precision 2/3, recall 2/3, lift (2/3) / (3/5) = 10/9; each of three groups makes up a third
@@ -103,8 +102,7 @@ def test_with_several_labels_pairs_are_counted() -> None:
 
 
 def test_the_largest_group_of_a_class_is_its_majority() -> None:
-    """Class 0: groups 5 5 5 2 of which the last two are minority: one inferred, right; two true,
-    half found.
+    """Class 0: groups 5 5 5 2, the last two minority: one inferred, right; two true, half found.
 
     Class 1: groups 0 0 1 1 tie, the first is the majority; the last sample is minority: 1 of 2, 1
     of 1. Class 2: one group, nothing inferred; no minority. Right: 3 of 4, 3 of 4 and 2 of 2.

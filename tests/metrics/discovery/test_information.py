@@ -1,6 +1,4 @@
-"""Information and association from tables of counts, against hand-made values, naive loops and
-scikit-learn.
-"""
+"""Information and association from counts, against values by hand, loops and scikit-learn."""
 
 from __future__ import annotations
 
@@ -92,9 +90,7 @@ def test_given_the_target_only_what_differs_within_it_counts() -> None:
 
 
 def test_with_several_labels_the_mean_of_those_defined() -> None:
-    """Label 0 is predicted as the bias: log 2, V 1. Label 1 is always predicted absent: 0, and V
-    undefined.
-    """
+    """Label 0 is predicted as the bias: log 2, V 1. Label 1 is never predicted: 0, V undefined."""
     groups = Groups(("no a", "a", "no b", "b"), ("x", "y"), multi_label=True)
     bias = torch.tensor([0, 0, 1, 1, -1])
     prediction = torch.stack(

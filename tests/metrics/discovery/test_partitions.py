@@ -22,9 +22,7 @@ from tests.metrics.golden_cases import golden_record
 
 
 def test_a_worked_table() -> None:
-    """Rows 7 and 9, columns 0 and 2; matched on the diagonal 3 + 2 of 6; the last sample is
-    unknown.
-    """
+    """Rows 7 and 9, columns 0 and 2; matched on the diagonal 3 + 2 of 6; one is unknown."""
     inferred, true = torch.tensor([7, 7, 7, 9, 9, 9, 7]), torch.tensor([0, 0, 0, 2, 2, 0, -1])
     table = contingency(inferred, true)
     assert table.tolist() == [[3, 0], [1, 2]]
@@ -62,8 +60,7 @@ def test_nothing_is_undefined() -> None:
 
 
 def test_two_environments_have_no_names() -> None:
-    """Minority 1 1 0 0 0 0, second environment 1 0 0 0 0 0: recalls 1/2 and 1, mean 3/4, also after
-    the swap.
+    """Minority 1 1 0 0 0 0, second environment 1 0 0 0 0 0: recalls 1/2, 1, mean 3/4; swapped too.
 
     Pairs ranked right, of eight: the first minority sample before all four, the second ties with
     them: (4 + 2) / 8.

@@ -1,6 +1,4 @@
-"""The fairness family against a naive loop, fairlearn and golden values of aif360, holisticai and
-torchmetrics.
-"""
+"""The fairness family against a loop, fairlearn, and values of aif360, holisticai, torchmetrics."""
 
 from __future__ import annotations
 
@@ -349,9 +347,7 @@ def test_report_holds_the_rates_by_name() -> None:
 
 
 def test_every_scalar_is_described_and_a_perfect_model_is_ideal() -> None:
-    """Three classes, two biases, three of each cell and all right: only ratios of 0 to 0 are left
-    out.
-    """
+    """Three classes, two biases, three a cell, all right: only ratios 0 to 0 are left out."""
     groups = binary(2, ("a", "b", "c"))
     counts = torch.zeros(3, 3, 3, dtype=torch.long)
     counts.diagonal(dim1=0, dim2=2)[:] = 3

@@ -110,9 +110,7 @@ def test_cutoff_1_keeps_all_and_0_nothing():
 
 @pytest.mark.parametrize(("height", "width"), [(4, 8), (5, 5)])
 def test_square_window_by_its_definition(height, width):
-    """Rows and columns -r to r - 1 from the middle, r the integer part of cutoff x half the
-    side.
-    """
+    """Rows and columns -r to r - 1 from the middle, r the whole part of cutoff x half the side."""
     for cutoff in (0.0, 0.3, 0.5, 0.99, 1.0):
         rows, columns = int(cutoff * height / 2), int(cutoff * width / 2)
         expected = [
@@ -218,9 +216,7 @@ def test_worked_thresholds():
 
 
 def test_a_gaussian_is_found_again():
-    """Thresholds that are one: A = 3, mu = 2.5, s = 1.2, also with a band left out; s is never
-    negative.
-    """
+    """Thresholds that are one: A = 3, mu = 2.5, s = 1.2, or one band less; s is never negative."""
     places = torch.arange(7, dtype=torch.float64)
     thresholds = 3 * torch.exp(-((places - 2.5) ** 2) / (2 * 1.2**2))
     for left_out in (None, 3):
@@ -265,9 +261,7 @@ def test_noise_that_was_not_declared_is_refused():
 
 @pytest.mark.parametrize("band", [0, 2, 4])
 def test_noise_lies_in_its_octave_and_has_its_deviation(band):
-    """Of 64 x 64 grey images: nothing outside [c / sqrt 2, c sqrt 2) cycles, the deviation exact,
-    channels alike.
-    """
+    """64 x 64 grey images: nothing outside [c / sqrt 2, c sqrt 2) cycles, exact deviation."""
     images = torch.full((2, 3, 64, 64), 0.5)
     noise = (
         band_noise(images, band=band, deviation=0.05, generator=torch.Generator().manual_seed(0))
@@ -297,9 +291,7 @@ def test_noisy_images_stay_images_and_small_ones_lack_high_bands():
 
 
 def test_low_contrast_is_grey_of_one_mean():
-    """Grey weights add to 1: a grey image of 0 and 1 becomes .449 -+ .1, and red of 1 counts
-    .299.
-    """
+    """Grey weights add to 1: grey of 0 and 1 becomes .449 -+ .1, and red of 1 counts .299."""
     image = torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2)
     assert low_contrast(image).flatten().tolist() == pytest.approx([0.349, 0.549] * 2, abs=1e-6)
     red = torch.zeros(1, 3, 1, 2)

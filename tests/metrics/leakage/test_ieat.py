@@ -60,9 +60,7 @@ def test_swaps_turn_the_sign_and_scales_change_nothing() -> None:
 
 
 def test_the_greatest_effect_and_its_p_value() -> None:
-    """s is 1 for X and -1 for Y: mean difference 2, deviation sqrt(6/5); one halving of 20 reaches
-    it.
-    """
+    """s is 1 for X and -1 for Y: mean difference 2, deviation sqrt(6/5); 1 halving of 20 has it."""
     ones = torch.tensor([[1.0, 0.0]])
     x, y = ones.expand(3, 2), torch.tensor([[0.0, 1.0]]).expand(3, 2)
     found = association_test(x, y, ones, ones.flip(1))
@@ -78,8 +76,7 @@ def test_where_nothing_varies_every_halving_ties() -> None:
 
 
 def test_the_order_of_a_sum_breaks_no_tie() -> None:
-    """Of s = .1 .2 .3 | .3 .2 .1, 8 of 20 halvings have the sum .6 of X, and half of the others
-    more: 14/20.
+    """Of s = .1 .2 .3 | .3 .2 .1, 8 of 20 halvings have the sum .6 of X, half the rest more: 14/20.
 
     Added in the order of Y, the same three values give .6 and in that of X .6000000000000001.
     """

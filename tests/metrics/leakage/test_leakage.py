@@ -109,9 +109,7 @@ def test_a_draw_is_balanced_and_its_parts_share_no_row() -> None:
 
 
 def test_a_draw_within_targets_is_balanced_in_each() -> None:
-    """Class 0 has 8 rows of each bias, class 1 has 12 and 4, class 2 lacks a bias value and is left
-    out.
-    """
+    """Class 0 has 8 rows of each bias, class 1 has 12 and 4, class 2 lacks a bias: left out."""
     target = torch.tensor([0] * 16 + [1] * 16 + [2] * 20)
     bias = torch.tensor([0] * 8 + [1] * 8 + [0] * 12 + [1] * 4 + [0] * 20)
     recorder = Recorder()
@@ -127,9 +125,7 @@ def test_a_draw_within_targets_is_balanced_in_each() -> None:
 
 
 def test_a_draw_within_labels_is_balanced_in_each_combination() -> None:
-    """Of the four combinations of two labels, each with four rows of either bias, one lacks a bias
-    value.
-    """
+    """Of the four combinations of two labels, four rows of either bias, one lacks a bias value."""
     target = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]).repeat_interleave(8, dim=0)
     bias = torch.tensor([0, 1] * 12 + [0] * 8)
     recorder = Recorder()
@@ -239,9 +235,7 @@ def test_a_batch_of_one_row_does_not_stop_the_published_attacker() -> None:
 
 
 def test_the_published_attacker_is_the_published_network() -> None:
-    """D=4: BatchNorm 8, then 4*300+300+600, two of 300*300+300+600, and 300*2+2 = 184 710
-    parameters.
-    """
+    """D=4: BatchNorm 8; 4*300+300+600, twice 300*300+300+600, 300*2+2: 184 710 parameters."""
     network = MLPAttacker()._network(4, 2, torch.Generator())
     assert (
         sum(parameter.numel() for parameter in network.parameters()) == 8 + 2100 + 2 * 90900 + 602
@@ -251,9 +245,7 @@ def test_the_published_attacker_is_the_published_network() -> None:
 
 
 def test_the_published_attacker_keeps_the_epoch_that_is_best_on_the_validation_rows() -> None:
-    """The validation rows have the opposite bias, so the least trained epoch is the best on
-    them.
-    """
+    """The validation rows have the opposite bias, so the least trained epoch is best there."""
     features, _, bias = sample(400)
     rows, opposite = Rows(features[:, 2:3], bias), Rows(features[:, 2:3], 1 - bias)
     slow = MLPAttacker(width=32, epochs=30, learning_rate=1e-3)

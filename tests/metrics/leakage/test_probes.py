@@ -60,9 +60,7 @@ def test_scores_of_a_known_probe() -> None:
 
 
 def test_bits_of_a_known_probe() -> None:
-    """Training 0 0 0 1: null -(log2 3/4 + log2 1/4) / 2. The probe gives 1/2 and 1/8: 1 and 3 bits,
-    mean 2.
-    """
+    """Training 0 0 0 1: null -(log2 3/4 + log2 1/4) / 2. Probe 1/2, 1/8: 1 and 3 bits, mean 2."""
     null = -(math.log2(0.75) + math.log2(0.25)) / 2
     found = v_information(rows([0, 0, 0, 1]), rows([0, 1]), probe=Fixed([0.5, 0.5], [0.875, 0.125]))
     assert found == pytest.approx((null, 2.0, null - 2.0), abs=1e-12)
@@ -71,9 +69,7 @@ def test_bits_of_a_known_probe() -> None:
 
 
 def test_with_three_values_auroc_is_the_mean_of_one_against_the_rest() -> None:
-    """The bias -1 is not asked. 0 and 1 are ranked apart from the rest, 2 half: its score is
-    constant.
-    """
+    """The bias -1 is not asked. 0 and 1 rank apart from the rest, 2 half: its score is constant."""
     probe = Fixed([0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.4, 0.5, 0.1])
     found = linear_probe(rows([0, 1, 2]), rows([0, 1, -1, 2]), probe=probe)
     assert found.accuracy == pytest.approx(2 / 3)

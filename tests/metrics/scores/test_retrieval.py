@@ -28,9 +28,7 @@ def columns(name: str, *keys: str) -> list[torch.Tensor]:
 
 
 def test_a_list_ranked_by_hand() -> None:
-    """Relevant at ranks 1 and 3 of 4: AP = (1/1 + 2/3) / 2 = 5/6; two of the first three, one of
-    the first.
-    """
+    """Relevant at ranks 1, 3 of 4: AP = (1/1 + 2/3) / 2 = 5/6; two of three, one of the first."""
     scores, relevant = torch.tensor([0.9, 0.1, 0.5, 0.7]), torch.tensor([1, 0, 1, 0]).bool()
     assert average_precision(scores, relevant).item() == pytest.approx(5 / 6, abs=1e-12)
     assert [precision_at(scores, relevant, k).item() for k in (1, 2, 3)] == [1.0, 0.5, 2 / 3]
@@ -78,9 +76,7 @@ def test_the_minority_of_each_class_is_ranked_within_it() -> None:
 
 
 def test_a_short_slice_lacks_some() -> None:
-    """Slice 0 holds two samples of context 1 and slice 1 one of each context: of k = 4, a half and
-    a quarter.
-    """
+    """Slice 0 holds two samples of context 1, slice 1 one of each: of k = 4, 1/2 and 1/4."""
     probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]])
     target, bias = torch.zeros(4, dtype=torch.long), torch.tensor([1, 1, 1, 0])
     found = slice_precision(probabilities, target, bias, bias == 1, k=4)

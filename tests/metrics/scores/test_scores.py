@@ -98,9 +98,7 @@ def test_areas_equal_the_pairwise_definition(samples: list) -> None:
 @settings(max_examples=100, deadline=None)
 @given(ranked)
 def test_areas_and_precision_equal_scikit_learn_where_defined(samples: list) -> None:
-    """It warns and returns NaN for an area without both classes, and 0 for a precision without
-    positives.
-    """
+    """It warns and gives NaN for an area of one class, and 0 for a precision without positives."""
     score, positive, _ = (torch.tensor(column) for column in zip(*samples, strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -113,9 +111,7 @@ def test_areas_and_precision_equal_scikit_learn_where_defined(samples: list) -> 
 
 
 def test_several_classes_equal_scikit_learn_one_vs_rest(generator: torch.Generator) -> None:
-    """Bias 1 lacks class 2, so its mean over the classes is NaN, and the worst is that of bias
-    0.
-    """
+    """Bias 1 lacks class 2, so its mean over the classes is NaN; the worst is that of bias 0."""
     groups = binary(2, ("a", "b", "c"))
     probabilities = torch.rand(80, 3, generator=generator, dtype=torch.float64).softmax(dim=1)
     bias = torch.arange(80) % 2
@@ -227,9 +223,7 @@ def test_calibration_errors_equal_torchmetrics(seed: int, bins: int, dtype: torc
     st.integers(1, 20),
 )
 def test_calibration_errors_equal_the_naive_loop_on_the_edges(samples: list, bins: int) -> None:
-    """Probabilities in twentieths, many of them exactly on an edge: bin floor(n / 20 * bins), in
-    integers.
-    """
+    """Probabilities in twentieths, many on an edge: bin floor(n / 20 * bins), in integers."""
     twentieths, hits, biases = zip(*samples, strict=True)
     groups = Groups(("a", "b"), ("x", "y"))
     positive = torch.tensor(twentieths, dtype=torch.float64) / 20
@@ -366,9 +360,7 @@ def test_binary_errors_equal_torchmetrics_positive_convention(generator: torch.G
 
 
 def test_reliability_rows_are_plain_and_name_the_group() -> None:
-    """Of ``worked_calibration``, decided: confidences .9 .7 .65 .7 .9 .95, right 1 1 0 1 1 0; 5
-    bins.
-    """
+    """``worked_calibration`` decided: confidence .9 .7 .65 .7 .9 .95, right 1 1 0 1 1 0."""
     case = worked_calibration()
     (row,) = reliability_rows(case.prediction, case.target, case.bias, case.groups, bins=5)
     assert (row["outcome"], row["bias"], row["samples"]) == ("", "0", [0, 0, 0, 3, 3])
@@ -408,9 +400,7 @@ def test_reports_are_plain_and_every_key_is_described(generator: torch.Generator
 def test_without_any_known_bias_the_numbers_over_all_images_stay(
     generator: torch.Generator,
 ) -> None:
-    """They are those of the same images with a bias, and the curve is that of one bias value for
-    all.
-    """
+    """They are those of the same images with a bias; the curve is that of one value for all."""
     for groups in (binary(2), Groups(("a", "b", "c"), ("x", "y"))):
         probabilities = torch.rand(40, groups.rows, generator=generator).double().softmax(dim=1)
         target = torch.randint(groups.rows, (40,), generator=generator)
@@ -476,9 +466,7 @@ def test_precision_and_f1_of_each_class_equal_subpopbench(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_precision_and_f1_of_each_label_row_equal_scikit_learn(seed: int) -> None:
-    """Rows alternate absent and present; samples of unknown bias count; label b is never said to be
-    present.
-    """
+    """Rows alternate absent, present; those of unknown bias count; label b is never present."""
     generator = torch.Generator().manual_seed(seed)
     groups = Groups(("not s", "s", "not b", "b"), ("x", "y"), multi_label=True)
     target, prediction = torch.randint(2, (2, 12, 2), generator=generator)

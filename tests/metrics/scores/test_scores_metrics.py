@@ -1,6 +1,4 @@
-"""Fairness, F1, ranking and calibration as metrics: empty groups and refusals; numbers are in
-``test_handed.py``.
-"""
+"""Fairness, F1, ranking, calibration: empty groups, refusals; numbers are in ``test_handed.py``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Context and artifacts: worked examples, reference results where at hand, loops and
-scikit-learn.
-"""
+"""Context and artifacts: worked examples, reference results, loops and scikit-learn."""
 
 from __future__ import annotations
 

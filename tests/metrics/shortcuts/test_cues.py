@@ -1,6 +1,4 @@
-"""Cues, backgrounds and shortcuts: worked examples, reference results where at hand, loops, and any
-batching.
-"""
+"""Cues, backgrounds and shortcuts: worked examples, reference results, loops, any batching."""
 
 from __future__ import annotations
 
@@ -232,9 +230,7 @@ def test_worked_cue_preference():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(2, 3))
 def test_cue_preference_is_the_accuracy_against_each_cue(seed, labels, count):
-    """scikit-learn's accuracy and balanced accuracy with the cue as the truth; one value may be
-    absent.
-    """
+    """scikit-learn's accuracy and balanced accuracy with the cue as truth; one may be absent."""
     generator = torch.Generator().manual_seed(seed)
     cues = torch.randint(0, labels, (25, count), generator=generator)
     response = torch.randint(0, labels, (25,), generator=generator)
@@ -440,9 +436,7 @@ def test_a_bias_that_leads_to_several_classes_or_none_is_no_cue():
 
 
 def test_two_metrics_that_agree_on_the_first_batch_are_never_joined() -> None:
-    """torchmetrics joins metrics whose states are equal after one batch, and then feeds only one of
-    them.
-    """
+    """torchmetrics joins metrics of equal states after one batch, and then feeds only one."""
     frequencies = torch.tensor([1, 1])
     both = MetricCollection(
         {name: ShortcutGaps((name,), train_frequencies=frequencies) for name in ("one", "two")}

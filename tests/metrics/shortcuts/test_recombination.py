@@ -1,6 +1,4 @@
-"""Measures on recombined pictures: worked examples, reference results where at hand, and their
-limits.
-"""
+"""Measures on recombined pictures: worked examples, reference results, and their limits."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def case(file: str, name: str) -> dict:
 
 
 def test_background_robustness_by_hand():
-    """0.612 / 0.744, elementwise; counts of a model that fails on every background of its own class
-    say nothing.
-    """
+    """0.612 / 0.744, elementwise; a model that fails on each own background has no say."""
     ratio = background_robustness(number([0.612, 0.5, 0.3]), number([0.744, 0.5, 0.0]))
     assert ratio[:2].tolist() == pytest.approx([0.8225806451612903, 1.0], abs=1e-12)
     assert ratio[2].isnan()
@@ -48,9 +44,7 @@ def test_background_robustness_by_hand():
 
 
 def test_centre_bias_by_hand():
-    """Corners .55 .58 .57 .60, sides .66 .70 .72 .68, centre .80: 1 - (.55 + .66) / 1.6 =
-    .24375.
-    """
+    """Corners .55 .58 .57 .60, sides .66 .70 .72 .68, centre .80: 1 - 1.21 / 1.6 = .24375."""
     assert centre_bias(CELLS).item() == pytest.approx(0.24375, abs=1e-12)
     assert centre_bias(torch.full((3, 3), 0.7)).item() == pytest.approx(0.0, abs=1e-7)
     only_centre = torch.zeros(3, 3)
