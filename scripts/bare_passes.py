@@ -1,6 +1,4 @@
-"""The bare passes of every strategy, for ``scripts/bench strategies``: what its definition asks to
-compute.
-"""
+"""The bare passes of every strategy, for ``scripts/bench strategies``: what it must compute."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ Move = Callable[[str, Tensor | None], None]
 
 
 class Case(NamedTuple):
-    """A strategy, its bare passes, which of their two ratios is its bar, and the steps of its
-    cycle.
-    """
+    """A strategy, its bare passes, which of two ratios is its bar, and its cycle's steps."""
 
     strategy: Strategy
     passes: Callable[[Any, Classifier, Batch, Move, int], None]
@@ -178,9 +174,7 @@ def mixin(strategy: LearnedMixin, model: Classifier, batch: Batch, move: Move, s
 
 
 def cases(model: Classifier, size: int) -> dict[str, Case]:
-    """Every strategy at its defaults, but for the layer and a mask network that is small as the
-    pictures are.
-    """
+    """Every strategy at its defaults, but for the layer and a mask network small as pictures."""
     counts, image = torch.tensor([4, 1, 1, 4]), torch.zeros(1, 3, size, size)
     flattened = FeatureAdversary(GROUPS, model, image, layer=LAYER, feed="flattened")
     joint = FeatureSieve(GROUPS, model, image, layer=LAYER, joint=True)

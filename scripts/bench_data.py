@@ -1,5 +1,4 @@
-"""Images a second of the cached training pipeline, against plain PIL and torchvision on the same
-JPEGs.
+"""Images a second of the cached pipeline, against plain PIL and torchvision on the same JPEGs.
 
 Both sides end in normalised float batches at 224 px, in this process. Pairs are interleaved, so
 that a busy machine slows both sides of a pair alike. Run by ``scripts/bench data``.
@@ -66,8 +65,8 @@ def cached_loader(
     names = tuple(path.name for path in paths)
     examples = Examples(paths[0].parent, names, zeros, zeros, zeros, groups, paths[0].parent)
     data = ImageData(
-        examples, recipe, shuffled(zeros), mean=MEAN, std=STD, batch_size=64, workers=0, cache_dir=cache,
-        channels_last=True,
+        examples, recipe, shuffled(zeros), mean=MEAN, std=STD, batch_size=64, workers=0,
+        cache_dir=cache, channels_last=True,
     )  # fmt: skip
     return data, data.train_dataloader()
 
@@ -102,8 +101,8 @@ def compare(
     ours, theirs = (count / statistics.median(side) for side in zip(*times, strict=True))
     ratio = statistics.median(slow / fast for fast, slow in times)
     print(
-        f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median ratio"
-        f" {ratio:.2f}"
+        f"{name}: cached {ours:.0f} images/s, PIL + torchvision {theirs:.0f} images/s, median "
+        f"ratio {ratio:.2f}"
     )
     return ratio
 

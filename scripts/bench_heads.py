@@ -33,9 +33,7 @@ FACTORS = 50
 
 
 def rows(count: int, size: int, seed: int) -> Rows:
-    """Features as after a ReLU, of factors of which one holds the class and one, more loudly, the
-    bias.
-    """
+    """Features after a ReLU, of factors: one holds the class and one, more loudly, the bias."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (count,), generator=generator)
     bias = torch.where(torch.rand(count, generator=generator) < 0.9, target, 1 - target)
@@ -90,14 +88,12 @@ def as_heads(layers: list[nn.Linear]) -> Heads:
 
 
 def report(name: str, together: list[float], loop: list[float], share: float, bar: float) -> None:
-    """Seconds of the processor, and of the clock, of both sides; the loop fitted a share of the
-    heads.
-    """
+    """Seconds of the processor, and of the clock, of both sides; the loop fitted some heads."""
     processor, clock = (slow / share / fast for fast, slow in zip(together, loop, strict=True))
     print(
-        f"{name}: together {together[0]:.2f} s, loop {loop[0] / share:.1f} s of the processor,"
-        f" {processor:.1f} times as long (by the clock {clock:.1f}); bar {bar:.0f}:"
-        f" {'passed' if processor >= bar else 'FAILED'}"
+        f"{name}: together {together[0]:.2f} s, loop {loop[0] / share:.1f} s of the processor, "
+        f"{processor:.1f} times as long (by the clock {clock:.1f}); bar {bar:.0f}: "
+        f"{'passed' if processor >= bar else 'FAILED'}"
     )
 
 
@@ -126,8 +122,8 @@ def full_batch(data: Rows, heads: int, steps: int, sequential: int) -> None:
     furthest = (ours.weights[chosen] - theirs.weights).abs().amax().item()
     state = "passed" if furthest <= BAR_WEIGHTS else "FAILED"
     print(
-        f"  weights differ by {furthest:.1e} at most, and moved by {moved:.1e}; bar"
-        f" {BAR_WEIGHTS:.0e}: {state}"
+        f"  weights differ by {furthest:.1e} at most, and moved by {moved:.1e}; bar "
+        f"{BAR_WEIGHTS:.0e}: {state}"
     )
 
 
@@ -170,9 +166,9 @@ def minibatch(data: Rows, held_out: Rows, heads: int, epochs: int, sequential: i
     apart, spread = (own - other).abs(), (repeated - other).abs()
     state = "passed" if apart.mean() <= BAR_ACCURACY else "FAILED"
     print(
-        f"  worst-group accuracy {own.min():.3f} to {own.max():.3f}, {apart.mean():.4f} from the"
-        f" loop's on average, {apart.max():.4f} at most (a second loop with other draws:"
-        f" {spread.mean():.4f}, {spread.max():.4f}); bar {BAR_ACCURACY} on average: {state}"
+        f"  worst-group accuracy {own.min():.3f} to {own.max():.3f}, {apart.mean():.4f} from the "
+        f"loop's on average, {apart.max():.4f} at most (a second loop with other draws: "
+        f"{spread.mean():.4f}, {spread.max():.4f}); bar {BAR_ACCURACY} on average: {state}"
     )
 
 

@@ -1,5 +1,4 @@
-"""Seconds of the processor and page faults of a training step on a CPU, with and without keeping
-freed memory.
+"""Processor seconds and page faults of a training step, with and without keeping freed memory.
 
 Baseline is PyTorch as it is; beside it :func:`debias.training.memory.keep_freed_memory`. Each side
 trains ``tf_efficientnet_lite0`` on random pictures in a process of its own with one thread, in

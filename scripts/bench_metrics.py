@@ -43,9 +43,7 @@ def verdict(passed: bool) -> str:
 
 
 def predictions(rows: int, groups: Groups) -> tuple[Tensor, Tensor, Tensor]:
-    """Right four times out of five, and in half of the mistakes the class that goes with the
-    bias.
-    """
+    """Right four times out of five, and in half the mistakes the class that goes with the bias."""
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(groups.rows, (rows,), generator=generator)
     bias = torch.where(
@@ -100,8 +98,8 @@ def compare_with_fairlearn(rows: int, repeats: int) -> None:
     facts = predictions(rows, groups)
     own = statistics.median(seconds(lambda: ours(*facts, groups)) for _ in range(repeats))
     print(
-        f"{rows} predictions, 100 classes, 4 biases: {own:.3f} s; bar {BAR_SECONDS}:"
-        f" {verdict(own < BAR_SECONDS)}"
+        f"{rows} predictions, 100 classes, 4 biases: {own:.3f} s; bar {BAR_SECONDS}: "
+        f"{verdict(own < BAR_SECONDS)}"
     )
     try:
         other = seconds(lambda: theirs(*facts))
@@ -110,8 +108,8 @@ def compare_with_fairlearn(rows: int, repeats: int) -> None:
         return
     ratio = other / own
     print(
-        f"fairlearn, the accuracy of each group and the rates of one class of the 100: {other:.1f}"
-        f" s, {ratio:.0f} times as long; bar {BAR_RATIO:.0f}: {verdict(ratio >= BAR_RATIO)}"
+        f"fairlearn, the accuracy of each group and the rates of one class of the 100: {other:.1f} "
+        f"s, {ratio:.0f} times as long; bar {BAR_RATIO:.0f}: {verdict(ratio >= BAR_RATIO)}"
     )
 
 
@@ -129,9 +127,9 @@ def add_to_validation(batch_size: int, repeats: int) -> None:
             updates.append(seconds(lambda: metric.update(groups.predict(logits), target, bias)))
     step, update = statistics.median(steps), statistics.median(updates)
     print(
-        f"ResNet-18 at 64 px, batch {batch_size}: {1000 * step:.0f} ms a validation step,"
-        f" prediction and update {1000 * update:.2f} ms, {update / step:.2%}; bar {BAR_SHARE:.0%}:"
-        f" {verdict(update / step < BAR_SHARE)}"
+        f"ResNet-18 at 64 px, batch {batch_size}: {1000 * step:.0f} ms a validation step, "
+        f"prediction and update {1000 * update:.2f} ms, {update / step:.2%}; bar {BAR_SHARE:.0%}: "
+        f"{verdict(update / step < BAR_SHARE)}"
     )
 
 

@@ -1,5 +1,4 @@
-"""Training steps a second of debias against a bare PyTorch loop over the same model, data and
-batches.
+"""Training steps a second against a bare PyTorch loop over the same model, data and batches.
 
 The bare loop is plain cross-entropy in both comparisons. Runs are interleaved, so that a busy
 machine slows the sides of a pair alike; the median of the pairs counts. Run by
@@ -141,8 +140,8 @@ def main() -> None:
             state = "passed" if 1000 * added <= BAR_MILLISECONDS else "FAILED"
             plain = 1000 * statistics.median(times["bare"])
             print(
-                f"tiny MLP, {strategy}: +{1000 * added:.2f} ms on {plain:.2f} ms a step; bar 0.5:"
-                f" {state}"
+                f"tiny MLP, {strategy}: +{1000 * added:.2f} ms on {plain:.2f} ms a step; bar 0.5: "
+                f"{state}"
             )
         if options.skip_network:
             return
@@ -154,8 +153,8 @@ def main() -> None:
             state = "passed" if ratio >= bar else "FAILED"
             speed = 32 / statistics.median(times[strategy])
             print(
-                f"tf_efficientnet_lite0 128 px, {strategy}: {speed:.0f} images/s, ratio"
-                f" {ratio:.3f}; bar {bar}: {state}"
+                f"tf_efficientnet_lite0 128 px, {strategy}: {speed:.0f} images/s, ratio "
+                f"{ratio:.3f}; bar {bar}: {state}"
             )
 
 

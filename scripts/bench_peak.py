@@ -1,5 +1,4 @@
-"""Peak memory of a whole ``debias train`` against a plain PyTorch loop over the same model and
-batches.
+"""Peak memory of ``debias train`` against a plain PyTorch loop of the same model and batches.
 
 Both train ``tf_efficientnet_lite0`` without pretrained weights on the built-in birds, validate
 after each epoch, and evaluate the test split with the best epoch's weights; the plain loop
@@ -86,8 +85,9 @@ def train_command(folder: Path, options: argparse.Namespace) -> list[str]:
     told = {
         "data.root": folder / "birds", "data.train": options.images, "data.val": options.images,
         "data.test": options.images, "data.size": options.size, "preprocessing.size": options.size,
-        "model.name": NETWORK, "model.pretrained": "false", "optimizer.lr": LEARNING_RATE, "epochs": options.epochs,
-        "batch_size": options.batch, "progress": "false", "cache_dir": folder / "cache",
+        "model.name": NETWORK, "model.pretrained": "false", "optimizer.lr": LEARNING_RATE,
+        "epochs": options.epochs, "batch_size": options.batch, "progress": "false",
+        "cache_dir": folder / "cache",
     }  # fmt: skip
     return [
         sys.executable,

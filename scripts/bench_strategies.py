@@ -1,5 +1,4 @@
-"""Seconds per training step of every strategy over ERM's, beside the ratio that its passes make
-unavoidable.
+"""Seconds per training step of every strategy over ERM's, beside the ratio of its passes.
 
 Each strategy is written a second time, in ``bare_passes.py``: the forward, backward and optimiser
 steps that its definition asks for, in plain PyTorch on the same networks, with cross-entropies for
@@ -41,9 +40,7 @@ BAR = 1.10
 
 
 class Sides:
-    """The two sides of a case: the strategy as it is trained, and its bare passes, with the same
-    optimisers.
-    """
+    """The two sides of a case: the strategy as trained, and its bare passes, same optimisers."""
 
     def __init__(self, case: Case, model: Classifier, batch: Batch) -> None:
         self.case, self.model, self.batch = case, model, batch
@@ -88,9 +85,7 @@ class Sides:
 
 
 def seconds(run: Callable[[], None]) -> float:
-    """Of this process on its processor, which is all it computes on: others may use the machine as
-    well.
-    """
+    """Of this process on its processor, where all is computed: others may use the machine."""
     start = time.process_time()
     run()
     return time.process_time() - start
@@ -153,8 +148,8 @@ def main() -> None:
     erm = Sides(Case(ERM(), plain), model, batch)
     erm_flops = flops(erm.trained, erm)
     print(
-        f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM;"
-        f" bar {BAR:.2f}"
+        f"resnet18, {options.size} px, batches of {options.batch_size}, one thread; ratios to ERM; "
+        f"bar {BAR:.2f}"
     )
     print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
     for name, case in cases(model, options.size).items():

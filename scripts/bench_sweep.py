@@ -1,5 +1,4 @@
-"""Wall time of a sweep of short runs, two at a time, against a shell that starts ``debias train``
-for each.
+"""Time of a sweep of short runs, two at a time, against a shell with ``debias train`` for each.
 
 The shell's side is ``xargs -P 2``, as a script without ``debias sweep`` would do it. Both sides
 train the same runs on pictures that are drawn and decoded before the clock starts; the median of

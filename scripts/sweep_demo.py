@@ -1,5 +1,4 @@
-"""A sweep of twelve short runs on this machine, killed again and again, against the same sweep left
-alone.
+"""A sweep of twelve short runs on this machine, killed again and again, against one left alone.
 
 At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers
 go on; after the latter the same command is given again. In the end every report must hold the same
@@ -52,9 +51,7 @@ class Demo:
         return found
 
     def kill_something(self) -> None:
-        """Wait until runs are being trained, and then for a random while; kill one of them, or the
-        launcher.
-        """
+        """Wait until runs are being trained, and a while; kill one of them, or the launcher."""
         while len(self.training()) < WORKERS:
             if self.launcher.poll() is not None:
                 raise SystemExit("the sweep ended before all kills: give more --epochs")
@@ -116,8 +113,8 @@ def main() -> None:
     subprocess.run(command(file, alone), check=True)
     same = same_results(disturbed, alone)
     print(
-        f"{RUNS} runs, {arguments.kills} times SIGKILL:"
-        f" {'the same figures and table' if same else 'DIFFERENT'}"
+        f"{RUNS} runs, {arguments.kills} times SIGKILL: "
+        f"{'the same figures and table' if same else 'DIFFERENT'}"
     )
     raise SystemExit(not same)
 

@@ -19,9 +19,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Local test material that is not part of the project; the test is skipped where it is
-    absent.
-    """
+    """Local test material, not part of the project; the test is skipped where it is absent."""
     if not SHARED.is_dir():
         pytest.skip("needs the local test material")
     return SHARED

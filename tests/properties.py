@@ -17,9 +17,7 @@ def assert_permutation_invariant(loss: Callable[..., Tensor], *columns: Tensor) 
 def assert_ignores(
     loss: Callable[[Tensor, Tensor], Tensor], losses: Tensor, group: Tensor, ignored: Tensor
 ) -> None:
-    """The samples of a mask change nothing, not even when their loss is NaN, and receive no
-    gradient.
-    """
+    """The samples of a mask change nothing, not even with a NaN loss, and get no gradient."""
     poisoned = torch.where(ignored, float("nan"), losses).requires_grad_()
     value = loss(poisoned, group)
     torch.testing.assert_close(value, loss(losses[~ignored], group[~ignored]))

@@ -68,7 +68,8 @@ def test_the_seed_decides_the_initial_weights(tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("erm", ()), ("rwy", ()), ("class_reweighting", ()), ("rwg", ("bias",)), ("subg", ("bias",)),
-     ("group_dro", ("bias", "groups")), ("group_reweighting", ("bias", "groups")), ("badd", ("bias",))],
+     ("group_dro", ("bias", "groups")), ("group_reweighting", ("bias", "groups")),
+     ("badd", ("bias",))],
 )  # fmt: skip
 def test_requirements(tmp_path, name, expected):
     assert requirements(small(tmp_path, name)) == expected
@@ -170,9 +171,7 @@ def test_values_that_would_fail_late_are_refused_early(tmp_path, override, messa
 
 
 def test_players_have_options_of_their_own(tmp_path):
-    """What an entry of players says goes over the optimizer section; another name leaves that
-    section behind.
-    """
+    """An entry of players goes over the optimizer section; another name leaves it behind."""
     options = [
         "strategy.name=feature_sieve",
         "strategy.width=8",
@@ -228,9 +227,7 @@ def test_a_strategy_for_inferred_groups_is_not_given_the_true_ones(tmp_path):
 
 @pytest.mark.slow
 def test_a_tree_without_bias_labels_trains_and_reports(tmp_path):
-    """The layout split/target/image: no group is known anywhere, and the class metrics are all
-    there are.
-    """
+    """The layout split/target/image: no group is known, there are class metrics alone."""
     examples = birds(tmp_path)
     for row, image in enumerate(examples.images):
         split, target = ("train", "val", "test")[examples.split[row]], examples.target[row].item()
@@ -301,9 +298,7 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
 )
 @pytest.mark.parametrize("splits", ["none", "val", "train"])
 def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampler, splits):
-    """With a file for the training split its values are drawn by: the first 10 rows, three times as
-    often.
-    """
+    """A file for the training split changes its draws: the first 10 rows, three times as often."""
     options = (
         [*sampler.split(), "sampler.powers=[1,1]"] if "cluster" in sampler else sampler.split()
     )

@@ -101,9 +101,7 @@ def test_mistakes_are_named(tmp_path, text, overrides, message):
 
 
 def test_values_are_converted_and_lists_and_dictionaries_are_nobody_else_s(tmp_path):
-    """True, 1 and "1" are one text apart and three values; what a caller changes in one config
-    stays there.
-    """
+    """True, 1 and "1" are one text and three values; changes in one config stay there."""
     base = configs.base(
         write(tmp_path / "c.yaml", "clip: 1\nrecipe: {name: dfr, first: {epochs: 2}, list: [1]}\n")
     )
@@ -156,9 +154,7 @@ def test_auto_selection_is_the_worst_group_or_nothing_that_another_run_could_be(
 
 
 def test_a_run_has_the_name_it_had_when_the_size_of_evaluation_batches_was_counted_in():
-    """The name is the one that the release of before gave to these settings, with its default of
-    256.
-    """
+    """The name is the one that the earlier release gave to these settings, with default 256."""
     told = ["data.root=/x", "optimizer.lr=1e-4"]
     name = "waterbirds-group_dro-group_balanced-seed0-2933ab9c"
     for more in ([], ["eval_batch_size=7"], ["anonymous=true"]):
@@ -174,9 +170,7 @@ def test_run_names_say_what_and_which_seed():
 
 
 def test_shipped_configs_hold_only_differences():
-    """No key of a shipped config repeats what the config it extends, or the schema, already
-    says.
-    """
+    """No key of a shipped config repeats what the config it extends, or the schema, says."""
     for path in sorted(configs.folder().rglob("*.yaml")):
         *below, layer = configs._layers(path)
         base = configs.plain(configs._assemble(*below))

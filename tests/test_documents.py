@@ -35,9 +35,7 @@ def _page(name: str) -> str:
 
 
 def _rows(page: str, first: str) -> Iterator[dict[str, str]]:
-    """The rows of every table whose first column has a heading, by the headings; codes may hold no
-    bar.
-    """
+    """The rows of every table with a headed first column, by headings; codes may hold no bar."""
     for table in re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE):
         heading, _, *lines = (
             [cell.strip() for cell in line.strip("|").split(" |")] for line in table.splitlines()
@@ -100,9 +98,7 @@ def test_models_page_names_every_network_of_its_own() -> None:
 
 
 def test_configuration_page_has_every_key_with_its_default() -> None:
-    """The sections in one table, the other keys in another; what may differ on resuming is all
-    named.
-    """
+    """The sections in one table, the other keys in another; all that may differ is named."""
     page = _page("configuration.md")
     assert set(_named(page, "section")) == set(SECTIONS)
     rows, defaults = _named(page, "key"), vars(Config())
@@ -131,9 +127,7 @@ def _anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """To files that are there and headings that they have, and each says something outside Sphinx
-    too.
-    """
+    """To files that are there and headings they have, and each has a meaning outside Sphinx."""
     links = re.findall(
         r"\[([^\]]*)\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")
     )
@@ -145,9 +139,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_dependency_has_a_reason() -> None:
-    """Each requirement of setup.cfg has a row under "Dependencies", and a bound that is written
-    there too.
-    """
+    """Each requirement of setup.cfg has a row under "Dependencies", and so has each bound."""
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in page.splitlines() if line.startswith("| "))
     required = re.findall(
@@ -165,9 +157,7 @@ def test_every_dependency_has_a_reason() -> None:
 
 
 def test_the_package_holds_the_configs() -> None:
-    """A wheel carries what lies under debias/: the configs are linked there, and package data names
-    them.
-    """
+    """A wheel carries what lies under debias/: configs are linked there, package data names all."""
     assert folder() == ROOT / "debias" / "configs"
     found = {
         path.relative_to(ROOT / "configs")

@@ -1,6 +1,4 @@
-"""Files and folders appear whole or not at all, are on the disk by then, and leave nothing
-behind.
-"""
+"""Files and folders appear whole or not at all, are on the disk then, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""``scripts/parity`` takes the code that it names, measures what differs, and fails where something
-does.
-"""
+"""``scripts/parity`` takes the code it names, measures what differs, fails where something does."""
 
 from __future__ import annotations
 
@@ -183,9 +181,8 @@ def test_a_check_that_cannot_run_fails_in_one_line_and_stops_no_other(command, m
         raise ValueError("loss.py defines 'x' 0 times")
         yield
 
-    monkeypatch.setattr(
-        command, "CHECKS", {"broken": broken} | _checks(import_module("parity_checks.rows"), fine=0.0)
-    )  # fmt: skip
+    fine = _checks(import_module("parity_checks.rows"), fine=0.0)
+    monkeypatch.setattr(command, "CHECKS", {"broken": broken} | fine)
     assert command.main([]) == 1
     said = capsys.readouterr()
     assert said.err == "broken: ValueError: loss.py defines 'x' 0 times\n"

@@ -1,6 +1,4 @@
-"""A strategy that corrects for frequencies of the data is warned of where its batches do not have
-them.
-"""
+"""A strategy that corrects for frequencies of the data is warned of where batches differ."""
 
 from __future__ import annotations
 
@@ -105,9 +103,7 @@ def test_what_draws_change():
 
 
 def test_chance_is_not_told_of():
-    """Of 200 classes with 30 samples each, a fifth by chance, and as many draws of each as there
-    are.
-    """
+    """Of 200 classes with 30 each, a fifth by chance, as many draws of each as there are."""
     row, groups = torch.arange(200).repeat(30), Groups(tuple(map(str, range(200))), ("0",))
     facts = {"groups": groups, "row": row, "group": row}
     module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior="class"), augment=None)

@@ -1,6 +1,4 @@
-"""A strategy with two players, which no shipped one has yet, so that the manual path of the module
-is tested.
-"""
+"""A strategy with two players, which no shipped one has: the module's manual path is tested."""
 
 from __future__ import annotations
 

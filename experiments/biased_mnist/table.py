@@ -38,9 +38,7 @@ def main(out: Path) -> None:
 
 
 def cell(run: Path | None) -> str:
-    """Accuracy of the selected epoch, and that of the best one, in percent; "-" for a run that is
-    not there.
-    """
+    """Accuracy of the selected epoch, and of the best one, in percent; "-" where no run is."""
     if run is None:
         return "-"
     accuracies = test_accuracies(run)
@@ -54,9 +52,7 @@ def published(method: str) -> str:
 
 
 def test_accuracies(run: Path) -> list[float]:
-    """Test accuracy of each epoch; kept beside the run's report, since the weights are asked only
-    once.
-    """
+    """Test accuracy of each epoch; kept beside the run's report, as weights are asked only once."""
     kept = run / "test_accuracies.json"
     if not kept.is_file():
         parts = build(configs.read(run / "config.yaml", ["progress=false"]))

@@ -85,9 +85,7 @@ CHECKS: dict[str, Check] = {
 def compare(
     names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *, as_markdown: bool = False
 ) -> int:
-    """Run checks by name and print their rows; returns how many rows differ or checks could not
-    run.
-    """
+    """Run checks by name and print their rows; returns how many differ or could not run."""
     rows: list[Row] = []
     failed = 0
     for name in names:
@@ -105,8 +103,8 @@ def compare(
         print(markdown(rows))
     differing = sum(not row.ok for row in rows)
     summary = (
-        f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks could"
-        " not run"
+        f"{len(rows)} comparisons of {len(names)} checks: {differing} differ, {failed} checks "
+        "could not run"
     )
     print(summary, file=sys.stderr if as_markdown else sys.stdout)
     return differing + failed

@@ -111,8 +111,10 @@ def ldam(clones: Clones) -> Iterator[Row]:
         (logits, target), theirs = labelled(seed, classes=len(counts)), code["LDAMLoss"](counts)
         margins = ldam_margins(torch.tensor(counts))
         return both(
-            lambda z: theirs(z, target), lambda z: ldam_losses(z, target, margins=margins).mean(), logits
-        )  # fmt: skip
+            lambda z: theirs(z, target),
+            lambda z: ldam_losses(z, target, margins=margins).mean(),
+            logits,
+        )
 
     yield code.row(
         "ldam",
@@ -213,8 +215,8 @@ def effective_number(clones: Clones) -> Iterator[Row]:
         )
 
     compared = (
-        "weights, theirs scaled to mean 1 over the data; beta 0.9 to 0.9999; a port, not the"
-        " authors'"
+        "weights, theirs scaled to mean 1 over the data; beta 0.9 to 0.9999; a port, not the "
+        "authors'"
     )
     gaps = map(case, (0.9, 0.99, 0.999, 0.9999))
     yield code.row("group_reweighting", compared, gaps, bar=1e-6, because="our weights are float32")

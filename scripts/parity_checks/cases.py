@@ -26,9 +26,7 @@ def apart(theirs: Any, ours: Any) -> float:
 
 
 def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """Largest difference of two functions of the same inputs, in value and in the gradient by each
-    input.
-    """
+    """Largest difference of two functions of the same inputs, in value and gradients."""
     found = []
     for function in (theirs, ours):
         given = [value.detach().clone().requires_grad_() for value in inputs]
@@ -38,9 +36,7 @@ def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Te
 
 
 class Replaced:
-    """A module of which some names are others: what a draw of random numbers is given, for
-    example.
-    """
+    """A module of which some names are others: for example, a draw of random numbers."""
 
     def __init__(self, module: Any, names: dict[str, Any]) -> None:
         self._module, self._names = module, names

@@ -1,6 +1,4 @@
-"""One gradient norm over all parameters of a player: our Lightning module beside loops that
-clip.
-"""
+"""One gradient norm over all parameters of a player: our module beside loops that clip."""
 
 from __future__ import annotations
 
@@ -36,8 +34,8 @@ def clip(clones: Clones) -> Iterator[Row]:
         "clip", compared, [_one_player(computer, loop, seed) for seed in range(3)], bar=1e-12
     )
     compared = (
-        "f and g of ReBias after 12 steps, each turn clipped to one norm of 0.02 over its player's"
-        " parameters"
+        "f and g of ReBias after 12 steps, each turn clipped to one norm of 0.02 over its player's "
+        "parameters"
     )
     gaps = [_two_players(seed) for seed in range(3)]
     yield Row("clip", NO_CODE, compared, max(gaps), 1e-5, "1e-6 added to the norm by torch")
@@ -49,9 +47,10 @@ def _one_player(computer: Piece, loop: Piece, seed: int) -> float:
     network = deepcopy(model)
     data = SimpleNamespace(n_groups=6, group_counts=lambda: torch.ones(6), group_str=None)
     state = {
-        "loss_computer": computer["LossComputer"](classification_losses, False, data), "is_training": True,
-        "args": SimpleNamespace(model="bert", max_grad_norm=BOUND), "model": network,
-        "scheduler": SimpleNamespace(step=lambda: None), "optimizer": descent(network.parameters()),
+        "loss_computer": computer["LossComputer"](classification_losses, False, data),
+        "is_training": True, "args": SimpleNamespace(model="bert", max_grad_norm=BOUND),
+        "model": network, "scheduler": SimpleNamespace(step=lambda: None),
+        "optimizer": descent(network.parameters()),
     }  # fmt: skip
     for batch in given:
         group = CLASSES.encode(batch.target, batch.bias)
@@ -76,12 +75,13 @@ def _two_players(seed: int) -> float:
 def _train(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None:
     module = DebiasModule(
         model, strategy, CLASSES, None, clip=BOUND,
-        optimizer=lambda _, parameters: descent(parameters), scheduler=lambda o: LambdaLR(o, lambda _: 1.0),
+        optimizer=lambda _, parameters: descent(parameters),
+        scheduler=lambda o: LambdaLR(o, lambda _: 1.0),
     )  # fmt: skip
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     trainer = pl.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False,
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(
         module, train_dataloaders=DataLoader(given, batch_size=None, collate_fn=lambda batch: batch)

@@ -43,9 +43,7 @@ TEN = Groups(tuple("abcdefghij"), ("colour", "grey"))
 def _cells(
     seed: int, *, samples: int, classes: int = 3, biases: int = 3
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, of which two are equal in some cases, classes, and biases, of which there is one in
-    some cases.
-    """
+    """Features, two of them equal in some cases, classes, and biases, of which some have one."""
     generator = draws(seed)
     features = torch.randn(samples, 8, generator=generator)
     features[1] = features[1 if seed % 3 else 0]
@@ -88,8 +86,8 @@ def end(clones: Clones) -> Iterator[Row]:
         "end", "disentangling term: value, gradient", map(apart_term, range(30)), bar=1e-12
     )
     compared = (
-        "entangling term, theirs over the batch and over it in reverse, as it drops half of the"
-        " pairs"
+        "entangling term, theirs over the batch and over it in reverse, as it drops half of the "
+        "pairs"
     )
     yield code.row("end", compared, map(together_term, range(30)), bar=1e-12)
 
@@ -104,11 +102,10 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
 
     def case(seed: int) -> float:
         features, y, b = _cells(seed, samples=24 + seed)
+        positive = across_biases(y, b)
         return both(
             lambda f: code["DebiasSupConLossUni"]()(F.normalize(f, dim=1), y, b),
-            lambda f: supervised_contrastive_losses(
-                cosine_similarities(f), across_biases(y, b)
-            ).mean(),
+            lambda f: supervised_contrastive_losses(cosine_similarities(f), positive).mean(),
             features,
         )
 
@@ -122,9 +119,10 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
             views = torch.stack([F.normalize(f, dim=1), F.normalize(g, dim=1)], 1)
             return soft["UnsupBiasContrastiveLoss"]()(f[:, :3], y, views, y, seen)[1]
 
-        ours = lambda f, g: supervised_contrastive_losses(
-            cosine_similarities(torch.cat([f, g])), positive
-        ).mean()
+        def ours(f: Tensor, g: Tensor) -> Tensor:
+            similarities = cosine_similarities(torch.cat([f, g]))
+            return supervised_contrastive_losses(similarities, positive).mean()
+
         return both(theirs, ours, features, features.flip(1))
 
     because = "1e-9 in their logarithm"
@@ -281,7 +279,7 @@ def fair_regularised(clones: Clones) -> Iterator[Row]:
         )
 
     compared = (
-        "largest less least of their rates (positive, true positive, mean with false positive):"
-        " value, gradient"
+        "largest less least of their rates (positive, true positive, mean with false positive): "
+        "value, gradient"
     )
     yield code.row("fair_regularised", compared, map(case, range(20)), bar=1e-12)

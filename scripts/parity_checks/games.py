@@ -1,6 +1,4 @@
-"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order, with
-which state.
-"""
+"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order."""
 
 from __future__ import annotations
 
@@ -85,14 +83,14 @@ def rebias(clones: Clones) -> Iterator[Row]:
     )
     hsic = clones.take(REBIAS, "criterions/hsic.py", "HSIC", "RbfHSIC", "MinusRbfHSIC")
     compared = (
-        "f and g, and their running means, after 12 steps: sign of HSIC for either, order; 1 and 2"
-        " turns of g"
+        "f and g, and their running means, after 12 steps: sign of HSIC for either, order; 1 and 2 "
+        "turns of g"
     )
     gaps = [_fixed_bandwidth(code, hsic, seed) for seed in range(6)]
     yield code.row("rebias", f"{compared}, 2 networks g", gaps, bar=1e-10)
     compared = (
-        "bandwidths that are the median of f's and of g's own features, and both networks after"
-        " every step"
+        "bandwidths that are the median of f's and of g's own features, and both networks after "
+        "every step"
     )
     yield code.row(
         "rebias", compared, [_median_bandwidth(code, hsic, seed) for seed in range(2)], bar=1e-10
@@ -155,8 +153,9 @@ def _rebias_trainer(code: Piece, ours: ReBias, model: nn.Module) -> Any:
             },
         ),
         model=SimpleNamespace(f_net=f, g_nets=g, train=lambda: None),
-        classification_criterion=nn.CrossEntropyLoss(), sigma_update_sampling_rate=0.25, device="cpu", log_step=1000,
-        f_optimizer=descent(f.parameters()), g_optimizer=descent([p for network in g for p in network.parameters()]),
+        classification_criterion=nn.CrossEntropyLoss(), sigma_update_sampling_rate=0.25,
+        device="cpu", log_step=1000, f_optimizer=descent(f.parameters()),
+        g_optimizer=descent([p for network in g for p in network.parameters()]),
         logger=SimpleNamespace(log=lambda _: None),
     )  # fmt: skip
     trainer._update_g, trainer._update_f = (
@@ -190,9 +189,10 @@ def lff(clones: Clones) -> Iterator[Row]:
         ours: Any = LfF(CLASSES, SAMPLES, model)
         d, b = deepcopy(model), deepcopy(ours.network)
         state = {
-            "model_d": lambda x: d(x).logits, "model_b": lambda x: b(x).logits, "device": "cpu", "num_classes": 3,
-            "criterion": nn.CrossEntropyLoss(reduction="none"), "bias_criterion": loss["GeneralizedCELoss"](),
-            "optimizer_d": descent(d.parameters()), "optimizer_b": descent(b.parameters()), "num_updated": 0,
+            "model_d": lambda x: d(x).logits, "model_b": lambda x: b(x).logits, "device": "cpu",
+            "num_classes": 3, "criterion": nn.CrossEntropyLoss(reduction="none"),
+            "bias_criterion": loss["GeneralizedCELoss"](), "optimizer_d": descent(d.parameters()),
+            "optimizer_b": descent(b.parameters()), "num_updated": 0,
             **{f"sample_loss_ema_{side}": memory["EMA"](target, alpha=0.7) for side in "bd"},
         }  # fmt: skip
         for batch in given:
@@ -241,8 +241,8 @@ def group_dro(clones: Clones) -> Iterator[Row]:
         return max(apart(theirs.adv_probs, ours.robust.weights), states_apart([network], [model]))
 
     compared = (
-        "network and q after 12 steps of rate 0.5: q moves first, the step is on the moved q; C = 0"
-        " and 3"
+        "network and q after 12 steps of rate 0.5: q moves first, the step is on the moved q; C = "
+        "0 and 3"
     )
     yield loop.row("group_dro", compared, map(case, range(4)), bar=1e-10)
 

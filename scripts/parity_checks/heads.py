@@ -70,8 +70,8 @@ def afr(clones: Clones) -> Iterator[Row]:
             )
         heads = Heads(start[0][None], start[1][None])
         found = focal_heads(
-            x, y, heads, gamma=gamma, start_penalty=penalty, held_out=Rows(x, y, y), learning_rate=0.01, steps=100,
-            every=100,
+            x, y, heads, gamma=gamma, start_penalty=penalty, held_out=Rows(x, y, y),
+            learning_rate=0.01, steps=100, every=100,
         ).heads  # fmt: skip
         return gap, max(apart(layer.weight, found.weights[0]), apart(layer.bias, found.biases[0]))
 

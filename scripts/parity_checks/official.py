@@ -1,5 +1,4 @@
-"""Functions and statements out of the authors' repositories, at fixed commits, run without their
-imports.
+"""Code out of the authors' repositories, at fixed commits, run without their imports.
 
 Nothing of a repository is imported or kept here: a file is read by ``git show``, the named
 definitions (or the statements between two lines) are taken out of its syntax tree and executed in a
@@ -122,8 +121,7 @@ class Portable(ast.NodeTransformer):
 
 
 def definitions(tree: ast.Module, names: Iterable[str], where: str) -> list[ast.stmt]:
-    """The definitions or assignments of these names, wherever in the tree, in the order of the
-    names.
+    """The definitions or assignments of these names, wherever in the tree, in their order.
 
     Raises:
         ValueError: a name is not defined there, or more than once.
@@ -257,8 +255,8 @@ def _git(*arguments: str) -> str:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[0]
         raise ValueError(
-            f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones,"
-            " or delete this one"
+            f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones, "
+            "or delete this one"
         )
     return done.stdout
 

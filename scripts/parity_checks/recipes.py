@@ -129,8 +129,8 @@ def dfr(clones: Clones) -> Iterator[Row]:
         return _same_choice(found, code["dfr_on_validation_tune"](*scaled, **options))
 
     compared = (
-        "the C chosen of four, on the same halves and balanced rows, scaled alike, each fit run to"
-        " its end"
+        "the C chosen of four, on the same halves and balanced rows, scaled alike, each fit run to "
+        "its end"
     )
     gaps = [choice(seed) for seed in range(6) for choice in (on_validation, on_training)]
     yield code.row("dfr", compared, gaps, bar=0.0)

@@ -1,6 +1,4 @@
-"""Whole losses of strategies, whose parts are compared elsewhere: their weights, means and
-scales.
-"""
+"""Whole losses of strategies, whose parts are compared: their weights, means and scales."""
 
 from __future__ import annotations
 
@@ -61,8 +59,8 @@ def end(clones: Clones) -> Iterator[Row]:
         )
 
     compared = (
-        "loss with alpha and beta: value, gradient; batches by bias, so that their mask keeps every"
-        " pair"
+        "loss with alpha and beta: value, gradient; batches by bias, so that their mask keeps "
+        "every pair"
     )
     yield code.row("end", compared, map(case, range(12)), bar=1e-12)
 
@@ -88,8 +86,8 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
         return both(theirs, lambda z, f: ours.loss(Given(z, f), batch).total, logits, features)
 
     compared = (
-        "loss, a mean over all samples, also those without positives: value, gradient; with prior"
-        " and without"
+        "loss, a mean over all samples, also those without positives: value, gradient; with prior "
+        "and without"
     )
     because = "1e-9 in their logarithm, float32 priors"
     yield code.row("bias_contrastive", compared, map(case, range(12)), bar=1e-5, because=because)

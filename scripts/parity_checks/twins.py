@@ -1,6 +1,4 @@
-"""Strategies of two networks or players, beside the authors' code, much of which is cut out of
-training loops.
-"""
+"""Strategies of two networks or players, beside the authors' code, often cut out of loops."""
 
 from __future__ import annotations
 
@@ -137,9 +135,7 @@ def disentangled(clones: Clones) -> Iterator[Row]:
 
 
 def _learner(clones: Clones, model: Any, ours: Disentangled, target: Tensor) -> SimpleNamespace:
-    """What their loop reads of the object that trains; their layers on both halves are made of our
-    two each.
-    """
+    """What their loop reads of the object that trains; their layers are made of our two each."""
     memory, head = clones.take(DFA, "util.py", "EMA")["EMA"], cast(nn.Linear, ours.network.head)
     return SimpleNamespace(
         args=SimpleNamespace(

@@ -1,6 +1,4 @@
-"""Mixup, CutMix and LISA: pixels and targets by hand, partners by enumeration, draws by their
-statistics.
-"""
+"""Mixup, CutMix and LISA: pixels, targets and partners by hand, draws by their statistics."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def filled(column: Tensor | None) -> Tensor:
 
 
 def test_blended_by_hand():
-    """Sample 1 by 1/4 with sample 3: 0.25 * 1 + 0.75 * 3 = 2.5; classes 2 and 0 become (0.75, 0,
-    0.25).
-    """
+    """Sample 1 by 1/4 with sample 3: 0.25 * 1 + 0.75 * 3 = 2.5; classes 2, 0: (0.75, 0, 0.25)."""
     batch = flat_batch([0, 2, 1, 0], [0, 1, 2, 0])
     own = mixup_weights(torch.tensor([1.0, 0.25, 0.5, 0.0]), batch.image)
     mixed = blend(batch, torch.tensor([3, 3, 2, 1]), own, classes=3)
@@ -82,9 +78,7 @@ def test_a_box_by_hand():
 
 
 def test_the_target_follows_the_area_that_the_frame_leaves():
-    """lambda is 3/4, but the box at the corner has 2 / 32 of the frame: the target is (30/32,
-    2/32).
-    """
+    """lambda is 3/4; the box at the corner has 2/32 of the frame: the target is (30/32, 2/32)."""
     batch = flat_batch([0, 1], [0, 1], side=8)
     batch = Batch(
         *(
@@ -106,9 +100,7 @@ def test_the_whole_frame_and_nothing_are_boxes():
 
 @pytest.mark.parametrize("make", [Mixup, CutMix, LISA])
 def test_a_mixed_batch_is_a_mixture(make):
-    """The mean pixel of a flat sample i mixed with j is w i + (1 - w) j, and its target has the
-    same w.
-    """
+    """The mean pixel of a flat sample i mixed with j is w i + (1 - w) j, as is its target."""
     torch.manual_seed(0)
     batch = flat_batch([0, 1, 2] * 20, [0, 0, 1, 1, 2, 2] * 10, side=16)
     before = copy.deepcopy(batch)
@@ -172,9 +164,7 @@ def test_intra_label_pairs_keep_the_target(mix):
 
 
 def test_a_sample_without_partner_stays():
-    """Sample 0 is the only one of its class, and no other class has its bias; sample 5 has no known
-    bias.
-    """
+    """Sample 0 is the only one of its class; no other class has its bias; sample 5's is unknown."""
     torch.manual_seed(0)
     batch = flat_batch([0, 1, 1, 2, 2, 2], [0, 1, 2, 1, 2, -1])
     for selection in (0.0, 1.0):
@@ -185,9 +175,7 @@ def test_a_sample_without_partner_stays():
 
 
 def test_selection_is_the_share_of_intra_label_pairs():
-    """All four groups 100 times, selection 0.25: every sample has both kinds of partner. 3 sigma is
-    0.065.
-    """
+    """All four groups 100 times, selection 0.25: all have both kinds of partner; 3 sigma: 0.065."""
     torch.manual_seed(0)
     batch = flat_batch([0, 0, 1, 1] * 100, [0, 1, 0, 1] * 100)
     mixed = LISA(GROUPS, selection=0.25)(batch)

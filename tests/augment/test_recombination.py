@@ -1,6 +1,4 @@
-"""Recombination by pixels of hand-made 8 x 8 pictures, by its statistics, and by what it must leave
-alone.
-"""
+"""Recombination: pixels of hand-made 8 x 8 pictures, statistics, and what it must leave alone."""
 
 from __future__ import annotations
 
@@ -92,9 +90,7 @@ def test_a_foreground_twice_as_large_is_interpolated():
 @pytest.mark.parametrize("blur", [0.0, 1.0])
 @pytest.mark.parametrize("scale", [0.4, 0.77, 1.0, 1.6])
 def test_nothing_of_the_own_background_shines_through(scale, blur):
-    """The picture is 1 in its foreground and a million around it; on a background of 0 no pixel may
-    exceed 1.
-    """
+    """The picture is 1 in its foreground, a million around it; on a ground of 0 none exceeds 1."""
     mask = square(8, 9, 13, 11, side=32)[None]
     image = torch.where(mask > 0, 1.0, 1e6).expand(1, 3, 32, 32)
     placement = Placement(foreground_box(mask), torch.tensor([scale]), torch.tensor([[4.3, 7.9]]))
@@ -106,9 +102,7 @@ def test_nothing_of_the_own_background_shines_through(scale, blur):
 
 
 def test_shrinking_averages():
-    """Columns of 0 and 1 by turns, shrunk to half: 1/2 everywhere inside; plain sampling would
-    alias.
-    """
+    """Columns of 0 and 1 by turns, shrunk to half: 1/2 inside; plain sampling would alias."""
     mask = torch.ones(1, 1, 32, 32)
     image = (torch.arange(32) % 2).float().expand(1, 3, 32, 32)
     for shift in (0.0, 0.25, 0.5):
@@ -187,9 +181,7 @@ def test_boxes_stay_in_the_frame_and_reach_everywhere():
 
 
 def test_cells_and_size_factors_for_the_bias_measures():
-    """A share of 1/4 (24 x 24 of 48 x 48), a ninth of it in one cell: 8 x 8 pixels of the 16 x 16
-    there, centred.
-    """
+    """A share of 1/4 (24 x 24), a ninth of it in one cell: 8 x 8 of the 16 x 16 there, centred."""
     batch = batch_of([square(0, 0, 24, 24, side=48), square(9, 9, 24, 24, side=48)])
     for cell in range(9):
         mask = mask_of(recombine(batch, draws_of([1, 0]), size_spread=0.0, cell=cell))[1]
@@ -204,9 +196,7 @@ def test_cells_and_size_factors_for_the_bias_measures():
 
 
 def test_a_box_larger_than_the_frame_is_cut_to_it():
-    """A bar of 2 x 8 that is to cover 5/4 of its share is 8 * sqrt(5/4) wide: it covers all
-    columns.
-    """
+    """A bar of 2 x 8 to cover 5/4 of its share is 8 * sqrt(5/4) wide: it covers all columns."""
     batch = batch_of([square(2, 0, 2, 8), square(2, 0, 2, 8)])
     for end in (0.0, 0.5, 1.0):
         draws = draws_of([1, 0], size=torch.ones(2), place=torch.full((2, 2), end))
@@ -262,9 +252,7 @@ def test_schedules(name, values):
 
 
 def test_the_kept_share_follows_the_schedule():
-    """Cosine at progress 1/3: 1 - cos(pi / 6) = 0.134; standard deviation sqrt(p (1 - p) / 4000) =
-    0.0054.
-    """
+    """Cosine at progress 1/3: 1 - cos(pi/6) = 0.134; deviation sqrt(p (1 - p) / 4000) = 0.0054."""
     batch = batch_of([square(3, 1, 2, 2, side=8)] * 400)
     recombination = Recombination(schedule="cosine", probability=1.0)
     torch.manual_seed(0)
@@ -284,9 +272,7 @@ def test_kept_samples_are_untouched_to_the_bit():
 
 
 def test_empty_and_full_masks_are_kept_and_give_no_background():
-    """Sample 2's mask is empty, 3's full, 4's found 7/8: only 0 and 1 may donate, and 4 is
-    recombined.
-    """
+    """Sample 2's mask is empty, 3's full, 4's found 7/8: 0 and 1 may donate, 4 is recombined."""
     masks = [
         square(3, 1, 2, 2),
         square(5, 5, 2, 2),

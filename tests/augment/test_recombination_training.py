@@ -1,6 +1,4 @@
-"""Recombination does what it is for: a model that trains on it stops reading the class off the
-background.
-"""
+"""Recombination does its work: a model that trains on it stops reading the background."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from tests.fakes import GROUPS
 
 
 class MeanColour(nn.Module):
-    """Logistic regression on the picture's mean colour: it can read the object, the ground, or
-    both.
-    """
+    """Logistic regression on the picture's mean colour: of the object, the ground, or both."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,9 +49,7 @@ def worst_group(model: nn.Module, batch: Batch) -> float:
 
 
 def trained(strategy: Strategy, augment: nn.Module | None, seed: int) -> float:
-    """Worst-group accuracy on balanced scenes, after 150 steps on scenes of which 95 % are
-    aligned.
-    """
+    """Worst-group accuracy on balanced scenes, after 150 steps on scenes, 95 % of them aligned."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     model, test = MeanColour(), scenes(2000, 0.5, generator)

@@ -1,5 +1,4 @@
-"""Kills a run at moments at which it changes a file or folder, resumes it, and compares it with an
-undisturbed run.
+"""Kills a run where it changes files, resumes it, and compares it with an undisturbed one.
 
 By hand, for 60 moments spread over the run: ``python -m tests.commands.kill_at_moments 60``.
 """
@@ -161,8 +160,8 @@ def main(count: int) -> int:
         if not fault:
             shutil.rmtree(folder / name)
     print(
-        f"{whole} whole of {count}, killed {kills} times at {len(set(moments))} of {len(changes)}"
-        " moments"
+        f"{whole} whole of {count}, killed {kills} times at {len(set(moments))} of {len(changes)} "
+        "moments"
     )
     if whole == count:
         shutil.rmtree(folder)

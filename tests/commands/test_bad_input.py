@@ -1,6 +1,4 @@
-"""Every mistake of a user is one short line, exit code 2, and leaves nothing behind; the kinds are
-a table.
-"""
+"""A user's mistake is one short line, exit code 2, and leaves nothing; the kinds are a table."""
 
 from __future__ import annotations
 

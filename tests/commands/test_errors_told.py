@@ -71,8 +71,8 @@ def test_a_full_disk_is_one_line(here, monkeypatch, capsys):
     monkeypatch.setattr(os, "replace", full)
     line = refused(capsys, "train own.yaml out=runs")
     assert line.startswith("debias: runs/")
-    assert line.endswith("No space left on device; give another place (out=, cache_dir=), or make room and set "
-                         "permissions there")  # fmt: skip
+    remedy = "give another place (out=, cache_dir=), or make room and set permissions there"
+    assert line.endswith(f"No space left on device; {remedy}")
 
 
 def test_a_link_in_place_of_the_lock_of_a_cache(here, capsys):
@@ -148,9 +148,7 @@ def test_a_file_name_that_is_no_text(here, capsys):
 
 
 def test_batches_of_one_image_that_batch_normalisation_can_train_on(here):
-    """Of 64 pixels the last stage has 2 x 2 places, of which the statistics are those of four
-    values.
-    """
+    """Of 64 pixels the last stage has 2 x 2 places: statistics of four values."""
     assert main(["check", "own.yaml", "batch_size=1", "preprocessing.size=64"]) == 0
 
 

@@ -1,6 +1,4 @@
-"""``debias evaluate``: the same metrics from saved predictions and from the weights, and never from
-other weights.
-"""
+"""``debias evaluate``: the same metrics from saved predictions and weights, never from others."""
 
 from __future__ import annotations
 
@@ -52,13 +50,11 @@ def test_recomputes_what_training_reported(copied, finished, capsys):
 
 
 def test_saved_and_fresh_predictions_give_the_same_report(copied, capsys, monkeypatch):
-    """But for the time and place of the evaluation; no split is predicted where the run's file will
-    do.
-    """
+    """But for the time and place of the evaluation; nothing is predicted where a file will do."""
     evaluate.run(str(copied), ["measures=quick", "progress=false", "fresh=true"])
     fresh = json.loads((copied / "report.json").read_text())
     predictions = {path.name: path.read_bytes() for path in (copied / "predictions").iterdir()}
-    monkeypatch.setattr("debias.recipes.predict_splits", None)
+    monkeypatch.setattr("debias.evaluation.predictions.predict_splits", None)
     evaluate.run(str(copied), ["measures=quick", "progress=false"])
     saved = json.loads((copied / "report.json").read_text())
     assert saved["metrics"]["test"]["scalars"] == fresh["metrics"]["test"]["scalars"]
@@ -119,8 +115,8 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
     )
     dropped = sorted(report["measures"].keys() - {"fairness"})
     line = (
-        f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes"
-        " them again"
+        f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes "
+        "them again"
     )
     assert line in capsys.readouterr().out.splitlines()
     after = json.loads((copied / "report.json").read_text())
@@ -160,9 +156,7 @@ def test_training_reports_the_quick_measures(finished):
 
 
 def test_takes_every_measure_that_the_data_allows(copied, capsys):
-    """Drawn birds have masks and biases: nothing is left out but Grad-CAM, where a map has a single
-    place.
-    """
+    """Drawn birds have masks and biases: only Grad-CAM is left out, with one place a map."""
     evaluate.run(str(copied), ["progress=false"])
     report = json.loads((copied / "report.json").read_text())
     assert set(report["measures"]) | set(report["left_out"]) == set(FAMILIES)
@@ -441,9 +435,7 @@ def test_other_data_is_refused(copied, tmp_path):
 
 
 def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
-    """Two training images of other classes and backgrounds trade labels; of a report of before, by
-    data.json.
-    """
+    """Two training images trade labels, class and background; for an old report, by data.json."""
     source = Path(configs.read(copied / "config.yaml").data["root"])
     shutil.copytree(source, tmp_path / "birds")
     table = tmp_path / "birds" / "metadata.csv"

@@ -1,6 +1,4 @@
-"""``debias infer-groups``: the groups of each method, their score, and that a run trains on
-them.
-"""
+"""``debias infer-groups``: each method's groups, their score, and that a run trains on them."""
 
 from __future__ import annotations
 
@@ -99,9 +97,7 @@ def test_options_reach_the_method(finished, tmp_path):
 
 @pytest.mark.slow
 def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
-    """XRM's mistakes of its twins, which need networks of their own; not the errors of its last
-    model.
-    """
+    """XRM's mistakes of its twins, which need own networks; not the errors of its last model."""
     options = ["recipe.name=xrm", "recipe.twins.epochs=1", "epochs=1"]
     run = train(configs.load("drawn_birds/erm", overrides(tmp_path, *options)))
     out = tmp_path / "again.csv"

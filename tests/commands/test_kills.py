@@ -1,6 +1,4 @@
-"""SIGKILL at chosen moments: the same command goes on, and the run ends as if nothing had
-happened.
-"""
+"""SIGKILL at chosen moments: the same command goes on, and the run ends as if undisturbed."""
 
 from __future__ import annotations
 

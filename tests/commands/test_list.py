@@ -1,6 +1,4 @@
-"""``debias list``: families of measures by title, keys and how to read them, and what components
-need.
-"""
+"""``debias list``: families of measures by title, keys and how to read them, and needs."""
 
 from __future__ import annotations
 

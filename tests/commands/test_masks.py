@@ -19,9 +19,7 @@ from tests.commands.conftest import SMALL
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory) -> Path:
-    """Drawn birds without masks in ``birds``, the masks they had in ``truth``, and hints made of
-    these.
-    """
+    """Drawn birds without masks in ``birds``, their masks in ``truth``, and hints made of these."""
     folder = tmp_path_factory.mktemp("masks")
     examples = drawn_birds(root=str(folder / "birds"), train=24, val=8, test=8)
     (folder / "birds/segmentations").rename(folder / "truth")
@@ -60,9 +58,7 @@ def agreement(birds: Path, out: Path) -> list[float]:
     ("method", "least"), [("boxes", 0.75), ("keypoints", 0.7), ("import", 1.0)]
 )
 def test_masks_of_every_image_in_the_loaders_layout(birds, tmp_path, capsys, method, least):
-    """40 birds of 64 pixels, whose legs are a pixel wide; what is imported is the same to the
-    bit.
-    """
+    """40 birds of 64 pixels, with legs a pixel wide; what is imported is the same to the bit."""
     out = tmp_path / "out"
     assert main(command(birds, method, out)) == 0
     agreements = agreement(birds, out)
@@ -92,9 +88,7 @@ def test_a_second_call_keeps_what_is_there_unless_told(birds, tmp_path, capsys):
 
 
 def test_training_reads_the_masks(birds, tmp_path):
-    """Recombination needs a mask for every training image: without them it is refused, with them it
-    trains.
-    """
+    """Recombination needs a mask for every training image: refused without, trained with them."""
     out = tmp_path / "out"
     assert main(command(birds, "boxes", out, "splits=[train]")) == 0
     small = [text for text in SMALL if not text.startswith(("data.", "epochs"))]
@@ -113,9 +107,7 @@ def test_training_reads_the_masks(birds, tmp_path):
 
 
 def test_where_a_trained_model_looks(finished, tmp_path, capsys):
-    """A run at 32 pixels, where the last stage has one place and is refused: an earlier one is
-    named.
-    """
+    """At 32 pixels the last stage has one place and is refused: an earlier one is named."""
     pytest.importorskip("captum")
     arguments = ["masks", "gradcam", str(finished), "splits=[val]", f"out={tmp_path}/out"]
     assert main(arguments) == 2

@@ -59,8 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sweep(folder: Path) -> Path:
     """Folder of a sweep of two methods and two seeds, all done."""
     text = (
-        f"out: {folder}/sweep\nconfigs: [own.yaml]\nseeds: [0, 1]\ngrid: {{strategy.name: [erm,"
-        " focal]}"
+        f"out: {folder}/sweep\nconfigs: [own.yaml]\nseeds: [0, 1]\ngrid: {{strategy.name: [erm, "
+        "focal]}"
     )
     (folder / "sweep.yaml").write_text(f"{text}\nset: {{progress: false}}\n")
     planned = plan(folder / "sweep.yaml")

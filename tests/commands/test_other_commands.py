@@ -41,9 +41,7 @@ def test_list_strategies_is_a_table(capsys):
 
 
 def test_list_strategies_by_pattern(capsys):
-    """The strategy with its options, and what the catalogue says of it; a sampler by the same
-    pattern.
-    """
+    """The strategy, its options, and what the catalogue says; a sampler by the same pattern."""
     lines = lines_of(capsys, "list", "strategies", "group_[db]*")
     assert lines[0].startswith("group_dro: ")
     assert lines[1:6] == [
@@ -64,6 +62,9 @@ def test_list_strategies_knows_the_nearest(capsys):
     assert "no strategy or recipe matches 'lfg'; did you mean 'lff'" in capsys.readouterr().err
 
 
+WORST_CLASS = DESCRIPTIONS["worst_class"].meaning
+
+
 @pytest.mark.parametrize(
     ("what", "line"),
     [
@@ -71,10 +72,13 @@ def test_list_strategies_knows_the_nearest(capsys):
         ("preprocessings", "    preprocessing.size=224"),
         ("schedulers", "    scheduler.every=20"),
         ("datasets", "    data.root=... (no default)"),
-        ("metrics", "worst_class: Worst class. " + DESCRIPTIONS["worst_class"].meaning + " Ideal 1, higher is better."),
-        ("configs", "waterbirds/suby: Every class cut to the smallest (SUBY of Idrissi et al. 2022)."),
+        ("metrics", f"worst_class: Worst class. {WORST_CLASS} Ideal 1, higher is better."),
+        (
+            "configs",
+            "waterbirds/suby: Every class cut to the smallest (SUBY of Idrissi et al. 2022).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_list(what, line, capsys):
     assert line in lines_of(capsys, "list", what)
 

@@ -1,6 +1,4 @@
-"""A strategy that changes pictures: predictions are of the changed ones, and logs and report show
-them.
-"""
+"""A strategy that changes pictures: predictions are of these, logs and report show them."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ STAGES = (
 
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory) -> Path:
-    """Folder of a run with masked pictures, five steps an epoch: model and adversary, the mask,
-    then all.
-    """
+    """A run with masked pictures, five steps an epoch: model and adversary, the mask, then all."""
     folder = tmp_path_factory.mktemp("masked")
     return train(
         configs.load("drawn_birds/input_adversary", overrides(folder, *STAGES, "select=average"))

@@ -1,6 +1,4 @@
-"""Shipped configs on built-in data in their data set's layout: all build, and every method trains
-and reports.
-"""
+"""Shipped configs on built-in data in their layout: all build, every method trains and reports."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from debias import config as configs
 from debias.commands.train import train
 from debias.data.sets.drawn_birds import drawn_birds
 from debias.runs.run import Run
-from tests.data.test_biased_mnist import write_mnist
+from tests.data.sets.test_biased_mnist import write_mnist
 
 SMALL = [
     "model.pretrained=false",
@@ -57,9 +55,7 @@ def roots(tmp_path_factory) -> dict[str, str]:
 
 
 def write_celeba(root: Path, faces: int = 96) -> Path:
-    """Random faces of 178x218 in the layout of the release, every combination of the attributes in
-    every split.
-    """
+    """Random faces of 178x218 in the release's layout, every combination of attributes a split."""
     generator = np.random.default_rng(0)
     names = [f"{number + 1:06d}.jpg" for number in range(faces)]
     (root / "img_align_celeba").mkdir(parents=True)

@@ -37,9 +37,7 @@ def gone(group: int) -> bool:
 def test_a_stopped_training_says_how_to_resume(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
-    """Also with loader processes, which end with it; the printed command trains the run to its
-    end.
-    """
+    """Also with loader processes, which end too; the printed command trains the run to its end."""
     arguments = overrides(tmp_path, "workers=1", "epochs=30", f"cache_dir={tmp_path}/a cache")
     process = subprocess.Popen(
         [*DEBIAS, "train", "drawn_birds/erm", *arguments],

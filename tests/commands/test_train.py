@@ -1,6 +1,4 @@
-"""``debias train`` from the command line to the run folder: contents, resumption after a kill, bad
-input.
-"""
+"""``debias train`` from the command line to the run folder: contents, resuming, bad input."""
 
 from __future__ import annotations
 
@@ -99,9 +97,7 @@ def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
 
 
 def test_selected_epoch_is_the_one_reported(finished):
-    """The final validation predictions are those saved after the selected epoch, and so is the
-    metric.
-    """
+    """Final validation predictions are those saved after the selected epoch, so is the metric."""
     report = json.loads((finished / "report.json").read_text())
     epoch = report["selection"]["epoch"]
     worst = [entry["val"]["worst_group"] for entry in report["history"]]
@@ -124,9 +120,7 @@ def test_every_epoch_can_be_measured_again_from_its_predictions(finished):
 
 
 def test_training_does_not_read_the_test_labels(finished, tmp_path):
-    """With every test target turned round, weights, history and selection are the same to the last
-    bit.
-    """
+    """With every test target turned round, weights, history and selection are the same bits."""
     folder = Path(configs.read(finished / "config.yaml").data["root"])
     turned = tmp_path / "birds"
     subprocess.run(["cp", "-r", str(folder), str(turned)], check=True)
@@ -153,9 +147,7 @@ def test_training_does_not_read_the_test_labels(finished, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["last.ckpt", "epoch=000.ckpt", "val-epoch=001.csv", "test.csv"])
 def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
-    """SIGKILL as soon as a file appears: between weights and checkpoint, in an epoch, in the final
-    evaluation.
-    """
+    """SIGKILL when a file appears: after weights, in an epoch, in the final evaluation."""
     config = configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1"))
     source = configs.read(finished / "config.yaml")
     config.data["root"] = source.data["root"]
@@ -264,9 +256,7 @@ def test_a_run_that_was_begun_before_select_was_auto_goes_on(tmp_path):
 
 
 def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypatch):
-    """precision=auto came to bf16-mixed where the run was begun, and comes to 32-true here, on
-    another commit.
-    """
+    """precision=auto was bf16-mixed where the run began, and is 32-true here, on another commit."""
     elsewhere = {
         "precision": "bf16-mixed",
         "device": "cuda",
@@ -400,15 +390,13 @@ def test_a_finished_run_without_its_page_gets_it(finished, tmp_path, capsys):
 
 
 def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
-    """A step of 1e20 times the gradient: the loss of the next one is NaN, and no checkpoint holds
-    it.
-    """
+    """A step of 1e20 times the gradient: the next loss is NaN, and no checkpoint holds it."""
     arguments = overrides(tmp_path, "optimizer.lr=1e20", "optimizer.name=sgd", "epochs=2")
     assert main(["train", "drawn_birds/erm", *arguments]) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("debias: ")]
     assert (
-        "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no"
-        " checkpoint" in line
+        "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no "
+        "checkpoint" in line
     )
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("report.*"))

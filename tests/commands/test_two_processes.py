@@ -1,6 +1,4 @@
-"""``debias train devices=2`` trains, validates and reports what one process with twice the batch
-does.
-"""
+"""``debias train devices=2`` does what one process with twice the batch does."""
 
 from __future__ import annotations
 

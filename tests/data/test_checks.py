@@ -80,9 +80,7 @@ def test_missing_masks(sound):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_repeated_image(sound, split):
-    """Row 2 names the image of row 1, or the test image (row 6) that of the first training
-    image.
-    """
+    """Row 2 names the image of row 1, or the test image (row 6) the first training image's."""
     row = {"train": 1, "test": 5}[split]
     with pytest.raises(
         ValueError, match=rf"1 rows repeat .*: row {row + 1} \(a/\./0\.jpg\)\. Keep one row"
@@ -105,8 +103,8 @@ def test_a_link_to_a_folder_outside_the_root(sound, tmp_path, kind):
     (tmp_path / kind / "a").rename(tmp_path / "disk")
     (tmp_path / kind / "a").symlink_to(tmp_path / "disk")
     message = (
-        rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set"
-        r" data\.follow_links=true"
+        rf"links lead 3 of 6 {kind} out of the root .*{kind}: row 1 \(a/0\.jpg\), .*Set "
+        r"data\.follow_links=true"
     )
     with pytest.raises(ValueError, match=message):
         check_examples(sound)

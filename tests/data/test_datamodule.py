@@ -215,8 +215,8 @@ class Recorder(pl.LightningModule):
 def test_lightning_tells_the_sampler_the_epoch(tmp_path: Path) -> None:
     data, recorder = data_of(tmp_path, resize(size=2)), Recorder()
     trainer = pl.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False,
+        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip
     trainer.fit(recorder, datamodule=data)
     assert recorder.rows == [indices(epoch_of(data, epoch)) for epoch in range(3)]

@@ -1,6 +1,4 @@
-"""What a batch holds, that augmentation depends on the key alone, and the arithmetic of
-normalisation.
-"""
+"""What a batch holds; augmentation depends on the key alone; arithmetic of normalisation."""
 
 from __future__ import annotations
 

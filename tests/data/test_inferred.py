@@ -26,9 +26,7 @@ def write_groups(path, examples, values):
 
 
 def test_the_file_is_for_people(tmp_path):
-    """A line per image with an inferred value, beside its split, its target and what is known of
-    the bias.
-    """
+    """A line per image with an inferred value, beside split, target and known bias."""
     examples = birds(tmp_path, train=4, val=4, test=4)
     inferred = inferred_of(examples)
     inferred[1] = -1

@@ -116,9 +116,7 @@ def test_subsample_keeps_every_member_of_a_group_equally_often() -> None:
     ("subsample", "label"), [(group_subsample, GROUP), (class_subsample, UNEQUAL_ROW)]
 )
 def test_repeats_visit_the_same_rows_in_other_orders(subsample, label) -> None:
-    """In one epoch, one after the other: each pass holds every kept row once, and no two have the
-    same order.
-    """
+    """In one epoch, in turn: each pass holds every kept row once, no two in the same order."""
     once = sorted(subsample(label, GROUPS, 4).draw(seeded_generator(0)).tolist())
     order = subsample(label, GROUPS, 4, repeats=3)
     passes = order.draw(seeded_generator(0)).view(3, len(once)).tolist()

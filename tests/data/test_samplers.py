@@ -41,9 +41,7 @@ def test_epochs_and_seeds_differ_in_order_and_keys() -> None:
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_share_one_epoch_and_visit_nothing_twice(world: int) -> None:
-    """Each share is every ``world``-th draw of the single process, keys included; a remainder makes
-    some longer.
-    """
+    """Each share is every ``world``-th draw of one process; a remainder makes some longer."""
     alone = epoch_of(sampler(), 1)
     shares = [epoch_of(sampler(rank=rank, world=world), 1) for rank in range(world)]
     assert shares == [alone[rank::world] for rank in range(world)]

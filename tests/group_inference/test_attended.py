@@ -21,9 +21,7 @@ def test_by_hand():
 
 
 def test_by_definition():
-    """Each map against its own statistics, computed by Python's ``statistics`` from a list of the
-    positive places.
-    """
+    """Each map against its statistics, by Python's ``statistics`` from its positive places."""
     maps = torch.randn(5, 7, 6, generator=torch.Generator().manual_seed(0)).relu()
     found = attended(maps, deviations=1.5)
     for values, places in zip(

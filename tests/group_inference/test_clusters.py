@@ -1,6 +1,4 @@
-"""Clusters within classes: how many, which, in which order, and the power that follows from the
-silhouette.
-"""
+"""Clusters within classes: how many, which, in which order, and the silhouette's power."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ def blobs(spread: float = 0.1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 
 
 def silhouette(points: torch.Tensor, label: torch.Tensor) -> float:
-    """Mean of (b - a) / max(a, b): mean distance to the own cluster's others, and to the nearest
-    other cluster.
-    """
+    """Mean of (b - a) / max(a, b): mean distance to the own cluster's others, to the nearest."""
     values = []
     for i in range(len(points)):
         distance = (points - points[i]).double().norm(dim=1)

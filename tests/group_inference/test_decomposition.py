@@ -1,6 +1,4 @@
-"""DaC's pieces: the places that are kept, a curve's elbow, the low losses: by hand, by definition,
-their limits.
-"""
+"""DaC's pieces: places kept, a curve's elbow, low losses: by hand, by definition, their limits."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ TENTHS = torch.tensor([0.3, 0.4, 0.5, 0.6, 0.7, 0.8], dtype=torch.float64)
 
 
 def test_kept_places_by_hand():
-    """Of ten places a tenth each: 0.3 leaves out the three smallest; equal places at the bound stay
-    together.
-    """
+    """Ten places of a tenth: 0.3 leaves out the three smallest; equal ones stay together."""
     places = torch.tensor([5.0, 1, 9, 3, 7, 2, 8, 4, 10, 6]).view(1, 2, 5)
     assert most_attended(places, 0.3).flatten().tolist() == [
         value > 3 for value in places.flatten().tolist()
@@ -47,9 +43,7 @@ def test_kept_places_by_definition():
 
 
 def test_a_place_without_attribution_is_not_kept_but_of_an_empty_map_all_are():
-    """Three quarters of the map are 0: so is its median, and still only the positive quarter is
-    kept.
-    """
+    """Three quarters of the map are 0: so is its median, and only the positive quarter is kept."""
     maps = torch.zeros(2, 4, 4)
     maps[0, 0] = torch.tensor([0.1, 0.4, 0.2, 0.3])
     kept = most_attended(maps, 0.5)
@@ -60,9 +54,7 @@ def test_a_place_without_attribution_is_not_kept_but_of_an_empty_map_all_are():
 
 @needs_kneed
 def test_elbow_by_hand():
-    """Normalised 0, .2, .4, .6, .8, 1 along and 0, .05, .1, .2, .6, 1 up: distances 0, .15, .3, .4,
-    .2, 0.
-    """
+    """Normalised curve 0, .05, .1, .2, .6, 1 in fifths: distances 0, .15, .3, .4, .2, 0."""
     curve = torch.tensor([[0.0, 0.05, 0.1, 0.2, 0.6, 1.0]], dtype=torch.float64)
     assert elbows(curve, TENTHS).tolist() == [0.6]
     assert elbows(3 + 7 * curve, TENTHS).tolist() == [0.6]
@@ -72,9 +64,7 @@ def test_elbow_by_hand():
 @needs_kneed
 @pytest.mark.parametrize("rate", [1.0, 4.0, 9.0])
 def test_elbow_of_an_exponential(rate):
-    """exp(c q), normalised, has slope 1 at ln((e^c - 1) / c) / c: furthest from the diagonal on the
-    unit interval.
-    """
+    """exp(c q), normalised, has slope 1 and greatest distance at ln((e^c - 1) / c) / c."""
     quantiles = torch.linspace(0, 1, 1001, dtype=torch.float64)
     expected = math.log(math.expm1(rate) / rate) / rate
     assert elbows((rate * quantiles).exp()[None], quantiles).item() == pytest.approx(
@@ -84,9 +74,7 @@ def test_elbow_of_an_exponential(rate):
 
 @needs_kneed
 def test_the_elbow_of_a_convex_curve_is_furthest_below_the_diagonal_if_by_more_than_a_step():
-    """Each curve against the distances to the line between the corners of its box; a step is a
-    fifth.
-    """
+    """Each curve against distances to the diagonal of its box; a step is a fifth."""
     bend = torch.linspace(0.2, 2, 60, dtype=torch.float64)[:, None]
     steps = (
         torch.rand(60, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** bend
@@ -104,9 +92,7 @@ def test_the_elbow_of_a_convex_curve_is_furthest_below_the_diagonal_if_by_more_t
 
 @needs_kneed
 def test_of_two_elbows_the_left_one_is_taken():
-    """Distances 0, .3, 0, .1, .4, 0 from left to right: either peak falls by more than a fifth to
-    its left.
-    """
+    """Distances 0, .3, 0, .1, .4, 0 from the left: both peaks fall by over a fifth to the left."""
     curve = torch.tensor([[0.0, -0.1, 0.4, 0.5, 0.4, 1.0]], dtype=torch.float64)
     assert elbows(curve, TENTHS).tolist() == [0.4]
 
@@ -135,9 +121,7 @@ def test_low_losses_are_numpys(quantile):
 
 
 def test_the_quantile_may_be_that_of_others():
-    """The median of 4, 5 and 5 is 5: five of six losses are at most that, though the median of all
-    is 3.5.
-    """
+    """The median of 4, 5, 5 is 5: five of six losses are at most that; the median of all is 3.5."""
     losses = torch.tensor([1.0, 2, 3, 4, 5, 6])
     assert least_losses(losses, 0.5, among=torch.tensor([4.0, 5, 5])).tolist() == [True] * 5 + [
         False

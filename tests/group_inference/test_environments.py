@@ -41,9 +41,7 @@ def test_violation_is_the_mean_of_squared_derivatives_of_the_weighted_risks():
 
 
 def test_one_step_by_definition():
-    """Adam's first step moves every score by the learning rate, up where the objective grows with
-    it.
-    """
+    """Adam's first step moves every score by the learning rate, up where the objective grows."""
     logits, target = some(classes=3)
     score = drawn(40).requires_grad_()
     violation = environment_violation(score.sigmoid(), derivative_of(logits, target))

@@ -9,9 +9,7 @@ from debias.group_inference import error_set
 
 
 def test_errors_by_hand():
-    """Row 0 says class 1 and is 1; row 1 says 0 and is 2; row 2 ties, and the first class
-    counts.
-    """
+    """Row 0 says class 1 and is 1; row 1 says 0 and is 2; row 2 ties: the first class counts."""
     logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
     assert error_set(logits, torch.tensor([1, 2, 0])).tolist() == [False, True, False]
 

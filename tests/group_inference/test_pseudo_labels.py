@@ -48,9 +48,7 @@ def test_by_definition(labelled, digits):
 
 
 def test_ties_do_not_let_a_group_outgrow_the_smallest():
-    """Group 0 grows to 1 + 2. Group 1 has 2, and room for one: of its two equal ones neither
-    comes.
-    """
+    """Group 0 grows to 1 + 2. Group 1 has 2, room for one: neither of its two equal ones comes."""
     confidence = torch.tensor([0.99, 0.96, 0.9, 0.9])
     group, labelled = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 2])
     assert balanced_pseudo_labels(confidence, group, labelled).tolist() == [
@@ -78,9 +76,7 @@ def test_order_does_not_matter_and_nothing_is_nothing():
 
 
 def test_of_equally_small_groups_the_rarer_guess_sets_the_room():
-    """Both have 3 labelled samples; group 1 has one confident guess, so that group 0 takes its most
-    confident one.
-    """
+    """Both have 3 labelled samples; group 1 has one confident guess, so group 0 takes its best."""
     confidence, group = torch.tensor([0.99, 0.98, 0.97, 0.96]), torch.tensor([0, 0, 0, 1])
     assert balanced_pseudo_labels(confidence, group, torch.tensor([3, 3])).tolist() == [
         True,

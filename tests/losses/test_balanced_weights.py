@@ -36,9 +36,7 @@ def test_effective_number_by_hand():
 
 
 def test_effective_number_of_waterbirds_by_definition():
-    """SubpopBench's beta, in float64: the ratio of two groups' weights is that of (1 - beta^n),
-    upside down.
-    """
+    """SubpopBench's beta, in float64: the weights of two groups are as 1 / (1 - beta^n)."""
     weights = balanced_weights(WATERBIRDS, beta=0.9999)
     numbers = [1 - 0.9999**n for n in WATERBIRDS.tolist()]
     assert (weights[2] / weights[0]).item() == pytest.approx(numbers[0] / numbers[2], rel=1e-6)

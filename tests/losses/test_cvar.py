@@ -19,9 +19,7 @@ LOSSES = torch.tensor([0.5, 3.0, 1.0, 4.0, 2.0], dtype=torch.float64)
 
 
 def test_by_hand():
-    """The two worst of five are 4 and 3; of 0.5 * 5 = 2.5 samples, 4 and 3 count in full and 2 by
-    half.
-    """
+    """The two worst of five are 4, 3; of 0.5 * 5 = 2.5 samples, 4 and 3 count whole, 2 by half."""
     assert cvar(LOSSES, alpha=0.4).item() == pytest.approx(3.5)
     assert cvar(LOSSES, alpha=0.5).item() == pytest.approx((4 + 3 + 0.5 * 2) / 2.5)
 
@@ -37,9 +35,7 @@ def test_limits():
     alpha=st.floats(0.01, 1),
 )
 def test_is_the_least_over_t(losses, alpha):
-    """The objective is convex and linear between the losses, so its least value is at one of
-    them.
-    """
+    """The objective is convex, linear between the losses, so it is least at one of them."""
     column = torch.tensor(losses, dtype=torch.float64)
     expected = min(
         t + sum(max(loss - t, 0) for loss in losses) / (alpha * len(losses)) for t in losses
@@ -57,9 +53,7 @@ def test_is_the_least_over_t(losses, alpha):
     ],
 )
 def test_gradient_is_the_weight_of_each_loss(alpha, weights):
-    """1 / (alpha N) for the worst, what is left for the next, nothing for the others; they sum to
-    one.
-    """
+    """1 / (alpha N) for the worst, what is left for the next, nothing for the others; sum 1."""
     losses = LOSSES.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(cvar(losses, alpha=alpha), losses)
     assert gradient.tolist() == pytest.approx(weights)
@@ -74,18 +68,14 @@ def test_gradient_is_the_weight_of_each_loss(alpha, weights):
     ],
 )
 def test_none_of_equal_losses_weighs_more_than_its_share(losses, alpha, weights):
-    """1 / (alpha N) is the most that the uncertainty set allows; which of the equal ones have it is
-    left open.
-    """
+    """1 / (alpha N) is the greatest weight; which of equal losses have it is left open."""
     column = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(cvar(column, alpha=alpha), column)
     assert sorted(gradient.tolist(), reverse=True) == pytest.approx(weights)
 
 
 def test_a_threshold_truncates():
-    """t = 1.5 and alpha = 1: 1.5 + (1.5 + 2.5 + 0.5) / 5, and only the three losses above it have
-    gradient.
-    """
+    """t = 1.5 and alpha = 1: 1.5 + (1.5 + 2.5 + 0.5) / 5; the three losses above have gradient."""
     losses = LOSSES.clone().requires_grad_()
     value = cvar(losses, alpha=1.0, threshold=1.5)
     assert value.item() == pytest.approx(2.4)
@@ -108,9 +98,7 @@ def test_properties():
 
 
 def test_computes_in_float32():
-    """512 losses of 3 and one of 1 in bfloat16, which has no number between 2.98 and 3: the mean is
-    1537/513.
-    """
+    """512 losses of 3 and one of 1 in bfloat16, which has none in (2.98, 3): mean 1537/513."""
     value = cvar(torch.tensor([3.0] * 512 + [1.0], dtype=torch.bfloat16), alpha=1.0)
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(1537 / 513, rel=1e-6)
@@ -118,9 +106,7 @@ def test_computes_in_float32():
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
-    """The worst losses are all on rank 0: the mean of each rank's own CVaR would be another
-    number.
-    """
+    """The worst losses are all on rank 0: the mean of each rank's own CVaR would differ."""
     script = [sys.executable, "-m", "tests.losses.two_cvar_ranks", str(tmp_path)]
     processes = [
         subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)

@@ -1,6 +1,4 @@
-"""How a class is read from several heads: worked tables, Bayes' rule written out, and the
-limits.
-"""
+"""How a class is read from several heads: worked tables, Bayes' rule written out, limits."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ def test_by_hand():
 
 
 def test_a_sure_head_outvotes_by_logits_and_not_by_probabilities():
-    """Heads (9, 0), (-2, 0), (-2, 0): the logits of class 0 add to 5, but two of its probabilities
-    are 0.12.
-    """
+    """Heads (9, 0), (-2, 0), (-2, 0): logits of class 0 add to 5, two probabilities are 0.12."""
     heads = torch.tensor([[[9.0, -2.0, -2.0], [0.0, 0.0, 0.0]]])
     assert head_average(heads).argmax().item() == 0
     mean = (1 / (1 + math.exp(-9)) + 2 / (1 + math.exp(2))) / 3
@@ -83,7 +79,8 @@ def test_extreme_logits_stay_finite(multi_label):
 @pytest.mark.parametrize("prior", [None, PRIOR])
 def test_joint_score_equals_the_definition(greatest, prior):
     for sample, found in zip(
-        LOGITS.tolist(), joint_score(LOGITS, log_prior=None if prior is None else prior.log(), greatest=greatest),
+        LOGITS.tolist(),
+        joint_score(LOGITS, log_prior=None if prior is None else prior.log(), greatest=greatest),
         strict=True,
     ):  # fmt: skip
         joint = softmax([value for row in sample for value in row])

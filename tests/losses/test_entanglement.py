@@ -1,6 +1,4 @@
-"""EnD's terms against their definitions, pair by pair in float64, values by hand, and what their
-gradients do.
-"""
+"""EnD's terms against their definitions in float64, values by hand, and their gradients."""
 
 from __future__ import annotations
 
@@ -84,9 +82,7 @@ def test_the_forms_agree_where_features_are_not_negative():
 
 
 def test_limits():
-    """Orthogonal within biases: 0; equal within them: 1. Equal across the biases of a class: 0;
-    opposite: 1.
-    """
+    """Orthogonal within biases: 0; equal: 1. Equal across a class's biases: 0; opposite: 1."""
     bias = torch.tensor([0, 0, 1, 1])
     x, y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     assert apart(torch.stack([x, y, y, x]), bias).item() == 0

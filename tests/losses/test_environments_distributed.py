@@ -1,6 +1,4 @@
-"""What is computed over environments in two gloo ranks is that of the joined batch, in value and
-gradient.
-"""
+"""What two gloo ranks compute over environments is that of the joined batch, also in gradient."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize("name", two.QUANTITIES)
 def test_two_ranks_equal_one_process(ranks, name):
-    """Both ranks have the value of the joined batch; the average of their gradients is its
-    gradient.
-    """
+    """Both ranks have the value of the joined batch; their mean gradient is its gradient."""
     alone = two.computed(slice(0, 15))
     for rank in ranks:
         torch.testing.assert_close(

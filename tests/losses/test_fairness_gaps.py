@@ -1,6 +1,4 @@
-"""The fairness gaps against fairlearn and the metrics of evaluation, by hand, and what their
-gradients do.
-"""
+"""The fairness gaps against fairlearn and the metrics of evaluation, by hand, and gradients."""
 
 from __future__ import annotations
 
@@ -59,8 +57,7 @@ def test_equals_the_definition():
 
 
 def test_by_hand():
-    """Bias 0: 0.9 and 0.5 of positives, 0.1 of a negative. Bias 1: 0.4 of a positive, 0.3 and 0.2
-    of negatives.
+    """Bias 0: 0.9, 0.5 of positives, 0.1 of a negative. Bias 1: 0.4; 0.3 and 0.2 of negatives.
 
     Parity 0.5 - 0.3 = 0.2; opportunity 0.7 - 0.4 = 0.3; false positives 0.25 - 0.1 = 0.15, odds
     0.225.

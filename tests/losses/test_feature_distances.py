@@ -1,6 +1,4 @@
-"""CORALLoss and MMDLoss against definitions pair by pair in float64, and what they must leave
-alone.
-"""
+"""CORALLoss and MMDLoss against their definitions in float64, and what they must leave alone."""
 
 from __future__ import annotations
 
@@ -88,9 +86,7 @@ def test_only_the_compared_pairs_count(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_an_environment_of_one_sample_contributes_nothing(name):
-    """One sample of environment 1 and none of 3: only 0 and 2 are compared, and no gradient is
-    NaN.
-    """
+    """One sample of environment 1 and none of 3: 0 and 2 are compared; no gradient is NaN."""
     keep = (ENVIRONMENT != 1) | (torch.arange(14) == 4)
     features, environment = FEATURES[keep].clone().requires_grad_(), ENVIRONMENT[keep]
     loss = LOSSES[name](features, environment, torch.ones(4, 4, dtype=torch.bool))

@@ -1,6 +1,4 @@
-"""The FLAC loss by hand, by a loop over pairs in float64, its pairs, its gradient and its
-limits.
-"""
+"""The FLAC loss by hand, by a loop over pairs, its pairs, its gradient and its limits."""
 
 from __future__ import annotations
 
@@ -96,9 +94,7 @@ def test_no_pair_gives_zero_and_a_gradient_of_zero():
 
 
 def test_descent_joins_a_class_and_parts_a_bias():
-    """Features that are the bias: a step down brings unlike biases of a class together, and unlike
-    classes apart.
-    """
+    """Features that are the bias: a step joins a class's unlike biases and parts its unlikes."""
     target, bias = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     features = torch.stack([4.0 * bias, 0.1 * target], dim=1).double().requires_grad_()
     bias_features = F.one_hot(bias).double()

@@ -32,9 +32,7 @@ def test_equals_the_definition(gamma):
 
 
 def test_of_labels_is_the_mean_of_each_labels_own_focal_loss():
-    """Two states of each label, as if it were a class of two: p is the probability of the state it
-    has.
-    """
+    """Two states of each label, as if it were a class of two: p is that of the state it has."""
     p = torch.where(LABELS == 1, torch.sigmoid(LOGITS), 1 - torch.sigmoid(LOGITS))
     torch.testing.assert_close(
         focal_losses(LOGITS, LABELS, gamma=2.0), ((1 - p) ** 2 * -p.log()).mean(dim=1)
@@ -50,9 +48,7 @@ def test_gamma_0_is_cross_entropy(target):
 
 
 def test_what_is_classified_well_counts_less():
-    """The share of a sample with p = 0.9 beside one of p = 0.5: (0.1/0.5)^gamma of its share in
-    cross-entropy.
-    """
+    """The share of p = 0.9 beside one of p = 0.5: (0.1/0.5)^gamma of that in cross-entropy."""
     logits = torch.tensor([[math.log(9), 0.0], [0.0, 0.0]], dtype=torch.float64)
     target = torch.tensor([0, 0])
     plain, focal = (

@@ -1,6 +1,4 @@
-"""Generalized cross-entropy by hand, by its limits, and its gradient beside that of
-cross-entropy.
-"""
+"""Generalized cross-entropy by hand, by its limits, and its gradient beside cross-entropy's."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ TARGET = torch.tensor([0, 1, 2, 0, 1, 2])
 
 
 def test_hand_derived_values():
-    """Logits (log 3, 0): p = 3/4 and, of class 1, 1/4; q = 1/2: (1 - sqrt p) / q; scaled: q sqrt(p)
-    (-log p).
-    """
+    """Logits (log 3, 0): p = 3/4 or 1/4; q = 1/2: (1 - sqrt p) / q; scaled: q sqrt(p) (-log p)."""
     logits, target = (
         torch.tensor([[math.log(3), 0.0]] * 2, dtype=torch.float64),
         torch.tensor([0, 1]),

@@ -1,6 +1,4 @@
-"""reverse_gradient: the values as they are, the gradients times -strength, once for each pass
-through it.
-"""
+"""reverse_gradient: the same values, the gradients times -strength for each pass through it."""
 
 from __future__ import annotations
 

@@ -74,9 +74,7 @@ def test_weights_sum_to_one_and_follow_the_worst_group():
 
 
 def test_a_weight_that_underflows_comes_back():
-    """Group 0 falls behind by e^-200, far below float32; the same 200 steps for it restore q =
-    1/2.
-    """
+    """Group 0 falls behind by e^-200, far below float32; 200 steps for it restore q = 1/2."""
     robust = GroupDROLoss(2, step_size=1.0)
     for group in [1] * 200 + [0] * 200:
         robust(torch.ones(1), torch.tensor([group]))
@@ -84,9 +82,7 @@ def test_a_weight_that_underflows_comes_back():
 
 
 def test_an_absent_group_keeps_its_share_of_the_rest():
-    """Groups 1 and 2 are absent, so q_1 / q_2 stays, even with an adjustment (the reference would
-    raise them).
-    """
+    """Groups 1 and 2 are absent, so q_1 / q_2 stays, also adjusted (the reference raises them)."""
     robust = GroupDROLoss(3, step_size=1.0, adjustment=1.0, counts=torch.tensor([9, 4, 1]))
     robust(torch.tensor([1.0]), torch.tensor([0]))
     torch.testing.assert_close(robust.weights[1], robust.weights[2])
@@ -132,9 +128,7 @@ def test_traces_to_one_graph():
 
 
 def test_low_precision_losses_are_summed_in_float32():
-    """1,000 losses of 1/256 in bfloat16: their running sum would stall, their mean is exact in
-    float32.
-    """
+    """1,000 losses of 1/256 in bfloat16: a running sum would stall, the mean is exact."""
     losses = torch.full((1000,), 1 / 256, dtype=torch.bfloat16)
     means, _ = group_means(losses, torch.zeros(1000, dtype=torch.int64), 1)
     assert means.dtype == torch.float32

@@ -1,6 +1,4 @@
-"""HSIC against its definition over all quadruples in float64, a value by hand, and its
-properties.
-"""
+"""HSIC against its definition over all quadruples in float64, a value by hand, properties."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ KERNELS = {
 
 
 def over_quadruples(kx, ky):
-    """The U-statistic: mean over all (i, j, q, r), all different, of K_ij L_ij + K_ij L_qr - 2 K_ij
-    L_iq.
-    """
+    """The U-statistic: mean over different i, j, q, r of K_ij L_ij + K_ij L_qr - 2 K_ij L_iq."""
     quadruples = list(itertools.permutations(range(len(kx)), 4))
     return sum(kx[i][j] * (ky[i][j] + ky[q][r] - 2 * ky[i][q]) for i, j, q, r in quadruples) / len(
         quadruples
@@ -85,9 +81,7 @@ def test_hand_derived_values():
 
 
 def test_the_diagonal_is_cleared_not_subtracted_from_rows():
-    """Whatever is on the diagonals, nothing changes; K - diag(K), row by row, would give something
-    else.
-    """
+    """Whatever is on the diagonals, nothing changes; K - diag(K), row by row, would differ."""
     kx, ky = linear_kernel(X), linear_kernel(Y)
     other = hsic_unbiased(kx + torch.diag(torch.arange(7.0)), ky - torch.diag(torch.arange(7.0)))
     torch.testing.assert_close(other, hsic_unbiased(kx, ky))
@@ -99,9 +93,7 @@ def test_the_diagonal_is_cleared_not_subtracted_from_rows():
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_independent_features_give_zero_in_the_mean(kernel):
-    """3,000 draws of 6 samples: unbiased within 4 standard errors of 0; biased is 20 and more above
-    it.
-    """
+    """3,000 draws of 6 samples: unbiased within 4 standard errors of 0; biased is over 20 above."""
     x, y = features(18000, 2).split(6), features(18000, 1, seed=1).split(6)
     means, errors = [], []
     for estimator in ("unbiased", "biased"):
@@ -146,9 +138,7 @@ def test_far_from_the_origin():
 
 
 def test_small_values_are_exact_in_float32():
-    """Nearly constant kernels, whose sums of 256^2 ones cancel: float32 agrees with float64 to
-    1e-3.
-    """
+    """Near constant kernels, sums of 256^2 ones cancel: float32 and float64 agree to 1e-3."""
     x, y = 0.05 * features(256, 8), 0.05 * features(256, 8, seed=1)
     expected = HSIC()(x, y)
     assert abs(expected.item()) < 1e-6
@@ -174,9 +164,7 @@ def test_autocast_changes_nothing(kernel):
 
 
 def test_bandwidths():
-    """Twice the features under twice the bandwidth are the same kernel; each bandwidth belongs to
-    its features.
-    """
+    """Twice the features at twice the bandwidth: the same kernel; bandwidths belong to features."""
     torch.testing.assert_close(rbf_kernel(2 * X, sigma=2.0), rbf_kernel(X))
     expected = hsic_unbiased(rbf_kernel(X, sigma=0.5), rbf_kernel(Y, sigma=torch.tensor(3.0)))
     torch.testing.assert_close(HSIC()(X, Y, sigma_x=0.5, sigma_y=torch.tensor(3.0)), expected)

@@ -1,6 +1,4 @@
-"""HSIC in two gloo ranks is that of the joined batch, in value and gradient; so is what ReBias
-learns.
-"""
+"""HSIC in two gloo ranks is that of the joined batch, also in gradient; so is ReBias."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ def test_hsic_and_averaged_gradient_are_those_of_the_joined_batch(ranks, kernel)
 
 
 def test_two_trained_ranks_equal_one_process(ranks):
-    """Three steps of both players by DistributedDataParallel, against one process on the batches of
-    both ranks.
-    """
+    """Three steps of both players by DistributedDataParallel, and one process on both batches."""
     expected = two.trained(slice(0, 16), wrapped=False)
     assert set(expected) == {
         key.removeprefix("trained/") for key in ranks[0] if key.startswith("trained/")

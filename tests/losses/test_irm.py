@@ -86,9 +86,7 @@ def test_halves_are_unbiased_and_the_square_is_not():
 
 
 def test_environments_of_less_than_four_contribute_nothing():
-    """Environment 1 has three samples, 2 none: the mean is over environment 0 alone. The square
-    counts both.
-    """
+    """Environment 1 has three samples, 2 none: the mean is over 0 alone. The square counts both."""
     environment = torch.tensor([0, 1, 0, 0, 1, 0, 1])
     logits, target = LOGITS[:7], CLASSES[:7]
     first = environment == 0

@@ -28,9 +28,7 @@ def test_an_absent_class_does_not_shrink_the_others_margins():
 
 
 def test_losses_by_hand():
-    """Logits (1, 0), margin 1/4 of the true class, scale 4: log(1 + e^-(4 * 3/4)) = log(1 +
-    e^-3).
-    """
+    """Logits (1, 0), margin 1/4 of the true one, scale 4: log(1 + e^-(4 * 3/4)) = log(1 + e^-3)."""
     losses = ldam_losses(
         torch.tensor([[1.0, 0.0]]), torch.tensor([0]), margins=torch.tensor([0.25, 0.5]), scale=4.0
     )
@@ -56,9 +54,7 @@ def test_without_margins_it_is_cross_entropy_of_the_scaled_logits():
 
 
 def test_the_rarer_class_is_pushed_harder():
-    """Equal logits: the true class's gradient is -s (1 - 1 / (1 + e^(s m))), so it grows with the
-    margin m.
-    """
+    """Equal logits: the true class's gradient is -s (1 - 1 / (1 + e^(s m))), growing with m."""
     logits = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
     margins = torch.tensor([0.25, 0.5], dtype=torch.float64)
     (gradient,) = torch.autograd.grad(
@@ -82,9 +78,7 @@ def test_properties():
 
 
 def test_computes_in_float32():
-    """Logits 8 and 8 in bfloat16, margin 0.01: 8 - 0.01 would round to 8 there, and the loss to log
-    2.
-    """
+    """Logits 8 and 8 in bfloat16, margin 0.01: 8 - 0.01 would round to 8, the loss to log 2."""
     logits = torch.full((1, 2), 8.0, dtype=torch.bfloat16)
     losses = ldam_losses(logits, torch.tensor([0]), margins=torch.tensor([0.01, 0.01]))
     assert losses.dtype == torch.float32

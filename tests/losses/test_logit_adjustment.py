@@ -1,6 +1,4 @@
-"""Log priors and logit-adjusted losses: by hand, their limits, and the Bayes rule that they are
-made for.
-"""
+"""Log priors and logit-adjusted losses: by hand, their limits, and their Bayes rule."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ def test_an_empty_cell_has_a_finite_prior_and_an_empty_row_adjusts_nothing():
 
 
 def test_losses_by_hand():
-    """Equal logits, shares 3/4 and 1/4: log 4/3 and log 4; with tau = 2 the shares are as 9 to
-    1.
-    """
+    """Equal logits, shares 3/4 and 1/4: log 4/3 and log 4; with tau = 2 shares are as 9 to 1."""
     prior, zeros, target = log_priors(torch.tensor([3, 1])), torch.zeros(2, 2), torch.tensor([0, 1])
     by_one = logit_adjusted_losses(zeros, target, log_prior=prior)
     assert by_one.tolist() == pytest.approx([math.log(4 / 3), math.log(4)])
@@ -70,8 +66,7 @@ def test_each_sample_may_have_a_prior_of_its_own():
 
 
 def test_the_minimum_is_the_likelihood_ratio():
-    """Counts of (feature, class) 80/5 and 10/5: the least loss is at z_1 - z_0 = log p(x|1) /
-    p(x|0).
+    """Counts of (feature, class) 80/5 and 10/5: the least is at z_1 - z_0 = log p(x|1) / p(x|0).
 
     Classes have 90 and 10 samples. For the first feature this is log (5/10) / (80/90) = log 9/16,
     for the second log (5/10) / (10/90) = log 9/2: class 1 wins where cross-entropy, log 5/10, lets

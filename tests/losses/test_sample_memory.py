@@ -1,6 +1,4 @@
-"""Per-sample memories against a dictionary kept by hand: shuffled subsets, repeated rows, state,
-one graph.
-"""
+"""Per-sample memories against a dictionary: shuffled subsets, repeated rows, state, one graph."""
 
 from __future__ import annotations
 
@@ -75,9 +73,7 @@ def test_equals_the_definition_on_a_shuffled_subset(momentum, repeats):
 
 
 def test_repeats_make_one_step_of_their_mean():
-    """Losses 1 and 3 of a row that stood at 4, m = 1/2: (4 + 2) / 2 = 3, in whatever order they
-    come.
-    """
+    """Losses 1 and 3 of a row that stood at 4, m = 1/2: (4 + 2) / 2 = 3, in any order."""
     for losses in ([1.0, 3.0], [3.0, 1.0]):
         memory = SampleMemory(SAMPLES, CLASSES, momentum=0.5)
         row, target = torch.tensor([2, 2]), torch.tensor([2, 2])
@@ -112,9 +108,7 @@ def test_a_class_without_loss_is_zero():
 
 
 def test_weights_by_hand():
-    """Relative values (1, 1/2) of the biased network, (1/4, 1) of the other: 1 / 1.25 and 0.5 /
-    1.5.
-    """
+    """Relative values (1, 1/2) of the biased network, (1/4, 1) of ours: 1 / 1.25 and 0.5 / 1.5."""
     difficulty = RelativeDifficulty(SAMPLES, CLASSES)
     index, target = torch.tensor([0, 3]), torch.tensor([0, 0])
     found = difficulty(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 4.0]), index, target)

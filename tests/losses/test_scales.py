@@ -1,6 +1,4 @@
-"""Terms of losses on features of the scale of real networks: by their defaults, none is numerically
-nothing.
-"""
+"""Losses on features of the scale of real networks: none is numerically nothing by default."""
 
 from __future__ import annotations
 
@@ -130,9 +128,7 @@ def share(term: Callable[[AtTheHead, Batch], Tensor], network: str) -> float:
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", TERMS)
 def test_by_its_defaults_no_term_is_nothing(name, network):
-    """More than 1e-6 of the cross-entropy's gradient, and not so much more that nothing else would
-    be learnt.
-    """
+    """More than 1e-6 of cross-entropy's gradient, but not so much that nothing else is learnt."""
     assert 1e-6 < share(TERMS[name], network) < 1e3
 
 

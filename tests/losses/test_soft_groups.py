@@ -1,6 +1,4 @@
-"""Soft groups, the discoverer's loss and the model's weights, by hand and by a loop over classes in
-float64.
-"""
+"""Soft groups, the discoverer's loss and the model's weights, by hand and by loops in float64."""
 
 from __future__ import annotations
 

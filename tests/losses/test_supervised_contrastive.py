@@ -187,9 +187,7 @@ def test_with_weights_it_equals_the_definition():
 
 
 def test_gradient_of_a_similarity_with_weights():
-    """dl_i / dG_ij = (softmax_j - w_ij / sum of w_i) / tau, and the weights themselves are not
-    drawn on.
-    """
+    """dl_i / dG_ij = (softmax_j - w_ij / sum of w_i) / tau; no gradient through the weights."""
     similarities = cosine_similarities(FEATURES).requires_grad_()
     weights = soft_positives(TARGET, FEATURES.flip(1))
     loss = supervised_contrastive_losses(similarities, weights, temperature=0.5).sum()
@@ -220,9 +218,7 @@ def test_weights_of_zero_and_one_are_a_set_to_the_last_bit(dtype):
 
 
 def test_a_set_gives_what_it_gave_before_there_were_weights():
-    """The sum over the positives, divided by their number, as it is written without weights; to the
-    last bit.
-    """
+    """The sum over the positives by their number, as written without weights; to the last bit."""
     scores = cosine_similarities(FEATURES.float()) / 0.07
     others = ~torch.eye(7, dtype=torch.bool)
     positive = across_biases(TARGET, BIAS) & others
@@ -254,9 +250,7 @@ def test_soft_positives_by_hand():
 
 
 def test_rounding_is_no_distance():
-    """Multiples of one feature have a cosine of 1 but for rounding, which would be all that
-    weighs.
-    """
+    """Multiples of one feature have a cosine of 1 but for rounding, which would weigh alone."""
     features = torch.outer(
         torch.linspace(0.1, 7, 50), torch.rand(64, generator=torch.Generator().manual_seed(0))
     )

@@ -24,9 +24,7 @@ def test_hand_derived_value():
 
 
 def test_gradient_lowers_large_risks_and_raises_small_ones():
-    """dVar/dl_i = 2 (R_e - mean) / (|E| n_e): negative, hence a rise of the loss, below the
-    mean.
-    """
+    """dVar/dl_i = 2 (R_e - mean) / (|E| n_e): negative, a rise of the loss, below the mean."""
     losses = LOSSES.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(variance(losses, ENVIRONMENT), losses)
     expected = torch.tensor([-1 / 3, -1 / 3, -2 / 3, -2 / 3, 2.0], dtype=torch.float64)

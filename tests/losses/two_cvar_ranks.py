@@ -1,6 +1,4 @@
-"""Run as ``python -m tests.losses.two_cvar_ranks FOLDER RANK`` in two processes: writes what each
-computed.
-"""
+"""Run as ``python -m tests.losses.two_cvar_ranks FOLDER RANK`` twice: writes what each computed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Run as ``python -m tests.losses.two_environment_ranks FOLDER RANK`` in two processes: writes what
-each computed.
-"""
+"""Run as ``python -m tests.losses.two_environment_ranks FOLDER RANK`` twice: what each finds."""
 
 from __future__ import annotations
 

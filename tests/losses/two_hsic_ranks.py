@@ -1,6 +1,4 @@
-"""Run as ``python -m tests.losses.two_hsic_ranks FOLDER RANK`` in two processes: writes what each
-computed.
-"""
+"""Run as ``python -m tests.losses.two_hsic_ranks FOLDER RANK`` twice: writes what each computed."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def quantities(shard: slice) -> dict[str, Tensor]:
 
 
 class Side(nn.Module):
-    """The objective of one player as a forward pass, which is what DistributedDataParallel
-    wraps.
-    """
+    """The objective of one player as a forward pass, which DistributedDataParallel wraps."""
 
     def __init__(self, strategy: ReBias, model: nn.Module) -> None:
         super().__init__()

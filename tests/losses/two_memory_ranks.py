@@ -1,6 +1,4 @@
-"""Run as ``python -m tests.losses.two_memory_ranks FOLDER RANK`` in two processes: writes what each
-computed.
-"""
+"""Run as ``python -m tests.losses.two_memory_ranks FOLDER RANK`` twice: writes what each finds."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ SHARDS = (slice(0, 5), slice(5, 8))
 
 
 def steps(count: int, size: int) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Losses of two networks, rows and classes of each batch; rows occur several times, also in
-    different ranks.
-    """
+    """Losses of two networks, rows and classes of each batch; rows occur again, in both ranks."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for _ in range(count):

@@ -28,6 +28,9 @@ FIRST, SECOND, THIRD = torch.randint(0, 3, (3, COUNT), generator=GENERATOR)
 RIGHT = torch.rand(COUNT, generator=GENERATOR) < 0.6
 #: Groups of the birds but for waterbird-land, which stays empty; -1 is an unknown bias.
 GROUP = torch.tensor([0, 1, 3, -1]).repeat(COUNT // 4)
+#: Labels of the two cues, and values of the two shortcuts.
+CUES = torch.stack((SECOND, THIRD), dim=1)
+SHORTCUTS = torch.stack((GROUP.clamp(max=1), FIRST % 2), dim=1)
 SCORE = torch.rand(COUNT, generator=GENERATOR).masked_fill(THIRD == 0, torch.nan)
 
 #: Name -> a new metric, and how it is fed some rows.
@@ -36,11 +39,17 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
         lambda: AttentionScores(BIRDS, names=("s",)),
         lambda metric, rows: metric.update({"s": SCORE[rows]}, GROUP[rows], RIGHT[rows]),
     ),
-    "shape": (ShapeBias, lambda metric, rows: metric.update(FIRST[rows], SECOND[rows], THIRD[rows])),
-    "consistency": (ErrorConsistencyScore, lambda metric, rows: metric.update(RIGHT[rows], FIRST[rows] == 0)),
+    "shape": (
+        ShapeBias,
+        lambda metric, rows: metric.update(FIRST[rows], SECOND[rows], THIRD[rows]),
+    ),
+    "consistency": (
+        ErrorConsistencyScore,
+        lambda metric, rows: metric.update(RIGHT[rows], FIRST[rows] == 0),
+    ),
     "cues": (
         lambda: CuePreference(("a", "b"), labels=3),
-        lambda metric, rows: metric.update(FIRST[rows], torch.stack((SECOND[rows], THIRD[rows]), dim=1)),
+        lambda metric, rows: metric.update(FIRST[rows], CUES[rows]),
     ),
     "variants": (
         lambda: VariantAccuracy(("mixed_same", "mixed_rand")),
@@ -49,16 +58,23 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
             for name, at in (("mixed_same", GROUP[rows] == 0), ("mixed_rand", GROUP[rows] != 0))
         ],
     ),
-    "challenge": (lambda: BackgroundChallenge(4), lambda metric, rows: metric.update(RIGHT[rows], FIRST[rows])),
+    "challenge": (
+        lambda: BackgroundChallenge(4),
+        lambda metric, rows: metric.update(RIGHT[rows], FIRST[rows]),
+    ),
     "shortcuts": (
         lambda: ShortcutGaps(("bg", "obj"), train_frequencies=torch.tensor([[90, 5], [4, 1]])),
-        lambda metric, rows: metric.update(RIGHT[rows], torch.stack((GROUP[rows].clamp(max=1), FIRST[rows] % 2), 1)),
+        lambda metric, rows: metric.update(RIGHT[rows], SHORTCUTS[rows]),
     ),
     "band_pass": (
         lambda: BandPassAccuracy((0.2, 0.8)),
         lambda metric, rows: [
             metric.update(FIRST[rows][at], SECOND[rows][at], cutoff)
-            for cutoff, at in ((0.2, GROUP[rows] == 0), (0.8, GROUP[rows] == 1), (None, GROUP[rows] > 1))
+            for cutoff, at in (
+                (0.2, GROUP[rows] == 0),
+                (0.8, GROUP[rows] == 1),
+                (None, GROUP[rows] > 1),
+            )
         ],
     ),
     "critical_band": (
@@ -70,7 +86,7 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
             for at in [(RIGHT[rows] == right) & (THIRD[rows] == band)]
         ],
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,7 @@ def every_case() -> list[Case]:
 def golden_case(
     record: dict, groups: Groups, expected: Mapping[str, float], **options: object
 ) -> Case:
-    """A record of a golden file whose predictions are classes, or probabilities of the second of
-    two.
-    """
+    """A record of a golden file of classes, or of probabilities of the second of two."""
     inputs = record["inputs"]
     prediction = (
         inputs["pred"] if "pred" in inputs else [int(p > 0.5) for p in inputs["prob_class1"]]
@@ -140,9 +138,7 @@ def _group_dro(record: dict) -> Case:
 
 
 def _subpopbench(record: dict) -> Case:
-    """Its ``adjusted_accuracy`` is the mean over groups, and its ``class_diff`` the sum over pairs
-    of classes.
-    """
+    """``adjusted_accuracy`` is the mean over groups, ``class_diff`` a sum over pairs of classes."""
     found = record["expected"]
     groups = BIRDS if record["name"].endswith("binary") else TRIPLE
     order = [

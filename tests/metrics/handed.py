@@ -1,6 +1,4 @@
-"""Evaluation sets handed to a metric in every way that must not matter: in other batches, orders
-and processes.
-"""
+"""Sets handed to a metric in ways that must not matter: in other batches, orders, processes."""
 
 from __future__ import annotations
 
@@ -21,8 +19,7 @@ def scalars_of(metric: Metric) -> dict[str, float]:
 
 
 class Handed:
-    """Base of the cases: a metric, the samples of one evaluation set, and the scalars that these
-    must give.
+    """Base of the cases: a metric, the samples of one evaluation set, and their known scalars.
 
     Attributes:
         name: of the case.

@@ -1,6 +1,4 @@
-"""Predictions whose information on the bias, or error set, is known: by hand, and golden where at
-hand.
-"""
+"""Predictions of known information on the bias, or error set: by hand, and golden."""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ class ScoreCase(Case):
     rounding: ClassVar[float] = 1e-12
 
     def with_an_empty_group(self) -> ScoreCase:
-        """The same samples where one more value of the bias is declared and never seen: nothing may
-        change.
-        """
+        """The same samples with one more value of the bias, never seen: nothing may change."""
         names = (*self.groups.bias_names, "nobody")
         groups = Groups(self.groups.target_names, names, multi_label=self.groups.multi_label)
         return replace(self, groups=groups)
@@ -142,8 +140,7 @@ def worked_ranking() -> ScoreCase:
 
 
 def labels() -> ScoreCase:
-    """Two labels; bias x: targets (1,0) (0,0), predictions (1,1) (0,0); bias y: (1,1) (1,0) and
-    (1,0) (0,0).
+    """Two labels; bias x: targets (1,0) (0,0), predicted (1,1) (0,0); y: (1,1) (1,0), (1,0) (0,0).
 
     Label s: selected 1/2 both; found 1/1 and 1/2; wrongly 0/1 and nothing; precision 1 both; right
     1 and 1/2. Label b: selected 1/2 and 0/2; found nothing and 0/1; wrongly 1/2 and 0/1; precision
@@ -176,9 +173,7 @@ def labels() -> ScoreCase:
 
 
 def fairness_cases() -> list[ScoreCase]:
-    """Cases of fairness.json that give a scalar; what each reference calls what is written out
-    here.
-    """
+    """Cases of fairness.json that give a scalar; names of each reference are written out."""
     fairlearn, torchmetrics = (
         FAIRNESS[f"binary_3groups_{name}"] for name in ("fairlearn", "torchmetrics")
     )
@@ -251,8 +246,7 @@ def _case(record: dict, groups: Groups, expected: dict[str, float]) -> ScoreCase
 
 
 def _without_positives() -> ScoreCase:
-    """fairlearn, torchmetrics and oxonfair take the undefined rates for 0; here they are compared
-    with nothing.
+    """fairlearn, torchmetrics, oxonfair take undefined rates for 0; these are not compared.
 
     So opportunity and precision are NaN, of odds the false positive rates .25 and .5 are left;
     where all is defined the values are fairlearn's.

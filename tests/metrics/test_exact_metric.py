@@ -70,9 +70,7 @@ def states(metric: Metric) -> list[Tensor]:
 @pytest.mark.parametrize("cast", CASTS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_cast_changes_neither_state_nor_scalars(name: str, cast: str) -> None:
-    """Before any sample, between two batches, after the last, and after a reset: the same to the
-    last bit.
-    """
+    """Before any sample, between batches, after the last, after a reset: the same bits."""
     case = CASES[name]
     halves = torch.arange(len(case.parts())).chunk(2)
     metric, plain = case.make(), case.fed(halves)
@@ -88,9 +86,7 @@ def test_a_cast_changes_neither_state_nor_scalars(name: str, cast: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_state_goes_to_the_device(name: str) -> None:
-    """With the module that holds the metric, to the meta device, by itself and at once with a
-    cast.
-    """
+    """With the module that holds the metric, to the meta device, alone and with a cast."""
     case = CASES[name]
     plain = case.fed([torch.arange(len(case.parts()))])
     for options in ({}, {"dtype": torch.float16}):

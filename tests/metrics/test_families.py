@@ -46,9 +46,7 @@ def random_set(groups: Groups, samples: int = 120) -> tuple[Tensor, Tensor, Tens
 
 
 def measured(groups: Groups) -> dict[str, dict[str, float]]:
-    """What the report functions of each family give on a small random set; but for recombined
-    pictures.
-    """
+    """What each family's report gives on a small random set; but for recombined pictures."""
     logits, target, bias = random_set(groups)
     prediction = groups.predict(logits)
     facts = (prediction, target, bias, groups)
@@ -159,9 +157,7 @@ def test_what_is_not_known_has_no_reading(family: str, key: str) -> None:
 
 
 def test_recombined_pictures() -> None:
-    """A model that does not mind background or size keeps all its accuracy, and loses nothing off
-    the centre.
-    """
+    """A model that minds no background or size keeps its accuracy, and loses nothing off centre."""
     robust, gap = (
         reading("background", "background_robustness"),
         reading("background", "background_gap"),
@@ -173,9 +169,7 @@ def test_recombined_pictures() -> None:
 
 
 def test_numbers_whose_best_value_is_chance_name_no_other() -> None:
-    """Of K bias values chance is 1 / K, so there is no ideal that is one number; an area is a half
-    whatever K.
-    """
+    """Of K bias values chance is 1 / K: the ideal is no one number; an area is always a half."""
     guesses = {
         "leakage": ("dataset", "dataset_at_f1", "model"),
         "features": ("features", "features_given_target"),
@@ -193,7 +187,8 @@ def test_numbers_whose_best_value_is_chance_name_no_other() -> None:
         reading("features", f"probe/{name}") for name in ("accuracy", "auroc", "majority")
     )
     assert [(text.ideal, text.better) for text in (accuracy, area, majority) if text] == [
-        (pytest.approx(math.nan, nan_ok=True), "lower"), (0.5, "lower"), (pytest.approx(math.nan, nan_ok=True), ""),
+        (pytest.approx(math.nan, nan_ok=True), "lower"), (0.5, "lower"),
+        (pytest.approx(math.nan, nan_ok=True), ""),
     ]  # fmt: skip
 
 
@@ -210,8 +205,8 @@ def test_texts_are_whole() -> None:
 
 def test_order_of_the_report() -> None:
     assert list(FAMILIES) == [
-        "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts", "context", "leakage",
-        "features", "background", "placement", "attention", "frequency",
+        "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts",
+        "context", "leakage", "features", "background", "placement", "attention", "frequency",
     ]  # fmt: skip
     assert list(FAMILIES) == list(every.FAMILIES)
 

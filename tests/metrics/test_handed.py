@@ -93,9 +93,7 @@ def fed_on(rank: int) -> dict[str, Metric]:
 
 
 def moved(rank: int) -> dict[str, float]:
-    """Scalars of a ranking that was moved to a device before it was fed, on the first process
-    only.
-    """
+    """Scalars of a ranking moved to a device before it was fed, on the first process only."""
     case = score_cases.worked_ranking()
     metric = case.make().to("cpu")
     if rank == 0:

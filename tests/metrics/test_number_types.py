@@ -1,6 +1,4 @@
-"""The same labels in another number type, or none at all, change no metric: 0 and 1 are not read as
-row numbers.
-"""
+"""The same labels in another number type change no metric: 0 and 1 are not row numbers."""
 
 from __future__ import annotations
 
@@ -126,9 +124,7 @@ def test_the_number_type_of_the_labels_does_not_matter(name: str, dtype: torch.d
 
 
 def test_labels_of_zero_and_one_are_no_row_numbers() -> None:
-    """Positives .9 and .4, negatives .6 and .1: 3 of 4 pairs; precision 1 and 2/3 at the
-    positives.
-    """
+    """Positives .9 and .4, negatives .6 and .1: 3 of 4 pairs; precision 1, 2/3 at these."""
     score, positive = torch.tensor([0.9, 0.6, 0.4, 0.1]), torch.tensor([1, 0, 1, 0])
     assert auroc(score, positive).item() == 0.75
     assert average_precision(score, positive).item() == pytest.approx(5 / 6, abs=1e-12)

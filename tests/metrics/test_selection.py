@@ -125,8 +125,8 @@ def test_a_rule_without_values_is_refused_and_left_out() -> None:
     with pytest.raises(
         ValueError,
         match=(
-            "worst_group is defined in none of 1 epochs; select by worst_class or average or"
-            " class_diff"
+            "worst_group is defined in none of 1 epochs; select by worst_class or average or "
+            "class_diff"
         ),
     ):
         best_epoch(history, "worst_group")

@@ -1,5 +1,4 @@
-"""Two gloo processes that hold some of the samples each, for the tests that compare them with one
-process.
+"""Two gloo processes hold some samples each, for tests that compare them with one process.
 
 A test module defines ``on_rank(rank)``, a dictionary for JSON of what a process finds, and takes
 the fixture ``ranks``. A process is ``python -m tests.metrics.two_ranks MODULE RANK RENDEZVOUS

@@ -60,8 +60,7 @@ def picture() -> Tensor:
 
 
 def test_worked_maps():
-    """The logit is w . mean over 4 patches, so each channel's weight is w / 4 (its gradient)
-    everywhere.
+    """The logit is w . mean over 4 patches, so each channel's weight is w / 4, its gradient.
 
     Target 0, w = (4, -4, 0): channel 0 minus channel 1 = -3 2 / 3 4; relu 0 2 / 3 4; over 4: 0 .5 /
     .75 1. Target 1, w = (-4, 0, 0): nothing is positive, the map is 0.
@@ -85,9 +84,7 @@ def test_the_absolute_logit_explains_an_absence():
 
 
 def test_upsampling_is_bilinear_and_scaled_after():
-    """0 2 / 3 4 at 4x4: corners keep their values, the rest is interpolated at half-pixel
-    centres.
-    """
+    """0 2 / 3 4 at 4x4: corners keep their values, the rest is from half-pixel centres."""
     model = Patches([[4.0, -4.0, 0.0]])
     small = torch.tensor([[[[0.0, 2.0], [3.0, 4.0]]]])
     expected = F.interpolate(small, size=(4, 4), mode="bilinear").squeeze(1) / 4
@@ -109,9 +106,7 @@ def images(name: str) -> Tensor:
 def by_definition(
     model: Classifier, image: Tensor, target: int, layer: str, grid: tuple, prefix: int | None
 ) -> Tensor:
-    """One image, one place at a time: the channels' mean gradients times the place's activations,
-    relu, min-max.
-    """
+    """One image, place by place: mean gradients times the place's activations, relu, min-max."""
     returned: list[Tensor] = []
     handle = model.backbone.get_submodule(layer).register_forward_hook(
         lambda m, i, output: returned.append(output)

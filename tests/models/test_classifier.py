@@ -1,6 +1,4 @@
-"""The classifier's logits are the plain network's, its features what the head read, over timm's
-families.
-"""
+"""The logits are the plain network's, the features what the head read, over timm's families."""
 
 from __future__ import annotations
 
@@ -77,9 +75,7 @@ def test_features_are_timms_pre_logits(name: str) -> None:
 
 
 def test_features_in_training_are_after_dropout() -> None:
-    """The head reads what dropout left: with rate 0.5 the surviving features are doubled, the
-    others zero.
-    """
+    """The head reads what dropout left: at 0.5 the surviving features are doubled, others 0."""
     network = _network("test_vit", dropout=0.5)
     classifier = Classifier(network)
     kept = classifier.train()(_image()).features
@@ -122,9 +118,7 @@ def test_head_can_be_replaced() -> None:
     "name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "resnet10t", "resnetv2_18"]
 )
 def test_a_new_head_is_small(name: str) -> None:
-    """U(-1/sqrt(D), 1/sqrt(D)) in every family; timm's own EfficientNet head of two classes reaches
-    0.707.
-    """
+    """U(-1/sqrt(D), 1/sqrt(D)) in every family; timm's EfficientNet head of two reaches 0.707."""
     weight = timm_classifier(2, name=name, pretrained=False).head.weight
     bound = weight.shape[1] ** -0.5
     assert 0.9 * bound < weight.abs().max().item() <= bound
@@ -177,8 +171,8 @@ def test_the_tag_chooses_mean_and_std_with_local_weights(tmp_path: Path) -> None
         (
             "resnt50",
             (
-                "timm has no model 'resnt50'; did you mean 'resnet50' or .*`debias list models`"
-                " lists them"
+                "timm has no model 'resnt50'; did you mean 'resnet50' or .*`debias list models` "
+                "lists them"
             ),
         ),
         ("zzzzzzzzzz", "debias list models"),
@@ -242,8 +236,7 @@ def test_batch_norm_learns_its_statistics_unless_it_is_frozen() -> None:
 
 
 def test_the_head_is_evaluated_in_float32_under_autocast() -> None:
-    """Logits of bfloat16 have 8 bits, and of 4,096 images with near logits many tie; in float32
-    none does.
+    """Logits of bfloat16 have 8 bits: of 4,096 images with near logits many tie; not in float32.
 
     In training the head stays under autocast, as the rest of the network.
     """

@@ -51,9 +51,7 @@ def test_mlp_computes_in_float32_under_autocast():
 
 
 def test_residual_block_adds_its_input():
-    """Without its last normalisation's gain the block gives relu(input), or relu(0) without a
-    skip.
-    """
+    """Without its last gain the block gives relu(input), or relu(0) without a skip."""
     maps = torch.randn(2, 3, 4, 4, generator=GENERATOR)
     for skip, expected in ((True, maps.relu()), (False, torch.zeros_like(maps))):
         block = ResidualBlock(3, 3, kernel=3, skip=skip)
@@ -62,9 +60,7 @@ def test_residual_block_adds_its_input():
 
 
 def test_the_published_auxiliary_head():
-    """Two blocks of width 256 on the 64 maps of a ResNet-18's layer1: 3x3 kernels, the first
-    without skip.
-    """
+    """Two blocks of width 256 on the 64 maps of layer1: 3x3 kernels, the first without skip."""
     head = ResidualHead((64, 56, 56), 2)
     kernels = [tuple(m.weight.shape) for m in head.modules() if isinstance(m, nn.Conv2d)]
     assert kernels == [(256, 64, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3), (256, 256, 3, 3)]
@@ -73,9 +69,7 @@ def test_the_published_auxiliary_head():
 
 
 def test_tokens_meet_only_in_the_mean():
-    """The logits are those of the mean of what each token alone gives, so their order does not
-    matter.
-    """
+    """Logits are those of the mean of each token's, so their order does not matter."""
     head = ResidualHead((7, 4), 3, width=8).eval()
     tokens = torch.randn(2, 7, 4, generator=GENERATOR)
     logits = head(tokens)

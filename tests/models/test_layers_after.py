@@ -1,6 +1,4 @@
-"""The copy of what comes after a layer computes the model's features, over timm's families; or is
-refused.
-"""
+"""The copy of what follows a layer computes the model's features in timm's families, or fails."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def classifier(name: str, options: dict[str, object]) -> Classifier:
     ],
 )
 def test_they_give_the_features(name, layer, options):
-    """On images they were not checked on; and they are a copy, whose change leaves the model
-    alone.
-    """
+    """On images they were not checked on; a change of the copy leaves the model alone."""
     model = classifier(name, options).eval()
     after = layers_after(model, layer, IMAGE[:1]).eval()
     outputs, activation = read_layer(model, layer, IMAGE)
@@ -60,9 +56,7 @@ def test_the_model_is_left_as_it_was():
 
 
 def test_a_vits_copy_holds_only_what_comes_after():
-    """Of six blocks, two; and the last norm: nothing of the embedding, whose weights would never
-    move.
-    """
+    """Of six blocks, two; and the last norm: nothing of the embedding, which would not move."""
     model = classifier("test_vit", CLASS_TOKEN)
     after = layers_after(model, "blocks.3", IMAGE[:1])
     wanted = [*model.backbone.blocks[4:].parameters(), *model.backbone.norm.parameters()]

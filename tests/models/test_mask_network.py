@@ -34,9 +34,7 @@ def test_channels():
 
 
 def test_learns_to_hide_a_half():
-    """Told to pass the left half and hide the right of pictures of noise, it does: places are not
-    lost.
-    """
+    """Told to pass the left half of pictures of noise and hide the right, it does: places stay."""
     torch.manual_seed(0)
     network, image = MaskNetwork(width=4), torch.randn(4, 3, 32, 32)
     image[:, :, :, 16:] += 1

@@ -28,9 +28,7 @@ def seen(body: nn.Module, size: int) -> tuple[int, int]:
     [("simple_conv_k1", 1), ("simple_conv_k7", 25), ("simple_conv_k1_cell4", 4), ("bagnet18", 5)],
 )
 def test_receptive_field(name, pixels):
-    """Four kernels of 7 see 4 * 6 + 1 = 25; in BagNet-18 the stem sees 3 and its first block 2
-    more.
-    """
+    """Four kernels of 7 see 4 * 6 + 1 = 25; in BagNet-18 the stem sees 3, a block 2 more."""
     torch.manual_seed(0)
     assert seen(NETWORKS[name](10).body.eval(), 64) == (pixels, pixels)
 

@@ -18,16 +18,14 @@ from debias.heads.linear import Rows
 from debias.recipes.frozen import Frozen
 from debias.runs.run import Stage
 from tests.fakes import GROUPS
-from tests.training.spurious_rows import SIZE, spurious_rows
+from tests.heads.spurious_rows import SIZE, spurious_rows
 
 #: Rows of each split; the splits are mixed in the data set.
 ROWS = {"train": 120, "val": 90, "test": 30}
 
 
 class DrawnBackbone(Frozen):
-    """Features of every row show the class and, more loudly, the bias, by which the model's head
-    decides.
-    """
+    """Features show the class and, more loudly, the bias, by which the model's head decides."""
 
     def __init__(self, *, select: str = "worst_group", seed: int = 0) -> None:
         rows = spurious_rows(sum(ROWS.values()), aligned=0.8, seed=5)
@@ -65,9 +63,7 @@ class DrawnBackbone(Frozen):
         )
 
     def at(self, rows: Tensor, *, groups: bool) -> Rows:
-        """Rows of the data set, numbered by group or, in its place, by class: 2 x class + bias, as
-        it says.
-        """
+        """Rows of the data set by group or, instead, by class: 2 x class + bias, as it says."""
         target, bias = self.stage.examples.target[rows], self.stage.examples.bias[rows]
         return Rows(self.everywhere[rows], target, 2 * target + bias if groups else target)
 

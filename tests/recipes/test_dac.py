@@ -1,6 +1,4 @@
-"""Decompose-and-Compose: masks by definition, what each stage leaves behind, the new head, and what
-is refused.
-"""
+"""Decompose-and-Compose: masks, what each stage leaves behind, the new head, and refusals."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ def weights(path) -> dict[str, torch.Tensor]:
 
 
 def test_masks_by_hand():
-    """Maps of 2 x 2 on pictures of their size: half of the first is left out, a quarter of the
-    second.
-    """
+    """Maps of 2 x 2 on pictures of their size: half of one is left out, a quarter of the other."""
     maps = torch.tensor(
         [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 1.0], [2.0, 3.0]], [[0.0, 0.0], [0.0, 0.0]]]
     )
@@ -83,9 +79,7 @@ def test_masks_by_hand():
 
 
 def test_curves_are_those_of_single_pictures(first):
-    """Each row by itself, read and normalised here, its own map enlarged and cut at each
-    quantile.
-    """
+    """Each row by itself, read and normalised here, its map enlarged and cut at each quantile."""
     rows = first.examples.rows("train")[::17]
     maps = attention_maps(first, rows, layer="layer3", progress=False)
     found = masked_losses(first, rows, maps, progress=False)
@@ -135,9 +129,7 @@ def test_groups_tell_the_low_losses_of_the_first_stage(run):
 
 
 def test_the_quantile_is_that_of_the_losses_that_are_drawn(tmp_path):
-    """The first stage sees the half that the run's sampler keeps, and 0.6 is a quantile of its
-    losses alone.
-    """
+    """The first stage sees the half that the sampler keeps; 0.6 is a quantile of its losses."""
     run = train(config_of(tmp_path, "sampler.name=portion", "sampler.share=0.5"))
     stage = configs.read(run / "stages" / "first" / "stage.yaml")
     assert stage.sampler == {"name": "portion", "share": 0.5}
@@ -211,9 +203,7 @@ def test_evaluation_builds_the_last_stage(run):
 
 
 def test_an_interrupted_run_keeps_what_it_has(run, tmp_path):
-    """As if the process had died while it wrote masks: those there stay, the others are made, the
-    end agrees.
-    """
+    """As if the process had died while it wrote masks: the others are made, the end agrees."""
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):
@@ -235,9 +225,7 @@ def test_an_interrupted_run_keeps_what_it_has(run, tmp_path):
 
 
 def test_all_losses_may_count_as_low(run, tmp_path):
-    """With a quantile of 1 every sample is chosen: one value is inferred, and it is that of the
-    chosen.
-    """
+    """With a quantile of 1 every sample is chosen: one value is inferred, that of the chosen."""
     again = tmp_path / "again"
     shutil.copytree(run / "stages", again / "stages")
     shutil.copytree(run / "masks", again / "masks")

@@ -60,9 +60,7 @@ def test_another_backbone_does_not_get_its_features(config, changed):
 
 
 def test_the_same_backbone_reads_its_file(config):
-    """Under another head, which features do not depend on: the file says what it likes, and that is
-    what comes.
-    """
+    """Under another head, which features do not depend on: what the file says is what comes."""
     before, known = features(config, parts_of(config)), files(config)
     other = parts_of(config)
     other.module.model.head.weight.data.zero_()

@@ -1,6 +1,4 @@
-"""Which labels the heads on frozen features are shown: those of groups only where the run selects
-by groups.
-"""
+"""Which labels heads on frozen features see: those of groups only where these select."""
 
 from __future__ import annotations
 

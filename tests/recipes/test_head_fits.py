@@ -1,6 +1,4 @@
-"""What the recipes on frozen features hand to the fitters: the rows, and every option that they
-were given.
-"""
+"""What recipes on frozen features hand to the fitters: rows, and every given option."""
 
 from __future__ import annotations
 
@@ -19,8 +17,8 @@ from debias.recipes import heads, validation_heads
 from debias.recipes.heads import AFR, CRT, DFR
 from debias.recipes.last_layer import portion_of
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from tests.heads.spurious_rows import SIZE
 from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
-from tests.training.spurious_rows import SIZE
 
 SEED = 3
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
@@ -62,9 +60,7 @@ def of_split(backbone: DrawnBackbone, split: str) -> Tensor:
 def test_afr_fits_the_head_on_the_rows_that_the_backbone_was_not_trained_on(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
-    """A quarter of the 120 training rows, in their order, with their classes; validation
-    chooses.
-    """
+    """A quarter of the 120 training rows, in their order, with classes; validation chooses."""
     calls = noting(heads, "focal_heads")
     AFR(gammas=[4.0], penalties=[0.0], steps=2, share=0.75).fit(backbone, SEED)
     [((features, target, _), options)] = calls
@@ -81,9 +77,7 @@ def test_afr_fits_the_head_on_the_rows_that_the_backbone_was_not_trained_on(
 def test_afr_is_the_best_of_its_grid(
     backbone: DrawnBackbone, learning_rate: float, steps: int, best: int
 ) -> None:
-    """All pairs of its gammas and penalties, from the backbone's own head, at its rate, for its
-    steps.
-    """
+    """All pairs of its gammas and penalties, from the backbone's head, at its rate and steps."""
     recipe = AFR(
         gammas=[1.0, 6.0],
         penalties=[0.3, 0.0, 0.1],
@@ -96,8 +90,10 @@ def test_afr_is_the_best_of_its_grid(
     layer = backbone.model.head
     fitted = focal_heads(
         features, target, Heads(layer.weight.detach()[None], layer.bias.detach()[None]),
-        gamma=torch.tensor([1.0, 1.0, 1.0, 6.0, 6.0, 6.0]), start_penalty=torch.tensor([0.3, 0.0, 0.1] * 2),
-        held_out=backbone.at(of_split(backbone, "val"), groups=True), learning_rate=learning_rate, steps=steps,
+        gamma=torch.tensor([1.0, 1.0, 1.0, 6.0, 6.0, 6.0]),
+        start_penalty=torch.tensor([0.3, 0.0, 0.1] * 2),
+        held_out=backbone.at(of_split(backbone, "val"), groups=True), learning_rate=learning_rate,
+        steps=steps,
     )  # fmt: skip
     assert fitted.best == best
     assert fitted.heads.weights.unique(dim=0).shape[0] == 6
@@ -122,9 +118,7 @@ def test_dfr_fits_groups_of_its_split(backbone: DrawnBackbone, split: str, subsa
 def test_crt_balances_what_it_says_as_it_says(
     backbone: DrawnBackbone, balance: str, weighted: bool
 ) -> None:
-    """All training rows, from a head of its own; every second of the 250 steps is judged, a hundred
-    at most.
-    """
+    """All training rows, from a fresh head; every second of 250 steps is judged, at most 100."""
     rows = backbone.at(of_split(backbone, "train"), groups=balance == "group")
     generator = seeded_generator(SEED)
     start = fresh_heads(1, classes=2, size=SIZE, generator=generator)
@@ -139,9 +133,7 @@ def test_crt_balances_what_it_says_as_it_says(
 def test_the_class_balanced_head_sees_half_of_each_class_of_validation(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
-    """For 3 passes in batches of 7, at its rate, without momentum; nothing of the other half
-    chooses.
-    """
+    """For 3 passes in batches of 7, at its rate, no momentum; the other half does not choose."""
     calls = noting(validation_heads, "resampled_heads")
     ClassBalancedLastLayer(epochs=3, learning_rate=0.04, batch_size=7).fit(backbone, SEED)
     [((features, target, label, start, _), options)] = calls

@@ -87,9 +87,7 @@ def test_only_the_head_moves(folder, backbone, name):
 
 @pytest.mark.slow
 def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, capsys):
-    """The saved weights on decoded pictures, in evaluation mode, say what the frozen features gave,
-    to rounding.
-    """
+    """The saved weights on decoded pictures, in evaluation mode, say what frozen features gave."""
     run = head_of(folder, backbone, "crt", "seed=1")
     saved = read(run / "predictions" / "test.csv")
     config = configs.read(configs.evaluated(run))
@@ -104,9 +102,7 @@ def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, cap
 
 @pytest.mark.slow
 def test_features_are_of_the_pictures_as_they_are(folder, backbone, tmp_path):
-    """One validation picture is drawn anew under its old name: its features change, and no
-    other's.
-    """
+    """One validation picture is drawn anew under its old name: its features change, no other's."""
     shutil.copytree(folder / "birds", tmp_path / "birds")
     config = configs.load("drawn_birds/erm", overrides(tmp_path, "data.val=160"))
     parts = build(config)
@@ -136,9 +132,7 @@ def test_on_a_gpu(folder, backbone, name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crt", "crt_class"])
 def test_crt_starts_from_a_head_of_its_own(folder, backbone, name):
-    """At a learning rate of next to nothing it ends with what its seed draws, not with the
-    backbone's head.
-    """
+    """At a learning rate of next to nothing it ends with what its seed draws, not the old head."""
     run = head_of(folder, backbone, name, "recipe.learning_rate=1e-12", "recipe.steps=1", "seed=3")
     state = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
     size = state["model.head.weight"].shape[1]
@@ -229,9 +223,8 @@ def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path
     lines = ["path,target,bias,split"]
     for row, image in enumerate(examples.images):
         place = int(examples.split[row])
-        lines.append(
-            f"{image},{examples.target[row]},{'' if place == unlabelled else examples.bias[row].item()},{SPLITS[place]}"
-        )
+        bias = "" if place == unlabelled else examples.bias[row].item()
+        lines.append(f"{image},{examples.target[row]},{bias},{SPLITS[place]}")
     (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
     (tmp_path / "own.yaml").write_text("extends: drawn_birds\ndata: {name: table}\n")
     options = [f"recipe.name={name}", *RECIPES[name], "select=average", "preprocessing.size=32"]

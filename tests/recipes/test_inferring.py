@@ -1,6 +1,4 @@
-"""The recipes that infer groups: what each finds, what its last stage trains on, what it says it
-read.
-"""
+"""The recipes that infer groups: what each finds, what its last stage trains on, what it read."""
 
 from __future__ import annotations
 
@@ -130,9 +128,7 @@ def test_xrm_takes_the_mistakes_of_either_twin_in_both_splits(run_of):
 
 
 def test_ssa_reads_the_labels_of_validation_alone(run_of):
-    """Every training image is guessed by a predictor that was not given a guess for it; none sees a
-    true label.
-    """
+    """Every training image is guessed by a predictor that has no guess for it, no true label."""
     run = run_of("ssa")
     true = {line["path"]: line["bias"] for line in lines_of(run)}
     guesses = {}
@@ -213,16 +209,13 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
 def test_xrm_needs_no_label_of_the_bias_but_of_the_test_split(tmp_path):
-    """It selects by the groups that it infers, where the rule would ask validation for true
-    ones.
-    """
+    """It selects by the groups it infers, where the rule would ask validation for true ones."""
     examples = birds(tmp_path)
     lines = ["path,target,bias,split"]
     for row, image in enumerate(examples.images):
         split = SPLITS[int(examples.split[row])]
-        lines.append(
-            f"{image},{examples.target[row]},{examples.bias[row] if split == 'test' else ''},{split}"
-        )
+        bias = examples.bias[row].item() if split == "test" else ""
+        lines.append(f"{image},{examples.target[row]},{bias},{split}")
     (tmp_path / "birds" / "own.csv").write_text("\n".join([*lines, ""]))
     (tmp_path / "own.yaml").write_text("extends: drawn_birds/xrm\ndata: {name: table}\n")
     small = [
@@ -241,9 +234,7 @@ def test_xrm_needs_no_label_of_the_bias_but_of_the_test_split(tmp_path):
 
 
 def test_ssa_names_values_by_number_whatever_they_are_called(tmp_path):
-    """Biases that are called "2" and "1": the table that it writes reads back as what was
-    written.
-    """
+    """Biases called "2" and "1": the table that it writes reads back as what was written."""
     examples = replace(birds(tmp_path), groups=Groups(("20", "10"), ("2", "1")))
     train_rows = examples.rows("train")
     write_labels(tmp_path / "labels.csv", examples, examples.bias, {"train": train_rows})

@@ -1,6 +1,4 @@
-"""Just Train Twice: what the stages leave behind, what the last one sees, and that none is
-repeated.
-"""
+"""Just Train Twice: what the stages leave behind, what the last one sees, none is repeated."""
 
 from __future__ import annotations
 
@@ -76,9 +74,7 @@ def test_evaluation_builds_the_last_stage(run, capsys):
 
 
 def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path):
-    """As if the process had died between the stages: the first is not trained again, and the end is
-    the same.
-    """
+    """As if the process had died between the stages: the first is not repeated, the end agrees."""
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):

@@ -1,6 +1,4 @@
-"""MaskTune: masks by hand, what each stage leaves behind, what the last one sees, and what is
-refused.
-"""
+"""MaskTune: masks by hand, what each stage leaves, what the last one sees, what is refused."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ def first_of(run):
 
 
 def test_masks_by_hand():
-    """A map of 2 x 2 enlarged to itself: 3 stands out of 0, 1, 1, 3, whose positive mean is 5/3 and
-    deviation 0.94.
-    """
+    """A map of 2 x 2: 3 stands out of 0, 1, 1, 3, whose positive mean is 5/3, deviation 0.94."""
     make = mask_maker({7: torch.tensor([[0.0, 1.0], [1.0, 3.0]])}, deviations=1)
     made = make(7, np.zeros((2, 2, 3), np.uint8))
     assert made.found
@@ -66,9 +62,7 @@ def test_masks_by_hand():
 
 
 def test_the_control_hides_as_much_elsewhere():
-    """The same shape, moved round the picture; the same for the same seed and row, others for
-    others.
-    """
+    """The same shape, moved round the picture; the same for the same seed and row, else others."""
     maps = dict.fromkeys(range(8), torch.eye(8)[3:4].T @ torch.eye(8)[5:6] + 0.1)
     image = np.zeros((8, 8, 3), np.uint8)
     plain, moved, again, other = (
@@ -138,9 +132,7 @@ def test_the_last_stage_goes_on_without_what_is_hidden(run):
 
 
 def test_the_last_stage_starts_from_the_first_ones_weights(run, tmp_path):
-    """With a learning rate of 0 the last stage ends where the first did, but for normalisation's
-    averages.
-    """
+    """At a learning rate of 0 the last stage ends where the first did, but for moving averages."""
     again = train(config_of(tmp_path, "recipe.first.optimizer.lr=3e-3", "optimizer.lr=0"))
     found, first = (
         torch.load(path, weights_only=True)["state_dict"]
@@ -173,9 +165,7 @@ def test_evaluation_builds_the_last_stage(run):
 
 
 def test_an_interrupted_run_keeps_the_masks_it_has(run, tmp_path):
-    """As if the process had died while it wrote masks: those there stay, the others are made, the
-    end agrees.
-    """
+    """As if the process had died while it wrote masks: the others are made, the end agrees."""
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):
@@ -212,9 +202,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
 
 
 def test_maps_that_stand_out_nowhere_are_told(run, tmp_path):
-    """The finished first stage, with a bound that no place reaches: going on with whole pictures is
-    no MaskTune.
-    """
+    """The finished first stage, a bound that no place reaches: whole pictures are no MaskTune."""
     config = configs.changed(configs.read(run / "config.yaml"), {"recipe": {"deviations": 9.0}})
     shutil.copytree(run / "stages", tmp_path / "stages")
     with pytest.raises(

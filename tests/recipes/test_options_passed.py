@@ -1,6 +1,4 @@
-"""What MaskTune hides, and how strongly SPARE evens out, is what their options say: no stage is
-trained.
-"""
+"""What MaskTune hides, and how strongly SPARE evens out, is as their options say; no training."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ from tests.fakes import GROUPS
 
 
 class Untrained(Run):
-    """Stages are as they are drawn, or as given; of the last one there is only what the recipe
-    changes.
-    """
+    """Stages are as they are drawn, or as given; of the last one, only what the recipe changes."""
 
     stage: Any = None
 
@@ -39,9 +35,7 @@ class Untrained(Run):
 
 
 def masks_of(folder: Path, *options: str) -> tuple[dict[int, np.ndarray], dict[str, Any]]:
-    """Masks of 64 x 64 that MaskTune makes of a network as it is drawn, by row, and what its last
-    stage changes.
-    """
+    """Masks of 64 x 64 that MaskTune makes of a fresh network, by row, and its last changes."""
     more = (
         "recipe.name=masktune",
         "recipe.deviations=0.5",
@@ -97,9 +91,7 @@ MARGIN = torch.tensor([-3.0, -2.9, -3.1, 3.0, 3.1, 2.9, -2.5, -2.0, -1.0, 1.0, 2
 def test_spare_samples_by_its_threshold(
     tmp_path: Path, options: dict[str, Any], powers: list[int]
 ) -> None:
-    """Whether a class counts as closely parted, and small clusters are drawn in proportion or more
-    often.
-    """
+    """Whether a class counts as closely parted, and small clusters are drawn more often."""
     config = configs.load("drawn_birds/erm", [])
     target = (torch.arange(12) >= 6).long()
     names = tuple(f"{row}.png" for row in range(12))

@@ -1,6 +1,4 @@
-"""A backbone that is not trained at all: the head that the refits start from, fitted by plain
-ERM.
-"""
+"""A backbone that is not trained: the head that the refits start from, fitted by plain ERM."""
 
 from __future__ import annotations
 
@@ -20,8 +18,8 @@ from debias.recipes import last_layer
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer, erm_head, portion_of
 from debias.runs.run import Run
+from tests.heads.spurious_rows import SIZE, spurious_rows
 from tests.recipes.drawn_backbone import DrawnBackbone
-from tests.training.spurious_rows import SIZE, spurious_rows
 
 SEED = 3
 
@@ -68,9 +66,7 @@ def test_the_head_it_starts_from_is_fitted_to_the_training_rows(
 
 
 def test_erm_head_is_sgd_with_momentum() -> None:
-    """5,000 steps of 128 of 150 rows; features are so small that the descent has far to go at its
-    end.
-    """
+    """5,000 steps of 128 of 150 rows; features are small: the descent has far to go at its end."""
     rows = spurious_rows(150, aligned=0.9, seed=0)
     rows = Rows(0.05 * rows.features, rows.target, rows.group)
     generator = seeded_generator(SEED)

@@ -60,9 +60,7 @@ def run(folder, calls) -> Path:
 
 @pytest.mark.slow
 def test_samples_are_those_of_the_largest_disagreement(run, calls):
-    """KL(early || last) from the predictions of the epochs, in float64, on one half of the 80
-    validation images.
-    """
+    """KL(early | last) from the predictions of the epochs, in float64, on half of the 80 images."""
     last, first, second = (
         read(run / f"stages/backbone/predictions/val-epoch=00{n}.csv") for n in (2, 0, 1)
     )

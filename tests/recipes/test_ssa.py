@@ -1,6 +1,4 @@
-"""SSA: which guesses of its teacher a predictor is trained on. The predictors are replaced by
-hand-made logits.
-"""
+"""SSA: on which guesses of its teacher a predictor is trained; predictors are fake logits."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ def table_of(csv_file: str) -> dict[str, list[tuple[int, int, int]]]:
 
 
 class HandMade(Run):
-    """The teacher says ``MARGIN``; so do the predictors of folds, in the other direction. No last
-    stage.
-    """
+    """The teacher says ``MARGIN``; so do predictors of folds, the other way. No last stage."""
 
     def train_stage(self, name: str, config: Config) -> Any:
         asked = torch.tensor([row for row, *_ in table_of(config.data["csv"])["test"]])

@@ -22,9 +22,7 @@ MORE = {"jtt": ("recipe.upweight=1",), "eiil": ("recipe.steps=50",)}
 
 @pytest.mark.parametrize("name", FIRST)
 def test_the_last_stage_starts_from_weights_of_its_own(tmp_path: Path, name: str) -> None:
-    """At a learning rate of 0 it ends with those that its seed draws, though the first stage has
-    moved away.
-    """
+    """At a learning rate of 0 it ends with those of its seed, though the first stage has moved."""
     rate = f"recipe.{FIRST[name]}.optimizer.lr=3e-3"
     options = [
         f"recipe.name={name}",

@@ -23,9 +23,7 @@ INTERVALS = ((0.94, 0.958), (0.866, 0.893), (0.676, 0.746), (0.874, 0.921))
 def scalars(
     accuracies: Sequence[float | None] = ACCURACIES, names: Sequence[str] = NAMES
 ) -> dict[str, float]:
-    """Scalar metrics that are consistent where the page depends on it: worst group, average and the
-    gaps.
-    """
+    """Scalar metrics, consistent where the page needs it: worst group, average and gaps."""
     defined = [accuracy for accuracy in accuracies if accuracy is not None] or [math.nan]
     worst, average = min(defined), 0.882
     fixed = {
@@ -78,6 +76,10 @@ def _group(
     }
 
 
+def group_weights(epoch: int, names: Sequence[str]) -> dict[str, float]:
+    return {f"group_weight/{name}": 0.25 + 0.02 * epoch * (i - 1.5) for i, name in enumerate(names)}
+
+
 def sample_report(
     *,
     strategy: str = "group_dro",
@@ -95,11 +97,14 @@ def sample_report(
         for epoch in range(epochs)
     ]
     history = [
-        {"epoch": epoch, "seconds": 9.7, "val": scalars(grown[epoch], names),
-         "train": {"loss": 0.7 / (epoch + 1)} | {f"group_weight/{name}": 0.25 + 0.02 * epoch * (i - 1.5)
-                                                 for i, name in enumerate(names)}}
+        {
+            "epoch": epoch,
+            "seconds": 9.7,
+            "val": scalars(grown[epoch], names),
+            "train": {"loss": 0.7 / (epoch + 1)} | group_weights(epoch, names),
+        }
         for epoch in range(epochs)
-    ]  # fmt: skip
+    ]
     table = [
         {
             "rule": rule,
@@ -126,24 +131,26 @@ def sample_report(
         "name": f"waterbirds-{strategy}-seed{seed}-1a2b3c4d",
         "config": settings | (config or {}),
         "data": {
-            "name": "waterbirds", "targets": list(targets), "biases": list(biases), "aligned": [[0, 0], [1, 1]],
-            "multi_label": False, "groups": names,
-            "counts": {"train": [3498, 184, 56, 1057], "val": [467, 466, 133, 133], "test": list(COUNTS)},
+            "name": "waterbirds", "targets": list(targets), "biases": list(biases),
+            "aligned": [[0, 0], [1, 1]], "multi_label": False, "groups": names,
+            "counts": {
+                "train": [3498, 184, 56, 1057], "val": [467, 466, 133, 133], "test": list(COUNTS),
+            },
         },
         "model": {"name": "tf_efficientnet_lite0", "parameters": 3373570, "weights": "pretrained"},
         "strategy": {"name": strategy, "requires": ["bias"], "group_labels": "train+val"},
         "selection": {"rule": "worst_group", "epoch": epochs - 1, "table": table},
         "history": history,
-        "metrics": {"val": split_report(accuracies, names), "test": split_report(accuracies, names)},
+        "metrics": {split: split_report(accuracies, names) for split in ("val", "test")},
         "seed": seed, "precision": "bf16-mixed", "device": "cpu (2 threads)",
         "seconds": {"train": 80.2, "epoch": 9.7 + seed, "total": 95.0}, "peak_memory_mb": 1812,
-        "versions": {"debias": "0.1.0", "torch": "2.13.0"}, "git": {"commit": "abc1234", "dirty": True},
+        "versions": {"debias": "0.1.0", "torch": "2.13.0"},
+        "git": {"commit": "abc1234", "dirty": True},
     }  # fmt: skip
 
 
 def sample_predictions() -> Predictions:
-    """Eight test images, rows 10 to 17: of waterbird-land (the worst group) rows 12, 13, 14, 16 are
-    wrong.
+    """Eight test images, rows 10 to 17: of waterbird-land (the worst) 12, 13, 14, 16 are wrong.
 
     Their margins towards landbird are 1, 40, 3 and 50, so the order is 16, 13, 14, 12; 13 and 16
     are both at probability 1 in float32.

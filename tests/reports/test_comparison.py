@@ -1,6 +1,4 @@
-"""Several runs in one table: hand-computed means and deviations, names, and honesty about what is
-missing.
-"""
+"""Several runs in one table: hand-computed means and deviations, names, and what is missing."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ def make(folder: Path, *, seed: int = 0, worst: float | None = 0.7, **report: An
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """ERM with one seed, GroupDRO with three (worst group 0.70, 0.72, 0.74), and one that has not
-    finished.
-    """
+    """ERM with one seed, GroupDRO with three (worst group 0.70, 0.72, 0.74), one unfinished."""
     make(tmp_path / "a", strategy="erm", worst=0.3)
     for seed in range(3):
         make(tmp_path / f"dro/{seed}", seed=seed, worst=0.7 + 0.02 * seed)
@@ -33,9 +29,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_text_table_to_the_letter(runs: Path) -> None:
-    """Mean of 70, 72, 74 is 72.0 and the sample deviation sqrt((4 + 0 + 4) / 2) = 2.0; seconds 9.7,
-    10.7, 11.7.
-    """
+    """Mean of 70, 72, 74: 72.0, deviation sqrt((4 + 0 + 4) / 2) = 2.0; 9.7 to 11.7 seconds."""
     unfinished = runs / "dro/3"
     assert (
         compare([runs]).table()
@@ -62,8 +56,8 @@ def test_markdown_table_to_the_letter(runs: Path) -> None:
         ),
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         (
-            "| erm | train+val | 0 | 30.0 ± - | 91.3 ± - | 88.2 ± - | 95.0 | 90.0 | 30.0 | 92.0 |"
-            " 9.7 |"
+            "| erm | train+val | 0 | 30.0 ± - | 91.3 ± - | 88.2 ± - | 95.0 | 90.0 | 30.0 | 92.0 | "
+            "9.7 |"
         ),
     ]
 
@@ -80,9 +74,7 @@ def test_runs_on_other_rows_are_no_seeds_of_one_method(tmp_path: Path) -> None:
 
 
 def test_other_rows_are_told_of_where_nothing_else_tells_methods_apart(tmp_path: Path) -> None:
-    """Three methods: two that differ in their rows alone, and one that has other settings as
-    well.
-    """
+    """Three methods: two that differ in rows alone, and one that has other settings as well."""
     for name, rows, rate in (("a", 38, 0.1), ("b", 37, 0.1), ("c", 37, 0.2)):
         report = sample_report(config={"strategy": {"name": "group_dro", "step_size": rate}})
         report["data"]["counts"]["train"][0] = rows
@@ -95,9 +87,7 @@ def test_other_rows_are_told_of_where_nothing_else_tells_methods_apart(tmp_path:
 
 
 def test_the_digest_of_the_rows_tells_methods_apart_where_reports_have_it(tmp_path: Path) -> None:
-    """The same counts of other images; reports of before it are told apart by the counts, as they
-    were.
-    """
+    """The same counts of other images; older reports are told apart by the counts."""
     for seed, digest in enumerate(("a" * 32, "a" * 32, "b" * 32, None, None)):
         report = sample_report(seed=seed)
         report["data"] |= {"digest": digest} if digest else {}
@@ -135,9 +125,7 @@ def test_unknown_format_and_nothing_to_compare(tmp_path: Path) -> None:
 
 
 def test_runs_of_other_circumstances_are_pooled_with_a_note(tmp_path: Path) -> None:
-    """Three seeds of one method, on other weights, elsewhere and by other code; ERM's two differ in
-    nothing told.
-    """
+    """Three seeds of one method, on other weights, elsewhere, by other code; ERM has two alike."""
     circumstances = [
         (
             "w.pt (tensors sha256 a)",
@@ -209,9 +197,7 @@ def test_execution_settings_do_not_split_a_method(tmp_path: Path) -> None:
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path: Path) -> None:
-    """ERM twice from two configs; GroupDRO twice from one config with another step size; one that
-    is alone.
-    """
+    """ERM twice from two configs; GroupDRO twice from one with another step size; one alone."""
     make(tmp_path / "0", strategy="erm", worst=0.5)
     make(
         tmp_path / "1",
@@ -279,9 +265,7 @@ def test_page_links_to_no_page_that_is_not_there(runs: Path) -> None:
 
 
 def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
-    """72 ± 2: from 70 %, 4 % wide; a single seed has none, and ±0 of the average is drawn as a
-    point.
-    """
+    """72 ± 2: from 70 %, 4 % wide; a single seed has none; ±0 of the average is a point."""
     write_comparison(runs / "comparison.html", compare([runs]))
     html = (runs / "comparison.html").read_text(encoding="utf-8")
     whiskers = [piece.split('"')[0] for piece in html.split('class="whisker" style="')[1:]]
@@ -304,9 +288,7 @@ def test_measures_get_columns(tmp_path: Path) -> None:
 
 
 def test_a_measure_of_the_positive_class_names_it(tmp_path: Path) -> None:
-    """The second of two classes, unless a report says another; a measure that depends on none says
-    nothing.
-    """
+    """The second of two classes, or the report's; a measure that depends on none says nothing."""
     measured = {
         "measures": {
             "fairness": {"equal_opportunity_difference": 0.4},

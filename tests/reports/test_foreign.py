@@ -35,8 +35,8 @@ def test_a_number_is_not_taken_for_as_many_classes_or_bias_values(
 
 def test_names_and_logits(tmp_path):
     """Classes come from the columns, values of the bias in their order; unknown is empty or -1."""
-    text = "path,target,bias,logit_land,logit_water\na.jpg,water,lake,-1.5,2\nb.jpg,land,forest,0.25,-3\n"
-    text += "c.jpg,water,,0,1\n"
+    text = "path,target,bias,logit_land,logit_water\n"
+    text += "a.jpg,water,lake,-1.5,2\nb.jpg,land,forest,0.25,-3\nc.jpg,water,,0,1\n"
     rows, groups, scored = read_foreign(written(tmp_path, text), aligned=[["water", "lake"]])
     assert groups.names == ("land-forest", "land-lake", "water-forest", "water-lake")
     assert groups.aligned == ((1, 1),)
@@ -65,7 +65,8 @@ def test_decisions_alone(tmp_path):
 
 
 def test_several_labels(tmp_path):
-    text = "target_hat,target_bag,bias,probability_hat,probability_bag\n1,0,0,0.9,0.2\n0,1,1,0.5,0.75\n"
+    text = "target_hat,target_bag,bias,probability_hat,probability_bag\n"
+    text += "1,0,0,0.9,0.2\n0,1,1,0.5,0.75\n"
     rows, groups, _ = read_foreign(written(tmp_path, text))
     assert groups.multi_label
     assert groups.target_names == ("not hat", "hat", "not bag", "bag")
@@ -114,9 +115,7 @@ def test_several_attributes_are_combined(tmp_path):
 
 
 def test_training_labels_share_the_groups(tmp_path):
-    """The training file has a bias that the predictions lack; its groups are counted in the same
-    order.
-    """
+    """The training file has a bias that the predictions lack; groups are counted in order."""
     train = written(tmp_path, "target,bias\n0,b\n0,b\n1,a\n1,c\n", "train.csv")
     _, groups, _ = read_foreign(
         written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n"), train=train

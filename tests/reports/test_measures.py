@@ -39,19 +39,22 @@ MEASURES = {
 }
 RELIABILITY = [
     {
-        "outcome": "", "bias": "land", "samples": [0, 4, 0, 6], "confidence": [None, 0.375, None, 0.9],
-        "accuracy": [None, 0.5, None, 1.0],
+        "outcome": "", "bias": "land", "samples": [0, 4, 0, 6],
+        "confidence": [None, 0.375, None, 0.9], "accuracy": [None, 0.5, None, 1.0],
     },
     {
-        "outcome": "", "bias": "water", "samples": [0, 0, 5, 0], "confidence": [None, None, 0.6, None],
-        "accuracy": [None, None, 0.4, None],
+        "outcome": "", "bias": "water", "samples": [0, 0, 5, 0],
+        "confidence": [None, None, 0.6, None], "accuracy": [None, None, 0.4, None],
     },
 ]  # fmt: skip
 CURVES = {
     "reliability": RELIABILITY,
-    "band_pass": {"cutoffs": [0.01, 0.5, 0.99], "low_pass": [0.5, 0.75, 0.9], "high_pass": [0.25, None, 0.88]},
+    "band_pass": {
+        "cutoffs": [0.01, 0.5, 0.99], "low_pass": [0.5, 0.75, 0.9], "high_pass": [0.25, None, 0.88],
+    },
     "amplification": {
-        "targets": ["landbird", "waterbird"], "biases": ["land", "water"], "change": [[0.1, -0.05], [None, 0.0]],
+        "targets": ["landbird", "waterbird"], "biases": ["land", "water"],
+        "change": [[0.1, -0.05], [None, 0.0]],
     },
 }  # fmt: skip
 
@@ -80,9 +83,7 @@ def test_page_holds_the_numbers_with_ideal_direction_and_reading() -> None:
 
 
 def test_numbers_by_place_form_tables_with_the_fewer_across() -> None:
-    """Two rates of two cells: cells down, rates across; two values of the bias have one
-    accuracy.
-    """
+    """Two rates of two cells: cells down, rates across; two biases have one accuracy."""
     by_cell, by_bias = family(measured_report(), "fairness")["tables"]
     assert by_cell["name"] == "outcome | bias"
     assert [title for title, _ in by_cell["columns"]] == ["Selection rate", "Precision"]
@@ -108,8 +109,8 @@ def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
     (table,) = family(measured_report(measures={"scores": scalars}), "scores")["tables"]
     assert table["rows"][1][1][0] is None
     assert re.search(
-        r'water</th><td class="number"><span title="undefined">–</span></td><td'
-        r' class="number"></td>',
+        r'water</th><td class="number"><span title="undefined">–</span></td><td '
+        r'class="number"></td>',
         html,
     )
 
@@ -201,9 +202,7 @@ def test_no_amplification_at_all_is_drawn_without_length(change: list[list[float
 
 
 def test_calibration_in_words() -> None:
-    """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (4 * 0.125 + 6 * 0.1) / 10 = 11
-    %.
-    """
+    """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (0.5 + 0.6) / 10 = 11 %."""
     drawn = measure_charts.reliability(measured_report())
     assert drawn is not None
     (chart,) = drawn["charts"]
@@ -220,15 +219,14 @@ def test_calibration_in_words() -> None:
 
 
 def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
-    """Label i is off by i / 20; labels 2 to 7 are shown, and a bias without images stays in
-    words.
-    """
+    """Label i is off by i / 20; labels 2 to 7 are shown; a bias without images stays words."""
     rows = [
         {"outcome": f"label{i}", "bias": "a", "samples": [8, 0], "confidence": [0.4, None],
          "accuracy": [0.4 - i / 20, None]}
         for i in range(8)
     ] + [
-        {"outcome": f"label{i}", "bias": "b", "samples": [0, 0], "confidence": [None] * 2, "accuracy": [None] * 2}
+        {"outcome": f"label{i}", "bias": "b", "samples": [0, 0], "confidence": [None] * 2,
+         "accuracy": [None] * 2}
         for i in range(8)
     ]  # fmt: skip
     drawn = measure_charts.reliability({"curves": {"reliability": rows}})
@@ -287,9 +285,7 @@ def test_odd_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_the_first_right_and_the_first_wrong_image_of_a_group() -> None:
-    """Rows 10 to 17: of waterbird-land, 12, 13, 14 and 16 are wrong and 15 is right; 11 and 17 are
-    alone.
-    """
+    """Rows 10 to 17: of waterbird-land, 12, 13, 14, 16 are wrong, 15 right; 11, 17 are alone."""
     groups, predictions = groups_of(sample_report()), sample_predictions()
     found = {
         group: [(shown.row, shown.right) for shown in right_and_wrong(predictions, groups, group)]
@@ -314,9 +310,7 @@ def test_two_of_a_kind_where_all_are_right() -> None:
 
 
 def test_right_and_wrong_of_a_label() -> None:
-    """Of "Blond-male" (group 7) only image 1, which is predicted not to be; its other label does
-    not matter.
-    """
+    """Of "Blond-male" (group 7) image 1, which is predicted not to be; no other label matters."""
     groups = Groups(
         ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
     )
@@ -379,9 +373,7 @@ def test_a_family_that_nobody_chose_headlines_of_shows_its_first_numbers() -> No
 
 
 def test_a_single_chart_is_as_large_as_one_of_many() -> None:
-    """Its letters grow with it: empty columns keep their place, and no chart is wider than
-    these.
-    """
+    """Its letters grow with it: empty columns keep their place, no chart is wider than these."""
     html = render_report(measured_report())
     assert re.search(
         r"\.charts \{[^}]*repeat\(auto-fill, minmax\(min\(100%, [\d.]+rem\), 1fr\)\)", html

@@ -60,9 +60,7 @@ def test_confidence_over_three_classes_is_the_softmax() -> None:
 
 
 def test_multi_label_mistakes_are_of_the_label_of_the_group() -> None:
-    """Group "Blond-male" = row 3, bias 1, number 7: image 5 misses it at logit -2 (sigmoid(2) =
-    0.8808).
-    """
+    """ "Blond-male" = row 3, bias 1, number 7: image 5 misses it at -2 (sigmoid(2) = 0.8808)."""
     faces = Groups(
         ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
     )
@@ -95,9 +93,7 @@ def test_thumbnail_keeps_colour_and_shape() -> None:
 
 
 def test_thumbnail_outlines_the_mask_and_leaves_the_image_alone() -> None:
-    """White on the mask's edge, grey well inside and outside it; 0/255, 0/1 and float masks all
-    do.
-    """
+    """White on the mask's edge, grey well inside and outside; 0/255, 0/1 and float masks all do."""
     grey = np.full((208, 208, 3), 100, np.uint8)
     mask = np.zeros((208, 208), np.uint8)
     mask[50:150, 50:150] = 255

@@ -21,9 +21,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects addresses, alternative texts, ids and visible text, and insists that every tag is
-    closed.
-    """
+    """Collects addresses, alternative texts, ids and visible text, and wants every tag closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -78,8 +76,8 @@ def test_verdict_is_the_sentence_a_reader_needs() -> None:
     """Average 88.2 minus worst group 71.2 is 17.0; no other group's interval starts below 74.6."""
     assert verdict(sample_report()) == [
         (
-            "group_dro reaches 71.2 % [64.0, 78.1] on its worst group, waterbird-land (642 test"
-            " images), 17.0 points under its average of 88.2 %."
+            "group_dro reaches 71.2 % [64.0, 78.1] on its worst group, waterbird-land (642 test "
+            "images), 17.0 points under its average of 88.2 %."
         ),
         (
             "Epoch 3 was chosen by validation worst-group accuracy. "
@@ -108,16 +106,14 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
 
 @pytest.mark.parametrize("accuracies", [ACCURACIES, (None,) * 4])
 def test_a_diverged_run_says_so_first(accuracies) -> None:
-    """Epoch 2 is the first of two whose loss is null in report.json; earlier versions trained
-    on.
-    """
+    """Epoch 2 is the first of two with null loss in report.json; earlier versions trained on."""
     report = plain(sample_report(accuracies=accuracies))
     others = verdict(report)
     for entry in report["history"][2:]:
         entry["train"]["loss"] = None
     first = (
-        "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean"
-        " nothing."
+        "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean "
+        "nothing."
     )
     assert verdict(report) == [first, *others]
 
@@ -129,9 +125,7 @@ def test_verdict_without_any_known_bias() -> None:
 
 
 def test_charts_are_of_classes_where_only_validation_lacks_the_bias() -> None:
-    """The page is of the test split's groups all the same, and says of how many classes the charts
-    are.
-    """
+    """The page is of the test split's groups all the same, and says how many classes it has."""
     report = sample_report()
     fixed = {"accuracy": 0.5, "count": 9, "low": 0.2, "high": 0.8}
     classes = [{"name": name} | fixed for name in ("landbird", "waterbird")]
@@ -169,16 +163,14 @@ def test_page_of_a_resumed_run_says_where_each_part_was_trained() -> None:
     report["circumstances"] = [begun, {key: report[key] for key in begun}]
     first = "begun on cuda (4 threads), torch 2.12.0, not under version control"
     then = (
-        "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not"
-        " committed"
+        "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not "
+        "committed"
     )
     assert f"{first}; {then}" in page(report).text
 
 
 def test_page_shows_what_each_rule_chose() -> None:
-    """Each rule's columns are in the order of the rules: epoch 0 has half of the accuracies of the
-    last.
-    """
+    """Each rule's columns are in their order: epoch 0 has half of the last accuracies."""
     report = sample_report()
     text = page(report).text
     assert (
@@ -239,9 +231,7 @@ def test_without_pictures_or_predictions_there_is_no_grid() -> None:
 
 
 def test_prepared_pictures_of_each_group() -> None:
-    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in the order of
-    groups.
-    """
+    """Rows 10 to 17 are of groups 0, 3, 2, 2, 2, 2, 2, 1: at most two of each, in order."""
     asked = []
 
     def strip(row: int) -> np.ndarray[Any, Any]:
@@ -319,8 +309,9 @@ def test_multi_label() -> None:
     ]
     report = sample_report()
     report["data"] |= {
-        "targets": ["not Smiling", "Smiling", "not Blond", "Blond"], "biases": ["female", "male"], "aligned": [],
-        "multi_label": True, "groups": names, "counts": {split: [10] * 8 for split in ("train", "val", "test")},
+        "targets": ["not Smiling", "Smiling", "not Blond", "Blond"], "biases": ["female", "male"],
+        "aligned": [], "multi_label": True, "groups": names,
+        "counts": {split: [10] * 8 for split in ("train", "val", "test")},
     }  # fmt: skip
     accuracies = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.3]
     for split in ("val", "test"):
@@ -336,8 +327,8 @@ def test_multi_label() -> None:
         ]
     text = Page(render_report(report)).text
     assert (
-        "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points"
-        " under" in text
+        "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points "
+        "under" in text
     )
     assert "Blond-male 10 images, worst 30.0 % [29.0, 31.0]" in text
 
@@ -369,8 +360,8 @@ def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(
     names = [f"c{i}-x" for i in range(groups)]
     report = sample_report()
     report["data"] |= {
-        "targets": [f"c{i}" for i in range(groups)], "biases": ["x"], "aligned": [], "groups": names,
-        "counts": {split: [5] * groups for split in ("train", "val", "test")},
+        "targets": [f"c{i}" for i in range(groups)], "biases": ["x"], "aligned": [],
+        "groups": names, "counts": {split: [5] * groups for split in ("train", "val", "test")},
     }  # fmt: skip
     report["metrics"]["test"]["groups"] = [
         {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None}
@@ -398,9 +389,7 @@ def test_a_group_has_one_colour_in_bars_legend_and_charts() -> None:
 
 
 def test_colours_stand_out_on_light_and_dark_pages() -> None:
-    """WCAG contrast: text 4.5:1, marks and lines of groups 3:1, on the page's background of either
-    mode.
-    """
+    """WCAG contrast: text 4.5:1, marks and lines of groups 3:1, on either mode's background."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

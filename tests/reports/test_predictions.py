@@ -49,9 +49,7 @@ def assert_same(left: Predictions, right: Predictions) -> None:
 
 
 def test_single_label_file_to_the_letter(tmp_path: Path) -> None:
-    """Sorted by index; row 7 chooses class 0 (0.1 > -2), row 3 class 1; 0.1 has the nine digits of
-    its float32.
-    """
+    """Sorted by index; row 7 chooses class 0 (0.1 > -2), row 3 class 1; 0.1 is that of float32."""
     write(tmp_path / "p.csv", two_birds(), BIRDS)
     assert (tmp_path / "p.csv").read_text() == (
         "index,path,target,bias,prediction,logit_landbird,logit_waterbird\n"

@@ -166,9 +166,7 @@ def test_git_state_outside_git_is_null(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_peak_memory_holds_what_was_allocated() -> None:
-    """The peak is at least the 64 MB just touched, and less than the address space of any
-    machine.
-    """
+    """The peak is at least the 64 MB just touched, and less than any machine's address space."""
     block = np.ones(64 * 2**20, dtype=np.uint8)
     peak = peak_memory_mb()
     assert block[-1] == 1

@@ -41,9 +41,7 @@ class Both(nn.Module):
 
 
 def whole(seed: int) -> Batch:
-    """Sixteen samples, of which the first half, rank 0's, knows three biases and the second
-    seven.
-    """
+    """Sixteen samples: the first half, rank 0's, knows three biases and the second seven."""
     batch = batch_of(16, seed=seed)
     unknown = torch.tensor([0, 1, 3, 4, 6, 9])
     return batch._replace(bias=batch.bias.index_fill(0, unknown, -1))

@@ -1,6 +1,4 @@
-"""Run as ``python -m tests.strategies.joined_two_ranks FOLDER RANK`` in two processes: writes what
-each got.
-"""
+"""Run as ``python -m tests.strategies.joined_two_ranks FOLDER RANK`` twice: writes results."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ IMAGE = torch.zeros(1, 3, 2, 2)
 
 
 class Judged(NamedTuple):
-    """On balanced data: accuracy of the model, and of a logistic attacker on its features and on
-    its logits.
-    """
+    """On balanced data: accuracy of the model, and of a logistic attacker on both outputs."""
 
     accuracy: float
     features: float

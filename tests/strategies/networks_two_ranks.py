@@ -29,9 +29,7 @@ from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 
 def soft_contrastive(model: nn.Module) -> Strategy:
-    """With a biased network without batch normalisation, which sees the samples of its own process
-    alone.
-    """
+    """With a biased network without batch normalisation, which sees its own process alone."""
     strategy = SoftContrastive(GROUPS, temperature=0.5, task_weight=1.0)
     strategy.network = TinyClassifier()
     return strategy
@@ -51,9 +49,7 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
 
 
 class Both(nn.Module):
-    """Model and strategy in one module, as the LightningModule holds them, and one turn as its
-    forward pass.
-    """
+    """Model and strategy in one module, as in the LightningModule, and one turn as forward pass."""
 
     def __init__(self, make: Callable[[nn.Module], Strategy]) -> None:
         super().__init__()
@@ -68,9 +64,7 @@ class Both(nn.Module):
 def train(
     make: Callable[[nn.Module], Strategy], part: slice, *, wrapped: bool
 ) -> dict[str, Tensor]:
-    """Five steps of all players on shares of batches of 16, whose rows come in another order each
-    time.
-    """
+    """Five steps of all players on shares of batches of 16, of rows in another order each time."""
     both = Both(make)
     players = both.strategy.players(both.model)
     module = (

@@ -1,6 +1,4 @@
-"""A shortcut that pays in training and not in the test: the worst group of vectors with a known
-answer.
-"""
+"""A shortcut that pays in training and not in the test: worst group of vectors, known answer."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ def worst_group_accuracy(
     aligned: float = 0.95,
     seeds: int = 3,
 ) -> float:
-    """Mean over seeds of the worst group's accuracy on 4000 vectors in which target and bias are
-    independent.
-    """
+    """Mean over seeds of the worst group on 4000 vectors of independent target and bias."""
     return sum(_worst_group(make, steps, aligned, seed) for seed in range(seeds)) / seeds
 
 

@@ -63,8 +63,7 @@ def test_evaluation_is_the_models_own():
 
 @pytest.mark.slow
 def test_errors_are_rather_those_against_the_shortcut():
-    """Of the 2 in 100 that the shortcut misleads, the share that the model gets wrong after 12
-    epochs.
+    """Of the 2 in 100 that the shortcut misleads, the share that is wrong after 12 epochs.
 
     Seeds 0, 1, 2: after ERM none, which has learnt them by heart; here 61, 69, 52 per cent, and 0.4
     at most of others.

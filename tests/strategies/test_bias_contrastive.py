@@ -33,9 +33,7 @@ def contrast(features, positives, temperature):
 
 
 def test_value(parts):
-    """Targets 0 1 0 1 ... and biases 0 0 1 1 ...: 0 and 4 are like 2 and 6, 1 and 5 like 3 and
-    7.
-    """
+    """Targets 0 1 0 1 ... and biases 0 0 1 1 ...: 0, 4 are like 2 and 6, 1 and 5 like 3 and 7."""
     model, batch = parts
     positives = {i: [2, 6] for i in (0, 4)} | {i: [0, 4] for i in (2, 6)}
     positives |= {i: [3, 7] for i in (1, 5)} | {i: [1, 5] for i in (3, 7)}
@@ -48,9 +46,7 @@ def test_value(parts):
 
 
 def test_anchors_without_positives_stay_in_the_mean(parts):
-    """Of the eight, 1 and 2 alone keep a partner: 1 and 3 (class 1), so that two of eight terms are
-    not 0.
-    """
+    """Of the eight, 1 and 2 alone keep a partner: 1 and 3, so that two of eight terms are not 0."""
     model, batch = parts
     bias = torch.tensor([0, 0, 0, 1, 0, -1, 0, -1])
     loss = BiasContrastive(GROUPS, FREQUENCIES, temperature=0.1).loss(

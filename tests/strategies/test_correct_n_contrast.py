@@ -1,6 +1,4 @@
-"""Correct-n-Contrast: its loss by definition, who is compared with whom, its limits and its
-gradients.
-"""
+"""Correct-n-Contrast: its loss by definition, who is compared with whom, limits and gradients."""
 
 from __future__ import annotations
 
@@ -66,8 +64,7 @@ def test_value_by_definition(weight):
 
 
 def test_by_hand():
-    """Two samples of class 0 with biases 0 and 1, one of class 1 with bias 0; the cosines are 1 and
-    0.
+    """Two samples of class 0 with biases 0 and 1, one of class 1 with bias 0; cosines 1 and 0.
 
     The first has a positive at 1 and a negative at 0: log(1 + e^-1). The second has the first at 1
     and no negative: 0. The third has no positive, and is no anchor.
@@ -94,8 +91,7 @@ def gradient_of(target: list[int], bias: list[int]) -> torch.Tensor:
 
 
 def test_samples_that_differ_in_both_are_not_compared():
-    """With a positive pair of class 0 and a sample that shares neither class nor bias with its
-    partner's anchor.
+    """With a positive pair of class 0 and a sample of neither the class nor the bias of its anchor.
 
     Sample 2 (class 1, bias 2) is compared with nobody; sample 3 (class 1, bias 0) is a negative of
     sample 0.
@@ -111,9 +107,7 @@ def test_a_batch_without_positives_has_no_contrast():
 
 
 def test_positives_attract_and_negatives_repel():
-    """Along the gradient's descent the cosine of the positive pair grows, that of the negative pair
-    falls.
-    """
+    """Down the gradient the cosine of the positive pair grows, that of the negative falls."""
     model = Given(torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.5, 0.0, 1.0]]))
     batch = Batch(
         torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), torch.arange(3)

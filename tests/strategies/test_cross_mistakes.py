@@ -48,9 +48,7 @@ def test_value_by_definition():
 
 
 def test_a_twin_learns_from_its_own_rows_alone():
-    """Other pictures in the other half change nothing of the model's gradient; such in its own
-    do.
-    """
+    """Pictures in the other half change nothing of the model's gradient; such in its own do."""
     gradients = []
     for changed in (None, False, True):
         strategy, model = pair()

@@ -1,6 +1,4 @@
-"""DebiAN: each turn by definition, who moves and in which mode the other is, its state, and what it
-discovers.
-"""
+"""DebiAN: each turn by definition, who moves, modes, its state, and what it discovers."""
 
 from __future__ import annotations
 
@@ -86,9 +84,7 @@ def test_the_discoverer_sees_the_moved_model():
 
 
 def test_who_receives_gradient():
-    """In its turn each side alone, even where nobody has frozen the other; the weights are
-    constants.
-    """
+    """In its turn each side alone, even if the other is not frozen; the weights are constants."""
     strategy, model = pair()
     strategy.model_loss(model, BATCH).total.backward()
     assert all(

@@ -53,9 +53,7 @@ def test_pictures_by_hand():
 def expected_loss(
     model: nn.Module, batch: Batch, mask: torch.Tensor, pairs: dict[int, int], alpha: float
 ) -> float:
-    """The equation of the docstring sample by sample in float64; ``pairs`` has the partner of each
-    chosen sample.
-    """
+    """The docstring's equation sample by sample in float64; ``pairs`` has each one's partner."""
     model, x, m = copy.deepcopy(model).double(), batch.image.double(), mask.double()
     c = x.mean(dim=(0, 2, 3)).view(3, 1, 1)
 
@@ -92,9 +90,7 @@ def test_without_low_losses_it_is_erm():
 
 
 def test_of_one_class_nothing_is_combined():
-    """The chosen, 0 and 2, are both of class 0: their masked pictures count, and there is no
-    combined one.
-    """
+    """The chosen, 0 and 2, are both of class 0: their masked pictures count, none is combined."""
     model, batch = TinyClassifier(), masked_batch(chosen=(0, 2))
     loss = DecomposeCompose(GROUPS, alpha=2.0).loss(model, batch)
     colour = batch.image.mean(dim=(0, 2, 3), keepdim=True)
@@ -131,9 +127,7 @@ def test_weights_follow_their_samples():
 
 
 def test_partners_are_chosen_ones_of_another_class_each_as_likely():
-    """Of samples 1 to 6, in classes 0, 0, 1, 1, 1, 2: sample 1 has 3, 4, 5 and 6, sample 6 has all
-    but itself.
-    """
+    """Of samples 1 to 6, classes 0, 0, 1, 1, 1, 2: sample 1 has 3 to 6, sample 6 all but itself."""
     target, chosen = torch.tensor([2, 0, 0, 1, 1, 1, 2, 0]), torch.arange(1, 7)
     torch.manual_seed(0)
     drawn = []
@@ -209,9 +203,7 @@ def test_the_backbone_is_in_evaluation_mode_and_training_mode_is_back_after():
 
 
 class Masked(pl.LightningDataModule):
-    """Batches of eight with masks, of which a sample of either class is chosen: there is nothing to
-    draw.
-    """
+    """Batches of eight with masks, a sample of either class chosen: there is nothing to draw."""
 
     def __init__(self) -> None:
         super().__init__()

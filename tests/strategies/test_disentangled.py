@@ -42,9 +42,7 @@ def relative(losses: Tensor, target: Tensor) -> Tensor:
 def definition(
     strategy: Disentangled, model: TinyClassifier, order: Tensor | None, *, q: float, scaled: bool
 ) -> Tensor:
-    """Equations 2 to 4 of the paper with the code's generalized cross-entropy, for the first
-    batch.
-    """
+    """Equations 2 to 4 of the paper with the code's cross-entropy, for the first batch."""
     z_l, z_b, y = model(BATCH.image).features, strategy.network(BATCH.image).features, BATCH.target
     intrinsic = model.head, strategy.context
     biased = strategy.network.head, strategy.biased_context
@@ -130,9 +128,7 @@ def test_the_memory_moves_once_a_step():
 
 
 def test_the_memory_keeps_its_momentum_of_the_past():
-    """With 1/4, after two batches of the same rows: a quarter of the first losses and three of the
-    second.
-    """
+    """With 1/4, after two batches of the same rows: 1/4 of the first losses, 3/4 of the second."""
     strategy, model = pair(momentum=0.25)
     second = BATCH._replace(image=-BATCH.image)
     losses = []

@@ -1,6 +1,4 @@
-"""Domain-independent and domain-discriminative training: whose head learns, and how the class is
-read.
-"""
+"""Domain-independent and domain-discriminative training: whose head learns, how it is read."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ def model():
 
 
 def by_group(model, image):
-    """Logits by class and bias: the model gives them class by class, the values of the bias side by
-    side.
-    """
+    """Logits by class and bias: class by class, the values of the bias side by side."""
     return model(image).logits.view(-1, 2, 2)
 
 
@@ -90,9 +86,7 @@ def test_one_softmax_over_the_groups(model):
 
 
 def test_a_prior_decides():
-    """p = 0.1, 0.3; 0.2, 0.4, shares 0.475, 0.025; 0.025, 0.475: 0.4 against 0.6 turns into 12.2
-    against 8.8.
-    """
+    """p = 0.1, 0.3; 0.2, 0.4, shares 0.475, 0.025; 0.025, 0.475: 0.4 : 0.6 becomes 12.2 : 8.8."""
     model, image = TinyClassifier(outputs=4), torch.zeros(1, 3, 2, 2)
     model.head.weight.data.zero_()
     model.head.bias.data = torch.tensor([0.1, 0.3, 0.2, 0.4]).log()

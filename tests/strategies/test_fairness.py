@@ -33,7 +33,8 @@ def gaps(probability, present, bias):
         for counted in (everyone, present, ~present)
     ]
     return {
-        "demographic_parity": sides[0], "equal_opportunity": sides[1], "equalized_odds": (sides[1] + sides[2]) / 2,
+        "demographic_parity": sides[0], "equal_opportunity": sides[1],
+        "equalized_odds": (sides[1] + sides[2]) / 2,
     }  # fmt: skip
 
 

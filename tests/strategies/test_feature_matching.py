@@ -1,6 +1,4 @@
-"""CORAL and MMD as strategies: which environments are compared, and what matching does to the
-shortcut.
-"""
+"""CORAL and MMD as strategies: which environments, and what matching does to the shortcut."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ COMPARED = {
 @pytest.mark.parametrize("case", COMPARED)
 @pytest.mark.parametrize("make", [CORAL, MMD])
 def test_by_definition(make, case):
-    """ERM's loss plus 3 times the mean distance over the pairs, each measured on its two
-    environments alone.
-    """
+    """ERM's loss plus 3 times the mean distance over the pairs, each of its two environments."""
     environments, conditional, pairs = COMPARED[case]
     distance = CORALLoss() if make is CORAL else MMDLoss()
     model = TinyClassifier()

@@ -1,6 +1,4 @@
-"""FeatureSieve: the three clocks, who moves and who does not, what forgetting does, and the summed
-loss.
-"""
+"""FeatureSieve: the three clocks, who moves, what forgetting does, and the summed loss."""
 
 from __future__ import annotations
 
@@ -80,9 +78,7 @@ def test_the_clocks():
 
 
 def test_players(parts):
-    """The early part is that of the model up to layer2, which the model's own player owns as
-    well.
-    """
+    """The early part is that of the model up to layer2, which the model's player owns as well."""
     model, strategy, _ = parts
     players = strategy.players(model)
     early = [parameter for name, parameter in model.named_parameters() if name.startswith(EARLY)]
@@ -135,9 +131,7 @@ def test_a_forget_step(parts):
 
 
 def test_forgetting_raises_the_entropy_of_the_auxiliary_head(parts):
-    """A head that has begun to learn the batch knows less after each forget step of the published
-    size, 0.01.
-    """
+    """A head that has begun to learn the batch knows less after each forget step of 0.01."""
     model, strategy, batch = parts
     learner = torch.optim.Adam(strategy.auxiliary.parameters(), lr=1e-2)
     for _ in range(15):
@@ -229,9 +223,7 @@ def buffers(module: torch.nn.Module) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_frozen_statistics(joint):
-    """No statistic of the model moves, and its outputs are those of evaluation mode; the auxiliary
-    head's move.
-    """
+    """No statistic of the model moves: outputs are of evaluation mode; the auxiliary's move."""
     model, batch = resnet(), pictures()
     strategy = sieve(model, joint=joint, frozen_statistics=True)
     before, auxiliary = buffers(model), buffers(strategy.auxiliary)
@@ -247,9 +239,7 @@ def test_frozen_statistics(joint):
 
 
 def test_frozen_statistics_leave_the_weights_of_batch_normalisation_to_train():
-    """The gradient of the main turn is that of evaluation mode, in which no batch statistic carries
-    any.
-    """
+    """The gradient of the main turn is that of evaluation mode, without batch statistics."""
     model, batch = resnet(), pictures()
     sieve(model, frozen_statistics=True).train_model(model, batch).total.backward()
     loss = F.cross_entropy(model.eval()(batch.image).logits, batch.target)
@@ -278,9 +268,7 @@ def test_tokens_of_a_vit():
 
 
 def test_several_labels_are_forgotten_label_by_label():
-    """An auxiliary head that says nothing has a loss of log 2 a label, identified and forgotten
-    alike.
-    """
+    """An auxiliary head of zeros has a loss of log 2 a label, in both turns."""
     labels = Groups(
         ("no", "yes", "no hat", "hat", "no tie", "tie"), ("land", "water"), multi_label=True
     )

@@ -1,5 +1,4 @@
-"""What the feature sieve is good for: a shortcut that a small head reads early on, and a class that
-it cannot.
+"""What the feature sieve is for: a shortcut that a small head reads early, and a class it cannot.
 
 A tint all over the picture goes with the class 98 times in 100. The class is whether two opposite
 corners are alike. The auxiliary head sees 5 of 6 cells at a time and adds up what it sees; no place
@@ -26,9 +25,7 @@ SHAPE = (16, 6, 6)
 
 
 class CornerNet(nn.Module):
-    """A stem of one layer, one cell for every 2x2 pixels; above it, what can compare the
-    corners.
-    """
+    """A stem of one layer, a cell for every 2x2 pixels; above it, what can compare the corners."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,9 +57,7 @@ def corners(samples: int, *, aligned: float, seed: int) -> Batch:
 
 
 def sieve(model: nn.Module, **options: float) -> FeatureSieve:
-    """An auxiliary head of one block on the stem; the published clock, and its weights, unless told
-    otherwise.
-    """
+    """An auxiliary head of one block on the stem; the published clock and weights by default."""
     return FeatureSieve(
         GROUPS, model, torch.zeros(1, 3, 12, 12), layer="stem", depth=1, width=16, **options
     )
@@ -141,9 +136,7 @@ def leak(read: Callable[[Tensor], Tensor]) -> float:
 
 
 def plain(*, seed: int, steps: int) -> tuple[CornerNet, nn.Module]:
-    """The paper's algorithm once more, as a loop that knows nothing of strategies: identify,
-    forget, train.
-    """
+    """The paper's algorithm as a loop that knows no strategies: identify, forget, train."""
     torch.manual_seed(seed)
     model = CornerNet()
     small = nn.Sequential(
@@ -169,9 +162,7 @@ def plain(*, seed: int, steps: int) -> tuple[CornerNet, nn.Module]:
 
 
 def test_it_is_the_loop_of_the_paper():
-    """From the same start and batches, a loop written from the paper ends in the same model and
-    auxiliary head.
-    """
+    """From one start and batches, a loop from the paper ends in the same model and head."""
     model, small = plain(seed=0, steps=20)
     ours, strategy = trained(sieve, seed=0, rate=1e-3, steps=20)
     for found, wanted in ((ours, model), (strategy.auxiliary, small)):
@@ -204,8 +195,7 @@ def test_the_shortcut_is_easy_and_the_class_needs_depth():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
-    """Worst groups when written, seeds 0, 1, 2: the sieve 0.996, 0.984, 1.000; ERM 0.030, 0.542,
-    0.000.
+    """Worst groups of seeds 0, 1, 2: the sieve 0.996, 0.984, 1.000; ERM 0.030, 0.542, 0.000.
 
     Chosen on seeds 100 to 102, by the worst group of validation data: ERM's rate, of 0.0003, 0.001,
     0.003 and 0.01. At 0.001, the rate of the sieve's model, ERM is at 0.018, 0.104, 0.812: on some
@@ -234,9 +224,7 @@ def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
 
 @pytest.mark.slow
 def test_a_layer_too_late_gains_nothing():
-    """Where the class can be read as well, it is forgotten too: 0.016, 0.305, 0.183, by the same
-    settings.
-    """
+    """Where the class can be read, it is forgotten too: 0.016, 0.305, 0.183, same settings."""
     late = [
         worst_group(
             trained(

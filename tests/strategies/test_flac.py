@@ -1,6 +1,4 @@
-"""FLAC: the two stages by definition, what stands still in each, its limit, its state, and a
-toy.
-"""
+"""FLAC: the two stages by definition, what stands still in each, its limit, state, and a toy."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ def pair(**options: float) -> tuple[FLAC, TinyClassifier]:
 
 
 def test_values_by_definition():
-    """Cross-entropy to the known biases; then w CE + alpha times the loss on the features of
-    both.
-    """
+    """Cross-entropy to the known biases; then w CE + alpha times the loss on both features."""
     strategy, model = pair(strength=50.0, task_weight=0.5, exponent=1.0)
     batch = BATCH._replace(bias=torch.tensor([0, 1, -1, 1, 0, -1, -1, 1]))
     known = batch.bias >= 0
@@ -113,9 +109,7 @@ def test_without_strength_the_model_learns_by_erm():
 
 
 def test_state_survives():
-    """Stopped at the end of the warm-up and resumed from the state, it goes on as if never
-    stopped.
-    """
+    """Stopped at the end of the warm-up and resumed from the state, it goes on as if unstopped."""
 
     def step(strategy: FLAC, model: nn.Module, number: int) -> None:
         players = strategy.players(model)

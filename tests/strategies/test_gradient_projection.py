@@ -1,6 +1,4 @@
-"""GradientProjection: the rule by hand, the surrogate's gradient by definition, and what it does to
-the logits.
-"""
+"""GradientProjection: the rule by hand, the surrogate's gradient, and what it does to logits."""
 
 from __future__ import annotations
 
@@ -56,8 +54,7 @@ class TwoWeights(nn.Module):
 
 
 def test_two_parameters_by_hand():
-    """One sample x = (2, 4), y = 1, bias 0; a = b = 0, so p = (1/2, 1/2) and dL_t/dlogits = (1/2,
-    -1/2).
+    """One x = (2, 4), y = 1, bias 0; a = b = 0, so p = (1/2, 1/2) and dL_t/dlogits = (1/2, -1/2).
 
     The adversary's logits are W z with W = I and z = 0: dL_a/dz = (1/2 - 1, 1/2) = (-1/2, 1/2).
     Then dL_t = (1, -2) and dL_a = (-1, 2) for a and b. Each is a tensor of its own of one number,

@@ -1,6 +1,4 @@
-"""InputAdversary: its value, who receives which gradient, and that it hides what gives the bias
-away.
-"""
+"""InputAdversary: its value, who receives which gradient, and that it hides the bias."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ SMALL = torch.zeros(1, 3, 16, 16)
 
 
 class Means(nn.Module):
-    """Logits and features from the mean colour of the left half and of the right half of a
-    picture.
-    """
+    """Logits and features from the mean colour of the left and of the right half of a picture."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,9 +36,7 @@ class Means(nn.Module):
 
 
 def pictures(samples: int = 64, seed: int = 0) -> Batch:
-    """The target is the sign of the left half's red, the bias that of the right half's green; both
-    are independent.
-    """
+    """The target is the sign of the left half's red, the bias that of the right's green."""
     batch = batch_of(samples)
     image = torch.randn(samples, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 0.3
     image[:, 0, :, :8] += (2 * batch.target - 1).view(-1, 1, 1)
@@ -108,9 +102,7 @@ def test_value(parts):
 
 
 def test_who_receives_which_gradient(parts):
-    """Model: the task. Adversary: its cross-entropy. Mask: task - strength * adversary +
-    closeness.
-    """
+    """Model: task. Adversary: its cross-entropy. Mask: task - strength * adversary + closeness."""
     model, strategy, batch = parts
     strategy.loss(model, batch).total.backward()
     masked = strategy.prepare(batch.image)
@@ -151,9 +143,7 @@ class NormalisedMeans(Means):
 
 
 def test_unknown_biases_get_no_gradient_from_the_adversary():
-    """Not even through its batch statistics; the known ones do. The mask's own, which mix pictures,
-    are held.
-    """
+    """Not even through its batch statistics; the known do. The mask's, of mixed pictures, stay."""
     torch.manual_seed(0)
     model, batch, unknown = NormalisedMeans(), pictures(8), torch.tensor([True, False] * 4)
     strategy = InputAdversary(GROUPS, model, SMALL, strength=2.0, closeness=0.5, width=4)
@@ -182,9 +172,7 @@ def test_state_survives(parts):
 
 
 def test_it_hides_the_half_that_gives_the_bias_away(parts):
-    """The mask lets 0.82 of the left half through and 0.0001 of the right, and the task is still
-    learnt.
-    """
+    """The mask lets 0.82 of the left half through and 0.0001 of the right, the task is learnt."""
     model, strategy, batch = parts
     strategy.closeness = 0.1
     optimizer = torch.optim.Adam([*model.parameters(), *strategy.parameters()], lr=1e-2)
@@ -203,9 +191,7 @@ def test_it_hides_the_half_that_gives_the_bias_away(parts):
 
 
 def test_who_moves_in_which_stage():
-    """Two steps of model and adversary, three of the mask alone, then everybody; on the same
-    loss.
-    """
+    """Two of model and adversary, three of the mask alone, then everybody; on the same loss."""
     model = Means()
     strategy = InputAdversary(GROUPS, model, SMALL, pretraining=2, warmup=3, width=4)
     players = [turn.player for step in range(7) for turn in strategy.turns(step)]
@@ -250,9 +236,7 @@ def test_only_the_mask_moves_in_the_warmup(tmp_path):
 
 
 def test_resumed_within_the_warmup_equals_uninterrupted(tmp_path):
-    """Six steps an epoch: the resumed training starts at step 12, of which 8 to 15 are the
-    mask's.
-    """
+    """Six steps an epoch: it resumes at step 12, of which 8 to 15 are the mask's."""
     torch.manual_seed(0)
     modules = [module_of(Means(), pretraining=8, warmup=8) for _ in range(3)]
     for module in modules[1:]:

@@ -1,6 +1,4 @@
-"""InputAdversary on drawn birds: a fresh attacker sees less of the background in masked
-pictures.
-"""
+"""InputAdversary on drawn birds: an attacker sees less of the background in masked pictures."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def drawn_pictures(folder) -> Batch:
 
 
 def masked(birds: Batch, seed: int) -> Tensor:
-    """All pictures behind a mask trained on the first 400, 220 steps, 60 each in the first two
-    stages.
-    """
+    """Pictures behind a mask trained on the first 400, 220 steps, 60 in the first two stages."""
     torch.manual_seed(seed)
     model = timm_classifier(2, name="test_resnet", pretrained=False)
     strategy = InputAdversary(

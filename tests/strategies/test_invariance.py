@@ -1,6 +1,4 @@
-"""IRM and V-REx: their schedule, their objective by definition, and what they learn where ERM takes
-the shortcut.
-"""
+"""IRM and V-REx: their schedule, their objective, and what they learn where ERM fails."""
 
 from __future__ import annotations
 
@@ -142,9 +140,7 @@ class Perceptron(nn.Module):
 
 
 def coloured(flips: list[float], generator: torch.Generator) -> Batch:
-    """Shape and colour, +-1: the shape is the class in 3 of 4, the colour in all but ``flips``, by
-    environment.
-    """
+    """Shape and colour, +-1: the class is the shape in 3 of 4, the colour in all but ``flips``."""
     target, environment = (
         torch.randint(size, (4000,), generator=generator) for size in (2, len(flips))
     )

@@ -15,9 +15,7 @@ COUNTS = torch.tensor([16, 1])
 
 
 def test_value_by_hand():
-    """Counts 16 and 1: the margins are 1/4 and 1/2, taken from the true class, and the logits are
-    doubled.
-    """
+    """Counts 16 and 1: margins 1/4 and 1/2, off the true class, and the logits are doubled."""
     model = TinyClassifier()
     taken = torch.eye(2, dtype=torch.float64)[BATCH.target] * torch.tensor([0.25, 0.5])
     expected = F.cross_entropy(2 * (model(BATCH.image).logits.double() - taken), BATCH.target)

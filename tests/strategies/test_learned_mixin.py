@@ -109,9 +109,7 @@ def test_who_receives_gradient():
 
 
 def test_frozen_to_the_last_statistic():
-    """After the warm-up nothing of g moves, not even the averages of its batch normalisation, in
-    training mode.
-    """
+    """After the warm-up nothing of g moves, not even averages of normalisation, in training."""
     strategy, model = pair(warmup=1)
     strategy.turns(0)[0].objective(model, BATCH)
     before = {key: value.clone() for key, value in strategy.network.state_dict().items()}

@@ -30,9 +30,7 @@ def losses_of(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def relative(losses: Tensor, target: Tensor) -> Tensor:
-    """Each loss by the greatest of its class in the batch, which is all that a new memory has
-    seen.
-    """
+    """Each loss by the greatest of its class in the batch, all that a new memory has seen."""
     return losses / torch.stack([losses[target == label].max() for label in target.tolist()])
 
 
@@ -57,9 +55,7 @@ def test_value_by_definition(scaled):
 
 
 def test_each_network_gets_the_gradient_of_its_own_sum():
-    """The model that of W CE with W a constant, the biased network q p^q times that of
-    cross-entropy.
-    """
+    """The model that of W CE with W constant, the biased one q p^q times that of cross-entropy."""
     strategy, model = pair()
     losses, biased = losses_of(model, BATCH), losses_of(strategy.network, BATCH)
     b, d = relative(biased, BATCH.target).detach(), relative(losses, BATCH.target).detach()
@@ -170,9 +166,7 @@ def test_beats_erm_on_a_shortcut():
 
 @pytest.mark.slow
 def test_samples_against_the_shortcut_weigh_more():
-    """After training, by the memories: mean weight of the 2 in 100 against the bias, and of the
-    others.
-    """
+    """After training, by the memories: mean weight of the 2 in 100, and of the others."""
     _, strategy = trained(lambda model: LfF(GROUPS, SAMPLES, model), seed=0)
     assert isinstance(strategy, LfF)
     data = toy(SAMPLES, aligned=ALIGNED, seed=0)

@@ -65,8 +65,8 @@ def test_certain_probabilities_are_classes(name):
 def test_what_reads_classes_is_refused(strategy):
     for augment in (Mixup(GROUPS), CutMix(GROUPS), LISA(GROUPS)):
         message = (
-            f"{type(strategy).__name__} reads the class of each sample, and"
-            f" {type(augment).__name__} mixes"
+            f"{type(strategy).__name__} reads the class of each sample, and "
+            f"{type(augment).__name__} mixes"
         )
         with pytest.raises(ValueError, match=message):
             check_targets(strategy, augment)

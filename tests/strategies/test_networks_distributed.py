@@ -1,6 +1,4 @@
-"""Two gloo processes train strategies of two networks as one does, and remember the same of every
-sample.
-"""
+"""Two gloo processes train two networks as one does, and remember the same of samples."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""ReBias: each turn's value by definition, who moves which way, its bandwidths, its limits, its
-state.
-"""
+"""ReBias: each turn's value by definition, who moves which way, bandwidths, limits, state."""
 
 from __future__ import annotations
 
@@ -137,9 +135,7 @@ def moved(strategy: ReBias, model: nn.Module, player: str, lr: float, batch: Bat
 
 
 def test_g_climbs_hsic_and_f_descends_it():
-    """With a weight beside which cross-entropy is nothing, a turn of g raises HSIC, and one of f
-    lowers it.
-    """
+    """With a weight that drowns cross-entropy, a turn of g raises HSIC, and one of f lowers it."""
     strategy, model = pair(lambda_f=1e4, lambda_g=1e4, sigma=3.0)
     values = []
     for player in ("biased", "model"):
@@ -171,9 +167,7 @@ def median(features: Tensor) -> float:
 
 
 def test_the_median_is_estimated_when_it_is_due():
-    """At steps 0 and 5, of each network's own features, before they are used; in between the
-    bandwidths stand.
-    """
+    """At steps 0 and 5, of each network's own features, before use; in between they stand."""
     strategy, model = pair(
         bandwidth="median", sigma=2.0, median_every=5, biased_networks=2, biased_updates=2
     )
@@ -213,9 +207,7 @@ def trained(strategy: ReBias, model: nn.Module, steps: range) -> None:
 
 
 def test_state_survives():
-    """Stopped between two estimates of the bandwidth and resumed from the state, it goes on as if
-    never stopped.
-    """
+    """Stopped between two bandwidths and resumed from the state, it goes on as if never stopped."""
     strategy, model = pair(bandwidth="median", median_every=10)
     strategy.turns(0)[0].objective(model, BATCH)
     trained(strategy, model, range(2))

@@ -17,9 +17,7 @@ def losses_of(model: TinyClassifier) -> torch.Tensor:
 
 
 def test_class_balanced_loss_by_hand():
-    """Counts 3 and 1, beta = 1/2: E = 7/4 and 1, weights as 4/7 and 1 with 3 w0 + w1 = 4, so 16/19
-    and 28/19.
-    """
+    """Counts 3, 1, beta = 1/2: E = 7/4, 1, weights as 4/7 and 1, 3 w0 + w1 = 4: 16/19, 28/19."""
     model = TinyClassifier()
     loss = ClassReweighting(GROUPS, torch.tensor([3, 1]), beta=0.5).loss(model, BATCH)
     weights = torch.tensor([16 / 19, 28 / 19], dtype=torch.float64)
@@ -44,9 +42,7 @@ def test_beta_0_is_erm():
 
 
 def test_an_unknown_group_has_no_weight():
-    """Of four samples, one of each group, the biases of two are unknown: they are left out of the
-    sum.
-    """
+    """Of four samples, one of each group, two biases are unknown: these are left out."""
     model, counts = TinyClassifier(), torch.tensor([3498, 184, 56, 1057])
     batch = batch_of(4)._replace(bias=torch.tensor([0, -1, 1, -1]))
     loss = GroupReweighting(GROUPS, counts).loss(model, batch)

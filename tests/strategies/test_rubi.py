@@ -54,9 +54,7 @@ def test_a_mask_by_hand():
 
 
 def test_who_receives_gradient():
-    """g from its own turn alone; f and the head from the second, the head through both of its
-    terms.
-    """
+    """g from its own turn alone; f and the head from the second, the head by both terms."""
     strategy, model = pair(head_weight=0.0)
     assert [turn.player for turn in strategy.turns(3)] == ["biased", "model"]
     owned = {player: set(map(id, own)) for player, own in strategy.players(model).items()}

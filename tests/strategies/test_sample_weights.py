@@ -177,9 +177,7 @@ def pair(name: str) -> tuple[Strategy, SmallConvolution]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_weight_multiplies_the_tasks_part_and_nothing_else(name):
-    """2 everywhere doubles it; unequal weights w add the mean of (w - 1) times the samples'
-    losses.
-    """
+    """2 everywhere doubles it; others w add the mean of (w - 1) times the samples' losses."""
     case, (strategy, model) = CASES[name], pair(name)
     objective = (
         strategy.turns(0)[0].objective

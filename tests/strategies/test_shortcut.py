@@ -1,6 +1,4 @@
-"""What strategies that are told the bias are good for: the worst group where a shortcut pays in
-training alone.
-"""
+"""What strategies that know the bias are for: the worst group where a shortcut pays in training."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ def erm() -> dict[int, float]:
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_worst_group_gains(name, erm):
-    """Means over three seeds; the best that is possible, from the target's direction alone, is
-    0.977.
-    """
+    """Means over three seeds; the best possible, by the target alone, is 0.977."""
     make, steps, measured = MEASURED[name]
     found = worst_group_accuracy(make, steps=steps)
     assert found == pytest.approx(measured, abs=0.03)
@@ -59,9 +55,7 @@ def test_the_worst_group_gains(name, erm):
 
 
 def test_parity_is_another_aim(erm):
-    """Classes that go with the bias must be guessed wrong for equal rates: 0.549, against 0.794 of
-    ERM.
-    """
+    """Classes that go with the bias must be guessed wrong for equal rates: 0.549, ERM 0.794."""
     parity = worst_group_accuracy(
         lambda model: FairRegularised(GROUPS, criterion="demographic_parity"), steps=100
     )

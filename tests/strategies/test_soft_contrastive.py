@@ -1,6 +1,4 @@
-"""SoftContrastive: each turn's value by definition, who receives gradient, and what the weights
-follow.
-"""
+"""SoftContrastive: each turn's value by definition, who gets gradient, what weights follow."""
 
 from __future__ import annotations
 
@@ -64,9 +62,7 @@ def test_values_by_definition():
 
 
 def test_a_network_that_sees_the_bias_alone_stands_in_for_its_labels():
-    """Features (1, 0) and (0, 1) by the bias: weights of 0 and 1 are the positives of
-    BiasContrastive.
-    """
+    """Features (1, 0) and (0, 1) by the bias: weights 0 and 1, as in BiasContrastive."""
     strategy, model = pair(temperature=0.1, task_weight=0.5)
     strategy.network = Seen(F.one_hot(BATCH.bias, 2).float())
     labelled = BiasContrastive(GROUPS, torch.tensor([2, 2, 2, 2]), temperature=0.1, task_weight=0.5)
@@ -123,9 +119,7 @@ def test_a_pair_is_drawn_near_by_its_weight():
 
 
 def test_weights_do_not_hang_on_the_rest_of_the_batch():
-    """g is in evaluation mode when it weighs, whatever a trainer has put it in, and learns in
-    training mode.
-    """
+    """g is in evaluation mode when it weighs, whatever its trainer says, and learns as usual."""
     strategy, model = pair()
     strategy.train()
     before = {name: value.clone() for name, value in strategy.state_dict().items()}

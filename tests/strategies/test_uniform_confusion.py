@@ -1,6 +1,4 @@
-"""UniformConfusion: whose turn it is, who receives which gradient, and what a fresh attacker
-finds.
-"""
+"""UniformConfusion: whose turn it is, who gets which gradient, and what an attacker finds."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ def whose(strategy, steps):
     ],
 )
 def test_turns(options, expected):
-    """The published alternation is one epoch of three for the model: ``every`` is the batches of an
-    epoch.
-    """
+    """The published alternation is one epoch of three for the model: ``every`` is an epoch."""
     assert (
         whose(UniformConfusion(GROUPS, TinyClassifier(), IMAGE, **options), len(expected))
         == expected
@@ -65,9 +61,7 @@ def test_values(parts):
 
 
 def test_an_adversary_that_says_nothing_confuses_nobody(parts):
-    """Its logits are 0: the confusion is log 2 and has no gradient, so the model's is that of the
-    task.
-    """
+    """Its logits are 0: the confusion is log 2 and has no gradient, the model's is the task's."""
     model, strategy, batch = parts
     for parameter in strategy.adversary.parameters():
         nn.init.zeros_(parameter)

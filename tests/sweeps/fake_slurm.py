@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 
 STATES = {
-    "done": "COMPLETED", "preempted": "PENDING", "raised": "FAILED", "refused": "FAILED", "late": "TIMEOUT",
-    "killed": "FAILED",
+    "done": "COMPLETED", "preempted": "PENDING", "raised": "FAILED", "refused": "FAILED",
+    "late": "TIMEOUT", "killed": "FAILED",
 }  # fmt: skip
 CODES = {"raised": "1:0", "refused": "2:0", "killed": "0:9"}
 
@@ -65,9 +65,8 @@ def end(word: str, number: int, entry: dict) -> None:
     elif word in ("raised", "refused"):
         error = run.parent / "errors" / f"{entry['name']}.txt"
         error.parent.mkdir(exist_ok=True)
-        error.write_text(
-            f"{'OSError: disk full' if word == 'raised' else 'ValueError: no such picture'}\n\nTraceback"
-        )
+        line = "OSError: disk full" if word == "raised" else "ValueError: no such picture"
+        error.write_text(f"{line}\n\nTraceback")
     elif word == "late":
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "checkpoints" / f"{number}.ckpt").touch()

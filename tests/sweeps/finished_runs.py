@@ -1,6 +1,4 @@
-"""Runs of a sweep that look finished: a record with chosen numbers, and test predictions to go with
-it.
-"""
+"""Runs of a sweep that look finished: a record with chosen numbers, and predictions."""
 
 from __future__ import annotations
 

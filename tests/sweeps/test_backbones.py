@@ -86,8 +86,8 @@ def test_a_path_beside_the_sweep_file_is_a_name_as_well(sweep, tmp_path):
         ),
         (
             (
-                "[drawn_birds/erm: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone:"
-                ' ["{drawn_birds/erm}"]}]'
+                "[drawn_birds/erm: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone: "
+                '["{drawn_birds/erm}"]}]'
             ),
             "names 2 runs .* with seed=0: name a config",
         ),

@@ -37,8 +37,8 @@ def test_right_runs_pass(sweep):
     check(
         plan(
             sweep(
-                "configs: [drawn_birds/erm, drawn_birds/group_dro]\ngrid: {optimizer.lr: [0.1,"
-                " 0.2]}"
+                "configs: [drawn_birds/erm, drawn_birds/group_dro]\ngrid: {optimizer.lr: [0.1, "
+                "0.2]}"
             )
         ).runs
     )

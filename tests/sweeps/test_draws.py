@@ -1,6 +1,4 @@
-"""Draws: reproducible, independent of each other, in range, and of the distribution that was asked
-for.
-"""
+"""Draws: reproducible, independent of each other, in range, and of the asked distribution."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_only_the_run_that_does_not_fit_fails(sweep, tmp_path):
     *_, counts, row = ended.stdout.splitlines()
     assert counts == "2 planned: 1 done, 1 failed"
     assert re.fullmatch(
-        r"- failed: drawn_birds/erm model.name=resnet18 seed=0: OSError: .*No space left on"
-        r" device.*",
+        r"- failed: drawn_birds/erm model.name=resnet18 seed=0: OSError: .*No space left on "
+        r"device.*",
         row,
     )

@@ -43,9 +43,7 @@ def test_numbers_out_of_range(option, value, least):
 
 
 def test_options_of_slurm():
-    """A time in hours is no number in base sixty, which YAML would make of it: 1:30:00 would be
-    5,400 minutes.
-    """
+    """A time in hours is no number in base sixty, as in YAML: 1:30:00 would be 5,400 minutes."""
     launch, rest = launcher(
         ["launcher=slurm", "time=1:30:00", "partition=gpu", "gpus_per_run=1", "workers=2"]
     )

@@ -48,9 +48,7 @@ def test_every_run_once(runs):
 
 
 def test_a_failing_run_is_tried_again_and_leaves_its_traceback(runs):
-    """With two retries, three attempts; the reason is the first line of the error, the log holds
-    every traceback.
-    """
+    """Two retries, three attempts; the reason is the error's first line, the log has tracebacks."""
     lines = launched(runs, trainings.seed_one_fails, retries=2)
     reason = "OSError: [Errno 28] No space left on device"
     failed = [line for line in lines if line.startswith("failed")]
@@ -96,9 +94,7 @@ def test_a_failed_run_is_done_by_the_next_sweep(runs):
 
 
 def test_a_folder_without_config_is_begun_anew(runs):
-    """Killed between making the folder and writing the config into it: there is nothing to
-    resume.
-    """
+    """Killed between making the folder and writing its config: there is nothing to resume."""
     runs[0].folder.mkdir(parents=True)
     launched(runs, trainings.quick)
     assert (runs[0].folder / "attempts.txt").read_text() == "started\n"
@@ -110,8 +106,8 @@ def test_a_diverged_run_is_a_failure_with_its_reason(runs):
     assert left(runs) == [runs[1]]
     assert trainings.attempts(runs[1].config) == 1
     message = (
-        "InputError: training diverged: the loss of step 3 of epoch 0 (counted from 0) is not"
-        " finite; no checkpoint"
+        "InputError: training diverged: the loss of step 3 of epoch 0 (counted from 0) is not "
+        "finite; no checkpoint"
     )
     assert files_of(runs[1]).reason().startswith(message)
 

@@ -14,9 +14,7 @@ from debias.sweeps.plan import plan
 
 
 def test_every_combination_in_order(sweep):
-    """2 seeds x (2 configs) x (2 x 2 points): for each seed everything, the last key of the grid
-    fastest.
-    """
+    """2 seeds x (2 configs) x (2 x 2 points): per seed all, the last key of the grid fastest."""
     planned = plan(
         sweep("""
         configs: [drawn_birds/erm, drawn_birds/group_dro]
@@ -31,12 +29,9 @@ def test_every_combination_in_order(sweep):
         for strategy in ("erm", "group_dro")
         for lr, clip in ((1e-3, None), (1e-3, 1.5), (1e-4, None), (1e-4, 1.5))
     ]
-    found = [(run.config.seed, run.config.strategy["name"], run.config.optimizer["lr"], run.config.clip)
-             for run in planned.runs]  # fmt: skip
-    assert found == expected
-    assert {
-        (run.config.epochs, run.config.data["root"], run.config.progress) for run in planned.runs
-    } == {(5, "birds", False)}
+    made = [run.config for run in planned.runs]
+    assert [(c.seed, c.strategy["name"], c.optimizer["lr"], c.clip) for c in made] == expected
+    assert {(c.epochs, c.data["root"], c.progress) for c in made} == {(5, "birds", False)}
     assert planned.runs[1].settings == "drawn_birds/erm optimizer.lr=0.001 clip=1.5 seed=0"
     assert planned.merged == ()
 
@@ -106,8 +101,8 @@ def test_repeated_runs_are_merged(sweep):
     assert len(planned.runs) == 1
     assert planned.merged == (
         (
-            "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm workers=0"
-            " epochs=1 seed=0"
+            "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm "
+            "workers=0 epochs=1 seed=0"
         ),
     )
 
@@ -126,8 +121,8 @@ def test_a_large_sweep_reads_each_file_and_each_value_once(sweep, monkeypatch):
         monkeypatch.setattr(OmegaConf, name, staticmethod(counted))
     axes = "optimizer.lr: [1.1e-5, 1.2e-5, 1.3e-5, 1.4e-5], epochs: [1001, 1002, 1003, 1004]"
     path = sweep(
-        f"configs: [drawn_birds/erm]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003,"
-        " 2004]}\nseeds: [777]"
+        f"configs: [drawn_birds/erm]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003, "
+        "2004]}\nseeds: [777]"
     )
     runs = plan(path).runs
     assert len({run.name for run in runs}) == 64
@@ -179,29 +174,32 @@ def test_no_progress_bars_may_be_said(sweep):
     assert not said.config.progress
 
 
+ERM = "configs: [drawn_birds/erm]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("seeds: [0]", "configs is empty: name at least one"),
         ("configs: []", "configs is empty"),
-        ("configs: [drawn_birds/erm]\nseed: [0]", "unknown key 'seed'; did you mean 'seeds'"),
-        ("configs: [drawn_birds/erm]\nseeds: [a]", "seeds.* 'a' of type 'str' could not be converted to Integer"),
+        (ERM + "seed: [0]", "unknown key 'seed'; did you mean 'seeds'"),
+        (ERM + "seeds: [a]", "seeds.* 'a' of type 'str' could not be converted to Integer"),
         ("configs: [drawn_birds/er]", "drawn_birds/er: no config.*did you mean 'drawn_birds/erm'"),
-        ("configs: [drawn_birds/erm]\ngrid: {epoch: [1]}", "drawn_birds/erm: unknown key 'epoch'; did you mean"),
-        ("configs: [drawn_birds/erm]\ngrid: {epochs: 1}", "grid.epochs"),
-        ("configs: [drawn_birds/erm]\ngrid: {epochs: []}", "grid.epochs must be a list of values"),
-        ("configs: [drawn_birds/erm]\ngrid: {seed: [1]}", "seed cannot be set or varied here: .* by seeds"),
-        ("configs: [drawn_birds/erm]\nset: {out: x}", "out cannot be set or varied here"),
-        ("configs: [drawn_birds/erm]\nset: {progress: true}", "progress=True has no use in a sweep: .* write logs"),
-        ("configs: [drawn_birds/erm]\ngrid: {progress: [false]}", r"progress=\[False\] has no use in a sweep"),
-        ("configs: [drawn_birds/erm]\ngrid: {epochs: [1]}\nset: {epochs: 2}", "epochs is given twice"),
-        ("configs: [drawn_birds/erm]\ndraws: {count: 2}", "draws needs count, at least 1, and values; got count=2"),
-        ("configs: [drawn_birds/erm]\ndraws: {values: {epochs: {choice: [1]}}}", "draws needs count"),
+        (ERM + "grid: {epoch: [1]}", "drawn_birds/erm: unknown key 'epoch'; did you mean"),
+        (ERM + "grid: {epochs: 1}", "grid.epochs"),
+        (ERM + "grid: {epochs: []}", "grid.epochs must be a list of values"),
+        (ERM + "grid: {seed: [1]}", "seed cannot be set or varied here: .* by seeds"),
+        (ERM + "set: {out: x}", "out cannot be set or varied here"),
+        (ERM + "set: {progress: true}", "progress=True has no use in a sweep: .* write logs"),
+        (ERM + "grid: {progress: [false]}", r"progress=\[False\] has no use in a sweep"),
+        (ERM + "grid: {epochs: [1]}\nset: {epochs: 2}", "epochs is given twice"),
+        (ERM + "draws: {count: 2}", "draws needs count, at least 1, and values; got count=2"),
+        (ERM + "draws: {values: {epochs: {choice: [1]}}}", "draws needs count"),
         ("configs: [{drawn_birds/erm: 3}]", "must be a config, or a config with its own grid"),
         ("configs: [", "is not valid YAML"),
         ("- a", "must hold keys and values"),
     ],
-)  # fmt: skip
+)
 def test_mistakes(text, message, tmp_path):
     path = tmp_path / "sweep.yaml"
     path.write_text(text)

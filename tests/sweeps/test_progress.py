@@ -30,9 +30,7 @@ def finish(run: Run) -> None:
 
 
 def test_counts_the_best_and_the_time_left(runs, monkeypatch):
-    """Two run at once, 4 s each: with 1 s of one gone, 3 + 4 + 4 s of work for two workers are
-    left.
-    """
+    """Two run at once, 4 s each: with 1 s of one gone, 3 + 4 + 4 s for two workers are left."""
     clock = [100.0]
     monkeypatch.setattr("debias.sweeps.progress.time.monotonic", lambda: clock[0])
     progress = Progress(runs, console=Console(file=io.StringIO()))

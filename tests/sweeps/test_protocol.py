@@ -68,12 +68,10 @@ def test_runs(labels, config, settings, message, sweep):
 
 
 def test_inferred_groups_are_no_labels(sweep):
-    """Group DRO on inferred training groups reads true labels of validation only, by its selection
-    rule.
-    """
+    """Group DRO on inferred training groups reads true labels of validation only, to select."""
     path = sweep(
-        "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels:"
-        " validation_groups_known"
+        "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels: "
+        "validation_groups_known"
     )
     planned = plan(path)
     check_runs(planned.labels, planned.runs)
@@ -90,7 +88,7 @@ def test_written_down(tmp_path):
         assert read_protocol(tmp_path / "runs") == protocol
     assert (
         searched.sentence()
-        == "Protocol validation_groups_known: group labels of validation may be used, none of"
-        " training. Settings: 40 settings a config, chosen by average and worst_group_gap on"
-        " validation (seeds 0, 1); reported are fresh seeds (10, 11, 12)."
+        == "Protocol validation_groups_known: group labels of validation may be used, none of "
+        "training. Settings: 40 settings a config, chosen by average and worst_group_gap on "
+        "validation (seeds 0, 1); reported are fresh seeds (10, 11, 12)."
     )

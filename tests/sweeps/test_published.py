@@ -1,6 +1,4 @@
-"""The shipped settings that published figures are compared with, against what the authors' code
-does.
-"""
+"""Shipped settings that published figures are compared with, against the authors' code."""
 
 from __future__ import annotations
 
@@ -20,8 +18,8 @@ from debias.sweeps.reproduce import Reproduced, result_lines
 #: Training images of each group.
 COUNTS = {"waterbirds": (3498, 184, 56, 1057), "celeba": (71629, 66874, 22880, 1387)}
 SUBPOPBENCH = (
-    "erm_subpopbench", "crt", "group_square_root", "group_effective_number", "cvar_dro", "focal", "irm", "ldam",
-    "logit_adjustment", "mmd",
+    "erm_subpopbench", "crt", "group_square_root", "group_effective_number", "cvar_dro", "focal",
+    "irm", "ldam", "logit_adjustment", "mmd",
 )  # fmt: skip
 SETTINGS = {setting.config: setting for settings in BENCHMARKS.values() for setting in settings}
 #: Words by which a comment admits that something is not as it was published.
@@ -45,9 +43,7 @@ def comments(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_a_comment_admits_is_printed_beside_the_verdict(name: str) -> None:
-    """Of the config, and of each that it builds on: every line after the first mark, in a note of
-    the setting.
-    """
+    """Of the config and those it builds on: every line after a first mark, in a setting's note."""
     printed = result_lines([Reproduced(SETTINGS[name], ())])
     notes = [
         line.partition(": ")[2] for line in printed if line.startswith(f"{SETTINGS[name].name}: ")
@@ -77,9 +73,7 @@ def test_a_difference_ends_with_its_comment(tmp_path: Any, monkeypatch: pytest.M
 
 
 def test_notes_by_hand() -> None:
-    """MaskTune's corrected labels are those of Waterbirds; the ten of SubpopBench are each the best
-    of 16.
-    """
+    """MaskTune's corrected labels are Waterbirds'; SubpopBench's ten are each the best of 16."""
     found = {name: " ".join(setting.differences) for name, setting in SETTINGS.items()}
     assert "corrected labels" in found["waterbirds/masktune"]
     assert "weights of ImageNet" in found["waterbirds/masktune"]
@@ -111,8 +105,7 @@ def test_notes_by_hand() -> None:
 def test_the_weighted_losses_of_subpopbench_take_its_steps(
     data: str, name: str, mean: tuple[float, float]
 ) -> None:
-    """Its weights have a mean of 1 over groups, and m over images; ours have a mean of 1 over
-    images.
+    """Its weights have a mean of 1 over groups, and m over images; ours have 1 over images.
 
     A step of SGD on a loss of weights m w with lr and decay is one on weights w with lr m and decay
     / m.
@@ -147,9 +140,7 @@ def test_subpopbench_freezes_batch_normalisation(data: str) -> None:
     "name", ["dfr", "afr", "self", "class_balanced_last_layer", "erm_augmented"]
 )
 def test_celeba_is_squeezed_and_cut_where_the_authors_do(name: str) -> None:
-    """178 x 218 to 256 x 256, of which the middle 224; MaskTune and DaC cut the middle square of
-    178 first.
-    """
+    """178 x 218 to 256 x 256, its middle 224; MaskTune and DaC cut the middle square first."""
     steps = components.construct(
         "preprocessing", configs.load(f"celeba/{name}").preprocessing, {}
     ).evaluation.steps

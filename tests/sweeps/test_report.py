@@ -81,9 +81,7 @@ def test_rows(half_finished: Plan) -> None:
 
 
 def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
-    """Two folders of one layout: their methods share no table, no ranks and no pairs; masks alone
-    change nothing.
-    """
+    """Two folders of one layout share no table, ranks or pairs; masks alone change nothing."""
     planned = plan(sweep("configs: [drawn_birds/erm]\ngrid: {data.root: [a, b]}\nseeds: [0]"))
     write_plan(planned)
     for run in planned.runs:
@@ -107,9 +105,7 @@ def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> R
 
 
 def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Plan) -> None:
-    """One more seed of ERM and another method, in every table, marked; what was planned stays as it
-    was.
-    """
+    """One more seed of ERM and another method, in every table, marked; the plan stays as it was."""
     before = rows(half_finished.out)
     mine, other = (
         added(half_finished, "erm", group_labels="train+val"),
@@ -157,9 +153,7 @@ def test_beside_a_search_nothing_is_added(half_finished: Plan) -> None:
 
 
 def test_markdown(half_finished: Plan) -> None:
-    """Mean of 50 and 30 is 40, their sample deviation 20 / sqrt(2) = 14.1. The best method comes
-    first.
-    """
+    """Mean of 50 and 30 is 40, their deviation 20 / sqrt(2) = 14.1. The best method comes first."""
     lines = shown(half_finished.out, "markdown").splitlines()
     assert [line.split(" | ")[:4] for line in lines[2:4]] == [
         ["| group_dro", "train+val", "0", "85.0 ± -"],
@@ -239,9 +233,7 @@ def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
 
 
 def test_a_difference_that_is_real(sweep: Sweep) -> None:
-    """One is right about every image and the other about none: 100 points in each resample, p = 2 /
-    10,000.
-    """
+    """One is right about all images, the other about none: 100 points each time, p = 2 / 10,000."""
     planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\nseeds: [0, 1]"))
     write_plan(planned)
     for run in planned.runs:
@@ -252,9 +244,7 @@ def test_a_difference_that_is_real(sweep: Sweep) -> None:
 
 
 def test_one_seed_makes_nothing_real(sweep: Sweep) -> None:
-    """As before but with a single seed: the images leave no doubt, and still another seed might
-    differ.
-    """
+    """As before but with a single seed: images leave no doubt, another seed might differ."""
     planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]"))
     write_plan(planned)
     for run in planned.runs:
@@ -323,8 +313,8 @@ def test_every_format_tells_of_runs_that_another_code_made(half_finished: Plan) 
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"git": {"commit": "fedcba987", "dirty": False}}))
     note = (
-        "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit"
-        " fedcba9 (seed 1)"
+        "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit "
+        "fedcba9 (seed 1)"
     )
     assert f"\n- {note}\n" in shown(half_finished.out, "markdown")
     assert f"\n% {note}\n" in shown(half_finished.out, "latex")
@@ -346,8 +336,8 @@ def test_page_has_the_tables_and_the_charts(half_finished: Plan) -> None:
     ):
         assert text in found.text
     assert (
-        "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2"
-        " points" in found.text
+        "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2 "
+        "points" in found.text
     )
     assert html.count("<svg") == 1
 
@@ -357,8 +347,8 @@ def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
     0.3; the config that has one value only has no line."""
     planned = plan(
         sweep(
-            "configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]},"
-            " drawn_birds/erm]\nseeds: [0, 1]"
+            "configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]}, "
+            "drawn_birds/erm]\nseeds: [0, 1]"
         )
     )
     write_plan(planned)
@@ -437,9 +427,7 @@ def test_no_sweep_and_no_such_format(tmp_path: Path, half_finished: Plan) -> Non
 def test_command_prints_or_writes(
     half_finished: Plan, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A page goes into the folder unless told otherwise; the same sweep gives the same text each
-    time.
-    """
+    """A page goes into the folder unless told otherwise; a sweep gives the same text each time."""
     out = str(half_finished.out)
     assert main(["sweep", "report", out]) == 0
     printed = capsys.readouterr().out

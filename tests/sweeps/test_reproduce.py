@@ -1,6 +1,4 @@
-"""Published settings as a sweep: which runs they are, what they cost, and the verdict on what came
-back.
-"""
+"""Published settings as a sweep: which runs, at what cost, and the verdict on what came back."""
 
 from __future__ import annotations
 
@@ -97,16 +95,12 @@ def test_figures_by_hand() -> None:
     ],
 )
 def test_verdict_by_hand(figure: str, measured: Spread, expected: str) -> None:
-    """Two points either way, or twice a deviation: sqrt(1.2^2 + 0.9^2) = 1.5, and then 3.0
-    points.
-    """
+    """1.5, and then 3.0 points->= 1.5, so 3.0 points"""
     assert verdict(JTT._replace(figure=figure), measured) == expected
 
 
 def test_runs_are_those_of_train(tmp_path: Path) -> None:
-    """Two settings with two seeds, the first seed of both first; the folder is that of
-    `debias train`.
-    """
+    """Two settings with two seeds, the first seed of both first; as of `debias train`."""
     overrides = ["seeds=[0,7]", f"out={tmp_path}", "data.root=birds", "batch_size=16"]
     planned, found = reproduction("waterbirds", overrides, names=["jtt", "group_dro_strong"])
     sources = ["waterbirds/group_dro_strong", "waterbirds/jtt"]
@@ -144,9 +138,7 @@ def test_mistakes(overrides: list[str], names: list[str], words: str) -> None:
 
 
 def test_result_lines(tmp_path: Path) -> None:
-    """JTT measured 85.0 and 87.0: 86.0 ± 1.4; Group DRO 60.0 once, 24.6 too little; nothing of the
-    third.
-    """
+    """JTT measured 85.0 and 87.0: 86.0 ± 1.4; Group DRO 60.0 once, 24.6 too low; no third."""
     overrides = [f"out={tmp_path}", "data.root=birds", "seeds=[0,1]"]
     names = ["jtt", "group_dro_strong", "rwg"]
     _, found = reproduction("waterbirds", overrides, names=names)
@@ -174,9 +166,7 @@ def test_result_lines(tmp_path: Path) -> None:
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the networks that were timed, at 1,000 images a second in training and 4,000 in
-    evaluation.
-    """
+    """Names of the networks timed, at 1,000 images a second in training, 4,000 in evaluation."""
     names: list[str] = []
 
     def speed_of(config: configs.Config) -> Speed:
@@ -188,8 +178,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
-    """JTT sees 4,795 images in 60 epochs, and in 300 more 240 errors of them 100 times beside:
-    8.9262 million.
+    """JTT sees 4,795 images in 60 epochs, in 300 more 240 errors 100 times beside: 8.9262 million.
 
     It validates on 1,199 images in each of 360 epochs, and each stage predicts 11,788: 0.4552
     million. Three runs take 3 * (8,926 + 114) seconds at the speed of this machine, 7.5 hours; one
@@ -245,9 +234,7 @@ def test_images_that_a_run_sees(config: str, epochs: int, trained: int, evaluate
 
 
 def test_a_network_is_timed(tmp_path: Path) -> None:
-    """In training and in evaluation, which has a third of the work; how fast is the machine's
-    affair.
-    """
+    """Training and evaluation, a third of the work; how fast depends on the machine."""
     small = ["data.root=x", "model.name=test_resnet", "preprocessing.size=32", "accelerator=cpu"]
     found = speed.speed_of(configs.load("waterbirds/jtt", small))
     assert found is not None

@@ -41,9 +41,7 @@ def test_raised_where_the_loop_looks_and_once(number):
 
 
 def test_a_second_one_does_not_wait_for_the_look():
-    """A loop that hangs is left; the first stays noted, so that the end of the loop waits for
-    nothing either.
-    """
+    """A loop that hangs is left; the first stays noted: the end of the loop waits for nothing."""
     with StopSignals() as noted:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):

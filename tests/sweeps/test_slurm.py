@@ -1,6 +1,4 @@
-"""The launcher for Slurm: every way in which a task can end, on a Slurm of files; and once on a
-real one.
-"""
+"""The launcher for Slurm: every way a task can end, on a Slurm of files; once on a real one."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ def change_first_task(slurm, state: str) -> None:
 
 @contextmanager
 def meanwhile(script: Callable[[], None]) -> Iterator[None]:
-    """Do something else while the launcher works, which must be in the main thread for its
-    signals.
-    """
+    """Do something else while the launcher works, in the main thread for its signals."""
 
     def run() -> None:
         try:
@@ -145,9 +141,7 @@ def test_a_refused_run_is_not_tried_again(runs, slurm):
     ],
 )
 def test_a_task_that_ends_without_a_word_is_submitted_again(runs, slurm, word, reason):
-    """Nothing of it is left but what Slurm says, if it says anything; accounting is not asked
-    for.
-    """
+    """Nothing of it is left but what Slurm says, if anything; accounting is not asked for."""
     (slurm / "ends").write_text(f"done {word}")
     failed = [line for line in launched(runs) if line.startswith("failed")]
     (line,) = failed
@@ -159,9 +153,7 @@ def test_a_task_that_ends_without_a_word_is_submitted_again(runs, slurm, word, r
 
 
 def test_out_of_time_is_no_failure_while_epochs_are_finished(runs, slurm):
-    """With no retry: twice out of time after a further checkpoint, then done; but not without a
-    checkpoint.
-    """
+    """With no retry: twice out of time after another checkpoint, then done; not without one."""
     (slurm / "ends").write_text("late done killed late")
     lines = launched(runs, retries=0)
     stopped = [line for line in lines if line.startswith("stopped")]
@@ -203,9 +195,7 @@ def test_long_sweeps_are_several_arrays(runs, slurm, monkeypatch):
 
 
 def test_a_run_that_is_trained_elsewhere_is_left_alone(runs, slurm):
-    """And taken over when it is not any more: the lock of seed 0 is held at first, as by a sweep on
-    this machine.
-    """
+    """Taken over when it is free: the lock of seed 0 is held at first, as by a local sweep."""
     with files_of(runs[0]).lock() as lock:
         path = lock.lock_file
     held = os.open(path, os.O_RDWR)
@@ -322,9 +312,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_jobs(runs, slurm, monkeypatch):
 
 
 def test_ctrl_c_that_ends_a_command_of_slurm_too_is_no_fault_of_slurm(runs, slurm):
-    """As in a terminal, where ``squeue`` gets the signal before the launcher has had its first
-    answer.
-    """
+    """As in a terminal: ``squeue`` gets the signal before the launcher has its first answer."""
     listing = runs[0].folder.parent / "slurm" / "debias-old.json"
     write_listing(listing, runs, trainings.quick, 1)
     (slurm / "squeue").write_text(f"#!/bin/sh\nkill -INT {os.getpid()}\nexit 130\n")
@@ -343,9 +331,7 @@ def test_refused_submission(runs, slurm):
 
 
 def test_slurm_may_be_silent_for_a_while(runs, slurm, monkeypatch):
-    """A controller that is restarted is waited for; silence for longer than PATIENCE ends the
-    launcher.
-    """
+    """A controller that is restarted is waited for; silence beyond PATIENCE ends the launcher."""
     (slurm / "ends").write_text("RUNNING")
 
     def silence(looks: int) -> None:
@@ -389,9 +375,7 @@ def test_one_launcher_for_a_folder(runs, slurm):
 
 
 def test_on_a_real_slurm(runs):
-    """Seed 1 is killed by SIGKILL at its first attempt, and tried again; the others are done at
-    once.
-    """
+    """Seed 1 is killed by SIGKILL at first, and tried again; the others are done at once."""
     try:
         subprocess.run(["sinfo"], check=True, capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):

@@ -112,9 +112,7 @@ def test_a_task_that_no_node_could_start_is_stuck():
 
 
 def test_queue_and_cancel(slurm):
-    """Two arrays, of two tasks and of one; a task is cancelled by its number, an array by its
-    job's.
-    """
+    """Two arrays, of two tasks and of one; tasks are cancelled by number, an array by its job's."""
     known = [("debias-a", 0, "1"), ("debias-a", 1, "1"), ("debias-b", 0, "2")]
     entries = [
         {"array": a, "element": e, "job": job, "state": "RUNNING", "code": "0:0"}

@@ -1,6 +1,4 @@
-"""``debias sweep`` with real training on drawn birds: to the end, disturbed, and with a run that
-cannot succeed.
-"""
+"""``debias sweep`` with real training on drawn birds: to the end, disturbed, with a bad run."""
 
 from __future__ import annotations
 
@@ -96,9 +94,7 @@ def test_killed_worker(number, one_run, launch, undisturbed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_stopped_and_started_again(one_run, launch, undisturbed, tmp_path):
-    """Ctrl-C after the first epoch: no worker is left; the same command goes on, to the same last
-    digit.
-    """
+    """Ctrl-C after the first epoch: no worker is left; the command goes on, to the same digits."""
     run = the_run(one_run, tmp_path)
     process = launch()
     wait_for_checkpoint(run, process)
@@ -163,8 +159,8 @@ def test_mistakes_are_one_line(sweep, tmp_path, capsys):
     assert main(["sweep", "run", str(path)]) == 2
     assert (
         capsys.readouterr().err
-        == "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option"
-        " strategy.step_size; it has no options\n"
+        == "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option "
+        "strategy.step_size; it has no options\n"
     )
     assert main(["sweep", "report", str(tmp_path)]) == 2
     assert main(["sweep", "report", str(tmp_path), "seed=1"]) == 2

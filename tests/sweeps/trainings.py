@@ -20,9 +20,7 @@ from debias.training.divergence import check_finite
 
 
 def quick(config: Config, *, resume: Path | None = None) -> Path:
-    """Notes the attempt, and writes a report in which the selection rule reads lr x 10 after 4
-    seconds.
-    """
+    """Notes the attempt, and writes a report: the selection rule reads lr x 10 after 4 seconds."""
     folder = Path(config.out) / configs.run_name(config)
     folder.mkdir(exist_ok=True)
     configs.save(config, folder / "config.yaml")
@@ -96,9 +94,7 @@ def seed_one_leaves_quietly(config: Config, *, resume: Path | None = None) -> Pa
 
 
 def on_its_backbone(config: Config, *, resume: Path | None = None) -> Path:
-    """A head finds the report of its backbone; the backbone of seed 1 fails at its first
-    attempt.
-    """
+    """A head finds the report of its backbone; the backbone of seed 1 fails once."""
     if backbone := config.recipe.get("backbone"):
         assert (Path(backbone) / "report.json").is_file()
     elif config.seed == 1 and begin(config) == 0:

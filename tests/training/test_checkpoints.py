@@ -1,6 +1,4 @@
-"""Checkpoints: written beside their place, the one before kept, and taken where the last one is
-damaged.
-"""
+"""Checkpoints: written beside their place, the one before kept, taken if the last is damaged."""
 
 from __future__ import annotations
 
@@ -106,9 +104,7 @@ def test_training_resumes_from_the_one_before_and_ends_the_same(
 
 
 def test_a_kill_while_it_resumes_loses_neither(stopped: Path) -> None:
-    """The damaged file is gone before training starts: it cannot take the place of the whole one
-    later.
-    """
+    """The damaged file is gone before training starts: it cannot replace the whole one later."""
     last = stopped / "checkpoints" / "last.ckpt"
     empty(last)
     with pytest.warns(UserWarning, match="damaged"):

@@ -1,5 +1,4 @@
-"""A model with a logit for every class and bias: built, validated, predicted and explained through
-its strategy.
+"""A model with logits of class and bias: built, validated, predicted, explained by its strategy.
 
 The mean of linear heads is the linear head of their mean, so a plain classifier with that head must
 agree everywhere.
@@ -89,9 +88,7 @@ def test_build_gives_the_model_its_logits(name, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_is_reported_and_evaluated_by_class(tmp_path):
-    """Two logits a row in the predictions; and what is measured from the weights agrees with what
-    training reported.
-    """
+    """Two logits a row in the predictions; measures from the weights agree with training."""
     run = train(configs.load("drawn_birds/domain_independent", overrides(tmp_path, "epochs=1")))
     rows = read(run / "predictions" / "test.csv")
     assert rows.logits.shape == (40, 2)

@@ -1,6 +1,4 @@
-"""Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics,
-parameters.
-"""
+"""Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ def test_group_dro_loss_and_weights_are_those_of_one_process(ranks):
 
 
 def test_averaged_gradient_is_that_of_the_joined_batch(ranks):
-    """DistributedDataParallel averages over ranks; the average is exact although the shards' groups
-    differ.
-    """
+    """DistributedDataParallel averages over ranks, exactly although the shards' groups differ."""
     weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
     robust = GroupDROLoss(4, step_size=0.5)
     robust((two_ranks.INPUTS @ weight).square(), two_ranks.GROUP).backward()
@@ -66,9 +62,7 @@ def test_joined_predictions_are_sorted_and_single(ranks):
 
 
 def test_two_trained_ranks_equal_one_process(ranks):
-    """Two epochs of GroupDRO by DistributedDataParallel, against one process on the batches of both
-    ranks.
-    """
+    """Two epochs of GroupDRO by DistributedDataParallel, and one process on the joined batches."""
     expected = two_ranks.trained_alone()
     for rank in ranks:
         for key, value in expected.items():

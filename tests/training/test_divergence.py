@@ -1,6 +1,4 @@
-"""Training stops in the epoch in which it diverges, names the step, and keeps the last good
-state.
-"""
+"""Training stops in the epoch in which it diverges, names the step, keeps the last good state."""
 
 from __future__ import annotations
 
@@ -89,8 +87,8 @@ def test_names_the_first_step_and_keeps_the_epoch_before(
     """Step 8 of the run is step 2 of epoch 1; later ones are not finite either."""
     module = module_of(partial(strategy, STEPS + 2, value))
     message = (
-        "training diverged: the loss of step 2 of epoch 1 .counted from 0. is not finite; the last"
-        " checkpoint is "
+        "training diverged: the loss of step 2 of epoch 1 .counted from 0. is not finite; the last "
+        "checkpoint is "
     )
     with pytest.raises(
         InputError, match=f"^{message}that of epoch 0. To train without this, lower optimizer.lr"

@@ -49,8 +49,8 @@ def told(value, weight, folder):
 def test_a_term_that_stays_below_is_told_once(tmp_path):
     (message,) = told(lambda step: -1e-18, lambda step: 2.0, tmp_path)
     assert message.startswith(
-        "terms of the loss are numerically nothing through their first epoch: penalty (mean -1e-18,"
-        " weight 2). "
+        "terms of the loss are numerically nothing through their first epoch: penalty (mean "
+        "-1e-18, weight 2). "
     )
 
 

@@ -1,6 +1,4 @@
-"""The LightningModule: clipping, logged means, the step count over a resume, mixed precision turn
-by turn.
-"""
+"""The LightningModule: clipping, logged means, steps over a resume, mixed precision by turn."""
 
 from __future__ import annotations
 
@@ -132,9 +130,7 @@ class Steps(TwoPlayers):
 
 
 def test_steps_count_batches_also_after_a_resume(tmp_path):
-    """Six batches an epoch; two players step nine times an epoch, which must not be counted
-    instead.
-    """
+    """Six batches an epoch; two players step nine times an epoch, not to be counted instead."""
     first = Recorder(tmp_path / "one", write=lambda epoch, predicted: None)
     trained(module_of(Steps, epochs=4), tmp_path, epochs=2, callbacks=[first])
     resumed = module_of(Steps, epochs=4)
@@ -227,9 +223,7 @@ def test_a_later_turn_sees_moved_weights_under_autocast(tmp_path):
 
 
 class InFloat32(Strategy):
-    """Two players, of which each descends on a product that it takes in float32, with autocast
-    off.
-    """
+    """Two players, each of which descends on a product that it takes in float32, autocast off."""
 
     def __init__(self):
         super().__init__()
@@ -283,9 +277,7 @@ def test_what_is_computed_in_float32_has_gradients_of_float32(tmp_path):
     [("all", False, False), ("head", False, True), ("head", True, False)],
 )
 def test_a_step_leaves_parameters_unused_where_nobody_moves_them(owned, frozen, expected):
-    """A single player that owns the head alone: the backbone gets no gradient, unless none is asked
-    for.
-    """
+    """A single player that owns the head alone: the backbone gets none, unless it is frozen."""
     model = TinyClassifier()
     model.body.requires_grad_(not frozen)
     moved = model if owned == "all" else model.head

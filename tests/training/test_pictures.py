@@ -1,6 +1,4 @@
-"""The grid of pictures: exact pixels, the mask found in what it did, and nothing where nothing is
-changed.
-"""
+"""The grid of pictures: exact pixels, the mask found, and nothing where nothing changes."""
 
 from __future__ import annotations
 

@@ -12,9 +12,7 @@ from tests.fakes import TinyClassifier, batch_of
 
 @pytest.mark.parametrize(("read", "field"), [(predict, "logits"), (extract, "features")])
 def test_predictions_are_made_in_the_precision_that_is_asked_for(read, field):
-    """In bf16-mixed they are those of a pass under autocast, to the last bit, and others than in
-    float32.
-    """
+    """In bf16-mixed they are those of a pass under autocast, bit by bit, unlike float32."""
     torch.manual_seed(0)
     model, batch = TinyClassifier().eval(), batch_of(8)
     with torch.no_grad():

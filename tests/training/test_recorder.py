@@ -1,6 +1,4 @@
-"""What an epoch leaves behind: weights of preferred epochs only, one history, checkpoints that load
-safely.
-"""
+"""What an epoch leaves: weights of preferred epochs only, one history, checkpoints that load."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ def test_prefers_by_each_rule(tmp_path):
 
 
 def test_keeps_the_weights_of_the_least_class_difference(tmp_path):
-    """One epoch for the accuracies, another for the difference: two files, and not the one
-    between.
-    """
+    """One epoch for the accuracies, another for the difference: two files, not the one between."""
     recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     recorder.history = [entry(0.2, 0.9), entry(0.1, 0.8), entry(0.1, 0.7)]
     for epoch, difference in enumerate((0.3, 0.4, 0.1)):

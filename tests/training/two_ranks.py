@@ -1,6 +1,4 @@
-"""Run as ``python -m tests.training.two_ranks FOLDER RANK`` in two processes: writes what each
-computed.
-"""
+"""Run as ``python -m tests.training.two_ranks FOLDER RANK`` twice: writes what each finds."""
 
 from __future__ import annotations
 
@@ -116,9 +114,7 @@ def trained_by_two(rank: int) -> dict[str, Tensor]:
 
 
 def first_broken_step(rank: int) -> dict[str, Tensor]:
-    """Losses are finite for 5 of 6 steps in process 0, for 3 in process 1: both end, by the same
-    line.
-    """
+    """Losses are finite for 5 of 6 steps in process 0, for 3 in process 1: both end alike."""
     try:
         check_finite(TinyClassifier(), torch.tensor(5 if rank == 0 else 3), steps=6, epoch=1)
     except InputError as error:

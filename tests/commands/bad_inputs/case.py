@@ -96,9 +96,7 @@ def make_world(folder: Path) -> Path:
 
 
 def lay_out(world: Path, folder: Path, files: Files) -> None:
-    """A copy of the world with other files in it; its own are links, which are replaced and not
-    written to.
-    """
+    """A copy of the world with other files in it; its own are links, which are only replaced."""
     shutil.copytree(world, folder, copy_function=os.link, dirs_exist_ok=True)
     for name, content in files.items():
         path = folder / name

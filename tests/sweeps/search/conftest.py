@@ -34,9 +34,7 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture
 def search_file(sweep) -> Callable[..., Path]:
-    """Writes a sweep file with the given section of a search; ``more`` replaces or adds top-level
-    lines.
-    """
+    """Writes a sweep file with the given section of a search; ``more`` sets top-level lines."""
 
     def write(section: str, **more: str) -> Path:
         lines = [line for line in BASE.splitlines() if line.partition(":")[0] not in more]

@@ -1,6 +1,4 @@
-"""A launcher without processes: runs one after the other in this one, as the local launcher's
-worker would.
-"""
+"""A launcher without processes: runs one after the other here, as the local worker would."""
 
 from __future__ import annotations
 

@@ -95,9 +95,7 @@ def test_one_objective_takes_the_first_of_the_best():
 
 
 def test_front_against_the_definition():
-    """A point is kept exactly if no point is as good everywhere and better somewhere, written with
-    other words.
-    """
+    """A point is kept exactly if none is as good everywhere, better somewhere, in other words."""
     generator = random.Random(0)
     names = ["worst_group", "worst_group_gap", "average"]
     for _ in range(50):

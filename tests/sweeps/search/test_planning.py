@@ -1,6 +1,4 @@
-"""A sweep file with a search in it: the space to settings, settings to runs, and every mistake in
-one line.
-"""
+"""A sweep file with a search: space to settings, settings to runs, every mistake in one line."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ def test_numbers_are_shortened_and_stay_in_bounds():
 
 
 def test_runs_of_a_trial(search_file):
-    """One for each search seed, each the run that ``debias train`` would make in the folder of the
-    trials.
-    """
+    """One per search seed, each the run that ``debias train`` makes in the trials' folder."""
     path = search_file(f"{{{LR}}}", seeds="[0, 1]")
     (tuned,) = plan_search(path, ["batch_size=16"]).tuned
     runs = tuned.runs({"optimizer.lr": 0.02})

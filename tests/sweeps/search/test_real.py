@@ -22,9 +22,7 @@ def small(tmp_path) -> list[str]:
 
 
 def test_from_the_file_to_the_table(search_file, small, capsys):
-    """Two settings, one seed to choose on and one to report; the table names the protocol and holds
-    one run.
-    """
+    """Two settings, a seed to choose on, one to report; the table has the protocol and one run."""
     path = search_file(
         "{sampler: grid, space: {optimizer.lr: {choice: [0.001, 0.01]}}}",
         set="{epochs: 1}",
@@ -44,8 +42,8 @@ def test_from_the_file_to_the_table(search_file, small, capsys):
     report = capsys.readouterr().out
     assert "Protocol validation_groups_known: " in report
     assert (
-        "2 settings a config, chosen by worst_group on validation (seeds 0); reported are fresh"
-        " seeds (10)" in report
+        "2 settings a config, chosen by worst_group on validation (seeds 0); reported are fresh "
+        "seeds (10)" in report
     )
     assert "| erm | val | 10 |" in report
     assert main(["sweep", "search", str(path), *small, "search.seed=1"]) == 2
@@ -53,9 +51,7 @@ def test_from_the_file_to_the_table(search_file, small, capsys):
 
 
 def test_a_run_that_is_ended_after_an_epoch(sweep, small):
-    """The history is seen when the checkpoint is there already; there is no report, and the run can
-    be resumed.
-    """
+    """History is seen once the checkpoint is there; there is no report, the run can be resumed."""
     (run,) = plan(sweep("configs: [drawn_birds/erm]\nset: {epochs: 2}"), small).runs
     seen = []
 

@@ -37,9 +37,7 @@ def table(out: Path) -> list[dict[str, str]]:
 
 
 def test_winner_by_hand(search_file):
-    """Worst group: 0.75 at 0.1, 0.9247 at 0.02, 1 at 0.01, 0.75 at 0.001. The best, on both final
-    seeds.
-    """
+    """Worst: 0.75 at 0.1, 0.9247 at 0.02, 1 at 0.01, 0.75 at 0.001. The best, on both seeds."""
     found, out = searched(search_file(f"{{{GRID}}}"))
     assert found == [(0.01, 10), (0.01, 11)]
     rows = table(out)
@@ -190,9 +188,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_stopped(sampler, search_file,
 
 
 def test_more_trials_go_on(search_file):
-    """Random settings are those of a longer search from the start; a done search has nothing to
-    do.
-    """
+    """Random settings are those of a longer search from the start; a done one has nothing to do."""
     path = search_file(f"{{{LR}, sampler: random, trials: 3}}")
     _, out = searched(path)
     before = table(out)
@@ -308,9 +304,7 @@ def test_pruned_runs(search_file):
 
 
 def test_pruners():
-    """A ninth of the epochs, thrice as many from rung to rung; hyperband spares a third of its
-    brackets.
-    """
+    """A ninth of the epochs, thrice as many per rung; hyperband spares a third of its brackets."""
     assert isinstance(pruner("none", 9), optuna.pruners.NopPruner)
     for epochs, first in ((27, 3), (100, 11), (5, 1)):
         assert pruner("asha", epochs)._min_resource == first

@@ -1,0 +1,100 @@
+"""Which families can be measured, and how many images are of no group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from debias.build import Parts
+from debias.data.examples import Examples
+from debias.evaluation.families import CONDITIONS, FAMILIES, Evidence
+from debias.evaluation.predictions import measure, with_labels
+from debias.reports.predictions import Predictions
+from debias.training import Predicted
+from debias.types import Groups
+from tests.fakes import GROUPS
+
+
+@pytest.fixture
+def examples() -> Examples:
+    """Two training and four test images, the last of unknown bias, all with masks."""
+    names = tuple(f"{row}.png" for row in range(6))
+    target, bias = torch.tensor([0, 1, 0, 1, 0, 1]), torch.tensor([0, 1, 0, 1, 1, -1])
+    split = torch.tensor([0, 0, 2, 2, 2, 2])
+    return Examples(
+        Path("pictures"),
+        names,
+        target,
+        bias,
+        split,
+        GROUPS,
+        Path("table.csv"),
+        Path("masks"),
+        names,
+    )
+
+
+def evidence_of(examples: Examples) -> Evidence:
+    rows = examples.rows("test")
+    predictions = with_labels(examples, Predicted(rows, torch.tensor([[1.0, 0.0]] * 4)))
+    parts = Parts(examples, None, None, "cpu", "32-true")  # type: ignore[arg-type]  # neither pictures nor a model
+    return Evidence(predictions, GROUPS, parts=parts)
+
+
+def test_an_image_of_unknown_bias_counts_in_the_average_and_in_no_group(examples: Examples) -> None:
+    """Everything is taken for a landbird: 2 of 4 images are right; the fourth is in no group."""
+    report = measure(evidence_of(examples).predictions, examples)
+    assert report["unknown"] == 1
+    assert [group["count"] for group in report["groups"]] == [1, 1, 0, 1]
+    assert report["scalars"]["average"] == 0.5
+
+
+def test_masks_are_wanted_of_the_images_that_are_measured(examples: Examples) -> None:
+    """Whether the training images have any does not matter."""
+
+    def missing(*masks: str) -> str:
+        return CONDITIONS["masks"](evidence_of(replace(examples, masks=masks)))
+
+    mask = "mask.png"
+    assert missing(mask, mask, mask, mask, mask, mask) == ""
+    assert missing("", "", mask, mask, mask, mask) == ""
+    reason = "not every test image has a foreground mask: see `debias masks`"
+    assert missing(mask, mask, mask, mask, mask, "") == reason
+    assert missing() == reason
+
+
+def test_pairs_of_labels_are_found_on_other_images() -> None:
+    """There the first label's context is the second one; in the images that are measured it would
+    be the third.
+
+    With the second: confidence .6, without it .9 and .3, mean .6: bias 1. Alone, .9 and .3 about .5
+    of the image without the label: precision (1 + 2/3) / 2. Beside it, .6 is above .5.
+    """
+    groups = Groups(("no a", "a", "no b", "b", "no c", "c"), ("x", "y"), multi_label=True)
+
+    def predicted(target: list[list[int]], confidence: list[float]) -> Predictions:
+        said = torch.full((len(target), 3), 0.5)
+        said[:, 0] = torch.tensor(confidence)
+        names = tuple(f"{row}.png" for row in range(len(target)))
+        return Predictions(
+            torch.arange(len(target)),
+            names,
+            torch.tensor(target),
+            torch.zeros(len(target)),
+            said.logit(),
+        )
+
+    measured = predicted([[1, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 0]], [0.6, 0.9, 0.3, 0.5])
+    elsewhere = predicted([[1, 1, 0], [1, 0, 0], [0, 0, 1]], [0.8, 0.4, 0.5])
+    found = FAMILIES["context"].measure(Evidence(measured, groups, elsewhere=elsewhere))
+    assert found == pytest.approx(
+        {
+            "contextual_bias": 1.0,
+            "exclusive_precision": 5 / 6,
+            "cooccurring_precision": 1.0,
+            "context_gap": 1 / 6,
+        }
+    )

@@ -1,0 +1,173 @@
+"""GroupCounts as a state: big counts, copies, devices, collections, and what it refuses."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from torchmetrics import MetricCollection
+
+from debias.metrics import GroupCounts, joint_counts
+from debias.types import Groups
+from tests.metrics.metrics_cases import BIRDS, worked
+
+
+def test_counts_do_not_stall_where_floats_would() -> None:
+    """2^24 + 1 = 16777217 is no float32; the group has 2^24 right before, one more after."""
+    metric = GroupCounts(BIRDS)
+    metric.counts[:, 0, 0] = 2**24  # in all, right, and chosen
+    metric.update(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([0, 0]))
+    report = metric.report()
+    assert report["groups"][0]["count"] == 2**24 + 2
+    assert report["groups"][0]["accuracy"] == (2**24 + 1) / (2**24 + 2)
+
+
+def test_reset_and_merge_and_forward() -> None:
+    case = worked()
+    metric = GroupCounts(case.groups, train_frequencies=case.train_frequencies)
+    batch = metric(case.prediction[:4], case.target[:4], case.bias[:4])
+    assert batch["average"].item() == 0.5
+    metric(case.prediction[4:], case.target[4:], case.bias[4:])
+    found = {key: metric.compute()[key].item() for key in case.expected}
+    assert found == pytest.approx(dict(case.expected), abs=case.tolerance)
+    copy = pickle.loads(pickle.dumps(metric))
+    assert copy.report() == metric.report()
+    metric.reset()
+    assert not metric.counts.any()
+
+
+def test_updates_inside_inference_mode_can_be_continued_outside() -> None:
+    metric = GroupCounts(BIRDS)
+    one = torch.tensor([1])
+    with torch.inference_mode():
+        metric.reset()
+        metric.update(one, one, one)
+    metric.update(one, one, one)
+    assert metric.counts[:, 1, 1].tolist() == [2, 2, 2]
+
+
+def test_update_waits_for_no_device() -> None:
+    """Meta tensors have no values: whatever would read one (``item``, ``bincount``, ``unique``)
+    raises on them.
+    """
+    metric = GroupCounts(BIRDS).to("meta")
+    metric.update(*torch.empty(3, 8, dtype=torch.long, device="meta"))
+    assert metric.counts.shape == (3, 2, 3)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        metric.compute()
+
+
+def test_a_collection_never_joins_two_of_them() -> None:
+    """First batch: both biases are equal, so the states are; then "object" is opposite to "place",
+    and must show it.
+    """
+    place, thing = (Groups(("no", "yes"), names) for names in (("land", "water"), ("boat", "tree")))
+    collection = MetricCollection({"place": GroupCounts(place), "object": GroupCounts(thing)})
+    target = torch.tensor([0, 1, 0, 1])
+    collection.update(target, target, target)
+    assert torch.equal(collection["place"].counts, collection["object"].counts)
+    for name, bias in (("place", target), ("object", 1 - target)):
+        collection[name].update(1 - target, target, bias)
+    found = collection.compute()
+    assert len(collection.compute_groups) == 2
+    assert found["place_accuracy/no-land"].item() == 0.5
+    assert found["object_accuracy/no-boat"].item() == 1.0
+    assert found["object_accuracy/no-tree"].item() == 0.0
+
+
+def test_a_collection_keeps_clones_apart_too() -> None:
+    metric = GroupCounts(BIRDS)
+    collection = MetricCollection({"val": metric, "test": metric.clone()})
+    one = torch.tensor([1])
+    collection.update(one, one, one)
+    assert len(collection.compute_groups) == 2
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "bias", "message"),
+    [
+        ([0], [2], [0], r"target 2 is outside \[0, 2\)"),
+        ([0], [-1], [0], r"target -1 is outside \[0, 2\)"),
+        ([3], [0], [0], r"prediction 3 is outside \[0, 2\)"),
+        ([0], [0], [2], r"bias 2 is outside \[-1, 2\)"),
+        ([0], [0], [-2], r"bias -2 is outside \[-1, 2\)"),
+    ],
+)
+def test_a_value_out_of_range_is_named(
+    prediction: list[int], target: list[int], bias: list[int], message: str
+) -> None:
+    facts = [torch.tensor(values) for values in (prediction, target, bias)]
+    metric = GroupCounts(BIRDS)
+    metric.update(*facts)
+    metric.update(*(torch.zeros(5, dtype=torch.long) for _ in range(3)))
+    with pytest.raises(ValueError, match=message):
+        metric.compute()
+    with pytest.raises(ValueError, match=message):
+        metric.report()
+    with pytest.raises(ValueError, match=message):
+        joint_counts(*facts, BIRDS)
+    metric.reset()
+    metric.update(*(torch.zeros(5, dtype=torch.long) for _ in range(3)))
+    assert metric.compute()["average"].item() == 1.0
+
+
+def test_a_label_of_two_is_not_the_next_label() -> None:
+    groups = Groups(("not a", "a", "not b", "b"), ("x",), multi_label=True)
+    with pytest.raises(ValueError, match=r"target 2 is outside \[0, 2\)"):
+        joint_counts(torch.tensor([[0, 0]]), torch.tensor([[2, 0]]), torch.tensor([0]), groups)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "bias", "message"),
+    [
+        (
+            torch.rand(3, 2),
+            torch.zeros(3).long(),
+            torch.zeros(3).long(),
+            "prediction must hold integers",
+        ),
+        (
+            torch.zeros(3).long(),
+            torch.rand(3, 2),
+            torch.zeros(3).long(),
+            "target must hold integers",
+        ),
+        (
+            torch.zeros(3).long(),
+            torch.zeros(4).long(),
+            torch.zeros(3).long(),
+            r"got \(3,\), \(4,\) and \(3,\)",
+        ),
+        (torch.zeros(3).long(), torch.zeros(3).long(), torch.tensor(0), r"bias \(N,\)"),
+        (
+            torch.zeros(3, 2).long(),
+            torch.zeros(3, 2).long(),
+            torch.zeros(3).long(),
+            r"must be \(N,\)",
+        ),
+    ],
+)
+def test_a_batch_of_the_wrong_form_is_refused(
+    prediction: torch.Tensor, target: torch.Tensor, bias: torch.Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        GroupCounts(BIRDS).update(prediction, target, bias)
+
+
+def test_an_empty_batch_and_small_integers_are_welcome() -> None:
+    metric = GroupCounts(BIRDS)
+    metric.update(*(torch.empty(0, dtype=torch.long) for _ in range(3)))
+    metric.update(
+        torch.tensor([True, False]),
+        torch.tensor([1, 1], dtype=torch.uint8),
+        torch.tensor([1, -1]).int(),
+    )
+    assert metric.compute()["average"].item() == 0.5
+    assert metric.compute()["worst_group"].item() == 1.0
+
+
+@pytest.mark.parametrize("frequencies", [[1, 2, 3], [1, 2, 3, -1], [0, 0, 0, 0]])
+def test_impossible_training_frequencies_are_refused(frequencies: list[int]) -> None:
+    with pytest.raises(ValueError, match="each of the 4 groups"):
+        GroupCounts(BIRDS, train_frequencies=torch.tensor(frequencies))
