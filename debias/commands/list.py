@@ -154,7 +154,7 @@ def _print_configs() -> None:
 
 
 def _components(name: str) -> str:
-    """Strategy and sampler of a config that has no comment. Only these are loaded: loading takes time."""
+    """Strategy and sampler of a config without comment; loading every config would take long."""
     loaded = configs.load(name)
     return f"{loaded.strategy['name']} + {loaded.sampler['name']}"
 

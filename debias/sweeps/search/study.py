@@ -85,17 +85,24 @@ class Study:
 
     def finish(self, number: int, values: Sequence[float]) -> None:
         """A trial is done."""
-        self.study.tell(number, list(values), skip_if_finished=True)
+        self._end(number, list(values))
 
     def prune(self, number: int) -> None:
         """A trial was behind the others."""
-        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+        self._end(number, state=TrialState.PRUNED)
 
     def fail(self, number: int, reason: str) -> None:
         """A trial failed for good; the reason is kept."""
         with suppress(UpdateFinishedTrialError):
             reopened(self.study, number).set_user_attr("reason", reason)
-        self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        self._end(number, state=TrialState.FAIL)
+
+    def _end(
+        self, number: int, values: list[float] | None = None, state: TrialState | None = None
+    ) -> None:
+        """End a trial, unless another command ends it first, even after Optuna has looked."""
+        with suppress(UpdateFinishedTrialError):
+            self.study.tell(number, values, state=state, skip_if_finished=True)
 
     def trials(self) -> list[Trial]:
         """Every trial so far, by number."""

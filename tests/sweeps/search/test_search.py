@@ -244,6 +244,22 @@ def test_two_commands_never_get_the_same_setting(section, search_file):
     assert (one.ask(), two.ask()) == (None, None)
 
 
+def test_a_trial_that_two_commands_end_at_once_is_ended_by_the_first(search_file, monkeypatch):
+    """The second one looks, the first one writes, and then the second one would write."""
+    one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
+    one.ask()
+    storage = one.study._storage
+    write = storage.set_trial_state_values
+
+    def late(*arguments, **options):
+        two.finish(0, [0.5])
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(storage, "set_trial_state_values", late)
+    one.finish(0, [0.7])
+    assert two.trials()[0].values == (0.5,)
+
+
 def test_a_command_that_was_killed_while_it_asked(search_file):
     """A trial without settings gets those of its number."""
     one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
