@@ -56,9 +56,7 @@ def ended_by_signals(advice: str) -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was: it would wait for
-    it for ever.
-    """
+    """End this process when the one that started it has ended, in whatever way."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -88,9 +88,7 @@ class Columns:
             ) from None
 
     def splits(self, column: str) -> Tensor:
-        """``(N,)`` int64 position in ``SPLITS`` of "train", "val", "valid", "validation", "test" or
-        0, 1, 2.
-        """
+        """``(N,)`` int64 positions in ``SPLITS``, of names (also "valid", "validation") or 0-2."""
         return self.choices(column, SPLIT_POSITIONS)
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder``, which takes its name when it is complete, unless another
-    process was first.
-    """
+    """A new folder, which takes the name ``folder`` when it is complete, unless that exists."""
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     try:

@@ -62,16 +62,12 @@ class Examples:
         return self.groups.frequencies(self.target[rows], self.bias[rows])
 
     def class_counts(self, split: str) -> Tensor:
-        """``(groups.rows,)`` int64: how many rows of the split each class has, or each label's
-        absence and presence.
-        """
+        """``(groups.rows,)`` int64: rows of the split of each class, or without and with labels."""
         row = self.groups.row(self.target[self.rows(split)]).flatten()
         return torch.bincount(row, minlength=self.groups.rows)
 
     def digest(self) -> str:
-        """32 hexadecimal digits that change with any row's path, labels or split, or with the names
-        of the groups.
-        """
+        """32 hexadecimal digits that change with any row's path, labels, split or group names."""
         said = (
             self.images,
             self.target.tolist(),

@@ -13,9 +13,7 @@ from debias.errors import InputError
 
 
 class Draw(NamedTuple):
-    """A visit to one sample: its position, and the key in [0, 2**31) from which all its
-    augmentations are drawn.
-    """
+    """A visit to one sample: its position, and the key in [0, 2**31) of its augmentations."""
 
     position: int
     key: int

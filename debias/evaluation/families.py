@@ -84,9 +84,7 @@ class Evidence(NamedTuple):
 
 
 class Family(NamedTuple):
-    """How a family is measured, what has to be there (keys of ``CONDITIONS``), and what of it is
-    drawn, if anything.
-    """
+    """How a family is measured, its conditions (keys of ``CONDITIONS``), and its drawing."""
 
     measure: Callable[[Evidence], dict[str, float]]
     needs: tuple[str, ...]

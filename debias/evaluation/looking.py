@@ -1,6 +1,4 @@
-"""Where in pictures a trained model looks, and at which of their frequencies; slow, so a share of a
-split will do.
-"""
+"""Where in pictures a trained model looks, and at which frequencies; slow, so on a share."""
 
 from __future__ import annotations
 

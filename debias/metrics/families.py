@@ -73,9 +73,7 @@ def _neither(title: str, meaning: str) -> Description:
 
 
 def _unbounded(text: Description) -> Description:
-    """A number whose best value depends on the data, such as how common what it looks for is: its
-    ideal is NaN.
-    """
+    """A number whose best value depends on the data: its ideal is NaN."""
     return text._replace(ideal=math.nan)
 
 

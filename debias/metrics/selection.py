@@ -1,6 +1,4 @@
-"""Which epoch's weights are kept: rules that read validation scalars. Pure Python, so that planning
-loads no torch.
-"""
+"""Which epoch's weights are kept: rules on validation scalars. Imports no torch."""
 
 from __future__ import annotations
 

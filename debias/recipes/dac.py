@@ -127,9 +127,7 @@ class DaC(Recipe):
         return [self._first(run), run.checked_last()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The first stage, a map and masked pictures of each training image, and the last on the
-        run's own draws.
-        """
+        """The first stage, a map and masked pictures of each image, and the last stage."""
         first, _ = self.stages(run)
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
@@ -225,9 +223,7 @@ def mask_maker(rows: Tensor, maps: Tensor, quantiles: Tensor) -> Maker:
 
 
 def renew(head: nn.Module, *, seed: int) -> None:
-    """Draw a linear layer's weights anew, uniformly as Glorot and Bengio do (Xavier), and set its
-    bias to 0.
-    """
+    """Draw a linear layer's weights as Glorot and Bengio do (Xavier), and set its bias to 0."""
     assert isinstance(head, nn.Linear)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

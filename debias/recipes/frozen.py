@@ -1,6 +1,4 @@
-"""A backbone that stands still: its features, extracted once and kept in a file, and heads that are
-put on it.
-"""
+"""A backbone that stands still: its features, kept in a file, and the heads on it."""
 
 from __future__ import annotations
 
@@ -82,9 +80,7 @@ class Frozen:
         )
 
     def rows(self, split: str) -> Rows:
-        """Features and classes of a split; its groups where the run's selection rule reads them,
-        else the classes.
-        """
+        """Features and classes of a split, and its groups if the selection rule reads them."""
         rows = self.labelled(split)
         return rows if split == "val" and self.grouped else rows._replace(group=rows.target)
 

@@ -72,9 +72,7 @@ class LastLayer(Recipe):
         return (*self.reads, *seen.split("+"))
 
     def check(self, parts: Parts) -> None:
-        """Refuse a split without the rows that the head is fitted on: of known bias, or two of each
-        class to halve.
-        """
+        """Refuse a split without the rows for a head: of known bias, or two of each class."""
         examples = parts.examples
         for split in self.reads:
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]

@@ -1,6 +1,4 @@
-"""What accuracies are listed by: the groups of a split, or its classes where the bias of every
-image is unknown.
-"""
+"""What accuracies are listed by: the groups of a split, or classes if no bias is known."""
 
 from __future__ import annotations
 

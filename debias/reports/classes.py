@@ -1,6 +1,4 @@
-"""Classes and values of the bias by name: the pairs that the shortcut favours, and which of two
-classes is positive.
-"""
+"""Classes and bias values by name: the shortcut's pairs, and which class is positive."""
 
 from __future__ import annotations
 

@@ -92,9 +92,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods, best worst group (or class) first, what was left out and why, and measures that want
-    a column each.
-    """
+    """Methods, best worst group (or class) first, what was left out, and measures' columns."""
 
     methods: tuple[Method, ...]
     left_out: tuple[str, ...] = ()
@@ -102,9 +100,7 @@ class Comparison:
 
     @property
     def kind(self) -> str:
-        """What the table lists: each "group", or each "class" where no method was tested on images
-        of known bias.
-        """
+        """What the table lists: each "group", or each "class" where no method has groups."""
         return "group" if any(method.kind == "group" for method in self.methods) else "class"
 
     @property

@@ -1,6 +1,4 @@
-"""The families of measures on a run's page: a row for each number, and compact tables of what is by
-group or bias.
-"""
+"""The families of measures on a run's page: a row per number, and compact tables."""
 
 from __future__ import annotations
 
@@ -112,9 +110,7 @@ def _cells(family: str, scalars: Scalars) -> dict[str, dict[str, dict[str, float
 def _table(
     family: str, kind: str, cells: Mapping[str, Mapping[str, float | None]]
 ) -> dict[str, Any]:
-    """A table of some patterns' numbers, the fewer of patterns and places across; cells nobody
-    measured are left.
-    """
+    """A table of some patterns' numbers, the fewer kind across; a cell may be empty."""
     from debias.metrics.families import FAMILIES
 
     texts = {pattern: FAMILIES[family].descriptions[pattern] for pattern in cells}

@@ -40,9 +40,7 @@ class Run(NamedTuple):
 
 
 def run_folders(path: Path) -> Iterator[Path]:
-    """The path itself if it is a run, else every run below it, sorted; the path itself again if
-    there is none.
-    """
+    """The path itself if it is a run, else all runs below it, sorted; or else the path."""
     if any((path / mark).exists() for mark in MARKS):
         yield path
         return

@@ -165,9 +165,7 @@ class Run:
         return first
 
     def train_stage(self, name: str, config: Config) -> Stage:
-        """Train a stage to its last epoch, in ``stages/NAME``; go on where it was stopped, or take
-        what is there.
-        """
+        """Train a stage to its last epoch in ``stages/NAME``, or go on, or take what is there."""
         folder = self.folder / "stages" / name
         done = folder / "stage.json"
         parts = self.build(config)
@@ -247,9 +245,7 @@ class Recipe:
     reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:
-        """Configs that are known before anything is trained, and are checked then; the first
-        describes the run.
-        """
+        """Configs that are known and checked before training; the first describes the run."""
         raise NotImplementedError
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:

@@ -108,9 +108,7 @@ def images_of(work: Work) -> Seen:
 
 
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
-    """Images of an epoch by the config's own sampler, where a share ``ERRORS`` of them has the
-    inferred value 1.
-    """
+    """Images of an epoch by the config's own sampler, with a share ``ERRORS`` inferred as 1."""
     import torch
 
     from debias.types import Groups

@@ -69,9 +69,7 @@ class Progress:
             self._say(f"started {run.settings}")
 
     def finished(self, run: Run) -> bool:
-        """Whether a run is done or was stopped early, by whichever command, as its files say; then
-        it is shown.
-        """
+        """Whether a run is done or was stopped early, as its files say; then it is shown."""
         files = files_of(run)
         if files.report.is_file():
             self.done(run)
@@ -122,9 +120,7 @@ class Progress:
         return ", ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """Seconds until the last run is done, if each takes as long as its like; ``None`` while
-        that is unknown.
-        """
+        """Seconds until the last run is done, if each takes as long as its like; or ``None``."""
         now, left = time.monotonic(), 0.0
         for name, status in self.status.items():
             if status in ("running", "waiting"):

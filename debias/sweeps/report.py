@@ -1,6 +1,4 @@
-"""What came back of a sweep, finished or not: a row for each planned run, and what those that are
-done come to.
-"""
+"""What came back of a sweep, finished or not: a row for each run, and their results."""
 
 from __future__ import annotations
 

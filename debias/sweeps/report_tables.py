@@ -58,9 +58,7 @@ def kind_of_all(results: Results) -> str:
 
 
 def ranks(methods: Sequence[Method]) -> dict[str, int]:
-    """Place of each method by its mean worst group (or class): equal ones share a place, undefined
-    ones have none.
-    """
+    """Place of each method by its mean worst group (or class), shared by equals; or none."""
     means = {method.label: method.worst.mean for method in methods}
     known = [mean for mean in means.values() if mean is not None]
     return {

@@ -1,6 +1,4 @@
-"""Files that belong to images by name: the mask of ``a/1.jpg`` is ``a/1.png`` in its folder, and so
-is its fill.
-"""
+"""Files that belong to images by name: the mask, or the fill, of ``a/1.jpg`` is ``a/1.png``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Backgrounds without their objects: what lies behind the foreground is filled in from around it,
-or was elsewhere.
-"""
+"""Backgrounds without their objects, which are filled in from around them, here or before."""
 
 from __future__ import annotations
 

@@ -97,8 +97,6 @@ class Geometry:
         return pixels
 
     def mask(self, pixels: Pixels) -> Pixels:
-        """``(H, W)`` to ``(height, width)`` uint8: 255 where at least half of the pixel is
-        foreground, else 0.
-        """
+        """``(H, W)`` to ``(height, width)`` uint8: 255 if half of the pixel is foreground, or 0."""
         foreground: Pixels = (self.image(pixels) >= 128) * np.uint8(255)
         return foreground

@@ -182,9 +182,7 @@ def _read(root: Path, part: str) -> Digits:
 
 
 def _idx(root: Path, name: str, dimensions: int) -> Bytes:
-    """Content of one idx file: two zeros, the type 8 for bytes, the number of dimensions, each
-    dimension, the bytes.
-    """
+    """Content of one idx file: two zeros, type 8 (bytes), dimensions, and the bytes."""
     path = _find(root, f"{name}-idx{dimensions}-ubyte")
     content = _content(path)
     start = 4 + 4 * dimensions

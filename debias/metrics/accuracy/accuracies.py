@@ -1,6 +1,4 @@
-"""The group accuracy family. An empty group is NaN; aggregates run over the others, and are NaN if
-there are none.
-"""
+"""The group accuracy family. Empty groups are NaN, and aggregates leave them out."""
 
 from __future__ import annotations
 

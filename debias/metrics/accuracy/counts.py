@@ -1,6 +1,4 @@
-"""The counts that every group metric is read from: of targets, right ones and predictions within
-each bias value.
-"""
+"""The counts of every group metric: targets, right ones and predictions of each bias."""
 
 from __future__ import annotations
 
@@ -177,9 +175,7 @@ def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 
 
 def check_facts(target: Tensor, bias: Tensor, groups: Groups) -> None:
-    """Refuse targets and biases of the wrong shape, dtype or range, for who predicts none; waits
-    for the device.
-    """
+    """Refuse wrong targets and biases where nobody predicts any; waits for the device."""
     check_batch(target, target, bias, groups)
     check_range(add_range(empty_range(), target, target, bias), groups)
 
@@ -199,9 +195,7 @@ def check_range(seen: Range, groups: Groups) -> None:
 
 
 def group_tally(counts: Tensor | Margins) -> Tally:
-    """``(groups,)`` right and total of each group, in the order of ``Groups.encode``; unknown bias
-    is left out.
-    """
+    """``(groups,)`` right and total of each group, by ``Groups.encode``, of known bias."""
     total, correct, _ = margins(counts)
     return Tally(correct[:, :-1].flatten(), total[:, :-1].flatten())
 
@@ -219,9 +213,7 @@ def total_tally(counts: Tensor | Margins) -> Tally:
 
 
 def aligned_groups(groups: Groups) -> Tensor:
-    """``(groups.count,)`` bool: the groups that the shortcut favours. A pair of ``aligned`` is
-    (target row, bias).
-    """
+    """``(groups.count,)`` bool: the groups of the shortcut; ``aligned`` is (row, bias) pairs."""
     mask = torch.zeros(groups.rows, groups.biases, dtype=torch.bool)
     for row, bias in groups.aligned:
         mask[row, bias] = True

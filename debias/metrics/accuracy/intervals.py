@@ -1,6 +1,4 @@
-"""How far a measured accuracy may be from the true one: intervals of proportions, of the worst
-group, and bootstrap.
-"""
+"""How far a measured accuracy may be from the true one: intervals and bootstrap."""
 
 from __future__ import annotations
 

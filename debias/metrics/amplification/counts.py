@@ -108,9 +108,7 @@ def co_occurrences(
 
 
 def frequency_co_occurrence(frequencies: Tensor, groups: Groups) -> CoOccurrence:
-    """Counts of the labels from ``(groups.count,)`` samples of each group, as
-    ``Groups.frequencies`` gives them.
-    """
+    """Counts of the labels, from the ``(groups.count,)`` samples of ``Groups.frequencies``."""
     cells = frequencies.reshape(groups.rows, groups.biases)
     return _exclusive(
         cells[1::2] if groups.multi_label else cells, cells[:2] if groups.multi_label else cells

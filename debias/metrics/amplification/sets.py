@@ -58,9 +58,7 @@ def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor
 
 
 def contains(task: Tensor, sets: Tensor) -> Tensor:
-    """``(N, M)`` 0/1 int64: whether each image of ``(N, T)`` labels has all labels of each of
-    ``(M, T)`` sets.
-    """
+    """``(N, M)`` 0/1 int64: whether each of ``(N, T)`` images has all of each label set."""
     # integers have no matrix product on a GPU; float64 is exact
     held = task.double() @ sets.double().T
     return (held == sets.sum(dim=1)).long()

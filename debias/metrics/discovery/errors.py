@@ -31,9 +31,7 @@ class Found(NamedTuple):
 
 
 class ErrorShares(NamedTuple):
-    """``(G,)`` float64: share of each group that is in the error set, and of the error set that is
-    of the group.
-    """
+    """``(G,)`` float64: share of each group in the error set, and share of it by group."""
 
     recall: Tensor
     precision: Tensor

@@ -1,6 +1,4 @@
-"""Those who guess the bias from what a model computed: a logistic regression, and the perceptron of
-Wang et al.
-"""
+"""What guesses the bias from a model's outputs: a logistic regression, a perceptron."""
 
 from __future__ import annotations
 

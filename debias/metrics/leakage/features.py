@@ -143,9 +143,7 @@ def leakage(accuracy: float, values: int = 2) -> float:
 def attacker_accuracy(
     train: Rows, validation: Rows, test: Rows, *, attacker: Attacker, generator: Generator
 ) -> float:
-    """Accuracy on ``test`` of an attacker that learnt on ``train``; NaN if it has nothing to learn
-    or be asked.
-    """
+    """Accuracy on ``test`` of an attacker that learnt on ``train``; NaN with nothing to learn."""
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return math.nan
     return share_right(attacker(train, validation, test.features, generator), test.bias.cpu())

@@ -27,8 +27,7 @@ from debias.types import Groups
 
 
 def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    r"""F1 of each outcome within each bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} +
-    \mathrm{FN})`.
+    r"""F1 by outcome and bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} + \mathrm{FN})`.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them.

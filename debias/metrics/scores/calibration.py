@@ -26,9 +26,7 @@ class Reliability(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """What to draw, ``(..., bins)``: int64 samples, float64 mean confidence and accuracy, both NaN
-    in empty bins.
-    """
+    """What to draw, ``(..., bins)``: samples, mean confidence, accuracy (NaN if empty)."""
 
     samples: Tensor
     confidence: Tensor
@@ -173,8 +171,6 @@ def maximum_calibration_error(table: Reliability) -> Tensor:
 
 
 def root_mean_square_calibration_error(table: Reliability) -> Tensor:
-    r"""Root of the mean square distance, :math:`\sqrt{\sum_b n_b / n (\mathrm{acc}_b -
-    \mathrm{conf}_b)^2}`.
-    """
+    r"""Root mean square gap, :math:`\sqrt{\sum_b n_b / n (\mathrm{acc}_b - \mathrm{conf}_b)^2}`."""
     squares = (table.hits - table.confidence).square() / table.samples
     return (squares.nan_to_num().sum(dim=-1) / table.samples.sum(dim=-1)).sqrt()

@@ -1,6 +1,4 @@
-"""F1, ranking and calibration of each value of the bias attribute as metrics, exact under any
-batching and sharding.
-"""
+"""F1, ranking and calibration of each bias value as metrics, exact under any sharding."""
 
 from __future__ import annotations
 

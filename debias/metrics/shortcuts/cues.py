@@ -31,9 +31,7 @@ class CueConflicts(NamedTuple):
 
 
 class ErrorConsistency(NamedTuple):
-    """Observed and expected share of images that both answer right or both wrong, and Cohen's kappa
-    of the two.
-    """
+    """Observed and expected share of images with both right or both wrong, and kappa."""
 
     observed: Tensor
     expected: Tensor

@@ -40,9 +40,7 @@ def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
 
 
 def most_tried(path: Path) -> int:
-    """How many settings of a config were tried, of that with the most, as :func:`write_trials`
-    wrote them down.
-    """
+    """How many settings were tried of the config with most, as of :func:`write_trials`."""
     with path.open(encoding="utf-8", newline="") as file:
         return max(Counter(row["config"] for row in csv.DictReader(file)).values())
 

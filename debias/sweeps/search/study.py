@@ -72,9 +72,7 @@ class Study:
         return self._proposed(number)
 
     def unfinished(self) -> list[Trial]:
-        """The trials that have not ended: of a command that was stopped, or of one that works
-        beside this one.
-        """
+        """The trials that have not ended: of a stopped command, or of one that still works."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [self._proposed(trial.number) for trial in running]
 

@@ -59,9 +59,7 @@ class Trials:
         yield from self._unfinished()
 
     def ended(self, run: Run, failure: str = "") -> None:
-        """A run is done, was pruned, or failed for good; tell the studies of the trials that have
-        ended with it.
-        """
+        """Tell the studies of the trials that ended with a run: done, pruned or failed for good."""
         self.given.discard(run.name)
         owners = [
             entry
