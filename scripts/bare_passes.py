@@ -104,10 +104,8 @@ def projection(
 ) -> None:
     logits = model(batch.image).logits
     own, others = list(model.parameters()), list(strategy.adversary.parameters())
-    task, adversary = (
-        F.cross_entropy(logits, batch.target),
-        F.cross_entropy(strategy.adversary(logits), batch.bias),
-    )
+    task = F.cross_entropy(logits, batch.target)
+    adversary = F.cross_entropy(strategy.adversary(logits), batch.bias)
     helping = torch.autograd.grad(task, own, retain_graph=True)
     opposing = torch.autograd.grad(adversary, [*own, *others])
     for parameter, toward, against in zip(own, helping, opposing, strict=False):

@@ -179,15 +179,12 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/slurm_demo"), help="folder; emptied first"
     )
     arguments = parser.parse_args()
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which a shell's background jobs, and theirs, ignore
+    # which a shell's background jobs, and theirs, ignore
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     shutil.rmtree(arguments.out, ignore_errors=True)
     arguments.out.mkdir(parents=True)
-    demo, alone = (
-        Demo(arguments.out, arguments.partition, arguments.higher, arguments.epochs),
-        arguments.out / "undisturbed",
-    )
+    demo = Demo(arguments.out, arguments.partition, arguments.higher, arguments.epochs)
+    alone = arguments.out / "undisturbed"
     disturbed(demo)
     print("== undisturbed, on this machine", flush=True)
     subprocess.run(demo.command(alone, "launcher=local", "workers=2", "threads=1"), check=True)

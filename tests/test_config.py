@@ -105,10 +105,8 @@ def test_values_are_converted_and_lists_and_dictionaries_are_nobody_else_s(tmp_p
     base = configs.base(
         write(tmp_path / "c.yaml", "clip: 1\nrecipe: {name: dfr, first: {epochs: 2}, list: [1]}\n")
     )
-    one, other = (
-        base.config(["workers='1'", "data.root=${seed}/x", "seed=7"]),
-        base.config(["out=1", "recipe.list=???"]),
-    )
+    one = base.config(["workers='1'", "data.root=${seed}/x", "seed=7"])
+    other = base.config(["out=1", "recipe.list=???"])
     assert repr((one.workers, one.clip, one.data["root"], other.out)) == "(1, 1.0, '7/x', '1')"
     one.recipe["first"]["epochs"] = 9
     other.recipe["list"].append(2)

@@ -104,10 +104,11 @@ def test_configuration_page_has_every_key_with_its_default() -> None:
     rows, defaults = _named(page, "key"), vars(Config())
     assert set(rows) == set(defaults) - set(SECTIONS)
     for name, row in rows.items():
+        # which the program gives, and which is a section of its own
         if name not in (
             "name",
             "groups",
-        ):  # which the program gives, and which is a section of its own
+        ):
             assert row["default"].strip("`") == json.dumps(defaults[name]).strip('"'), name
     assert all(f"`{name}`" in page[page.index("## Resuming") :] for name in EXECUTION)
 

@@ -72,10 +72,8 @@ def test_recombined_batches_are_told_of_where_the_bias_moves(tmp_path):
     assert told(tmp_path, "{name: logit_adjustment}", "augment.name=recombination") == ""
 
 
-ROW, BIAS = (
-    torch.tensor([0] * 80 + [1] * 20),
-    torch.tensor([0] * 64 + [1] * 16 + [0] * 4 + [1] * 16),
-)
+ROW = torch.tensor([0] * 80 + [1] * 20)
+BIAS = torch.tensor([0] * 64 + [1] * 16 + [0] * 4 + [1] * 16)
 GROUPS = Groups(("a", "b"), ("0", "1"))
 
 

@@ -17,8 +17,10 @@ import torch
 from parity_checks import (
     balance,
     clipping,
+    domains,
     environments,
     features,
+    finders,
     games,
     heads,
     recipes,
@@ -26,7 +28,8 @@ from parity_checks import (
     totals,
     twins,
 )
-from parity_checks.official import REFERENCES, Clones
+from parity_checks.official import Clones
+from parity_checks.references import REFERENCES
 from parity_checks.rows import Row, markdown
 
 #: Beside this project's own folders, where git ignores it.
@@ -52,15 +55,15 @@ CHECKS: dict[str, Check] = {
     "bias_contrastive": features.bias_contrastive,
     "flac": features.flac,
     "hsic": features.hsic,
-    "domain_independent": features.domain_independent,
-    "domain_discriminative": features.domain_discriminative,
-    "fair_regularised": features.fair_regularised,
+    "domain_independent": domains.domain_independent,
+    "domain_discriminative": domains.domain_discriminative,
+    "fair_regularised": domains.fair_regularised,
     "lff": twins.lff,
     "disentangled": twins.disentangled,
-    "xrm": twins.xrm,
-    "debian": twins.debian,
+    "xrm": finders.xrm,
+    "debian": finders.debian,
     "adversaries": twins.adversaries,
-    "bias_amplification": twins.bias_amplification,
+    "bias_amplification": finders.bias_amplification,
     "afr": heads.afr,
     "eiil": stages.eiil,
     "cnc": stages.cnc,
@@ -94,9 +97,8 @@ def compare(
                 rows.append(row)
                 if not as_markdown:
                     print(" | ".join(row.cells()), flush=True)
-        except (
-            Exception
-        ) as error:  # of code that was written for other versions of torch, for example
+        # code that was written for other versions of torch raises what it likes
+        except Exception as error:
             failed += 1
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
     if as_markdown:
@@ -134,14 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_default_dtype(torch.float64)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of official code, under newer versions of what it imports
-            names = given.names or list(CHECKS)
-            return int(
-                compare(names, CHECKS, Clones(given.clones, REFERENCES), as_markdown=given.markdown)
-                > 0
-            )
+            # of official code, under newer versions of what it imports
+            warnings.simplefilter("ignore")
+            names, clones = given.names or list(CHECKS), Clones(given.clones, REFERENCES)
+            return int(compare(names, CHECKS, clones, as_markdown=given.markdown) > 0)
     finally:
         torch.set_default_dtype(before)
 

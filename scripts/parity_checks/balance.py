@@ -53,10 +53,8 @@ def _dro_steps(computer: Any, seed: int, adjustment: float) -> float:
 def _dro_step(
     theirs: Any, ours: GroupDROLoss, generator: torch.Generator, *, absent: bool
 ) -> float:
-    logits, group = (
-        3 * torch.randn(24, 2, generator=generator),
-        torch.randint(4, (24,), generator=generator),
-    )
+    logits = 3 * torch.randn(24, 2, generator=generator)
+    group = torch.randint(4, (24,), generator=generator)
     group[:4] = torch.arange(4)
     group[group == 2] = 0 if absent else 2
 
@@ -74,10 +72,8 @@ def cvar_dro(clones: Clones) -> Iterator[Row]:
 
     def case(seed: int) -> float:
         size, alpha = (1, 2, 7, 30, 128)[seed % 5], (0.01, 0.1, 0.29, 0.5, 0.7, 1.0)[seed % 6]
-        losses, theirs = (
-            5 * torch.rand(size, generator=draws(seed)),
-            code["RobustLoss"](alpha, 0, "cvar"),
-        )
+        losses = 5 * torch.rand(size, generator=draws(seed))
+        theirs = code["RobustLoss"](alpha, 0, "cvar")
         ties = losses.round()
         return max(
             both(theirs, lambda v: cvar(v, alpha=alpha), losses),
@@ -155,9 +151,8 @@ def bias_balanced(clones: Clones) -> Iterator[Row]:
         bias = torch.where(
             torch.rand(3000, generator=generator) < (0.9, 0.999)[seed % 2], target, other
         )
-        groups = Groups(
-            tuple(f"y{c}" for c in range(classes)), tuple(f"b{c}" for c in range(classes))
-        )
+        targets, biases = (tuple(f"{side}{c}" for c in range(classes)) for side in "yb")
+        groups = Groups(targets, biases)
         theirs = code["BBLoss"](table["get_confusion_matrix"](classes, target, bias)[1])
         ours = ConditionalLogitAdjustment(groups, groups.frequencies(target, bias))
         logits, y, b = torch.randn(64, classes, generator=generator), target[:64], other[:64]
@@ -166,15 +161,10 @@ def bias_balanced(clones: Clones) -> Iterator[Row]:
             lambda z: theirs(z + 0, y, b), lambda z: ours.loss(Given(z), batch).total, logits
         )
 
+    method = "conditional_logit_adjustment"
     compared = "value, gradient; 2 to 10 classes, cells without a sample"
-    gaps = map(case, range(12))
-    yield code.row(
-        "conditional_logit_adjustment",
-        compared,
-        gaps,
-        bar=3e-6,
-        because="priors: float32, 1e-9 added",
-    )
+    because = "priors: float32, 1e-9 added"
+    yield code.row(method, compared, map(case, range(12)), bar=3e-6, because=because)
 
 
 def weights(clones: Clones) -> Iterator[Row]:
@@ -187,10 +177,8 @@ def weights(clones: Clones) -> Iterator[Row]:
     def scaled(name: str, sizes: list[int]) -> float:
         power, beta = settings[name]
         base.hparams = {"beta": beta}  # type: ignore[attr-defined]
-        theirs, counts = (
-            code[name](None, None, 2, 2, None, None, sizes).weights_per_grp,
-            torch.tensor(sizes),
-        )
+        theirs = code[name](None, None, 2, 2, None, None, sizes).weights_per_grp
+        counts = torch.tensor(sizes)
         theirs = theirs / ((theirs * counts).sum() / counts.sum())
         return apart(theirs, balanced_weights(counts, power=power, beta=beta))
 

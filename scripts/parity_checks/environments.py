@@ -34,10 +34,8 @@ def irm(clones: Clones) -> Iterator[Row]:
     code = clones.take(authors, "code/colored_mnist/main.py", "mean_nll", "penalty")
 
     def square(seed: int) -> float:
-        logit, y = (
-            labelled(seed, samples=60, classes=1)[0],
-            torch.randint(2, (60,), generator=draws(seed)),
-        )
+        logit = labelled(seed, samples=60, classes=1)[0]
+        y = torch.randint(2, (60,), generator=draws(seed))
         e = torch.randint(2, (60,), generator=draws(seed + 50))
 
         def theirs(f: Tensor) -> Tensor:
@@ -86,10 +84,8 @@ def vrex(clones: Clones) -> Iterator[Row]:
     def update(seed: int) -> float:
         biases, step = 2 + seed % 2, (0, 5)[seed % 4 // 2]  # before and after the switch of lambda
         logits, y = labelled(seed, samples=40, classes=2)
-        e, (turn,) = (
-            torch.randint(biases, (40,), generator=draws(seed)),
-            VREx(_groups(biases), warmup=2).turns(step),
-        )
+        e = torch.randint(biases, (40,), generator=draws(seed))
+        (turn,) = VREx(_groups(biases), warmup=2).turns(step)
         first, second = (logits.clone().requires_grad_() for _ in range(2))
         parts = [(first[e == one], y[e == one]) for one in range(biases)]
         state = {
@@ -115,10 +111,8 @@ def matching(clones: Clones) -> Iterator[Row]:
     def gap(seed: int, kind: Any) -> float:
         biases, generator = 2 + seed % 3, draws(seed)
         features = torch.randn(60, (5, 64)[seed % 2], generator=generator) + (0, 3.0)[seed % 2]
-        y, a = (
-            torch.randint(2, (60,), generator=generator),
-            torch.randint(biases, (60,), generator=generator),
-        )
+        y = torch.randint(2, (60,), generator=generator)
+        a = torch.randint(biases, (60,), generator=generator)
         head = torch.randn(features.shape[1], 2, generator=generator)
         a[a == 1] = 0 if seed % 5 == 0 else 1
         kernel = "gaussian" if kind is MMD else "mean_cov"
@@ -171,10 +165,8 @@ def shifted_decoupling(clones: Clones) -> Iterator[Row]:
     code = clones.take("mohammadpz/Gradient_Starvation", "Table_2/loss.py", "LossComputer")
 
     def shifted(seed: int) -> float:
-        logit, y = (
-            3 * torch.randn(64, 1, generator=draws(seed)),
-            torch.randint(2, (64,), generator=draws(seed)),
-        )
+        logit = 3 * torch.randn(64, 1, generator=draws(seed))
+        y = torch.randint(2, (64,), generator=draws(seed))
         sizes = torch.tensor([71629.0, 66874.0, 22880.0, 1387.0])
         data = SimpleNamespace(n_groups=4, group_str=None, group_counts=lambda: sizes)
         theirs = code["LossComputer"](None, False, data, sp=0.1, mode="spw3")

@@ -1,11 +1,7 @@
-"""Losses on features, heads and environments, beside the authors' code."""
+"""Losses on features, beside the authors' code."""
 
 from __future__ import annotations
 
-import abc
-import inspect
-import pprint
-import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -20,24 +16,19 @@ from debias.losses import (
     HSIC,
     across_biases,
     cosine_similarities,
-    demographic_parity_gap,
     disentangling_loss,
     entangling_loss,
-    equal_opportunity_gap,
-    equalized_odds_gap,
     flac_loss,
     median_distance,
     soft_positives,
     supervised_contrastive_losses,
 )
-from debias.strategies import DomainDiscriminative, DomainIndependent
-from debias.types import Batch, Groups
-from parity_checks.cases import Given, apart, bare, both, draws
+from parity_checks.cases import apart, both, draws
 from parity_checks.official import Clones
 from parity_checks.rows import Row
 
-HONG, WANG = "grayhong/bias-contrastive-learning", "princetonvisualai/DomainBiasMitigation"
-TEN = Groups(tuple("abcdefghij"), ("colour", "grey"))
+HONG = "grayhong/bias-contrastive-learning"
+LOGARITHM = "1e-9 in their logarithm"
 
 
 def _cells(
@@ -60,9 +51,8 @@ def end(clones: Clones) -> Iterator[Row]:
     code = clones.take("EIDOSLAB/entangling-disentangling-bias", "src/EnD.py", *names)
 
     def terms(features: Tensor, y: Tensor, b: Tensor) -> Any:
-        return code["abs_regu"](
-            SimpleNamespace(output=F.normalize(features, dim=1)), y, b, sum=False
-        )
+        hook = SimpleNamespace(output=F.normalize(features, dim=1))
+        return code["abs_regu"](hook, y, b, sum=False)
 
     def apart_term(seed: int) -> float:
         features, y, b = _cells(seed, samples=2 + seed)
@@ -82,23 +72,14 @@ def end(clones: Clones) -> Iterator[Row]:
 
         return both(pooled, lambda f: entangling_loss(cosine_similarities(f), y, b), features)
 
-    yield code.row(
-        "end", "disentangling term: value, gradient", map(apart_term, range(30)), bar=1e-12
-    )
-    compared = (
-        "entangling term, theirs over the batch and over it in reverse, as it drops half of the "
-        "pairs"
-    )
-    yield code.row("end", compared, map(together_term, range(30)), bar=1e-12)
+    compared = "disentangling term: value, gradient"
+    yield code.row("end", compared, map(apart_term, range(30)), bar=1e-12)
+    compared = "entangling term, theirs over the batch and over it in reverse, as it drops half of "
+    yield code.row("end", f"{compared}the pairs", map(together_term, range(30)), bar=1e-12)
 
 
 def bias_contrastive(clones: Clones) -> Iterator[Row]:
     code = clones.take(HONG, "debias/losses/bias_contrastive_uni.py", "DebiasSupConLossUni")
-    path, names = (
-        "debias/losses/bias_contrastive.py",
-        ("DebiasSupConLoss", "UnsupBiasContrastiveLoss"),
-    )
-    soft = clones.take(HONG, path, *names, space={"cosine_similarity": cosine_similarity})
 
     def case(seed: int) -> float:
         features, y, b = _cells(seed, samples=24 + seed)
@@ -108,6 +89,16 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
             lambda f: supervised_contrastive_losses(cosine_similarities(f), positive).mean(),
             features,
         )
+
+    gaps = map(case, range(20))
+    yield code.row("bias_contrastive", "value, gradient", gaps, bar=1e-5, because=LOGARITHM)
+    yield _soft_contrastive(clones)
+
+
+def _soft_contrastive(clones: Clones) -> Row:
+    path = "debias/losses/bias_contrastive.py"
+    names = ("DebiasSupConLoss", "UnsupBiasContrastiveLoss")
+    soft = clones.take(HONG, path, *names, space={"cosine_similarity": cosine_similarity})
 
     def softened(seed: int) -> float:
         features, y, _ = _cells(seed, samples=16)
@@ -125,14 +116,8 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
 
         return both(theirs, ours, features, features.flip(1))
 
-    because = "1e-9 in their logarithm"
-    yield code.row(
-        "bias_contrastive", "value, gradient", map(case, range(20)), bar=1e-5, because=because
-    )
-    compared = "value, gradient; two views, no class alone"
-    yield soft.row(
-        "soft_contrastive", compared, map(softened, range(20)), bar=1e-5, because=because
-    )
+    compared, gaps = "value, gradient; two views, no class alone", map(softened, range(20))
+    return soft.row("soft_contrastive", compared, gaps, bar=1e-5, because=LOGARITHM)
 
 
 def flac(clones: Clones) -> Iterator[Row]:
@@ -182,104 +167,3 @@ def hsic(clones: Clones) -> Iterator[Row]:
         bar=1e-12,
     )
     yield sigma.row("rebias", "median distance of a batch", map(median, range(8)), bar=1e-12)
-
-
-def domain_independent(clones: Clones) -> Iterator[Row]:
-    path, name = "models/cifar_domain_independent.py", "CifarDomainIndependent"
-    code = clones.take(WANG, path, name, space={"CifarModel": object})
-    official, ours = bare(code[name], {}), DomainIndependent(TEN)
-
-    def case(seed: int) -> float:
-        logits, y, b = _two_domains(seed)
-        loss = lambda z: ours.loss(Given(_by_class(z)), Batch(z, y, b, y)).total  # noqa: E731
-        gap = both(lambda z: official._criterion(z, b * 10 + y), loss, logits)
-        return max(
-            gap, apart(official.compute_accuracy_sum_out(logits, y), _accuracy(logits, y, ours))
-        )
-
-    yield code.row(
-        "domain_independent", "value, gradient, accuracy", map(case, range(20)), bar=1e-12
-    )
-
-
-def domain_discriminative(clones: Clones) -> Iterator[Row]:
-    path, name = "models/cifar_domain_discriminative.py", "CifarDomainDiscriminative"
-    code = clones.take(WANG, path, name, space={"CifarModel": object})
-    counts = torch.tensor([[5, 95], [95, 5]]).repeat(5, 1)
-    official = bare(code[name], {"prior_shift_weight": (1 / counts).T.flatten().numpy()})
-    frequencies = counts.flatten()
-    ways = {
-        "sum_prob_wo_prior_shift": DomainDiscriminative(TEN, frequencies),
-        "sum_prob_w_prior_shift": DomainDiscriminative(TEN, frequencies, divide_by_prior=True),
-        "max_prob_w_prior_shift": DomainDiscriminative(
-            TEN, frequencies, inference="max", divide_by_prior=True
-        ),
-    }
-
-    def case(seed: int) -> float:
-        logits, y, _ = _two_domains(seed)
-        theirs = [getattr(official, f"compute_accuracy_{way}")(logits, y) for way in ways]
-        return apart(theirs, [_accuracy(logits, y, ours) for ours in ways.values()])
-
-    compared = "accuracy: sum, sum with prior, maximum with prior"
-    yield code.row("domain_discriminative", compared, map(case, range(20)), bar=1e-12)
-
-
-def _two_domains(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits for ten classes in either of two domains, classes, and domains."""
-    generator = draws(seed)
-    target, bias = (
-        torch.randint(size, (64,), generator=generator) for size in (10, 2 if seed % 4 else 1)
-    )
-    return 2 * torch.randn(64, 20, generator=generator), target, bias
-
-
-def _by_class(logits: Tensor) -> Tensor:
-    """Ours come class by class, theirs domain by domain."""
-    return torch.stack([logits[:, :10], logits[:, 10:]], 2).flatten(1)
-
-
-def _accuracy(logits: Tensor, target: Tensor, strategy: Any) -> float:
-    said = strategy.classify(Given(_by_class(logits)), logits).logits.argmax(1)
-    return float((said == target).double().mean()) * 100
-
-
-def fair_regularised(clones: Clones) -> Iterator[Row]:
-    rates = ("PositiveRate", "TruePositiveRate", "FalsePositiveRate")
-    space: dict[str, Any] = {"abc": abc, "re": re, "inspect": inspect, "pprint": pprint}
-    for path, names in (
-        ("fairret/utils.py", ("safe_div",)),
-        ("fairret/statistic/base.py", ("Statistic",)),
-        ("fairret/statistic/linear_fractional.py", ("LinearFractionalStatistic", *rates)),
-    ):
-        code = clones.take("aida-ugent/fairret", path, *names, space=space)
-        space = dict(code.space)
-
-    def case(seed: int) -> float:
-        generator, biases = draws(seed), 2 + seed % 2
-        p, present = (
-            torch.rand(64, 1, generator=generator),
-            torch.randint(2, (64, 1), generator=generator),
-        )
-        b = torch.randint(biases, (64,), generator=generator)
-        has, labels = F.one_hot(b, biases).double(), present.double()
-
-        def gap(name: str, *given: Tensor) -> Any:
-            return lambda q: (lambda rate: rate.max() - rate.min())(code[name]()(q, has, *given))
-
-        positive, true, false = gap(rates[0]), gap(rates[1], labels), gap(rates[2], labels)
-        return max(
-            both(positive, lambda q: demographic_parity_gap(q, b, biases=biases)[0], p),
-            both(true, lambda q: equal_opportunity_gap(q, present, b, biases=biases)[0], p),
-            both(
-                lambda q: (true(q) + false(q)) / 2,
-                lambda q: equalized_odds_gap(q, present, b, biases=biases)[0],
-                p,
-            ),
-        )
-
-    compared = (
-        "largest less least of their rates (positive, true positive, mean with false positive): "
-        "value, gradient"
-    )
-    yield code.row("fair_regularised", compared, map(case, range(20)), bar=1e-12)

@@ -100,16 +100,12 @@ def rebias(clones: Clones) -> Iterator[Row]:
 def _fixed_bandwidth(code: Piece, hsic: Piece, seed: int) -> float:
     several = {"biased_networks": 2, "lambda_f": 3.0, "lambda_g": 7.0}
     options: dict[str, Any] = ({}, {"biased_updates": 2, "lambda_g": 0.5}, several)[seed % 3]
-    ours, model, given = (
-        _rebias(seed, sigma=0.8, bandwidth="fixed", **options),
-        Normalised(),
-        batches(seed),
-    )
+    ours = _rebias(seed, sigma=0.8, bandwidth="fixed", **options)
+    model = Normalised()
+    given = batches(seed)
     trainer = _rebias_trainer(code, ours, model)
-    trainer.outer_criterion, trainer.inner_criterion = (
-        hsic["RbfHSIC"](0.8),
-        hsic["MinusRbfHSIC"](0.8),
-    )
+    trainer.outer_criterion = hsic["RbfHSIC"](0.8)
+    trainer.inner_criterion = hsic["MinusRbfHSIC"](0.8)
     code["_train_epoch"](trainer, [(batch.image, batch.target, None) for batch in given], 0)
     play(model, ours, given)
     theirs, own = list(trainer.model.g_nets), list(ours.networks)
@@ -174,10 +170,8 @@ def _parameters_apart(trainer: Any, model: nn.Module, ours: ReBias) -> float:
 
 
 def lff(clones: Clones) -> Iterator[Row]:
-    loss, memory = (
-        clones.take(LFF, "module/loss.py", "GeneralizedCELoss"),
-        clones.take(LFF, "util.py", "EMA"),
-    )
+    loss = clones.take(LFF, "module/loss.py", "GeneralizedCELoss")
+    memory = clones.take(LFF, "util.py", "EMA")
     loop = clones.lines(LFF, "train.py", 182, 241)
 
     def case(seed: int) -> float:
@@ -212,28 +206,16 @@ def group_dro(clones: Clones) -> Iterator[Row]:
 
     def case(seed: int) -> float:
         torch.manual_seed(seed)
-        adjustment, counts = (
-            (0.0, 3.0)[seed % 2],
-            torch.tensor([256.0, 64.0, 16.0, 1024.0, 64.0, 16.0]),
-        )
+        adjustment = (0.0, 3.0)[seed % 2]
+        counts = torch.tensor([256.0, 64.0, 16.0, 1024.0, 64.0, 16.0])
         model, given = Normalised(), [_all_groups(batch) for batch in batches(seed, size=24)]
         ours = GroupDRO(CLASSES, counts, step_size=0.5, adjustment=adjustment).double()
         network = deepcopy(model)
         data = SimpleNamespace(n_groups=6, group_counts=lambda: counts, group_str=None)
-        theirs = computer["LossComputer"](
-            classification_losses,
-            True,
-            data,
-            alpha=0.2,
-            adj=torch.full((6,), adjustment).numpy(),
-            step_size=0.5,
-        )
-        state = {
-            "loss_computer": theirs,
-            "is_training": True,
-            "args": SimpleNamespace(model="resnet50"),
-        }
-        state |= {"optimizer": descent(network.parameters())}
+        options = {"alpha": 0.2, "adj": torch.full((6,), adjustment).numpy(), "step_size": 0.5}
+        theirs = computer["LossComputer"](classification_losses, True, data, **options)
+        state = {"loss_computer": theirs, "args": SimpleNamespace(model="resnet50")}
+        state |= {"is_training": True, "optimizer": descent(network.parameters())}
         for batch in given:
             outputs, group = network(batch.image).logits, CLASSES.encode(batch.target, batch.bias)
             loop.run(state | {"outputs": outputs, "y": batch.target, "g": group})

@@ -43,10 +43,8 @@ def jtt(clones: Clones) -> Iterator[Row]:
 
     def case(copies: int) -> float:
         generator = draws(copies)
-        logits, y = (
-            torch.randn(80, 2, generator=generator),
-            torch.randint(2, (80,), generator=generator),
-        )
+        logits = torch.randn(80, 2, generator=generator)
+        y = torch.randint(2, (80,), generator=generator)
         split = torch.arange(80) % 2  # training rows are the even ones
         rows = (split == 0).nonzero()[:, 0]
         columns = {"y_pred": logits[rows].argmax(1), "y_true": y[rows]}
@@ -55,13 +53,9 @@ def jtt(clones: Clones) -> Iterator[Row]:
         }
         find.run({"train_df": logged, "final_epoch": 4})
         args = SimpleNamespace(aug_col="wrong_1_times", up_weight=copies)
-        given = {
-            "args": args,
-            "train_col": logged,
-            "train_data": range(len(rows)),
-            "Subset": Subset,
-        }
-        theirs = [*range(len(rows)), *repeat.run(given)["upsampled_points"].indices]
+        given = {"args": args, "train_col": logged, "train_data": range(len(rows))}
+        again = repeat.run(given | {"Subset": Subset})["upsampled_points"].indices
+        theirs = [*range(len(rows)), *again]
         found = SimpleNamespace(index=rows, logits=logits[rows], target=y[rows])
         inferred, sampler = _second_training(
             copies, SimpleNamespace(predictions=lambda split: found), split

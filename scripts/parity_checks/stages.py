@@ -27,10 +27,35 @@ from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
 SPUCO = "BigML-CS-UCLA/SpuCo"
+PARTED = "convert_labels_to_partition"
 STEPS = (10, 60, 300)
 
 
 def eiil(clones: Clones) -> Iterator[Row]:
+    code, port = _eiil(clones)
+
+    def authors(seed: int) -> float:
+        logits, y, ours = _environments(seed, classes=2)
+        one = {"images": logits[:, 1:] - logits[:, :1], "labels": y.double()[:, None]}
+        one |= {"rows": torch.arange(len(y))}
+        options = {"n_steps": STEPS[seed], "lr": 0.01, "join": False}
+        first, _ = code["split_data_opt"](one, lambda x: x, **options)
+        return apart(torch.zeros(len(y)).index_fill(0, first["rows"], 1.0), ours)
+
+    def ported(seed: int) -> float:
+        logits, y, ours = _environments(seed, classes=3)
+        rows = port["EIIL"](logits, y.tolist(), STEPS[seed], 0.01).infer_groups()[0, 1]
+        return apart(torch.zeros(len(y)).index_fill(0, torch.tensor(rows), 1.0), ours)
+
+    steps = ", ".join(map(str, STEPS))
+    compared = f"environments of 600 samples after {steps} steps from the same start"
+    found, again = map(authors, range(3)), map(ported, range(3))
+    yield code.row("eiil", f"{compared}; one logit there, two here", found, bar=0.0)
+    yield port.row("eiil", f"{compared}; 3 classes", again, bar=0.0)
+
+
+def _eiil(clones: Clones) -> tuple[Piece, Piece]:
+    """The authors' inference and SpuCo's, both of which start where ours does."""
     bar = SimpleNamespace(set_description=lambda _: None)
     space = {
         "torch": Replaced(torch, {"randn": lambda count: torch.randn(count, generator=draws(9))}),
@@ -40,35 +65,9 @@ def eiil(clones: Clones) -> Iterator[Row]:
         "seed_randomness": lambda **_: None,
         "tqdm": lambda rows=None, **_: nullcontext(bar) if rows is None else rows,
     }
-    code = clones.take(
-        "ecreager/eiil", "opt_env/utils/opt_utils.py", "nll", "split_data_opt", space=space
-    )
+    path, names = "opt_env/utils/opt_utils.py", ("nll", "split_data_opt")
     port = clones.take(SPUCO, "src/spuco/group_inference/eiil.py", "EIIL", space=space)
-
-    def authors(seed: int) -> float:
-        logits, y, ours = _environments(seed, classes=2)
-        one = {
-            "images": logits[:, 1:] - logits[:, :1],
-            "labels": y.double()[:, None],
-            "rows": torch.arange(len(y)),
-        }
-        first, _ = code["split_data_opt"](
-            one, lambda x: x, n_steps=STEPS[seed], lr=0.01, join=False
-        )
-        return apart(torch.zeros(len(y)).index_fill(0, first["rows"], 1.0), ours)
-
-    def ported(seed: int) -> float:
-        logits, y, ours = _environments(seed, classes=3)
-        rows = port["EIIL"](logits, y.tolist(), STEPS[seed], 0.01).infer_groups()[0, 1]
-        return apart(torch.zeros(len(y)).index_fill(0, torch.tensor(rows), 1.0), ours)
-
-    compared = (
-        f"environments of 600 samples after {', '.join(map(str, STEPS))} steps from the same start"
-    )
-    yield code.row(
-        "eiil", f"{compared}; one logit there, two here", map(authors, range(3)), bar=0.0
-    )
-    yield port.row("eiil", f"{compared}; 3 classes", map(ported, range(3)), bar=0.0)
+    return clones.take("ecreager/eiil", path, *names, space=space), port
 
 
 def _environments(seed: int, *, classes: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,28 +117,21 @@ def spare(clones: Clones) -> Iterator[Row]:
         outputs = torch.stack([4 * y + (3 - 1.8 * y) * kind, -2 * kind], 1) + noise
         theirs = code["SpareInference"](outputs, class_labels=y.tolist(), max_clusters=5)
         parts, ours = theirs.infer_groups(), class_clusters(outputs, y, seed=seed)
-        gap = max(
-            apart(_by_size(parts, y), ours.inferred), apart(theirs.sampling_powers, ours.powers())
-        )
+        powers_apart = apart(theirs.sampling_powers, ours.powers())
+        gap = max(apart(_by_size(parts, y), ours.inferred), powers_apart)
         rows = [row for part in parts.values() for row in part]
         trainer = SimpleNamespace(group_partition=parts, base_indices=rows)
-        given = {
-            "self": trainer,
-            "sampling_powers": ours.powers(),
-            "trainset": SimpleNamespace(labels=y.tolist()),
-        }
-        weigh.run(given | {"convert_labels_to_partition": parted["convert_labels_to_partition"]})
-        drawn = torch.zeros(200).index_copy(
-            0, torch.tensor(rows), torch.tensor(trainer.sampling_weights)
-        )
+        given = {"self": trainer, "trainset": SimpleNamespace(labels=y.tolist())}
+        given |= {"sampling_powers": ours.powers(), PARTED: parted[PARTED]}
+        weigh.run(given)
+        weights = torch.tensor(trainer.sampling_weights)
+        drawn = torch.zeros(200).index_copy(0, torch.tensor(rows), weights)
         order: Any = cluster_balanced(y, ours.inferred, powers=ours.powers())
         return gap, apart(drawn / drawn.sum(), order.weights / order.weights.sum())
 
-    found = [case(seed) for seed in range(3)]
-    yield code.row(
-        "spare", "clusters, largest first, and powers", [gap for gap, _ in found], bar=0.0
-    )
-    yield weigh.row("spare", "sampling weights", [gap for _, gap in found], bar=1e-12)
+    clusters, weights = zip(*(case(seed) for seed in range(3)), strict=True)
+    yield code.row("spare", "clusters, largest first, and powers", clusters, bar=0.0)
+    yield weigh.row("spare", "sampling weights", weights, bar=1e-12)
 
 
 def _spuco(clones: Clones, seeds: list[int]) -> tuple[Piece, Piece]:
@@ -147,14 +139,14 @@ def _spuco(clones: Clones, seeds: list[int]) -> tuple[Piece, Piece]:
     the last seed.
     """
     folder = "src/spuco/group_inference/"
-    parted = clones.take(SPUCO, "src/spuco/utils/misc.py", "convert_labels_to_partition")
+    parted = clones.take(SPUCO, "src/spuco/utils/misc.py", PARTED)
     above = {"ABC": object, "abstractmethod": lambda method: method}
     base = clones.take(SPUCO, f"{folder}base_group_inference.py", "BaseGroupInference", space=above)
     space = {
         "BaseGroupInference": base["BaseGroupInference"],
         "Enum": Enum,
         "KMeans": KMeans,
-        "convert_labels_to_partition": parted["convert_labels_to_partition"],
+        PARTED: parted[PARTED],
         "get_seed": lambda: seeds[-1],
         "random": random,
         "seed_randomness": lambda **_: None,

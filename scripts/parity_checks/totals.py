@@ -24,10 +24,8 @@ CELLS = Groups(("a", "b", "c"), ("x", "y", "z"))
 def _case(seed: int) -> tuple[Tensor, Tensor, Batch]:
     """Logits and features of a batch, some samples of which have no positive."""
     generator, samples = draws(seed), 12 + seed
-    logits, features = (
-        torch.randn(samples, 3, generator=generator),
-        torch.randn(samples, 8, generator=generator),
-    )
+    logits = torch.randn(samples, 3, generator=generator)
+    features = torch.randn(samples, 8, generator=generator)
     y, b = torch.randint(3, (2, samples), generator=generator)
     y[0], b[y == y[0]] = 2, 1
     return logits, features, Batch(logits, y, b, torch.arange(samples))
@@ -40,9 +38,8 @@ def end(clones: Clones) -> Iterator[Row]:
     def case(seed: int) -> float:
         alpha, beta = ((0.3, 7.0), (5.0, 0.2), (0.0, 1.0), (1.0, 0.0))[seed % 4]
         logits, features, batch = _case(seed)
-        order = batch.bias.argsort(
-            descending=True
-        )  # their mask keeps pairs whose earlier sample has the larger bias
+        # their mask keeps pairs whose earlier sample has the larger bias
+        order = batch.bias.argsort(descending=True)
         y, b = batch.target[order], batch.bias[order]
         ours = EnD(CELLS, disentangling=alpha, entangling=beta)
 

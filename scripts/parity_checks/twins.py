@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,25 +14,18 @@ from torch.nn import functional as F
 from debias.losses import (
     RelativeDifficulty,
     confusion_losses,
-    discovered_weights,
-    discovery_loss,
     generalized_cross_entropy,
-    soft_groups,
 )
-from debias.strategies import BiasAmplification, CrossMistakes, Disentangled
+from debias.strategies import Disentangled
 from debias.strategies.disentangled import permutation
 from debias.strategies.gradient_projection import projected
 from debias.types import Batch, Groups, Outputs
-from parity_checks.cases import Given, Replaced, apart, both, draws, labelled
+from parity_checks.cases import Replaced, apart, both, draws, labelled
 from parity_checks.official import Clones
 from parity_checks.rows import Row
 
 LFF, DFA = "alinlab/LfF", "kakaoenterprise/Learning-Debiased-Disentangled"
-WANG, DEBIAN, XRM = (
-    "princetonvisualai/DomainBiasMitigation",
-    "zhihengli-UR/DebiAN",
-    "facebookresearch/XRM",
-)
+WANG = "princetonvisualai/DomainBiasMitigation"
 CLASSES = Groups(("a", "b", "c"), ("x", "y"))
 
 
@@ -67,61 +58,38 @@ def lff(clones: Clones) -> Iterator[Row]:
         gaps = []
         for _ in range(40):
             rows = torch.randperm(50, generator=generator)[:16]
-            losses = 5 * torch.rand(2, 16, generator=generator)
-            given = {
-                "sample_loss_ema_b": theirs[0],
-                "sample_loss_ema_d": theirs[1],
-                "index": rows,
-                "label": y[rows],
-            }
-            seen = weigh.run(
-                given | {"loss_b": losses[0], "loss_d": losses[1], "num_classes": int(y.max()) + 1}
-            )
-            gaps.append(apart(seen["loss_weight"], ours(losses[0], losses[1], rows, y[rows])))
+            b, d = 5 * torch.rand(2, 16, generator=generator)
+            given = {"sample_loss_ema_b": theirs[0], "sample_loss_ema_d": theirs[1]}
+            given |= {"loss_b": b, "loss_d": d, "num_classes": int(y.max()) + 1}
+            seen = weigh.run(given | {"index": rows, "label": y[rows]})
+            gaps.append(apart(seen["loss_weight"], ours(b, d, rows, y[rows])))
         return max(gaps)
 
     yield loss.row("lff", "GCE of their form: value, gradient", map(gce, range(12)), bar=1e-12)
-    yield weigh.row(
-        "lff", "sample weights over 40 batches, with their EMA", map(steps, range(4)), bar=1e-12
-    )
+    compared = "sample weights over 40 batches, with their EMA"
+    yield weigh.row("lff", compared, map(steps, range(4)), bar=1e-12)
 
 
 def disentangled(clones: Clones) -> Iterator[Row]:
     loop = clones.lines(DFA, "learner.py", 506, 566)
     generator = draws(0)
-    images, y = (
-        torch.randn(50, 10, generator=generator),
-        torch.randint(3, (50,), generator=generator),
-    )
+    images = torch.randn(50, 10, generator=generator)
+    y = torch.randint(3, (50,), generator=generator)
     model: Any = Perceptron()
-    ours = Disentangled(
-        CLASSES,
-        50,
-        model,
-        swap_after=3,
-        biased_weight=10.0,
-        biased_swap_weight=7.0,
-        swap_weight=0.5,
-    )
+    weights = {"biased_weight": 10.0, "biased_swap_weight": 7.0, "swap_weight": 0.5}
+    ours = Disentangled(CLASSES, 50, model, swap_after=3, **weights)
     network: Any = ours.network
-    learner, parameters = (
-        _learner(clones, model, ours, y),
-        [*model.parameters(), *ours.parameters()],
-    )
+    learner = _learner(clones, model, ours, y)
+    parameters = [*model.parameters(), *ours.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.05)
 
     def step(number: int) -> float:
         rows = torch.randperm(50, generator=generator)[:16]
         order = SimpleNamespace(permutation=lambda count: permutation(count, key=number).numpy())
-        given = {
-            "self": learner,
-            "args": learner.args,
-            "label": y[rows],
-            "index": rows,
-            "step": number,
-        }
-        halves = {"z_l": model.body(images[rows]), "z_b": network.body(images[rows])}
-        theirs = loop.run(given | halves | {"np": Replaced(np, {"random": order})})["loss"]
+        given = {"self": learner, "args": learner.args, "np": Replaced(np, {"random": order})}
+        given |= {"label": y[rows], "index": rows, "step": number}
+        given |= {"z_l": model.body(images[rows]), "z_b": network.body(images[rows])}
+        theirs = loop.run(given)["loss"]
         (turn,) = ours.turns(number)
         loss = turn.objective(model, Batch(images[rows], y[rows], y[rows] % 2, rows)).total
         found = [torch.autograd.grad(value, parameters) for value in (theirs, loss)]
@@ -162,106 +130,6 @@ def _joined(features: Tensor, head: nn.Linear, first: Tensor, second: Tensor) ->
     return F.linear(features, torch.cat([first, second], 1), head.bias)
 
 
-def xrm(clones: Clones) -> Iterator[Row]:
-    pair = clones.take(XRM, "networks.py", "TwinNets")
-    chances: list[Tensor] = []
-    replaced = Replaced(torch, {"bernoulli": lambda p: (chances.pop() < p.clamp(0, 1)).double()})
-    space, hparams = (
-        {"torch": replaced, "cross_entropy": F.cross_entropy},
-        {"device": "cpu", "num_y": 3},
-    )
-    code = clones.take(XRM, "algorithms.py", "ERM", "XRM", space=space)
-
-    def steps(seed: int) -> float:
-        generator, model = draws(seed), Perceptron()
-        images, y = (
-            torch.randn(40, 10, generator=generator),
-            torch.randint(3, (40,), generator=generator),
-        )
-        ours = CrossMistakes(CLASSES, 40, model, seed)
-        own = [*model.parameters(), *ours.network.parameters()]
-        copies = [nn.Sequential(*network.children()) for network in deepcopy([model, ours.network])]
-        both_nets, first_own = pair["TwinNets"](hparams, *copies), ours.own.double()[:, None]
-        first, second = (torch.optim.SGD(list(p), lr=0.5) for p in (both_nets.parameters(), own))
-        theirs = code["XRM"](hparams, both_nets, first, SimpleNamespace(y=y), first_own)
-        first.lr_scheduler = None  # type: ignore[attr-defined]
-        for step in range(60):
-            rows = torch.randperm(40, generator=generator)[:10]
-            chances.append(ours._draws(step)[rows])
-            theirs.update((rows, images[rows], None, None))
-            second.zero_grad()
-            batch = Batch(images[rows], y[rows], y[rows] % 2, rows)
-            ours.objective(model, batch, step=step).total.backward()  # type: ignore[no-untyped-call]
-            second.step()
-        gaps = [apart(p, q) for p, q in zip(both_nets.parameters(), own, strict=True)]
-        flipped = bool(
-            (theirs.y_tr_dynamic != y).any()
-        )  # else nothing of the labels has been compared
-        return max(
-            *gaps,
-            apart(theirs.y_tr_dynamic, ours.memory(torch.arange(40), y)),
-            0.0 if flipped else math.inf,
-        )
-
-    compared = "weights of both networks, labels after 60 steps, some of them flipped"
-    yield code.row("cross_mistakes", compared, map(steps, range(3)), bar=1e-12)
-
-
-def debian(clones: Clones) -> Iterator[Row]:
-    path, constants = (
-        "multi_color_mnist_exp/debian.py",
-        clones.take(DEBIAN, "common/constants.py", "EPS"),
-    )
-    weigh, discover = clones.lines(DEBIAN, path, 82, 103), clones.lines(DEBIAN, path, 135, 164)
-
-    def case(seed: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        generator = draws(seed)
-        logits, y = labelled(seed, classes=4)
-        trainer = SimpleNamespace(num_classes=4, args=SimpleNamespace(lambda_penalty=2.0))
-        given = {
-            "self": trainer,
-            "label": y,
-            "p_vanilla": logits.softmax(1),
-            "EPS": constants["EPS"],
-        }
-        return torch.randn(32, generator=generator) - (0, 5)[seed % 2], y, given
-
-    def weighted(seed: int) -> float:
-        score, y, given = case(seed)
-        chosen, u = given["p_vanilla"].gather(1, y[:, None])[:, 0], score.sigmoid()
-        losses = -chosen.log()
-        theirs = weigh.run(given | {"p_spurious": _per_class(u), "ce_loss": losses.clone()})[
-            "ce_loss"
-        ]
-        return apart(
-            theirs, (losses * discovered_weights(soft_groups(chosen, u, y, 4), u, y)).mean()
-        )
-
-    def discovered(seed: int) -> float:
-        score, y, given = case(seed)
-        chosen = given["p_vanilla"].gather(1, y[:, None])[:, 0]
-        ours = lambda s: discovery_loss(soft_groups(chosen, s.sigmoid(), y, 4), balance=2.0)  # noqa: E731
-        return both(
-            lambda s: discover.run(given | {"p_spurious": _per_class(s.sigmoid())})[
-                "loss_discover"
-            ],
-            ours,
-            score,
-        )
-
-    yield weigh.row(
-        "debian", "weighted loss of the classifier", map(weighted, range(16)), bar=1e-12
-    )
-    yield discover.row(
-        "debian", "loss of the discoverer: value, gradient", map(discovered, range(16)), bar=1e-9
-    )
-
-
-def _per_class(membership: Tensor) -> Tensor:
-    """Their discoverer has an output per class, of which that of the own class is read."""
-    return membership[:, None].expand(-1, 4)
-
-
 def adversaries(clones: Clones) -> Iterator[Row]:
     project = clones.lines(WANG, "models/cifar_gradproj_adv.py", 137, 145)
     confuse = clones.lines(WANG, "models/cifar_uniconf_adv.py", 143, 144)
@@ -286,38 +154,3 @@ def adversaries(clones: Clones) -> Iterator[Row]:
     yield confuse.row(
         "uniform_confusion", "confusion: value, gradient", map(confusion, range(8)), bar=1e-12
     )
-
-
-def bias_amplification(clones: Clones) -> Iterator[Row]:
-    code = clones.lines("motivationss/BAM", "train.py", 102, 103)
-
-    def case(seed: int) -> float:
-        generator = draws(seed)
-        rows, ours = (
-            torch.randperm(20, generator=generator)[:8],
-            BiasAmplification(CLASSES, 20, strength=50.0),
-        )
-        logits, y = (
-            torch.randn(8, 3, generator=generator),
-            torch.randint(3, (8,), generator=generator),
-        )
-        with torch.no_grad():
-            ours.offsets.copy_(torch.randn(20, 3, generator=generator))
-        offsets, batch = ours.offsets.detach().clone().requires_grad_(), Batch(logits, y, y, rows)
-        given = {
-            "outputs": logits.clone(),
-            "data_idx": rows,
-            "args": SimpleNamespace(aux_lambda=50.0),
-        }
-        theirs = F.cross_entropy(
-            code.run(given | {"model": SimpleNamespace(b=offsets)})["outputs"], y
-        )
-        loss = ours.loss(Given(logits), batch).total
-        moved = (
-            torch.autograd.grad(theirs, offsets)[0],
-            torch.autograd.grad(loss, ours.offsets)[0],
-        )
-        return max(apart(theirs, loss), apart(*moved))
-
-    compared = "loss with offsets, their gradient"
-    yield code.row("bias_amplification", compared, map(case, range(6)), bar=1e-12)

@@ -327,9 +327,8 @@ def test_the_class_tells_nothing_of_the_new_background():
     the same class it stays at 0.05, 0.95."""
     masks = [square(3, 1, 2, 2)] * 100
     target = torch.arange(100) % 2
-    bias = torch.where(
-        torch.arange(100) % 20 >= 18, 1 - target, target
-    )  # 5 of each target's 50 are not aligned
+    # 5 of each target's 50 are not aligned
+    bias = torch.where(torch.arange(100) % 20 >= 18, 1 - target, target)
     batch = batch_of(masks)._replace(target=target, bias=bias)
     torch.manual_seed(0)
     for background, shares in (("all", (0.5, 0.5)), ("same", (0.1, 0.9)), ("own", (0.1, 0.9))):

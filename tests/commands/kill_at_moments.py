@@ -63,9 +63,8 @@ class Disturbed:
         place, whole = self.folder / name, self.folder / "whole"
         (run,) = (path.parent for path in (whole / RUNS).glob("*/config.yaml"))
         other = place / run.relative_to(whole)
-        passed = [
-            path for path in (place / "temporary").rglob("*") if path.is_file()
-        ]  # torch makes an empty folder
+        # torch makes an empty folder
+        passed = [path for path in (place / "temporary").rglob("*") if path.is_file()]
         left = [path.name for path in (*passed, *(place / RUNS).rglob(".*"))]
         if left:
             return f"left {left}"

@@ -202,10 +202,8 @@ def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
     assert after["measures"]["information"] == before["measures"]["information"]
     for bias in ("land", "water"):
         rates = after["measures"]["fairness"], before["measures"]["fairness"]
-        found, other = (
-            rates[0][f"true_positive_rate/landbird|{bias}"],
-            rates[1][f"false_positive_rate/waterbird|{bias}"],
-        )
+        found = rates[0][f"true_positive_rate/landbird|{bias}"]
+        other = rates[1][f"false_positive_rate/waterbird|{bias}"]
         assert found == pytest.approx(1 - other)
     evaluate.run(str(copied), ["measures=scores", "progress=false"])
     assert "positive class: landbird (scores)" in capsys.readouterr().out

@@ -74,10 +74,8 @@ def test_environments_are_cut_at_one_half(finished, tmp_path):
     out = tmp_path / "groups.csv"
     assert main(["infer-groups", str(finished), "method=eiil", "steps=1", f"out={out}"]) == 0
     parts = [read(finished / "predictions" / f"{split}.csv") for split in ("train", "val")]
-    logits, target = (
-        torch.cat([part.logits for part in parts]),
-        torch.cat([part.target for part in parts]),
-    )
+    logits = torch.cat([part.logits for part in parts])
+    target = torch.cat([part.target for part in parts])
     weights = environment_weights(logits, target, seeded_generator(0), steps=1, learning_rate=1e-3)
     assert ((weights > 0.4) & (weights < 0.5)).any()
     assert ((weights > 0.5) & (weights < 0.6)).any()

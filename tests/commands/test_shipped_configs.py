@@ -123,9 +123,8 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
 
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")  # 200 digits in 100 groups
-@pytest.mark.filterwarnings(
-    "ignore:terms of the loss are numerically nothing"
-)  # no batch has two of a class and bias
+# no batch has two of a class and bias
+@pytest.mark.filterwarnings("ignore:terms of the loss are numerically nothing")
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_config_builds_whatever_it_trains(name, roots, tmp_path):
     config = cut_down(name, roots, tmp_path)
@@ -137,9 +136,8 @@ def test_every_config_builds_whatever_it_trains(name, roots, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")  # 200 digits in 100 groups
-@pytest.mark.filterwarnings(
-    "ignore:terms of the loss are numerically nothing"
-)  # no batch has two of a class and bias
+# no batch has two of a class and bias
+@pytest.mark.filterwarnings("ignore:terms of the loss are numerically nothing")
 @pytest.mark.parametrize("name", trained_ones())
 def test_runs_end_to_end(name, roots, tmp_path):
     run = train(cut_down(name, roots, tmp_path))

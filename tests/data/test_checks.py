@@ -213,9 +213,8 @@ def test_unknown_bias_is_an_error_only_where_it_is_needed(sound):
         match=r"4 training images have no bias attribute: row 1 .* and 1 more\. This strat",
     ):
         check_examples(unknown, require=("bias",))
-    check_examples(
-        replace(sound, bias=changed(sound.bias, 5, -1)), require=("bias",)
-    )  # a test image needs none
+    # a test image needs none
+    check_examples(replace(sound, bias=changed(sound.bias, 5, -1)), require=("bias",))
 
 
 def test_one_bias_label_is_some(sound):

@@ -94,10 +94,8 @@ def parts_of(
     examples: Examples, model: nn.Module, *, strategy: ERM | None = None, mean: float = 0.0
 ) -> Parts:
     """A run whose pixels are ``(x - mean) / (1 - mean)``; batches of 3."""
-    order, size = (
-        shuffled(torch.zeros(1)),
-        cv2.imread(str(examples.root / examples.images[0])).shape[0],
-    )
+    order = shuffled(torch.zeros(1))
+    size = cv2.imread(str(examples.root / examples.images[0])).shape[0]
     normalisation = {"mean": (mean,) * 3, "std": (1 - mean,) * 3}
     data = ImageData(
         examples,

@@ -11,10 +11,8 @@ from debias.group_inference import cross_mistakes
 def test_truth_table():
     """Both right, the first wrong, the second wrong, both wrong."""
     right, wrong = [2.0, 0.0], [0.0, 2.0]
-    first, second = (
-        torch.tensor([right, wrong, right, wrong]),
-        torch.tensor([right, right, wrong, wrong]),
-    )
+    first = torch.tensor([right, wrong, right, wrong])
+    second = torch.tensor([right, right, wrong, wrong])
     assert cross_mistakes(first, second, torch.zeros(4, dtype=torch.long)).tolist() == [
         False,
         True,

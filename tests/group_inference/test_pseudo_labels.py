@@ -63,10 +63,8 @@ def test_ties_do_not_let_a_group_outgrow_the_smallest():
 
 def test_order_does_not_matter_and_nothing_is_nothing():
     generator = torch.Generator().manual_seed(0)
-    confidence, group = (
-        torch.rand(30, generator=generator),
-        torch.randint(3, (30,), generator=generator),
-    )
+    confidence = torch.rand(30, generator=generator)
+    group = torch.randint(3, (30,), generator=generator)
     order = torch.randperm(30, generator=generator)
     labelled = torch.tensor([2, 4, 3])
     expected = balanced_pseudo_labels(confidence, group, labelled, threshold=0.5)

@@ -36,10 +36,8 @@ def start_heads(classes, count=HEADS, *, centred=False):
     )
     weights, biases = heads.weights.double(), heads.biases.double()
     if centred:
-        weights, biases = (
-            weights - weights.mean(dim=1, keepdim=True),
-            biases - biases.mean(dim=1, keepdim=True),
-        )
+        weights = weights - weights.mean(dim=1, keepdim=True)
+        biases = biases - biases.mean(dim=1, keepdim=True)
     return Heads(weights, biases)
 
 
@@ -117,12 +115,10 @@ def test_minibatches_equal_a_loop_over_the_same_batches_in_float64(classes):
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_float32_equals_a_float32_loop_to_1e_5(classes):
-    target, start, features, weights = (
-        targets(classes),
-        start_heads(classes),
-        FEATURES.float(),
-        WEIGHTS.float(),
-    )
+    target = targets(classes)
+    start = start_heads(classes)
+    features = FEATURES.float()
+    weights = WEIGHTS.float()
     start = Heads(*(tensor.float() for tensor in start))
     expected = loop(features, target, start, DESCENT, [slice(None)] * 100, weights)
     fitted = fit_full_batch(

@@ -67,10 +67,8 @@ def test_rows_without_groups_have_no_worst_one():
 
 
 def test_the_best_head_is_the_first_with_the_highest_score():
-    heads, steps = (
-        fresh_heads(3, classes=2, size=2, generator=seeded()),
-        torch.ones(3, dtype=torch.int64),
-    )
+    heads = fresh_heads(3, classes=2, size=2, generator=seeded())
+    steps = torch.ones(3, dtype=torch.int64)
     assert FittedHeads(heads, torch.tensor([0.5, 0.9, 0.9]), steps).best == 1
     with pytest.raises(ValueError, match="fit them with held-out rows"):
         _ = FittedHeads(heads, torch.full((3,), math.nan), steps).best

@@ -37,10 +37,8 @@ def test_on_validation_a_fit_is_scored_on_the_half_that_it_did_not_see(seed):
 
 def test_on_training_a_fit_is_scored_on_the_rows_held_out():
     """The same head is right about every row it was fitted on."""
-    rows, held_out = (
-        noise(80),
-        noise(80)._replace(features=torch.randn(80, 300, generator=seeded(1))),
-    )
+    rows = noise(80)
+    held_out = noise(80)._replace(features=torch.randn(80, 300, generator=seeded(1)))
     scores = [
         sparse_head(
             rows, seeded(), classes=2, held_out=other, strengths=(100.0,), subsamples=1

@@ -119,10 +119,8 @@ def test_properties():
 
 
 def test_gradient_goes_to_the_features_alone():
-    features, bias_features = (
-        FEATURES.clone().requires_grad_(),
-        BIAS_FEATURES.clone().requires_grad_(),
-    )
+    features = FEATURES.clone().requires_grad_()
+    bias_features = BIAS_FEATURES.clone().requires_grad_()
     flac_loss(features, bias_features, TARGET).backward()
     assert features.grad.ne(0).all()
     assert bias_features.grad is None

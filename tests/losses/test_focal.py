@@ -51,10 +51,8 @@ def test_what_is_classified_well_counts_less():
     """The share of p = 0.9 beside one of p = 0.5: (0.1/0.5)^gamma of that in cross-entropy."""
     logits = torch.tensor([[math.log(9), 0.0], [0.0, 0.0]], dtype=torch.float64)
     target = torch.tensor([0, 0])
-    plain, focal = (
-        F.cross_entropy(logits, target, reduction="none"),
-        focal_losses(logits, target, gamma=2.0),
-    )
+    plain = F.cross_entropy(logits, target, reduction="none")
+    focal = focal_losses(logits, target, gamma=2.0)
     assert (focal[0] / focal[1]).item() == pytest.approx((plain[0] / plain[1]).item() / 25)
 
 

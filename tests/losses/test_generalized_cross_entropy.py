@@ -17,10 +17,8 @@ TARGET = torch.tensor([0, 1, 2, 0, 1, 2])
 
 def test_hand_derived_values():
     """Logits (log 3, 0): p = 3/4 or 1/4; q = 1/2: (1 - sqrt p) / q; scaled: q sqrt(p) (-log p)."""
-    logits, target = (
-        torch.tensor([[math.log(3), 0.0]] * 2, dtype=torch.float64),
-        torch.tensor([0, 1]),
-    )
+    logits = torch.tensor([[math.log(3), 0.0]] * 2, dtype=torch.float64)
+    target = torch.tensor([0, 1])
     expected = [2 * (1 - math.sqrt(3) / 2), 2 * (1 - 1 / 2)]
     assert generalized_cross_entropy(logits, target, q=0.5).tolist() == pytest.approx(
         expected, rel=1e-9

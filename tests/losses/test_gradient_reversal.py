@@ -68,9 +68,8 @@ def test_under_autocast_the_gradient_keeps_the_dtype():
     assert weight.grad.tolist() == [[-3.0, -2.0], [-3.0, -2.0]]  # -2 * (1 + 0.5), -2 * (-2 + 3)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*should not be instantiated:DeprecationWarning"
-)  # the tracer's own doing
+# the tracer's own doing
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_traces_to_one_graph():
     @torch.compile(fullgraph=True, backend="aot_eager")
     def squares(activation):

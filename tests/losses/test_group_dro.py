@@ -120,10 +120,8 @@ def test_state_survives():
 
 
 def test_traces_to_one_graph():
-    robust, compiled = (
-        GroupDROLoss(4),
-        torch.compile(GroupDROLoss(4), fullgraph=True, backend="eager"),
-    )
+    robust = GroupDROLoss(4)
+    compiled = torch.compile(GroupDROLoss(4), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(LOSSES, GROUP), robust(LOSSES, GROUP))
 
 

@@ -68,10 +68,8 @@ def test_a_group_of_hardly_any_members_keeps_its_mean():
     """The divisor is the sum of the memberships and 1e-6, not their mean and 1e-6: of 100 samples
     with u = 1e-4.
     """
-    probability, target = (
-        torch.full((100,), 0.7, dtype=torch.float64),
-        torch.zeros(100, dtype=torch.int64),
-    )
+    probability = torch.full((100,), 0.7, dtype=torch.float64)
+    target = torch.zeros(100, dtype=torch.int64)
     groups = soft_groups(probability, torch.full_like(probability, 1e-4), target, 1)
     assert groups.inside.item() == pytest.approx(0.7 * 0.01 / (0.01 + 1e-6), rel=1e-9)
     assert groups.outside.item() == pytest.approx(0.7 * 99.99 / (99.99 + 1e-6), rel=1e-9)

@@ -239,13 +239,11 @@ def test_soft_positives_by_hand():
     )
     found = soft_positives(torch.tensor([0, 0, 0, 1, 1, 1]), features.double())
     expected = torch.zeros(6, 6, dtype=torch.float64)
-    expected[0, 1], expected[0, 2], expected[1, 2], expected[3, 5], expected[4, 5] = (
-        1.0,
-        0.4,
-        0.2,
-        2.0,
-        2.0,
-    )
+    expected[0, 1] = 1.0
+    expected[0, 2] = 0.4
+    expected[1, 2] = 0.2
+    expected[3, 5] = 2.0
+    expected[4, 5] = 2.0
     torch.testing.assert_close(found, expected + expected.T)
 
 

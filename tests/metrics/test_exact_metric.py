@@ -28,10 +28,8 @@ from tests.metrics.handed import Handed, scalars_of
 
 
 def _indicators() -> list[amplification_cases.Case]:
-    task, attribute = (
-        torch.tensor([[1, 0], [1, 1], [0, 1], [1, 1]]),
-        torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1]]),
-    )
+    task = torch.tensor([[1, 0], [1, 1], [0, 1], [1, 1]])
+    attribute = torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1]])
     facts, sets = (task.flip(0), task, attribute), torch.tensor([[1, 0], [1, 1]])
     return [
         amplification_cases.Case("indicators", lambda: IndicatorAmplification(2, 2), facts, {}),

@@ -158,10 +158,8 @@ def test_what_is_not_known_has_no_reading(family: str, key: str) -> None:
 
 def test_recombined_pictures() -> None:
     """A model that minds no background or size keeps its accuracy, and loses nothing off centre."""
-    robust, gap = (
-        reading("background", "background_robustness"),
-        reading("background", "background_gap"),
-    )
+    robust = reading("background", "background_robustness")
+    gap = reading("background", "background_gap")
     centre, size = reading("placement", "centre_bias"), reading("placement", "size_bias/2")
     assert [(text.ideal, text.better) for text in (robust, gap, centre, size) if text] == [
         (1.0, "higher"), (0.0, "lower"), (0.0, "lower"), (1.0, "higher"),

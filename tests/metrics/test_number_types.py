@@ -57,11 +57,9 @@ def _probe(cast: Cast) -> Any:
 
 
 def _variants(cast: Cast) -> Any:
-    first, second, third = (
-        VariantAccuracy(("a", "b", "c")),
-        BandPassAccuracy((0.1, 0.5, 0.9)),
-        CriticalBand(bands=3),
-    )
+    first = VariantAccuracy(("a", "b", "c"))
+    second = BandPassAccuracy((0.1, 0.5, 0.9))
+    third = CriticalBand(bands=3)
     for number, (name, cutoff) in enumerate(zip("abc", (0.1, 0.5, 0.9), strict=True)):
         first.update(cast(PREDICTION), cast(TARGET), name)
         second.update(cast(PREDICTION), cast(TARGET), cutoff)

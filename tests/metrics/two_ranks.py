@@ -23,10 +23,8 @@ from torchmetrics import Metric
 
 def found_by_both(module: str, folder: Path) -> list[dict]:
     """What ``on_rank`` of a module returned in each of two processes."""
-    start, files = (
-        [sys.executable, "-m", "tests.metrics.two_ranks", module],
-        [folder / "0.json", folder / "1.json"],
-    )
+    start = [sys.executable, "-m", "tests.metrics.two_ranks", module]
+    files = [folder / "0.json", folder / "1.json"]
     commands = [
         [*start, str(rank), f"file://{folder}/rendezvous", str(files[rank])] for rank in (0, 1)
     ]

@@ -100,10 +100,8 @@ def test_new_weights_have_the_variance_of_their_kind():
 def test_cells_are_mean_colours():
     """A net with cells gives what the net without gives for the picture of mean colours."""
     torch.manual_seed(0)
-    with_cells, without = (
-        simple_conv_net(3, kernel=1, cell=4).eval(),
-        simple_conv_net(3, kernel=1).eval(),
-    )
+    with_cells = simple_conv_net(3, kernel=1, cell=4).eval()
+    without = simple_conv_net(3, kernel=1).eval()
     without.fc.load_state_dict(with_cells.fc.state_dict())
     for mine, theirs in zip(with_cells.body[1:], without.body, strict=True):
         theirs.load_state_dict(mine.state_dict())

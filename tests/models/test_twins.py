@@ -27,10 +27,8 @@ def test_same_weights_but_the_head(model):
 
 def test_moving_one_leaves_the_other():
     model = TinyClassifier()
-    before, copied = (
-        {name: value.clone() for name, value in model.state_dict().items()},
-        twin(model),
-    )
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    copied = twin(model)
     with torch.no_grad():
         for parameter in copied.parameters():
             parameter.add_(1.0)

@@ -83,11 +83,9 @@ def test_curves_are_those_of_single_pictures(first):
     rows = first.examples.rows("train")[::17]
     maps = attention_maps(first, rows, layer="layer3", progress=False)
     found = masked_losses(first, rows, maps, progress=False)
-    model, mean, std = (
-        first.module.model.eval(),
-        first.data.mean.view(3, 1, 1),
-        first.data.std.view(3, 1, 1),
-    )
+    model = first.module.model.eval()
+    mean = first.data.mean.view(3, 1, 1)
+    std = first.data.std.view(3, 1, 1)
     for row, curve in zip(rows.tolist(), found, strict=True):
         pixels = cv2.imread(str(first.examples.root / first.examples.images[row]))[..., ::-1].copy()
         image = ((torch.from_numpy(pixels).permute(2, 0, 1) / 255 - mean) / std)[None]
@@ -210,10 +208,8 @@ def test_an_interrupted_run_keeps_what_it_has(run, tmp_path):
         shutil.rmtree(halfway / left)
     for left in ("report.json", "report.html", configs.LAST_STAGE, "masks/done", "groups.csv"):
         (halfway / left).unlink()
-    masks, stage = (
-        sorted((halfway / "masks").rglob("*.png")),
-        halfway / "stages" / "first" / "checkpoints" / "last.ckpt",
-    )
+    masks = sorted((halfway / "masks").rglob("*.png"))
+    stage = halfway / "stages" / "first" / "checkpoints" / "last.ckpt"
     before, trained = masks[0].stat().st_mtime_ns, stage.stat().st_mtime_ns
     masks[1].unlink()
     train(configs.read(halfway / "config.yaml"), resume=halfway)

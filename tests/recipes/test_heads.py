@@ -251,10 +251,8 @@ def test_a_class_of_one_image_cannot_be_halved(tmp_path):
             match="less than 2 images in val, which this recipe halves, of class landbird",
         ):
             recipe.check(parts._replace(examples=few))
-    few.target[rows], few.bias[rows] = (
-        parts.examples.target[rows],
-        (torch.arange(len(rows)) > 0).long(),
-    )
+    few.target[rows] = parts.examples.target[rows]
+    few.bias[rows] = (torch.arange(len(rows)) > 0).long()
     DFR().check(parts)
     with pytest.raises(
         ValueError,

@@ -22,9 +22,8 @@ def test_report_comes_back_as_it_was(tmp_path: Path) -> None:
     report = sample_report()
     write_report(tmp_path / "run", report)
     found = read_report(tmp_path / "run")
-    assert (
-        found["config"].items() >= report["config"].items()
-    )  # and the defaults of what the run did not know
+    # and the defaults of what the run did not know
+    assert found["config"].items() >= report["config"].items()
     assert found | {"config": report["config"]} == report
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "report.html",

@@ -20,10 +20,8 @@ def by_environment(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Risk, and product of the halves' derivatives, of each environment; double precision."""
     logits = model(BATCH.image).logits.double()
-    losses, gradients = (
-        classification_losses(logits, BATCH.target),
-        scale_gradients(logits, BATCH.target),
-    )
+    losses = classification_losses(logits, BATCH.target)
+    gradients = scale_gradients(logits, BATCH.target)
     rows = [(environment == number).nonzero().flatten() for number in range(count)]
     products = [gradients[row[::2]].mean() * gradients[row[1::2]].mean() for row in rows]
     return [losses[row].mean() for row in rows], products
@@ -32,10 +30,8 @@ def by_environment(
 @pytest.mark.parametrize(("environments", "count"), [("bias", 2), ("group", 4)])
 def test_irm_by_definition(environments, count):
     """Environments are biases or groups; the weight is 1 for three steps, then 7."""
-    model, strategy = (
-        TinyClassifier(),
-        IRM(GROUPS, environments=environments, penalty=7.0, warmup=3),
-    )
+    model = TinyClassifier()
+    strategy = IRM(GROUPS, environments=environments, penalty=7.0, warmup=3)
     environment = BATCH.bias if count == 2 else 2 * BATCH.target + BATCH.bias
     risks, products = by_environment(model, environment, count)
     for step, weight in ((0, 1.0), (2, 1.0), (3, 7.0), (100, 7.0)):

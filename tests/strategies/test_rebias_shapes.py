@@ -23,10 +23,8 @@ def bars(samples: int, aligned: float, generator: torch.Generator) -> Batch:
     bias = torch.where(torch.rand(samples, generator=generator) < aligned, target, 1 - target)
     image = torch.zeros(samples, 3, 8, 8)
     image[:, 0], image[:, 2] = bias[:, None, None].float(), 1 - bias[:, None, None].float()
-    across, along = (
-        torch.randint(7, (samples,), generator=generator),
-        torch.randint(4, (samples,), generator=generator),
-    )
+    across = torch.randint(7, (samples,), generator=generator)
+    along = torch.randint(4, (samples,), generator=generator)
     for picture, standing, line, start in zip(
         image, target.tolist(), across.tolist(), along.tolist(), strict=True
     ):

@@ -71,10 +71,8 @@ def test_logits_come_to_rest_where_the_slopes_meet():
 
 def test_labels_are_penalised_too():
     labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-    model, batch = (
-        TinyClassifier(),
-        BATCH._replace(target=torch.stack([BATCH.target, BATCH.bias], dim=1)),
-    )
+    model = TinyClassifier()
+    batch = BATCH._replace(target=torch.stack([BATCH.target, BATCH.bias], dim=1))
     logits = model(batch.image).logits
     expected = (
         F.binary_cross_entropy_with_logits(logits, batch.target.float())

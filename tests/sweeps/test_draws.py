@@ -59,9 +59,8 @@ def test_choice():
         row["clip"] for row in draw(3000, seed=0, values={"clip": {"choice": [None, 1, "x"]}})
     ]
     assert set(values) == {None, 1, "x"}
-    assert all(
-        abs(values.count(value) - 1000) < 130 for value in (None, 1, "x")
-    )  # 5 standard deviations
+    # 5 standard deviations
+    assert all(abs(values.count(value) - 1000) < 130 for value in (None, 1, "x"))
 
 
 @pytest.mark.parametrize(

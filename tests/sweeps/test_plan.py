@@ -128,9 +128,8 @@ def test_a_large_sweep_reads_each_file_and_each_value_once(sweep, monkeypatch):
     assert len({run.name for run in runs}) == 64
     assert calls["load"] == 3
     assert calls["from_dotlist"] <= 15
-    assert (
-        calls["merge"] <= 60
-    )  # the fields of the schema, of the files and of the runs, and the sweep file
+    # the fields of the schema, of the files and of the runs, and the sweep file
+    assert calls["merge"] <= 60
 
 
 def _counted(calls, name, function, *arguments):

@@ -107,10 +107,8 @@ def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> R
 def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Plan) -> None:
     """One more seed of ERM and another method, in every table, marked; the plan stays as it was."""
     before = rows(half_finished.out)
-    mine, other = (
-        added(half_finished, "erm", group_labels="train+val"),
-        added(half_finished, "vrex"),
-    )
+    mine = added(half_finished, "erm", group_labels="train+val")
+    other = added(half_finished, "vrex")
     found = read(half_finished.out)
     assert list(found.rows[: len(before)]) == before
     assert {row.name for row in found.rows[len(before) :]} == {mine.name, other.name}

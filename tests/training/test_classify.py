@@ -33,10 +33,8 @@ def averaged(model: nn.Module) -> nn.Module:
     plain = deepcopy(model)
     head = plain.get_submodule("head")
     one = nn.Linear(head.in_features, 2)
-    one.weight.data, one.bias.data = (
-        head.weight.data.view(2, 2, -1).mean(dim=1),
-        head.bias.data.view(2, 2).mean(dim=1),
-    )
+    one.weight.data = head.weight.data.view(2, 2, -1).mean(dim=1)
+    one.bias.data = head.bias.data.view(2, 2).mean(dim=1)
     plain.head = one
     return plain
 

@@ -102,10 +102,8 @@ def test_names_the_first_step_and_keeps_the_epoch_before(
 
 def test_a_last_step_that_breaks_the_weights_is_noticed(tmp_path: Path) -> None:
     """The only loss of the epoch is finite: that of the next epoch would not be."""
-    module, recorder = (
-        module_of(BrokenGradient),
-        Recorder(tmp_path, write=lambda epoch, predicted: None),
-    )
+    module = module_of(BrokenGradient)
+    recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
     lightning = trainer_of(module, tmp_path, epochs=1, callbacks=[recorder])
     with pytest.raises(
         InputError,

@@ -85,10 +85,8 @@ def test_cached_fills_equal_decoded_ones_and_leave_other_backgrounds_alone(tmp_p
     assert given.images_path == inpainted.images_path
     assert given.backgrounds_path != inpainted.backgrounds_path
     positions = torch.tensor([4, 0])
-    cached, decoded = (
-        given.fetch(positions).backgrounds,
-        files_of(examples).fetch(positions).backgrounds,
-    )
+    cached = given.fetch(positions).backgrounds
+    decoded = files_of(examples).fetch(positions).backgrounds
     assert cached is not None
     assert decoded is not None
     assert torch.equal(cached, decoded)

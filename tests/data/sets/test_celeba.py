@@ -52,10 +52,8 @@ def test_blond_hair_and_male(tmp_path, write, images):
     assert examples.split.tolist() == [0, 1, 2]
     assert examples.groups.target_names == ("not Blond_Hair", "Blond_Hair")
     assert examples.groups.bias_names == ("not Male", "Male")
-    assert set(examples.groups.aligned) == {
-        (0, 1),
-        (1, 0),
-    }  # blond women, and men who are not blond
+    # blond women, and men who are not blond
+    assert set(examples.groups.aligned) == {(0, 1), (1, 0)}
     assert not examples.groups.multi_label
 
 

@@ -184,9 +184,8 @@ def test_the_mask_is_the_bird(monkeypatch, target):
         )
         differs = np.abs(image.astype(int) - ground).max(axis=2) > 60
         assert (differs & (mask > 0)).sum() / (differs | (mask > 0)).sum() > 0.85
-        assert (
-            mask[4:-4, 4:-4].sum() == mask.sum() > 0
-        )  # the whole bird is where a crop of 7/8 still shows it
+        # the whole bird is where a crop of 7/8 still shows it
+        assert mask[4:-4, 4:-4].sum() == mask.sum() > 0
 
 
 def mean_colours(target, place, inside):

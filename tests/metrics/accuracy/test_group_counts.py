@@ -87,10 +87,8 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     shape, choices = ((count, 2), 2) if multi_label else ((count,), 4)
     target, prediction = torch.randint(choices, (2, *shape), generator=generator)
     bias = torch.randint(-1, 3, (count,), generator=generator)
-    row, slot = (
-        groups.row(target),
-        bias.where(bias >= 0, 3).reshape(-1, *(1,) * (target.ndim - 1)).expand_as(target),
-    )
+    row = groups.row(target)
+    slot = bias.where(bias >= 0, 3).reshape(-1, *(1,) * (target.ndim - 1)).expand_as(target)
     cells = torch.stack([facts.flatten() for facts in (row, slot, prediction)], dim=1).numpy()
     expected, _ = np.histogramdd(cells, bins=(4, 4, choices), range=((0, 4), (0, 4), (0, choices)))
     assert joint_counts(prediction, target, bias, groups).tolist() == expected.tolist()
@@ -128,9 +126,8 @@ def test_many_classes_take_no_table_of_their_square() -> None:
     prediction = torch.where((target + bias) % 2 == 0, target, 0)
     report = group_report(margin_counts(prediction, target, bias, groups), groups)
     assert len(report["groups"]) == 100_000
-    assert (
-        report["scalars"]["average"] == 0.5 + 5 / 100_000
-    )  # class 0 is right also where it is guessed
+    # class 0 is right also where it is guessed
+    assert report["scalars"]["average"] == 0.5 + 5 / 100_000
     assert report["scalars"]["worst_class"] == 0.5
     # class 0 lies 0.5 from 9,999 others
     assert report["scalars"]["class_difference"] == pytest.approx(

@@ -84,10 +84,8 @@ def test_bootstrap_equals_the_golden_interval_within_its_noise() -> None:
     group, target, prediction = (
         torch.tensor(case["inputs"][key]) for key in ("group", "target", "pred")
     )
-    correct, total = (
-        torch.bincount(group[target == prediction], minlength=4),
-        torch.bincount(group, minlength=4),
-    )
+    correct = torch.bincount(group[target == prediction], minlength=4)
+    total = torch.bincount(group, minlength=4)
     expected, tolerance = case["expected"], case["tolerance"]
     point = (correct / total).min().item()
     values = resampled_worst_group(correct, total, generator=torch.Generator().manual_seed(0))

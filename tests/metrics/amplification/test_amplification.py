@@ -86,10 +86,8 @@ def test_where_the_bias_amplification_package_differs() -> None:
     """Its direction from the task agrees; the other one is ours over P(t | a) normalised over
     tasks, ties as losses.
     """
-    given, found = (
-        inputs("kernerlab_library_values"),
-        GOLDEN_CASES["kernerlab_library_values"]["expected"],
-    )
+    given = inputs("kernerlab_library_values")
+    found = GOLDEN_CASES["kernerlab_library_values"]["expected"]
     labels = co_occurrence(given["task_labels"], given["attr_labels"])
     back = task_to_attribute(
         co_occurrence(given["task_labels"], given["attr_preds"]), labels, tie=-1
@@ -211,10 +209,8 @@ def test_the_report_agrees_with_the_metric_and_every_key_is_described() -> None:
 def test_training_frequencies_are_the_counts_of_the_training_labels() -> None:
     generator = torch.Generator().manual_seed(0)
     bias = torch.randint(-1, 3, (50,), generator=generator)
-    classes, labels = (
-        torch.randint(4, (50,), generator=generator),
-        torch.randint(2, (50, 2), generator=generator),
-    )
+    classes = torch.randint(4, (50,), generator=generator)
+    labels = torch.randint(2, (50, 2), generator=generator)
     for target, task, multi in ((classes, one_hot(classes, 4), False), (labels, labels, True)):
         groups = Groups(tuple("abcd"), ("x", "y", "z"), multi_label=multi)
         found = frequency_co_occurrence(groups.frequencies(target, bias), groups)

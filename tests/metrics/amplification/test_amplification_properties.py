@@ -101,10 +101,8 @@ def test_shares_are_their_definitions(facts: tuple[Tensor, ...]) -> None:
     after, before = naive_shares(predicted, guessed), naive_shares(train_task, train_attribute)
     even = Fraction(1, guessed.shape[1])
     pairs = [pair for rows in zip(after, before, strict=True) for pair in zip(*rows, strict=True)]
-    after_counts, before_counts = (
-        co_occurrence(predicted, guessed),
-        co_occurrence(train_task, train_attribute),
-    )
+    after_counts = co_occurrence(predicted, guessed)
+    before_counts = co_occurrence(train_task, train_attribute)
     grown = sum(p - b for p, b in pairs if p is not None and b is not None and b > even)
     found = mals_mean(mals(after_counts, before_counts))
     if any(p is not None and b is not None for p, b in pairs):

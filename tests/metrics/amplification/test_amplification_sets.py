@@ -40,10 +40,8 @@ def test_the_sets_are_those_of_the_released_code(name: str) -> None:
 @needs_golden
 def test_multi_mals_of_the_released_code() -> None:
     """It was run with a third group that is always empty: zeros that its variance counts."""
-    given, found = (
-        inputs("multi_attribute_mals_sony"),
-        GOLDEN_CASES["multi_attribute_mals_sony"]["expected"],
-    )
+    given = inputs("multi_attribute_mals_sony")
+    found = GOLDEN_CASES["multi_attribute_mals_sony"]["expected"]
     sets = label_sets(given["task_labels_train"])
     sets = sets[contains(given["task_labels"], sets).any(dim=0)]
     train = set_co_occurrence(given["task_labels_train"], given["attr_labels_train"], sets)
@@ -70,10 +68,8 @@ def test_sets_are_exact_and_images_contain_them() -> None:
 
 def test_samples_have_any_label_though_no_set() -> None:
     """Rows: the set; one label of it; the attribute alone; nothing."""
-    task, attribute = (
-        torch.tensor([[1, 1], [0, 1], [0, 0], [0, 0]]),
-        torch.tensor([[1], [0], [1], [0]]),
-    )
+    task = torch.tensor([[1, 1], [0, 1], [0, 0], [0, 0]])
+    attribute = torch.tensor([[1], [0], [1], [0]])
     counts = set_co_occurrence(task, attribute, torch.tensor([[1, 1]]))
     assert [part.tolist() for part in counts] == [[[1]], [1], [2], 3]
 

@@ -96,9 +96,8 @@ def test_a_run_chooses_on_validation_and_applies_to_test() -> None:
     )
     found = measure_all(Evidence(asked, FACES, elsewhere=chosen), ["thresholds"])
     scalars = found.scalars["thresholds"]
-    assert scalars["threshold/Smiling"] == pytest.approx(
-        0.11920292202211755, abs=1e-12
-    )  # 1 / (1 + e^2)
+    # 1 / (1 + e^2)
+    assert scalars["threshold/Smiling"] == pytest.approx(0.11920292202211755, abs=1e-12)
     assert scalars["threshold/Blond"] == pytest.approx(0.7310585786300049, abs=1e-12)
     decided = torch.tensor([[1, 0], [0, 1], [1, 1], [0, 0]])
     expected = amplification_report(decided, asked.target, asked.bias, FACES)

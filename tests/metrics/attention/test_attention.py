@@ -159,10 +159,8 @@ def test_an_empty_mask_stays_empty_when_fitted():
 
 def naive(attention: Tensor, mask: Tensor) -> dict[str, float]:
     """All scores of one image, pixel by pixel."""
-    a, m = (
-        [value.item() for value in attention.flatten()],
-        [value.item() for value in mask.flatten()],
-    )
+    a = [value.item() for value in attention.flatten()]
+    m = [value.item() for value in mask.flatten()]
     inside = [value > 0.5 for value in m]
     found = dict.fromkeys(SCORES, nan)
     if sum(a) > 0 and sum(m) > 0:

@@ -25,9 +25,8 @@ from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 from tests.metrics.metrics_cases import TRIPLE
 
-TABLES = st.lists(
-    st.lists(st.integers(0, 6), min_size=3, max_size=3), min_size=2, max_size=4
-)  # rows and columns may be empty, and so may the table
+# rows and columns may be empty, and so may the table
+TABLES = st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3), min_size=2, max_size=4)
 
 
 def naive_information(table: list[list[int]]) -> float:

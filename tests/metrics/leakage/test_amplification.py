@@ -153,10 +153,8 @@ def test_the_report_is_described_and_undefined_without_bias() -> None:
 
 def test_golden() -> None:
     case = golden_record("representation_leakage.json", "leakage_wang2019_plugin")
-    gender, train = (
-        torch.tensor(case["inputs"]["gender"]),
-        torch.tensor(case["inputs"]["train_mask"]).bool(),
-    )
+    gender = torch.tensor(case["inputs"]["gender"])
+    train = torch.tensor(case["inputs"]["train_mask"]).bool()
     found = {}
     for name in ("labels", "noisy_labels_at_same_f1", "model_preds"):
         vectors = torch.tensor(case["inputs"][name])

@@ -42,10 +42,8 @@ def halves(name: str) -> tuple[Rows, Rows]:
     if not CASES:
         pytest.skip("golden files are not at hand")
     inputs = CASES[name]["inputs"]
-    features, bias = (
-        torch.tensor(inputs["features"], dtype=torch.float64),
-        torch.tensor(inputs["bias"]),
-    )
+    features = torch.tensor(inputs["features"], dtype=torch.float64)
+    bias = torch.tensor(inputs["bias"])
     train = torch.tensor(inputs["train_mask"]).bool()
     return Rows(features[train], bias[train]), Rows(features[~train], bias[~train])
 
@@ -129,10 +127,8 @@ def test_each_feature_by_itself() -> None:
 
 def test_golden_probe() -> None:
     train, test = halves("linear_probe_bias_leakage")
-    found, expected = (
-        linear_probe(train, test, probe=PLAIN),
-        CASES["linear_probe_bias_leakage"]["expected"],
-    )
+    found = linear_probe(train, test, probe=PLAIN)
+    expected = CASES["linear_probe_bias_leakage"]["expected"]
     names = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "auroc": "auroc"}
     for key, name in (names | {"majority": "majority_baseline"}).items():
         assert getattr(found, key) == pytest.approx(expected[name], abs=1e-4), key

@@ -268,10 +268,8 @@ def test_a_probability_on_an_edge_goes_up_in_either_precision(
 @needs_golden
 def test_the_square_error_equals_the_golden_value() -> None:
     case = SCORES["edge_probs_on_bin_edges"]
-    positive, target = (
-        torch.tensor(case["inputs"]["prob_class1"]),
-        torch.tensor(case["inputs"]["target"]),
-    )
+    positive = torch.tensor(case["inputs"]["prob_class1"])
+    target = torch.tensor(case["inputs"]["target"])
     zeros = torch.zeros_like(target)
     table = by_bias(
         reliability(positive, target.bool(), target, zeros, binary(1), bins=10), binary(1)
@@ -348,10 +346,8 @@ def test_a_curve_is_the_means_of_its_bins() -> None:
 
 
 def test_binary_errors_equal_torchmetrics_positive_convention(generator: torch.Generator) -> None:
-    positive, target = (
-        torch.rand(100, generator=generator),
-        torch.randint(2, (100,), generator=generator),
-    )
+    positive = torch.rand(100, generator=generator)
+    target = torch.randint(2, (100,), generator=generator)
     table = reliability(positive, target.bool(), target, torch.zeros_like(target), binary(1))
     expected = binary_calibration_error(positive, target).item()
     assert expected_calibration_error(by_bias(table, binary(1))).item() == pytest.approx(
@@ -449,10 +445,8 @@ def test_scores_and_facts_that_cannot_be_are_refused() -> None:
 @pytest.mark.parametrize("name", ["subpopbench_binary", "subpopbench_multiclass"])
 def test_precision_and_f1_of_each_class_equal_subpopbench(name: str) -> None:
     case = golden_record("group_accuracy.json", name)
-    expected, facts = (
-        case["expected"],
-        [torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")],
-    )
+    expected = case["expected"]
+    facts = [torch.tensor(case["inputs"][key]) for key in ("pred", "target", "attribute")]
     rows = [row for _, row in sorted(expected["per_class"].items())]
     groups = binary(int(facts[2].max()) + 1, tuple(str(row) for row in range(len(rows))))
     counts = joint_counts(*facts, groups)

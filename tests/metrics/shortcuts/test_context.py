@@ -34,10 +34,8 @@ nan = math.nan
 def test_reference_context():
     case = golden("contextual_bias_score_and_exclusive_ap")
     inputs, expected = case["inputs"], case["expected"]
-    scores, labels = (
-        torch.tensor(inputs["scores"], dtype=torch.float64),
-        torch.tensor(inputs["labels"]),
-    )
+    scores = torch.tensor(inputs["scores"], dtype=torch.float64)
+    labels = torch.tensor(inputs["labels"])
     pair = Pair(inputs["b"], inputs["c"])
     shown, beside = labels[:, pair.label] == 1, labels[:, pair.context] == 1
     found = {
@@ -55,10 +53,8 @@ def test_reference_context():
 def test_reference_precision_balanced_over_domains():
     case = golden("domain_weighted_ap_wang2020")
     inputs, expected = case["inputs"], case["expected"]
-    scores, labels = (
-        torch.tensor(inputs["scores"], dtype=torch.float64),
-        torch.tensor(inputs["labels"]),
-    )
+    scores = torch.tensor(inputs["scores"], dtype=torch.float64)
+    labels = torch.tensor(inputs["labels"])
     domain = torch.tensor(inputs["domain"])
     found = [
         balanced_average_precision(scores[:, k], labels[:, k], domain).item() for k in range(4)

@@ -187,10 +187,8 @@ def test_error_consistency_is_cohens_kappa(rows, size):
 
 def test_reference_cue_preference():
     case = golden("wcst_ml_cue_accuracy")
-    response, cues = (
-        torch.tensor(case["inputs"]["response"]),
-        torch.tensor(case["inputs"]["cue_values"]),
-    )
+    response = torch.tensor(case["inputs"]["response"])
+    cues = torch.tensor(case["inputs"]["cue_values"])
     metric = CuePreference(("0", "1", "2"), labels=case["inputs"]["num_labels"])
     for rows in torch.arange(len(response)).split(9):
         metric.update(response[rows], cues[rows])

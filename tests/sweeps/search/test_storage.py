@@ -78,10 +78,8 @@ def server(tmp_path_factory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     call = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    data, control = (
-        str(folder / "data"),
-        [*user, str(POSTGRES[-1] / "pg_ctl"), "-D", str(folder / "data")],
-    )
+    data = str(folder / "data")
+    control = [*user, str(POSTGRES[-1] / "pg_ctl"), "-D", str(folder / "data")]
     call(
         [
             *user,
