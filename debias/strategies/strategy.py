@@ -14,7 +14,7 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 class Strategy(nn.Module):
     """A mitigation method: turns that players take on objectives. Plain PyTorch, no trainer.
 
-    Nine methods of ten override only :meth:`loss`. A method with further networks holds them as
+    More than half of the methods override only :meth:`loss`. A method with further networks holds them as
     submodules and says in :meth:`players` who owns which parameters (one optimiser each) and in
     :meth:`turns` who moves at a step. One whose model is trained on changed pictures, and needs
     them afterwards too, says in :meth:`prepare` how they change; one whose model answers another
