@@ -106,8 +106,7 @@ def celeba_augmented(*, size: int = 224) -> Preprocessing:
 
 
 def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
-    """CelebA as MaskTune and DaC have it: as ``celeba_augmented``, but no crop is upright;
-    evaluated as ``celeba``.
+    """CelebA as in MaskTune and DaC: crops that are never upright, evaluated as ``celeba``.
 
     Source: the code of Sagawa et al. 2020 (kohpangwei/group_DRO, ``--augment_data``), whose crops
     are 1 to 4/3 times as wide as high; the same in Taghanaki et al. 2022 (aliasgharkhani/Masktune)

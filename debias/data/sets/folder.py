@@ -31,8 +31,9 @@ def folder(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> Examples:
-    """Images in a tree ``<split>/<target>/<bias>/<image>``, or ``<split>/<target>/<image>`` where
-    bias is unknown.
+    """Images in a tree of folders: ``<split>/<target>/<bias>/<image>``.
+
+    Or ``<split>/<target>/<image>``, where the bias is unknown.
 
     Args:
         root: the folder of the tree. A split is train, val (or valid, validation) or test; classes
