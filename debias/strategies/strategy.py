@@ -14,13 +14,13 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 class Strategy(nn.Module):
     """A mitigation method: turns that players take on objectives. Plain PyTorch, no trainer.
 
-    More than half of the methods override only :meth:`loss`. A method with further networks holds them as
-    submodules and says in :meth:`players` who owns which parameters (one optimiser each) and in
-    :meth:`turns` who moves at a step. One whose model is trained on changed pictures, and needs
-    them afterwards too, says in :meth:`prepare` how they change; one whose model answers another
-    question than the class says in :meth:`classify` how the class is read from it. The first
-    positional arguments of a constructor are facts of the data (``groups``, ``frequencies``); its
-    keyword-only arguments are its options, and their defaults live there and nowhere else.
+    More than half of the methods override only :meth:`loss`. A method with further networks holds
+    them as submodules. It says in :meth:`players` who owns which parameters (one optimiser each)
+    and in :meth:`turns` who moves at a step. A method that trains on changed pictures, and needs
+    them in evaluation too, says in :meth:`prepare` how they change. A method whose model does not
+    predict the class says in :meth:`classify` how the class is read from it. The first positional
+    arguments of a constructor are facts of the data (``groups``, ``frequencies``). Its keyword-only
+    arguments are its options; their defaults stand there and nowhere else.
 
     Attributes:
         requires: what the training data must carry: "bias" labels for all images, or "some bias"
