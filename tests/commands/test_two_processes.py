@@ -27,9 +27,13 @@ MODEL = (
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
-    one = train(configs.load("drawn_birds/group_dro", overrides(tmp_path, *MODEL, "batch_size=16")))
-    arguments = overrides(tmp_path, *MODEL, "batch_size=8", "devices=2")
+@pytest.mark.parametrize("sizes", [(), ("data.train=79", "data.val=41", "data.test=43")])
+def test_two_processes_equal_one_with_twice_the_batch(sizes, tmp_path):
+    """Also where a split has an odd number of rows: none is seen twice."""
+    options = (*MODEL, *sizes)
+    config = configs.load("drawn_birds/group_dro", overrides(tmp_path, *options, "batch_size=16"))
+    one = train(config)
+    arguments = overrides(tmp_path, *options, "batch_size=8", "devices=2")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, "-m", "debias", "train", "drawn_birds/group_dro", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
