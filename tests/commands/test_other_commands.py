@@ -41,7 +41,7 @@ def test_list_strategies_is_a_table(capsys):
 
 
 def test_list_strategies_by_pattern(capsys):
-    """The strategy, its options, and what the catalogue says; a sampler by the same pattern."""
+    """The strategy, its options, and its row of the table of methods; a sampler by pattern too."""
     lines = lines_of(capsys, "list", "strategies", "group_[db]*")
     assert lines[0].startswith("group_dro: ")
     assert lines[1:6] == [

@@ -68,7 +68,7 @@ def test_every_setting_passes_the_checks_of_a_sweep(benchmark: str) -> None:
 
 
 def test_figures_by_hand() -> None:
-    """Two of the catalogue, one of this table, and one of Biased-MNIST."""
+    """Two of the table of methods, one of this table, and one of Biased-MNIST."""
     found = {
         (s.config, *s.varied.values()): (s.mean, s.deviation)
         for every in BENCHMARKS.values()
