@@ -254,7 +254,8 @@ def _assemble(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -
     merged = _merged(*layers, below=below)
     if merged["preprocessing"]["name"] == UNNAMED:
         own_images = merged["data"]["name"] in ("table", "folder")
-        merged["preprocessing"] |= {"name": "resize" if own_images else "waterbirds"}
+        name = "resize" if own_images else "waterbirds"
+        merged["preprocessing"] = merged["preprocessing"] | {"name": name}
     if any(text == MISSING or "${" in text for text in texts(merged)):
         merged = resolved(Config, merged)
     check_names({section: merged[section] for section in SECTIONS})

@@ -180,3 +180,14 @@ def test_shipped_configs_hold_only_differences():
             assert not {name for name in now if now[name] == before.get(name)} - {"name"}, (
                 f"{path}: {key}"
             )
+
+
+def test_a_config_that_is_read_once_makes_every_run_as_if_it_were_read_for_it(tmp_path):
+    """The default preprocessing of one run does not stay for the next, of another data set."""
+    path = tmp_path / "own.yaml"
+    path.write_text("epochs: 2\n")
+    base = configs.base(str(path))
+    for name, preprocessing in (("waterbirds", "waterbirds"), ("folder", "resize")) * 2:
+        found = base.config([f"data.name={name}"])
+        assert found == configs.load(str(path), [f"data.name={name}"])
+        assert found.preprocessing["name"] == preprocessing

@@ -30,6 +30,7 @@ CHANGEABLE = (
     "devices",
     "precision",
     "select",
+    "anonymous",
 )
 CHANGEABLE_DATA = ("root", "csv", "masks", "fills", "max_pixels", "follow_links")
 
@@ -110,6 +111,7 @@ def _evaluate_run(
     if report is not None and rule == report["selection"]["rule"]:
         measures = joined(report, measures, same=saved is not None, positive=positive)
         report |= {"metrics": metrics, **measures, "positive": positive}
+        report["config"] |= {"anonymous": config.anonymous}
         report |= {"evaluated": circumstances(parts), "predicted_from": wanted}
         save_outcome(place, report, predictions, parts)
         print(f"{place}/report.html")

@@ -211,9 +211,13 @@ def compare(
 
 
 def _check_tested(run: Run) -> None:
-    """Refuse a record without test metrics."""
+    """Refuse a record without test metrics, or with damaged ones."""
     test = run.report["metrics"].get("test")
-    if not isinstance(test, dict) or not isinstance(test.get("scalars"), dict):
+    groups = test.get("groups") if isinstance(test, dict) else None
+    whole = isinstance(groups, list) and all(
+        isinstance(row, dict) and "count" in row for row in groups
+    )
+    if not whole or not isinstance(test.get("scalars"), dict):
         raise InputError(
             f"{run.folder}/report.json has no test metrics: write them with `debias evaluate "
             f"{run.folder}`"

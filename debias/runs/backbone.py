@@ -9,6 +9,7 @@ from typing import Any
 
 from debias import config as configs
 from debias.config import Config
+from debias.reports.privacy import without_places
 from debias.reports.run_folder import read_report
 from debias.reports.wording import method
 
@@ -33,5 +34,8 @@ def backbone_of(config: Config) -> dict[str, Any]:
         **told["recipe"],
         **({"backbone": report["backbone"]} if "backbone" in report else {}),
     }
+    # the rule that select=auto stood for, and no places, which anonymous reports lack
+    told["select"] = report["selection"]["rule"]
+    told = without_places(told)
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     return {"backbone": f"{method(report)} {digest}"}

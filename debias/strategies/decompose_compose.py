@@ -147,8 +147,7 @@ def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Positions of those for which there is another class, and those of their partners: ``(K,)``
-            int64 each, K = M or
-        0.
+        int64 each, K = M or 0.
     """
     other = target[chosen][:, None] != target[chosen]
     combined = other.any(dim=1).nonzero().flatten()

@@ -71,8 +71,7 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
 
     Returns:
         The runs: for every seed, each config with every combination of its settings; so that a
-            sweep that is stopped
-        early has compared everything on the first seeds.
+        sweep that is stopped early has compared everything on the first seeds.
 
     Raises:
         ValueError: an unknown key, a config that is not there, or a setting that a config does not

@@ -462,3 +462,13 @@ def test_a_moved_run_writes_nowhere_else(copied, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     evaluate.run(str(copied), ["progress=false"])
     assert {path.name for path in tmp_path.iterdir()} == {"copied", "cache"}
+
+
+def test_a_finished_run_is_made_anonymous(copied):
+    report = json.loads((copied / "report.json").read_text())
+    assert report["config"]["data"]["root"].startswith("/")
+    evaluate.run(str(copied), ["anonymous=true", "progress=false", "measures=none"])
+    found = json.loads((copied / "report.json").read_text())
+    assert found["config"]["anonymous"] is True
+    assert found["config"]["data"]["root"] == "birds"
+    assert found["metrics"] == report["metrics"]

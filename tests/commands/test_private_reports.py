@@ -54,6 +54,7 @@ def test_no_page_and_no_anonymous_report_names_a_folder_a_user_or_a_host(tmp_pat
     ("text", "shown"),
     [
         ("/data", "data"),
+        ("w=/a/b,/c/d", "w=b,d"),
         ("/home/Ann Other/birds/", "birds"),
         ("~/birds", "birds"),
         (r"C:\Users\Ann\birds", "birds"),

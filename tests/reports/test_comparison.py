@@ -387,3 +387,14 @@ def test_a_measure_that_no_run_has_is_refused(tmp_path: Path) -> None:
     ):
         compare([tmp_path], measures=["features:leakage"])
     assert compare([tmp_path / "gone"], measures=["features:leakage"]).methods == ()
+
+
+@pytest.mark.parametrize("groups", [None, "none", [3], [{"name": "a"}]])
+def test_a_report_with_damaged_groups_is_left_out_of_the_table(groups, tmp_path: Path) -> None:
+    make(tmp_path / "a", strategy="erm")
+    report = sample_report(seed=1)
+    report["metrics"]["test"]["groups"] = groups
+    finished_run(tmp_path / "b", report)
+    found = compare([tmp_path])
+    assert len(found.methods) == 1
+    assert "has no test metrics" in found.left_out[0]

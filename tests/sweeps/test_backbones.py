@@ -179,6 +179,19 @@ def test_seeds_on_backbones_of_their_own_are_one_method(sweep):
     assert len({backbone_of(run.config)["backbone"] for run in planned.runs[::2]}) == 1
 
 
+def test_backbones_that_differ_in_how_the_rule_was_written_are_one_method(sweep):
+    """``auto`` stood for worst_group; earlier reports say worst_group."""
+    runs = plan(sweep(HEADS)).runs
+    assert runs[1].config.select == "auto"
+    finish(runs[1], worst=0.4)
+    auto = backbone_of(runs[0].config)
+    path = runs[1].folder / "report.json"
+    report = json.loads(path.read_text())
+    report["config"]["select"] = "worst_group"
+    path.write_text(json.dumps(report))
+    assert backbone_of(runs[0].config) == auto != {}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_head_on_the_sweep_s_own_erm(sweep, tmp_path, capsys):

@@ -145,9 +145,8 @@ def channel_scalars(accuracies: Tensor, *, criterion: float = 0.5) -> dict[str, 
 
     Returns:
         float64 scalars ``bandwidth`` in octaves (people: about 1, a ResNet-50: 4),
-            ``centre_frequency`` in cycles per
-        image (about 30 for people), ``peak_noise_sensitivity`` in (0, 1]; NaN as in
-        :func:`fit_channel`.
+        ``centre_frequency`` in cycles per image (about 30 for people), ``peak_noise_sensitivity``
+        in (0, 1]; NaN as in :func:`fit_channel`.
     """
     levels = len(accuracies) - 1
     channel = fit_channel(noise_thresholds(accuracies, criterion=criterion), levels=levels)

@@ -56,9 +56,8 @@ def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> P
 
     Returns:
         Ideal, for features without bias: accuracy = majority, balanced accuracy 1 / K, AUROC 1/2.
-            All NaN where the
-        training rows have fewer than two values or no row is asked; AUROC also where the rows asked
-        have one value.
+        All NaN where the training rows have fewer than two values or no row is asked; AUROC also
+        where the rows asked have one value.
 
     Example:
         >>> bias = torch.arange(2).repeat(8)

@@ -122,8 +122,7 @@ def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
 
     Returns:
         float64: the difference of the two sides' means, in the unit of the values. A class that
-            lacks a side is left
-        out; NaN if none is left.
+        lacks a side is left out; NaN if none is left.
     """
     values, minority = values.double(), minority.bool()
     classes = [target == one for one in torch.unique(target)]

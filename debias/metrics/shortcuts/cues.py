@@ -184,10 +184,9 @@ def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
 
     Returns:
         float64 scalars: ``cue/NAME`` in [0, 1], the share of answers that follow a cue, and
-            ``cue_balanced/NAME``, the
-        mean over that cue's values, which does not depend on how common they are;
-        ``preferred_cue``, the position of the greatest; ``chance`` = 1/L. NaN where no image was
-        counted.
+        ``cue_balanced/NAME``, the mean over that cue's values, which does not depend on how common
+        they are; ``preferred_cue``, the position of the greatest; ``chance`` = 1/L. NaN where no
+        image was counted.
     """
     pooled = accuracy(tally.correct.sum(dim=1), tally.total.sum(dim=1))
     balanced = [mean_accuracy(row) for row in accuracy(*tally)]

@@ -86,9 +86,8 @@ def centre_bias(accuracies: Tensor) -> Tensor:
 
     Returns:
         Scalar float64: 0 for a model that does not mind the place, 1 for one that fails everywhere
-            else, negative for
-        one that prefers the border. NaN where a cell is NaN (nothing was tested there) or the
-        centre's accuracy is 0.
+        else, negative for one that prefers the border. NaN where a cell is NaN (nothing was tested
+        there) or the centre's accuracy is 0.
 
     Raises:
         ValueError: another shape.
