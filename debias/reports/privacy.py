@@ -8,7 +8,7 @@ from typing import Any
 
 #: An absolute path within a text: at its start, or after a space, a quote, a bracket or "=".
 _PATH = re.compile(
-    r"""(?:(?<=[\s"'=(\[{,])|^)(?:~|[A-Za-z]:)?[/\\][^\s"'<>|:;,)\]}]+[/\\][^\s"'<>|:;,)\]}]*"""
+    r"""(?:(?<=[\s"'=(\[{])|(?<=,)(?<!base64,)|^)(?:~|[A-Za-z]:)?[/\\][^\s"'<>|:;,)\]}]+[/\\][^\s"'<>|:;,)\]}]*"""
 )
 _SEPARATOR = re.compile(r"[/\\]")
 
