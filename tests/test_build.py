@@ -288,7 +288,9 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
         ("val", "train", "train+val"),
         ("none", "val", "val"),
     ):
-        report = sample_report(config=configs.plain(erm)) | {"strategy": {"group_labels": seen}}
+        report = sample_report(config=configs.plain(erm)) | {
+            "strategy": {"name": "erm", "group_labels": seen}
+        }
         (tmp_path / "run" / "report.json").write_text(json.dumps(plain(report)))
         assert labels_read(erm, DFR(split=split, backbone=str(tmp_path / "run"))) == expected
 
