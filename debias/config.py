@@ -1,4 +1,4 @@
-"""What a run is told: one schema, YAML files of differences, ``key=value`` overrides on top.
+"""The config of a run: one schema, YAML files of differences, ``key=value`` overrides on top.
 
 Planning needs no torch, so nothing here imports it. The sections that name a component
 (``strategy``, ``sampler``, ...) hold its name and its options; the options are those of the

@@ -36,11 +36,10 @@ CHANGEABLE_DATA = ("root", "csv", "masks", "fills", "max_pixels", "follow_links"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Take every measure that the data allows, write a finished run's report anew, and print what
-    it comes to.
+    """Measure everything that the data allows, write the run's report again, and print a summary.
 
     A run's saved predictions are used where they are those of its weights and of the data;
-    otherwise, and for ``fresh=true``, every split is predicted anew. With another ``select`` than
+    otherwise, and for ``fresh=true``, every split is predicted again. With another ``select`` than
     the run's, the epoch which that rule prefers is evaluated, and nothing is written.
     ``measures=NAME,NAME`` takes some families only, and prints all their numbers. ``positive=NAME``
     says which of two classes is the positive one. A CSV file of anybody's predictions is evaluated
