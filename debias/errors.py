@@ -1,4 +1,4 @@
-"""Errors that a user can mend, names near a misspelt one, and numbers that are none."""
+"""Errors that a user can mend: their form, names near a misspelt one, and checks of values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import errno
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 #: Characters that a message spends on valid names; where all of them need more, it names the
@@ -20,19 +20,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udff
 #: Refusals of a file system that a user can mend: room, permission, a file in place of a folder, a
 #: long name, a link.
 _PLACE = {
-    getattr(errno, name)
-    for name in (
-        "ENOSPC",
-        "EDQUOT",
-        "EROFS",
-        "EACCES",
-        "EPERM",
-        "ENOTDIR",
-        "EISDIR",
-        "EEXIST",
-        "ENAMETOOLONG",
-        "ELOOP",
-    )
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
 }
 
 
@@ -159,3 +148,85 @@ def check_finite(name: str, value: Any) -> None:
             check_finite(name, entry)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} must be a finite number; got {value}")
+
+
+def check_at_least(
+    least: float, values: Mapping[str, float], *, of: str = "", hint: str = ""
+) -> None:
+    """Refuse numbers below a bound, and NaN.
+
+    Args:
+        least: the smallest number that is allowed.
+        values: numbers by name, such as ``{"recipe.steps": steps}``.
+        of: whose values they are, such as ``FLAC``; said behind the bound.
+        hint: what to do, or why; ends the message.
+
+    Raises:
+        InputError: naming the first such value, its name and the bound.
+
+    Example:
+        >>> check_at_least(0, {"strength": -1.0, "ramp": 5}, of="FLAC")
+        Traceback (most recent call last):
+            ...
+        debias.errors.InputError: strength must be at least 0 for FLAC; got -1.0
+    """
+    for name, value in values.items():
+        _check(value >= least, name, f"be at least {least}", value, of, hint)
+
+
+def check_positive(values: Mapping[str, float], *, of: str = "", hint: str = "") -> None:
+    """Refuse numbers that are not above 0; arguments and error as of :func:`check_at_least`."""
+    for name, value in values.items():
+        _check(value > 0, name, "be positive", value, of, hint)
+
+
+def check_between(
+    interval: str, values: Mapping[str, float], *, of: str = "", hint: str = ""
+) -> None:
+    """Refuse numbers outside of an interval; other arguments as of :func:`check_at_least`.
+
+    Args:
+        interval: as the message writes it, such as ``"[0, 1)"``: 0 is allowed, and 1 is not.
+        values: numbers by name.
+        of: whose values they are.
+        hint: what to do, or why.
+
+    Raises:
+        InputError: naming the first such value, its name and the interval.
+
+    Example:
+        >>> check_between("[0, 1)", {"momentum": 1.0})
+        Traceback (most recent call last):
+            ...
+        debias.errors.InputError: momentum must lie in [0, 1); got 1.0
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    for name, value in values.items():
+        inside = low <= value <= high
+        excluded = (interval[0] == "(" and value == low) or (interval[-1] == ")" and value == high)
+        _check(inside and not excluded, name, f"lie in {interval}", value, of, hint)
+
+
+def check_one_of(
+    valid: Collection[object], values: Mapping[str, object], *, of: str = "", hint: str = ""
+) -> None:
+    """Refuse values that are none of the valid ones; other arguments as of :func:`check_at_least`.
+
+    Raises:
+        InputError: naming the first such value, its name and the valid ones.
+
+    Example:
+        >>> check_one_of(("rbf", "linear"), {"kernel": "cubic"}, of="HSIC")
+        Traceback (most recent call last):
+            ...
+        debias.errors.InputError: kernel must be one of rbf, linear for HSIC; got 'cubic'
+    """
+    allowed = f"be one of {', '.join(map(str, valid))}"
+    for name, value in values.items():
+        _check(value in valid, name, allowed, repr(value), of, hint)
+
+
+def _check(allowed: bool, name: str, bound: str, value: object, of: str, hint: str) -> None:
+    if not allowed:
+        owner, remedy = f" for {of}" if of else "", f": {hint}" if hint else ""
+        raise InputError(f"{name} must {bound}{owner}; got {value}{remedy}")

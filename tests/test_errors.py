@@ -1,10 +1,20 @@
-"""What a message says about a name that nobody knows."""
+"""What a message says about an unknown name, and about a value out of its bounds."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from debias.errors import InputError, check_finite, near
+from debias.errors import (
+    InputError,
+    check_at_least,
+    check_between,
+    check_finite,
+    check_one_of,
+    check_positive,
+    near,
+)
 
 
 def test_few_names_are_all_listed_and_the_nearest_is_offered():
@@ -35,3 +45,42 @@ def test_numbers_that_are_not_finite_are_found_at_any_depth(value):
     ):
         check_finite("optimizer", value)
     check_finite("optimizer", {"a": {"lr": [0.1, 1, None, True, "nan"]}})
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ("[0, 1)", (0, 0.5), (-0.1, 1, 2)),
+        ("(0, 1]", (0.5, 1), (-0.1, 0, 1.1)),
+        ("[1, 5]", (1, 5), (0.9, 5.1)),
+        ("(0, inf)", (1e-9, 1e300), (0, math.inf)),
+    ],
+)
+def test_an_interval_is_checked_as_it_is_written(
+    interval: str, inside: tuple[float, ...], outside: tuple[float, ...]
+):
+    check_between(interval, {f"x{number}": number for number in inside})
+    for number in (*outside, math.nan):
+        with pytest.raises(InputError) as error:
+            check_between(interval, {"x": number}, of="FLAC", hint="take less")
+        assert str(error.value) == f"x must lie in {interval} for FLAC; got {number}: take less"
+
+
+def test_the_first_number_below_its_bound_is_named():
+    check_at_least(0, {"ramp": 0, "strength": 0.5})
+    for number in (-1, math.nan):
+        with pytest.raises(InputError, match=rf"^warmup must be at least 0; got {number}$"):
+            check_at_least(0, {"ramp": 0, "warmup": number, "strength": -2})
+
+
+def test_zero_is_not_positive():
+    check_positive({"scale": 1e-9})
+    for number in (0, -1, math.nan):
+        with pytest.raises(InputError, match=rf"^scale must be positive for LDAM; got {number}$"):
+            check_positive({"scale": number}, of="LDAM")
+
+
+def test_a_choice_names_what_is_valid():
+    check_one_of(("val", "train"), {"recipe.split": "val"})
+    with pytest.raises(InputError, match=r"^recipe\.split must be one of val, train; got 'test'$"):
+        check_one_of(("val", "train"), {"recipe.split": "test"})
