@@ -27,7 +27,7 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     """
     from debias.sweeps.checks import check
     from debias.sweeps.launchers import launcher
-    from debias.sweeps.local import local
+    from debias.sweeps.launchers.local import local
     from debias.sweeps.protocol import check_runs
     from debias.sweeps.search.planning import plan_search
 

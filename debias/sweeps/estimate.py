@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
 
 from debias import components
+from debias.build import resolve_accelerator
 from debias.config import Config
-
-if TYPE_CHECKING:
-    from debias.runs.work import Work
-    from debias.sweeps.speed import Speed
+from debias.models import timm_classifier
+from debias.runs.run import Recipe, Run
+from debias.runs.work import Sizes, Work
+from debias.types import Groups
 
 #: Training images of each group, validation and test images; 5,000 of MNIST's training images are
 #: for validation.
@@ -22,6 +29,10 @@ SIZES = {
 #: Share of the training images that a first model is taken to get wrong, where a stage repeats its
 #: errors.
 ERRORS = 0.05
+#: Steps are timed, after one that is not, until these seconds are over.
+SECONDS = 1.0
+#: Images of a step on a CPU, where larger batches take no less time for each image.
+CPU_BATCH = 8
 
 
 class Seen(NamedTuple):
@@ -29,6 +40,13 @@ class Seen(NamedTuple):
 
     trained: int
     evaluated: int
+
+
+class Speed(NamedTuple):
+    """Images a second, in steps of training and in evaluation."""
+
+    trained: float
+    evaluated: float
 
 
 class Estimate(NamedTuple):
@@ -54,35 +72,28 @@ class Estimator:
     """
 
     def __init__(self, benchmark: str) -> None:
-        self.benchmark = benchmark
+        self.sizes = Sizes(*SIZES[benchmark])
         self.speeds: dict[tuple[object, ...], Speed | None] = {}
 
     def estimate(self, config: Config, *, timed: bool = True) -> Estimate:
         """What a run of this config would cost; without ``timed`` its seconds are not known."""
-        from debias.runs.run import Recipe, Run
-        from debias.runs.work import Sizes
-
         recipe: Recipe = components.construct("recipe", config.recipe, {})
-        stages = recipe.work(Run(config, Path(config.out)), Sizes(*SIZES[self.benchmark]))
+        stages = recipe.work(Run(config, Path(config.out)), self.sizes)
         each = [images_of(work) for work in stages]
         seen = Seen(sum(one.trained for one in each), sum(one.evaluated for one in each))
         epochs = sum(work.times * work.config.epochs for work in stages)
-        return Estimate(
-            epochs, seen, self._seconds([work.config for work in stages], each) if timed else None
-        )
+        return Estimate(epochs, seen, self._seconds(stages, each) if timed else None)
 
-    def _seconds(self, stages: list[Config], seen: list[Seen]) -> float | None:
+    def _seconds(self, stages: list[Work], seen: list[Seen]) -> float | None:
         total = 0.0
-        for config, images in zip(stages, seen, strict=True):
-            speed = self._speed(config)
+        for work, images in zip(stages, seen, strict=True):
+            speed = self._speed(work.config)
             if speed is None:
                 return None
             total += images.trained / speed.trained + images.evaluated / speed.evaluated
         return total
 
     def _speed(self, config: Config) -> Speed | None:
-        from debias.sweeps.speed import speed_of, timed_batch
-
         network, size = config.model["name"].partition(".")[0], config.preprocessing.get("size")
         key = (network, size, timed_batch(config), config.accelerator, config.precision)
         if key not in self.speeds:
@@ -109,10 +120,6 @@ def images_of(work: Work) -> Seen:
 
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
     """Images of an epoch by the config's own sampler, with a share ``ERRORS`` inferred as 1."""
-    import torch
-
-    from debias.types import Groups
-
     group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups))
     facts = {
         "group": group,
@@ -123,3 +130,73 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
         "seed": config.seed,
     }
     return len(components.construct("sampler", config.sampler, facts))
+
+
+def timed_batch(config: Config) -> int:
+    """Images of the steps by which a config's network is timed."""
+    on_cpu = resolve_accelerator(config.accelerator) == "cpu"
+    return min(config.batch_size, CPU_BATCH) if on_cpu else config.batch_size
+
+
+def speed_of(config: Config) -> Speed | None:
+    """The speed of a config's network, at its size, batch, accelerator and precision; loading
+    images is left out.
+
+    Weights are new, so that nothing is downloaded.
+
+    Returns:
+        Images a second; ``None`` where a step does not fit into the accelerator's memory.
+    """
+    device = torch.device(resolve_accelerator(config.accelerator))
+    shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
+    model = _network(config).to(device)
+    count = timed_batch(config)
+    images = torch.randn(count, 3, shape.height, shape.width, device=device)
+    images = images.to(memory_format=torch.channels_last)
+    target = torch.zeros(count, dtype=torch.long, device=device)
+    mixed = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16-mixed")
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9, momentum=0.9)
+
+    def train() -> None:
+        """A step of ERM on the images."""
+        optimizer.zero_grad()
+        with mixed:
+            loss = F.cross_entropy(model(images).logits, target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    def evaluate() -> None:
+        """A pass over the images."""
+        with torch.inference_mode(), mixed:
+            model(images)
+
+    try:
+        trained = count / _seconds(train, device)
+        model.eval()
+        return Speed(trained, count / _seconds(evaluate, device))
+    except torch.cuda.OutOfMemoryError:
+        return None
+
+
+def _network(config: Config) -> nn.Module:
+    """A config's network with new weights, laid out channels last."""
+    options = config.model | {"pretrained": False, "weights": None}
+    model: nn.Module = components.call(timm_classifier, "model", options, {"outputs": 2})
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _seconds(step: Callable[[], None], device: torch.device) -> float:
+    """Mean seconds of a step."""
+    step()
+    _wait_for(device)
+    started, done = time.perf_counter(), 0
+    while not done or time.perf_counter() - started < SECONDS:
+        step()
+        _wait_for(device)
+        done += 1
+    return (time.perf_counter() - started) / done
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

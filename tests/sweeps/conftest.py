@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.sweeps import fake_slurm
+from tests.sweeps.launchers import fake_slurm
 
 
 @pytest.fixture

@@ -15,16 +15,16 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.config import EXECUTION
 from debias.runs.backbone import backbone_of
-from debias.sweeps import slurm as slurm_launcher
 from debias.sweeps.backbones import backbones_of, train_in_waves
 from debias.sweeps.files import left, write_plan
-from debias.sweeps.local import local
+from debias.sweeps.launchers import slurm as slurm_launcher
+from debias.sweeps.launchers.local import local
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.report import results
 from tests.sweeps import trainings
-from tests.sweeps.fake_slurm import submitted
 from tests.sweeps.finished_runs import finish
+from tests.sweeps.launchers.fake_slurm import submitted
 from tests.sweeps.test_sweep import overrides
 
 HEADS = """

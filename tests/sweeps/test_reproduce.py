@@ -11,9 +11,9 @@ from debias.__main__ import BENCHMARKS as CHOICES
 from debias.__main__ import main
 from debias.metrics.selection import chosen_rule
 from debias.reports.comparison import Spread
-from debias.sweeps import speed
+from debias.sweeps import estimate
 from debias.sweeps.checks import check
-from debias.sweeps.estimate import SIZES, Estimator
+from debias.sweeps.estimate import SIZES, Estimator, Speed
 from debias.sweeps.published import BENCHMARKS, Setting
 from debias.sweeps.reproduce import (
     RULE,
@@ -24,7 +24,6 @@ from debias.sweeps.reproduce import (
     result_lines,
     verdict,
 )
-from debias.sweeps.speed import Speed
 from tests.commands.conftest import SMALL
 from tests.sweeps.finished_runs import finish
 
@@ -173,7 +172,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(config.model["name"])
         return Speed(1000.0, 4000.0)
 
-    monkeypatch.setattr(speed, "speed_of", speed_of)
+    monkeypatch.setattr(estimate, "speed_of", speed_of)
     return names
 
 
@@ -236,11 +235,11 @@ def test_images_that_a_run_sees(config: str, epochs: int, trained: int, evaluate
 def test_a_network_is_timed(tmp_path: Path) -> None:
     """Training and evaluation, a third of the work; how fast depends on the machine."""
     small = ["data.root=x", "model.name=test_resnet", "preprocessing.size=32", "accelerator=cpu"]
-    found = speed.speed_of(configs.load("waterbirds/jtt", small))
+    found = estimate.speed_of(configs.load("waterbirds/jtt", small))
     assert found is not None
     assert min(found) > 0
-    assert speed.timed_batch(configs.load("waterbirds/jtt", small)) == 8
-    assert speed.timed_batch(configs.load("waterbirds/jtt", [*small, "batch_size=4"])) == 4
+    assert estimate.timed_batch(configs.load("waterbirds/jtt", small)) == 8
+    assert estimate.timed_batch(configs.load("waterbirds/jtt", [*small, "batch_size=4"])) == 4
 
 
 def test_dry_run_runs_nothing(

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from debias import config as configs
 from debias.config import Config
+from debias.sweeps.launchers.worker import Pruned
 from debias.sweeps.search.objectives import of_history
 from debias.sweeps.sweep_file import Search
-from debias.sweeps.worker import Pruned
 
 History = list[dict[str, Any]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from debias.sweeps.files import files_of
+from debias.sweeps.launchers.worker import Pruned, Train, one_line
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
-from debias.sweeps.worker import Pruned, Train, one_line
 
 
 def inline(runs: Iterable[Run], train: Train, progress: Progress, *, most: int = 10**9) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from debias.__main__ import main
 from debias.commands.train import train
+from debias.sweeps.launchers.worker import Pruned
 from debias.sweeps.plan import plan
-from debias.sweeps.worker import Pruned
 from tests.commands.conftest import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from debias.commands.sweep_search import search
-from debias.sweeps.local import local
+from debias.sweeps.launchers.local import local
 from debias.sweeps.search.planning import plan_search
 from tests.sweeps.search import trainings
 from tests.sweeps.search.inline import inline

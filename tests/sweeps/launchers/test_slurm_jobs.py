@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from debias.sweeps import slurm_jobs
-from debias.sweeps.slurm_jobs import (
+from debias.sweeps.launchers import slurm_jobs
+from debias.sweeps.launchers.slurm_jobs import (
     Key,
     Resources,
     SlurmError,
@@ -35,7 +35,8 @@ def test_the_least_that_is_asked_for():
         "--cpus-per-task=1",
         "--open-mode=append",
         "--output=my runs/100%%/debias-1f_%a.txt",
-        f"--wrap=exec {sys.executable} -m debias.sweeps.slurm_task 'my runs/100%/debias-1f.json'",
+        f"--wrap=exec {sys.executable} -m debias.sweeps.launchers.slurm_task "
+        "'my runs/100%/debias-1f.json'",
     ]
 
 

@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from debias.sweeps.files import files_of, left
-from debias.sweeps.local import local
+from debias.sweeps.launchers.local import local
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.sweeps import trainings
-from tests.sweeps.lost_signals import PLACES
+from tests.sweeps.launchers.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -179,6 +179,6 @@ def test_sigterm_that_ends_the_fork_server_too_is_no_error(runs, monkeypatch):
         signal.raise_signal(signal.SIGTERM)
         raise EOFError("unexpected EOF")
 
-    monkeypatch.setattr("debias.sweeps.local._Pool._start", start)
+    monkeypatch.setattr("debias.sweeps.launchers.local._Pool._start", start)
     with pytest.raises(KeyboardInterrupt):
         launched(runs, trainings.quick)

@@ -18,16 +18,17 @@ from filelock import FileLock
 from rich.console import Console
 
 from debias.config import plain
-from debias.sweeps import slurm as launchers
-from debias.sweeps import slurm_launcher
 from debias.sweeps.files import files_of, left
+from debias.sweeps.launchers import slurm as launchers
+from debias.sweeps.launchers import slurm_queue as slurm_launcher
+from debias.sweeps.launchers.slurm_jobs import Resources
+from debias.sweeps.launchers.slurm_task import names, write_listing
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
-from debias.sweeps.slurm_jobs import Resources
-from debias.sweeps.slurm_task import names, write_listing
-from tests.sweeps import fake_slurm, trainings
-from tests.sweeps.fake_slurm import called, submitted
-from tests.sweeps.lost_signals import PLACES
+from tests.sweeps import trainings
+from tests.sweeps.launchers import fake_slurm
+from tests.sweeps.launchers.fake_slurm import called, submitted
+from tests.sweeps.launchers.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -115,7 +115,7 @@ class Resources:
             *("--open-mode=append", f"--output={output}"),
             # exec, so that a signal to the batch script is one to the training
             (
-                f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.slurm_task "
+                f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.launchers.slurm_task "
                 f"{shlex.quote(str(listing))}"
             ),
         ]

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from debias.sweeps import signals
-from debias.sweeps.signals import StopSignals
-from tests.sweeps.lost_signals import PLACES
+from debias.sweeps.launchers import signals
+from debias.sweeps.launchers.signals import StopSignals
+from tests.sweeps.launchers.lost_signals import PLACES
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 

@@ -14,7 +14,10 @@ from debias.merging import read_overrides
 
 #: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are
 #: its options.
-LAUNCHERS = {"local": "debias.sweeps.local:local", "slurm": "debias.sweeps.slurm:slurm"}
+LAUNCHERS = {
+    "local": "debias.sweeps.launchers.local:local",
+    "slurm": "debias.sweeps.launchers.slurm:slurm",
+}
 
 
 def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:

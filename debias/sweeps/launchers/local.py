@@ -14,14 +14,14 @@ from multiprocessing.process import BaseProcess
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import files_of
+from debias.sweeps.launchers.signals import PATIENCE, StopSignals
+from debias.sweeps.launchers.worker import BUSY, REFUSED, Train, attempt
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
-from debias.sweeps.signals import PATIENCE, StopSignals
-from debias.sweeps.worker import BUSY, REFUSED, Train, attempt
 
 #: What takes seconds to import and every run needs.
 PRELOADED = (
-    "debias.sweeps.worker",
+    "debias.sweeps.launchers.worker",
     "debias.build",
     "debias.runs.outcome",
     "debias.reports.page",

@@ -12,10 +12,8 @@ from pathlib import Path
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import files_of
-from debias.sweeps.plan import Run
-from debias.sweeps.progress import Progress
-from debias.sweeps.signals import StopSignals
-from debias.sweeps.slurm_jobs import (
+from debias.sweeps.launchers.signals import StopSignals
+from debias.sweeps.launchers.slurm_jobs import (
     LONGEST_ARRAY,
     VANISHED,
     Key,
@@ -26,8 +24,10 @@ from debias.sweeps.slurm_jobs import (
     cancel,
     queue,
 )
-from debias.sweeps.slurm_task import names, write_listing
-from debias.sweeps.worker import REFUSED, Train
+from debias.sweeps.launchers.slurm_task import names, write_listing
+from debias.sweeps.launchers.worker import REFUSED, Train
+from debias.sweeps.plan import Run
+from debias.sweeps.progress import Progress
 
 #: Seconds that Slurm may leave unanswered, as while its controller is restarted.
 PATIENCE = 600.0

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from debias.sweeps import slurm_task
 from debias.sweeps.files import files_of, left
+from debias.sweeps.launchers import slurm_task
+from debias.sweeps.launchers.slurm_task import perform, write_listing
+from debias.sweeps.launchers.worker import BUSY, FAILED
 from debias.sweeps.plan import plan
-from debias.sweeps.slurm_task import perform, write_listing
-from debias.sweeps.worker import BUSY, FAILED
 from tests.sweeps import trainings
 
 
@@ -51,7 +51,12 @@ def test_a_task_trains_the_run_of_its_element(runs, tmp_path, monkeypatch):
 def test_the_command_of_a_task(runs, tmp_path):
     """What ``sbatch --wrap`` runs: exit code 2 where the run was refused, 0 where it is done."""
     write_listing(tmp_path / "debias-1.json", runs, trainings.seed_one_is_refused, 1)
-    command = [sys.executable, "-m", "debias.sweeps.slurm_task", str(tmp_path / "debias-1.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "debias.sweeps.launchers.slurm_task",
+        str(tmp_path / "debias-1.json"),
+    ]
     codes = [
         subprocess.run(command, env={**os.environ, "SLURM_ARRAY_TASK_ID": element}).returncode
         for element in "10"

@@ -19,12 +19,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from debias.errors import InputError
+from debias.sweeps.launchers.signals import StopSignals
+from debias.sweeps.launchers.slurm_jobs import Resources
+from debias.sweeps.launchers.slurm_queue import Launcher
+from debias.sweeps.launchers.worker import Train
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
-from debias.sweeps.signals import StopSignals
-from debias.sweeps.slurm_jobs import Resources
-from debias.sweeps.slurm_launcher import Launcher
-from debias.sweeps.worker import Train
 
 
 def slurm(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from debias.sweeps.launchers import launcher
-from debias.sweeps.local import local
-from debias.sweeps.slurm import slurm
+from debias.sweeps.launchers.local import local
+from debias.sweeps.launchers.slurm import slurm
 
 
 def test_options_and_the_rest():

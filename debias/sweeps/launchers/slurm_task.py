@@ -1,4 +1,4 @@
-"""One element of a job array: ``python -m debias.sweeps.slurm_task LISTING`` trains it."""
+"""One element of a job array, ``python -m debias.sweeps.launchers.slurm_task LISTING``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from debias import config as configs
 from debias.files import write_atomically
+from debias.sweeps.launchers.worker import BUSY, Train, attempt
 from debias.sweeps.plan import Run
-from debias.sweeps.worker import BUSY, Train, attempt
 
 #: How often, at an interval of a second, a lock is asked for: whoever looks at a run's status takes
 #: it for a moment.
