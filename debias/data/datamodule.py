@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import pytorch_lightning as pl
 import torch
-from torch import distributed
 from torch.utils.data import DataLoader
 
+from debias import processes
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
 from debias.data.orders import Order, seeded_generator
@@ -118,7 +118,7 @@ class ImageData(pl.LightningDataModule):
         Raises:
             ValueError: an epoch visits fewer images than there are processes.
         """
-        rank, world = _process()
+        rank, world = processes.rank(), processes.world()
         sampler = EpochSampler(
             self.order, seed=self.seed, rank=rank, world=world, visits=self._visits(world)
         )
@@ -158,7 +158,7 @@ class ImageData(pl.LightningDataModule):
         Raises:
             ValueError: backgrounds are asked for, and a picture has no mask.
         """
-        rank, world = _process()
+        rank, world = processes.rank(), processes.world()
         dataset = self._dataset(split, training=False, backgrounds=backgrounds)
         sampler: Iterable[int] = ShardSampler(len(dataset), rank=rank, world=world)
         if backgrounds:
@@ -211,13 +211,6 @@ class ImageData(pl.LightningDataModule):
             # that is resumed
             generator=torch.Generator(),
         )
-
-
-def _process() -> tuple[int, int]:
-    """This process's rank, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
 
 
 def _automatic_workers() -> int:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from tqdm import tqdm
 
+from debias import processes
 from debias.augment.recombination import Draws, Recombination, recombine
 from debias.build import Parts
 from debias.metrics.shortcuts.recombination import (
@@ -108,9 +109,7 @@ def accuracies(
                 right[name] += int((predicted == batch.target)[usable].sum())
     # every process has seen its share of the split
     counts = torch.tensor([total, *(right[name] for name in variants)], device=module.device)
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(counts)
-    total, *found = counts.tolist()
+    total, *found = processes.summed(counts).tolist()
     return {
         name: count / total if total else torch.nan
         for name, count in zip(variants, found, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.losses.hsic import joined_rows
+from debias.processes import joined_rows
 
 
 def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) -> Tensor:
@@ -32,7 +32,7 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
         threshold: t, or ``None`` for the best.
 
     Returns:
-        Scalar, at least float32; gradients are scaled as by :func:`debias.losses.joined_rows`.
+        Scalar, at least float32; gradients are scaled as by :func:`debias.processes.joined_rows`.
 
     Example:
         >>> cvar(torch.tensor([4.0, 1.0, 2.0, 3.0]), alpha=0.375).item()  # (1 * 4 + 0.5 * 3) / 1.5

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.losses.hsic import joined_rows
+from debias.processes import joined_rows
 
 #: Fewest samples with which an environment is compared: one sample has no covariance.
 LEAST = 2

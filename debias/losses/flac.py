@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.losses.hsic import joined_rows, squared_distances
+from debias.losses.hsic import squared_distances
+from debias.processes import joined_rows
 
 
 def flac_loss(

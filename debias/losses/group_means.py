@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
+
+from debias import processes
 
 
 class GroupMeans(NamedTuple):
@@ -37,10 +39,9 @@ def group_means(losses: Tensor, group: Tensor, groups: int) -> GroupMeans:
     slot = group.remainder(groups + 1)
     sums = losses.new_zeros(groups + 1).index_add(0, slot, losses)[:groups]
     counts = losses.new_zeros(groups + 1).index_add(0, slot, torch.ones_like(losses))[:groups]
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if processes.world() == 1:
         return GroupMeans(sums / counts.clamp(min=1), counts)
-    joined = torch.stack([sums.detach(), counts])
-    distributed.all_reduce(joined)
+    joined = processes.summed(torch.stack([sums, counts]))
     divisor = joined[1].clamp(min=1)
-    local = sums * distributed.get_world_size() / divisor
+    local = sums * processes.world() / divisor
     return GroupMeans(local + (joined[0] / divisor - local).detach(), joined[1])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from debias.errors import InputError
+from debias.processes import joined_rows
 
 #: The smallest bandwidth that a median may give, so that equal features give a kernel of ones and
 #: not of NaN.
@@ -169,33 +170,6 @@ def median_distance(features: Tensor) -> Tensor:
     squares = squared_distances(joined_rows(features.detach())).flatten().sort().values
     middle = (squares[(len(squares) - 1) // 2] + squares[len(squares) // 2]) / 2
     return middle.sqrt().clamp(min=SMALLEST_SIGMA)
-
-
-def joined_rows(features: Tensor) -> Tensor:
-    """The rows of all processes, in order of rank; the features themselves with one process.
-
-    Gradient flows through the own rows only, multiplied by the number of processes: the average
-    over processes is then the gradient of what each computes from the joined rows. Processes may
-    hold different numbers of rows.
-
-    Args:
-        features: ``(N, ...)`` float, of the same trailing shape in every process.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return features
-    rank, world = distributed.get_rank(), distributed.get_world_size()
-    counts = torch.zeros(world, dtype=torch.int64, device=features.device)
-    counts[rank] = len(features)
-    distributed.all_reduce(counts)
-    lengths: list[int] = counts.tolist()
-    padded = features.new_zeros(max(lengths), *features.shape[1:])
-    padded[: len(features)] = features.detach()
-    parts = [torch.empty_like(padded) for _ in range(world)]
-    distributed.all_gather(parts, padded)
-    rows = [part[:length] for part, length in zip(parts, lengths, strict=True)]
-    # the value is that of the features to the last bit, the gradient `world` times theirs
-    rows[rank] = features + (world - 1) * (features - features.detach())
-    return torch.cat(rows)
 
 
 def squared_distances(features: Tensor) -> Tensor:

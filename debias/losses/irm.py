@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.losses.hsic import joined_rows
+from debias.processes import joined_rows
 
 #: Fewest samples of an environment from which the product of two halves is taken: two in each.
 LEAST = 4

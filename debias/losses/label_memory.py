@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from debias.losses.hsic import joined_rows
+from debias.processes import joined_rows
 
 
 class LabelMemory(nn.Module):

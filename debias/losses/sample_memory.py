@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError
-from debias.losses.hsic import joined_rows
+from debias.processes import joined_rows
 
 
 class SampleMemory(nn.Module):

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 import debias
 from debias import config as configs
+from debias import processes
 from debias.build import Parts, requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
@@ -111,7 +112,7 @@ def save_outcome(
 
     Only the first process writes.
     """
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_rank() != 0:
+    if processes.rank() != 0:
         return
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)

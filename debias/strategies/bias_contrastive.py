@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
-from debias.losses.hsic import joined_rows
 from debias.losses.logit_adjustment import log_priors
 from debias.losses.pairs import across_biases, cosine_similarities
 from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.processes import joined_rows
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs

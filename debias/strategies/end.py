@@ -7,8 +7,8 @@ from torch import nn
 
 from debias.errors import InputError
 from debias.losses.entanglement import disentangling_loss, entangling_loss
-from debias.losses.hsic import joined_rows
 from debias.losses.pairs import cosine_similarities
+from debias.processes import joined_rows
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
+from debias import processes
 from debias.errors import InputError
 from debias.models.heads import MLPHead
 from debias.strategies.objectives import bias_loss, task_loss
@@ -118,11 +119,7 @@ def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> Sequence[Tensor]
         loss.device.type, enabled=False
     ):  # or float32 losses have rounded gradients
         gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
-    if distributed.is_available() and distributed.is_initialized():
-        for gradient in gradients:
-            distributed.all_reduce(gradient)
-            gradient /= distributed.get_world_size()
-    return gradients
+    return [processes.mean(gradient) for gradient in gradients]
 
 
 def _linear(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from debias.losses.hsic import joined_rows
 from debias.losses.pairs import cosine_similarities
 from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
+from debias.processes import joined_rows
 from debias.strategies.bias_contrastive import check_contrast
 from debias.strategies.objectives import biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy

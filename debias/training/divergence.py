@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
+from debias import processes
 from debias.errors import InputError
 
 REMEDY = "lower optimizer.lr, or set clip"
@@ -25,9 +26,7 @@ def check_finite(module: nn.Module, finite_steps: Tensor, *, steps: int, epoch: 
     """
     parameters = [parameter.detach().isfinite().all() for parameter in module.parameters()]
     state = torch.stack([finite_steps, torch.stack(parameters).all().to(finite_steps)])
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(state, op=distributed.ReduceOp.MIN)
-    finite, whole = state.tolist()
+    finite, whole = processes.least(state).tolist()
     if finite < steps:
         raise diverged(f"the loss of step {finite} of epoch {epoch} (counted from 0)", epoch)
     if not whole:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from debias import processes
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies import Strategy
@@ -179,7 +180,7 @@ class DebiasModule(pl.LightningModule):
         A term with a value per group is named ``term/group``. Every process must call it.
         """
         means = {
-            name: mean_over_processes(total) / self.terms[name] for name, total in self.sums.items()
+            name: processes.mean(total) / self.terms[name] for name, total in self.sums.items()
         }
         scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
         vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
@@ -235,12 +236,3 @@ def check_targets(strategy: Strategy, augment: object) -> None:
             f"{type(augment).__name__} mixes classes: leave one of them out, as by "
             "augment.name=none"
         )
-
-
-def mean_over_processes(value: Tensor) -> Tensor:
-    """Mean of a tensor over all processes; the tensor itself where there is one."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return value
-    total = value.clone()
-    distributed.all_reduce(total)
-    return total / distributed.get_world_size()

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
+from debias.processes import joined_lists
 from debias.types import Batch, Outputs
 
 
@@ -68,13 +69,8 @@ def _read(
 
 def joined(parts: Sequence[Predicted]) -> Predicted:
     """Parts of a prediction as one, over all processes, sorted by row; each row comes once."""
-    if distributed.is_available() and distributed.is_initialized():
-        gathered: list[Sequence[Predicted]] = [()] * distributed.get_world_size()
-        here = [Predicted(part.index.cpu(), part.logits.cpu()) for part in parts]
-        distributed.all_gather_object(gathered, here)
-        parts = [part for shard in gathered for part in shard]
-    index = torch.cat([part.index.cpu() for part in parts])
-    logits = torch.cat([part.logits.cpu() for part in parts])
+    parts = joined_lists([Predicted(part.index.cpu(), part.logits.cpu()) for part in parts])
+    index, logits = (torch.cat(column) for column in zip(*parts, strict=True))
     order = index.argsort(stable=True)
     index, logits = index[order], logits[order]
     first = torch.ones_like(index, dtype=torch.bool)

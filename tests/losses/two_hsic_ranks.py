@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from debias.losses.hsic import HSIC, joined_rows, median_distance
+from debias.losses.hsic import HSIC, median_distance
+from debias.processes import joined_rows
 from debias.strategies.rebias import ReBias
 from debias.training import seed_all
 from debias.types import Batch
