@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from debias.metrics.accuracy.counts import joint_counts, margin_counts
-    from debias.metrics.accuracy.group_counts import GroupCounts
     from debias.metrics.accuracy.scalars import group_report, group_scalars
-    from debias.metrics.amplification.indicators import (
-        IndicatorAmplification,
-        MultiAttributeAmplification,
-    )
-    from debias.metrics.amplification.single import BiasAmplification
+    from debias.metrics.amplification.report import amplification_scalars
     from debias.metrics.attention.scores import AttentionScores
     from debias.metrics.descriptions import DESCRIPTIONS, Description
     from debias.metrics.discovery.bias_information import BiasInformation, ErrorDiscovery
-    from debias.metrics.fairness.group_fairness import GroupFairness
+    from debias.metrics.exact_metrics import CellCounts, GroupCounts
+    from debias.metrics.fairness.scalars import fairness_scalars
     from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
     from debias.metrics.leakage.amplification import leakage_amplification
     from debias.metrics.leakage.features import feature_leakage
@@ -43,25 +39,24 @@ _HOMES = {
     "AttentionScores": "attention.scores",
     "BackgroundChallenge": "shortcuts.cue_counts",
     "BandPassAccuracy": "frequency.band_accuracy",
-    "BiasAmplification": "amplification.single",
     "BiasInformation": "discovery.bias_information",
+    "CellCounts": "exact_metrics",
     "CriticalBand": "frequency.band_accuracy",
     "CuePreference": "shortcuts.cue_counts",
     "Description": "descriptions",
     "ErrorConsistencyScore": "shortcuts.cue_counts",
     "ErrorDiscovery": "discovery.bias_information",
     "GroupCalibration": "scores.group_scores",
-    "GroupCounts": "accuracy.group_counts",
+    "GroupCounts": "exact_metrics",
     "GroupF1": "scores.group_scores",
-    "GroupFairness": "fairness.group_fairness",
     "GroupRanking": "scores.group_scores",
-    "IndicatorAmplification": "amplification.indicators",
-    "MultiAttributeAmplification": "amplification.indicators",
     "ShapeBias": "shortcuts.cue_counts",
     "ShortcutGaps": "shortcuts.cue_counts",
     "VariantAccuracy": "shortcuts.cue_counts",
+    "amplification_scalars": "amplification.report",
     "best_epoch": "selection",
     "best_epochs": "selection",
+    "fairness_scalars": "fairness.scalars",
     "feature_leakage": "leakage.features",
     "margin_counts": "accuracy.counts",
     "group_report": "accuracy.scalars",
@@ -76,8 +71,8 @@ __all__ = [
     "AttentionScores",
     "BackgroundChallenge",
     "BandPassAccuracy",
-    "BiasAmplification",
     "BiasInformation",
+    "CellCounts",
     "CriticalBand",
     "CuePreference",
     "Description",
@@ -86,15 +81,14 @@ __all__ = [
     "GroupCalibration",
     "GroupCounts",
     "GroupF1",
-    "GroupFairness",
     "GroupRanking",
-    "IndicatorAmplification",
-    "MultiAttributeAmplification",
     "ShapeBias",
     "ShortcutGaps",
     "VariantAccuracy",
+    "amplification_scalars",
     "best_epoch",
     "best_epochs",
+    "fairness_scalars",
     "feature_leakage",
     "group_report",
     "group_scalars",

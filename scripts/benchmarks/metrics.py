@@ -23,7 +23,6 @@ from torch import Tensor
 from debias.metrics import GroupCounts
 from debias.metrics.accuracy.counts import joint_counts
 from debias.metrics.accuracy.scalars import group_scalars
-from debias.metrics.amplification.counts import co_occurrences
 from debias.metrics.amplification.report import amplification_scalars
 from debias.metrics.fairness.scalars import fairness_scalars
 from debias.models import timm_classifier
@@ -63,8 +62,8 @@ def predictions(rows: int, groups: Groups) -> tuple[Tensor, Tensor, Tensor]:
 
 def ours(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> dict[str, Tensor]:
     counts = joint_counts(prediction, target, bias, groups)
-    amplification = amplification_scalars(co_occurrences(counts, groups))
-    return group_scalars(counts, groups) | fairness_scalars(counts, groups) | amplification
+    reads = (group_scalars, fairness_scalars, amplification_scalars)
+    return {key: value for read in reads for key, value in read(counts, groups).items()}
 
 
 def theirs(prediction: Tensor, target: Tensor, bias: Tensor) -> tuple[object, object]:

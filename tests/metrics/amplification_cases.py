@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from debias.metrics.amplification.counts import co_occurrence
-from debias.metrics.amplification.indicators import (
-    IndicatorAmplification,
-    MultiAttributeAmplification,
-)
+from debias.metrics.amplification.counts import CoOccurrence, CoOccurrences, co_occurrence
+from debias.metrics.amplification.report import amplification_scalars, pair_scalars, set_scalars
 from debias.metrics.amplification.sets import label_sets, set_co_occurrence
-from debias.metrics.amplification.single import BiasAmplification
+from debias.metrics.exact_metrics import GroupCounts
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
 from tests.metrics.handed import Handed
 
 GOLDEN_CASES = golden_file("bias_amplification.json")
 
+BiasAmplification = partial(GroupCounts, read=amplification_scalars)
+
 
 @dataclass(frozen=True)
 class Case(Handed):
-    """A metric, one evaluation set for it (rows of each tensor are samples), and the scalars that
-    it must give.
+    """A metric, one evaluation set (prediction, target, bias and perhaps predicted bias; rows are
+    samples), and the scalars that it must give.
     """
 
     name: str
@@ -37,12 +37,11 @@ class Case(Handed):
     tolerance: float = 1e-9
 
     def feed(self, metric: Metric, rows: Tensor) -> None:
-        metric.update(*(fact[rows] for fact in self.facts))
+        metric.update(*(fact[rows] for fact in self.facts[:3]))
 
     def parts(self) -> Tensor:
-        """The attribute; of several, the first."""
-        attribute = self.facts[2]
-        return attribute if attribute.ndim == 1 else attribute[:, 0]
+        """The attribute."""
+        return self.facts[2]
 
 
 def inputs(name: str) -> dict[str, Tensor]:
@@ -53,18 +52,33 @@ def inputs(name: str) -> dict[str, Tensor]:
 def every_case() -> list[Case]:
     """A hand-derived case, then those of the golden file where it is at hand."""
     builders = {
-        "directional_multilabel_with_train_indicator": _directional,
-        "directional_multilabel_test_labels_as_indicator": _directional,
-        "directional_single_attribute_column": _directional,
-        "mals_zhao2017_counts": _mals,
         "tie_balanced_data": _classes,
         "single_label_three_way_agreement": _classes,
-        "multi_attribute_directional_sony": _sets,
-        "multi_attribute_only_sets_of_two_or_more": _sets,
         "cifar10s_mean_class_bias_wang2020": _cifar,
         "celeba_mean_absolute_bias_amplification_wang2020": _celeba,
     }
     return [worked(), *(build(name) for name, build in builders.items() if name in GOLDEN_CASES)]
+
+
+@dataclass(frozen=True)
+class Indicators:
+    """The scalars that columns of indicators give, and those that they must give."""
+
+    found: Mapping[str, Tensor]
+    expected: Mapping[str, float]
+
+
+def indicator_cases() -> dict[str, Indicators]:
+    """Cases of the golden file with several tasks and attributes, where it is at hand."""
+    builders = {
+        "directional_multilabel_with_train_indicator": _directional,
+        "directional_multilabel_test_labels_as_indicator": _directional,
+        "directional_single_attribute_column": _directional,
+        "mals_zhao2017_counts": _mals,
+        "multi_attribute_directional_sony": _sets,
+        "multi_attribute_only_sets_of_two_or_more": _sets,
+    }
+    return {name: build(name) for name, build in builders.items() if name in GOLDEN_CASES}
 
 
 def worked() -> Case:
@@ -82,23 +96,25 @@ def worked() -> Case:
     directed = {"": 0.25, "_magnitude": 0.25, "_variance": 0.0}
     expected = {
         **{f"amplification/attribute_to_task{end}": value for end, value in directed.items()},
-        **{f"amplification/task_to_attribute{end}": value for end, value in directed.items()},
         "amplification/attribute_to_task_hall": 0.25,
-        "amplification/mals": 0.0,
         "amplification/mals_attribute_to_task": 0.25,
-        "amplification/mals_task_to_attribute": 0.25,
         "amplification/share_bias": 0.5,
         "amplification/share_amplification": 0.25,
     }
-    return Case(
-        "worked",
-        lambda: BiasAmplification(groups, attribute_predictions=True),
-        (a, t, a, t),
-        expected,
-    )
+    return Case("worked", lambda: BiasAmplification(groups), (a, t, a, t), expected)
 
 
-def _directional(name: str) -> Case:
+#: What ``worked`` gives besides where its fourth fact, the predicted attribute, is known.
+WORKED_BACK = {
+    "amplification/task_to_attribute": 0.25,
+    "amplification/task_to_attribute_magnitude": 0.25,
+    "amplification/task_to_attribute_variance": 0.0,
+    "amplification/mals": 0.0,
+    "amplification/mals_task_to_attribute": 0.25,
+}
+
+
+def _directional(name: str) -> Indicators:
     given, found = inputs(name), GOLDEN_CASES[name]["expected"]
     keys = {"A_to_T": "attribute_to_task", "T_to_A": "task_to_attribute"}
     expected = {f"amplification/{key}": found[theirs] for theirs, key in keys.items()}
@@ -109,17 +125,17 @@ def _directional(name: str) -> Case:
                 f"amplification/{key}_magnitude": magnitude,
                 f"amplification/{key}_variance": variance,
             }
-    return Case(name, lambda: indicator_metric(given), facts(given), expected)
+    return Indicators(indicator_scalars(given), expected)
 
 
-def _mals(name: str) -> Case:
+def _mals(name: str) -> Indicators:
     given, found = inputs(name), GOLDEN_CASES[name]["expected"]
     expected = {
         "amplification/mals": found["BiasAmp_MALS"],
         "amplification/mals_attribute_to_task": found["component_g_to_o"],
         "amplification/mals_task_to_attribute": found["component_o_to_g"],
     }
-    return Case(name, lambda: indicator_metric(given), facts(given), expected)
+    return Indicators(indicator_scalars(given), expected)
 
 
 def _classes(name: str) -> Case:
@@ -139,7 +155,7 @@ def _classes(name: str) -> Case:
     )
 
 
-def _sets(name: str) -> Case:
+def _sets(name: str) -> Indicators:
     record, given = GOLDEN_CASES[name], inputs(name)
     size, least = (record["params"].get(key, default) for key, default in (("k", 1), ("thresh", 0)))
     expected = {}
@@ -159,7 +175,7 @@ def _sets(name: str) -> Case:
         published = GOLDEN_CASES["multi_attribute_mals_sony"]["expected"]
         expected["amplification/multi_mals"] = published["abs_mean_var"][0]
         expected["amplification/multi_mals_signed"] = published["signed_mean_var"][0]
-    return Case(name, lambda: set_metric(given, size, least), facts(given), expected)
+    return Indicators(multi_attribute_scalars(given, size, least), expected)
 
 
 def _cifar(name: str) -> Case:
@@ -187,24 +203,28 @@ def _celeba(name: str) -> Case:
     )
 
 
-def facts(given: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    return tuple(given[key] for key in ("task_preds", "task_labels", "attr_labels", "attr_preds"))
+def counted(
+    given: dict[str, Tensor], count: Callable[[Tensor, Tensor], CoOccurrence]
+) -> CoOccurrences:
+    """Labels and predictions of tasks with those of attributes, in the order of the fields."""
+    tasks, attributes = (
+        [given[f"{kind}_labels"], given[f"{kind}_preds"]] for kind in ("task", "attr")
+    )
+    return CoOccurrences(*(count(task, attribute) for attribute in attributes for task in tasks))
 
 
-def indicator_metric(given: dict[str, Tensor]) -> Metric:
+def indicator_scalars(given: dict[str, Tensor]) -> dict[str, Tensor]:
     train = None
     if "task_labels_train" in given:
         train = co_occurrence(given["task_labels_train"], given["attr_labels_train"])
-    shape = given["task_labels"].shape[1], given["attr_labels"].shape[1]
-    return IndicatorAmplification(*shape, train=train, attribute_predictions=True)
+    return pair_scalars(counted(given, co_occurrence), train)
 
 
-def set_metric(given: dict[str, Tensor], size: int, least: int) -> Metric:
+def multi_attribute_scalars(given: dict[str, Tensor], size: int, least: int) -> dict[str, Tensor]:
     sets = label_sets(given["task_labels_train"], min_size=size, more_than=least)
-    train = set_co_occurrence(given["task_labels_train"], given["attr_labels_train"], sets)
-    return MultiAttributeAmplification(
-        sets, 2, train=train, attribute_predictions=True, more_than=least
-    )
+    count = partial(set_co_occurrence, sets=sets)
+    train = count(given["task_labels_train"], given["attr_labels_train"])
+    return set_scalars(counted(given, count), train, more_than=least)
 
 
 def naive_probability(event: Tensor, condition: Tensor) -> Fraction | None:

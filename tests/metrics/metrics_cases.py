@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from debias.metrics.accuracy.group_counts import GroupCounts
+from debias.metrics.exact_metrics import GroupCounts
 from debias.types import Groups
 from tests.metrics.handed import Handed
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 import torch
 from torchmetrics import Metric
 
-from debias.metrics.fairness.group_fairness import GroupFairness
-from debias.metrics.fairness.scalars import intersect
+from debias.metrics.exact_metrics import GroupCounts
+from debias.metrics.fairness.scalars import fairness_scalars, intersect
 from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
@@ -23,6 +23,8 @@ from tests.metrics.metrics_cases import Case, worked
 NAN = math.nan
 FAIRNESS = golden_file("fairness.json")
 SCORES = golden_file("group_auroc_f1_calibration.json")
+
+GroupFairness = partial(GroupCounts, read=fairness_scalars)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from torchmetrics import Metric
 
 from debias.metrics import GroupCounts
 from debias.metrics.attention.scores import AttentionScores
-from debias.metrics.fairness.group_fairness import GroupFairness
 from debias.metrics.scores.group_scores import GroupCalibration, GroupRanking
 from debias.metrics.shortcuts.cue_counts import BackgroundChallenge
 from tests.metrics import (
@@ -70,8 +69,8 @@ def fed_on(rank: int) -> dict[str, Metric]:
     fed = {
         "counts above": (GroupCounts(BIRDS), (zero, zero, place)),
         "counts below": (GroupCounts(BIRDS), (zero, zero, -place)),
-        "amplification": (amplification_cases.worked().make(), (zero, zero, place, zero)),
-        "fairness": (GroupFairness(two), (one, one, place)),
+        "amplification": (amplification_cases.worked().make(), (zero, zero, place)),
+        "fairness": (score_cases.GroupFairness(two), (one, one, place)),
         "ranking": (GroupRanking(two), (fine, one, place)),
         "ranking of a broken score": (GroupRanking(two), (broken, one, one)),
         "calibration": (GroupCalibration(two), (fine, one, place)),

@@ -180,6 +180,16 @@ def check_facts(target: Tensor, bias: Tensor, groups: Groups) -> None:
     check_range(add_range(empty_range(), target, target, bias), groups)
 
 
+def check_frequencies(frequencies: Tensor, groups: Groups) -> None:
+    """Refuse training samples that are not one count per group, some of them above 0."""
+    wrong = frequencies.shape != (groups.count,) or bool((frequencies < 0).any())
+    if wrong or not bool((frequencies > 0).any()):
+        raise InputError(
+            f"train_frequencies must hold the training samples of each of the {groups.count} "
+            f"groups {groups.names}; got {frequencies.tolist()}"
+        )
+
+
 def check_range(seen: Range, groups: Groups) -> None:
     """Refuse a table that was fed values out of range; waits for the device once."""
     choices = _choices(groups)

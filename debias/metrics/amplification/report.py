@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from debias.metrics.accuracy.counts import margin_counts
+from debias.metrics.accuracy.margins import Margins
 from debias.metrics.amplification.counts import (
     CoOccurrence,
     CoOccurrences,
@@ -28,9 +29,29 @@ from debias.types import Groups
 
 
 def amplification_scalars(
-    test: CoOccurrences, train: CoOccurrence | None = None
+    counts: Tensor | Margins,
+    groups: Groups,
+    train_frequencies: Tensor | None = None,
+    attribute_counts: Tensor | Margins | None = None,
 ) -> dict[str, Tensor]:
-    """The scalars of ``amplification_descriptions`` but for the multi-attribute ones.
+    """The scalars of ``AMPLIFICATION`` but for the multi-attribute ones.
+
+    Args:
+        counts: as ``margin_counts`` or ``joint_counts`` returns them.
+        groups: names and numbering of the groups.
+        train_frequencies: ``(groups.count,)`` training samples of each group, which say what goes
+            together and from what shares amplification starts; without them the counts do.
+        attribute_counts: the same counts with the *predicted* bias attribute in place of the true
+            one; the keys that need predictions of the attribute are there only with them.
+    """
+    train = None
+    if train_frequencies is not None:
+        train = frequency_co_occurrence(train_frequencies, groups)
+    return pair_scalars(co_occurrences(counts, groups, attribute_counts), train)
+
+
+def pair_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict[str, Tensor]:
+    """The scalars of ``AMPLIFICATION`` of single tasks.
 
     Args:
         test: counts of the evaluation set.
@@ -65,11 +86,11 @@ def amplification_scalars(
 def set_scalars(
     test: CoOccurrences, train: CoOccurrence | None = None, *, more_than: int = 0
 ) -> dict[str, Tensor]:
-    """The multi-attribute scalars of ``amplification_descriptions``.
+    """The multi-attribute scalars of ``AMPLIFICATION``.
 
     Args:
         test: counts of the evaluation set, with label sets as tasks.
-        train: counts of the training labels, as in ``amplification_scalars``.
+        train: counts of the training labels, as in ``pair_scalars``.
         more_than: sets are left out unless more than so many test images have them.
     """
     test, base = observed_sets(test, test.labels if train is None else train, more_than)
@@ -107,16 +128,11 @@ def amplification_report(
     Raises:
         ValueError: a shape, dtype or value is not as above.
     """
-    counts = margin_counts(prediction, target, bias, groups)
-    others = None
+    counts, others = margin_counts(prediction, target, bias, groups), None
     if predicted_bias is not None:
-        others = margin_counts(
-            prediction, target, torch.where(bias < 0, -1, predicted_bias), groups
-        )
-    train = (
-        None if train_frequencies is None else frequency_co_occurrence(train_frequencies, groups)
-    )
-    return _floats(amplification_scalars(co_occurrences(counts, groups, others), train))
+        predicted_bias = torch.where(bias < 0, -1, predicted_bias)
+        others = margin_counts(prediction, target, predicted_bias, groups)
+    return _floats(amplification_scalars(counts, groups, train_frequencies, others))
 
 
 def multi_attribute_report(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.attention.summary import SCORES, ScoreSums, add_scores, score_scalars
-from debias.metrics.exact_metric import ExactMetric
+from debias.metrics.exact_metrics import ExactMetric
 from debias.types import Groups
 
 

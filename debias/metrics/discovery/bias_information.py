@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from debias.metrics.accuracy.counts import Range, add_counts, check_range, table_shape
-from debias.metrics.accuracy.group_counts import GroupCounts
 from debias.metrics.discovery.errors import discovery_scalars
 from debias.metrics.discovery.information import information_scalars
+from debias.metrics.exact_metrics import GroupCounts
+from debias.types import Groups
 
 
 class BiasInformation(GroupCounts):
@@ -29,21 +27,8 @@ class BiasInformation(GroupCounts):
         1.0
     """
 
-    higher_is_better = False
-    shape = staticmethod(table_shape)
-    add = staticmethod(add_counts)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars on the CPU, as ``information_scalars`` defines them.
-
-        Raises:
-            ValueError: a target, bias or prediction was out of range.
-        """
-        return information_scalars(self._table(), self.groups)
-
-    def _table(self) -> Tensor:
-        check_range(Range(self.least, self.greatest), self.groups)
-        return self.counts.cpu()
+    def __init__(self, groups: Groups) -> None:
+        super().__init__(groups, information_scalars, joint=True)
 
 
 class ErrorDiscovery(GroupCounts):
@@ -53,10 +38,5 @@ class ErrorDiscovery(GroupCounts):
         groups: names and numbering of the groups; ``aligned`` says which are not the minority.
     """
 
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars on the CPU, as ``discovery_scalars`` defines them.
-
-        Raises:
-            ValueError: a target, bias or prediction was out of range.
-        """
-        return discovery_scalars(self._table(), self.groups)
+    def __init__(self, groups: Groups) -> None:
+        super().__init__(groups, discovery_scalars)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.accuracy.accuracies import accuracy
-from debias.metrics.cell_counts import CellCounts
+from debias.metrics.accuracy.counts import Tally
+from debias.metrics.exact_metrics import CellCounts
 from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
 from debias.metrics.frequency.critical_band import BANDS, NOISE_DEVIATIONS, channel_scalars
 
@@ -22,10 +24,10 @@ class BandPassAccuracy(CellCounts):
     """
 
     def __init__(self, cutoffs: Sequence[float] = CUTOFFS) -> None:
-        super().__init__(len(cutoffs) + 1)
+        super().__init__(len(cutoffs) + 1, partial(band_pass_scalars, cutoffs=tuple(cutoffs)))
         self.cutoffs = tuple(cutoffs)
 
-    def update(self, prediction: Tensor, target: Tensor, cutoff: float | None) -> None:
+    def update(self, prediction: Tensor, target: Tensor, cutoff: float | None) -> None:  # type: ignore[override]
         """Add ``(N,)`` predictions and targets of filtered images; ``None`` for untouched ones.
 
         Raises:
@@ -34,11 +36,7 @@ class BandPassAccuracy(CellCounts):
         if cutoff is not None and cutoff not in self.cutoffs:
             raise InputError(f"cutoff {cutoff} is none of {self.cutoffs}")
         cell = len(self.cutoffs) if cutoff is None else self.cutoffs.index(cutoff)
-        self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars."""
-        return band_pass_scalars(self.tally(), self.cutoffs)
+        super().update(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 
 
 class CriticalBand(CellCounts):
@@ -52,10 +50,10 @@ class CriticalBand(CellCounts):
     def __init__(
         self, deviations: Sequence[float] = NOISE_DEVIATIONS, *, bands: int = BANDS
     ) -> None:
-        super().__init__(len(deviations) * bands)
+        super().__init__(len(deviations) * bands, partial(_channel, bands=bands))
         self.deviations, self.bands = tuple(deviations), bands
 
-    def update(self, prediction: Tensor, target: Tensor, deviation: float, band: int) -> None:
+    def update(self, prediction: Tensor, target: Tensor, deviation: float, band: int) -> None:  # type: ignore[override]
         """Add ``(N,)`` integer predictions and targets of images with noise in one band.
 
         Raises:
@@ -67,8 +65,8 @@ class CriticalBand(CellCounts):
                 "bands"
             )
         cell = self.deviations.index(deviation) * self.bands + band
-        self.add(prediction == target, torch.full_like(target, cell, dtype=torch.long))
+        super().update(prediction == target, torch.full_like(target, cell, dtype=torch.long))
 
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars."""
-        return channel_scalars(accuracy(*self.tally()).view(-1, self.bands))
+
+def _channel(tally: Tally, *, bands: int) -> dict[str, Tensor]:
+    return channel_scalars(accuracy(*tally).view(-1, bands))

@@ -8,8 +8,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from debias.errors import InputError
 from debias.metrics.accuracy.counts import Range, add_range, check_batch, check_range
-from debias.metrics.accuracy.group_counts import GroupCounts
-from debias.metrics.exact_metric import ExactMetric
+from debias.metrics.exact_metrics import ExactMetric, GroupCounts
 from debias.metrics.scores.by_bias import calibration_scalars, f1_scalars, ranking_scalars
 from debias.metrics.scores.calibration import (
     Curve,
@@ -29,15 +28,7 @@ class GroupF1(GroupCounts):
     """F1 of each value of the bias attribute; state and ``update`` as in ``GroupCounts``."""
 
     def __init__(self, groups: Groups) -> None:
-        super().__init__(groups)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars on the CPU, as ``f1_scalars`` defines them.
-
-        Raises:
-            ValueError: a target, bias or prediction was out of range.
-        """
-        return f1_scalars(self._table(), self.groups)
+        super().__init__(groups, f1_scalars)
 
 
 class GroupRanking(ExactMetric):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.accuracy.counts import Tally
-from debias.metrics.cell_counts import CellCounts
+from debias.metrics.exact_metrics import CellCounts
 from debias.metrics.shortcuts.cues import (
     CueConflicts,
     conflict_scalars,
@@ -37,39 +38,24 @@ class ShapeBias(CellCounts):
     """
 
     def __init__(self) -> None:
-        super().__init__(4)
+        super().__init__(4, _shape_scalars)
 
-    def update(self, response: Tensor, shape: Tensor, texture: Tensor) -> None:
+    def update(self, response: Tensor, shape: Tensor, texture: Tensor) -> None:  # type: ignore[override]
         """Add ``(N,)`` integer answers and the classes of shape and texture, -1 where unknown."""
         agree = torch.where((shape < 0) | (texture < 0), -1, (shape == texture).long())
-        self.add(response == shape, agree)
-        self.add(response == texture, torch.where(agree < 0, -1, agree + 2))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars."""
-        right, total = self.tally()
-        return conflict_scalars(CueConflicts(right[0], right[2], total[0], total[:2].sum()))
+        super().update(response == shape, agree)
+        super().update(response == texture, torch.where(agree < 0, -1, agree + 2))
 
 
 class ErrorConsistencyScore(CellCounts):
     """Error consistency of two observers, as ``error_consistency`` defines it."""
 
     def __init__(self) -> None:
-        super().__init__(2)
+        super().__init__(2, _consistency_scalars)
 
     def update(self, first: Tensor, second: Tensor) -> None:
         """Add ``(N,)`` bool: where the first and the second observer are right."""
-        self.add(second, first.long())
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars: ``error_consistency`` (kappa), observed and expected agreement."""
-        right, total = self.tally()
-        found = error_consistency(torch.stack((total - right, right), dim=1))
-        return {
-            "error_consistency": found.kappa,
-            "observed_consistency": found.observed,
-            "expected_consistency": found.expected,
-        }
+        super().update(second, first.long())
 
 
 class CuePreference(CellCounts):
@@ -81,21 +67,14 @@ class CuePreference(CellCounts):
     """
 
     def __init__(self, names: Sequence[str], *, labels: int) -> None:
-        super().__init__(len(names) * labels)
+        super().__init__(
+            len(names) * labels, partial(_cue_scalars, names=tuple(names), labels=labels)
+        )
         self.names, self.labels = tuple(names), labels
 
     def update(self, response: Tensor, cues: Tensor) -> None:
         """Add ``(N,)`` answers and the ``(N, K)`` int64 values of the cues, -1 where unknown."""
-        self.add(response[:, None] == cues, cue_cells(cues, labels=self.labels))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars.
-
-        Raises:
-            ValueError: a value of a cue was no label.
-        """
-        right, total = (part.view(-1, self.labels) for part in self.tally())
-        return cue_scalars(Tally(right, total), self.names)
+        super().update(response[:, None] == cues, cue_cells(cues, labels=self.labels))
 
 
 class VariantAccuracy(CellCounts):
@@ -106,10 +85,10 @@ class VariantAccuracy(CellCounts):
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(len(names))
+        super().__init__(len(names), partial(variant_scalars, names=tuple(names)))
         self.names = tuple(names)
 
-    def update(self, prediction: Tensor, target: Tensor, variant: str) -> None:
+    def update(self, prediction: Tensor, target: Tensor, variant: str) -> None:  # type: ignore[override]
         """Add one batch of one variant: ``(N,)`` integer predictions, -1 for no class, and targets.
 
         Raises:
@@ -117,14 +96,10 @@ class VariantAccuracy(CellCounts):
         """
         if variant not in self.names:
             raise InputError(f"no variant {variant!r}; there are {', '.join(self.names)}")
-        self.add(
+        super().update(
             prediction == target,
             torch.full_like(target, self.names.index(variant), dtype=torch.long),
         )
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars."""
-        return variant_scalars(self.tally(), self.names)
 
 
 class BackgroundChallenge(CellCounts):
@@ -137,15 +112,7 @@ class BackgroundChallenge(CellCounts):
     higher_is_better = True
 
     def __init__(self, foregrounds: int) -> None:
-        super().__init__(foregrounds)
-
-    def update(self, correct: Tensor, foreground: Tensor) -> None:
-        """Add ``(N,)`` bool, right or not, and the ``(N,)`` int64 foreground of each image."""
-        self.add(correct, foreground)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalar ``challenge_accuracy``."""
-        return {"challenge_accuracy": challenge_accuracy(self.tally())}
+        super().__init__(foregrounds, _challenge_scalars)
 
 
 class ShortcutGaps(CellCounts):
@@ -157,14 +124,43 @@ class ShortcutGaps(CellCounts):
     """
 
     def __init__(self, names: Sequence[str], *, train_frequencies: Tensor) -> None:
-        super().__init__(2 ** len(names))
-        self.names, self.train_frequencies = tuple(names), train_frequencies.cpu()
+        super().__init__(
+            2 ** len(names),
+            partial(
+                _shortcut_scalars, names=tuple(names), train_frequencies=train_frequencies.cpu()
+            ),
+        )
 
     def update(self, correct: Tensor, conflicting: Tensor) -> None:
         """Add ``(N,)`` bool, right or not, and ``(N, K)``: 1 misleads, 0 not, -1 unknown."""
-        self.add(correct, shortcut_cells(conflicting))
+        super().update(correct, shortcut_cells(conflicting))
 
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars."""
-        right, total = (part.view((2,) * len(self.names)) for part in self.tally())
-        return shortcut_scalars(Tally(right, total), self.train_frequencies, self.names)
+
+def _shape_scalars(tally: Tally) -> dict[str, Tensor]:
+    right, total = tally
+    return conflict_scalars(CueConflicts(right[0], right[2], total[0], total[:2].sum()))
+
+
+def _consistency_scalars(tally: Tally) -> dict[str, Tensor]:
+    right, total = tally
+    found = error_consistency(torch.stack((total - right, right), dim=1))
+    return {
+        "error_consistency": found.kappa,
+        "observed_consistency": found.observed,
+        "expected_consistency": found.expected,
+    }
+
+
+def _cue_scalars(tally: Tally, *, names: Sequence[str], labels: int) -> dict[str, Tensor]:
+    return cue_scalars(Tally(*(part.view(-1, labels) for part in tally)), names)
+
+
+def _challenge_scalars(tally: Tally) -> dict[str, Tensor]:
+    return {"challenge_accuracy": challenge_accuracy(tally)}
+
+
+def _shortcut_scalars(
+    tally: Tally, *, names: Sequence[str], train_frequencies: Tensor
+) -> dict[str, Tensor]:
+    table = Tally(*(part.view((2,) * len(names)) for part in tally))
+    return shortcut_scalars(table, train_frequencies, names)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchmetrics import MetricCollection
 
-from debias.metrics.accuracy.group_counts import GroupCounts
 from debias.metrics.discovery.bias_information import BiasInformation, ErrorDiscovery
+from debias.metrics.exact_metrics import GroupCounts
 from tests.metrics.metrics_cases import BIRDS
 
 

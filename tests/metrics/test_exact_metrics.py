@@ -13,10 +13,6 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from debias.metrics.amplification.indicators import (
-    IndicatorAmplification,
-    MultiAttributeAmplification,
-)
 from tests.metrics import (
     amplification_cases,
     cell_cases,
@@ -25,17 +21,6 @@ from tests.metrics import (
     score_cases,
 )
 from tests.metrics.handed import Handed, scalars_of
-
-
-def _indicators() -> list[amplification_cases.Case]:
-    task = torch.tensor([[1, 0], [1, 1], [0, 1], [1, 1]])
-    attribute = torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1]])
-    facts, sets = (task.flip(0), task, attribute), torch.tensor([[1, 0], [1, 1]])
-    return [
-        amplification_cases.Case("indicators", lambda: IndicatorAmplification(2, 2), facts, {}),
-        amplification_cases.Case("sets", lambda: MultiAttributeAmplification(sets, 2), facts, {}),
-    ]
-
 
 CASES: dict[str, Handed] = {
     "counts": metrics_cases.worked(),
@@ -46,7 +31,7 @@ CASES: dict[str, Handed] = {
     "ranking": score_cases.worked_ranking(),
     "calibration": score_cases.worked_calibration(),
     "amplification": amplification_cases.worked(),
-} | {case.name: case for case in (*_indicators(), *cell_cases.every_case())}
+} | {case.name: case for case in cell_cases.every_case()}
 
 CASTS: dict[str, Callable[[Metric], object]] = {
     "set_dtype half": lambda metric: metric.set_dtype(torch.float16),
