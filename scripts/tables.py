@@ -1,4 +1,4 @@
-"""Writes the tables of methods into the pages of docs/, between their markers.
+"""Writes the tables of methods and of measures into the pages of docs/, between their markers.
 
 usage: python scripts/tables.py [--check]
 
@@ -8,14 +8,18 @@ With --check it writes nothing, and exits with 1 if a page is stale.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from debias import components
 from debias.config import SECTIONS
 from debias.methods import METHODS
+from debias.metrics.amplification.family import AMPLIFICATION, THRESHOLDS
+from debias.metrics.descriptions import DESCRIPTIONS, Description
+from debias.metrics.families import FAMILIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 TITLES = {
@@ -85,6 +89,28 @@ def sections() -> str:
     return table(["section", "components"], rows)
 
 
+#: A number that is made from another one of its family, such as its worst value.
+DERIVED = re.compile(r"^(?:worst_(?:outcome_|group_)?|group_)?(.+?)(?:_gap|_deviation|/<[^>]*>)?$")
+
+
+def numbers(descriptions: Mapping[str, Description]) -> str:
+    """A row for each number of a family, but for those that are made from another one."""
+    rows = []
+    for key, text in descriptions.items():
+        origin = DERIVED.sub(r"\1", key)
+        listed = (name for name in (origin, f"{origin}/<bias>") if name in descriptions)
+        if next(listed, key) == key:
+            name = f"`{key}`".replace("|", r"\|")
+            rows.append([name, text.title, text.meaning.rstrip("."), ideal(text)])
+    return table(["key", "title", "meaning", "ideal"], rows)
+
+
+def ideal(text: Description) -> str:
+    if not math.isnan(text.ideal):
+        return f"{text.ideal:g}"
+    return {"lower": "low", "higher": "high"}.get(text.better, "none")
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(
@@ -95,6 +121,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     **{kind: lambda kind=kind: methods(kind) for kind in METHODS},
     "sections": sections,
+    "accuracies": lambda: numbers(DESCRIPTIONS),
+    **{name: lambda family=family: numbers(family.numbers) for name, family in FAMILIES.items()},
+    "thresholds": lambda: numbers(dict(THRESHOLDS.numbers.items() - AMPLIFICATION.numbers.items())),
 }
 
 

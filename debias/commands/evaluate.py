@@ -153,8 +153,8 @@ def joined(
         positive: the positive class of the newer ones; the report's that are of another are dropped
             likewise.
     """
+    from debias.metrics.families import OF_POSITIVE
     from debias.reports.classes import positive_of
-    from debias.reports.headlines import OF_POSITIVE
 
     before = report.get("measures", {})
     if same and positive != positive_of(report):

@@ -135,7 +135,7 @@ def _print_metrics() -> None:
         print(_explained(name, description))
     for key, family in FAMILIES.items():
         print(f"\n{family.title} (measures.{key}): {family.meaning}")
-        for name, description in family.descriptions.items():
+        for name, description in family.numbers.items():
             print(_explained(name, description))
 
 

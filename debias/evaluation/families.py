@@ -1,4 +1,4 @@
-"""The families of measures that predictions, or also a run, allow; what each needs."""
+"""How each family of measures is measured, on what conditions, and what is drawn of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import torch
 from torch import Tensor
 
 from debias.build import Parts
-from debias.evaluation.curves import (
-    amplification_curve,
-    band_pass_curve,
-    probabilities,
-    reliability_curve,
-)
 from debias.evaluation.looking import attention_missing, attention_scalars, band_pass_scalars
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
+from debias.metrics.accuracy.counts import margin_counts
+from debias.metrics.amplification.counts import co_occurrences, frequency_co_occurrence
+from debias.metrics.amplification.formulas import attribute_to_task
 from debias.metrics.amplification.label_thresholds import above, label_thresholds
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
 from debias.metrics.discovery.errors import discovery_report
@@ -27,11 +24,13 @@ from debias.metrics.fairness.scalars import fairness_report
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
-from debias.metrics.scores.report import scores_report
+from debias.metrics.scores.report import reliability_rows, scores_report
 from debias.metrics.shortcuts.context import biased_pairs, context_report
 from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.reports.predictions import Predictions
 from debias.types import Groups
+
+Scalars = dict[str, float]
 
 
 class Evidence(NamedTuple):
@@ -67,6 +66,11 @@ class Evidence(NamedTuple):
         return rows.prediction(self.groups), rows.target, rows.bias, self.groups
 
     @property
+    def probabilities(self) -> Tensor:
+        """``(N, outputs)`` float64 probabilities of the classes or labels."""
+        return _probabilities(self.predictions, self.groups)
+
+    @property
     def positive_last(self) -> Evidence:
         """The same with the positive class as the second of two, where measures look for it."""
         groups, rows = self.groups, self.predictions
@@ -83,19 +87,11 @@ class Evidence(NamedTuple):
         return self.parts
 
 
-class Family(NamedTuple):
-    """How a family is measured, its conditions (keys of ``CONDITIONS``), and its drawing."""
-
-    measure: Callable[[Evidence], dict[str, float]]
-    needs: tuple[str, ...]
-    curve: tuple[str, Callable[[Evidence, dict[str, float]], Any]] | None = None
-
-
-def _amplification(evidence: Evidence) -> dict[str, float]:
+def _amplification(evidence: Evidence) -> Scalars:
     return _amplified(evidence, evidence.predictions.prediction(evidence.groups))
 
 
-def _amplified(evidence: Evidence, prediction: Tensor) -> dict[str, float]:
+def _amplified(evidence: Evidence, prediction: Tensor) -> Scalars:
     facts = (prediction, *evidence.facts[1:])
     found = amplification_report(*facts, train_frequencies=evidence.train)
     if evidence.parts is None or not evidence.groups.multi_label:
@@ -107,7 +103,7 @@ def _amplified(evidence: Evidence, prediction: Tensor) -> dict[str, float]:
     )
 
 
-def _thresholds(evidence: Evidence) -> dict[str, float]:
+def _thresholds(evidence: Evidence) -> Scalars:
     rows, others = evidence.predictions, evidence.elsewhere
     assert others is not None
     # chosen on logits, of which none are equal that sigmoid would round to the same probability
@@ -117,29 +113,33 @@ def _thresholds(evidence: Evidence) -> dict[str, float]:
     return dict(zip(names, chosen.double().sigmoid().tolist(), strict=True)) | found
 
 
-def _context(evidence: Evidence) -> dict[str, float]:
-    rows, others, groups = evidence.predictions, evidence.elsewhere, evidence.groups
+def _context(evidence: Evidence) -> Scalars:
+    others = evidence.elsewhere
     assert others is not None
-    pairs = biased_pairs(probabilities(others, groups), others.target)
-    return context_report(probabilities(rows, groups), rows.target, pairs)
+    pairs = biased_pairs(_probabilities(others, evidence.groups), others.target)
+    return context_report(evidence.probabilities, evidence.predictions.target, pairs)
 
 
-def _scores(evidence: Evidence) -> dict[str, float]:
-    rows, groups = evidence.positive_last[:2]
-    return scores_report(probabilities(rows, groups), rows.target, rows.bias, groups)
+def _scores(evidence: Evidence) -> Scalars:
+    turned = evidence.positive_last
+    return scores_report(turned.probabilities, *turned.facts[1:])
 
 
-def _leakage(evidence: Evidence) -> dict[str, float]:
-    rows = evidence.predictions
-    return leakage_report(rows.logits, rows.target, rows.bias, evidence.groups)
+def _leakage(evidence: Evidence) -> Scalars:
+    return leakage_report(evidence.predictions.logits, *evidence.facts[1:])
 
 
-def _features(evidence: Evidence) -> dict[str, float]:
+def _features(evidence: Evidence) -> Scalars:
     features = features_of(evidence.run, evidence.split, progress=evidence.progress)
     rows = evidence.predictions
     return feature_leakage_report(features, rows.bias, rows.target) | probe_report(
         features, rows.bias
     )
+
+
+def _of_run(measure: Callable[..., Scalars]) -> Callable[[Evidence], Scalars]:
+    """A measure that asks the model itself."""
+    return lambda evidence: measure(evidence.run, evidence.split, progress=evidence.progress)
 
 
 def _bias_is_known(evidence: Evidence) -> str:
@@ -182,67 +182,57 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "attention": lambda evidence: attention_missing(evidence.run),
 }
 
-FAMILIES: Mapping[str, Family] = {
-    "fairness": Family(lambda evidence: fairness_report(*evidence.positive_last.facts), ("bias",)),
-    "amplification": Family(
-        _amplification,
-        ("bias",),
-        ("amplification", lambda e, scalars: amplification_curve(e.predictions, e.groups, e.train)),
-    ),
-    "thresholds": Family(_thresholds, ("labels", "bias", "scores", "elsewhere")),
-    "scores": Family(
-        _scores,
-        ("scores",),
-        (
-            "reliability",
-            lambda evidence, scalars: reliability_curve(evidence.predictions, evidence.groups),
-        ),
-    ),
-    "information": Family(lambda evidence: information_report(*evidence.facts), ("bias",)),
-    "errors": Family(
-        lambda evidence: discovery_report(*evidence.facts), ("bias", "aligned", "one label")
-    ),
-    "shortcuts": Family(
-        lambda evidence: shortcut_report(*evidence.facts), ("bias", "aligned", "one label")
-    ),
-    "context": Family(_context, ("labels", "scores", "elsewhere")),
-    "leakage": Family(_leakage, ("bias", "scores")),
-    "features": Family(_features, ("run", "bias")),
-    "background": Family(
-        lambda evidence: background_scalars(
-            evidence.run, evidence.split, progress=evidence.progress
-        ),
-        ("run", "masks"),
-    ),
-    "placement": Family(
-        lambda evidence: placement_scalars(
-            evidence.run, evidence.split, progress=evidence.progress
-        ),
-        ("run", "masks"),
-    ),
-    "attention": Family(
-        lambda evidence: attention_scalars(
-            evidence.run, evidence.split, progress=evidence.progress
-        ),
-        ("run", "attention"),
-    ),
-    "frequency": Family(
-        lambda evidence: band_pass_scalars(
-            evidence.run, evidence.split, progress=evidence.progress
-        ),
-        ("run",),
-        ("band_pass", lambda evidence, scalars: band_pass_curve(scalars)),
-    ),
+#: How each family of ``debias.metrics.families`` is measured.
+MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
+    "fairness": lambda evidence: fairness_report(*evidence.positive_last.facts),
+    "amplification": _amplification,
+    "thresholds": _thresholds,
+    "scores": _scores,
+    "information": lambda evidence: information_report(*evidence.facts),
+    "errors": lambda evidence: discovery_report(*evidence.facts),
+    "shortcuts": lambda evidence: shortcut_report(*evidence.facts),
+    "context": _context,
+    "leakage": _leakage,
+    "features": _features,
+    "background": _of_run(background_scalars),
+    "placement": _of_run(placement_scalars),
+    "attention": _of_run(attention_scalars),
+    "frequency": _of_run(band_pass_scalars),
 }
 
-#: The families that take no model and next to no time: every training reports them.
-QUICK_FAMILIES = (
-    "fairness",
-    "amplification",
-    "thresholds",
-    "scores",
-    "information",
-    "errors",
-    "shortcuts",
-    "context",
-)
+
+def amplification_curve(evidence: Evidence, scalars: Scalars) -> dict[str, Any]:
+    """Directional amplification of each pair: targets, biases, ``change`` (or None)."""
+    groups, train = evidence.groups, evidence.train
+    test = co_occurrences(margin_counts(*evidence.facts), groups)
+    base = test.labels if train is None else frequency_co_occurrence(train, groups)
+    change = attribute_to_task(test.predicted_task, test.labels, base)
+    names = groups.target_names[1::2] if groups.multi_label else groups.target_names
+    return {"targets": list(names), "biases": list(groups.bias_names), "change": change.tolist()}
+
+
+def reliability_curve(evidence: Evidence, scalars: Scalars) -> list[dict[str, object]]:
+    """Confidence against accuracy, by bias value; rows as of :func:`reliability_rows`."""
+    return reliability_rows(evidence.probabilities, *evidence.facts[1:])
+
+
+def band_pass_curve(evidence: Evidence, scalars: Scalars) -> dict[str, list[float]]:
+    """Accuracy over the cutoffs of both filters, from the scalars ``KIND/accuracy/CUTOFF``."""
+    kinds = ("low_pass", "high_pass")
+    keys = [key.rpartition("/") for key in scalars if key.startswith(f"{kinds[0]}/accuracy/")]
+    cutoffs = [cutoff for _, _, cutoff in keys if cutoff != "clean"]
+    curves = {kind: [scalars[f"{kind}/accuracy/{cutoff}"] for cutoff in cutoffs] for kind in kinds}
+    return {"cutoffs": list(map(float, cutoffs)), **curves}
+
+
+#: How the curve that a family names is made, from its evidence and its scalars.
+CURVES: Mapping[str, Callable[[Evidence, Scalars], Any]] = {
+    "amplification": amplification_curve,
+    "reliability": reliability_curve,
+    "band_pass": band_pass_curve,
+}
+
+
+def _probabilities(predictions: Predictions, groups: Groups) -> Tensor:
+    logits = predictions.logits.to(torch.float64)
+    return logits.sigmoid() if groups.multi_label else logits.softmax(dim=1)

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from debias.errors import InputError, near
-from debias.evaluation.families import CONDITIONS, FAMILIES, QUICK_FAMILIES, Evidence
+from debias.evaluation.families import CONDITIONS, CURVES, MEASURES, Evidence
+from debias.metrics.families import FAMILIES
 
 #: Instead of names of families: everything, what takes next to no time, or nothing beyond
 #: accuracies.
 SEVERAL: Mapping[str, tuple[str, ...]] = {
     "all": tuple(FAMILIES),
-    "quick": QUICK_FAMILIES,
+    "quick": tuple(name for name, family in FAMILIES.items() if family.quick),
     "none": (),
 }
 
@@ -29,21 +30,19 @@ def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES))
     """Measure the families that were asked for, all by default, as far as the evidence allows."""
     found = Measures({}, {}, {})
     for name in families:
-        measure, needs, curve = FAMILIES[name]
-        missing = next(filter(None, (CONDITIONS[need](evidence) for need in needs)), "")
-        if missing:
+        family = FAMILIES[name]
+        reasons = (CONDITIONS[need](evidence) for need in family.needs)
+        if missing := next(filter(None, reasons), ""):
             found.left_out[name] = missing
             continue
         try:
-            scalars = measure(evidence)
-        except (
-            InputError
-        ) as error:  # too few images of a kind, as a rule; the other families are not lost by it
+            scalars = MEASURES[name](evidence)
+        except InputError as error:  # too few images of a kind, as a rule; the others go on
             found.left_out[name] = str(error)
             continue
         found.scalars[name] = scalars
-        if curve is not None:
-            found.curves[curve[0]] = curve[1](evidence, scalars)
+        if family.curve:
+            found.curves[family.curve] = CURVES[family.curve](evidence, scalars)
     return found
 
 

@@ -1,7 +1,9 @@
-"""How to read each scalar, for ``debias list metrics`` and the report page. Pure Python."""
+"""How to read each number, for ``debias list metrics``, the page and the docs. Pure Python."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -18,8 +20,45 @@ class Description(NamedTuple):
     better: str = "higher"
 
 
-#: Of numbers whose best value depends on the data, so that their ideal is NaN.
-CHANCE = "Chance, the best there is, is 1 / number of bias values."
+class Family(NamedTuple):
+    """A family of measures, which a report holds under ``measures``.
+
+    Attributes:
+        title, meaning: its name, and the question it answers.
+        numbers: how to read each number. A key with ``<names>`` stands for one number of each
+            group, bias value and so on.
+        headlines: the few numbers that are shown where there is no room for all.
+        needs: conditions of the measurement, by their names in ``debias.evaluation.families``.
+        quick: it takes no model and next to no time, so that every training reports it.
+        curve: name of what a report holds of it under ``curves``, if anything.
+        of_positive: it depends on which of two classes is the positive one.
+    """
+
+    title: str
+    meaning: str
+    numbers: Mapping[str, Description]
+    headlines: tuple[str, ...]
+    needs: tuple[str, ...]
+    quick: bool = True
+    curve: str = ""
+    of_positive: bool = False
+
+
+def lower(title: str, meaning: str, ideal: float = 0.0) -> Description:
+    """A number that is better the lower it is."""
+    return Description(title, meaning, ideal, "lower")
+
+
+def against_chance(title: str, meaning: str) -> Description:
+    """A number that is best at chance, which depends on the data: its ideal is NaN."""
+    chance = "Chance, the best there is, is 1 / number of bias values."
+    return lower(title, f"{meaning} {chance}", math.nan)
+
+
+def unranked(title: str, meaning: str) -> Description:
+    """A number of which neither direction is better: its ideal is NaN."""
+    return Description(title, meaning, math.nan, "")
+
 
 DESCRIPTIONS: dict[str, Description] = {
     "worst_group": Description(
@@ -44,25 +83,19 @@ DESCRIPTIONS: dict[str, Description] = {
         "Worst class",
         "Accuracy of the worst class: all that can be watched where there are no group labels.",
     ),
-    "class_difference": Description(
+    "class_difference": lower(
         "Difference of classes",
         "Mean over the pairs of classes of how far their accuracies lie apart; zero also where all "
         "fare equally badly.",
-        0.0,
-        "lower",
     ),
-    "gap": Description(
-        "Gap between groups", "Best group minus worst group: zero is even treatment.", 0.0, "lower"
+    "gap": lower("Gap between groups", "Best group minus worst group: zero is even treatment."),
+    "robustness_gap": lower(
+        "Gap to the average", "Average minus worst group: how much the average hides."
     ),
-    "robustness_gap": Description(
-        "Gap to the average", "Average minus worst group: how much the average hides.", 0.0, "lower"
-    ),
-    "greatest_deviation": Description(
+    "greatest_deviation": lower(
         "Greatest distance from the average",
         "Of the group farthest from the average, on either side: more than the gap to the average "
         "if it is the best.",
-        0.0,
-        "lower",
     ),
     "group_ratio": Description(
         "Ratio of groups",

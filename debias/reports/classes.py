@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import InputError, near, shown
-from debias.reports.headlines import OF_POSITIVE
+from debias.metrics.families import OF_POSITIVE
 
 if TYPE_CHECKING:
     from debias.types import Groups

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from debias.metrics.families import FAMILIES, OF_POSITIVE, headlines, pattern_of, place_of, reading
 from debias.reports.classes import positive_of
-from debias.reports.headlines import OF_POSITIVE, headlines
 
 Report = Mapping[str, Any]
 Scalars = Mapping[str, float | None]
@@ -52,10 +52,6 @@ def left_out(report: Report) -> list[dict[str, str]]:
 
 
 def _text(family: str) -> dict[str, str]:
-    from debias.metrics.families import (
-        FAMILIES,
-    )  # brings torch, which importing the page does not need
-
     if family not in FAMILIES:
         return {"title": family, "meaning": ""}
     return {"title": FAMILIES[family].title, "meaning": FAMILIES[family].meaning}
@@ -71,8 +67,6 @@ def _rows(family: str, scalars: Scalars) -> dict[str, Any]:
 
 def _every_row(family: str, scalars: Scalars) -> list[dict[str, Any]]:
     """A row for each number that is not one of many; without a text, under its key."""
-    from debias.metrics.families import pattern_of, reading
-
     rows = []
     for key, value in scalars.items():
         found = reading(family, key)
@@ -96,8 +90,6 @@ def _shown(family: str, scalars: Scalars) -> dict[str, Any]:
 
 def _cells(family: str, scalars: Scalars) -> dict[str, dict[str, dict[str, float | None]]]:
     """Numbers by what they are of ("<bias>", "<group>", ...), pattern and place."""
-    from debias.metrics.families import pattern_of, place_of
-
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for key, value in scalars.items():
         pattern = pattern_of(family, key)
@@ -111,9 +103,7 @@ def _table(
     family: str, kind: str, cells: Mapping[str, Mapping[str, float | None]]
 ) -> dict[str, Any]:
     """A table of some patterns' numbers, the fewer kind across; a cell may be empty."""
-    from debias.metrics.families import FAMILIES
-
-    texts = {pattern: FAMILIES[family].descriptions[pattern] for pattern in cells}
+    texts = {pattern: FAMILIES[family].numbers[pattern] for pattern in cells}
     places = [
         (place, "")
         for place in dict.fromkeys(place for values in cells.values() for place in values)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from debias.metrics.families import OF_POSITIVE, headlines
 from debias.reports.cells import PLURALS, SCALARS, cells, kind_of
-from debias.reports.headlines import OF_POSITIVE, headlines
 from debias.reports.wording import percent
 
 #: Of more groups than these, the worst half of so many are listed.

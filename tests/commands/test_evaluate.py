@@ -12,10 +12,10 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.commands import evaluate
-from debias.evaluation.families import FAMILIES, QUICK_FAMILIES, Evidence
-from debias.evaluation.measures import measure_all
+from debias.evaluation.families import Evidence
+from debias.evaluation.measures import SEVERAL, measure_all
 from debias.metrics.fairness.scalars import fairness_report
-from debias.reports.headlines import OF_POSITIVE
+from debias.metrics.families import FAMILIES, OF_POSITIVE
 from debias.reports.predictions import read
 from debias.reports.run_folder import groups_of, plain
 
@@ -146,7 +146,7 @@ def test_all_is_summed_up_and_what_is_asked_for_is_whole(copied, capsys):
 def test_training_reports_the_quick_measures(finished):
     """Those that need no model are in every report, and are those of its own predictions."""
     report = json.loads((finished / "report.json").read_text())
-    assert set(report["measures"]) == set(QUICK_FAMILIES) - OF_LABELS
+    assert set(report["measures"]) == set(SEVERAL["quick"]) - OF_LABELS
     rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
     expected = fairness_report(rows.prediction(groups), rows.target, rows.bias, groups)
     assert report["measures"]["fairness"] == plain(expected)

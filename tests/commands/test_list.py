@@ -13,8 +13,8 @@ def test_list_metrics_tells_every_family_and_key(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     for name, family in FAMILIES.items():
         start = lines.index(f"{family.title} (measures.{name}): {family.meaning}")
-        told = lines[start + 1 : start + 1 + len(family.descriptions)]
-        assert [line.partition(": ")[0] for line in told] == list(family.descriptions)
+        told = lines[start + 1 : start + 1 + len(family.numbers)]
+        assert [line.partition(": ")[0] for line in told] == list(family.numbers)
 
 
 def test_numbers_without_ideal_or_direction_name_none(capsys: pytest.CaptureFixture[str]) -> None:

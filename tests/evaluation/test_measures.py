@@ -10,7 +10,7 @@ import torch
 
 from debias.build import Parts
 from debias.data.examples import Examples
-from debias.evaluation.families import CONDITIONS, FAMILIES, Evidence
+from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
 from debias.evaluation.predictions import measure, with_labels
 from debias.reports.predictions import Predictions
 from debias.training import Predicted
@@ -89,7 +89,7 @@ def test_pairs_of_labels_are_found_on_other_images() -> None:
 
     measured = predicted([[1, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 0]], [0.6, 0.9, 0.3, 0.5])
     elsewhere = predicted([[1, 1, 0], [1, 0, 0], [0, 0, 1]], [0.8, 0.4, 0.5])
-    found = FAMILIES["context"].measure(Evidence(measured, groups, elsewhere=elsewhere))
+    found = MEASURES["context"](Evidence(measured, groups, elsewhere=elsewhere))
     assert found == pytest.approx(
         {
             "contextual_bias": 1.0,

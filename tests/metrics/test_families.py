@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.evaluation import families as every
+from debias.evaluation.families import CONDITIONS, CURVES, MEASURES
 from debias.metrics.accuracy.counts import Tally
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
 from debias.metrics.attention.summary import attention_report
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
 from debias.metrics.fairness.scalars import fairness_report
-from debias.metrics.families import FAMILIES, pattern_of, place_of, reading
+from debias.metrics.families import FAMILIES, MOST, headlines, pattern_of, place_of, reading
 from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
@@ -113,7 +113,7 @@ def test_every_number_of_a_report_can_be_read(name: str) -> None:
             pattern = pattern_of(family, key)
             assert pattern is not None, (family, key)
             if pattern.startswith("<score>"):
-                assert place_of(pattern, key) in FAMILIES["attention"].descriptions
+                assert place_of(pattern, key) in FAMILIES["attention"].numbers
             elif "<" in pattern:
                 assert place_of(pattern, key) in places, (family, key, pattern)
 
@@ -123,7 +123,7 @@ def test_every_text_but_for_places_is_of_a_number_that_is_reported() -> None:
     recombined = {"background", "placement"}
     reports = [measured(groups) for groups in EVERY.values()]
     for family in FAMILIES.keys() - recombined:
-        described = set(FAMILIES[family].descriptions)
+        described = set(FAMILIES[family].numbers)
         seen = {pattern_of(family, key) for report in reports for key in report.get(family, {})}
         assert described == seen, family
 
@@ -144,7 +144,7 @@ def test_every_text_but_for_places_is_of_a_number_that_is_reported() -> None:
 def test_patterns(family: str, key: str, pattern: str, place: str) -> None:
     assert pattern_of(family, key) == pattern
     assert place_of(pattern, key) == place
-    assert reading(family, key) == FAMILIES[family].descriptions[pattern]
+    assert reading(family, key) == FAMILIES[family].numbers[pattern]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_texts_are_whole() -> None:
     for family in FAMILIES.values():
         assert family.title
         assert family.meaning.endswith(".")
-        for key, text in family.descriptions.items():
+        for key, text in family.numbers.items():
             assert text.title, key
             assert text.meaning.endswith("."), key
             assert text.better in ("higher", "lower", ""), key
@@ -206,12 +206,28 @@ def test_order_of_the_report() -> None:
         "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts",
         "context", "leakage", "features", "background", "placement", "attention", "frequency",
     ]  # fmt: skip
-    assert list(FAMILIES) == list(every.FAMILIES)
 
 
-def test_the_guide_has_a_section_for_each_family() -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_measured_and_has_headlines_that_can_be_read(name: str) -> None:
+    family = FAMILIES[name]
+    assert name in MEASURES
+    assert set(family.needs) <= set(CONDITIONS)
+    assert not family.curve or family.curve in CURVES
+    assert 2 <= len(family.headlines) <= MOST
+    assert all(reading(name, key) for key in family.headlines)
+
+
+def test_of_an_unknown_family_the_first_numbers_stand_for_it() -> None:
+    scalars = {f"number{place}": place for place in range(9)}
+    assert list(headlines("unheard", scalars)) == ["number0", "number1", "number2", "number3"]
+    assert headlines("fairness", {"accuracy/land": 0.5}) == {"accuracy/land": 0.5}
+
+
+def test_the_guide_has_a_section_with_a_table_for_each_family() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     sections = [f"### {family.title}\n\n`measures.{name}`:" for name, family in FAMILIES.items()]
     places = [guide.find(section) for section in sections]
     assert -1 not in places
     assert places == sorted(places)
+    assert all(f"<!-- table: {name} -->" in guide for name in FAMILIES)

@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pytest
-
-from debias.metrics.families import FAMILIES, reading
 from debias.reports.cells import SCALARS
-from debias.reports.headlines import HEADLINES, MOST, headlines
 from debias.reports.terminal import MOST_GROUPS, accuracy_lines, measure_lines, short_line
 from tests.reports.sample_runs import sample_report
 
@@ -120,15 +116,3 @@ def test_a_family_that_was_asked_for_is_whole() -> None:
         "  leakage/model   -",
         "  leakage/dataset 0.7500",
     ]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_has_headlines_that_can_be_read(family: str) -> None:
-    assert 2 <= len(HEADLINES[family]) <= MOST
-    assert all(reading(family, key) for key in HEADLINES[family])
-
-
-def test_of_an_unknown_family_the_first_numbers_stand_for_it() -> None:
-    scalars = {f"number{place}": place for place in range(9)}
-    assert list(headlines("unheard", scalars)) == ["number0", "number1", "number2", "number3"]
-    assert headlines("fairness", {"accuracy/land": 0.5}) == {"accuracy/land": 0.5}

@@ -17,7 +17,6 @@ from debias.metrics.attention.maps import (
     rank_accuracy,
     thresholded_iou,
 )
-from debias.metrics.descriptions import Description
 from debias.metrics.shortcuts.recombination import foreground_focus
 from debias.types import Groups
 
@@ -156,35 +155,6 @@ def attention_report(
     scores = attention_scores(attention, mask)
     sums = score_sums(torch.stack(list(scores.values())), group, correct, groups)
     return {key: value.item() for key, value in score_scalars(sums, list(scores), groups).items()}
-
-
-DESCRIPTIONS = {
-    "attention_iou": Description(
-        "Attention-IoU",
-        "How well what the model looks at agrees with the mask; 1 is the mask itself.",
-    ),
-    "background_attention": Description(
-        "Background attention",
-        "Share of the attribution that falls outside the foreground.",
-        0.0,
-        "lower",
-    ),
-    "foreground_focus": Description(
-        "Foreground focus",
-        "How much more a foreground pixel counts than the average one: 1 is no preference.",
-    ),
-    "thresholded_iou": Description(
-        "Attention overlap",
-        "Intersection over union of the strongly attended pixels with the foreground.",
-    ),
-    "rank_accuracy": Description(
-        "Rank accuracy",
-        "Of as many pixels as the foreground has, the most attended ones: the share inside it.",
-    ),
-    "pointing_game": Description(
-        "Pointing game", "How often the most attended pixel lies in the foreground."
-    ),
-}
 
 
 def _sums(scores: Tensor, group: Tensor, correct: Tensor, groups: Groups) -> ScoreSums:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from debias.metrics.accuracy.counts import aligned_groups, group_tally, margin_counts
 from debias.metrics.accuracy.margins import Margins
-from debias.metrics.descriptions import Description
 from debias.types import Groups
 
 
@@ -127,7 +126,7 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
 
 
 def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of ``DISCOVERY``: how well a model's errors find the misled samples.
+    """The scalars of the family ``ERRORS``: how well a model's errors find the misled samples.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
@@ -175,26 +174,3 @@ def _by_class(members: Tensor, target: Tensor, classes: int) -> Tensor:
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
     return above.double() / torch.where(below > 0, below.double(), torch.nan)
-
-
-DISCOVERY: dict[str, Description] = {
-    "discovery/error_precision": Description(
-        "Errors that the shortcut explains",
-        "Share of the errors that lie in groups where the shortcut misleads.",
-    ),
-    "discovery/error_recall": Description(
-        "Misled samples among the errors",
-        "Share of the samples that the shortcut misleads which the model gets wrong.",
-    ),
-    "discovery/error_f1": Description(
-        "Error set, F1",
-        "How well the set of errors stands for the samples that the shortcut misleads.",
-    ),
-    "discovery/error_lift": Description(
-        "Error set, lift",
-        "How many times more such samples the errors hold than a random set would; 1 is no use.",
-    ),
-    "discovery/error_share/<group>": Description(
-        "Share of the errors", "How much of all errors one group makes up.", 0.0, "lower"
-    ),
-}

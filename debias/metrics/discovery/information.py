@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from debias.metrics.accuracy.counts import joint_counts
-from debias.metrics.descriptions import Description
 from debias.types import Groups
 
 
@@ -104,7 +103,7 @@ def cramers_v(table: Tensor) -> Tensor:
 
 
 def information_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of ``INFORMATION``.
+    """The scalars of the family ``INFORMATION``.
 
     Args:
         counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it; unknown
@@ -148,41 +147,3 @@ def _entropy(shares: Tensor) -> Tensor:
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
     return above / torch.where(below > 0, below, torch.nan)
-
-
-INFORMATION: dict[str, Description] = {
-    "information/prediction": Description(
-        "Information on the bias", "What the predictions tell of the bias, in nats.", 0.0, "lower"
-    ),
-    "information/prediction_normalized": Description(
-        "Information on the bias, normalised",
-        "The same as a share: 1 if either follows from the other.",
-        0.0,
-        "lower",
-    ),
-    "information/prediction_given_target": Description(
-        "Information beyond the target",
-        "What the predictions tell of the bias once the target is known, in nats: errors that "
-        "depend on the bias.",
-        0.0,
-        "lower",
-    ),
-    "information/target": Description(
-        "Information in the labels",
-        "What the true targets tell of the bias, in nats: a matter of the split.",
-        0.0,
-        "lower",
-    ),
-    "information/cramers_v": Description(
-        "Association with the bias",
-        "Cramér's V of predictions and bias: 0 for independence, 1 for identity.",
-        0.0,
-        "lower",
-    ),
-    "information/target_cramers_v": Description(
-        "Association in the labels",
-        "Cramér's V of targets and bias: a matter of the split.",
-        0.0,
-        "lower",
-    ),
-}

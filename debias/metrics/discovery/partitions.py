@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from debias.metrics.descriptions import Description
-
 
 def contingency(inferred: Tensor, true: Tensor) -> Tensor:
     """``(I, T)`` int64: how many samples each inferred group shares with each true one.
@@ -56,7 +54,7 @@ def purity(table: Tensor) -> float:
 
 
 def agreement_report(inferred: Tensor, true: Tensor) -> dict[str, float]:
-    """The scalars of ``AGREEMENT``.
+    """How far two groupings agree, by seven measures.
 
     Source: scikit-learn's ``adjusted_rand_score``, ``adjusted_mutual_info_score``,
     ``normalized_mutual_info_score`` (arithmetic mean), ``homogeneity_score`` and
@@ -121,41 +119,3 @@ def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
 
 def _share(agreeing: Tensor, table: Tensor) -> float:
     return agreeing.item() / int(table.sum()) if int(table.sum()) else math.nan
-
-
-AGREEMENT: dict[str, Description] = {
-    "agreement/rand": Description(
-        "Agreement of groups (ARI)",
-        "Pairs of samples that both groupings put together or apart, beyond chance.",
-    ),
-    "agreement/mutual_information_adjusted": Description(
-        "Agreement of groups (AMI)", "Information that the groupings share, beyond chance."
-    ),
-    "agreement/mutual_information": Description(
-        "Agreement of groups (NMI)",
-        "Information that the groupings share; grows with the number of groups.",
-    ),
-    "agreement/homogeneity": Description(
-        "Homogeneity", "Whether an inferred group holds samples of one true group only."
-    ),
-    "agreement/completeness": Description(
-        "Completeness", "Whether a true group lies in one inferred group only."
-    ),
-    "agreement/hungarian_accuracy": Description(
-        "Matched groups",
-        "Samples on which the groupings agree, each inferred group standing for one true group.",
-    ),
-    "agreement/purity": Description(
-        "Purity",
-        "Samples that are of the most common true group of their inferred one; grows with their "
-        "number.",
-    ),
-    "environment/balanced_accuracy": Description(
-        "Environments recovered",
-        "How well two inferred environments part the misled samples; a half is chance.",
-    ),
-    "environment/auroc": Description(
-        "Environments recovered, AUROC",
-        "The same for the probability of an environment; a half is chance.",
-    ),
-}

@@ -11,7 +11,6 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.margins import Margins
-from debias.metrics.descriptions import Description
 from debias.metrics.fairness.rates import (
     equalized_odds_difference,
     equalized_odds_mean,
@@ -27,7 +26,7 @@ from debias.types import Groups
 
 
 def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of ``FAIRNESS_DESCRIPTIONS``, under keys that depend on the groups only.
+    """The scalars of the family ``FAIRNESS``, under keys that depend on the groups only.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
@@ -135,56 +134,3 @@ def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tenso
         combined = combined * size + column
     combined = torch.where((attributes < 0).any(dim=1), -1, combined)
     return combined, tuple(" & ".join(values) for values in product(*names))
-
-
-def _difference(title: str, meaning: str) -> Description:
-    return Description(title, meaning, 0.0, "lower")
-
-
-_PLAIN = {
-    "demographic_parity_difference": _difference(
-        "Demographic parity gap",
-        "How much more often one group is given the outcome than another, deserved or not.",
-    ),
-    "equal_opportunity_difference": _difference(
-        "Equal opportunity gap",
-        "How much more often one group is given the outcome where it is right.",
-    ),
-    "equalized_odds_difference": _difference(
-        "Equalised odds gap", "The greater of the gaps in true and in false positive rate."
-    ),
-    "equalized_odds_mean": _difference(
-        "Equalised odds gap, mean", "The mean of the gaps in true and in false positive rate."
-    ),
-    "predictive_parity_difference": _difference(
-        "Predictive parity gap",
-        "How much more the outcome can be trusted for one group than for another.",
-    ),
-    "accuracy_difference": _difference(
-        "Accuracy disparity", "Best minus worst accuracy over the values of the bias attribute."
-    ),
-    "demographic_parity_ratio": Description(
-        "Demographic parity ratio",
-        "Least over greatest selection rate: the disparate impact, often held to 0.8.",
-    ),
-    "equal_opportunity_ratio": Description(
-        "Equal opportunity ratio", "Least over greatest true positive rate."
-    ),
-    "equalized_odds_ratio": Description(
-        "Equalised odds ratio", "The lesser of the ratios of true and of false positive rates."
-    ),
-    "predictive_parity_ratio": Description(
-        "Predictive parity ratio", "Least over greatest precision."
-    ),
-    "accuracy_ratio": Description(
-        "Accuracy ratio", "Least over greatest accuracy over the values of the bias."
-    ),
-}
-
-#: How to read each scalar; ``worst_`` before a key is its worst outcome where there are several.
-FAIRNESS_DESCRIPTIONS: dict[str, Description] = _PLAIN | {
-    f"worst_{key}": plain._replace(
-        title=f"{plain.title}, worst outcome", meaning=f"{plain.meaning} Worst outcome."
-    )
-    for key, plain in _PLAIN.items()
-}

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from debias.metrics.accuracy.accuracies import accuracy
 from debias.metrics.accuracy.counts import Tally
-from debias.metrics.descriptions import Description
 
 #: Cutoffs of Gavrikov & Keuper.
 CUTOFFS = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -134,17 +133,3 @@ def band_pass_scalars(tally: Tally, cutoffs: Sequence[float]) -> dict[str, Tenso
         "area": curve_area(accuracies[:-1], places),
         "half_cutoff": half_accuracy_cutoff(accuracies[:-1], places, accuracies[-1]),
     }
-
-
-DESCRIPTIONS = {
-    "area": Description(
-        "Band-pass accuracy",
-        "Mean accuracy over the cutoffs: how little of the spectrum is enough.",
-    ),
-    "half_cutoff": Description(
-        "Half-accuracy cutoff",
-        "Share of the spectrum that half of the clean accuracy takes.",
-        0.0,
-        "lower",
-    ),
-}

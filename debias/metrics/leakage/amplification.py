@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from debias.metrics.descriptions import CHANCE, Description
 from debias.metrics.leakage.attackers import Attacker
 from debias.metrics.leakage.features import Leakage, feature_leakage, leakage_over
 from debias.types import Groups
@@ -100,7 +98,7 @@ def leakage_report(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> dict[str, float]:
-    """The scalars of ``LEAKAGE`` of a split, and the deviation of each over the rounds."""
+    """The numbers of the family ``LEAKAGE`` for a split."""
     found = leakage_amplification(
         logits, target, bias, groups, rounds=rounds, seed=seed, attacker=attacker
     )
@@ -177,33 +175,3 @@ def _other_class(labels: Tensor, generator: Generator) -> Tensor:
     classes = labels.shape[1]
     step = torch.randint(1, max(classes, 2), (len(labels),), generator=generator).to(labels.device)
     return torch.nn.functional.one_hot((labels.argmax(dim=1) + step) % classes, classes)
-
-
-LEAKAGE: dict[str, Description] = {
-    "leakage/dataset": Description(
-        "Leakage of the labels",
-        f"How well the bias is guessed from the true labels: what no model can avoid. {CHANCE}",
-        math.nan,
-        "lower",
-    ),
-    "leakage/dataset_at_f1": Description(
-        "Leakage of labels with errors",
-        "The same from labels with as many errors as the model makes, but made at random. "
-        f"{CHANCE}",
-        math.nan,
-        "lower",
-    ),
-    "leakage/model": Description(
-        "Leakage of the outputs",
-        f"How well the bias is guessed from the model's logits. {CHANCE}",
-        math.nan,
-        "lower",
-    ),
-    "leakage/amplification": Description(
-        "Leakage that the model adds",
-        "Leakage of the outputs beyond that of equally good labels: bias that the model brings in "
-        "itself.",
-        0.0,
-        "lower",
-    ),
-}

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from debias.metrics.accuracy.intervals import Interval, percentile_interval
-from debias.metrics.descriptions import Description
 from debias.metrics.scores.ranking import auroc
 
 
@@ -73,13 +72,3 @@ def artifact_report(
         "artifact_auroc_low": low.item(),
         "artifact_auroc_high": high.item(),
     }
-
-
-DESCRIPTIONS = {
-    "artifact_auroc": Description(
-        "Artifact of the attribute",
-        "How well the attribute is told from stripped images: 0.5 is chance.",
-        0.5,
-        "lower",
-    ),
-}

@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from debias.errors import InputError
-from debias.metrics.descriptions import CHANCE, Description
 from debias.metrics.leakage.attackers import ATTACKERS, Attacker, Rows, share_right
 
 
@@ -121,7 +120,7 @@ def feature_leakage_report(
     seed: int = 0,
     attacker: str | Attacker = "logistic",
 ) -> dict[str, float]:
-    """The scalars of ``FEATURE_LEAKAGE`` of held-out features, and their deviations."""
+    """The leakages of the family ``FEATURES`` of held-out features, and their deviations."""
     plain = feature_leakage(features, bias, rounds=rounds, seed=seed, attacker=attacker)
     within = feature_leakage(
         features, bias, target=target, rounds=rounds, seed=seed, attacker=attacker
@@ -199,20 +198,3 @@ def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
             "use it"
         )
     return features
-
-
-FEATURE_LEAKAGE: dict[str, Description] = {
-    "leakage/features": Description(
-        "Leakage of the features",
-        f"How well a fresh attacker guesses the bias from the features. {CHANCE}",
-        math.nan,
-        "lower",
-    ),
-    "leakage/features_given_target": Description(
-        "Leakage beyond the target",
-        "The same where the target tells nothing of the bias: what the features hold of the bias "
-        f"itself. {CHANCE}",
-        math.nan,
-        "lower",
-    ),
-}

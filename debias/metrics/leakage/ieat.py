@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.descriptions import Description
 
 
 class Association(NamedTuple):
@@ -91,7 +90,7 @@ def association_test(
 def ieat_report(
     x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, permutations: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """The scalars of ``IEAT`` as plain floats; arguments as in :func:`association_test`."""
+    """Effect size and p-value as plain floats; arguments as in :func:`association_test`."""
     found = association_test(x, y, a, b, permutations=permutations, seed=seed)
     return {"ieat/effect_size": found.effect_size.item(), "ieat/p_value": found.p_value.item()}
 
@@ -120,20 +119,3 @@ def _unit(features: Tensor) -> Tensor:
     features = features.double()
     length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     return features / length
-
-
-IEAT: dict[str, Description] = {
-    "ieat/effect_size": Description(
-        "Association of embeddings",
-        "How much nearer one kind of picture is to one attribute than the other kind, in "
-        "deviations; up to 2.",
-        0.0,
-        "lower",
-    ),
-    "ieat/p_value": Description(
-        "Association, p-value",
-        "Share of random halvings with an association at least as great.",
-        1.0,
-        "higher",
-    ),
-}

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.metrics.descriptions import CHANCE, Description
 from debias.metrics.leakage.attackers import Attacker, LogisticAttacker, Rows, share_right
 
 
@@ -143,8 +142,9 @@ def feature_information(
 def probe_report(
     features: Tensor, bias: Tensor, *, seed: int = 0, probe: Attacker | None = None
 ) -> dict[str, float]:
-    """The scalars of ``PROBES`` for held-out features: half of each bias value teaches the probe,
-    half is asked.
+    """The ``probe/`` numbers of the family ``FEATURES`` for held-out features.
+
+    Half of the rows of each bias value teach the probe, and it is tested on the other half.
 
     Args:
         features: ``(N, D)`` float, of a split that the model was not trained on.
@@ -195,38 +195,3 @@ def _auroc(scores: Tensor, bias: Tensor) -> float:
         if side.any() and not side.all()
     ]
     return float(sum(found) / len(found)) if found else math.nan
-
-
-PROBES: dict[str, Description] = {
-    "probe/accuracy": Description(
-        "Probe of the bias",
-        "How often a linear probe reads the bias off the features; without bias, as often as the "
-        "most common value.",
-        math.nan,
-        "lower",
-    ),
-    "probe/balanced_accuracy": Description(
-        "Probe of the bias, balanced",
-        f"The same with every bias value counted alike. {CHANCE}",
-        math.nan,
-        "lower",
-    ),
-    "probe/auroc": Description(
-        "Probe of the bias, AUROC",
-        "How well the probe ranks samples by their bias; a half is chance.",
-        0.5,
-        "lower",
-    ),
-    "probe/majority": Description(
-        "Most common bias",
-        "What the probe would have by always naming the most common bias.",
-        math.nan,
-        "",
-    ),
-    "probe/v_information": Description(
-        "Linear information on the bias",
-        "Bits about the bias that a linear probe gets out of the features.",
-        0.0,
-        "lower",
-    ),
-}

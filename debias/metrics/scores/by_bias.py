@@ -45,7 +45,7 @@ def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
 
 
 def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """F1 of each bias, ``f1/<bias>``, of everyone, worst and gap; see ``SCORE_DESCRIPTIONS``.
+    """F1 of each bias, ``f1/<bias>``, of everyone, worst and gap; see the family ``SCORES``.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
@@ -81,7 +81,7 @@ def class_f1(counts: Tensor | Margins, groups: Groups) -> Tensor:
 def ranking_scalars(
     scores: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, Tensor]:
-    """AUROC and average precision of each bias and Borkan's areas; see ``SCORE_DESCRIPTIONS``.
+    """AUROC and average precision of each bias and Borkan's areas; see the family ``SCORES``.
 
     Args:
         scores: ``(N, outputs)`` float, probabilities as a rule; see ``score_columns``.
@@ -161,7 +161,7 @@ def precision_by_bias(score: Tensor, positive: Tensor, bias: Tensor, *, biases: 
 def calibration_scalars(
     table: Reliability, groups: Groups, *, prefix: str = ""
 ) -> dict[str, Tensor]:
-    """Expected and maximum calibration error of each bias and group; see ``SCORE_DESCRIPTIONS``.
+    """Expected and maximum calibration error of each bias and group; see the family ``SCORES``.
 
     Args:
         table: ``(rows, biases + 1, bins)`` each, as ``reliability`` returns it.

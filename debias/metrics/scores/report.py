@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from debias.metrics.accuracy.counts import check_facts, margin_counts
-from debias.metrics.descriptions import Description
 from debias.metrics.fairness.rates import outcome_names
 from debias.metrics.scores.by_bias import (
     brier_scalars,
@@ -22,6 +21,7 @@ from debias.metrics.scores.calibration import (
     reliability,
     reliability_curve,
 )
+from debias.metrics.scores.family import OVERALL
 from debias.types import Groups
 
 
@@ -39,7 +39,7 @@ def scores_report(
         bins: how many for the calibration errors, of equal width.
 
     Returns:
-        The keys of ``SCORE_DESCRIPTIONS`` as plain floats, NaN where undefined; ``worst_outcome_``
+        The keys of the family ``SCORES`` as plain floats, NaN where undefined; ``worst_outcome_``
         where there are several classes or labels, ``positive_`` (the second convention of
         calibration) where there is a positive class. Where no bias is known, those of ``OVERALL``
         alone.
@@ -112,78 +112,3 @@ def _check(probabilities: Tensor) -> None:
 
 def _plain(values: Tensor) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
-
-
-def _family(key: str, title: str, meaning: str, *, error: bool = False) -> dict[str, Description]:
-    ideal, better = (0.0, "lower") if error else (1.0, "higher")
-    found = {
-        f"worst_{key}": Description(
-            f"{title}, worst", f"{meaning} The worst value of the bias.", ideal, better
-        ),
-        f"{key}_gap": Description(
-            f"{title}, gap", f"{meaning} Greatest minus least over the bias.", 0.0, "lower"
-        ),
-        f"{key}/<bias>": Description(f"{title} of a value of the bias", meaning, ideal, better),
-    }
-    worst = Description(
-        f"{title}, worst outcome", f"{meaning} The worst class or label in any bias.", ideal, better
-    )
-    return found | {f"worst_outcome_{key}": worst}
-
-
-_OVERALL = {
-    "auroc": ("AUROC", "How often a positive is scored above a negative."),
-    "average_precision": ("Average precision", "How pure the list of highest scores is."),
-    "f1": ("F1", "How well an outcome is both found and not overcalled."),
-}
-_BORKAN = {
-    "bpsn_auc": (
-        "BPSN AUC",
-        "Positives elsewhere against negatives here: low where these are scored too high.",
-    ),
-    "bnsp_auc": (
-        "BNSP AUC",
-        "Negatives elsewhere against positives here: low where these are scored too low.",
-    ),
-}
-_CALIBRATION = {
-    "ece": (
-        "Calibration error",
-        "How far stated confidence and accuracy lie apart on average; small groups inflate.",
-    ),
-    "mce": (
-        "Calibration error, greatest",
-        "How far confidence and accuracy lie apart in the worst bin.",
-    ),
-    "positive_ece": (
-        "Calibration error of the positive",
-        "The same for the probability of the positive class.",
-    ),
-    "positive_mce": (
-        "Calibration error of the positive, greatest",
-        "The same for the positive class, worst bin.",
-    ),
-}
-
-#: The scalars over all images, which need no bias label.
-OVERALL = (*_OVERALL, "brier", *_CALIBRATION)
-
-#: How to read each scalar of the family.
-SCORE_DESCRIPTIONS: dict[str, Description] = {
-    "samples/<bias>": Description("Samples", "How many are of this bias.")
-}
-for _key, _texts in (_OVERALL | _BORKAN).items():
-    SCORE_DESCRIPTIONS |= _family(_key, *_texts)
-for _key, (_title, _meaning) in _OVERALL.items():
-    SCORE_DESCRIPTIONS[_key] = Description(_title, _meaning)
-_BRIER = ("Brier score", "Mean squared error of an outcome's probability.")
-SCORE_DESCRIPTIONS |= _family("brier", *_BRIER, error=True) | {
-    "brier": Description(*_BRIER, 0.0, "lower")
-}
-for _key, (_title, _meaning) in _CALIBRATION.items():
-    SCORE_DESCRIPTIONS |= _family(_key, _title, _meaning, error=True)
-    SCORE_DESCRIPTIONS |= {
-        _key: Description(_title, _meaning, 0.0, "lower"),
-        f"worst_group_{_key}": Description(f"{_title}, worst group", _meaning, 0.0, "lower"),
-        f"group_{_key}/<group>": Description(f"{_title} of a group", _meaning, 0.0, "lower"),
-    }

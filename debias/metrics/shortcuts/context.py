@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.descriptions import Description
 from debias.metrics.scores.ranking import average_precision
 
 
@@ -197,25 +196,6 @@ def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dic
         "cooccurring_precision": together.nanmean().item(),
         "context_gap": (together - exclusive).nanmean().item(),
     }
-
-
-DESCRIPTIONS = {
-    "contextual_bias": Description(
-        "Contextual bias",
-        "How many times more confident the model is of a label beside its usual context.",
-        1.0,
-        "lower",
-    ),
-    "exclusive_precision": Description(
-        "Exclusive AP", "Average precision of labels shown without their usual context."
-    ),
-    "cooccurring_precision": Description(
-        "Co-occurring AP", "Average precision of labels shown with their usual context."
-    ),
-    "context_gap": Description(
-        "Context gap", "Average precision lost when the usual context is missing.", 0.0, "lower"
-    ),
-}
 
 
 def _parts(labels: Tensor, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,6 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.metrics.accuracy.accuracies import accuracy, mean_accuracy
 from debias.metrics.accuracy.counts import Tally
-from debias.metrics.descriptions import Description
 
 
 class CueConflicts(NamedTuple):
@@ -220,16 +219,3 @@ def cell_balanced_cues(response: Tensor, cues: Tensor) -> Tensor:
     followed = (response[apart][:, None] == cues[apart]).double()
     sums = followed.new_zeros(len(cells), cues.shape[1]).index_add(0, place, followed)
     return (sums / torch.bincount(place, minlength=len(cells))[:, None]).mean(dim=0)
-
-
-DESCRIPTIONS = {
-    "shape_bias": Description(
-        "Shape bias", "Of the answers that follow shape or texture, the share that follows shape."
-    ),
-    "shape_accuracy": Description(
-        "Shape accuracy", "Share of conflicting images that are answered by their shape."
-    ),
-    "error_consistency": Description(
-        "Error consistency", "Cohen's kappa of two models' right and wrong answers."
-    ),
-}

@@ -10,7 +10,6 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.metrics.accuracy.accuracies import accuracy, mean_accuracy
 from debias.metrics.accuracy.counts import Tally
-from debias.metrics.descriptions import Description
 from debias.metrics.shortcuts.cues import count_conflicts, shape_bias
 from debias.metrics.shortcuts.recombination import background_gap
 from debias.types import Groups
@@ -180,38 +179,3 @@ def _subsets(names: Sequence[str]) -> list[str]:
         "+".join(name for name, digit in zip(names, row, strict=True) if digit == "1")
         for row in digits
     ]
-
-
-DESCRIPTIONS = {
-    "target_preference": Description(
-        "Target over shortcut",
-        "Of the answers that follow target or shortcut where they differ, those by the target.",
-    ),
-    "target_fraction": Description(
-        "By the target", "Share of conflicting images that are answered by their target."
-    ),
-    "shortcut_fraction": Description(
-        "By the shortcut",
-        "Share of conflicting images that are answered by their shortcut.",
-        0.0,
-        "lower",
-    ),
-    "background_gap": Description(
-        "Background gap",
-        "Accuracy lost when the background is of any class instead of the object's.",
-        0.0,
-        "lower",
-    ),
-    "challenge_accuracy": Description(
-        "Challenge accuracy", "Share of objects that no background fools the model about."
-    ),
-    "in_distribution": Description(
-        "In distribution", "Accuracy with the shortcuts as common as in training."
-    ),
-    "gap/<shortcuts>": Description(
-        "Shortcut gap",
-        "Accuracy when these shortcuts mislead, minus that in distribution.",
-        0.0,
-        "higher",
-    ),
-}

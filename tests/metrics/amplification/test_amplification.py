@@ -14,7 +14,6 @@ from debias.metrics.amplification.counts import (
     frequency_co_occurrence,
     one_hot,
 )
-from debias.metrics.amplification.descriptions import AMPLIFICATION
 from debias.metrics.amplification.formulas import (
     association,
     attribute_to_task,
@@ -207,7 +206,7 @@ def test_perfect_predictions_amplify_nothing() -> None:
     assert set(report.values()) == {0.0}
 
 
-def test_the_report_agrees_with_the_metric_and_every_key_is_described() -> None:
+def test_the_report_agrees_with_the_metric() -> None:
     case = worked()
     groups = Groups(("cook", "drive"), ("woman", "man"))
     report = amplification_report(*case.facts[:3], groups, predicted_bias=case.facts[3])
@@ -217,7 +216,6 @@ def test_the_report_agrees_with_the_metric_and_every_key_is_described() -> None:
     more = multi_attribute_report(
         task, task, bias, labels, train_target=task, train_bias=bias, predicted_bias=bias
     )
-    assert more.keys() | report.keys() == AMPLIFICATION.keys()
     assert set(more.values()) == {0.0}
 
 

@@ -13,11 +13,9 @@ from scipy.stats.contingency import association
 from sklearn.metrics import mutual_info_score, normalized_mutual_info_score
 
 from debias.metrics.discovery.information import (
-    INFORMATION,
     conditional_mutual_information,
     cramers_v,
     information_report,
-    information_scalars,
     mutual_information,
     normalized_mutual_information,
 )
@@ -150,12 +148,6 @@ def test_many_tables_at_once_are_many_tables() -> None:
         torch.testing.assert_close(
             measure(tables), torch.stack([measure(table) for table in tables])
         )
-
-
-def test_every_scalar_is_described() -> None:
-    assert set(information_scalars(torch.ones(3, 4, 3, dtype=torch.long), TRIPLE)) == set(
-        INFORMATION
-    )
 
 
 def test_golden() -> None:

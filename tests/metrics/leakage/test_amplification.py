@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from debias.metrics.leakage.amplification import (
-    LEAKAGE,
     label_vectors,
     labels_at_f1,
     leakage_amplification,
@@ -140,11 +139,10 @@ def test_labels_that_hold_the_bias_leak_less_with_errors() -> None:
     assert found.model.mean == pytest.approx(0.75, abs=0.04)
 
 
-def test_the_report_is_described_and_undefined_without_bias() -> None:
+def test_the_report_is_finite_and_undefined_without_bias() -> None:
     target, bias = labelled(60, FOUR)
     logits = flipped(target, FOUR, bias)
     found = leakage_report(logits, target, bias, FOUR, rounds=2)
-    assert {key for key in found if not key.endswith("_deviation")} == set(LEAKAGE)
     assert all(math.isfinite(value) for value in found.values())
     assert leakage_report(logits, target, bias, FOUR, rounds=2) == found
     unknown = leakage_report(logits, target, torch.full((60,), -1), FOUR, rounds=2)

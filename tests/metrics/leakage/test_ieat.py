@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from debias.metrics.leakage.ieat import IEAT, association_test, associations, ieat_report
+from debias.metrics.leakage.ieat import association_test, associations
 from tests.metrics.golden_cases import golden_file
 
 CASES = golden_file("ieat.json")
@@ -124,10 +124,6 @@ def test_what_has_no_meaning_is_refused(change: dict) -> None:
     arguments = dict(zip("xyab", random_sets(0), strict=True)) | change
     with pytest.raises(ValueError, match="four sets"):
         association_test(**arguments)
-
-
-def test_the_report_is_described() -> None:
-    assert set(ieat_report(*random_sets(0))) == set(IEAT)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 
 from debias.metrics.leakage.attackers import LogisticAttacker, MLPAttacker, Rows
 from debias.metrics.leakage.features import (
-    FEATURE_LEAKAGE,
     attacker_accuracy,
     feature_leakage,
     feature_leakage_report,
@@ -137,10 +136,9 @@ def test_a_draw_within_labels_is_balanced_in_each_combination() -> None:
         assert cell.bincount().tolist() == [size] * 6
 
 
-def test_the_report_holds_both_leakages_and_is_described() -> None:
+def test_the_report_holds_both_leakages() -> None:
     features, target, bias = sample(400)
     found = feature_leakage_report(features[:, :2], bias, target, rounds=3, seed=4)
-    assert {key for key in found if not key.endswith("_deviation")} == set(FEATURE_LEAKAGE)
     plain = feature_leakage(features[:, :2], bias, rounds=3, seed=4)
     within = feature_leakage(features[:, :2], bias, target=target, rounds=3, seed=4)
     assert list(found.values()) == [plain.mean, within.mean, plain.deviation, within.deviation]

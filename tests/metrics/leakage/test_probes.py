@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 
 from debias.metrics.leakage.attackers import LogisticAttacker, Rows
 from debias.metrics.leakage.probes import (
-    PROBES,
     feature_information,
     linear_probe,
     probe_report,
@@ -93,7 +92,6 @@ def test_the_report_splits_in_halves_and_finds_what_is_there() -> None:
     features = torch.randn(400, 3, generator=generator)
     features[:, 0] += 20 * bias
     found = probe_report(features, bias)
-    assert set(found) == set(PROBES)
     assert found["probe/accuracy"] == found["probe/auroc"] == 1
     assert found["probe/v_information"] == pytest.approx(1, abs=0.05)
     nothing = probe_report(features[:, 1:], bias)
