@@ -153,6 +153,20 @@ class Groups:
         """One name per group, in the order of ``encode``."""
         return tuple(f"{target}-{bias}" for target in self.target_names for bias in self.bias_names)
 
+    def check_single_label(self, of: str) -> None:
+        """Refuse multi-label targets for what needs one class per sample.
+
+        Args:
+            of: what needs it, such as ``GroupDRO``.
+
+        Raises:
+            InputError: naming it.
+        """
+        if self.multi_label:
+            raise InputError(
+                f"{of} needs one class per sample: name a single target, not several labels"
+            )
+
     @property
     def classes(self) -> Groups:
         """The same targets with one bias value, so that each group is a target row."""

@@ -33,7 +33,7 @@ ALLOWED = {
     "config": {"config_texts", "files", "merging"},
     "components": {"merging", "methods"},
     "strategies": {"losses", "models", "processes"},
-    "training": {"files", "metrics", "models", "processes", "strategies"},
+    "training": {"augment", "files", "metrics", "models", "processes", "strategies"},
     "reports": {"config", "files", "json_files", "metrics"},
     "checks": {"config", "data", "metrics", "models", "training"},
     "build": {"checks", "components", "config", "data", "models", "strategies", "training"},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from debias.augment.mixing import WEIGHTS, beta, blend, classes_of
-from debias.errors import InputError
+from debias.augment.augmentation import Augmentation
+from debias.augment.mixing import WEIGHTS, beta, blend
+from debias.errors import check_between, check_one_of, check_positive
 from debias.types import Batch, Groups
 
 
@@ -27,14 +26,15 @@ def selected_pairs(target: Tensor, bias: Tensor, intra_label: Tensor) -> Tensor:
     return known & torch.where(intra_label[:, None], other_bias, other_target)
 
 
-class LISA(nn.Module):
+class LISA(Augmentation):
     r"""Mix images of the same class and different bias, or of the same bias and different class.
 
     With probability :math:`p` a sample's partner is intra-label, of the same class and another
     bias: the bias changes and the target does not. Otherwise it is intra-domain, of the same bias
     and another class: the target changes and the bias does not. Then the two are mixed as by
-    :class:`debias.augment.Mixup` or :class:`debias.augment.CutMix`. A sample whose batch has no
-    such partner stays as it is; balanced batches (``sampler.name=group_balanced``) have one.
+    :class:`debias.augment.mixup.Mixup` or :class:`debias.augment.cutmix.CutMix`. A sample whose
+    batch has no such partner stays as it is; balanced batches (``sampler.name=group_balanced``)
+    have one.
 
     Source: Yao et al., "Improving Out-of-Distribution Robustness via Selective Augmentation", ICML
     2022; reference code huaxiuyao/LISA.
@@ -46,7 +46,7 @@ class LISA(nn.Module):
         alpha: of the coefficient's :math:`\mathrm{Beta}(\alpha, \alpha)`, positive.
 
     Raises:
-        ValueError: a bound is broken, ``mix`` is unknown, or the targets are multi-label.
+        ValueError: ``selection``, ``alpha`` or ``mix`` is out of range.
 
     Differs from the reference: partners, the kind of pair and CutMix's box are drawn for each
     sample (there the kind and the box for each batch, and group k's i-th sample meets group l's
@@ -55,19 +55,19 @@ class LISA(nn.Module):
     biases are no special case.
     """
 
-    requires: ClassVar[tuple[str, ...]] = ("bias",)
-    mixes_targets: ClassVar[bool] = True
+    requires = ("bias",)
+    single_label = True
+    mixes_targets = True
 
     def __init__(
         self, groups: Groups, *, selection: float = 0.5, mix: str = "mixup", alpha: float = 2.0
     ) -> None:
-        super().__init__()
-        if not 0 <= selection <= 1:
-            raise InputError(f"LISA needs selection in [0, 1]; got selection={selection}")
-        if mix not in WEIGHTS:
-            raise InputError(f"unknown mix={mix!r}: choose {' or '.join(WEIGHTS)}")
-        self.classes = classes_of(groups, "LISA", alpha)
-        self.selection, self.alpha, self.weights = selection, alpha, WEIGHTS[mix]
+        super().__init__(groups)
+        check_between("[0, 1]", {"selection": selection}, of="LISA")
+        check_positive({"alpha": alpha}, of="LISA")
+        check_one_of(WEIGHTS, {"mix": mix}, of="LISA")
+        self.classes, self.selection, self.alpha = groups.outputs, selection, alpha
+        self.weights = WEIGHTS[mix]
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Mix a batch; everything random comes from torch's global generators.

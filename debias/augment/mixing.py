@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.errors import InputError
-from debias.types import Batch, Groups
+from debias.types import Batch
 
 
 def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
@@ -95,18 +94,3 @@ def beta(count: int, alpha: float, device: torch.device) -> Tensor:
     distribution = torch.distributions.Beta(concentration, concentration, validate_args=False)
     draws: Tensor = distribution.sample((count,))
     return draws.to(device)
-
-
-def classes_of(groups: Groups, name: str, alpha: float) -> int:
-    """Number of classes to mix.
-
-    Raises:
-        ValueError: the targets are multi-label, or ``alpha`` is not positive.
-    """
-    if groups.multi_label:
-        raise InputError(
-            f"{name} mixes class probabilities: name a single target, not several labels"
-        )
-    if alpha <= 0:
-        raise InputError(f"{name} needs alpha > 0; got alpha={alpha}")
-    return groups.outputs

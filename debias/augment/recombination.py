@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from debias.augment.augmentation import Augmentation
 from debias.augment.pasting import Placement, foreground_box, paste
-from debias.augment.schedules import SCHEDULES
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_between, check_one_of
 from debias.types import Batch
 
 BACKGROUNDS = ("all", "same", "own")
 BIAS_FOLLOWS = ("background", "foreground")
 #: Side of the pictures, in pixels, for which the paper gives the blur of the edge.
 BLUR_SIDE = 224
+#: How a probability moves over training, a function of its share done.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: progress,
+    "reverse_linear": lambda progress: 1 - progress,
+    "cosine": lambda progress: 1 - math.cos(math.pi * progress / 2),
+}
 
 
 class Draws(NamedTuple):
@@ -98,7 +107,7 @@ def recombine(
     )
 
 
-class Recombination(nn.Module):
+class Recombination(Augmentation):
     """Put the foreground of each image on the filled background of another image.
 
     Each foreground goes, with a new size and place, on the filled background of a picture of the
@@ -129,7 +138,7 @@ class Recombination(nn.Module):
             gives no background.
 
     Raises:
-        ValueError: an option is unknown or out of range.
+        ValueError: an option is unknown or out of range; ``least`` must be below ``prune``.
 
     Differs from the reference: donors come from the batch, not from the whole set; augmentations
     come before, not after; the reverse-linear probability, negative there, is meant as here; a
@@ -137,8 +146,8 @@ class Recombination(nn.Module):
     whose mask is empty or full is kept; an edge softened by the blur never reaches beyond the mask.
     """
 
-    requires: ClassVar[tuple[str, ...]] = ("mask",)
-    reads_backgrounds: ClassVar[bool] = True
+    requires = ("mask",)
+    reads_backgrounds = True
 
     def __init__(
         self,
@@ -155,21 +164,17 @@ class Recombination(nn.Module):
     ) -> None:
         super().__init__()
         self.moves_bias = bias_follows == "background" and background == "all"
-        _check_choice("background", background, BACKGROUNDS)
-        _check_choice("bias_follows", bias_follows, BIAS_FOLLOWS)
-        _check_choice("schedule", schedule, tuple(SCHEDULES))
+        check_one_of(BACKGROUNDS, {"background": background})
+        check_one_of(BIAS_FOLLOWS, {"bias_follows": bias_follows})
+        check_one_of(SCHEDULES, {"schedule": schedule})
+        check_between("[0, 1]", {"probability": probability}, of="Recombination")
+        check_between("(0, 1]", {"prune": prune}, of="Recombination")
+        check_between("[0, 1)", {"size_spread": size_spread}, of="Recombination")
+        check_at_least(0, {"blur": blur}, of="Recombination")
+        check_between(f"(0, {prune})", {"least": least}, of="Recombination", hint="below prune")
         if schedule != "constant" and probability == 0:
             raise InputError(
                 f"schedule={schedule} of probability 0 keeps nothing: set probability, as in 1.0"
-            )
-        if not (0 <= probability <= 1 and 0 <= size_spread < 1 and blur >= 0):
-            raise InputError(
-                "recombination needs probability in [0, 1], size_spread in [0, 1) and blur >= 0; "
-                f"got probability={probability}, size_spread={size_spread}, blur={blur}"
-            )
-        if not 0 < least < prune <= 1:
-            raise InputError(
-                f"recombination needs 0 < least < prune <= 1; got least={least}, prune={prune}"
             )
         self.background, self.bias_follows, self.schedule = background, bias_follows, schedule
         self.probability, self.size_spread, self.bates = probability, size_spread, bates
@@ -177,10 +182,7 @@ class Recombination(nn.Module):
 
     def keep_probability(self, progress: float) -> float:
         """Probability that a sample is kept as it is, at ``progress`` in [0, 1] of the training."""
-        if not 0 <= progress <= 1:
-            raise InputError(
-                f"progress is the share of training that is done, in [0, 1]; got {progress}"
-            )
+        check_between("[0, 1]", {"progress": progress}, hint="the share of training that is done")
         return self.probability * SCHEDULES[self.schedule](progress)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
@@ -191,13 +193,8 @@ class Recombination(nn.Module):
             progress: share of the training that is done, in [0, 1].
         """
         draws = self.draw(batch, progress)
-        return recombine(
-            batch,
-            draws,
-            size_spread=self.size_spread,
-            blur=self.blur,
-            bias_follows=self.bias_follows,
-        )
+        follows, spread = self.bias_follows, self.size_spread
+        return recombine(batch, draws, size_spread=spread, blur=self.blur, bias_follows=follows)
 
     def draw(self, batch: Batch, progress: float = 0.0) -> Draws:
         """Draw what :func:`recombine` needs; without donor or a usable mask a sample is kept."""
@@ -256,8 +253,7 @@ def _placement(
     scale = area.clamp(min=1e-6).sqrt()
     frame, corner = mask.new_tensor(mask.shape[2:]), mask.new_zeros(2)
     if cell is not None:
-        if not 0 <= cell < 9:
-            raise InputError(f"cell is one of the frame's 3 x 3, from 0 to 8; got {cell}")
+        check_one_of(range(9), {"cell": cell})
         scale, frame = scale / 3, frame / 3
         corner = frame * mask.new_tensor([cell // 3, cell % 3])
     return Placement(box, scale, corner + draws.place * (frame - scale[:, None] * box.size))
@@ -267,8 +263,3 @@ def _laid_out_as(model: Tensor, image: Tensor) -> Tensor:
     channels_last = model.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return image.contiguous(memory_format=layout)
-
-
-def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise InputError(f"unknown {name}={value!r}: it must be one of {', '.join(valid)}")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from debias.augment.hiding import FILLS
+from debias.augment.hide_mask import FILLS
 from debias.build import Parts
 from debias.config import Config
 from debias.data.masks.files import write_masks
@@ -49,7 +49,7 @@ class MaskTune(Recipe):
             least 0.
         place: what is hidden: "attended", the masks; "random", the same masks, shifted round the
             picture at random: the control that tells what was hidden from that something was.
-        fill: of the hidden places, see :class:`debias.augment.HideMask`.
+        fill: of the hidden places, see :class:`debias.augment.hide_mask.HideMask`.
         layer: dotted name of the layer that the maps are of; left out, the last that still knows
             places.
 

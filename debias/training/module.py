@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from debias import processes
+from debias.augment.augmentation import Augmentation, Unchanged
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies import Strategy
@@ -37,8 +38,7 @@ class DebiasModule(pl.LightningModule):
             ``None`` where the training data has no bias labels.
         optimizer: builds the optimiser of one player from its name and its parameters.
         scheduler: builds its schedule, stepped once an epoch.
-        augment: changes each training batch, given the batch and the share of training that is
-            done; or ``None``.
+        augment: changes each training batch; by default none does.
         training_groups: the groups that the strategy sees, where these are others than
             validation's.
         clip: largest gradient norm of a player, or ``None``.
@@ -53,14 +53,14 @@ class DebiasModule(pl.LightningModule):
         *,
         optimizer: Callable[[str, list[Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
-        augment: Callable[[Batch, float], Batch] | None = None,
+        augment: Augmentation | None = None,
         training_groups: Groups | None = None,
         clip: float | None = None,
     ) -> None:
         super().__init__()
         self.model, self.strategy, self.groups = model, strategy, groups
-        check_targets(strategy, augment)
-        self.augment = augment
+        self.augment = augment or Unchanged()
+        check_targets(strategy, self.augment)
         self.training_groups = training_groups or groups
         self.make_optimizer, self.make_scheduler, self.clip = optimizer, scheduler, clip
         self.players = {
@@ -113,8 +113,7 @@ class DebiasModule(pl.LightningModule):
         The step is Lightning's count of batches, which a checkpoint restores; ``global_step``
         counts optimiser steps.
         """
-        if self.augment is not None:
-            batch = self.augment(batch, self.current_epoch / max(self.trainer.max_epochs or 1, 1))
+        batch = self.augment(batch, self.current_epoch / max(self.trainer.max_epochs or 1, 1))
         turns = self.strategy.turns(self.trainer.fit_loop.epoch_loop.total_batch_idx)
         if self.automatic_optimization:
             (turn,) = turns
@@ -224,13 +223,13 @@ class DebiasModule(pl.LightningModule):
         self.counts.reset()
 
 
-def check_targets(strategy: Strategy, augment: object) -> None:
+def check_targets(strategy: Strategy, augment: Augmentation) -> None:
     """Refuse a strategy of class indices beside an augmentation that makes them probabilities.
 
     Raises:
         ValueError: naming both.
     """
-    if strategy.hard_targets and getattr(augment, "mixes_targets", False):
+    if strategy.hard_targets and augment.mixes_targets:
         raise InputError(
             f"{type(strategy).__name__} reads the class of each sample, and "
             f"{type(augment).__name__} mixes classes: leave one of them out, as by "

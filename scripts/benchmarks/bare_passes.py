@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.augment import Recombination
+from debias.augment.recombination import Recombination
 from debias.models import Classifier
 from debias.strategies import (
     ERM,

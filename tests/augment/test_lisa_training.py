@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from debias.augment import LISA, Mixup
+from debias.augment.lisa import LISA
+from debias.augment.mixup import Mixup
 from debias.strategies import ERM
 from tests.augment.test_recombination_training import MeanColour, scenes, worst_group
 from tests.fakes import GROUPS

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.augment import LISA, CutMix, Mixup
-from debias.augment.lisa import selected_pairs
+from debias.augment.cutmix import CutMix
+from debias.augment.lisa import LISA, selected_pairs
 from debias.augment.mixing import beta, blend, mixup_weights, outside_box
+from debias.augment.mixup import Mixup
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS
 
@@ -236,12 +237,12 @@ def test_the_layout_of_the_picture_stays(make):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Mixup(GROUPS, alpha=0.0), r"Mixup needs alpha > 0; got alpha=0\.0"),
-        (lambda: CutMix(LABELS), "name a single target"),
-        (lambda: LISA(LABELS), "LISA mixes class probabilities"),
-        (lambda: LISA(GROUPS, alpha=-1.0), r"alpha=-1\.0"),
-        (lambda: LISA(GROUPS, selection=1.5), r"selection=1\.5"),
-        (lambda: LISA(GROUPS, mix="cut"), "'cut': choose mixup or cutmix"),
+        (lambda: Mixup(GROUPS, alpha=0.0), r"alpha must be positive for Mixup; got 0\.0"),
+        (lambda: CutMix(LABELS), "CutMix needs one class per sample: name a single target"),
+        (lambda: LISA(LABELS), "LISA needs one class per sample: name a single target"),
+        (lambda: LISA(GROUPS, alpha=-1.0), r"alpha must be positive for LISA; got -1\.0"),
+        (lambda: LISA(GROUPS, selection=1.5), r"selection must lie in \[0, 1\] for LISA; got 1\.5"),
+        (lambda: LISA(GROUPS, mix="cut"), "mix must be one of mixup, cutmix for LISA; got 'cut'"),
     ],
 )
 def test_refuses(make, message):

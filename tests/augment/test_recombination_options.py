@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.augment import Recombination
+from debias.augment.recombination import Recombination
 from tests.augment.test_recombination import batch_of, mask_of, square
 
 BATCH = batch_of(

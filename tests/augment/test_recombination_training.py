@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from debias.augment import Recombination
+from debias.augment.recombination import Recombination
 from debias.strategies import ERM, GroupDRO, Strategy
 from debias.types import Batch, Outputs
 from tests.fakes import GROUPS

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 
+from debias.augment.augmentation import Augmentation
 from debias.strategies import ERM
 from debias.training import DebiasModule, fit, seed_all, trainer
 from debias.training.optimizers import sgd, step
@@ -19,21 +20,18 @@ from tests.toy_strategies import TwoPlayers
 EPOCHS, BATCHES = 4, 6  # TinyData has 48 samples in batches of 8
 
 
-class Brightening:
+class Brightening(Augmentation):
     """Adds more the longer training goes on, 1 at first, and remembers what it was given."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.progress: list[float] = []
         self.before: list[torch.Tensor] = []
 
-    def __call__(self, batch: Batch, progress: float) -> Batch:
+    def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         self.progress.append(progress)
         self.before.append(batch.image)
-        return brightened(batch, progress)
-
-
-def brightened(batch: Batch, progress: float) -> Batch:
-    return batch._replace(image=batch.image + 1 + progress)
+        return batch._replace(image=batch.image + 1 + progress)
 
 
 class SeeingERM(ERM):
@@ -106,7 +104,7 @@ def test_every_objective_sees_the_augmented_batch(make, tmp_path):
 
 
 def test_training_on_augmented_batches_equals_a_plain_loop(tmp_path):
-    module = trained(ERM(), brightened, tmp_path)
+    module = trained(ERM(), Brightening(), tmp_path)
     seed_all(0)
     model = TinyClassifier()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)

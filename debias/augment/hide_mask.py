@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from debias.errors import InputError
+from debias.augment.augmentation import Augmentation
+from debias.errors import InputError, check_one_of
 from debias.types import Batch
 
 FILLS = ("black", "mean")
 
 
-class HideMask(nn.Module):
+class HideMask(Augmentation):
     r"""Replace the pixels under the mask by one colour.
 
     .. math:: x' = (1 - m) \, x + m \, c
@@ -32,13 +32,12 @@ class HideMask(nn.Module):
         ValueError: an unknown fill.
     """
 
-    requires: ClassVar[tuple[str, ...]] = ("mask",)
+    requires = ("mask",)
     colour: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], *, fill: str = "black") -> None:
         super().__init__()
-        if fill not in FILLS:
-            raise InputError(f"unknown fill={fill!r}: it must be one of {', '.join(FILLS)}")
+        check_one_of(FILLS, {"fill": fill}, of="HideMask")
         black = -torch.tensor(mean) / torch.tensor(std)
         colour = black if fill == "black" else torch.zeros_like(black)
         # follows from the options, so checkpoints need not hold it
