@@ -11,15 +11,14 @@ from torchmetrics import Metric
 
 from debias.errors import InputError
 from debias.metrics.accuracy.counts import (
+    Margins,
     Range,
     Tally,
     add_counts,
-    add_margins,
     check_frequencies,
     check_range,
-    table_shape,
+    counts_shape,
 )
-from debias.metrics.accuracy.margins import Margins, margins_shape
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.types import Groups
 
@@ -72,7 +71,7 @@ class GroupCounts(ExactMetric):
 
     Raises:
         ValueError: the frequencies are not one per group, or negative, or all zero; or the joint
-            table would be too large (``table_shape``).
+            table would be too large (``counts_shape``).
 
     Differs from the reference: torchmetrics' own ``BinaryGroupStatRates`` and ``BinaryFairness``
     book samples on the wrong groups as soon as a batch lacks one (issue #3489). A fairness
@@ -105,7 +104,7 @@ class GroupCounts(ExactMetric):
         if train_frequencies is not None:
             check_frequencies(train_frequencies, groups)
             self.train_frequencies = train_frequencies.cpu()
-        shape = table_shape(groups) if joint else margins_shape(groups)
+        shape = counts_shape(groups, joint=joint)
         self.add_state("counts", torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
@@ -124,10 +123,9 @@ class GroupCounts(ExactMetric):
             ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``,
                 on all processes.
         """
-        add = add_counts if self.joint else add_margins
         seen = Range(self.least, self.greatest)
-        self.counts, (self.least, self.greatest) = add(
-            self.counts, seen, prediction, target, bias, self.groups
+        self.counts, (self.least, self.greatest) = add_counts(
+            self.counts, seen, prediction, target, bias, self.groups, joint=self.joint
         )
 
     def compute(self) -> dict[str, Any]:

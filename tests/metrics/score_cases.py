@@ -14,7 +14,7 @@ import torch
 from torchmetrics import Metric
 
 from debias.metrics.exact_metrics import GroupCounts
-from debias.metrics.fairness.scalars import fairness_scalars, intersect
+from debias.metrics.fairness.scalars import fairness_scalars
 from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
@@ -273,8 +273,8 @@ def _without_positives() -> ScoreCase:
 def _intersection() -> ScoreCase:
     record = FAIRNESS["edge_empty_intersection"]
     inputs, found = record["inputs"], record["expected"]
-    both = torch.tensor([inputs["attr_a"], inputs["attr_b"]]).T
-    bias, names = intersect(both, [("0", "1"), ("0", "1")])
+    names = ("0 & 0", "0 & 1", "1 & 0", "1 & 1")
+    bias = 2 * torch.tensor(inputs["attr_a"]) + torch.tensor(inputs["attr_b"])
     expected = {"accuracy_difference": found["difference"], "accuracy_ratio": found["ratio"]}
     facts = torch.tensor(inputs["pred"]), torch.tensor(inputs["target"]), bias
     return ScoreCase(

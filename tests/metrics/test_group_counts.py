@@ -21,9 +21,8 @@ from debias.metrics import (
     joint_counts,
     margin_counts,
 )
-from debias.metrics.accuracy.counts import CHUNK
+from debias.metrics.accuracy.counts import CHUNK, margins
 from debias.metrics.accuracy.intervals import wilson_interval
-from debias.metrics.accuracy.margins import margins
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.handed import SHARDINGS

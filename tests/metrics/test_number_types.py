@@ -13,7 +13,6 @@ from torch import Tensor
 
 from debias.metrics.amplification import counts as amplification_counts
 from debias.metrics.discovery import errors as discovery
-from debias.metrics.fairness.scalars import intersect
 from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
 from debias.metrics.leakage import artifacts
 from debias.metrics.leakage.amplification import leakage_report
@@ -93,7 +92,6 @@ MEASURES: dict[str, Callable[[Cast], Any]] = {
         cast(PREDICTION), cast(TARGET), cast(BIAS), GROUPS
     ),
     "co_occurrence": lambda cast: amplification_counts.co_occurrence(cast(BOTH), cast(BOTH)),
-    "intersect": lambda cast: intersect(cast(BOTH), [("a", "b"), ("c", "d")]),
     "leakage": lambda cast: leakage_report(PAIR, cast(TARGET), cast(BIAS), GROUPS, rounds=1),
     "leakage of labels": lambda cast: leakage_report(
         PAIR, cast(BOTH), cast(BIAS), LABELS, rounds=1

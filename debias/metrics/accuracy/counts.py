@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.margins import Margins, margins, margins_shape
 from debias.types import Groups
 
 #: Rows counted at a time: what lies between them and the table then stays in the processor's cache.
@@ -26,6 +25,23 @@ class Tally(NamedTuple):
     total: Tensor
 
 
+class Margins(NamedTuple):
+    """What most metrics need of a table of (target row, bias, prediction): its size is linear in
+    the classes.
+
+    Three ``(rows, biases + 1)`` int64 tensors; the last bias slot is for samples of unknown bias.
+
+    Attributes:
+        total: samples of each target row.
+        correct: those of them that are right.
+        chosen: samples that are predicted to be of each target row.
+    """
+
+    total: Tensor
+    correct: Tensor
+    chosen: Tensor
+
+
 class Range(NamedTuple):
     """``(3,)`` int64 least and greatest target, bias and prediction seen."""
 
@@ -38,13 +54,20 @@ def empty_range() -> Range:
     return Range(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))
 
 
-def table_shape(groups: Groups) -> tuple[int, int, int]:
-    """Shape ``(rows, biases + 1, choices)`` of the table; the last bias slot is "unknown".
+def counts_shape(groups: Groups, *, joint: bool = False) -> tuple[int, int, int]:
+    """Shape of the counts; the last bias slot is "unknown".
+
+    Returns:
+        ``(3, rows, biases + 1)``, the fields of :class:`Margins` one after the other; or, if
+        ``joint``, the table ``(rows, biases + 1, choices)``.
 
     Raises:
-        ValueError: it has more than ``MOST_CELLS`` cells.
+        ValueError: a joint table has more than ``MOST_CELLS`` cells.
     """
-    shape = groups.rows, groups.biases + 1, _choices(groups)
+    slots = groups.biases + 1
+    if not joint:
+        return len(Margins._fields), groups.rows, slots
+    shape = groups.rows, slots, _choices(groups)
     if (cells := math.prod(shape)) > MOST_CELLS:
         raise InputError(
             f"it counts every prediction of every group, and {groups.rows:,} classes and "
@@ -69,16 +92,7 @@ def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Grou
         >>> counts.total.tolist(), counts.correct.tolist(), counts.chosen.tolist()
         ([[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]])
     """
-    seen = empty_range()
-    counts = torch.zeros(margins_shape(groups), dtype=torch.long, device=target.device)
-    check_batch(prediction, target, bias, groups)
-    parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
-    for part in zip(*parts, strict=True):
-        facts = _facts(*part)
-        counts.view(-1).index_add_(0, *_margin_cells(facts, groups))
-        seen = _widened(seen, facts)
-    check_range(seen, groups)
-    return Margins(*counts)
+    return Margins(*_counted(prediction, target, bias, groups, joint=False))
 
 
 def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
@@ -97,7 +111,7 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
 
     Raises:
         ValueError: a shape, dtype or value is not as above, or there are too many cells
-            (``table_shape``).
+            (``counts_shape``).
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -105,21 +119,30 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
         >>> joint_counts(prediction, target, bias, groups)[1].tolist()
         [[1, 0], [0, 0], [0, 1]]
     """
-    seen = empty_range()
-    counts = torch.zeros(table_shape(groups), dtype=torch.long, device=target.device)
-    check_batch(prediction, target, bias, groups)
-    parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
-    for part in zip(*parts, strict=True):
-        facts = _facts(*part)
-        cells = _cells(facts, groups)
-        counts.view(-1).index_add_(0, cells, torch.ones_like(cells))
-        seen = _widened(seen, facts)
-    check_range(seen, groups)
-    return counts
+    return _counted(prediction, target, bias, groups, joint=True)
+
+
+def margins(counts: Tensor | Margins) -> Margins:
+    """The margins of a table of ``joint_counts``; those of ``margin_counts`` as they are."""
+    if isinstance(counts, Margins):
+        return counts
+    rows, slots, choices = counts.shape
+    chosen = counts.reshape(-1, choices, slots, choices).sum(dim=1).transpose(1, 2)
+    place = torch.arange(rows, device=counts.device)
+    # rows alternate absent, present when multi-label; otherwise there are as many choices as rows
+    correct = counts[place, :, place % choices]
+    return Margins(counts.sum(dim=2), correct, chosen.reshape(rows, slots))
 
 
 def add_counts(
-    counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+    counts: Tensor,
+    seen: Range,
+    prediction: Tensor,
+    target: Tensor,
+    bias: Tensor,
+    groups: Groups,
+    *,
+    joint: bool = False,
 ) -> tuple[Tensor, Range]:
     """Counts and range with one batch added, without waiting for the device.
 
@@ -128,28 +151,18 @@ def add_counts(
     batch, and would leave the other processes waiting for the one that raised.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it.
+        counts: int64 of ``counts_shape``.
         seen: range of the batches before; zeros to begin with, which are always in range.
         prediction, target, bias, groups: as in ``joint_counts``.
+        joint: whether ``counts`` are a table of every (target row, bias, prediction).
 
     Raises:
         ValueError: a shape or dtype is wrong.
     """
     check_batch(prediction, target, bias, groups)
-    facts = _facts(prediction, target, bias)
-    cells = _cells(facts, groups)
-    added = counts.flatten().index_add(0, cells, torch.ones_like(cells)).view_as(counts)
-    return added, _widened(seen, facts)
-
-
-def add_margins(
-    counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
-) -> tuple[Tensor, Range]:
-    """As :func:`add_counts`, for ``(3, rows, biases + 1)`` int64 counts of :class:`Margins`."""
-    check_batch(prediction, target, bias, groups)
-    facts = _facts(prediction, target, bias)
-    added = counts.flatten().index_add(0, *_margin_cells(facts, groups)).view_as(counts)
-    return added, _widened(seen, facts)
+    counts = counts.clone()
+    seen = _add(counts, seen, _facts(prediction, target, bias), groups, joint)
+    return counts, seen
 
 
 def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
@@ -241,30 +254,38 @@ def _widened(seen: Range, facts: Tensor) -> Range:
     return Range(*torch.cat((facts.flatten(1), ends), dim=1).aminmax(dim=1))
 
 
-def _cells(facts: Tensor, groups: Groups) -> Tensor:
-    """Position in the flat table of each (target, bias, prediction), clamped into it; flat."""
-    target, bias, prediction = facts.unbind()
-    _, slots, choices = table_shape(groups)
-    # a remainder is never negative here: it sends -1, the unknown, to the last slot
-    slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
-    # one slot more than there are biases, for the unknown ones, hence not Groups.encode
-    cell = groups.row(target.clamp(0, choices - 1)) * slots + slot
-    return (cell * choices + prediction.clamp(0, choices - 1)).flatten()
+def _counted(
+    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, joint: bool
+) -> Tensor:
+    shape, seen = counts_shape(groups, joint=joint), empty_range()
+    counts = torch.zeros(shape, dtype=torch.long, device=target.device)
+    check_batch(prediction, target, bias, groups)
+    parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
+    for part in zip(*parts, strict=True):
+        seen = _add(counts, seen, _facts(*part), groups, joint)
+    check_range(seen, groups)
+    return counts
 
 
-def _margin_cells(facts: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Position in the flat margins of each count of the table, and what is added there."""
+def _add(counts: Tensor, seen: Range, facts: Tensor, groups: Groups, joint: bool) -> Range:
+    """Add to the counts, in place."""
     target, bias, prediction = facts.unbind()
-    _, rows, slots = margins_shape(groups)
+    slots, choices = groups.biases + 1, _choices(groups)
+    # one slot more than there are biases, for the unknown ones, hence not Groups.encode; a
+    # remainder is never negative here: it sends -1, the unknown, to the last slot
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
-    last = _choices(groups) - 1
-    place, chosen = (
-        groups.row(value.clamp(0, last)) * slots + slot for value in (target, prediction)
-    )
-    right = (prediction == target).long()
-    one = torch.ones_like(right)
-    cells = torch.stack((place, place + rows * slots, chosen + 2 * rows * slots))
-    return cells.flatten(), torch.stack((one, right, one)).flatten()
+    answer = prediction.clamp(0, choices - 1)
+    place = groups.row(target.clamp(0, choices - 1)) * slots + slot
+    one = torch.ones_like(place)
+    if joint:
+        cells, added = place * choices + answer, one
+    else:
+        right = (prediction == target).long()
+        size, chosen = groups.rows * slots, groups.row(answer) * slots + slot
+        cells = torch.stack((place, place + size, chosen + 2 * size))
+        added = torch.stack((one, right, one))
+    counts.view(-1).index_add_(0, cells.flatten(), added.flatten())
+    return _widened(seen, facts)
 
 
 def _choices(groups: Groups) -> int:

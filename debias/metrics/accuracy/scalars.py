@@ -12,11 +12,12 @@ from debias.metrics.accuracy.accuracies import (
     accuracy,
     accuracy_gap,
     accuracy_ratio,
+    class_difference,
     mean_accuracy,
-    mean_class_difference,
     worst_accuracy,
 )
 from debias.metrics.accuracy.counts import (
+    Margins,
     Tally,
     aligned_groups,
     class_tally,
@@ -24,7 +25,6 @@ from debias.metrics.accuracy.counts import (
     total_tally,
 )
 from debias.metrics.accuracy.intervals import wilson_interval, worst_group_interval
-from debias.metrics.accuracy.margins import Margins
 from debias.metrics.fairness.rates import difference_to_overall
 from debias.types import Groups
 
@@ -56,7 +56,7 @@ def group_scalars(
         "worst_class": worst_accuracy(by_class),
         "group_balanced": mean_accuracy(by_group),
         "class_balanced": mean_accuracy(by_class),
-        "class_difference": mean_class_difference(by_class),
+        "class_difference": class_difference(by_class),
         "gap": accuracy_gap(by_group),
         "robustness_gap": average - worst,
         "greatest_deviation": difference_to_overall(by_group, average),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.margins import Margins, margins
+from debias.metrics.accuracy.counts import Margins, margins
 from debias.types import Groups
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.counts import margin_counts
-from debias.metrics.accuracy.margins import Margins
+from debias.metrics.accuracy.counts import Margins, margin_counts
 from debias.metrics.amplification.counts import (
     CoOccurrence,
     CoOccurrences,

@@ -15,7 +15,7 @@ class BiasInformation(GroupCounts):
         groups: names and numbering of the groups.
 
     Raises:
-        ValueError: the classes are so many that their counts would not fit; see ``table_shape``.
+        ValueError: the classes are so many that their counts would not fit; see ``counts_shape``.
 
     Example:
         >>> import torch

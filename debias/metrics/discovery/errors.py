@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.counts import aligned_groups, group_tally, margin_counts
-from debias.metrics.accuracy.margins import Margins
+from debias.metrics.accuracy.counts import Margins, aligned_groups, group_tally, margin_counts
 from debias.types import Groups
 
 

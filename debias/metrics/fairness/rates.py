@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.margins import Margins, margins
+from debias.metrics.accuracy.counts import Margins, margins
 from debias.types import Groups
 
 
@@ -33,7 +33,6 @@ class Rates(NamedTuple):
         true_positive: :math:`P(\hat y = 1 \mid y = 1, a)`.
         false_positive: :math:`P(\hat y = 1 \mid y = 0, a)`.
         precision: :math:`P(y = 1 \mid \hat y = 1, a)`.
-        false_omission: :math:`P(y = 1 \mid \hat y = 0, a)`.
         accuracy: :math:`P(\hat y = y \mid a)`; with several classes ``(1, biases)``, as it is not
             one class's matter.
     """
@@ -42,7 +41,6 @@ class Rates(NamedTuple):
     true_positive: Tensor
     false_positive: Tensor
     precision: Tensor
-    false_omission: Tensor
     accuracy: Tensor
 
 
@@ -81,7 +79,6 @@ def confusion_rates(confusion: Confusion) -> Rates:
         true_positive=tp / (tp + fn),
         false_positive=fp / (fp + tn),
         precision=tp / (tp + fp),
-        false_omission=fn / (fn + tn),
         accuracy=(tp + tn) / total,
     )
 
@@ -149,15 +146,6 @@ def difference_to_overall(rates: Tensor, overall: Tensor) -> Tensor:
             biases.
     """
     return greatest((rates - overall[..., None]).abs())
-
-
-def signed_difference(rates: Tensor, reference: int) -> Tensor:
-    """Each group's rate minus the reference group's, ``(..., biases)``; less is negative.
-
-    aif360 calls the reference privileged; its average odds difference is the mean over true and
-    false positive rates.
-    """
-    return rates - rates[..., reference : reference + 1]
 
 
 def equalized_odds_difference(rates: Rates) -> Tensor:

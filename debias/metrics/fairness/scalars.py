@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 
-import torch
 from torch import Tensor
 
-from debias.errors import InputError
-from debias.metrics.accuracy.counts import margin_counts
-from debias.metrics.accuracy.margins import Margins
+from debias.metrics.accuracy.counts import Margins, margin_counts
 from debias.metrics.fairness.rates import (
     equalized_odds_difference,
     equalized_odds_mean,
@@ -98,39 +94,3 @@ def fairness_report(
     return found | {
         f"accuracy/{name}": value for name, value in zip(names, accuracies, strict=True)
     }
-
-
-def intersect(attributes: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
-    """One bias attribute out of several: all combinations; the last attribute varies fastest.
-
-    Args:
-        attributes: ``(N, K)`` int64 value of each attribute, -1 where unknown.
-        names: the names of the values of each of the K attributes.
-
-    Returns:
-        ``(N,)`` int64 combination, -1 where any attribute is unknown, and the name of each
-        combination.
-
-    Raises:
-        ValueError: there are not K attributes, or a value is out of range.
-
-    Example:
-        >>> intersect(torch.tensor([[1, 0], [0, -1]]), [("woman", "man"), ("old", "young")])
-        (tensor([ 2, -1]), ('woman & old', 'woman & young', 'man & old', 'man & young'))
-    """
-    sizes = torch.tensor([len(values) for values in names], device=attributes.device)
-    if attributes.ndim != 2 or attributes.shape[1] != len(sizes):
-        raise InputError(
-            f"attributes must be (N, {len(sizes)}), one column per tuple of names; got "
-            f"{attributes.shape}"
-        )
-    attributes = attributes.long()
-    if bool(((attributes < -1) | (attributes >= sizes)).any()):
-        raise InputError(
-            f"attributes must lie in [-1, n) for n = {sizes.tolist()} values, -1 where unknown"
-        )
-    combined = torch.zeros_like(attributes[:, 0])
-    for column, size in zip(attributes.unbind(dim=1), sizes.tolist(), strict=True):
-        combined = combined * size + column
-    combined = torch.where((attributes < 0).any(dim=1), -1, combined)
-    return combined, tuple(" & ".join(values) for values in product(*names))

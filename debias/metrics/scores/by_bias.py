@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.counts import check_facts, class_tally
-from debias.metrics.accuracy.margins import Margins, margins
+from debias.metrics.accuracy.counts import Margins, check_facts, class_tally, margins
 from debias.metrics.fairness.rates import greatest, least, one_vs_rest, rate_difference
 from debias.metrics.scores.calibration import (
     Reliability,
