@@ -18,7 +18,7 @@ from debias.data.inferred import Seen, seen_labels
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError, near
 from debias.models import Classifier, timm_classifier
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
 from debias.training.memory import keep_freed_memory
 

@@ -23,7 +23,8 @@ from debias.reports.predictions import read
 from debias.reports.run_folder import plain
 from debias.runs.labels import labels_read
 from debias.runs.outcome import describe
-from debias.strategies import ERM, GroupDRO
+from debias.strategies.erm import ERM
+from debias.strategies.group_dro import GroupDRO
 from debias.training.precision import choose_precision
 from tests.commands.conftest import overrides
 from tests.fakes import birds

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Loss, Turn
 
 

@@ -15,7 +15,7 @@ from debias.heads.descent import fit_full_batch, fit_minibatches
 from debias.heads.linear import FittedHeads, Heads, Rows
 from debias.heads.orders import balanced_order, shuffled_order
 from debias.heads.steps import Descent
-from debias.losses import balanced_weights
+from debias.losses.balanced_weights import balanced_weights
 
 
 def focal_heads(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.losses.pairs import across_biases, itself
+from debias.losses.supervised_contrastive import across_biases, itself
 
 
 def disentangling_loss(
@@ -24,7 +24,8 @@ def disentangling_loss(
     correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
 
     Args:
-        similarities: ``(m, m)`` float G, as from :func:`debias.losses.cosine_similarities`.
+        similarities: ``(m, m)`` float G, as from
+            :func:`debias.losses.supervised_contrastive.cosine_similarities`.
         bias: ``(m,)`` int64 in [0, biases); -1 leaves the sample out.
         biases: how many values of the bias there are.
         cancelling: the first form, of the code, in which similar and opposite pairs of one value
@@ -61,7 +62,8 @@ def entangling_loss(similarities: Tensor, target: Tensor, bias: Tensor) -> Tenso
     Source: Tartaglione et al., CVPR 2021, as :func:`disentangling_loss`.
 
     Args:
-        similarities: ``(m, m)`` float G, as from :func:`debias.losses.cosine_similarities`.
+        similarities: ``(m, m)`` float G, as from
+            :func:`debias.losses.supervised_contrastive.cosine_similarities`.
         target: ``(m,)`` int64 class.
         bias: ``(m,)`` int64; -1 leaves the sample out.
 

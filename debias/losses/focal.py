@@ -22,8 +22,8 @@ def focal_losses(logits: Tensor, target: Tensor, *, gamma: float = 1.0) -> Tenso
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: as for :func:`debias.losses.classification_losses`; with class probabilities p is
-            exp(-cross-entropy).
+        target: as for :func:`debias.losses.classification.classification_losses`; with class
+            probabilities p is exp(-cross-entropy).
         gamma: :math:`\gamma \ge 0`; fractions are allowed. Lin et al. detect objects with 2.
 
     Returns:

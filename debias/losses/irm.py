@@ -22,8 +22,8 @@ def scale_gradients(logits: Tensor, target: Tensor) -> Tensor:
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: any kind that :func:`debias.losses.classification_losses` takes; probabilities sum
-            to one.
+        target: any kind that :func:`debias.losses.classification.classification_losses` takes;
+            probabilities sum to one.
 
     Returns:
         ``(N,)`` float.
@@ -61,7 +61,7 @@ def irm_penalty(
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: any kind that :func:`debias.losses.classification_losses` takes.
+        target: any kind that :func:`debias.losses.classification.classification_losses` takes.
         environment: ``(N,)`` int64 in [0, environments); -1 leaves the sample out.
         environments: how many environments there are, absent ones included.
         unbiased: product of two halves, which leaves out environments of less than four samples;

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from debias.losses.pairs import cosine_similarities, itself
+from debias.losses.hsic import linear_kernel
 
 #: One minus a cosine that is not more than this is rounding in float32, and no distance.
 ROUNDING = 1e-6
@@ -79,3 +80,39 @@ def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
     """
     apart = 1 - cosine_similarities(bias_features.detach())
     return torch.where((target[:, None] == target) & (apart > ROUNDING), apart, 0.0)
+
+
+def cosine_similarities(features: Tensor) -> Tensor:
+    r"""``(m, m)`` cosines :math:`x_i^\top x_j / (\lVert x_i \rVert \lVert x_j \rVert)` of features.
+
+    Args:
+        features: ``(m, ...)`` float, flattened from the second axis on.
+
+    Returns:
+        float32 at least, computed with autocast disabled.
+
+    Example:
+        >>> cosine_similarities(torch.tensor([[2.0, 0.0], [3.0, 4.0]])).round(decimals=2)
+        tensor([[1.0000, 0.6000],
+                [0.6000, 1.0000]])
+    """
+    rows = features.flatten(1)
+    return linear_kernel(
+        F.normalize(rows.to(torch.promote_types(rows.dtype, torch.float32)), dim=1)
+    )
+
+
+def across_biases(target: Tensor, bias: Tensor) -> Tensor:
+    """``(m, m)`` bool: whether two samples have the same class and different, known biases.
+
+    Args:
+        target: ``(m,)`` int64 class.
+        bias: ``(m,)`` int64, -1 where unknown.
+    """
+    known = bias >= 0
+    return (target[:, None] == target) & (bias[:, None] != bias) & known[:, None] & known
+
+
+def itself(matrix: Tensor) -> Tensor:
+    """``(m, m)`` bool: the diagonal of an ``(m, m)`` matrix, on its device."""
+    return torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)

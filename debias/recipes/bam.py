@@ -18,8 +18,9 @@ class BAM(Recipe):
     A model that needs only what is easy finds the errors; it goes on with :math:`\mu` of each of
     them.
 
-    1. ``amplification``: the strategy :class:`debias.strategies.BiasAmplification`; the model's
-       errors on the training split, without the samples' own vectors, are E.
+    1. ``amplification``: the strategy
+       :class:`debias.strategies.bias_amplification.BiasAmplification`; the model's errors on the
+       training split, without the samples' own vectors, are E.
     2. The same model goes on, on the training split with each of E :math:`\mu` times.
 
     Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024;

@@ -12,8 +12,9 @@ class CnC(Recipe):
     """Train ERM, then use its predicted classes as bias labels for a contrastive strategy.
 
     1. ``prediction``: plain ERM, strongly regularised, whose predicted class is the inferred value.
-    2. The run's own strategy is trained on it: :class:`debias.strategies.CorrectNContrast`, best on
-       draws in which groups are balanced (``sampler.name=group_balanced``).
+    2. The run's own strategy is trained on it:
+       :class:`debias.strategies.correct_n_contrast.CorrectNContrast`, best on draws in which groups
+       are balanced (``sampler.name=group_balanced``).
 
     Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to
     Spurious Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast.
@@ -23,7 +24,7 @@ class CnC(Recipe):
         prediction: what the first stage changes of the run's config.
 
     Differs from the reference: its default clusters representations; here predictions are taken, as
-    in the paper's algorithm. See :class:`debias.strategies.CorrectNContrast`.
+    in the paper's algorithm. See :class:`debias.strategies.correct_n_contrast.CorrectNContrast`.
     """
 
     infers = ("train",)

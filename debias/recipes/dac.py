@@ -45,8 +45,8 @@ class DaC(Recipe):
        epoch's draws: there the model attends to what is causal, and masks may be trusted. It has 1
        for the others.
     3. A fresh head (Xavier) on the first model's frozen backbone is trained by
-       :class:`debias.strategies.DecomposeCompose`, with the run's optimiser, schedule, epochs and
-       batches.
+       :class:`debias.strategies.decompose_compose.DecomposeCompose`, with the run's optimiser,
+       schedule, epochs and batches.
 
     The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads
     them in place of the data set's own; what is measured on foregrounds needs
@@ -74,7 +74,7 @@ class DaC(Recipe):
     the last epoch of the first stage, not of its best on validation; maps are of whole pictures,
     and masks go through crops and flips with them (the code crops CelebA alone, and lays masks of
     one crop on another); losses are of the pictures as they are evaluated, and say once for all
-    which are low. See :class:`debias.strategies.DecomposeCompose` and
+    which are low. See :class:`debias.strategies.decompose_compose.DecomposeCompose` and
     :func:`debias.group_inference.most_attended`.
     """
 

@@ -23,7 +23,7 @@ class XRM(Recipe):
     What either of two twins gets wrong, each trained on one half of the images, stands in for the
     bias.
 
-    1. ``twins``: the strategy :class:`debias.strategies.CrossMistakes`.
+    1. ``twins``: the strategy :class:`debias.strategies.cross_mistakes.CrossMistakes`.
     2. Images of the training and validation splits that either twin misclassifies have the value 1,
        others 0 (:func:`debias.group_inference.cross_mistakes`).
     3. The run's own strategy is trained on these, and an epoch selected by them.
@@ -36,7 +36,7 @@ class XRM(Recipe):
 
     Differs from the reference: it trains twins of 10 settings at random and infers by those of the
     most flipped labels, at their last step; here there is one setting, and its last step (the term
-    ``flipped`` is logged). See :class:`debias.strategies.CrossMistakes`.
+    ``flipped`` is logged). See :class:`debias.strategies.cross_mistakes.CrossMistakes`.
     """
 
     infers = ("train", "val")

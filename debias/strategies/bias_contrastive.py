@@ -8,8 +8,11 @@ from torch.nn import functional as F
 
 from debias.errors import InputError
 from debias.losses.logit_adjustment import log_priors
-from debias.losses.pairs import across_biases, cosine_similarities
-from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.losses.supervised_contrastive import (
+    across_biases,
+    cosine_similarities,
+    supervised_contrastive_losses,
+)
 from debias.processes import joined_rows
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -23,7 +26,8 @@ class BiasContrastive(Strategy):
               + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
               P_i = \{j : y_j = y_i,\; b_j \ne b_i\}
 
-    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the
+    with :math:`\ell_i` of
+    :func:`debias.losses.supervised_contrastive.supervised_contrastive_losses` on the cosines of the
     joined batch of all processes; samples without positives count as 0. With :math:`\delta = 1`
     (``balanced_logits``, "BiasBal") what the bias says of the class in training is added to the
     logits there, and so need not be learnt; evaluation reads f. A batch needs positives: where they

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError
-from debias.losses.pairs import across_biases, cosine_similarities
-from debias.losses.supervised_contrastive import supervised_contrastive_losses
+from debias.losses.supervised_contrastive import (
+    across_biases,
+    cosine_similarities,
+    supervised_contrastive_losses,
+)
 from debias.processes import joined_rows
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy

@@ -28,7 +28,7 @@ class CrossMistakes(Strategy):
     1. with :math:`h_i` the one of f and g to which row i belongs, all move on
        :math:`\sum_c \operatorname{mean}_{i: \tilde y_i = c} \mathrm{CE}(h_i(x_i), \tilde y_i)`;
     2. the label :math:`\tilde y_i` becomes what the other one said of the image before the move,
-       with the probability of :func:`debias.losses.flip_probability`.
+       with the probability of :func:`debias.losses.label_memory.flip_probability`.
 
     Labels start as the classes. Flips teach each twin the other's mistakes, until both rely on what
     is simplest. Neither is meant to be used: :class:`debias.recipes.xrm.XRM` finds groups in what

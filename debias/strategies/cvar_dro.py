@@ -27,7 +27,7 @@ class CVaRDRO(Strategy):
         alpha: :math:`\alpha` in (0, 1]; 1 is ERM. ``None`` stands for 0.1, and with ``threshold``
             for 1, the mean.
         threshold: a loss that stands for the best one of each batch, see
-            :func:`debias.losses.cvar`.
+            :func:`debias.losses.cvar.cvar`.
 
     Raises:
         ValueError: ``alpha`` lies outside (0, 1], or ``threshold`` is negative.

@@ -28,11 +28,11 @@ class DebiAN(Strategy):
     each step in this order:
 
     1. *model* moves on :math:`\frac1N \sum_i w_i\, \mathrm{CE}(f(x_i), y_i)`, where :math:`w_i` is
-       1 + the membership of the worse group (:func:`debias.losses.discovered_weights`), without
-       gradient through w;
+       1 + the membership of the worse group (:func:`debias.losses.soft_groups.discovered_weights`),
+       without gradient through w;
     2. *discoverer* moves on the mean over the classes of
        :math:`-\log |p^+_t - p^-_t| - \lambda \log(1 - |2 \bar u_t - 1|)`
-       (:func:`debias.losses.discovery_loss`), against the moved f.
+       (:func:`debias.losses.soft_groups.discovery_loss`), against the moved f.
 
     Whoever does not move is in evaluation mode. D is not used in evaluation. Needs no bias labels.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from debias.errors import InputError
-from debias.losses import group_means
+from debias.losses.group_means import group_means
 from debias.models.layers import evaluating, unwrapped
 from debias.strategies.objectives import task_losses
 from debias.strategies.strategy import Strategy

@@ -49,8 +49,9 @@ class Disentangled(Strategy):
         samples: rows of the whole data set.
         model: the classifier; the bias encoder starts as its copy, with a head drawn anew.
         q: of the generalized cross-entropy, in (0, 1].
-        scaled: the code's form of it, see :func:`debias.losses.generalized_cross_entropy`.
-        momentum: of the moving averages, see :class:`debias.losses.SampleMemory`.
+        scaled: the code's form of it, see
+            :func:`debias.losses.generalized_cross_entropy.generalized_cross_entropy`.
+        momentum: of the moving averages, see :class:`debias.losses.sample_memory.SampleMemory`.
         swap_after: steps before the swap; in a run that is shorter, nothing is swapped.
         swap_weight: :math:`\lambda_\text{swap} \ge 0`.
         biased_weight: :math:`\lambda_\text{dis} \ge 0`.

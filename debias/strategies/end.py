@@ -7,7 +7,7 @@ from torch import nn
 
 from debias.errors import InputError
 from debias.losses.entanglement import disentangling_loss, entangling_loss
-from debias.losses.pairs import cosine_similarities
+from debias.losses.supervised_contrastive import cosine_similarities
 from debias.processes import joined_rows
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -19,9 +19,10 @@ class EnD(Strategy):
 
     .. math:: L = \mathrm{CE} + \alpha\, R_\perp + \beta\, R_\parallel
 
-    with :math:`R_\perp` of :func:`debias.losses.disentangling_loss` and :math:`R_\parallel` of
-    :func:`debias.losses.entangling_loss`, over the joined batch of all processes. A batch needs
-    pairs of one class and different biases: where these are rare, draw group-balanced batches.
+    with :math:`R_\perp` of :func:`debias.losses.entanglement.disentangling_loss` and
+    :math:`R_\parallel` of :func:`debias.losses.entanglement.entangling_loss`, over the joined batch
+    of all processes. A batch needs pairs of one class and different biases: where these are rare,
+    draw group-balanced batches.
 
     Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias
     correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
@@ -39,7 +40,7 @@ class EnD(Strategy):
 
     Differs from the reference: the classifier reads the features as they are, there their unit
     vectors; features are whatever the model gives, there a tanh comes before the pooling. See also
-    :func:`debias.losses.entangling_loss`.
+    :func:`debias.losses.entanglement.entangling_loss`.
     """
 
     requires = ("bias",)

@@ -1,11 +1,19 @@
-"""What the environments of a data set are, over which a predictor is to be invariant."""
+"""Methods over environments: which there are, and the objectives that compare them."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+from functools import partial
 
-from debias.errors import InputError
-from debias.types import Batch, Groups
+import torch
+from torch import Tensor, nn
+
+from debias.errors import check_at_least, check_one_of
+from debias.losses.classification import classification_losses
+from debias.losses.vrex import EnvironmentRisks, environment_risks
+from debias.strategies.objectives import task_loss
+from debias.strategies.strategy import Strategy
+from debias.types import Batch, Groups, Loss, Turn
 
 KINDS = ("bias", "group")
 
@@ -16,20 +24,19 @@ class Environments:
     Args:
         groups: the groups of the data.
         kind: "bias" or "group".
+        conditional: compare samples of the same class only; groups are then the environments.
 
     Raises:
         ValueError: an unknown kind, or groups as environments of multi-label targets.
     """
 
-    def __init__(self, groups: Groups, kind: str) -> None:
-        if kind not in KINDS:
-            raise InputError(f"unknown environments={kind!r}: choose {' or '.join(KINDS)}")
-        self.groups, self.by_group = groups, kind == "group"
-        if self.by_group and groups.multi_label:
-            raise InputError(
-                "groups as environments need a single target, not several labels: take "
-                "environments=bias"
-            )
+    def __init__(self, groups: Groups, kind: str, *, conditional: bool = False) -> None:
+        check_one_of(KINDS, {"environments": kind})
+        self.groups, self.conditional = groups, conditional
+        self.by_group = conditional or kind == "group"
+        if self.by_group:
+            grouped = "environments=group, unlike environments=bias,"
+            groups.check_single_label("conditional=true" if conditional else grouped)
 
     @property
     def count(self) -> int:
@@ -39,3 +46,106 @@ class Environments:
     def of(self, batch: Batch) -> Tensor:
         """``(N,)`` int64 in [0, count), -1 where the bias is unknown."""
         return self.groups.encode(batch.target, batch.bias) if self.by_group else batch.bias
+
+    def compared(self) -> Tensor:
+        """``(count, count)`` bool: which pairs of environments are compared."""
+        row = torch.arange(self.count) // self.groups.biases
+        return (row[:, None] == row) if self.conditional else torch.ones_like(row[:, None] == row)
+
+
+class InvariantRisk(Strategy):
+    r"""Mean risk of the environments, and a penalty on what differs between them.
+
+    .. math:: L = \frac{1}{|E|} \sum_e R_e + \lambda\, \Omega, \qquad
+              \lambda = 1 \text{ in the first ``warmup`` steps, ``penalty`` afterwards}
+
+    Source: the schedule is that of Arjovsky et al. 2019, see :class:`debias.strategies.irm.IRM`.
+
+    Args:
+        groups: the groups of the data.
+        environments: "bias", the values of the bias attribute, or "group".
+        penalty: :math:`\lambda` after the warm-up, at least 0.
+        warmup: steps of :math:`\lambda = 1`, at least 0.
+        rescale: divide the loss by :math:`\lambda` where that is above 1, so that it never outgrows
+            the learning rate. A penalty on the weights of the authors' code is divided with it; an
+            optimiser's ``weight_decay`` is not, and must be made as much smaller to be theirs.
+
+    Raises:
+        ValueError: a negative ``penalty`` or ``warmup``, or see :class:`Environments`.
+    """
+
+    requires = ("bias",)
+
+    def __init__(
+        self, groups: Groups, *, environments: str, penalty: float, warmup: int, rescale: bool
+    ) -> None:
+        super().__init__()
+        check_at_least(0, {"penalty": penalty, "warmup": warmup}, of=type(self).__name__)
+        self.environments = Environments(groups, environments)
+        self.hard_targets = self.environments.by_group
+        self.penalty, self.warmup, self.rescale = penalty, warmup, rescale
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """The model, on the penalised risk of this step."""
+        weight = 1.0 if step < self.warmup else self.penalty
+        return (Turn("model", partial(self.weighted_loss, weight=weight)),)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """The objective after the warm-up."""
+        return self.weighted_loss(model, batch, weight=self.penalty)
+
+    def weighted_loss(self, model: nn.Module, batch: Batch, *, weight: float) -> Loss:
+        """Mean risk of the environments plus ``weight`` times the penalty; both are logged."""
+        logits, environment = model(batch.image).logits, self.environments.of(batch)
+        losses = classification_losses(logits, batch.target)
+        risks = environment_risks(losses, environment, self.environments.count)
+        penalty = self.variation(logits, batch.target, environment, risks)
+        total = risks.mean + weight * penalty
+        terms = {"environment_risk": risks.mean.detach(), "variation": penalty.detach()}
+        return Loss(
+            total / max(weight, 1.0) if self.rescale else total, terms, {"variation": weight}
+        )
+
+    def variation(
+        self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
+    ) -> Tensor:
+        """What differs between environments and is penalised; a scalar."""
+        raise NotImplementedError(f"{type(self).__name__} says nothing of what it penalises")
+
+
+class FeatureMatching(Strategy):
+    r"""Mean loss, and the mean distance of the features between pairs of environments.
+
+    .. math:: L = \frac1N \sum_i \ell_i + \gamma\, \frac{1}{|P|} \sum_{(e, e') \in P} D(z_e, z_{e'})
+
+    Where classes are not equally frequent in the environments, features that tell them apart must
+    differ between environments, and matching all pairs works against the task. Conditional
+    environments are compared only within a class.
+
+    Args:
+        distance: D, averaged over pairs: a function of features, environments and ``(E, E)`` bool
+            compared pairs.
+        environments: which samples are compared with which.
+        strength: :math:`\gamma \ge 0`.
+
+    Raises:
+        ValueError: ``strength`` is negative.
+    """
+
+    requires = ("bias",)
+
+    def __init__(self, distance: nn.Module, environments: Environments, strength: float) -> None:
+        super().__init__()
+        check_at_least(0, {"strength": strength}, of=type(self).__name__)
+        self.environments, self.strength, self.distance = environments, strength, distance
+        self.hard_targets = environments.by_group
+        self.register_buffer("compared", environments.compared(), persistent=False)
+        self.compared: Tensor
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Mean loss plus the weighted distance, which is logged."""
+        outputs = model(batch.image)
+        distance = self.distance(outputs.features, self.environments.of(batch), self.compared)
+        total = task_loss(outputs.logits, batch) + self.strength * distance
+        terms = {"feature_distance": distance.detach()}
+        return Loss(total, terms, {"feature_distance": self.strength})

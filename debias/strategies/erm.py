@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from debias.losses import classification_losses
+from debias.losses.classification import classification_losses
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Loss
 

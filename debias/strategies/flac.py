@@ -25,8 +25,9 @@ class FLAC(Strategy):
     1. In the first ``warmup`` steps B alone moves, on the cross-entropy to the bias labels; then it
        is frozen.
     2. From then on f moves on :math:`w\, \mathrm{CE}(f) + \alpha\, \mathrm{FLAC}(z_f, z_B, y)`
-       (:func:`debias.losses.flac_loss`), which draws together the features of a class whose biases
-       differ, and apart those of different classes whose bias is one. z are features of length 1.
+       (:func:`debias.losses.flac.flac_loss`), which draws together the features of a class whose
+       biases differ, and apart those of different classes whose bias is one. z are features of
+       length 1.
 
     In evaluation f stands alone. FLAC is a mean over pairs of small shares: :math:`\alpha` is in
     the hundreds or more.
@@ -51,7 +52,7 @@ class FLAC(Strategy):
 
     Differs from the reference: B is trained in the same run, on the bias labels of the training
     data; there it comes from a run of its own on other data, so that the training data needs none.
-    :func:`debias.losses.flac_loss` takes the features of any B.
+    :func:`debias.losses.flac.flac_loss` takes the features of any B.
     """
 
     requires = ("some bias",)

@@ -25,7 +25,7 @@ class Focal(Strategy):
     Raises:
         ValueError: ``gamma`` is negative.
 
-    Differs from the reference: see :func:`debias.losses.focal_losses`.
+    Differs from the reference: see :func:`debias.losses.focal.focal_losses`.
     """
 
     def __init__(self, *, gamma: float = 1.0) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from debias.errors import InputError
-from debias.losses import GroupDROLoss, classification_losses
+from debias.losses.classification import classification_losses
+from debias.losses.group_dro import GroupDROLoss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 
@@ -30,7 +31,7 @@ class GroupDRO(Strategy):
     Raises:
         ValueError: multi-label targets: a sample is then in several groups at once.
 
-    Differs from the reference: see :class:`debias.losses.GroupDROLoss`.
+    Differs from the reference: see :class:`debias.losses.group_dro.GroupDROLoss`.
     """
 
     requires = ("bias", "groups")

@@ -28,7 +28,7 @@ class LDAM(Strategy):
     Raises:
         ValueError: a bound above is broken, or the targets are multi-label.
 
-    Differs from the reference: see :func:`debias.losses.ldam_losses`; its second stage, which
+    Differs from the reference: see :func:`debias.losses.ldam.ldam_losses`; its second stage, which
     reweights late in training, is left out, as in SubpopBench.
     """
 

@@ -22,11 +22,11 @@ class LfF(Strategy):
     .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i)
               + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
 
-    The weight W (:class:`debias.losses.RelativeDifficulty`) compares what either network's
-    cross-entropies of a sample have been lately; it moves first, carries no gradient, and is large
-    where g fails. The two sums share no parameter, so one optimiser on L moves either network as an
-    optimiser of its own would, unless ``clip`` bounds their common gradient. g is not used in
-    evaluation. Needs no bias labels.
+    The weight W (:class:`debias.losses.sample_memory.RelativeDifficulty`) compares what either
+    network's cross-entropies of a sample have been lately; it moves first, carries no gradient, and
+    is large where g fails. The two sums share no parameter, so one optimiser on L moves either
+    network as an optimiser of its own would, unless ``clip`` bounds their common gradient. g is not
+    used in evaluation. Needs no bias labels.
 
     Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased
     Classifier", NeurIPS 2020; reference code alinlab/LfF.
@@ -45,7 +45,8 @@ class LfF(Strategy):
 
     Differs from the reference: a model of new weights shares all of them but the head's with g at
     the start, where two draws are made there. The code freezes all but the last layer of pretrained
-    networks; nothing is frozen here. See :class:`debias.losses.SampleMemory` for repeated rows.
+    networks; nothing is frozen here. See :class:`debias.losses.sample_memory.SampleMemory` for
+    repeated rows.
     """
 
     hard_targets = True

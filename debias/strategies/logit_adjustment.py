@@ -80,7 +80,7 @@ class ConditionalLogitAdjustment(LogitAdjustment):
         ValueError: ``tau`` is negative, or the targets are multi-label.
 
     Differs from the reference: any number of classes and of values of the bias (its table is
-    square); smallest prior, see :func:`debias.losses.log_priors`.
+    square); smallest prior, see :func:`debias.losses.logit_adjustment.log_priors`.
     """
 
     requires = ("bias",)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.losses import classification_losses, group_means
+from debias.losses.classification import classification_losses
+from debias.losses.group_means import group_means
 from debias.types import Batch, Loss
 
 
@@ -15,7 +16,8 @@ def task_loss(logits: Tensor, batch: Batch) -> Tensor:
 
     Args:
         logits: ``(N, outputs)`` float, of the model.
-        batch: its targets are of any kind that :func:`debias.losses.classification_losses` takes.
+        batch: its targets are of any kind that
+            :func:`debias.losses.classification.classification_losses` takes.
 
     Returns:
         Scalar.

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
-from debias.losses import balanced_weights, classification_losses
+from debias.losses.balanced_weights import balanced_weights
+from debias.losses.classification import classification_losses
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 
@@ -18,7 +19,8 @@ class Reweighting(Strategy):
     :math:`E_g` is the number of training samples or, with :math:`\beta < 1`, the effective number
     of the class-balanced loss.
 
-    Source: see :func:`debias.losses.balanced_weights`. ``sampler.name=group_balanced`` samples
+    Source: see :func:`debias.losses.balanced_weights.balanced_weights`.
+        ``sampler.name=group_balanced`` samples
     instead of weighting.
 
     A sample of unknown bias has no group, and weight 0 where groups are weighted.

@@ -8,8 +8,11 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from debias.losses.pairs import cosine_similarities
-from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
+from debias.losses.supervised_contrastive import (
+    cosine_similarities,
+    soft_positives,
+    supervised_contrastive_losses,
+)
 from debias.processes import joined_rows
 from debias.strategies.bias_contrastive import check_contrast
 from debias.strategies.objectives import biased_network_loss, task_loss
@@ -31,7 +34,8 @@ class SoftContrastive(Strategy):
     .. math:: \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f), \qquad
               w_{ij} = 1[y_j = y_i]\, (1 - \cos(g_i, g_j))
 
-    with :math:`\ell_i` of :func:`debias.losses.supervised_contrastive_losses` on the cosines of the
+    with :math:`\ell_i` of
+    :func:`debias.losses.supervised_contrastive.supervised_contrastive_losses` on the cosines of the
     features of f, weighted by the features :math:`g_i` of the moved g, which stands still, in
     evaluation mode; over the joined batch of all processes. In evaluation f stands alone. Needs no
     bias labels, but a g that sees the bias and not the class.

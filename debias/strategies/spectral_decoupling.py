@@ -29,13 +29,14 @@ class SpectralDecoupling(Strategy):
         groups: the groups of the data.
         coefficient: :math:`\lambda \ge 0`; 0 is ERM.
         shifts: one number per class for two classes, see
-            :func:`debias.losses.shifted_spectral_decoupling`; none for the plain penalty.
+            :func:`debias.losses.spectral_decoupling.shifted_spectral_decoupling`; none for the
+            plain penalty.
 
     Raises:
         ValueError: ``coefficient`` is negative, or ``shifts`` are given for other than two classes.
 
     Differs from the reference: the coefficient's unit, see
-    :func:`debias.losses.spectral_decoupling`.
+    :func:`debias.losses.spectral_decoupling.spectral_decoupling`.
     """
 
     def __init__(

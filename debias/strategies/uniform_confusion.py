@@ -10,7 +10,7 @@ from torch.nn import Parameter
 from debias.errors import InputError
 from debias.losses.confusion import confusion_losses
 from debias.models.layers import read_layer, read_until
-from debias.strategies.adversarial import Adversary
+from debias.strategies.feature_adversary import Adversary
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn

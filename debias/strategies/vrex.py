@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from debias.losses import EnvironmentRisks
-from debias.strategies.irm import InvariantRisk
+from debias.losses.vrex import EnvironmentRisks
+from debias.strategies.environments import InvariantRisk
 from debias.types import Groups
 
 
@@ -14,7 +14,7 @@ class VREx(InvariantRisk):
 
     .. math:: L = \bar R + \lambda\, \mathrm{Var}_e(R_e)
 
-    with the population variance, see :func:`debias.losses.environment_risks`.
+    with the population variance, see :func:`debias.losses.vrex.environment_risks`.
 
     Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML
     2021. Defaults are those of facebookresearch/DomainBed.
@@ -27,7 +27,7 @@ class VREx(InvariantRisk):
         rescale: divide the loss by :math:`\lambda` where that is above 1.
 
     Raises:
-        ValueError: see :class:`debias.strategies.irm.InvariantRisk`.
+        ValueError: see :class:`debias.strategies.environments.InvariantRisk`.
 
     Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed
     starts Adam anew). The authors' own code has the sum of two risks and

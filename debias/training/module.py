@@ -16,7 +16,7 @@ from debias import processes
 from debias.augment.augmentation import Augmentation, Unchanged
 from debias.errors import InputError
 from debias.metrics import GroupCounts
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from debias.training.divergence import check_finite
 from debias.training.idle_terms import IdleTerms
 from debias.training.prediction import Predicted

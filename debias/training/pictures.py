@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from debias.training.module import DebiasModule
 
 

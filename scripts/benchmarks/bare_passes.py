@@ -11,21 +11,18 @@ from torch.nn import functional as F
 
 from debias.augment.recombination import Recombination
 from debias.models import Classifier
-from debias.strategies import (
-    ERM,
-    ClassReweighting,
-    FeatureAdversary,
-    FeatureSieve,
-    GradientProjection,
-    GroupDRO,
-    GroupReweighting,
-    InputAdversary,
-    LearnedMixin,
-    ReBias,
-    RUBi,
-    Strategy,
-    UniformConfusion,
-)
+from debias.strategies.erm import ERM
+from debias.strategies.feature_adversary import FeatureAdversary
+from debias.strategies.feature_sieve import FeatureSieve
+from debias.strategies.gradient_projection import GradientProjection
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.input_adversary import InputAdversary
+from debias.strategies.learned_mixin import LearnedMixin
+from debias.strategies.rebias import ReBias
+from debias.strategies.reweighting import ClassReweighting, GroupReweighting
+from debias.strategies.rubi import RUBi
+from debias.strategies.strategy import Strategy
+from debias.strategies.uniform_confusion import UniformConfusion
 from debias.types import Batch, Groups
 
 LAYER = "layer2"

@@ -25,7 +25,9 @@ from debias.data.orders import shuffled
 from debias.data.pictures.preprocessing import resize
 from debias.data.sets.drawn_birds import drawn_birds
 from debias.models import timm_classifier
-from debias.strategies import ERM, GroupDRO, Strategy
+from debias.strategies.erm import ERM
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule, Recorder, fit, seed_all, trainer
 from debias.training.optimizers import constant, sgd
 from debias.types import Outputs

@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from debias.models import Classifier, timm_classifier
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.types import Batch
 
 BAR = 1.10

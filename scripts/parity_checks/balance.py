@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from debias.losses import (
-    GroupDROLoss,
-    balanced_weights,
-    classification_losses,
-    cvar,
-    focal_losses,
-    ldam_losses,
-    ldam_margins,
-    log_priors,
-    logit_adjusted_losses,
-)
-from debias.strategies import ConditionalLogitAdjustment
+from debias.losses.balanced_weights import balanced_weights
+from debias.losses.classification import classification_losses
+from debias.losses.cvar import cvar
+from debias.losses.focal import focal_losses
+from debias.losses.group_dro import GroupDROLoss
+from debias.losses.ldam import ldam_losses, ldam_margins
+from debias.losses.logit_adjustment import log_priors, logit_adjusted_losses
+from debias.strategies.logit_adjustment import ConditionalLogitAdjustment
 from debias.types import Batch, Groups
 from parity_checks.cases import Given, apart, both, draws, labelled
 from parity_checks.official import Clones

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from debias.losses import classification_losses
-from debias.strategies import ERM, ReBias, Strategy
+from debias.losses.classification import classification_losses
+from debias.strategies.erm import ERM
+from debias.strategies.rebias import ReBias
+from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule
 from debias.types import Batch
 from parity_checks.cases import apart

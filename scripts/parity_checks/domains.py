@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.losses import (
+from debias.losses.fairness_gaps import (
     demographic_parity_gap,
     equal_opportunity_gap,
     equalized_odds_gap,
 )
-from debias.strategies import DomainDiscriminative, DomainIndependent
+from debias.strategies.domain_discriminative import DomainDiscriminative
+from debias.strategies.domain_independent import DomainIndependent
 from debias.types import Batch, Groups
 from parity_checks.cases import Given, apart, bare, both, draws
 from parity_checks.official import Clones, Piece

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.losses import irm_penalty
-from debias.strategies import CORAL, IRM, MMD, SpectralDecoupling, VREx
+from debias.losses.irm import irm_penalty
+from debias.strategies.coral import CORAL
+from debias.strategies.irm import IRM
+from debias.strategies.mmd import MMD
+from debias.strategies.spectral_decoupling import SpectralDecoupling
+from debias.strategies.vrex import VREx
 from debias.types import Batch, Groups
 from parity_checks.balance import ALGORITHMS, SUBPOP
 from parity_checks.cases import Given, apart, bare, both, draws, labelled

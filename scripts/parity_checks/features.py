@@ -12,14 +12,12 @@ from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.losses import (
-    HSIC,
+from debias.losses.entanglement import disentangling_loss, entangling_loss
+from debias.losses.flac import flac_loss
+from debias.losses.hsic import HSIC, median_distance
+from debias.losses.supervised_contrastive import (
     across_biases,
     cosine_similarities,
-    disentangling_loss,
-    entangling_loss,
-    flac_loss,
-    median_distance,
     soft_positives,
     supervised_contrastive_losses,
 )

@@ -12,12 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.losses import (
-    discovered_weights,
-    discovery_loss,
-    soft_groups,
-)
-from debias.strategies import BiasAmplification, CrossMistakes
+from debias.losses.soft_groups import discovered_weights, discovery_loss, soft_groups
+from debias.strategies.bias_amplification import BiasAmplification
+from debias.strategies.cross_mistakes import CrossMistakes
 from debias.types import Batch
 from parity_checks.cases import Given, Replaced, apart, both, draws, labelled
 from parity_checks.official import Clones, Piece

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from debias.losses import classification_losses
-from debias.strategies import GroupDRO, LfF, ReBias, Strategy
+from debias.losses.classification import classification_losses
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.lff import LfF
+from debias.strategies.rebias import ReBias
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Outputs
 from parity_checks.cases import apart, draws
 from parity_checks.official import Clones, Piece

@@ -19,7 +19,7 @@ from debias.heads import sparse as dfr_module
 from debias.heads.linear import Rows
 from debias.heads.sparse import SparseHead, sparse_head
 from debias.recipes.jtt import JTT
-from debias.strategies import CorrectNContrast
+from debias.strategies.correct_n_contrast import CorrectNContrast
 from debias.types import Groups
 from parity_checks.cases import Replaced, apart, draws
 from parity_checks.official import Clones, Piece

@@ -21,7 +21,11 @@ from debias.group_inference import (
     environment_weights,
     most_attended,
 )
-from debias.losses import across_biases, cosine_similarities, supervised_contrastive_losses
+from debias.losses.supervised_contrastive import (
+    across_biases,
+    cosine_similarities,
+    supervised_contrastive_losses,
+)
 from parity_checks.cases import Replaced, apart, both, draws, labelled
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row

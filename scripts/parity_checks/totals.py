@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.losses import generalized_cross_entropy
-from debias.strategies import BiasContrastive, EnD
+from debias.losses.generalized_cross_entropy import generalized_cross_entropy
+from debias.strategies.bias_contrastive import BiasContrastive
+from debias.strategies.end import EnD
 from debias.types import Batch, Groups
 from parity_checks.cases import Given, both, draws, labelled
 from parity_checks.official import Clones

@@ -11,13 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.losses import (
-    RelativeDifficulty,
-    confusion_losses,
-    generalized_cross_entropy,
-)
-from debias.strategies import Disentangled
-from debias.strategies.disentangled import permutation
+from debias.losses.confusion import confusion_losses
+from debias.losses.generalized_cross_entropy import generalized_cross_entropy
+from debias.losses.sample_memory import RelativeDifficulty
+from debias.strategies.disentangled import Disentangled, permutation
 from debias.strategies.gradient_projection import projected
 from debias.types import Batch, Groups, Outputs
 from parity_checks.cases import Replaced, apart, both, draws, labelled

@@ -10,7 +10,7 @@ from torch import nn
 
 from debias.augment.lisa import LISA
 from debias.augment.mixup import Mixup
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from tests.augment.test_recombination_training import MeanColour, scenes, worst_group
 from tests.fakes import GROUPS
 

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from debias.augment.recombination import Recombination
-from debias.strategies import ERM, GroupDRO, Strategy
+from debias.strategies.erm import ERM
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Outputs
 from tests.fakes import GROUPS
 

@@ -22,7 +22,7 @@ from debias.data.orders import shuffled
 from debias.data.pictures.preprocessing import resize
 from debias.evaluation import looking
 from debias.metrics.attention.maps import background_attention
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.training import DebiasModule
 from debias.types import Groups, Outputs
 from tests.commands.conftest import overrides

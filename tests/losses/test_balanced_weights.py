@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debias.losses import balanced_weights
+from debias.losses.balanced_weights import balanced_weights
 
 WATERBIRDS = torch.tensor([3498, 184, 56, 1057])
 

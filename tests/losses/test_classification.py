@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.losses import classification_losses
+from debias.losses.classification import classification_losses
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 3.0, 1.0]], dtype=torch.float64)
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debias.losses import cvar
+from debias.losses.cvar import cvar
 from tests.losses import two_cvar_ranks as two
 from tests.properties import assert_permutation_invariant, assert_pure
 

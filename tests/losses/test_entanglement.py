@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from debias.losses.entanglement import disentangling_loss, entangling_loss
-from debias.losses.pairs import cosine_similarities
+from debias.losses.supervised_contrastive import cosine_similarities
 from tests.properties import assert_permutation_invariant, assert_pure
 
 FEATURES = torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

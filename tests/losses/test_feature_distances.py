@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from debias.losses import CORALLoss, MMDLoss
+from debias.losses.feature_distances import CORALLoss, MMDLoss
 from tests.properties import assert_ignores, assert_permutation_invariant, assert_pure
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -163,9 +163,9 @@ def test_autocast_changes_nothing(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CORALLoss(form="code"), "form 'code': choose domainbed or paper"),
+        (lambda: CORALLoss(form="code"), "form must be one of domainbed, paper for CORAL"),
         (lambda: MMDLoss(gammas=()), r"gammas=\[\]"),
-        (lambda: MMDLoss(gammas=(1.0, 0.0)), r"gammas=\[1\.0, 0\.0\]"),
+        (lambda: MMDLoss(gammas=(1.0, 0.0)), r"gammas\[1\] must be positive for MMD; got 0\.0"),
     ],
 )
 def test_refuses(make, message):

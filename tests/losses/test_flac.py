@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.losses import flac_loss
+from debias.losses.flac import flac_loss
 from tests.properties import assert_permutation_invariant, assert_pure
 
 GENERATOR = torch.Generator().manual_seed(0)

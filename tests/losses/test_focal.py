@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.losses import classification_losses, focal_losses
+from debias.losses.classification import classification_losses
+from debias.losses.focal import focal_losses
 from tests.properties import assert_permutation_invariant, assert_pure
 
 GENERATOR = torch.Generator().manual_seed(0)

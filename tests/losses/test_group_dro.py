@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from debias.losses import GroupDROLoss, group_means
+from debias.losses.group_dro import GroupDROLoss
+from debias.losses.group_means import group_means
 from tests.properties import assert_ignores, assert_permutation_invariant, assert_pure
 
 LOSSES = torch.tensor([1.0, 3.0, 0.5, 2.0, 4.0], dtype=torch.float64)

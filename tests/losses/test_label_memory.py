@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.losses import LabelMemory, flip_probability
+from debias.losses.label_memory import LabelMemory, flip_probability
 
 
 @pytest.mark.parametrize(

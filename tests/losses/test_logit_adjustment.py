@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.losses import log_priors, logit_adjusted_losses
+from debias.losses.logit_adjustment import log_priors, logit_adjusted_losses
 from tests.properties import assert_permutation_invariant, assert_pure
 
 LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.losses import RelativeDifficulty, SampleMemory
+from debias.losses.sample_memory import RelativeDifficulty, SampleMemory
 from tests.losses.two_memory_ranks import steps
 
 SAMPLES, CLASSES = 12, 3

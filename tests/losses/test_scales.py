@@ -10,22 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.losses import flac_loss
-from debias.strategies import (
-    CORAL,
-    FLAC,
-    IRM,
-    MMD,
-    BiasContrastive,
-    CorrectNContrast,
-    EnD,
-    FairRegularised,
-    ReBias,
-    SoftContrastive,
-    SpectralDecoupling,
-    Strategy,
-    VREx,
-)
+from debias.losses.flac import flac_loss
+from debias.strategies.bias_contrastive import BiasContrastive
+from debias.strategies.coral import CORAL
+from debias.strategies.correct_n_contrast import CorrectNContrast
+from debias.strategies.end import EnD
+from debias.strategies.fair_regularised import FairRegularised
+from debias.strategies.flac import FLAC
+from debias.strategies.irm import IRM
+from debias.strategies.mmd import MMD
+from debias.strategies.rebias import ReBias
+from debias.strategies.soft_contrastive import SoftContrastive
+from debias.strategies.spectral_decoupling import SpectralDecoupling
+from debias.strategies.strategy import Strategy
+from debias.strategies.vrex import VREx
 from debias.training.idle_terms import IdleTerms
 from debias.types import Batch, Loss, Outputs
 from tests.fakes import GROUPS

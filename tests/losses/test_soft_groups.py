@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from debias.losses import discovered_weights, discovery_loss, soft_groups
+from debias.losses.soft_groups import discovered_weights, discovery_loss, soft_groups
 from tests.properties import assert_permutation_invariant, assert_pure
 
 GENERATOR = torch.Generator().manual_seed(0)

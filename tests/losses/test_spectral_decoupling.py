@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.losses import shifted_spectral_decoupling, spectral_decoupling
+from debias.losses.spectral_decoupling import shifted_spectral_decoupling, spectral_decoupling
 from tests.properties import assert_permutation_invariant, assert_pure
 
 LOGITS = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

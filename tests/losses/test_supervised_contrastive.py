@@ -7,8 +7,12 @@ import math
 import pytest
 import torch
 
-from debias.losses.pairs import across_biases, cosine_similarities
-from debias.losses.supervised_contrastive import soft_positives, supervised_contrastive_losses
+from debias.losses.supervised_contrastive import (
+    across_biases,
+    cosine_similarities,
+    soft_positives,
+    supervised_contrastive_losses,
+)
 from tests.properties import assert_permutation_invariant, assert_pure
 
 FEATURES = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

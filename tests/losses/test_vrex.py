@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.losses import environment_risks
+from debias.losses.vrex import environment_risks
 from tests.properties import assert_ignores, assert_permutation_invariant, assert_pure
 
 LOSSES = torch.tensor([1.0, 3.0, 0.5, 1.5, 6.0], dtype=torch.float64)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
-from debias.losses import cvar
+from debias.losses.cvar import cvar
 
 #: The rows of rank 0 are larger, and with them its losses.
 INPUTS = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
-from debias.losses import CORALLoss, MMDLoss, environment_risks, irm_penalty
+from debias.losses.feature_distances import CORALLoss, MMDLoss
+from debias.losses.irm import irm_penalty
+from debias.losses.vrex import environment_risks
 
 #: Rank 0 holds nine samples and rank 1 six; neither has four of every environment, and one
 #: environment begins at odd.

@@ -9,13 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
-from debias.losses import (
-    RelativeDifficulty,
-    discovered_weights,
-    discovery_loss,
-    flac_loss,
-    soft_groups,
-)
+from debias.losses.flac import flac_loss
+from debias.losses.sample_memory import RelativeDifficulty
+from debias.losses.soft_groups import discovered_weights, discovery_loss, soft_groups
 
 SAMPLES, CLASSES = 12, 3
 #: Of each batch of eight, rank 0 holds five samples and rank 1 three.

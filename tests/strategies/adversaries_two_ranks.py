@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from debias.strategies import Strategy
-from debias.strategies.adversarial import FeatureAdversary
+from debias.strategies.feature_adversary import FeatureAdversary
 from debias.strategies.gradient_projection import GradientProjection
+from debias.strategies.strategy import Strategy
 from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

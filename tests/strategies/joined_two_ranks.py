@@ -8,15 +8,13 @@ from pathlib import Path
 
 import torch
 
-from debias.strategies import (
-    BiasContrastive,
-    DecomposeCompose,
-    DomainDiscriminative,
-    DomainIndependent,
-    EnD,
-    FairRegularised,
-    Strategy,
-)
+from debias.strategies.bias_contrastive import BiasContrastive
+from debias.strategies.decompose_compose import DecomposeCompose
+from debias.strategies.domain_discriminative import DomainDiscriminative
+from debias.strategies.domain_independent import DomainIndependent
+from debias.strategies.end import EnD
+from debias.strategies.fair_regularised import FairRegularised
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Loss
 from tests.fakes import GROUPS
 from tests.strategies.adversaries_two_ranks import main

@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from debias.types import Batch
 from tests.fakes import TinyClassifier
 

@@ -13,17 +13,15 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from debias.strategies import (
-    FLAC,
-    BiasAmplification,
-    CorrectNContrast,
-    CrossMistakes,
-    DebiAN,
-    Disentangled,
-    LfF,
-    SoftContrastive,
-    Strategy,
-)
+from debias.strategies.bias_amplification import BiasAmplification
+from debias.strategies.correct_n_contrast import CorrectNContrast
+from debias.strategies.cross_mistakes import CrossMistakes
+from debias.strategies.debian import DebiAN
+from debias.strategies.disentangled import Disentangled
+from debias.strategies.flac import FLAC
+from debias.strategies.lff import LfF
+from debias.strategies.soft_contrastive import SoftContrastive
+from debias.strategies.strategy import Strategy
 from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

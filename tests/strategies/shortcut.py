@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from tests.fakes import GROUPS, TinyClassifier
 from tests.strategies.leakage import vectors
 

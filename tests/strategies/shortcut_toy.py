@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from debias.strategies import Strategy
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Outputs
 
 SAMPLES, BATCH, ALIGNED = 2000, 100, 0.98

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, BAdd
+from debias.strategies.badd import BAdd
+from debias.strategies.erm import ERM
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 

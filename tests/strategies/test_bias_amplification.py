@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, BiasAmplification
+from debias.strategies.bias_amplification import BiasAmplification
+from debias.strategies.erm import ERM
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, toy, trained

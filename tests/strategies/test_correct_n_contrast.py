@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.strategies import ERM, CorrectNContrast
+from debias.strategies.correct_n_contrast import CorrectNContrast
+from debias.strategies.erm import ERM
 from debias.types import Batch, Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

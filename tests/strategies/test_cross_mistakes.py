@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.losses import flip_probability
-from debias.strategies import CrossMistakes
+from debias.losses.label_memory import flip_probability
+from debias.strategies.cross_mistakes import CrossMistakes
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, CVaRDRO
+from debias.strategies.cvar_dro import CVaRDRO
+from debias.strategies.erm import ERM
 from tests.fakes import TinyClassifier, batch_of
 from tests.strategies.shortcut import worst_group_accuracy
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.strategies import DebiAN
+from debias.strategies.debian import DebiAN
 from debias.types import Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, toy, trained

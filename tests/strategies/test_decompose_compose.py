@@ -14,8 +14,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from debias.strategies import ERM, DecomposeCompose
-from debias.strategies.decompose_compose import combined_pictures, masked_pictures, partners
+from debias.strategies.decompose_compose import (
+    DecomposeCompose,
+    combined_pictures,
+    masked_pictures,
+    partners,
+)
+from debias.strategies.erm import ERM
 from debias.training import DebiasModule, fit, seed_all, trainer
 from debias.training.optimizers import constant, sgd
 from debias.types import Batch, Groups, Outputs

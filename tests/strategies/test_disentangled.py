@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.losses import generalized_cross_entropy
-from debias.strategies import ERM, Disentangled
-from debias.strategies.disentangled import permutation
+from debias.losses.generalized_cross_entropy import generalized_cross_entropy
+from debias.strategies.disentangled import Disentangled, permutation
+from debias.strategies.erm import ERM
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import SAMPLES, mean_worst_group

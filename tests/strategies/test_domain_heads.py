@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import DomainDiscriminative, DomainIndependent
+from debias.strategies.domain_discriminative import DomainDiscriminative
+from debias.strategies.domain_independent import DomainIndependent
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

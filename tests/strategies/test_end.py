@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.losses import cosine_similarities
-from debias.strategies import ERM, EnD
+from debias.losses.supervised_contrastive import cosine_similarities
+from debias.strategies.end import EnD
+from debias.strategies.erm import ERM
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

@@ -6,8 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from debias.losses import CORALLoss, MMDLoss
-from debias.strategies import CORAL, ERM, MMD, FeatureMatching, Strategy
+from debias.losses.feature_distances import CORALLoss, MMDLoss
+from debias.strategies.coral import CORAL
+from debias.strategies.environments import Environments, FeatureMatching
+from debias.strategies.erm import ERM
+from debias.strategies.mmd import MMD
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
@@ -83,12 +87,22 @@ def test_several_labels_have_biases_as_environments():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CORAL(GROUPS, strength=-1.0), r"CORAL needs strength >= 0; got strength=-1\.0"),
-        (lambda: MMD(GROUPS, environments="class"), "environments='class'"),
-        (lambda: MMD(GROUPS, gammas=(-1.0,)), "at least one gamma"),
-        (lambda: CORAL(GROUPS, form="code"), "choose domainbed or paper"),
-        (lambda: CORAL(LABELS, conditional=True), "name a single target"),
-        (lambda: CORAL(LABELS, environments="group"), "take environments=bias"),
+        (lambda: CORAL(GROUPS, strength=-1.0), r"strength must be at least 0 for CORAL; got -1\.0"),
+        (
+            lambda: MMD(GROUPS, environments="class"),
+            "environments must be one of bias, group; got 'class'",
+        ),
+        (
+            lambda: MMD(GROUPS, gammas=(1.0, -1.0)),
+            r"gammas\[1\] must be positive for MMD; got -1\.0",
+        ),
+        (lambda: MMD(GROUPS, gammas=()), "at least one gamma"),
+        (
+            lambda: CORAL(GROUPS, form="code"),
+            "form must be one of domainbed, paper for CORAL; got 'code'",
+        ),
+        (lambda: CORAL(LABELS, conditional=True), "conditional=true needs one class per sample"),
+        (lambda: CORAL(LABELS, environments="group"), "unlike environments=bias, needs one class"),
     ],
 )
 def test_refuses(make, message):
@@ -99,7 +113,7 @@ def test_refuses(make, message):
 def test_a_distance_is_needed():
     assert issubclass(CORAL, FeatureMatching)
     with pytest.raises(TypeError):
-        FeatureMatching(GROUPS, environments="bias", conditional=False, strength=1.0)
+        FeatureMatching(environments=Environments(GROUPS, "bias"), strength=1.0)
 
 
 class Perceptron(nn.Module):

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.models.heads import ResidualHead
-from debias.strategies import ERM, FeatureSieve, Strategy
+from debias.strategies.erm import ERM
+from debias.strategies.feature_sieve import FeatureSieve
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Outputs
 from tests.fakes import GROUPS
 

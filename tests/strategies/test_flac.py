@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.losses import flac_loss
-from debias.strategies import ERM, FLAC
+from debias.losses.flac import flac_loss
+from debias.strategies.erm import ERM
+from debias.strategies.flac import FLAC
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import mean_worst_group

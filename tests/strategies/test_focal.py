@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.strategies import ERM, Focal
+from debias.strategies.erm import ERM
+from debias.strategies.focal import Focal
 from tests.fakes import TinyClassifier, batch_of
 
 BATCH = batch_of(8)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, LDAM
+from debias.strategies.erm import ERM
+from debias.strategies.ldam import LDAM
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.strategies import ERM, LfF
+from debias.strategies.erm import ERM
+from debias.strategies.lff import LfF
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, mean_worst_group, toy, trained

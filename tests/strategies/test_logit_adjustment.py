@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, ConditionalLogitAdjustment, LogitAdjustment
+from debias.strategies.erm import ERM
+from debias.strategies.logit_adjustment import ConditionalLogitAdjustment, LogitAdjustment
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut import FREQUENCIES as ALIGNED

@@ -16,7 +16,12 @@ from debias.augment.cutmix import CutMix
 from debias.augment.lisa import LISA
 from debias.augment.mixup import Mixup
 from debias.augment.recombination import Recombination
-from debias.strategies import CORAL, ERM, IRM, GroupDRO, Strategy, VREx
+from debias.strategies.coral import CORAL
+from debias.strategies.erm import ERM
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.irm import IRM
+from debias.strategies.strategy import Strategy
+from debias.strategies.vrex import VREx
 from debias.training import DebiasModule, seed_all
 from debias.training.module import check_targets
 from debias.training.optimizers import constant, sgd

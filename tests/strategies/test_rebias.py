@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.losses.hsic import HSIC
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.strategies.rebias import ReBias
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of

@@ -9,8 +9,9 @@ import torch
 
 from debias.models import Classifier
 from debias.models.small_receptive import simple_conv_net
-from debias.strategies import ERM, Strategy
+from debias.strategies.erm import ERM
 from debias.strategies.rebias import ReBias
+from debias.strategies.strategy import Strategy
 from debias.types import Batch
 from tests.fakes import GROUPS
 

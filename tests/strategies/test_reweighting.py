@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, ClassReweighting, GroupReweighting
+from debias.strategies.erm import ERM
+from debias.strategies.reweighting import ClassReweighting, GroupReweighting
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 BATCH = batch_of(8)

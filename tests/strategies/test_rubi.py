@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.strategies.rubi import RUBi
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

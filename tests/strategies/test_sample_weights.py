@@ -12,27 +12,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.strategies import (
-    CORAL,
-    FLAC,
-    MMD,
-    BAdd,
-    BiasAmplification,
-    BiasContrastive,
-    CorrectNContrast,
-    EnD,
-    FairRegularised,
-    FeatureAdversary,
-    FeatureSieve,
-    GradientProjection,
-    InputAdversary,
-    LearnedMixin,
-    ReBias,
-    RUBi,
-    SoftContrastive,
-    Strategy,
-    UniformConfusion,
-)
+from debias.strategies.badd import BAdd
+from debias.strategies.bias_amplification import BiasAmplification
+from debias.strategies.bias_contrastive import BiasContrastive
+from debias.strategies.coral import CORAL
+from debias.strategies.correct_n_contrast import CorrectNContrast
+from debias.strategies.end import EnD
+from debias.strategies.fair_regularised import FairRegularised
+from debias.strategies.feature_adversary import FeatureAdversary
+from debias.strategies.feature_sieve import FeatureSieve
+from debias.strategies.flac import FLAC
+from debias.strategies.gradient_projection import GradientProjection
+from debias.strategies.input_adversary import InputAdversary
+from debias.strategies.learned_mixin import LearnedMixin
+from debias.strategies.mmd import MMD
+from debias.strategies.rebias import ReBias
+from debias.strategies.rubi import RUBi
+from debias.strategies.soft_contrastive import SoftContrastive
+from debias.strategies.strategy import Strategy
+from debias.strategies.uniform_confusion import UniformConfusion
 from debias.types import Outputs
 from tests.fakes import GROUPS, batch_of
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from debias.strategies import (
-    ERM,
-    BAdd,
-    BiasContrastive,
-    DomainDiscriminative,
-    DomainIndependent,
-    EnD,
-    FairRegularised,
-)
+from debias.strategies.badd import BAdd
+from debias.strategies.bias_contrastive import BiasContrastive
+from debias.strategies.domain_discriminative import DomainDiscriminative
+from debias.strategies.domain_independent import DomainIndependent
+from debias.strategies.end import EnD
+from debias.strategies.erm import ERM
+from debias.strategies.fair_regularised import FairRegularised
 from tests.fakes import GROUPS
 from tests.strategies.shortcut import FREQUENCIES, worst_group_accuracy
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import BiasContrastive
+from debias.strategies.bias_contrastive import BiasContrastive
 from debias.strategies.soft_contrastive import SoftContrastive
 from debias.types import Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.strategies import ERM, SpectralDecoupling
+from debias.strategies.erm import ERM
+from debias.strategies.spectral_decoupling import SpectralDecoupling
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

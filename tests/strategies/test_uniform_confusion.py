@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from debias.models import Classifier
 from debias.models.layers import read_layer
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.strategies.uniform_confusion import UniformConfusion
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.leakage import IMAGE, judged

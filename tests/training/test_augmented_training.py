@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from debias.augment.augmentation import Augmentation
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.training import DebiasModule, fit, seed_all, trainer
 from debias.training.optimizers import sgd, step
 from debias.types import Batch

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from debias.errors import InputError
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.training import Recorder, fit, newest_checkpoint
 from tests.fakes import TinyData
 from tests.training.test_module import module_of, trainer_of

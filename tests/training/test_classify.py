@@ -21,7 +21,7 @@ from debias.commands import evaluate
 from debias.commands.train import train
 from debias.models import Classifier
 from debias.reports.predictions import read
-from debias.strategies import DomainIndependent
+from debias.strategies.domain_independent import DomainIndependent
 from debias.training import DebiasModule, fit, predict, trainer
 from debias.training.optimizers import constant, sgd
 from tests.commands.conftest import overrides

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from debias.losses import GroupDROLoss, group_means
+from debias.losses.group_dro import GroupDROLoss
+from debias.losses.group_means import group_means
 from tests.fakes import GROUPS
 from tests.training import two_ranks
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError
-from debias.strategies import ERM
+from debias.strategies.erm import ERM
 from debias.training import DebiasModule, Recorder, fit
 from debias.types import Batch, Loss, Outputs
 from tests.fakes import TinyData, batch_of

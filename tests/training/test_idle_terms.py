@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.strategies import ERM, Strategy
+from debias.strategies.erm import ERM
+from debias.strategies.strategy import Strategy
 from debias.types import Loss, Turn
 from tests.training.test_module import module_of, trained
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from debias.strategies import ERM, GroupDRO, Strategy
+from debias.strategies.erm import ERM
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule, Recorder, fit, predict, seed_all, trainer
 from debias.training.optimizers import cosine, sgd, step
 from debias.types import Batch, Loss, Turn

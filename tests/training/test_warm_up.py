@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from debias.strategies import ERM, BAdd, Strategy
+from debias.strategies.badd import BAdd
+from debias.strategies.erm import ERM
+from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule, Recorder
 from tests.fakes import GROUPS, TinyClassifier
 from tests.training.test_module import module_of, trained

@@ -12,8 +12,11 @@ from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from debias.errors import InputError
-from debias.losses import GroupDROLoss, group_means
-from debias.strategies import ERM, GroupDRO, Strategy
+from debias.losses.group_dro import GroupDROLoss
+from debias.losses.group_means import group_means
+from debias.strategies.erm import ERM
+from debias.strategies.group_dro import GroupDRO
+from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule, Predicted, joined, seed_all
 from debias.training.divergence import check_finite
 from tests.fakes import GROUPS, TinyClassifier, batch_of

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.strategies import ERM, FairRegularised
+from debias.strategies.erm import ERM
+from debias.strategies.fair_regularised import FairRegularised
 from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

@@ -93,11 +93,11 @@ class FeatureAdversary(Strategy):
     .. math:: L = L_\text{task}(f(x), y) + \mathrm{CE}(A(R_\lambda(h(x))), b)
 
     with :math:`h` the activation of a layer and :math:`R_\lambda` of
-    :func:`debias.losses.reverse_gradient`: the adversary A descends with weight 1, what computes h
-    climbs with weight :math:`\lambda`, and what lies above h sees the task alone. The published
-    recipe draws bias-balanced batches and starts from a trained model. How much of the bias is left
-    must be measured with a fresh attacker: the adversary's own loss, which is logged, says nothing
-    of it.
+    :func:`debias.losses.gradient_reversal.reverse_gradient`: the adversary A descends with weight
+    1, what computes h climbs with weight :math:`\lambda`, and what lies above h sees the task
+    alone. The published recipe draws bias-balanced batches and starts from a trained model. How
+    much of the bias is left must be measured with a fresh attacker: the adversary's own loss, which
+    is logged, says nothing of it.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in
     Deep Image Representations", ICCV 2019; reference code
@@ -122,9 +122,10 @@ class FeatureAdversary(Strategy):
         ValueError: a bound above is broken, or there is no such layer.
 
     Differs from the reference: the task's loss is the mean of
-    :func:`debias.losses.classification_losses`, without weights per label; samples of unknown bias
-    are not in the adversary's loss and get no gradient from it (they are in its batch statistics);
-    the copy of the remaining blocks starts from the model's present weights; the strength may ramp.
+    :func:`debias.losses.classification.classification_losses`, without weights per label; samples
+    of unknown bias are not in the adversary's loss and get no gradient from it (they are in its
+    batch statistics); the copy of the remaining blocks starts from the model's present weights; the
+    strength may ramp.
     """
 
     requires = ("bias",)

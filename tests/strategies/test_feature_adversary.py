@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from debias.models import Classifier
 from debias.models.layers import read_layer
-from debias.strategies import ERM
-from debias.strategies.adversarial import FeatureAdversary
+from debias.strategies.erm import ERM
+from debias.strategies.feature_adversary import FeatureAdversary
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of

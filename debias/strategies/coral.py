@@ -1,0 +1,41 @@
+"""CORAL: means and covariances of features are to be alike in all environments."""
+
+from __future__ import annotations
+
+from debias.losses.feature_distances import CORALLoss
+from debias.strategies.environments import Environments, FeatureMatching
+from debias.types import Groups
+
+
+class CORAL(FeatureMatching):
+    """Match the means and covariances of the features of all environments.
+
+    Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016
+    workshops; defaults are those of facebookresearch/DomainBed and of SubpopBench (Yang et al.,
+    ICML 2023).
+
+    Args:
+        groups: the groups of the data.
+        environments: "bias" or "group".
+        conditional: compare samples of the same class only.
+        strength: at least 0.
+        form: "domainbed", means and covariances; "paper", covariances alone, by another factor.
+
+    Raises:
+        ValueError: a negative ``strength``, or an unknown ``environments`` or ``form``.
+
+    Differs from the reference: see :class:`debias.losses.feature_distances.CORALLoss`; the
+    class-conditional form is an addition.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        *,
+        environments: str = "bias",
+        conditional: bool = False,
+        strength: float = 1.0,
+        form: str = "domainbed",
+    ) -> None:
+        compared = Environments(groups, environments, conditional=conditional)
+        super().__init__(CORALLoss(form=form), compared, strength)
