@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -18,19 +18,10 @@ from debias.data.inferred import Seen, seen_labels
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError, near
 from debias.models import Classifier, timm_classifier
+from debias.parts import Parts
 from debias.strategies.strategy import Strategy
 from debias.training import DebiasModule, choose_precision, seed_all
 from debias.training.memory import keep_freed_memory
-
-
-class Parts(NamedTuple):
-    """The objects of one run: its rows, loaders, model and strategy, device and precision."""
-
-    examples: Examples
-    data: ImageData
-    module: DebiasModule
-    accelerator: str
-    precision: str
 
 
 def build(config: Config) -> Parts:

@@ -36,7 +36,9 @@ ALLOWED = {
     "training": {"augment", "files", "metrics", "models", "processes", "strategies"},
     "reports": {"config", "files", "json_files", "metrics"},
     "checks": {"config", "data", "metrics", "models", "training"},
-    "build": {"checks", "components", "config", "data", "models", "strategies", "training"},
+    "parts": {"data", "training"},
+    "build": {"checks", "components", "config", "data", "models", "parts"}
+    | {"strategies", "training"},
     "evaluation": {
         "augment",
         "build",
@@ -44,12 +46,13 @@ ALLOWED = {
         "data",
         "metrics",
         "models",
+        "parts",
         "processes",
         "reports",
         "training",
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
-    | {"metrics", "models", "processes", "reports", "training"},
+    | {"metrics", "models", "parts", "processes", "reports", "training"},
     "recipes": {
         "augment",
         "build",
@@ -60,7 +63,7 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"heads", "metrics", "reports", "runs", "training"},
+    | {"heads", "metrics", "parts", "reports", "runs", "training"},
     "sweeps": {
         "build",
         "methods",
@@ -82,7 +85,7 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"json_files", "merging", "metrics", "reports", "runs", "sweeps", "training"},
+    | {"json_files", "merging", "metrics", "parts", "reports", "runs", "sweeps", "training"},
     "__main__": {"commands"},
 }
 

@@ -13,7 +13,7 @@ from debias.errors import InputError
 from debias.json_files import read_json
 
 if TYPE_CHECKING:
-    from debias.build import Parts
+    from debias.parts import Parts
     from debias.reports.predictions import Predictions
 
 #: The checkpoint brings the weights: none are downloaded or read to start from.

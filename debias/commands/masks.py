@@ -137,7 +137,7 @@ def _sorted(
 def _facts(config: str, overrides: list[str], *, trained: bool) -> dict[str, Any]:
     """The data set that a config names, or that of a finished run, with its model."""
     if trained:
-        from debias.evaluation.attention import finished
+        from debias.evaluation.saved import finished
 
         parts = finished(Path(config), overrides)
         return {"examples": parts.examples, "parts": parts}

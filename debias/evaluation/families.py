@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from debias.build import Parts
 from debias.evaluation.looking import attention_missing, attention_scalars, band_pass_scalars
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
@@ -27,6 +26,7 @@ from debias.metrics.leakage.probes import probe_report
 from debias.metrics.scores.report import reliability_rows, scores_report
 from debias.metrics.shortcuts.context import biased_pairs, context_report
 from debias.metrics.shortcuts.preferences import shortcut_report
+from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from debias.build import Parts
-from debias.data.datamodule import ImageData
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.images import read_image, read_mask
 from debias.errors import InputError, shortened
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
+from debias.parts import Parts
 from debias.reports.predictions import Predictions, write
 from debias.training import Predicted, extract, predict, prepared_pictures
 from debias.types import Batch
@@ -46,16 +44,10 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, 
             f"{path} is damaged, or not a checkpoint of debias ({type(error).__name__})"
         ) from error
     try:
-        kept = (
-            {}
-            if not only
-            else {
-                key: value for key, value in module.state_dict().items() if not key.startswith(only)
-            }
-        )
-        module.load_state_dict(
-            kept | {key: value for key, value in state.items() if key.startswith(only)}
-        )
+        own = module.state_dict() if only else {}
+        kept = {key: value for key, value in own.items() if not key.startswith(only)}
+        loaded = {key: value for key, value in state.items() if key.startswith(only)}
+        module.load_state_dict(kept | loaded)
     except RuntimeError as error:
         raise InputError(
             f"{path} holds the weights of another model or strategy: {_first(error)}"
@@ -77,17 +69,15 @@ def predict_split(
     parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True
 ) -> Predictions:
     """Predictions of one split with the weights of the module, or of a network inside it."""
-    device = torch.device(parts.accelerator)
-    batches = _batches(parts.data, split, device, progress)
-    module = parts.module.to(device)
-    return with_labels(parts.examples, predict(model or module, batches, precision=parts.precision))
+    network = model or parts.module.to(parts.device)
+    batches = _batches(parts, split, progress)
+    return with_labels(parts.examples, predict(network, batches, precision=parts.precision))
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
     """``(N, D)`` features of a split with the module's weights, in the predictions' order."""
-    device = torch.device(parts.accelerator)
-    batches = _batches(parts.data, split, device, progress)
-    return extract(parts.module.to(device), batches, precision=parts.precision).features
+    batches = _batches(parts, split, progress)
+    return extract(parts.module.to(parts.device), batches, precision=parts.precision)
 
 
 def with_labels(examples: Examples, predicted: Predicted) -> Predictions:
@@ -129,17 +119,10 @@ def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
 
     ``(H, W, 3)``; ``None`` where the strategy leaves images as they are.
     """
-    data, strategy = parts.data, parts.module.strategy
-    device = parts.module.device
-    sample = data.loader("test").dataset[parts.examples.rows("test").tolist().index(row)]
-    batch = data.on_after_batch_transfer(sample._replace(image=sample.image[None].to(device)), 0)
-    pictures = prepared_pictures(strategy, batch.image, data.mean, data.std)
+    strategy = parts.ready().strategy
+    pictures = prepared_pictures(strategy, parts.one(row).image, parts.data.mean, parts.data.std)
     return None if pictures is None else (pictures * 255).round().byte().permute(1, 2, 0).numpy()
 
 
-def _batches(data: ImageData, split: str, device: torch.device, progress: bool) -> Iterator[Batch]:
-    loader = data.loader(split)
-    for batch in tqdm(
-        loader, desc=f"predicting {split}", unit="batch", disable=None if progress else True
-    ):
-        yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, device, 0), 0)
+def _batches(parts: Parts, split: str, progress: bool) -> Iterator[Batch]:
+    return parts.batches(parts.data.loader(split), f"predicting {split}", progress=progress)

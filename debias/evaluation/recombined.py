@@ -8,17 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from debias import processes
 from debias.augment.recombination import Draws, Recombination, recombine
-from debias.build import Parts
 from debias.metrics.shortcuts.recombination import (
     background_gap,
     background_robustness,
     centre_bias,
     size_bias,
 )
+from debias.parts import Parts
 from debias.types import Batch
 
 #: Factors on the foreground's area, by which the size bias is measured.
@@ -95,20 +94,20 @@ def accuracies(
     parts: Parts, split: str, variants: Variants, *, progress: bool = True
 ) -> dict[str, float]:
     """Accuracy on each variant of a split's recombined pictures; always the same choices."""
-    module = parts.module.to(torch.device(parts.accelerator)).eval()
+    device = parts.ready().device
     importance = group_importance(parts, split)
     right: Counter[str] = Counter()
     total = 0
-    with torch.random.fork_rng(devices=[module.device] if module.device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        for batch in _batches(parts, split, progress):
+        for batch in batches(parts, split, progress=progress):
             usable = ~Recombination().draw(batch).keep
             total += int(usable.sum()) * (batch.target.shape[1] if batch.target.ndim == 2 else 1)
             for name, variant in variants.items():
-                predicted = _predicted(parts, _recombined(batch, parts, importance, **variant))
-                right[name] += int((predicted == batch.target)[usable].sum())
+                changed = _recombined(batch, parts, importance, **variant)
+                right[name] += int((parts.decisions(changed) == batch.target)[usable].sum())
     # every process has seen its share of the split
-    counts = torch.tensor([total, *(right[name] for name in variants)], device=module.device)
+    counts = torch.tensor([total, *(right[name] for name in variants)], device=device)
     total, *found = processes.summed(counts).tolist()
     return {
         name: count / total if total else torch.nan
@@ -116,16 +115,19 @@ def accuracies(
     }
 
 
+def batches(parts: Parts, split: str, *, progress: bool = True) -> Iterator[Batch]:
+    """Batches of a split that carry backgrounds; each process has its share of them."""
+    loader = parts.data.loader(split, backgrounds=True)
+    return parts.batches(loader, f"recombining {split}", progress=progress)
+
+
 def group_importance(parts: Parts, split: str) -> Tensor:
     """``(groups + 1,)`` training samples of each group per sample of the split, or all 1.
 
     The last is for samples of unknown bias, of which there is no telling how common they are: 0.
     """
-    train, here = (
-        parts.examples.frequencies("train").double(),
-        parts.examples.frequencies(split).double(),
-    )
-    if not bool(train.any()) or not bool(here.any()) or parts.examples.groups.multi_label:
+    train, here = (parts.examples.frequencies(name).double() for name in ("train", split))
+    if not bool(train.any()) or not bool(here.any()) or parts.groups.multi_label:
         return torch.ones(len(train) + 1, dtype=torch.float64)
     return torch.cat([train / here.clamp(min=1), torch.zeros(1, dtype=torch.float64)])
 
@@ -153,33 +155,10 @@ def drawn_donors(
 
     Groups that training does not have give a donor where there is no other.
     """
-    group = parts.examples.groups.encode(batch.target, batch.bias).cpu()
+    group = parts.groups.encode(batch.target, batch.bias).cpu()
     weight = importance[group if group.ndim == 1 else group[:, 0]]
     allowed = recombination.allowed(batch).cpu()
     # the greatest of u ** (1 / w) falls on each with probability proportional to w (Efraimidis and
     # Spirakis, 2006)
     keys = torch.rand(allowed.shape, dtype=torch.float64).log() / weight.clamp(min=1e-9)
     return keys.masked_fill(~allowed, -torch.inf).argmax(dim=1).to(batch.target.device)
-
-
-def _predicted(parts: Parts, batch: Batch) -> Tensor:
-    bf16 = parts.precision.startswith("bf16")
-    with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=bf16):
-        # a batch may hold more pictures than the network is to be given at a time
-        logits = torch.cat(
-            [
-                parts.module(image).logits
-                for image in torch.split(batch.image, parts.data.eval_batch_size)
-            ]
-        )
-    return parts.examples.groups.predict(logits.float())
-
-
-def _batches(parts: Parts, split: str, progress: bool) -> Iterator[Batch]:
-    loader, device = parts.data.loader(split, backgrounds=True), parts.module.device
-    for batch in tqdm(
-        loader, desc=f"recombining {split}", unit="batch", disable=None if progress else True
-    ):
-        yield parts.data.on_after_batch_transfer(
-            parts.data.transfer_batch_to_device(batch, device, 0), 0
-        )

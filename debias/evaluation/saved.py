@@ -5,18 +5,21 @@ data as they are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from debias import config as configs
+from debias.build import build
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.errors import InputError
-from debias.evaluation.predictions import with_labels
+from debias.evaluation.predictions import load_weights, with_labels
+from debias.parts import Parts
 from debias.reports.predictions import REMEDY, Predictions, read
+from debias.reports.run_folder import read_report
 from debias.training import Predicted
 
 
@@ -46,6 +49,24 @@ def trained_config(run: Path) -> Config:
         config = replace(config, groups=replace(config.groups, file=str(groups)))
     own = Path(config.data.get("masks") or "").name == masks.name and masks.is_dir()
     return replace(config, data=config.data | {"masks": str(masks)}) if own else config
+
+
+def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
+    """The objects of a finished run, with the weights of its selected epoch.
+
+    Args:
+        run: the run's folder.
+        overrides: of its config, such as where the data lies now.
+
+    Raises:
+        ValueError: no finished run there, or its data or weights do not fit.
+    """
+    epoch = read_report(run)["selection"]["epoch"]
+    fresh = ("model.pretrained=false", "model.weights=null", "cache=false")
+    parts = build(configs.from_plain(configs.plain(trained_config(run)), [*overrides, *fresh]))
+    load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt")
+    parts.ready()
+    return parts
 
 
 def saved_predictions(

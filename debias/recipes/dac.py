@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from debias import components
 from debias import config as configs
-from debias.build import Parts
 from debias.config import Config
 from debias.data.masks.files import write_masks
 from debias.data.masks.grabcut import Made
@@ -21,8 +20,9 @@ from debias.data.masks.makers import Maker
 from debias.data.orders import seeded_generator
 from debias.data.pictures.geometry import Pixels
 from debias.errors import InputError
-from debias.evaluation.attention import attention_maps, check_maps, whole_pictures
+from debias.evaluation.attention import attention_maps, check_maps
 from debias.group_inference import elbows, least_losses, most_attended
+from debias.parts import Parts
 from debias.runs.plain import refuse_own
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
@@ -183,10 +183,9 @@ def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = 
     Returns:
         ``(M, 6)`` float32, for each of ``QUANTILES``.
     """
-    module, done, curves = parts.module.to(torch.device(parts.accelerator)).eval(), 0, []
-    for batch in whole_pictures(
-        parts, rows, description="how much the model needs", progress=progress
-    ):
+    module, done, curves = parts.ready(), 0, []
+    loader = parts.loader(rows, whole=True)
+    for batch in parts.batches(loader, "how much the model needs", progress=progress):
         coarse = maps[done : done + len(batch.target), None].to(module.device)
         fine = F.interpolate(coarse, size=batch.image.shape[-2:], mode="bilinear")[:, 0]
         done += len(batch.target)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from debias import config as configs
-from debias.build import Parts, cache_folder
+from debias.build import cache_folder
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.image_files import ImageFiles
@@ -20,6 +20,7 @@ from debias.evaluation.predictions import features_of, with_labels, write_predic
 from debias.files import written_whole
 from debias.heads.linear import Heads, Rows, fresh_heads, repeated
 from debias.metrics.selection import GROUP_RULES, chosen_rule
+from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.runs.run import Run, Stage, Trained
 from debias.training import Predicted, Recorder

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from debias.build import Parts
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
 from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads
 from debias.heads.sparse import STRENGTHS, sparse_head
+from debias.parts import Parts
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.runs.choice import Choice

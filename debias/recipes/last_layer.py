@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from debias import config as configs
-from debias.build import Parts
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
@@ -21,6 +20,7 @@ from debias.heads.descent import fit_minibatches
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
 from debias.heads.steps import Descent
+from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.run_folder import read_report
 from debias.runs.choice import Choice, described

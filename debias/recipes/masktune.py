@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from debias.augment.hide_mask import FILLS
-from debias.build import Parts
 from debias.config import Config
 from debias.data.masks.files import write_masks
 from debias.data.masks.grabcut import Made
@@ -19,6 +18,7 @@ from debias.data.pictures.geometry import Pixels
 from debias.errors import InputError
 from debias.evaluation.attention import attention_maps, check_maps
 from debias.group_inference import attended
+from debias.parts import Parts
 from debias.runs.plain import refuse_own
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work

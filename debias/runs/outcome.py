@@ -15,7 +15,7 @@ from torch import Tensor
 import debias
 from debias import config as configs
 from debias import processes
-from debias.build import Parts, requirements
+from debias.build import requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.evaluation.families import Evidence
@@ -31,6 +31,7 @@ from debias.evaluation.predictions import (
 from debias.evaluation.saved import origin
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
 from debias.models import read_state_dict
+from debias.parts import Parts
 from debias.reports.classes import positive_class
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.predictions import Predictions, write

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from debias import components
 from debias import config as configs
-from debias.build import Parts, build, requirements, smallest_batch
+from debias.build import build, requirements, smallest_batch
 from debias.checks import check_numbers
 from debias.config import Config
 from debias.data.checks import check_inferred
@@ -24,6 +24,7 @@ from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import load_weights, predict_split
 from debias.files import write_atomically
 from debias.json_files import read_json
+from debias.parts import Parts
 from debias.reports.predictions import Predictions, read, write
 from debias.runs.plain import PLAIN, READERS
 from debias.runs.single import single

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from debias.build import Parts
 from debias.config import Config
 from debias.evaluation.predictions import write_predictions
+from debias.parts import Parts
 from debias.training import PreparedPictures, Recorder, fit, newest_checkpoint, trainer
 from debias.training.recorder import Watch
 

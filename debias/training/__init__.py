@@ -5,12 +5,11 @@ from debias.training.fit import fit, seed_all, trainer
 from debias.training.module import DebiasModule
 from debias.training.pictures import PreparedPictures, prepared_pictures
 from debias.training.precision import choose_precision
-from debias.training.prediction import Extracted, Predicted, extract, joined, predict
+from debias.training.prediction import Predicted, extract, joined, predict
 from debias.training.recorder import Recorder, save_weights
 
 __all__ = [
     "DebiasModule",
-    "Extracted",
     "Predicted",
     "PreparedPictures",
     "Recorder",

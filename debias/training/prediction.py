@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from debias.processes import joined_lists
-from debias.types import Batch, Outputs
+from debias.training.precision import autocast
+from debias.types import Batch
 
 
 class Predicted(NamedTuple):
@@ -17,13 +18,6 @@ class Predicted(NamedTuple):
 
     index: Tensor  # type: ignore[assignment]
     logits: Tensor
-
-
-class Extracted(NamedTuple):
-    """Rows of the data set and their features: ``(N,)`` int64 and ``(N, D)`` float32."""
-
-    index: Tensor  # type: ignore[assignment]
-    features: Tensor
 
 
 def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Predicted:
@@ -40,29 +34,22 @@ def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-
     Returns:
         One row per image, in increasing order of row.
     """
-    return joined(list(_read(model, batches, precision, lambda outputs: outputs.logits)))
+    return joined(list(_read(model, batches, precision, "logits")))
 
 
-def extract(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Extracted:
-    """Features of every row in the batches: as :func:`predict`, for what the head reads."""
-    return Extracted(
-        *joined(list(_read(model, batches, precision, lambda outputs: outputs.features)))
-    )
+def extract(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Tensor:
+    """``(N, D)`` float32 features of every row in the batches, in the order of :func:`predict`."""
+    return joined(list(_read(model, batches, precision, "features"))).logits
 
 
 def _read(
-    model: nn.Module, batches: Iterable[Batch], precision: str, read: Callable[[Outputs], Tensor]
+    model: nn.Module, batches: Iterable[Batch], precision: str, field: str
 ) -> Iterator[Predicted]:
     was_training = model.training
     model.eval()
     for batch in batches:
-        with (
-            torch.inference_mode(),
-            torch.autocast(
-                batch.image.device.type, torch.bfloat16, enabled=precision.startswith("bf16")
-            ),
-        ):
-            values = read(model(batch.image))
+        with torch.inference_mode(), autocast(precision, batch.image.device):
+            values: Tensor = getattr(model(batch.image), field)
         yield Predicted(batch.index.cpu(), values.float().cpu())
     model.train(was_training)
 

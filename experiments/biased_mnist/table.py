@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 
 from debias import config as configs
-from debias.build import Parts, build
+from debias.build import build
 from debias.evaluation.predictions import load_weights, predict_split
 from debias.metrics.accuracy.counts import joint_counts, total_tally
+from debias.parts import Parts
 from debias.reports.run_folder import read_report
 from debias.reports.tables import markdown_table
 from debias.sweeps.published import BIASED_MNIST as PUBLISHED

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from debias.build import Parts
 from debias.data.examples import Examples
 from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
 from debias.evaluation.predictions import measure, with_labels
+from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.training import Predicted
 from debias.types import Groups

@@ -7,8 +7,9 @@ import torch
 
 from debias import config as configs
 from debias.augment.recombination import Recombination
-from debias.build import Parts, build
+from debias.build import build
 from debias.evaluation import recombined
+from debias.parts import Parts
 from tests.commands.conftest import overrides
 
 
@@ -36,7 +37,7 @@ def test_a_model_of_the_background_alone(parts, monkeypatch):
     Of some 400 pictures each, so the two stray by about 1.1 and 2.5 points; the bound is four times
     that.
     """
-    monkeypatch.setattr(recombined, "_predicted", lambda parts, batch: batch.bias)
+    monkeypatch.setattr(Parts, "decisions", lambda parts, batch: batch.bias)
     found = recombined.background_scalars(parts, progress=False)
     assert found["accuracy_same_class_backgrounds"] == pytest.approx(0.95, abs=0.045)
     assert found["accuracy_all_backgrounds"] == pytest.approx(0.5, abs=0.1)
@@ -89,7 +90,7 @@ def test_a_model_of_the_place(parts, monkeypatch):
         column = (weight.sum(dim=1) * torch.arange(weight.shape[2])).sum(dim=1) / weight.shape[2]
         return torch.where((row < 1 / 2) & (column < 2 / 3), batch.target, 1 - batch.target)
 
-    monkeypatch.setattr(recombined, "_predicted", upper_left)
+    monkeypatch.setattr(Parts, "decisions", upper_left)
     cells = recombined.accuracies(parts, "test", recombined.PLACEMENT, progress=False)
     assert [cells[f"cell{cell}"] for cell in (0, 1, 2, 5, 6, 7, 8)] == [1, 1, 0, 0, 0, 0, 0]
     assert 0.2 < cells["cell3"] < 0.8
@@ -104,7 +105,7 @@ def test_the_size_factor_is_on_the_area(parts, monkeypatch):
         areas.append(batch.mask.mean().item())
         return batch.target
 
-    monkeypatch.setattr(recombined, "_predicted", note)
+    monkeypatch.setattr(Parts, "decisions", note)
     variants = {"half": {"background": "own", "size_factor": 0.5}, "whole": {"background": "own"}}
     assert recombined.accuracies(parts, "test", variants, progress=False) == {
         "half": 1.0,
@@ -115,7 +116,7 @@ def test_the_size_factor_is_on_the_area(parts, monkeypatch):
 
 def test_donors_are_drawn_in_proportion(parts):
     """Donors of importance 1.9 and 0.1: the second in 5 % of 2,000 draws, sd 0.5 points."""
-    batch = next(iter(recombined._batches(parts, "test", progress=False)))
+    batch = next(iter(recombined.batches(parts, "test", progress=False)))
     importance = recombined.group_importance(parts, "test")
     recombination = Recombination(background="same")
     torch.manual_seed(0)

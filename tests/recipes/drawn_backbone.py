@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from debias import config as configs
-from debias.build import Parts
 from debias.data.examples import Examples
 from debias.heads.linear import Rows
+from debias.parts import Parts
 from debias.recipes.frozen import Frozen
 from debias.runs.run import Stage
 from tests.fakes import GROUPS

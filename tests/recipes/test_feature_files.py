@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from debias import config as configs
-from debias.build import Parts, build
+from debias.build import build
+from debias.parts import Parts
 from debias.recipes.frozen import Frozen
 from debias.runs.run import Stage
 from tests.commands.conftest import overrides

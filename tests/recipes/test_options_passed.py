@@ -13,9 +13,9 @@ import torch
 
 from debias import components
 from debias import config as configs
-from debias.build import Parts
 from debias.config import Config
 from debias.data.examples import Examples
+from debias.parts import Parts
 from debias.recipes.spare import SPARE
 from debias.runs.run import Run, Stage
 from tests.commands.conftest import overrides

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from debias import config as configs
-from debias.build import Parts
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.group_inference import balanced_pseudo_labels
+from debias.parts import Parts
 from debias.recipes.ssa import SSA
 from debias.runs.run import Run
 from tests.fakes import GROUPS
