@@ -6,10 +6,10 @@ are plain dictionaries, so that thousands of configs that share most of their va
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, make_dataclass
 from functools import cache, lru_cache
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from debias.config_texts import check_texts
 from debias.errors import InputError, shortened
 
+Default = TypeVar("Default", str, None)
 #: What stands for a value that is still to be given.
 MISSING = "???"
 #: How many texts and values are remembered: those of a large sweep.
@@ -46,6 +47,32 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             ) from error
         check_texts("", layer)
         found = laid_over(found, layer)
+    return found
+
+
+def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | Default, list[str]]:
+    """The last value that ``key=value`` texts give an option of a command, and the other texts.
+
+    Example:
+        >>> taken(["seed=2", "fresh=true"], "fresh", "false"), taken(["seed=2"], "resume", None)
+        (('true', ['seed=2']), (None, ['seed=2']))
+    """
+    values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
+    others = [text for text in overrides if not text.startswith(f"{name}=")]
+    return values[-1] if values else default, others
+
+
+def split_overrides(overrides: Sequence[str], keys: Collection[str]) -> tuple[list[str], list[str]]:
+    """The ``key=value`` texts whose key or section is one of these, and the other texts.
+
+    Example:
+        >>> split_overrides(["data.root=a", "seed=2", "splits=[train]"], ("data", "seed"))
+        (['data.root=a', 'seed=2'], ['splits=[train]'])
+    """
+    found: tuple[list[str], list[str]] = [], []
+    for text in overrides:
+        key = text.partition("=")[0]
+        found[not (key in keys or key.partition(".")[0] in keys)].append(text)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
 from debias.json_files import read_json
+from debias.merging import taken
 
 if TYPE_CHECKING:
     from debias.parts import Parts
@@ -66,14 +67,6 @@ def run(run: str, overrides: list[str]) -> None:
     _evaluate_run(
         Path(run), others, families, whole=whole, fresh=fresh == "true", positive=positive or None
     )
-
-
-def taken(overrides: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
-    """The last value that the overrides give an option of the command, and the others."""
-    values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
-    return (values or [default])[-1], [
-        text for text in overrides if not text.startswith(f"{name}=")
-    ]
 
 
 def _evaluate_run(

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from debias import components
 from debias import config as configs
-from debias.commands.evaluate import taken
 from debias.data.examples import Examples
 from debias.data.inferred import read_inferred, write_inferred
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, near
 from debias.group_inference import class_clusters, environment_weights, error_set
+from debias.merging import taken
 from debias.metrics.accuracy.counts import aligned_groups
 from debias.metrics.discovery.errors import class_discovery
 from debias.metrics.discovery.partitions import agreement_report, environment_recovery

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +26,13 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     """
     from debias.sweeps.checks import check
     from debias.sweeps.launchers import launcher
-    from debias.sweeps.launchers.local import local
+    from debias.sweeps.launchers.local import Local
     from debias.sweeps.protocol import check_runs
     from debias.sweeps.search.planning import plan_search
 
     _need_optuna()
     launch, rest = launcher(overrides)
-    if not (isinstance(launch, partial) and launch.func is local):
+    if not isinstance(launch, Local):
         raise InputError(
             "a search runs on the machine of the command, launcher=local: on a cluster submit the "
             "command itself, several times if you like, with storage=URL of a PostgreSQL database "

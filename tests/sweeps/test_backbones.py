@@ -18,7 +18,7 @@ from debias.runs.backbone import backbone_of
 from debias.sweeps.backbones import backbones_of, train_in_waves
 from debias.sweeps.files import left, write_plan
 from debias.sweeps.launchers import slurm as slurm_launcher
-from debias.sweeps.launchers.local import local
+from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.report import results
@@ -119,7 +119,7 @@ def launched(runs, launch) -> list[str]:
 def test_heads_start_when_their_backbones_are_done_also_at_a_second_attempt(sweep):
     runs = plan(sweep(HEADS)).runs
     lines = launched(
-        runs, lambda some, progress: local(some, trainings.on_its_backbone, progress, threads=1)
+        runs, lambda some, progress: Local(threads=1)(some, trainings.on_its_backbone, progress)
     )
     assert (
         sum(line.startswith("failed  drawn_birds/erm seed=1, tried again") for line in lines) == 1
@@ -133,8 +133,8 @@ def test_a_head_without_its_backbone_is_not_started(sweep):
     runs = plan(sweep(HEADS)).runs
     lines = launched(
         runs,
-        lambda some, progress: local(
-            some, trainings.on_its_backbone, progress, threads=1, retries=0
+        lambda some, progress: Local(threads=1, retries=0)(
+            some, trainings.on_its_backbone, progress
         ),
     )
     assert (
@@ -149,7 +149,7 @@ def test_a_head_without_its_backbone_is_not_started(sweep):
 def test_on_slurm_the_heads_are_a_second_array(sweep, slurm):
     runs = plan(sweep(HEADS)).runs
     launched(
-        runs, lambda some, progress: slurm_launcher.slurm(some, trainings.quick, progress, poll=0.1)
+        runs, lambda some, progress: slurm_launcher.Slurm(poll=0.1)(some, trainings.quick, progress)
     )
     dfr = "recipe.backbone={drawn_birds/erm}"
     assert submitted(slurm) == [["seed=0", "seed=1"], [f"{dfr} seed=0", f"{dfr} seed=1"]]

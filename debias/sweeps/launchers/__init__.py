@@ -5,18 +5,16 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 from debias import components
 from debias.errors import InputError, near
-from debias.merging import read_overrides
+from debias.merging import read_overrides, split_overrides, taken
 
 #: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are
 #: its options.
 LAUNCHERS = {
-    "local": "debias.sweeps.launchers.local:local",
-    "slurm": "debias.sweeps.launchers.slurm:slurm",
+    "local": "debias.sweeps.launchers.local:Local",
+    "slurm": "debias.sweeps.launchers.slurm:Slurm",
 }
 
 
@@ -25,27 +23,20 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     left for the runs.
 
     Raises:
-        ValueError: an unknown launcher, or a value of the wrong type.
+        ValueError: an unknown launcher, a value of the wrong type, or a number out of range.
 
     Example:
-        >>> launch, rest = launcher(["launcher=local", "workers=4", "epochs=2"])
-        >>> launch.func.__name__, launch.keywords, rest
-        ('local', {'workers': 4}, ['epochs=2'])
+        >>> launcher(["launcher=local", "workers=4", "epochs=2"])
+        (Local(workers=4, threads=None, retries=1), ['epochs=2'])
     """
-    name = next(
-        (text.partition("=")[2] for text in overrides if text.startswith("launcher=")), "local"
-    )
+    name, overrides = taken(overrides, "launcher", "local")
     if name not in LAUNCHERS:
         raise InputError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
     module, _, attribute = LAUNCHERS[name].partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    known = components.options(function)
-    own = [text for text in overrides if text.partition("=")[0] in known]
-    rest = [text for text in overrides if text not in own and not text.startswith("launcher=")]
-    checked = components.check_options(
-        function, "launcher", read_overrides([_as_yaml(text) for text in own])
-    )
-    return partial(function, **checked), rest
+    chosen: Callable[..., Callable[..., None]] = getattr(importlib.import_module(module), attribute)
+    own, rest = split_overrides(overrides, components.options(chosen))
+    given = read_overrides([_as_yaml(text) for text in own])
+    return chosen(**components.check_options(chosen, "launcher", given)), rest
 
 
 def _as_yaml(text: str) -> str:

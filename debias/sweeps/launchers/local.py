@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from debias.errors import InputError
-from debias.files import write_atomically
+from debias.errors import check_at_least
 from debias.sweeps.files import files_of
 from debias.sweeps.launchers.signals import PATIENCE, StopSignals
-from debias.sweeps.launchers.worker import BUSY, REFUSED, Train, attempt
+from debias.sweeps.launchers.worker import BUSY, Failures, Train, attempt
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
 
@@ -30,67 +28,62 @@ PRELOADED = (
 )
 
 
-def local(
-    runs: Iterable[Run],
-    train: Train,
-    progress: Progress,
-    *,
-    workers: int = 2,
-    threads: int | None = None,
-    retries: int = 1,
-) -> None:
-    """Train runs on this machine, several at a time.
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Trains runs on this machine, several at a time.
 
     A run that fails leaves its traceback and is tried again; a process that is killed is replaced,
     and its run goes on from the last checkpoint. Runs that another sweep trains are left to it, and
     taken over should it die. Where there are several GPUs the workers take turns in choosing one.
 
     Args:
-        runs: what to train, in this order; the next is asked for when there is a worker for it.
-        train: trains one of them, in a process of its own.
-        progress: is told what happens.
         workers: runs at a time.
         threads: of each worker; ``None`` shares the cores out among the workers.
         retries: further attempts at a run that failed; none where the run was refused.
 
     Raises:
         ValueError: a number is out of range.
-        KeyboardInterrupt: the sweep was stopped, and no worker is left; a second Ctrl-C does not
-            wait for them.
     """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    for name, value, least in (
-        ("workers", workers, 1),
-        ("threads", threads, 1),
-        ("retries", retries, 0),
-    ):
-        if value is not None and value < least:
-            raise InputError(f"{name} must be at least {least}; got {value}")
-    pool = _Pool(runs, train, progress, workers, threads or max(1, cores // workers), retries)
-    with StopSignals() as signals:
-        try:
-            pool.work(signals)
-        finally:
-            pool.stop(signals)
+
+    workers: int = 2
+    threads: int | None = None
+    retries: int = 1
+
+    def __post_init__(self) -> None:
+        threads = 1 if self.threads is None else self.threads
+        check_at_least(1, {"workers": self.workers, "threads": threads})
+        check_at_least(0, {"retries": self.retries})
+
+    def __call__(self, runs: Iterable[Run], train: Train, progress: Progress) -> None:
+        """Train runs.
+
+        Args:
+            runs: what to train, in this order; the next is asked for when a worker is free.
+            train: trains one of them, in a process of its own.
+            progress: is told what happens.
+
+        Raises:
+            KeyboardInterrupt: the sweep was stopped, and no worker is left; a second Ctrl-C does
+                not wait for them.
+        """
+        pool = _Pool(self, runs, train, progress)
+        with StopSignals() as signals:
+            try:
+                pool.work(signals)
+            finally:
+                pool.stop(signals)
 
 
 class _Pool:
     def __init__(
-        self,
-        runs: Iterable[Run],
-        train: Train,
-        progress: Progress,
-        workers: int,
-        threads: int,
-        retries: int,
+        self, options: Local, runs: Iterable[Run], train: Train, progress: Progress
     ) -> None:
         self.source, self.train, self.progress = iter(runs), train, progress
         self.waiting: list[Run] = []
-        self.workers, self.threads, self.retries = workers, threads, retries
+        self.slots = set(range(options.workers))
+        self.threads = options.threads or max(1, _cores() // options.workers)
         self.active: dict[int, tuple[BaseProcess, Run]] = {}
-        self.failures: Counter[str] = Counter()
+        self.failures = Failures(progress, options.retries)
         self.context = get_context("forkserver")
         self.context.set_forkserver_preload(list(PRELOADED))
 
@@ -99,7 +92,7 @@ class _Pool:
         while True:
             signals.check()
             self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
-            for slot in sorted(set(range(self.workers)) - self.active.keys()):
+            for slot in sorted(self.slots - self.active.keys()):
                 try:
                     self._start(slot)
                 except (EOFError, OSError):
@@ -151,22 +144,19 @@ class _Pool:
         return None
 
     def _ended(self, run: Run, code: int) -> None:
-        files = files_of(run)
         if self.progress.finished(run):
             return
         if code == BUSY:
             self.waiting.append(run)
-        else:
-            if not files.error.is_file():
-                with suppress(OSError):  # on a full disk; the others go on
-                    write_atomically(
-                        files.error, f"{_death(code)}; what it printed is in {files.log}\n"
-                    )
-            self.failures[run.name] += 1
-            again = code != REFUSED and self.failures[run.name] <= self.retries
-            self.progress.failed(run, files.reason() or _death(code), again=again)
-            if again:
-                self.waiting.insert(0, run)
+        elif self.failures.note(run, code, _death(code), printed=files_of(run).log):
+            self.waiting.insert(0, run)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _death(code: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 #: Seconds that a signal may wait until a launcher that sleeps acts on it.
@@ -49,12 +49,7 @@ class StopSignals:
                     self.previous[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Restore the handlers."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)

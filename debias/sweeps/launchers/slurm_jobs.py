@@ -16,19 +16,10 @@ from debias.errors import InputError
 LONGEST_ARRAY = 1000
 #: Seconds that a command of Slurm may take.
 TIMEOUT = 60
+#: States of a task that does not go on.
 ENDED = frozenset(
-    (
-        "BOOT_FAIL",
-        "CANCELLED",
-        "COMPLETED",
-        "DEADLINE",
-        "FAILED",
-        "NODE_FAIL",
-        "OUT_OF_MEMORY",
-        "PREEMPTED",
-        "REVOKED",
-    )
-) | {"TIMEOUT", "VANISHED"}
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY")
+) | {"PREEMPTED", "REVOKED", "TIMEOUT", "VANISHED"}
 _FIELDS = ("Name", "ArrayTaskID", "ArrayJobID", "State", "exit_code", "Reason")
 
 
@@ -79,59 +70,53 @@ class Task(NamedTuple):
 VANISHED = Task("?", "VANISHED", reason="Slurm does not know it any more")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """What each run asks for; ``None`` leaves it to Slurm.
 
     Args:
         partition: where it is submitted to.
-        gpus: of one run.
-        cpus: of one run.
-        memory: of one run, as ``sbatch --mem`` takes it.
-        time: limit of one attempt, as ``sbatch --time`` takes it.
-        parallel: tasks of an array that may run at a time.
+        gpus_per_run: GPUs that each run asks for.
+        cpus_per_run: processors that each run asks for, and threads that it computes with.
+        memory: of each run, as ``sbatch --mem`` takes it: ``16G``.
+        time: limit of each attempt, as ``sbatch --time`` takes it: minutes, ``4:00:00`` or
+            ``1-12``; it must hold an epoch.
+        array_parallelism: tasks of an array that run at a time.
     """
 
     partition: str | None = None
-    gpus: int = 0
-    cpus: int = 1
+    gpus_per_run: int = 0
+    cpus_per_run: int = 1
     memory: str | None = None
     time: str | None = None
-    parallel: int | None = None
+    array_parallelism: int | None = None
 
     def sbatch(self, listing: Path, tasks: int) -> list[str]:
         """The command that submits an array: its name is the listing's, and each task trains one
         run of the listing.
         """
-        gpus = f"gpu:{self.gpus}" if self.gpus else None
+        gpus = f"gpu:{self.gpus_per_run}" if self.gpus_per_run else None
         wanted = {"partition": self.partition, "gres": gpus, "mem": self.memory, "time": self.time}
+        parallel = f"%{self.array_parallelism}" if self.array_parallelism else ""
         # "%" begins a pattern in the name of a file
         output = f"{str(listing.parent).replace('%', '%%')}/{listing.stem}_%a.txt"
+        task = f"{shlex.quote(sys.executable)} -m debias.sweeps.launchers.slurm_task"
         return [
             *("sbatch", "--parsable", "--requeue", f"--job-name={listing.stem}"),
-            f"--array=0-{tasks - 1}" + (f"%{self.parallel}" if self.parallel else ""),
-            *("--nodes=1", "--ntasks=1", f"--cpus-per-task={self.cpus}"),
+            f"--array=0-{tasks - 1}{parallel}",
+            *("--nodes=1", "--ntasks=1", f"--cpus-per-task={self.cpus_per_run}"),
             *(f"--{option}={value}" for option, value in wanted.items() if value is not None),
             *("--open-mode=append", f"--output={output}"),
             # exec, so that a signal to the batch script is one to the training
-            (
-                f"--wrap=exec {shlex.quote(sys.executable)} -m debias.sweeps.launchers.slurm_task "
-                f"{shlex.quote(str(listing))}"
-            ),
+            f"--wrap=exec {task} {shlex.quote(str(listing))}",
         ]
 
 
 def squeue(arrays: Collection[str]) -> list[str]:
     """The command that asks for every task of some arrays, also for those just ended."""
     columns = ",".join(f"{field}:120|" for field in _FIELDS)
-    return [
-        "squeue",
-        "--noheader",
-        "--array",
-        "--states=all",
-        f"--name={','.join(arrays)}",
-        f"--Format={columns}",
-    ]
+    chosen = (f"--name={','.join(arrays)}", f"--Format={columns}")
+    return ["squeue", "--noheader", "--array", "--states=all", *chosen]
 
 
 def tasks(text: str) -> dict[Key, Task]:
@@ -144,12 +129,10 @@ def tasks(text: str) -> dict[Key, Task]:
     """
     found = {}
     for line in text.splitlines():
-        array, element, job, state, code, reason = (
-            part.strip() for part in line.split("|")[: len(_FIELDS)]
-        )
-        found[Key(array, int(element))] = Task(
-            f"{job}_{element}", state, int(code.partition(":")[0]), reason
-        )
+        parts = [part.strip() for part in line.split("|")]
+        array, element, job, state, code, reason = parts[: len(_FIELDS)]
+        number, status = f"{job}_{element}", int(code.partition(":")[0])
+        found[Key(array, int(element))] = Task(number, state, status, reason)
     return found
 
 

@@ -31,18 +31,12 @@ def write_listing(path: Path, runs: Sequence[Run], train: Train, threads: int) -
     """
     trainer = f"{train.__module__}:{train.__qualname__}"  # type: ignore[attr-defined]
     entries = [
-        {
-            "name": run.name,
-            "source": run.source,
-            "overrides": run.overrides,
-            "config": configs.plain(run.config),
-        }
+        {"name": run.name, "source": run.source, "overrides": run.overrides}
+        | {"config": configs.plain(run.config)}
         for run in runs
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        path, json.dumps({"train": trainer, "threads": threads, "runs": entries}, indent=1) + "\n"
-    )
+    listing = {"train": trainer, "threads": threads, "runs": entries}
+    write_atomically(path, json.dumps(listing, indent=1) + "\n")
 
 
 def names(path: Path) -> list[str]:

@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +21,7 @@ from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
+from debias.sweeps.progress import Progress
 
 #: Exit codes: tried and failed; refused for a mistake that another attempt would repeat; run by
 #: another process.
@@ -34,6 +37,37 @@ class Train(Protocol):
 
     def __call__(self, config: Config, *, resume: Path | None = None) -> Path:
         """Train, evaluate and report."""
+
+
+class Failures:
+    """Counts the failed attempts at each run, and decides whether there is another.
+
+    Args:
+        progress: is told of each.
+        retries: further attempts at a run; none where it was refused.
+    """
+
+    def __init__(self, progress: Progress, retries: int) -> None:
+        self.progress, self.retries = progress, retries
+        self.counts: Counter[str] = Counter()
+
+    def note(self, run: Run, code: int, end: str, *, printed: object) -> bool:
+        """Record a failed attempt; whether there is another.
+
+        Args:
+            run: that failed.
+            code: exit code of its process.
+            end: how the process ended, for a run that left no reason itself.
+            printed: where its output is.
+        """
+        files = files_of(run)
+        if not files.error.is_file():
+            with suppress(OSError):  # on a full disk; the others go on
+                write_atomically(files.error, f"{end}; what it printed is in {printed}\n")
+        self.counts[run.name] += 1
+        again = code != REFUSED and self.counts[run.name] <= self.retries
+        self.progress.failed(run, files.reason() or end, again=again)
+        return again
 
 
 def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
@@ -68,11 +102,8 @@ def _train(run: Run, train: Train, files: Files) -> None:
         print(end)
         write_atomically(files.pruned, f"{end}\n")
     except Exception as error:
-        reason, text, code = (
-            one_line(error),
-            traceback.format_exc(),
-            REFUSED if isinstance(error, InputError) else FAILED,
-        )
+        reason, text = one_line(error), traceback.format_exc()
+        code = REFUSED if isinstance(error, InputError) else FAILED
     else:
         return
     # the error is gone, and with it the files that its frames held open on a disk that may be full

@@ -5,21 +5,20 @@ from __future__ import annotations
 import pytest
 
 from debias.sweeps.launchers import launcher
-from debias.sweeps.launchers.local import local
-from debias.sweeps.launchers.slurm import slurm
+from debias.sweeps.launchers.local import Local
+from debias.sweeps.launchers.slurm import Slurm
 
 
 def test_options_and_the_rest():
     launch, rest = launcher(
         ["epochs=3", "workers=4", "launcher=local", "threads=null", "data.root=a"]
     )
-    assert (launch.func, launch.keywords, rest) == (
-        local,
-        {"workers": 4, "threads": None},
-        ["epochs=3", "data.root=a"],
-    )
-    launch, rest = launcher([])
-    assert (launch.func, launch.keywords, rest) == (local, {}, [])
+    assert (launch, rest) == (Local(workers=4, threads=None), ["epochs=3", "data.root=a"])
+    assert launcher([]) == (Local(workers=2, threads=None, retries=1), [])
+
+
+def test_the_last_launcher_that_is_named_is_taken():
+    assert launcher(["launcher=slurm", "launcher=local"]) == (Local(), [])
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_mistakes(overrides, message):
 )
 def test_numbers_out_of_range(option, value, least):
     with pytest.raises(ValueError, match=f"{option} must be at least {least}; got {value}"):
-        local([], None, None, **{option: value})
+        Local(**{option: value})
 
 
 def test_options_of_slurm():
@@ -47,9 +46,9 @@ def test_options_of_slurm():
     launch, rest = launcher(
         ["launcher=slurm", "time=1:30:00", "partition=gpu", "gpus_per_run=1", "workers=2"]
     )
-    assert launch.keywords == {"time": "1:30:00", "partition": "gpu", "gpus_per_run": 1}
+    assert launch == Slurm(time="1:30:00", partition="gpu", gpus_per_run=1)
     assert rest == ["workers=2"]
-    assert launcher(["launcher=slurm", "time=90"])[0].keywords == {"time": "90"}
+    assert launcher(["launcher=slurm", "time=90"])[0] == Slurm(time="90")
 
 
 @pytest.mark.parametrize(
@@ -64,4 +63,4 @@ def test_options_of_slurm():
 )
 def test_numbers_out_of_range_for_slurm(option, value, least):
     with pytest.raises(ValueError, match=f"{option} must be at least {least}; got {value}"):
-        slurm([], None, None, **{option: value})
+        Slurm(**{option: value})

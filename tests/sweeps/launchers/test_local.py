@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from debias.sweeps.files import files_of, left
-from debias.sweeps.launchers.local import local
+from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.sweeps import trainings
@@ -31,7 +31,7 @@ def launched(runs, train, **options) -> list[str]:
     """The lines that were printed, sorted, without the counts."""
     file = io.StringIO()
     with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
-        local(runs, train, progress, threads=1, **options)
+        Local(threads=1, **options)(runs, train, progress)
     return sorted(line.partition(" [")[0] for line in file.getvalue().splitlines())
 
 

@@ -19,8 +19,8 @@ from rich.console import Console
 
 from debias.config import plain
 from debias.sweeps.files import files_of, left
-from debias.sweeps.launchers import slurm as launchers
-from debias.sweeps.launchers import slurm_queue as slurm_launcher
+from debias.sweeps.launchers import slurm as slurm_launcher
+from debias.sweeps.launchers import slurm_jobs
 from debias.sweeps.launchers.slurm_jobs import Resources
 from debias.sweeps.launchers.slurm_task import names, write_listing
 from debias.sweeps.plan import plan
@@ -44,7 +44,7 @@ def launched(runs, train=trainings.quick, **options) -> list[str]:
     """The lines that were printed, without the counts."""
     file = io.StringIO()
     with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
-        launchers.slurm(runs, train, progress, **{"poll": 0.1, **options})
+        slurm_launcher.Slurm(**{"poll": 0.1, **options})(runs, train, progress)
     return [line.partition(" [")[0] for line in file.getvalue().splitlines()]
 
 
@@ -190,7 +190,7 @@ def test_no_more_at_a_time_than_was_asked_for(runs, slurm):
 
 
 def test_long_sweeps_are_several_arrays(runs, slurm, monkeypatch):
-    monkeypatch.setattr(slurm_launcher, "LONGEST_ARRAY", 2)
+    monkeypatch.setattr(slurm_jobs, "LONGEST_ARRAY", 2)
     launched(runs)
     assert submitted(slurm) == [["seed=0", "seed=1"], ["seed=2"]]
 
@@ -246,7 +246,7 @@ def test_jobs_of_a_launcher_that_died_are_taken_over(runs, slurm):
     folder = runs[0].folder.parent / "slurm"
     for array, chosen in (("debias-old", runs[1:]), ("debias-older", runs[:1])):
         write_listing(folder / f"{array}.json", chosen, trainings.quick, 1)
-    slurm_launcher.call(Resources().sbatch(folder / "debias-old.json", 2))
+    slurm_jobs.call(Resources().sbatch(folder / "debias-old.json", 2))
 
     def script() -> None:
         wait(lambda: done(runs[2]))

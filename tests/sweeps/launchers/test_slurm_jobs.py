@@ -41,7 +41,14 @@ def test_the_least_that_is_asked_for():
 
 
 def test_everything_that_can_be_asked_for():
-    resources = Resources(partition="gpu", gpus=1, cpus=4, memory="16G", time="4:00:00", parallel=3)
+    resources = Resources(
+        partition="gpu",
+        gpus_per_run=1,
+        cpus_per_run=4,
+        memory="16G",
+        time="4:00:00",
+        array_parallelism=3,
+    )
     command = resources.sbatch(Path("debias-1f.json"), 1)
     assert {
         "--array=0-0%3",

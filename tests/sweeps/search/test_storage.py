@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from debias.commands.sweep_search import search
-from debias.sweeps.launchers.local import local
+from debias.sweeps.launchers.local import Local
 from debias.sweeps.search.planning import plan_search
 from tests.sweeps.search import trainings
 from tests.sweeps.search.inline import inline
@@ -28,7 +28,7 @@ POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 def by_processes(path: Path, *overrides: str) -> None:
     """A whole search by the local launcher, as one command does it."""
-    search(plan_search(path, overrides), partial(local, workers=2, threads=1), trainings.learn)
+    search(plan_search(path, overrides), Local(workers=2, threads=1), trainings.learn)
 
 
 def test_two_commands_share_a_search(search_file):
@@ -55,7 +55,7 @@ def test_a_worker_prunes(search_file):
         "{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.1]}}}",
         set="{epochs: 9}",
     )
-    search(plan_search(path), partial(local, workers=1, threads=1), trainings.learn)
+    search(plan_search(path), Local(workers=1, threads=1), trainings.learn)
     out = path.parent / "runs"
     assert [row["status"] for row in table(out)] == ["done", "pruned"]
     (note,) = (out / "trials" / "pruned").iterdir()
