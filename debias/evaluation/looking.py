@@ -13,8 +13,9 @@ from torch import Tensor
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
 from debias.evaluation.attention import check_places, explained
-from debias.metrics import AttentionScores, BandPassAccuracy
-from debias.metrics.attention.summary import attention_scores
+from debias.metrics.attention.maps import attention_scores
+from debias.metrics.attention.scores import AttentionScores
+from debias.metrics.frequency.band_accuracy import BandPassAccuracy
 from debias.metrics.frequency.bands import CUTOFFS, high_pass, low_pass
 from debias.parts import Parts
 from debias.types import Batch
@@ -41,7 +42,7 @@ def attention_scalars(
         progress: show a progress bar.
 
     Returns:
-        The keys of :func:`debias.metrics.attention.summary.score_scalars` for each of its
+        The keys of :class:`debias.metrics.attention.scores.AttentionScores` for each of its
         ``SCORES``, over the images taken; NaN where no image defines a score.
     """
     groups = parts.groups

@@ -9,7 +9,7 @@ import pytest
 
 from debias import components
 from debias.__main__ import main
-from debias.metrics import DESCRIPTIONS
+from debias.metrics.descriptions import DESCRIPTIONS
 from tests.commands.conftest import SMALL, overrides
 from tests.fakes import birds
 

@@ -1,4 +1,4 @@
-"""Metrics of attention, cues and frequency, each with a random evaluation set."""
+"""Metrics of attention, cells and frequency, each with a random evaluation set."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from debias.metrics.accuracy.accuracies import accuracy
+from debias.metrics.accuracy.counts import Tally
 from debias.metrics.attention.scores import AttentionScores
-from debias.metrics.frequency.band_accuracy import BandPassAccuracy, CriticalBand
-from debias.metrics.shortcuts.cue_counts import (
-    BackgroundChallenge,
-    CuePreference,
-    ErrorConsistencyScore,
-    ShapeBias,
-    ShortcutGaps,
-    VariantAccuracy,
-)
+from debias.metrics.exact_metrics import CellCounts
+from debias.metrics.frequency.band_accuracy import BandPassAccuracy
 from tests.metrics.handed import Handed
 from tests.metrics.metrics_cases import BIRDS
 
@@ -28,10 +23,12 @@ FIRST, SECOND, THIRD = torch.randint(0, 3, (3, COUNT), generator=GENERATOR)
 RIGHT = torch.rand(COUNT, generator=GENERATOR) < 0.6
 #: Groups of the birds but for waterbird-land, which stays empty; -1 is an unknown bias.
 GROUP = torch.tensor([0, 1, 3, -1]).repeat(COUNT // 4)
-#: Labels of the two cues, and values of the two shortcuts.
-CUES = torch.stack((SECOND, THIRD), dim=1)
-SHORTCUTS = torch.stack((GROUP.clamp(max=1), FIRST % 2), dim=1)
 SCORE = torch.rand(COUNT, generator=GENERATOR).masked_fill(THIRD == 0, torch.nan)
+
+
+def read_cells(tally: Tally) -> dict[str, Tensor]:
+    return {f"cell{place}": value for place, value in enumerate(accuracy(*tally))}
+
 
 #: Name -> a new metric, and how it is fed some rows.
 METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object]]] = {
@@ -39,32 +36,9 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
         lambda: AttentionScores(BIRDS, names=("s",)),
         lambda metric, rows: metric.update({"s": SCORE[rows]}, GROUP[rows], RIGHT[rows]),
     ),
-    "shape": (
-        ShapeBias,
-        lambda metric, rows: metric.update(FIRST[rows], SECOND[rows], THIRD[rows]),
-    ),
-    "consistency": (
-        ErrorConsistencyScore,
-        lambda metric, rows: metric.update(RIGHT[rows], FIRST[rows] == 0),
-    ),
-    "cues": (
-        lambda: CuePreference(("a", "b"), labels=3),
-        lambda metric, rows: metric.update(FIRST[rows], CUES[rows]),
-    ),
-    "variants": (
-        lambda: VariantAccuracy(("mixed_same", "mixed_rand")),
-        lambda metric, rows: [
-            metric.update(FIRST[rows][at], SECOND[rows][at], name)
-            for name, at in (("mixed_same", GROUP[rows] == 0), ("mixed_rand", GROUP[rows] != 0))
-        ],
-    ),
-    "challenge": (
-        lambda: BackgroundChallenge(4),
-        lambda metric, rows: metric.update(RIGHT[rows], FIRST[rows]),
-    ),
-    "shortcuts": (
-        lambda: ShortcutGaps(("bg", "obj"), train_frequencies=torch.tensor([[90, 5], [4, 1]])),
-        lambda metric, rows: metric.update(RIGHT[rows], SHORTCUTS[rows]),
+    "cells": (
+        lambda: CellCounts(4, read_cells),
+        lambda metric, rows: metric.update(RIGHT[rows], GROUP[rows]),
     ),
     "band_pass": (
         lambda: BandPassAccuracy((0.2, 0.8)),
@@ -75,15 +49,6 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
                 (0.8, GROUP[rows] == 1),
                 (None, GROUP[rows] > 1),
             )
-        ],
-    ),
-    "critical_band": (
-        lambda: CriticalBand((0.0, 0.1), bands=3),
-        lambda metric, rows: [
-            metric.update(FIRST[rows][at], SECOND[rows][at], noise, band)
-            for noise, right in ((0.0, True), (0.1, False))
-            for band in range(3)
-            for at in [(RIGHT[rows] == right) & (THIRD[rows] == band)]
         ],
     ),
 }

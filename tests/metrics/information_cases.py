@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from debias.metrics.discovery.bias_information import BiasInformation, ErrorDiscovery
-from debias.metrics.discovery.information import information_report
+from debias.metrics.discovery.errors import discovery_scalars
+from debias.metrics.discovery.information import information_report, information_scalars
+from debias.metrics.exact_metrics import GroupCounts
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_case, golden_file
 from tests.metrics.metrics_cases import BIRDS, TRIPLE, Case, multi_label
+
+BiasInformation = partial(GroupCounts, read=information_scalars, joint=True)
+ErrorDiscovery = partial(GroupCounts, read=discovery_scalars)
 
 
 def information_cases() -> list[Case]:

@@ -15,7 +15,12 @@ from torchmetrics import Metric
 
 from debias.metrics.exact_metrics import GroupCounts
 from debias.metrics.fairness.scalars import fairness_scalars
-from debias.metrics.scores.group_scores import GroupCalibration, GroupF1, GroupRanking
+from debias.metrics.scores.by_bias import calibration_scalars, f1_scalars, ranking_scalars
+from debias.metrics.scores.calibration import (
+    decision_confidence,
+    positive_confidence,
+    reliability,
+)
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
 from tests.metrics.metrics_cases import Case, worked
@@ -25,20 +30,53 @@ FAIRNESS = golden_file("fairness.json")
 SCORES = golden_file("group_auroc_f1_calibration.json")
 
 GroupFairness = partial(GroupCounts, read=fairness_scalars)
+GroupF1 = partial(GroupCounts, read=f1_scalars)
+
+
+def calibration(*facts, bins: int = 15, positive: bool = False) -> dict[str, torch.Tensor]:
+    """Calibration errors in one of the two conventions; facts as in ``ranking_scalars``."""
+    probabilities, target, bias, groups = facts
+    convention = positive_confidence if positive else decision_confidence
+    told = convention(probabilities, target, groups)
+    return calibration_scalars(reliability(*told, target, bias, groups, bins=bins), groups)
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """Probabilities, and the numbers that a function of them must give."""
+
+    name: str
+    groups: Groups
+    prediction: torch.Tensor
+    target: torch.Tensor
+    bias: torch.Tensor
+    expected: dict[str, float]
+    read: Callable[..., dict[str, torch.Tensor]]
+    tolerance: float = 1e-9
+
+    def found(self) -> dict[str, float]:
+        scalars = self.read(self.prediction, self.target, self.bias, self.groups)
+        return {key: value.item() for key, value in scalars.items()}
+
+    def with_an_empty_group(self) -> ScoredSet:
+        return replace(self, groups=_with_nobody(self.groups))
 
 
 @dataclass(frozen=True)
 class ScoreCase(Case):
-    """A case of a metric other than GroupCounts; its prediction may be probabilities."""
+    """A case of other numbers than group accuracies."""
 
     metric: Callable[[Groups], Metric] | None = GroupFairness
     rounding: ClassVar[float] = 1e-12
 
     def with_an_empty_group(self) -> ScoreCase:
         """The same samples with one more value of the bias, never seen: nothing may change."""
-        names = (*self.groups.bias_names, "nobody")
-        groups = Groups(self.groups.target_names, names, multi_label=self.groups.multi_label)
-        return replace(self, groups=groups)
+        return replace(self, groups=_with_nobody(self.groups))
+
+
+def _with_nobody(groups: Groups) -> Groups:
+    names = (*groups.bias_names, "nobody")
+    return Groups(groups.target_names, names, multi_label=groups.multi_label)
 
 
 def binary(biases: int, target_names: tuple[str, ...] = ("0", "1")) -> Groups:
@@ -46,13 +84,19 @@ def binary(biases: int, target_names: tuple[str, ...] = ("0", "1")) -> Groups:
 
 
 def every_case() -> list[ScoreCase]:
-    """Hand-derived cases, then the golden ones that are at hand."""
-    cases = [worked_fairness(), worked_calibration(), worked_ranking(), labels()]
+    """Hand-derived cases of counts, then the golden ones that are at hand."""
+    cases = [worked_fairness(), labels()]
     if FAIRNESS:
         cases += fairness_cases()
     if SCORES:
-        cases += [*ranking_cases(), *calibration_cases()]
+        cases.append(golden_f1())
     return cases
+
+
+def scored_sets() -> list[ScoredSet]:
+    """Hand-derived sets of probabilities, then the golden ones that are at hand."""
+    golden = [*ranking_cases(), *calibration_cases()] if SCORES else []
+    return [worked_calibration(), worked_ranking(), *golden]
 
 
 def worked_fairness() -> ScoreCase:
@@ -81,7 +125,7 @@ def worked_fairness() -> ScoreCase:
     )
 
 
-def worked_calibration() -> ScoreCase:
+def worked_calibration() -> ScoredSet:
     """p=(.1,.3,.35,.7,.9,.95), y=(0,0,1,1,1,0), 5 bins: the bins hold 1, 2, 0, 1 and 2 samples.
 
     Distances .1, |.325 - .5|, .3 and |.925 - .5|; (1 * .1 + 2 * .175 + 1 * .3 + 2 * .425) / 6 = 1.6
@@ -95,18 +139,18 @@ def worked_calibration() -> ScoreCase:
         "ece_gap": NAN,
         "mce": 0.425,
     }
-    return ScoreCase(
+    return ScoredSet(
         "worked calibration",
         binary(1),
         torch.stack((1 - positive, positive), dim=1),
         torch.tensor([0, 0, 1, 1, 1, 0]),
         torch.zeros(6, dtype=torch.long),
         expected,
-        metric=partial(GroupCalibration, bins=5, positive=True),
+        read=partial(calibration, bins=5, positive=True),
     )
 
 
-def worked_ranking() -> ScoreCase:
+def worked_ranking() -> ScoredSet:
     """Bias 0: positives .9 .4, negatives .4 .1: wins 1, 1, 1/2 and 1 of 4 pairs. Bias 1: positive
     .2, negative .8.
 
@@ -130,14 +174,14 @@ def worked_ranking() -> ScoreCase:
         "average_precision/1": 0.5,
         "worst_average_precision": 0.5,
     }
-    return ScoreCase(
+    return ScoredSet(
         "worked ranking",
         binary(2),
         torch.stack((1 - positive, positive), dim=1),
         torch.tensor([1, 1, 0, 0, 1, 0, 1]),
         torch.tensor([0, 0, 0, 0, 1, 1, -1]),
         expected,
-        metric=GroupRanking,
+        read=ranking_scalars,
     )
 
 
@@ -295,36 +339,49 @@ def _one_vs_rest() -> ScoreCase:
     return _case(record, binary(3, ("0", "1", "2")), expected)
 
 
-def ranking_cases() -> list[ScoreCase]:
-    """Cases of AUROC, average precision, Borkan's areas and F1."""
+def golden_f1() -> ScoreCase:
+    record = SCORES["per_attribute_auroc_f1"]
+    inputs, found = record["inputs"], record["expected"]
+    f1 = {f"f1/{k}": v["f1"] for k, v in found["by_attribute"].items()}
+    prediction = (torch.tensor(inputs["prob_class1"], dtype=torch.float64) > 0.5).long()
+    facts = (prediction, torch.tensor(inputs["target"]), torch.tensor(inputs["attribute"]))
+    return ScoreCase(
+        "per_attribute_f1",
+        binary(2),
+        *facts,
+        f1 | {"worst_f1": found["worst_f1"]},
+        tolerance=record["tolerance"],
+        metric=GroupF1,
+    )
+
+
+def ranking_cases() -> list[ScoredSet]:
+    """Sets with known AUROC, average precision and Borkan's areas."""
     slices = SCORES["per_attribute_auroc_f1"]
     found, by_attribute = slices["expected"], slices["expected"]["by_attribute"].items()
     areas = {f"auroc/{k}": v["auroc"] for k, v in by_attribute} | {
         "worst_auroc": found["worst_auroc"]
     }
     areas |= {f"average_precision/{k}": v["auprc"] for k, v in by_attribute}
-    f1 = {f"f1/{k}": v["f1"] for k, v in by_attribute} | {"worst_f1": found["worst_f1"]}
-    hard = _scored(slices, binary(2), f1, GroupF1)
     borkan = SCORES["borkan_subgroup_bpsn_bnsp_auc"]
     names = {"subgroup_auc": "auroc", "bpsn_auc": "bpsn_auc", "bnsp_auc": "bnsp_auc"}
     mixtures = {
         f"{own}/{k}": v[name] for k, v in borkan["expected"].items() for name, own in names.items()
     }
     single = SCORES["auroc_on_single_class_groups"]
-    cells = _scored(single, Groups(("0", "1"), ("0_0", "0_1", "1_0", "1_1")), {}, GroupRanking)
+    cells = _scored(single, Groups(("0", "1"), ("0_0", "0_1", "1_0", "1_1")), {}, ranking_scalars)
     undefined = {f"auroc/{name}": NAN for name in cells.groups.bias_names} | {
         "worst_auroc": NAN,
         "auroc_gap": NAN,
     }
     return [
-        _scored(slices, binary(2), areas, GroupRanking),
-        replace(hard, name="per_attribute_f1", prediction=(hard.prediction[:, 1] > 0.5).long()),
-        _scored(borkan, binary(2), mixtures, GroupRanking),
+        _scored(slices, binary(2), areas, ranking_scalars),
+        _scored(borkan, binary(2), mixtures, ranking_scalars),
         replace(cells, bias=2 * cells.target + cells.bias, expected=undefined),
     ]
 
 
-def calibration_cases() -> list[ScoreCase]:
+def calibration_cases() -> list[ScoredSet]:
     """Cases of the calibration errors, in both binary conventions."""
     several = SCORES["multiclass_ece_by_group"]
     names = {"overall": "ece", "attr0": "ece/0", "attr1": "ece/1", "attr2": "ece/2"}
@@ -336,11 +393,11 @@ def calibration_cases() -> list[ScoreCase]:
         edges,
         binary(1),
         {"ece": edges["expected"]["confidence_style_torchmetrics_l1"]},
-        partial(GroupCalibration, bins=10),
+        partial(calibration, bins=10),
     )
-    of_positive = partial(GroupCalibration, bins=10, positive=True)
+    of_positive = partial(calibration, bins=10, positive=True)
     return [
-        _scored(several, binary(3, ("0", "1", "2")), errors, partial(GroupCalibration, bins=10)),
+        _scored(several, binary(3, ("0", "1", "2")), errors, partial(calibration, bins=10)),
         _scored(edges, binary(1), positive, of_positive),
         replace(decided, name="edge_probs_decided"),
         _scored(default, binary(1), {"ece": default["expected"]["ECE"]}, of_positive),
@@ -348,8 +405,8 @@ def calibration_cases() -> list[ScoreCase]:
 
 
 def _scored(
-    record: dict, groups: Groups, expected: dict[str, float], metric: Callable[[Groups], Metric]
-) -> ScoreCase:
+    record: dict, groups: Groups, expected: dict[str, float], read: Callable[..., dict]
+) -> ScoredSet:
     inputs = record["inputs"]
     if "probs" in inputs:
         probabilities = torch.tensor(inputs["probs"], dtype=torch.float64)
@@ -358,5 +415,5 @@ def _scored(
         probabilities = torch.stack((1 - positive, positive), dim=1)
     target = torch.tensor(inputs["target"])
     bias = torch.tensor(inputs["attribute"]) if "attribute" in inputs else torch.zeros_like(target)
-    options = {"tolerance": record["tolerance"], "metric": metric}
-    return ScoreCase(record["name"], groups, probabilities, target, bias, expected, **options)
+    facts = (record["name"], groups, probabilities, target, bias, expected)
+    return ScoredSet(*facts, read, record["tolerance"])

@@ -28,8 +28,6 @@ CASES: dict[str, Handed] = {
     "errors": replace(metrics_cases.worked(), metric=information_cases.ErrorDiscovery),
     "fairness": score_cases.worked_fairness(),
     "f1": replace(score_cases.worked_fairness(), metric=score_cases.GroupF1),
-    "ranking": score_cases.worked_ranking(),
-    "calibration": score_cases.worked_calibration(),
     "amplification": amplification_cases.worked(),
 } | {case.name: case for case in cell_cases.every_case()}
 

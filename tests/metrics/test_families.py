@@ -12,7 +12,8 @@ from torch import Tensor
 from debias.evaluation.families import CONDITIONS, CURVES, MEASURES
 from debias.metrics.accuracy.counts import Tally
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
-from debias.metrics.attention.summary import attention_report
+from debias.metrics.attention.maps import attention_scores
+from debias.metrics.attention.scores import AttentionScores
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
 from debias.metrics.fairness.scalars import fairness_report
@@ -82,7 +83,9 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
 def attention(target: Tensor, bias: Tensor, groups: Groups) -> dict[str, float]:
     group = groups.encode(target, bias).view(len(bias), -1)[:, 0]
     maps = torch.rand(len(bias), 4, 4, generator=torch.Generator().manual_seed(1))
-    return attention_report(maps, (maps > 0.3).float(), group, maps[:, 0, 0] > 0.5, groups)
+    metric = AttentionScores(groups)
+    metric.update(attention_scores(maps, (maps > 0.3).float()), group, maps[:, 0, 0] > 0.5)
+    return {key: value.item() for key, value in metric.compute().items()}
 
 
 def frequencies() -> dict[str, float]:

@@ -14,7 +14,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from debias.metrics import (
-    BiasInformation,
     GroupCounts,
     group_report,
     group_scalars,
@@ -152,7 +151,7 @@ def test_many_classes_take_no_table_of_their_square() -> None:
     ):
         joint_counts(prediction, target, bias, groups)
     with pytest.raises(ValueError, match="more than 33,554,432"):
-        BiasInformation(groups)
+        GroupCounts(groups, joint=True)
 
 
 def test_groups_are_numbered_as_groups_does() -> None:

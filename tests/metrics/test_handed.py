@@ -6,10 +6,8 @@ import pytest
 import torch
 from torchmetrics import Metric
 
-from debias.metrics import GroupCounts
+from debias.metrics import CellCounts, GroupCounts
 from debias.metrics.attention.scores import AttentionScores
-from debias.metrics.scores.group_scores import GroupCalibration, GroupRanking
-from debias.metrics.shortcuts.cue_counts import BackgroundChallenge
 from tests.metrics import (
     amplification_cases,
     cell_cases,
@@ -17,7 +15,7 @@ from tests.metrics import (
     information_cases,
     score_cases,
 )
-from tests.metrics.handed import SHARDINGS, Handed, scalars_of
+from tests.metrics.handed import SHARDINGS, Handed
 from tests.metrics.metrics_cases import BIRDS
 from tests.metrics.two_ranks import refusal
 
@@ -36,14 +34,10 @@ REFUSALS = {
     "counts below": "bias -7 is outside [-1, 2)",
     "amplification": "bias 7 is outside [-1, 2)",
     "fairness": "bias 7 is outside [-1, 2)",
-    "ranking": "bias 7 is outside [-1, 2)",
-    "ranking of a broken score": "scores hold NaN",
-    "calibration": "bias 7 is outside [-1, 2)",
-    "calibration of a broken probability": "probabilities run from nan",
     "attention above": "group 7 is outside [-1, 4)",
     "attention below": "group -7 is outside [-1, 4)",
-    "challenge above": "cell 7 of BackgroundChallenge is outside [-1, 4)",
-    "challenge below": "cell -7 of BackgroundChallenge is outside [-1, 4)",
+    "cells above": "cell 7 of CellCounts is outside [-1, 4)",
+    "cells below": "cell -7 of CellCounts is outside [-1, 4)",
 }
 
 
@@ -56,25 +50,19 @@ def on_rank(rank: int) -> dict:
             for key, found in case.on_rank(name, rank).items()
         },
         "refusals": {name: refusal(metric) for name, metric in fed_on(rank).items()},
-        "moved": moved(rank),
     }
 
 
 def fed_on(rank: int) -> dict[str, Metric]:
     """Metrics of which the second process was fed a value that is out of range."""
     zero, one, place = torch.tensor([0]), torch.tensor([1]), torch.tensor([7 * rank])
-    fine, right = torch.tensor([[0.25, 0.75]]), torch.tensor([True])
-    broken = torch.tensor([[torch.nan, 0.5]]) if rank else fine
+    right = torch.tensor([True])
     two = score_cases.binary(2)
     fed = {
         "counts above": (GroupCounts(BIRDS), (zero, zero, place)),
         "counts below": (GroupCounts(BIRDS), (zero, zero, -place)),
         "amplification": (amplification_cases.worked().make(), (zero, zero, place)),
         "fairness": (score_cases.GroupFairness(two), (one, one, place)),
-        "ranking": (GroupRanking(two), (fine, one, place)),
-        "ranking of a broken score": (GroupRanking(two), (broken, one, one)),
-        "calibration": (GroupCalibration(two), (fine, one, place)),
-        "calibration of a broken probability": (GroupCalibration(two), (broken, one, one)),
         "attention above": (
             AttentionScores(BIRDS, names=("s",)),
             ({"s": torch.ones(1)}, place, right),
@@ -83,21 +71,12 @@ def fed_on(rank: int) -> dict[str, Metric]:
             AttentionScores(BIRDS, names=("s",)),
             ({"s": torch.ones(1)}, -place, right),
         ),
-        "challenge above": (BackgroundChallenge(4), (right, place)),
-        "challenge below": (BackgroundChallenge(4), (right, -place)),
+        "cells above": (CellCounts(4, cell_cases.read_cells), (right, place)),
+        "cells below": (CellCounts(4, cell_cases.read_cells), (right, -place)),
     }
     for metric, facts in fed.values():
         metric.update(*facts)
     return {name: metric for name, (metric, _) in fed.items()}
-
-
-def moved(rank: int) -> dict[str, float]:
-    """Scalars of a ranking moved to a device before it was fed, on the first process only."""
-    case = score_cases.worked_ranking()
-    metric = case.make().to("cpu")
-    if rank == 0:
-        case.feed(metric, torch.arange(len(case.target)))
-    return scalars_of(metric)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -124,10 +103,3 @@ def test_every_process_refuses_what_one_was_fed(ranks: list[dict], name: str) ->
     first, second = (rank["refusals"][name] for rank in ranks)
     assert first == second
     assert first.startswith(REFUSALS[name])
-
-
-@pytest.mark.slow
-def test_a_process_without_scores_sends_none_of_another_number_type(ranks: list[dict]) -> None:
-    """torchmetrics forgets, on moving a metric, in what number type an empty list is to be sent."""
-    whole = score_cases.worked_ranking().whole()
-    assert ranks[0]["moved"] == ranks[1]["moved"] == pytest.approx(whole, abs=1e-12, nan_ok=True)

@@ -26,7 +26,7 @@ from tests.metrics.metrics_cases import BIRDS
             ("torchmetrics", "pytorch_lightning"),
         ),
         (
-            "from debias.metrics import RULES, best_epoch, DESCRIPTIONS, families",
+            "from debias.metrics import selection, descriptions, families",
             ("torch", "numpy", "torchmetrics"),
         ),
         ("from debias.metrics import GroupCounts", ("pytorch_lightning", "lightning")),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from debias.errors import InputError
+from debias.metrics.shortcuts.recombination import foreground_focus
 
 
 def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
 
     Args:
         attention: ``(N, H, W)`` float, at least 0.
-        other: of the same shape, at least 0; see :func:`fit_mask` for a mask of another resolution.
+        other: of the same shape, at least 0.
 
     Returns:
         ``(N,)`` float64 in [0, 1]: 1 for maps that are proportional, 0 for disjoint ones; NaN where
@@ -39,35 +39,6 @@ def attention_iou(attention: Tensor, other: Tensor) -> Tensor:
     """
     one, two = _shares(attention, other)
     return (one * two).sum(dim=1) / ((one + two) / 2).square().sum(dim=1)
-
-
-def attention_overlap(attention: Tensor, other: Tensor) -> Tensor:
-    r"""The mass two maps share, :math:`1 - \tfrac12 \sum_p |A_p - M_p|`, each of sum 1.
-
-    Source: an alternative score of aaronserianni/attention-iou (``element_wise_abs_score``).
-
-    Args:
-        attention, other: as in :func:`attention_iou`.
-
-    Returns:
-        ``(N,)`` float64 in [0, 1], 1 for proportional maps, 0 for disjoint ones; NaN where a map is
-        all 0.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    one, two = _shares(attention, other)
-    return 1 - (one - two).abs().sum(dim=1) / 2
-
-
-def attention_product(attention: Tensor, other: Tensor) -> Tensor:
-    """``(N,)`` float64 mean over the pixels of the product of two ``(N, H, W)`` maps, which depends
-    on their scale.
-
-    Source: aaronserianni/attention-iou, its score without normalisation.
-    """
-    one, two = _flat(attention, other)
-    return (one * two).mean(dim=1)
 
 
 def background_attention(attention: Tensor, foreground: Tensor) -> Tensor:
@@ -117,25 +88,9 @@ def thresholded_iou(
         ValueError: the shapes differ.
     """
     one, two = _flat(attention, mask)
-    return _iou(one > threshold, two > mask_threshold).nan_to_num(0.0)
-
-
-def ranked_iou(attention: Tensor, mask: Tensor) -> Tensor:
-    """Intersection over union of a mask with as many pixels as it has, those most attended to.
-
-    Source: an alternative score of aaronserianni/attention-iou (``iou_score``).
-
-    Args:
-        attention, mask: as in :func:`rank_accuracy`.
-
-    Returns:
-        ``(N,)`` float64 in [0, 1], ideally 1; NaN where the mask is empty.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    hits = rank_accuracy(attention, mask)
-    return hits / (2 - hits)
+    attended, inside = one > threshold, two > mask_threshold
+    both, either = (attended & inside).sum(dim=1), (attended | inside).sum(dim=1)
+    return (both.double() / either.double()).nan_to_num(0.0)
 
 
 def rank_accuracy(attention: Tensor, mask: Tensor) -> Tensor:
@@ -187,32 +142,27 @@ def pointing_game(attention: Tensor, mask: Tensor) -> Tensor:
     return torch.where(inside.any(dim=1) & (one.amax(dim=1) > one.amin(dim=1)), hit, torch.nan)
 
 
-def fit_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """A mask at the resolution of an attribution map: resized bilinearly with antialiasing, divided
-    by its maximum.
+#: Every score of a report, by its name.
+SCORES = {
+    "attention_iou": attention_iou,
+    "background_attention": background_attention,
+    "foreground_focus": foreground_focus,
+    "thresholded_iou": thresholded_iou,
+    "rank_accuracy": rank_accuracy,
+    "pointing_game": pointing_game,
+}
 
-    Source: aaronserianni/attention-iou, for masks of CelebA and COCO (with 1e-7 added to the
-    maximum).
 
-    Args:
-        mask: ``(N, H, W)`` in [0, 1].
-        size: rows and columns of the map.
-
-    Returns:
-        ``(N, *size)`` float64 in [0, 1]; an empty mask stays empty.
-    """
-    small = F.interpolate(
-        mask.double().unsqueeze(1), size=size, mode="bilinear", antialias=True
-    ).squeeze(1)
-    greatest = small.amax(dim=(1, 2), keepdim=True)
-    return small / torch.where(greatest > 0, greatest, 1.0)
+def attention_scores(attention: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Every score of ``(N, H, W)`` maps against ``(N, H, W)`` foregrounds: ``(N,)`` by name."""
+    return {name: score(attention, mask) for name, score in SCORES.items()}
 
 
 def _flat(attention: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if attention.ndim != 3 or attention.shape != other.shape:
         raise InputError(
             f"two maps of one shape (N, H, W) are compared, got {tuple(attention.shape)} and "
-            f"{tuple(other.shape)}: fit_mask brings a mask to the size of a map"
+            f"{tuple(other.shape)}: resize one to the other"
         )
     return attention.double().flatten(1), other.double().flatten(1)
 
@@ -221,7 +171,3 @@ def _shares(attention: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Both maps divided by their sums; 0/0, an empty map, is NaN throughout."""
     one, two = _flat(attention, other)
     return one / one.sum(dim=1, keepdim=True), two / two.sum(dim=1, keepdim=True)
-
-
-def _iou(one: Tensor, two: Tensor) -> Tensor:
-    return (one & two).sum(dim=1).double() / (one | two).sum(dim=1).double()

@@ -1,4 +1,4 @@
-"""Accuracy on filtered and on noisy images, counted in one process or in many."""
+"""Accuracy on filtered images, counted in one process or in many."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.accuracies import accuracy
-from debias.metrics.accuracy.counts import Tally
 from debias.metrics.exact_metrics import CellCounts
 from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
-from debias.metrics.frequency.critical_band import BANDS, NOISE_DEVIATIONS, channel_scalars
 
 
 class BandPassAccuracy(CellCounts):
@@ -37,36 +34,3 @@ class BandPassAccuracy(CellCounts):
             raise InputError(f"cutoff {cutoff} is none of {self.cutoffs}")
         cell = len(self.cutoffs) if cutoff is None else self.cutoffs.index(cutoff)
         super().update(prediction == target, torch.full_like(target, cell, dtype=torch.long))
-
-
-class CriticalBand(CellCounts):
-    """The channel that a model recognises objects by, see ``channel_scalars``; needs SciPy.
-
-    Args:
-        deviations: standard deviations of the noise, ascending from 0.
-        bands: how many bands.
-    """
-
-    def __init__(
-        self, deviations: Sequence[float] = NOISE_DEVIATIONS, *, bands: int = BANDS
-    ) -> None:
-        super().__init__(len(deviations) * bands, partial(_channel, bands=bands))
-        self.deviations, self.bands = tuple(deviations), bands
-
-    def update(self, prediction: Tensor, target: Tensor, deviation: float, band: int) -> None:  # type: ignore[override]
-        """Add ``(N,)`` integer predictions and targets of images with noise in one band.
-
-        Raises:
-            ValueError: there is no such noise.
-        """
-        if deviation not in self.deviations or not 0 <= band < self.bands:
-            raise InputError(
-                f"noise {deviation} in band {band} is not among {self.deviations} x {self.bands} "
-                "bands"
-            )
-        cell = self.deviations.index(deviation) * self.bands + band
-        super().update(prediction == target, torch.full_like(target, cell, dtype=torch.long))
-
-
-def _channel(tally: Tally, *, bands: int) -> dict[str, Tensor]:
-    return channel_scalars(accuracy(*tally).view(-1, bands))

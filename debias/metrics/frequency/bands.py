@@ -60,18 +60,6 @@ def square_window(height: int, width: int, *, cutoff: float) -> Tensor:
     return inside[0][:, None] & inside[1]
 
 
-def radial_window(height: int, width: int, *, radius: float) -> Tensor:
-    """``(H, W)`` bool: frequencies nearer than ``radius`` to zero; the others are high.
-
-    Source: Wang et al., "High-frequency Component Helps Explain the Generalization of Convolutional
-    Neural Networks", CVPR 2020; reference code HaohanWang/HFC.
-    """
-    rows, columns = (
-        torch.arange(side, dtype=torch.float64) - side // 2 for side in (height, width)
-    )
-    return torch.hypot(rows[:, None], columns) < radius
-
-
 def curve_area(accuracies: Tensor, cutoffs: Tensor) -> Tensor:
     """Mean height of the accuracy curve between its ends, by the trapezoidal rule.
 

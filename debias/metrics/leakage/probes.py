@@ -111,34 +111,6 @@ def v_information(train: Rows, test: Rows, *, probe: Attacker | None = None) -> 
     return Information(null, conditional, null - conditional)
 
 
-def feature_information(
-    features: Tensor, bias: Tensor, *, neighbours: int = 3, seed: int = 0
-) -> Tensor:
-    """Mutual information of each single feature with the bias, from nearest neighbours.
-
-    Source: Ross, "Mutual Information between Discrete and Continuous Data Sets", 2014;
-    scikit-learn's ``mutual_info_classif``, which is used.
-
-    Args:
-        features: ``(N, D)`` float.
-        bias: ``(N,)`` integer; rows with -1 are left out.
-        neighbours: how many neighbours the estimate looks at.
-        seed: of the small noise that parts equal values.
-
-    Returns:
-        ``(D,)`` float64 nats, at least 0, ideal 0; NaN with no more than ``neighbours`` known rows.
-    """
-    from sklearn.feature_selection import mutual_info_classif
-
-    known = _known(Rows(features, bias))
-    if len(known.bias) <= neighbours:
-        return torch.full((features.shape[1],), torch.nan, dtype=torch.float64)
-    values = known.features.numpy()
-    return torch.from_numpy(
-        mutual_info_classif(values, known.bias.numpy(), n_neighbors=neighbours, random_state=seed)
-    )
-
-
 def probe_report(
     features: Tensor, bias: Tensor, *, seed: int = 0, probe: Attacker | None = None
 ) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.counts import Margins, check_facts, class_tally, margins
+from debias.metrics.accuracy.counts import Margins, check_facts, margins
 from debias.metrics.fairness.rates import greatest, least, one_vs_rest, rate_difference
 from debias.metrics.scores.calibration import (
     Reliability,
@@ -52,29 +52,6 @@ def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
     everyone = Margins(*map(_as_one_bias, margins(counts)))
     overall = f1_by_bias(everyone, groups).mean()
     return {"f1": overall} | _over_biases("f1", f1_by_bias(counts, groups), groups)
-
-
-def class_precision(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    """The share that is right of what is predicted as each target row, over every bias.
-
-    Args:
-        counts, groups: as in ``f1_by_bias``.
-
-    Returns:
-        ``(rows,)`` float64 in [0, 1], both classes of two; NaN where a row is never predicted.
-    """
-    return class_tally(counts).correct.double() / margins(counts).chosen.sum(dim=1)
-
-
-def class_f1(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    """F1 of each target row, ``(rows,)`` as in ``class_precision``: 0 where a row neither occurs
-    nor is predicted.
-
-    Its mean and its least are the macro and the worst-class F1 of a model selection without bias
-    labels (SubpopBench).
-    """
-    right, total = class_tally(counts)
-    return (2 * right.double() / (margins(counts).chosen.sum(dim=1) + total)).nan_to_num()
 
 
 def ranking_scalars(

@@ -168,9 +168,3 @@ def maximum_calibration_error(table: Reliability) -> Tensor:
     """Greatest distance of confidence and accuracy over the bins with samples; else as above."""
     distance = (table.hits - table.confidence).abs() / table.samples
     return torch.where(table.samples.sum(dim=-1) > 0, distance.nan_to_num().amax(dim=-1), torch.nan)
-
-
-def root_mean_square_calibration_error(table: Reliability) -> Tensor:
-    r"""Root mean square gap, :math:`\sqrt{\sum_b n_b / n (\mathrm{acc}_b - \mathrm{conf}_b)^2}`."""
-    squares = (table.hits - table.confidence).square() / table.samples
-    return (squares.nan_to_num().sum(dim=-1) / table.samples.sum(dim=-1)).sqrt()

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from debias.metrics.scores.ranking import average_precision
+
 
 class Retrieval(NamedTuple):
     """Retrieval of the minority of each class by a score.
@@ -33,30 +35,6 @@ class SliceMatch(NamedTuple):
     precision: Tensor
     recall: Tensor
     f1: Tensor
-
-
-def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
-    r"""Area under the precision-recall steps.
-
-    .. math:: \mathrm{AP} = \sum_n (R_n - R_{n-1}) P_n
-
-    over the distinct scores, from the highest down. Source: scikit-learn's
-    ``average_precision_score``, which is used.
-
-    Args:
-        scores: ``(N,)`` float.
-        relevant: ``(N,)`` bool.
-
-    Returns:
-        float64 in (0, 1], ideal 1; NaN where nothing is relevant, where scikit-learn warns and
-        returns 0.
-    """
-    from sklearn.metrics import average_precision_score
-
-    if not relevant.any():
-        return torch.tensor(torch.nan, dtype=torch.float64)
-    found = average_precision_score(relevant.cpu().numpy(), scores.detach().cpu().numpy())
-    return torch.tensor(float(found), dtype=torch.float64)
 
 
 def precision_at(scores: Tensor, relevant: Tensor, k: int) -> Tensor:

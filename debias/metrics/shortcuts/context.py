@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.errors import InputError
 from debias.metrics.scores.ranking import average_precision
 
 
@@ -17,47 +16,6 @@ class Pair(NamedTuple):
 
     label: int
     context: int
-
-
-def balanced_average_precision(scores: Tensor, positive: Tensor, domain: Tensor) -> Tensor:
-    r"""Average precision whose positives weigh the same in either value of an attribute.
-
-    .. math:: \mathrm{AP} = \frac{\sum_{i: y_i = 1} w_i P_i}{\sum_{i: y_i = 1} w_i}, \qquad
-              P_i = \frac{\sum_{j: s_j \ge s_i, y_j = 1} w_j}{\sum_{j: s_j \ge s_i} w_j}
-
-    With :math:`n_d` positives of domain d, each weighs :math:`(n_0 + n_1) / 2 n_d`; negatives weigh
-    1.
-
-    Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
-    Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
-
-    Args:
-        scores: ``(N,)`` float without NaN, higher for more likely.
-        positive: ``(N,)`` bool or 0/1.
-        domain: ``(N,)`` integer 0 or 1, -1 where unknown: such a row is left out.
-
-    Returns:
-        Scalar float64 in [0, 1], ideally 1; NaN where a domain has no positive.
-
-    Raises:
-        ValueError: there is a third domain.
-    """
-    if bool((domain > 1).any()):
-        raise InputError(
-            f"domain {int(domain.max())} is neither 0, 1 nor -1 (unknown): compare two domains at "
-            "a time"
-        )
-    known = domain >= 0
-    scores, positive, domain = scores[known], positive[known].bool(), domain[known].long()
-    counts = torch.bincount(domain[positive], minlength=2)
-    if bool((counts == 0).any()):
-        return _undefined()
-    weight = torch.where(positive, counts.sum() / (2 * counts.double())[domain], 1.0)
-    ranked, order = scores.sort()
-    # of each positive, what scores at least as high
-    first = torch.searchsorted(ranked, scores[positive])
-    above = [_from_each_on(part[order])[first] for part in (weight * positive, weight)]
-    return (weight[positive] * above[0] / above[1]).sum() / weight[positive].sum()
 
 
 def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
@@ -146,28 +104,6 @@ def cooccurring_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
     return average_precision(scores[rows, pair.label], together[rows])
 
 
-def recall_at(scores: Tensor, rows: Tensor, *, label: int, k: int = 3) -> Tensor:
-    """Share of some images that have a label among their ``k`` highest scores.
-
-    Source: Singh et al., CVPR 2020 (DeepFashion).
-
-    Args:
-        scores: ``(N, L)`` float.
-        rows: ``(N,)`` bool or 0/1, the images that show the label, with its context or without.
-        label: the label's column.
-        k: how many scores an image may name.
-
-    Returns:
-        Scalar float64 in [0, 1], ideally 1; NaN without an image.
-    """
-    return (
-        (scores[rows.bool()].topk(min(k, scores.shape[1]), dim=1).indices == label)
-        .any(dim=1)
-        .double()
-        .mean()
-    )
-
-
 def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dict[str, float]:
     """What K pairs of label and context say of a multi-label model, in the mean.
 
@@ -202,11 +138,6 @@ def _parts(labels: Tensor, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
     """Which rows show the label alone, with its context, and not at all: three ``(N,)`` bool."""
     shown, context = labels[:, pair.label].bool(), labels[:, pair.context].bool()
     return shown & ~context, shown & context, ~shown
-
-
-def _from_each_on(values: Tensor) -> Tensor:
-    """Sum of each value and all that follow it."""
-    return values.flip(0).cumsum(0).flip(0)
 
 
 def _undefined() -> Tensor:

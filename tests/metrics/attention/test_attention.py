@@ -13,25 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from debias.metrics.attention.maps import (
+    SCORES,
     attention_iou,
-    attention_overlap,
-    attention_product,
+    attention_scores,
     background_attention,
-    fit_mask,
     pointing_game,
     rank_accuracy,
-    ranked_iou,
     thresholded_iou,
 )
 from debias.metrics.attention.scores import AttentionScores
-from debias.metrics.attention.summary import (
-    SCORES,
-    attention_report,
-    attention_scores,
-    resampled_means,
-    score_scalars,
-    score_sums,
-)
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 from tests.metrics.metrics_cases import BIRDS
@@ -44,12 +34,7 @@ ATTENTION = torch.tensor(
 )
 nan = math.nan
 #: Without foreground_focus, which is not of this module.
-OWN = [
-    *(SCORES[name] for name in SCORES if name != "foreground_focus"),
-    attention_overlap,
-    attention_product,
-    ranked_iou,
-]
+OWN = [SCORES[name] for name in SCORES if name != "foreground_focus"]
 
 
 def maps(case: dict) -> tuple[Tensor, Tensor]:
@@ -69,31 +54,6 @@ def test_reference_attention_iou(name):
     assert attention_iou(*maps(case)).tolist() == approx(
         case["expected"]["scores"], case["tolerance"]
     )
-
-
-def test_reference_attention_iou_of_a_mask_of_another_size():
-    case = golden("attention_iou_mask_resized_to_attention")
-    attention, mask = maps(case)
-    assert mask.shape[1:] == (8, 8)
-    found = attention_iou(attention, fit_mask(mask, (4, 4)))
-    assert found.tolist() == approx(case["expected"]["scores"], case["tolerance"])
-
-
-def test_reference_product():
-    case = golden("attention_dot_product_unnormalised")
-    assert attention_product(*maps(case)).tolist() == approx(
-        case["expected"]["scores"], case["tolerance"]
-    )
-
-
-def test_reference_alternative_scores():
-    """The reference's IoU is a float32, and so is what it is compared with."""
-    case = golden("attention_alternative_scores")
-    expected, tolerance = case["expected"], case["tolerance"]
-    assert attention_overlap(*maps(case)).tolist() == approx(
-        expected["element_wise_abs_score"], tolerance
-    )
-    assert ranked_iou(*maps(case)).float().tolist() == approx(expected["iou_score"], tolerance)
 
 
 def test_reference_thresholded_iou():
@@ -124,9 +84,9 @@ def test_background_attention_is_what_foreground_focus_leaves():
 def test_worked_scores():
     """Image 0: A = .8 .2 / .2 0 over 1.2 = 2/3 1/6 / 1/6 0, M = 1 in the corner.
 
-    Attention-IoU: (2/3) / ((5/6)^2 + 2 (1/12)^2) = (2/3) / (102/144) = 16/17. Overlap 2/3, outside
-    1/3. Above .5: the corner alone. Image 1: nothing inside but .1's neighbour, all on the upper
-    row: 0 throughout. Image 2: nothing is attended to. Image 3: the mask is empty.
+    Attention-IoU: (2/3) / ((5/6)^2 + 2 (1/12)^2) = (2/3) / (102/144) = 16/17. Outside 1/3. Above
+    .5: the corner alone. Image 1: nothing inside but .1's neighbour, all on the upper row: 0
+    throughout. Image 2: nothing is attended to. Image 3: the mask is empty.
     """
     found = {name: score(ATTENTION, MASKS).tolist() for name, score in SCORES.items()}
     assert found["attention_iou"] == approx([16 / 17, 0, nan, nan], 1e-7)
@@ -135,25 +95,12 @@ def test_worked_scores():
     assert found["thresholded_iou"] == approx([1, 0, 0, 0])
     assert found["rank_accuracy"] == approx([1, 0, 1, nan])
     assert found["pointing_game"] == approx([1, 0, nan, nan])
-    assert attention_overlap(ATTENTION, MASKS).tolist() == approx([2 / 3, 0, nan, nan], 1e-7)
-    assert attention_product(ATTENTION, MASKS).tolist() == approx([0.2, 0, 0, 0], 1e-7)
-    assert ranked_iou(ATTENTION, MASKS).tolist() == approx([1, 0, 1, nan])
 
 
 def test_negative_attribution_is_no_attention():
     """.5 inside, .5 outside, and -3 inside, which does not count: half of it is background."""
     attention = torch.tensor([[[0.5, -3.0], [0.5, 0.0]]])
     assert background_attention(attention, torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])).item() == 0.5
-
-
-def test_an_empty_mask_stays_empty_when_fitted():
-    """A 4x4 mask with one pixel of 1: weights reach over 4 pixels, and the maximum is 1 again."""
-    mask = torch.zeros(2, 4, 4)
-    mask[0, 1, 1] = 1
-    fitted = fit_mask(mask, (2, 2))
-    assert (fitted[0].max().item(), fitted[1].abs().max().item()) == (1.0, 0.0)
-    assert fitted[0, 0, 0] == 1
-    assert torch.equal(fit_mask(mask[:1], (4, 4)), mask[:1].double())
 
 
 def naive(attention: Tensor, mask: Tensor) -> dict[str, float]:
@@ -210,7 +157,7 @@ def test_attention_iou_is_symmetric_and_blind_to_scale():
 
 @pytest.mark.parametrize("score", OWN)
 def test_maps_of_different_sizes_are_refused(score):
-    with pytest.raises(ValueError, match=r"\(2, 4, 4\) and \(2, 2, 2\): fit_mask"):
+    with pytest.raises(ValueError, match=r"\(2, 4, 4\) and \(2, 2, 2\): resize"):
         score(torch.ones(2, 4, 4), torch.ones(2, 2, 2))
 
 
@@ -219,6 +166,12 @@ def test_maps_of_different_sizes_are_refused(score):
 VALUES = torch.tensor([[1.0, 0.5, 0.0, nan, 0.25, 0.75]])
 GROUP = torch.tensor([0, 0, 1, 3, 3, -1])
 CORRECT = torch.tensor([True, False, True, True, True, False])
+
+
+def averages(scores: Tensor, group: Tensor, correct: Tensor) -> dict[str, float]:
+    metric = AttentionScores(BIRDS, names=("s",))
+    metric.update({"s": scores}, group, correct)
+    return {name: value.item() for name, value in metric.compute().items()}
 
 
 def test_worked_averages():
@@ -242,36 +195,14 @@ def test_worked_averages():
         "s/waterbird-land": nan,
         "s/waterbird-water": 0.25,
     }
-    sums = score_sums(VALUES, GROUP, CORRECT, BIRDS)
-    found = {name: value.item() for name, value in score_scalars(sums, ("s",), BIRDS).items()}
+    found = averages(VALUES[0], GROUP, CORRECT)
     assert found == {name: approx(value) for name, value in expected.items()}
 
 
 def test_without_any_score_all_is_nan():
-    sums = score_sums(
-        torch.full((1, 2), nan), torch.tensor([0, 1]), torch.tensor([True, True]), BIRDS
-    )
-    found = {name: value.item() for name, value in score_scalars(sums, ("s",), BIRDS).items()}
+    found = averages(torch.full((2,), nan), torch.tensor([0, 1]), torch.tensor([True, True]))
     assert found.pop("s/undefined") == 1.0
     assert all(math.isnan(value) for value in found.values())
-
-
-def test_the_deviation_is_the_limit_of_the_bootstrap():
-    """50 scores: the bootstrap's deviation is off by about 1 / sqrt(2 x 4000) = 1.1 %."""
-    scores = torch.rand(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    means = resampled_means(
-        torch.cat((scores, scores.new_tensor([nan]))), generator=torch.Generator().manual_seed(1)
-    )
-    limit = scores.std(correction=0).item() / math.sqrt(50)
-    assert len(means) == 10_000
-    assert means.std().item() == pytest.approx(limit, rel=0.05)
-    assert means.mean().item() == pytest.approx(scores.mean().item(), abs=4 * limit / 100)
-    group, correct = torch.zeros(50, dtype=torch.long), torch.ones(50, dtype=torch.bool)
-    scalars = score_scalars(score_sums(scores[None], group, correct, BIRDS), ("s",), BIRDS)
-    assert scalars["s/deviation"].item() == pytest.approx(limit)
-    assert (
-        resampled_means(torch.tensor([nan]), generator=torch.Generator(), resamples=3).isnan().all()
-    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -305,15 +236,14 @@ def test_averages_agree_with_a_loop_under_any_batching(seed, count, size):
             assert found[key] == approx(mean), key
 
 
-def test_the_report_is_what_the_metric_says_one_label_at_a_time():
+def test_with_several_labels_one_label_is_averaged_at_a_time():
     """Multi-label: label 1's groups are 4 to 7 of 8, ``2 * label + target`` times two biases."""
     groups = Groups(("no A", "A", "no B", "B"), ("x", "y"), multi_label=True)
     target, bias = torch.tensor([[0, 1], [1, 0], [1, 1], [0, 0]]), torch.tensor([0, 1, 1, -1])
     group, correct = groups.encode(target, bias)[:, 1], torch.tensor([True, False, True, True])
-    report = attention_report(ATTENTION, MASKS, group, correct, groups)
     metric = AttentionScores(groups)
     metric.update(attention_scores(ATTENTION, MASKS), group, correct)
-    assert report == {name: approx(value.item()) for name, value in metric.compute().items()}
+    report = {name: value.item() for name, value in metric.compute().items()}
     assert report["attention_iou/B-x"] == approx(16 / 17, 1e-7)
     assert report["attention_iou/no B-y"] == 0
     assert all(math.isnan(report[f"attention_iou/{name}"]) for name in ("no A-x", "A-x", "B-y"))
@@ -326,8 +256,6 @@ def test_wrong_input_is_refused():
         metric.update({"t": VALUES[0]}, GROUP, CORRECT)
     with pytest.raises(ValueError, match="one label's column"):
         metric.update({"s": VALUES[0]}, GROUP[:, None].expand(-1, 2), CORRECT)
-    with pytest.raises(ValueError, match=r"not all within \[-1, 4\)"):
-        score_sums(VALUES, GROUP + 1, CORRECT, BIRDS)
     metric.update({"s": VALUES[0]}, GROUP + 1, CORRECT)
     with pytest.raises(ValueError, match=r"group 4 is outside \[-1, 4\)"):
         metric.compute()

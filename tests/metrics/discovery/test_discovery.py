@@ -14,8 +14,6 @@ from debias.metrics.accuracy.accuracies import worst_accuracy
 from debias.metrics.discovery.errors import (
     class_discovery,
     discovery_report,
-    error_shares,
-    found_minority,
 )
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file, golden_record
@@ -34,22 +32,24 @@ def columns(name: str, *keys: str) -> list[torch.Tensor]:
 @given(rows=BITS)
 def test_the_same_as_scikit_learn_and_a_loop(rows: list[tuple[bool, bool]]) -> None:
     selected, minority = (list(side) for side in zip(*rows, strict=True))
-    found = found_minority(torch.tensor(selected), torch.tensor(minority))
+    # class 0 throughout, with a bias that misleads exactly the minority
+    groups = Groups(("a", "b"), ("x", "y"), aligned=((0, 0),))
+    target, bias = torch.zeros(len(rows), dtype=torch.long), torch.tensor(minority).long()
+    report = discovery_report(torch.tensor(selected).long(), target, bias, groups)
+    names = ("precision", "recall", "f1", "lift")
+    precision, recall, f1, lift = (report[f"discovery/error_{name}"] for name in names)
     if any(selected):
-        assert found.precision.item() == pytest.approx(
-            precision_score(minority, selected), abs=1e-12
-        )
+        assert precision == pytest.approx(precision_score(minority, selected), abs=1e-12)
     if any(minority):
-        assert found.recall.item() == pytest.approx(recall_score(minority, selected), abs=1e-12)
+        assert recall == pytest.approx(recall_score(minority, selected), abs=1e-12)
     if any(selected) or any(minority):
-        assert found.f1.item() == pytest.approx(f1_score(minority, selected), abs=1e-12)
+        assert f1 == pytest.approx(f1_score(minority, selected), abs=1e-12)
     if any(selected) and any(minority):
-        lift = found.precision.item() * len(rows) / sum(minority)
-        assert found.lift.item() == pytest.approx(lift, abs=1e-12)
-    assert found.precision.isnan() == (not any(selected))
-    assert found.recall.isnan() == (not any(minority))
-    assert found.f1.isnan() == (not any(selected) and not any(minority))
-    assert found.lift.isnan() == (not any(selected) or not any(minority))
+        assert lift == pytest.approx(precision * len(rows) / sum(minority), abs=1e-12)
+    assert math.isnan(precision) == (not any(selected))
+    assert math.isnan(recall) == (not any(minority))
+    assert math.isnan(f1) == (not any(selected) and not any(minority))
+    assert math.isnan(lift) == (not any(selected) or not any(minority))
 
 
 def test_report_of_a_worked_case() -> None:
@@ -129,24 +129,17 @@ def test_golden_error_set() -> None:
         ("lift", "lift"),
     ):
         assert found[f"discovery/error_{key}"] == pytest.approx(expected[name], abs=1e-9)
-    direct = found_minority(prediction != target, target != bias)
-    assert direct.lift.item() == pytest.approx(expected["lift"], abs=1e-9)
 
 
 def test_golden_error_shares() -> None:
     target, bias, prediction = columns(
         "error_set_composition_per_group", "target", "attribute", "pred"
     )
-    group, wrong = BIRDS.encode(target, bias), prediction != target
-    shares = error_shares(
-        torch.bincount(group[wrong], minlength=4), torch.bincount(group, minlength=4)
-    )
-    for index, (y, a) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-        expected = CASES["error_set_composition_per_group"]["expected"][f"y{y}_a{a}"]
-        assert shares.recall[index].item() == pytest.approx(expected["recall"], abs=1e-9)
-        assert shares.precision[index].item() == pytest.approx(
-            expected["enrichment_precision"], abs=1e-9
-        )
+    found = discovery_report(prediction, target, bias, BIRDS)
+    expected = CASES["error_set_composition_per_group"]["expected"]
+    for (y, a), name in zip(((0, 0), (0, 1), (1, 0), (1, 1)), BIRDS.names, strict=True):
+        share = expected[f"y{y}_a{a}"]["enrichment_precision"]
+        assert found[f"discovery/error_share/{name}"] == pytest.approx(share, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["per_class_groups", "jtt_error_set"])

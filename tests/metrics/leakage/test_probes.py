@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 
 from debias.metrics.leakage.attackers import LogisticAttacker, Rows
 from debias.metrics.leakage.probes import (
-    feature_information,
     linear_probe,
     probe_report,
     v_information,
@@ -103,24 +102,6 @@ def test_the_report_splits_in_halves_and_finds_what_is_there() -> None:
         != probe_report(features[:, 1:], bias, seed=1)
     )
     assert math.isnan(probe_report(features, torch.full((400,), -1))["probe/accuracy"])
-
-
-def test_each_feature_by_itself() -> None:
-    """One that equals the bias holds log 2 nats, one of noise nothing."""
-    generator = torch.Generator().manual_seed(0)
-    bias = torch.randint(2, (600,), generator=generator)
-    features = torch.stack(
-        (
-            bias + 0.01 * torch.randn(600, generator=generator),
-            torch.randn(600, generator=generator),
-        ),
-        1,
-    )
-    found = feature_information(features, bias)
-    assert found[0].item() == pytest.approx(math.log(2), abs=0.02)
-    assert found[1].item() == pytest.approx(0, abs=0.05)
-    assert torch.equal(feature_information(features, bias), found)
-    assert feature_information(features, torch.full((600,), -1)).isnan().all()
 
 
 def test_golden_probe() -> None:

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from debias.metrics.scores.ranking import average_precision
 from debias.metrics.scores.retrieval import (
-    average_precision,
     minority_gap,
     minority_retrieval,
     precision_at,

@@ -15,13 +15,11 @@ from debias.metrics.leakage.artifacts import artifact_interval, artifact_report,
 from debias.metrics.scores.ranking import average_precision
 from debias.metrics.shortcuts.context import (
     Pair,
-    balanced_average_precision,
     biased_pairs,
     context_report,
     contextual_bias,
     cooccurring_precision,
     exclusive_precision,
-    recall_at,
 )
 from tests.metrics.golden_cases import golden_record
 
@@ -35,39 +33,22 @@ def test_reference_context():
     scores = torch.tensor(inputs["scores"], dtype=torch.float64)
     labels = torch.tensor(inputs["labels"])
     pair = Pair(inputs["b"], inputs["c"])
-    shown, beside = labels[:, pair.label] == 1, labels[:, pair.context] == 1
+    shown = labels[:, pair.label] == 1
     found = {
         "bias": contextual_bias(scores, labels, pair),
         "cooccur_ap": cooccurring_precision(scores, labels, pair),
         "exclusive_ap": exclusive_precision(scores, labels, pair),
         "overall_ap": average_precision(scores[:, pair.label], shown),
-        "recall_at_3_exclusive": recall_at(scores, shown & ~beside, label=pair.label),
-        "recall_at_3_cooccur": recall_at(scores, shown & beside, label=pair.label),
     }
     for name, value in found.items():
         assert value.item() == pytest.approx(expected[name], abs=case["tolerance"]), name
-
-
-def test_reference_precision_balanced_over_domains():
-    case = golden("domain_weighted_ap_wang2020")
-    inputs, expected = case["inputs"], case["expected"]
-    scores = torch.tensor(inputs["scores"], dtype=torch.float64)
-    labels = torch.tensor(inputs["labels"])
-    domain = torch.tensor(inputs["domain"])
-    found = [
-        balanced_average_precision(scores[:, k], labels[:, k], domain).item() for k in range(4)
-    ]
-    assert found == pytest.approx(expected["weighted_ap"], abs=case["tolerance"])
-    assert sum(found) / 4 == pytest.approx(expected["mean"], abs=case["tolerance"])
 
 
 def test_worked_context():
     """Label 0, context 1. With context .9 and .7, alone .4, without the label .5 and .1: bias .8 /
     .4 = 2.
 
-    Exclusive: .4 among .5 .1 is second: 1/2. Co-occurring: .9 .7 above both: 1. Among the three
-    highest of 3 labels: always; among the highest one: rows .9 and .7 of scores (s, .6, .2), not
-    .4.
+    Exclusive: .4 among .5 .1 is second: 1/2. Co-occurring: .9 .7 above both: 1.
     """
     first = torch.tensor([0.9, 0.7, 0.4, 0.5, 0.1], dtype=torch.float64)
     scores = torch.stack((first, torch.full_like(first, 0.6), torch.full_like(first, 0.2)), dim=1)
@@ -78,9 +59,6 @@ def test_worked_context():
         exclusive_precision(scores, labels, pair),
         cooccurring_precision(scores, labels, pair),
     ) == (0.5, 1.0)
-    assert [
-        recall_at(scores, labels[:, 0] == 1, label=0, k=k).item() for k in (1, 3)
-    ] == pytest.approx([2 / 3, 1.0])
     report = context_report(scores, labels, [pair, Pair(2, 1)])
     expected = {
         "contextual_bias": 2.0,
@@ -98,7 +76,6 @@ def test_an_empty_side_is_undefined():
         assert contextual_bias(scores, labels, pair).isnan() == (pair == Pair(0, 1))
     assert exclusive_precision(scores, labels, Pair(0, 1)).isnan()
     assert contextual_bias(torch.zeros(2, 2), torch.tensor([[1, 1], [1, 0]]), Pair(0, 1)).isnan()
-    assert recall_at(scores, torch.tensor([False, False]), label=0, k=1).isnan()
     assert all(math.isnan(value) for value in context_report(scores, labels, []).values())
 
 
@@ -127,7 +104,6 @@ def test_context_agrees_with_scikit_learn(seed, count):
     generator = torch.Generator().manual_seed(seed)
     scores = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * 10).round() / 10
     labels = (torch.rand(count, 2, generator=generator) < 0.5).long()
-    domain = torch.randint(-1, 2, (count,), generator=generator)
     shown, beside = labels.bool().T
     for function, chosen in (
         (exclusive_precision, shown & ~beside),
@@ -138,22 +114,6 @@ def test_context_agrees_with_scikit_learn(seed, count):
         assert function(scores, labels, Pair(0, 1)).item() == pytest.approx(
             expected, abs=1e-12, nan_ok=True
         )
-    known = domain >= 0
-    positives = [int((shown & (domain == value)).sum()) for value in (0, 1)]
-    expected = nan
-    if all(positives):
-        per_domain = torch.tensor(positives)[domain.clamp(min=0)]
-        weight = torch.where(shown, sum(positives) / (2 * per_domain), 1.0)[known]
-        expected = average_precision_score(shown[known], scores[known, 0], sample_weight=weight)
-    found = balanced_average_precision(scores[:, 0], labels[:, 0], domain).item()
-    assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
-
-
-def test_a_third_domain_is_refused():
-    scores, positive = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.ones(4)
-    assert balanced_average_precision(scores, positive, torch.tensor([0, 1, 0, -1])).item() == 1.0
-    with pytest.raises(ValueError, match="domain 2 is neither 0, 1 nor -1"):
-        balanced_average_precision(scores, positive, torch.tensor([0, 1, 2, -1]))
 
 
 # --- artifacts ---
