@@ -11,10 +11,9 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.group_inference import focal_weights
-from debias.heads.descent import fit_full_batch, fit_minibatches
+from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import FittedHeads, Heads, Rows
 from debias.heads.orders import balanced_order, shuffled_order
-from debias.heads.steps import Descent
 from debias.losses.balanced_weights import balanced_weights
 
 
@@ -64,19 +63,13 @@ def focal_heads(
         raise InputError(f"focal weights come from one earlier head; got {len(start.weights)}")
     weights = focal_weights(start.logits(features)[0], target, gamma=gamma)
     descent = Descent(learning_rate, start_penalty=start_penalty, clip=clip)
-    return fit_full_batch(
-        features,
-        target,
-        start,
-        descent=descent,
-        steps=steps,
-        sample_weights=weights,
-        held_out=held_out,
-        every=every,
-    )
+    return fit_heads(
+        features, target, start, descent=descent, batches=[None] * steps, sample_weights=weights,
+        held_out=held_out, every=every,
+    )  # fmt: skip
 
 
-def resampled_heads(
+def balanced_heads(
     features: Tensor,
     target: Tensor,
     label: Tensor,
@@ -84,6 +77,7 @@ def resampled_heads(
     generator: torch.Generator,
     *,
     steps: int,
+    weighted: bool = False,
     held_out: Rows | None = None,
     every: int = 1,
     learning_rate: float | Tensor = 1e-3,
@@ -91,7 +85,10 @@ def resampled_heads(
     momentum: float = 0.9,
     batch_size: int = 108,
 ) -> FittedHeads:
-    """CRT, and class-balanced retraining: every group, or every class, is equally likely.
+    """CRT, ReWeightCRT, and class-balanced retraining: every group, or every class, counts alike.
+
+    Balanced draws make every label equally likely; with weights, samples are drawn as they come and
+    their losses weighted by the inverse frequency of their label.
 
     Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition",
     ICLR 2020; with groups, Yang et al., "Change is Hard", ICML 2023, reference code
@@ -104,50 +101,15 @@ def resampled_heads(
     Args:
         features: ``(N, D)`` float, in evaluation mode.
         target: ``(N,)`` int64 class.
-        label: ``(N,)`` int64, what is balanced: the group, -1 never drawn, or the class.
+        label: ``(N,)`` int64, what is balanced: the group or the class; -1 is never drawn, or has
+            weight 0.
         start: the heads to start from.
         generator: what the minibatches are drawn from.
         steps: how many steps.
+        weighted: weigh the losses (ReWeightCRT) instead of drawing balanced minibatches (CRT).
         held_out: rows to choose each head's step by; without them the last is kept.
         every: score at every so many steps.
         learning_rate, weight_decay, momentum, batch_size: of the descent.
-
-    Returns:
-        H heads, one per start or setting; all see the same minibatches.
-
-    Raises:
-        ValueError: no row has a label, or a number out of range.
-    """
-    order = balanced_order(label, batch_size=batch_size, steps=steps, generator=generator)
-    descent = Descent(learning_rate, momentum=momentum, weight_decay=weight_decay)
-    return fit_minibatches(
-        features, target, start, descent=descent, order=order, held_out=held_out, every=every
-    )
-
-
-def reweighted_heads(
-    features: Tensor,
-    target: Tensor,
-    label: Tensor,
-    start: Heads,
-    generator: torch.Generator,
-    *,
-    steps: int,
-    held_out: Rows | None = None,
-    every: int = 1,
-    learning_rate: float | Tensor = 1e-3,
-    weight_decay: float | Tensor = 1e-4,
-    momentum: float = 0.9,
-    batch_size: int = 108,
-) -> FittedHeads:
-    """ReWeightCRT: samples weighted by the inverse frequency of their group, or class.
-
-    Source: as :func:`resampled_heads`, the variant with weights.
-
-    Args:
-        features, target, start, generator, steps, held_out, every: as in :func:`resampled_heads`.
-        label: ``(N,)`` int64, what is balanced; -1 has weight 0.
-        learning_rate, weight_decay, momentum, batch_size: as in :func:`resampled_heads`.
 
     Returns:
         H heads, one per start or setting; all see the same minibatches.
@@ -158,20 +120,19 @@ def reweighted_heads(
     Differs from the reference: the mean weight is one over the samples; there it is one over the
     groups.
     """
-    known = label >= 0
-    weights = torch.where(known, balanced_weights(torch.bincount(label[known]))[label], 0.0)
-    order = shuffled_order(len(features), batch_size=batch_size, steps=steps, generator=generator)
+    sizes = {"batch_size": batch_size, "steps": steps}
+    weights = None
+    if weighted:
+        known = label >= 0
+        weights = torch.where(known, balanced_weights(torch.bincount(label[known]))[label], 0.0)
+        order = shuffled_order(len(features), **sizes, generator=generator)
+    else:
+        order = balanced_order(label, **sizes, generator=generator)
     descent = Descent(learning_rate, momentum=momentum, weight_decay=weight_decay)
-    return fit_minibatches(
-        features,
-        target,
-        start,
-        descent=descent,
-        order=order,
-        sample_weights=weights,
-        held_out=held_out,
-        every=every,
-    )
+    return fit_heads(
+        features, target, start, descent=descent, batches=order, sample_weights=weights,
+        held_out=held_out, every=every,
+    )  # fmt: skip
 
 
 def selected_heads(
@@ -217,7 +178,7 @@ def selected_heads(
     code names one to an optimiser that has been made without.
     """
     features, target = features[chosen], target[chosen]
-    return resampled_heads(
+    return balanced_heads(
         features, target, target, start, generator, steps=steps, held_out=held_out, every=steps,
         learning_rate=learning_rate, momentum=0.0, batch_size=min(batch_size, len(chosen)),
     )  # fmt: skip

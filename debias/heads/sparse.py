@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_positive
 from debias.heads.linear import Heads, Rows, worst_group_accuracies
 from debias.heads.orders import balanced_subsample, halves
 
@@ -85,33 +85,22 @@ def sparse_head(
     groups; C is chosen by fits that run to the end (there, on training, 20 iterations); class
     weights are not searched (there by an option, on training).
     """
-    if not strengths or min(strengths) <= 0 or subsamples < 1:
-        raise InputError(
-            f"DFR needs positive strengths and subsamples >= 1; got strengths={list(strengths)}, "
-            f"subsamples={subsamples}"
-        )
+    check_at_least(1, {"subsamples": subsamples}, of="DFR")
+    check_positive({"strengths": min(strengths, default=0)}, of="DFR")
     known = (fitting.group >= 0).nonzero()[:, 0]
     labelled = _checked(fitting.take(known), classes)
-    first, second = _halved(labelled, generator) if held_out is None else (labelled, held_out)
+    first, second = labelled, held_out
+    if second is None:
+        first, second = map(labelled.take, halves(labelled.group, generator))
     scores = _scores(first, second, classes, strengths, generator)
     strength = strengths[int(scores.argmax())]
     drawn = torch.stack([balanced_subsample(labelled.group, generator) for _ in range(subsamples)])
-    scaling = _scaling(labelled.features)
+    scaler = _scaler(labelled.features)
     fits = [
-        _regression(scaling, labelled.take(rows), classes, strength, generator) for rows in drawn
+        _regression(scaler, labelled.take(rows), classes, strength, generator) for rows in drawn
     ]
-    return SparseHead(
-        _folded(scaling, torch.stack(fits).mean(dim=0)),
-        strength,
-        scores,
-        known[drawn],
-        second.group,
-    )
-
-
-def _halved(rows: Rows, generator: torch.Generator) -> tuple[Rows, Rows]:
-    first, second = halves(rows.group, generator)
-    return rows.take(first), rows.take(second)
+    head = _folded(scaler, torch.stack(fits).mean(dim=0))
+    return SparseHead(head, strength, scores, known[drawn], second.group)
 
 
 def _scores(
@@ -122,69 +111,58 @@ def _scores(
     generator: torch.Generator,
 ) -> Tensor:
     """Worst-group accuracy of one fit with each strength."""
-    scaling = _scaling(fitting.features)
+    scaler = _scaler(fitting.features)
     balanced = fitting.take(balanced_subsample(fitting.group, generator))
     fits = torch.stack(
-        [_regression(scaling, balanced, classes, strength, generator) for strength in strengths]
+        [_regression(scaler, balanced, classes, strength, generator) for strength in strengths]
     )
-    predictions = _folded(scaling, fits).logits(held_out.features.float()).argmax(dim=2)
+    predictions = _folded(scaler, fits).logits(held_out.features.float()).argmax(dim=2)
     return worst_group_accuracies(predictions, held_out.target, held_out.group)
 
 
-class _Scaling(NamedTuple):
-    """``(D,)`` float64 mean and deviation of each feature; the deviation is 1 if constant."""
-
-    mean: Tensor
-    deviation: Tensor
-
-
-def _scaling(features: Tensor) -> _Scaling:
+def _scaler(features: Tensor) -> Any:
+    """scikit-learn's, fitted; its deviation is 1 where a feature is constant."""
     from sklearn.preprocessing import StandardScaler
 
-    fitted = StandardScaler().fit(features.cpu().double().numpy())
-    return _Scaling(torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.scale_))
+    return StandardScaler().fit(features.cpu().double().numpy())
 
 
-def _folded(scaling: _Scaling, joined: Tensor) -> Heads:
+def _folded(scaler: Any, joined: Tensor) -> Heads:
     """Heads on plain features, of ``([H,] C, D + 1)`` coefficients on scaled features."""
     joined = joined.reshape(-1, *joined.shape[-2:])
-    weights = joined[..., :-1] / scaling.deviation
-    biases = joined[..., -1] - weights @ scaling.mean
+    weights = joined[..., :-1] / torch.from_numpy(scaler.scale_)
+    biases = joined[..., -1] - weights @ torch.from_numpy(scaler.mean_)
     return Heads(weights.float(), biases.float())
 
 
 def _regression(
-    scaling: _Scaling, rows: Rows, classes: int, strength: float, generator: torch.Generator
+    scaler: Any, rows: Rows, classes: int, strength: float, generator: torch.Generator
 ) -> Tensor:
     """``(C, D + 1)`` float64 coefficients and intercepts on scaled features."""
-    scaled = (rows.features.cpu().double() - scaling.mean) / scaling.deviation
-    target = rows.target.cpu()
+    scaled = scaler.transform(rows.features.cpu().double().numpy())
+    positives = [rows.target.cpu().numpy() == each for each in range(classes)]
     if classes == 2:
-        contrast = _against_the_rest(scaled, target == 1, strength, generator)
+        contrast = _against_the_rest(scaled, positives[1], strength, generator)
         return torch.stack([-contrast / 2, contrast / 2])
-    fits = [
-        _against_the_rest(scaled, target == wanted, strength, generator)
-        for wanted in range(classes)
-    ]
-    return torch.stack(fits)
+    return torch.stack([_against_the_rest(scaled, each, strength, generator) for each in positives])
 
 
 def _against_the_rest(
-    scaled: Tensor, wanted: Tensor, strength: float, generator: torch.Generator
+    scaled: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    strength: float,
+    generator: torch.Generator,
 ) -> Tensor:
     from sklearn.linear_model import LogisticRegression
 
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     # scikit-learn 1.8 replaces the name of the penalty by its share of the absolute values
     renamed = signature(LogisticRegression).parameters["penalty"].default == "deprecated"
-    sparse = (
-        partial(LogisticRegression, l1_ratio=1.0)
-        if renamed
-        else partial(LogisticRegression, penalty="l1")
-    )
-    regression = sparse(C=strength, solver="liblinear", max_iter=1000, random_state=seed)
-    regression.fit(scaled.numpy(), wanted.numpy())
-    return torch.from_numpy(numpy.append(regression.coef_[0], regression.intercept_))
+    regression = LogisticRegression(
+        C=strength, solver="liblinear", max_iter=1000, random_state=seed
+    ).set_params(**({"l1_ratio": 1.0} if renamed else {"penalty": "l1"}))
+    regression.fit(scaled, positive)
+    return torch.from_numpy(np.append(regression.coef_[0], regression.intercept_))
 
 
 def _checked(fitting: Rows, classes: int) -> Rows:

@@ -10,7 +10,7 @@ from torch import nn
 
 from debias.data.orders import seeded_generator
 from debias.errors import InputError
-from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads
+from debias.heads.refits import balanced_heads, focal_heads
 from debias.heads.sparse import STRENGTHS, sparse_head
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen
@@ -161,7 +161,7 @@ class AFR(LastLayer):
 class CRT(LastLayer):
     """Refit the last layer on balanced draws, with frozen features (classifier retraining).
 
-    See :func:`debias.heads.refits.resampled_heads` and ``reweighted_heads``.
+    See :func:`debias.heads.refits.balanced_heads`.
 
     Args:
         balance: "group", which needs the training split's labels, or "class".
@@ -201,18 +201,15 @@ class CRT(LastLayer):
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """The head at the step that does best on validation."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
-        refit, generator = (
-            reweighted_heads if self.weighted else resampled_heads,
-            seeded_generator(seed),
-        )
-        held_out = frozen.rows("val")
-        fitted = refit(
+        generator, held_out = seeded_generator(seed), frozen.rows("val")
+        fitted = balanced_heads(
             rows.features,
             rows.target,
             rows.group if self.balance == "group" else rows.target,
             frozen.fresh_head(generator),
             generator,
             steps=self.steps,
+            weighted=self.weighted,
             held_out=held_out,
             every=max(self.steps // 100, 1),
             learning_rate=self.learning_rate,

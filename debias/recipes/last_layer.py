@@ -16,10 +16,9 @@ from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
 from debias.errors import InputError
 from debias.evaluation.predictions import load_weights
-from debias.heads.descent import fit_minibatches
+from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
-from debias.heads.steps import Descent
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.run_folder import read_report
@@ -174,5 +173,5 @@ def erm_head(rows: Rows, classes: int, seed: int) -> nn.Linear:
     start: Heads = fresh_heads(1, classes=classes, size=rows.features.shape[1], generator=generator)
     order = shuffled_order(len(rows.target), batch_size=128, steps=5000, generator=generator)
     descent = Descent(1e-2, momentum=0.9, weight_decay=1e-4)
-    fitted = fit_minibatches(rows.features, rows.target, start, descent=descent, order=order)
+    fitted = fit_heads(rows.features, rows.target, start, descent=descent, batches=order)
     return fitted.heads.linear(0)

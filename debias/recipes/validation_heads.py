@@ -17,7 +17,7 @@ from debias.errors import InputError
 from debias.group_inference import largest_disagreement, largest_losses
 from debias.heads.linear import Rows
 from debias.heads.orders import halves
-from debias.heads.refits import resampled_heads, selected_heads
+from debias.heads.refits import balanced_heads, selected_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.reports.predictions import read
@@ -31,7 +31,7 @@ EARLY = "early"
 class ClassBalancedLastLayer(LastLayer):
     """Refit the last layer on class-balanced minibatches of half of the validation split.
 
-    See :func:`debias.heads.refits.resampled_heads`.
+    See :func:`debias.heads.refits.balanced_heads`.
 
     Args:
         epochs: passes over the half.
@@ -71,7 +71,7 @@ class ClassBalancedLastLayer(LastLayer):
         generator = seeded_generator(seed)
         rows = frozen.rows("val")
         rows = rows.take(halves(rows.target, generator)[0])
-        fitted = resampled_heads(
+        fitted = balanced_heads(
             rows.features,
             rows.target,
             rows.target,

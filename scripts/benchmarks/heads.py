@@ -21,10 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.group_inference import focal_weights
-from debias.heads.descent import fit_full_batch, fit_minibatches
+from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads, worst_group_accuracies
 from debias.heads.orders import balanced_order
-from debias.heads.steps import Descent
 
 BAR_FULL_BATCH, BAR_WEIGHTS = 12.0, 1e-5
 BAR_MINIBATCH, BAR_ACCURACY = 30.0, 0.015
@@ -107,8 +106,8 @@ def full_batch(data: Rows, heads: int, steps: int, sequential: int) -> None:
     chosen = list(range(0, heads, heads // sequential)[:sequential])
     ours, *together = timed(
         lambda: (
-            fit_full_batch(
-                *data[:2], start, descent=descent, steps=steps, sample_weights=weights
+            fit_heads(
+                *data[:2], start, descent=descent, batches=[None] * steps, sample_weights=weights
             ).heads
         )
     )
@@ -149,8 +148,8 @@ def minibatch(data: Rows, held_out: Rows, heads: int, epochs: int, sequential: i
     descent = Descent(rate, momentum=0.9, weight_decay=decay)
     ours, *together = timed(
         lambda: (
-            fit_minibatches(
-                *data[:2], start, descent=descent, order=order(), sample_weights=weights
+            fit_heads(
+                *data[:2], start, descent=descent, batches=order(), sample_weights=weights
             ).heads
         )
     )

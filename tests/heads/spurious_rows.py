@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from debias.heads.descent import fit_full_batch
+from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, worst_group_accuracies
-from debias.heads.steps import Descent
 
 SIZE = 20
 
@@ -29,7 +28,8 @@ def spurious_rows(count: int, *, aligned: float, seed: int, positive: float = 0.
 def erm_head(rows: Rows) -> Heads:
     """Logistic regression on all rows alike, from zero."""
     start = Heads(torch.zeros(1, 2, SIZE), torch.zeros(1, 2))
-    return fit_full_batch(rows.features, rows.target, start, descent=Descent(0.5), steps=300).heads
+    every_row = [None] * 300
+    return fit_heads(*rows[:2], start, descent=Descent(0.5), batches=every_row).heads
 
 
 def worst_group(heads: Heads, rows: Rows, head: int = 0) -> float:

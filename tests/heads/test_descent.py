@@ -9,9 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.heads.descent import fit_full_batch, fit_minibatches
+from debias.heads.descent import Descent, contrasts, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads, worst_group_accuracies
-from debias.heads.steps import Descent, contrasts
 
 HEADS, SAMPLES, SIZE = 4, 60, 7
 GENERATOR = torch.Generator().manual_seed(0)
@@ -87,8 +86,8 @@ def test_full_batch_equals_a_loop_in_float64(classes):
     """Every head with settings, weights and start of its own; some are clipped at every step."""
     target, start = targets(classes), start_heads(classes)
     expected = loop(FEATURES, target, start, DESCENT, [slice(None)] * 30, WEIGHTS)
-    fitted = fit_full_batch(
-        FEATURES, target, start, descent=DESCENT, steps=30, sample_weights=WEIGHTS
+    fitted = fit_heads(
+        FEATURES, target, start, descent=DESCENT, batches=[None] * 30, sample_weights=WEIGHTS
     )
     assert_same(fitted.heads, expected, tolerance=1e-12)
     assert (expected.weights - start.weights).abs().amin(dim=(1, 2)).gt(0).all()
@@ -107,8 +106,8 @@ def test_minibatches_equal_a_loop_over_the_same_batches_in_float64(classes):
         clip=2.0,
     )
     expected = loop(FEATURES, target, start, descent, ORDER, WEIGHTS)
-    fitted = fit_minibatches(
-        FEATURES, target, start, descent=descent, order=ORDER, sample_weights=WEIGHTS
+    fitted = fit_heads(
+        FEATURES, target, start, descent=descent, batches=ORDER, sample_weights=WEIGHTS
     )
     assert_same(fitted.heads, expected, tolerance=1e-12)
 
@@ -121,8 +120,8 @@ def test_float32_equals_a_float32_loop_to_1e_5(classes):
     weights = WEIGHTS.float()
     start = Heads(*(tensor.float() for tensor in start))
     expected = loop(features, target, start, DESCENT, [slice(None)] * 100, weights)
-    fitted = fit_full_batch(
-        features, target, start, descent=DESCENT, steps=100, sample_weights=weights
+    fitted = fit_heads(
+        features, target, start, descent=DESCENT, batches=[None] * 100, sample_weights=weights
     )
     assert fitted.heads.weights.dtype == torch.float32
     assert_same(fitted.heads, expected, tolerance=1e-5)
@@ -133,8 +132,8 @@ def test_weight_decay_leaves_the_mean_over_the_classes():
     target, start = targets(3), start_heads(3)
     descent = Descent(0.1, momentum=0.9, weight_decay=0.2)
     expected = loop(FEATURES, target, start, descent, ORDER, WEIGHTS)
-    found = fit_minibatches(
-        FEATURES, target, start, descent=descent, order=ORDER, sample_weights=WEIGHTS
+    found = fit_heads(
+        FEATURES, target, start, descent=descent, batches=ORDER, sample_weights=WEIGHTS
     ).heads
     torch.testing.assert_close(found.weights.mean(dim=1), start.weights.mean(dim=1))
     assert (expected.weights.mean(dim=1) - start.weights.mean(dim=1)).abs().amax() > 0.01
@@ -151,8 +150,13 @@ def test_one_step_by_hand():
     0 by as much the other way."""
     start = Heads(torch.zeros(1, 2, 1), torch.zeros(1, 2))
     features, weights = torch.tensor([[3.0], [4.0]]), torch.tensor([2.0, 1.0])
-    fitted = fit_full_batch(
-        features, torch.tensor([0, 1]), start, descent=Descent(2.0), steps=1, sample_weights=weights
+    fitted = fit_heads(
+        features,
+        torch.tensor([0, 1]),
+        start,
+        descent=Descent(2.0),
+        batches=[None],
+        sample_weights=weights,
     )
     torch.testing.assert_close(fitted.heads.weights, torch.tensor([[[1.0], [-1.0]]]))
     torch.testing.assert_close(fitted.heads.biases, torch.tensor([[0.5, -0.5]]))
@@ -160,8 +164,8 @@ def test_one_step_by_hand():
 
 def test_it_comes_to_rest_where_the_gradient_of_the_penalised_loss_is_zero():
     target, start, penalty = targets(3), start_heads(3, 1), 0.3
-    heads = fit_full_batch(
-        FEATURES, target, start, descent=Descent(0.1, start_penalty=penalty), steps=2000
+    heads = fit_heads(
+        FEATURES, target, start, descent=Descent(0.1, start_penalty=penalty), batches=[None] * 2000
     ).heads
     parameters = [value[0].clone().requires_grad_() for value in heads]
     loss = F.cross_entropy(FEATURES @ parameters[0].T + parameters[1], target)
@@ -177,26 +181,25 @@ def test_a_sample_of_weight_zero_does_not_exist():
     target, start = targets(2), start_heads(2, 1)
     kept = torch.arange(SAMPLES) % 2 == 0
     features = torch.where(kept[:, None], FEATURES, 100 * FEATURES)
-    found = fit_full_batch(
-        features, target, start, descent=Descent(0.1), steps=20, sample_weights=2.0 * kept
-    )
-    alone = fit_full_batch(FEATURES[kept], target[kept], start, descent=Descent(0.1), steps=20)
+    options = {"descent": Descent(0.1), "batches": [None] * 20}
+    found = fit_heads(features, target, start, **options, sample_weights=2.0 * kept)
+    alone = fit_heads(FEATURES[kept], target[kept], start, **options)
     assert_same(found.heads, alone.heads, tolerance=1e-12)
 
 
 def test_the_order_of_the_rows_does_not_matter():
     order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(3))
     target, start = targets(3), start_heads(3)
-    found = fit_full_batch(
+    found = fit_heads(
         FEATURES[order],
         target[order],
         start,
         descent=DESCENT,
-        steps=20,
+        batches=[None] * 20,
         sample_weights=WEIGHTS[:, order],
     )
-    expected = fit_full_batch(
-        FEATURES, target, start, descent=DESCENT, steps=20, sample_weights=WEIGHTS
+    expected = fit_heads(
+        FEATURES, target, start, descent=DESCENT, batches=[None] * 20, sample_weights=WEIGHTS
     )
     assert_same(found.heads, expected.heads, tolerance=1e-12)
 
@@ -204,15 +207,16 @@ def test_the_order_of_the_rows_does_not_matter():
 def test_inputs_stay_as_they_are():
     target, start = targets(2), start_heads(2)
     copies = [value.clone() for value in (FEATURES, target, WEIGHTS, *start)]
-    fit_minibatches(FEATURES, target, start, descent=DESCENT, order=ORDER, sample_weights=WEIGHTS)
+    fit_heads(FEATURES, target, start, descent=DESCENT, batches=ORDER, sample_weights=WEIGHTS)
     assert all(map(torch.equal, (FEATURES, target, WEIGHTS, *start), copies))
 
 
 def test_autocast_is_off_inside():
     target, start = targets(2), start_heads(2, 1)
-    expected = fit_full_batch(FEATURES.float(), target, start, descent=Descent(0.1), steps=5).heads
+    options = {"descent": Descent(0.1), "batches": [None] * 5}
+    expected = fit_heads(FEATURES.float(), target, start, **options).heads
     with torch.autocast("cpu", torch.bfloat16):
-        found = fit_full_batch(FEATURES.float(), target, start, descent=Descent(0.1), steps=5).heads
+        found = fit_heads(FEATURES.float(), target, start, **options).heads
     assert torch.equal(found.weights, expected.weights)
 
 
@@ -230,12 +234,12 @@ def test_each_head_is_kept_from_its_best_step(every):
     target, start, held_out = targets(2), start_heads(2), held_out_rows()
 
     def fitted(steps, judged=None):
-        return fit_full_batch(
+        return fit_heads(
             FEATURES,
             target,
             start,
             descent=DESCENT,
-            steps=steps,
+            batches=[None] * steps,
             sample_weights=WEIGHTS,
             held_out=judged,
             every=every,
@@ -274,10 +278,10 @@ def test_the_step_is_chosen_by_the_worst_group_and_not_the_average():
         torch.tensor([0] * 10 + [1]),
     )
     features, target = torch.tensor([[1.0], [-1.0]]), torch.tensor([1, 0])
-    fitted = fit_full_batch(
-        features, target, start, descent=Descent(0.1), steps=20, held_out=held_out
+    fitted = fit_heads(
+        features, target, start, descent=Descent(0.1), batches=[None] * 20, held_out=held_out
     )
-    last = fit_full_batch(features, target, start, descent=Descent(0.1), steps=20).heads
+    last = fit_heads(features, target, start, descent=Descent(0.1), batches=[None] * 20).heads
     assert fitted.steps.item() == 1
     assert fitted.scores.item() == pytest.approx(0.4)
     assert fitted.heads.weights[0, 1].item() == pytest.approx(
@@ -290,10 +294,16 @@ def test_the_step_is_chosen_by_the_worst_group_and_not_the_average():
 
 def test_the_last_step_is_scored_too():
     target, start, held_out = targets(2), start_heads(2, 1), held_out_rows()
-    found = fit_full_batch(
-        FEATURES, target, start, descent=Descent(0.1), steps=3, held_out=held_out, every=10
+    found = fit_heads(
+        FEATURES,
+        target,
+        start,
+        descent=Descent(0.1),
+        batches=[None] * 3,
+        held_out=held_out,
+        every=10,
     )
-    last = fit_full_batch(FEATURES, target, start, descent=Descent(0.1), steps=3).heads
+    last = fit_heads(FEATURES, target, start, descent=Descent(0.1), batches=[None] * 3).heads
     predictions = last.logits(held_out.features).argmax(dim=2)
     assert found.steps.item() == 3
     assert (
@@ -306,10 +316,10 @@ def test_the_last_step_is_scored_too():
 def test_settings_of_one_number_serve_all_heads():
     target, start = targets(2), start_heads(2, 1)
     descent = Descent(torch.tensor([0.1, 0.2]), momentum=0.5)
-    both = fit_full_batch(FEATURES, target, start, descent=descent, steps=10).heads
+    both = fit_heads(FEATURES, target, start, descent=descent, batches=[None] * 10).heads
     for head, rate in enumerate((0.1, 0.2)):
-        one = fit_full_batch(
-            FEATURES, target, start, descent=Descent(rate, momentum=0.5), steps=10
+        one = fit_heads(
+            FEATURES, target, start, descent=Descent(rate, momentum=0.5), batches=[None] * 10
         ).heads
         torch.testing.assert_close(both.weights[head], one.weights[0], atol=1e-7, rtol=0)
 
@@ -326,7 +336,7 @@ def test_contrasts_are_orthonormal_and_sum_to_zero(classes):
     [
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"learning_rate": torch.tensor([0.1, -0.1])}, "learning_rate must be positive"),
-        ({"learning_rate": 0.1, "momentum": 1.0}, "momentum must be below 1"),
+        ({"learning_rate": 0.1, "momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
         ({"learning_rate": 0.1, "weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"learning_rate": 0.1, "start_penalty": -1.0}, "start_penalty must be at least 0"),
         ({"learning_rate": 0.1, "clip": 0.0}, "clip must be positive"),
@@ -346,14 +356,14 @@ def test_settings_out_of_range_are_refused(options, message):
         ({"sample_weights": -WEIGHTS}, "not negative"),
         ({"sample_weights": WEIGHTS[:, 1:]}, "N=60"),
         ({"sample_weights": WEIGHTS[:3]}, r"\[3, 4\] heads"),
-        ({"steps": 0}, "at least one step"),
-        ({"every": 0}, "every=0"),
+        ({"batches": []}, "steps must be at least 1"),
+        ({"every": 0}, "every must be at least 1"),
     ],
 )
 def test_inputs_that_do_not_agree_are_refused(changes, message):
     given = {
         "features": FEATURES, "target": targets(2), "start": start_heads(2), "descent": DESCENT,
-        "steps": 2,
+        "batches": [None] * 2,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
-        fit_full_batch(**(given | changes))
+        fit_heads(**(given | changes))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from debias.group_inference import largest_losses
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import balanced_order, halves, shuffled_order
-from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads, selected_heads
+from debias.heads.refits import balanced_heads, focal_heads, selected_heads
 from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
 
 TRAIN = spurious_rows(300, aligned=0.8, seed=0)
@@ -87,7 +87,7 @@ def test_focal_weights_come_from_one_head():
 def test_resampled_heads_are_sgd_on_balanced_draws():
     start = start_head()
     order = balanced_order(TRAIN.group, batch_size=16, steps=40, generator=seeded())
-    fitted = resampled_heads(
+    fitted = balanced_heads(
         *TRAIN, start, seeded(), steps=40, batch_size=16, learning_rate=torch.tensor([1e-3, 1e-2])
     )
     for head, rate in enumerate((1e-3, 1e-2)):
@@ -103,7 +103,7 @@ def test_reweighted_heads_are_sgd_on_inverse_frequencies():
     counts = torch.bincount(group[10:]).double()
     weights = torch.cat([torch.zeros(10), 290 / (4 * counts[group[10:]])]).double()
     order = shuffled_order(300, batch_size=16, steps=40, generator=seeded())
-    fitted = reweighted_heads(
+    fitted = balanced_heads(
         TRAIN.features,
         TRAIN.target,
         group,
@@ -111,6 +111,7 @@ def test_reweighted_heads_are_sgd_on_inverse_frequencies():
         seeded(),
         steps=40,
         batch_size=16,
+        weighted=True,
         learning_rate=0.01,
     )
     # weights are float32
@@ -167,8 +168,10 @@ def test_refits_undo_a_spurious_feature(seed):
         *fresh[:2], head, gamma=torch.tensor([2.0, 4.0, 8.0, 12.0]), start_penalty=0.0,
         held_out=validation, learning_rate=0.05, steps=150,
     )  # fmt: skip
-    resampled = resampled_heads(*train, head, generator, steps=400, learning_rate=0.01)
-    reweighted = reweighted_heads(*train, head, generator, steps=400, learning_rate=0.01)
+    resampled = balanced_heads(*train, head, generator, steps=400, learning_rate=0.01)
+    reweighted = balanced_heads(
+        *train, head, generator, steps=400, learning_rate=0.01, weighted=True
+    )
     assert base < 0.72
     assert worst_group(focal.heads, test, focal.best) > base + 0.08
     assert worst_group(resampled.heads, test) > 0.87
@@ -216,7 +219,7 @@ def test_class_balanced_draws_on_rows_without_the_shortcut_undo_it(seed):
     head = erm_head(train)
     start = fresh_heads(1, classes=2, size=SIZE, generator=seeded(seed))
     plain, balanced = (
-        resampled_heads(
+        balanced_heads(
             *validation[:2],
             label,
             start,

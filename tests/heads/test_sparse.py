@@ -199,9 +199,9 @@ def test_it_undoes_a_spurious_feature(seed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strengths": ()}, r"strengths=\[\]"),
-        ({"strengths": (1.0, -1.0)}, r"positive strengths"),
-        ({"subsamples": 0}, "subsamples=0"),
+        ({"strengths": ()}, "strengths must be positive for DFR; got 0"),
+        ({"strengths": (1.0, -1.0)}, "strengths must be positive for DFR; got -1.0"),
+        ({"subsamples": 0}, "subsamples must be at least 1 for DFR; got 0"),
         ({"classes": 3}, r"class \[2\]"),
         ({"classes": 1}, "classes=1"),
     ],

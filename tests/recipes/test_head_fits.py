@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from debias.data.orders import seeded_generator
 from debias.heads.linear import Heads, fresh_heads
-from debias.heads.refits import focal_heads, resampled_heads, reweighted_heads
+from debias.heads.refits import balanced_heads, focal_heads
 from debias.heads.sparse import sparse_head
 from debias.recipes import heads, validation_heads
 from debias.recipes.heads import AFR, CRT, DFR
@@ -122,8 +122,8 @@ def test_crt_balances_what_it_says_as_it_says(
     rows = backbone.at(of_split(backbone, "train"), groups=balance == "group")
     generator = seeded_generator(SEED)
     start = fresh_heads(1, classes=2, size=SIZE, generator=generator)
-    fitted = (reweighted_heads if weighted else resampled_heads)(
-        *rows, start, generator, steps=250, every=2, learning_rate=3e-4,
+    fitted = balanced_heads(
+        *rows, start, generator, steps=250, every=2, learning_rate=3e-4, weighted=weighted,
         held_out=backbone.at(of_split(backbone, "val"), groups=True),
     )  # fmt: skip
     recipe = CRT(balance=balance, weighted=weighted, steps=250, learning_rate=3e-4)
@@ -134,7 +134,7 @@ def test_the_class_balanced_head_sees_half_of_each_class_of_validation(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
     """For 3 passes in batches of 7, at its rate, no momentum; the other half does not choose."""
-    calls = noting(validation_heads, "resampled_heads")
+    calls = noting(validation_heads, "balanced_heads")
     ClassBalancedLastLayer(epochs=3, learning_rate=0.04, batch_size=7).fit(backbone, SEED)
     [((features, target, label, start, _), options)] = calls
     rows, classes = backbone.places(features), backbone.stage.examples.target
