@@ -8,10 +8,11 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from debias.errors import told
+from debias.errors import one_line, told
 
 EXAMPLES = """examples:
   debias train waterbirds/group_dro data.root=PATH seed=1
@@ -29,117 +30,93 @@ EXAMPLES = """examples:
 
 
 LISTS = (
-    "strategies", "samplers", "datasets", "models", "metrics",
-    "configs", "preprocessings", "optimizers", "schedulers",
-)  # fmt: skip
+    *("strategies", "samplers", "datasets", "models", "metrics"),
+    *("configs", "preprocessings", "optimizers", "schedulers"),
+)
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; cut out by GrabCut
-  keypoints  source=FILE: CSV path,x,y, a row a point, or CUB's parts/part_locs.txt;
+  keypoints  source=FILE: CSV path,x,y, one row per point, or CUB's parts/part_locs.txt;
              cut out by GrabCut
-  gradcam    threshold=0.5 target=true|predicted layer=NAME: where a finished run's model looks
-  import     source=FOLDER of PNG files, or CSV path,mask; threshold=128: masks that exist, checked
-for every method: out=FOLDER splits=[train,val,test] overwrite=false, and data.* as in the config
+  gradcam    threshold=NUMBER target=true|predicted layer=NAME: where a finished run's model looks
+  import     source=FOLDER of PNG files, or CSV path,mask; threshold=NUMBER: checks existing masks
+for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* as in the config
 """
+RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command. Heavy imports wait until a command runs."""
     top = argparse.ArgumentParser(
         prog="debias",
-        description=(
-            "Train image classifiers against a known or unknown bias, and judge them by their "
-            "worst group."
-        ),
+        description="Train image classifiers against a known or unknown bias, and judge them by "
+        "their worst group.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, help_text in (
-        ("train", "train one run, evaluate it and write its report"),
-        ("check", "validate a config and its data without training"),
-    ):
-        command = commands.add_parser(name, help=help_text)
-        command.add_argument(
-            "config", help="a shipped config (debias list configs), or the path of a YAML file"
-        )
-        command.add_argument(
-            "overrides", nargs="*", metavar="key=value", help="as in seed=1 data.root=PATH"
-        )
-    _add_evaluate(commands)
-    _add_compare(commands)
+    _add_single_runs(commands)
     _add_sweep(commands)
     _add_reproduce(commands)
-    _add_infer_groups(commands)
-    _add_masks(commands)
-    _add_list(commands)
+    _add_preparations(commands)
     return top
 
 
-def _add_evaluate(commands: Any) -> None:
-    command = commands.add_parser(
-        "evaluate", help="every metric of a run, a checkpoint, or anybody's predictions"
-    )
-    command.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
-    examples = "as in data.root=PATH measures=fairness,leakage fresh=true"
-    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
-
-
-def _add_compare(commands: Any) -> None:
-    command = commands.add_parser("compare", help="one table of finished runs, a line per method")
-    command.add_argument("folders", nargs="+", help="runs, or folders of runs")
+def _add_single_runs(commands: Any) -> None:
+    for name, meaning in (
+        ("train", "train one run, evaluate it and write its report"),
+        ("check", "validate a config and its data without training"),
+    ):
+        command = commands.add_parser(name, help=meaning)
+        command.add_argument("config", help=RUN_CONFIG)
+        _add_overrides(command, "as in seed=1 data.root=PATH")
+    meaning = "every metric of a run, a checkpoint, or anybody's predictions"
+    evaluate = commands.add_parser("evaluate", help=meaning)
+    evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
+    _add_overrides(evaluate, "as in data.root=PATH measures=fairness,leakage fresh=true")
+    compare = commands.add_parser("compare", help="one table of finished runs, a line per method")
+    compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
     column = "one more column; may be given repeatedly"
-    command.add_argument(
+    compare.add_argument(
         "--measure", action="append", default=[], metavar="FAMILY:KEY", help=column
     )
-    command.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    compare.add_argument("--markdown", action="store_true", help="print the table as Markdown")
 
 
 def _add_sweep(commands: Any) -> None:
-    command = commands.add_parser(
-        "sweep", help="many runs from one file: list them, run them, read the results"
+    meaning = "many runs from one file: list them, run them, read the results"
+    sweep = commands.add_parser("sweep", help=meaning)
+    sweep.add_argument("action", choices=("plan", "run", "search", "report"))
+    sweep.add_argument("source", help="the sweep's YAML file; for report, the folder of the sweep")
+    _add_overrides(
+        sweep,
+        "of every run, as in data.root=PATH; for run, also launcher=local workers=N threads=N "
+        "retries=N; for search, also trials=N storage=URL; for report, "
+        "format=markdown|latex|csv|html out=FILE",
     )
-    command.add_argument("action", choices=("plan", "run", "search", "report"))
-    command.add_argument(
-        "source", help="the sweep's YAML file; for report, the folder of the sweep"
-    )
-    examples = (
-        "of every run, as in data.root=PATH; for run, also launcher=local workers=2 threads=N "
-        "retries=1"
-    )
-    examples += "; for search, also trials=40 storage=URL"
-    examples += "; for report, format=markdown|latex|csv|html out=FILE"
-    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
 def _add_reproduce(commands: Any) -> None:
-    command = commands.add_parser(
-        "reproduce", help="a benchmark's published settings: run them, compare the figures"
-    )
-    command.add_argument("benchmark", choices=BENCHMARKS)
-    examples = "as in data.root=PATH seeds=[0] out=FOLDER workers=2"
-    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
+    meaning = "a benchmark's published settings: run them, compare the figures"
+    reproduce = commands.add_parser("reproduce", help=meaning)
+    reproduce.add_argument("benchmark", choices=BENCHMARKS)
+    _add_overrides(reproduce, "as in data.root=PATH seeds=[0] out=FOLDER workers=2")
     names = "settings with commas between them, as in jtt,dfr; all unless given"
-    command.add_argument("--strategies", default="", metavar="NAMES", help=names)
-    command.add_argument(
-        "--dry-run", action="store_true", help="say what it would cost, and run nothing"
+    reproduce.add_argument("--strategies", default="", metavar="NAMES", help=names)
+    price = "print what it would cost, and run nothing"
+    reproduce.add_argument("--dry-run", action="store_true", help=price)
+
+
+def _add_preparations(commands: Any) -> None:
+    meaning = "groups from a finished run's predictions, to train on"
+    groups = commands.add_parser("infer-groups", help=meaning)
+    groups.add_argument("run", help="a run's folder")
+    _add_overrides(
+        groups,
+        "method=jtt, eiil steps=N learning_rate=NUMBER, spare largest=N, or own; out=groups.csv "
+        "data.root=PATH",
     )
-
-
-def _add_infer_groups(commands: Any) -> None:
-    command = commands.add_parser(
-        "infer-groups", help="groups from a finished run's predictions, to train on"
-    )
-    command.add_argument("run", help="a run's folder")
-    examples = (
-        "method=jtt, eiil steps=10000 learning_rate=1e-3, spare largest=5, or own; out=groups.csv "
-        "data.root=PATH"
-    )
-    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
-
-
-def _add_masks(commands: Any) -> None:
     masks = commands.add_parser(
         "masks",
         help="make foreground masks where a data set has none",
@@ -147,22 +124,17 @@ def _add_masks(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     masks.add_argument("method", choices=MASK_METHODS)
-    masks.add_argument(
-        "config", help="whose data gets masks: a config; for gradcam, a finished run's folder"
-    )
-    masks.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="as in out=FOLDER source=FILE data.root=PATH",
-    )
-
-
-def _add_list(commands: Any) -> None:
-    command = commands.add_parser("list", help="say what there is, and what it needs")
-    command.add_argument("what", choices=LISTS)
+    source = "whose data gets masks: a config; for gradcam, a finished run's folder"
+    masks.add_argument("config", help=source)
+    _add_overrides(masks, "as in out=FOLDER source=FILE data.root=PATH")
+    listing = commands.add_parser("list", help="say what there is, and what it needs")
+    listing.add_argument("what", choices=LISTS)
     pattern = "of models or strategies: a pattern such as 'resnet*'"
-    command.add_argument("pattern", nargs="?", default="*", help=pattern)
+    listing.add_argument("pattern", nargs="?", default="*", help=pattern)
+
+
+def _add_overrides(command: Any, examples: str) -> None:
+    command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
@@ -173,18 +145,27 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
     return vars(options) | ({"overrides": [*options.overrides, *rest]} if rest else {})
 
 
+def _warning_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    return f"debias: warning: {one_line(str(message))}\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     An error that a user can mend is one line on standard error and exit code 2; Ctrl-C is one line
-    and 130.
+    and 130. A warning is one line on standard error too.
     """
     options = _parse(arguments)
+    warnings.formatwarning = _warning_line
     try:
-        command = importlib.import_module(
-            f"debias.commands.{options.pop('command').replace('-', '_')}"
-        )
-        command.run(**options)
+        name = options.pop("command").replace("-", "_")
+        importlib.import_module(f"debias.commands.{name}").run(**options)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:

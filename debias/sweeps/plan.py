@@ -159,7 +159,7 @@ def _expand(
     entries = [entry(line, sweep.grid, beside) for line in sweep.configs]
     drawn = draw(sweep.draws.count, seed=sweep.draws.seed, values=sweep.draws.values) or [{}]
     for source, grid in entries:
-        _check_grid(grid)
+        _check_grid(source, grid, sweep.grid)
         check_keys(source, common, grid, sweep.draws.values)
     for seed in sweep.seeds:
         for source, grid in entries:
@@ -192,11 +192,13 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
 
 
-def _check_grid(grid: Mapping[str, Any]) -> None:
+def _check_grid(source: str, grid: Mapping[str, Any], common: Mapping[str, Any]) -> None:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
+            place = "grid." if common.get(key) is values else f"{source}: "
+            example = "VALUE" if isinstance(values, (list, dict)) else values
             raise InputError(
-                f"grid.{key} must be a list of values, as in [1e-3, 1e-4]; got {values!r}"
+                f"{place}{key} must be a list of values, as in {key}: [{example}]; got {values!r}"
             )
 
 

@@ -70,7 +70,7 @@ class Sweep:
 
     configs: list[Any] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
-    grid: dict[str, list[Any]] = field(default_factory=dict)
+    grid: dict[str, Any] = field(default_factory=dict)
     draws: Draws = field(default_factory=Draws)
     set: dict[str, Any] = field(default_factory=dict)
     labels: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"

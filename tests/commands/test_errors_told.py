@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +50,18 @@ def test_an_error_of_a_library_keeps_its_traceback(error, monkeypatch):
     monkeypatch.setattr("debias.commands.list.run", fail)
     with pytest.raises(type(error)):
         main(["list", "metrics"])
+
+
+def test_a_warning_is_one_line_without_the_line_of_code_that_gave_it():
+    program = """
+import sys, warnings
+import debias.__main__, debias.commands.list
+debias.commands.list.run = lambda what, pattern: warnings.warn("no bias\\nlabels")
+sys.exit(debias.__main__.main(["list", "configs"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "debias: warning: no bias\\nlabels\n"
 
 
 def test_a_long_message_of_many_lines_is_one_line():

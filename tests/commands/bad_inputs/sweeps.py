@@ -37,7 +37,17 @@ SWEEPS = rows(
         (PLAN, "unknown key 'sed'", sweep("sed: [1]")),
         (PLAN, "oc.env", sweep("set: {data.root: '${oc.env:HOME}'}")),
         (PLAN, "seed must be at least 0", {"sweep.yaml": "configs: [own.yaml]\nseeds: [-1]\n"}),
-        (PLAN, "grid", sweep("grid: {optimizer.lr: 1}")),
+        (
+            PLAN,
+            "grid.optimizer.lr must be a list of values, as in optimizer.lr: [1]; got 1",
+            sweep("grid: {optimizer.lr: 1}"),
+        ),
+        (
+            PLAN,
+            "own.yaml: strategy.name must be a list of values, as in strategy.name: [group_dro]; "
+            "got 'group_dro'",
+            {"sweep.yaml": "configs: [{own.yaml: {strategy.name: group_dro}}]\n"},
+        ),
         (PLAN, "grid.optimizer.lr must be a list", sweep("grid: {optimizer.lr: []}")),
         (PLAN, "unknown key 'optimiser'", sweep("grid: {optimiser.lr: [1]}")),
         (PLAN, "optimizer.lr", sweep("grid: {optimizer.lr: [fast]}")),
