@@ -111,7 +111,7 @@ def warn_of_prior(
     shares = [_shares(samples, cells, groups, prior) for samples in seen]
     # of the rows that an order of a part of the data has chosen
     chance = math.sqrt(cells / len(order)) / 2
-    moved = prior != "class" and getattr(module.augment, "moves_bias", False)
+    moved = prior != "class" and module.augment.moves_bias
     if moved or float((shares[0] - shares[1]).abs().sum()) / 2 > MOVED + chance:
         kind = "augment" if moved else "sampler"
         by = f"{kind}.name={getattr(config, kind)['name']}"

@@ -13,11 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, make_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from debias.errors import InputError, check_finite, near
 from debias.merging import MISSING, converted
 from debias.methods import METHODS
+
+if TYPE_CHECKING:
+    from debias.config import Config
 
 TABLES: dict[str, dict[str, str]] = {
     **{
@@ -51,14 +54,99 @@ TABLES: dict[str, dict[str, str]] = {
     },
 }
 
-#: What a requirement of a class is called where a method says what it reads.
+MODEL = "debias.models:timm_classifier"
+#: What a requirement is called where a method says what it reads.
 _READ = {"bias": "train labels", "some bias": "some train labels", "mask": "masks"}
-#: What the facts that a sampler asks for mean for the data.
-SAMPLED = {"group": "bias", "bias": "bias", "inferred": "inferred groups"}
+#: What is needed where a partition must stand in for the bias labels.
+INFERRED = "inferred groups"
+#: What the facts that a component asks for need of the training data.
+_NEEDED = {
+    "group": "bias",
+    "bias": "bias",
+    "partition": INFERRED,
+    "chosen": INFERRED,
+    "partition_by_row": INFERRED,
+}
 
 
-def find(kind: str, name: str) -> Callable[..., Any]:
-    """The component of one kind that has a name.
+class Component(NamedTuple):
+    """What a section of a config names: a class or function, with its checked options.
+
+    Call it with the facts that its positional arguments may ask for, by name.
+    """
+
+    kind: str
+    name: str
+    make: Any
+    options: dict[str, Any]
+
+    def __call__(self, facts: Mapping[str, Any]) -> Any:
+        """The object of these facts and options."""
+        return self.make(*(facts[name] for name in _asked(self.make)), **self.options)
+
+
+class Chosen(NamedTuple):
+    """The components of a config, each found once. ``players`` are optimisers of single players."""
+
+    data: Component
+    preprocessing: Component
+    model: Component
+    strategy: Component
+    sampler: Component
+    augment: Component
+    optimizer: Component
+    scheduler: Component
+    players: dict[str, Component]
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What the training data must have for strategy, sampler and augmentation."""
+        return needs(self.strategy.make, self.sampler.make, self.augment.make)
+
+
+def choose(config: Config) -> Chosen:
+    """Find the components that a config names, and check their options.
+
+    Raises:
+        ValueError: an unknown name or option, a wrong type, or batches that are too small for the
+            strategy.
+    """
+    sections = {kind: getattr(config, kind) for kind in Chosen._fields[:-1]}
+    found = {kind: component(kind, section) for kind, section in sections.items()}
+    players = {
+        player: component("optimizer", _player_section(player, own, config.optimizer))
+        for player, own in config.players.items()
+    }
+    check_batch_size(config)
+    return Chosen(**found, players=players)
+
+
+def _player_section(player: str, own: Any, optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(own, dict):
+        raise InputError(
+            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got "
+            f"{own}"
+        )
+    same = own.get("name", optimizer["name"]) == optimizer["name"]
+    return {**(optimizer if same else {}), **own}
+
+
+def check_batch_size(config: Config) -> None:
+    """Refuse batches that are too small for the config's strategy.
+
+    Raises:
+        ValueError: naming both sizes.
+    """
+    name = config.strategy["name"]
+    needed = find("strategy", name).smallest_batch
+    if config.batch_size < needed:
+        raise InputError(
+            f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}"
+        )
+
+
+def find(kind: str, name: str) -> Any:
+    """The class or function of one kind that has a name.
 
     Raises:
         ValueError: there is none; the message names the nearest.
@@ -66,25 +154,35 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     table = TABLES[kind]
     if not isinstance(name, str) or name not in table:
         raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}")
-    module, _, attribute = table[name].partition(":")
-    component: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    return component
+    return _imported(table[name])
+
+
+def component(kind: str, section: Mapping[str, Any]) -> Component:
+    """The component that a config section names.
+
+    Args:
+        kind: a key of ``TABLES``, or "model", whose ``name`` is an option.
+        section: ``{"name": ..., option: value, ...}``.
+
+    Raises:
+        ValueError: an unknown name or option, or a wrong type.
+    """
+    name = section["name"]
+    if kind == "model":
+        make, options = _imported(MODEL), section
+    else:
+        make = find(kind, name)
+        options = {key: value for key, value in section.items() if key != "name"}
+    return Component(kind, name, make, check_options(make, kind, options))
 
 
 def construct(kind: str, section: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
-    """Build the component that a config section names, from its options and the facts it asks for.
-
-    Args:
-        kind: a key of ``TABLES``.
-        section: ``{"name": ..., option: value, ...}``.
-        facts: what its positional arguments may ask for, by name.
+    """Build what a config section names; see :func:`component` and :class:`Component`.
 
     Raises:
         ValueError: an unknown name or option, a wrong type, or whatever the component refuses.
     """
-    component = find(kind, section["name"])
-    options = {key: value for key, value in section.items() if key != "name"}
-    return call(component, kind, options, facts)
+    return component(kind, section)(facts)
 
 
 def call(
@@ -93,19 +191,23 @@ def call(
     options: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> Any:
-    """Call a component with checked options and the facts that its positional arguments name."""
-    checked = check_options(component, section, options)
-    parameters = inspect.signature(component).parameters.values()
-    positional = [
-        facts[item.name] for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD
-    ]
-    return component(*positional, **checked)
+    """Call any function with checked options and the facts that its positional arguments name."""
+    return Component(section, "", component, check_options(component, section, options))(facts)
 
 
-def required_facts(kind: str, name: str, meanings: Mapping[str, str]) -> tuple[str, ...]:
-    """What a component's facts mean for the data: ``meanings`` maps each to a requirement."""
-    asked = inspect.signature(find(kind, name)).parameters
-    return tuple(meaning for fact, meaning in meanings.items() if fact in asked)
+def needs(*makes: Any) -> tuple[str, ...]:
+    """What components need of the training data: what classes require, and their facts need."""
+    found: list[str] = []
+    for make in makes:
+        found += getattr(make, "requires", ())
+        found += [_NEEDED[fact] for fact in _asked(make) if fact in _NEEDED]
+    return tuple(dict.fromkeys(found))
+
+
+def requirements(config: Config) -> tuple[str, ...]:
+    """What the training data must have for the strategy, sampler and augmentation of a config."""
+    kinds = ("strategy", "sampler", "augment")
+    return needs(*(find(kind, getattr(config, kind)["name"]) for kind in kinds))
 
 
 def reads(kind: str, name: str) -> tuple[str, ...]:
@@ -117,10 +219,7 @@ def reads(kind: str, name: str) -> tuple[str, ...]:
     """
     if kind == "recipe":
         return tuple(f"{split} labels" for split in find(kind, name)().reads)
-    required = getattr(find(kind, name), "requires", ())
-    if kind == "sampler":
-        required = dict.fromkeys(required_facts(kind, name, SAMPLED))
-    return tuple(_READ[item] for item in required if item in _READ)
+    return tuple(_READ[item] for item in needs(find(kind, name)) if item in _READ)
 
 
 def infers(kind: str, name: str) -> tuple[str, ...]:
@@ -161,12 +260,20 @@ def options(component: Callable[..., Any]) -> dict[str, Any]:
     return {item.name: item.default for item in _keyword_only(component)}
 
 
+def _imported(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _asked(component: Callable[..., Any]) -> list[str]:
+    """The facts that a component's positional arguments name."""
+    parameters = inspect.signature(component).parameters.values()
+    return [item.name for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD]
+
+
 def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
-    return [
-        item
-        for item in inspect.signature(component).parameters.values()
-        if item.kind is item.KEYWORD_ONLY
-    ]
+    parameters = inspect.signature(component).parameters.values()
+    return [item for item in parameters if item.kind is item.KEYWORD_ONLY]
 
 
 @cache

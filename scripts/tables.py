@@ -48,10 +48,7 @@ def needs(kind: str, name: str) -> str:
     if kind == "recipe":
         found = [READS[item] for item in components.reads(kind, name)]
         return ", ".join([*found, *(f"infers {split}" for split in components.infers(kind, name))])
-    required = getattr(components.find(kind, name), "requires", ())
-    if kind == "sampler":
-        required = dict.fromkeys(components.required_facts(kind, name, components.SAMPLED))
-    return ", ".join(NEEDS[item] for item in required)
+    return ", ".join(NEEDS[item] for item in components.needs(components.find(kind, name)))
 
 
 def methods(kind: str) -> str:

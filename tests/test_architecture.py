@@ -31,7 +31,7 @@ ALLOWED = {
     "heads": {"group_inference", "losses"},
     "data": {"files", "json_files", "processes"},
     "config": {"config_texts", "files", "merging"},
-    "components": {"merging", "methods"},
+    "components": {"config", "merging", "methods"},
     "strategies": {"losses", "models", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "strategies"},
     "reports": {"config", "files", "json_files", "metrics"},

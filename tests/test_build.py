@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from debias import components
 from debias import config as configs
-from debias.build import build, cache_folder, facts_of, requirements
+from debias.build import build, cache_folder, facts_of
 from debias.checks import check_selection
 from debias.commands.train import train
-from debias.data.inferred import write_inferred
 from debias.data.orders import Permuted, Weighted
+from debias.data.partition import write_inferred
 from debias.metrics.selection import chosen_rule
 from debias.recipes.heads import DFR
 from debias.recipes.jtt import JTT
@@ -37,7 +38,7 @@ def small(tmp_path: Path, name: str, *more: str) -> configs.Config:
 
 def test_facts_are_those_of_the_training_split(tmp_path):
     """80 training birds, 95 % aligned: 38 and 2 of each kind."""
-    facts = facts_of(birds(tmp_path), small(tmp_path, "erm", "seed=7"))
+    facts = facts_of(birds(tmp_path), seed=7)
     assert facts["frequencies"].tolist() == [38, 2, 2, 38]
     assert facts["class_frequencies"].tolist() == [40, 40]
     assert torch.bincount(facts["group"]).tolist() == [38, 2, 2, 38]
@@ -73,7 +74,8 @@ def test_the_seed_decides_the_initial_weights(tmp_path):
      ("badd", ("bias",))],
 )  # fmt: skip
 def test_requirements(tmp_path, name, expected):
-    assert requirements(small(tmp_path, name)) == expected
+    config = small(tmp_path, name)
+    assert components.requirements(config) == components.choose(config).requires == expected
 
 
 def without_bias(tmp_path: Path, *unlabelled: str) -> str:

@@ -73,5 +73,12 @@ def test_unknown_names_are_named():
 
 
 def test_what_asks_for_a_fact_requires_it():
-    assert components.required_facts("sampler", "group_balanced", {"group": "bias"}) == ("bias",)
-    assert components.required_facts("sampler", "class_balanced", {"group": "bias"}) == ()
+    for kind, name, expected in (
+        ("sampler", "group_balanced", ("bias",)),
+        ("sampler", "class_balanced", ()),
+        ("sampler", "upweighted", ("inferred groups",)),
+        ("strategy", "decompose_compose", ("mask", "inferred groups")),
+        ("strategy", "group_dro", ("bias", "groups")),
+        ("augment", "none", ()),
+    ):
+        assert components.needs(components.find(kind, name)) == expected

@@ -37,7 +37,7 @@ def test_methods_with_a_row_of_parity_are_those_checked_against_the_authors_code
 def test_what_a_few_methods_read_and_infer():
     assert components.reads("strategy", "group_dro") == ("train labels",)
     assert components.reads("strategy", "flac") == ("some train labels",)
-    assert components.reads("strategy", "decompose_compose") == ("train labels", "masks")
+    assert components.reads("strategy", "decompose_compose") == ("masks",)
     assert components.reads("sampler", "group_balanced") == ("train labels",)
     assert components.reads("augment", "recombination") == ("masks",)
     assert components.reads("recipe", "dfr") == ("val labels",)

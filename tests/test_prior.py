@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from debias import config as configs
+from debias.augment.augmentation import Unchanged
 from debias.build import build
 from debias.checks import warn_of_prior
 from debias.data.orders import (
@@ -78,7 +79,7 @@ GROUPS = Groups(("a", "b"), ("0", "1"))
 
 
 def moves(prior: str, order) -> bool:
-    module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior=prior), augment=None)
+    module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior=prior), augment=Unchanged())
     facts = {"groups": GROUPS, "row": ROW, "group": GROUPS.encode(ROW, BIAS)}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -89,7 +90,7 @@ def moves(prior: str, order) -> bool:
 def test_what_draws_change():
     """Counts 64, 16, 4, 16: balanced classes move 3 of 10 draws to the other class; within a bias,
     balanced groups move 44 and 0 of 100, and balanced biases nothing."""
-    doubled = upweighted((ROW == 1).long(), GROUPS, copies=4)
+    doubled = upweighted(ROW == 1, copies=4)
     for order in (class_balanced(ROW, GROUPS), class_subsample(ROW, GROUPS, 0), doubled):
         assert moves("class", order)
     balanced = group_balanced(GROUPS.encode(ROW, BIAS), GROUPS)
@@ -104,7 +105,7 @@ def test_chance_is_not_told_of():
     """Of 200 classes with 30 each, a fifth by chance, as many draws of each as there are."""
     row, groups = torch.arange(200).repeat(30), Groups(tuple(map(str, range(200))), ("0",))
     facts = {"groups": groups, "row": row, "group": row}
-    module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior="class"), augment=None)
+    module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior="class"), augment=Unchanged())
     config = configs.load("drawn_birds/erm", [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,8 +12,8 @@ from torch import Tensor
 from debias import components
 from debias import config as configs
 from debias.data.examples import Examples
-from debias.data.inferred import read_inferred, write_inferred
 from debias.data.orders import seeded_generator
+from debias.data.partition import read_inferred, write_inferred
 from debias.errors import InputError, near
 from debias.group_inference import class_clusters, environment_weights, error_set
 from debias.merging import taken

@@ -107,16 +107,10 @@ def _print_component(kind: str, name: str) -> None:
     component = components.find(kind, name)
     meaning = (inspect.getdoc(component) or "").partition("\n")[0]
     print(f"{name}: {meaning}")
-    needs = [*getattr(component, "requires", ()), *(_sampled(name) if kind == "sampler" else ())]
-    if needs:
+    if needs := components.needs(component):
         print(f"    needs {', '.join(needs)}")
     for option, default in components.options(component).items():
         print(f"    {kind}.{option}{_default(default)}")
-
-
-def _sampled(name: str) -> list[str]:
-    facts = components.required_facts("sampler", name, components.SAMPLED)
-    return list(dict.fromkeys(facts))
 
 
 def _default(default: Any) -> str:

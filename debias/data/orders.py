@@ -150,33 +150,31 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     )
 
 
-def upweighted(inferred: Tensor, groups: Groups, *, copies: int) -> Order:
+def upweighted(chosen: Tensor, *, copies: int) -> Order:
     """Visit every training sample once, and those with inferred value 1 ``copies`` times more.
 
-    Source: Liu et al., "Just Train Twice", ICML 2021: the value 1 is an error of an earlier model
-    (``groups.file``).
+    Source: Liu et al., "Just Train Twice", ICML 2021: an earlier model's errors are chosen
+    (``groups.file``: those with the value 1).
 
     Args:
-        inferred: ``(N,)`` int64 inferred value of each training sample.
-        groups: their names; the value 1 is the one called "1", wherever it stands.
+        chosen: ``(N,)`` bool of each training sample.
         copies: at least 1.
 
     Raises:
-        ValueError: a bound above is broken, or no sample has the value 1.
+        ValueError: ``copies`` is below 1, or no sample is chosen.
     """
-    names = groups.bias_names
-    chosen = (inferred == (names.index("1") if "1" in names else len(names))).nonzero().flatten()
     if copies < 1:
         raise InputError(f"sampler.copies must be at least 1; got {copies}")
-    if not len(chosen):
+    if not bool(chosen.any()):
         raise InputError(
-            f"no training sample has value 1 (of {', '.join(names)}): the earlier model made no "
-            "error; train it less"
+            "no training sample has value 1: the earlier model made no error, so train it less, "
+            "or your groups.file has other values: mark the samples to repeat by 1"
         )
-    return Permuted(torch.cat([torch.arange(len(inferred)), chosen.repeat(copies)]))
+    again = chosen.nonzero().flatten().repeat(copies)
+    return Permuted(torch.cat([torch.arange(len(chosen)), again]))
 
 
-def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Order:
+def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Order:
     r"""Draw N samples: classes equally likely, and small inferred groups likelier within them.
 
     .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}
@@ -187,14 +185,14 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
 
     Args:
         row: ``(N,)`` int64 class of each training sample.
-        inferred: ``(N,)`` int64 inferred group of each training sample within its class
+        partition: ``(N,)`` int64 inferred group of each training sample within its class
             (``groups.file``).
         powers: :math:`\lambda` of each of the C classes: 1 makes all its groups equally likely.
 
     Raises:
         ValueError: not a power per class, an inferred group is unknown, or targets are multi-label.
     """
-    if row.ndim != 1 or bool((inferred < 0).any()):
+    if row.ndim != 1 or bool((partition < 0).any()):
         raise InputError(
             "cluster_balanced needs one class and one inferred group per sample: infer groups "
             "of all"
@@ -205,7 +203,7 @@ def cluster_balanced(row: Tensor, inferred: Tensor, *, powers: list[int]) -> Ord
             "classes"
         )
     _, group, counts = torch.unique(
-        torch.stack([row, inferred]), dim=1, return_inverse=True, return_counts=True
+        torch.stack([row, partition]), dim=1, return_inverse=True, return_counts=True
     )
     weights = counts[group].double() ** -torch.tensor(powers, dtype=torch.float64)[row]
     return Weighted(weights / weights.new_zeros(len(powers)).index_add(0, row, weights)[row])

@@ -72,8 +72,8 @@ class BAM(Recipe):
     def train(self, run: Run) -> Trained:
         """Train, find the errors, go on."""
         first = run.train_stage("amplification", self._amplified(run))
-        groups = run.infer(errors_of(first), first.examples)
-        return run.train_last({"groups": groups, "sampler": self.sampler}, start=first)
+        partition = run.infer(errors_of(first), first.examples)
+        return run.train_last({"sampler": self.sampler}, partition=partition, start=first)
 
     def _amplified(self, run: Run) -> Config:
         strategy = {"strategy": {"name": "bias_amplification", "strength": self.strength}}

@@ -34,11 +34,11 @@ class CnC(Recipe):
 
     def stages(self, run: Run) -> list[Config]:
         """The first model, and the last stage but for what reads its predictions."""
-        return [run.stage_config(self.prediction), run.checked_last()]
+        return [run.stage_config(self.prediction), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
         """Train, predict, train anew."""
         first = run.train_stage("prediction", run.stage_config(self.prediction))
         found = first.predictions("train")
         inferred = first.everywhere(found.index, found.logits.argmax(dim=1))
-        return run.train_last({"groups": run.infer(inferred, first.examples)})
+        return run.train_last(partition=run.infer(inferred, first.examples))

@@ -109,11 +109,8 @@ class DaC(Recipe):
             ValueError: the run has a strategy or an augmentation of its own, or a sampler that
                 reads biases.
         """
-        sampler, labels = (
-            run.config.sampler["name"],
-            {name: name for name in ("group", "bias", "inferred")},
-        )
-        if components.required_facts("sampler", sampler, labels):
+        sampler = run.config.sampler["name"]
+        if components.needs(components.find("sampler", sampler)):
             raise InputError(
                 "this recipe draws as the run's sampler does before anything is inferred, and "
                 f"sampler.name={sampler} reads biases: name shuffled, class_balanced, "
@@ -124,7 +121,7 @@ class DaC(Recipe):
             raise InputError(
                 "this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1"
             )
-        return [self._first(run), run.checked_last()]
+        return [self._first(run), run.stage_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
         """The first stage, a map and masked pictures of each image, and the last stage."""
@@ -145,14 +142,14 @@ class DaC(Recipe):
         losses = F.cross_entropy(found.logits, found.target, reduction="none")
         drawn = first.parts.data.order.draw(seeded_generator(run.config.seed))
         low = least_losses(losses, self.quantile, among=losses[drawn])
+        partition = run.infer(first.everywhere(found.index, ~low), first.examples)
         changes = {
-            "groups": run.infer(first.everywhere(found.index, ~low), first.examples),
             "strategy": {"name": "decompose_compose", "alpha": self.alpha, "invert": self.invert},
             # a table may name each image's mask in a column, in place of a folder
             "data": {"masks": str(masks)} | ({"mask": None} if "mask" in run.config.data else {}),
         }
         renew(first.parts.module.model.get_submodule("head"), seed=run.config.seed)
-        return run.train_last(changes, start=first)
+        return run.train_last(changes, partition=partition, start=first)
 
     def _first(self, run: Run) -> Config:
         return configs.changed(run.stage_config({"sampler": run.config.sampler}), self.first or {})

@@ -52,7 +52,7 @@ class EIIL(Recipe):
 
     def stages(self, run: Run) -> list[Config]:
         """The reference, and the last stage but for what reads the environments."""
-        return [run.stage_config(self.reference), run.checked_last()]
+        return [run.stage_config(self.reference), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
         """Train the reference, infer, train."""
@@ -67,4 +67,4 @@ class EIIL(Recipe):
             learning_rate=self.learning_rate,
         )
         inferred = reference.everywhere(found.index, weights > 0.5)
-        return run.train_last({"groups": run.infer(inferred, reference.examples)})
+        return run.train_last(partition=run.infer(inferred, reference.examples))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from debias.build import requirements
+from debias import components
 from debias.config import Config
 from debias.errors import InputError
 from debias.group_inference import error_set
@@ -66,8 +66,8 @@ class JTT(Recipe):
     def train(self, run: Run) -> Trained:
         """Train twice."""
         first = run.train_stage("identification", run.stage_config(self.identification))
-        groups = run.infer(errors_of(first), first.examples)
-        return run.train_last({"groups": groups, "sampler": self.sampler})
+        partition = run.infer(errors_of(first), first.examples)
+        return run.train_last({"sampler": self.sampler}, partition=partition)
 
 
 def refuse_readers(config: Config) -> None:
@@ -77,7 +77,7 @@ def refuse_readers(config: Config) -> None:
         ValueError: the strategy, sampler or augmentation of the run.
     """
     refuse_own(config, "sampler")
-    if {"bias", "some bias", "groups"} & set(requirements(config)):
+    if {"bias", "some bias", "groups"} & set(components.requirements(config)):
         raise InputError(
             f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, "
             f"and strategy.name={config.strategy['name']} or augment.name={config.augment['name']} "

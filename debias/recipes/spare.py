@@ -53,7 +53,7 @@ class SPARE(Recipe):
             ValueError: the run has a sampler of its own.
         """
         refuse_own(run.config, "sampler")
-        return [run.stage_config(self.early), run.checked_last()]
+        return [run.stage_config(self.early), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
         """Train for a little while, cluster, train anew."""
@@ -62,8 +62,7 @@ class SPARE(Recipe):
         clusters = class_clusters(
             found.logits.softmax(dim=1), found.target, seed=run.config.seed, largest=self.largest
         )
-        groups = run.infer(early.everywhere(found.index, clusters.inferred), early.examples)
+        partition = run.infer(early.everywhere(found.index, clusters.inferred), early.examples)
         powers = clusters.powers(threshold=self.threshold)
-        return run.train_last(
-            {"groups": groups, "sampler": {"name": "cluster_balanced", "powers": powers}}
-        )
+        sampler = {"name": "cluster_balanced", "powers": powers}
+        return run.train_last({"sampler": sampler}, partition=partition)

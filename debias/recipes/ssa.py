@@ -64,7 +64,7 @@ class SSA(Recipe):
 
     def stages(self, run: Run) -> list[Config]:
         """A predictor, as if of the class, and the last stage but for what reads the guesses."""
-        return [run.stage_config(self.predictor), run.checked_last()]
+        return [run.stage_config(self.predictor), run.stage_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
         """A teacher, a predictor for each fold on at most all the others, and the last stage."""
@@ -104,7 +104,7 @@ class SSA(Recipe):
             inferred[asked] = self._predict(run, f"fold-{one + 1}", examples, bias, rows).argmax(
                 dim=1
             )
-        return run.train_last({"groups": run.infer(inferred, examples)})
+        return run.train_last(partition=run.infer(inferred, examples))
 
     def _predict(
         self, run: Run, name: str, examples: Examples, bias: Tensor, rows: dict[str, Tensor]

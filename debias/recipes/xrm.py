@@ -46,7 +46,7 @@ class XRM(Recipe):
 
     def stages(self, run: Run) -> list[Config]:
         """The twins, and the last stage but for what reads the groups, in validation too."""
-        return [self._twins(run), configs.changed(run.checked_last(), UNLABELLED)]
+        return [self._twins(run), run.stage_config(UNLABELLED)]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
         """Both twins see every image."""
@@ -68,7 +68,7 @@ class XRM(Recipe):
         inferred = twins.everywhere(
             torch.cat([found.index for found in first]), torch.cat(mistakes)
         )
-        return run.train_last({"groups": run.infer(inferred, twins.examples)})
+        return run.train_last(partition=run.infer(inferred, twins.examples))
 
     def _twins(self, run: Run) -> Config:
         twins = {"strategy": {"name": "cross_mistakes"}} | UNLABELLED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from debias.build import requirements
+from debias import components
 from debias.config import Config
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.runs.run import Recipe, Run
@@ -23,11 +23,11 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
     """
     read = set(recipe.labels())
     for stage in recipe.stages(Run(config, Path(config.out))):
-        if _asks(requirements(stage)) and "train" not in _replaced(stage):
+        if _asks(components.requirements(stage)) and "train" not in _replaced(stage):
             read.add("train")
     inferred = (*recipe.infers, *_replaced(config))
     rule = chosen_rule(config.select, labelled=labelled)
-    return group_labels(requirements(config), rule, inferred=inferred, read=read)
+    return group_labels(components.requirements(config), rule, inferred=inferred, read=read)
 
 
 def group_labels(

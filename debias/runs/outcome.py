@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 import debias
+from debias import components, processes
 from debias import config as configs
-from debias import processes
-from debias.build import requirements
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.evaluation.families import Evidence
@@ -156,7 +155,7 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
         "strategy": {
             "name": config.strategy["name"],
             "method": configs.method_name(config),
-            "requires": list(requirements(config)),
+            "requires": list(components.requirements(config)),
             "group_labels": labels_read(
                 config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())
             ),

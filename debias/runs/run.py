@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from debias import components
 from debias import config as configs
-from debias.build import build, requirements, smallest_batch
+from debias.build import build
 from debias.checks import check_numbers
 from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
-from debias.data.inferred import write_inferred
+from debias.data.partition import Partition, inferred_partition, write_inferred
 from debias.errors import InputError
 from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import load_weights, predict_split
@@ -26,7 +26,7 @@ from debias.files import write_atomically
 from debias.json_files import read_json
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, read, write
-from debias.runs.plain import PLAIN, READERS
+from debias.runs.plain import PLAIN
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
 from debias.training import Recorder
@@ -115,21 +115,6 @@ class Run:
             configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {}
         )
 
-    def checked_last(self) -> Config:
-        """The last stage without what may read groups that are yet to be inferred; of that, the
-        options are checked.
-
-        Raises:
-            ValueError: an unknown option, a wrong type, or too small a batch.
-        """
-        smallest_batch(self.config)
-        for kind in READERS:
-            options = dict(getattr(self.config, kind))
-            components.check_options(components.find(kind, options.pop("name")), kind, options)
-        return configs.changed(
-            replace(self.config, players={}), {kind: PLAIN[kind] for kind in PLAIN}
-        )
-
     def build(self, config: Config) -> Parts:
         """The objects of a stage; those that :meth:`check` built are used up first."""
         return self.built.pop(configs.identity(config), None) or build(config)
@@ -155,6 +140,8 @@ class Run:
             raise InputError(
                 f"a run of several stages trains on one device; got devices={self.config.devices}"
             )
+        if len(stages) > 1:  # the last one's components may read what is yet to be inferred
+            components.choose(self.config)
         for config in stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
@@ -173,7 +160,7 @@ class Run:
         if not done.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(config, folder / "stage.yaml")
-            recorder = single(parts, config, folder, {"config": configs.plain(config)})
+            recorder = single(parts, config, folder)
             seconds = sum(entry["seconds"] for entry in recorder.history)
             write_atomically(done, json.dumps({"epochs": config.epochs, "seconds": seconds}) + "\n")
             recorder.forget_previous()
@@ -181,27 +168,30 @@ class Run:
         return Stage(parts, folder)
 
     def train_last(
-        self, changes: Mapping[str, Any] | None = None, *, start: Stage | None = None
+        self,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        partition: Partition | None = None,
+        start: Stage | None = None,
     ) -> Trained:
         """Train the stage whose model the run is judged by, in the run's own folder.
 
         Args:
             changes: to the run's config.
+            partition: of :meth:`infer`, which the stage reads in place of bias labels.
             start: the stage whose model it starts from; ``None`` starts as the config says.
         """
-        config = self.last_config(changes)
-        parts = self.build(config)
+        record = {"groups": partition.section} if partition else {}
+        config = self.last_config({**(changes or {}), **record})
+        parts = build(config, partition) if partition else self.build(config)
         if start is not None:
             parts.module.model.load_state_dict(start.parts.module.model.state_dict())
         if config != self.config:
             configs.save(config, self.folder / configs.LAST_STAGE)
-        metadata = {"config": configs.plain(config)}
-        return Trained(
-            parts, config, single(parts, config, self.folder, metadata, watch=self.watch)
-        )
+        return Trained(parts, config, single(parts, config, self.folder, watch=self.watch))
 
-    def infer(self, inferred: Tensor, examples: Examples) -> dict[str, Any]:
-        """Write inferred groups to ``groups.csv``; return the section by which they are read.
+    def infer(self, inferred: Tensor, examples: Examples) -> Partition:
+        """The partition by inferred values, which ``groups.csv`` records.
 
         Args:
             inferred: ``(len(examples),)`` int64, -1 where none was inferred.
@@ -213,12 +203,9 @@ class Run:
         """
         path = self.folder / "groups.csv"
         write_inferred(path, examples, inferred)
-        if "groups" in requirements(self.config):
+        if "groups" in components.requirements(self.config):
             check_inferred(examples, inferred)
-        splits = [
-            split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())
-        ]
-        return {"file": str(path), "splits": splits}
+        return inferred_partition(inferred, examples, path)
 
     def seconds(self) -> dict[str, float]:
         """Training seconds of every stage before the last, by name."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from debias import config as configs
 from debias.config import Config
 from debias.evaluation.predictions import write_predictions
 from debias.parts import Parts
@@ -12,21 +12,13 @@ from debias.training import PreparedPictures, Recorder, fit, newest_checkpoint, 
 from debias.training.recorder import Watch
 
 
-def single(
-    parts: Parts,
-    config: Config,
-    folder: Path,
-    metadata: dict[str, Any],
-    *,
-    watch: Watch | None = None,
-) -> Recorder:
+def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = None) -> Recorder:
     """Train one model by one strategy, from the start or from the run's last checkpoint.
 
     Args:
         parts: the objects of the run.
-        config: epochs, seed, devices.
+        config: epochs, seed, devices; every checkpoint holds it.
         folder: the run's folder.
-        metadata: plain values to put into every checkpoint.
         watch: looks at the history after each epoch.
 
     Returns:
@@ -37,7 +29,7 @@ def single(
         write=lambda epoch, predicted: write_predictions(
             folder / "predictions" / f"val-epoch={epoch:03d}.csv", parts.examples, predicted
         ),
-        metadata=metadata,
+        metadata={"config": configs.plain(config)},
         keep_all=config.keep_all,
         watch=watch,
     )

@@ -28,18 +28,19 @@ class DecomposeCompose(Strategy):
               + \alpha \operatorname{mean}_{i \in S} \mathrm{CE}(f(x'_i), y_i)
               + \alpha \operatorname{mean}_{i \in S} \mathrm{CE}(f(x''_i), y_i)
 
-    The bias column says which samples S holds: 0 for those of low loss. It and the masks come from
-    :class:`debias.recipes.dac.DaC`, whose last stage this is. The backbone computes in evaluation
-    mode and receives no gradient; only ``model.head`` is trained. Surroundings come from another
-    class: in a toy whose shortcut is loud and whose masks are right, an alpha of 1 undid the
-    shortcut (worst group 0.80, mean of three seeds, without composed pictures 0.26), and one of 6
-    turned it round in part (0.61).
+    S and the masks come from :class:`debias.recipes.dac.DaC`, whose last stage this is. The
+    backbone computes in evaluation mode and receives no gradient; only ``model.head`` is trained.
+    Surroundings come from another class: in a toy whose shortcut is loud and whose masks are right,
+    an alpha of 1 undid the shortcut (worst group 0.80, mean of three seeds, without composed
+    pictures 0.26), and one of 6 turned it round in part (0.61).
 
     Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious
     Correlation", CVPR 2024; reference code fhn98/DaC.
 
     Args:
         groups: the groups of the data; single-label.
+        partition_by_row: ``(samples,)`` int64, 0 for the rows of the data set that S holds; any
+            other number for the others.
         alpha: :math:`\alpha \ge 0`.
         invert: take :math:`1 - m` for m: for data in which the first model attends to the shortcut,
             not to the object.
@@ -55,11 +56,19 @@ class DecomposeCompose(Strategy):
     batch, colour and partners each device's own.
     """
 
-    requires = ("bias", "inferred groups", "mask")
+    requires = ("mask",)
     hard_targets = True
     smallest_batch = 2  # a sample is combined with another
+    low: Tensor
 
-    def __init__(self, groups: Groups, *, alpha: float = 6.0, invert: bool = False) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        partition_by_row: Tensor,
+        *,
+        alpha: float = 6.0,
+        invert: bool = False,
+    ) -> None:
         super().__init__()
         if groups.multi_label:
             raise InputError(
@@ -68,6 +77,8 @@ class DecomposeCompose(Strategy):
         if alpha < 0:
             raise InputError(f"DecomposeCompose needs alpha >= 0; got {alpha}")
         self.alpha, self.invert = alpha, invert
+        # follows from what was inferred, so checkpoints need not hold it
+        self.register_buffer("low", partition_by_row == 0, persistent=False)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """One, who owns the head alone."""
@@ -83,7 +94,7 @@ class DecomposeCompose(Strategy):
             )
         mask = 1 - batch.mask if self.invert else batch.mask
         colour = batch.image.mean(dim=(0, 2, 3), keepdim=True)
-        chosen = (batch.bias == 0).nonzero().flatten()
+        chosen = self.low[batch.index].nonzero().flatten()
         combined, partner = partners(batch.target, chosen)
         rows = [torch.arange(len(batch.target), device=chosen.device), chosen, combined]
         pictures = [

@@ -23,9 +23,10 @@ class Strategy(nn.Module):
     arguments are its options; their defaults stand there and nowhere else.
 
     Attributes:
-        requires: what the training data must carry: "bias" labels for all images, or "some bias"
-            labels, an image in all "groups", foreground "mask"s; "inferred groups" in place of the
-            bias.
+        requires: what the training data must have: a "bias" label for every image, or "some bias"
+            labels, an image in all "groups", a foreground "mask" for every image. A partition that
+            somebody inferred may stand in for the bias labels. A strategy that reads nothing else
+            asks for the fact ``partition_by_row``.
         smallest_batch: samples that every training batch must have.
         hard_targets: whether it reads class indices, so that no augmentation may make probabilities
             of them.

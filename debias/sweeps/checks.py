@@ -20,7 +20,6 @@ def check(runs: Iterable[Run]) -> None:
     Raises:
         ValueError: naming the config, the key and the nearest valid one.
     """
-    from debias.build import smallest_batch
     from debias.checks import check_numbers
     from debias.evaluation.measures import chosen_families
 
@@ -34,23 +33,15 @@ def check(runs: Iterable[Run]) -> None:
                     f"a sweep gives each run one device; got devices={run.config.devices}"
                 )
             _check_options(run.config, passed)
-            smallest_batch(run.config)
+            components.check_batch_size(run.config)
         except InputError as error:
             raise InputError(f"{run.settings}: {error}") from error
 
 
 def _check_options(config: Config, passed: set[str]) -> None:
-    from debias.models import timm_classifier
-
     for kind in (*components.TABLES, "model"):
         section = getattr(config, kind)
         written = json.dumps([kind, section], sort_keys=True)
         if written not in passed:
-            component = (
-                timm_classifier if kind == "model" else components.find(kind, section["name"])
-            )
-            options = {
-                key: value for key, value in section.items() if key != "name" or kind == "model"
-            }
-            components.check_options(component, kind, options)
+            components.component(kind, section)
             passed.add(written)

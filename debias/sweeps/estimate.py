@@ -121,11 +121,13 @@ def images_of(work: Work) -> Seen:
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
     """Images of an epoch by the config's own sampler, with a share ``ERRORS`` inferred as 1."""
     group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups))
+    chosen = torch.arange(len(group)) < round(ERRORS * len(group))
     facts = {
         "group": group,
         "row": group // 2,
         "bias": group % 2,
-        "inferred": (torch.arange(len(group)) < round(ERRORS * len(group))).long(),
+        "chosen": chosen,
+        "partition": chosen.long(),
         "groups": Groups(("0", "1"), ("0", "1")),
         "seed": config.seed,
     }

@@ -23,7 +23,6 @@ from debias.group_inference import (
 from debias.heads.linear import Heads, Rows
 from debias.heads.refits import focal_heads
 from debias.heads.sparse import sparse_head
-from debias.types import Groups
 from parity_checks.cases import Replaced, apart, draws
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
@@ -146,7 +145,7 @@ def jtt(clones: Clones) -> Iterator[Row]:
             "upsampled_points"
         ]
         theirs = np.bincount([*range(57), *again.indices], minlength=57)
-        ours = upweighted(wrong, Groups(("0", "1"), ("0", "1")), copies=copies).draw(draws(0))
+        ours = upweighted(wrong == 1, copies=copies).draw(draws(0))
         return apart(theirs, torch.bincount(ours, minlength=57))
 
     yield code.row(

@@ -25,7 +25,6 @@ from parity_checks.cases import Replaced, apart, draws
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
-PAIRS = Groups(("0", "1"), ("0", "1"))
 STRENGTHS = (1e-4, 0.01, 0.1, 3.0)
 
 
@@ -60,7 +59,7 @@ def jtt(clones: Clones) -> Iterator[Row]:
         inferred, sampler = _second_training(
             copies, SimpleNamespace(predictions=lambda split: found), split
         )
-        drawn = upweighted(inferred[rows], PAIRS, copies=sampler["copies"]).draw(draws(0))
+        drawn = upweighted(inferred[rows] == 1, copies=sampler["copies"]).draw(draws(0))
         return apart(np.bincount(theirs), torch.bincount(drawn))
 
     compared = (
@@ -72,15 +71,14 @@ def jtt(clones: Clones) -> Iterator[Row]:
 def _second_training(copies: int, stage: Any, split: Tensor) -> tuple[Tensor, dict[str, Any]]:
     """What our recipe infers for every row, and the sampler of its last stage."""
     stage.examples = SimpleNamespace(split=split)
-    changes: dict[str, Any] = {}
     run: Any = SimpleNamespace(
         stage_config=lambda changes: changes,
         train_stage=lambda name, config: stage,
         infer=lambda inferred, examples: inferred,
-        train_last=changes.update,
+        train_last=lambda changes, partition: (partition, changes["sampler"]),
     )
-    JTT(upweight=copies).train(run)
-    return changes["groups"], changes["sampler"]
+    found: Any = JTT(upweight=copies).train(run)
+    return found
 
 
 def _dfr_code(clones: Clones, shuffled: list[Tensor]) -> Piece:

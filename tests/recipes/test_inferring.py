@@ -279,10 +279,8 @@ def test_a_method_that_needs_every_group_is_told_which_is_empty(tmp_path):
     needs_none = configs.changed(
         config, {"strategy": {"name": "erm"}, "sampler": {"name": "shuffled"}}
     )
-    assert Run(needs_none, tmp_path / "other").infer(inferred, examples)["splits"] == [
-        "train",
-        "val",
-    ]
+    partition = Run(needs_none, tmp_path / "other").infer(inferred, examples)
+    assert partition.splits == ("train", "val")
 
 
 def test_early_stages_have_no_players_of_the_last_strategy(tmp_path):
@@ -290,10 +288,5 @@ def test_early_stages_have_no_players_of_the_last_strategy(tmp_path):
         "drawn_birds/rebias", overrides(tmp_path, "recipe.name=eiil", "players.biased.lr=0.1")
     )
     run = Run(config, tmp_path / "run")
-    assert [
-        stage.players for stage in (run.stage_config(), run.checked_last(), run.last_config())
-    ] == [
-        {},
-        {},
-        {"biased": {"lr": 0.1}},
-    ]
+    assert run.stage_config().players == {}
+    assert run.last_config().players == {"biased": {"lr": 0.1}}

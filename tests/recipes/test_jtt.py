@@ -16,7 +16,6 @@ from debias.commands.train import train
 from debias.data.orders import upweighted
 from debias.reports.predictions import read
 from debias.runs.run import Run
-from debias.types import Groups
 from tests.commands.conftest import overrides
 
 
@@ -120,17 +119,15 @@ def test_what_would_be_left_unread_is_refused(tmp_path):
 
 
 def test_upweighted_by_hand():
-    """Positions 1 and 3 have the value 1: each comes 1 + 2 times, the others once."""
-    groups = Groups(("cat", "dog"), ("0", "1"))
-    order = upweighted(torch.tensor([0, 1, 0, 1]), groups, copies=2)
+    """Positions 1 and 3 are chosen: each comes 1 + 2 times, the others once."""
+    order = upweighted(torch.tensor([False, True, False, True]), copies=2)
     assert torch.bincount(order.draw(torch.Generator().manual_seed(0))).tolist() == [1, 3, 1, 3]
     with pytest.raises(
-        ValueError,
-        match=r"no training sample has value 1 \(of 0, 1\): the earlier model made no error",
+        ValueError, match=r"no training sample has value 1: the earlier model made no error"
     ):
-        upweighted(torch.zeros(4, dtype=torch.long), groups, copies=2)
+        upweighted(torch.zeros(4, dtype=torch.bool), copies=2)
     with pytest.raises(ValueError, match="copies must be at least 1"):
-        upweighted(torch.ones(4, dtype=torch.long), groups, copies=0)
+        upweighted(torch.ones(4, dtype=torch.bool), copies=0)
 
 
 def test_the_plain_recipe_is_one_stage(tmp_path):

@@ -30,7 +30,7 @@ class Untrained(Run):
     def train_stage(self, name: str, config: Config) -> Any:
         return self.stage or Stage(self.build(config), self.folder)
 
-    def train_last(self, changes: Any = None, *, start: Any = None) -> Any:
+    def train_last(self, changes: Any = None, *, partition: Any = None, start: Any = None) -> Any:
         return changes
 
 

@@ -26,15 +26,13 @@ class LowLosses(DecomposeCompose):
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__(GROUPS, alpha=2.0)
+        high = ~torch.isin(torch.arange(16), torch.tensor([0, 1, 8, 9, 10, 11, 12]))
+        super().__init__(GROUPS, high.long(), alpha=2.0)
         model.get_submodule("body").requires_grad_(False)
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> Loss:
-        """Of the batch with its flags and masks."""
-        high = ~torch.isin(batch.index, torch.tensor([0, 1, 8, 9, 10, 11, 12]))
-        return super().loss(
-            model, batch._replace(bias=high.long(), mask=torch.ones_like(batch.image[:, :1]))
-        )
+        """Of the batch with its masks."""
+        return super().loss(model, batch._replace(mask=torch.ones_like(batch.image[:, :1])))
 
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])

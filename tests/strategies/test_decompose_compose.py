@@ -27,12 +27,24 @@ from debias.types import Batch, Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 
-def masked_batch(samples: int = 8, *, seed: int = 0, chosen: tuple[int, ...] = (2, 5)) -> Batch:
-    """Random pictures and soft masks; the bias column is 0 for the chosen."""
+def masked_batch(samples: int = 8, *, seed: int = 0) -> Batch:
+    """Random pictures and soft masks, the last row first; no bias is known."""
     mask = torch.rand(samples, 1, 2, 2, generator=torch.Generator().manual_seed(seed + 1))
-    bias = torch.ones(samples, dtype=torch.int64)
-    bias[list(chosen)] = 0
-    return batch_of(samples, seed=seed)._replace(bias=bias, mask=mask)
+    batch, rows = batch_of(samples, seed=seed), torch.arange(samples).flip(0)
+    return batch._replace(bias=torch.full_like(batch.bias, -1), index=rows, mask=mask)
+
+
+def low_at(*places: int, samples: int = 8) -> torch.Tensor:
+    """The partition by row that is 0 for these samples of :func:`masked_batch`, and 1 or unknown
+    for others.
+    """
+    partition = torch.tensor([1, -1]).repeat(samples // 2)
+    partition[samples - 1 - torch.tensor(places, dtype=torch.int64)] = 0
+    return partition
+
+
+#: Of the samples 2 and 5.
+LOW = low_at(2, 5)
 
 
 def test_pictures_by_hand():
@@ -75,7 +87,7 @@ def expected_loss(
 def test_value_by_definition(invert):
     """Samples 2 and 5 are of classes 0 and 1, so each is the other's partner."""
     model, batch = TinyClassifier(), masked_batch()
-    loss = DecomposeCompose(GROUPS, alpha=6.0, invert=invert).loss(model, batch)
+    loss = DecomposeCompose(GROUPS, LOW, alpha=6.0, invert=invert).loss(model, batch)
     mask = 1 - batch.mask if invert else batch.mask
     assert loss.total.item() == pytest.approx(
         expected_loss(model, batch, mask, {2: 5, 5: 2}, 6.0), rel=1e-5
@@ -88,16 +100,16 @@ def test_value_by_definition(invert):
 
 
 def test_without_low_losses_it_is_erm():
-    model, batch = TinyClassifier(), masked_batch(chosen=())
-    loss = DecomposeCompose(GROUPS).loss(model, batch)
+    model, batch = TinyClassifier(), masked_batch()
+    loss = DecomposeCompose(GROUPS, low_at()).loss(model, batch)
     assert loss.total.item() == pytest.approx(ERM().loss(model, batch).total.item(), rel=1e-6)
     assert loss.terms["masked"] == loss.terms["combined"] == 0
 
 
 def test_of_one_class_nothing_is_combined():
     """The chosen, 0 and 2, are both of class 0: their masked pictures count, none is combined."""
-    model, batch = TinyClassifier(), masked_batch(chosen=(0, 2))
-    loss = DecomposeCompose(GROUPS, alpha=2.0).loss(model, batch)
+    model, batch = TinyClassifier(), masked_batch()
+    loss = DecomposeCompose(GROUPS, low_at(0, 2), alpha=2.0).loss(model, batch)
     colour = batch.image.mean(dim=(0, 2, 3), keepdim=True)
     alone = batch.mask[[0, 2]] * batch.image[[0, 2]] + (1 - batch.mask[[0, 2]]) * colour
     masked = F.cross_entropy(model(alone).logits, batch.target[[0, 2]])
@@ -112,7 +124,7 @@ def test_weights_follow_their_samples():
     and 2 samples.
     """
     model, batch = TinyClassifier(), masked_batch()
-    found = DecomposeCompose(GROUPS, alpha=1.0).loss(
+    found = DecomposeCompose(GROUPS, LOW, alpha=1.0).loss(
         model, batch._replace(weight=F.one_hot(torch.tensor(5), 8).float())
     )
     colour = batch.image.mean(dim=(0, 2, 3), keepdim=True)
@@ -160,7 +172,7 @@ def test_no_partner_where_there_is_one_class_or_nobody():
 def test_only_the_head_is_trained():
     """Its gradient is that of the equation; the backbone has none, and is owned by nobody."""
     model, batch = TinyClassifier(), masked_batch()
-    strategy = DecomposeCompose(GROUPS, alpha=6.0)
+    strategy = DecomposeCompose(GROUPS, LOW, alpha=6.0)
     (owned,) = strategy.players(model).values()
     assert {id(parameter) for parameter in owned} == {
         id(parameter) for parameter in model.head.parameters()
@@ -197,7 +209,7 @@ class Normalised(nn.Module):
 
 def test_the_backbone_is_in_evaluation_mode_and_training_mode_is_back_after():
     """Averages stay, dropout drops nothing: the value is that of a model in evaluation mode."""
-    model, batch, strategy = Normalised(), masked_batch(), DecomposeCompose(GROUPS)
+    model, batch, strategy = Normalised(), masked_batch(), DecomposeCompose(GROUPS, LOW)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     found = strategy.loss(model.train(), batch).total
     assert all(module.training for module in model.modules())
@@ -212,7 +224,7 @@ class Masked(pl.LightningDataModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.batch = masked_batch(48, chosen=tuple(range(2, 48, 8)) + tuple(range(5, 48, 8)))
+        self.batch = masked_batch(48)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(
@@ -227,7 +239,8 @@ class Masked(pl.LightningDataModule):
 
 def test_lightning_equals_the_plain_loop(tmp_path):
     seed_all(0)
-    model, strategy = TinyClassifier(), DecomposeCompose(GROUPS)
+    low = low_at(*range(2, 48, 8), *range(5, 48, 8), samples=48)
+    model, strategy = TinyClassifier(), DecomposeCompose(GROUPS, low)
     start, (owned,) = copy.deepcopy(model), strategy.players(model).values()
     optimizer = sgd(owned, lr=0.1)
     for _ in range(2):
@@ -237,7 +250,7 @@ def test_lightning_equals_the_plain_loop(tmp_path):
             optimizer.step()
     module = DebiasModule(
         copy.deepcopy(start),
-        DecomposeCompose(GROUPS),
+        DecomposeCompose(GROUPS, low),
         GROUPS,
         torch.tensor([12, 12, 12, 12]),
         optimizer=lambda player, parameters: sgd(parameters, lr=0.1),
@@ -279,7 +292,7 @@ def worst_group(strategy: DecomposeCompose, seed: int) -> float:
     optimizer = torch.optim.Adam(model.head.parameters(), lr=0.05)
     for _ in range(100):
         optimizer.zero_grad()
-        strategy.loss(model, batch._replace(bias=torch.zeros_like(batch.bias))).total.backward()
+        strategy.loss(model, batch).total.backward()
         optimizer.step()
     correct = model(test.image).logits.argmax(dim=1) == test.target
     group = 2 * test.target + test.bias
@@ -294,7 +307,8 @@ def test_right_masks_free_the_head_of_the_shortcut_and_wrong_ones_bind_it():
     for seed in range(3):
         options = ({"alpha": 0.0}, {"alpha": 1.0}, {"alpha": 6.0}, {"alpha": 1.0, "invert": True})
         plain, right, heavy, wrong = (
-            worst_group(DecomposeCompose(GROUPS, **option), seed) for option in options
+            worst_group(DecomposeCompose(GROUPS, torch.zeros(256), **option), seed)
+            for option in options
         )
         assert right > plain + 0.2
         assert plain < heavy < right
@@ -303,9 +317,9 @@ def test_right_masks_free_the_head_of_the_shortcut_and_wrong_ones_bind_it():
 
 def test_refuses():
     with pytest.raises(ValueError, match="alpha >= 0; got -1"):
-        DecomposeCompose(GROUPS, alpha=-1.0)
+        DecomposeCompose(GROUPS, LOW, alpha=-1.0)
     labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
     with pytest.raises(ValueError, match="single target"):
-        DecomposeCompose(labels)
+        DecomposeCompose(labels, LOW)
     with pytest.raises(ValueError, match=r"mask of every picture: train by recipe\.name=dac"):
-        DecomposeCompose(GROUPS).loss(TinyClassifier(), batch_of(8))
+        DecomposeCompose(GROUPS, LOW).loss(TinyClassifier(), batch_of(8))

@@ -68,7 +68,7 @@ SIZES = rows(
         ("check own.yaml optimizer.momentum=-1", "momentum"),
         ("check own.yaml strategy.name=focal strategy.gamma=-1", "gamma"),
         ("check own.yaml strategy.name=group_dro strategy.step_size=-1", "step_size"),
-        ("check own.yaml sampler.name=upweighted", "reads inferred groups"),
+        ("check own.yaml sampler.name=upweighted sampler.copies=2", "reads inferred groups"),
         ("check own.yaml augment.name=mixup augment.alpha=-1", "alpha"),
         ("check own.yaml recipe.name=jtt recipe.first.epochs=0", "unknown option recipe.first"),
         ("check own.yaml strategy.name=lff batch_size=1", "batch_size=1"),

@@ -1,4 +1,4 @@
-"""Inferred groups: written, read back, and put in place of the labels of some splits only."""
+"""Partitions: inferred, written, read back, and put in place of the labels of some splits only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from debias.data.checks import check_requirements
-from debias.data.inferred import read_inferred, seen_labels, write_inferred
-from debias.data.orders import upweighted
+from debias.data.partition import (
+    inferred_partition,
+    read_inferred,
+    read_partition,
+    seen_by_run,
+    write_inferred,
+)
 from debias.data.sets.table import UNKNOWN
-from debias.types import Groups
 from tests.fakes import birds
 
 
@@ -43,13 +47,12 @@ def test_each_split_sees_its_own_labels(tmp_path):
     """Training reads inferred values, validation and test the true ones; nobody else changes."""
     examples = birds(tmp_path, train=12, val=8, test=8)
     write_inferred(tmp_path / "groups.csv", examples, inferred_of(examples))
-    seen = seen_labels(examples, tmp_path / "groups.csv", ["train"])
+    seen = seen_by_run(examples, read_partition(tmp_path / "groups.csv", examples, ["train"]))
     train, val, test = (examples.rows(split) for split in ("train", "val", "test"))
     assert seen.train.groups.bias_names == ("0", "1", "2")
     assert torch.equal(seen.train.bias[train], train % 3)
     assert seen.train.bias[torch.cat([val, test])].eq(-1).all()
     assert seen.val is examples
-    assert seen.examples is examples
     assert torch.equal(seen.batches.bias[train], train % 3)
     rest = torch.cat([val, test])
     assert torch.equal(seen.batches.bias[rest], examples.bias[rest])
@@ -58,7 +61,7 @@ def test_each_split_sees_its_own_labels(tmp_path):
 def test_validation_too(tmp_path):
     examples = birds(tmp_path, train=12, val=8, test=8)
     write_inferred(tmp_path / "groups.csv", examples, inferred_of(examples))
-    seen = seen_labels(examples, tmp_path / "groups.csv", ["val"])
+    seen = seen_by_run(examples, read_partition(tmp_path / "groups.csv", examples, ["val"]))
     val = examples.rows("val")
     assert seen.train is examples
     assert seen.val.groups.count == 6
@@ -72,7 +75,7 @@ def test_unknown_values_are_no_groups(tmp_path, unknown):
     examples = birds(tmp_path, train=4, val=4, test=4)
     path = tmp_path / "groups.csv"
     write_groups(path, examples, ["male", unknown, "female", "male"])
-    seen = seen_labels(examples, path, ["train"]).train
+    seen = seen_by_run(examples, read_partition(path, examples, ["train"])).train
     assert seen.groups.bias_names == ("male", "female")
     assert seen.bias[examples.rows("train")].tolist() == [0, -1, 1, 0]
     with pytest.raises(
@@ -80,20 +83,43 @@ def test_unknown_values_are_no_groups(tmp_path, unknown):
     ):
         check_requirements(seen, ("bias",))
     write_groups(path, examples, [unknown] * 4)
-    seen = seen_labels(examples, path, ["train"]).train
+    seen = seen_by_run(examples, read_partition(path, examples, ["train"])).train
     assert seen.groups.bias_names == ("unknown",)
     assert seen.bias.eq(-1).all()
 
 
-def test_upweighted_takes_the_value_named_1(tmp_path):
-    """Not the second of the values 1 and 2."""
+def test_the_value_named_1_is_chosen(tmp_path):
+    """Not the second of the values 1 and 2; and no sample where values have other names."""
     examples = birds(tmp_path, train=4, val=4, test=4)
-    write_groups(tmp_path / "groups.csv", examples, [1, 2, 2, 1])
-    seen = seen_labels(examples, tmp_path / "groups.csv", ["train"]).train
-    order = upweighted(seen.bias[seen.rows("train")], seen.groups, copies=2)
-    assert order.draw(torch.Generator()).bincount().tolist() == [3, 1, 1, 3]
-    with pytest.raises(ValueError, match=r"no training sample has value 1 \(of no, yes\)"):
-        upweighted(torch.tensor([0, 1]), Groups(("cat", "dog"), ("no", "yes")), copies=2)
+    for values, chosen in (
+        ([1, 2, 2, 1], [True, False, False, True]),
+        (["no", "yes", "", "no"], [False] * 4),
+    ):
+        write_groups(tmp_path / "groups.csv", examples, values)
+        partition = read_partition(tmp_path / "groups.csv", examples, ["train"])
+        assert partition.chosen[examples.rows("train")].tolist() == chosen
+        assert not partition.chosen[examples.rows("val")].any()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 9])
+def test_a_partition_in_memory_is_what_its_record_says(tmp_path, offset):
+    """Values 0, 1, 2 of both splits; 1, 2, 3; and 9, 10, 11, which are no order of texts."""
+    examples = birds(tmp_path, train=12, val=8, test=8)
+    path, inferred = tmp_path / "groups.csv", inferred_of(examples) + offset
+    for part, splits in (
+        (inferred, ("train", "val")),
+        (inferred.masked_fill(examples.split == 1, -1), ("train",)),
+    ):
+        write_inferred(path, examples, part)
+        partition, found = (
+            inferred_partition(part, examples, path),
+            read_partition(path, examples, splits),
+        )
+        assert (partition.names, partition.splits, partition.source) == (found.names, splits, path)
+        assert partition.names == tuple(str(offset + value) for value in range(3))
+        assert torch.equal(partition.values, found.values)
+        assert torch.equal(partition.chosen, found.chosen)
+        assert partition.section == {"file": str(path), "splits": list(splits)}
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -109,7 +135,7 @@ def test_what_was_written_is_read(tmp_path):
 
 def test_no_file_changes_nothing(tmp_path):
     examples = birds(tmp_path, train=4, val=4, test=4)
-    seen = seen_labels(examples, None, ["train"])
+    seen = seen_by_run(examples, None)
     assert seen.train is examples
     assert torch.equal(seen.batches.bias, examples.bias)
 
@@ -122,7 +148,7 @@ def test_what_is_refused(tmp_path):
             ValueError,
             match=f"groups.file {absent} is no file: make one with `debias infer-groups`",
         ):
-            seen_labels(examples, absent, ["train"])
+            read_partition(absent, examples, ["train"])
     for text, message in {
         "path,group\n": "groups.csv has no column 'inferred'; valid: group, path",
         "path,inferred\na.png,0\nb.png\n": "groups.csv, line 3: 1 columns, but the header has 2",
@@ -133,10 +159,10 @@ def test_what_is_refused(tmp_path):
     }.items():
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
-            seen_labels(examples, path, ["train"])
+            seen_by_run(examples, read_partition(path, examples, ["train"]))
     write_inferred(path, examples, torch.where(examples.split == 0, 0, -1))
     with pytest.raises(ValueError, match="no line for 4 of the 4 images of val"):
-        seen_labels(examples, path, ["val"])
+        seen_by_run(examples, read_partition(path, examples, ["val"]))
     for splits in ([], ["test"], ["train", "test"]):
         with pytest.raises(ValueError, match="keeps its own"):
-            seen_labels(examples, path, splits)
+            read_partition(path, examples, splits)
