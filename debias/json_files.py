@@ -1,16 +1,52 @@
-"""Reading the JSON files that runs and sweeps leave behind."""
+"""The JSON files of runs and sweeps: written plainly, and read back as typed and checked values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from debias.errors import InputError
 
-Kind = TypeVar("Kind", dict[str, Any], list[Any])
+#: An object of a JSON file.
+Json = dict[str, Any]
+Kind = TypeVar("Kind", Json, list[Any])
+Made = TypeVar("Made")
 Types = type | tuple[type, ...]
+
+
+def json_text(record: Mapping[str, Any]) -> str:
+    """A record as the text of a JSON file; see :func:`plain`.
+
+    Raises:
+        InputError: it holds something that JSON has no form for.
+    """
+    return json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: paths as text, arrays as lists, NaN and infinity as ``None``."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    raise InputError(
+        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers "
+        "or text"
+    )
 
 
 def read_json(path: Path, kind: type[Kind], *, entries: Mapping[str, Types], remedy: str) -> Kind:
@@ -37,13 +73,71 @@ def read_json(path: Path, kind: type[Kind], *, entries: Mapping[str, Types], rem
     for record in value if isinstance(value, list) else [value]:
         for name, types in entries.items():
             if not isinstance(_entry(record, name), types):
-                raise InputError(
-                    f"{path} lacks the entry {name}, or holds another type there: {remedy}"
-                )
+                raise lacking(path, name, remedy)
     return value
+
+
+class MisfitError(ValueError):
+    """An entry of a JSON file is absent or has another type; the message is its name."""
+
+
+def typed(kind: type[Made], value: object) -> Made:
+    """A dataclass from an object of a JSON file, checked by the types of its fields.
+
+    Fields may be dataclasses themselves, or tuples of them. A field that the object lacks has its
+    default, or ``None`` if its type allows that. Entries that are no field are left out, since a
+    later version may have added them.
+
+    Args:
+        kind: the dataclass.
+        value: the object, as ``json`` reads it.
+
+    Raises:
+        MisfitError: a field without default is absent, or an entry has another type than its field.
+
+    Example:
+        >>> from debias.reports.record import Git
+        >>> typed(Git, {"commit": "abc", "dirty": False, "branch": "main"})
+        Git(commit='abc', dirty=False)
+    """
+    made: Made = _typed(kind, value, "")
+    return made
+
+
+def lacking(path: Path, entry: str, remedy: str) -> InputError:
+    """The error about a file that lacks an entry."""
+    return InputError(f"{path} lacks the entry {entry}, or holds another type there: {remedy}")
 
 
 def _entry(record: Any, name: str) -> Any:
     for key in name.split("."):
         record = record.get(key, ...) if isinstance(record, dict) else ...
     return record
+
+
+def _typed(kind: Any, value: Any, name: str) -> Any:
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if is_dataclass(kinds[0]) and isinstance(value, dict):
+        types = _types_of(kinds[0], value.keys())
+        return kinds[0](  # type: ignore[operator]
+            **{key: _typed(types[key], value.get(key), f"{name}{key}.") for key in types}
+        )
+    origins = [get_origin(one) or one for one in kinds]
+    if origins[0] is tuple and isinstance(value, (list, tuple)):
+        inner = get_args(kinds[0])[0]
+        return tuple(_typed(inner, entry, f"{name}{i}.") for i, entry in enumerate(value))
+    if not isinstance(value, (*origins, int) if float in origins else tuple(origins)):
+        raise MisfitError(name.removesuffix("."))
+    return value
+
+
+def _types_of(kind: Any, given: Collection[str]) -> dict[str, Any]:
+    """Types of the fields that are given, or have no default."""
+    types = _types(kind)
+    wanted = [one.name for one in fields(kind) if one.default is one.default_factory is MISSING]
+    return {key: types[key] for key in types if key in given or key in wanted}
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)

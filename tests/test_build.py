@@ -16,12 +16,12 @@ from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
 from debias.data.partition import write_inferred
+from debias.json_files import plain
 from debias.metrics.selection import chosen_rule
 from debias.recipes.heads import DFR
 from debias.recipes.jtt import JTT
 from debias.recipes.one_stage import OneStage
 from debias.reports.predictions import read
-from debias.reports.run_folder import plain
 from debias.runs.labels import labels_read
 from debias.runs.outcome import describe
 from debias.strategies.erm import ERM

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
-from debias.json_files import read_json
+from debias.json_files import Json, read_json, typed
 from debias.merging import taken
 
 if TYPE_CHECKING:
     from debias.parts import Parts
     from debias.reports.predictions import Predictions
+    from debias.reports.record import Report
 
 #: The checkpoint brings the weights: none are downloaded or read to start from.
 NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
@@ -81,7 +82,7 @@ def _evaluate_run(
     from debias.build import build
     from debias.evaluation.predictions import load_weights, measure, predict_splits
     from debias.evaluation.saved import origin
-    from debias.reports.classes import positive_class, positive_of
+    from debias.reports.classes import positive_class
     from debias.runs.outcome import circumstances, measured, save_outcome
 
     report = _report_of(place)
@@ -90,7 +91,7 @@ def _evaluate_run(
     checkpoint = place if place.is_file() else _selected(place, report, rule)
     parts = build(config)
     _check_same_data(place, report, parts.examples)
-    named = positive or (positive_of(report) if report else None)
+    named = positive or (report.positive_class if report else None)
     positive = positive_class(parts.examples.groups, named)
     metadata = load_weights(parts.module, checkpoint)
     print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
@@ -100,42 +101,41 @@ def _evaluate_run(
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
     measures = measured(parts, predictions, families, progress=config.progress, positive=positive)
     _print(metrics, measures, whole, positive)
-    if report is not None and rule == report["selection"]["rule"]:
+    if report is not None and rule == report.selection.rule:
         measures = joined(report, measures, same=saved is not None, positive=positive)
-        report |= {"metrics": metrics, **measures, "positive": positive}
-        report["config"] |= {"anonymous": config.anonymous}
-        report |= {"evaluated": circumstances(parts), "predicted_from": wanted}
-        save_outcome(place, report, predictions, parts)
+        record = report.entries | {"metrics": metrics, **measures, "positive": positive}
+        record["config"] = report.config | {"anonymous": config.anonymous}
+        record |= {"evaluated": circumstances(parts), "predicted_from": wanted}
+        save_outcome(place, record, predictions, parts)
         print(f"{place}/report.html")
 
 
 def _saved(
-    place: Path, report: dict[str, Any], wanted: dict[str, str], parts: Parts
+    place: Path, report: Report, wanted: dict[str, str], parts: Parts
 ) -> dict[str, Predictions] | None:
     """The saved predictions of a report; or ``None``, and a line that says why not."""
     from debias.evaluation.saved import saved_predictions
 
     try:
-        return saved_predictions(place, report.get("predicted_from"), wanted, parts.examples)
+        return saved_predictions(place, report.predicted_from, wanted, parts.examples)
     except InputError as reason:
         print(f"predicted anew: {reason}")
         return None
 
 
-def _print(
-    metrics: dict[str, Any], measures: dict[str, Any], whole: Collection[str], positive: str | None
-) -> None:
+def _print(metrics: Json, measures: Json, whole: Collection[str], positive: str | None) -> None:
     """The measures first, and the accuracies of the test split last, where one sees them."""
+    from debias.reports.split import Split
     from debias.reports.terminal import accuracy_lines, measure_lines, short_line
 
-    lines = measure_lines(measures, whole=whole, positive=positive)
-    others = [short_line(split, metrics[split]) for split in metrics if split != "test"]
-    print("\n".join([*lines, *others, "", *accuracy_lines("test", metrics["test"])]))
+    found, left_out = measures["measures"], measures["left_out"]
+    lines = measure_lines(found, left_out, whole=whole, positive=positive)
+    splits = {name: typed(Split, split) for name, split in metrics.items()}
+    others = [short_line(name, split) for name, split in splits.items() if name != "test"]
+    print("\n".join([*lines, *others, "", *accuracy_lines("test", splits["test"])]))
 
 
-def joined(
-    report: dict[str, Any], measures: dict[str, Any], *, same: bool, positive: str | None = None
-) -> dict[str, Any]:
+def joined(report: Report, measures: Json, *, same: bool, positive: str | None = None) -> Json:
     """The measures of a report and newer ones: the newer stand, and none is left out.
 
     Args:
@@ -147,14 +147,15 @@ def joined(
             likewise.
     """
     from debias.metrics.families import OF_POSITIVE
-    from debias.reports.classes import positive_of
 
-    before = report.get("measures", {})
-    if same and positive != positive_of(report):
+    before = report.measures
+    if same and positive != report.positive_class:
         before = {name: scalars for name, scalars in before.items() if name not in OF_POSITIVE}
-    earlier = report | {"measures": before} if same else {"left_out": report.get("left_out", {})}
+    earlier: Json = {"left_out": report.left_out}
+    if same:
+        earlier |= {"measures": before, "curves": report.curves}
     every = {key: earlier.get(key, {}) | measures[key] for key in measures}
-    if dropped := sorted(report.get("measures", {}).keys() - every["measures"].keys()):
+    if dropped := sorted(report.measures.keys() - every["measures"].keys()):
         why = "another positive class" if same else "earlier predictions"
         print(
             f"dropped, since {why} gave them: {', '.join(dropped)}; measures=all takes them again"
@@ -165,8 +166,8 @@ def joined(
     return every | {"left_out": left_out}
 
 
-def _report_of(place: Path) -> dict[str, Any] | None:
-    from debias.reports.run_folder import read_report
+def _report_of(place: Path) -> Report | None:
+    from debias.reports.record import read_report
 
     return None if place.is_file() else read_report(place)
 
@@ -223,7 +224,7 @@ def _check_overrides(trained: dict[str, Any], config: dict[str, Any]) -> None:
         )
 
 
-def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) -> None:
+def _check_same_data(place: Path, report: Report | None, examples: Any) -> None:
     """Refuse data that differ from the report, or from the file that training left."""
     from debias.runs.outcome import describe_examples
 
@@ -231,9 +232,8 @@ def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) 
         return
     file = place / "data.json"
     remedy = "delete it: the report says enough of the data"
-    before = (read_json(file, dict, entries={}, remedy=remedy) if file.is_file() else {}) | report[
-        "data"
-    ]
+    written = read_json(file, dict, entries={}, remedy=remedy) if file.is_file() else {}
+    before = written | report.entries["data"]
     now = describe_examples(examples)
     changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:
@@ -245,16 +245,16 @@ def _check_same_data(place: Path, report: dict[str, Any] | None, examples: Any) 
         )
 
 
-def _rule(report: dict[str, Any] | None, select: str) -> str:
+def _rule(report: Report | None, select: str) -> str:
     from debias.metrics.selection import chosen_rule
 
-    table = report["selection"]["table"] if report else []
-    return chosen_rule(select, labelled="worst_group" in [row["rule"] for row in table])
+    table = report.selection.table if report else ()
+    return chosen_rule(select, labelled="worst_group" in [row.rule for row in table])
 
 
-def _selected(place: Path, report: dict[str, Any] | None, rule: str) -> Path:
-    table = report["selection"]["table"] if report else []
-    epochs = {row["rule"]: row["epoch"] for row in table}
+def _selected(place: Path, report: Report | None, rule: str) -> Path:
+    table = report.selection.table if report else ()
+    epochs = {row.rule: row.epoch for row in table}
     if rule not in epochs:
         raise InputError(
             f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}"

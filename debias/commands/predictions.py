@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import InputError, near
+from debias.json_files import Json, json_text, typed
 from debias.merging import read_overrides
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def evaluate_predictions(
     from debias.metrics.accuracy.scalars import group_report
     from debias.reports.classes import positive_class
     from debias.reports.foreign import read_foreign
+    from debias.reports.split import Split
     from debias.reports.terminal import accuracy_lines, measure_lines
 
     options = _options(overrides)
@@ -64,14 +65,14 @@ def evaluate_predictions(
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     evidence = Evidence(rows, groups, frequencies, scored=scored, positive=positive)
     found = measure_all(evidence, families)
-    measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
-    lines = measure_lines(measures, whole=whole, positive=positive)
-    print("\n".join([*lines, *accuracy_lines(path.name, metrics)]))
+    lines = measure_lines(found.scalars, found.left_out, whole=whole, positive=positive)
+    print("\n".join([*lines, *accuracy_lines(path.name, typed(Split, metrics))]))
     if not bias and not known:
         print("bias=COLUMN names the column of a bias attribute, for results by group")
     if options["out"] is not None:
-        numbers = {"metrics": metrics, "positive": positive, **measures}
-        _write(Path(options["out"]), {"predictions": str(path), **numbers})
+        numbers = {"predictions": str(path), "metrics": metrics, "positive": positive}
+        measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
+        _write(Path(options["out"]), numbers | measures)
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
@@ -112,14 +113,11 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     return options | {"bias": [str(name) for name in names], "positive": positive}
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
+def _write(path: Path, record: Json) -> None:
     from debias.files import write_atomically
-    from debias.reports.run_folder import plain
 
     try:
-        write_atomically(
-            path, json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        write_atomically(path, json_text(record))
     except OSError as error:
         raise InputError(
             f"out={path} cannot be written ({error.strerror}): give another file"

@@ -208,14 +208,15 @@ def _as_begun(config: Config, folder: Path) -> Config:
 
 def _print_result(folder: Path) -> None:
     """The accuracies of the test split; the path of the page is last, for scripts to read."""
-    from debias.reports.choices import choice_line
-    from debias.reports.run_folder import page_of, read_report
+    from debias.reports.record import read_report
+    from debias.reports.run_folder import page_of
     from debias.reports.terminal import accuracy_lines
+    from debias.reports.wording import choice_line
 
     report = read_report(folder)
-    print("\n".join(accuracy_lines("test", report["metrics"]["test"])))
-    if line := choice_line(report):
-        print(f"chosen: {line}")
+    print("\n".join(accuracy_lines("test", report.test)))
+    if report.choice:
+        print(f"chosen: {choice_line(report.choice)}")
     print(page_of(folder))
 
 

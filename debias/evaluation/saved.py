@@ -19,7 +19,7 @@ from debias.errors import InputError
 from debias.evaluation.predictions import load_weights, with_labels
 from debias.parts import Parts
 from debias.reports.predictions import REMEDY, Predictions, read
-from debias.reports.run_folder import read_report
+from debias.reports.record import read_report
 from debias.training import Predicted
 
 
@@ -61,7 +61,7 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
     Raises:
         ValueError: no finished run there, or its data or weights do not fit.
     """
-    epoch = read_report(run)["selection"]["epoch"]
+    epoch = read_report(run).selection.epoch
     fresh = ("model.pretrained=false", "model.weights=null", "cache=false")
     parts = build(configs.from_plain(configs.plain(trained_config(run)), [*overrides, *fresh]))
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt")

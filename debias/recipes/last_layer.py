@@ -21,7 +21,7 @@ from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
-from debias.reports.run_folder import read_report
+from debias.reports.record import read_report
 from debias.runs.choice import Choice, described
 from debias.runs.plain import READERS, refuse_own
 from debias.runs.run import Recipe, Run, Stage, Trained
@@ -67,7 +67,7 @@ class LastLayer(Recipe):
         """Its own, and those of the finished run whose backbone it takes."""
         if not (Path(self.backbone) / "report.json").is_file():
             return self.reads
-        seen: str = read_report(Path(self.backbone))["strategy"]["group_labels"]
+        seen = read_report(Path(self.backbone)).strategy.group_labels
         return (*self.reads, *seen.split("+"))
 
     def check(self, parts: Parts) -> None:
@@ -157,7 +157,7 @@ def load_model(parts: Parts, run: Path) -> None:
     Raises:
         ValueError: no finished run, no weights, or those of another model.
     """
-    epoch = read_report(run)["selection"]["epoch"]
+    epoch = read_report(run).selection.epoch
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt", only="model.")
 
 

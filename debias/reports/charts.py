@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+from debias.reports.record import Epoch
 
 MISSING = float("nan")
 MOST_MARKERS = 40
@@ -100,14 +102,14 @@ def drawing(name: str, paint: Callable[[Any], None]) -> str:
     return _themed(name, file.getvalue())
 
 
-def families(history: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> dict[str, list[Line]]:
+def families(history: Sequence[Epoch], groups: Sequence[str]) -> dict[str, list[Line]]:
     """What training logged once per group: ``group_weight/<group>`` is a line per group."""
     found: dict[str, list[Line]] = {}
     for group, name in enumerate(groups):
         for key in dict.fromkeys(
-            key for epoch in history for key in epoch["train"] if key.endswith(f"/{name}")
+            key for epoch in history for key in epoch.train if key.endswith(f"/{name}")
         ):
-            values = [epoch["train"].get(key) for epoch in history]
+            values = [epoch.train.get(key) for epoch in history]
             found.setdefault(key.removesuffix(f"/{name}"), []).append(Line(values, group))
     return found
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from debias.errors import InputError, near, shown
 from debias.metrics.families import OF_POSITIVE
 
 if TYPE_CHECKING:
+    from debias.reports.record import Report
     from debias.types import Groups
 
 Pairs = tuple[tuple[int, int], ...]
@@ -35,16 +36,7 @@ def positive_class(groups: Groups, given: str | None = None) -> str | None:
     return given
 
 
-def positive_of(report: Mapping[str, Any]) -> str | None:
-    """The positive class of a report's measures; of one that does not say it, the second of two."""
-    data = report["data"]
-    second = data["targets"][1] if len(data["targets"]) == 2 and not data["multi_label"] else None
-    return report.get("positive") or second
-
-
-def positive_notes(
-    measures: Sequence[str], reports: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[str]:
+def positive_notes(measures: Sequence[str], reports: Mapping[str, Sequence[Report]]) -> list[str]:
     """A line that says which of two classes is positive, where measures depend on it.
 
     Args:
@@ -55,18 +47,14 @@ def positive_notes(
     dependent = [name for name in families if name in OF_POSITIVE]
     named: dict[str, list[str]] = {}
     for label, runs in reports.items():
-        for positive in dict.fromkeys(map(positive_of, runs)):
+        for positive in dict.fromkeys(run.positive_class for run in runs):
             if positive is not None:
                 named.setdefault(positive, []).append(label)
-    told = [
-        f"{name} ({', '.join(labels)})" if len(named) > 1 else name
-        for name, labels in named.items()
-    ]
-    return (
-        [f"positive class of {', '.join(dependent)}: {'; '.join(told)}"]
-        if dependent and told
-        else []
-    )
+    if not dependent or not named:
+        return []
+    owners = [f"{name} ({', '.join(labels)})" for name, labels in named.items()]
+    classes = "; ".join(owners if len(named) > 1 else named)
+    return [f"positive class of {', '.join(dependent)}: {classes}"]
 
 
 def aligned_pairs(

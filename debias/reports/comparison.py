@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from debias.errors import InputError, near, printable
 from debias.files import write_atomically
-from debias.reports.cells import PREFIXES, SCALARS, cells, kind_of
 from debias.reports.classes import positive_notes
-from debias.reports.run_folder import read_report
-from debias.reports.run_labels import Run, by_rows, differences, identity, labels, run_folders
+from debias.reports.record import Report, read_report
+from debias.reports.run_labels import by_rows, differences, identity, labels, run_folders
+from debias.reports.split import PREFIXES, SCALARS
 from debias.reports.tables import listed, markdown_table, spread, text_table
 from debias.reports.templates import render
 
@@ -44,27 +44,27 @@ class Method:
     """The runs whose settings and data differ in nothing but the seed."""
 
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[Report, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds, in rising order."""
-        return tuple(run.report["seed"] for run in self.runs)
+        return tuple(run.seed for run in self.runs)
 
     @property
     def group_labels(self) -> str:
         """On which splits group labels were read: "none", "val" or "train+val"."""
-        return str(self.runs[0].report["strategy"]["group_labels"])
+        return self.runs[0].strategy.group_labels
 
     @property
     def kind(self) -> str:
         """What its accuracies are listed by: "group", or "class" if no bias is known."""
-        return kind_of(self.runs[0].report["metrics"]["test"])
+        return self.runs[0].test.kind
 
     @property
     def groups(self) -> tuple[str, ...]:
         """Names of the groups, or of the classes."""
-        return tuple(cell["name"] for cell in cells(self.runs[0].report["metrics"]["test"]))
+        return tuple(cell.name for cell in self.runs[0].test.cells)
 
     @property
     def worst(self) -> Spread:
@@ -73,21 +73,17 @@ class Method:
 
     def test(self, metric: str) -> Spread:
         """A scalar metric of the test split, over the seeds."""
-        return spread_of(
-            [run.report["metrics"]["test"]["scalars"].get(metric) for run in self.runs]
-        )
+        return spread_of([run.test.scalars.get(metric) for run in self.runs])
 
     def measure(self, name: str) -> Spread:
         """A measure of the test split over the seeds: "features:leakage/features", say."""
         family, _, key = name.partition(":")
-        return spread_of(
-            [run.report.get("measures", {}).get(family, {}).get(key) for run in self.runs]
-        )
+        return spread_of([run.measures.get(family, {}).get(key) for run in self.runs])
 
     @property
     def seconds_per_epoch(self) -> float | None:
         """Mean over the seeds."""
-        return spread_of([run.report["seconds"]["epoch"] for run in self.runs]).mean
+        return spread_of([run.seconds.epoch for run in self.runs]).mean
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ class Comparison:
     def scores(self) -> tuple[str, ...]:
         """Scalars with a column each: the worst class only where a run was selected by it."""
         runs = [run for method in self.methods for run in method.runs]
-        selected = any(run.report["selection"]["rule"] == "worst_class" for run in runs)
+        selected = any(run.selection.rule == "worst_class" for run in runs)
         return SCALARS[self.kind][: 4 if selected else 3]
 
     def header(self) -> list[str]:
@@ -135,7 +131,7 @@ class Comparison:
             for label, difference in told
             if difference
         ]
-        reports = {method.label: [run.report for run in method.runs] for method in self.methods}
+        reports = {method.label: method.runs for method in self.methods}
         return [*notes, *positive_notes(self.measures, reports)]
 
     def table(self, format: str = "text") -> str:
@@ -192,11 +188,11 @@ def compare(
         ValueError: a column that no run has a value for.
     """
     left_out: list[str] = []
-    gathered: dict[str, list[Run]] = {}
+    gathered: dict[str, list[Report]] = {}
     for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
         try:
-            run = Run(folder, read_report(folder))
-            _check_tested(run)
+            run = read_report(folder)
+            _ = run.test  # raises where there are no test metrics
         except InputError as error:
             left_out.append(str(error))
             continue
@@ -210,25 +206,11 @@ def compare(
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
 
 
-def _check_tested(run: Run) -> None:
-    """Refuse a record without test metrics, or with damaged ones."""
-    test = run.report["metrics"].get("test")
-    groups = test.get("groups") if isinstance(test, dict) else None
-    whole = isinstance(groups, list) and all(
-        isinstance(row, dict) and "count" in row for row in groups
-    )
-    if not whole or not isinstance(test.get("scalars"), dict):
-        raise InputError(
-            f"{run.folder}/report.json has no test metrics: write them with `debias evaluate "
-            f"{run.folder}`"
-        )
-
-
-def _seeds(runs: Sequence[Run], left_out: list[str]) -> tuple[Run, ...]:
+def _seeds(runs: Sequence[Report], left_out: list[str]) -> tuple[Report, ...]:
     """The first run of each seed, in rising order; what repeats one is told of in ``left_out``."""
-    first: dict[int, Run] = {}
+    first: dict[int, Report] = {}
     for run in runs:
-        earlier = first.setdefault(run.report["seed"], run)
+        earlier = first.setdefault(run.seed, run)
         if earlier is not run:
             left_out.append(f"{run.folder} repeats {earlier.folder}: same settings, same seed")
     return tuple(first[seed] for seed in sorted(first))
@@ -236,10 +218,8 @@ def _seeds(runs: Sequence[Run], left_out: list[str]) -> tuple[Run, ...]:
 
 def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
     """Refuse a column that no run has a value for."""
-    found = [run.report.get("measures", {}) for method in methods for run in method.runs]
-    known = {
-        f"{family}:{key}" for report in found for family, values in report.items() for key in values
-    }
+    found = [run.measures.items() for method in methods for run in method.runs]
+    known = {f"{family}:{key}" for run in found for family, values in run for key in values}
     for name in measures if methods else ():
         if name not in known:
             raise InputError(

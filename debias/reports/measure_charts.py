@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from debias.json_files import Json
 from debias.reports import charts
 from debias.reports.charts import Line
 from debias.reports.wording import percent
 
-Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 #: More bars, outcomes or bias values than these are not drawn: those that say most are.
@@ -18,14 +18,14 @@ MOST_OUTCOMES = 6
 MOST_BIASES = 8
 
 
-def amplification(report: Report) -> dict[str, Any] | None:
+def amplification(curves: Json) -> dict[str, Any] | None:
     """Bars of the change of each pair of target and bias, the greatest at full length; ``None``
     where not measured.
 
     Names stay out of the drawing, in HTML: matplotlib would read some as formulas and miss the
     letters of others.
     """
-    curve = report.get("curves", {}).get("amplification")
+    curve = curves.get("amplification")
     if not curve:
         return None
     pairs = [
@@ -39,9 +39,9 @@ def amplification(report: Report) -> dict[str, Any] | None:
     return {"bars": bars, "most": most, "pairs": len(pairs)}
 
 
-def reliability(report: Report) -> dict[str, Any] | None:
+def reliability(curves: Json) -> dict[str, Any] | None:
     """A chart of each outcome, a line of each bias: confidence, and the share that is right."""
-    rows = report.get("curves", {}).get("reliability")
+    rows = curves.get("reliability")
     if not rows:
         return None
     names = list(dict.fromkeys(row["bias"] for row in rows))
@@ -63,9 +63,9 @@ def reliability(report: Report) -> dict[str, Any] | None:
     }
 
 
-def band_pass(report: Report) -> dict[str, Any] | None:
+def band_pass(curves: Json) -> dict[str, Any] | None:
     """Accuracy over the share of the spectrum that is kept, low or high frequencies."""
-    curve = report.get("curves", {}).get("band_pass")
+    curve = curves.get("band_pass")
     if not curve or not curve["cutoffs"]:
         return None
     lines = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from debias.metrics.descriptions import Description
 from debias.metrics.families import FAMILIES, OF_POSITIVE, headlines, pattern_of, place_of, reading
-from debias.reports.classes import positive_of
-
-Report = Mapping[str, Any]
-Scalars = Mapping[str, float | None]
+from debias.reports.record import Report
+from debias.reports.split import Scalars
 
 #: A longer table is left to report.json.
 MOST_ROWS = 40
@@ -19,108 +18,137 @@ OPEN = 3
 #: Beside its headlines, a family of more rows than these shows them once they are asked for.
 MOST_PLAIN = 6
 
+#: The title of a row or column, and a hint.
+Title = tuple[str, str]
 
-def families(report: Report) -> list[dict[str, Any]]:
-    """Every family that was measured: its text, its rows and tables, and how many tables were too
-    long to show.
 
-    ``rows`` are the headlines where there are many more numbers, which are then ``more``; otherwise
-    all of them.
+class Row(NamedTuple):
+    """A number, its ideal, which direction is better, and how to read it."""
+
+    key: str
+    title: str
+    value: float | None
+    ideal: str = ""
+    better: str = ""
+    how: str = ""
+
+
+class Table(NamedTuple):
+    """Numbers by place ("bias", "group", ...) and measure; NaN is an empty cell."""
+
+    name: str
+    corner: str
+    columns: Sequence[Title]
+    rows: Sequence[tuple[Title, Sequence[float | None]]]
+
+
+class Family(NamedTuple):
+    """What the page shows of a family that was measured.
+
+    Attributes:
+        positive: the positive class, where the family depends on it.
+        rows: the headlines where there are many more numbers, otherwise all of them.
+        more: the other numbers.
+        long: how many tables are too long to show.
     """
-    positive = positive_of(report)
-    measured = [(name, scalars) for name, scalars in report.get("measures", {}).items() if scalars]
+
+    name: str
+    title: str
+    meaning: str
+    open: bool
+    positive: str | None
+    rows: list[Row]
+    more: list[Row]
+    tables: list[Table]
+    long: int
+
+
+class _Number(NamedTuple):
+    key: str
+    value: float | None
+    pattern: str
+    place: str
+    text: Description | None
+
+
+def families(report: Report) -> list[Family]:
+    """Every family that was measured."""
+    measured = [(name, scalars) for name, scalars in report.measures.items() if scalars]
     return [
-        {
-            "name": name,
-            "open": place < OPEN,
-            "positive": positive if name in OF_POSITIVE else None,
-            **_text(name),
-            **_rows(name, scalars),
-            **_shown(name, scalars),
-        }
+        _family(name, scalars, report.positive_class, place < OPEN)
         for place, (name, scalars) in enumerate(measured)
     ]
 
 
-def left_out(report: Report) -> list[dict[str, str]]:
-    """The families that were not measured, and why."""
-    reasons = report.get("left_out", {}).items()
+def left_out(report: Report) -> list[tuple[str, str]]:
+    """Title of each family that was not measured, and the reason."""
     return [
-        {"title": _text(name)["title"], "reason": reason.strip().rstrip(".")}
-        for name, reason in reasons
+        (_title(name)[0], reason.strip().rstrip(".")) for name, reason in report.left_out.items()
     ]
 
 
-def _text(family: str) -> dict[str, str]:
-    if family not in FAMILIES:
-        return {"title": family, "meaning": ""}
-    return {"title": FAMILIES[family].title, "meaning": FAMILIES[family].meaning}
+def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> Family:
+    numbers = _numbers(name, scalars)
+    rows = [_row(number) for number in numbers if "<" not in number.pattern]
+    first = [row for row in rows if row.key in headlines(name, scalars)]
+    if not first or len(rows) - len(first) <= MOST_PLAIN:
+        first = rows
+    more = [row for row in rows if row not in first]
+    tables = _tables([number for number in numbers if "<" in number.pattern])
+    short = [table for table in tables if len(table.rows) <= MOST_ROWS]
+    positive = positive if name in OF_POSITIVE else None
+    long = len(tables) - len(short)
+    return Family(name, *_title(name), open, positive, first, more, short, long)
 
 
-def _rows(family: str, scalars: Scalars) -> dict[str, Any]:
-    every = _every_row(family, scalars)
-    first = [row for row in every if row["key"] in headlines(family, scalars)]
-    if not first or len(every) - len(first) <= MOST_PLAIN:
-        return {"rows": every, "more": []}
-    return {"rows": first, "more": [row for row in every if row not in first]}
+def _title(family: str) -> Title:
+    known = FAMILIES.get(family)
+    return (known.title, known.meaning) if known else (family, "")
 
 
-def _every_row(family: str, scalars: Scalars) -> list[dict[str, Any]]:
-    """A row for each number that is not one of many; without a text, under its key."""
-    rows = []
+def _numbers(family: str, scalars: Scalars) -> list[_Number]:
+    """Each number with the pattern that its key fits, its place in that, and its text."""
+    found = []
     for key, value in scalars.items():
-        found = reading(family, key)
-        if found is None:
-            rows.append(
-                {"key": key, "title": key, "value": value, "ideal": "", "better": "", "how": ""}
-            )
-        elif "<" not in str(pattern_of(family, key)):
-            ideal = "–" if math.isnan(found.ideal) else f"{found.ideal:g}"
-            better = f"{found.better} is better" if found.better else "–"
-            row = {"key": key, "title": found.title, "value": value}
-            rows.append({**row, "ideal": ideal, "better": better, "how": found.meaning})
-    return rows
-
-
-def _shown(family: str, scalars: Scalars) -> dict[str, Any]:
-    tables = [_table(family, kind, cells) for kind, cells in _cells(family, scalars).items()]
-    short = [table for table in tables if len(table["rows"]) <= MOST_ROWS]
-    return {"tables": short, "long": len(tables) - len(short)}
-
-
-def _cells(family: str, scalars: Scalars) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Numbers by what they are of ("<bias>", "<group>", ...), pattern and place."""
-    found: dict[str, dict[str, dict[str, float | None]]] = {}
-    for key, value in scalars.items():
-        pattern = pattern_of(family, key)
-        if pattern is not None and "<" in pattern:
-            kind = pattern[pattern.index("<") : pattern.rindex(">") + 1]
-            found.setdefault(kind, {}).setdefault(pattern, {})[str(place_of(pattern, key))] = value
+        pattern = pattern_of(family, key) or ""
+        found.append(
+            _Number(key, value, pattern, str(place_of(pattern, key)), reading(family, key))
+        )
     return found
 
 
-def _table(
-    family: str, kind: str, cells: Mapping[str, Mapping[str, float | None]]
-) -> dict[str, Any]:
-    """A table of some patterns' numbers, the fewer kind across; a cell may be empty."""
-    texts = {pattern: FAMILIES[family].numbers[pattern] for pattern in cells}
-    places = [
-        (place, "")
-        for place in dict.fromkeys(place for values in cells.values() for place in values)
-    ]
-    patterns = [(_short(text.title), text.meaning) for text in texts.values()]
-    grid = [[values.get(place, math.nan) for values in cells.values()] for place, _ in places]
+def _row(number: _Number) -> Row:
+    """A number that is not one of many. Without a text, its title is its key."""
+    text = number.text
+    if text is None:
+        return Row(number.key, number.key, number.value)
+    ideal = "–" if math.isnan(text.ideal) else f"{text.ideal:g}"
+    better = f"{text.better} is better" if text.better else "–"
+    return Row(number.key, text.title, number.value, ideal, better, text.meaning)
+
+
+def _tables(numbers: Sequence[_Number]) -> list[Table]:
+    """A table for each kind of place: "<bias>", "<group>", ..."""
+    kinds: dict[str, list[_Number]] = {}
+    for number in numbers:
+        pattern = number.pattern
+        kinds.setdefault(pattern[pattern.index("<") : pattern.rindex(">") + 1], []).append(number)
+    return [_table(kind, own) for kind, own in kinds.items()]
+
+
+def _table(kind: str, numbers: Sequence[_Number]) -> Table:
+    """The numbers of some patterns, the fewer kind across."""
+    texts = {number.pattern: number.text for number in numbers}
+    values = {(number.place, number.pattern): number.value for number in numbers}
+    places = list(dict.fromkeys(number.place for number in numbers))
+    columns = [(_short(text.title), text.meaning) for text in texts.values() if text]
+    titles = [(place, "") for place in places]
+    grid = [[values.get((place, pattern), math.nan) for pattern in texts] for place in places]
     name = kind.replace("><", "> <").replace("|", " | ").replace("<", "").replace(">", "")
-    table = {
-        "name": name,
-        "corner": name,
-        "columns": patterns,
-        "rows": list(zip(places, grid, strict=True)),
-    }
-    if len(places) < len(patterns):
-        turned = zip(patterns, map(list, zip(*grid, strict=True)), strict=True)
-        table |= {"corner": "measure", "columns": places, "rows": list(turned)}
-    return table
+    if len(places) >= len(columns):
+        return Table(name, name, columns, list(zip(titles, grid, strict=True)))
+    turned = map(list, zip(*grid, strict=True))
+    return Table(name, "measure", titles, list(zip(columns, turned, strict=True)))
 
 
 def _short(title: str) -> str:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from debias.files import write_atomically
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
-from debias.reports.cells import PLURALS, PREFIXES, SCALARS, cells, kind_of, shown
 from debias.reports.charts import Line
+from debias.reports.record import Epoch, Report
+from debias.reports.split import PLURALS, PREFIXES, SCALARS
 from debias.reports.templates import render
 from debias.reports.wording import percent
 
 if TYPE_CHECKING:
     from debias.reports.mistakes import Overlays, Pictures, Prepared
     from debias.reports.predictions import Predictions
-
-Report = Mapping[str, Any]
 
 
 def write_page(
@@ -54,13 +53,11 @@ def render_report(
     """
     context = {
         "report": report,
-        "method": wording.method(report),
+        "test": report.test,
+        "plural": PLURALS[report.test.kind],
+        "headline": SCALARS[report.test.kind][:3],
         "verdict": wording.verdict(report),
-        "bars": group_bars(report),
-        "kind": kind_of(report["metrics"]["test"]),
-        "plural": PLURALS[kind_of(report["metrics"]["test"])],
-        "headline": SCALARS[kind_of(report["metrics"]["test"])][:3],
-        "listed": sections.listed_groups(report),
+        "listed": sections.listed_groups(report.test),
         "charts": _charts(report),
         "mistakes": galleries.mistakes(report, predictions, pictures),
         "prepared": galleries.prepared_images(report, predictions, prepared),
@@ -70,36 +67,25 @@ def render_report(
         "metrics": sections.metrics(report),
         "families": measures.families(report),
         "left_out": measures.left_out(report),
-        "amplification": measure_charts.amplification(report),
+        "amplification": measure_charts.amplification(report.curves),
         "drawn": {
-            "scores": measure_charts.reliability(report),
-            "frequency": measure_charts.band_pass(report),
+            "scores": measure_charts.reliability(report.curves),
+            "frequency": measure_charts.band_pass(report.curves),
         },
         "data": sections.data(report),
         "facts": sections.facts(report),
-        "settings": sections.settings(report["config"]),
+        "settings": sections.settings(report.config),
     }
     return render("page.html", context)
 
 
-def group_bars(report: Report) -> list[dict[str, Any]]:
-    """Test accuracy and interval of each group, or class, and whether it is the worst."""
-    groups = cells(report["metrics"]["test"])
-    worst = wording.worst_group(groups)
-    return [
-        {**group, "number": number, "worst": group is worst} for number, group in enumerate(groups)
-    ]
-
-
 def _charts(report: Report) -> list[dict[str, Any]]:
-    history, validation = report["history"], report["metrics"]["val"]
-    if not history:
+    if not report.history:
         return []
-    epochs, chosen = [epoch["epoch"] for epoch in history], report["selection"]["epoch"]
-    kind = kind_of(validation)
-    alike = kind == kind_of(report["metrics"]["test"])
-    kept = sections.shown_groups(report) if alike else shown(cells(validation))
-    names = report["data"]["groups" if kind == "group" else "targets"]
+    epochs, chosen = [epoch.epoch for epoch in report.history], report.selection.epoch
+    kind = report.val.kind
+    kept = report.test.shown() if kind == report.test.kind else report.val.shown()
+    names = report.data.groups if kind == "group" else report.data.targets
     keys = {number: PREFIXES[kind] + names[number] for number in kept}
     return [
         {
@@ -107,23 +93,22 @@ def _charts(report: Report) -> list[dict[str, Any]]:
             "summary": _summary(lines, names, share),
             "svg": charts.draw(f"chart{number}", epochs, lines, chosen=chosen, share=share),
             "groups": [(line.group, names[line.group]) for line in lines if line.group >= 0],
-            "average": share,
             "total": len(names),
             "plural": PLURALS[kind],
         }
-        for number, (title, lines, share) in enumerate(_figures(history, keys, names))
+        for number, (title, lines, share) in enumerate(_figures(report.history, keys, names))
     ]
 
 
 def _figures(
-    history: Sequence[dict[str, Any]], keys: Mapping[int, str], names: Sequence[str]
+    history: Sequence[Epoch], keys: Mapping[int, str], names: Sequence[str]
 ) -> list[tuple[str, list[Line], bool]]:
     """Title and lines of each chart over the epochs, and whether it shows shares of 1."""
     accuracy = [
-        Line([epoch["val"].get(key) for epoch in history], number) for number, key in keys.items()
+        Line([epoch.val.get(key) for epoch in history], number) for number, key in keys.items()
     ]
-    average = Line([epoch["val"].get("average") for epoch in history], dashed=True)
-    loss = Line([epoch["train"].get("loss") for epoch in history])
+    average = Line([epoch.val.get("average") for epoch in history], dashed=True)
+    loss = Line([epoch.train.get("loss") for epoch in history])
     figures = [
         ("Validation accuracy", [average, *accuracy], True),
         ("Training loss", [loss], False),

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from debias.reports.record import Data, Git, Report
 from debias.reports.sections import settings
 from debias.reports.tables import listed
-from debias.reports.wording import method
 
 #: A folder that holds one of these is a run; the first is there from the start, the last once it
 #: has finished.
@@ -20,23 +19,6 @@ MARKS = ("config.yaml", "report.json")
 #: What a run is told apart by beside its settings: a digest of its images and labels; in reports of
 #: before there was one, of how many images each group had.
 COUNTS = "data.rows"
-
-
-class Run(NamedTuple):
-    """A finished run and its record."""
-
-    folder: Path
-    report: Mapping[str, Any]
-
-    @property
-    def method(self) -> str:
-        """Name of the recipe and the strategy."""
-        return method(self.report)
-
-    @property
-    def config(self) -> str:
-        """Last part of the name of the config it was started from."""
-        return Path(str(self.report["config"].get("name", ""))).stem
 
 
 def run_folders(path: Path) -> Iterator[Path]:
@@ -47,24 +29,20 @@ def run_folders(path: Path) -> Iterator[Path]:
     yield from sorted({found.parent for mark in MARKS for found in path.rglob(mark)}) or [path]
 
 
-def identity(run: Run, ignore: Collection[str]) -> str:
+def identity(run: Report, ignore: Collection[str]) -> str:
     """A text that two runs share exactly if settings that count and numbers of rows agree."""
-    return json.dumps(
-        _settings(run, ignore) | {COUNTS: _counts(run.report["data"])}, sort_keys=True
-    )
+    return json.dumps(_settings(run, ignore) | {COUNTS: _counts(run.data)}, sort_keys=True)
 
 
-def by_rows(runs: Sequence[Run]) -> list[list[Run]]:
+def by_rows(runs: Sequence[Report]) -> list[list[Report]]:
     """Runs of one identity, apart where their reports say that the rows were others."""
-    digests = dict.fromkeys(run.report["data"].get("digest") for run in runs)
+    digests = dict.fromkeys(run.data.digest for run in runs)
     if len(digests.keys() - {None}) < 2:
         return [list(runs)]
-    return [
-        [run for run in runs if run.report["data"].get("digest") == digest] for digest in digests
-    ]
+    return [[run for run in runs if run.data.digest == digest] for digest in digests]
 
 
-def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
+def labels(runs: Sequence[Report], ignore: Collection[str]) -> list[str]:
     """Names that tell runs apart, as short as they can be.
 
     The method's name; if that is shared, also the config's; if that is shared too, the settings
@@ -75,14 +53,14 @@ def labels(runs: Sequence[Run], ignore: Collection[str]) -> list[str]:
     ]
 
 
-def differences(runs: Sequence[Run]) -> str:
+def differences(runs: Sequence[Report]) -> str:
     """In what runs of the same settings differ beside the seed, with the seeds of each."""
     told = []
     for name in _circumstances(runs[0]):
         seeds: dict[str, list[int]] = {}
         for run in runs:
             if value := _circumstances(run)[name]:
-                seeds.setdefault(value, []).append(run.report["seed"])
+                seeds.setdefault(value, []).append(run.seed)
         if len(seeds) > 1:
             told.append(
                 f"{name}: "
@@ -91,40 +69,35 @@ def differences(runs: Sequence[Run]) -> str:
     return "; ".join(told)
 
 
-def _circumstances(run: Run) -> dict[str, str]:
+def _circumstances(run: Report) -> dict[str, str]:
     """What can change a number and is no setting; of a resumed run, one after the other."""
-    parts, weights = (
-        run.report.get("circumstances", [run.report]),
-        str(run.report["model"]["weights"]),
-    )
+    weights = run.model.weights
     return {
-        # what earlier reports have is a digest of the file, which may differ where the weights do
-        # not
+        # earlier reports have a digest of the file, which may differ where the weights do not
         "weights": "" if " (sha256 " in weights else weights,
-        "precision": str(run.report["precision"]),
-        "code": ", then ".join(dict.fromkeys(_code(part["git"]) for part in parts)),
-        "torch": ", then ".join(
-            dict.fromkeys(str(part["versions"].get("torch", "unknown")) for part in parts)
-        ),
+        "precision": run.precision,
+        "code": ", then ".join(dict.fromkeys(_code(part.git) for part in run.parts)),
+        "torch": ", then ".join(dict.fromkeys(part.torch for part in run.parts)),
     }
 
 
-def _code(git: Mapping[str, Any]) -> str:
-    return (
-        f"commit {git['commit'][:7]}{' with changes' if git['dirty'] else ''}"
-        if git["commit"]
-        else "unknown"
+def _code(git: Git) -> str:
+    changes = " with changes" if git.dirty else ""
+    return f"commit {git.commit[:7]}{changes}" if git.commit else "unknown"
+
+
+def _label(run: Report, rivals: Sequence[Report], ignore: Collection[str]) -> str:
+    same_config = [rival for rival in rivals if rival.config_name == run.config_name]
+    parts = (
+        [run.config_name]
+        if len(same_config) < len(rivals) and run.config_name != run.method
+        else []
     )
-
-
-def _label(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> str:
-    same_config = [rival for rival in rivals if rival.config == run.config]
-    parts = [run.config] if len(same_config) < len(rivals) and run.config != run.method else []
     parts += _differences(run, same_config, ignore)
     return f"{run.method} ({', '.join(parts)})" if parts else run.method
 
 
-def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> list[str]:
+def _differences(run: Report, rivals: Sequence[Report], ignore: Collection[str]) -> list[str]:
     own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
     keys = sorted(
         {
@@ -145,16 +118,14 @@ def _differences(run: Run, rivals: Sequence[Run], ignore: Collection[str]) -> li
     return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in told]
 
 
-def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
+def _settings(run: Report, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
     # the same config may have been trained on a table that was corrected since, and select=auto
     # stands for a rule
-    known = {"select": run.report["selection"]["rule"], COUNTS: _rows(run.report["data"])}
-    flat = {**settings(run.report["config"]), **known}
-    if backbone := run.report.get("backbone"):
-        flat["recipe.backbone"] = (
-            backbone  # its settings in place of its folder, which holds its seed
-        )
+    known = {"select": run.selection.rule, COUNTS: (run.data.digest or _counts(run.data))[:8]}
+    flat = {**settings(run.config), **known}
+    if run.backbone:  # its settings in place of its folder, which holds its seed
+        flat["recipe.backbone"] = run.backbone
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)
         for key, value in flat.items()
@@ -162,9 +133,5 @@ def _settings(run: Run, ignore: Collection[str]) -> dict[str, str]:
     }
 
 
-def _rows(data: Mapping[str, Any]) -> str:
-    return str(data.get("digest") or _counts(data))[:8]
-
-
-def _counts(data: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(data["counts"], sort_keys=True).encode()).hexdigest()
+def _counts(data: Data) -> str:
+    return hashlib.sha256(json.dumps(data.counts, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from debias.reports import charts
 from debias.reports.privacy import without_places
-from debias.reports.run_folder import PAGE
+from debias.reports.record import PAGE
 from debias.reports.wording import number, percent
 
 

@@ -3,67 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from debias.metrics.families import OF_POSITIVE, headlines
-from debias.reports.cells import PLURALS, SCALARS, cells, kind_of
+from debias.reports.split import PLURALS, SCALARS, GroupScore, Scalars, Split
 from debias.reports.wording import percent
 
 #: Of more groups than these, the worst half of so many are listed.
 MOST_GROUPS = 24
 
-Metrics = Mapping[str, Any]
 
-
-def accuracy_lines(split: str, metrics: Metrics) -> list[str]:
-    """Accuracy in percent, interval and count of each group of a split, and then what they come to.
+def accuracy_lines(name: str, split: Split) -> list[str]:
+    """Accuracy in percent, interval and count of each group of a split, and then its headlines.
 
     Where the bias of every image is unknown, each class stands in the place of a group.
 
     Args:
-        split: its name.
-        metrics: of the split, as a report holds them.
+        name: of the split.
+        split: its metrics.
     """
-    groups, kind = cells(metrics), kind_of(metrics)
-    known = [group for group in groups if group["count"]]
-    listed = (
-        groups if len(groups) <= MOST_GROUPS else sorted(known, key=_accuracy)[: MOST_GROUPS // 2]
-    )
-    width = max(map(len, [*SCALARS[kind], *(group["name"] for group in listed)]))
-    lines = [f"{split}: accuracy in percent, 95 % interval, images"]
-    lines += [f"  {group['name']:{width}} {_group(group)}" for group in listed]
-    if len(listed) < len(groups):
-        lines.append(f"  ... {len(groups) - len(listed)} more {PLURALS[kind]}, none of them worse")
+    cells, kind = split.cells, split.kind
+    listed = list(cells)
+    if len(cells) > MOST_GROUPS:
+        known = [cell for cell in cells if cell.count]
+        listed = sorted(known, key=lambda cell: cell.accuracy or 0.0)[: MOST_GROUPS // 2]
+    width = max(map(len, [*SCALARS[kind], *(cell.name for cell in listed)]))
+    lines = [f"{name}: accuracy in percent, 95 % interval, images"]
+    lines += [f"  {cell.name:{width}} {_group(cell)}" for cell in listed]
+    if len(listed) < len(cells):
+        lines.append(f"  ... {len(cells) - len(listed)} more {PLURALS[kind]}, none of them worse")
     if kind == "class":
         lines.append("  the bias of every image is unknown: these are the classes")
-    elif metrics.get("unknown"):
-        lines.append(f"  {metrics['unknown']} images of unknown bias are in no group")
-    scalars = metrics["scalars"]
-    return lines + [
-        f"  {name:{width}} {_percent(scalars[name])}" for name in SCALARS[kind] if name in scalars
-    ]
+    elif split.unknown:
+        lines.append(f"  {split.unknown} images of unknown bias are in no group")
+    return lines + [f"  {key:{width}} {_percent(split.scalars[key])}" for key in split.headlines]
 
 
-def short_line(split: str, metrics: Metrics) -> str:
+def short_line(name: str, split: Split) -> str:
     """The accuracies of a split in one line."""
-    scalars = metrics["scalars"]
-    names = [name for name in SCALARS[kind_of(metrics)] if name in scalars]
-    return f"{split}: " + ", ".join(f"{name} {percent(scalars[name], '-')}" for name in names)
+    accuracies = [f"{key} {percent(split.scalars[key], '-')}" for key in split.headlines]
+    return f"{name}: {', '.join(accuracies)}"
 
 
 def measure_lines(
-    measures: Metrics, *, whole: Collection[str] = (), positive: str | None = None
+    measures: Mapping[str, Scalars],
+    left_out: Mapping[str, str],
+    *,
+    whole: Collection[str] = (),
+    positive: str | None = None,
 ) -> list[str]:
     """A line of headlines for each family of measures, and why the others were left out.
 
     Args:
-        measures: ``{"measures": scalars by family, "left_out": reason by family}``.
+        measures: scalars by family.
+        left_out: why a family was not measured.
         whole: families of which every number is listed, each in a line.
         positive: which of two classes is the positive one, on which some families depend.
     """
     lines = []
-    width = max(map(len, measures["measures"]), default=0)
-    for family, scalars in measures["measures"].items():
+    width = max(map(len, measures), default=0)
+    for family, scalars in measures.items():
         if family in whole:
             keys = max(map(len, scalars), default=0)
             lines += [
@@ -75,26 +73,22 @@ def measure_lines(
                 f"{key} {_number(value)}" for key, value in headlines(family, scalars).items()
             ]
             lines.append(f"{family:{width}}  {'  '.join(numbers)}")
-    dependent = [name for name in OF_POSITIVE if name in measures["measures"]]
+    dependent = [name for name in OF_POSITIVE if name in measures]
     if positive is not None and dependent:
         lines.append(
             f"positive class: {positive} ({', '.join(dependent)}); positive=NAME sets another"
         )
-    for reason in dict.fromkeys(measures["left_out"].values()):
-        families = [name for name, given in measures["left_out"].items() if given == reason]
+    for reason in dict.fromkeys(left_out.values()):
+        families = [name for name, given in left_out.items() if given == reason]
         lines.append(f"left out: {', '.join(families)}, because {reason}")
     return lines
 
 
-def _group(group: Metrics) -> str:
-    if not group["count"]:
+def _group(cell: GroupScore) -> str:
+    if not cell.count or cell.low is None or cell.high is None:
         return "    - no image"
-    interval = f"[{100 * group['low']:5.1f}, {100 * group['high']:5.1f}]"
-    return f"{_percent(group['accuracy'])} {interval} of {group['count']}"
-
-
-def _accuracy(group: Metrics) -> float:
-    return float(group["accuracy"])
+    interval = f"[{100 * cell.low:5.1f}, {100 * cell.high:5.1f}]"
+    return f"{_percent(cell.accuracy)} {interval} of {cell.count}"
 
 
 def _percent(value: float | None) -> str:

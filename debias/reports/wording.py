@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
+from debias.errors import shown
 from debias.metrics.selection import LAST
-from debias.reports.cells import cells, kind_of
-
-Report = Mapping[str, Any]
-Group = Mapping[str, Any]
-
+from debias.reports.record import Choice, Report
+from debias.reports.split import GroupScore, Split
 
 RULES = {
     "worst_group": "worst-group accuracy",
@@ -52,40 +47,27 @@ def number(value: float) -> str:
     return f"{value:.1g}" if 0.0001 <= abs(value) < 0.0005 else f"{round(value, 3) + 0.0:.3f}"
 
 
-def worst_group(groups: Sequence[Group]) -> Group | None:
-    """The group or class with the lowest accuracy, the first of several; or ``None``."""
-    defined = [group for group in groups if group["accuracy"] is not None]
-    return min(defined, key=lambda group: float(group["accuracy"]), default=None)
-
-
 def verdict(report: Report) -> list[str]:
     """What a run achieved: a few sentences for somebody who reads nothing else."""
-    test = report["metrics"]["test"]
-    worst, kind = worst_group(cells(test)), kind_of(test)
-    if worst is None:
+    test = report.test
+    if test.worst is None:
         sentences = [
             "No group has an accuracy: no image of the test split has a known bias attribute."
         ]
     else:
-        unknown = (
-            "No test image has a known bias attribute: results are by class."
-            if kind == "class"
-            else ""
-        )
         sentences = [
-            _achievement(report, worst, kind),
-            _choice(report),
-            _doubt(cells(test), worst, kind),
-            unknown,
+            _achievement(report.method, test, test.worst),
+            _selection(report),
+            _doubt(test, test.worst),
         ]
+        if test.kind == "class":
+            sentences.append("No test image has a known bias attribute: results are by class.")
     return [sentence for sentence in (diverged(report), *sentences) if sentence]
 
 
 def diverged(report: Report) -> str:
     """A warning where the training loss of some epoch is not finite (earlier versions)."""
-    epochs = [
-        entry["epoch"] for entry in report["history"] if entry["train"].get("loss", 0.0) is None
-    ]
+    epochs = [entry.epoch for entry in report.history if entry.train.get("loss", 0.0) is None]
     if not epochs:
         return ""
     return (
@@ -96,62 +78,73 @@ def diverged(report: Report) -> str:
 
 def mistakes_intro(report: Report) -> str:
     """What the pictures below it show."""
-    worst = worst_group(cells(report["metrics"]["test"]))
-    name = "" if worst is None else worst["name"]
+    worst = report.test.worst
+    name = "" if worst is None else worst.name
     return f"Test images of {name} that the model gets wrong, most confident first."
 
 
-def method(report: Report) -> str:
-    """Name of the recipe and the strategy, as far as they are not the plain ones."""
-    strategy = report["strategy"]
-    return str(strategy.get("method", strategy["name"]))
+def choice_line(choice: Choice) -> str:
+    """What a recipe chose on held-out images, and by what.
+
+    Example:
+        >>> chosen, smallest = {"C": 0.07, "score": 0.714}, {"name": "waterbird-land", "count": 7}
+        >>> line = choice_line(Choice("worst_group", "half of val", chosen, (chosen,), smallest))
+        >>> print(line.replace("; ", ";\\n"))
+        C=0.07, with 71.4 % in the worst group of half of val;
+        its smallest group, waterbird-land, has 7 images
+    """
+    kind, smallest = choice.by.removeprefix("worst_"), choice.smallest
+    settings = ", ".join(
+        f"{key}={value:g}" for key, value in choice.chosen.items() if key != "score"
+    )
+    tried = f" of {len(choice.grid)} settings" if len(choice.grid) > 1 else ""
+    return (
+        f"{settings}{tried}, with {percent(choice.chosen['score'])} % in the worst {kind} of "
+        f"{choice.on}; its smallest {kind}, {smallest['name']}, has {smallest['count']} images"
+    )
 
 
-def _achievement(report: Report, worst: Group, kind: str) -> str:
-    test = report["metrics"]["test"]
-    average = test["scalars"].get("average")
-    low, high = test["intervals"].get(f"worst_{kind}", (None, None))
+def _achievement(method: str, test: Split, worst: GroupScore) -> str:
+    average, accuracy = test.scalars.get("average"), worst.accuracy or 0.0
+    low, high = test.interval(f"worst_{test.kind}")
     interval = "" if low is None else f" [{percent(low)}, {percent(high)}]"
-    images = "test image" if worst["count"] == 1 else "test images"
+    images = "test image" if worst.count == 1 else "test images"
     sentence = (
-        f"{method(report)} reaches {percent(worst['accuracy'])} %{interval} on its worst {kind}, "
-        f"{worst['name']} ({worst['count']} {images})"
+        f"{method} reaches {percent(accuracy)} %{interval} on its worst {test.kind}, "
+        f"{worst.name} ({worst.count} {images})"
     )
     if average is None:
         return f"{sentence}."
     # the average has the images of unknown bias, too, and may lie below every group
-    side = "under" if worst["accuracy"] <= average else "above"
-    gap = percent(abs(average - worst["accuracy"]))
+    side = "under" if accuracy <= average else "above"
+    gap = percent(abs(average - accuracy))
     return f"{sentence}, {gap} points {side} its average of {percent(average)} %."
 
 
-def _choice(report: Report) -> str:
-    selection = report["selection"]
-    rule = RULES.get(selection["rule"], selection["rule"])
-    epochs = len(report["history"])
-    which = f"epoch {selection['epoch']} was chosen by validation {rule}"
-    if epochs == 1:
+def _selection(report: Report) -> str:
+    rule, epoch = report.selection.rule, report.selection.epoch
+    which = f"epoch {epoch} was chosen by validation {RULES.get(rule, rule)}"
+    if len(report.history) == 1:
         which = "its only epoch was used"
-    elif selection["rule"] == LAST:
-        which = f"epoch {selection['epoch']}, the last, was used"
-    labels = LABELS_SEEN.get(report["strategy"].get("group_labels", ""), "")
+    elif rule == LAST:
+        which = f"epoch {epoch}, the last, was used"
+    labels = LABELS_SEEN.get(report.strategy.group_labels, "")
     return f"{which[0].upper()}{which[1:]}. {labels}".strip()
 
 
-def _doubt(groups: Sequence[Group], worst: Group, kind: str) -> str:
+def _doubt(test: Split, worst: GroupScore) -> str:
     """A caution, when the intervals do not settle which group or class is worst."""
-    if worst["high"] is None:
+    if worst.high is None:
         return ""
     rivals = [
-        g["name"]
-        for g in groups
-        if g is not worst and g["low"] is not None and g["low"] < worst["high"]
+        cell.name
+        for cell in test.cells
+        if cell is not worst and cell.low is not None and cell.low < worst.high
     ]
     if not rivals:
         return ""
-    names = ", ".join(rivals[:3]) + (f" and {len(rivals) - 3} more" if len(rivals) > 3 else "")
     overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
     return (
-        f"Which {kind} is worst is not settled by this many images: its interval overlaps "
-        f"{overlap} {names}."
+        f"Which {test.kind} is worst is not settled by this many images: its interval overlaps "
+        f"{overlap} {shown(rivals)}."
     )

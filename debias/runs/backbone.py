@@ -10,8 +10,7 @@ from typing import Any
 from debias import config as configs
 from debias.config import Config
 from debias.reports.privacy import without_places
-from debias.reports.run_folder import read_report
-from debias.reports.wording import method
+from debias.reports.record import read_report
 
 
 def backbone_of(config: Config) -> dict[str, Any]:
@@ -23,19 +22,19 @@ def backbone_of(config: Config) -> dict[str, Any]:
     if not (folder / "report.json").is_file():
         return {}
     report = read_report(folder)
-    if report["seed"] != config.seed:
+    if report.seed != config.seed:
         return {}
     told = {
         key: value
-        for key, value in report["config"].items()
+        for key, value in report.config.items()
         if key not in ("seed", *configs.EXECUTION)
     }
     told["recipe"] = {
         **told["recipe"],
-        **({"backbone": report["backbone"]} if "backbone" in report else {}),
+        **({"backbone": report.backbone} if report.backbone else {}),
     }
     # the rule that select=auto stood for, and no places, which anonymous reports lack
-    told["select"] = report["selection"]["rule"]
+    told["select"] = report.selection.rule
     told = without_places(told)
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
-    return {"backbone": f"{method(report)} {digest}"}
+    return {"backbone": f"{report.method} {digest}"}

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from debias.evaluation.predictions import (
     prepared_picture,
 )
 from debias.evaluation.saved import origin
+from debias.json_files import Json
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
 from debias.models import read_state_dict
 from debias.parts import Parts
@@ -41,7 +41,7 @@ from debias.runs.run import Recipe, Run, Trained
 from debias.training import Recorder
 
 
-def finish(trained: Trained, run: Run, description: dict[str, Any]) -> None:
+def finish(trained: Trained, run: Run, description: Json) -> None:
     """Load the epoch that the rule prefers, predict every split, write predictions and report.
 
     Args:
@@ -85,7 +85,7 @@ def measured(
     *,
     progress: bool = True,
     positive: str | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """What the report holds of the families of measures of the test split, beside the accuracies.
 
     Args:
@@ -106,7 +106,7 @@ def measured(
 
 
 def save_outcome(
-    folder: Path, report: dict[str, Any], predictions: dict[str, Predictions], parts: Parts
+    folder: Path, report: Json, predictions: dict[str, Predictions], parts: Parts
 ) -> None:
     """Write predictions, the page and last report.json, which marks the run as finished.
 
@@ -127,7 +127,7 @@ def save_outcome(
     )
 
 
-def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+def selection(history: list[Json], rule: str) -> Json:
     """Which epoch each rule prefers on validation, side by side, and which rule was used."""
     values = [entry["val"] for entry in history]
     table = [
@@ -141,7 +141,7 @@ def selection(history: list[dict[str, Any]], rule: str) -> dict[str, Any]:
     }
 
 
-def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
+def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
     """What is known of a run before it is trained."""
     return {
         "schema": 1,
@@ -166,7 +166,7 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def circumstances(parts: Parts) -> dict[str, Any]:
+def circumstances(parts: Parts) -> Json:
     """Where and with what numbers are computed."""
     return {
         "precision": parts.precision,
@@ -193,7 +193,7 @@ def _digest(state: Mapping[str, Tensor]) -> str:
     return found.hexdigest()[:12]
 
 
-def describe_examples(examples: Examples) -> dict[str, Any]:
+def describe_examples(examples: Examples) -> Json:
     """Names and sizes of the groups, and the digest of the rows."""
     groups = examples.groups
     return {
@@ -208,7 +208,7 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
     }
 
 
-def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> dict[str, Any]:
+def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> Json:
     seconds = [entry["seconds"] for entry in recorder.history]
     train = sum(seconds) + sum(stages.values())
     told = {"stages": stages} if stages else {}

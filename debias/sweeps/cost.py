@@ -5,10 +5,9 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
-from debias.json_files import Types, read_json
 from debias.reports.privacy import without_places
+from debias.reports.record import Report, read_report
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import Run
 
@@ -19,12 +18,10 @@ class Costs:
     def __init__(self) -> None:
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
 
-    def read(self, files: Files) -> dict[str, Any]:
+    def read(self, files: Files) -> Report:
         """Take note of a finished run; its report."""
-        types: dict[str, Types] = {"config": dict, "selection": dict, "seconds.total": (int, float)}
-        remedy = "restore it, or delete the run's folder and train again"
-        report = read_json(files.report, dict, entries=types, remedy=remedy)
-        self.seconds[without_places(report["config"]["name"])].append(report["seconds"]["total"])
+        report = read_report(files.report.parent)
+        self.seconds[without_places(report.config["name"])].append(report.seconds.total)
         return report
 
     def expected(self, run: Run) -> float | None:

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -133,7 +132,7 @@ class Progress:
     def _note(self, run: Run) -> str:
         self.status[run.name] = "done"
         report = self.costs.read(files_of(run))
-        rule, value = report["selection"]["rule"], selected(report)
+        rule, value = report.selection.rule, report.selection.chosen.value
         if value is not None and (
             self.best is None or merit(rule, value) > merit(self.best[1], self.best[0])
         ):
@@ -153,15 +152,6 @@ class Progress:
                     duration(time.monotonic() - self.since[name]),
                 )
         return table
-
-
-def selected(report: dict[str, Any]) -> float | None:
-    """What the run's own selection rule reads on validation, at the epoch that it chose."""
-    chosen = report["selection"]
-    value: float | None = next(
-        row["value"] for row in chosen["table"] if row["rule"] == chosen["rule"]
-    )
-    return value
 
 
 def _score(rule: str, value: float | None) -> str:

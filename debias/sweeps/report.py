@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from debias.errors import InputError
+from debias.json_files import Json
 from debias.reports.comparison import Comparison, Method, compare
-from debias.reports.run_folder import read_report
+from debias.reports.record import Report, read_report
 from debias.sweeps.files import Files, read_plan
 from debias.sweeps.protocol import Protocol, allowed_splits, read_protocol
 from debias.sweeps.report_pairs import Paired, compare_pairs
@@ -40,7 +41,7 @@ class Row(NamedTuple):
     settings: str
     status: str
     reason: str
-    report: dict[str, Any] | None
+    report: Report | None
     added: bool = False
 
     @property
@@ -116,7 +117,7 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
     planned = rows(out)
     added, left_out = added_rows(out, {row.name for row in planned}, protocol)
     found = [*planned, *added]
-    done = {row.name: row.report for row in found if row.report is not None}
+    done = {row.name: row.report.config["data"] for row in found if row.report is not None}
     folders: dict[str, list[Path]] = {}
     for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
         folders.setdefault(dataset, []).append(out / name)
@@ -152,43 +153,47 @@ def added_rows(
         except InputError as error:
             left_out.append(str(error))
             continue
-        if protocol and (extra := set(report["strategy"]["group_labels"].split("+")) - allowed):
+        if protocol and (extra := set(report.strategy.group_labels.split("+")) - allowed):
             left_out.append(
                 f"{name} reads the group labels of {' and '.join(sorted(extra))}, against "
                 f"{protocol.labels}"
             )
         else:
-            settings = f"{report['config']['name']} (added) seed={report['seed']}"
+            settings = f"{report.config['name']} (added) seed={report.seed}"
             found.append(Row(name, settings, "done", "", report, added=True))
     return found, tuple(left_out)
 
 
-def datasets(reports: Sequence[Mapping[str, Any]], ignore: Collection[str]) -> list[str]:
+def datasets(sections: Sequence[Json], ignore: Collection[str]) -> list[str]:
     """The data set of each run: its name, and what else of the config's ``data`` tells it from
     others of the name.
 
     Masks and fills, which only some methods need, and settings that are ignored make no other data
     set.
 
+    Args:
+        sections: ``data`` of each run's config.
+        ignore: settings that do not change what a run computes.
+
     Example:
-        >>> data = [{"name": "folder", "root": root} for root in ("a", "b", "a")]
-        >>> datasets([{"config": {"data": section}} for section in data], ())
+        >>> datasets([{"name": "folder", "root": root} for root in ("a", "b", "a")], ())
         ['folder (root=a)', 'folder (root=b)', 'folder (root=a)']
     """
-    settings = [report["config"]["data"] for report in reports]
-    others = [[one for one in settings if one["name"] == data["name"]] for data in settings]
     keys = [
-        key for key in dict.fromkeys(k for data in settings for k in data) if key not in COMPANIONS
+        key
+        for key in dict.fromkeys(key for data in sections for key in data)
+        if key not in COMPANIONS and not {"data", f"data.{key}"} & set(ignore)
     ]
-    keys = [key for key in keys if not {"data", f"data.{key}"} & set(ignore)]
     found = []
-    for data, same in zip(settings, others, strict=True):
-        told = [
+    for data in sections:
+        same = [one for one in sections if one["name"] == data["name"]]
+        different = [
             f"{key}={data.get(key, 'default')}"
             for key in keys
             if any(one.get(key) != data.get(key) for one in same)
         ]
-        found.append(f"{data['name']} ({', '.join(told)})" if told else str(data["name"]))
+        name = str(data["name"])
+        found.append(f"{name} ({', '.join(different)})" if different else name)
     return found
 
 
@@ -196,7 +201,7 @@ def summary(found: Sequence[Row]) -> str:
     """How many runs there are of each status.
 
     Example:
-        >>> summary([Row("a", "erm", "done", "", {}), Row("b", "dro", "failed", "OSError", None)])
+        >>> summary([Row("a", "erm", "done", "", None), Row("b", "dro", "failed", "OSError", None)])
         '2 planned: 1 done, 1 failed'
     """
     planned = [row for row in found if not row.added]

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 from debias.reports import charts
 from debias.reports.comparison import Method
 from debias.reports.privacy import without_places
+from debias.reports.record import Report
 from debias.reports.sections import settings
 from debias.reports.wording import percent
-from debias.sweeps.progress import selected
 from debias.sweeps.report import Results
 
-Report = Mapping[str, Any]
 #: Numbers of which the greatest is this many times the least are drawn on a logarithmic axis.
 LOGARITHMIC = 10
 
@@ -56,7 +55,7 @@ def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
     for number, (dataset, comparison) in enumerate(results.comparisons.items()):
         suffix = f", {dataset}" if len(results.comparisons) > 1 else ""
         found += _trade_off(f"trade{number}", f"Average and gap{suffix}", comparison.methods)
-        reports = [run.report for method in comparison.methods for run in method.runs]
+        reports = [run for method in comparison.methods for run in method.runs]
         for place, (key, lines) in enumerate(sensitivity(reports, ignore).items()):
             found.append(_sensitivity(f"setting{number}-{place}", f"{key}{suffix}", lines))
     return found
@@ -96,16 +95,12 @@ def _settings(
     reports: Sequence[Report], hidden: Collection[str]
 ) -> Iterator[tuple[str, str, Any, float]]:
     for report in reports:
-        score = selected(dict(report))
-        for key, value in settings(report["config"]).items():
+        score = report.selection.chosen.value
+        for key, value in settings(report.config).items():
             if score is not None and key not in hidden and key.partition(".")[0] not in hidden:
-                plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-                yield (
-                    str(report["config"]["name"]),
-                    key,
-                    value if plain else without_places(str(value)),
-                    score,
-                )
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                shown = value if number else without_places(str(value))
+                yield str(report.config["name"]), key, shown, score
 
 
 def _ordered(values: Collection[Any]) -> list[Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from debias.errors import InputError, near, printable
-from debias.reports.cells import PREFIXES, cells, kind_of
+from debias.reports.record import Report
+from debias.reports.split import PREFIXES
 from debias.reports.tables import latex_table, markdown_table
 from debias.reports.templates import render
 from debias.sweeps.report import Results, Row, summary
@@ -140,29 +140,29 @@ def _left_out(results: Results) -> Iterator[str]:
         yield from paired.left_out
 
 
-def _accuracies(report: Mapping[str, Any]) -> list[str]:
+def _accuracies(report: Report) -> list[str]:
     """Keys of the accuracy of each group, or of each class where no test image has a known bias."""
-    test = report["metrics"]["test"]
-    return [PREFIXES[kind_of(test)] + cell["name"] for cell in cells(test)]
+    return [PREFIXES[report.test.kind] + cell.name for cell in report.test.cells]
 
 
-def _values(row: Row) -> dict[str, Any]:
+def _values(row: Row) -> dict[str, object]:
     """What the CSV file says of a run: its scores where it is done, or why it failed."""
-    if row.report is None:
+    report = row.report
+    if report is None:
         return {"reason": row.reason}
-    test, seconds = row.report["metrics"]["test"], row.report["seconds"]
-    worst = [
-        kind for kind in ("worst_group", "worst_class") if test["scalars"].get(kind) is not None
-    ]
-    ends = {kind: test["intervals"].get(kind, (None, None)) for kind in worst}
-    names = [*SCORES, *_accuracies(row.report)]
+    scalars = report.test.scalars
+    intervals = {
+        f"{kind}_{end}": value
+        for kind in ("worst_group", "worst_class")
+        for end, value in zip(("low", "high"), report.test.interval(kind), strict=True)
+        if scalars.get(kind) is not None
+    }
     return {
-        "group_labels": row.report["strategy"]["group_labels"],
-        "seed": row.report["seed"],
-        **{f"{kind}_low": low for kind, (low, _) in ends.items()},
-        **{f"{kind}_high": high for kind, (_, high) in ends.items()},
-        **{name: test["scalars"].get(name) for name in names},
-        "seconds": seconds["total"],
-        "seconds_per_epoch": seconds["epoch"],
-        "peak_memory_mb": row.report.get("peak_memory_mb"),
+        "group_labels": report.strategy.group_labels,
+        "seed": report.seed,
+        **intervals,
+        **{name: scalars.get(name) for name in (*SCORES, *_accuracies(report))},
+        "seconds": report.seconds.total,
+        "seconds_per_epoch": report.seconds.epoch,
+        "peak_memory_mb": report.peak_memory_mb,
     }

@@ -19,8 +19,7 @@ from debias.metrics.accuracy.paired import (
 )
 from debias.reports.comparison import Method
 from debias.reports.predictions import read
-from debias.reports.run_folder import groups_of
-from debias.reports.run_labels import Run
+from debias.reports.record import Report
 
 #: More methods than these, the best, are not compared with each other: the pairs would be too many
 #: to tell apart.
@@ -128,30 +127,27 @@ def _pair(
 def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
     found = {}
     for run in method.runs:
-        path = run.folder / "predictions" / "test.csv"
-        if not path.is_file():
-            left_out.append(
-                f"not compared in pairs: {method.label} seed {run.report['seed']} has no "
-                f"{path.name}"
-            )
-        elif run.report["data"]["multi_label"]:
-            left_out.append(
-                f"not compared in pairs: {method.label} seed {run.report['seed']} has several "
-                "labels"
-            )
-        else:
-            try:
-                found[int(run.report["seed"])] = _read(run)
-            except InputError as error:
-                left_out.append(f"not compared in pairs: {error}")
+        try:
+            found[run.seed] = _read(run, method.label)
+        except InputError as error:
+            left_out.append(f"not compared in pairs: {error}")
     return found
 
 
-def _read(run: Run) -> Outcomes:
-    groups = groups_of(run.report)
-    rows = read(run.folder / "predictions" / "test.csv")
-    right = rows.prediction(groups) == rows.target
-    group = groups.encode(rows.target, rows.bias)
+def _read(run: Report, label: str) -> Outcomes:
+    """The outcomes of a run.
+
+    Raises:
+        InputError: it has several labels, or no predictions that can be read.
+    """
+    path = run.folder / "predictions" / "test.csv"
+    if not path.is_file():
+        raise InputError(f"{label} seed {run.seed} has no {path.name}")
+    if run.data.multi_label:
+        raise InputError(f"{label} seed {run.seed} has several labels")
+    rows = read(path)
+    right = rows.prediction(run.groups) == rows.target
+    group = run.groups.encode(rows.target, rows.bias)
     # without any known bias, the classes are compared
     group = rows.target if bool((group < 0).all()) else group
     return Outcomes(tuple(rows.paths), rows.index, group, right)

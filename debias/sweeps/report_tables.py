@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from debias.reports.cells import SCALARS, kind_of
 from debias.reports.comparison import Comparison, Method, spread_of
+from debias.reports.record import Report
+from debias.reports.split import SCALARS
 from debias.reports.tables import listed
 from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
@@ -138,8 +139,8 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
             place = ranks(results.comparisons[dataset].methods).get(method.label, "-")
             label = f"{method.label} (added)" if planned[0].added else method.label
             words = [label, method.group_labels, dataset, str(place)]
-        seconds = spread_of([report["seconds"]["total"] for report in reports]).mean
-        memory = spread_of([report.get("peak_memory_mb") for report in reports]).mean
+        seconds = spread_of([report.seconds.total for report in reports]).mean
+        memory = spread_of([report.peak_memory_mb for report in reports]).mean
         yield [*words, *map(str, counts), _whole(seconds), _whole(memory)]
 
 
@@ -156,7 +157,7 @@ def _runs(results: Results) -> Table:
         "gap",
     ]
     rows = [
-        [method.label, dataset, method.group_labels, str(run.report["seed"]), *_scores(run.report)]
+        [method.label, dataset, method.group_labels, str(run.seed), *_scores(run)]
         for dataset, comparison in results.comparisons.items()
         for method in comparison.methods
         for run in method.runs
@@ -164,13 +165,13 @@ def _runs(results: Results) -> Table:
     return Table("Every run", RUNS, [*header, "seconds", "peak memory"], rows)
 
 
-def _scores(report: Any) -> list[str]:
-    test = report["metrics"]["test"]
-    worst, average = SCALARS[kind_of(test)][0], test["scalars"].get("average")
-    low, high = test["intervals"].get(worst, (None, None))
-    value = test["scalars"].get(worst)
+def _scores(report: Report) -> list[str]:
+    test = report.test
+    worst, average = SCALARS[test.kind][0], test.scalars.get("average")
+    low, high = test.interval(worst)
+    value = test.scalars.get(worst)
     gap = None if value is None or average is None else average - value
-    cost = [_whole(report["seconds"]["total"]), _whole(report.get("peak_memory_mb"))]
+    cost = [_whole(report.seconds.total), _whole(report.peak_memory_mb)]
     interval = f"[{percent(low, '-')}, {percent(high, '-')}]"
     return [percent(value, "-"), interval, percent(average, "-"), percent(gap, "-"), *cost]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from debias.errors import InputError, near
 from debias.merging import read_overrides
 from debias.reports.comparison import Spread, spread_of
-from debias.reports.run_folder import read_report
+from debias.reports.record import read_report
 from debias.reports.tables import spread, text_table
 from debias.sweeps.cost import Costs, costs_of, duration
 from debias.sweeps.estimate import ERRORS, Estimator
@@ -56,13 +56,10 @@ class Reproduced(NamedTuple):
     def _figure(self, run: Run) -> float | None:
         """The metric of a run that is done; ``None`` where its report cannot be read."""
         try:
-            figure: float | None = read_report(run.folder)["metrics"]["test"]["scalars"].get(
-                self.setting.metric
-            )
+            return read_report(run.folder).test.scalars.get(self.setting.metric)
         except InputError as error:
             warnings.warn(str(error), stacklevel=2)
             return None
-        return figure
 
 
 def reproduction(

@@ -19,7 +19,7 @@ from debias.build import build
 from debias.evaluation.predictions import load_weights, predict_split
 from debias.metrics.accuracy.counts import joint_counts, total_tally
 from debias.parts import Parts
-from debias.reports.run_folder import read_report
+from debias.reports.record import read_report
 from debias.reports.tables import markdown_table
 from debias.sweeps.published import BIASED_MNIST as PUBLISHED
 from debias.sweeps.published import RHOS
@@ -29,7 +29,7 @@ def main(out: Path) -> None:
     """Print the table in Markdown."""
     runs = {}
     for path in sorted(out.glob("*/report.json")):
-        config = read_report(path.parent)["config"]
+        config = read_report(path.parent).config
         runs[Path(config["name"]).stem, config["data"]["rho"]] = path.parent
     rows = [
         [method, *(cell(runs.get((method, rho))) for rho in RHOS), published(method)]
@@ -43,7 +43,7 @@ def cell(run: Path | None) -> str:
     if run is None:
         return "-"
     accuracies = test_accuracies(run)
-    selected = read_report(run)["selection"]["epoch"]
+    selected = read_report(run).selection.epoch
     return f"{100 * accuracies[selected]:.1f} ({100 * max(accuracies):.1f})"
 
 

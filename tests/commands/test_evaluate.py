@@ -14,10 +14,11 @@ from debias.__main__ import main
 from debias.commands import evaluate
 from debias.evaluation.families import Evidence
 from debias.evaluation.measures import SEVERAL, measure_all
+from debias.json_files import plain
 from debias.metrics.fairness.scalars import fairness_report
 from debias.metrics.families import FAMILIES, OF_POSITIVE
 from debias.reports.predictions import read
-from debias.reports.run_folder import groups_of, plain
+from tests.reports.sample_runs import typed_report
 
 #: Families that only images with several labels have.
 OF_LABELS = {"context", "thresholds"}
@@ -147,7 +148,7 @@ def test_training_reports_the_quick_measures(finished):
     """Those that need no model are in every report, and are those of its own predictions."""
     report = json.loads((finished / "report.json").read_text())
     assert set(report["measures"]) == set(SEVERAL["quick"]) - OF_LABELS
-    rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
+    rows, groups = read(finished / "predictions" / "test.csv"), typed_report(report).groups
     expected = fairness_report(rows.prediction(groups), rows.target, rows.bias, groups)
     assert report["measures"]["fairness"] == plain(expected)
     assert report["left_out"] == dict.fromkeys(OF_LABELS, "images have one label each")
@@ -218,7 +219,7 @@ def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
 
 def test_only_what_is_said_to_depends_on_the_positive_class(finished):
     report = json.loads((finished / "report.json").read_text())
-    rows, groups = read(finished / "predictions" / "test.csv"), groups_of(report)
+    rows, groups = read(finished / "predictions" / "test.csv"), typed_report(report).groups
     every = [
         measure_all(Evidence(rows, groups, positive=name)).scalars for name in groups.target_names
     ]

@@ -13,7 +13,7 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
-from debias.reports.run_folder import read_report
+from debias.reports.record import read_report
 from debias.sweeps.files import write_plan
 from debias.sweeps.plan import plan
 
@@ -98,7 +98,7 @@ def test_a_group_rule_that_is_asked_for_stays_an_error(folder: Path) -> None:
 
 
 def test_the_report_has_what_needs_no_bias_label(run: Path) -> None:
-    report = read_report(run)
+    report = read_report(run).entries
     assert report["selection"]["rule"] == "worst_class"
     assert report["strategy"]["group_labels"] == "none"
     assert report["data"]["class_counts"] == {split: [count] * 3 for split, count in COUNTS.items()}
@@ -138,10 +138,10 @@ def test_evaluate_prints_the_classes(run: Path, capsys: pytest.CaptureFixture[st
 
 def test_the_page_is_of_classes(run: Path) -> None:
     page = (run / "report.html").read_text()
-    worst = min(read_report(run)["metrics"]["test"]["classes"], key=lambda row: row["accuracy"])
+    worst = min(read_report(run).test.classes, key=lambda row: row.accuracy)
     for text in (
         "How each class fares",
-        f"on its worst class, {worst['name']}",
+        f"on its worst class, {worst.name}",
         "results are by class",
     ):
         assert text in page
@@ -160,7 +160,7 @@ def test_predictions_need_no_bias_column(
     (tmp_path / "test.csv").write_text("\n".join(without) + "\n")
     lines = printed(capsys, "evaluate", str(tmp_path / "test.csv"), f"out={tmp_path}/numbers.json")
     assert lines[-2] == "bias=COLUMN names the column of a bias attribute, for results by group"
-    numbers, report = json.loads((tmp_path / "numbers.json").read_text()), read_report(run)
+    numbers, report = json.loads((tmp_path / "numbers.json").read_text()), read_report(run).entries
     assert numbers["metrics"]["classes"] == report["metrics"]["test"]["classes"]
     assert numbers["measures"]["scores"] == pytest.approx(report["measures"]["scores"])
 

@@ -23,11 +23,11 @@ from debias.commands.train import check_folder, resume_in, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
-from debias.reports.run_folder import groups_of
 from debias.runs.outcome import circumstances
 from debias.sweeps.files import Files
 from tests.commands.conftest import SMALL, overrides
 from tests.fakes import birds
+from tests.reports.sample_runs import typed_report
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -110,7 +110,7 @@ def test_selected_epoch_is_the_one_reported(finished):
 def test_every_epoch_can_be_measured_again_from_its_predictions(finished):
     """The selection table is what the saved validation predictions give, without any model."""
     report = json.loads((finished / "report.json").read_text())
-    groups = groups_of(report)
+    groups = typed_report(report).groups
     frequencies = torch.tensor(report["data"]["counts"]["train"])
     for entry in report["history"]:
         rows = read(finished / "predictions" / f"val-epoch={entry['epoch']:03d}.csv")

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from debias.json_files import plain
+from debias.reports.page import render_report
 from debias.reports.predictions import Predictions
-from debias.reports.run_folder import plain
+from debias.reports.record import Report, report_of
 
 NAMES = ("landbird-land", "landbird-water", "waterbird-land", "waterbird-water")
 ACCURACIES = (0.95, 0.88, 0.712, 0.9)
@@ -147,6 +149,16 @@ def sample_report(
         "versions": {"debias": "0.1.0", "torch": "2.13.0"},
         "git": {"commit": "abc1234", "dirty": True},
     }  # fmt: skip
+
+
+def typed_report(entries: dict[str, Any]) -> Report:
+    """A record as it is read."""
+    return report_of(plain(entries), Path("run"))
+
+
+def html_of(entries: dict[str, Any], *facts: Any, **pictures: Any) -> str:
+    """The page of a record."""
+    return render_report(typed_report(entries), *facts, **pictures)
 
 
 def sample_predictions() -> Predictions:

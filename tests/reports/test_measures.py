@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from debias.json_files import plain
 from debias.reports import measure_charts, measures
 from debias.reports.galleries import attention
 from debias.reports.mistakes import right_and_wrong
-from debias.reports.page import render_report
 from debias.reports.predictions import Predictions
-from debias.reports.run_folder import groups_of, plain, read_report, write_report
+from debias.reports.record import read_report
+from debias.reports.run_folder import write_report
 from debias.types import Groups
-from tests.reports.sample_runs import sample_predictions, sample_report
+from tests.reports.sample_runs import html_of, sample_predictions, sample_report, typed_report
 from tests.reports.test_page import Page
 
 MEASURES = {
@@ -69,12 +70,12 @@ def measured_report(**changes: Any) -> dict[str, Any]:
     )
 
 
-def family(report: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(found for found in measures.families(report) if found["name"] == name)
+def family(report: dict[str, Any], name: str) -> Any:
+    return next(one for one in measures.families(typed_report(report)) if one.name == name)
 
 
 def test_page_holds_the_numbers_with_ideal_direction_and_reading() -> None:
-    text = Page(render_report(measured_report())).text
+    text = Page(html_of(measured_report())).text
     gap = "How much more often one group is given the outcome than another, deserved or not."
     assert f"Demographic parity gap0.2500lower is better{gap}" in text
     assert "Accuracy ratio–1higher is better" in text
@@ -84,20 +85,20 @@ def test_page_holds_the_numbers_with_ideal_direction_and_reading() -> None:
 
 def test_numbers_by_place_form_tables_with_the_fewer_across() -> None:
     """Two rates of two cells: cells down, rates across; two biases have one accuracy."""
-    by_cell, by_bias = family(measured_report(), "fairness")["tables"]
-    assert by_cell["name"] == "outcome | bias"
-    assert [title for title, _ in by_cell["columns"]] == ["Selection rate", "Precision"]
-    assert by_cell["rows"] == [
+    by_cell, by_bias = family(measured_report(), "fairness").tables
+    assert by_cell.name == "outcome | bias"
+    assert [title for title, _ in by_cell.columns] == ["Selection rate", "Precision"]
+    assert by_cell.rows == [
         (("waterbird|land", ""), [0.125, 0.5]),
         (("waterbird|water", ""), [0.375, None]),
     ]
-    assert by_bias["rows"] == [(("land", ""), [0.875]), (("water", ""), [0.75])]
+    assert by_bias.rows == [(("land", ""), [0.875]), (("water", ""), [0.75])]
 
 
 def test_more_measures_than_places_stand_one_a_row() -> None:
-    (table,) = family(measured_report(), "scores")["tables"]
-    assert (table["corner"], table["columns"]) == ("measure", [("land", "")])
-    assert [(title, values) for (title, _), values in table["rows"]] == [
+    (table,) = family(measured_report(), "scores").tables
+    assert (table.corner, table.columns) == ("measure", [("land", "")])
+    assert [(title, values) for (title, _), values in table.rows] == [
         ("AUROC", [0.91]),
         ("Images", [2897.0]),
     ]
@@ -105,9 +106,9 @@ def test_more_measures_than_places_stand_one_a_row() -> None:
 
 def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
     scalars = {"auroc/land": 0.9, "auroc/water": None, "f1/land": 0.8}
-    html = render_report(measured_report(measures={"scores": scalars}, curves={}))
-    (table,) = family(measured_report(measures={"scores": scalars}), "scores")["tables"]
-    assert table["rows"][1][1][0] is None
+    html = html_of(measured_report(measures={"scores": scalars}, curves={}))
+    (table,) = family(measured_report(measures={"scores": scalars}), "scores").tables
+    assert table.rows[1][1][0] is None
     assert re.search(
         r'water</th><td class="number"><span title="undefined">–</span></td><td '
         r'class="number"></td>',
@@ -118,7 +119,7 @@ def test_what_was_not_measured_in_a_place_is_empty_and_not_undefined() -> None:
 def test_a_long_table_is_left_to_the_record() -> None:
     def page(places: int) -> str:
         scalars = {f"discovery/error_share/group{place}": 0.1 for place in range(places)}
-        return Page(render_report(measured_report(measures={"errors": scalars}))).text
+        return Page(html_of(measured_report(measures={"errors": scalars}))).text
 
     assert "too long" not in page(40)
     assert "group39" in page(40)
@@ -128,7 +129,7 @@ def test_a_long_table_is_left_to_the_record() -> None:
 
 def test_a_number_that_nobody_described_stands_under_its_key() -> None:
     text = Page(
-        render_report(measured_report(measures={"scores": {"new": 0.5}, "unheard": {"of": 0.25}}))
+        html_of(measured_report(measures={"scores": {"new": 0.5}, "unheard": {"of": 0.25}}))
     ).text
     assert "new0.500" in text
     assert "unheard" in text
@@ -136,36 +137,36 @@ def test_a_number_that_nobody_described_stands_under_its_key() -> None:
 
 
 def test_families_left_out_say_why() -> None:
-    text = Page(render_report(measured_report())).text
+    text = Page(html_of(measured_report())).text
     assert "Leakage of the outputs, because the predictions hold decisions and no scores." in text
     assert "Place and size, because the data set has no masks." in text
     assert "Not measured" in text
 
 
 def test_the_first_families_are_open() -> None:
-    html = render_report(measured_report())
+    html = html_of(measured_report())
     assert html.count('<details class="family" open>') == 3
     assert html.count('<details class="family">') == 1
 
 
 def test_reports_from_before_these_measures_still_render() -> None:
-    text = Page(render_report(sample_report())).text
+    text = Page(html_of(sample_report())).text
     assert "Further measures" not in text
     assert "Not measured" not in text
     only_left_out = sample_report() | {"left_out": {"scores": "x"}, "measures": {}, "curves": {}}
-    assert "Scores and calibration, because x." in Page(render_report(only_left_out)).text
+    assert "Scores and calibration, because x." in Page(html_of(only_left_out)).text
 
 
 def test_amplification_bars() -> None:
     """The greatest change, 10 points, takes half of the width: from the middle to the right; 5
     less, to the left.
     """
-    drawn = measure_charts.amplification(measured_report())
+    drawn = measure_charts.amplification(CURVES)
     assert drawn is not None
     assert [(bar["left"], bar["width"], bar["change"]) for bar in drawn["bars"]] == [
         (0.5, 0.5, 0.1), (0.25, 0.25, -0.05), (0.5, 0.0, None), (0.5, 0.0, 0.0),
     ]  # fmt: skip
-    text = Page(render_report(measured_report())).text
+    text = Page(html_of(measured_report())).text
     for line in (
         "landbird, land +10.0 points",
         "landbird, water -5.0 points",
@@ -182,20 +183,20 @@ def test_many_pairs_leave_the_greatest_changes_in_their_order() -> None:
         "biases": ["a", "b"],
         "change": change,
     }
-    drawn = measure_charts.amplification({"curves": {"amplification": curve}})
+    drawn = measure_charts.amplification({"amplification": curve})
     assert drawn is not None
     assert [bar["target"] for bar in drawn["bars"]] == [
         f"t{place}" for place in range(18, 30) for _ in "ab"
     ]
     assert (drawn["pairs"], drawn["most"]) == (60, 0.29)
-    html = render_report(measured_report(curves={"amplification": curve}))
+    html = html_of(measured_report(curves={"amplification": curve}))
     assert "Of the 60 pairs, the 24 with the greatest change are shown." in html
 
 
 @pytest.mark.parametrize("change", [[[None]], [[0.0]]])
 def test_no_amplification_at_all_is_drawn_without_length(change: list[list[float | None]]) -> None:
     drawn = measure_charts.amplification(
-        {"curves": {"amplification": {"targets": "t", "biases": "b", "change": change}}}
+        {"amplification": {"targets": "t", "biases": "b", "change": change}}
     )
     assert drawn is not None
     assert [(bar["left"], bar["width"]) for bar in drawn["bars"]] == [(0.5, 0.0)]
@@ -203,7 +204,7 @@ def test_no_amplification_at_all_is_drawn_without_length(change: list[list[float
 
 def test_calibration_in_words() -> None:
     """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (0.5 + 0.6) / 10 = 11 %."""
-    drawn = measure_charts.reliability(measured_report())
+    drawn = measure_charts.reliability(CURVES)
     assert drawn is not None
     (chart,) = drawn["charts"]
     assert (
@@ -229,7 +230,7 @@ def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
          "accuracy": [None] * 2}
         for i in range(8)
     ]  # fmt: skip
-    drawn = measure_charts.reliability({"curves": {"reliability": rows}})
+    drawn = measure_charts.reliability({"reliability": rows})
     assert drawn is not None
     assert [chart["title"] for chart in drawn["charts"]] == [
         f"Calibration: label{i}" for i in range(2, 8)
@@ -239,21 +240,20 @@ def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
 
 
 def test_spectrum_in_words() -> None:
-    drawn = measure_charts.band_pass(measured_report())
+    drawn = measure_charts.band_pass(CURVES)
     assert drawn is not None
     assert (
         drawn["charts"][0]["summary"]
         == "low frequencies: from 50.0 % with 1 % of the spectrum to 90.0 % with 99 %; "
         "high frequencies: from 25.0 % with 1 % of the spectrum to 88.0 % with 99 %"
     )
-    assert (
-        'aria-label="Accuracy by kept frequencies. low frequencies: from 50.0 %'
-        in render_report(measured_report())
+    assert 'aria-label="Accuracy by kept frequencies. low frequencies: from 50.0 %' in html_of(
+        measured_report()
     )
 
 
 def test_ids_stay_unique_and_references_resolve() -> None:
-    html = render_report(measured_report(), overlays=lambda row: None)
+    html = html_of(measured_report(), overlays=lambda row: None)
     found = Page(html)
     assert len(found.ids) == len(set(found.ids))
     assert {address[1:] for address in found.addresses if address.startswith("#")} <= set(found.ids)
@@ -281,12 +281,12 @@ def test_odd_names_are_escaped(tmp_path: Path) -> None:
     assert "script" not in found.tags
     assert f"{formula}|{odd}" in found.text
     assert f"Calibration: {formula}" in found.text
-    assert read_report(tmp_path)["measures"] == plain(report["measures"])
+    assert read_report(tmp_path).measures == plain(report["measures"])
 
 
 def test_the_first_right_and_the_first_wrong_image_of_a_group() -> None:
     """Rows 10 to 17: of waterbird-land, 12, 13, 14, 16 are wrong, 15 right; 11, 17 are alone."""
-    groups, predictions = groups_of(sample_report()), sample_predictions()
+    groups, predictions = typed_report(sample_report()).groups, sample_predictions()
     found = {
         group: [(shown.row, shown.right) for shown in right_and_wrong(predictions, groups, group)]
         for group in range(4)
@@ -305,7 +305,7 @@ def test_two_of_a_kind_where_all_are_right() -> None:
     logits = torch.tensor([[1.0, 0.0]]).repeat(3, 1)
     zeros = torch.zeros(3, dtype=torch.int64)
     predictions = Predictions(torch.tensor([4, 5, 6]), ("a", "b", "c"), zeros, zeros, logits)
-    shown = right_and_wrong(predictions, groups_of(sample_report()), 0)
+    shown = right_and_wrong(predictions, typed_report(sample_report()).groups, 0)
     assert [(decision.row, decision.right) for decision in shown] == [(4, True), (5, True)]
 
 
@@ -337,9 +337,12 @@ def test_overlays_are_shown_with_their_captions(tmp_path: Path) -> None:
 
 
 def test_without_overlays_there_is_no_such_section() -> None:
-    assert attention(sample_report(), sample_predictions(), None) == []
-    assert attention(sample_report(), None, lambda row: np.zeros((2, 2, 3), np.uint8)) == []
-    html = render_report(sample_report(), sample_predictions(), overlays=lambda row: None)
+    assert attention(typed_report(sample_report()), sample_predictions(), None) == []
+    assert (
+        attention(typed_report(sample_report()), None, lambda row: np.zeros((2, 2, 3), np.uint8))
+        == []
+    )
+    html = html_of(sample_report(), sample_predictions(), overlays=lambda row: None)
     assert "Where the model looks" not in html
 
 
@@ -350,31 +353,31 @@ def test_of_many_numbers_the_headlines_are_shown_and_the_others_on_demand() -> N
         measures={"scores": {**others, "auroc": 0.9, "ece": 0.1, "auroc/land": 0.91}}, curves={}
     )
     shown = family(report, "scores")
-    assert [row["key"] for row in shown["rows"]] == ["auroc", "ece"]
-    assert [row["key"] for row in shown["more"]] == list(others)
-    before, _, folded = render_report(report).partition('<details class="more"><summary>')
+    assert [row.key for row in shown.rows] == ["auroc", "ece"]
+    assert [row.key for row in shown.more] == list(others)
+    before, _, folded = html_of(report).partition('<details class="more"><summary>')
     assert "AUROC" in before
     assert "number0" not in before
     assert folded.startswith("7 more numbers; by bias</summary>")
-    assert Page(render_report(report)).text.count("number6") == 1
+    assert Page(html_of(report)).text.count("number6") == 1
 
 
 def test_few_numbers_are_not_folded() -> None:
     others = {f"number{place}": 0.5 for place in range(6)}
     shown = family(measured_report(measures={"scores": {**others, "auroc": 0.9}}), "scores")
-    assert ([row["key"] for row in shown["rows"]], shown["more"]) == ([*others, "auroc"], [])
-    assert '<details class="more">' not in render_report(measured_report())
+    assert ([row.key for row in shown.rows], shown.more) == ([*others, "auroc"], [])
+    assert '<details class="more">' not in html_of(measured_report())
 
 
 def test_a_family_that_nobody_chose_headlines_of_shows_its_first_numbers() -> None:
     scalars = {f"number{place}": 0.5 for place in range(20)}
     shown = family(measured_report(measures={"unheard": scalars}), "unheard")
-    assert ([row["key"] for row in shown["rows"]], len(shown["more"])) == (list(scalars)[:4], 16)
+    assert ([row.key for row in shown.rows], len(shown.more)) == (list(scalars)[:4], 16)
 
 
 def test_a_single_chart_is_as_large_as_one_of_many() -> None:
     """Its letters grow with it: empty columns keep their place, no chart is wider than these."""
-    html = render_report(measured_report())
+    html = html_of(measured_report())
     assert re.search(
         r"\.charts \{[^}]*repeat\(auto-fill, minmax\(min\(100%, [\d.]+rem\), 1fr\)\)", html
     )
@@ -383,7 +386,7 @@ def test_a_single_chart_is_as_large_as_one_of_many() -> None:
 
 def test_every_table_scrolls_in_its_own_box() -> None:
     """On a narrow screen the page itself stays still."""
-    html = render_report(measured_report())
+    html = html_of(measured_report())
     tables = html.count("<table")
     assert tables == len(re.findall(r'<div class="scroll"[^>]*>\s*<table', html)) > 5
     assert re.search(r"\.scroll \{[^}]*overflow-x: auto", html)

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 
 from debias.errors import InputError
-from debias.reports import charts
-from debias.reports.page import render_report
-from debias.reports.run_folder import plain, read_report, write_report
-from debias.reports.wording import verdict
-from tests.reports.sample_runs import ACCURACIES, sample_predictions, sample_report
+from debias.reports import charts, wording
+from debias.reports.record import Epoch, read_report
+from debias.reports.run_folder import write_report
+from tests.reports.sample_runs import (
+    ACCURACIES,
+    html_of,
+    sample_predictions,
+    sample_report,
+    typed_report,
+)
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -69,7 +74,11 @@ def picture(row: int) -> tuple[np.ndarray[Any, Any], None]:
 
 
 def page(report: dict[str, Any]) -> Page:
-    return Page(render_report(plain(report), sample_predictions(), picture))
+    return Page(html_of(report, sample_predictions(), picture))
+
+
+def verdict(report: dict[str, Any]) -> list[str]:
+    return wording.verdict(typed_report(report))
 
 
 def test_verdict_is_the_sentence_a_reader_needs() -> None:
@@ -107,7 +116,7 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
 @pytest.mark.parametrize("accuracies", [ACCURACIES, (None,) * 4])
 def test_a_diverged_run_says_so_first(accuracies) -> None:
     """Epoch 2 is the first of two with null loss in report.json; earlier versions trained on."""
-    report = plain(sample_report(accuracies=accuracies))
+    report = sample_report(accuracies=accuracies)
     others = verdict(report)
     for entry in report["history"][2:]:
         entry["train"]["loss"] = None
@@ -119,7 +128,7 @@ def test_a_diverged_run_says_so_first(accuracies) -> None:
 
 
 def test_verdict_without_any_known_bias() -> None:
-    assert verdict(plain(sample_report(accuracies=(None,) * 4))) == [
+    assert verdict(sample_report(accuracies=(None,) * 4)) == [
         "No group has an accuracy: no image of the test split has a known bias attribute."
     ]
 
@@ -138,7 +147,7 @@ def test_charts_are_of_classes_where_only_validation_lacks_the_bias() -> None:
     text = page(report).text
     assert "How each group fares" in text
     assert "are shown" not in text.split("How training went")[1].split("Which epoch")[0]
-    assert "waterbird: from 25.0 % to 25.0 %" in render_report(plain(report))
+    assert "waterbird: from 25.0 % to 25.0 %" in html_of(report)
 
 
 def test_page_holds_the_numbers() -> None:
@@ -192,7 +201,7 @@ def test_page_needs_nothing_from_outside() -> None:
     assert len(found.addresses) > 4
     assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in found.addresses)
     assert not {"script", "link", "iframe", "object"} & set(found.tags)
-    html = render_report(sample_report())
+    html = html_of(sample_report())
     assert not re.search(r"url\((?!#)|@import", html)
 
 
@@ -217,15 +226,15 @@ def test_picture_that_cannot_be_read_leaves_its_caption() -> None:
             raise InputError("truncated")
         return picture(row)
 
-    found = Page(render_report(sample_report(), sample_predictions(), broken))
+    found = Page(html_of(sample_report(), sample_predictions(), broken))
     assert len(found.alternatives) == 3
     assert "picture could not be read taken for landbird, 100.0 % birds/13.jpg" in found.text
 
 
 def test_without_pictures_or_predictions_there_is_no_grid() -> None:
     for html in (
-        render_report(sample_report()),
-        render_report(sample_report(), sample_predictions(), None),
+        html_of(sample_report()),
+        html_of(sample_report(), sample_predictions(), None),
     ):
         assert "most confident mistakes" not in Page(html).text
 
@@ -238,7 +247,7 @@ def test_prepared_pictures_of_each_group() -> None:
         asked.append(row)
         return np.full((36, 104, 3), row, np.uint8)
 
-    found = Page(render_report(sample_report(), sample_predictions(), prepared=strip))
+    found = Page(html_of(sample_report(), sample_predictions(), prepared=strip))
     assert asked == [10, 17, 12, 13, 11]
     assert [text.partition(":")[0] for text in found.alternatives] == [
         "landbird-land", "landbird-water", "waterbird-land", "waterbird-land", "waterbird-water",
@@ -248,7 +257,7 @@ def test_prepared_pictures_of_each_group() -> None:
 
 def test_pictures_that_stay_as_they_are_have_no_section() -> None:
     for prepared in (None, lambda row: None):
-        assert "What the model is given" not in render_report(
+        assert "What the model is given" not in html_of(
             sample_report(), sample_predictions(), picture, prepared
         )
 
@@ -274,7 +283,7 @@ def test_odd_names_are_escaped_everywhere(tmp_path: Path) -> None:
         in found.text
     )
     assert found.alternatives[0] == "a, 'ü' & $\\frac{1}{2}$ _鳥 taken for <b>\"x\"</b>"
-    assert read_report(tmp_path)["data"]["targets"] == list(odd)
+    assert read_report(tmp_path).data.targets == list(odd)
 
 
 def test_an_undefined_group_is_a_dash_not_a_zero() -> None:
@@ -282,8 +291,8 @@ def test_an_undefined_group_is_a_dash_not_a_zero() -> None:
     assert "landbird-water 0 images no images" in found.text
     assert "reaches 50.0 %" in found.text
     assert "NaN" not in found.text
-    assert "landbird-water: from undefined to undefined" in render_report(
-        plain(sample_report(accuracies=(0.9, None, 0.5, 0.8)))
+    assert "landbird-water: from undefined to undefined" in html_of(
+        sample_report(accuracies=(0.9, None, 0.5, 0.8))
     )
 
 
@@ -325,7 +334,7 @@ def test_multi_label() -> None:
             }
             for name, accuracy in zip(names, accuracies, strict=True)
         ]
-    text = Page(render_report(report)).text
+    text = Page(html_of(report)).text
     assert (
         "reaches 30.0 % [64.0, 78.1] on its worst group, Blond-male (10 test images), 58.2 points "
         "under" in text
@@ -345,7 +354,7 @@ def test_many_groups_keep_the_charts_readable() -> None:
         {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None}
         for i, name in enumerate(names)
     ]
-    html = render_report(report)
+    html = html_of(report)
     assert "Of the 12 groups, the 8 with the lowest test accuracy are shown." in Page(html).text
     assert (
         re.findall(r'mark group-\d" aria-hidden="true">.</span> (c\d+-x)</li>', html) == names[4:]
@@ -367,7 +376,7 @@ def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(
         {"name": name, "accuracy": 0.9 - i / 20, "count": 5, "low": None, "high": None}
         for i, name in enumerate(names)
     ]
-    html = render_report(report)
+    html = html_of(report)
     shown, fold, hidden = html.partition(
         f'<details class="more"><summary>{folded} more groups, none of them worse'
     )
@@ -378,7 +387,7 @@ def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(
 
 
 def test_a_group_has_one_colour_in_bars_legend_and_charts() -> None:
-    html = render_report(sample_report())
+    html = html_of(sample_report())
     bars = re.findall(r'<span class="fill (group-\d)"', html)
     assert bars == ["group-0", "group-1", "group-2", "group-3"]
     weights = html[html.index("Training: group weight") :]
@@ -410,8 +419,8 @@ def test_colours_stand_out_on_light_and_dark_pages() -> None:
 
 def test_families_gather_what_was_logged_per_group() -> None:
     history = [
-        {"train": {"loss": 1.0, "group_weight/a/b": 0.25}},
-        {"train": {"loss": 1.0, "group_weight/a/b": 0.5}},
+        Epoch(0, {}, {"loss": 1.0, "group_weight/a/b": 0.25}),
+        Epoch(1, {}, {"loss": 1.0, "group_weight/a/b": 0.5}),
     ]
     found = charts.families(history, ["x", "a/b"])
     assert list(found) == ["group_weight"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,18 @@ import pytest
 import torch
 
 from debias import __version__
+from debias.errors import InputError
+from debias.json_files import plain
 from debias.reports.environment import git_state, peak_memory_mb, versions
-from debias.reports.run_folder import groups_of, page_of, plain, read_report, write_report
-from tests.reports.sample_runs import finished_run, sample_report, started_run
+from debias.reports.record import read_report
+from debias.reports.run_folder import page_of, write_report
+from tests.reports.sample_runs import finished_run, sample_report, started_run, typed_report
 
 
 def test_report_comes_back_as_it_was(tmp_path: Path) -> None:
     report = sample_report()
     write_report(tmp_path / "run", report)
-    found = read_report(tmp_path / "run")
+    found = read_report(tmp_path / "run").entries
     # and the defaults of what the run did not know
     assert found["config"].items() >= report["config"].items()
     assert found | {"config": report["config"]} == report
@@ -35,15 +38,15 @@ def test_undefined_numbers_become_null(tmp_path: Path) -> None:
     write_report(tmp_path, sample_report(accuracies=(0.9, None, 0.5, 0.8)))
     text = (tmp_path / "report.json").read_text()
     assert "NaN" not in text
-    test = read_report(tmp_path)["metrics"]["test"]
-    assert test["groups"][1] == {
+    test = read_report(tmp_path).test
+    assert asdict(test.groups[1]) == {
         "name": "landbird-water",
         "accuracy": None,
         "count": 0,
         "low": None,
         "high": None,
     }
-    assert test["scalars"]["accuracy/landbird-water"] is None
+    assert test.scalars["accuracy/landbird-water"] is None
 
 
 def test_plain_turns_tensors_arrays_and_paths_into_json() -> None:
@@ -115,8 +118,35 @@ def test_unreadable_report(tmp_path: Path, text: str, message: str) -> None:
         read_report(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("section", "name"), [("data", "counts"), ("selection", "rule"), ("seconds", "total")]
+)
+def test_a_record_without_an_entry_names_it(tmp_path: Path, section: str, name: str) -> None:
+    report = sample_report()
+    del report[section][name]
+    finished_run(tmp_path / "run", report)
+    fault = f"report.json lacks the entry {section}.{name}, or holds another type there: restore it"
+    with pytest.raises(InputError, match=fault):
+        read_report(tmp_path / "run")
+
+
+def test_damaged_metrics_are_refused_when_they_are_read(tmp_path: Path) -> None:
+    """`debias evaluate` reads such a run, and writes its metrics again."""
+    report = sample_report()
+    report["metrics"]["test"]["scalars"] = None
+    found = read_report(finished_run(tmp_path / "run", report))
+    assert found.val.worst is not None
+    with pytest.raises(InputError, match="has no test metrics: write them with `debias evaluate"):
+        _ = found.test
+
+
+def test_entries_of_a_later_version_stay_in_the_record(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", sample_report() | {"weather": {"rain": True}})
+    assert read_report(run).entries["weather"] == {"rain": True}
+
+
 def test_groups_of_a_report_are_those_it_was_made_with() -> None:
-    groups = groups_of(json.loads(json.dumps(sample_report())))
+    groups = typed_report(sample_report()).groups
     assert groups.names == ("landbird-land", "landbird-water", "waterbird-land", "waterbird-water")
     assert (groups.aligned, groups.multi_label) == (((0, 0), (1, 1)), False)
 

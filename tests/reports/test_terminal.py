@@ -5,9 +5,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from debias.reports.cells import SCALARS
-from debias.reports.terminal import MOST_GROUPS, accuracy_lines, measure_lines, short_line
+from debias.json_files import typed
+from debias.reports import terminal
+from debias.reports.split import SCALARS, Split
+from debias.reports.terminal import MOST_GROUPS
 from tests.reports.sample_runs import sample_report
+
+
+def accuracy_lines(name: str, metrics: dict[str, Any]) -> list[str]:
+    return terminal.accuracy_lines(name, typed(Split, metrics))
+
+
+def short_line(name: str, metrics: dict[str, Any]) -> str:
+    return terminal.short_line(name, typed(Split, metrics))
+
+
+def measure_lines(measures: dict[str, Any], **options: Any) -> list[str]:
+    return terminal.measure_lines(measures["measures"], measures["left_out"], **options)
 
 
 def metrics_of(accuracies: list[float | None]) -> dict[str, Any]:

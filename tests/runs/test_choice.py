@@ -12,9 +12,11 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.heads.linear import Rows, worst_group_accuracies
 from debias.heads.sparse import STRENGTHS
+from debias.json_files import typed
 from debias.recipes.heads import AFR, CRT, DFR
 from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
-from debias.reports.choices import choice_line
+from debias.reports.record import Choice as ChoiceRecord
+from debias.reports.wording import choice_line
 from debias.runs.choice import Choice, described
 from tests.commands.conftest import overrides
 from tests.fakes import GROUPS
@@ -138,7 +140,7 @@ def test_it_is_in_the_report_on_the_page_and_printed(tmp_path, capsys):
     report = json.loads((run / "report.json").read_text())
     assert len(report["choice"]["grid"]) == len(STRENGTHS)
     assert report["choice"]["chosen"] in report["choice"]["grid"]
-    line = choice_line(report)
+    line = choice_line(typed(ChoiceRecord, report["choice"]))
     assert line.startswith(f"C={report['choice']['chosen']['C']:g} of 7 settings, with ")
     assert f"chosen: {line}" in printed
     assert printed[-1].endswith("report.html")

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from debias import config as configs
+from debias.json_files import plain
 from debias.reports.predictions import Predictions, write
-from debias.reports.run_folder import groups_of, plain
 from debias.sweeps.plan import Run
-from tests.reports.sample_runs import sample_report
+from tests.reports.sample_runs import sample_report, typed_report
 
 #: Two images of each group, in the order of the groups.
 TARGET = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -47,4 +47,4 @@ def finish(run: Run, *, worst: float, right: Sequence[int] | None = None, **chan
         logits = torch.nn.functional.one_hot(chosen, 2).float()
         paths = tuple(f"{row}.jpg" for row in range(8))
         rows = Predictions(torch.arange(8), paths, target, torch.tensor(BIAS), logits)
-        write(run.folder / "predictions" / "test.csv", rows, groups_of(report))
+        write(run.folder / "predictions" / "test.csv", rows, typed_report(report).groups)

@@ -91,8 +91,7 @@ def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
     ignoring = results(planned.out, ignore=[*EXECUTION, "data.root"], generator=torch.Generator())
     assert list(ignoring.comparisons) == ["drawn_birds"]
     data = {"name": "waterbirds", "root": "a"}
-    reports = [{"config": {"data": data}}, {"config": {"data": data | {"masks": "m"}}}]
-    assert datasets(reports, ()) == ["waterbirds", "waterbirds"]
+    assert datasets([data, data | {"masks": "m"}], ()) == ["waterbirds", "waterbirds"]
 
 
 def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> Run:

@@ -17,6 +17,9 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
 from debias.training.divergence import check_finite
+from tests.reports.sample_runs import sample_report
+
+SECONDS = {"train": 3.0, "epoch": 1.0, "total": 4.0}
 
 
 def quick(config: Config, *, resume: Path | None = None) -> Path:
@@ -26,12 +29,13 @@ def quick(config: Config, *, resume: Path | None = None) -> Path:
     configs.save(config, folder / "config.yaml")
     with (folder / "attempts.txt").open("a") as file:
         file.write("resumed\n" if resume else "started\n")
-    report = {
+    report = sample_report(seed=config.seed) | {
         "config": configs.plain(config),
-        "seconds": {"total": 4.0},
+        "seconds": SECONDS,
         "selection": {
             "rule": "worst_group",
-            "table": [{"rule": "worst_group", "value": 10 * config.optimizer["lr"]}],
+            "epoch": 0,
+            "table": [{"rule": "worst_group", "epoch": 0, "value": 10 * config.optimizer["lr"]}],
         },
     }
     print(f"trained seed {config.seed}")

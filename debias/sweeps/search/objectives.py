@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from debias.errors import InputError, near
 from debias.metrics.selection import best_epochs, chosen_rule
+from debias.reports.record import Selection
 from debias.sweeps.protocol import allowed_splits
 
 
@@ -61,11 +62,9 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
             )
 
 
-def of_report(name: str, report: Mapping[str, Any]) -> float | None:
-    """The objective of a finished run, from its record; ``None`` where it is undefined."""
-    chosen = report["selection"]
-    row = next(row for row in chosen["table"] if row["rule"] == chosen["rule"])
-    return _defined(row["val"].get(OBJECTIVES[name].scalar))
+def of_selection(name: str, selection: Selection) -> float | None:
+    """The objective of a finished run; ``None`` where it is undefined."""
+    return _defined(selection.chosen.val.get(OBJECTIVES[name].scalar))
 
 
 def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> float | None:

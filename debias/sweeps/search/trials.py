@@ -9,12 +9,12 @@ from typing import NamedTuple
 from rich.console import Console
 
 from debias.errors import InputError
-from debias.reports.run_folder import read_report
+from debias.reports.record import read_report
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import check_runs
-from debias.sweeps.search.objectives import OBJECTIVES, of_report
+from debias.sweeps.search.objectives import OBJECTIVES, of_selection
 from debias.sweeps.search.planning import Tuned
 from debias.sweeps.search.study import Study, Trial
 
@@ -104,7 +104,10 @@ class Trials:
             study.fail(number, failure)
         elif all(entry.report.is_file() for entry in files):
             reports = [read_report(run.folder) for run in runs]
-            values = [[of_report(name, report) for report in reports] for name in self.objectives]
+            values = [
+                [of_selection(name, report.selection) for report in reports]
+                for name in self.objectives
+            ]
             self._tell(study, number, values)
         else:
             return False

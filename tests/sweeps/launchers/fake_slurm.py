@@ -53,8 +53,21 @@ def write(path: Path, value: object) -> None:
 def finish(run: Path, config: dict) -> None:
     """A report, in which the selection rule reads 10 % after 4 seconds."""
     run.mkdir(parents=True, exist_ok=True)
-    chosen = {"rule": "worst_group", "table": [{"rule": "worst_group", "value": 0.1}]}
-    write(run / "report.json", {"config": config, "seconds": {"total": 4.0}, "selection": chosen})
+    chosen = {"rule": "worst_group", "epoch": 0, "value": 0.1}
+    entries: dict = {
+        "schema": 1,
+        "config": config,
+        "seed": config.get("seed", 0),
+        "data": {"targets": [], "biases": [], "aligned": [], "multi_label": False, "groups": []},
+        "model": {"weights": "none"},
+        "strategy": {"name": "erm", "group_labels": "none"},
+        "precision": "32-true",
+        "seconds": {"train": 3.0, "epoch": 1.0, "total": 4.0},
+        "selection": {"rule": "worst_group", "epoch": 0, "table": [chosen]},
+        "metrics": {},
+    }
+    entries["data"]["counts"] = entries["versions"] = entries["git"] = {}
+    write(run / "report.json", entries)
 
 
 def end(word: str, number: int, entry: dict) -> None:

@@ -6,11 +6,13 @@ import random
 
 import pytest
 
+from debias.json_files import typed
+from debias.reports.record import Selection
 from debias.sweeps.search.objectives import (
     OBJECTIVES,
     check_objectives,
     of_history,
-    of_report,
+    of_selection,
     pareto_front,
 )
 
@@ -54,12 +56,12 @@ def test_at_the_epoch_that_the_run_selects(name, rule, value):
     assert of_history(name, EPOCHS, rule) == value
     row = {
         "rule": rule,
+        "epoch": 0,
         "val": next(entry["val"] for entry in EPOCHS if of_history(name, [entry], rule) == value),
     }
-    assert (
-        of_report(name, {"selection": {"rule": rule, "table": [{"rule": "other", "val": {}}, row]}})
-        == value
-    )
+    other = {"rule": "other", "epoch": 1, "val": {}}
+    selection = typed(Selection, {"rule": rule, "epoch": 0, "table": [other, row]})
+    assert of_selection(name, selection) == value
 
 
 def test_auto_selection_without_any_known_group():

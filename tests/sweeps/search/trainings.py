@@ -14,6 +14,7 @@ from debias import config as configs
 from debias.config import Config
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
 from tests.reports.sample_runs import sample_report
+from tests.sweeps.trainings import SECONDS
 
 History = list[dict[str, Any]]
 
@@ -53,7 +54,7 @@ def learn(
         file.write("resumed\n" if resume else "started\n")
     history: History = []
     for epoch in range(config.epochs):
-        history.append({"epoch": epoch, "val": scalars(config, epoch)})
+        history.append({"epoch": epoch, "val": scalars(config, epoch), "train": {}})
         if watch is not None:
             watch(history)
     (folder / "report.json").write_text(json.dumps(report(config, history)))
@@ -72,7 +73,7 @@ def report(config: Config, history: History) -> dict[str, Any]:
     own = {
         "seed": config.seed,
         "config": configs.plain(config),
-        "seconds": {"total": 4.0},
+        "seconds": SECONDS,
         "selection": selection,
     }
     return sample_report() | own
