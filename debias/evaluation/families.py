@@ -15,8 +15,12 @@ from debias.evaluation.recombined import background_scalars, placement_scalars
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.amplification.counts import co_occurrences, frequency_co_occurrence
 from debias.metrics.amplification.formulas import attribute_to_task
-from debias.metrics.amplification.label_thresholds import above, label_thresholds
-from debias.metrics.amplification.report import amplification_report, multi_attribute_report
+from debias.metrics.amplification.report import (
+    above,
+    amplification_report,
+    label_thresholds,
+    multi_attribute_report,
+)
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
 from debias.metrics.fairness.scalars import fairness_report

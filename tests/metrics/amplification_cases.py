@@ -11,9 +11,15 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from debias.metrics.amplification.counts import CoOccurrence, CoOccurrences, co_occurrence
+from debias.metrics.amplification.counts import (
+    CoOccurrence,
+    CoOccurrences,
+    co_occurrence,
+    label_sets,
+    observed_sets,
+    set_co_occurrence,
+)
 from debias.metrics.amplification.report import amplification_scalars, pair_scalars, set_scalars
-from debias.metrics.amplification.sets import label_sets, set_co_occurrence
 from debias.metrics.exact_metrics import GroupCounts
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_file
@@ -222,9 +228,10 @@ def indicator_scalars(given: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def multi_attribute_scalars(given: dict[str, Tensor], size: int, least: int) -> dict[str, Tensor]:
     sets = label_sets(given["task_labels_train"], min_size=size, more_than=least)
+    sets = observed_sets(sets, given["task_labels"], given["attr_labels"], more_than=least)
     count = partial(set_co_occurrence, sets=sets)
     train = count(given["task_labels_train"], given["attr_labels_train"])
-    return set_scalars(counted(given, count), train, more_than=least)
+    return set_scalars(counted(given, count), train)
 
 
 def naive_probability(event: Tensor, condition: Tensor) -> Fraction | None:

@@ -1,5 +1,5 @@
 """How often tasks and attributes occur together: the counts that every measure of bias
-amplification is read from.
+amplification is read from. A task may be a set of labels, such as {knife, table}.
 """
 
 from __future__ import annotations
@@ -72,17 +72,7 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
             f"task and attribute must have one row per sample; got {len(task)} and "
             f"{len(attribute)} rows"
         )
-    return count_indicators(task, attribute)
-
-
-def count_indicators(task: Tensor, attribute: Tensor) -> CoOccurrence:
-    """As ``co_occurrence``, without looking at the values, so without waiting for the device."""
-    known = (attribute >= 0).all(dim=1, keepdim=True)
-    task, attribute = task * known, attribute * known
-    # integers have no matrix product on a GPU; float64 is exact up to 2**53
-    both = (task.double().T @ attribute.double()).long()
-    samples = (task.any(dim=1) | attribute.any(dim=1)).sum()
-    return CoOccurrence(both, task.sum(dim=0), attribute.sum(dim=0), samples)
+    return _count(task, attribute)
 
 
 def co_occurrences(
@@ -99,20 +89,18 @@ def co_occurrences(
         attribute_counts: the same table with the *predicted* bias attribute in place of the true
             one.
     """
-    pair = _read(counts, groups)
-    return (
-        CoOccurrences(*pair)
-        if attribute_counts is None
-        else CoOccurrences(*pair, *_read(attribute_counts, groups))
-    )
+    tables = [counts] if attribute_counts is None else [counts, attribute_counts]
+    found = []
+    for table in tables:
+        total, _, chosen = (part[:, :-1] for part in margins(table))
+        found += [_exclusive(total, total, groups), _exclusive(chosen, total, groups)]
+    return CoOccurrences(*found)
 
 
 def frequency_co_occurrence(frequencies: Tensor, groups: Groups) -> CoOccurrence:
     """Counts of the labels, from the ``(groups.count,)`` samples of ``Groups.frequencies``."""
     cells = frequencies.reshape(groups.rows, groups.biases)
-    return _exclusive(
-        cells[1::2] if groups.multi_label else cells, cells[:2] if groups.multi_label else cells
-    )
+    return _exclusive(cells, cells, groups)
 
 
 def one_hot(value: Tensor, choices: int) -> Tensor:
@@ -132,18 +120,69 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
     return torch.where(value[:, None] < 0, -1, indicators.long())
 
 
-def _read(counts: Tensor | Margins, groups: Groups) -> tuple[CoOccurrence, CoOccurrence]:
-    """True and predicted tasks with the attribute of the table."""
-    total, _, chosen = (part[:, :-1] for part in margins(counts))
-    if not groups.multi_label:
-        return _exclusive(total), _exclusive(chosen)
+def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor:
+    """The distinct exact label sets of a training set.
+
+    Source: Zhao, Andrews and Xiang, "Men Also Do Laundry: Multi-Attribute Bias Amplification", ICML
+    2023 (github.com/SonyResearch/multi_bias_amp).
+
+    Args:
+        task: ``(N, T)`` 0/1 training labels.
+        min_size: least number of labels in a set.
+        more_than: a set is kept if more than so many samples have exactly it.
+
+    Returns:
+        ``(M, T)`` 0/1 int64, one row per set, in a fixed order.
+
+    Raises:
+        ValueError: ``min_size`` below 1: the empty set would be in every image.
+
+    Example:
+        >>> labels = torch.tensor([[1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+        >>> label_sets(labels, min_size=2).tolist()
+        [[1, 1, 0]]
+    """
+    if min_size < 1:
+        raise InputError(
+            f"min_size must be at least 1, since every image contains the empty set; got {min_size}"
+        )
+    sets, occurrences = torch.unique(task.long(), dim=0, return_counts=True)
+    kept: Tensor = sets[(sets.sum(dim=1) >= min_size) & (occurrences > more_than)]
+    return kept
+
+
+def contains(task: Tensor, sets: Tensor) -> Tensor:
+    """``(N, M)`` 0/1 int64: whether each of ``(N, T)`` images has all of each label set."""
+    # integers have no matrix product on a GPU; float64 is exact
+    held = task.double() @ sets.double().T
+    return (held == sets.sum(dim=1)).long()
+
+
+def set_co_occurrence(task: Tensor, attribute: Tensor, sets: Tensor) -> CoOccurrence:
+    """As ``co_occurrence``, with label sets as tasks; ``samples`` have any label at all."""
+    samples = co_occurrence(task, attribute).samples
+    return _count(contains(task, sets), attribute)._replace(samples=samples)
+
+
+def observed_sets(sets: Tensor, task: Tensor, attribute: Tensor, *, more_than: int = 0) -> Tensor:
+    """The label sets that more than so many images of known attribute have."""
+    return sets[set_co_occurrence(task, attribute, sets).task > more_than]
+
+
+def _count(task: Tensor, attribute: Tensor) -> CoOccurrence:
+    known = (attribute >= 0).all(dim=1, keepdim=True)
+    task, attribute = task * known, attribute * known
+    # integers have no matrix product on a GPU; float64 is exact up to 2**53
+    both = (task.double().T @ attribute.double()).long()
+    samples = (task.any(dim=1) | attribute.any(dim=1)).sum()
+    return CoOccurrence(both, task.sum(dim=0), attribute.sum(dim=0), samples)
+
+
+def _exclusive(cells: Tensor, total: Tensor, groups: Groups) -> CoOccurrence:
+    """Counts of ``(rows, biases)`` cells, where each sample has one attribute."""
+    both = cells[1::2] if groups.multi_label else cells
     # every label sees every image: absent and present of the first are all of them
-    return _exclusive(total[1::2], total[:2]), _exclusive(chosen[1::2], total[:2])
-
-
-def _exclusive(both: Tensor, images: Tensor | None = None) -> CoOccurrence:
-    """Counts where each sample has one attribute; ``images`` adds up to the samples of each."""
-    attribute = (both if images is None else images).sum(dim=0)
+    attribute = (total[:2] if groups.multi_label else total).sum(dim=0)
     return CoOccurrence(both, both.sum(dim=1), attribute, attribute.sum())
 
 

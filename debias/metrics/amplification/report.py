@@ -1,29 +1,34 @@
-"""Every number of bias amplification under its name, from counts or from predictions."""
+"""Every number of bias amplification by name, from counts or predictions; label thresholds."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.metrics.accuracy.counts import Margins, margin_counts
 from debias.metrics.amplification.counts import (
     CoOccurrence,
     CoOccurrences,
-    co_occurrence,
     co_occurrences,
     frequency_co_occurrence,
-    one_hot,
-)
-from debias.metrics.amplification.formulas import attribute_to_task, summarise, task_to_attribute
-from debias.metrics.amplification.sets import (
-    group_to_sets,
     label_sets,
-    multi_mals,
     observed_sets,
+    one_hot,
     set_co_occurrence,
-    sets_to_group,
 )
-from debias.metrics.amplification.shares import mals, mals_mean, share_amplification, share_bias
+from debias.metrics.amplification.formulas import (
+    attribute_to_task,
+    group_to_sets,
+    mals,
+    mals_mean,
+    multi_mals,
+    sets_to_group,
+    share_amplification,
+    share_bias,
+    summarise,
+    task_to_attribute,
+)
 from debias.types import Groups
 
 
@@ -61,49 +66,41 @@ def pair_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict
         float64 scalars under fixed keys; those that need predictions of the attribute are there if
         ``test`` has them.
     """
-    labels, base = test.labels, test.labels if train is None else train
-    scalars = {
-        **_directional("attribute_to_task", attribute_to_task(test.predicted_task, labels, base)),
-        "amplification/attribute_to_task_hall": summarise(
-            attribute_to_task(test.predicted_task, labels, tie=-1)
-        ).mean,
-        "amplification/mals_attribute_to_task": mals_mean(mals(test.predicted_task, base)),
-        "amplification/share_bias": share_bias(test.predicted_task),
-        "amplification/share_amplification": share_amplification(test.predicted_task, base),
+    task, labels = test.predicted_task, test.labels
+    base = labels if train is None else train
+    hall = summarise(attribute_to_task(task, labels, tie=-1)).mean
+    found = {
+        **_directional("attribute_to_task", attribute_to_task(task, labels, base)),
+        "attribute_to_task_hall": hall,
+        "mals_attribute_to_task": mals_mean(mals(task, base)),
+        "share_bias": share_bias(task),
+        "share_amplification": share_amplification(task, base),
     }
     if test.predicted_attribute is not None and test.predicted is not None:
-        scalars |= {
-            **_directional(
-                "task_to_attribute", task_to_attribute(test.predicted_attribute, labels, base)
-            ),
-            "amplification/mals_task_to_attribute": mals_mean(mals(test.predicted_attribute, base)),
-            "amplification/mals": mals_mean(mals(test.predicted, base)),
-        }
-    return scalars
+        back = task_to_attribute(test.predicted_attribute, labels, base)
+        found |= _directional("task_to_attribute", back)
+        found["mals_task_to_attribute"] = mals_mean(mals(test.predicted_attribute, base))
+        found["mals"] = mals_mean(mals(test.predicted, base))
+    return {f"amplification/{key}": value for key, value in found.items()}
 
 
-def set_scalars(
-    test: CoOccurrences, train: CoOccurrence | None = None, *, more_than: int = 0
-) -> dict[str, Tensor]:
+def set_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict[str, Tensor]:
     """The multi-attribute scalars of ``AMPLIFICATION``.
 
     Args:
         test: counts of the evaluation set, with label sets as tasks.
         train: counts of the training labels, as in ``pair_scalars``.
-        more_than: sets are left out unless more than so many test images have them.
     """
-    test, base = observed_sets(test, test.labels if train is None else train, more_than)
-    found = {"multi_attribute_to_task": group_to_sets(test.predicted_task, test.labels, base)}
+    base = test.labels if train is None else train
+    found = {"attribute_to_task": group_to_sets(test.predicted_task, test.labels, base)}
     if test.predicted_attribute is not None and test.predicted is not None:
-        found["multi_task_to_attribute"] = sets_to_group(
-            test.predicted_attribute, test.labels, base
-        )
-        found["multi_mals"] = multi_mals(test.predicted, base)
+        found["task_to_attribute"] = sets_to_group(test.predicted_attribute, test.labels, base)
+        found["mals"] = multi_mals(test.predicted, base)
     scalars = {}
     for name, value in found.items():
-        scalars[f"amplification/{name}"] = value.magnitude
-        scalars[f"amplification/{name}_signed"] = value.signed
-        scalars[f"amplification/{name}_variance"] = value.variance
+        scalars[f"amplification/multi_{name}"] = value.magnitude
+        scalars[f"amplification/multi_{name}_signed"] = value.mean
+        scalars[f"amplification/multi_{name}_variance"] = value.variance
     return scalars
 
 
@@ -160,24 +157,74 @@ def multi_attribute_report(
     Raises:
         ValueError: a shape or value is not as above.
     """
-    sets = label_sets(train_target, min_size=min_size, more_than=more_than)
-    attribute, pairs = one_hot(bias, groups.biases), [target, prediction]
-    for task in pairs:
-        co_occurrence(task, attribute)  # refuses what is not 0/1
-    columns = [attribute]
+    attributes, tasks = [one_hot(bias, groups.biases)], [target, prediction]
     if predicted_bias is not None:
-        columns.append(one_hot(torch.where(bias < 0, -1, predicted_bias), groups.biases))
+        attributes.append(one_hot(torch.where(bias < 0, -1, predicted_bias), groups.biases))
+    sets = label_sets(train_target, min_size=min_size, more_than=more_than)
+    sets = observed_sets(sets, target, attributes[0], more_than=more_than)
     test = CoOccurrences(
-        *(set_co_occurrence(task, column, sets) for column in columns for task in pairs)
+        *(set_co_occurrence(task, attribute, sets) for attribute in attributes for task in tasks)
     )
     train = set_co_occurrence(train_target, one_hot(train_bias, groups.biases), sets)
-    return _floats(set_scalars(test, train, more_than=more_than))
+    return _floats(set_scalars(test, train))
+
+
+def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
+    r"""The least threshold of each label at which no more images are given the label than have it.
+
+    .. math:: \theta_l = s_{(n_l + 1), l}, \qquad n_l = \sum_i y_{il},
+              \qquad \hat y_{il} = 1[s_{il} > \theta_l]
+
+    where :math:`s_{(k), l}` is the k-th greatest score of label l. Where no scores are equal,
+    exactly as many images are given the label as have it, so that a label that is predicted too
+    rarely at 0.5 does not look like bias.
+
+    Source: Zhao, Andrews and Xiang, "Men Also Do Laundry", ICML 2023
+    (github.com/SonyResearch/multi_bias_amp, ``threshold_preds``), which chooses on validation and
+    predicts the test split.
+
+    Args:
+        scores: ``(N, L)`` float logits or probabilities of the validation split.
+        target: ``(N, L)`` integer 0/1 labels of the same images.
+
+    Returns:
+        ``(L,)`` of the type of ``scores``; minus infinity for a label that every image has.
+
+    Raises:
+        ValueError: a shape or value is not as above, or there is no image.
+
+    Differs from the reference: where every image has a label, its least score is the threshold
+    there, and the image that has it is not given the label. Equal scores at the threshold end in an
+    IndexError there where they are the greatest.
+
+    Example:
+        >>> scores = torch.tensor([[0.9], [0.4], [0.3], [0.2]])
+        >>> label_thresholds(scores, torch.tensor([[1], [0], [1], [0]])).item()
+        0.30000001192092896
+    """
+    if scores.ndim != 2 or not len(scores) or target.shape != scores.shape:
+        raise InputError(
+            f"scores and target must be (N, L) of at least one image; got {tuple(scores.shape)} "
+            f"and {tuple(target.shape)}"
+        )
+    if target.is_floating_point() or bool(((target != 0) & (target != 1)).any()):
+        raise InputError(
+            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to "
+            f"{target.max()}"
+        )
+    lowest = torch.full_like(scores[:1], -torch.inf)
+    ordered = torch.cat((scores.sort(dim=0, descending=True).values, lowest))
+    return ordered.gather(0, target.sum(dim=0, keepdim=True).long())[0]
+
+
+def above(scores: Tensor, thresholds: Tensor) -> Tensor:
+    """``(N, L)`` int64 0/1: which scores lie above the threshold of their label."""
+    return (scores > thresholds).long()
 
 
 def _directional(name: str, table: Tensor) -> dict[str, Tensor]:
     mean, magnitude, variance = summarise(table)
-    key = f"amplification/{name}"
-    return {key: mean, f"{key}_magnitude": magnitude, f"{key}_variance": variance}
+    return {name: mean, f"{name}_magnitude": magnitude, f"{name}_variance": variance}
 
 
 def _floats(scalars: dict[str, Tensor]) -> dict[str, float]:

@@ -17,12 +17,15 @@ from debias.metrics.amplification.counts import (
 from debias.metrics.amplification.formulas import (
     association,
     attribute_to_task,
+    mals,
+    mals_mean,
+    share_amplification,
+    share_bias,
     summarise,
     task_change,
     task_to_attribute,
 )
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
-from debias.metrics.amplification.shares import mals, mals_mean, share_amplification, share_bias
 from debias.types import Groups
 from tests.metrics.amplification_cases import (
     GOLDEN_CASES,

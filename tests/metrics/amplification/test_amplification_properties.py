@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from debias.metrics.accuracy.counts import joint_counts
-from debias.metrics.amplification.counts import co_occurrence, co_occurrences, one_hot
-from debias.metrics.amplification.formulas import attribute_to_task, task_to_attribute
+from debias.metrics.amplification.counts import co_occurrence, co_occurrences, label_sets, one_hot
+from debias.metrics.amplification.formulas import (
+    attribute_to_task,
+    mals,
+    mals_mean,
+    share_amplification,
+    share_bias,
+    task_to_attribute,
+)
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
-from debias.metrics.amplification.sets import label_sets
-from debias.metrics.amplification.shares import mals, mals_mean, share_amplification, share_bias
 from debias.types import Groups
 from tests.metrics.amplification_cases import naive_probability, naive_sign
 

@@ -7,8 +7,7 @@ import torch
 
 from debias.evaluation.families import Evidence
 from debias.evaluation.measures import measure_all
-from debias.metrics.amplification.label_thresholds import above, label_thresholds
-from debias.metrics.amplification.report import amplification_report
+from debias.metrics.amplification.report import above, amplification_report, label_thresholds
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 
