@@ -18,11 +18,13 @@ from debias.data.examples import Examples
 from debias.data.partition import Partition, read_partition, seen_by_run
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError, near
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.parts import Parts
 from debias.strategies.strategy import Strategy
-from debias.training import DebiasModule, choose_precision, seed_all
+from debias.training.fit import seed_all
 from debias.training.memory import keep_freed_memory
+from debias.training.module import DebiasModule
+from debias.training.precision import choose_precision
 from debias.types import Groups
 
 

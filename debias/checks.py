@@ -17,7 +17,7 @@ from debias.data.orders import Order, seeded_generator
 from debias.errors import InputError, check_finite, near
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
-from debias.training import DebiasModule
+from debias.training.module import DebiasModule
 from debias.types import Groups
 
 #: The share of draws that may fall on other classes or groups than the data has, beside what chance

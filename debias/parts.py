@@ -15,7 +15,7 @@ from debias.data.dataset import ImageDataset, keep
 from debias.data.examples import Examples
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
-from debias.training import DebiasModule
+from debias.training.module import DebiasModule
 from debias.training.precision import autocast
 from debias.types import Batch, Groups
 

@@ -41,7 +41,7 @@ def renamed(source: Path) -> dict:
     """The source's tensors under timm's names; refused unless layers agree in kind and shape."""
     import timm
 
-    from debias.models import read_state_dict
+    from debias.models.weights import read_state_dict
 
     found = list(read_state_dict(source).items())
     wanted = list(timm.create_model(NAME).state_dict().items())

@@ -18,7 +18,8 @@ from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, write
-from debias.training import Predicted, extract, predict, prepared_pictures
+from debias.training.pictures import prepared_pictures
+from debias.training.prediction import Predicted, extract, predict
 from debias.types import Batch
 
 

@@ -20,7 +20,7 @@ from debias.evaluation.predictions import load_weights, with_labels
 from debias.parts import Parts
 from debias.reports.predictions import REMEDY, Predictions, read
 from debias.reports.record import read_report
-from debias.training import Predicted
+from debias.training.prediction import Predicted
 
 
 def origin(checkpoint: Path, precision: str) -> dict[str, str]:

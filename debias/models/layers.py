@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from debias.errors import InputError, near
 from debias.types import Outputs
 
-#: Where :class:`debias.models.Classifier` keeps the timm network, whose own names are accepted too.
+#: Where :class:`debias.models.classifier.Classifier` keeps the timm network, whose own names are
+#: accepted too.
 BACKBONE = "backbone."
 
 

@@ -19,7 +19,8 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
     for granted but checked on a picture, since a network's code may do more than call them.
 
     Args:
-        model: a :class:`debias.models.Classifier`, or any with a ``backbone``; left as it was.
+        model: a :class:`debias.models.classifier.Classifier`, or any with a ``backbone``; left as
+            it was.
         layer: dotted name, as for :func:`read_layer`.
         image: ``(1, 3, H, W)`` float, for its shape.
 

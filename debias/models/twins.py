@@ -15,7 +15,8 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
 
     Args:
         model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear``
-            that it calls ``head``, as that of :class:`debias.models.Classifier`. Left as it is.
+            that it calls ``head``, as that of :class:`debias.models.classifier.Classifier`. Left as
+            it is.
         outputs: logits of the copy; ``None`` for as many as the model has.
 
     Raises:

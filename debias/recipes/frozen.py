@@ -23,9 +23,9 @@ from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.runs.run import Run, Stage, Trained
-from debias.training import Predicted, Recorder
 from debias.training.module import DebiasModule
-from debias.training.recorder import save_weights
+from debias.training.prediction import Predicted
+from debias.training.recorder import Recorder, save_weights
 
 
 class Frozen:

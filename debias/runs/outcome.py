@@ -29,7 +29,7 @@ from debias.evaluation.predictions import (
 from debias.evaluation.saved import origin
 from debias.json_files import Json
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
-from debias.models import read_state_dict
+from debias.models.weights import read_state_dict
 from debias.parts import Parts
 from debias.reports.classes import positive_class
 from debias.reports.environment import git_state, peak_memory_mb, versions
@@ -38,7 +38,7 @@ from debias.reports.run_folder import write_report
 from debias.runs.backbone import backbone_of
 from debias.runs.labels import labels_read
 from debias.runs.run import Recipe, Run, Trained
-from debias.training import Recorder
+from debias.training.recorder import Recorder
 
 
 def finish(trained: Trained, run: Run, description: Json) -> None:

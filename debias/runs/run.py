@@ -29,8 +29,7 @@ from debias.reports.predictions import Predictions, read, write
 from debias.runs.plain import PLAIN
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
-from debias.training import Recorder
-from debias.training.recorder import Watch
+from debias.training.recorder import Recorder, Watch
 
 
 class Trained(NamedTuple):

@@ -8,8 +8,10 @@ from debias import config as configs
 from debias.config import Config
 from debias.evaluation.predictions import write_predictions
 from debias.parts import Parts
-from debias.training import PreparedPictures, Recorder, fit, newest_checkpoint, trainer
-from debias.training.recorder import Watch
+from debias.training.checkpoints import newest_checkpoint
+from debias.training.fit import fit, trainer
+from debias.training.pictures import PreparedPictures
+from debias.training.recorder import Recorder, Watch
 
 
 def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = None) -> Recorder:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from debias import components
 from debias.build import resolve_accelerator
 from debias.config import Config
-from debias.models import timm_classifier
+from debias.models.classifier import timm_classifier
 from debias.runs.run import Recipe, Run
 from debias.runs.work import Sizes, Work
 from debias.types import Groups

@@ -26,8 +26,8 @@ def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-
     In a process group each process predicts its own batches and all receive the joined rows.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; a :class:`debias.training.DebiasModule`
-            prepares them as its strategy wants it.
+        model: maps images to :class:`debias.types.Outputs`; a
+            :class:`debias.training.module.DebiasModule` prepares them as its strategy wants it.
         batches: normalised batches on the model's device.
         precision: as Lightning's Trainer names it; "bf16-mixed" runs under autocast.
 

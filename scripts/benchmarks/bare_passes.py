@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.augment.recombination import Recombination
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.strategies.erm import ERM
 from debias.strategies.feature_adversary import FeatureAdversary
 from debias.strategies.feature_sieve import FeatureSieve

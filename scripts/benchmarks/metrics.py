@@ -25,7 +25,7 @@ from debias.metrics.accuracy.counts import joint_counts
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.amplification.report import amplification_scalars
 from debias.metrics.fairness.scalars import fairness_scalars
-from debias.models import timm_classifier
+from debias.models.classifier import timm_classifier
 from debias.types import Groups
 
 BAR_SECONDS, BAR_RATIO, BAR_SHARE = 1.0, 20.0, 0.01

@@ -24,12 +24,14 @@ from debias.data.datamodule import ImageData
 from debias.data.orders import shuffled
 from debias.data.pictures.preprocessing import resize
 from debias.data.sets.drawn_birds import drawn_birds
-from debias.models import timm_classifier
+from debias.models.classifier import timm_classifier
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
 from debias.strategies.strategy import Strategy
-from debias.training import DebiasModule, Recorder, fit, seed_all, trainer
+from debias.training.fit import fit, seed_all, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
+from debias.training.recorder import Recorder
 from debias.types import Outputs
 
 BARS = {"erm": 0.97, "group_dro": 0.95}

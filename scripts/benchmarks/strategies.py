@@ -32,7 +32,7 @@ from bare_passes import Case, cases, plain
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from debias.models import Classifier, timm_classifier
+from debias.models.classifier import Classifier, timm_classifier
 from debias.strategies.erm import ERM
 from debias.types import Batch
 

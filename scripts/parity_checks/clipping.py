@@ -18,7 +18,7 @@ from debias.losses.classification import classification_losses
 from debias.strategies.erm import ERM
 from debias.strategies.rebias import ReBias
 from debias.strategies.strategy import Strategy
-from debias.training import DebiasModule
+from debias.training.module import DebiasModule
 from debias.types import Batch
 from parity_checks.cases import apart
 from parity_checks.games import CLASSES, SAGAWA, Normalised, batches, descent

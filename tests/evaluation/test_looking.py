@@ -24,7 +24,7 @@ from debias.evaluation import attention, looking
 from debias.metrics.attention.maps import background_attention
 from debias.parts import Parts
 from debias.strategies.erm import ERM
-from debias.training import DebiasModule
+from debias.training.module import DebiasModule
 from debias.types import Groups, Outputs
 from tests.commands.conftest import overrides
 from tests.data.small_pictures import GROUPS, write_png

@@ -13,7 +13,7 @@ from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
 from debias.evaluation.predictions import measure, with_labels
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
-from debias.training import Predicted
+from debias.training.prediction import Predicted
 from debias.types import Groups
 from tests.fakes import GROUPS
 

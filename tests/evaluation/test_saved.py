@@ -14,7 +14,7 @@ from debias.data.examples import SPLITS, Examples
 from debias.evaluation.predictions import with_labels
 from debias.evaluation.saved import origin, saved_predictions
 from debias.reports.predictions import Predictions, write
-from debias.training import Predicted
+from debias.training.prediction import Predicted
 from tests.fakes import GROUPS
 
 

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from debias.losses.hsic import HSIC, median_distance
 from debias.processes import joined_rows
 from debias.strategies.rebias import ReBias
-from debias.training import seed_all
+from debias.training.fit import seed_all
 from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

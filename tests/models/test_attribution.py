@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.types import Outputs
 
 pytest.importorskip("captum")

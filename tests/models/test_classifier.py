@@ -10,7 +10,7 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torch import Tensor, nn
 
-from debias.models import Classifier, timm_classifier
+from debias.models.classifier import Classifier, timm_classifier
 
 # (name, feature size, options that make it small); together they cover the ways timm lays out a
 # head.

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.models.layers import (
     early_parameters,
     evaluating,

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.models.layers import read_layer
 from debias.models.layers_after import layers_after
 

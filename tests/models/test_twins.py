@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from debias.models import timm_classifier
+from debias.models.classifier import timm_classifier
 from debias.models.twins import twin
 from tests.fakes import TinyClassifier
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from debias.models import read_state_dict, timm_classifier
+from debias.models.classifier import timm_classifier
+from debias.models.weights import read_state_dict
 
 NAME = "test_resnet"
 

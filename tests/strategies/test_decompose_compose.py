@@ -21,7 +21,8 @@ from debias.strategies.decompose_compose import (
     partners,
 )
 from debias.strategies.erm import ERM
-from debias.training import DebiasModule, fit, seed_all, trainer
+from debias.training.fit import fit, seed_all, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
 from debias.types import Batch, Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of

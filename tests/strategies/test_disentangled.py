@@ -209,7 +209,7 @@ def test_several_labels_are_refused():
 
 
 def test_the_share_of_the_other_features_is_evaluated_in_float32_under_autocast() -> None:
-    """The model's own head does so by itself: see :class:`debias.models.Classifier`."""
+    """The model's own head does so by itself: see :class:`debias.models.classifier.Classifier`."""
     strategy, model = pair()
     nn.init.normal_(strategy.context.weight)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from debias.losses.confusion import confusion_losses
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.models.layers import read_layer, read_until
 from debias.strategies.feature_sieve import FeatureSieve
 from debias.types import Batch, Groups

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.strategies.input_adversary import InputAdversary
-from debias.training import DebiasModule, Recorder, fit, predict, trainer
+from debias.training.fit import fit, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import adamw, cosine
+from debias.training.prediction import predict
+from debias.training.recorder import Recorder
 from debias.types import Batch, Groups, Outputs
 from tests.fakes import GROUPS, TinyData, batch_of
 

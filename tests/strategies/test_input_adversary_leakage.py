@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from debias import config as configs
 from debias.build import build
-from debias.models import timm_classifier
+from debias.models.classifier import timm_classifier
 from debias.strategies.input_adversary import InputAdversary
 from debias.types import Batch
 from tests.fakes import GROUPS

@@ -16,7 +16,7 @@ BATCH = batch_of(8)
 
 
 class SizedClassifier(TinyClassifier):
-    """Says how many features it has, as ``debias.models.Classifier`` does."""
+    """Says how many features it has, as ``debias.models.classifier.Classifier`` does."""
 
     feature_size = 5
 

@@ -22,8 +22,8 @@ from debias.strategies.group_dro import GroupDRO
 from debias.strategies.irm import IRM
 from debias.strategies.strategy import Strategy
 from debias.strategies.vrex import VREx
-from debias.training import DebiasModule, seed_all
-from debias.training.module import check_targets
+from debias.training.fit import seed_all
+from debias.training.module import DebiasModule, check_targets
 from debias.training.optimizers import constant, sgd
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.test_strategies import SIDES, STRATEGIES

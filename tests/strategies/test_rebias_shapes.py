@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.models.small_receptive import simple_conv_net
 from debias.strategies.erm import ERM
 from debias.strategies.rebias import ReBias

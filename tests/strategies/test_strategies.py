@@ -46,7 +46,8 @@ from debias.strategies.spectral_decoupling import SpectralDecoupling
 from debias.strategies.strategy import Strategy
 from debias.strategies.uniform_confusion import UniformConfusion
 from debias.strategies.vrex import VREx
-from debias.training import DebiasModule, fit, seed_all, trainer
+from debias.training.fit import fit, seed_all, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS, TinyClassifier, TinyData, batch_of

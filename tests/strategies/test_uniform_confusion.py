@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.models.layers import read_layer
 from debias.strategies.erm import ERM
 from debias.strategies.uniform_confusion import UniformConfusion

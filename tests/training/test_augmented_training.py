@@ -11,7 +11,8 @@ import torch
 
 from debias.augment.augmentation import Augmentation
 from debias.strategies.erm import ERM
-from debias.training import DebiasModule, fit, seed_all, trainer
+from debias.training.fit import fit, seed_all, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import sgd, step
 from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, TinyData

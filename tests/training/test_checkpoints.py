@@ -12,7 +12,9 @@ import torch
 
 from debias.errors import InputError
 from debias.strategies.erm import ERM
-from debias.training import Recorder, fit, newest_checkpoint
+from debias.training.checkpoints import newest_checkpoint
+from debias.training.fit import fit
+from debias.training.recorder import Recorder
 from tests.fakes import TinyData
 from tests.training.test_module import module_of, trainer_of
 

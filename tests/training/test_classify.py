@@ -19,11 +19,13 @@ from debias import config as configs
 from debias.build import build
 from debias.commands import evaluate
 from debias.commands.train import train
-from debias.models import Classifier
+from debias.models.classifier import Classifier
 from debias.reports.predictions import read
 from debias.strategies.domain_independent import DomainIndependent
-from debias.training import DebiasModule, fit, predict, trainer
+from debias.training.fit import fit, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
+from debias.training.prediction import predict
 from tests.commands.conftest import overrides
 from tests.fakes import GROUPS, TinyClassifier, TinyData
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from debias.errors import InputError
 from debias.strategies.erm import ERM
-from debias.training import DebiasModule, Recorder, fit
+from debias.training.fit import fit
+from debias.training.module import DebiasModule
+from debias.training.recorder import Recorder
 from debias.types import Batch, Loss, Outputs
 from tests.fakes import TinyData, batch_of
 from tests.toy_strategies import TwoPlayers

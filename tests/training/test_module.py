@@ -13,8 +13,11 @@ from torch import nn
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
 from debias.strategies.strategy import Strategy
-from debias.training import DebiasModule, Recorder, fit, predict, seed_all, trainer
+from debias.training.fit import fit, seed_all, trainer
+from debias.training.module import DebiasModule
 from debias.training.optimizers import cosine, sgd, step
+from debias.training.prediction import predict
+from debias.training.recorder import Recorder
 from debias.types import Batch, Loss, Turn
 from tests.fakes import GROUPS, TinyClassifier, TinyData, batch_of
 from tests.toy_strategies import TwoPlayers

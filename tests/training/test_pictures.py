@@ -7,7 +7,7 @@ from torch import Tensor
 
 from debias.strategies.erm import ERM
 from debias.strategies.strategy import Strategy
-from debias.training import prepared_pictures
+from debias.training.pictures import prepared_pictures
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.5])
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.training import predict
-from debias.training.prediction import extract
+from debias.training.prediction import extract, predict
 from tests.fakes import TinyClassifier, batch_of
 
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import torch
 
-from debias.training import Recorder
 from debias.training.prediction import Predicted, joined
+from debias.training.recorder import Recorder
 
 
 def entry(worst: float, average: float) -> dict[str, object]:

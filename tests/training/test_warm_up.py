@@ -9,7 +9,8 @@ import torch
 from debias.strategies.badd import BAdd
 from debias.strategies.erm import ERM
 from debias.strategies.strategy import Strategy
-from debias.training import DebiasModule, Recorder
+from debias.training.module import DebiasModule
+from debias.training.recorder import Recorder
 from tests.fakes import GROUPS, TinyClassifier
 from tests.training.test_module import module_of, trained
 
