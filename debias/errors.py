@@ -171,13 +171,15 @@ def check_at_least(
         debias.errors.InputError: strength must be at least 0 for FLAC; got -1.0
     """
     for name, value in values.items():
-        _check(value >= least, name, f"be at least {least}", value, of, hint)
+        if not value >= least:
+            raise _refusal(name, f"be at least {least}", value, of, hint)
 
 
 def check_positive(values: Mapping[str, float], *, of: str = "", hint: str = "") -> None:
     """Refuse numbers that are not above 0; arguments and error as of :func:`check_at_least`."""
     for name, value in values.items():
-        _check(value > 0, name, "be positive", value, of, hint)
+        if not value > 0:
+            raise _refusal(name, "be positive", value, of, hint)
 
 
 def check_between(
@@ -202,9 +204,10 @@ def check_between(
     """
     low, high = map(float, interval[1:-1].split(","))
     for name, value in values.items():
-        inside = low <= value <= high
-        excluded = (interval[0] == "(" and value == low) or (interval[-1] == ")" and value == high)
-        _check(inside and not excluded, name, f"lie in {interval}", value, of, hint)
+        above = value > low or (value == low and interval[0] == "[")
+        below = value < high or (value == high and interval[-1] == "]")
+        if not (above and below):
+            raise _refusal(name, f"lie in {interval}", value, of, hint)
 
 
 def check_one_of(
@@ -221,12 +224,12 @@ def check_one_of(
             ...
         debias.errors.InputError: kernel must be one of rbf, linear for HSIC; got 'cubic'
     """
-    allowed = f"be one of {', '.join(map(str, valid))}"
     for name, value in values.items():
-        _check(value in valid, name, allowed, repr(value), of, hint)
+        if value not in valid:
+            allowed = f"be one of {', '.join(map(str, valid))}"
+            raise _refusal(name, allowed, repr(value), of, hint)
 
 
-def _check(allowed: bool, name: str, bound: str, value: object, of: str, hint: str) -> None:
-    if not allowed:
-        owner, remedy = f" for {of}" if of else "", f": {hint}" if hint else ""
-        raise InputError(f"{name} must {bound}{owner}; got {value}{remedy}")
+def _refusal(name: str, bound: str, value: object, of: str, hint: str) -> InputError:
+    owner, remedy = f" for {of}" if of else "", f": {hint}" if hint else ""
+    return InputError(f"{name} must {bound}{owner}; got {value}{remedy}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.errors import InputError
+from debias.errors import InputError, check_between
 
 
 def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -> Tensor:
@@ -45,12 +45,8 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
         >>> balanced_weights(torch.tensor([3, 1])).tolist()  # 4/2 over 3 and over 1
         [0.6666666865348816, 2.0]
     """
-    if not 0 <= power <= 1:
-        raise InputError(f"power must lie in [0, 1], from no reweighting to full; got {power}")
-    if not 0 <= beta <= 1:
-        raise InputError(
-            f"beta must lie in [0, 1], from no reweighting to plain counts; got {beta}"
-        )
+    check_between("[0, 1]", {"power": power}, hint="from no reweighting to full")
+    check_between("[0, 1]", {"beta": beta}, hint="from no reweighting to plain counts")
     if int(counts.sum()) == 0:
         raise InputError(
             "no group has a training sample: check that the training split is not empty"

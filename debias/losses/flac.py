@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.errors import InputError
+from debias.errors import check_positive
 from debias.losses.hsic import squared_distances
 from debias.processes import joined_rows
 
@@ -48,8 +48,7 @@ def flac_loss(
     Raises:
         ValueError: an exponent that is not positive.
     """
-    if exponent <= 0:
-        raise InputError(f"FLAC needs a positive exponent; got {exponent}")
+    check_positive({"exponent": exponent}, of="FLAC")
     same = joined_rows(target)[:, None] == joined_rows(target)
     of_bias = _similarities(bias_features.detach(), exponent)
     threshold = (of_bias.max() + of_bias.min()) / 2

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import check_between
 
 
 def generalized_cross_entropy(
@@ -42,8 +42,7 @@ def generalized_cross_entropy(
         >>> round(losses.item(), 4)  # 1 - 1/2
         0.5
     """
-    if not 0 < q <= 1:
-        raise InputError(f"generalized cross-entropy needs q in (0, 1]; got {q}")
+    check_between("(0, 1]", {"q": q}, of="generalized cross-entropy")
     losses = F.cross_entropy(
         logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none"
     )

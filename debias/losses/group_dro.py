@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_positive
 from debias.losses.group_means import group_means
 
 
@@ -53,11 +53,8 @@ class GroupDROLoss(nn.Module):
         counts: Tensor | None = None,
     ) -> None:
         super().__init__()
-        if step_size <= 0 or adjustment < 0:
-            raise InputError(
-                f"GroupDRO needs step_size > 0 and adjustment >= 0; got step_size={step_size}, "
-                f"adjustment={adjustment}"
-            )
+        check_positive({"step_size": step_size}, of="GroupDRO")
+        check_at_least(0, {"adjustment": adjustment}, of="GroupDRO")
         if adjustment > 0 and (
             counts is None or len(counts) != groups or bool((counts <= 0).any())
         ):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_one_of
 from debias.processes import joined_rows
 
 #: The smallest bandwidth that a median may give, so that equal features give a kernel of ones and
@@ -46,14 +46,9 @@ class HSIC(nn.Module):
 
     def __init__(self, *, kernel: str = "rbf", estimator: str = "unbiased") -> None:
         super().__init__()
-        if kernel not in ("rbf", "linear"):
-            raise InputError(f"HSIC knows no kernel {kernel!r}: choose rbf or linear")
-        if estimator not in ESTIMATORS:
-            raise InputError(
-                f"HSIC knows no estimator {estimator!r}: choose {' or '.join(ESTIMATORS)}"
-            )
-        self.kernel = kernel
-        self.estimator = estimator
+        check_one_of(("rbf", "linear"), {"kernel": kernel}, of="HSIC")
+        check_one_of(ESTIMATORS, {"estimator": estimator}, of="HSIC")
+        self.kernel, self.estimator = kernel, estimator
 
     def forward(
         self, x: Tensor, y: Tensor, *, sigma_x: float | Tensor = 1.0, sigma_y: float | Tensor = 1.0
@@ -195,9 +190,6 @@ def _u_centred(kernel: Tensor) -> Tensor:
 
 
 def _enough(kernel: Tensor, least: int) -> int:
-    if len(kernel) < least:
-        raise InputError(
-            f"this HSIC needs a batch of at least {least} samples; got {len(kernel)}: raise "
-            "batch_size"
-        )
+    samples = {"samples per batch": len(kernel)}
+    check_at_least(least, samples, of="this HSIC", hint="raise batch_size")
     return len(kernel)

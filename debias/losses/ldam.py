@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import InputError, check_positive
 from debias.losses.classification import classification_losses
 
 
@@ -30,8 +30,7 @@ def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
         >>> ldam_margins(torch.tensor([16, 1])).tolist()
         [0.25, 0.5]
     """
-    if max_margin <= 0:
-        raise InputError(f"max_margin must be positive; got {max_margin}: margins of 0 are ERM")
+    check_positive({"max_margin": max_margin}, hint="margins of 0 are ERM")
     if int(counts.sum()) == 0:
         raise InputError(
             "no class has a training sample: check that the training split is not empty"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_between
 from debias.processes import joined_rows
 
 
@@ -45,8 +45,7 @@ class SampleMemory(nn.Module):
 
     def __init__(self, samples: int, classes: int, *, momentum: float = 0.7) -> None:
         super().__init__()
-        if not 0 <= momentum < 1:
-            raise InputError(f"a memory of losses needs a momentum in [0, 1); got {momentum}")
+        check_between("[0, 1)", {"momentum": momentum}, of="a memory of losses")
         self.classes, self.momentum = classes, momentum
         self.register_buffer("values", torch.zeros(samples))
         self.register_buffer("target", torch.full((samples,), -1))  # -1 until the row is visited

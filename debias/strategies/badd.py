@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least
 from debias.models.layers import evaluating
 from debias.models.twins import twin
 from debias.strategies.objectives import bias_loss, task_loss
@@ -42,7 +42,7 @@ class BAdd(Strategy):
             20 epochs.
 
     Raises:
-        ValueError: a bound above is broken.
+        ValueError: ``strength`` is negative, ``warmup`` below 1, or ``refit_from`` not after it.
 
     Differs from the reference: the biased network is trained here, first, on the bias labels of the
     training data, and has the architecture of the model, so that features agree in size; there it
@@ -62,11 +62,8 @@ class BAdd(Strategy):
         refit_from: int = 0,
     ) -> None:
         super().__init__()
-        if strength < 0 or warmup < 1:
-            raise InputError(
-                f"BAdd needs strength >= 0 and warmup >= 1 step; got strength={strength}, "
-                f"warmup={warmup}"
-            )
+        check_at_least(0, {"strength": strength}, of="BAdd")
+        check_at_least(1, {"warmup": warmup}, of="BAdd")
         if 0 != refit_from <= warmup:
             raise InputError(
                 f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise "

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.classification import classification_losses
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -31,23 +31,18 @@ class BiasAmplification(Strategy):
         strength: :math:`\lambda \ge 0`; with 0 it is ERM.
 
     Raises:
-        ValueError: a negative strength, or the targets are multi-label.
+        ValueError: ``strength`` is negative.
 
     Differs from the reference: rows of the validation and test splits have a vector too, which
     never moves.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(self, groups: Groups, samples: int, *, strength: float = 50.0) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "BiasAmplification needs one class per sample: name a single target, not several "
-                "labels"
-            )
-        if strength < 0:
-            raise InputError(f"BiasAmplification needs strength >= 0; got {strength}")
+        super().__init__(groups)
+        check_at_least(0, {"strength": strength}, of="BiasAmplification")
         self.strength = strength
         self.offsets = Parameter(torch.zeros(samples, groups.outputs))
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_positive
 from debias.losses.logit_adjustment import log_priors
 from debias.losses.supervised_contrastive import (
     across_biases,
@@ -45,7 +45,7 @@ class BiasContrastive(Strategy):
         balanced_logits: whether :math:`\delta` is 1, and not 0.
 
     Raises:
-        ValueError: multi-label targets, or a bound above is broken.
+        ValueError: ``temperature`` is not positive, or ``task_weight`` negative.
 
     Differs from the reference: both losses are taken on the same batch, of one view of each image;
     there the contrast is on two views of a second batch, from a loader that draws rare biases of a
@@ -55,6 +55,7 @@ class BiasContrastive(Strategy):
     """
 
     requires = ("bias",)
+    single_label = True
     hard_targets = True
     smallest_batch = 2  # a sample is contrasted with the others
 
@@ -67,10 +68,9 @@ class BiasContrastive(Strategy):
         task_weight: float = 0.01,
         balanced_logits: bool = False,
     ) -> None:
-        super().__init__()
-        check_contrast(
-            type(self).__name__, groups, temperature=temperature, task_weight=task_weight
-        )
+        super().__init__(groups)
+        check_positive({"temperature": temperature}, of="BiasContrastive")
+        check_at_least(0, {"task_weight": task_weight}, of="BiasContrastive")
         self.temperature, self.task_weight = temperature, task_weight
         self.corrects_prior = "class given bias" if balanced_logits else ""
         priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
@@ -90,22 +90,3 @@ class BiasContrastive(Strategy):
         task = task_loss(outputs.logits + self.log_prior[batch.bias], batch)
         terms = {"contrast": contrast.detach(), "cross_entropy": task.detach()}
         return Loss(contrast + self.task_weight * task, terms, {"contrast": 1.0})
-
-
-def check_contrast(
-    strategy: str, groups: Groups, *, temperature: float, task_weight: float
-) -> None:
-    """Refuse what a contrast of the samples of a class cannot do with.
-
-    Raises:
-        ValueError: multi-label targets, a temperature that is not positive, or a negative weight.
-    """
-    if groups.multi_label:
-        raise InputError(
-            f"{strategy} compares samples of one class: name a single target, not several labels"
-        )
-    if temperature <= 0 or task_weight < 0:
-        raise InputError(
-            f"{strategy} needs temperature > 0 and task_weight >= 0; got "
-            f"temperature={temperature}, task_weight={task_weight}"
-        )

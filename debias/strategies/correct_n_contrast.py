@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_between, check_positive
 from debias.losses.supervised_contrastive import (
     across_biases,
     cosine_similarities,
@@ -40,7 +40,7 @@ class CorrectNContrast(Strategy):
         contrast_weight: :math:`\lambda` in [0, 1].
 
     Raises:
-        ValueError: multi-label targets, or a bound above is broken.
+        ValueError: ``temperature`` is not positive, or ``contrast_weight`` is outside [0, 1].
 
     Differs from the reference: positives and negatives are those of the batch, and every sample is
     an anchor; there an anchor comes with a given number of either, drawn for it, and gradients of
@@ -50,23 +50,16 @@ class CorrectNContrast(Strategy):
     """
 
     requires = ("bias",)
+    single_label = True
     hard_targets = True
     smallest_batch = 2  # a sample is contrasted with the others
 
     def __init__(
         self, groups: Groups, *, temperature: float = 0.1, contrast_weight: float = 0.75
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "CorrectNContrast compares samples of one class: name a single target, not several "
-                "labels"
-            )
-        if temperature <= 0 or not 0 <= contrast_weight <= 1:
-            raise InputError(
-                "CorrectNContrast needs temperature > 0 and contrast_weight in [0, 1]; got "
-                f"temperature={temperature}, contrast_weight={contrast_weight}"
-            )
+        super().__init__(groups)
+        check_positive({"temperature": temperature}, of="CorrectNContrast")
+        check_between("[0, 1]", {"contrast_weight": contrast_weight}, of="CorrectNContrast")
         self.temperature, self.contrast_weight = temperature, contrast_weight
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

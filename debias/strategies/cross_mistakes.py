@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
 from debias.losses.label_memory import LabelMemory
@@ -44,23 +43,16 @@ class CrossMistakes(Strategy):
             anything of an image, and no label flips, before the first step.
         seed: of the halves and the flips, at least 0.
 
-    Raises:
-        ValueError: the targets are multi-label.
-
     Differs from the reference: a model of new weights shares all of them with its twin at the
     start. Class means are those of the joined batch of all processes. The draw of a row at a step
     does not depend on the rows beside it.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(self, groups: Groups, samples: int, model: nn.Module, seed: int) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "CrossMistakes flips the class of a sample: name a single target, not several "
-                "labels"
-            )
+        super().__init__(groups)
         self.classes, self.samples, self.seed = groups.rows, samples, seed
         self.network = twin(model)
         for head in (model.get_submodule("head"), self.network.get_submodule("head")):

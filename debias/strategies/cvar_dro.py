@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_between
 from debias.losses.classification import classification_losses
 from debias.losses.cvar import cvar
 from debias.strategies.strategy import Strategy
@@ -37,10 +37,9 @@ class CVaRDRO(Strategy):
         super().__init__()
         if alpha is None:
             alpha = 0.1 if threshold is None else 1.0
-        if not 0 < alpha <= 1:
-            raise InputError(f"alpha must lie in (0, 1], the fraction of worst losses; got {alpha}")
-        if threshold is not None and threshold < 0:
-            raise InputError(f"threshold is a loss, at least 0, or null; got {threshold}")
+        check_between("(0, 1]", {"alpha": alpha}, hint="the fraction of worst losses")
+        if threshold is not None:
+            check_at_least(0, {"threshold": threshold}, hint="it is a loss, or null")
         self.alpha, self.threshold = alpha, threshold
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

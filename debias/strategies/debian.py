@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.classification import classification_losses
 from debias.losses.soft_groups import SoftGroups, discovered_weights, discovery_loss, soft_groups
 from debias.models.layers import evaluating
@@ -47,23 +47,19 @@ class DebiAN(Strategy):
             size.
 
     Raises:
-        ValueError: a negative ``balance``, or the targets are multi-label.
+        ValueError: ``balance`` is negative.
 
     Differs from the reference: both turns see the same batch (there two loaders draw one each); two
     classes have two logits, and D one for each (there, for CelebA, a single one that both classes
     share). Means are those of the joined batch of all processes.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(self, groups: Groups, model: nn.Module, *, balance: float = 1.0) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "DebiAN splits classes in two: name a single target, not several labels"
-            )
-        if balance < 0:
-            raise InputError(f"DebiAN needs balance >= 0; got {balance}")
+        super().__init__(groups)
+        check_at_least(0, {"balance": balance}, of="DebiAN")
         self.balance, self.classes = balance, groups.rows
         self.discoverer = twin(model)
 

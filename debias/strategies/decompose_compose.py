@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least
 from debias.losses.group_means import group_means
 from debias.models.layers import evaluating, unwrapped
 from debias.strategies.objectives import task_losses
@@ -46,7 +46,7 @@ class DecomposeCompose(Strategy):
             not to the object.
 
     Raises:
-        ValueError: a negative alpha, or the targets are multi-label; and on a batch without masks.
+        ValueError: ``alpha`` is negative; and on a batch without masks.
 
     Differs from the reference: normalisation's averages stay (there the frozen backbone is in
     training mode, and they move on composed pictures); S does not change with augmentation; a
@@ -57,6 +57,7 @@ class DecomposeCompose(Strategy):
     """
 
     requires = ("mask",)
+    single_label = True
     hard_targets = True
     smallest_batch = 2  # a sample is combined with another
     low: Tensor
@@ -69,13 +70,8 @@ class DecomposeCompose(Strategy):
         alpha: float = 6.0,
         invert: bool = False,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "DecomposeCompose combines classes: name a single target, not several labels"
-            )
-        if alpha < 0:
-            raise InputError(f"DecomposeCompose needs alpha >= 0; got {alpha}")
+        super().__init__(groups)
+        check_at_least(0, {"alpha": alpha}, of="DecomposeCompose")
         self.alpha, self.invert = alpha, invert
         # follows from what was inferred, so checkpoints need not hold it
         self.register_buffer("low", partition_by_row == 0, persistent=False)

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_between
 from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
@@ -58,7 +58,8 @@ class Disentangled(Strategy):
         biased_swap_weight: :math:`\lambda_{\text{swap}_b} \ge 0`.
 
     Raises:
-        ValueError: a bound above is broken, or the targets are multi-label.
+        ValueError: ``q`` is outside (0, 1], ``momentum`` outside [0, 1), or ``swap_after`` or a
+            weight negative.
 
     Differs from the reference: the permutation follows from the step, and is drawn in each process
     for its own samples; the encoders start alike (there from two draws), heads as PyTorch draws a
@@ -67,6 +68,7 @@ class Disentangled(Strategy):
     selects.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -83,18 +85,11 @@ class Disentangled(Strategy):
         biased_weight: float = 1.0,
         biased_swap_weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "disentangled features need one class per sample: name a single target"
-            )
-        least_weight = min(swap_weight, biased_weight, biased_swap_weight)
-        if not 0 < q <= 1 or swap_after < 0 or least_weight < 0:
-            raise InputError(
-                "disentangled features need q in (0, 1], swap_after >= 0 and weights >= 0; got "
-                f"q={q}, swap_after={swap_after} and weights {swap_weight}, {biased_weight}, "
-                f"{biased_swap_weight}"
-            )
+        super().__init__(groups)
+        weights = {"swap_weight": swap_weight, "biased_weight": biased_weight}
+        weights["biased_swap_weight"] = biased_swap_weight
+        check_at_least(0, weights | {"swap_after": swap_after}, of="Disentangled")
+        check_between("(0, 1]", {"q": q}, of="Disentangled")
         self.q, self.scaled, self.swap_after = q, scaled, swap_after
         self.swap_weight, self.biased_weight = swap_weight, biased_weight
         self.biased_swap_weight = biased_swap_weight

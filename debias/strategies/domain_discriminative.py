@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import InputError, check_one_of
 from debias.losses.domain_inference import joint_score
-from debias.strategies.objectives import mean_where_known
+from debias.strategies.objectives import mean_where_known, weighted
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs
 
@@ -32,14 +32,14 @@ class DomainDiscriminative(Strategy):
             equally likely; otherwise 1.
 
     Raises:
-        ValueError: multi-label targets, there is no such inference, or a prior of 0 is to be
-            divided by.
+        ValueError: an unknown ``inference``, or ``divide_by_prior`` where a group is empty.
 
     Differs from the reference: the prior is that of the training split; there it is written into
     the code.
     """
 
     requires = ("bias",)
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -50,16 +50,8 @@ class DomainDiscriminative(Strategy):
         inference: str = "sum",
         divide_by_prior: bool = False,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "DomainDiscriminative needs one group per sample: name a single target, not several"
-            )
-        if inference not in INFERENCES:
-            raise InputError(
-                f"domain-discriminative inference={inference!r} is unknown: "
-                f"{' or '.join(INFERENCES)}"
-            )
+        super().__init__(groups)
+        check_one_of(INFERENCES, {"inference": inference}, of="DomainDiscriminative")
         if divide_by_prior and bool((frequencies <= 0).any()):
             raise InputError(
                 "divide_by_prior divides by the training samples of each group, and one has none: "
@@ -83,8 +75,7 @@ class DomainDiscriminative(Strategy):
         losses = F.cross_entropy(
             model(batch.image).logits.float(), group.clamp(min=0), reduction="none"
         )
-        losses = losses if batch.weight is None else losses * batch.weight
-        return Loss(mean_where_known(losses, batch.bias), {})
+        return Loss(mean_where_known(weighted(losses, batch), batch.bias), {})
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
         """Scores of the classes, the bias left out."""

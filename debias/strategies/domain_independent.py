@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_one_of
 from debias.losses.domain_inference import head_average, head_probability
 from debias.strategies.objectives import mean_where_known, task_losses
 from debias.strategies.strategy import Strategy
@@ -33,7 +33,7 @@ class DomainIndependent(Strategy):
             "probabilities": that of their probabilities.
 
     Raises:
-        ValueError: there is no such inference.
+        ValueError: an unknown ``inference``.
 
     Differs from the reference: logits are averaged and not summed, which decides alike and leaves
     probabilities that mean something. The losses of several labels are averaged; one version there
@@ -44,11 +44,7 @@ class DomainIndependent(Strategy):
 
     def __init__(self, groups: Groups, *, inference: str = "logits") -> None:
         super().__init__()
-        if inference not in INFERENCES:
-            raise InputError(
-                f"domain-independent heads know no inference={inference!r}: "
-                f"{' or '.join(INFERENCES)}"
-            )
+        check_one_of(INFERENCES, {"inference": inference}, of="DomainIndependent")
         self.groups, self.inference = groups, inference
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.entanglement import disentangling_loss, entangling_loss
 from debias.losses.supervised_contrastive import cosine_similarities
 from debias.processes import joined_rows
@@ -36,7 +36,7 @@ class EnD(Strategy):
             as the code does.
 
     Raises:
-        ValueError: a negative weight, or multi-label targets.
+        ValueError: ``disentangling`` or ``entangling`` is negative.
 
     Differs from the reference: the classifier reads the features as they are, there their unit
     vectors; features are whatever the model gives, there a tanh comes before the pooling. See also
@@ -44,6 +44,7 @@ class EnD(Strategy):
     """
 
     requires = ("bias",)
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -54,16 +55,8 @@ class EnD(Strategy):
         entangling: float = 0.1,
         cancelling: bool = True,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "EnD compares samples of one class: name a single target, not several labels"
-            )
-        if min(disentangling, entangling) < 0:
-            raise InputError(
-                "EnD needs disentangling >= 0 and entangling >= 0; got "
-                f"disentangling={disentangling}, entangling={entangling}"
-            )
+        super().__init__(groups)
+        check_at_least(0, {"disentangling": disentangling, "entangling": entangling}, of="EnD")
         self.biases = groups.biases
         self.disentangling, self.entangling, self.cancelling = disentangling, entangling, cancelling
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from debias.losses.classification import classification_losses
+from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Loss
 
@@ -20,7 +20,4 @@ class ERM(Strategy):
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Mean loss of the batch."""
-        losses = classification_losses(model(batch.image).logits, batch.target)
-        if batch.weight is not None:
-            losses = losses * batch.weight
-        return Loss(losses.mean(), {})
+        return Loss(task_loss(model(batch.image).logits, batch), {})

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_one_of
 from debias.losses.fairness_gaps import (
     demographic_parity_gap,
     equal_opportunity_gap,
@@ -40,7 +40,7 @@ class FairRegularised(Strategy):
         weight: :math:`\lambda \ge 0`.
 
     Raises:
-        ValueError: there is no such criterion, or a negative weight.
+        ValueError: an unknown ``criterion``, or a negative ``weight``.
 
     Differs from the reference: differences of rates, as the metrics have them, where fairret takes
     ratios to the overall rate; rates are those of the joined batch of all processes.
@@ -53,12 +53,8 @@ class FairRegularised(Strategy):
         self, groups: Groups, *, criterion: str = "equalized_odds", weight: float = 1.0
     ) -> None:
         super().__init__()
-        if criterion not in CRITERIA:
-            raise InputError(
-                f"unknown fairness criterion={criterion!r}; valid: {', '.join(CRITERIA)}"
-            )
-        if weight < 0:
-            raise InputError(f"a fairness regulariser needs weight >= 0; got weight={weight}")
+        check_one_of(CRITERIA, {"criterion": criterion}, of="FairRegularised")
+        check_at_least(0, {"weight": weight}, of="FairRegularised")
         self.groups, self.criterion, self.weight = groups, criterion, weight
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_one_of
 from debias.losses.gradient_reversal import reverse_gradient
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, pooled, read_layer
@@ -51,8 +51,7 @@ class Adversary(nn.Module):
         hidden_layers: int,
     ) -> None:
         super().__init__()
-        if feed not in FEEDS:
-            raise InputError(f"unknown feed={feed!r} of an adversary; valid: {', '.join(FEEDS)}")
+        check_one_of(FEEDS, {"feed": feed})
         if feed == "blocks" and layer is None:
             raise InputError(
                 "feed='blocks' copies the layers after a layer, and none is named: set layer"
@@ -119,7 +118,7 @@ class FeatureAdversary(Strategy):
         hidden_layers: how many there are.
 
     Raises:
-        ValueError: a bound above is broken, or there is no such layer.
+        ValueError: ``strength`` or ``ramp`` is negative, or there is no such layer or ``feed``.
 
     Differs from the reference: the task's loss is the mean of
     :func:`debias.losses.classification.classification_losses`, without weights per label; samples
@@ -144,11 +143,7 @@ class FeatureAdversary(Strategy):
         hidden_layers: int = 3,
     ) -> None:
         super().__init__()
-        if strength < 0 or ramp < 0:
-            raise InputError(
-                f"an adversary needs strength >= 0 and ramp >= 0; got strength={strength}, "
-                f"ramp={ramp}"
-            )
+        check_at_least(0, {"strength": strength, "ramp": ramp}, of="FeatureAdversary")
         self.layer, self.strength, self.ramp = layer, strength, ramp
         self.adversary = Adversary(
             model,

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn import Parameter
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_positive
 from debias.losses.confusion import confusion_losses
 from debias.models.heads import ResidualHead
 from debias.models.layers import (
@@ -74,7 +74,7 @@ class FeatureSieve(Strategy):
         forget_weight: :math:`w_f \ge 0`.
 
     Raises:
-        ValueError: a bound above is broken, or there is no such layer.
+        ValueError: ``forget_every`` is below 1, a weight out of range, or there is no such layer.
 
     Differs from the reference: batch normalisation is in training mode unless
     ``frozen_statistics``, and the early layers' statistics then see a batch once a turn; the
@@ -100,12 +100,10 @@ class FeatureSieve(Strategy):
         forget_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        if forget_every < 1 or min(main_weight, auxiliary_weight) <= 0 or forget_weight < 0:
-            raise InputError(
-                "the feature sieve needs forget_every >= 1, positive main_weight and "
-                f"auxiliary_weight, and forget_weight >= 0; got {forget_every}, {main_weight}, "
-                f"{auxiliary_weight}, {forget_weight}"
-            )
+        check_at_least(1, {"forget_every": forget_every}, of="FeatureSieve")
+        weights = {"main_weight": main_weight, "auxiliary_weight": auxiliary_weight}
+        check_positive(weights, of="FeatureSieve")
+        check_at_least(0, {"forget_weight": forget_weight}, of="FeatureSieve")
         self.layer, self.forget_every = layer, forget_every
         self.joint, self.multi_label = joint, groups.multi_label
         self.frozen_statistics = frozen_statistics

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_positive
 from debias.losses.flac import flac_loss
 from debias.models.twins import twin
 from debias.strategies.objectives import bias_loss, task_loss
@@ -48,7 +48,8 @@ class FLAC(Strategy):
         task_weight: w >= 0; the code has 0.01 for CelebA and UTKFace.
 
     Raises:
-        ValueError: a bound above is broken, the targets are multi-label, or no bias is known.
+        ValueError: ``warmup`` is below 1, ``exponent`` not positive, ``strength`` or
+            ``task_weight`` negative, or no bias is known.
 
     Differs from the reference: B is trained in the same run, on the bias labels of the training
     data; there it comes from a run of its own on other data, so that the training data needs none.
@@ -56,6 +57,7 @@ class FLAC(Strategy):
     """
 
     requires = ("some bias",)
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -69,22 +71,15 @@ class FLAC(Strategy):
         exponent: float = 0.5,
         task_weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "FLAC compares samples of one class: name a single target, not several labels"
-            )
+        super().__init__(groups)
         if not bool(frequencies.any()):
             raise InputError(
                 "FLAC trains a network to tell the bias, and no training image has a bias label: "
                 "add some"
             )
-        if warmup < 1 or exponent <= 0 or min(strength, task_weight) < 0:
-            raise InputError(
-                "FLAC needs warmup >= 1 step, a positive exponent, strength >= 0 and task_weight "
-                f">= 0; got warmup={warmup}, exponent={exponent}, strength={strength}, "
-                f"task_weight={task_weight}"
-            )
+        check_at_least(1, {"warmup": warmup}, of="FLAC")
+        check_positive({"exponent": exponent}, of="FLAC")
+        check_at_least(0, {"strength": strength, "task_weight": task_weight}, of="FLAC")
         self.warmup, self.strength = warmup, strength
         self.exponent, self.task_weight = exponent, task_weight
         self.network = twin(model, outputs=groups.biases)
@@ -118,6 +113,5 @@ class FLAC(Strategy):
         ]
         penalty = flac_loss(directions[0], directions[1], batch.target, exponent=self.exponent)
         terms = {"cross_entropy": error.detach(), "flac": penalty.detach()}
-        return Loss(
-            self.task_weight * error + self.strength * penalty, terms, {"flac": self.strength}
-        )
+        total = self.task_weight * error + self.strength * penalty
+        return Loss(total, terms, {"flac": self.strength})

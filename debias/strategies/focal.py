@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.focal import focal_losses
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -30,8 +30,7 @@ class Focal(Strategy):
 
     def __init__(self, *, gamma: float = 1.0) -> None:
         super().__init__()
-        if gamma < 0:
-            raise InputError(f"Focal needs gamma >= 0; got gamma={gamma}")
+        check_at_least(0, {"gamma": gamma}, of="Focal")
         self.gamma = gamma
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from debias import processes
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.models.heads import MLPHead
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
@@ -90,8 +90,7 @@ class GradientProjection(Strategy):
 
     def __init__(self, groups: Groups, *, strength: float = 1.0) -> None:
         super().__init__()
-        if strength < 0:
-            raise InputError(f"gradient projection needs strength >= 0; got strength={strength}")
+        check_at_least(0, {"strength": strength}, of="GradientProjection")
         self.strength = strength
         self.adversary = MLPHead(groups.outputs, groups.biases, hidden_layers=0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.group_dro import GroupDROLoss
 from debias.strategies.strategy import Strategy
@@ -29,12 +28,14 @@ class GroupDRO(Strategy):
             training.
 
     Raises:
-        ValueError: multi-label targets: a sample is then in several groups at once.
+        ValueError: ``step_size`` is not positive or ``adjustment`` negative, or an adjustment where
+            a group is empty.
 
     Differs from the reference: see :class:`debias.losses.group_dro.GroupDROLoss`.
     """
 
     requires = ("bias", "groups")
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -45,11 +46,7 @@ class GroupDRO(Strategy):
         step_size: float = 0.01,
         adjustment: float = 0.0,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "GroupDRO needs one group per sample: name a single target, not several labels"
-            )
+        super().__init__(groups)
         self.groups = groups
         self.robust = GroupDROLoss(
             groups.count, step_size=step_size, adjustment=adjustment, counts=frequencies

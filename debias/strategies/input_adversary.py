@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.gradient_reversal import reverse_gradient
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, unwrapped
@@ -63,7 +63,8 @@ class InputAdversary(Strategy):
         depth: how often it halves the picture. Published: 5, the last without more channels.
 
     Raises:
-        ValueError: a bound above is broken, or the pictures are too small.
+        ValueError: ``strength``, ``closeness``, ``pretraining`` or ``warmup`` is negative, or the
+            pictures are too small.
 
     Differs from the reference: the adversary is a copy of the classifier, from its present weights,
     with a new linear head (there always a ResNet-18); stage 1 is of this training and sees barely
@@ -89,12 +90,8 @@ class InputAdversary(Strategy):
         depth: int = 4,
     ) -> None:
         super().__init__()
-        if min(strength, closeness, pretraining, warmup) < 0:
-            raise InputError(
-                "an input adversary needs strength, closeness, pretraining and warmup >= 0; got "
-                f"strength={strength}, closeness={closeness}, pretraining={pretraining}, "
-                f"warmup={warmup}"
-            )
+        check_at_least(0, {"strength": strength, "closeness": closeness}, of="InputAdversary")
+        check_at_least(0, {"pretraining": pretraining, "warmup": warmup}, of="InputAdversary")
         self.strength, self.closeness = strength, closeness
         self.pretraining, self.warmup = pretraining, warmup
         self.mask = MaskNetwork(width=width, depth=depth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_positive
 from debias.losses.ldam import ldam_losses, ldam_margins
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -26,12 +26,13 @@ class LDAM(Strategy):
         scale: :math:`s > 0`, by which the logits are multiplied.
 
     Raises:
-        ValueError: a bound above is broken, or the targets are multi-label.
+        ValueError: ``max_margin`` or ``scale`` is not positive.
 
     Differs from the reference: see :func:`debias.losses.ldam.ldam_losses`; its second stage, which
     reweights late in training, is left out, as in SubpopBench.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -42,13 +43,8 @@ class LDAM(Strategy):
         max_margin: float = 0.5,
         scale: float = 30.0,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "LDAM needs one class per sample: name a single target, not several labels"
-            )
-        if scale <= 0:
-            raise InputError(f"LDAM needs scale > 0; got scale={scale}")
+        super().__init__(groups)
+        check_positive({"scale": scale}, of="LDAM")
         self.scale = scale
         self.register_buffer("margins", ldam_margins(class_frequencies, max_margin=max_margin))
         self.margins: Tensor

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from debias.errors import InputError
-from debias.strategies.objectives import biased_network_loss, task_loss
+from debias.errors import check_at_least
+from debias.strategies.objectives import biased_network, biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -43,13 +43,15 @@ class LearnedMixin(Strategy):
         entropy_weight: w >= 0.
 
     Raises:
-        ValueError: a bound is broken, an architecture unknown, or the targets are multi-label.
+        ValueError: ``warmup`` is below 1, ``entropy_weight`` negative, or ``biased`` unknown.
 
     Differs from the reference: the frozen network is in evaluation mode (there its batch
     normalisation goes on moving); the factor is trained (there it never reaches the optimiser, see
     :class:`debias.strategies.rubi.RUBi`). Logits of g instead of log-probabilities, as there, give
     the same loss.
     """
+
+    single_label = True
 
     def __init__(
         self,
@@ -60,21 +62,11 @@ class LearnedMixin(Strategy):
         warmup: int = 1175,
         entropy_weight: float = 0.36,
     ) -> None:
-        # timm comes with it, which a strategy must not load before somebody wants such a network
-        from debias.models.small_receptive import small_receptive_classifier
-
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "LearnedMixin mixes class probabilities: name a single target, not several labels"
-            )
-        if warmup < 1 or entropy_weight < 0:
-            raise InputError(
-                "LearnedMixin needs warmup >= 1 step and entropy_weight >= 0; "
-                f"got warmup={warmup}, entropy_weight={entropy_weight}"
-            )
+        super().__init__(groups)
+        check_at_least(1, {"warmup": warmup}, of="LearnedMixin")
+        check_at_least(0, {"entropy_weight": entropy_weight}, of="LearnedMixin")
         self.warmup, self.entropy_weight = warmup, entropy_weight
-        self.network = small_receptive_classifier(groups.outputs, name=biased)
+        self.network = biased_network(groups, biased)
         self.trust = nn.Linear(cast(int, model.feature_size), 1)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from debias.errors import InputError
+from debias.errors import check_between
 from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
@@ -41,7 +41,7 @@ class LfF(Strategy):
         momentum: in [0, 1), of the moving averages; 0 compares the losses of the batch.
 
     Raises:
-        ValueError: a bound above is broken, or the targets are multi-label.
+        ValueError: ``q`` is outside (0, 1], or ``momentum`` outside [0, 1).
 
     Differs from the reference: a model of new weights shares all of them but the head's with g at
     the start, where two draws are made there. The code freezes all but the last layer of pretrained
@@ -49,6 +49,7 @@ class LfF(Strategy):
     repeated rows.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(
@@ -61,13 +62,8 @@ class LfF(Strategy):
         scaled: bool = True,
         momentum: float = 0.7,
     ) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                "LfF compares losses within a class: name a single target, not several labels"
-            )
-        if not 0 < q <= 1:
-            raise InputError(f"LfF needs q in (0, 1]; got {q}")
+        super().__init__(groups)
+        check_between("(0, 1]", {"q": q}, of="LfF")
         self.q, self.scaled = q, scaled
         self.network = twin(model)
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)

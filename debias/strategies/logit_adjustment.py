@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.logit_adjustment import log_priors, logit_adjusted_losses
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -29,19 +29,15 @@ class LogitAdjustment(Strategy):
         tau: :math:`\tau \ge 0`; 0 is ERM.
 
     Raises:
-        ValueError: ``tau`` is negative, or the targets are multi-label.
+        ValueError: ``tau`` is negative.
     """
 
+    single_label = True
     prior: ClassVar[str] = "class"
 
     def __init__(self, groups: Groups, class_frequencies: Tensor, *, tau: float = 1.0) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                f"{type(self).__name__} needs one class per sample: name a single target"
-            )
-        if tau < 0:
-            raise InputError(f"{type(self).__name__} needs tau >= 0; got tau={tau}")
+        super().__init__(groups)
+        check_at_least(0, {"tau": tau}, of=type(self).__name__)
         self.tau, self.corrects_prior = tau, self.prior if tau else ""
         self.register_buffer("log_priors", log_priors(class_frequencies))
         self.log_priors: Tensor
@@ -77,7 +73,7 @@ class ConditionalLogitAdjustment(LogitAdjustment):
         tau: :math:`\tau \ge 0`; 0 is ERM.
 
     Raises:
-        ValueError: ``tau`` is negative, or the targets are multi-label.
+        ValueError: ``tau`` is negative.
 
     Differs from the reference: any number of classes and of values of the bias (its table is
     square); smallest prior, see :func:`debias.losses.logit_adjustment.log_priors`.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
+from debias.errors import check_at_least, check_one_of, check_positive
 from debias.losses.classification import classification_losses
 from debias.losses.hsic import HSIC, median_distance
-from debias.strategies.objectives import task_loss
+from debias.strategies.objectives import biased_network, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
@@ -57,7 +57,8 @@ class ReBias(Strategy):
             estimate an epoch.
 
     Raises:
-        ValueError: a bound above is broken, or a name is unknown.
+        ValueError: a number of networks, updates or steps is below 1, ``sigma`` is not positive, a
+            lambda is negative, or a name is unknown.
 
     Differs from the reference: the paper minimises over g before each step of f, the code (as here)
     takes a step or ``biased_updates``. The median is that of one batch and of each biased network
@@ -85,30 +86,17 @@ class ReBias(Strategy):
         sigma: float = 1.0,
         median_every: int = 200,
     ) -> None:
-        # timm comes with it, which a strategy must not load before somebody wants such a network
-        from debias.models.small_receptive import small_receptive_classifier
-
         super().__init__()
-        counts = {
-            "biased_networks": biased_networks,
-            "biased_updates": biased_updates,
-            "median_every": median_every,
-        }
-        _check_positive(counts | {"sigma": sigma})
-        if min(lambda_f, lambda_g) < 0:
-            raise InputError(
-                f"ReBias needs lambda_f and lambda_g >= 0; got {lambda_f} and {lambda_g}"
-            )
-        if bandwidth not in BANDWIDTHS:
-            raise InputError(
-                f"ReBias knows no bandwidth {bandwidth!r}: choose {' or '.join(BANDWIDTHS)}"
-            )
+        counts = {"biased_networks": biased_networks, "biased_updates": biased_updates}
+        check_at_least(1, counts | {"median_every": median_every}, of="ReBias")
+        check_positive({"sigma": sigma}, of="ReBias")
+        check_at_least(0, {"lambda_f": lambda_f, "lambda_g": lambda_g}, of="ReBias")
+        check_one_of(BANDWIDTHS, {"bandwidth": bandwidth}, of="ReBias")
         self.biased_updates, self.lambda_f, self.lambda_g = biased_updates, lambda_f, lambda_g
         self.bandwidth, self.sigma, self.median_every = bandwidth, sigma, median_every
         self.hsic = HSIC(kernel=kernel, estimator=estimator)
-        self.networks = nn.ModuleList(
-            small_receptive_classifier(groups.outputs, name=biased) for _ in range(biased_networks)
-        )
+        networks = (biased_network(groups, biased) for _ in range(biased_networks))
+        self.networks = nn.ModuleList(networks)
         self.register_buffer("sigma_model", torch.tensor(float(sigma)))
         self.register_buffer("sigma_biased", torch.full((biased_networks,), float(sigma)))
         self.sigma_model: Tensor
@@ -132,15 +120,10 @@ class ReBias(Strategy):
             features = model(batch.image).features
         if estimate:
             self._estimate(features, biased)
-        error = sum_of(
-            [classification_losses(outputs.logits, batch.target).mean() for outputs in biased]
-        )
-        hsic = self._dependence(features, biased)
-        return Loss(
-            error - self.lambda_g * hsic,
-            {"biased_cross_entropy": error.detach(), "biased_hsic": hsic.detach()},
-            {"biased_hsic": self.lambda_g},
-        )
+        errors = [classification_losses(g.logits, batch.target).mean() for g in biased]
+        error, hsic = sum_of(errors), self._dependence(features, biased)
+        terms = {"biased_cross_entropy": error.detach(), "biased_hsic": hsic.detach()}
+        return Loss(error - self.lambda_g * hsic, terms, {"biased_hsic": self.lambda_g})
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: classify, and do not depend on what the biased networks see."""
@@ -163,17 +146,10 @@ class ReBias(Strategy):
 
     def _estimate(self, features: Tensor, biased: list[Outputs]) -> None:
         self.sigma_model.copy_(self.sigma * median_distance(features))
-        self.sigma_biased.copy_(
-            self.sigma * torch.stack([median_distance(g.features) for g in biased])
-        )
+        distances = [median_distance(g.features) for g in biased]
+        self.sigma_biased.copy_(self.sigma * torch.stack(distances))
 
 
 def sum_of(scalars: list[Tensor]) -> Tensor:
     """Sum of scalar tensors."""
     return torch.stack(scalars).sum()
-
-
-def _check_positive(options: Mapping[str, float]) -> None:
-    for name, value in options.items():
-        if value <= 0:
-            raise InputError(f"ReBias needs a positive {name}; got {name}={value}")

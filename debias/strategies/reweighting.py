@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
 from debias.losses.balanced_weights import balanced_weights
 from debias.losses.classification import classification_losses
 from debias.strategies.strategy import Strategy
@@ -30,14 +29,11 @@ class Reweighting(Strategy):
         groups: the groups of the data; single-label.
     """
 
+    single_label = True
     hard_targets = True
 
     def __init__(self, weights: Tensor, groups: Groups) -> None:
-        super().__init__()
-        if groups.multi_label:
-            raise InputError(
-                f"{type(self).__name__} needs one class per sample: name a single target"
-            )
+        super().__init__(groups)
         self.groups = groups
         self.register_buffer("weights", weights)
         self.weights: Tensor

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
-from debias.strategies.objectives import biased_network_loss, task_loss
+from debias.errors import check_at_least
+from debias.strategies.objectives import biased_network, biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -47,14 +47,10 @@ class RUBi(Strategy):
     def __init__(
         self, groups: Groups, *, biased: str = "simple_conv_k1", head_weight: float = 1.0
     ) -> None:
-        # timm comes with it, which a strategy must not load before somebody wants such a network
-        from debias.models.small_receptive import small_receptive_classifier
-
         super().__init__()
-        if head_weight < 0:
-            raise InputError(f"RUBi needs head_weight >= 0; got {head_weight}")
+        check_at_least(0, {"head_weight": head_weight}, of="RUBi")
         self.head_weight = head_weight
-        self.network = small_receptive_classifier(groups.outputs, name=biased)
+        self.network = biased_network(groups, biased)
         self.head = nn.Linear(self.network.feature_size, groups.outputs)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
+from debias.errors import check_at_least, check_positive
 from debias.losses.supervised_contrastive import (
     cosine_similarities,
     soft_positives,
     supervised_contrastive_losses,
 )
 from debias.processes import joined_rows
-from debias.strategies.bias_contrastive import check_contrast
-from debias.strategies.objectives import biased_network_loss, task_loss
+from debias.strategies.objectives import biased_network, biased_network_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
@@ -50,7 +50,8 @@ class SoftContrastive(Strategy):
         task_weight: :math:`w \ge 0`.
 
     Raises:
-        ValueError: multi-label targets, a bound above is broken, or an unknown architecture.
+        ValueError: ``temperature`` is not positive, ``task_weight`` negative, or ``biased``
+            unknown.
 
     Differs from the reference: g learns beside f; there its features are those of a network that
     was trained for the whole of a run before. Both losses are taken on the same batch, of one view
@@ -58,6 +59,7 @@ class SoftContrastive(Strategy):
     samples whose features are rare in their class more often.
     """
 
+    single_label = True
     hard_targets = True
     smallest_batch = 2  # a sample is contrasted with the others
 
@@ -69,15 +71,11 @@ class SoftContrastive(Strategy):
         temperature: float = 0.07,
         task_weight: float = 0.01,
     ) -> None:
-        # timm comes with it, which a strategy must not load before somebody wants such a network
-        from debias.models.small_receptive import small_receptive_classifier
-
-        super().__init__()
-        check_contrast(
-            type(self).__name__, groups, temperature=temperature, task_weight=task_weight
-        )
+        super().__init__(groups)
+        check_positive({"temperature": temperature}, of="SoftContrastive")
+        check_at_least(0, {"task_weight": task_weight}, of="SoftContrastive")
         self.temperature, self.task_weight = temperature, task_weight
-        self.network: nn.Module = small_receptive_classifier(groups.outputs, name=biased)
+        self.network = biased_network(groups, biased)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """The biased network, and the model."""

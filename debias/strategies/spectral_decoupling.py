@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least
 from debias.losses.spectral_decoupling import shifted_spectral_decoupling, spectral_decoupling
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -43,10 +43,7 @@ class SpectralDecoupling(Strategy):
         self, groups: Groups, *, coefficient: float = 0.1, shifts: tuple[float, ...] = ()
     ) -> None:
         super().__init__()
-        if coefficient < 0:
-            raise InputError(
-                f"SpectralDecoupling needs coefficient >= 0; got coefficient={coefficient}"
-            )
+        check_at_least(0, {"coefficient": coefficient}, of="SpectralDecoupling")
         if shifts and (groups.multi_label or not groups.rows == len(shifts) == 2):
             raise InputError(
                 "shifts are for a single target of two classes, one number each; got "

@@ -22,23 +22,36 @@ class Strategy(nn.Module):
     arguments of a constructor are facts of the data (``groups``, ``frequencies``). Its keyword-only
     arguments are its options; their defaults stand there and nowhere else.
 
+    Args:
+        groups: the groups of the data, where the method reads them.
+
     Attributes:
         requires: what the training data must have: a "bias" label for every image, or "some bias"
             labels, an image in all "groups", a foreground "mask" for every image. A partition that
             somebody inferred may stand in for the bias labels. A strategy that reads nothing else
             asks for the fact ``partition_by_row``.
+        single_label: whether it needs one class per sample, and refuses several labels.
         smallest_batch: samples that every training batch must have.
         hard_targets: whether it reads class indices, so that no augmentation may make probabilities
             of them.
         corrects_prior: for the frequencies of what in the training data it corrects: "class",
             "group", or "class given bias". Batches are to have them as the data has them: what
             balances them as well is corrected twice.
+
+    Raises:
+        ValueError: multi-label targets, where ``single_label`` is set.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
+    single_label: ClassVar[bool] = False
     smallest_batch: ClassVar[int] = 1
     hard_targets: bool = False
     corrects_prior: str = ""
+
+    def __init__(self, groups: Groups | None = None) -> None:
+        super().__init__()
+        if self.single_label and groups is not None:
+            groups.check_single_label(type(self).__name__)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the single player on one batch."""

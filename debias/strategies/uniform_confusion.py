@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.losses.confusion import confusion_losses
 from debias.models.layers import read_layer, read_until
 from debias.strategies.feature_adversary import Adversary
@@ -49,7 +49,8 @@ class UniformConfusion(Strategy):
         hidden_layers: how many there are; 0 leaves it linear.
 
     Raises:
-        ValueError: a bound above is broken, or there is no such layer.
+        ValueError: ``strength`` is negative, ``every`` or ``adversary_turns`` below 1, or there is
+            no such layer.
 
     Differs from the reference: there the players alternate by epoch (one for the model, two for the
     adversary), which is ``every`` = batches of an epoch; here by step, unless told so. Samples of
@@ -73,11 +74,9 @@ class UniformConfusion(Strategy):
         hidden_layers: int = 0,
     ) -> None:
         super().__init__()
-        if strength < 0 or every < 1 or adversary_turns < 1:
-            raise InputError(
-                "uniform confusion needs strength >= 0, every >= 1 and adversary_turns >= 1; got "
-                f"strength={strength}, every={every}, adversary_turns={adversary_turns}"
-            )
+        check_at_least(0, {"strength": strength}, of="UniformConfusion")
+        counts = {"every": every, "adversary_turns": adversary_turns}
+        check_at_least(1, counts, of="UniformConfusion")
         self.layer, self.strength = layer, strength
         self.every, self.adversary_turns = every, adversary_turns
         self.adversary = Adversary(

@@ -149,5 +149,5 @@ def test_one_graph_and_low_precision():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"positive exponent; got 0\.0"):
+    with pytest.raises(ValueError, match=r"exponent must be positive for FLAC; got 0\.0"):
         flac_loss(FEATURES, BIAS_FEATURES, TARGET, exponent=0.0)

@@ -85,5 +85,7 @@ def test_low_precision_and_one_graph(scaled):
 
 @pytest.mark.parametrize("q", [0.0, -0.1, 1.1])
 def test_refuses(q):
-    with pytest.raises(ValueError, match=rf"q in \(0, 1\]; got {q}"):
+    with pytest.raises(
+        ValueError, match=rf"q must lie in \(0, 1\] for generalized cross-entropy; got {q}"
+    ):
         generalized_cross_entropy(LOGITS, TARGET, q=q)

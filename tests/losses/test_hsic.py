@@ -198,13 +198,17 @@ def test_traces_to_one_graph(kernel):
 
 
 def test_refuses_small_batches():
-    with pytest.raises(ValueError, match="at least 4 samples; got 3: raise batch_size"):
+    with pytest.raises(
+        ValueError, match="must be at least 4 for this HSIC; got 3: raise batch_size"
+    ):
         HSIC()(X[:3], Y[:3])
-    with pytest.raises(ValueError, match="at least 2 samples; got 1"):
+    with pytest.raises(ValueError, match="must be at least 2 for this HSIC; got 1"):
         HSIC(estimator="biased")(X[:1], Y[:1])
 
 
 @pytest.mark.parametrize("options", [{"kernel": "cosine"}, {"estimator": "unbaised"}])
 def test_refuses_unknown_names(options):
-    with pytest.raises(ValueError, match=f"{next(iter(options.values()))}.*choose"):
+    with pytest.raises(
+        ValueError, match=f"must be one of .* for HSIC; got '{next(iter(options.values()))}'"
+    ):
         HSIC(**options)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from debias.strategies.bias_amplification import BiasAmplification
 from debias.strategies.erm import ERM
-from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, toy, trained
 
@@ -84,8 +83,7 @@ def test_errors_are_rather_those_against_the_shortcut():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"strength >= 0; got -1"):
+    with pytest.raises(
+        ValueError, match=r"strength must be at least 0 for BiasAmplification; got -1\.0"
+    ):
         BiasAmplification(GROUPS, 12, strength=-1.0)
-    labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-    with pytest.raises(ValueError, match="single target"):
-        BiasAmplification(labels, 12)

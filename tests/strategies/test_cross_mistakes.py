@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from debias.losses.label_memory import flip_probability
 from debias.strategies.cross_mistakes import CrossMistakes
-from debias.types import Batch, Groups
+from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 BATCH = batch_of(16)
@@ -147,9 +147,3 @@ def test_evaluation_reads_the_model_and_state_survives():
     restored = CrossMistakes(GROUPS, 20, TinyClassifier(), 7)
     restored.load_state_dict(strategy.state_dict())
     assert torch.equal(loss_of(restored, model, step=5), loss_of(strategy, model, step=5))
-
-
-def test_several_labels_are_refused():
-    labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-    with pytest.raises(ValueError, match="single target"):
-        CrossMistakes(labels, 20, TinyClassifier(), 0)

@@ -230,9 +230,9 @@ def test_state_survives(parts):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strength": -1.0}, "strength=-1.0"),
-        ({"ramp": -1}, "ramp=-1"),
-        ({"feed": "whole"}, "'whole'.*pooled, flattened, blocks"),
+        ({"strength": -1.0}, "strength must be at least 0 for FeatureAdversary; got -1.0"),
+        ({"ramp": -1}, "ramp must be at least 0 for FeatureAdversary; got -1"),
+        ({"feed": "whole"}, "feed must be one of pooled, flattened, blocks; got 'whole'"),
         ({"feed": "blocks"}, "set layer"),
         ({"layer": "bodie"}, "'bodie'; did you mean 'body'"),
     ],

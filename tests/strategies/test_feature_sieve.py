@@ -294,9 +294,10 @@ def test_state_survives(parts):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"forget_every": 0}, "forget_every >= 1"),
-        ({"main_weight": 0.0}, "positive main_weight"),
-        ({"forget_weight": -1.0}, "forget_weight >= 0"),
+        ({"forget_every": 0}, "forget_every must be at least 1 for FeatureSieve; got 0"),
+        ({"main_weight": 0.0}, r"main_weight must be positive for FeatureSieve; got 0\.0"),
+        ({"auxiliary_weight": 0.0}, r"auxiliary_weight must be positive .*; got 0\.0"),
+        ({"forget_weight": -1.0}, r"forget_weight must be at least 0 .*; got -1\.0"),
         ({"layer": "layer9"}, "'layer9'; did you mean 'layer4'"),
         ({"depth": 0}, "depth=0"),
     ],

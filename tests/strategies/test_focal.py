@@ -39,5 +39,5 @@ def test_labels_are_trained_on_too():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"gamma=-1\.0"):
+    with pytest.raises(ValueError, match=r"gamma must be at least 0 for Focal; got -1\.0"):
         Focal(gamma=-1.0)

@@ -188,7 +188,9 @@ def test_state_survives(parts):
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"strength=-0.1"):
+    with pytest.raises(
+        ValueError, match=r"strength must be at least 0 for GradientProjection; got -0\.1"
+    ):
         GradientProjection(GROUPS, strength=-0.1)
 
 

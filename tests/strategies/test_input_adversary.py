@@ -282,12 +282,18 @@ def test_validation_and_prediction_see_masked_pictures(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"strength": -1.0}, {"closeness": -0.5}, {"warmup": -1}, {"width": 0}]
+    "options", [{"strength": -1.0}, {"closeness": -0.5}, {"pretraining": -1}, {"warmup": -1}]
 )
 def test_refuses(options):
     ((name, value),) = options.items()
-    with pytest.raises(ValueError, match=f"{name}={value}"):
+    bound = f"{name} must be at least 0 for InputAdversary; got {value}"
+    with pytest.raises(ValueError, match=bound):
         InputAdversary(GROUPS, Means(), SMALL, **options)
+
+
+def test_refuses_a_mask_network_without_width():
+    with pytest.raises(ValueError, match="width=0"):
+        InputAdversary(GROUPS, Means(), SMALL, width=0)
 
 
 def test_refuses_pictures_that_are_too_small():

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from debias.models.small_receptive import small_receptive_classifier
 from debias.strategies.learned_mixin import LearnedMixin, entropies
-from debias.types import Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 BATCH = batch_of(8)
@@ -152,11 +151,11 @@ def test_state_survives():
 
 def test_refuses():
     model: nn.Module = SizedClassifier()
-    with pytest.raises(ValueError, match="warmup=0"):
+    with pytest.raises(ValueError, match="warmup must be at least 1 for LearnedMixin; got 0"):
         LearnedMixin(GROUPS, model, warmup=0)
-    with pytest.raises(ValueError, match=r"entropy_weight=-0\.1"):
+    with pytest.raises(
+        ValueError, match=r"entropy_weight must be at least 0 for LearnedMixin; got -0\.1"
+    ):
         LearnedMixin(GROUPS, model, entropy_weight=-0.1)
     with pytest.raises(ValueError, match="simple_conv_k2"):
         LearnedMixin(GROUPS, model, biased="simple_conv_k2")
-    with pytest.raises(ValueError, match="single target"):
-        LearnedMixin(Groups(("no", "yes"), ("a",), multi_label=True), model)

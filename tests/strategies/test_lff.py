@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from debias.strategies.erm import ERM
 from debias.strategies.lff import LfF
-from debias.types import Batch, Groups
+from debias.types import Batch
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, mean_worst_group, toy, trained
 
@@ -181,16 +181,10 @@ def test_samples_against_the_shortcut_weigh_more():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"q": 0.0}, r"LfF needs q in \(0, 1\]; got 0\.0"),
-        ({"momentum": 1.0}, r"momentum in \[0, 1\); got 1\.0"),
+        ({"q": 0.0}, r"q must lie in \(0, 1\] for LfF; got 0\.0"),
+        ({"momentum": 1.0}, r"momentum must lie in \[0, 1\) for a memory of losses; got 1\.0"),
     ],
 )
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         LfF(GROUPS, 20, TinyClassifier(), **options)
-
-
-def test_several_labels_are_refused():
-    labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-    with pytest.raises(ValueError, match="single target"):
-        LfF(labels, 20, TinyClassifier())

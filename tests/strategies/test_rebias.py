@@ -237,7 +237,7 @@ def test_several_labels():
 
 def test_a_batch_too_small():
     strategy, model = pair()
-    with pytest.raises(ValueError, match="at least 4 samples; got 3"):
+    with pytest.raises(ValueError, match="at least 4 for this HSIC; got 3"):
         strategy.turns(0)[0].objective(model, batch_of(3))
 
 
@@ -245,15 +245,15 @@ def test_a_batch_too_small():
     ("options", "message"),
     [
         ({"biased": "simple_conv_k2"}, "simple_conv_k2"),
-        ({"biased_networks": 0}, "positive biased_networks; got biased_networks=0"),
-        ({"biased_updates": 0}, "biased_updates=0"),
-        ({"median_every": 0}, "median_every=0"),
-        ({"sigma": 0.0}, r"sigma=0\.0"),
-        ({"lambda_f": -1.0}, r"got -1\.0 and 1\.0"),
-        ({"lambda_g": -1.0}, r"got 1\.0 and -1\.0"),
+        ({"biased_networks": 0}, "biased_networks must be at least 1 for ReBias; got 0"),
+        ({"biased_updates": 0}, "biased_updates must be at least 1 for ReBias; got 0"),
+        ({"median_every": 0}, "median_every must be at least 1 for ReBias; got 0"),
+        ({"sigma": 0.0}, r"sigma must be positive for ReBias; got 0\.0"),
+        ({"lambda_f": -1.0}, r"lambda_f must be at least 0 for ReBias; got -1\.0"),
+        ({"lambda_g": -1.0}, r"lambda_g must be at least 0 for ReBias; got -1\.0"),
         ({"kernel": "cosine"}, "cosine"),
         ({"estimator": "best"}, "best"),
-        ({"bandwidth": "mean"}, "'mean': choose fixed or median"),
+        ({"bandwidth": "mean"}, "bandwidth must be one of fixed, median for ReBias; got 'mean'"),
     ],
 )
 def test_refuses(options, message):

@@ -104,7 +104,7 @@ def test_state_survives():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"head_weight >= 0; got -1\.0"):
+    with pytest.raises(ValueError, match=r"head_weight must be at least 0 for RUBi; got -1\.0"):
         RUBi(GROUPS, head_weight=-1.0)
     with pytest.raises(ValueError, match="no small-receptive-field network 'k1'"):
         RUBi(GROUPS, biased="k1")

@@ -90,7 +90,9 @@ def test_state_survives():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"coefficient=-0\.1"):
+    with pytest.raises(
+        ValueError, match=r"coefficient must be at least 0 for SpectralDecoupling; got -0\.1"
+    ):
         SpectralDecoupling(GROUPS, coefficient=-0.1)
     with pytest.raises(ValueError, match="got 1 of them for landbird, waterbird"):
         SpectralDecoupling(GROUPS, shifts=(1.0,))

@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from debias import components
+from debias.methods import METHODS
 from debias.strategies.badd import BAdd
 from debias.strategies.bias_amplification import BiasAmplification
 from debias.strategies.bias_contrastive import BiasContrastive
@@ -204,11 +206,34 @@ def test_requirements():
     }
 
 
-@pytest.mark.parametrize("make", [GroupDRO, GroupReweighting, ClassReweighting])
-def test_one_group_per_sample_is_needed(make):
-    labels = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
-    with pytest.raises(ValueError, match="single target"):
-        make(labels, torch.ones(8))
+FACTS = {
+    "samples": 48,
+    "frequencies": torch.ones(8),
+    "class_frequencies": torch.ones(4),
+    "partition_by_row": torch.zeros(48, dtype=torch.int64),
+    "model": TinyClassifier(),
+    "image": IMAGE,
+    "seed": 0,
+}
+LABELS = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
+SINGLE_LABEL = {
+    *("group_dro", "class_reweighting", "group_reweighting", "ldam", "logit_adjustment"),
+    *("conditional_logit_adjustment", "domain_discriminative", "end", "bias_contrastive"),
+    *("soft_contrastive", "learned_mixin", "lff", "disentangled", "debian", "flac"),
+    *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS["strategy"] if name in SINGLE_LABEL])
+def test_several_labels_are_refused(name):
+    message = "needs one class per sample: name a single target, not several labels"
+    with pytest.raises(ValueError, match=message):
+        components.construct("strategy", {"name": name}, FACTS | {"groups": LABELS})
+
+
+def test_what_needs_one_class_per_sample():
+    found = {name for name in METHODS["strategy"] if components.find("strategy", name).single_label}
+    assert found == SINGLE_LABEL
 
 
 def plain_loop(strategy: Strategy, epochs: int, side: int) -> tuple[TinyClassifier, Strategy]:

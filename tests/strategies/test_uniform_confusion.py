@@ -207,7 +207,8 @@ def test_state_survives(parts):
 @pytest.mark.parametrize("options", [{"strength": -1.0}, {"every": 0}, {"adversary_turns": 0}])
 def test_refuses(options):
     ((name, value),) = options.items()
-    with pytest.raises(ValueError, match=f"{name}={value}"):
+    bound = f"{name} must be at least [01] for UniformConfusion; got {value}"
+    with pytest.raises(ValueError, match=bound):
         UniformConfusion(GROUPS, TinyClassifier(), IMAGE, **options)
 
 
