@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from debias.evaluation.looking import attention_missing, attention_scalars, band_pass_scalars
+from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
 from debias.metrics.accuracy.counts import margin_counts
@@ -89,10 +89,6 @@ class Evidence(NamedTuple):
         """The run, for measures that are only taken where there is one."""
         assert self.parts is not None
         return self.parts
-
-
-def _amplification(evidence: Evidence) -> Scalars:
-    return _amplified(evidence, evidence.predictions.prediction(evidence.groups))
 
 
 def _amplified(evidence: Evidence, prediction: Tensor) -> Scalars:
@@ -183,13 +179,13 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
         "" if evidence.parts else "it asks the model itself, and there are only predictions"
     ),
     "masks": _masks_are_there,
-    "attention": lambda evidence: attention_missing(evidence.run),
+    "maps": lambda evidence: maps_missing(evidence.run),
 }
 
 #: How each family of ``debias.metrics.families`` is measured.
 MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "fairness": lambda evidence: fairness_report(*evidence.positive_last.facts),
-    "amplification": _amplification,
+    "amplification": lambda evidence: _amplified(evidence, evidence.facts[0]),
     "thresholds": _thresholds,
     "scores": _scores,
     "information": lambda evidence: information_report(*evidence.facts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -15,12 +16,13 @@ from debias.errors import InputError
 from debias.evaluation.attention import check_places, explained
 from debias.metrics.attention.maps import attention_scores
 from debias.metrics.attention.scores import AttentionScores
-from debias.metrics.frequency.band_accuracy import BandPassAccuracy
-from debias.metrics.frequency.bands import CUTOFFS, high_pass, low_pass
+from debias.metrics.exact_metrics import CellCounts
+from debias.metrics.frequency import bands
+from debias.metrics.frequency.bands import CUTOFFS
 from debias.parts import Parts
 from debias.types import Batch
 
-FILTERS = {"low_pass": low_pass, "high_pass": high_pass}
+FILTERS = {"low_pass": bands.low_pass, "high_pass": bands.high_pass}
 
 #: How much of a pixel the colour of the map covers at most.
 COVER = 0.7
@@ -36,7 +38,7 @@ def attention_scalars(
 
     Args:
         parts: the objects of a run, with the weights that are to be judged; see
-            :func:`attention_missing`.
+            :func:`maps_missing`.
         split: whose pictures are looked at; each needs a mask.
         most: how many maps are made, of images as :func:`chosen` takes them.
         progress: show a progress bar.
@@ -60,14 +62,6 @@ def attention_scalars(
     return {key: value.item() for key, value in summary.compute().items()}
 
 
-def attention_missing(parts: Parts, split: str = "test") -> str:
-    """Why :func:`attention_scalars` cannot be measured, in a sentence; empty if it can."""
-    masks, rows = parts.examples.masks, parts.examples.rows(split).tolist()
-    if not masks or not all(masks[row] for row in rows):
-        return f"not every {split} image has a foreground mask: see `debias masks`"
-    return _no_maps(parts)
-
-
 @torch.no_grad()
 def band_pass_scalars(
     parts: Parts, split: str = "test", *, most: int = 1000, progress: bool = True
@@ -85,19 +79,23 @@ def band_pass_scalars(
         :func:`debias.metrics.frequency.bands.band_pass_scalars`, over the images taken.
     """
     device, data = parts.ready().device, parts.data
-    measured = {name: BandPassAccuracy().to(device) for name in FILTERS}
+    read = partial(bands.band_pass_scalars, cutoffs=CUTOFFS)
+    measured = {name: CellCounts(len(CUTOFFS) + 1, read).to(device) for name in FILTERS}
     for batch in _batches(parts, split, most, "filtering", progress):
         pixels, clean = _pixels(parts, batch.image), parts.decisions(batch)
-        for name, band in measured.items():
-            band.update(clean, batch.target, None)
+        for name, counts in measured.items():
+            answers = []
             for cutoff in CUTOFFS:
                 filtered = FILTERS[name](pixels, cutoff=cutoff)
                 image = (filtered - data.mean.view(3, 1, 1)) / data.std.view(3, 1, 1)
-                band.update(parts.decisions(batch._replace(image=image)), batch.target, cutoff)
+                answers.append(parts.decisions(batch._replace(image=image)))
+            right = torch.stack([*answers, clean]) == batch.target
+            cells = torch.arange(len(right), device=device).view(-1, *[1] * batch.target.ndim)
+            counts.update(right, cells.expand_as(right))
     found = {
         f"{name}/{key}": value.item()
-        for name, band in measured.items()
-        for key, value in band.compute().items()
+        for name, counts in measured.items()
+        for key, value in counts.compute().items()
     }
     clean_accuracies = [found.pop(f"{name}/accuracy/clean") for name in FILTERS]
     return {"accuracy/clean": clean_accuracies[0], **found}
@@ -109,7 +107,7 @@ def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
     ``(H, W, 3)``: untouched where the map is 0, and red where it is greatest; ``None`` where there
     are no maps.
     """
-    if _no_maps(parts):
+    if maps_missing(parts):
         return None
     batch = parts.one(row)
     with torch.no_grad():
@@ -155,7 +153,7 @@ def _maps(parts: Parts, batch: Batch) -> Tensor:
     return torch.stack(maps, dim=1)
 
 
-def _no_maps(parts: Parts) -> str:
+def maps_missing(parts: Parts) -> str:
     """Why a model has no Grad-CAM maps, found with an empty image; nothing if it has some."""
     parts.ready()
     try:

@@ -189,7 +189,7 @@ def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
     attribution = pytest.importorskip("captum") and sys.modules["debias.models.attribution"]
     more = ("data.test=20", "preprocessing.size=64", "batch_size=4")
     parts = build(configs.load("drawn_birds/erm", overrides(tmp_path, *more)))
-    assert looking.attention_missing(parts) == ""
+    assert looking.maps_missing(parts) == ""
     taken = set(looking.chosen(parts, "test", 9).tolist())
     data, model = parts.data, parts.module.eval().model
     places = parts.examples.rows("test").tolist()
@@ -209,19 +209,17 @@ def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
     )
 
 
-def test_why_there_is_no_attention(squares, monkeypatch):
+def test_why_there_are_no_maps(squares, monkeypatch):
     parts = parts_of(squares, RED_OR_BLUE)
-    maskless = parts._replace(examples=replace(squares, masks=("", *squares.masks[1:])))
-    assert "not every test image has a foreground mask" in looking.attention_missing(maskless)
     pytest.importorskip("captum")
-    assert looking.attention_missing(parts) == ""
+    assert looking.maps_missing(parts) == ""
     pooled = ColourReader([[1.0, 0, 0], [0.0, 0, 1.0]])
     pooled.backbone.feature_info = [{"module": "1"}]
     sentence = "of 16 x 16 pixels the layer that is explained has a single place"
-    assert sentence in looking.attention_missing(parts_of(squares, pooled))
+    assert sentence in looking.maps_missing(parts_of(squares, pooled))
     assert looking.attention_picture(parts_of(squares, pooled), 0) is None
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    assert "Grad-CAM needs captum: pip install" in looking.attention_missing(parts)
+    assert "Grad-CAM needs captum: pip install" in looking.maps_missing(parts)
 
 
 def test_the_picture_is_covered_where_the_map_is(squares):

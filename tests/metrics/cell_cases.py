@@ -1,4 +1,4 @@
-"""Metrics of attention, cells and frequency, each with a random evaluation set."""
+"""Metrics of attention and cells, each with a random evaluation set."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from debias.metrics.accuracy.accuracies import accuracy
 from debias.metrics.accuracy.counts import Tally
 from debias.metrics.attention.scores import AttentionScores
 from debias.metrics.exact_metrics import CellCounts
-from debias.metrics.frequency.band_accuracy import BandPassAccuracy
 from tests.metrics.handed import Handed
 from tests.metrics.metrics_cases import BIRDS
 
 COUNT = 60
 GENERATOR = torch.Generator().manual_seed(0)
-FIRST, SECOND, THIRD = torch.randint(0, 3, (3, COUNT), generator=GENERATOR)
+THIRD = torch.randint(0, 3, (3, COUNT), generator=GENERATOR)[2]
 RIGHT = torch.rand(COUNT, generator=GENERATOR) < 0.6
 #: Groups of the birds but for waterbird-land, which stays empty; -1 is an unknown bias.
 GROUP = torch.tensor([0, 1, 3, -1]).repeat(COUNT // 4)
@@ -39,17 +38,6 @@ METRICS: dict[str, tuple[Callable[[], Metric], Callable[[Metric, Tensor], object
     "cells": (
         lambda: CellCounts(4, read_cells),
         lambda metric, rows: metric.update(RIGHT[rows], GROUP[rows]),
-    ),
-    "band_pass": (
-        lambda: BandPassAccuracy((0.2, 0.8)),
-        lambda metric, rows: [
-            metric.update(FIRST[rows][at], SECOND[rows][at], cutoff)
-            for cutoff, at in (
-                (0.2, GROUP[rows] == 0),
-                (0.8, GROUP[rows] == 1),
-                (None, GROUP[rows] > 1),
-            )
-        ],
     ),
 }
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from debias.metrics.amplification import counts as amplification_counts
 from debias.metrics.discovery import errors as discovery
-from debias.metrics.frequency.band_accuracy import BandPassAccuracy
 from debias.metrics.leakage import artifacts
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.attackers import Rows
@@ -49,20 +48,12 @@ def _probe(cast: Cast) -> Any:
     return probe_report(FEATURES, cast(BIAS)), v_information(*halves)
 
 
-def _band_pass(cast: Cast) -> Any:
-    metric = BandPassAccuracy((0.1, 0.5, 0.9))
-    for cutoff in metric.cutoffs:
-        metric.update(cast(PREDICTION), cast(TARGET), cutoff)
-    return metric.tally()
-
-
 MEASURES: dict[str, Callable[[Cast], Any]] = {
     "auroc": lambda cast: auroc(SCORE, cast(TARGET)),
     "average_precision": lambda cast: average_precision(SCORE, cast(TARGET)),
     "pair_wins": lambda cast: pair_wins(SCORE, cast(TARGET), cast(BIAS), biases=2),
     "artifacts": _artifacts,
     "probe": _probe,
-    "band_pass": _band_pass,
     "retrieval": lambda cast: retrieval.minority_retrieval(
         SCORE, cast(TARGET), cast(BIAS), cast(MINORITY)
     ),

@@ -51,6 +51,6 @@ ATTENTION = Family(
         **_PARTS,
     },
     headlines=("attention_iou", "background_attention", "pointing_game"),
-    needs=("run", "attention"),
+    needs=("run", "masks", "maps"),
     quick=False,
 )
