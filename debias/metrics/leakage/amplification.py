@@ -31,14 +31,6 @@ class LeakageAmplification(NamedTuple):
     model_f1: float
     labels_f1: float
 
-    @property
-    def relative(self) -> float:
-        r"""Directional Predictability Amplification: over the leakages' sum; in [-1, 1], ideal 0.
-
-        Source: kerner-lab/Bias-Amplification, with the attacker's leakage as its predictability.
-        """
-        return self.amplification / (self.model.mean + self.dataset_at_f1.mean)
-
 
 def leakage_amplification(
     logits: Tensor,
@@ -89,19 +81,10 @@ def leakage_amplification(
 
 
 def leakage_report(
-    logits: Tensor,
-    target: Tensor,
-    bias: Tensor,
-    groups: Groups,
-    *,
-    rounds: int = 5,
-    seed: int = 0,
-    attacker: str | Attacker = "logistic",
+    logits: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, rounds: int = 5
 ) -> dict[str, float]:
     """The numbers of the family ``LEAKAGE`` for a split."""
-    found = leakage_amplification(
-        logits, target, bias, groups, rounds=rounds, seed=seed, attacker=attacker
-    )
+    found = leakage_amplification(logits, target, bias, groups, rounds=rounds)
     return {
         "leakage/dataset": found.dataset.mean,
         "leakage/dataset_at_f1": found.dataset_at_f1.mean,

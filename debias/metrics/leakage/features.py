@@ -112,19 +112,11 @@ def leakage_over(
 
 
 def feature_leakage_report(
-    features: Tensor,
-    bias: Tensor,
-    target: Tensor,
-    *,
-    rounds: int = 5,
-    seed: int = 0,
-    attacker: str | Attacker = "logistic",
+    features: Tensor, bias: Tensor, target: Tensor, *, rounds: int = 5, seed: int = 0
 ) -> dict[str, float]:
     """The leakages of the family ``FEATURES`` of held-out features, and their deviations."""
-    plain = feature_leakage(features, bias, rounds=rounds, seed=seed, attacker=attacker)
-    within = feature_leakage(
-        features, bias, target=target, rounds=rounds, seed=seed, attacker=attacker
-    )
+    plain = feature_leakage(features, bias, rounds=rounds, seed=seed)
+    within = feature_leakage(features, bias, target=target, rounds=rounds, seed=seed)
     return {
         "leakage/features": plain.mean,
         "leakage/features_given_target": within.mean,

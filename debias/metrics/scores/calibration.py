@@ -25,14 +25,6 @@ class Reliability(NamedTuple):
     confidence: Tensor
 
 
-class Curve(NamedTuple):
-    """What to draw, ``(..., bins)``: samples, mean confidence, accuracy (NaN if empty)."""
-
-    samples: Tensor
-    confidence: Tensor
-    accuracy: Tensor
-
-
 def decision_confidence(
     probabilities: Tensor, target: Tensor, groups: Groups
 ) -> tuple[Tensor, Tensor]:
@@ -130,20 +122,16 @@ def by_group(table: Reliability) -> Reliability:
     return Reliability(*(part[:, :-1].flatten(0, 1) for part in table))
 
 
-def check_probabilities(least: Tensor, greatest: Tensor) -> None:
+def check_probabilities(probabilities: Tensor) -> None:
     """Refuse probabilities that are outside [0, 1] or NaN; waits for the device."""
-    if not (least.item() >= 0 and greatest.item() <= 1):
+    if not probabilities.numel():  # nothing has no least value
+        return
+    least, greatest = (end.item() for end in probabilities.aminmax())
+    if not (least >= 0 and greatest <= 1):
         raise InputError(
-            f"probabilities run from {least.item()} to {greatest.item()}, outside [0, 1]: apply "
-            "softmax, or sigmoid when multi-label, to the logits"
+            f"probabilities run from {least} to {greatest}, outside [0, 1]: apply softmax, or "
+            "sigmoid when multi-label, to the logits"
         )
-
-
-def reliability_curve(table: Reliability) -> Curve:
-    """Mean confidence against accuracy in each bin; ideally both are equal."""
-    return Curve(
-        table.samples, table.confidence / table.samples, table.hits.double() / table.samples
-    )
 
 
 def expected_calibration_error(table: Reliability) -> Tensor:

@@ -19,7 +19,6 @@ from debias.metrics.scores.calibration import (
     decision_confidence,
     positive_confidence,
     reliability,
-    reliability_curve,
 )
 from debias.metrics.scores.family import OVERALL
 from debias.types import Groups
@@ -59,7 +58,7 @@ def scores_report(
             *convention(probabilities, target, groups), target, bias, groups, bins=bins
         )
         scalars |= calibration_scalars(table, groups, prefix=prefix)
-    _check(probabilities)
+    check_probabilities(probabilities)
     if not bool((bias >= 0).any()):
         scalars = {key: value for key, value in scalars.items() if key in OVERALL}
     else:
@@ -93,21 +92,21 @@ def reliability_rows(
         bias, groups = torch.zeros_like(bias), groups.classes
     convention = positive_confidence if groups.multi_label else decision_confidence
     check_facts(target, bias, groups)
-    _check(probabilities)
+    check_probabilities(probabilities)
     table = reliability(*convention(probabilities, target, groups), target, bias, groups, bins=bins)
-    curve = reliability_curve(by_bias(table, groups))
+    samples, hits, confidence = by_bias(table, groups)
+    curve = {
+        "samples": samples,
+        "confidence": confidence / samples,
+        "accuracy": hits.double() / samples,
+    }
     outcomes = outcome_names(groups) if groups.multi_label else ("",)
     return [
         {"outcome": outcome, "bias": bias_name}
-        | {key: _plain(values[place, value]) for key, values in curve._asdict().items()}
+        | {key: _plain(values[place, value]) for key, values in curve.items()}
         for place, outcome in enumerate(outcomes)
         for value, bias_name in enumerate(groups.bias_names)
     ]
-
-
-def _check(probabilities: Tensor) -> None:
-    if probabilities.numel():  # nothing has no least value
-        check_probabilities(*probabilities.aminmax())
 
 
 def _plain(values: Tensor) -> list[float | None]:

@@ -58,26 +58,17 @@ def biased_pairs(
         share: least share of a label's images that show the context.
         top: how many pairs at most.
     """
-    found: list[tuple[float, Pair]] = []
     together = labels.double().T @ labels.double()
     common = together >= share * together.diagonal()[:, None]
-    for label in range(labels.shape[1]):
-        contexts = [
-            context
-            for context in range(labels.shape[1])
-            if context != label and bool(common[label, context])
-        ]
-        ranked = [
-            (contextual_bias(scores, labels, Pair(label, context)).item(), context)
-            for context in contexts
-        ]
+    common.fill_diagonal_(False)
+    strongest: dict[int, tuple[float, Pair]] = {}
+    for label, context in common.nonzero().tolist():
+        pair = Pair(label, context)
+        found = (contextual_bias(scores, labels, pair).item(), pair)
         # NaN is no bias that could be ranked
-        found += [
-            (bias, Pair(label, context))
-            for bias, context in sorted(ranked, reverse=True)
-            if bias == bias
-        ][:1]
-    return [pair for _, pair in sorted(found, key=lambda entry: -entry[0])[:top]]
+        if found[0] == found[0]:
+            strongest[label] = max(found, strongest.get(label, found))
+    return [pair for _, pair in sorted(strongest.values(), key=lambda entry: -entry[0])[:top]]
 
 
 def exclusive_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
@@ -117,17 +108,13 @@ def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dic
         ``context_gap``, the mean of the latter minus the former (ideally 0); plain floats, NaN
         where no pair defines one.
     """
-    exclusive = torch.stack(
-        [exclusive_precision(scores, labels, pair) for pair in pairs] or [_undefined()]
-    )
-    together = torch.stack(
-        [cooccurring_precision(scores, labels, pair) for pair in pairs] or [_undefined()]
-    )
-    biases = torch.stack(
-        [contextual_bias(scores, labels, pair) for pair in pairs] or [_undefined()]
+    measures = (contextual_bias, exclusive_precision, cooccurring_precision)
+    bias, exclusive, together = (
+        torch.stack([measure(scores, labels, pair) for pair in pairs] or [torch.tensor(torch.nan)])
+        for measure in measures
     )
     return {
-        "contextual_bias": biases.nanmean().item(),
+        "contextual_bias": bias.nanmean().item(),
         "exclusive_precision": exclusive.nanmean().item(),
         "cooccurring_precision": together.nanmean().item(),
         "context_gap": (together - exclusive).nanmean().item(),
@@ -138,7 +125,3 @@ def _parts(labels: Tensor, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
     """Which rows show the label alone, with its context, and not at all: three ``(N,)`` bool."""
     shown, context = labels[:, pair.label].bool(), labels[:, pair.context].bool()
     return shown & ~context, shown & context, ~shown
-
-
-def _undefined() -> Tensor:
-    return torch.tensor(torch.nan, dtype=torch.float64)

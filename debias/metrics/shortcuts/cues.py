@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -161,12 +162,17 @@ def cue_tally(response: Tensor, cues: Tensor, *, labels: int) -> Tally:
     cells = cue_cells(cues, labels=labels)
     if len(cues) and int(cells.max()) == cues.shape[1] * labels:
         raise InputError(f"cue value {int(cues.max())} is outside [0, {labels})")
-    counted, hit = cells >= 0, cells.where(response[:, None] == cues, -1)
-    shape = (cues.shape[1], labels)
-    correct = torch.bincount(hit[hit >= 0], minlength=shape[0] * labels)
-    return Tally(
-        correct.view(shape), torch.bincount(cells[counted], minlength=shape[0] * labels).view(shape)
+    return count_cells(response[:, None] == cues, cells, (cues.shape[1], labels))
+
+
+def count_cells(correct: Tensor, cells: Tensor, shape: tuple[int, ...]) -> Tally:
+    """Right and total in each cell of a table of this shape; a cell of -1 counts nowhere."""
+    known = cells >= 0
+    right, total = (
+        torch.bincount(cells[rows], minlength=math.prod(shape)).view(shape)
+        for rows in (known & correct.bool(), known)
     )
+    return Tally(right, total)
 
 
 def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:

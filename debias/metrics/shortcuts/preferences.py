@@ -10,7 +10,7 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.metrics.accuracy.accuracies import accuracy, mean_accuracy
 from debias.metrics.accuracy.counts import Tally
-from debias.metrics.shortcuts.cues import count_conflicts, shape_bias
+from debias.metrics.shortcuts.cues import count_cells, count_conflicts, shape_bias
 from debias.metrics.shortcuts.recombination import background_gap
 from debias.types import Groups
 
@@ -83,13 +83,7 @@ def shortcut_tally(correct: Tensor, conflicting: Tensor) -> Tally:
     Returns:
         Two ``(2,) * K`` int64 tensors, indexed by whether each shortcut misleads.
     """
-    cells = shortcut_cells(conflicting)
-    size, shape = 2 ** conflicting.shape[1], (2,) * conflicting.shape[1]
-    right, total = (
-        torch.bincount(cells[rows], minlength=size)
-        for rows in ((cells >= 0) & correct.bool(), cells >= 0)
-    )
-    return Tally(right.view(shape), total.view(shape))
+    return count_cells(correct, shortcut_cells(conflicting), (2,) * conflicting.shape[1])
 
 
 def shortcut_scalars(

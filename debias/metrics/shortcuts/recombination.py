@@ -65,14 +65,6 @@ def foreground_focus(attribution: Tensor, mask: Tensor) -> Tensor:
     return _ratio((importance * inside).sum(dim=1) / inside.sum(dim=1), importance.mean(dim=1))
 
 
-def relative_cells(accuracies: Tensor) -> Tensor:
-    """``(3, 3)`` accuracies by the foreground's cell, as shares of the centre's; NaN if the
-    centre's is 0 or NaN.
-    """
-    _check_cells(accuracies)
-    return _ratio(accuracies, accuracies[1, 1])
-
-
 def centre_bias(accuracies: Tensor) -> Tensor:
     r"""How much accuracy a model loses when the foreground leaves the centre.
 
@@ -97,7 +89,11 @@ def centre_bias(accuracies: Tensor) -> Tensor:
         >>> round(centre_bias(cells).item(), 5)  # 1 - (0.55 + 0.66) / 1.6
         0.24375
     """
-    cells = relative_cells(accuracies).flatten()
+    if accuracies.shape != (3, 3):
+        raise InputError(
+            f"accuracies must be (3, 3), one per cell of the frame; got {tuple(accuracies.shape)}"
+        )
+    cells = _ratio(accuracies, accuracies[1, 1]).flatten()
     return 1 - (cells[list(CORNERS)].amin() + cells[list(SIDES)].amin()) / 2
 
 
@@ -126,13 +122,6 @@ def size_bias(accuracies: Tensor, factors: Tensor) -> Tensor:
             "among them"
         )
     return _ratio(accuracies, accuracies[unit])
-
-
-def _check_cells(accuracies: Tensor) -> None:
-    if accuracies.shape != (3, 3):
-        raise InputError(
-            f"accuracies must be (3, 3), one per cell of the frame; got {tuple(accuracies.shape)}"
-        )
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

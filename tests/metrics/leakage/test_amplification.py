@@ -122,7 +122,6 @@ def test_errors_at_random_amplify_nothing_and_errors_by_bias_do(groups: Groups) 
     found = leakage_amplification(biased, target, bias, groups, rounds=3)
     assert found.amplification > 0.06
     assert found.amplification == found.model.mean - found.dataset_at_f1.mean
-    assert found.relative == found.amplification / (found.model.mean + found.dataset_at_f1.mean)
     assert found.labels_f1 == pytest.approx(found.model_f1, abs=2e-3)
     assert found.dataset.mean < 0.54
 

@@ -32,7 +32,6 @@ from debias.metrics.scores.by_bias import (
     ranking_scalars,
 )
 from debias.metrics.scores.calibration import (
-    Reliability,
     by_bias,
     by_group,
     decision_confidence,
@@ -40,7 +39,6 @@ from debias.metrics.scores.calibration import (
     maximum_calibration_error,
     positive_confidence,
     reliability,
-    reliability_curve,
 )
 from debias.metrics.scores.family import OVERALL
 from debias.metrics.scores.ranking import auroc, average_precision, borkan_auc, pair_wins
@@ -311,16 +309,6 @@ def test_labels_are_calibrated_each_by_itself() -> None:
     decided, hit = decision_confidence(probabilities, target, LABELS)
     assert decided.flatten().tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])
     assert hit.tolist() == [[True, True], [False, True]]
-
-
-def test_a_curve_is_the_means_of_its_bins() -> None:
-    table = Reliability(
-        torch.tensor([4, 0]), torch.tensor([3, 0]), torch.tensor([1.0, 0.0], dtype=torch.float64)
-    )
-    curve = reliability_curve(table)
-    assert curve.samples.tolist() == [4, 0]
-    assert curve.confidence.tolist() == pytest.approx([0.25, NAN], nan_ok=True)
-    assert curve.accuracy.tolist() == pytest.approx([0.75, NAN], nan_ok=True)
 
 
 def test_binary_errors_equal_torchmetrics_positive_convention(generator: torch.Generator) -> None:
