@@ -54,7 +54,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
 }
 
-MODEL = "debias.models:timm_classifier"
+MODEL = "debias.models.classifier:timm_classifier"
 #: What a requirement is called where a method says what it reads.
 _READ = {"bias": "train labels", "some bias": "some train labels", "mask": "masks"}
 #: What is needed where a partition must stand in for the bias labels.
