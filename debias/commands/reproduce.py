@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from debias.commands.sweep import describe, train_left
+from debias.sweeps.checks import check
+from debias.sweeps.files import left
+from debias.sweeps.launchers import launcher
+from debias.sweeps.reproduce import cost_lines, reproduction, result_lines
+
 
 def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
     """Run what is not done of a benchmark's settings; print PASS or the difference of each.
@@ -17,16 +23,9 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) ->
         ValueError: something is wrong with a name or an option; nothing has run then.
         SystemExit: code 1 if a run failed, 130 if it was stopped.
     """
-    from debias.commands.sweep import describe, train_left
-    from debias.sweeps.checks import check
-    from debias.sweeps.files import left
-    from debias.sweeps.launchers import launcher
-    from debias.sweeps.reproduce import cost_lines, reproduction, result_lines
-
     launch, rest = launcher(overrides)
-    planned, reproduced = reproduction(
-        benchmark, rest, names=[name for name in strategies.split(",") if name]
-    )
+    names = [name for name in strategies.split(",") if name]
+    planned, reproduced = reproduction(benchmark, rest, names=names)
     if dry_run:
         print("\n".join([*cost_lines(benchmark, planned, reproduced), describe(planned)]))
         return

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from debias.commands.train import train
 from debias.config import EXECUTION
 from debias.errors import InputError
-from debias.sweeps.plan import Plan
-from debias.sweeps.protocol import Protocol, check_runs, write_protocol
+from debias.files import write_atomically
+from debias.sweeps.backbones import train_in_waves
+from debias.sweeps.checks import check
+from debias.sweeps.cost import costs_of, duration
+from debias.sweeps.files import files_of, left, write_plan
+from debias.sweeps.launchers import launcher
+from debias.sweeps.plan import Plan, plan
+from debias.sweeps.progress import Progress
+from debias.sweeps.protocol import Protocol, write_protocol
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
@@ -28,38 +36,25 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     """
     if action == "report":
         show_report(source, overrides)
-    elif action == "search":
+        return
+    if action == "search":
+        _need_optuna()
+        from debias.commands.sweep_search import run_search
+
         run_search(source, overrides)
-    else:
-        planned, launch = prepare(source, overrides)
-        if action == "plan":
-            show_plan(planned)
-        else:
-            write_protocol(planned.out, Protocol(planned.labels) if planned.labels else None)
-            run_sweep(planned, launch)
-
-
-def prepare(source: str, overrides: list[str]) -> tuple[Plan, Callable[..., None]]:
-    """The checked runs of a sweep file, and the launcher with its options.
-
-    Raises:
-        ValueError: something is wrong with the file, a config or an option.
-    """
-    from debias.sweeps.checks import check
-    from debias.sweeps.launchers import launcher
-    from debias.sweeps.plan import plan
-
+        return
     launch, rest = launcher(overrides)
     planned = plan(Path(source), rest)
-    check(planned.runs)
-    check_runs(planned.labels, planned.runs)
-    return planned, launch
+    check(planned.runs, planned.labels)
+    if action == "plan":
+        show_plan(planned)
+    else:
+        write_protocol(planned.out, Protocol(planned.labels) if planned.labels else None)
+        run_sweep(planned, launch)
 
 
 def show_plan(planned: Plan) -> None:
     """Print a line for each run, and what the runs that are left are expected to cost."""
-    from debias.sweeps.files import files_of
-
     for entry in planned.runs:
         print(f"{files_of(entry).status():11}  {entry.name}  {entry.settings}")
     for note in planned.merged:
@@ -69,30 +64,10 @@ def show_plan(planned: Plan) -> None:
 
 def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
     """Run what is not done, and print the table of the sweep."""
-    from debias.sweeps.files import left
-
     train_left(planned, launch)
     show_report(str(planned.out), [])
     if left(planned.runs):
         raise SystemExit(1)
-
-
-def run_search(source: str, overrides: list[str]) -> None:
-    """Search settings, train the chosen ones on fresh seeds, and print the table of these."""
-    from debias.commands.sweep_search import prepare_search, search
-    from debias.commands.train import train
-
-    planned, launch = prepare_search(source, overrides)
-    from debias.sweeps.search.outcome import (
-        most_tried,
-    )  # which needs Optuna: its absence has been told by now
-
-    found = search(planned, launch, train)
-    # an earlier command may have tried more settings than this one asks for
-    write_protocol(
-        planned.out, replace(planned.protocol, trials=most_tried(planned.out / "trials.csv"))
-    )
-    run_sweep(found, launch)
 
 
 def train_left(planned: Plan, launch: Callable[..., None]) -> None:
@@ -101,23 +76,14 @@ def train_left(planned: Plan, launch: Callable[..., None]) -> None:
     Raises:
         SystemExit: code 130 if the sweep was stopped.
     """
-    from debias.commands.train import train
-    from debias.sweeps.backbones import train_in_waves
-    from debias.sweeps.files import write_plan
-    from debias.sweeps.progress import Progress
-
     write_plan(planned)
     print(describe(planned))
-    try:
-        with Progress(planned.runs) as progress:
-            train_in_waves(
-                planned.runs,
-                lambda runs: launch(runs, train, progress),
-                lambda run, reason: progress.failed(run, reason, again=False),
-            )
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where it stopped")
-        raise SystemExit(130) from None
+    with ended_by_ctrl_c(), Progress(planned.runs) as progress:
+        train_in_waves(
+            planned.runs,
+            lambda runs: launch(runs, train, progress),
+            lambda run, reason: progress.failed(run, reason, again=False),
+        )
 
 
 def show_report(folder: str, overrides: list[str]) -> None:
@@ -133,7 +99,6 @@ def show_report(folder: str, overrides: list[str]) -> None:
     """
     import torch
 
-    from debias.files import write_atomically
     from debias.sweeps.report import results
     from debias.sweeps.report_formats import formatted
 
@@ -155,12 +120,28 @@ def show_report(folder: str, overrides: list[str]) -> None:
 
 def describe(planned: Plan) -> str:
     """How many runs there are, how many are left, and what these cost where that is known."""
-    from debias.sweeps.cost import costs_of, duration
-    from debias.sweeps.files import left
-
     costs, rest = costs_of(planned.runs), left(planned.runs)
     known = [cost for cost in map(costs.expected, rest) if cost is not None]
     line = f"{planned.out}: {len(planned.runs)} runs, {len(rest)} left"
-    return line + (
-        f"; about {duration(sum(known))} of computing for {len(known)} of these" if known else ""
-    )
+    if not known:
+        return line
+    return f"{line}; about {duration(sum(known))} of computing for {len(known)} of these"
+
+
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """End the command with code 130 where its sweep was stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it stopped")
+        raise SystemExit(130) from None
+
+
+def _need_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'"
+        ) from error

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from debias.commands.sweep import ended_by_ctrl_c, run_sweep
+from debias.commands.train import train
 from debias.errors import InputError
+from debias.sweeps.checks import check
+from debias.sweeps.launchers import launcher
+from debias.sweeps.launchers.local import Local
+from debias.sweeps.plan import Plan
+from debias.sweeps.progress import Progress
+from debias.sweeps.protocol import write_protocol
+from debias.sweeps.search.outcome import Pairs, chosen, lines, most_tried, write_trials
+from debias.sweeps.search.planning import PRUNERS, SearchPlan, plan_search
+from debias.sweeps.search.pruning import PrunedTraining, WatchedTrain
+from debias.sweeps.search.study import Study, open_study
+from debias.sweeps.search.trials import Trials
 
-if TYPE_CHECKING:
-    from debias.sweeps.plan import Plan
-    from debias.sweeps.search.outcome import Pairs
-    from debias.sweeps.search.planning import SearchPlan
-    from debias.sweeps.search.pruning import WatchedTrain
+
+def run_search(source: str, overrides: Sequence[str]) -> None:
+    """Search settings, train the chosen ones on fresh seeds, and print the table of these."""
+    planned, launch = prepare_search(source, overrides)
+    found = search(planned, launch, train)
+    # an earlier command may have tried more settings than this one asks for
+    tried = most_tried(planned.out / "trials.csv")
+    write_protocol(planned.out, replace(planned.protocol, trials=tried))
+    run_sweep(found, launch)
 
 
 def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, Callable[..., None]]:
@@ -24,13 +41,6 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
         ValueError: something is wrong with the file, a config or an option, or with the protocol
             that it declares.
     """
-    from debias.sweeps.checks import check
-    from debias.sweeps.launchers import launcher
-    from debias.sweeps.launchers.local import Local
-    from debias.sweeps.protocol import check_runs
-    from debias.sweeps.search.planning import plan_search
-
-    _need_optuna()
     launch, rest = launcher(overrides)
     if not isinstance(launch, Local):
         raise InputError(
@@ -39,9 +49,7 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
             "and workers=1"
         )
     planned = plan_search(Path(source), rest)
-    runs = planned.check_runs()
-    check(runs)
-    check_runs(planned.sweep.labels, runs)
+    check(planned.check_runs(), planned.sweep.labels)
     return planned, launch
 
 
@@ -59,55 +67,28 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain
             is done.
         SystemExit: code 130 if the search was stopped.
     """
-    from debias.sweeps.search.outcome import chosen, lines, write_trials
-    from debias.sweeps.search.planning import PRUNERS
-    from debias.sweeps.search.pruning import PrunedTraining
-    from debias.sweeps.search.trials import SearchProgress, Trials
-
-    url, pairs = _studies(planned)
     section, objectives = planned.section, planned.section.objectives
-    training = (
-        PrunedTraining(train, section, url, _names(planned)) if PRUNERS[section.prune] else train
-    )
+    url = section.storage or f"sqlite:///{planned.out / 'search.db'}"
+    names = {tuned.source: f"{planned.out}: {tuned.source}" for tuned in planned.tuned}
+    pairs = _studies(planned, url, names)
+    training = PrunedTraining(train, section, url, names) if PRUNERS[section.prune] else train
     trials = Trials(pairs, objectives, planned.sweep.labels)
     try:
-        with SearchProgress(trials) as progress:
+        with ended_by_ctrl_c(), Progress([], ended=trials.ended) as progress:
             launch(trials, training, progress)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where it stopped")
-        raise SystemExit(130) from None
     finally:
         write_trials(planned.out / "trials.csv", pairs, objectives)
     print("\n".join(lines(pairs, objectives)))
     return planned.finals(chosen(planned, pairs))
 
 
-def _need_optuna() -> None:
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"debias sweep search needs Optuna ({error}): pip install 'debias-vision[search]'"
-        ) from error
-
-
-def _names(planned: SearchPlan) -> dict[str, str]:
-    return {tuned.source: f"{planned.out}: {tuned.source}" for tuned in planned.tuned}
-
-
-def _studies(planned: SearchPlan) -> tuple[str, Pairs]:
-    from debias.sweeps.search.study import Study, open_study
-
+def _studies(planned: SearchPlan, url: str, names: dict[str, str]) -> Pairs:
     planned.out.mkdir(parents=True, exist_ok=True)
-    url, section = (
-        planned.section.storage or f"sqlite:///{planned.out / 'search.db'}",
-        planned.section,
-    )
-    pairs = []
+    section, pairs = planned.section, []
     with FileLock(planned.out / "search.lock"):  # its tables are made by one command
         for tuned in planned.tuned:
             epochs, definition = planned.base(tuned).epochs, planned.definition(tuned)
-            name = _names(planned)[tuned.source]
+            name = names[tuned.source]
             study = open_study(url, name, section, epochs=epochs, definition=definition)
             pairs.append((tuned, Study(study, tuned.space, section, planned.trials(tuned))))
-    return url, pairs
+    return pairs

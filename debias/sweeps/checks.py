@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from debias import components
 from debias.config import Config
 from debias.errors import InputError
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import Run, mistakes_of
+from debias.sweeps.protocol import check_runs
 
 
-def check(runs: Iterable[Run]) -> None:
+def check(runs: Sequence[Run], labels: str | None = None) -> None:
     """Refuse a sweep of which some run names a component, an option or a number that cannot be.
 
     Args:
         runs: of the sweep; what several of them share is checked once.
+        labels: group labels that they may read, see :mod:`debias.sweeps.protocol`; any if ``None``.
 
     Raises:
         ValueError: naming the config, the key and the nearest valid one.
@@ -25,7 +27,7 @@ def check(runs: Iterable[Run]) -> None:
 
     passed: set[str] = set()
     for run in runs:
-        try:
+        with mistakes_of(run.settings):
             check_numbers(run.config)
             chosen_families(run.config.measures)
             if run.config.devices > 1:
@@ -34,8 +36,7 @@ def check(runs: Iterable[Run]) -> None:
                 )
             _check_options(run.config, passed)
             components.check_batch_size(run.config)
-        except InputError as error:
-            raise InputError(f"{run.settings}: {error}") from error
+    check_runs(labels, runs)
 
 
 def _check_options(config: Config, passed: set[str]) -> None:

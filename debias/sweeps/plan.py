@@ -130,27 +130,24 @@ class Maker:
     """Makes the runs of a config, whose files it reads once; see :func:`make_run`."""
 
     def __init__(self, source: str, fixed: Mapping[str, Any], out: Path) -> None:
-        with _named(source):
+        with mistakes_of(source):
             self.base = configs.base(source)
-        self.fixed, self.last = (
-            _texts(fixed),
-            (f"out={json.dumps(str(out), ensure_ascii=False)}", "progress=false"),
-        )
+        self.fixed, self.last = _texts(fixed), _texts({"out": str(out), "progress": False})
 
     def run(self, varied: Mapping[str, Any]) -> Run:
         """The run of some settings."""
         texts = _texts(varied)
-        with _named(self.base.source):
+        with mistakes_of(self.base.source):
             return Run(self.base.source, texts, self.base.config([*self.fixed, *texts, *self.last]))
 
 
 @contextmanager
-def _named(source: str) -> Iterator[None]:
-    """Say of a mistake which config has it."""
+def mistakes_of(owner: str) -> Iterator[None]:
+    """Begin the message of a mistake with the config or the run that has it."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"{source}: {error}") from error
+        raise InputError(f"{owner}: {error}") from error
 
 
 def _expand(

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -26,11 +25,21 @@ class Progress:
     """Counts runs, keeps the best, and shows both; the terminal is drawn on within its context.
 
     Args:
-        runs: all of the sweep's; those that are done already are only counted.
+        runs: all of the sweep's; those that are done already are only counted. A search has none
+            at first, and each enters with its first event.
+        ended: is called with a run that is done, pruned or failed for good, and why it failed; the
+            reason is empty for the others.
         console: where it is shown.
     """
 
-    def __init__(self, runs: Sequence[Run], *, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        *,
+        ended: Callable[[Run, str], None] | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self.ended = ended or (lambda run, failure: None)
         self.runs = {run.name: run for run in runs}
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.status = dict.fromkeys(self.runs, "waiting")
@@ -50,12 +59,7 @@ class Progress:
             self.live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave the last state on the screen."""
         self.show()
         if self.live:
@@ -63,7 +67,8 @@ class Progress:
 
     def started(self, run: Run) -> None:
         """A worker has begun with the run, or goes on with it."""
-        self.status[run.name], self.since[run.name] = "running", time.monotonic()
+        self._enter(run, "running")
+        self.since[run.name] = time.monotonic()
         if not self.live:
             self._say(f"started {run.settings}")
 
@@ -81,21 +86,25 @@ class Progress:
     def done(self, run: Run) -> None:
         """The run's report is there."""
         self._say(f"done    {run.settings}: {self._note(run)}")
+        self.ended(run, "")
 
     def failed(self, run: Run, reason: str, *, again: bool) -> None:
         """An attempt failed, and the run will be tried again or not."""
-        self.status[run.name] = "waiting" if again else "failed"
+        self._enter(run, "waiting" if again else "failed")
         self._say(f"failed  {run.settings}{', tried again' if again else ''}: {reason}")
+        if not again:
+            self.ended(run, reason)
 
     def stopped(self, run: Run, reason: str) -> None:
         """An attempt was ended from outside, and the run waits to go on."""
-        self.status[run.name] = "waiting"
+        self._enter(run, "waiting")
         self._say(f"stopped {run.settings}: {reason}")
 
     def pruned(self, run: Run, reason: str) -> None:
         """A search has stopped the run early."""
-        self.status[run.name] = "pruned"
+        self._enter(run, "pruned")
         self._say(f"pruned  {run.settings}: {reason}")
+        self.ended(run, "")
 
     def show(self) -> None:
         """Draw the present state, on a terminal."""
@@ -129,8 +138,11 @@ class Progress:
                 left += max(0.0, cost - (now - self.since[name] if status == "running" else 0.0))
         return left / max(1, sum(status == "running" for status in self.status.values()))
 
+    def _enter(self, run: Run, status: str) -> None:
+        self.runs[run.name], self.status[run.name] = run, status
+
     def _note(self, run: Run) -> str:
-        self.status[run.name] = "done"
+        self._enter(run, "done")
         report = self.costs.read(files_of(run))
         rule, value = report.selection.rule, report.selection.chosen.value
         if value is not None and (

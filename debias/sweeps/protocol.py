@@ -15,7 +15,7 @@ from debias import components
 from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.json_files import read_json
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import Run, mistakes_of
 
 FILE = "protocol.json"
 
@@ -85,10 +85,8 @@ def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
         return
     allowed = allowed_splits(labels)
     for run in runs:
-        try:
+        with mistakes_of(run.settings):
             read = _splits_read(run)
-        except InputError as error:
-            raise InputError(f"{run.settings}: {error}") from error
         if extra := [split for split in read if split not in allowed]:
             raise InputError(
                 f"{run.settings}: reads the group labels of {' and '.join(extra)}, which "

@@ -6,13 +6,10 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-
 from debias.errors import InputError
 from debias.reports.record import read_report
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
-from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import check_runs
 from debias.sweeps.search.objectives import OBJECTIVES, of_selection
 from debias.sweeps.search.planning import Tuned
@@ -127,39 +124,3 @@ class Trials:
             number,
             [statistics.fmean(value for value in row if value is not None) for row in values],
         )
-
-
-class SearchProgress(Progress):
-    """Shows the runs of a search, whose next is unknown, and tells the studies what happened.
-
-    Args:
-        trials: of the search.
-        console: where it is shown.
-    """
-
-    def __init__(self, trials: Trials, *, console: Console | None = None) -> None:
-        super().__init__([], console=console)
-        self.trials = trials
-
-    def started(self, run: Run) -> None:
-        """A worker has begun with the run, or goes on with it."""
-        self.runs[run.name] = run
-        super().started(run)
-
-    def done(self, run: Run) -> None:
-        """The run's report is there."""
-        self.runs[run.name] = run
-        super().done(run)
-        self.trials.ended(run)
-
-    def failed(self, run: Run, reason: str, *, again: bool) -> None:
-        """An attempt failed; the trial fails with it unless there is another."""
-        super().failed(run, reason, again=again)
-        if not again:
-            self.trials.ended(run, failure=reason)
-
-    def pruned(self, run: Run, reason: str) -> None:
-        """The run was stopped early."""
-        self.runs[run.name] = run
-        super().pruned(run, reason)
-        self.trials.ended(run)

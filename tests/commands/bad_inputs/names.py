@@ -40,7 +40,7 @@ NAMES = rows(
         ("list strategies x\x1b[31m", "no strategy or recipe matches"),
         ("list models [", "no model of timm matches '['"),
         ("reproduce waterbirds --strategies jtt,dfrr", "did you mean 'dfr'"),
-        ("masks gradcam run out=m target=best", "target='best'"),
+        ("masks gradcam run out=m target=best", "target must be one of true, predicted"),
         ("masks gradcam run out=m layer=nosuch", "nosuch"),
     ],
 )
