@@ -15,8 +15,8 @@ from typing import Any
 from debias.errors import one_line, told
 
 EXAMPLES = """examples:
-  debias train waterbirds/group_dro data.root=PATH seed=1
-  debias train waterbirds/group_dro data.root=PATH seed=1 resume=RUN
+  debias train waterbirds/group_dro_strong data.root=PATH seed=1
+  debias train waterbirds/group_dro_strong data.root=PATH seed=1 resume=RUN
   debias evaluate RUN
   debias evaluate predictions.csv bias=gender
   debias compare runs

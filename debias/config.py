@@ -139,7 +139,7 @@ def folder() -> Path:
 
 
 def shipped() -> list[str]:
-    """Names of the shipped configs, such as "waterbirds/group_dro"."""
+    """Names of the shipped configs, such as "waterbirds/jtt"."""
     return sorted(
         path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml")
     )
@@ -173,7 +173,7 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
     layers gave to the old one.
 
     Args:
-        source: "waterbirds/group_dro", or the path of a YAML file.
+        source: "waterbirds/jtt", or the path of a YAML file.
         overrides: OmegaConf dot-list, such as ``["data.root=/data", "seed=1"]``.
 
     Raises:
@@ -267,10 +267,20 @@ def _find(source: str, beside: Path) -> Path:
     for path in (beside / source, folder() / f"{source}.yaml"):
         if path.is_file() and path.suffix in (".yaml", ".yml"):
             return path
+    if instead := former().get(source):
+        raise InputError(
+            f"no config {source!r} any more, because it held only names: write {instead}"
+        )
     raise InputError(
         f"no config {source!r}: it is neither a YAML file nor shipped; "
         f"{near(source, shipped(), 'debias list configs')}"
     )
+
+
+def former() -> dict[str, str]:
+    """What replaces each config that was shipped once: a config and overrides."""
+    text = (Path(__file__).parent / "former_configs.csv").read_text(encoding="utf-8")
+    return dict(line.split(",") for line in text.splitlines()[1:])
 
 
 def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:

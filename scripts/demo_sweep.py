@@ -22,13 +22,14 @@ SETTINGS = {
     "accelerator": "cpu",
     "workers": 0,
 }
+GROUP_DRO = {"strategy.name": ["group_dro"], "sampler.name": ["group_balanced"]}
 
 
 def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
     """Four settings with each seed, and a common folder for the pictures."""
     path = out / "sweep.yaml"
     sweep = {
-        "configs": ["drawn_birds/erm", "drawn_birds/group_dro"],
+        "configs": ["drawn_birds", {"drawn_birds": GROUP_DRO}],
         "seeds": seeds,
         "grid": {"optimizer.lr": [0.001, 0.003]},
         "set": {**SETTINGS, "epochs": epochs, "data.root": str(out / "birds")},

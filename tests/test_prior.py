@@ -45,7 +45,7 @@ ONCE = [
 
 def told(tmp_path, strategy: str, *more: str) -> str:
     config = configs.load(
-        "drawn_birds/erm", overrides(tmp_path, "data.train=400", f"strategy={strategy}", *more)
+        "drawn_birds", overrides(tmp_path, "data.train=400", f"strategy={strategy}", *more)
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -83,7 +83,7 @@ def moves(prior: str, order) -> bool:
     facts = {"groups": GROUPS, "row": ROW, "group": GROUPS.encode(ROW, BIAS)}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_prior(configs.load("drawn_birds/erm", []), module, order, facts)  # type: ignore[arg-type]
+        warn_of_prior(configs.load("drawn_birds", []), module, order, facts)  # type: ignore[arg-type]
     return bool(caught)
 
 
@@ -106,7 +106,7 @@ def test_chance_is_not_told_of():
     row, groups = torch.arange(200).repeat(30), Groups(tuple(map(str, range(200))), ("0",))
     facts = {"groups": groups, "row": row, "group": row}
     module = SimpleNamespace(strategy=SimpleNamespace(corrects_prior="class"), augment=Unchanged())
-    config = configs.load("drawn_birds/erm", [])
+    config = configs.load("drawn_birds", [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for order in (portion(row, 0, share=0.2), class_balanced(row, groups)):

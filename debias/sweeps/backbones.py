@@ -22,7 +22,7 @@ def with_backbones(
     make: Callable[[str, Mapping[str, Any]], Run],
     beside: Path,
 ) -> Iterator[Run]:
-    """The runs of a sweep; some name another config as their backbone: ``"{waterbirds/erm}"``.
+    """The runs of a sweep; some name another config as their backbone: ``"{waterbirds}"``.
 
     It stands for the run of that config with the same seed, and with the same value of every
     setting that both vary.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from debias.config import SECTIONS
 from debias.reports.privacy import without_places
 from debias.reports.record import Report, read_report
 from debias.sweeps.files import Files, files_of
@@ -13,20 +15,20 @@ from debias.sweeps.plan import Run
 
 
 class Costs:
-    """Seconds that finished runs took, by the config they were started from."""
+    """Seconds that finished runs took, by their config and the names of its components."""
 
     def __init__(self) -> None:
-        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self.seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def read(self, files: Files) -> Report:
         """Take note of a finished run; its report."""
         report = read_report(files.report.parent)
-        self.seconds[without_places(report.config["name"])].append(report.seconds.total)
+        self.seconds[_kind(report.config)].append(report.seconds.total)
         return report
 
     def expected(self, run: Run) -> float | None:
-        """Mean seconds of the runs of the same config, or ``None`` if none is done."""
-        seconds = self.seconds.get(without_places(run.config.name))
+        """Mean seconds of the runs of the same config and components; ``None`` if none is done."""
+        seconds = self.seconds.get(_kind(vars(run.config)))
         return statistics.fmean(seconds) if seconds else None
 
 
@@ -37,6 +39,11 @@ def costs_of(runs: Iterable[Run]) -> Costs:
         if files.report.is_file():
             costs.read(files)
     return costs
+
+
+def _kind(config: Mapping[str, Any]) -> tuple[str, ...]:
+    names = (str(config.get(section, {}).get("name")) for section in SECTIONS)
+    return (without_places(config["name"]), *names)
 
 
 def duration(seconds: float) -> str:

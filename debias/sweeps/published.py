@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
@@ -19,6 +20,8 @@ class Setting(NamedTuple):
         source: who printed it.
         metric: of the test split.
         varied: what the setting adds to the config.
+        called: name of the setting; left out, that of its config.
+        notes: in what it is not the published setting, beside what the config says.
     """
 
     config: str
@@ -26,11 +29,13 @@ class Setting(NamedTuple):
     source: str
     metric: str = "worst_group"
     varied: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    called: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Of the setting, without its data set."""
-        return self.config.rpartition("/")[2]
+        return self.called or self.config.rpartition("/")[2]
 
     @property
     def mean(self) -> float:
@@ -45,7 +50,7 @@ class Setting(NamedTuple):
     @property
     def differences(self) -> list[str]:
         """In what the shipped setting is not the published one, as far as that is known."""
-        return differences(self.config)
+        return [*differences(self.config), *self.notes]
 
 
 #: Sources of several figures. SubpopBench's are those with the attributes known in training and
@@ -55,8 +60,8 @@ SUBPOPBENCH = "SubpopBench, Yang et al. 2023"
 
 
 #: Begins a paragraph in the comment of a shipped config that says in what it is not the published
-#: setting.
-MARK = "# Differs: "
+#: setting; one that goes on with NOTHING names no difference.
+MARK, NOTHING = "# Differs: ", "nothing"
 
 
 def differences(name: str) -> list[str]:
@@ -67,8 +72,8 @@ def differences(name: str) -> list[str]:
     inside = False
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(MARK):
-            found.append(line.removeprefix(MARK))
-            inside = True
+            inside = not line.startswith(MARK + NOTHING)
+            found += [line.removeprefix(MARK)] if inside else []
         elif inside and line.startswith("# "):
             found[-1] += line.removeprefix("#")
         else:
@@ -107,6 +112,22 @@ WORST_GROUP: dict[str, Published] = {
     },
 }
 
+BEST_OF_50 = "the figure is the best of 50 random settings, and this is Sagawa et al.'s."
+#: Settings that are a config with other components: what follows the data set in the config's
+#: name, the components, and notes.
+NAMED: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
+    "rwg": ("", {"sampler.name": "group_balanced"}, (BEST_OF_50,)),
+    "rwy": ("", {"sampler.name": "class_balanced"}, (BEST_OF_50,)),
+    "subg": ("", {"sampler.name": "group_subsample"}, (BEST_OF_50,)),
+    **{
+        name: ("/erm_subpopbench", {"strategy.name": name}, ())
+        for name in ("cvar_dro", "focal", "irm", "ldam", "logit_adjustment", "mmd")
+    },
+    "vanilla": ("", {}, ()),
+    "biased_net": ("", {"model.name": "simple_conv_k1"}, ()),
+    "rubi": ("", {"strategy.name": "rubi"}, ()),
+}
+
 #: Unbiased test accuracy in percent at each share of images on their own colour, rho.
 RHOS = (0.999, 0.997, 0.995, 0.99)
 BIASED_MNIST = {
@@ -119,12 +140,18 @@ BIASED_MNIST = {
 BAHNG = "Bahng et al. 2020, README"
 
 
+def _setting(
+    benchmark: str, name: str, figure: str, source: str, metric: str, varied: Mapping[str, Any]
+) -> Setting:
+    end, components, notes = NAMED.get(name, (f"/{name}", {}, ()))
+    return Setting(benchmark + end, figure, source, metric, {**components, **varied}, name, notes)
+
+
 def _worst_group(benchmark: str) -> list[Setting]:
-    figures = {name: getattr(published, benchmark) for name, published in WORST_GROUP.items()}
     return [
-        Setting(f"{benchmark}/{name}", figures[name], published.source)
+        _setting(benchmark, name, figure, published.source, "worst_group", {})
         for name, published in WORST_GROUP.items()
-        if figures[name]
+        if (figure := getattr(published, benchmark))
     ]
 
 
@@ -133,7 +160,7 @@ BENCHMARKS = {
     "waterbirds": _worst_group("waterbirds"),
     "celeba": _worst_group("celeba"),
     "biased_mnist": [
-        Setting(f"biased_mnist/{name}", str(figure), BAHNG, "average", {"data.rho": rho})
+        _setting("biased_mnist", name, str(figure), BAHNG, "average", {"data.rho": rho})
         for name, figures in BIASED_MNIST.items()
         for rho, figure in zip(RHOS, figures, strict=True)
     ],

@@ -185,7 +185,8 @@ def _cost(one: Reproduced, costs: Costs, estimator: Estimator) -> list[str]:
 
 
 def _title(setting: Setting) -> str:
-    return " ".join([setting.name, *(f"{key}={value}" for key, value in setting.varied.items())])
+    varied = [f"{key}={value}" for key, value in setting.varied.items() if key.startswith("data.")]
+    return " ".join([setting.name, *varied])
 
 
 def _notes(settings: Iterator[Setting]) -> list[str]:

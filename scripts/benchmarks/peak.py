@@ -94,7 +94,7 @@ def train_command(folder: Path, options: argparse.Namespace) -> list[str]:
         "-m",
         "debias",
         "train",
-        "drawn_birds/erm",
+        "drawn_birds",
         *(f"{key}={told[key]}" for key in told),
     ]
 

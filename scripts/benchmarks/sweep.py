@@ -43,7 +43,7 @@ def shell(folder: Path, runs: int, out: Path) -> list[str]:
     train = [
         *DEBIAS,
         "train",
-        "drawn_birds/erm",
+        "drawn_birds",
         *settings(folder, out),
         "progress=false",
         "seed={}",
@@ -53,7 +53,7 @@ def shell(folder: Path, runs: int, out: Path) -> list[str]:
 
 def sweep(folder: Path, runs: int, out: Path) -> list[str]:
     path = folder / "sweep.yaml"
-    path.write_text(f"configs: [drawn_birds/erm]\nseeds: {list(range(runs))}\n")
+    path.write_text(f"configs: [drawn_birds]\nseeds: {list(range(runs))}\n")
     return [
         *DEBIAS,
         "sweep",

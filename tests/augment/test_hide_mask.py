@@ -63,9 +63,7 @@ def test_checkpoints_do_not_hold_the_colour():
 def test_backgrounds_are_filled_in_only_for_who_reads_them(tmp_path):
     """Inpainting takes minutes on large sets: hiding needs masks and no backgrounds."""
     for augment, backgrounds in (("hide_mask", False), ("recombination", True)):
-        parts = build(
-            configs.load("drawn_birds/erm", overrides(tmp_path, f"augment.name={augment}"))
-        )
+        parts = build(configs.load("drawn_birds", overrides(tmp_path, f"augment.name={augment}")))
         batch = next(iter(parts.data.train_dataloader()))
         assert (batch.background is not None) == parts.data.backgrounds == backgrounds
         assert batch.mask is not None

@@ -22,6 +22,10 @@ SMALL = [
 ]
 
 
+#: Overrides for Group DRO on group-balanced batches.
+GROUP_DRO = ("strategy.name=group_dro", "sampler.name=group_balanced")
+
+
 def overrides(folder: Path, *more: str) -> list[str]:
     """A run of seconds on drawn birds, whole in one folder."""
     return [*SMALL, f"data.root={folder}/birds", f"out={folder}/runs", *more]
@@ -31,4 +35,6 @@ def overrides(folder: Path, *more: str) -> list[str]:
 def finished(tmp_path_factory) -> Path:
     """Folder of a run of Group DRO; tests must leave it as it is."""
     folder = tmp_path_factory.mktemp("finished")
-    return train(configs.load("drawn_birds/group_dro", overrides(folder, "strategy.step_size=0.1")))
+    return train(
+        configs.load("drawn_birds", overrides(folder, *GROUP_DRO, "strategy.step_size=0.1"))
+    )

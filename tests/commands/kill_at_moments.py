@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.commands.conftest import SMALL
+from tests.commands.conftest import GROUP_DRO, SMALL
 
 #: What Python tells an audit hook before it changes the disk.
 CHANGES = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
@@ -143,7 +143,7 @@ def main(count: int) -> int:
     import debias.runs.outcome  # noqa: F401
 
     folder = Path(tempfile.mkdtemp())
-    runs = Disturbed(folder, "drawn_birds/group_dro", *SMALL)
+    runs = Disturbed(folder, "drawn_birds", *GROUP_DRO, *SMALL)
     changes = runs.moments()
     moments = [round(place * (len(changes) - 1) / (count - 1)) for place in range(count)]
     whole = kills = 0

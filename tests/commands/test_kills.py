@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.commands.conftest import SMALL
+from tests.commands.conftest import GROUP_DRO, SMALL
 from tests.commands.kill_at_moments import Disturbed
 
 #: Ends of changes before which a run is killed: the folder gets its name; the last checkpoint
@@ -25,7 +25,7 @@ MOMENTS = (
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_run_that_is_killed_while_it_writes_ends_the_same(tmp_path):
-    runs = Disturbed(tmp_path, "drawn_birds/group_dro", *SMALL)
+    runs = Disturbed(tmp_path, "drawn_birds", *GROUP_DRO, *SMALL)
     changes = runs.moments()
     renamed = [place for place, change in enumerate(changes) if change.startswith("os.rename")]
     folder = next(place for place in renamed if "/" not in changes[place])

@@ -94,7 +94,8 @@ def test_training_reads_the_masks(birds, tmp_path):
     small = [text for text in SMALL if not text.startswith(("data.", "epochs"))]
     arguments = [
         "train",
-        "waterbirds/recombination",
+        "waterbirds",
+        "augment.name=recombination",
         f"data.root={birds}/birds",
         f"out={tmp_path}/runs",
         *small,

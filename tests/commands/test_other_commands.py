@@ -75,7 +75,10 @@ WORST_CLASS = DESCRIPTIONS["worst_class"].meaning
         ("metrics", f"worst_class: Worst class. {WORST_CLASS} Ideal 1, higher is better."),
         (
             "configs",
-            "waterbirds/suby: Every class cut to the smallest (SUBY of Idrissi et al. 2022).",
+            "drawn_birds/jtt: Setting: this project's, for this set: two epochs find the "
+            "shortcut's errors. Reached: none published. Costs: 2 stages; 1 network + "
+            "identification model; 2 + 8 epochs. Differs: data, network and schedule, which are "
+            "this project's.",
         ),
     ],
 )
@@ -89,7 +92,9 @@ def test_list_models_by_pattern(capsys):
 
 
 def test_check_counts_groups_and_trains_nothing(tmp_path, capsys):
-    lines = lines_of(capsys, "check", "drawn_birds/subg", *overrides(tmp_path))
+    lines = lines_of(
+        capsys, "check", "drawn_birds", *overrides(tmp_path, "sampler.name=group_subsample")
+    )
     assert ["landbird-land", "38", "10", "10"] in [line.split() for line in lines]
     assert "an epoch visits 8 images; 3 epochs; selected by worst_group" in lines
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cache"]
@@ -152,8 +157,8 @@ def test_compare_refuses_a_folder_that_is_not_there(tmp_path, capsys):
 @pytest.mark.parametrize("override", ["cache=true", "cache=false"])
 def test_check_finds_a_damaged_picture(override, tmp_path, capsys):
     small = overrides(tmp_path, override)
-    assert main(["check", "drawn_birds/erm", *small]) == 0
+    assert main(["check", "drawn_birds", *small]) == 0
     picture = next((tmp_path / "birds").glob("*/*.jpg"))
     picture.write_bytes(picture.read_bytes()[:300])
-    assert main(["check", "drawn_birds/erm", *small]) == 2
+    assert main(["check", "drawn_birds", *small]) == 2
     assert picture.name in capsys.readouterr().err

@@ -25,7 +25,7 @@ from tests.commands.conftest import SMALL
 def test_no_page_and_no_anonymous_report_names_a_folder_a_user_or_a_host(tmp_path, capsys):
     home = tmp_path / "Ann Other" / "zanzibar"
     home.mkdir(parents=True)
-    (home / "own.yaml").write_text("extends: drawn_birds/erm\n")
+    (home / "own.yaml").write_text("extends: drawn_birds\n")
     told = [*SMALL, "epochs=1", "anonymous=true", f"data.root={home}/birds"]
     (home / "sweep.yaml").write_text(f"configs: [own.yaml]\nout: {home}/runs\n")
     planned = plan(home / "sweep.yaml", [text for text in told if not text.startswith("progress")])
@@ -61,8 +61,8 @@ def test_no_page_and_no_anonymous_report_names_a_folder_a_user_or_a_host(tmp_pat
         ("runs/a", "runs/a"),
         ("../runs/a", "../runs/a"),
         (
-            "drawn_birds/erm data.root=/home/ann/birds seed=0",
-            "drawn_birds/erm data.root=birds seed=0",
+            "drawn_birds data.root=/home/ann/birds seed=0",
+            "drawn_birds data.root=birds seed=0",
         ),
         (
             "weights: /a/b/c.safetensors (tensors sha256 12)",

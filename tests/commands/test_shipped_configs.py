@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from debias import components
 from debias import config as configs
 from debias.commands.train import train
 from debias.data.sets.drawn_birds import drawn_birds
 from debias.runs.run import Run
+from debias.sweeps.published import BENCHMARKS
 from tests.data.sets.test_biased_mnist import write_mnist
 
 SMALL = [
@@ -28,7 +32,14 @@ SMALL = [
 #: Options of a strategy or a recipe that say how long its stages are.
 STAGES = {"pretraining": 1, "warmup": 1}
 RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2, "early_epochs": [1]}
-SHIPPED = {name: configs.load(name) for name in configs.shipped()}
+SHIPPED = configs.shipped()
+#: Every shipped config, and every line that replaces a config of before: a config and overrides.
+CASES = {
+    line: configs.load(line.split()[0], line.split()[1:])
+    for line in dict.fromkeys([*SHIPPED, *configs.former().values()])
+}
+#: What the first lines of a config say, in this order.
+FACTS = ("Setting", "Reached", "Costs", "Differs")
 KINDS = ("recipe", "strategy", "sampler", "augment")
 ATTRIBUTES = ("Blond_Hair", "Male", "Smiling", "Wearing_Hat")
 
@@ -84,13 +95,13 @@ def cut(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def trained_ones() -> list[str]:
-    """Of all configs that share data, or that share all their components, the first: drawn birds
+    """Of all cases that share data, or that share all their components, the first: drawn birds
     before the rest.
     """
     seen: set[object] = set()
     chosen = []
-    for name in sorted(SHIPPED, key=lambda name: (not name.startswith("drawn_birds"), name)):
-        config = SHIPPED[name]
+    for name in sorted(CASES, key=lambda name: (not name.startswith("drawn_birds"), name)):
+        config = CASES[name]
         methods = tuple(getattr(config, kind)["name"] for kind in KINDS)
         if {config.data["name"], methods} - seen:
             chosen.append(name)
@@ -99,8 +110,10 @@ def trained_ones() -> list[str]:
 
 
 def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
-    """A shipped config on a small data set, with few steps."""
-    config = configs.load(name, [*SMALL, f"out={folder}/runs", f"cache_dir={folder}/cache"])
+    """A case on a small data set, with few steps."""
+    source, *names = name.split()
+    places = [f"out={folder}/runs", f"cache_dir={folder}/cache"]
+    config = configs.load(source, [*names, *SMALL, *places])
     # the stages of a strategy, cut to this run of few steps
     config.strategy |= {
         option: steps for option, steps in STAGES.items() if option in config.strategy
@@ -125,7 +138,7 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")  # 200 digits in 100 groups
 # no batch has two of a class and bias
 @pytest.mark.filterwarnings("ignore:terms of the loss are numerically nothing")
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", CASES)
 def test_every_config_builds_whatever_it_trains(name, roots, tmp_path):
     config = cut_down(name, roots, tmp_path)
     run = Run(config, tmp_path / "run")
@@ -142,7 +155,7 @@ def test_every_config_builds_whatever_it_trains(name, roots, tmp_path):
 def test_runs_end_to_end(name, roots, tmp_path):
     run = train(cut_down(name, roots, tmp_path))
     report = json.loads((run / "report.json").read_text())
-    assert report["config"]["name"] == name
+    assert report["config"]["name"] == name.split()[0]
     groups = report["data"]["groups"]
     assert [group["name"] for group in report["metrics"]["test"]["groups"]] == groups
     assert sum(group["count"] for group in report["metrics"]["test"]["groups"]) == sum(
@@ -156,7 +169,55 @@ def test_runs_end_to_end(name, roots, tmp_path):
 
 
 def test_every_method_is_trained_somewhere():
-    """Every strategy and recipe that a config ships runs end to end in one of them."""
+    """Every method that has a config, or had one, runs end to end in a case."""
     for kind in KINDS:
-        shipped = {getattr(config, kind)["name"] for config in SHIPPED.values()}
-        assert shipped == {getattr(SHIPPED[name], kind)["name"] for name in trained_ones()}
+        shipped = {getattr(config, kind)["name"] for config in CASES.values()}
+        assert shipped == {getattr(CASES[name], kind)["name"] for name in trained_ones()}
+
+
+def facts_of(name: str) -> list[tuple[str, str]]:
+    """The facts in the comment above a config's keys, each with its text."""
+    text = (configs.folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    above = text.partition("\n\n")[0].split("\n")
+    lines = [line.removeprefix("# ") for line in takewhile(lambda line: line[:2] == "# ", above)]
+    joined = re.sub(rf" ({'|'.join(FACTS)}): ", r"\n\1: ", " ".join(lines))
+    return [(fact, text) for fact, _, text in (line.partition(": ") for line in joined.split("\n"))]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_config_begins_with_four_facts_and_holds_a_value(name):
+    """Whose setting, what it reached, what it costs (its epochs among it), and what differs."""
+    facts = facts_of(name)
+    assert tuple(dict.fromkeys(fact for fact, _ in facts)) == FACTS
+    assert all(text.endswith(".") for _, text in facts)
+    assert re.search(rf"\b{CASES[name].epochs}( \+ 1)? epochs", dict(facts)["Costs"])
+    layer = OmegaConf.to_container(OmegaConf.load(configs.folder() / f"{name}.yaml"))
+    assert [key for key in keys_of(layer) if key not in ("name", "extends")]
+
+
+def keys_of(layer: dict[str, Any]) -> list[str]:
+    """Keys of values that are no sections, at any depth."""
+    return [
+        name
+        for key, value in layer.items()
+        for name in (keys_of(value) if isinstance(value, dict) else [key])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        (setting.config, setting)
+        for settings in BENCHMARKS.values()
+        for setting in settings
+        if setting.config.endswith(setting.name)
+    ],
+)
+def test_what_a_config_reached_is_the_published_figure(name, setting):
+    assert setting.figure in dict(facts_of(name))["Reached"]
+
+
+def test_a_config_of_before_says_what_replaces_it():
+    assert not set(configs.former()) & set(SHIPPED)
+    with pytest.raises(ValueError, match=r"no config 'celeba/rwg' any more.* write celeba sampler"):
+        configs.load("celeba/rwg")

@@ -40,7 +40,7 @@ def test_a_stopped_training_says_how_to_resume(
     """Also with loader processes, which end too; the printed command trains the run to its end."""
     arguments = overrides(tmp_path, "workers=1", "epochs=30", f"cache_dir={tmp_path}/a cache")
     process = subprocess.Popen(
-        [*DEBIAS, "train", "drawn_birds/erm", *arguments],
+        [*DEBIAS, "train", "drawn_birds", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,12 +53,12 @@ def test_a_stopped_training_says_how_to_resume(
     assert (process.returncode, printed) == (code, "")
     *_, line = errors.splitlines()
     assert line.startswith(
-        f"debias: stopped by {number.name}; resume with `debias train drawn_birds/erm "
+        f"debias: stopped by {number.name}; resume with `debias train drawn_birds "
     )
     assert "Traceback" not in errors
     assert gone(process.pid)
     command = shlex.split(line.partition("`")[2].rstrip("`"))
-    assert command == ["debias", "train", "drawn_birds/erm", *arguments, "resume=auto"]
+    assert command == ["debias", "train", "drawn_birds", *arguments, "resume=auto"]
     done = subprocess.run([*DEBIAS, *command[1:]], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.splitlines()[-1]).is_file()
@@ -70,7 +70,7 @@ def test_a_stopped_training_says_how_to_resume(
         (evaluate, ["evaluate", "runs/a"]),
         (compare, ["compare", "runs"]),
         (sweep, ["sweep", "run", "a.yaml"]),
-        (train, ["train", "drawn_birds/erm"]),
+        (train, ["train", "drawn_birds"]),
     ],
 )
 def test_ctrl_c_is_one_line(module, arguments, monkeypatch, capsys) -> None:
@@ -88,7 +88,7 @@ def test_handlers_are_put_back(tmp_path, monkeypatch) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     term = signal.getsignal(signal.SIGTERM)
     try:
-        assert main(["train", "drawn_birds/erm", "epochs=0"]) == 2
+        assert main(["train", "drawn_birds", "epochs=0"]) == 2
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == (
             signal.SIG_IGN,
             term,

@@ -25,7 +25,7 @@ from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
 from debias.runs.outcome import circumstances
 from debias.sweeps.files import Files
-from tests.commands.conftest import SMALL, overrides
+from tests.commands.conftest import GROUP_DRO, SMALL, overrides
 from tests.fakes import birds
 from tests.reports.sample_runs import typed_report
 
@@ -78,11 +78,12 @@ def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys
     source = configs.read(finished / "config.yaml")
     arguments = [
         *SMALL,
+        *GROUP_DRO,
         "strategy.step_size=0.1",
         f"data.root={source.data['root']}",
         f"out={source.out}",
     ]
-    assert main(["train", "drawn_birds/group_dro", *arguments, "resume=auto"]) == 0
+    assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 0
     lines = capsys.readouterr().out.splitlines()
     test = json.loads((finished / "report.json").read_text())["metrics"]["test"]
     assert lines[-1] == f"{finished}/report.html"
@@ -91,7 +92,7 @@ def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys
 
 
 def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
-    run = train(configs.load("drawn_birds/erm", overrides(tmp_path, "keep_all=true")))
+    run = train(configs.load("drawn_birds", overrides(tmp_path, "keep_all=true")))
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert names == {"last.ckpt", *(f"epoch={epoch:03d}.ckpt" for epoch in range(3))}
 
@@ -135,7 +136,7 @@ def test_training_does_not_read_the_test_labels(finished, tmp_path):
         "\n".join([header, *(",".join(row) for row in cells)]) + "\n"
     )
     run = train(
-        configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1"))
+        configs.load("drawn_birds", overrides(tmp_path, *GROUP_DRO, "strategy.step_size=0.1"))
     )
     assert_same(weights(run), weights(finished))
     one, other = (json.loads((path / "report.json").read_text()) for path in (run, finished))
@@ -148,13 +149,15 @@ def test_training_does_not_read_the_test_labels(finished, tmp_path):
 @pytest.mark.parametrize("moment", ["last.ckpt", "epoch=000.ckpt", "val-epoch=001.csv", "test.csv"])
 def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
     """SIGKILL when a file appears: after weights, in an epoch, in the final evaluation."""
-    config = configs.load("drawn_birds/group_dro", overrides(tmp_path, "strategy.step_size=0.1"))
+    config = configs.load("drawn_birds", overrides(tmp_path, *GROUP_DRO, "strategy.step_size=0.1"))
     source = configs.read(finished / "config.yaml")
     config.data["root"] = source.data["root"]
     config.cache_dir = str(Path(source.out) / "cache")
     run = Path(config.out) / configs.run_name(config)
-    arguments = overrides(tmp_path, "strategy.step_size=0.1", f"data.root={config.data['root']}")
-    command = [sys.executable, "-m", "debias", "train", "drawn_birds/group_dro", *arguments]
+    arguments = overrides(
+        tmp_path, *GROUP_DRO, "strategy.step_size=0.1", f"data.root={config.data['root']}"
+    )
+    command = [sys.executable, "-m", "debias", "train", "drawn_birds", *arguments]
     process = subprocess.Popen([*command, f"cache_dir={config.cache_dir}"])
     while not list(run.rglob(moment)) and process.poll() is None:
         time.sleep(0.002)
@@ -178,7 +181,7 @@ def test_resumed_after_an_epoch_equals_uninterrupted(tmp_path, more):
         if len(history) == 2:
             raise KeyboardInterrupt
 
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, *more))
+    config = configs.load("drawn_birds", overrides(tmp_path, *more))
     whole = train(replace(config, out=f"{tmp_path}/whole"))
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(config, watch=ended)
@@ -195,11 +198,11 @@ def test_refuses_a_finished_run(finished):
 
 
 def test_refuses_to_resume_with_another_config(tmp_path):
-    config = configs.load("drawn_birds/erm", overrides(tmp_path))
+    config = configs.load("drawn_birds", overrides(tmp_path))
     run = tmp_path / "interrupted"
     run.mkdir()
     configs.save(config, run / "config.yaml")
-    changed = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=9", "workers=2"))
+    changed = configs.load("drawn_birds", overrides(tmp_path, "epochs=9", "workers=2"))
     with pytest.raises(ValueError, match=r"epochs was 3, is 9$"):
         train(changed, resume=run)
     with pytest.raises(ValueError, match="holds no config"):
@@ -246,7 +249,7 @@ def test_refuses_to_resume_with_other_data(tmp_path):
 
 def test_a_run_that_was_begun_before_select_was_auto_goes_on(tmp_path):
     """It says worst_group, which is what auto comes to; any other rule is another run."""
-    config = configs.load("drawn_birds/erm", [f"out={tmp_path}"])
+    config = configs.load("drawn_birds", [f"out={tmp_path}"])
     folder = tmp_path / "run"
     folder.mkdir()
     configs.save(replace(config, select="worst_group"), folder / "config.yaml")
@@ -263,7 +266,7 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
         "versions": {},
         "git": {"commit": "abc", "dirty": False},
     }
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, "precision=auto", "epochs=1"))
+    config = configs.load("drawn_birds", overrides(tmp_path, "precision=auto", "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
     examples = build(config).examples
     claim(run, config, examples, elsewhere)
@@ -285,7 +288,7 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
 
 
 def test_a_run_of_before_circumstances_were_written_down_is_resumed(tmp_path):
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=1"))
+    config = configs.load("drawn_birds", overrides(tmp_path, "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(config, watch=interrupt)
@@ -300,20 +303,20 @@ def test_a_run_of_before_circumstances_were_written_down_is_resumed(tmp_path):
 def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
     """By the lock that a sweep's workers hold."""
     arguments = overrides(tmp_path, "epochs=1")
-    config = configs.load("drawn_birds/erm", arguments)
+    config = configs.load("drawn_birds", arguments)
     files = Files(Path(config.out), configs.run_name(config))
     with files.lock():
-        assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
+        assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 2
         assert (
             f"{config.out}/{configs.run_name(config)} is being trained by another process"
             in capsys.readouterr().err
         )
         assert not files.report.parent.exists()
         files.report.parent.mkdir(parents=True)
-        assert main(["train", "drawn_birds/erm", *arguments]) == 2
+        assert main(["train", "drawn_birds", *arguments]) == 2
         assert "is being trained by another process" in capsys.readouterr().err
         files.report.parent.rmdir()
-    assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 0
+    assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 0
     assert files.report.is_file()
     assert not files.locked()
 
@@ -324,7 +327,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
 def test_a_folder_that_was_made_and_left_is_begun_in(left, tmp_path):
     """As an earlier version left it that was killed before it wrote the config."""
     arguments = overrides(tmp_path, "epochs=1")
-    config = configs.load("drawn_birds/erm", arguments)
+    config = configs.load("drawn_birds", arguments)
     run = Path(config.out) / configs.run_name(config)
     run.mkdir(parents=True)
     for name in left:
@@ -342,11 +345,11 @@ def test_a_folder_that_was_made_and_left_is_begun_in(left, tmp_path):
 
 def test_a_folder_of_something_else_is_no_run(tmp_path, capsys):
     arguments = overrides(tmp_path, "epochs=1")
-    config = configs.load("drawn_birds/erm", arguments)
+    config = configs.load("drawn_birds", arguments)
     run = Path(config.out) / configs.run_name(config)
     run.mkdir(parents=True)
     (run / "thesis.tex").touch()
-    assert main(["train", "drawn_birds/erm", *arguments, "resume=auto"]) == 2
+    assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 2
     assert (
         capsys.readouterr().err
         == f"debias: {run} holds thesis.tex, but no config.yaml: it is no run; "
@@ -357,7 +360,7 @@ def test_a_folder_of_something_else_is_no_run(tmp_path, capsys):
 
 def test_a_run_that_was_killed_before_its_circumstances_gets_them(tmp_path):
     """An earlier version wrote them last. Nothing has been trained: this process is the first."""
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, "epochs=1"))
+    config = configs.load("drawn_birds", overrides(tmp_path, "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
     parts = build(config)
     claim(run, config, parts.examples, circumstances(parts))
@@ -376,11 +379,12 @@ def test_a_finished_run_without_its_page_gets_it(finished, tmp_path, capsys):
         (run / name).write_bytes((finished / name).read_bytes())
     given = [
         *SMALL,
+        *GROUP_DRO,
         "strategy.step_size=0.1",
         f"data.root={config.data['root']}",
         f"out={tmp_path}",
     ]
-    assert main(["train", "drawn_birds/group_dro", *given, "resume=auto"]) == 0
+    assert main(["train", "drawn_birds", *given, "resume=auto"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{run}/report.html"
     assert (run / "report.html").stat().st_size > 10_000
     (run / "report.html").unlink()
@@ -392,7 +396,7 @@ def test_a_finished_run_without_its_page_gets_it(finished, tmp_path, capsys):
 def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
     """A step of 1e20 times the gradient: the next loss is NaN, and no checkpoint holds it."""
     arguments = overrides(tmp_path, "optimizer.lr=1e20", "optimizer.name=sgd", "epochs=2")
-    assert main(["train", "drawn_birds/erm", *arguments]) == 2
+    assert main(["train", "drawn_birds", *arguments]) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("debias: ")]
     assert (
         "training diverged: the loss of step 1 of epoch 0 (counted from 0) is not finite; no "
@@ -405,45 +409,45 @@ def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["drawn_birds/erm", "optimizer.lr=nan"], "optimizer.lr must be a finite number; got nan"),
+        (["drawn_birds", "optimizer.lr=nan"], "optimizer.lr must be a finite number; got nan"),
         (
-            ["drawn_birds/erm", "optimizer.weight_decay=.inf"],
+            ["drawn_birds", "optimizer.weight_decay=.inf"],
             "optimizer.weight_decay must be a finite number; got inf",
         ),
         (
-            ["drawn_birds/erm", "clip=nan"],
+            ["drawn_birds", "clip=nan"],
             "clip must be positive and finite, or null for no clipping; got nan",
         ),
         (
-            ["drawn_birds/erm", "clip=inf"],
+            ["drawn_birds", "clip=inf"],
             "clip must be positive and finite, or null for no clipping; got inf",
         ),
         (
-            ["drawn_birds/group_dro", "strategy.step_size=-inf"],
+            ["drawn_birds", *GROUP_DRO, "strategy.step_size=-inf"],
             "strategy.step_size must be a finite number; got -inf",
         ),
         (
-            ["drawn_birds/erm", "players={model: {lr: .nan}}"],
+            ["drawn_birds", "players={model: {lr: .nan}}"],
             "players.model.lr must be a finite number; got nan",
         ),
         (
-            ["drawn_birds/erm", "augment.name=mixup", "augment.alpha=.nan"],
+            ["drawn_birds", "augment.name=mixup", "augment.alpha=.nan"],
             "augment.alpha must be a finite number",
         ),
-        (["waterbird/erm"], "did you mean 'waterbirds/erm'"),
-        (["drawn_birds/erm", "epoch=1"], "did you mean 'epochs'"),
-        (["drawn_birds/erm", "strategy.name=groupdro"], "did you mean 'group_dro'"),
-        (["drawn_birds/group_dro", "strategy.stepsize=1"], "did you mean 'step_size'"),
+        (["waterbird"], "did you mean 'waterbirds'"),
+        (["drawn_birds", "epoch=1"], "did you mean 'epochs'"),
+        (["drawn_birds", "strategy.name=groupdro"], "did you mean 'group_dro'"),
+        (["drawn_birds", *GROUP_DRO, "strategy.stepsize=1"], "did you mean 'step_size'"),
         (
-            ["drawn_birds/erm", "epochs=many"],
+            ["drawn_birds", "epochs=many"],
             "'many' of type 'str' could not be converted to Integer",
         ),
-        (["drawn_birds/erm", "optimizer.lr=fast"], "optimizer.lr: Value 'fast'"),
-        (["drawn_birds/erm", "select=test"], "unknown selection rule select='test'"),
-        (["drawn_birds/erm", "epochs=0"], "epochs must be at least 1; got 0"),
-        (["waterbirds/erm"], "add data.root=..."),
-        (["waterbirds/erm", "data.root=/nowhere"], "/nowhere"),
-        (["drawn_birds/erm", "model.name=resnet5000"], "timm has no model 'resnet5000'"),
+        (["drawn_birds", "optimizer.lr=fast"], "optimizer.lr: Value 'fast'"),
+        (["drawn_birds", "select=test"], "unknown selection rule select='test'"),
+        (["drawn_birds", "epochs=0"], "epochs must be at least 1; got 0"),
+        (["waterbirds"], "add data.root=..."),
+        (["waterbirds", "data.root=/nowhere"], "/nowhere"),
+        (["drawn_birds", "model.name=resnet5000"], "timm has no model 'resnet5000'"),
     ],
 )
 def test_one_clear_line_before_anything_is_made(arguments, message, tmp_path, capsys, monkeypatch):

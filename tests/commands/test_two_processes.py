@@ -14,10 +14,11 @@ import torch
 from debias import config as configs
 from debias.commands.train import train
 from debias.reports.predictions import read
-from tests.commands.conftest import overrides
+from tests.commands.conftest import GROUP_DRO, overrides
 
 #: No batch normalisation, whose statistics are each process's own.
 MODEL = (
+    *GROUP_DRO,
     "model.name=test_convnext",
     "optimizer.name=sgd",
     "optimizer.lr=0.01",
@@ -31,11 +32,11 @@ MODEL = (
 def test_two_processes_equal_one_with_twice_the_batch(sizes, tmp_path):
     """Also where a split has an odd number of rows: none is seen twice."""
     options = (*MODEL, *sizes)
-    config = configs.load("drawn_birds/group_dro", overrides(tmp_path, *options, "batch_size=16"))
+    config = configs.load("drawn_birds", overrides(tmp_path, *options, "batch_size=16"))
     one = train(config)
     arguments = overrides(tmp_path, *options, "batch_size=8", "devices=2")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "debias", "train", "drawn_birds/group_dro", *arguments]
+    command = [sys.executable, "-m", "debias", "train", "drawn_birds", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     two = next(path for path in (tmp_path / "runs").glob("drawn_birds-*") if path != one)

@@ -188,7 +188,7 @@ def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
     """The mean of nine images' scores is what an image's own map gives, alone, in file order."""
     attribution = pytest.importorskip("captum") and sys.modules["debias.models.attribution"]
     more = ("data.test=20", "preprocessing.size=64", "batch_size=4")
-    parts = build(configs.load("drawn_birds/erm", overrides(tmp_path, *more)))
+    parts = build(configs.load("drawn_birds", overrides(tmp_path, *more)))
     assert looking.maps_missing(parts) == ""
     taken = set(looking.chosen(parts, "test", 9).tolist())
     data, model = parts.data, parts.module.eval().model

@@ -20,7 +20,7 @@ def parts(tmp_path_factory) -> Parts:
     """
     folder = tmp_path_factory.mktemp("recombined")
     more = ("data.train=400", "data.test=400")
-    return build(configs.load("drawn_birds/erm", overrides(folder, *more)))
+    return build(configs.load("drawn_birds", overrides(folder, *more)))
 
 
 def test_importance_is_the_ratio_of_frequencies(parts):

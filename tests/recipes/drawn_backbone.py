@@ -46,7 +46,7 @@ class DrawnBackbone(Frozen):
             head.bias.zero_()
         module = SimpleNamespace(model=SimpleNamespace(head=head))
         parts = Parts(examples, None, module, "cpu", "32-true")  # type: ignore[arg-type]  # no pictures
-        config = configs.load("drawn_birds/erm", [f"select={select}", f"seed={seed}"])
+        config = configs.load("drawn_birds", [f"select={select}", f"seed={seed}"])
         super().__init__(Stage(parts, Path("nowhere")), config)
 
     def features(self, split: str) -> Tensor:

@@ -43,7 +43,7 @@ OPTIONS = (
 
 
 def config_of(folder, *more):
-    return configs.load("drawn_birds/erm", overrides(folder, *OPTIONS, *more))
+    return configs.load("drawn_birds", overrides(folder, *OPTIONS, *more))
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ CHANGES: dict[str, Callable[[Parts], object]] = {
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> configs.Config:
     small = ("data.val=8", "data.test=8", "workers=0")
-    return configs.load("drawn_birds/erm", overrides(tmp_path_factory.mktemp("frozen"), *small))
+    return configs.load("drawn_birds", overrides(tmp_path_factory.mktemp("frozen"), *small))
 
 
 def features(config: configs.Config, parts: Parts) -> Tensor:

@@ -54,7 +54,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def backbone(folder) -> Path:
-    return train(configs.load("drawn_birds/erm", overrides(folder, "data.val=160", "epochs=1")))
+    return train(configs.load("drawn_birds", overrides(folder, "data.val=160", "epochs=1")))
 
 
 def head_of(folder: Path, backbone: str | Path, name: str, *more: str) -> Path:
@@ -65,7 +65,7 @@ def head_of(folder: Path, backbone: str | Path, name: str, *more: str) -> Path:
         "data.val=160",
         *more,
     ]
-    return train(configs.load("drawn_birds/erm", overrides(folder, *options)))
+    return train(configs.load("drawn_birds", overrides(folder, *options)))
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, cap
 def test_features_are_of_the_pictures_as_they_are(folder, backbone, tmp_path):
     """One validation picture is drawn anew under its old name: its features change, no other's."""
     shutil.copytree(folder / "birds", tmp_path / "birds")
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, "data.val=160"))
+    config = configs.load("drawn_birds", overrides(tmp_path, "data.val=160"))
     parts = build(config)
     before = Frozen(Stage(parts, tmp_path), config).features("val")
     rows = parts.examples.rows("val")
@@ -241,7 +241,7 @@ def copied(examples: Examples) -> Examples:
 
 
 def test_a_class_of_one_image_cannot_be_halved(tmp_path):
-    parts = build(configs.load("drawn_birds/erm", overrides(tmp_path)))
+    parts = build(configs.load("drawn_birds", overrides(tmp_path)))
     rows, few = parts.examples.rows("val"), copied(parts.examples)
     few.target[rows] = (torch.arange(len(rows)) > 0).long()
     for recipe in (ClassBalancedLastLayer(), SELF()):

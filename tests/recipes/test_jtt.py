@@ -27,7 +27,7 @@ JTT = ("recipe.name=jtt", "recipe.identification.epochs=1", "recipe.upweight=3",
 
 
 def config_of(folder, *more):
-    return configs.load("drawn_birds/erm", overrides(folder, *JTT, *more))
+    return configs.load("drawn_birds", overrides(folder, *JTT, *more))
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,6 @@ def test_upweighted_by_hand():
 
 
 def test_the_plain_recipe_is_one_stage(tmp_path):
-    config = configs.load("drawn_birds/erm", overrides(tmp_path))
+    config = configs.load("drawn_birds", overrides(tmp_path))
     recipe = components.construct("recipe", config.recipe, {})
     assert recipe.stages(Run(config, tmp_path)) == [config]

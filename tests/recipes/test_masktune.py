@@ -34,7 +34,7 @@ OPTIONS = ("recipe.name=masktune", "recipe.deviations=1", "preprocessing.size=64
 
 
 def config_of(folder, *more):
-    return configs.load("drawn_birds/erm", overrides(folder, *OPTIONS, *more))
+    return configs.load("drawn_birds", overrides(folder, *OPTIONS, *more))
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def masks_of(folder: Path, *options: str) -> tuple[dict[int, np.ndarray], dict[s
         "data.train=16",
     )
     config = configs.load(
-        "drawn_birds/erm", overrides(folder, *more, "data.val=8", "data.test=8", "seed=7", *options)
+        "drawn_birds", overrides(folder, *more, "data.val=8", "data.test=8", "seed=7", *options)
     )
     run = Untrained(config, folder / "-".join(("run", *options)))
     changes: Any = components.construct("recipe", config.recipe, {}).train(run)
@@ -92,7 +92,7 @@ def test_spare_samples_by_its_threshold(
     tmp_path: Path, options: dict[str, Any], powers: list[int]
 ) -> None:
     """Whether a class counts as closely parted, and small clusters are drawn more often."""
-    config = configs.load("drawn_birds/erm", [])
+    config = configs.load("drawn_birds", [])
     target = (torch.arange(12) >= 6).long()
     names = tuple(f"{row}.png" for row in range(12))
     split = torch.zeros(12, dtype=torch.int64)

@@ -31,7 +31,7 @@ STATE = "stages/backbone/checkpoints/last.ckpt"
 
 
 def config_of(folder: Path, *more: str) -> configs.Config:
-    return configs.load("drawn_birds/erm", overrides(folder, *EARLY, "data.val=80", *more))
+    return configs.load("drawn_birds", overrides(folder, *EARLY, "data.val=80", *more))
 
 
 @pytest.fixture(scope="module")

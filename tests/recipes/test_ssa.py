@@ -58,7 +58,7 @@ def trained(folder: Path, **options: Any) -> None:
     split = torch.tensor([0] * TRAIN + [1] * VAL)
     names = tuple(f"{row}.png" for row in range(TRAIN + VAL))
     examples = Examples(Path("pictures"), names, TARGET, BIAS, split, GROUPS, Path("table.csv"))
-    run, recipe = HandMade(configs.load("drawn_birds/erm", ["seed=4"]), folder), SSA(**options)
+    run, recipe = HandMade(configs.load("drawn_birds", ["seed=4"]), folder), SSA(**options)
     parts = Parts(examples, None, None, "cpu", "32-true")  # type: ignore[arg-type]  # nothing is trained
     run.built[configs.identity(recipe.stages(run)[0])] = parts
     recipe.train(run)

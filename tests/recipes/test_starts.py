@@ -32,7 +32,7 @@ def test_the_last_stage_starts_from_weights_of_its_own(tmp_path: Path, name: str
         "epochs=1",
         "seed=5",
     ]
-    config = configs.load("drawn_birds/erm", overrides(tmp_path, *options))
+    config = configs.load("drawn_birds", overrides(tmp_path, *options))
     trained = components.construct("recipe", config.recipe, {}).train(Run(config, tmp_path / "run"))
     found = dict(trained.parts.module.model.named_parameters())
     first = torch.load(

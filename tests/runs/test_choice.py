@@ -134,9 +134,9 @@ def test_it_is_in_the_report_on_the_page_and_printed(tmp_path, capsys):
     options = overrides(
         tmp_path, "recipe.name=dfr", "recipe.subsamples=2", "data.val=160", "recipe.base.epochs=1"
     )
-    assert main(["train", "drawn_birds/erm", *options]) == 0
+    assert main(["train", "drawn_birds", *options]) == 0
     printed = capsys.readouterr().out.splitlines()
-    run = tmp_path / "runs" / configs.run_name(configs.load("drawn_birds/erm", options))
+    run = tmp_path / "runs" / configs.run_name(configs.load("drawn_birds", options))
     report = json.loads((run / "report.json").read_text())
     assert len(report["choice"]["grid"]) == len(STRENGTHS)
     assert report["choice"]["chosen"] in report["choice"]["grid"]

@@ -20,7 +20,7 @@ def test_the_last_epoch_is_reported_and_nothing_else_moves(tmp_path: Path) -> No
     The frozen means stay at 0 through all that Lightning sets to training mode.
     """
     still = ["model.pretrained=false", "model.freeze_batch_norm=true", "optimizer.lr=1.0e-12"]
-    run = train(configs.load("drawn_birds/erm", overrides(tmp_path, "select=last", *still)))
+    run = train(configs.load("drawn_birds", overrides(tmp_path, "select=last", *still)))
     report = json.loads((run / "report.json").read_text())
     chosen = {row["rule"]: row["epoch"] for row in report["selection"]["table"]}
     assert chosen == dict.fromkeys(

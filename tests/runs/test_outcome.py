@@ -21,7 +21,7 @@ def test_weights_are_known_by_their_tensors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two files of the same tensors in another order or format have one digest; others, others."""
-    config = configs.load("drawn_birds/erm", overrides(tmp_path))
+    config = configs.load("drawn_birds", overrides(tmp_path))
     recipe = components.construct("recipe", config.recipe, {})
     parts = Run(config, tmp_path / "run").check(recipe)
     state = {"b": torch.tensor([[1.5, -2.0]], dtype=torch.bfloat16), "a": torch.tensor(7)}

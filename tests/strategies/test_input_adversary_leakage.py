@@ -27,7 +27,7 @@ def drawn_pictures(folder) -> Batch:
         "preprocessing.size=32",
         "cache=false",
     ]
-    parts = build(configs.load("drawn_birds/erm", [*options, f"data.root={folder}"]))
+    parts = build(configs.load("drawn_birds", [*options, f"data.root={folder}"]))
     batches = [parts.data.on_after_batch_transfer(batch, 0) for batch in parts.data.loader("test")]
     order = torch.randperm(600, generator=torch.Generator().manual_seed(0))
     columns = (torch.cat([batch[field] for batch in batches])[order] for field in range(4))

@@ -29,8 +29,8 @@ from tests.sweeps.test_sweep import overrides
 
 HEADS = """
     configs:
-      - drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/erm}"]}
-      - drawn_birds/erm
+      - drawn_birds/dfr: {recipe.backbone: ["{drawn_birds}"]}
+      - drawn_birds
     seeds: [0, 1]
     """
 
@@ -42,7 +42,7 @@ def test_a_head_takes_the_backbone_of_its_own_seed(sweep):
     assert [run.config.seed for run in trained] == [0, 1]
     assert [run.config.recipe["backbone"] for run in heads] == [str(run.folder) for run in trained]
     assert [run.settings for run in heads] == [
-        f"drawn_birds/dfr recipe.backbone={{drawn_birds/erm}} seed={seed}" for seed in (0, 1)
+        f"drawn_birds/dfr recipe.backbone={{drawn_birds}} seed={seed}" for seed in (0, 1)
     ]
     options = [f"recipe.backbone={trained[1].folder}", "seed=1", f"out={path.parent / 'runs'}"]
     assert heads[1].name == configs.run_name(configs.load("drawn_birds/dfr", options))
@@ -56,8 +56,8 @@ def test_a_head_takes_the_backbone_of_its_own_settings(sweep):
     planned = plan(
         sweep("""
         configs:
-          - drawn_birds/erm
-          - drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/erm}"], recipe.subsamples: [1, 2]}
+          - drawn_birds
+          - drawn_birds/dfr: {recipe.backbone: ["{drawn_birds}"], recipe.subsamples: [1, 2]}
         grid: {optimizer.lr: [0.1, 0.2]}
         """)
     )
@@ -86,8 +86,8 @@ def test_a_path_beside_the_sweep_file_is_a_name_as_well(sweep, tmp_path):
         ),
         (
             (
-                "[drawn_birds/erm: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone: "
-                '["{drawn_birds/erm}"]}]'
+                "[drawn_birds: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone: "
+                '["{drawn_birds}"]}]'
             ),
             "names 2 runs .* with seed=0: name a config",
         ),
@@ -121,9 +121,7 @@ def test_heads_start_when_their_backbones_are_done_also_at_a_second_attempt(swee
     lines = launched(
         runs, lambda some, progress: Local(threads=1)(some, trainings.on_its_backbone, progress)
     )
-    assert (
-        sum(line.startswith("failed  drawn_birds/erm seed=1, tried again") for line in lines) == 1
-    )
+    assert sum(line.startswith("failed  drawn_birds seed=1, tried again") for line in lines) == 1
     assert left(runs) == []
 
 
@@ -138,8 +136,8 @@ def test_a_head_without_its_backbone_is_not_started(sweep):
         ),
     )
     assert (
-        lines[-1] == "failed  drawn_birds/dfr recipe.backbone={drawn_birds/erm} seed=1: "
-        "not started, because its backbone is not done: drawn_birds/erm seed=1"
+        lines[-1] == "failed  drawn_birds/dfr recipe.backbone={drawn_birds} seed=1: "
+        "not started, because its backbone is not done: drawn_birds seed=1"
     )
     assert [run.settings for run in left(runs)] == [runs[2].settings, runs[3].settings]
     assert not runs[2].folder.exists()
@@ -151,7 +149,7 @@ def test_on_slurm_the_heads_are_a_second_array(sweep, slurm):
     launched(
         runs, lambda some, progress: slurm_launcher.Slurm(poll=0.1)(some, trainings.quick, progress)
     )
-    dfr = "recipe.backbone={drawn_birds/erm}"
+    dfr = "recipe.backbone={drawn_birds}"
     assert submitted(slurm) == [["seed=0", "seed=1"], [f"{dfr} seed=0", f"{dfr} seed=1"]]
     assert left(runs) == []
 

@@ -13,7 +13,7 @@ from debias.sweeps.plan import plan
     [
         (
             "grid: {strategy.step_size: [0.1]}",
-            r"erm strategy.step_size=0.1 seed=0: unknown option strategy.step_size",
+            r"drawn_birds strategy.step_size=0.1 seed=0: unknown option strategy.step_size",
         ),
         (
             "grid: {strategy.name: [erm, group_dr]}",
@@ -28,7 +28,7 @@ from debias.sweeps.plan import plan
     ],
 )
 def test_mistakes(text, message, sweep):
-    planned = plan(sweep(f"configs: [drawn_birds/erm]\n{text}"))
+    planned = plan(sweep(f"configs: [drawn_birds]\n{text}"))
     with pytest.raises(ValueError, match=message):
         check(planned.runs)
 
@@ -36,9 +36,6 @@ def test_mistakes(text, message, sweep):
 def test_right_runs_pass(sweep):
     check(
         plan(
-            sweep(
-                "configs: [drawn_birds/erm, drawn_birds/group_dro]\ngrid: {optimizer.lr: [0.1, "
-                "0.2]}"
-            )
+            sweep("configs: [drawn_birds, drawn_birds/coral]\ngrid: {optimizer.lr: [0.1, 0.2]}")
         ).runs
     )

@@ -51,7 +51,7 @@ def test_the_lock_dies_with_its_holder(tmp_path):
 
 
 def test_plan_is_noted_in_the_folder(sweep):
-    planned = plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]"))
+    planned = plan(sweep("configs: [drawn_birds]\nseeds: [0, 1]"))
     write_plan(planned)
     found = [(entry.name, entry.settings) for entry in read_plan(planned.out)]
     assert found == [(run.name, run.settings) for run in planned.runs]
@@ -60,7 +60,7 @@ def test_plan_is_noted_in_the_folder(sweep):
 
 
 def test_left(sweep):
-    first, second = plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]")).runs
+    first, second = plan(sweep("configs: [drawn_birds]\nseeds: [0, 1]")).runs
     first.folder.mkdir(parents=True)
     files_of(first).report.touch()
     assert left([first, second]) == [second]

@@ -35,7 +35,7 @@ def test_only_the_run_that_does_not_fit_fails(sweep, tmp_path):
     """Weights of 45 MB do not fit on a disk of 30; what was written of them is removed, and the
     small run has room.
     """
-    path = sweep("configs:\n  - drawn_birds/erm: {model.name: [resnet18, test_resnet]}")
+    path = sweep("configs:\n  - drawn_birds: {model.name: [resnet18, test_resnet]}")
     runs = tmp_path / "runs"
     runs.mkdir()
     options = overrides(tmp_path, "epochs=1", f"cache_dir={tmp_path}/cache")
@@ -49,7 +49,7 @@ def test_only_the_run_that_does_not_fit_fails(sweep, tmp_path):
     *_, counts, row = ended.stdout.splitlines()
     assert counts == "2 planned: 1 done, 1 failed"
     assert re.fullmatch(
-        r"- failed: drawn_birds/erm model.name=resnet18 seed=0: OSError: .*No space left on "
+        r"- failed: drawn_birds model.name=resnet18 seed=0: OSError: .*No space left on "
         r"device.*",
         row,
     )

@@ -17,7 +17,7 @@ def test_every_combination_in_order(sweep):
     """2 seeds x (2 configs) x (2 x 2 points): per seed all, the last key of the grid fastest."""
     planned = plan(
         sweep("""
-        configs: [drawn_birds/erm, drawn_birds/group_dro]
+        configs: [drawn_birds, drawn_birds/coral]
         seeds: [0, 7]
         grid: {optimizer.lr: [1e-3, 1e-4], clip: [null, 1.5]}
         set: {epochs: 5, data.root: birds}
@@ -26,32 +26,32 @@ def test_every_combination_in_order(sweep):
     expected = [
         (seed, strategy, lr, clip)
         for seed in (0, 7)
-        for strategy in ("erm", "group_dro")
+        for strategy in ("erm", "coral")
         for lr, clip in ((1e-3, None), (1e-3, 1.5), (1e-4, None), (1e-4, 1.5))
     ]
     made = [run.config for run in planned.runs]
     assert [(c.seed, c.strategy["name"], c.optimizer["lr"], c.clip) for c in made] == expected
     assert {(c.epochs, c.data["root"], c.progress) for c in made} == {(5, "birds", False)}
-    assert planned.runs[1].settings == "drawn_birds/erm optimizer.lr=0.001 clip=1.5 seed=0"
+    assert planned.runs[1].settings == "drawn_birds optimizer.lr=0.001 clip=1.5 seed=0"
     assert planned.merged == ()
 
 
 def test_a_run_is_what_debias_train_would_make_of_it(sweep):
     """The same identity and the same folder as from the command line."""
     path = sweep("""
-        configs: [drawn_birds/group_dro]
-        grid: {strategy.step_size: [0.1]}
+        configs: [drawn_birds/coral]
+        grid: {strategy.strength: [0.1]}
         set: {epochs: 5}
         """)
     (run,) = plan(path, ["batch_size=16"]).runs
     arguments = [
         "epochs=5",
         "batch_size=16",
-        "strategy.step_size=0.1",
+        "strategy.strength=0.1",
         "seed=0",
         f"out={path.parent / 'runs'}",
     ]
-    assert run.name == configs.run_name(configs.load("drawn_birds/group_dro", arguments))
+    assert run.name == configs.run_name(configs.load("drawn_birds/coral", arguments))
     assert run.folder == path.parent / "runs" / run.name
     assert configs.load(run.source, [*arguments, *run.overrides, "progress=false"]) == run.config
 
@@ -60,23 +60,23 @@ def test_a_config_may_have_a_grid_of_its_own(sweep):
     planned = plan(
         sweep("""
         configs:
-          - drawn_birds/erm
-          - drawn_birds/group_dro: {strategy.step_size: [0.1, 0.2], optimizer.lr: [1e-2]}
+          - drawn_birds
+          - drawn_birds/coral: {strategy.strength: [0.1, 0.2], optimizer.lr: [1e-2]}
         grid: {optimizer.lr: [1e-3]}
         """)
     )
     found = [(run.config.strategy, run.config.optimizer["lr"]) for run in planned.runs]
     assert found == [
         ({"name": "erm"}, 1e-3),
-        ({"name": "group_dro", "step_size": 0.1}, 1e-2),
-        ({"name": "group_dro", "step_size": 0.2}, 1e-2),
+        ({"name": "coral", "conditional": True, "strength": 0.1}, 1e-2),
+        ({"name": "coral", "conditional": True, "strength": 0.2}, 1e-2),
     ]
 
 
 def test_draws_are_combined_with_the_grid(sweep):
     """3 draws at each of 2 points, the same draws at both; a fourth is added to them."""
     path = sweep("""
-        configs: [drawn_birds/erm]
+        configs: [drawn_birds]
         grid: {epochs: [1, 2]}
         draws: {count: 3, seed: 5, values: {optimizer.lr: {log_uniform: [1e-4, 1e-2]}}}
         """)
@@ -94,24 +94,24 @@ def test_repeated_runs_are_merged(sweep):
     """Loader processes are no part of a run's identity."""
     planned = plan(
         sweep("""
-        configs: [drawn_birds/erm]
+        configs: [drawn_birds]
         grid: {workers: [0, 2], epochs: [1]}
         """)
     )
     assert len(planned.runs) == 1
     assert planned.merged == (
         (
-            "drawn_birds/erm workers=2 epochs=1 seed=0 is the same run as drawn_birds/erm "
+            "drawn_birds workers=2 epochs=1 seed=0 is the same run as drawn_birds "
             "workers=0 epochs=1 seed=0"
         ),
     )
 
 
 def test_a_large_sweep_reads_each_file_and_each_value_once(sweep, monkeypatch):
-    """1 config on 2 files, 4 x 4 x 4 points: what OmegaConf reads and converts follows from 15
+    """1 config in 1 file, 4 x 4 x 4 points: what OmegaConf reads and converts follows from 15
     values, not 64 runs.
 
-    The sweep file, ``drawn_birds/erm`` and ``drawn_birds`` are read. Texts are the 3 x 4 varied
+    The sweep file, and ``drawn_birds`` are read. Texts are the 3 x 4 varied
     ones, the seed, ``out`` and ``progress``; of these epochs, batch sizes, seed, ``out`` and
     ``progress`` are no options of a component.
     """
@@ -121,12 +121,12 @@ def test_a_large_sweep_reads_each_file_and_each_value_once(sweep, monkeypatch):
         monkeypatch.setattr(OmegaConf, name, staticmethod(counted))
     axes = "optimizer.lr: [1.1e-5, 1.2e-5, 1.3e-5, 1.4e-5], epochs: [1001, 1002, 1003, 1004]"
     path = sweep(
-        f"configs: [drawn_birds/erm]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003, "
+        f"configs: [drawn_birds]\ngrid: {{{axes}, batch_size: [2001, 2002, 2003, "
         "2004]}\nseeds: [777]"
     )
     runs = plan(path).runs
     assert len({run.name for run in runs}) == 64
-    assert calls["load"] == 3
+    assert calls["load"] == 2
     assert calls["from_dotlist"] <= 15
     # the fields of the schema, of the files and of the runs, and the sweep file
     assert calls["merge"] <= 60
@@ -146,7 +146,7 @@ def test_configs_beside_the_sweep_file(sweep, tmp_path):
 
 def test_command_line_changes_the_sweep_or_every_run(sweep):
     path = sweep("""
-        configs: [drawn_birds/erm]
+        configs: [drawn_birds]
         seeds: [0, 1]
         set: {epochs: 5, data: {train: 80}}
         """)
@@ -161,19 +161,19 @@ def test_command_line_changes_the_sweep_or_every_run(sweep):
 
 def test_default_folder_is_named_after_the_file(tmp_path):
     path = tmp_path / "learning_rates.yaml"
-    path.write_text("configs: [drawn_birds/erm]\n")
+    path.write_text("configs: [drawn_birds]\n")
     assert plan(path).out == Path("runs/learning_rates")
 
 
 def test_no_progress_bars_may_be_said(sweep):
     """It is what every run of a sweep is told, so that it changes no run."""
-    (said,) = plan(sweep("configs: [drawn_birds/erm]\nset: {progress: false}")).runs
-    (unsaid,) = plan(sweep("configs: [drawn_birds/erm]")).runs
+    (said,) = plan(sweep("configs: [drawn_birds]\nset: {progress: false}")).runs
+    (unsaid,) = plan(sweep("configs: [drawn_birds]")).runs
     assert said == unsaid
     assert not said.config.progress
 
 
-ERM = "configs: [drawn_birds/erm]\n"
+ERM = "configs: [drawn_birds]\n"
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ ERM = "configs: [drawn_birds/erm]\n"
         ("configs: []", "configs is empty"),
         (ERM + "seed: [0]", "unknown key 'seed'; did you mean 'seeds'"),
         (ERM + "seeds: [a]", "seeds.* 'a' of type 'str' could not be converted to Integer"),
-        ("configs: [drawn_birds/er]", "drawn_birds/er: no config.*did you mean 'drawn_birds/erm'"),
-        (ERM + "grid: {epoch: [1]}", "drawn_birds/erm: unknown key 'epoch'; did you mean"),
+        ("configs: [drawn_birds/er]", "drawn_birds/er: no config.*did you mean 'drawn_birds/"),
+        (ERM + "grid: {epoch: [1]}", "drawn_birds: unknown key 'epoch'; did you mean"),
         (ERM + "grid: {epochs: 1}", "grid.epochs"),
         (ERM + "grid: {epochs: []}", "grid.epochs must be a list of values"),
         (ERM + "grid: {seed: [1]}", "seed cannot be set or varied here: .* by seeds"),
@@ -194,7 +194,7 @@ ERM = "configs: [drawn_birds/erm]\n"
         (ERM + "grid: {epochs: [1]}\nset: {epochs: 2}", "epochs is given twice"),
         (ERM + "draws: {count: 2}", "draws needs count, at least 1, and values; got count=2"),
         (ERM + "draws: {values: {epochs: {choice: [1]}}}", "draws needs count"),
-        ("configs: [{drawn_birds/erm: 3}]", "must be a config, or a config with its own grid"),
+        ("configs: [{drawn_birds: 3}]", "must be a config, or a config with its own grid"),
         ("configs: [", "is not valid YAML"),
         ("- a", "must hold keys and values"),
     ],
@@ -209,13 +209,13 @@ def test_mistakes(text, message, tmp_path):
 def test_no_such_file(tmp_path):
     with pytest.raises(ValueError, match="no sweep file"):
         plan(tmp_path / "sweep.yaml")
-    (tmp_path / "sweep.yaml").write_text("configs: [drawn_birds/erm]")
+    (tmp_path / "sweep.yaml").write_text("configs: [drawn_birds]")
     with pytest.raises(ValueError, match="override 'epochs' must be key=value"):
         plan(tmp_path / "sweep.yaml", ["epochs"])
 
 
 @pytest.mark.parametrize("override", ["epochs=[[", "seeds=[[", "grid.epochs=[["])
 def test_values_that_cannot_be_read(override, tmp_path):
-    (tmp_path / "sweep.yaml").write_text("configs: [drawn_birds/erm]")
+    (tmp_path / "sweep.yaml").write_text("configs: [drawn_birds]")
     with pytest.raises(ValueError, match=r"override .*\[\[ cannot be read"):
         plan(tmp_path / "sweep.yaml", [override])

@@ -19,7 +19,7 @@ def runs(sweep) -> tuple[Run, ...]:
     after 4 seconds.
     """
     runs = plan(
-        sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]\ngrid: {optimizer.lr: [0.01, 0.03]}")
+        sweep("configs: [drawn_birds]\nseeds: [0, 1]\ngrid: {optimizer.lr: [0.01, 0.03]}")
     ).runs
     runs[0].folder.parent.mkdir()
     return runs
@@ -42,12 +42,12 @@ def test_counts_the_best_and_the_time_left(runs, monkeypatch):
     clock[0] += 1
     progress.started(runs[2])
     assert progress.seconds_left() == pytest.approx((3 + 4 + 4) / 2)
-    best = "best validation worst_group 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)"
+    best = "best validation worst_group 10.0 (drawn_birds optimizer.lr=0.01 seed=0)"
     assert progress.summary() == f"1/4 done, 2 running, 1 waiting, {best}, about 6 s left"
     finish(runs[1])
     progress.done(runs[1])
     assert (
-        "best validation worst_group 30.0 (drawn_birds/erm optimizer.lr=0.03 seed=0)"
+        "best validation worst_group 30.0 (drawn_birds optimizer.lr=0.03 seed=0)"
         in progress.summary()
     )
     progress.failed(runs[2], "OSError: disk full", again=False)
@@ -65,7 +65,7 @@ def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
         progress.started(run)
         progress.done(run)
     assert (
-        "best validation class_difference 10.0 (drawn_birds/erm optimizer.lr=0.01 seed=0)"
+        "best validation class_difference 10.0 (drawn_birds optimizer.lr=0.01 seed=0)"
         in progress.summary()
     )
     assert (
@@ -89,14 +89,12 @@ def test_a_line_for_each_event_where_there_is_no_terminal(runs):
         progress.done(runs[0])
         progress.failed(runs[1], "OSError: [Errno 28] full", again=True)
     first, second, third = file.getvalue().splitlines()
-    assert (
-        first == "started drawn_birds/erm optimizer.lr=0.01 seed=0 [0/4 done, 1 running, 3 waiting]"
-    )
+    assert first == "started drawn_birds optimizer.lr=0.01 seed=0 [0/4 done, 1 running, 3 waiting]"
     assert second.startswith(
-        "done    drawn_birds/erm optimizer.lr=0.01 seed=0: validation worst_group 10.0 [1/4 done"
+        "done    drawn_birds optimizer.lr=0.01 seed=0: validation worst_group 10.0 [1/4 done"
     )
     assert third.startswith(
-        "failed  drawn_birds/erm optimizer.lr=0.03 seed=0, tried again: OSError: [Errno 28] full ["
+        "failed  drawn_birds optimizer.lr=0.03 seed=0, tried again: OSError: [Errno 28] full ["
     )
 
 
@@ -105,17 +103,14 @@ def test_a_terminal_shows_who_is_running(runs):
     with Progress(runs, console=Console(file=file, force_terminal=True, width=100)) as progress:
         progress.started(runs[0])
         progress.show()
-        assert "running  drawn_birds/erm optimizer.lr=0.01 seed=0  0 s" in file.getvalue()
+        assert "running  drawn_birds optimizer.lr=0.01 seed=0  0 s" in file.getvalue()
         assert "started" not in file.getvalue()
         progress.failed(runs[0], "OSError: disk full", again=False)
-        assert (
-            "failed  drawn_birds/erm optimizer.lr=0.01 seed=0: OSError: disk full"
-            in file.getvalue()
-        )
+        assert "failed  drawn_birds optimizer.lr=0.01 seed=0: OSError: disk full" in file.getvalue()
 
 
 def test_costs_are_those_of_the_same_config(runs, sweep):
     finish(runs[0])
-    (other,) = plan(sweep("configs: [drawn_birds/rwg]")).runs
+    (other,) = plan(sweep("configs: [drawn_birds: {sampler.name: [group_balanced]}]")).runs
     costs = costs_of(runs)
     assert (costs.expected(runs[3]), costs.expected(other)) == (4.0, None)

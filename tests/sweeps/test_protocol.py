@@ -11,55 +11,55 @@ from debias.sweeps.protocol import Protocol, check_runs, read_protocol, write_pr
 @pytest.mark.parametrize(
     ("labels", "config", "settings", "message"),
     [
-        ("validation_groups_unknown", "erm", "select: average", None),
-        ("validation_groups_unknown", "erm", "select: worst_class", None),
-        ("validation_groups_unknown", "erm", "select: class_difference", None),
+        ("validation_groups_unknown", "", "select: average", None),
+        ("validation_groups_unknown", "", "select: worst_class", None),
+        ("validation_groups_unknown", "", "select: class_difference", None),
         (
             "validation_groups_unknown",
-            "erm",
+            "",
             "select: worst_group",
             "of val,.* select=worst_class or select=average",
         ),
         (
             "validation_groups_unknown",
-            "erm",
+            "",
             "select: auto",
             "of val,.* select=worst_class or select=average",
         ),
-        ("validation_groups_unknown", "erm", "select: balanced", "does not allow: select="),
+        ("validation_groups_unknown", "", "select: balanced", "does not allow: select="),
         (
             "validation_groups_unknown",
-            "group_dro",
+            "/coral",
             "select: average",
             "of train,.* declare labels=training_groups_kno",
         ),
-        ("validation_groups_unknown", "jtt", "select: average", None),
+        ("validation_groups_unknown", "/jtt", "select: average", None),
         (
             "validation_groups_unknown",
-            "ssa",
+            "/ssa",
             "select: average",
             "of val,.* declare labels=validation_groups_known",
         ),
-        ("validation_groups_known", "jtt", "select: worst_group", None),
-        ("validation_groups_known", "ssa", "select: worst_group", None),
+        ("validation_groups_known", "/jtt", "select: worst_group", None),
+        ("validation_groups_known", "/ssa", "select: worst_group", None),
         (
             "validation_groups_known",
-            "rwg",
+            ": {sampler.name: [group_balanced]}",
             "select: worst_group",
             "of train, which labels=validation_groups_known",
         ),
-        ("training_groups_known", "group_dro", "select: worst_group", None),
-        (None, "group_dro", "select: worst_group", None),
+        ("training_groups_known", "/coral", "select: worst_group", None),
+        (None, "/coral", "select: worst_group", None),
         (
             "groups_unknown",
-            "erm",
+            "",
             "select: average",
             "unknown protocol labels='groups_unknown'; did you mean",
         ),
     ],
 )
 def test_runs(labels, config, settings, message, sweep):
-    runs = plan(sweep(f"configs: [drawn_birds/{config}]\nset: {{{settings}}}")).runs
+    runs = plan(sweep(f"configs: [drawn_birds{config}]\nset: {{{settings}}}")).runs
     if message is None:
         check_runs(labels, runs)
     else:
@@ -68,9 +68,9 @@ def test_runs(labels, config, settings, message, sweep):
 
 
 def test_inferred_groups_are_no_labels(sweep):
-    """Group DRO on inferred training groups reads true labels of validation only, to select."""
+    """CORAL on inferred training groups reads true labels of validation only, to select."""
     path = sweep(
-        "configs: [drawn_birds/group_dro]\nset: {groups: {file: groups.csv}}\nlabels: "
+        "configs: [drawn_birds/coral]\nset: {groups: {file: groups.csv}}\nlabels: "
         "validation_groups_known"
     )
     planned = plan(path)

@@ -38,16 +38,17 @@ def table(found: Results, title: str) -> Table:
     return next(each for each in tables(found) if each.title == title)
 
 
+THREE = "[drawn_birds, drawn_birds/group_effective_number, drawn_birds/irm]"
+
+
 @pytest.fixture
 def half_finished(sweep: Sweep) -> Plan:
-    """Of six planned runs ERM has both seeds, Group DRO one and one that failed, IRM none.
+    """Of six planned runs ERM has both seeds, group reweighting one and one that failed, IRM none.
 
     On the test images ERM gets one of the two waterbirds on land in seed 0 and none in seed 1;
-    Group DRO both.
+    group reweighting both.
     """
-    planned = plan(
-        sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]")
-    )
+    planned = plan(sweep(f"configs: {THREE}\nseeds: [0, 1]"))
     write_plan(planned)
     erm, dro, _, again, failed, _ = planned.runs
     finish(erm, worst=0.5, right=[1, 1, 1, 1, 1, 0, 1, 1])
@@ -74,15 +75,15 @@ def test_rows(half_finished: Plan) -> None:
     assert [(row.status, row.reason) for row in found] == [*statuses, ("waiting", "")]
     assert [row.report is not None for row in found] == [True, True, False, True, False, False]
     assert [row.setting for row in found[:3]] == [
-        "drawn_birds/erm",
-        "drawn_birds/group_dro",
+        "drawn_birds",
+        "drawn_birds/group_effective_number",
         "drawn_birds/irm",
     ]
 
 
 def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
     """Two folders of one layout share no table, ranks or pairs; masks alone change nothing."""
-    planned = plan(sweep("configs: [drawn_birds/erm]\ngrid: {data.root: [a, b]}\nseeds: [0]"))
+    planned = plan(sweep("configs: [drawn_birds]\ngrid: {data.root: [a, b]}\nseeds: [0]"))
     write_plan(planned)
     for run in planned.runs:
         finish(run, worst=0.5, right=[1, 1, 1, 1, 1, 0, 1, 1])
@@ -97,7 +98,8 @@ def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
 def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> Run:
     """A finished run of the sweep's folder that is not in its plan."""
     out = half_finished.out
-    run = make_run(f"drawn_birds/{strategy}", {}, {"seed": 2}, out)
+    source = "drawn_birds" if strategy == "erm" else f"drawn_birds/{strategy}"
+    run = make_run(source, {}, {"seed": 2}, out)
     labelled = {"name": strategy, "requires": [], "group_labels": group_labels}
     finish(run, worst=0.7, right=[1, 1, 1, 1, 1, 1, 1, 0], strategy=labelled)
     return run
@@ -113,7 +115,7 @@ def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Pl
     assert {row.name for row in found.rows[len(before) :]} == {mine.name, other.name}
     assert all(row.added and row.status == "done" for row in found.rows[len(before) :])
     seeds = {method.label: method.seeds for method in found.comparisons["drawn_birds"].methods}
-    assert seeds == {"group_dro": (0,), "erm": (0, 1, 2), "vrex": (2,)}
+    assert seeds == {"group_reweighting": (0,), "erm": (0, 1, 2), "vrex": (2,)}
     counted = {tuple(row[:1] + row[4:7]) for row in table(found, "Runs and their cost").rows}
     assert {
         ("erm", "2", "0", "0"),
@@ -153,22 +155,22 @@ def test_markdown(half_finished: Plan) -> None:
     """Mean of 50 and 30 is 40, their deviation 20 / sqrt(2) = 14.1. The best method comes first."""
     lines = shown(half_finished.out, "markdown").splitlines()
     assert [line.split(" | ")[:4] for line in lines[2:4]] == [
-        ["| group_dro", "train+val", "0", "85.0 ± -"],
+        ["| group_reweighting", "train+val", "0", "85.0 ± -"],
         ["| erm", "train+val", "0, 1", "40.0 ± 14.1"],
     ]
     titles = [line.partition(".**")[0] for line in lines if line.startswith("**")]
     assert titles == ["**Which differences are real", "**Runs and their cost", "**Every run"]
     assert lines[-2:] == [
         "6 planned: 3 done, 1 failed, 2 waiting",
-        "- failed: drawn_birds/group_dro seed=1: OSError: disk full",
+        "- failed: drawn_birds/group_effective_number seed=1: OSError: disk full",
     ]
 
 
 def test_costs_count_what_is_missing(half_finished: Plan) -> None:
-    """Each made-up run took 95 seconds and 1812 MB; Group DRO's did not say how much."""
+    """Each made-up run took 95 seconds and 1812 MB; group reweighting's did not say how much."""
     assert table(read(half_finished.out), "Runs and their cost").rows == [
         ["erm", "train+val", "drawn_birds", "2", "2", "0", "0", "95", "1812"],
-        ["group_dro", "train+val", "drawn_birds", "1", "1", "1", "0", "95", "-"],
+        ["group_reweighting", "train+val", "drawn_birds", "1", "1", "1", "0", "95", "-"],
         ["drawn_birds/irm", "-", "-", "-", "0", "0", "2", "-", "-"],
     ]
 
@@ -178,7 +180,7 @@ def test_every_seed_is_kept(half_finished: Plan) -> None:
     cost = ["95", "1812"]
     assert table(read(half_finished.out), "Every run").rows == [
         [
-            "group_dro",
+            "group_reweighting",
             "drawn_birds",
             "train+val",
             "0",
@@ -200,7 +202,7 @@ def test_pairs_share_seeds_and_images(half_finished: Plan) -> None:
     interval goes from 0 to 100."""
     (pair,) = read(half_finished.out).paired["drawn_birds"].pairs
     assert (pair.first, pair.second, pair.seeds, pair.differences) == (
-        "group_dro",
+        "group_reweighting",
         "erm",
         (0,),
         (0.5,),
@@ -208,15 +210,13 @@ def test_pairs_share_seeds_and_images(half_finished: Plan) -> None:
     assert (pair.low, pair.high) == (0, 1)
     assert pair.p_value == pytest.approx(0.5, abs=0.03)
     (row,) = table(read(half_finished.out), "Which differences are real").rows
-    assert row[:6] == ["group_dro", "erm", "drawn_birds", "0", "+50.0", "[+0.0, +100.0]"]
+    assert row[:6] == ["group_reweighting", "erm", "drawn_birds", "0", "+50.0", "[+0.0, +100.0]"]
     assert row[7] == "no"
 
 
 def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
     """Without predictions, or without a common seed, there is nothing to compare."""
-    planned = plan(
-        sweep("configs: [drawn_birds/erm, drawn_birds/group_dro, drawn_birds/irm]\nseeds: [0, 1]")
-    )
+    planned = plan(sweep(f"configs: {THREE}\nseeds: [0, 1]"))
     write_plan(planned)
     finish(planned.runs[0], worst=0.5, right=[1] * 8)
     finish(planned.runs[4], worst=0.4, right=[1] * 8)
@@ -225,16 +225,18 @@ def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
     assert paired.pairs == ()
     assert paired.left_out == (
         "not compared in pairs: irm seed 0 has no test.csv",
-        "not compared: erm and group_dro have no seed in common, or other test images",
+        "not compared: erm and group_reweighting have no seed in common, or other test images",
     )
 
 
 def test_a_difference_that_is_real(sweep: Sweep) -> None:
     """One is right about all images, the other about none: 100 points each time, p = 2 / 10,000."""
-    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]\nseeds: [0, 1]"))
+    planned = plan(
+        sweep("configs: [drawn_birds, drawn_birds/group_effective_number]\nseeds: [0, 1]")
+    )
     write_plan(planned)
     for run in planned.runs:
-        right = run.source == "drawn_birds/group_dro"
+        right = run.source == "drawn_birds/group_effective_number"
         finish(run, worst=float(right), right=[int(right)] * 8)
     (row,) = table(read(planned.out), "Which differences are real").rows
     assert row[3:] == ["0, 1", "+100.0", "[+100.0, +100.0]", "0.0002", "yes"]
@@ -242,10 +244,10 @@ def test_a_difference_that_is_real(sweep: Sweep) -> None:
 
 def test_one_seed_makes_nothing_real(sweep: Sweep) -> None:
     """As before but with a single seed: images leave no doubt, another seed might differ."""
-    planned = plan(sweep("configs: [drawn_birds/erm, drawn_birds/group_dro]"))
+    planned = plan(sweep("configs: [drawn_birds, drawn_birds/group_effective_number]"))
     write_plan(planned)
     for run in planned.runs:
-        right = run.source == "drawn_birds/group_dro"
+        right = run.source == "drawn_birds/group_effective_number"
         finish(run, worst=float(right), right=[int(right)] * 8)
     (row,) = table(read(planned.out), "Which differences are real").rows
     assert row[3:] == ["0", "+100.0", "[+100.0, +100.0]", "0.0002", "no"]
@@ -253,7 +255,9 @@ def test_one_seed_makes_nothing_real(sweep: Sweep) -> None:
 
 def test_ranks_on_each_data_set(sweep: Sweep) -> None:
     """ERM is first of two on one data set, and alone on another."""
-    text = "configs: [drawn_birds/erm, drawn_birds/group_dro, waterbirds/erm: {data.root: [x]}]"
+    text = (
+        "configs: [drawn_birds, drawn_birds/group_effective_number, waterbirds: {data.root: [x]}]"
+    )
     planned = plan(sweep(text))
     write_plan(planned)
     for run, worst in zip(planned.runs, (0.5, 0.4, 0.3), strict=True):
@@ -262,7 +266,7 @@ def test_ranks_on_each_data_set(sweep: Sweep) -> None:
     assert table(found, "Ranks").header[3:] == ["mean rank", "drawn_birds", "waterbirds"]
     assert table(found, "Ranks").rows == [
         ["erm", "train+val", "2", "1.0", "1", "1"],
-        ["group_dro", "train+val", "1", "2.0", "2", "-"],
+        ["group_reweighting", "train+val", "1", "2.0", "2", "-"],
     ]
     assert [
         line
@@ -274,7 +278,7 @@ def test_ranks_on_each_data_set(sweep: Sweep) -> None:
 def test_equal_methods_share_a_rank(half_finished: Plan) -> None:
     finish(half_finished.runs[2], worst=0.85)
     methods = read(half_finished.out).comparisons["drawn_birds"].methods
-    assert ranks(methods) == {"group_dro": 1, "irm": 1, "erm": 3}
+    assert ranks(methods) == {"group_reweighting": 1, "irm": 1, "erm": 3}
 
 
 def test_csv_has_every_run_and_every_digit(half_finished: Plan) -> None:
@@ -301,7 +305,7 @@ def test_latex_escapes_what_it_must(half_finished: Plan) -> None:
     text = shown(half_finished.out, "latex")
     begins = [line for line in text.splitlines() if line.startswith(r"\begin{tabular}")]
     assert begins[:2] == [r"\begin{tabular}{lllrrrrrrrr}", r"\begin{tabular}{lllrrrrr}"]
-    assert r"group\_dro & train+val & 0 & 85.0 $\pm$ - & " in text
+    assert r"group\_reweighting & train+val & 0 & 85.0 $\pm$ - & " in text
     assert "% 6 planned: 3 done, 1 failed, 2 waiting" in text
 
 
@@ -333,8 +337,8 @@ def test_page_has_the_tables_and_the_charts(half_finished: Plan) -> None:
     ):
         assert text in found.text
     assert (
-        "group_dro: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap 48.2 "
-        "points" in found.text
+        "group_reweighting: average 88.2 %, gap 3.2 points, on the front; erm: average 88.2 %, gap "
+        "48.2 points" in found.text
     )
     assert html.count("<svg") == 1
 
@@ -344,8 +348,8 @@ def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
     0.3; the config that has one value only has no line."""
     planned = plan(
         sweep(
-            "configs: [drawn_birds/group_dro: {strategy.step_size: [0.01, 0.1]}, "
-            "drawn_birds/erm]\nseeds: [0, 1]"
+            "configs: [drawn_birds/group_effective_number: {strategy.beta: [0.01, 0.1]}, "
+            "drawn_birds]\nseeds: [0, 1]"
         )
     )
     write_plan(planned)
@@ -354,23 +358,23 @@ def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
     found = read(planned.out)
     reports = [row.report for row in found.rows if row.report is not None]
     (key,) = sensitivity(reports, EXECUTION)
-    assert key == "strategy.step_size"
+    assert key == "strategy.beta"
     lines = sensitivity(reports, EXECUTION)[key]
-    assert list(lines) == ["drawn_birds/group_dro"]
-    assert list(lines["drawn_birds/group_dro"]) == [0.01, 0.1]
-    assert list(lines["drawn_birds/group_dro"].values()) == pytest.approx([0.6, 0.3])
+    assert list(lines) == ["drawn_birds/group_effective_number"]
+    assert list(lines["drawn_birds/group_effective_number"]) == [0.01, 0.1]
+    assert list(lines["drawn_birds/group_effective_number"].values()) == pytest.approx([0.6, 0.3])
     html = formatted(found, "html", planned.out, EXECUTION)
-    assert "drawn_birds/group_dro: 0.01 60.0 %, 0.1 30.0 %" in Page(html).text
+    assert "drawn_birds/group_effective_number: 0.01 60.0 %, 0.1 30.0 %" in Page(html).text
     assert html.count("<svg") == 2
 
 
 def test_values_that_are_words_are_numbered(sweep: Sweep) -> None:
-    planned = plan(sweep("configs: [drawn_birds/erm]\ngrid: {scheduler.name: [constant, cosine]}"))
+    planned = plan(sweep("configs: [drawn_birds]\ngrid: {scheduler.name: [constant, cosine]}"))
     write_plan(planned)
     for run in planned.runs:
         finish(run, worst=0.5)
     assert (
-        "values: 1 constant, 2 cosine; drawn_birds/erm: constant 50.0 %"
+        "values: 1 constant, 2 cosine; drawn_birds: constant 50.0 %"
         in Page(shown(planned.out, "html")).text
     )
 
@@ -401,7 +405,7 @@ def test_every_format_names_the_protocol(half_finished: Plan, format: str) -> No
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_nothing_done(sweep: Sweep, format: str) -> None:
-    planned = plan(sweep("configs: [drawn_birds/erm]"))
+    planned = plan(sweep("configs: [drawn_birds]"))
     write_plan(planned)
     assert "1 waiting" in shown(planned.out, format) or format == "csv"
     if format == "markdown":

@@ -46,13 +46,13 @@ def rule_of(config: str) -> str:
 def test_every_setting_is_shipped_and_has_a_figure() -> None:
     assert tuple(BENCHMARKS) == CHOICES == tuple(SIZES)
     for benchmark, settings in BENCHMARKS.items():
-        assert len({(setting.config, *setting.varied.items()) for setting in settings}) == len(
+        assert len({(setting.name, *setting.varied.items()) for setting in settings}) == len(
             settings
         )
         for setting in settings:
-            assert setting.config.startswith(f"{benchmark}/")
+            assert setting.config.partition("/")[0] == benchmark
             assert chosen_rule(configs.load(setting.config).select, labelled=True) == rule_of(
-                setting.config
+                f"{benchmark}/{setting.name}"
             )
             assert 0.05 < setting.mean < 1
             assert 0 <= setting.deviation < 0.1
@@ -214,7 +214,7 @@ def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
         # 21 epochs, then 150 with 240 errors 139 times beside
         ("waterbirds/bam", 171, 21 * 4795 + 150 * (4795 + 139 * 240), 171 * 1199 + 2 * 11788),
         # four times the smallest group
-        ("waterbirds/subg", 300, 300 * 224, 300 * 1199 + 11788),
+        ("waterbirds sampler.name=group_subsample", 300, 300 * 224, 300 * 1199 + 11788),
         # 80 % of the split
         ("waterbirds/afr", 50, 50 * 3836, 50 * 1199 + 11788),
         # twice the smaller class in both stages; a map and six masked pictures of each image
@@ -222,12 +222,13 @@ def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
         ("celeba/masktune", 21, 21 * 162770, 21 * 19867 + 2 * 202599 + 162770),
         # twins
         ("waterbirds/xrm", 336, 336 * 4795, 336 * 1199 + 3 * 11788),
-        ("biased_mnist/rubi", 80, 80 * 55000, 80 * 5000 + 70000),
+        ("biased_mnist strategy.name=rubi", 80, 80 * 55000, 80 * 5000 + 70000),
     ],
 )
 def test_images_that_a_run_sees(config: str, epochs: int, trained: int, evaluated: int) -> None:
-    found = Estimator(config.partition("/")[0]).estimate(
-        configs.load(config, ["data.root=x"]), timed=False
+    source, *names = config.split()
+    found = Estimator(source.partition("/")[0]).estimate(
+        configs.load(source, ["data.root=x", *names]), timed=False
     )
     assert (found.epochs, found.seen, found.seconds) == (epochs, (trained, evaluated), None)
 
@@ -278,7 +279,7 @@ def test_real_runs(
     """Two runs on drawn birds, trained, reported, and not trained again; a figure that both must
     miss, 5 %.
     """
-    setting = Setting("drawn_birds/erm", "5.0", "nobody", "average")
+    setting = Setting("drawn_birds", "5.0", "nobody", "average")
     monkeypatch.setitem(BENCHMARKS, "waterbirds", [setting])
     small = [text for text in SMALL if not text.startswith("progress")]
     options = [

@@ -21,6 +21,11 @@ from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run, plan
 from tests.commands.conftest import SMALL
 
+GROUP_DRO = """
+configs: [drawn_birds]
+grid: {strategy.name: [group_dro], sampler.name: [group_balanced], strategy.step_size: [0.1]}
+"""
+
 
 def overrides(folder: Path, *more: str) -> list[str]:
     small = [text for text in SMALL if not text.startswith("progress")]
@@ -29,7 +34,7 @@ def overrides(folder: Path, *more: str) -> list[str]:
 
 @pytest.fixture
 def one_run(sweep) -> Path:
-    return sweep("configs: [drawn_birds/group_dro]\ngrid: {strategy.step_size: [0.1]}")
+    return sweep(GROUP_DRO)
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def undisturbed(tmp_path_factory) -> Path:
     """The same run by itself, with one thread as in the sweep."""
     folder = tmp_path_factory.mktemp("undisturbed")
     path = folder / "sweep.yaml"
-    path.write_text("configs: [drawn_birds/group_dro]\ngrid: {strategy.step_size: [0.1]}")
+    path.write_text(GROUP_DRO)
     (run,) = plan(path, [*overrides(folder)[:-2], f"out={folder}/runs"]).runs
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -144,7 +149,7 @@ def test_one_failed_row(sweep, tmp_path, capsys):
 
 
 def test_plan_says_what_is_left(sweep, tmp_path, capsys):
-    path = sweep("configs: [drawn_birds/erm]\nseeds: [0, 1]\ngrid: {workers: [0, 1]}")
+    path = sweep("configs: [drawn_birds]\nseeds: [0, 1]\ngrid: {workers: [0, 1]}")
     assert main(["sweep", "plan", str(path), "workers=2"]) == 0
     runs = plan(path).runs
     *lines, last = capsys.readouterr().out.splitlines()
@@ -155,11 +160,11 @@ def test_plan_says_what_is_left(sweep, tmp_path, capsys):
 
 
 def test_mistakes_are_one_line(sweep, tmp_path, capsys):
-    path = sweep("configs: [drawn_birds/erm]\ngrid: {strategy.step_size: [0.1]}")
+    path = sweep("configs: [drawn_birds]\ngrid: {strategy.step_size: [0.1]}")
     assert main(["sweep", "run", str(path)]) == 2
     assert (
         capsys.readouterr().err
-        == "debias: drawn_birds/erm strategy.step_size=0.1 seed=0: unknown option "
+        == "debias: drawn_birds strategy.step_size=0.1 seed=0: unknown option "
         "strategy.step_size; it has no options\n"
     )
     assert main(["sweep", "report", str(tmp_path)]) == 2

@@ -81,7 +81,7 @@ def test_grad_cam():
 
 @pytest.mark.parametrize("name", ["domain_independent", "domain_discriminative"])
 def test_build_gives_the_model_its_logits(name, tmp_path):
-    parts = build(configs.load(f"drawn_birds/{name}", overrides(tmp_path)))
+    parts = build(configs.load("drawn_birds", overrides(tmp_path, f"strategy.name={name}")))
     assert parts.module.model.head.out_features == 4
     assert parts.module(torch.zeros(2, 3, 32, 32)).logits.shape == (2, 2)
 
@@ -89,7 +89,11 @@ def test_build_gives_the_model_its_logits(name, tmp_path):
 @pytest.mark.slow
 def test_a_run_is_reported_and_evaluated_by_class(tmp_path):
     """Two logits a row in the predictions; measures from the weights agree with training."""
-    run = train(configs.load("drawn_birds/domain_independent", overrides(tmp_path, "epochs=1")))
+    run = train(
+        configs.load(
+            "drawn_birds", overrides(tmp_path, "strategy.name=domain_independent", "epochs=1")
+        )
+    )
     rows = read(run / "predictions" / "test.csv")
     assert rows.logits.shape == (40, 2)
     before = json.loads((run / "report.json").read_text())

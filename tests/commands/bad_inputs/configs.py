@@ -8,7 +8,11 @@ CONFIG = rows(
     "config",
     [
         ("check nosuch", "no config 'nosuch'"),
-        ("check waterbirds/group_drp", "did you mean 'waterbirds/group_dro'"),
+        ("check waterbirds/group_dro_strog", "did you mean 'waterbirds/group_dro_strong'"),
+        (
+            "check waterbirds/focal",
+            "write waterbirds/erm_subpopbench strategy.name=focal",
+        ),
         ("check images", "no config 'images'"),
         ("check table.csv", "no config 'table.csv'"),
         ("check own.yaml", "not valid YAML", {"own.yaml": "data: [1\n"}),

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def runs(sweep):
-    return plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1, 2]")).runs
+    return plan(sweep("configs: [drawn_birds]\nseeds: [0, 1, 2]")).runs
 
 
 def launched(runs, train, **options) -> list[str]:
@@ -38,8 +38,8 @@ def launched(runs, train, **options) -> list[str]:
 def test_every_run_once(runs):
     lines = launched(runs, trainings.quick)
     assert [line.split(":")[0] for line in lines] == [
-        *(f"done    drawn_birds/erm seed={seed}" for seed in range(3)),
-        *(f"started drawn_birds/erm seed={seed}" for seed in range(3)),
+        *(f"done    drawn_birds seed={seed}" for seed in range(3)),
+        *(f"started drawn_birds seed={seed}" for seed in range(3)),
     ]
     assert left(runs) == []
     assert [trainings.attempts(run.config) for run in runs] == [1, 1, 1]
@@ -53,8 +53,8 @@ def test_a_failing_run_is_tried_again_and_leaves_its_traceback(runs):
     reason = "OSError: [Errno 28] No space left on device"
     failed = [line for line in lines if line.startswith("failed")]
     assert [line.split(":")[0] for line in failed] == [
-        *["failed  drawn_birds/erm seed=1, tried again"] * 2,
-        "failed  drawn_birds/erm seed=1",
+        *["failed  drawn_birds seed=1, tried again"] * 2,
+        "failed  drawn_birds seed=1",
     ]
     assert left(runs) == [runs[1]]
     assert trainings.attempts(runs[1].config) == 3
@@ -74,7 +74,7 @@ def test_a_refused_run_is_not_tried_again(runs):
 def test_a_killed_worker_is_replaced_and_resumes(runs):
     lines = launched(runs, trainings.seed_one_is_killed_once)
     reason = f"the process was ended by SIGKILL; what it printed is in {files_of(runs[1]).log}"
-    assert f"failed  drawn_birds/erm seed=1, tried again: {reason}" in lines
+    assert f"failed  drawn_birds seed=1, tried again: {reason}" in lines
     assert left(runs) == []
     assert (runs[1].folder / "attempts.txt").read_text() == "begun\nbegun\nresumed\n"
 

@@ -32,12 +32,12 @@ from tests.sweeps.launchers.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SEEDS = [f"drawn_birds/erm seed={seed}" for seed in range(3)]
+SEEDS = [f"drawn_birds seed={seed}" for seed in range(3)]
 
 
 @pytest.fixture
 def runs(sweep):
-    return plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1, 2]")).runs
+    return plan(sweep("configs: [drawn_birds]\nseeds: [0, 1, 2]")).runs
 
 
 def launched(runs, train=trainings.quick, **options) -> list[str]:

@@ -18,7 +18,7 @@ from tests.sweeps import trainings
 
 @pytest.fixture
 def runs(sweep):
-    return plan(sweep("configs: [drawn_birds/erm]\nseeds: [0, 1, 2]")).runs
+    return plan(sweep("configs: [drawn_birds]\nseeds: [0, 1, 2]")).runs
 
 
 def test_a_task_trains_the_run_of_its_element(runs, tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_a_task_trains_the_run_of_its_element(runs, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as end:
         perform(tmp_path / "debias-1.json", 1)
     assert end.value.code == FAILED
-    assert calls == [(runs[1].name, "drawn_birds/erm seed=1", trainings.quick, 3, 0)] * 3
+    assert calls == [(runs[1].name, "drawn_birds seed=1", trainings.quick, 3, 0)] * 3
     monkeypatch.setattr(slurm_task, "attempt", lambda *arguments: sys.exit(BUSY))
     with pytest.raises(SystemExit) as end:
         perform(tmp_path / "debias-1.json", 1)

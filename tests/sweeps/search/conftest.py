@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 BASE = """\
-configs: [drawn_birds/erm]
+configs: [drawn_birds]
 set: {epochs: 2}
 seeds: [0]
 final_seeds: [10, 11]

@@ -48,7 +48,7 @@ def test_runs_of_a_trial(search_file):
     folder = path.parent / "runs" / "trials"
     for seed, run in enumerate(runs):
         told = ["epochs=2", "batch_size=16", "optimizer.lr=0.02", f"seed={seed}"]
-        assert run.folder == folder / configs.run_name(configs.load("drawn_birds/erm", told))
+        assert run.folder == folder / configs.run_name(configs.load("drawn_birds", told))
         assert run.config.cache_dir == str(path.parent / "runs" / "cache")
 
 
@@ -67,16 +67,16 @@ def test_final_runs(search_file):
 
 
 def test_a_config_may_have_a_space_of_its_own(search_file):
-    own = "{strategy.step_size: {choice: [0.1, 1.0]}}"
+    own = "{strategy.strength: {choice: [0.1, 1.0]}}"
     path = search_file(
         "{sampler: grid, space: {clip: {choice: [null, 1]}}}",
-        configs=f"[drawn_birds/erm, drawn_birds/group_dro: {own}]",
+        configs=f"[drawn_birds, drawn_birds/coral: {own}]",
         labels="training_groups_known",
     )
     planned = plan_search(path)
     assert [list(tuned.space) for tuned in planned.tuned] == [
         ["clip"],
-        ["clip", "strategy.step_size"],
+        ["clip", "strategy.strength"],
     ]
     assert [planned.trials(tuned) for tuned in planned.tuned] == [2, 4]
 
@@ -187,4 +187,4 @@ def test_the_other_command(search_file, sweep):
     with pytest.raises(
         ValueError, match="has no search section: add one, or use `debias sweep run`"
     ):
-        plan_search(sweep("configs: [drawn_birds/erm]"))
+        plan_search(sweep("configs: [drawn_birds]"))

@@ -30,7 +30,7 @@ def test_from_the_file_to_the_table(search_file, small, capsys):
     )
     assert main(["sweep", "search", str(path), *small, "threads=1", "workers=1"]) == 0
     printed = capsys.readouterr().out
-    assert "drawn_birds/erm: 2 trials: 2 done\n  chosen: trial " in printed
+    assert "drawn_birds: 2 trials: 2 done\n  chosen: trial " in printed
     out = path.parent / "runs"
     assert len(list((out / "trials").glob("*/report.json"))) == 2
     (run,) = out.glob("*/report.json")
@@ -52,7 +52,7 @@ def test_from_the_file_to_the_table(search_file, small, capsys):
 
 def test_a_run_that_is_ended_after_an_epoch(sweep, small):
     """History is seen once the checkpoint is there; there is no report, the run can be resumed."""
-    (run,) = plan(sweep("configs: [drawn_birds/erm]\nset: {epochs: 2}"), small).runs
+    (run,) = plan(sweep("configs: [drawn_birds]\nset: {epochs: 2}"), small).runs
     seen = []
 
     def watch(history) -> None:

@@ -82,9 +82,7 @@ def test_unknown_groups_choose_by_average(search_file):
 def test_every_config_has_its_trials_and_its_winner(search_file, capsys):
     path = search_file(
         f"{{{LR}, sampler: random, trials: 3}}",
-        configs=(
-            "[drawn_birds/erm, drawn_birds/group_dro: {strategy.step_size: {choice: [0.1, 0.2]}}]"
-        ),
+        configs=("[drawn_birds, drawn_birds/coral: {strategy.strength: {choice: [0.1, 0.2]}}]"),
         labels="training_groups_known",
     )
     planned = plan_search(path)
@@ -92,10 +90,10 @@ def test_every_config_has_its_trials_and_its_winner(search_file, capsys):
     rows = table(planned.out)
     assert [(row["config"], row["trial"]) for row in rows] == [
         (config, str(number))
-        for config in ("drawn_birds/erm", "drawn_birds/group_dro")
+        for config in ("drawn_birds", "drawn_birds/coral")
         for number in range(3)
     ]
-    assert [run.config.strategy["name"] for run in found.runs] == ["erm", "group_dro"] * 2
+    assert [run.config.strategy["name"] for run in found.runs] == ["erm", "coral"] * 2
     assert capsys.readouterr().out.count("3 trials: 3 done\n  chosen: trial ") == 2
 
 
@@ -206,7 +204,7 @@ def test_another_search_in_the_same_folder(search_file):
     path = search_file(f"{{{LR}, trials: 2}}")
     searched(path)
     with pytest.raises(
-        ValueError, match="drawn_birds/erm was searched otherwise before: give another out"
+        ValueError, match="drawn_birds was searched otherwise before: give another out"
     ):
         searched(path, "search.seed=1")
 
