@@ -28,6 +28,13 @@ TITLES = {
     "augment": "augmentation",
     "recipe": "recipe",
 }
+#: Heading of docs/strategies.md above the table of a kind.
+PLACES = {
+    "strategy": "strategies",
+    "sampler": "samplers",
+    "augment": "augmentations",
+    "recipe": "recipes",
+}
 NEEDS = {
     "bias": "bias labels",
     "some bias": "some bias labels",
@@ -81,6 +88,9 @@ def sections() -> str:
     model = "a [network](models.md) by its `name`; `pretrained`, `weights`, `freeze_batch_norm`"
     names = {
         kind: ", ".join(f"`{name}`" for name in table) for kind, table in components.TABLES.items()
+    }
+    names |= {
+        kind: f"a name of [this table](strategies.md#{place})" for kind, place in PLACES.items()
     }
     rows = [[f"`{section}`", names.get(section, model)] for section in SECTIONS]
     return table(["section", "components"], rows)

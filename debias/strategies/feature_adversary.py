@@ -52,21 +52,8 @@ class Adversary(nn.Module):
     ) -> None:
         super().__init__()
         check_one_of(FEEDS, {"feed": feed})
-        if feed == "blocks" and layer is None:
-            raise InputError(
-                "feed='blocks' copies the layers after a layer, and none is named: set layer"
-            )
         shape = layer_shape(model, layer, image)
-        self.blocks = (
-            layers_after(model, layer, image)
-            if feed == "blocks" and layer is not None
-            else nn.Identity()
-        )
-        if feed == "blocks" and not any(True for _ in self.blocks.parameters()):
-            raise InputError(
-                f"no weights lie between layer={layer!r} and the features: name an earlier one, or "
-                "pooled"
-            )
+        self.blocks = _copied_blocks(model, layer, image) if feed == "blocks" else nn.Identity()
         self.reduce = nn.Flatten() if feed == "flattened" else _Pooled()
         example = torch.zeros(2, *shape, device=image.device)
         with torch.no_grad():
@@ -78,6 +65,20 @@ class Adversary(nn.Module):
         """``(N, outputs)`` logits of ``(N, ...)`` activations."""
         logits: Tensor = self.head(self.reduce(self.blocks(activation)))
         return logits
+
+
+def _copied_blocks(model: nn.Module, layer: str | None, image: Tensor) -> nn.Module:
+    if layer is None:
+        raise InputError(
+            "feed='blocks' copies the layers after a layer, and none is named: set layer"
+        )
+    blocks = layers_after(model, layer, image)
+    if not any(True for _ in blocks.parameters()):
+        raise InputError(
+            f"no weights lie between layer={layer!r} and the features: name an earlier one, or "
+            "pooled"
+        )
+    return blocks
 
 
 class _Pooled(nn.Module):
@@ -145,15 +146,8 @@ class FeatureAdversary(Strategy):
         super().__init__()
         check_at_least(0, {"strength": strength, "ramp": ramp}, of="FeatureAdversary")
         self.layer, self.strength, self.ramp = layer, strength, ramp
-        self.adversary = Adversary(
-            model,
-            image,
-            groups.biases,
-            layer=layer,
-            feed=feed,
-            hidden_size=hidden_size,
-            hidden_layers=hidden_layers,
-        )
+        head = {"hidden_size": hidden_size, "hidden_layers": hidden_layers}
+        self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
 
     def turns(self, step: int) -> Sequence[Turn]:
         """The model moves, against the strength of this step."""

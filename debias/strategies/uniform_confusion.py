@@ -79,15 +79,8 @@ class UniformConfusion(Strategy):
         check_at_least(1, counts, of="UniformConfusion")
         self.layer, self.strength = layer, strength
         self.every, self.adversary_turns = every, adversary_turns
-        self.adversary = Adversary(
-            model,
-            image,
-            groups.biases,
-            layer=layer,
-            feed=feed,
-            hidden_size=hidden_size,
-            hidden_layers=hidden_layers,
-        )
+        head = {"hidden_size": hidden_size, "hidden_layers": hidden_layers}
+        self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """The model, and its adversary."""
