@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from debias.files import write_atomically
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
 from debias.reports.charts import Line
+from debias.reports.galleries import Views
 from debias.reports.record import Epoch, Report
 from debias.reports.split import PLURALS, PREFIXES, SCALARS
 from debias.reports.templates import render
 from debias.reports.wording import percent
 
-if TYPE_CHECKING:
-    from debias.reports.mistakes import Overlays, Pictures, Prepared
-    from debias.reports.predictions import Predictions
 
-
-def write_page(
-    path: Path,
-    report: Report,
-    predictions: Predictions | None,
-    pictures: Pictures | None,
-    prepared: Prepared | None = None,
-    overlays: Overlays | None = None,
-) -> None:
-    """Write the page of a run; see :func:`render_report`."""
-    write_atomically(path, render_report(report, predictions, pictures, prepared, overlays))
-
-
-def render_report(
-    report: Report,
-    predictions: Predictions | None = None,
-    pictures: Pictures | None = None,
-    prepared: Prepared | None = None,
-    overlays: Overlays | None = None,
-) -> str:
+def render_report(report: Report, views: Views | None = None) -> str:
     """HTML of the page of a run; it needs no other file and no network.
 
     Args:
-        report: the record, as ``read_report`` returns it.
-        predictions: of the test split.
-        pictures: gives the picture and mask of a data set row; without it, or without
-            ``predictions``, there is no grid of mistakes. A picture that cannot be read leaves its
-            caption.
-        prepared: gives what the model is given of a data set row; without it, or where that is the
-            very picture, there is no section about it.
-        overlays: gives the picture of a data set row with what the model looks at laid over it;
-            rows of which it gives none are not shown.
+        report: the record.
+        views: the predictions of the test split, and what gives pictures. What gives none is left
+            out of the page.
     """
     context = {
         "report": report,
@@ -59,9 +30,9 @@ def render_report(
         "verdict": wording.verdict(report),
         "listed": sections.listed_groups(report.test),
         "charts": _charts(report),
-        "mistakes": galleries.mistakes(report, predictions, pictures),
-        "prepared": galleries.prepared_images(report, predictions, prepared),
-        "attention": galleries.attention(report, predictions, overlays),
+        "mistakes": galleries.mistakes(report, views),
+        "prepared": galleries.prepared_images(report, views),
+        "attention": galleries.attention(report, views),
         "mistakes_intro": wording.mistakes_intro(report),
         "selection": sections.selection(report),
         "metrics": sections.metrics(report),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
-from debias.errors import InputError, shown
+from debias.errors import InputError
 from debias.files import write_atomically
+from debias.reports.columns import Columns, read_columns
 from debias.types import Groups
 
 REMEDY = "write it anew with `debias evaluate RUN`"
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,26 +86,33 @@ def read(path: Path) -> Predictions:
         ValueError: no such file, a missing column, a row of another length, or a value that is no
             number; the message names the file, the line and the remedy.
     """
-    header, rows = _rows(path)
-    width = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
-    if width is not None:
-        _refuse(
-            path, width + 2, f"{len(rows[width])} values, but the header has {len(header)} columns"
-        )
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+    try:
+        return _predictions(read_columns(path))
+    except InputError as error:
+        raise InputError(f"{error}; {REMEDY}") from None
 
-    def tensor(positions: Sequence[int], convert: Callable[[str], Number]) -> Tensor:
+
+def _predictions(columns: Columns) -> Predictions:
+    def integers(*names: str) -> Tensor:
         """``(N, K)`` values of K columns."""
-        return torch.tensor([_numbers(path, header[i], columns[i], convert) for i in positions]).T
+        found = (columns.numbers(name, int, "a whole number") for name in names)
+        return torch.stack([torch.tensor(one, dtype=torch.int64) for one in found], dim=1)
 
-    single = "target" in header
-    targets = tensor(_named(path, header, "target" if single else "target_"), int)
+    targets, scores = columns.starting("target_"), columns.starting("logit_")
+    single = "target" in columns.cells
+    if not (single or targets):
+        raise columns.lacking("'target' or 'target_<label>'")
+    if not scores:
+        raise columns.lacking("'logit_<class>'")
+    # decimal to float64 to float32 is exact: nine digits lie far from where the second rounding
+    # could turn
+    logits = (columns.numbers(name, float, "a number") for name in scores)
     return Predictions(
-        index=tensor(_named(path, header, "index"), int).long().flatten(),
-        paths=tuple(columns[_named(path, header, "path")[0]]),
-        target=(targets.flatten() if single else targets).long().contiguous(),
-        bias=tensor(_named(path, header, "bias"), int).long().flatten(),
-        logits=tensor(_named(path, header, "logit_"), float).float().contiguous(),
+        index=integers("index").flatten(),
+        paths=tuple(columns["path"]),
+        target=integers("target").flatten() if single else integers(*targets),
+        bias=integers("bias").flatten(),
+        logits=torch.stack([torch.tensor(one).float() for one in logits], dim=1),
     )
 
 
@@ -148,56 +153,3 @@ def _columns(values: Tensor) -> list[list[int | float]]:
     table = values if values.ndim == 2 else values[:, None]
     columns: list[list[int | float]] = table.T.tolist()
     return columns
-
-
-def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {REMEDY}") from None
-    except (ValueError, csv.Error):
-        raise InputError(
-            f"{path}: empty or not UTF-8, so there are no predictions in it; {REMEDY}"
-        ) from None
-    return header, rows
-
-
-def _named(path: Path, header: Sequence[str], name: str) -> list[int]:
-    if name.endswith("_"):
-        positions = [number for number, column in enumerate(header) if column.startswith(name)]
-    else:
-        positions = [number for number, column in enumerate(header) if column == name]
-    if len(positions) > 1 and not name.endswith("_"):
-        _refuse(path, 1, f"the column {name!r} is there twice")
-    if not positions:
-        wanted = {"target_": "'target' or 'target_<label>'", "logit_": "'logit_<class>'"}.get(
-            name, repr(name)
-        )
-        _refuse(path, 1, f"no column {wanted} among {shown(header, 10)}")
-    return positions
-
-
-def _numbers(
-    path: Path, name: str, column: Sequence[str], convert: Callable[[str], Number]
-) -> list[Number]:
-    try:
-        # Decimal to float64 to float32 is exact: nine digits lie far from where the second rounding
-        # could turn.
-        return list(map(convert, column))
-    except ValueError:
-        row = next(row for row, value in enumerate(column) if not _converts(value, convert))
-    kind = "a whole number" if convert is int else "a number"
-    _refuse(path, row + 2, f"{name} is {column[row]!r}, not {kind}")
-
-
-def _converts(value: str, convert: Callable[[str], Number]) -> bool:
-    try:
-        convert(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _refuse(path: Path, line: int, fault: str) -> NoReturn:
-    raise InputError(f"{path}, line {line}: {fault}; {REMEDY}")

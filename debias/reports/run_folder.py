@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import Json, json_text, plain
-from debias.reports.page import write_page
+from debias.reports.galleries import Views
+from debias.reports.page import render_report
 from debias.reports.privacy import without_places
 from debias.reports.record import PAGE, SCHEMA, read_report, report_of
 
-if TYPE_CHECKING:
-    from debias.reports.mistakes import Overlays, Pictures, Prepared
-    from debias.reports.predictions import Predictions
 
-
-def write_report(
-    folder: Path,
-    record: Json,
-    predictions: Predictions | None = None,
-    pictures: Pictures | None = None,
-    *,
-    prepared: Prepared | None = None,
-    overlays: Overlays | None = None,
-) -> None:
+def write_report(folder: Path, record: Json, views: Views | None = None) -> None:
     """Write report.html, and then report.json, which marks the run as finished.
 
     Args:
@@ -33,7 +21,7 @@ def write_report(
         record: the entries of report.json, ``"schema": 1``; tensors and arrays become lists, NaN
             and infinity become null. Where its config says ``anonymous``, absolute paths become
             file names.
-        predictions, pictures, prepared, overlays: see :func:`debias.reports.page.render_report`.
+        views: see :func:`debias.reports.page.render_report`.
 
     Raises:
         ValueError: the record is of another schema, or holds something that JSON has no form for.
@@ -44,8 +32,7 @@ def write_report(
     if record["config"].get("anonymous"):
         record = without_places(record)
     text = json_text(record)
-    report = report_of(record, folder)
-    write_page(folder / PAGE, report, predictions, pictures, prepared, overlays)
+    write_atomically(folder / PAGE, render_report(report_of(record, folder), views))
     write_atomically(folder / "report.json", text)
 
 
@@ -53,5 +40,5 @@ def page_of(folder: Path) -> Path:
     """The page of a finished run; if an earlier version left none, it is written now."""
     page = folder / PAGE
     if not page.is_file():
-        write_page(page, read_report(folder), None, None)
+        write_atomically(page, render_report(read_report(folder)))
     return page

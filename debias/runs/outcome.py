@@ -33,6 +33,7 @@ from debias.models.weights import read_state_dict
 from debias.parts import Parts
 from debias.reports.classes import positive_class
 from debias.reports.environment import git_state, peak_memory_mb, versions
+from debias.reports.galleries import Views
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
 from debias.runs.backbone import backbone_of
@@ -116,15 +117,15 @@ def save_outcome(
         return
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
-    write_report(
-        folder,
-        report,
+    # maps cost a backward pass each: they are drawn where they were measured
+    looked = "attention" in report["measures"]
+    views = Views(
         predictions["test"],
         partial(picture, parts.examples),
-        prepared=partial(prepared_picture, parts),
-        # maps cost a backward pass each: they are drawn where they were measured
-        overlays=partial(attention_picture, parts) if "attention" in report["measures"] else None,
+        partial(prepared_picture, parts),
+        partial(attention_picture, parts) if looked else None,
     )
+    write_report(folder, report, views)
 
 
 def selection(history: list[Json], rule: str) -> Json:

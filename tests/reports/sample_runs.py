@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from debias.json_files import plain
+from debias.reports.galleries import Views
 from debias.reports.page import render_report
 from debias.reports.predictions import Predictions
 from debias.reports.record import Report, report_of
@@ -156,9 +157,12 @@ def typed_report(entries: dict[str, Any]) -> Report:
     return report_of(plain(entries), Path("run"))
 
 
-def html_of(entries: dict[str, Any], *facts: Any, **pictures: Any) -> str:
+def html_of(
+    entries: dict[str, Any], predictions: Predictions | None = None, *pictures: Any, **more: Any
+) -> str:
     """The page of a record."""
-    return render_report(typed_report(entries), *facts, **pictures)
+    views = None if predictions is None else Views(predictions, *pictures, **more)
+    return render_report(typed_report(entries), views)
 
 
 def sample_predictions() -> Predictions:

@@ -14,8 +14,7 @@ import torch
 
 from debias.json_files import plain
 from debias.reports import measure_charts, measures
-from debias.reports.galleries import attention
-from debias.reports.mistakes import right_and_wrong
+from debias.reports.galleries import Views, attention, right_and_wrong
 from debias.reports.predictions import Predictions
 from debias.reports.record import read_report
 from debias.reports.run_folder import write_report
@@ -253,7 +252,7 @@ def test_spectrum_in_words() -> None:
 
 
 def test_ids_stay_unique_and_references_resolve() -> None:
-    html = html_of(measured_report(), overlays=lambda row: None)
+    html = html_of(measured_report())
     found = Page(html)
     assert len(found.ids) == len(set(found.ids))
     assert {address[1:] for address in found.addresses if address.startswith("#")} <= set(found.ids)
@@ -288,7 +287,7 @@ def test_the_first_right_and_the_first_wrong_image_of_a_group() -> None:
     """Rows 10 to 17: of waterbird-land, 12, 13, 14, 16 are wrong, 15 right; 11, 17 are alone."""
     groups, predictions = typed_report(sample_report()).groups, sample_predictions()
     found = {
-        group: [(shown.row, shown.right) for shown in right_and_wrong(predictions, groups, group)]
+        group: [(shown.index, shown.right) for shown in right_and_wrong(predictions, groups, group)]
         for group in range(4)
     }
     assert found == {
@@ -306,7 +305,7 @@ def test_two_of_a_kind_where_all_are_right() -> None:
     zeros = torch.zeros(3, dtype=torch.int64)
     predictions = Predictions(torch.tensor([4, 5, 6]), ("a", "b", "c"), zeros, zeros, logits)
     shown = right_and_wrong(predictions, typed_report(sample_report()).groups, 0)
-    assert [(decision.row, decision.right) for decision in shown] == [(4, True), (5, True)]
+    assert [(decision.index, decision.right) for decision in shown] == [(4, True), (5, True)]
 
 
 def test_right_and_wrong_of_a_label() -> None:
@@ -319,14 +318,14 @@ def test_right_and_wrong_of_a_label() -> None:
         torch.tensor([8, 9]), ("a", "b"), target, bias, torch.tensor([[1.0, -1.0], [1.0, -1.0]])
     )
     (shown,) = right_and_wrong(predictions, groups, 7)
-    assert shown == (9, "Blond", "not Blond", False)
+    assert (shown.index, shown.target, shown.predicted) == (9, "Blond", "not Blond")
 
 
 def test_overlays_are_shown_with_their_captions(tmp_path: Path) -> None:
     def overlay(row: int) -> np.ndarray[Any, Any] | None:
         return None if row == 17 else np.full((20, 20, 3), row, np.uint8)
 
-    write_report(tmp_path, measured_report(), sample_predictions(), overlays=overlay)
+    write_report(tmp_path, measured_report(), Views(sample_predictions(), overlays=overlay))
     found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert found.alternatives == [
         f"what the model looks at in an image of {name}"
@@ -337,11 +336,8 @@ def test_overlays_are_shown_with_their_captions(tmp_path: Path) -> None:
 
 
 def test_without_overlays_there_is_no_such_section() -> None:
-    assert attention(typed_report(sample_report()), sample_predictions(), None) == []
-    assert (
-        attention(typed_report(sample_report()), None, lambda row: np.zeros((2, 2, 3), np.uint8))
-        == []
-    )
+    assert attention(typed_report(sample_report()), Views(sample_predictions())) == []
+    assert attention(typed_report(sample_report()), None) == []
     html = html_of(sample_report(), sample_predictions(), overlays=lambda row: None)
     assert "Where the model looks" not in html
 

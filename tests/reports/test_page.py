@@ -12,6 +12,7 @@ import pytest
 
 from debias.errors import InputError
 from debias.reports import charts, wording
+from debias.reports.galleries import Views
 from debias.reports.record import Epoch, read_report
 from debias.reports.run_folder import write_report
 from tests.reports.sample_runs import (
@@ -272,7 +273,7 @@ def test_odd_names_are_escaped_everywhere(tmp_path: Path) -> None:
     report = sample_report(
         targets=odd, biases=("_land", "</svg><script>"), accuracies=(0.9, 0.5, 0.3, 0.8)
     )
-    write_report(tmp_path, report, sample_predictions(), picture)
+    write_report(tmp_path, report, Views(sample_predictions(), picture))
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     found = Page(html)
     assert "script" not in found.tags

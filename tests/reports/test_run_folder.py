@@ -77,9 +77,6 @@ def test_a_run_whose_page_could_not_be_written_is_not_finished(
     monkeypatch.setattr(
         "debias.reports.run_folder.write_atomically", lambda path, text: written.append(path.name)
     )
-    monkeypatch.setattr(
-        "debias.reports.page.write_atomically", lambda path, text: written.append(path.name)
-    )
     write_report(tmp_path, sample_report())
     assert written == ["report.html", "report.json"]
 

@@ -22,10 +22,10 @@ FOREIGN = rows(
         (EVALUATE, "p.csv: cannot be read", {"p.csv": None}),
         (EVALUATE, "p.csv: empty", {"p.csv": ""}),
         (EVALUATE, "a header and no row", text("target,bias,prediction")),
-        (EVALUATE, "no CSV file in UTF-8", {"p.csv": b"\xff\xfe\x00"}),
+        (EVALUATE, "empty or not UTF-8", {"p.csv": b"\xff\xfe\x00"}),
         (
             EVALUATE,
-            "no CSV file in UTF-8",
+            "empty or not UTF-8",
             {"p.csv": "target,bias,prediction\n" + "x" * 200_000 + ",a,b\n"},
         ),
         (EVALUATE, "separated by commas", text("target;bias;prediction", "a;x;a")),

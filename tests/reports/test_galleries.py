@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.reports.mistakes import confident_mistakes, thumbnail
+from debias.reports.galleries import confident_mistakes, thumbnail
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 from tests.reports.sample_runs import sample_predictions
