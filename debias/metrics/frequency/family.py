@@ -1,29 +1,19 @@
-"""How to read the accuracies on filtered images. Pure Python."""
+"""The family of filtered images. Pure Python."""
 
 from __future__ import annotations
 
-from debias.metrics.descriptions import Description, Family, lower
+from debias.metrics.descriptions import Family, numbers
 
-_BAND_PASS = {
-    "area": Description(
-        "Band-pass accuracy",
-        "Mean accuracy over the cutoffs: how little of the spectrum is enough.",
-    ),
-    "half_cutoff": lower(
-        "Half-accuracy cutoff", "Share of the spectrum that half of the clean accuracy takes."
-    ),
-    "accuracy/<cutoff>": Description("Accuracy", "Accuracy with this share of the spectrum kept."),
+_FILTERED = {
+    f"{kind}/{key}": text._replace(title=f"{text.title}, {name}")
+    for kind, name in (("low_pass", "low frequencies"), ("high_pass", "high frequencies"))
+    for key, text in numbers("frequency", "filter").items()
 }
 
 FREQUENCY = Family(
     "Spatial frequencies",
     "How much of the images' spectrum the model needs.",
-    {"accuracy/clean": Description("Accuracy", "Accuracy on the same images, untouched.")}
-    | {
-        f"{kind}/{key}": text._replace(title=f"{text.title}, {name}")
-        for kind, name in (("low_pass", "low frequencies"), ("high_pass", "high frequencies"))
-        for key, text in _BAND_PASS.items()
-    },
+    numbers("frequency", "frequency") | _FILTERED,
     headlines=("accuracy/clean", "low_pass/area", "high_pass/area"),
     needs=("run",),
     quick=False,

@@ -1,47 +1,14 @@
-"""How to read ranking, F1 and calibration of each bias value. Pure Python."""
+"""The family of ranking, F1 and calibration of each bias value. Pure Python."""
 
 from __future__ import annotations
 
-from debias.metrics.descriptions import Description, Family, lower, unranked
+from debias.metrics.descriptions import Description, Family, numbers
 
-_OVERALL = {
-    "auroc": Description("AUROC", "How often a positive is scored above a negative."),
-    "average_precision": Description(
-        "Average precision", "How pure the list of highest scores is."
-    ),
-    "f1": Description("F1", "How well an outcome is both found and not overcalled."),
-    "brier": lower("Brier score", "Mean squared error of an outcome's probability."),
-}
-_CALIBRATION = {
-    "ece": lower(
-        "Calibration error",
-        "How far stated confidence and accuracy lie apart on average; small groups inflate.",
-    ),
-    "mce": lower(
-        "Calibration error, greatest",
-        "How far confidence and accuracy lie apart in the worst bin.",
-    ),
-    "positive_ece": lower(
-        "Calibration error of the positive", "The same for the probability of the positive class."
-    ),
-    "positive_mce": lower(
-        "Calibration error of the positive, greatest",
-        "The same for the positive class, worst bin.",
-    ),
-}
-_BORKAN = {
-    "bpsn_auc": Description(
-        "BPSN AUC",
-        "Positives elsewhere against negatives here: low where these are scored too high.",
-    ),
-    "bnsp_auc": Description(
-        "BNSP AUC",
-        "Negatives elsewhere against positives here: low where these are scored too low.",
-    ),
-}
+_CALIBRATION = numbers("scores", "calibration")
+_OVERALL = numbers("scores", "overall") | _CALIBRATION
 
 #: The scalars over all images, which need no bias label.
-OVERALL = (*_OVERALL, *_CALIBRATION)
+OVERALL = tuple(_OVERALL)
 
 
 def _over_biases(key: str, text: Description) -> dict[str, Description]:
@@ -51,7 +18,9 @@ def _over_biases(key: str, text: Description) -> dict[str, Description]:
         f"worst_{key}": text._replace(
             title=f"{title}, worst", meaning=f"{meaning} The worst value of the bias."
         ),
-        f"{key}_gap": lower(f"{title}, gap", f"{meaning} Greatest minus least over the bias."),
+        f"{key}_gap": Description(
+            f"{title}, gap", f"{meaning} Greatest minus least over the bias.", 0.0, "lower"
+        ),
         f"{key}/<bias>": text._replace(title=f"{title} of a value of the bias"),
         f"worst_outcome_{key}": text._replace(
             title=f"{title}, worst outcome",
@@ -61,9 +30,8 @@ def _over_biases(key: str, text: Description) -> dict[str, Description]:
 
 
 def _numbers() -> dict[str, Description]:
-    found = {"samples/<bias>": unranked("Images", "How many images have this bias value.")}
-    for key, text in (_OVERALL | _BORKAN | _CALIBRATION).items():
-        found |= {key: text} if key in OVERALL else {}
+    found = numbers("scores", "samples") | _OVERALL
+    for key, text in (_OVERALL | numbers("scores", "mixtures")).items():
         found |= _over_biases(key, text)
     for key, text in _CALIBRATION.items():
         found[f"worst_group_{key}"] = text._replace(title=f"{text.title}, worst group")
