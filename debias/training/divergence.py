@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from debias import processes
 from debias.errors import InputError
+from debias.training.terms import EpochSums
 
 REMEDY = "lower optimizer.lr, or set clip"
 
 
-def check_finite(module: nn.Module, finite_steps: Tensor, *, steps: int, epoch: int) -> None:
+def check_finite(module: nn.Module, sums: EpochSums, *, epoch: int) -> None:
     """Stop all processes if a loss of an epoch, or a parameter after it, is NaN or infinite.
 
     Args:
         module: whose parameters are checked.
-        finite_steps: int64 scalar, how many steps of the epoch came before the first loss that is
-            not finite.
-        steps: of the epoch.
+        sums: of the epoch's losses.
         epoch: its number.
 
     Raises:
         InputError: naming the first such step.
     """
     parameters = [parameter.detach().isfinite().all() for parameter in module.parameters()]
-    state = torch.stack([finite_steps, torch.stack(parameters).all().to(finite_steps)])
-    finite, whole = processes.least(state).tolist()
-    if finite < steps:
+    whole = torch.stack(parameters).all()
+    finite_steps = torch.as_tensor(sums.finite_steps, device=whole.device)
+    state = torch.stack([finite_steps, whole.to(finite_steps)])
+    finite, all_finite = processes.least(state).tolist()
+    if finite < sums.steps:
         raise diverged(f"the loss of step {finite} of epoch {epoch} (counted from 0)", epoch)
-    if not whole:
+    if not all_finite:
         raise diverged(f"a weight after epoch {epoch}", epoch)
 
 

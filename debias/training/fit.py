@@ -20,6 +20,15 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from debias.training.checkpoints import CheckpointFiles
 from debias.training.module import DebiasModule
 
+#: Warnings of Lightning that ask nothing of a user; the last is of batch normalisation that
+#: model.freeze_batch_norm holds in evaluation mode.
+HARMLESS = (
+    "does not have many workers",
+    "number of training batches.*smaller than the logging interval",
+    "LeafSpec",
+    "in eval mode at the start of training",
+)
+
 
 class OwnSignals(Callback):
     """Leaves SIGTERM to the process's own handler: Lightning's ends training with exit code 0."""
@@ -128,11 +137,6 @@ def fit(
         resume: checkpoint to go on from.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings(
-            "ignore", ".*number of training batches.*smaller than the logging interval.*"
-        )
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")
-        # batch normalisation that model.freeze_batch_norm holds there
-        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", f".*{message}.*")
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)

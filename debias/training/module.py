@@ -12,14 +12,13 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from debias import processes
 from debias.augment.augmentation import Augmentation, Unchanged
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies.strategy import Strategy
 from debias.training.divergence import check_finite
-from debias.training.idle_terms import IdleTerms
 from debias.training.prediction import Predicted
+from debias.training.terms import EpochSums, IdleTerms
 from debias.types import Batch, Groups, Loss, Turn
 
 
@@ -69,11 +68,8 @@ class DebiasModule(pl.LightningModule):
         }
         self.automatic_optimization = len(self.players) == 1
         self.counts = GroupCounts(groups, train_frequencies=frequencies)
-        self.sums: dict[str, Tensor] = {}
-        self.terms: dict[str, int] = {}
+        self.epoch_sums, self.idle_terms = EpochSums(), IdleTerms()
         self.moved: set[str] = set()
-        self.idle_terms = IdleTerms()
-        self.steps, self.finite_steps = 0, torch.zeros((), dtype=torch.int64)
         self.validation: dict[str, float] = {}
 
     def forward(self, image: Tensor) -> Any:
@@ -119,19 +115,15 @@ class DebiasModule(pl.LightningModule):
             (turn,) = turns
             loss = self._tracked(turn.objective(self.model, batch))
         else:
+            each: Any = self.optimizers()
+            optimizers = dict(zip(self.players, each, strict=True))
             for turn in turns:
-                self._take(turn, batch)
-        self._count_step()
+                self._take(turn, batch, optimizers[turn.player])
+        self.epoch_sums.end_step()
         return loss if self.automatic_optimization else None
 
-    def _count_step(self) -> None:
-        """Count the epoch's steps, and those before the first loss that is not finite."""
-        finite = self.sums["loss"].isfinite()  # a sum that was not finite never is again
-        self.steps, self.finite_steps = self.steps + 1, self.finite_steps.to(finite.device) + finite
-
-    def _take(self, turn: Turn, batch: Batch) -> None:
+    def _take(self, turn: Turn, batch: Batch, optimizer: Any) -> None:
         self.moved.add(turn.player)
-        optimizer: Any = self.optimizers()[list(self.players).index(turn.player)]  # type: ignore[index]
         # toggled before the forward pass, so that the others' activations are not kept
         with self.toggled_optimizer(optimizer):
             loss = self._tracked(turn.objective(self.model, batch))
@@ -159,37 +151,26 @@ class DebiasModule(pl.LightningModule):
 
     def _tracked(self, loss: Loss) -> Tensor:
         self.idle_terms.note(loss)
-        # summed on the device: a self.log per step costs more than a small model's step
-        for name, value in (("loss", loss.total), *loss.terms.items()):
-            if name in self.sums:
-                self.sums[name] += value.detach()
-                self.terms[name] += 1
-            else:
-                self.sums[name], self.terms[name] = value.detach().to(torch.float32, copy=True), 1
+        self.epoch_sums.add(loss)
         return loss.total
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's sums."""
-        self.sums, self.terms, self.moved = {}, {}, set()
-        self.steps, self.finite_steps = 0, torch.zeros_like(self.finite_steps)
+        self.epoch_sums, self.moved = EpochSums(), set()
 
     def training_means(self) -> dict[str, float]:
         """Mean of the loss and of each term, over the epoch's turns with it, in all processes.
 
         A term with a value per group is named ``term/group``. Every process must call it.
         """
-        means = {
-            name: processes.mean(total) / self.terms[name] for name, total in self.sums.items()
-        }
-        scalars = {name: value.item() for name, value in means.items() if value.ndim == 0}
-        vectors = ((name, value.tolist()) for name, value in means.items() if value.ndim == 1)
-        names = self.training_groups.names
-        named = {
-            f"{name}/{group}": v
-            for name, values in vectors
-            for group, v in zip(names, values, strict=True)
-        }
-        return scalars | named
+        means = self.epoch_sums.means()
+        scalars = {name: mean.item() for name, mean in means.items() if mean.ndim == 0}
+        groups = self.training_groups.names
+        for name, mean in means.items():
+            if mean.ndim == 1:
+                named = zip(groups, mean.tolist(), strict=True)
+                scalars |= {f"{name}/{group}": value for group, value in named}
+        return scalars
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; warn of terms that do nothing; step the schedules.
@@ -197,7 +178,7 @@ class DebiasModule(pl.LightningModule):
         Raises:
             InputError: a loss of the epoch or the weights after it are not finite.
         """
-        check_finite(self, self.finite_steps, steps=self.steps, epoch=self.current_epoch)
+        check_finite(self, self.epoch_sums, epoch=self.current_epoch)
         means = self.training_means()
         self.log_dict({f"train/{name}": value for name, value in means.items()})
         if self.trainer.is_global_zero:

@@ -20,7 +20,9 @@ def choose_precision(model: nn.Module, accelerator: str) -> str:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         computes = accelerator == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        fast = computes and _has_convolutions(model) and not _is_depthwise(model)
+        layers = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+        depthwise = any(layer.groups == layer.in_channels > 1 for layer in layers)
+        fast = computes and bool(layers) and not depthwise
     return "bf16-mixed" if fast else "32-true"
 
 
@@ -32,15 +34,3 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
         device: of the pictures.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision.startswith("bf16"))
-
-
-def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
-    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-
-
-def _has_convolutions(model: nn.Module) -> bool:
-    return bool(_convolutions(model))
-
-
-def _is_depthwise(model: nn.Module) -> bool:
-    return any(layer.groups == layer.in_channels > 1 for layer in _convolutions(model))

@@ -89,13 +89,7 @@ class Recorder(Checkpoint):
                 path.unlink()
 
     def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Keep the predictions of the batch."""
         self.parts.append(outputs)
@@ -124,12 +118,8 @@ class Recorder(Checkpoint):
 
     def _entry(self, epoch: int, module: DebiasModule, moved: bool) -> dict[str, Any]:
         seconds, validation = time.monotonic() - self.started, module.validation if moved else {}
-        return {
-            "epoch": epoch,
-            "train": module.training_means(),
-            "val": validation,
-            "seconds": seconds,
-        }
+        means = module.training_means()
+        return {"epoch": epoch, "train": means, "val": validation, "seconds": seconds}
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

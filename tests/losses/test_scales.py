@@ -24,7 +24,7 @@ from debias.strategies.soft_contrastive import SoftContrastive
 from debias.strategies.spectral_decoupling import SpectralDecoupling
 from debias.strategies.strategy import Strategy
 from debias.strategies.vrex import VREx
-from debias.training.idle_terms import IdleTerms
+from debias.training.terms import IdleTerms
 from debias.types import Batch, Loss, Outputs
 from tests.fakes import GROUPS
 

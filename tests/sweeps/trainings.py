@@ -17,6 +17,7 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
 from debias.training.divergence import check_finite
+from debias.training.terms import EpochSums
 from tests.reports.sample_runs import sample_report
 
 SECONDS = {"train": 3.0, "epoch": 1.0, "total": 4.0}
@@ -79,7 +80,9 @@ def seed_one_diverges(config: Config, *, resume: Path | None = None) -> Path:
     """Seed 1 is stopped by the check of its losses."""
     if config.seed == 1:
         begin(config)
-        check_finite(nn.Linear(1, 1), torch.tensor(3), steps=6, epoch=0)
+        sums = EpochSums()
+        sums.steps, sums.finite_steps = 6, torch.tensor(3)
+        check_finite(nn.Linear(1, 1), sums, epoch=0)
     return quick(config, resume=resume)
 
 

@@ -136,10 +136,10 @@ def test_counting_waits_for_no_device() -> None:
             module.model, Batch(*(c if c is None else c.cuda() for c in batch_of(8)))
         )
     )
-    module._count_step()
+    module.epoch_sums.end_step()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        module._count_step()
+        module.epoch_sums.end_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert (module.steps, module.finite_steps.item()) == (2, 2)
+    assert (module.epoch_sums.steps, module.epoch_sums.finite_steps.item()) == (2, 2)

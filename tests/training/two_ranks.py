@@ -21,6 +21,7 @@ from debias.training.divergence import check_finite
 from debias.training.fit import seed_all
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
+from debias.training.terms import EpochSums
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 #: Rank 0 takes the first six samples, all of groups 0 and 1; rank 1 the last four, which see group
@@ -94,9 +95,8 @@ def epoch_means(part: slice) -> dict[str, Tensor]:
         options = {"optimizer": torch.optim.SGD, "scheduler": torch.optim.lr_scheduler.ConstantLR}
         module = DebiasModule(TinyClassifier(), strategy, GROUPS, FREQUENCIES, **options)
         for step in range(4):
-            module.trainer = SimpleNamespace(
-                fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=step))
-            )
+            loop = SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=step))
+            module.trainer = SimpleNamespace(fit_loop=loop, current_epoch=0, max_epochs=1)
             batch = batch_of(16, seed=step)
             module.training_step(
                 type(batch)(*(None if c is None else c[part] for c in batch)), step
@@ -121,7 +121,9 @@ def trained_by_two(rank: int) -> dict[str, Tensor]:
 def first_broken_step(rank: int) -> dict[str, Tensor]:
     """Losses are finite for 5 of 6 steps in process 0, for 3 in process 1: both end alike."""
     try:
-        check_finite(TinyClassifier(), torch.tensor(5 if rank == 0 else 3), steps=6, epoch=1)
+        sums = EpochSums()
+        sums.steps, sums.finite_steps = 6, torch.tensor(5 if rank == 0 else 3)
+        check_finite(TinyClassifier(), sums, epoch=1)
     except InputError as error:
         return {"broken": torch.tensor(int(str(error).partition("loss of step ")[2].split()[0]))}
     return {}

@@ -1,15 +1,50 @@
-"""Terms that count in a loss, and are numerically nothing: the method then has no effect."""
+"""The loss and its terms over an epoch: their means, and terms that are numerically nothing."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 
+import torch
+from torch import Tensor
+
+from debias import processes
 from debias.types import Loss
 
 #: An epoch's mean below this is nothing beside a loss of order one, in float32 and for any usual
 #: weight.
 NOTHING = 1e-12
+
+
+class EpochSums:
+    """Sums of the loss and of its terms over the turns of an epoch, and how far they are finite.
+
+    Nothing waits for the device: a ``self.log`` per step would cost more than a small model's step.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.turns: dict[str, int] = {}
+        self.steps = 0
+        self.finite_steps: Tensor | int = 0
+
+    def add(self, loss: Loss) -> None:
+        """Add the loss and the terms of one turn."""
+        for name, value in (("loss", loss.total), *loss.terms.items()):
+            if name in self.sums:
+                self.sums[name] += value.detach()
+                self.turns[name] += 1
+            else:
+                self.sums[name], self.turns[name] = value.detach().to(torch.float32, copy=True), 1
+
+    def end_step(self) -> None:
+        """Count a step, also as finite if no loss so far was not: such a sum never is again."""
+        self.steps += 1
+        self.finite_steps = self.finite_steps + self.sums["loss"].isfinite()
+
+    def means(self) -> dict[str, Tensor]:
+        """Mean of each over its turns in all processes; every process must call it."""
+        return {name: processes.mean(total) / self.turns[name] for name, total in self.sums.items()}
 
 
 class IdleTerms:

@@ -14,8 +14,34 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.strategies.erm import ERM
 from debias.strategies.strategy import Strategy
+from debias.training.terms import EpochSums
 from debias.types import Loss, Turn
 from tests.training.test_module import module_of, trained
+
+
+def test_sums_of_an_epoch_by_hand():
+    """Losses 1, 3 and NaN in three steps, a term in the first and last: steps 0 and 1 are finite.
+
+    The term's mean is (0.5 + 1.5) / 2 over the two turns that have it, not over three steps.
+    """
+    sums = EpochSums()
+    total, term = torch.tensor(1.0, requires_grad=True), torch.tensor(0.5, dtype=torch.float64)
+    sums.add(Loss(total, {"penalty": term}))
+    sums.end_step()
+    sums.add(Loss(torch.tensor(3.0), {}))
+    sums.end_step()
+    assert {name: value.item() for name, value in sums.means().items()} == {
+        "loss": 2.0,
+        "penalty": 0.5,
+    }
+    sums.add(Loss(torch.tensor(torch.nan), {"penalty": torch.tensor(1.5)}))
+    sums.end_step()
+    assert (sums.steps, int(sums.finite_steps)) == (3, 2)
+    assert sums.means()["penalty"].item() == 1.0
+    assert sums.means()["penalty"].dtype == torch.float32
+    assert not sums.means()["loss"].requires_grad
+    assert (total.item(), term.item()) == (1.0, 0.5)
+
 
 #: Steps of an epoch of the small data.
 EPOCH = 6
