@@ -23,7 +23,7 @@ from debias.metrics.amplification.report import (
 )
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
-from debias.metrics.fairness.scalars import fairness_report
+from debias.metrics.fairness.rates import fairness_report
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report

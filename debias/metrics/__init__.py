@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from debias.metrics.accuracy.scalars import group_report, group_scalars
     from debias.metrics.amplification.report import amplification_scalars
     from debias.metrics.exact_metrics import CellCounts, GroupCounts
-    from debias.metrics.fairness.scalars import fairness_scalars
+    from debias.metrics.fairness.rates import fairness_scalars
 
 __all__ = [
     "CellCounts",
@@ -32,7 +32,7 @@ _HOMES = {
     "CellCounts": "exact_metrics",
     "GroupCounts": "exact_metrics",
     "amplification_scalars": "amplification.report",
-    "fairness_scalars": "fairness.scalars",
+    "fairness_scalars": "fairness.rates",
     "group_report": "accuracy.scalars",
     "group_scalars": "accuracy.scalars",
     "joint_counts": "accuracy.counts",

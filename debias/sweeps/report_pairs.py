@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.intervals import percentile_interval
-from debias.metrics.accuracy.paired import (
+from debias.metrics.accuracy.uncertainty import (
     holm,
+    percentile_interval,
     resampled_worst_group_difference,
     two_sided_p_value,
     worst_group_difference,

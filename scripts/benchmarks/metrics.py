@@ -24,7 +24,7 @@ from debias.metrics import GroupCounts
 from debias.metrics.accuracy.counts import joint_counts
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.amplification.report import amplification_scalars
-from debias.metrics.fairness.scalars import fairness_scalars
+from debias.metrics.fairness.rates import fairness_scalars
 from debias.models.classifier import timm_classifier
 from debias.types import Groups
 

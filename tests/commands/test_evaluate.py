@@ -15,7 +15,7 @@ from debias.commands import evaluate
 from debias.evaluation.families import Evidence
 from debias.evaluation.measures import SEVERAL, measure_all
 from debias.json_files import plain
-from debias.metrics.fairness.scalars import fairness_report
+from debias.metrics.fairness.rates import fairness_report
 from debias.metrics.families import FAMILIES, OF_POSITIVE
 from debias.reports.predictions import read
 from tests.reports.sample_runs import typed_report

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from debias.metrics.accuracy.accuracies import accuracy
 from debias.metrics.accuracy.counts import Tally
+from debias.metrics.accuracy.scalars import accuracy
 from debias.metrics.attention.scores import AttentionScores
 from debias.metrics.exact_metrics import CellCounts
 from tests.metrics.handed import Handed

@@ -14,7 +14,7 @@ import torch
 from torchmetrics import Metric
 
 from debias.metrics.exact_metrics import GroupCounts
-from debias.metrics.fairness.scalars import fairness_scalars
+from debias.metrics.fairness.rates import fairness_scalars
 from debias.metrics.scores.by_bias import calibration_scalars, f1_scalars, ranking_scalars
 from debias.metrics.scores.calibration import (
     decision_confidence,

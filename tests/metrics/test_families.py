@@ -16,7 +16,7 @@ from debias.metrics.attention.maps import attention_scores
 from debias.metrics.attention.scores import AttentionScores
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
-from debias.metrics.fairness.scalars import fairness_report
+from debias.metrics.fairness.rates import fairness_report
 from debias.metrics.families import FAMILIES, MOST, headlines, pattern_of, place_of, reading
 from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
 from debias.metrics.leakage.amplification import leakage_report

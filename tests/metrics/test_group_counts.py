@@ -21,7 +21,7 @@ from debias.metrics import (
     margin_counts,
 )
 from debias.metrics.accuracy.counts import CHUNK, margins
-from debias.metrics.accuracy.intervals import wilson_interval
+from debias.metrics.accuracy.uncertainty import wilson_interval
 from debias.types import Groups
 from tests.metrics.golden_cases import GOLDEN, every_case
 from tests.metrics.handed import SHARDINGS

@@ -40,7 +40,7 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
         minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
 
     Returns:
-        In [0, 1], ideal 1; NaN without samples. Take ``nanmean`` and ``worst_accuracy`` over the
+        In [0, 1], ideal 1; NaN without samples. Take ``nanmean`` and ``least`` over the
         classes. Of inferred groups that are equally large, the first is the majority.
     """
     inferred, target, minority = inferred.long(), target.long(), minority.bool()

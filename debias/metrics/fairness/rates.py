@@ -7,12 +7,14 @@ are defined.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.counts import Margins, margins
+from debias.metrics.accuracy.counts import Margins, margin_counts, margins
+from debias.metrics.accuracy.scalars import greatest, least
 from debias.types import Groups
 
 
@@ -136,18 +138,6 @@ def rate_ratio(rates: Tensor) -> Tensor:
     return low / high
 
 
-def difference_to_overall(rates: Tensor, overall: Tensor) -> Tensor:
-    r"""Greatest distance of a group from everyone, :math:`\max_k |r_k - r|`; ``(...)``, NaN if no
-    group is defined.
-
-    Args:
-        rates: ``(..., biases)``.
-        overall: ``(...)``, the rates of ``confusion_rates`` after summing the confusion over
-            biases.
-    """
-    return greatest((rates - overall[..., None]).abs())
-
-
 def equalized_odds_difference(rates: Rates) -> Tensor:
     r"""Greater difference of true and false positive rates, ``(outcomes,)`` in [0, 1]; 0 is fair.
 
@@ -173,17 +163,72 @@ def equalized_odds_ratio(rates: Rates) -> Tensor:
     return least(torch.stack(_odds(rates, rate_ratio), dim=-1))
 
 
-def greatest(values: Tensor) -> Tensor:
-    """Greatest defined value over the last dimension; NaN if none is."""
-    return -least(-values)
+def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
+    """The scalars of the family ``FAIRNESS``, under keys that depend on the groups only.
+
+    Args:
+        counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
+        groups: names and numbering of the groups.
+
+    Returns:
+        float64 scalars in [0, 1]. With several outcomes (three classes or more, or two labels or
+        more) a key holds the mean over the outcomes that are defined, and ``worst_`` before it the
+        greatest difference or the least ratio. NaN where no outcome has two groups to compare.
+    """
+    rates = group_rates(counts, groups)
+    differences = {
+        "demographic_parity_difference": rate_difference(rates.selection),
+        "equal_opportunity_difference": rate_difference(rates.true_positive),
+        "equalized_odds_difference": equalized_odds_difference(rates),
+        "equalized_odds_mean": equalized_odds_mean(rates),
+        "predictive_parity_difference": rate_difference(rates.precision),
+        "accuracy_difference": rate_difference(rates.accuracy),
+    }
+    ratios = {
+        "demographic_parity_ratio": rate_ratio(rates.selection),
+        "equal_opportunity_ratio": rate_ratio(rates.true_positive),
+        "equalized_odds_ratio": equalized_odds_ratio(rates),
+        "predictive_parity_ratio": rate_ratio(rates.precision),
+        "accuracy_ratio": rate_ratio(rates.accuracy),
+    }
+    found = {key: values.nanmean() for key, values in (differences | ratios).items()}
+    for worst, kind in ((greatest, differences), (least, ratios)):
+        found |= {f"worst_{key}": worst(values) for key, values in kind.items() if len(values) > 1}
+    return found
 
 
-def least(values: Tensor) -> Tensor:
-    """Least defined value over the last dimension; NaN if none is."""
-    defined = ~values.isnan()
-    return torch.where(
-        defined.any(dim=-1), torch.where(defined, values, torch.inf).amin(dim=-1), torch.nan
-    )
+def fairness_report(
+    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+) -> dict[str, float]:
+    """``fairness_scalars`` and the rates behind them, as plain floats.
+
+    Args:
+        prediction, target, bias, groups: as in ``joint_counts``.
+
+    Returns:
+        The scalars, then ``selection_rate/<outcome>|<bias>`` and so on for each rate, outcome and
+        bias (of the accuracy in single-label data ``accuracy/<bias>``); NaN where undefined.
+
+    Raises:
+        ValueError: a shape, dtype or value is not as ``joint_counts`` wants it.
+    """
+    counts = Margins(*(part.cpu() for part in margin_counts(prediction, target, bias, groups)))
+    rates = group_rates(counts, groups)
+    cells = [
+        f"{outcome}|{value}" for outcome, value in product(outcome_names(groups), groups.bias_names)
+    ]
+    columns = {
+        "selection_rate": (cells, rates.selection),
+        "true_positive_rate": (cells, rates.true_positive),
+        "false_positive_rate": (cells, rates.false_positive),
+        "precision": (cells, rates.precision),
+        "accuracy": (cells if groups.multi_label else groups.bias_names, rates.accuracy),
+    }
+    found = {key: value.item() for key, value in fairness_scalars(counts, groups).items()}
+    for name, (places, values) in columns.items():
+        for place, value in zip(places, values.flatten().tolist(), strict=True):
+            found[f"{name}/{place}"] = value
+    return found
 
 
 def _odds(rates: Rates, compare: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.accuracies import accuracy
 from debias.metrics.accuracy.counts import Tally
+from debias.metrics.accuracy.scalars import accuracy
 
 #: Cutoffs of Gavrikov & Keuper.
 CUTOFFS = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)

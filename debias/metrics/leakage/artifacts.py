@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.intervals import Interval, percentile_interval
+from debias.metrics.accuracy.uncertainty import Interval, percentile_interval
 from debias.metrics.scores.ranking import auroc
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from debias.metrics.accuracy.counts import Margins, check_facts, margins
-from debias.metrics.fairness.rates import greatest, least, one_vs_rest, rate_difference
+from debias.metrics.accuracy.scalars import greatest, least
+from debias.metrics.fairness.rates import one_vs_rest, rate_difference
 from debias.metrics.scores.calibration import (
     Reliability,
     by_bias,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.accuracies import accuracy, mean_accuracy
 from debias.metrics.accuracy.counts import Tally
+from debias.metrics.accuracy.scalars import accuracy, mean_accuracy
 
 
 class CueConflicts(NamedTuple):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.accuracies import accuracy, mean_accuracy
 from debias.metrics.accuracy.counts import Tally
+from debias.metrics.accuracy.scalars import accuracy, mean_accuracy
 from debias.metrics.shortcuts.cues import count_cells, count_conflicts, shape_bias
 from debias.metrics.shortcuts.recombination import background_gap
 from debias.types import Groups

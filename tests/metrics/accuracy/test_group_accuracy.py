@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from debias.metrics.accuracy.accuracies import (
+from debias.metrics.accuracy.counts import class_tally, group_tally, joint_counts, total_tally
+from debias.metrics.accuracy.scalars import (
     accuracy,
     accuracy_gap,
     accuracy_ratio,
     class_difference,
+    group_scalars,
+    least,
     mean_accuracy,
-    worst_accuracy,
 )
-from debias.metrics.accuracy.counts import class_tally, group_tally, joint_counts, total_tally
-from debias.metrics.accuracy.scalars import group_scalars
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
 
@@ -186,7 +186,7 @@ def test_an_empty_group_is_nan_and_left_out_of_every_aggregate() -> None:
     accuracies = accuracy(torch.tensor([3, 0, 1]), torch.tensor([4, 0, 4]))
     assert accuracies.tolist() == pytest.approx([0.75, NAN, 0.25], nan_ok=True)
     assert accuracies.dtype == torch.float64
-    assert worst_accuracy(accuracies).item() == 0.25
+    assert least(accuracies).item() == 0.25
     assert accuracy_gap(accuracies).item() == 0.5
     assert mean_accuracy(accuracies).item() == 0.5
     assert mean_accuracy(accuracies, torch.tensor([1, 9, 3])).item() == 0.375
@@ -195,10 +195,10 @@ def test_an_empty_group_is_nan_and_left_out_of_every_aggregate() -> None:
 
 def test_aggregates_are_nan_only_if_nothing_is_defined() -> None:
     nothing = torch.full((3,), NAN, dtype=torch.float64)
-    for aggregate in (worst_accuracy, accuracy_gap, accuracy_ratio, mean_accuracy):
+    for aggregate in (least, accuracy_gap, accuracy_ratio, mean_accuracy):
         assert math.isnan(aggregate(nothing).item())
     assert math.isnan(mean_accuracy(torch.tensor([0.5, NAN]), torch.tensor([0, 1])).item())
-    assert worst_accuracy(torch.tensor([NAN, 1.0])).item() == 1.0
+    assert least(torch.tensor([NAN, 1.0])).item() == 1.0
     assert accuracy_gap(torch.tensor([NAN, 1.0])).item() == 0.0
     assert accuracy_ratio(torch.tensor([NAN, 0.5, 0.8])).item() == 0.625
     assert accuracy_ratio(torch.tensor([NAN, 0.0, 0.5])).item() == 0.0

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.paired import (
+from debias.metrics.accuracy.uncertainty import (
     holm,
     resampled_worst_group_difference,
     two_sided_p_value,

@@ -11,19 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.metrics.accuracy.counts import joint_counts
+from debias.metrics.accuracy.scalars import difference_to_overall
 from debias.metrics.fairness.rates import (
     Confusion,
     confusion_rates,
-    difference_to_overall,
+    fairness_report,
+    fairness_scalars,
     group_rates,
     one_vs_rest,
     outcome_names,
     rate_difference,
     rate_ratio,
-)
-from debias.metrics.fairness.scalars import (
-    fairness_report,
-    fairness_scalars,
 )
 from debias.metrics.families import reading
 from debias.types import Groups

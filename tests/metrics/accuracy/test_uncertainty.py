@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import binom, binomtest
 
-from debias.metrics.accuracy.intervals import (
+from debias.metrics.accuracy.uncertainty import (
     percentile_interval,
     wilson_interval,
     worst_group_interval,
