@@ -164,11 +164,7 @@ def cache_folder(config: Config) -> Path | None:
 
 
 def _module(
-    chosen: Chosen,
-    model: Classifier,
-    facts: dict[str, Any],
-    validation: Examples,
-    config: Config,
+    chosen: Chosen, model: Classifier, facts: dict[str, Any], validation: Examples, config: Config
 ) -> DebiasModule:
     strategy: Strategy = chosen.strategy(facts)
     optimizer = partial(_player_optimizer, chosen)

@@ -257,7 +257,8 @@ def check_options(
 
 def options(component: Callable[..., Any]) -> dict[str, Any]:
     """The options of a component and their defaults, ``inspect.Parameter.empty`` for none."""
-    return {item.name: item.default for item in _keyword_only(component)}
+    defaults = {item.name: item.default for item in _keyword_only(component)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
 
 
 def _imported(place: str) -> Any:
@@ -286,6 +287,8 @@ def _schema(component: Callable[..., Any]) -> Any:
 
 
 def _plain(hint: Any) -> Any:
+    if get_origin(hint) is tuple:  # omegaconf names no value of a tuple that it cannot convert
+        return list[get_args(hint)[0]]  # type: ignore[misc]
     return Union[get_args(hint)] if get_origin(hint) is UnionType else hint  # noqa: UP007 - omegaconf reads no "|"
 
 

@@ -18,12 +18,11 @@ from debias.data.orders import Permuted, Weighted
 from debias.data.partition import write_inferred
 from debias.json_files import plain
 from debias.metrics.selection import chosen_rule
-from debias.recipes.heads import DFR
+from debias.recipes.dfr import DFR
 from debias.recipes.jtt import JTT
 from debias.recipes.one_stage import OneStage
 from debias.reports.predictions import read
-from debias.runs.labels import labels_read
-from debias.runs.outcome import describe
+from debias.runs.description import describe, labels_read
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
 from debias.training.precision import choose_precision

@@ -82,3 +82,9 @@ def test_what_asks_for_a_fact_requires_it():
         ("augment", "none", ()),
     ):
         assert components.needs(components.find(kind, name)) == expected
+
+
+def test_options_of_several_values_are_named_where_one_is_wrong():
+    with pytest.raises(ValueError, match=r"recipe\.gammas\[1\]: Value 'much' of type 'str'"):
+        components.component("recipe", {"name": "afr", "gammas": [1, "much"]})
+    assert components.options(components.find("recipe", "self"))["counts"] == [20, 100, 500]

@@ -25,7 +25,6 @@ from debias.config import Config
 from debias.errors import InputError, shortened, shown
 from debias.files import remove_unfinished, write_atomically
 from debias.json_files import read_json
-from debias.merging import taken
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -46,14 +45,17 @@ def run(config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: something is wrong with the config, the data or the run's folder.
     """
-    resume, others = taken(overrides, "resume", None)
-    again = shlex.join(["debias", "train", config, *others, f"resume={resume or AUTO}"])
+    resume = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
+    others = [text for text in overrides if not text.startswith("resume=")]
+    again = shlex.join(
+        ["debias", "train", config, *others, f"resume={resume[-1] if resume else AUTO}"]
+    )
     if is_helper_process():
         end_with_parent()
     with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
         chosen = configs.load(config, others)
-        folder = None if resume is None else _run_to_resume(chosen, resume)
-        if not (resume == AUTO and folder and (folder / "report.json").is_file()):
+        folder = _run_to_resume(chosen, resume[-1]) if resume else None
+        if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
             folder = train(chosen, resume=folder, alone=locked)
         if not is_helper_process():
             _print_result(folder)
@@ -81,7 +83,8 @@ def train(
         ValueError: something is wrong with the config, the data or the folder; nothing has been
             trained then.
     """
-    from debias.runs.outcome import circumstances, describe, finish
+    from debias.runs.description import circumstances, describe
+    from debias.runs.outcome import finish
     from debias.runs.run import Run
 
     folder = resume or Path(config.out) / configs.run_name(config)
@@ -118,7 +121,8 @@ def locked(folder: Path) -> Iterator[None]:
         return
     lock = Files(folder.parent, folder.name).lock()
     try:
-        # a sweep's command holds it for a moment, and loader processes of a killed run for 5 s
+        # a sweep's command holds it for a moment, and loader processes of a killed run for 5
+        # seconds
         lock.acquire(timeout=8)
     except Timeout:
         raise InputError(f"{folder} {TRAINED_NOW}") from None
@@ -149,7 +153,8 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
             raise InputError(f"{folder} {TRAINED_NOW}")
         if (folder / "config.yaml").is_file():
             raise InputError(
-                f"{folder} holds an interrupted run: add resume={folder}, or delete the folder"
+                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the "
+                "folder"
             )
         check_unbegun(folder)
 
@@ -160,7 +165,7 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
     Args:
         folder: of the run.
         examples: its data.
-        now: this process's :func:`debias.runs.outcome.circumstances`.
+        now: this process's :func:`debias.runs.description.circumstances`.
 
     Returns:
         What the report says of it: all of them, in order, where there were several.
@@ -235,13 +240,12 @@ def _check_same(folder: Path, config: Config) -> None:
         now["precision"] = AUTO  # which came to this where the run was begun
     if {before["select"], now["select"]} == {AUTO, "worst_group"}:
         now["select"] = before["select"]  # the same wherever both are possible
-    changed = [
-        f"{key} was {_short(before[key])}, is {_short(now[key])}"
-        for key in now
-        if key not in configs.EXECUTION and now[key] != before[key]
-    ]
+    changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
     if changed:
-        raise InputError(f"cannot resume {folder} with another config: {shown(changed)}")
+        differences = shown(
+            [f"{key} was {_short(before[key])}, is {_short(now[key])}" for key in changed]
+        )
+        raise InputError(f"cannot resume {folder} with another config: {differences}")
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Which training images an earlier model got wrong."""
+"""Which images an earlier model, or either of two twins, got wrong."""
 
 from __future__ import annotations
 
@@ -36,3 +36,25 @@ def error_set(logits: Tensor, target: Tensor) -> Tensor:
             f"an error set needs one class per sample; got targets of shape {tuple(target.shape)}"
         )
     return logits.argmax(dim=1) != target
+
+
+def cross_mistakes(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
+    r"""Samples that either of two twins misclassifies, one of which was not trained on the sample.
+
+    .. math:: e_i = [\arg\max_c f_c(x_i) \ne y_i] \lor [\arg\max_c g_c(x_i) \ne y_i]
+
+    Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
+    facebookresearch/XRM, which takes the mistakes of both twins for training images too.
+
+    Args:
+        first: ``(N, C)`` float logits of one twin.
+        second: ``(N, C)`` those of the other.
+        target: ``(N,)`` int64 class index.
+
+    Returns:
+        ``(N,)`` bool.
+
+    Raises:
+        ValueError: targets are multi-label.
+    """
+    return error_set(first, target) | error_set(second, target)

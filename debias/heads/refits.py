@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.group_inference import focal_weights
+from debias.group_inference.focal import focal_weights
 from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import FittedHeads, Heads, Rows
 from debias.heads.orders import balanced_order, shuffled_order

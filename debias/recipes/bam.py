@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from debias import config as configs
 from debias.config import Config
-from debias.errors import InputError
+from debias.errors import check_at_least
 from debias.recipes.jtt import errors_of, refuse_readers
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
 
+@dataclass(kw_only=True)
 class BAM(Recipe):
     r"""Amplify the shortcut in a first stage, then continue with its errors repeated.
 
@@ -32,7 +34,7 @@ class BAM(Recipe):
         upweight: :math:`\mu \ge 2`, how often an error is seen in an epoch.
 
     Raises:
-        ValueError: a bound above is broken.
+        ValueError: ``upweight`` is below 2.
 
     The second stage selects its epoch by the run's rule; the paper's, without group labels, is
     ``select=class_difference`` (ClassDiff).
@@ -41,19 +43,14 @@ class BAM(Recipe):
     after 21 epochs.
     """
 
-    def __init__(
-        self,
-        *,
-        amplification: dict[str, Any] | None = None,
-        strength: float = 50.0,
-        upweight: int = 50,
-    ) -> None:
-        if upweight < 2:
-            raise InputError(
-                f"recipe.upweight must be at least 2, or no error counts more; got {upweight}"
-            )
-        self.amplification, self.strength, self.upweight = amplification, strength, upweight
-        self.sampler = {"name": "upweighted", "copies": upweight - 1}
+    amplification: dict[str, Any] | None = None
+    strength: float = 50.0
+    upweight: int = 50
+
+    def __post_init__(self) -> None:
+        hint = "or no error counts more"
+        check_at_least(2, {"recipe.upweight": self.upweight}, hint=hint)
+        self.sampler = {"name": "upweighted", "copies": self.upweight - 1}
 
     def stages(self, run: Run) -> list[Config]:
         """The amplification, and the last stage but for its sampler.
@@ -61,7 +58,7 @@ class BAM(Recipe):
         Raises:
             ValueError: see :func:`debias.recipes.jtt.refuse_readers`.
         """
-        refuse_readers(run.config)
+        refuse_readers(run)
         return [self._amplified(run), run.last_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from debias.config import Config
 from debias.runs.run import Recipe, Run, Trained
 
 
+@dataclass(kw_only=True)
 class CnC(Recipe):
     """Train ERM, then use its predicted classes as bias labels for a contrastive strategy.
 
@@ -29,8 +31,7 @@ class CnC(Recipe):
 
     infers = ("train",)
 
-    def __init__(self, *, prediction: dict[str, Any] | None = None) -> None:
-        self.prediction = prediction
+    prediction: dict[str, Any] | None = None
 
     def stages(self, run: Run) -> list[Config]:
         """The first model, and the last stage but for what reads its predictions."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,24 +11,20 @@ from torch.nn import functional as F
 from debias import components
 from debias import config as configs
 from debias.config import Config
-from debias.data.masks.files import write_masks
-from debias.data.masks.grabcut import Made
-from debias.data.masks.makers import Maker
 from debias.data.orders import seeded_generator
-from debias.data.pictures.geometry import Pixels
-from debias.errors import InputError
-from debias.evaluation.attention import attention_maps, check_maps
-from debias.group_inference import elbows, least_losses, most_attended
+from debias.errors import InputError, check_at_least, check_between
+from debias.group_inference.decomposition import elbows, least_losses, most_attended
 from debias.parts import Parts
-from debias.runs.plain import refuse_own
-from debias.runs.run import Recipe, Run, Stage, Trained
+from debias.recipes.map_masks import Cut, MapMasks
+from debias.runs.run import Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
 #: Shares of the places that are left out of a picture, among which its elbow lies.
 QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
-class DaC(Recipe):
+@dataclass(kw_only=True)
+class DaC(MapMasks):
     r"""Train a new head on causal parts of images, alone and on other classes' backgrounds.
 
     A new head learns the class from causal parts of pictures, alone and among the surroundings of
@@ -40,7 +33,8 @@ class DaC(Recipe):
     1. ``first``: plain ERM, on the run's draws; its Grad-CAM map of each training picture's true
        class. Leaving out ever more of the places of least attribution, 30 to 80 per cent, the loss
        rises once the model misses what it needs: the elbow of that curve
-       (:func:`debias.group_inference.elbows`) says how much of the map is the mask of the picture.
+       (:func:`debias.group_inference.decomposition.elbows`) says how much of the map is the mask of
+       the picture.
     2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of an
        epoch's draws: there the model attends to what is causal, and masks may be trusted. It has 1
        for the others.
@@ -48,11 +42,9 @@ class DaC(Recipe):
        :class:`debias.strategies.decompose_compose.DecomposeCompose`, with the run's optimiser,
        schedule, epochs and batches.
 
-    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads
-    them in place of the data set's own; what is measured on foregrounds needs
-    ``debias evaluate RUN data.masks=FOLDER`` with those. Needs the extra ``attribution``, and no
-    bias labels. Where the shortcut is easier than the class, the first model attends to it instead,
-    and the method works against itself unless ``invert``: look at the masks.
+    See :class:`debias.recipes.map_masks.MapMasks` for the files of the masks, and for what they
+    need. Bias labels are not needed. Where the shortcut is easier than the class, the first model
+    attends to it instead, and the method works against itself unless ``invert``: look at the masks.
 
     Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious
     Correlation", CVPR 2024; reference code fhn98/DaC.
@@ -67,40 +59,26 @@ class DaC(Recipe):
             places.
 
     Raises:
-        ValueError: a bound above is broken, or the run has a strategy or an augmentation of its
-            own, or a sampler that reads biases.
+        ValueError: ``alpha`` or ``quantile`` is out of range, or the run has a strategy or an
+            augmentation of its own, or a sampler that reads biases.
 
     Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of
     the last epoch of the first stage, not of its best on validation; maps are of whole pictures,
     and masks go through crops and flips with them (the code crops CelebA alone, and lays masks of
     one crop on another); losses are of the pictures as they are evaluated, and say once for all
     which are low. See :class:`debias.strategies.decompose_compose.DecomposeCompose` and
-    :func:`debias.group_inference.most_attended`.
+    :func:`debias.group_inference.decomposition.most_attended`.
     """
 
     infers = ("train",)
 
-    def __init__(
-        self,
-        *,
-        first: dict[str, Any] | None = None,
-        alpha: float = 6.0,
-        quantile: float = 0.8,
-        invert: bool = False,
-        layer: str | None = None,
-    ) -> None:
-        if alpha < 0 or not 0 < quantile <= 1:
-            raise InputError(
-                f"recipe needs alpha >= 0 and quantile in (0, 1]; got alpha={alpha}, "
-                f"quantile={quantile}"
-            )
-        self.first, self.alpha, self.quantile, self.invert, self.layer = (
-            first,
-            alpha,
-            quantile,
-            invert,
-            layer,
-        )
+    alpha: float = 6.0
+    quantile: float = 0.8
+    invert: bool = False
+
+    def __post_init__(self) -> None:
+        check_at_least(0, {"recipe.alpha": self.alpha})
+        check_between("(0, 1]", {"recipe.quantile": self.quantile})
 
     def stages(self, run: Run) -> list[Config]:
         """The first, and the last but for what reads masks and losses.
@@ -116,7 +94,7 @@ class DaC(Recipe):
                 f"sampler.name={sampler} reads biases: name shuffled, class_balanced, "
                 "class_subsample or portion"
             )
-        refuse_own(run.config, "strategy", "augment")
+        run.refuse_own("strategy", "augment")
         if run.config.batch_size < 2:
             raise InputError(
                 "this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1"
@@ -130,40 +108,31 @@ class DaC(Recipe):
 
     def check(self, parts: Parts) -> None:
         """Refuse several labels, a model without maps, and a missing library for elbows."""
-        check_maps(parts, layer=self.layer)
+        super().check(parts)
         elbows(torch.zeros(1, 2), torch.arange(2))
 
     def train(self, run: Run) -> Trained:
         """Train, cut out, train a head."""
         first = run.train_stage("first", self._first(run))
-        masks = run.folder / "masks"
-        self._write_masks(first, masks, progress=run.config.progress)
+        strategy = {"name": "decompose_compose", "alpha": self.alpha, "invert": self.invert}
+        changes = {"strategy": strategy, "data": self.masks(run, first)}
         found = first.predictions("train", progress=run.config.progress)
         losses = F.cross_entropy(found.logits, found.target, reduction="none")
         drawn = first.parts.data.order.draw(seeded_generator(run.config.seed))
         low = least_losses(losses, self.quantile, among=losses[drawn])
         partition = run.infer(first.everywhere(found.index, ~low), first.examples)
-        changes = {
-            "strategy": {"name": "decompose_compose", "alpha": self.alpha, "invert": self.invert},
-            # a table may name each image's mask in a column, in place of a folder
-            "data": {"masks": str(masks)} | ({"mask": None} if "mask" in run.config.data else {}),
-        }
         renew(first.parts.module.model.get_submodule("head"), seed=run.config.seed)
         return run.train_last(changes, partition=partition, start=first)
 
+    def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
+        """The places of largest attribution, as many as the elbow of each picture says."""
+        losses = masked_losses(stage.parts, rows, maps, progress=run.config.progress)
+        shares = elbows(losses, torch.tensor(QUANTILES, dtype=torch.float64)).tolist()
+        left_out = dict(zip(rows.tolist(), shares, strict=True))
+        return lambda row, enlarged: most_attended(enlarged[None], left_out[row])[0]
+
     def _first(self, run: Run) -> Config:
         return configs.changed(run.stage_config({"sampler": run.config.sampler}), self.first or {})
-
-    def _write_masks(self, first: Stage, folder: Path, *, progress: bool) -> None:
-        done = folder / "done"
-        if done.is_file():
-            return
-        rows = first.examples.rows("train")
-        maps = attention_maps(first.parts, rows, layer=self.layer, progress=progress)
-        losses = masked_losses(first.parts, rows, maps, progress=progress)
-        make = mask_maker(rows, maps, elbows(losses, torch.tensor(QUANTILES, dtype=torch.float64)))
-        write_masks(first.examples, rows.tolist(), make, folder, threads=8)
-        done.touch()
 
 
 def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = True) -> Tensor:
@@ -194,28 +163,6 @@ def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = 
         losses = [F.cross_entropy(part.float(), batch.target, reduction="none") for part in logits]
         curves.append(torch.stack(losses, dim=1).cpu())
     return torch.cat(curves)
-
-
-def mask_maker(rows: Tensor, maps: Tensor, quantiles: Tensor) -> Maker:
-    """What makes the mask of a row from its attribution map, enlarged to the picture.
-
-    Args:
-        rows: ``(M,)`` int64.
-        maps: ``(M, h, w)`` float32, of each row.
-        quantiles: ``(M,)`` float, the share of places that each leaves out.
-    """
-    places = {row: place for place, row in enumerate(rows.tolist())}
-
-    def make(row: int, image: Pixels) -> Made:
-        """The mask of one picture."""
-        place = places[row]
-        enlarged = cv2.resize(
-            maps[place].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
-        )
-        kept = most_attended(torch.from_numpy(enlarged)[None], quantiles[place].item())[0].numpy()
-        return Made(kept * np.uint8(255), bool(maps[place].any()))
-
-    return make
 
 
 def renew(head: nn.Module, *, seed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,20 @@ from torch import Tensor, nn
 from debias import config as configs
 from debias.build import cache_folder
 from debias.config import Config
-from debias.data.examples import SPLITS, Examples
+from debias.data.examples import SPLITS
 from debias.data.pictures.image_files import ImageFiles
 from debias.errors import InputError
-from debias.evaluation.predictions import features_of, with_labels, write_predictions
+from debias.evaluation.predictions import features_of, with_labels
 from debias.files import written_whole
 from debias.heads.linear import Heads, Rows, fresh_heads, repeated
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.runs.run import Run, Stage, Trained
+from debias.runs.single import recorder_of
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted
-from debias.training.recorder import Recorder, save_weights
+from debias.training.recorder import save_weights
 
 
 class Frozen:
@@ -93,13 +94,12 @@ class Frozen:
 
     def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
         """What the backbone under a head says of every split."""
-        with torch.no_grad():
-            logits = {split: head(self.features(split)) for split in SPLITS}
-        examples = self.stage.examples
-        return {
-            split: with_labels(examples, Predicted(examples.rows(split), logits[split]))
-            for split in SPLITS
-        }
+        examples, found = self.stage.examples, {}
+        for split in SPLITS:
+            with torch.no_grad():
+                predicted = Predicted(examples.rows(split), head(self.features(split)))
+            found[split] = with_labels(examples, predicted)
+        return found
 
     def _file(self, split: str) -> Path:
         folder = cache_folder(self.config) or self.stage.folder
@@ -138,19 +138,13 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
     parts, config = frozen.stage.parts, frozen.config
     frozen.model.head = head
     predictions = frozen.predictions(head)
-    metadata = {"config": configs.plain(config)}
-    write = partial(_write_epoch, run.folder / "predictions", parts.examples)
-    recorder = Recorder(run.folder / "checkpoints", write=write, metadata=metadata)
+    recorder = recorder_of(parts, config, run.folder)
     validation = _validated(parts, predictions["val"])
     recorder.history = [{"epoch": 0, "train": {}, "val": validation, "seconds": seconds}]
     recorder.write(0, Predicted(predictions["val"].index, predictions["val"].logits))
-    save_weights(parts.module, recorder.weights(0), metadata | {"epoch": 0})
+    save_weights(parts.module, recorder.weights(0), recorder.metadata | {"epoch": 0})
     configs.save(config, run.folder / configs.LAST_STAGE)
     return Trained(parts, config, recorder, predictions)
-
-
-def _write_epoch(folder: Path, examples: Examples, epoch: int, predicted: Predicted) -> None:
-    write_predictions(folder / f"val-epoch={epoch:03d}.csv", examples, predicted)
 
 
 def _validated(parts: Parts, rows: Predictions) -> dict[str, float]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from debias import components
 from debias.config import Config
-from debias.errors import InputError
-from debias.group_inference import error_set
-from debias.runs.plain import refuse_own
+from debias.errors import InputError, check_at_least
+from debias.group_inference.errors import error_set
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
 
+@dataclass(kw_only=True)
 class JTT(Recipe):
     r"""Train ERM, then train again with its training errors repeated.
 
@@ -34,20 +35,19 @@ class JTT(Recipe):
         upweight: :math:`\lambda \ge 1`, copies of an error beside the original.
 
     Raises:
-        ValueError: a bound above is broken.
+        ValueError: ``upweight`` is below 1.
 
     Differs from the reference: predictions of E are made in evaluation mode, after the last epoch
     of the stage; the code logs them during the next one, its T being counted from 0. ``upweight``
     counts as the code does: an error is seen :math:`\lambda + 1` times an epoch.
     """
 
-    def __init__(
-        self, *, identification: dict[str, Any] | None = None, upweight: int = 100
-    ) -> None:
-        if upweight < 1:
-            raise InputError(f"recipe.upweight must be at least 1; got {upweight}")
-        self.identification, self.upweight = identification, upweight
-        self.sampler = {"name": "upweighted", "copies": upweight}
+    identification: dict[str, Any] | None = None
+    upweight: int = 100
+
+    def __post_init__(self) -> None:
+        check_at_least(1, {"recipe.upweight": self.upweight})
+        self.sampler = {"name": "upweighted", "copies": self.upweight}
 
     def stages(self, run: Run) -> list[Config]:
         """The identification, and the last stage but for its sampler.
@@ -55,7 +55,7 @@ class JTT(Recipe):
         Raises:
             ValueError: see :func:`refuse_readers`.
         """
-        refuse_readers(run.config)
+        refuse_readers(run)
         return [run.stage_config(self.identification), run.last_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
@@ -70,13 +70,14 @@ class JTT(Recipe):
         return run.train_last({"sampler": self.sampler}, partition=partition)
 
 
-def refuse_readers(config: Config) -> None:
+def refuse_readers(run: Run) -> None:
     """Refuse what would read an error set as group labels, and a sampler beside the recipe's.
 
     Raises:
         ValueError: the strategy, sampler or augmentation of the run.
     """
-    refuse_own(config, "sampler")
+    run.refuse_own("sampler")
+    config = run.config
     if {"bias", "some bias", "groups"} & set(components.requirements(config)):
         raise InputError(
             f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, "
@@ -85,9 +86,7 @@ def refuse_readers(config: Config) -> None:
         )
 
 
-def errors_of(stage: Stage) -> torch.Tensor:
+def errors_of(stage: Stage) -> Tensor:
     """``(len(examples),)`` int64: 1 for a training image that is wrong, 0 if right, -1 outside."""
     found = stage.predictions("train")
-    inferred = torch.full_like(stage.examples.split, -1)
-    inferred[found.index] = error_set(found.logits, found.target).long()
-    return inferred
+    return stage.everywhere(found.index, error_set(found.logits, found.target))

@@ -1,11 +1,11 @@
 """Methods that leave the features as they are, and fit the last layer anew."""
 
-from __future__ import annotations
-
+# no postponed annotations: the fields of a dataclass are read in the modules of its subclasses
 import time
 from abc import abstractmethod
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +23,12 @@ from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.record import read_report
 from debias.runs.choice import Choice, described
-from debias.runs.plain import READERS, refuse_own
 from debias.runs.run import Recipe, Run, Stage, Trained
 
 TRAINED, PRETRAINED = "trained", "pretrained"
 
 
+@dataclass(kw_only=True)
 class LastLayer(Recipe):
     """A backbone, trained or found, that stands still while :meth:`fit` makes a head for it.
 
@@ -42,12 +42,12 @@ class LastLayer(Recipe):
         choice: what :meth:`fit` has chosen on held-out images; ``None`` where it chooses nothing.
     """
 
-    share: float = 1.0
-    halved: ClassVar[bool] = False
-    choice: Choice | None = None
+    share = 1.0
+    halved = False
 
-    def __init__(self, backbone: str, base: dict[str, Any] | None) -> None:
-        self.backbone, self.base = backbone, base
+    backbone: str = TRAINED
+    base: dict[str, Any] | None = None
+    choice: Choice | None = field(default=None, init=False)
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
@@ -59,8 +59,8 @@ class LastLayer(Recipe):
         Raises:
             ValueError: the run has a strategy, sampler or augmentation, which no stage would use.
         """
-        for kind in READERS:
-            refuse_own(run.config, kind, remedy=f"leave it out, or set recipe.base.{kind}")
+        for kind in ("strategy", "sampler", "augment"):
+            run.refuse_own(kind, remedy=f"leave it out, or set recipe.base.{kind}")
         return [self._config(run)]
 
     def labels(self) -> tuple[str, ...]:
@@ -75,19 +75,11 @@ class LastLayer(Recipe):
         examples = parts.examples
         for split in self.reads:
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
-            _refuse_few(
-                examples,
-                known,
-                1,
-                f"image of known bias in {split}, by which this recipe fits a head",
-            )
+            what = f"image of known bias in {split}, by which this recipe fits a head"
+            _refuse_few(examples, known, 1, what)
         if self.halved:
-            _refuse_few(
-                examples,
-                examples.target[examples.rows("val")],
-                2,
-                "images in val, which this recipe halves",
-            )
+            target = examples.target[examples.rows("val")]
+            _refuse_few(examples, target, 2, "images in val, which this recipe halves")
 
     def train(self, run: Run) -> Trained:
         """Train or find the backbone, extract its features, fit a head."""
@@ -135,9 +127,8 @@ class LastLayer(Recipe):
 
 def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
     counts = torch.bincount(target, minlength=examples.groups.rows).tolist()
-    if few := [
-        name for name, n in zip(examples.groups.target_names, counts, strict=True) if n < least
-    ]:
+    names = examples.groups.target_names
+    if few := [name for name, n in zip(names, counts, strict=True) if n < least]:
         raise InputError(
             f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or "
             "add some, or take another recipe"

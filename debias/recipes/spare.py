@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from debias.config import Config
-from debias.errors import InputError
-from debias.group_inference import class_clusters
-from debias.runs.plain import refuse_own
+from debias.errors import check_at_least
+from debias.group_inference.clusters import class_clusters
 from debias.runs.run import Recipe, Run, Trained
 
 
+@dataclass(kw_only=True)
 class SPARE(Recipe):
     """Cluster the predictions of an early model per class, then sample the clusters evenly.
 
     1. ``early``: plain ERM for an epoch or two.
-    2. :func:`debias.group_inference.class_clusters` of its probabilities for the training images
-       are the groups.
+    2. :func:`debias.group_inference.clusters.class_clusters` of its probabilities for the training
+       images are the groups.
     3. A new model is trained by the run's strategy on draws in which small clusters are likelier:
        the sampler ``cluster_balanced``, with power 2 for classes whose clusters lie close
        (silhouette below ``threshold``), else 1.
@@ -39,12 +40,12 @@ class SPARE(Recipe):
 
     infers = ("train",)
 
-    def __init__(
-        self, *, early: dict[str, Any] | None = None, largest: int = 5, threshold: float = 0.9
-    ) -> None:
-        if largest < 2:
-            raise InputError(f"SPARE needs recipe.largest >= 2 clusters of a class; got {largest}")
-        self.early, self.largest, self.threshold = early, largest, threshold
+    early: dict[str, Any] | None = None
+    largest: int = 5
+    threshold: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_at_least(2, {"recipe.largest": self.largest}, of="SPARE")
 
     def stages(self, run: Run) -> list[Config]:
         """The early model, and the last stage but for what reads the clusters.
@@ -52,7 +53,7 @@ class SPARE(Recipe):
         Raises:
             ValueError: the run has a sampler of its own.
         """
-        refuse_own(run.config, "sampler")
+        run.refuse_own("sampler")
         return [run.stage_config(self.early), run.stage_config()]
 
     def train(self, run: Run) -> Trained:

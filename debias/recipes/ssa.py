@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,24 @@ from torch import Tensor
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import seeded_generator
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_between
 from debias.files import write_atomically
-from debias.group_inference import balanced_pseudo_labels
+from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 from debias.heads.orders import halves
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
 
+@dataclass(kw_only=True)
 class SSA(Recipe):
     """Predict the bias labels of the training split from those of the validation split.
 
     1. ``teacher``: plain ERM on the bias of half of the validation split guesses that of every
        training image.
     2. ``fold-1`` to ``fold-K``: the same, on that half and on those guesses for the *other* folds
-       of the training split that :func:`debias.group_inference.balanced_pseudo_labels` lets in,
-       guesses the bias of one fold.
+       of the training split that
+       :func:`debias.group_inference.pseudo_labels.balanced_pseudo_labels` lets in, guesses the bias
+       of one fold.
     3. The run's own strategy is trained on the guesses of all folds, such as ``group_dro``.
 
     Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious
@@ -42,7 +44,7 @@ class SSA(Recipe):
         threshold: confidence from which guesses of the smallest group are let in, in [0, 1].
 
     Raises:
-        ValueError: a bound above is broken.
+        ValueError: ``folds`` or ``threshold`` is out of range.
 
     Differs from the paper: guesses are made by a predictor trained to its end and let in once, not
     anew every few steps; the predictors are those of their last epoch, not those that are best on
@@ -53,14 +55,13 @@ class SSA(Recipe):
     infers = ("train",)
     reads = ("val",)
 
-    def __init__(
-        self, *, predictor: dict[str, Any] | None = None, folds: int = 3, threshold: float = 0.95
-    ) -> None:
-        if folds < 2 or not 0 <= threshold <= 1:
-            raise InputError(
-                f"SSA needs recipe.folds >= 2 and threshold in [0, 1]; got {folds} and {threshold}"
-            )
-        self.predictor, self.folds, self.threshold = predictor, folds, threshold
+    predictor: dict[str, Any] | None = None
+    folds: int = 3
+    threshold: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_at_least(2, {"recipe.folds": self.folds}, of="SSA")
+        check_between("[0, 1]", {"recipe.threshold": self.threshold}, of="SSA")
 
     def stages(self, run: Run) -> list[Config]:
         """A predictor, as if of the class, and the last stage but for what reads the guesses."""

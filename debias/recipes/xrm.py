@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from debias import config as configs
 from debias.config import Config
-from debias.group_inference import cross_mistakes
+from debias.group_inference.errors import cross_mistakes
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
@@ -17,6 +18,7 @@ from debias.runs.work import Sizes, Work
 UNLABELLED = {"select": "average"}
 
 
+@dataclass(kw_only=True)
 class XRM(Recipe):
     """Train twins on a half each, then use what either gets wrong as bias labels.
 
@@ -25,7 +27,7 @@ class XRM(Recipe):
 
     1. ``twins``: the strategy :class:`debias.strategies.cross_mistakes.CrossMistakes`.
     2. Images of the training and validation splits that either twin misclassifies have the value 1,
-       others 0 (:func:`debias.group_inference.cross_mistakes`).
+       others 0 (:func:`debias.group_inference.errors.cross_mistakes`).
     3. The run's own strategy is trained on these, and an epoch selected by them.
 
     Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
@@ -41,8 +43,7 @@ class XRM(Recipe):
 
     infers = ("train", "val")
 
-    def __init__(self, *, twins: dict[str, Any] | None = None) -> None:
-        self.twins = twins
+    twins: dict[str, Any] | None = None
 
     def stages(self, run: Run) -> list[Config]:
         """The twins, and the last stage but for what reads the groups, in validation too."""

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-import debias
-from debias import components, processes
 from debias import config as configs
-from debias.config import Config
-from debias.data.examples import SPLITS, Examples
+from debias import processes
 from debias.evaluation.families import Evidence
 from debias.evaluation.looking import attention_picture
 from debias.evaluation.measures import chosen_families, measure_all
@@ -29,16 +22,13 @@ from debias.evaluation.predictions import (
 from debias.evaluation.saved import origin
 from debias.json_files import Json
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
-from debias.models.weights import read_state_dict
 from debias.parts import Parts
 from debias.reports.classes import positive_class
-from debias.reports.environment import git_state, peak_memory_mb, versions
+from debias.reports.environment import peak_memory_mb
 from debias.reports.galleries import Views
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
-from debias.runs.backbone import backbone_of
-from debias.runs.labels import labels_read
-from debias.runs.run import Recipe, Run, Trained
+from debias.runs.run import Run, Trained
 from debias.training.recorder import Recorder
 
 
@@ -48,7 +38,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
     Args:
         trained: what the run's recipe handed back.
         run: with the config as it was written, and the folder.
-        description: what :func:`describe` said before training.
+        description: what :func:`debias.runs.description.describe` said before training.
     """
     started = time.monotonic()
     parts, config, recorder, known, choice = trained
@@ -142,80 +132,8 @@ def selection(history: list[Json], rule: str) -> Json:
     }
 
 
-def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
-    """What is known of a run before it is trained."""
-    return {
-        "schema": 1,
-        "config": configs.plain(config),
-        "data": {"name": config.data["name"], **describe_examples(parts.examples)},
-        "model": {
-            "name": config.model["name"],
-            "parameters": sum(parameter.numel() for parameter in parts.module.model.parameters()),
-            "weights": _weights(config),
-        },
-        "strategy": {
-            "name": config.strategy["name"],
-            "method": configs.method_name(config),
-            "requires": list(components.requirements(config)),
-            "group_labels": labels_read(
-                config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())
-            ),
-        },
-        **backbone_of(config),
-        "seed": config.seed,
-        **circumstances(parts),
-    }
-
-
-def circumstances(parts: Parts) -> Json:
-    """Where and with what numbers are computed."""
-    return {
-        "precision": parts.precision,
-        "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
-        "versions": versions(),
-        "git": git_state(Path(debias.__file__).parent),
-    }
-
-
-def _weights(config: Config) -> str:
-    if config.model.get("weights"):
-        path = Path(config.model["weights"])
-        return f"{path} (tensors sha256 {_digest(read_state_dict(path))})"
-    return "pretrained" if config.model.get("pretrained", True) else "none"
-
-
-def _digest(state: Mapping[str, Tensor]) -> str:
-    """12 hexadecimal digits of tensors by name: a file may hold the same ones in another order."""
-    found = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()[:12]
-
-
-def describe_examples(examples: Examples) -> Json:
-    """Names and sizes of the groups, and the digest of the rows."""
-    groups = examples.groups
-    return {
-        "digest": examples.digest(),
-        "targets": list(groups.target_names),
-        "biases": list(groups.bias_names),
-        "aligned": [list(pair) for pair in groups.aligned],
-        "multi_label": groups.multi_label,
-        "groups": list(groups.names),
-        "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
-        "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
-    }
-
-
 def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> Json:
     seconds = [entry["seconds"] for entry in recorder.history]
     train = sum(seconds) + sum(stages.values())
-    told = {"stages": stages} if stages else {}
-    return {
-        "train": train,
-        "epoch": sum(seconds) / len(seconds),
-        "total": train + evaluation,
-        **told,
-    }
+    total = {"train": train, "epoch": sum(seconds) / len(seconds), "total": train + evaluation}
+    return total | ({"stages": stages} if stages else {})

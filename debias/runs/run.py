@@ -26,10 +26,18 @@ from debias.files import write_atomically
 from debias.json_files import read_json
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, read, write
-from debias.runs.plain import PLAIN
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
 from debias.training.recorder import Recorder, Watch
+
+#: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
+PLAIN: dict[str, Any] = {
+    "recipe": {"name": "single"},
+    "groups": {"file": None},
+    "strategy": {"name": "erm"},
+    "sampler": {"name": "shuffled"},
+    "augment": {"name": "none"},
+}
 
 
 class Trained(NamedTuple):
@@ -113,6 +121,24 @@ class Run:
         return configs.changed(
             configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {}
         )
+
+    def refuse_own(self, *kinds: str, remedy: str = "leave it out") -> None:
+        """Refuse components of the run that its recipe replaces, and which nobody would read.
+
+        Args:
+            kinds: the sections in question.
+            remedy: what to do about it.
+
+        Raises:
+            ValueError: one of them is not the plain one.
+        """
+        for kind in kinds:
+            section = getattr(self.config, kind)
+            if section != PLAIN[kind]:
+                raise InputError(
+                    f"recipe.name={self.config.recipe['name']} has a {kind} of its own; got "
+                    f"{kind}.name={section['name']}: {remedy}"
+                )
 
     def build(self, config: Config) -> Parts:
         """The objects of a stage; those that :meth:`check` built are used up first."""

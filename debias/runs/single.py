@@ -1,4 +1,4 @@
-"""The recipe of one stage: train, and keep what each epoch leaves behind."""
+"""One stage: train, and keep what each epoch leaves behind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from debias.parts import Parts
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.fit import fit, trainer
 from debias.training.pictures import PreparedPictures
+from debias.training.prediction import Predicted
 from debias.training.recorder import Recorder, Watch
 
 
@@ -26,15 +27,7 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
     Returns:
         What recorded the epochs; its history says which of them each selection rule prefers.
     """
-    recorder = Recorder(
-        folder / "checkpoints",
-        write=lambda epoch, predicted: write_predictions(
-            folder / "predictions" / f"val-epoch={epoch:03d}.csv", parts.examples, predicted
-        ),
-        metadata={"config": configs.plain(config)},
-        keep_all=config.keep_all,
-        watch=watch,
-    )
+    recorder = recorder_of(parts, config, folder, watch=watch)
     lightning = trainer(
         folder,
         epochs=config.epochs,
@@ -48,3 +41,18 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
     )
     fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
     return recorder
+
+
+def recorder_of(
+    parts: Parts, config: Config, folder: Path, *, watch: Watch | None = None
+) -> Recorder:
+    """What records the epochs of a stage in its folder; arguments as of :func:`single`."""
+
+    def write(epoch: int, predicted: Predicted) -> None:
+        """Write the predictions of validation."""
+        path = folder / "predictions" / f"val-epoch={epoch:03d}.csv"
+        write_predictions(path, parts.examples, predicted)
+
+    metadata, keep_all = {"config": configs.plain(config)}, config.keep_all
+    checkpoints = folder / "checkpoints"
+    return Recorder(checkpoints, write=write, metadata=metadata, keep_all=keep_all, watch=watch)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.group_inference import focal_weights
+from debias.group_inference.focal import focal_weights
 from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads, worst_group_accuracies
 from debias.heads.orders import balanced_order

@@ -15,11 +15,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import Subset
 
 from debias.data.orders import upweighted
-from debias.group_inference import (
-    focal_weights,
-    largest_disagreement,
-    largest_losses,
-)
+from debias.group_inference.disagreement import largest_disagreement, largest_losses
+from debias.group_inference.focal import focal_weights
 from debias.heads.linear import Heads, Rows
 from debias.heads.refits import focal_heads
 from debias.heads.sparse import sparse_head

@@ -15,12 +15,10 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor, optim
 
 from debias.data.orders import cluster_balanced
-from debias.group_inference import (
-    attended,
-    class_clusters,
-    environment_weights,
-    most_attended,
-)
+from debias.group_inference.attended import attended
+from debias.group_inference.clusters import class_clusters
+from debias.group_inference.decomposition import most_attended
+from debias.group_inference.environments import environment_weights
 from debias.losses.supervised_contrastive import (
     across_biases,
     cosine_similarities,

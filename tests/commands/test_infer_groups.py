@@ -13,7 +13,7 @@ from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
 from debias.data.orders import seeded_generator
-from debias.group_inference import environment_weights
+from debias.group_inference.environments import environment_weights
 from debias.metrics.discovery.errors import class_discovery
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
@@ -152,4 +152,4 @@ def test_mistakes(finished, tmp_path, capsys, arguments, message):
 
 def test_an_unfinished_run_is_refused(tmp_path, capsys):
     assert main(["infer-groups", str(tmp_path)]) == 2
-    assert f"{tmp_path} is not a run folder" in capsys.readouterr().err
+    assert "is no finished run" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from debias.commands.train import check_folder, resume_in, train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
-from debias.runs.outcome import circumstances
+from debias.runs.description import circumstances
 from debias.sweeps.files import Files
 from tests.commands.conftest import GROUP_DRO, SMALL, overrides
 from tests.fakes import birds

@@ -7,7 +7,7 @@ import statistics
 import pytest
 import torch
 
-from debias.group_inference import attended
+from debias.group_inference.attended import attended
 
 
 def test_by_hand():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from debias.group_inference import class_clusters, clusters
+from debias.group_inference import clusters
+from debias.group_inference.clusters import class_clusters
 
 #: Centre, sample count and class of each blob.
 BLOBS = ((0.0, 4, 0), (10.0, 7, 0), (0.0, 3, 1), (20.0, 9, 1), (40.0, 5, 1))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from debias.group_inference import elbows, least_losses, most_attended
+from debias.group_inference.decomposition import elbows, least_losses, most_attended
 
 needs_kneed = pytest.mark.skipif(
     importlib.util.find_spec("kneed") is None, reason="kneed is not installed"

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from debias.group_inference import largest_disagreement, largest_losses
+from debias.group_inference.disagreement import largest_disagreement, largest_losses
 
 GENERATOR = torch.Generator().manual_seed(0)
 EARLY = torch.randn(30, 3, generator=GENERATOR)

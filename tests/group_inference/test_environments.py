@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from debias.group_inference import environment_violation, environment_weights, error_set
+from debias.group_inference.environments import environment_violation, environment_weights
+from debias.group_inference.errors import error_set
 
 
 def some(samples: int = 40, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.group_inference import error_set
+from debias.group_inference.errors import cross_mistakes, error_set
 
 
 def test_errors_by_hand():
@@ -17,3 +17,21 @@ def test_errors_by_hand():
 def test_several_labels_have_no_error_set():
     with pytest.raises(ValueError, match="one class per sample"):
         error_set(torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.long))
+
+
+def test_twins_that_are_right_or_wrong():
+    """Both right, the first wrong, the second wrong, both wrong."""
+    right, wrong = [2.0, 0.0], [0.0, 2.0]
+    first = torch.tensor([right, wrong, right, wrong])
+    second = torch.tensor([right, right, wrong, wrong])
+    assert cross_mistakes(first, second, torch.zeros(4, dtype=torch.long)).tolist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_several_labels_have_no_cross_mistakes():
+    with pytest.raises(ValueError, match="one class per sample"):
+        cross_mistakes(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.long))

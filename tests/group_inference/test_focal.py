@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from debias.group_inference import focal_weights
+from debias.group_inference.focal import focal_weights
 from tests.properties import assert_pure
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from debias.group_inference import balanced_pseudo_labels
+from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 
 
 def by_definition(confidence, group, labelled, threshold):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.group_inference import largest_losses
+from debias.group_inference.disagreement import largest_losses
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import balanced_order, halves, shuffled_order
 from debias.heads.refits import balanced_heads, focal_heads, selected_heads

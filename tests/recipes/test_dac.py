@@ -18,7 +18,7 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
-from debias.group_inference import elbows, most_attended
+from debias.group_inference.decomposition import elbows, most_attended
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
 
@@ -27,8 +27,9 @@ pytest.importorskip("kneed")
 from debias.evaluation.attention import attention_maps
 from debias.evaluation.predictions import load_weights
 from debias.models.attribution import grad_cam
-from debias.recipes.dac import QUANTILES, mask_maker, masked_losses, renew
+from debias.recipes.dac import QUANTILES, masked_losses, renew
 from debias.recipes.last_layer import portion_of
+from debias.recipes.map_masks import mask_maker
 from debias.runs.run import Run
 
 OPTIONS = (
@@ -68,7 +69,11 @@ def test_masks_by_hand():
     maps = torch.tensor(
         [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 1.0], [2.0, 3.0]], [[0.0, 0.0], [0.0, 0.0]]]
     )
-    make = mask_maker(torch.tensor([7, 3, 5]), maps, torch.tensor([0.5, 0.25, 0.8]))
+    shares = {7: 0.5, 3: 0.25, 5: 0.8}
+    make = mask_maker(
+        dict(zip(shares, maps, strict=True)),
+        lambda row, enlarged: most_attended(enlarged[None], shares[row])[0],
+    )
     picture = np.zeros((2, 2, 3), np.uint8)
     assert make(7, picture).mask.tolist() == [[0, 0], [255, 255]]
     assert make(3, picture).mask.tolist() == [[255, 0], [255, 255]]
@@ -247,8 +252,8 @@ def test_without_kneed_nothing_is_trained(tmp_path, monkeypatch):
 
 def test_mistakes_are_told_before_anything_is_trained(tmp_path):
     cases = {
-        "recipe.alpha=-1": "got alpha=-1",
-        "recipe.quantile=0": r"quantile=0",
+        "recipe.alpha=-1": "recipe.alpha must be at least 0; got -1",
+        "recipe.quantile=0": r"recipe.quantile must lie in \(0, 1\]; got 0",
         "recipe.layer=nowhere": "nowhere",
         "recipe.first.epoch=1": "unknown key 'epoch'",
         "strategy.name=focal": "got strategy.name=focal: leave it out",

@@ -9,9 +9,12 @@ import torch
 
 from debias.data.orders import seeded_generator
 from debias.metrics.selection import RULES
-from debias.recipes.heads import AFR, CRT, DFR
+from debias.recipes.afr import AFR
+from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
+from debias.recipes.crt import CRT
+from debias.recipes.dfr import DFR
 from debias.recipes.last_layer import LastLayer
-from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from debias.recipes.self import SELF
 from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
 
 RECIPES: dict[str, LastLayer] = {

@@ -13,10 +13,14 @@ from debias.data.orders import seeded_generator
 from debias.heads.linear import Heads, fresh_heads
 from debias.heads.refits import balanced_heads, focal_heads
 from debias.heads.sparse import sparse_head
-from debias.recipes import heads, validation_heads
-from debias.recipes.heads import AFR, CRT, DFR
+from debias.recipes import afr, class_balanced_last_layer
+from debias.recipes import self as self_recipe
+from debias.recipes.afr import AFR
+from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
+from debias.recipes.crt import CRT
+from debias.recipes.dfr import DFR
 from debias.recipes.last_layer import portion_of
-from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from debias.recipes.self import SELF
 from tests.heads.spurious_rows import SIZE
 from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
 
@@ -61,7 +65,7 @@ def test_afr_fits_the_head_on_the_rows_that_the_backbone_was_not_trained_on(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
     """A quarter of the 120 training rows, in their order, with classes; validation chooses."""
-    calls = noting(heads, "focal_heads")
+    calls = noting(afr, "focal_heads")
     AFR(gammas=[4.0], penalties=[0.0], steps=2, share=0.75).fit(backbone, SEED)
     [((features, target, _), options)] = calls
     unseen = of_split(backbone, "train")[~portion_of(120, backbone.config, 0.75)]
@@ -134,7 +138,7 @@ def test_the_class_balanced_head_sees_half_of_each_class_of_validation(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
     """For 3 passes in batches of 7, at its rate, no momentum; the other half does not choose."""
-    calls = noting(validation_heads, "balanced_heads")
+    calls = noting(class_balanced_last_layer, "balanced_heads")
     ClassBalancedLastLayer(epochs=3, learning_rate=0.04, batch_size=7).fit(backbone, SEED)
     [((features, target, label, start, _), options)] = calls
     rows, classes = backbone.places(features), backbone.stage.examples.target
@@ -153,7 +157,7 @@ def test_self_chooses_on_the_half_that_it_does_not_fit_on(
     backbone: DrawnBackbone, noting: Noting
 ) -> None:
     """The two make up validation, each with half of every group; too large a count is left out."""
-    calls = noting(validation_heads, "selected_heads")
+    calls = noting(self_recipe, "selected_heads")
     SELF(counts=[5, 20, 500], learning_rates=[1e-3, 0.1], batch_size=4).fit(backbone, SEED)
     assert [len(given[2]) for given, _ in calls] == [5, 20]
     for (features, target, chosen), options in calls:

@@ -21,10 +21,11 @@ from debias.data.examples import SPLITS, Examples
 from debias.data.orders import portion, seeded_generator
 from debias.evaluation.predictions import predict_split
 from debias.heads.linear import Rows, fresh_heads
+from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
+from debias.recipes.dfr import DFR
 from debias.recipes.frozen import Frozen
-from debias.recipes.heads import DFR
 from debias.recipes.last_layer import erm_head, portion_of
-from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from debias.recipes.self import SELF
 from debias.reports.predictions import read
 from debias.runs.run import Run, Stage
 from tests.commands.conftest import overrides
@@ -176,7 +177,7 @@ def test_portion_by_hand():
 @pytest.mark.slow
 def test_what_is_refused(folder, backbone, tmp_path):
     for override, message in {
-        "recipe.split=test": "split must be val or train",
+        "recipe.split=test": "recipe.split must be one of val, train",
         f"recipe.backbone={tmp_path}": "not a run folder",
         "model.name=resnet10t": "another model",
     }.items():
@@ -185,10 +186,14 @@ def test_what_is_refused(folder, backbone, tmp_path):
     for name, override, message in (
         ("afr", "recipe.share=1.0", "share must lie between"),
         ("afr", "recipe.gammas=[]", "gammas and penalties >= 0 to choose from"),
-        ("afr", "recipe.steps=0", "steps >= 1"),
+        ("afr", "recipe.steps=0", "recipe.steps must be at least 1"),
         ("crt", "recipe.steps=0", "recipe.steps must be at least 1"),
         ("dfr", "recipe.subsamples=0", "recipe.subsamples must be at least 1"),
-        ("class_balanced_last_layer", "recipe.batch_size=0", "batch_size >= 1"),
+        (
+            "class_balanced_last_layer",
+            "recipe.batch_size=0",
+            "recipe.batch_size must be at least 1",
+        ),
         ("self", "recipe.counts=[0]", "counts >= 1"),
         (
             "self",

@@ -20,7 +20,9 @@ from debias.commands.train import train
 from debias.data.examples import SPLITS
 from debias.data.orders import seeded_generator
 from debias.data.sets.table import table
-from debias.group_inference import class_clusters, environment_weights, error_set
+from debias.group_inference.clusters import class_clusters
+from debias.group_inference.environments import environment_weights
+from debias.group_inference.errors import error_set
 from debias.recipes.ssa import write_labels
 from debias.reports.predictions import Predictions, read
 from debias.runs.run import Run
@@ -178,13 +180,13 @@ def test_bam_goes_on_with_the_same_model(run_of):
 
 def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
     cases = {
-        ("eiil", "recipe.steps=0"): "recipe.steps >= 1",
+        ("eiil", "recipe.steps=0"): "recipe.steps must be at least 1 for EIIL; got 0",
         ("eiil", "strategy.step=1"): "unknown option strategy.step",
         ("eiil", "recipe.reference.epoch=1"): "unknown key 'epoch'",
         ("eiil", "optimizer.learning=1"): "unknown option optimizer.learning",
-        ("spare", "recipe.largest=1"): "recipe.largest >= 2",
-        ("ssa", "recipe.folds=1"): "recipe.folds >= 2",
-        ("bam", "recipe.strength=-1"): "strength >= 0",
+        ("spare", "recipe.largest=1"): "recipe.largest must be at least 2 for SPARE; got 1",
+        ("ssa", "recipe.folds=1"): "recipe.folds must be at least 2 for SSA; got 1",
+        ("bam", "recipe.strength=-1"): "strength must be at least 0",
         ("bam", "recipe.upweight=1"): "upweight must be at least 2",
         ("cnc", "batch_size=1"): "at least 2 samples",
         ("cnc", "groups.file=own.csv"): r"would leave groups\.file=own\.csv unread",

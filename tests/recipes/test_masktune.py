@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
-from debias.group_inference import attended
+from debias.group_inference.attended import attended
 from debias.reports.predictions import read
 from debias.types import Outputs
 from tests.commands.conftest import overrides
@@ -25,7 +26,8 @@ pytest.importorskip("captum")
 from debias.evaluation.attention import attention_maps
 from debias.evaluation.predictions import load_weights
 from debias.models.attribution import grad_cam
-from debias.recipes.masktune import mask_maker
+from debias.recipes.map_masks import mask_maker
+from debias.recipes.masktune import hidden_places
 from debias.runs.run import Run
 
 # at 64 pixels the small network's map has 2 x 2 places, of which none, enlarged, is two deviations
@@ -51,12 +53,13 @@ def first_of(run):
 
 def test_masks_by_hand():
     """A map of 2 x 2: 3 stands out of 0, 1, 1, 3, whose positive mean is 5/3, deviation 0.94."""
-    make = mask_maker({7: torch.tensor([[0.0, 1.0], [1.0, 3.0]])}, deviations=1)
+    cut = partial(hidden_places, deviations=1)
+    make = mask_maker({7: torch.tensor([[0.0, 1.0], [1.0, 3.0]])}, cut)
     made = make(7, np.zeros((2, 2, 3), np.uint8))
     assert made.found
     assert made.mask.tolist() == [[0, 0], [0, 255]]
     assert make(7, np.zeros((30, 20, 3), np.uint8)).mask.shape == (30, 20)
-    empty = mask_maker({7: torch.zeros(2, 2)}, deviations=1)(7, np.zeros((4, 4, 3), np.uint8))
+    empty = mask_maker({7: torch.zeros(2, 2)}, cut)(7, np.zeros((4, 4, 3), np.uint8))
     assert not empty.found
     assert not empty.mask.any()
 
@@ -65,9 +68,9 @@ def test_the_control_hides_as_much_elsewhere():
     """The same shape, moved round the picture; the same for the same seed and row, else others."""
     maps = dict.fromkeys(range(8), torch.eye(8)[3:4].T @ torch.eye(8)[5:6] + 0.1)
     image = np.zeros((8, 8, 3), np.uint8)
+    cuts = [partial(hidden_places, deviations=2, shift_seed=seed) for seed in (None, 0, 0, 1)]
     plain, moved, again, other = (
-        [mask_maker(maps, deviations=2, shift_seed=seed)(row, image).mask for row in maps]
-        for seed in (None, 0, 0, 1)
+        [mask_maker(maps, cut)(row, image).mask for row in maps] for cut in cuts
     )
     assert all(mask.sum() == 255 and mask[3, 5] == 255 for mask in plain)
     assert all(mask.sum() == 255 for mask in moved)
@@ -185,10 +188,10 @@ def test_an_interrupted_run_keeps_the_masks_it_has(run, tmp_path):
 
 def test_mistakes_are_told_before_anything_is_trained(tmp_path):
     cases = {
-        "recipe.epochs=0": "got epochs=0",
-        "recipe.deviations=-1": r"deviations=-1",
-        "recipe.place=near": "place='near'",
-        "recipe.fill=green": "fill='green'",
+        "recipe.epochs=0": "recipe.epochs must be at least 1; got 0",
+        "recipe.deviations=-1": "recipe.deviations must be at least 0; got -1",
+        "recipe.place=near": "recipe.place must be one of attended, random; got 'near'",
+        "recipe.fill=green": "recipe.fill must be one of black, mean; got 'green'",
         "recipe.layer=nowhere": "nowhere",
         "recipe.first.epoch=1": "unknown key 'epoch'",
         "augment.name=mixup": "got augment.name=mixup: leave it out",

@@ -14,8 +14,8 @@ from debias import config as configs
 from debias.commands.train import train
 from debias.data.orders import seeded_generator
 from debias.heads.orders import halves
-from debias.recipes import validation_heads
-from debias.recipes.validation_heads import SELF
+from debias.recipes import self as self_recipe
+from debias.recipes.self import SELF
 from debias.reports.predictions import read
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
@@ -47,14 +47,14 @@ def calls() -> list[tuple[torch.Tensor, torch.Tensor, int]]:
 
 @pytest.fixture(scope="module")
 def run(folder, calls) -> Path:
-    fitted = validation_heads.selected_heads
+    fitted = self_recipe.selected_heads
 
     def noting(features, target, chosen, *others, **options):
         calls.append((target, chosen, options["batch_size"]))
         return fitted(features, target, chosen, *others, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validation_heads, "selected_heads", noting)
+        patch.setattr(self_recipe, "selected_heads", noting)
         return train(config_of(folder, "recipe.early_epochs=[1,2]"))
 
 
@@ -118,7 +118,7 @@ def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
             "recipe.disagreement=late",
             "recipe.disagreement must be early, or null for misclassification; got late",
         ),
-        ("recipe.batch_size=0", "batch_size >= 1"),
+        ("recipe.batch_size=0", "recipe.batch_size must be at least 1"),
         ("recipe.backbone=pretrained", "recipe.backbone=trained; got pretrained"),
         ("recipe.backbone=runs/erm", "asks a backbone of its early epochs.* got runs/erm"),
         ("recipe.early_epochs=[1,0]", "recipe.early_epochs must be at least 1.* got 0"),

@@ -13,7 +13,7 @@ import torch
 from debias import config as configs
 from debias.config import Config
 from debias.data.examples import Examples
-from debias.group_inference import balanced_pseudo_labels
+from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 from debias.parts import Parts
 from debias.recipes.ssa import SSA
 from debias.runs.run import Run

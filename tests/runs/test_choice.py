@@ -13,8 +13,11 @@ from debias.__main__ import main
 from debias.heads.linear import Rows, worst_group_accuracies
 from debias.heads.sparse import STRENGTHS
 from debias.json_files import typed
-from debias.recipes.heads import AFR, CRT, DFR
-from debias.recipes.validation_heads import SELF, ClassBalancedLastLayer
+from debias.recipes.afr import AFR
+from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
+from debias.recipes.crt import CRT
+from debias.recipes.dfr import DFR
+from debias.recipes.self import SELF
 from debias.reports.record import Choice as ChoiceRecord
 from debias.reports.wording import choice_line
 from debias.runs.choice import Choice, described

@@ -14,7 +14,7 @@ from rich.console import Console
 from debias import config as configs
 from debias.__main__ import main
 from debias.config import EXECUTION
-from debias.runs.backbone import backbone_of
+from debias.runs.description import backbone_of
 from debias.sweeps.backbones import backbones_of, train_in_waves
 from debias.sweeps.files import left, write_plan
 from debias.sweeps.launchers import slurm as slurm_launcher

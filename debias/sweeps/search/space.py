@@ -31,8 +31,9 @@ def check_space(space: Space, sampler: str) -> None:
         if name == "choice" and any(isinstance(value, (list, dict)) for value in values):
             raise InputError(f"search.space.{key}: choice takes single values; got {values}")
         if sampler == "grid" and name != "choice":
-            needed = "a grid needs choice: [values]"
-            raise InputError(f"search.space.{key}: {needed}; {name} has no end")
+            raise InputError(
+                f"search.space.{key}: a grid needs choice: [values]; {name} has no end"
+            )
 
 
 def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, Any]] | None:
@@ -40,9 +41,11 @@ def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, 
     if sampler == "grid":
         values = [next(iter(distribution.values())) for distribution in space.values()]
         return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
-    if sampler != "random":
-        return None
-    return draw(count, seed=seed, values=space, section="search.space")
+    return (
+        draw(count, seed=seed, values=space, section="search.space")
+        if sampler == "random"
+        else None
+    )
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
@@ -62,8 +65,9 @@ def readable(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
     result = {}
     for key, distribution in space.items():
         ((name, bounds),) = distribution.items()
-        value = values[key]
-        result[key] = value if name == "choice" else shortened(value, *map(float, bounds))
+        result[key] = (
+            values[key] if name == "choice" else shortened(values[key], *map(float, bounds))
+        )
     return result
 
 

@@ -105,12 +105,12 @@ SEARCHES = rows(
         ),
         (
             "sweep search search.yaml",
-            "search.sampler must be one of",
+            "unknown search.sampler",
             search("trials: 2", "trials: 2, sampler: bayes"),
         ),
         (
             "sweep search search.yaml",
-            "search.prune must be one of",
+            "unknown search.prune",
             search("trials: 2", "trials: 2, prune: early"),
         ),
         (

@@ -12,7 +12,7 @@ from safetensors.torch import save, save_file
 
 from debias import components
 from debias import config as configs
-from debias.runs.outcome import describe
+from debias.runs.description import describe
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
 

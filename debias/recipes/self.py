@@ -1,23 +1,22 @@
-"""Methods that fit the last layer anew on half of the validation split."""
+"""SELF: a last layer tuned on a few samples that tell the model most."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from debias.config import Config
 from debias.data.orders import seeded_generator
-from debias.errors import InputError
-from debias.group_inference import largest_disagreement, largest_losses
+from debias.errors import InputError, check_at_least
+from debias.group_inference.disagreement import largest_disagreement, largest_losses
 from debias.heads.linear import Rows
 from debias.heads.orders import halves
-from debias.heads.refits import balanced_heads, selected_heads
+from debias.heads.refits import selected_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.reports.predictions import read
@@ -28,64 +27,7 @@ from debias.runs.run import Run, Stage
 EARLY = "early"
 
 
-class ClassBalancedLastLayer(LastLayer):
-    """Refit the last layer on class-balanced minibatches of half of the validation split.
-
-    See :func:`debias.heads.refits.balanced_heads`.
-
-    Args:
-        epochs: passes over the half.
-        learning_rate: of the descent.
-        batch_size: of the descent.
-        backbone: "trained", "pretrained", or the folder of a finished run.
-        base: what the backbone's stage changes of the run's config.
-
-    Raises:
-        ValueError: a size is below 1.
-
-    Differs from the reference: halves are drawn within classes, so that both have all of them;
-    features are those of evaluation mode and plain images, where its network computes in training
-    mode on augmented ones.
-    """
-
-    halved = True
-
-    def __init__(
-        self,
-        *,
-        epochs: int = 100,
-        learning_rate: float = 3e-3,
-        batch_size: int = 32,
-        backbone: str = TRAINED,
-        base: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(backbone, base)
-        if min(epochs, batch_size) < 1:
-            raise InputError(
-                f"recipe needs epochs >= 1 and batch_size >= 1; got {epochs} and {batch_size}"
-            )
-        self.epochs, self.learning_rate, self.batch_size = epochs, learning_rate, batch_size
-
-    def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The head after the last step."""
-        generator = seeded_generator(seed)
-        rows = frozen.rows("val")
-        rows = rows.take(halves(rows.target, generator)[0])
-        fitted = balanced_heads(
-            rows.features,
-            rows.target,
-            rows.target,
-            frozen.fresh_head(generator),
-            generator,
-            steps=self.epochs * math.ceil(len(rows.target) / self.batch_size),
-            learning_rate=self.learning_rate,
-            # the reference names a momentum to an optimiser that has been made without
-            momentum=0.0,
-            batch_size=self.batch_size,
-        )
-        return fitted.heads.linear(0)
-
-
+@dataclass(kw_only=True)
 class SELF(LastLayer):
     """Fine-tune the last layer on a few informative samples of half of the validation split.
 
@@ -94,8 +36,8 @@ class SELF(LastLayer):
 
     Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on
     which it differs most from itself early in its training
-    (:func:`debias.group_inference.largest_disagreement`). How many they are, the learning rate, and
-    what is early, are chosen by the worst group of the other half. See
+    (:func:`debias.group_inference.disagreement.largest_disagreement`). How many they are, the
+    learning rate, and what is early, are chosen by the worst group of the other half. See
     :func:`debias.heads.refits.selected_heads`.
 
     Args:
@@ -120,40 +62,35 @@ class SELF(LastLayer):
 
     halved = True
 
-    def __init__(
-        self,
-        *,
-        counts: list[int] = [20, 100, 500],  # noqa: B006
-        learning_rates: list[float] = [1e-4, 1e-3, 1e-2],  # noqa: B006
-        batch_size: int = 32,
-        disagreement: str | None = None,
-        early_epochs: list[int] = [1],  # noqa: B006
-        backbone: str = TRAINED,
-        base: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(backbone, base)
-        if disagreement not in (None, EARLY):
+    counts: tuple[int, ...] = (20, 100, 500)
+    learning_rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
+    batch_size: int = 32
+    disagreement: str | None = None
+    early_epochs: tuple[int, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        if self.disagreement not in (None, EARLY):
             raise InputError(
                 f"recipe.disagreement must be {EARLY}, or null for misclassification; got "
-                f"{disagreement}"
+                f"{self.disagreement}"
             )
-        if disagreement and backbone != TRAINED:
+        check_at_least(1, {"recipe.batch_size": self.batch_size})
+        if not (self.counts and self.learning_rates) or min(self.counts) < 1:
             raise InputError(
-                f"recipe.disagreement={disagreement} asks a backbone of its early epochs, which "
-                f"are there if it is trained in this run: recipe.backbone={TRAINED}; got {backbone}"
+                "recipe needs counts >= 1 and learning_rates to choose from; got "
+                f"{self.counts} and {self.learning_rates}"
             )
-        if min([batch_size, *counts], default=0) < 1 or not (counts and learning_rates):
+        if self.disagreement is None:
+            self.early_epochs = ()
+            return
+        option = f"recipe.disagreement={self.disagreement}"
+        if self.backbone != TRAINED:
             raise InputError(
-                "recipe needs batch_size >= 1, and counts >= 1 and learning_rates to choose from; "
-                f"got {batch_size}, {counts} and {learning_rates}"
+                f"{option} asks a backbone of its early epochs, which are there if it is trained "
+                f"in this run: recipe.backbone={TRAINED}; got {self.backbone}"
             )
-        if disagreement and not early_epochs:
-            raise InputError(
-                f"recipe.disagreement={disagreement} needs recipe.early_epochs to choose from; got "
-                "none"
-            )
-        self.counts, self.learning_rates, self.batch_size = counts, learning_rates, batch_size
-        self.early_epochs = early_epochs if disagreement else []
+        if not self.early_epochs:
+            raise InputError(f"{option} needs recipe.early_epochs to choose from; got none")
 
     def stages(self, run: Run) -> list[Config]:
         """The backbone's.

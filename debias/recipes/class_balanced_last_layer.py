@@ -1,0 +1,65 @@
+"""Class-balanced last-layer retraining on half of the validation split."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+
+from debias.data.orders import seeded_generator
+from debias.errors import check_at_least
+from debias.heads.orders import halves
+from debias.heads.refits import balanced_heads
+from debias.recipes.frozen import Frozen
+from debias.recipes.last_layer import LastLayer
+
+
+@dataclass(kw_only=True)
+class ClassBalancedLastLayer(LastLayer):
+    """Refit the last layer on class-balanced minibatches of half of the validation split.
+
+    See :func:`debias.heads.refits.balanced_heads`.
+
+    Args:
+        epochs: passes over the half.
+        learning_rate: of the descent.
+        batch_size: of the descent.
+        backbone: "trained", "pretrained", or the folder of a finished run.
+        base: what the backbone's stage changes of the run's config.
+
+    Raises:
+        ValueError: a size is below 1.
+
+    Differs from the reference: halves are drawn within classes, so that both have all of them;
+    features are those of evaluation mode and plain images, where its network computes in training
+    mode on augmented ones.
+    """
+
+    halved = True
+
+    epochs: int = 100
+    learning_rate: float = 3e-3
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        check_at_least(1, {"recipe.epochs": self.epochs, "recipe.batch_size": self.batch_size})
+
+    def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
+        """The head after the last step."""
+        generator = seeded_generator(seed)
+        rows = frozen.rows("val")
+        rows = rows.take(halves(rows.target, generator)[0])
+        fitted = balanced_heads(
+            rows.features,
+            rows.target,
+            rows.target,
+            frozen.fresh_head(generator),
+            generator,
+            steps=self.epochs * math.ceil(len(rows.target) / self.batch_size),
+            learning_rate=self.learning_rate,
+            # the reference names a momentum to an optimiser that has been made without
+            momentum=0.0,
+            batch_size=self.batch_size,
+        )
+        return fitted.heads.linear(0)

@@ -1,0 +1,146 @@
+"""What is known of a run before it is trained: data, model, labels that it reads, backbone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import debias
+from debias import components
+from debias import config as configs
+from debias.config import Config
+from debias.data.examples import SPLITS, Examples
+from debias.json_files import Json
+from debias.metrics.selection import GROUP_RULES, chosen_rule
+from debias.models.weights import read_state_dict
+from debias.parts import Parts
+from debias.reports.environment import git_state, versions
+from debias.reports.privacy import without_places
+from debias.reports.record import read_report
+from debias.runs.run import Recipe, Run
+
+
+def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
+    """What is known of a run before it is trained."""
+    return {
+        "schema": 1,
+        "config": configs.plain(config),
+        "data": {"name": config.data["name"], **describe_examples(parts.examples)},
+        "model": {
+            "name": config.model["name"],
+            "parameters": sum(parameter.numel() for parameter in parts.module.model.parameters()),
+            "weights": _weights(config),
+        },
+        "strategy": {
+            "name": config.strategy["name"],
+            "method": configs.method_name(config),
+            "requires": list(components.requirements(config)),
+            "group_labels": labels_read(
+                config, recipe, labelled=bool(parts.data.examples.frequencies("val").any())
+            ),
+        },
+        **backbone_of(config),
+        "seed": config.seed,
+        **circumstances(parts),
+    }
+
+
+def circumstances(parts: Parts) -> Json:
+    """Where and with what numbers are computed."""
+    return {
+        "precision": parts.precision,
+        "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
+        "versions": versions(),
+        "git": git_state(Path(debias.__file__).parent),
+    }
+
+
+def _weights(config: Config) -> str:
+    if config.model.get("weights"):
+        path = Path(config.model["weights"])
+        return f"{path} (tensors sha256 {_digest(read_state_dict(path))})"
+    return "pretrained" if config.model.get("pretrained", True) else "none"
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """12 hexadecimal digits of tensors by name: a file may hold the same ones in another order."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()[:12]
+
+
+def describe_examples(examples: Examples) -> Json:
+    """Names and sizes of the groups, and the digest of the rows."""
+    groups = examples.groups
+    return {
+        "digest": examples.digest(),
+        "targets": list(groups.target_names),
+        "biases": list(groups.bias_names),
+        "aligned": [list(pair) for pair in groups.aligned],
+        "multi_label": groups.multi_label,
+        "groups": list(groups.names),
+        "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
+        "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
+    }
+
+
+def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str:
+    """The splits whose true group labels a run reads: "train", "val", "train+val" or "none".
+
+    A run reads those of training where a component of a stage asks for them and no partition stands
+    in for them; those of validation where its rule does; and those that its recipe reads.
+
+    Args:
+        config: of the run.
+        recipe: of the run.
+        labelled: whether some validation image has a bias label, as is assumed while the data are
+            not read.
+    """
+    read, inferred = set(recipe.labels()), {*recipe.infers, *_replaced(config)}
+    if _asks(config) and "train" not in inferred:
+        read.add("train")
+    if chosen_rule(config.select, labelled=labelled) in GROUP_RULES and "val" not in inferred:
+        read.add("val")
+    for stage in recipe.stages(Run(config, Path(config.out))):
+        if _asks(stage) and "train" not in _replaced(stage):
+            read.add("train")
+    return "+".join(split for split in ("train", "val") if split in read) or "none"
+
+
+def _asks(config: Config) -> bool:
+    """Whether a component of a config asks for bias labels of training."""
+    return bool({"bias", "some bias"} & set(components.requirements(config)))
+
+
+def _replaced(config: Config) -> tuple[str, ...]:
+    """Splits for whose labels a file stands in."""
+    return tuple(config.groups.splits) if config.groups.file else ()
+
+
+def backbone_of(config: Config) -> Json:
+    """The other settings of the finished run of the same seed whose backbone a config takes.
+
+    By these, runs of several seeds, each on the backbone of its own seed, are of one method.
+    """
+    folder = Path(str(config.recipe.get("backbone", "")))
+    if not (folder / "report.json").is_file():
+        return {}
+    report = read_report(folder)
+    if report.seed != config.seed:
+        return {}
+    own = ("seed", *configs.EXECUTION)
+    settings = {key: value for key, value in report.config.items() if key not in own}
+    if report.backbone:
+        settings["recipe"] = settings["recipe"] | {"backbone": report.backbone}
+    # the rule that select=auto stood for, and no places, which anonymous reports lack
+    settings = without_places(settings | {"select": report.selection.rule})
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return {"backbone": f"{report.method} {digest}"}
