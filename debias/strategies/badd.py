@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from debias.errors import InputError, check_at_least
+from debias.models.copies import twin
 from debias.models.layers import evaluating
-from debias.models.twins import twin
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn

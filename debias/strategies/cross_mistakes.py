@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
 from debias.losses.label_memory import LabelMemory
-from debias.models.twins import twin
+from debias.models.copies import twin
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 

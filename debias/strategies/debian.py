@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from debias.errors import check_at_least
 from debias.losses.classification import classification_losses
 from debias.losses.soft_groups import SoftGroups, discovered_weights, discovery_loss, soft_groups
+from debias.models.copies import twin
 from debias.models.layers import evaluating
-from debias.models.twins import twin
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.losses.gradient_reversal import reverse_gradient
+from debias.models.copies import layers_after
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, pooled, read_layer
-from debias.models.layers_after import layers_after
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn

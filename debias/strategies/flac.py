@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from debias.errors import InputError, check_at_least, check_positive
 from debias.losses.flac import flac_loss
-from debias.models.twins import twin
+from debias.models.copies import twin
 from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn

@@ -9,7 +9,7 @@ from debias.errors import check_between
 from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
-from debias.models.twins import twin
+from debias.models.copies import twin
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 

@@ -1,14 +1,45 @@
-"""A copy of what comes after a layer, to be trained apart from the model."""
+"""Copies of a model, or of its layers after one, that are trained apart from it."""
 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError
 from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, unwrapped
+
+
+def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
+    """A copy of a classifier, no parameter shared: the same weights, but a newly drawn head.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear``
+            that it calls ``head``, as that of :class:`debias.models.classifier.Classifier`. Left as
+            it is.
+        outputs: logits of the copy; ``None`` for as many as the model has.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    copied: Any = copy.deepcopy(model)
+    head = getattr(copied, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise InputError(
+            f"{type(model).__name__} has no nn.Linear called head, so no second network is made of "
+            "it"
+        )
+    copied.head = nn.Linear(
+        head.in_features,
+        head.out_features if outputs is None else outputs,
+        bias=head.bias is not None,
+        device=head.weight.device,
+        dtype=head.weight.dtype,
+    )
+    network: nn.Module = copied
+    return network
 
 
 def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
