@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.config import Config
+from debias.data.checks import fewer
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
-from debias.errors import InputError, check_finite, near
+from debias.errors import InputError, check_at_least, check_finite, near
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
 from debias.training.module import DebiasModule
@@ -37,13 +38,11 @@ def check_numbers(config: Config) -> None:
     Raises:
         ValueError: naming the key, the value and what it must be.
     """
-    for key in ("epochs", "batch_size", "eval_batch_size", "devices"):
-        if getattr(config, key) is not None and getattr(config, key) < 1:
-            raise InputError(f"{key} must be at least 1; got {getattr(config, key)}")
-    if config.seed < 0:
-        raise InputError(f"seed must be at least 0; got {config.seed}")
-    if config.workers is not None and config.workers < 0:
-        raise InputError(f"workers must be at least 0, or null; got {config.workers}")
+    sizes = {key: getattr(config, key) for key in ("epochs", "batch_size", "eval_batch_size")}
+    sizes = {key: size for key, size in sizes.items() if size is not None}
+    check_at_least(1, sizes | {"devices": config.devices})
+    check_at_least(0, {"seed": config.seed})
+    check_at_least(0, {"workers": config.workers or 0}, hint="null lets debias choose")
     check_finite("players", config.players)
     if config.clip is not None and not 0 < config.clip < math.inf:
         raise InputError(
@@ -77,11 +76,7 @@ def check_selection(config: Config, examples: Examples) -> None:
             f"select={rule} needs bias labels in validation, and {examples.source} has none there: "
             f"{others}"
         )
-    empty = [
-        name
-        for name, count in zip(examples.groups.names, counts.tolist(), strict=True)
-        if not count
-    ]
+    empty = fewer(examples.groups.names, counts)
     warnings.warn(
         f"no validation image in {', '.join(empty)}: select={rule} cannot see it", stacklevel=2
     )

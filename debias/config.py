@@ -16,15 +16,17 @@ from typing import Any, NamedTuple, Optional
 
 from omegaconf import OmegaConf
 
-from debias.config_texts import check_names, check_texts, read_yaml
 from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.merging import (
     MISSING,
+    check_names,
+    check_texts,
     converted,
     laid_over,
     plain_layer,
     read_overrides,
+    read_yaml,
     resolved,
     texts,
 )

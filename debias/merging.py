@@ -1,4 +1,4 @@
-"""Nested plain settings: ``key=value`` texts to dictionaries, merging, values of the right type.
+"""Nested plain settings: YAML and ``key=value`` texts to dictionaries, merging, values of a type.
 
 OmegaConf reads the values and converts them, each distinct one once. What is laid over each other
 are plain dictionaries, so that thousands of configs that share most of their values cost little.
@@ -6,20 +6,23 @@ are plain dictionaries, so that thousands of configs that share most of their va
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, make_dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config_texts import check_texts
-from debias.errors import InputError, shortened
+from debias.errors import InputError, check_printable, shortened
 
 Default = TypeVar("Default", str, None)
 #: What stands for a value that is still to be given.
 MISSING = "???"
+#: A call such as ``${oc.env:HOME}``, also one whose name is put together from other keys.
+_CALL = re.compile(r"\$\{[^{}]*(:|\$\{)")
 #: How many texts and values are remembered: those of a large sweep.
 REMEMBERED = 50_000
 
@@ -144,6 +147,67 @@ def resolved(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def read_yaml(path: Path) -> DictConfig:
+    """Keys and values of a YAML file.
+
+    Raises:
+        InputError: no valid YAML, no keys and values, or a text that no config may hold.
+    """
+    try:
+        layer = OmegaConf.load(path)
+    except Exception as error:
+        raise InputError(
+            f"{path} is not valid YAML: {shortened(' '.join(str(error).split()), 500)}"
+        ) from error
+    if not isinstance(layer, DictConfig):
+        raise InputError(f"{path} must hold keys and values, as in 'seed: 1'")
+    check_texts("", OmegaConf.to_container(layer))
+    return layer
+
+
+def check_texts(key: str, value: Any) -> None:
+    """Refuse texts of a config that call a resolver, or that hold control characters.
+
+    A resolver such as ``oc.env`` would write a secret of the environment into reports that people
+    share. A key may stand for another one, as in ``${seed}``.
+
+    Args:
+        key: of the value, with dots; empty for the whole config.
+        value: nested dictionaries and lists, interpolations not yet resolved.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            check_texts(f"{key}.{name}" if key else str(name), entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            check_texts(key, entry)
+    elif isinstance(value, str):
+        check_printable(f"{shortened(key)}:", value)
+        if _CALL.search(value):
+            raise InputError(
+                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports "
+                "would hold its value; write the value itself, or another key as in ${seed}"
+            )
+
+
+def check_names(sections: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a component without name, or with several.
+
+    Raises:
+        InputError: naming the section.
+    """
+    for section, options in sections.items():
+        name = options.get("name")
+        if not isinstance(name, str) or not name:
+            given = "null" if name is None else shortened(str(name))
+            raise InputError(
+                f"{section}.name must be one name, as `debias list` shows them; got {given}"
+            )
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -75,14 +75,19 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
     rows = examples.rows("train")
     names = tuple(map(str, range(int(inferred.max()) + 1)))
     groups = Groups(examples.groups.target_names, names)
-    counts = groups.frequencies(examples.target[rows], inferred[rows]).tolist()
-    if empty := [name for name, count in zip(groups.names, counts, strict=True) if not count]:
+    counts = groups.frequencies(examples.target[rows], inferred[rows])
+    if empty := fewer(groups.names, counts):
         raise InputError(
             f"the inferred groups leave {_shown(empty)} without a training image, and this "
             "strategy or sampler needs one in every class and inferred value: train the stage "
             "before for fewer or more epochs or with more weight decay, or take a strategy that "
             "needs no group labels"
         )
+
+
+def fewer(names: Sequence[str], counts: Tensor, *, least: int = 1) -> list[str]:
+    """The names of classes or groups that have fewer samples than ``least``."""
+    return [name for name, count in zip(names, counts.tolist(), strict=True) if count < least]
 
 
 def _refuse(examples: Examples, problems: list[str]) -> None:
@@ -104,14 +109,8 @@ def _out_of_range(
 ) -> Iterator[str]:
     rows = ((values < lowest) | (values > highest)).any(dim=1).nonzero().flatten().tolist()
     if rows:
-        found = sorted(
-            {
-                value
-                for row in rows
-                for value in values[row].tolist()
-                if not lowest <= value <= highest
-            }
-        )
+        every = torch.unique(values[rows]).tolist()
+        found = [value for value in every if not lowest <= value <= highest]
         yield (
             f"{len(rows)} rows have a {name} outside {lowest} to {highest} "
             f"({_shown(list(map(str, found)))}): {_rows(examples, rows)}. Correct these labels, or "
@@ -193,11 +192,7 @@ def _count_problems(examples: Examples) -> Iterator[str]:
         )
     target = examples.groups.row(examples.target[examples.rows("train")]).flatten()
     counts = torch.bincount(target, minlength=examples.groups.rows)
-    absent = [
-        name
-        for name, count in zip(examples.groups.target_names, counts.tolist(), strict=True)
-        if not count
-    ]
+    absent = fewer(examples.groups.target_names, counts)
     if absent and "train" not in empty:
         yield (
             f"no training image of {_shown(absent)}: give the class images in train, or take its "
@@ -240,10 +235,7 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
 def _empty_groups(examples: Examples) -> str:
     if not bool((examples.bias >= 0).any()):
         return ""
-    counts = examples.frequencies("train").tolist()
-    return _shown(
-        [name for name, count in zip(examples.groups.names, counts, strict=True) if not count]
-    )
+    return _shown(fewer(examples.groups.names, examples.frequencies("train")))
 
 
 def _rows(examples: Examples, rows: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from debias.data.checks import fewer
 from debias.errors import InputError
 from debias.types import Groups
 
@@ -268,8 +269,7 @@ def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
             f"of {len(label)} are unknown: label them, or balance classes"
         )
     counts = torch.bincount(label, minlength=len(names))
-    empty = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
-    if empty:
+    if empty := fewer(names, counts):
         raise InputError(
             f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use "
             "'shuffled'"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from debias import config as configs
 from debias.config import Config
+from debias.data.checks import fewer
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
 from debias.errors import InputError
@@ -126,9 +127,8 @@ class LastLayer(Recipe):
 
 
 def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
-    counts = torch.bincount(target, minlength=examples.groups.rows).tolist()
-    names = examples.groups.target_names
-    if few := [name for name, n in zip(names, counts, strict=True) if n < least]:
+    counts = torch.bincount(target, minlength=examples.groups.rows)
+    if few := fewer(examples.groups.target_names, counts, least=least):
         raise InputError(
             f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or "
             "add some, or take another recipe"

@@ -118,9 +118,7 @@ class Run:
 
     def last_config(self, changes: Mapping[str, Any] | None = None) -> Config:
         """Config of the last stage: the run's, with what the recipe changes (the sampler, say)."""
-        return configs.changed(
-            configs.changed(self.config, {"recipe": {"name": "single"}}), changes or {}
-        )
+        return configs.changed(self.config, {"recipe": {"name": "single"}, **(changes or {})})
 
     def refuse_own(self, *kinds: str, remedy: str = "leave it out") -> None:
         """Refuse components of the run that its recipe replaces, and which nobody would read.

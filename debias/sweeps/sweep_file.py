@@ -10,9 +10,8 @@ from typing import Any, Optional
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from debias.config_texts import read_yaml
 from debias.errors import InputError, near
-from debias.merging import read_overrides
+from debias.merging import read_overrides, read_yaml
 
 
 @dataclass
