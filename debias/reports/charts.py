@@ -7,9 +7,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from debias.reports.record import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MISSING = float("nan")
 MOST_MARKERS = 40
@@ -41,6 +44,15 @@ class Line(NamedTuple):
     dashed: bool = False
 
 
+class Chart(NamedTuple):
+    """A drawing, the same in words, and what its marks stand for."""
+
+    title: str
+    summary: str
+    svg: str
+    legend: list[tuple[int, str]]
+
+
 def group_colour(group: int) -> str:
     """Name of a group's colour, the same in every chart and table."""
     return f"group-{group % GROUP_COLOURS}"
@@ -52,38 +64,7 @@ def group_marker(group: int) -> str:
     return markers[(group + group // GROUP_COLOURS) % len(markers)]
 
 
-def draw(
-    name: str,
-    epochs: Sequence[int],
-    lines: Sequence[Line],
-    *,
-    chosen: int | None = None,
-    share: bool = False,
-) -> str:
-    """Draw lines over the epochs.
-
-    Args:
-        name: of the chart, unique in a page.
-        epochs: E epoch numbers.
-        lines: each with E values.
-        chosen: the epoch whose weights were used, marked by a vertical line.
-        share: values are fractions, shown in percent from 0 to 100.
-
-    Returns:
-        An ``<svg>`` element whose colours are the page's CSS variables.
-    """
-
-    def paint(axes: Any) -> None:
-        """Draw the lines, the frame and the marked epochs."""
-        for line in lines:
-            add_line(axes, epochs, line)
-        frame(axes, "epoch", share=share)
-        _mark_epochs(axes, epochs, chosen)
-
-    return drawing(name, paint)
-
-
-def drawing(name: str, paint: Callable[[Any], None]) -> str:
+def drawing(name: str, paint: Callable[[Axes], None]) -> str:
     """An ``<svg>`` element of what ``paint`` draws on axes, with the page's CSS colours."""
     # Without pyplot there is no figure to close and no global state to disturb.
     from matplotlib import rc_context
@@ -114,7 +95,7 @@ def families(history: Sequence[Epoch], groups: Sequence[str]) -> dict[str, list[
     return found
 
 
-def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
+def add_line(axes: Axes, places: Sequence[float], line: Line) -> None:
     """One line, with markers unless there are many; an undefined value leaves a gap."""
     values = [MISSING if value is None else value for value in line.values]
     whole = line.group < 0
@@ -131,8 +112,15 @@ def add_line(axes: Any, places: Sequence[float | None], line: Line) -> None:
     )
 
 
-def frame(axes: Any, label: str, *, share: bool) -> None:
-    """The look of every chart: a quiet grid, the axis's name, and percent for fractions."""
+def frame(axes: Axes, label: str, *, share: bool, both: bool = False) -> None:
+    """The look of every chart: a quiet grid, the axis's name, and percent for fractions.
+
+    Args:
+        axes: to draw on.
+        label: of the horizontal axis.
+        share: the values are fractions, shown in percent from 0 to 100.
+        both: the horizontal axis has fractions, too.
+    """
     from matplotlib.ticker import FuncFormatter
 
     quiet, line = COLOURS["quiet"][0], COLOURS["line"][0]
@@ -145,17 +133,18 @@ def frame(axes: Any, label: str, *, share: bool) -> None:
     axes.margins(x=0.03)
     if share:
         axes.set_ylim(-0.02, 1.02)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    for axis in (axes.yaxis,) * share + (axes.xaxis,) * both:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
 
 
-def _mark_epochs(axes: Any, epochs: Sequence[int], chosen: int | None) -> None:
+def mark_epochs(axes: Axes, epochs: Sequence[int], chosen: int) -> None:
+    """Whole numbers below, and a vertical line at the epoch whose weights were used."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
-    if chosen is not None:
-        axes.axvline(chosen, color=COLOURS["ink"][0], linewidth=0.9, zorder=1)
+    axes.axvline(chosen, color=COLOURS["ink"][0], linewidth=0.9, zorder=1)
 
 
 def _themed(name: str, svg: str) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from debias.errors import InputError, near, printable
 from debias.files import write_atomically
@@ -14,29 +12,12 @@ from debias.reports.classes import positive_notes
 from debias.reports.record import Report, read_report
 from debias.reports.run_labels import by_rows, differences, identity, labels, run_folders
 from debias.reports.split import PREFIXES, SCALARS
-from debias.reports.tables import listed, markdown_table, spread, text_table
+from debias.reports.tables import Spread, listed, markdown_table, spread_of, text_table
 from debias.reports.templates import render
 
 #: More group columns than this would make the table unreadable; the groups are then left to the
 #: runs' own reports.
 GROUP_COLUMNS = 8
-
-
-class Spread(NamedTuple):
-    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to
-    compute it from.
-
-    Args:
-        mean: over the runs that have the number.
-        deviation: over the same.
-        defined: how many these are.
-        runs: how many there are.
-    """
-
-    mean: float | None
-    deviation: float | None
-    defined: int = 0
-    runs: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +141,7 @@ class Comparison:
             method.label,
             method.group_labels,
             listed(method.seeds),
-            *(spread(*score) for score in scores),
+            *(score.text for score in scores),
             *("-" if value is None else f"{100 * value:.1f}" for value in groups),
             "-" if seconds is None else f"{seconds:.1f}",
         ]
@@ -232,23 +213,6 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     """Write an overview page, with links to the runs' own pages relative to it."""
     context = {"comparison": comparison, "folder": path.parent.resolve()}
     write_atomically(path, render("comparison.html", context))
-
-
-def spread_of(values: Sequence[float | None]) -> Spread:
-    """Mean and sample standard deviation of the values that are defined.
-
-    Example:
-        >>> mean, deviation, defined, runs = spread_of([0.7, 0.8, None])
-        >>> round(mean, 4), round(deviation, 4), defined, runs
-        (0.75, 0.0707, 2, 3)
-        >>> spread_of([0.7]).deviation, spread_of([None]).mean
-        (None, None)
-    """
-    defined = [value for value in values if value is not None]
-    mean = statistics.fmean(defined) if defined else None
-    return Spread(
-        mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined), len(values)
-    )
 
 
 def _rank(method: Method) -> tuple[bool, float, str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from debias.json_files import Json
 from debias.reports import charts
-from debias.reports.charts import Line
+from debias.reports.charts import Chart, Line
 from debias.reports.wording import percent
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Row = Json
 
 #: More bars, outcomes or bias values than these are not drawn: those that say most are.
 MOST_BARS = 24
@@ -18,7 +21,38 @@ MOST_OUTCOMES = 6
 MOST_BIASES = 8
 
 
-def amplification(curves: Json) -> dict[str, Any] | None:
+class Bar(NamedTuple):
+    """A change of a pair, and its place on an axis from 0 to 1."""
+
+    target: str
+    bias: str
+    change: float | None
+    left: float
+    width: float
+
+
+class Bars(NamedTuple):
+    """The pairs with the greatest changes, the greatest one, and how many pairs there are."""
+
+    bars: list[Bar]
+    most: float
+    pairs: int
+
+
+class Charts(NamedTuple):
+    """Charts with one legend, and of how many outcomes and bias values they were chosen."""
+
+    charts: list[Chart]
+    outcomes: int
+    biases: int
+
+    @property
+    def legend(self) -> list[tuple[int, str]]:
+        """Number and name of each line."""
+        return self.charts[0].legend
+
+
+def amplification(curves: Json) -> Bars | None:
     """Bars of the change of each pair of target and bias, the greatest at full length; ``None``
     where not measured.
 
@@ -36,34 +70,30 @@ def amplification(curves: Json) -> dict[str, Any] | None:
     most = max((abs(change) for *_, change in pairs if change is not None), default=0.0)
     kept = sorted(range(len(pairs)), key=lambda place: -abs(pairs[place][2] or 0.0))[:MOST_BARS]
     bars = [_bar(*pairs[place], most) for place in sorted(kept)]
-    return {"bars": bars, "most": most, "pairs": len(pairs)}
+    return Bars(bars, most, len(pairs))
 
 
-def reliability(curves: Json) -> dict[str, Any] | None:
+def reliability(curves: Json) -> Charts | None:
     """A chart of each outcome, a line of each bias: confidence, and the share that is right."""
     rows = curves.get("reliability")
     if not rows:
         return None
     names = list(dict.fromkeys(row["bias"] for row in rows))
     outcomes = list(dict.fromkeys(row["outcome"] for row in rows))
-    curves = {
+    curves_of = {
         outcome: _most_seen([row for row in rows if row["outcome"] == outcome])
         for outcome in outcomes
     }
-    order = sorted(outcomes, key=lambda outcome: -max(map(_error, curves[outcome])))
+    order = sorted(outcomes, key=lambda outcome: -max(map(_error, curves_of[outcome])))
     kept = [outcome for outcome in outcomes if outcome in order[:MOST_OUTCOMES]]
-    return {
-        "charts": [
-            _reliability_chart(place, outcome, curves[outcome], names)
-            for place, outcome in enumerate(kept)
-        ],
-        "outcomes": len(outcomes),
-        "legend": [(names.index(row["bias"]), row["bias"]) for row in curves[kept[0]]],
-        "biases": len(names),
-    }
+    drawn = [
+        _reliability_chart(place, outcome, curves_of[outcome], names)
+        for place, outcome in enumerate(kept)
+    ]
+    return Charts(drawn, len(outcomes), len(names))
 
 
-def band_pass(curves: Json) -> dict[str, Any] | None:
+def band_pass(curves: Json) -> Charts | None:
     """Accuracy over the share of the spectrum that is kept, low or high frequencies."""
     curve = curves.get("band_pass")
     if not curve or not curve["cutoffs"]:
@@ -73,34 +103,25 @@ def band_pass(curves: Json) -> dict[str, Any] | None:
         "high frequencies": Line(curve["high_pass"], 1),
     }
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         """Draw both lines."""
         for line in lines.values():
             charts.add_line(axes, curve["cutoffs"], line)
-        _percent_frame(axes, "share of the spectrum kept")
+        charts.frame(axes, "share of the spectrum kept", share=True, both=True)
 
     ends = "; ".join(
         f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the "
         f"spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
         for name, line in lines.items()
     )
-    chart = {
-        "title": "Accuracy by kept frequencies",
-        "summary": ends,
-        "svg": charts.drawing("band", paint),
-    }
-    return {"charts": [chart], "legend": [(line.group, name) for name, line in lines.items()]}
+    legend = [(line.group, name) for name, line in lines.items()]
+    chart = Chart("Accuracy by kept frequencies", ends, charts.drawing("band", paint), legend)
+    return Charts([chart], 1, 1)
 
 
-def _bar(target: str, bias: str, change: float | None, most: float) -> dict[str, Any]:
+def _bar(target: str, bias: str, change: float | None, most: float) -> Bar:
     share = 0.0 if change is None or most == 0 else 0.5 * change / most
-    return {
-        "target": target,
-        "bias": bias,
-        "change": change,
-        "left": 0.5 + min(share, 0.0),
-        "width": abs(share),
-    }
+    return Bar(target, bias, change, 0.5 + min(share, 0.0), abs(share))
 
 
 def _most_seen(rows: Sequence[Row]) -> list[Row]:
@@ -127,12 +148,12 @@ def _points(row: Row) -> list[tuple[int, float, float]]:
 
 def _reliability_chart(
     place: int, outcome: str, rows: Sequence[Row], names: Sequence[str]
-) -> dict[str, Any]:
+) -> Chart:
     counts = [sum(column) for column in zip(*(row["samples"] for row in rows), strict=True)]
     width = 1 / len(counts)
     low = width * next((number for number, count in enumerate(counts) if count), 0)
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         """Draw the counts, the diagonal and the curves."""
         heights = [0.25 * count / max(1, *counts) for count in counts]
         middles = [(number + 0.5) * width for number in range(len(counts))]
@@ -142,17 +163,13 @@ def _reliability_chart(
             points = _points(row)
             line = Line([right for *_, right in points], names.index(row["bias"]))
             charts.add_line(axes, [said for _, said, _ in points], line)
-        _percent_frame(axes, "confidence")
+        charts.frame(axes, "confidence", share=True, both=True)
         axes.set_xlim(low - 0.02, 1.02)
 
     title = f"Calibration: {outcome}" if outcome else "Calibration of the decisions"
     summary = "; ".join(map(_said_and_right, rows))
-    return {"title": title, "summary": summary, "svg": charts.drawing(f"reliability{place}", paint)}
-
-
-def _percent_frame(axes: Any, label: str) -> None:
-    charts.frame(axes, label, share=True)
-    axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
+    legend = [(names.index(row["bias"]), row["bias"]) for row in rows]
+    return Chart(title, summary, charts.drawing(f"reliability{place}", paint), legend)
 
 
 def _said_and_right(row: Row) -> str:

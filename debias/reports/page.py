@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
-from debias.reports.charts import Line
+from debias.reports.charts import Chart, Line
 from debias.reports.galleries import Views
 from debias.reports.record import Epoch, Report
 from debias.reports.split import PLURALS, PREFIXES, SCALARS
 from debias.reports.templates import render
 from debias.reports.wording import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def render_report(report: Report, views: Views | None = None) -> str:
@@ -30,6 +33,7 @@ def render_report(report: Report, views: Views | None = None) -> str:
         "verdict": wording.verdict(report),
         "listed": sections.listed_groups(report.test),
         "charts": _charts(report),
+        "charted": (len(_names(report)), PLURALS[report.val.kind]),
         "mistakes": galleries.mistakes(report, views),
         "prepared": galleries.prepared_images(report, views),
         "attention": galleries.attention(report, views),
@@ -50,25 +54,36 @@ def render_report(report: Report, views: Views | None = None) -> str:
     return render("page.html", context)
 
 
-def _charts(report: Report) -> list[dict[str, Any]]:
+def _charts(report: Report) -> list[Chart]:
     if not report.history:
         return []
-    epochs, chosen = [epoch.epoch for epoch in report.history], report.selection.epoch
     kind = report.val.kind
     kept = report.test.shown() if kind == report.test.kind else report.val.shown()
-    names = report.data.groups if kind == "group" else report.data.targets
+    names = _names(report)
     keys = {number: PREFIXES[kind] + names[number] for number in kept}
     return [
-        {
-            "title": title,
-            "summary": _summary(lines, names, share),
-            "svg": charts.draw(f"chart{number}", epochs, lines, chosen=chosen, share=share),
-            "groups": [(line.group, names[line.group]) for line in lines if line.group >= 0],
-            "total": len(names),
-            "plural": PLURALS[kind],
-        }
-        for number, (title, lines, share) in enumerate(_figures(report.history, keys, names))
+        _chart(report, f"chart{number}", *figure)
+        for number, figure in enumerate(_figures(report.history, keys, names))
     ]
+
+
+def _names(report: Report) -> list[str]:
+    """Whose lines the charts over the epochs show."""
+    return report.data.groups if report.val.kind == "group" else report.data.targets
+
+
+def _chart(report: Report, name: str, title: str, lines: Sequence[Line], share: bool) -> Chart:
+    epochs, names = [epoch.epoch for epoch in report.history], _names(report)
+
+    def paint(axes: Axes) -> None:
+        """Draw the lines, the frame and the chosen epoch."""
+        for line in lines:
+            charts.add_line(axes, epochs, line)
+        charts.frame(axes, "epoch", share=share)
+        charts.mark_epochs(axes, epochs, report.selection.epoch)
+
+    legend = [(line.group, names[line.group]) for line in lines if line.group >= 0]
+    return Chart(title, _summary(lines, names, share), charts.drawing(name, paint), legend)
 
 
 def _figures(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Sequence
+from typing import NamedTuple
 
 #: Columns that hold words and are aligned to the left; the others hold numbers.
 WORDS = 3
@@ -21,25 +23,53 @@ LATEX = {
 }
 
 
-def spread(mean: float | None, deviation: float | None, defined: int = 0, runs: int = 0) -> str:
-    """A mean and a standard deviation, in percent with one decimal; "-" where there is none.
+class Spread(NamedTuple):
+    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to
+    compute it from.
 
     Args:
-        mean: of a number over some runs.
-        deviation: of the same.
-        defined: of how many runs, which is told where it is not every one.
+        mean: over the runs that have the number.
+        deviation: over the same.
+        defined: how many these are.
         runs: how many there are.
+    """
+
+    mean: float | None
+    deviation: float | None
+    defined: int = 0
+    runs: int = 0
+
+    @property
+    def text(self) -> str:
+        """In percent with one decimal; "-" where there is none.
+
+        Example:
+            >>> Spread(0.712, 0.0149).text, Spread(0.712, None).text, Spread(None, None).text
+            ('71.2 ± 1.5', '71.2 ± -', '-')
+            >>> Spread(0.633, 0.003, 2, 3).text
+            '63.3 ± 0.3 (2 of 3)'
+        """
+        if self.mean is None:
+            return "-"
+        share = f" ({self.defined} of {self.runs})" if self.defined < self.runs else ""
+        deviation = "-" if self.deviation is None else f"{100 * self.deviation:.1f}"
+        return f"{100 * self.mean:.1f} ± {deviation}{share}"
+
+
+def spread_of(values: Sequence[float | None]) -> Spread:
+    """Mean and sample standard deviation of the values that are defined.
 
     Example:
-        >>> spread(0.712, 0.0149), spread(0.712, None), spread(None, None)
-        ('71.2 ± 1.5', '71.2 ± -', '-')
-        >>> spread(0.633, 0.003, 2, 3)
-        '63.3 ± 0.3 (2 of 3)'
+        >>> mean, deviation, defined, runs = spread_of([0.7, 0.8, None])
+        >>> round(mean, 4), round(deviation, 4), defined, runs
+        (0.75, 0.0707, 2, 3)
+        >>> spread_of([0.7]).deviation, spread_of([None]).mean
+        (None, None)
     """
-    if mean is None:
-        return "-"
-    share = f" ({defined} of {runs})" if defined < runs else ""
-    return f"{100 * mean:.1f} ± " + ("-" if deviation is None else f"{100 * deviation:.1f}") + share
+    defined = [value for value in values if value is not None]
+    mean = statistics.fmean(defined) if defined else None
+    deviation = statistics.stdev(defined) if len(defined) > 1 else None
+    return Spread(mean, deviation, len(defined), len(values))
 
 
 def listed(numbers: Sequence[int]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from debias.reports import charts
+from debias.reports.charts import Chart
 from debias.reports.comparison import Method
 from debias.reports.privacy import without_places
 from debias.reports.record import Report
@@ -15,17 +16,11 @@ from debias.reports.sections import settings
 from debias.reports.wording import percent
 from debias.sweeps.report import Results
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 #: Numbers of which the greatest is this many times the least are drawn on a logarithmic axis.
 LOGARITHMIC = 10
-
-
-class Chart(NamedTuple):
-    """A drawing, the same in words, and what its marks stand for."""
-
-    title: str
-    summary: str
-    svg: str
-    legend: list[tuple[int, str]]
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -129,15 +124,14 @@ def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
 
 
 def _paint_trade_off(
-    axes: Any, points: Sequence[tuple[float, float]], front: Sequence[int]
+    axes: Axes, points: Sequence[tuple[float, float]], front: Sequence[int]
 ) -> None:
     """Draw a mark for each method, and the front."""
     quiet = charts.COLOURS["quiet"][0]
     axes.plot(*zip(*(points[place] for place in front), strict=True), color=quiet, linewidth=1)
     for place, (average, gap) in enumerate(points):
         charts.add_line(axes, [average], charts.Line([gap], place))
-    charts.frame(axes, "average accuracy; upwards the gap", share=True)
-    axes.xaxis.set_major_formatter(axes.yaxis.get_major_formatter())
+    charts.frame(axes, "average accuracy; upwards the gap", share=True, both=True)
     averages, gaps = zip(*points, strict=True)
     axes.set_ylim(-0.02, max(gaps) + 0.05)
     axes.set_xlim(min(averages) - 0.03, max(averages) + 0.03)
@@ -150,7 +144,7 @@ def _sensitivity(name: str, title: str, lines: Mapping[str, Mapping[Any, float]]
         value: float(value) if numbers else float(place) for place, value in enumerate(values, 1)
     }
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         """Draw a line for each config."""
         for number, line in enumerate(lines.values()):
             charts.add_line(

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from debias.reports.comparison import Comparison, Method, spread_of
+from debias.reports.comparison import Comparison, Method
 from debias.reports.record import Report
 from debias.reports.split import SCALARS
-from debias.reports.tables import listed
+from debias.reports.tables import listed, spread_of
 from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from debias.errors import InputError, near
 from debias.merging import read_overrides
-from debias.reports.comparison import Spread, spread_of
 from debias.reports.record import read_report
-from debias.reports.tables import spread, text_table
+from debias.reports.tables import Spread, spread_of, text_table
 from debias.sweeps.cost import Costs, costs_of, duration
 from debias.sweeps.estimate import ERRORS, Estimator
 from debias.sweeps.files import files_of, left
@@ -131,7 +130,7 @@ def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
             one.setting.source,
             f"{len(one.runs) - len(left(one.runs))} of {len(one.runs)}",
             one.setting.figure,
-            spread(*one.measured),
+            one.measured.text,
             verdict(one.setting, one.measured),
         ]
         for one in reproduced

@@ -162,7 +162,7 @@ def test_amplification_bars() -> None:
     """
     drawn = measure_charts.amplification(CURVES)
     assert drawn is not None
-    assert [(bar["left"], bar["width"], bar["change"]) for bar in drawn["bars"]] == [
+    assert [(bar.left, bar.width, bar.change) for bar in drawn.bars] == [
         (0.5, 0.5, 0.1), (0.25, 0.25, -0.05), (0.5, 0.0, None), (0.5, 0.0, 0.0),
     ]  # fmt: skip
     text = Page(html_of(measured_report())).text
@@ -184,10 +184,10 @@ def test_many_pairs_leave_the_greatest_changes_in_their_order() -> None:
     }
     drawn = measure_charts.amplification({"amplification": curve})
     assert drawn is not None
-    assert [bar["target"] for bar in drawn["bars"]] == [
+    assert [bar.target for bar in drawn.bars] == [
         f"t{place}" for place in range(18, 30) for _ in "ab"
     ]
-    assert (drawn["pairs"], drawn["most"]) == (60, 0.29)
+    assert (drawn.pairs, drawn.most) == (60, 0.29)
     html = html_of(measured_report(curves={"amplification": curve}))
     assert "Of the 60 pairs, the 24 with the greatest change are shown." in html
 
@@ -198,22 +198,22 @@ def test_no_amplification_at_all_is_drawn_without_length(change: list[list[float
         {"amplification": {"targets": "t", "biases": "b", "change": change}}
     )
     assert drawn is not None
-    assert [(bar["left"], bar["width"]) for bar in drawn["bars"]] == [(0.5, 0.0)]
+    assert [(bar.left, bar.width) for bar in drawn.bars] == [(0.5, 0.0)]
 
 
 def test_calibration_in_words() -> None:
     """Land: (4 * 0.375 + 6 * 0.9) / 10 = 69 %, right 8 of 10, error (0.5 + 0.6) / 10 = 11 %."""
     drawn = measure_charts.reliability(CURVES)
     assert drawn is not None
-    (chart,) = drawn["charts"]
+    (chart,) = drawn.charts
     assert (
-        chart["summary"]
+        chart.summary
         == "land: confidence 69.0 %, right 80.0 %, calibration error 11.0 % of 10 images; "
         "water: confidence 60.0 %, right 40.0 %, calibration error 20.0 % of 5 images"
     )
-    assert drawn["legend"] == [(0, "land"), (1, "water")]
+    assert drawn.legend == [(0, "land"), (1, "water")]
     drawn_lines = re.findall(
-        r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', chart["svg"]
+        r'<path d="[^"]*"[^>]*stroke: var\(--(group-\d)\); stroke-width: 1\.8', chart.svg
     )
     assert drawn_lines == ["group-0", "group-1"]
 
@@ -231,18 +231,18 @@ def test_of_many_labels_the_worst_calibrated_are_drawn() -> None:
     ]  # fmt: skip
     drawn = measure_charts.reliability({"reliability": rows})
     assert drawn is not None
-    assert [chart["title"] for chart in drawn["charts"]] == [
+    assert [chart.title for chart in drawn.charts] == [
         f"Calibration: label{i}" for i in range(2, 8)
     ]
-    assert drawn["charts"][0]["summary"].endswith("; b: no images")
-    assert drawn["outcomes"] == 8
+    assert drawn.charts[0].summary.endswith("; b: no images")
+    assert drawn.outcomes == 8
 
 
 def test_spectrum_in_words() -> None:
     drawn = measure_charts.band_pass(CURVES)
     assert drawn is not None
     assert (
-        drawn["charts"][0]["summary"]
+        drawn.charts[0].summary
         == "low frequencies: from 50.0 % with 1 % of the spectrum to 90.0 % with 99 %; "
         "high frequencies: from 25.0 % with 1 % of the spectrum to 88.0 % with 99 %"
     )

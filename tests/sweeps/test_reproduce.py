@@ -10,7 +10,7 @@ from debias import config as configs
 from debias.__main__ import BENCHMARKS as CHOICES
 from debias.__main__ import main
 from debias.metrics.selection import chosen_rule
-from debias.reports.comparison import Spread
+from debias.reports.tables import Spread
 from debias.sweeps import estimate
 from debias.sweeps.checks import check
 from debias.sweeps.estimate import SIZES, Estimator, Speed
