@@ -22,15 +22,14 @@ MOST_PLAIN = 6
 Title = tuple[str, str]
 
 
-class Row(NamedTuple):
-    """A number, its ideal, which direction is better, and how to read it."""
+class Number(NamedTuple):
+    """A number by its key, the pattern that the key fits, the place in it, and how to read it."""
 
     key: str
-    title: str
     value: float | None
-    ideal: str = ""
-    better: str = ""
-    how: str = ""
+    pattern: str
+    place: str
+    text: Description | None
 
 
 class Table(NamedTuple):
@@ -57,18 +56,10 @@ class Family(NamedTuple):
     meaning: str
     open: bool
     positive: str | None
-    rows: list[Row]
-    more: list[Row]
+    rows: list[Number]
+    more: list[Number]
     tables: list[Table]
     long: int
-
-
-class _Number(NamedTuple):
-    key: str
-    value: float | None
-    pattern: str
-    place: str
-    text: Description | None
 
 
 def families(report: Report) -> list[Family]:
@@ -89,7 +80,7 @@ def left_out(report: Report) -> list[tuple[str, str]]:
 
 def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> Family:
     numbers = _numbers(name, scalars)
-    rows = [_row(number) for number in numbers if "<" not in number.pattern]
+    rows = [number for number in numbers if "<" not in number.pattern]
     first = [row for row in rows if row.key in headlines(name, scalars)]
     if not first or len(rows) - len(first) <= MOST_PLAIN:
         first = rows
@@ -106,37 +97,25 @@ def _title(family: str) -> Title:
     return (known.title, known.meaning) if known else (family, "")
 
 
-def _numbers(family: str, scalars: Scalars) -> list[_Number]:
+def _numbers(family: str, scalars: Scalars) -> list[Number]:
     """Each number with the pattern that its key fits, its place in that, and its text."""
     found = []
     for key, value in scalars.items():
         pattern = pattern_of(family, key) or ""
-        found.append(
-            _Number(key, value, pattern, str(place_of(pattern, key)), reading(family, key))
-        )
+        found.append(Number(key, value, pattern, str(place_of(pattern, key)), reading(family, key)))
     return found
 
 
-def _row(number: _Number) -> Row:
-    """A number that is not one of many. Without a text, its title is its key."""
-    text = number.text
-    if text is None:
-        return Row(number.key, number.key, number.value)
-    ideal = "–" if math.isnan(text.ideal) else f"{text.ideal:g}"
-    better = f"{text.better} is better" if text.better else "–"
-    return Row(number.key, text.title, number.value, ideal, better, text.meaning)
-
-
-def _tables(numbers: Sequence[_Number]) -> list[Table]:
+def _tables(numbers: Sequence[Number]) -> list[Table]:
     """A table for each kind of place: "<bias>", "<group>", ..."""
-    kinds: dict[str, list[_Number]] = {}
+    kinds: dict[str, list[Number]] = {}
     for number in numbers:
         pattern = number.pattern
         kinds.setdefault(pattern[pattern.index("<") : pattern.rindex(">") + 1], []).append(number)
     return [_table(kind, own) for kind, own in kinds.items()]
 
 
-def _table(kind: str, numbers: Sequence[_Number]) -> Table:
+def _table(kind: str, numbers: Sequence[Number]) -> Table:
     """The numbers of some patterns, the fewer kind across."""
     texts = {number.pattern: number.text for number in numbers}
     values = {(number.place, number.pattern): number.value for number in numbers}

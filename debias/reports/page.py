@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from debias.metrics.descriptions import DESCRIPTIONS
+from debias.metrics.selection import LAST, RULES
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
 from debias.reports.charts import Chart, Line
 from debias.reports.galleries import Views
@@ -37,9 +39,9 @@ def render_report(report: Report, views: Views | None = None) -> str:
         "mistakes": galleries.mistakes(report, views),
         "prepared": galleries.prepared_images(report, views),
         "attention": galleries.attention(report, views),
-        "mistakes_intro": wording.mistakes_intro(report),
-        "selection": sections.selection(report),
-        "metrics": sections.metrics(report),
+        "rules": wording.RULES,
+        "criteria": {rule: scalar for rule, scalar in RULES.items() if rule != LAST},
+        "descriptions": DESCRIPTIONS,
         "families": measures.families(report),
         "left_out": measures.left_out(report),
         "amplification": measure_charts.amplification(report.curves),
@@ -48,7 +50,7 @@ def render_report(report: Report, views: Views | None = None) -> str:
             "frequency": measure_charts.band_pass(report.curves),
         },
         "data": sections.data(report),
-        "facts": sections.facts(report),
+        "choice": wording.choice_line(report.choice) if report.choice else "",
         "settings": sections.settings(report.config),
     }
     return render("page.html", context)

@@ -76,13 +76,6 @@ def diverged(report: Report) -> str:
     )
 
 
-def mistakes_intro(report: Report) -> str:
-    """What the pictures below it show."""
-    worst = report.test.worst
-    name = "" if worst is None else worst.name
-    return f"Test images of {name} that the model gets wrong, most confident first."
-
-
 def choice_line(choice: Choice) -> str:
     """What a recipe chose on held-out images, and by what.
 
