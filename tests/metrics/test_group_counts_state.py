@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torchmetrics import MetricCollection
 
-from debias.metrics import GroupCounts, group_report, joint_counts
+from debias.metrics import GroupCounts, amplification_scalars, group_report, joint_counts
+from debias.metrics.accuracy.counts import Margins
+from debias.metrics.discovery.information import information_scalars
 from debias.types import Groups
 from tests.metrics.metrics_cases import BIRDS, worked
 
@@ -169,3 +173,41 @@ def test_an_empty_batch_and_small_integers_are_welcome() -> None:
 def test_impossible_training_frequencies_are_refused(frequencies: list[int]) -> None:
     with pytest.raises(ValueError, match="each of the 4 groups"):
         GroupCounts(BIRDS, train_frequencies=torch.tensor(frequencies))
+
+
+def read_facts(counts: Tensor | Margins, groups: Groups, *facts: Tensor) -> dict[str, Any]:
+    """What a reader is given."""
+    return {"kind": type(counts), "names": groups.names, "facts": facts}
+
+
+def test_a_reader_is_given_the_counts_the_groups_and_the_frequencies() -> None:
+    """Every group has one sample, predicted right."""
+    target, bias = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]])
+    frequencies = torch.tensor([1, 2, 3, 4])
+    metric = GroupCounts(BIRDS, read_facts, train_frequencies=frequencies)
+    metric.update(target, target, bias)
+    found = metric.compute()
+    assert (found["kind"], found["names"]) == (Margins, BIRDS.names)
+    assert [fact.tolist() for fact in found["facts"]] == [[1, 2, 3, 4]]
+    joint = GroupCounts(BIRDS, read_facts, joint=True)
+    joint.update(target, target, bias)
+    assert torch.equal(joint.counts, joint_counts(target, target, bias, BIRDS))
+    assert joint.compute() == {"kind": Tensor, "names": BIRDS.names, "facts": ()}
+
+
+def test_training_frequencies_turn_the_sign_of_amplification() -> None:
+    """The labels follow the bias and the predictions more so; in training it was the reverse."""
+    target, bias = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 0], [0, 0, 0, 0, 1, 1, 1, 1]])
+    found = []
+    for frequencies in (None, torch.tensor([1, 3, 3, 1])):
+        metric = GroupCounts(BIRDS, amplification_scalars, train_frequencies=frequencies)
+        metric.update(bias, target, bias)
+        found.append(metric.compute()["amplification/attribute_to_task"].item())
+    assert found == [0.25, -0.25]
+
+
+def test_margins_are_no_table_of_predictions() -> None:
+    metric = GroupCounts(BIRDS, information_scalars)
+    metric.update(*torch.tensor([[0, 1], [0, 1], [0, 1]]))
+    with pytest.raises(ValueError, match="joint=True"):
+        metric.compute()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.counts import joint_counts
+from debias.errors import InputError
+from debias.metrics.accuracy.counts import Margins, joint_counts
 from debias.types import Groups
 
 
@@ -102,7 +103,7 @@ def cramers_v(table: Tensor) -> Tensor:
     return _ratio(deviation, freedom.clamp(min=0).double()).sqrt()
 
 
-def information_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
+def information_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
     """The scalars of the family ``INFORMATION``.
 
     Args:
@@ -113,7 +114,15 @@ def information_scalars(counts: Tensor, groups: Groups) -> dict[str, Tensor]:
     Returns:
         float64 scalars, information in nats. With several labels, the mean over those where it is
         defined; NaN where it is for none.
+
+    Raises:
+        ValueError: the counts are margins, which do not hold every prediction of every target.
     """
+    if isinstance(counts, Margins):
+        raise InputError(
+            "information_scalars reads joint counts, but was given margins: take joint_counts, or "
+            "GroupCounts(groups, information_scalars, joint=True)"
+        )
     known = counts[:, :-1]
     # (labels, targets of a label, biases, choices); classes are one label
     tables = known.reshape(groups.outputs if groups.multi_label else 1, -1, *known.shape[1:])
