@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from debias.evaluation.families import CONDITIONS, CURVES, MEASURES
+from debias.metrics import descriptions
 from debias.metrics.accuracy.counts import Tally
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
 from debias.metrics.attention.maps import attention_scores
 from debias.metrics.attention.scores import AttentionScores
+from debias.metrics.descriptions import DESCRIPTIONS, Description
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
 from debias.metrics.fairness.rates import fairness_report
@@ -202,6 +205,38 @@ def test_texts_are_whole() -> None:
             assert text.meaning.endswith("."), key
             assert text.better in ("higher", "lower", ""), key
             assert text.better or math.isnan(text.ideal), key
+
+
+def test_every_row_of_the_tables_is_a_text_of_a_number() -> None:
+    """A row under a family that nobody reads would be lost in silence."""
+    texts = [*DESCRIPTIONS.values()]
+    texts += [text for family in FAMILIES.values() for text in family.numbers.values()]
+    tables = sorted(Path(descriptions.__file__).parent.glob("*/numbers.csv"))
+    assert len(tables) == 9
+    for table in tables:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len({(row["family"], row["key"]) for row in rows}) == len(rows)
+        for row in rows:
+            start = (row["title"], row["meaning"])
+            assert any(_begins(text, start) for text in texts), row
+
+
+def _begins(text: Description, start: tuple[str, str]) -> bool:
+    return text.title.startswith(start[0]) and text.meaning.startswith(start[1])
+
+
+def test_a_table_is_read_by_family() -> None:
+    """An empty ideal and "chance" are no number; chance is explained in the text."""
+    majority, balanced, area = (
+        descriptions.numbers("leakage", "features")[f"probe/{name}"]
+        for name in ("majority", "balanced_accuracy", "auroc")
+    )
+    assert math.isnan(majority.ideal)
+    assert math.isnan(balanced.ideal)
+    assert (majority.better, balanced.better, area.ideal) == ("", "lower", 0.5)
+    assert balanced.meaning.endswith("Chance, the best there is, is 1 / number of bias values.")
+    assert descriptions.numbers("leakage", "unheard") == {}
 
 
 def test_order_of_the_report() -> None:
