@@ -145,11 +145,8 @@ def _of_run(measure: Callable[..., Scalars]) -> Callable[[Evidence], Scalars]:
 def _bias_is_known(evidence: Evidence) -> str:
     bias = evidence.predictions.bias
     seen = len(torch.unique(bias[bias >= 0]))
-    return (
-        ""
-        if seen > 1
-        else f"it compares values of the bias attribute, and the images have {seen} known"
-    )
+    reason = f"it compares values of the bias attribute, and the images have {seen} known"
+    return "" if seen > 1 else reason
 
 
 def _masks_are_there(evidence: Evidence) -> str:
@@ -159,24 +156,24 @@ def _masks_are_there(evidence: Evidence) -> str:
     return f"not every {evidence.split} image has a foreground mask: see `debias masks`"
 
 
+def _unless(holds: Callable[[Evidence], object], reason: str) -> Callable[[Evidence], str]:
+    return lambda evidence: "" if holds(evidence) else reason
+
+
 #: Name to the reason why it does not hold; nothing where it does.
 CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "bias": _bias_is_known,
-    "scores": lambda evidence: (
-        "" if evidence.scored else "the predictions hold decisions and no scores"
+    "scores": _unless(lambda case: case.scored, "the predictions hold decisions and no scores"),
+    "one label": _unless(lambda case: not case.groups.multi_label, "images have several labels"),
+    "labels": _unless(lambda case: case.groups.multi_label, "images have one label each"),
+    "elsewhere": _unless(
+        lambda case: case.elsewhere, "there are no predictions of other images to choose on"
     ),
-    "one label": lambda evidence: (
-        "images have several labels" if evidence.groups.multi_label else ""
+    "aligned": _unless(
+        lambda case: case.groups.aligned, "the data do not say what the shortcut leads to"
     ),
-    "labels": lambda evidence: "" if evidence.groups.multi_label else "images have one label each",
-    "elsewhere": lambda evidence: (
-        "" if evidence.elsewhere else "there are no predictions of other images to choose on"
-    ),
-    "aligned": lambda evidence: (
-        "" if evidence.groups.aligned else "the data do not say what the shortcut leads to"
-    ),
-    "run": lambda evidence: (
-        "" if evidence.parts else "it asks the model itself, and there are only predictions"
+    "run": _unless(
+        lambda case: case.parts, "it asks the model itself, and there are only predictions"
     ),
     "masks": _masks_are_there,
     "maps": lambda evidence: maps_missing(evidence.run),
