@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from debias.data.columns import read_csv
+from debias.csv_files import UNKNOWN, read_csv
 from debias.data.examples import SPLITS, Examples
-from debias.data.sets.table import UNKNOWN
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.types import Groups

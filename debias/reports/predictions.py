@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from debias.csv_files import Columns, read_csv
 from debias.errors import InputError
 from debias.files import write_atomically
-from debias.reports.columns import Columns, read_columns
 from debias.types import Groups
 
 REMEDY = "write it anew with `debias evaluate RUN`"
@@ -86,8 +86,10 @@ def read(path: Path) -> Predictions:
         ValueError: no such file, a missing column, a row of another length, or a value that is no
             number; the message names the file, the line and the remedy.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {REMEDY}")
     try:
-        return _predictions(read_columns(path))
+        return _predictions(read_csv(path, exact=True))
     except InputError as error:
         raise InputError(f"{error}; {REMEDY}") from None
 
@@ -95,24 +97,23 @@ def read(path: Path) -> Predictions:
 def _predictions(columns: Columns) -> Predictions:
     def integers(*names: str) -> Tensor:
         """``(N, K)`` values of K columns."""
-        found = (columns.numbers(name, int, "a whole number") for name in names)
-        return torch.stack([torch.tensor(one, dtype=torch.int64) for one in found], dim=1)
+        return torch.stack([columns.integers(name) for name in names], dim=1)
 
     targets, scores = columns.starting("target_"), columns.starting("logit_")
     single = "target" in columns.cells
     if not (single or targets):
-        raise columns.lacking("'target' or 'target_<label>'")
+        columns.column("target", "; or target_<label> of several labels")
     if not scores:
-        raise columns.lacking("'logit_<class>'")
+        columns.column("logit_<class>")
     # decimal to float64 to float32 is exact: nine digits lie far from where the second rounding
     # could turn
-    logits = (columns.numbers(name, float, "a number") for name in scores)
+    logits = [columns.numbers(name, finite=False) for name in scores]
     return Predictions(
         index=integers("index").flatten(),
-        paths=tuple(columns["path"]),
+        paths=tuple(columns.column("path")),
         target=integers("target").flatten() if single else integers(*targets),
         bias=integers("bias").flatten(),
-        logits=torch.stack([torch.tensor(one).float() for one in logits], dim=1),
+        logits=torch.stack([torch.from_numpy(one).float() for one in logits], dim=1),
     )
 
 

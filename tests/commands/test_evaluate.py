@@ -315,7 +315,7 @@ def test_refuses_an_unknown_option_of_predictions(finished):
     [
         ("bias=null", "bias=null is not what bias takes: column of the bias attribute"),
         ("bias=[]", "bias=[] is not what bias takes"),
-        ("bias=7", "no column '7' among target, bias, prediction"),
+        ("bias=7", "no column '7'; valid: bias, prediction, target; name a column"),
         ("positive=3", "positive=3 is no class; "),
         ("positive=[0]", "is not what positive takes: which of two classes"),
         ("aligned=null", "aligned=null is not what aligned takes: (target, bias) pairs"),
@@ -325,7 +325,7 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         ),
         ("aligned=[[", "override aligned=[[ cannot be read: "),
         ("train=[a.csv]", "train=['a.csv'] is not what train takes: CSV file"),
-        ("train=folder.csv", "folder.csv: cannot be read (Is a directory); give a CSV file"),
+        ("train=folder.csv", "no file folder.csv: correct the path, or put the file there"),
         ("out=7", "out=7 is not what out takes: JSON file"),
         ("out=folder.csv", "out=folder.csv cannot be written (Is a directory): give another file"),
         (
@@ -345,7 +345,7 @@ def test_a_wrong_option_of_predictions_is_one_line(option, message, tmp_path, mo
     assert main(["evaluate", "folder.csv"]) == 2
     assert (
         capsys.readouterr().err
-        == "debias: folder.csv: cannot be read (Is a directory); give a CSV file\n"
+        == "debias: no file folder.csv: correct the path, or put the file there\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from debias.csv_files import UNKNOWN
 from debias.data.checks import check_requirements
 from debias.data.partition import (
     inferred_partition,
@@ -13,7 +14,6 @@ from debias.data.partition import (
     seen_by_run,
     write_inferred,
 )
-from debias.data.sets.table import UNKNOWN
 from tests.fakes import birds
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from debias.csv_files import UNKNOWN
 from debias.reports.foreign import frequencies_of, read_foreign
 from debias.reports.predictions import Predictions, write
 from debias.types import Groups
@@ -129,23 +130,29 @@ def test_training_labels_share_the_groups(tmp_path):
     [
         ("target,bias\n0,0\n", r"no column 'prediction'"),
         ("target,bias,prediction\n", "a header and no row"),
-        ("target,bias,prediction\n0,0\n", "line 2: 2 values, but the header has 3"),
-        ("target,bias,logit_a,logit_b\nc,0,1,2\n", "line 2: target is 'c', which is none of a, b"),
+        ("target,bias,prediction\n0,0\n", "line 2: 2 columns, but the header has 3"),
+        (
+            "target,bias,logit_a,logit_b\nc,0,1,2\n",
+            "line 2: target is 'c', but must be one of a, b",
+        ),
         (
             "target,bias,logit_a,logit_b\na,0,1,2\n1,0,1,2\n",
-            "line 3: target is '1', which is none of a, b",
+            "line 3: target is '1', but must be one of a, b",
         ),
-        ("target,bias,logit_a,logit_b\na,0,1,x\n", "line 2: logit_b is 'x', not a finite number"),
+        (
+            "target,bias,logit_a,logit_b\na,0,1,x\n",
+            "line 2: logit_b is 'x', but must be a finite number",
+        ),
         (
             "target,bias,logit_a,logit_b\na,0,1,nan\n",
-            "line 2: logit_b is 'nan', not a finite number",
+            "line 2: logit_b is 'nan', but must be a finite number",
         ),
         (
             "target,bias,probability_a,probability_b\na,0,0.5,0.5\nb,1,0.3,0.3\n",
             "line 3: .* do not add up to 1",
         ),
         ("target,bias,probability_a\na,0,0.5\n", "wanted for every class, and only 'a' has one"),
-        ("target,target,bias\n0,0,0\n", "column 'target' is there more than once"),
+        ("target,target,bias\n0,0,0\n", "the column 'target' is there twice"),
         ("target;bias;prediction\n0;0;0\n", "separated by commas"),
         (
             "target,bias,probability_a,probability_b\na,0,1,2\n",
@@ -158,6 +165,30 @@ def test_refuses(tmp_path, text, message):
         read_foreign(written(tmp_path, text))
 
 
+def test_scores_of_another_name_are_told_which_columns_are_read(tmp_path):
+    """The bias that the file lacks is not listed among its columns."""
+    path = written(tmp_path, "target,score_cat,score_dog\ncat,1,2\n")
+    with pytest.raises(
+        ValueError, match=r"no column 'prediction'; .*valid: score_cat, score_dog, "
+    ):
+        read_foreign(path)
+    with pytest.raises(ValueError, match="logit_<class> or probability_<class>, one per class"):
+        read_foreign(path)
+
+
+def test_a_misspelt_column_is_told_the_nearest(tmp_path):
+    path = written(tmp_path, "target,bias,predicton\ncat,a,cat\n")
+    with pytest.raises(ValueError, match="no column 'prediction'; did you mean 'predicton'"):
+        read_foreign(path)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_every_way_to_write_an_unknown_bias_is_read(tmp_path, unknown):
+    path = written(tmp_path, f"target,bias,prediction\ncat,{unknown},cat\ndog,in,dog\n")
+    rows, groups, _ = read_foreign(path)
+    assert (groups.bias_names, rows.bias.tolist()) == (("in",), [-1, 0])
+
+
 @pytest.mark.parametrize(
     "text",
     ["target,prediction\ncat,dog\ndog,dog\n", "target,bias,prediction\ncat,-1,dog\ndog,,dog\n"],
@@ -166,7 +197,9 @@ def test_a_bias_that_is_nowhere_known_needs_no_column(tmp_path, text):
     """A column that the user names must be there."""
     rows, groups, _ = read_foreign(written(tmp_path, text))
     assert (rows.bias.tolist(), groups.names) == ([-1, -1], ("cat-unknown", "dog-unknown"))
-    with pytest.raises(ValueError, match="no column 'place' among"):
+    with pytest.raises(
+        ValueError, match=r"no column 'place'; valid: .*; name a column of the file"
+    ):
         read_foreign(written(tmp_path, text), bias=["place"])
 
 
@@ -187,7 +220,7 @@ def test_two_named_classes_have_one_order_with_scores_and_with_decisions(tmp_pat
 
 
 def test_refuses_a_file_that_is_not_there_and_pairs_of_no_group(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.csv: no such file"):
+    with pytest.raises(ValueError, match=r"no file .*none\.csv"):
         read_foreign(tmp_path / "none.csv")
     path = written(tmp_path, "target,bias,prediction\n0,a,0\n1,b,1\n")
     with pytest.raises(ValueError, match="aligned names 'x', which is none of 0, 1"):

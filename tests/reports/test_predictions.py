@@ -150,19 +150,19 @@ HEADER = "index,path,target,bias,prediction,logit_a,logit_b\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "empty or not UTF-8"),
+        ("", "is empty, or its first line is"),
         (
             "index,path,bias,prediction,logit_a\n",
-            "line 1: no column 'target' or 'target_<label>' among index, path",
+            "has no column 'target'; valid: bias, index, logit_a, path, prediction; or target_<l",
         ),
-        ("index,path,target,bias,prediction\n", "line 1: no column 'logit_<class>'"),
-        ("path,target,bias,prediction,logit_a\n", "line 1: no column 'index'"),
-        (HEADER + "0,a,0,0,0,1,2\n1,b,0,0,0,1\n", "line 3: 6 values, but the header has 7 columns"),
+        ("index,path,target,bias,prediction\n", "has no column 'logit_<class>'"),
+        ("path,target,bias,prediction,logit_a\n", "has no column 'index'"),
+        (HEADER + "0,a,0,0,0,1,2\n1,b,0,0,0,1\n", "line 3: 6 columns, but the header has 7"),
         (
             HEADER + "0,a,0,0,0,1,2\n1,b,cat,0,0,1,2\n",
-            "line 3: target is 'cat', not a whole number",
+            "line 3: target is 'cat', but must be an integer",
         ),
-        (HEADER + "0,a,0,0,0,,2\n", "line 2: logit_a is '', not a number"),
+        (HEADER + "0,a,0,0,0,,2\n", "line 2: logit_a is '', but must be a number"),
     ],
 )
 def test_read_names_file_line_and_remedy(tmp_path: Path, text: str, message: str) -> None:

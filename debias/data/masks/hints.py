@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.data.columns import Columns, pick, read_csv, read_text
+from debias.csv_files import Columns, pick, read_csv, read_text
 from debias.errors import InputError
 
 BOX = ("x", "y", "width", "height")
@@ -131,31 +131,13 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
 
 
 def _words(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
-    return pick(
-        source, header, enumerate(map(str.split, read_text(source).splitlines()), start=1), wanted
-    )
+    numbered = enumerate(map(str.split, read_text(source).splitlines()), start=1)
+    return pick(source, header, numbered, wanted)
 
 
 def _gathered(columns: Columns, names: Sequence[str]) -> Hints:
-    values = np.stack([_numbers(columns, name) for name in names], axis=1)
+    values = np.stack([columns.numbers(name) for name in names], axis=1)
     rows: dict[str, list[int]] = {}
     for row, path in enumerate(columns.cells["path"]):
         rows.setdefault(path, []).append(row)
     return {path: values[numbers] for path, numbers in rows.items()}
-
-
-def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
-    cells = columns.cells[name]
-    values = np.array([_number(cell) for cell in cells], dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise columns.error(
-            int(np.argmax(~np.isfinite(values))), name, "but must be a number, in pixels"
-        )
-    return values
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")

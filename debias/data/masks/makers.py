@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from debias.data.columns import read_csv
+from debias.csv_files import read_csv
 from debias.data.examples import Examples
 from debias.data.listing import missing_files
 from debias.data.masks.companions import mask_names

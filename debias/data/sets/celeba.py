@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from debias.data.columns import Columns, pick, read_csv, read_text
+from debias.csv_files import Columns, pick, read_csv, read_text
 from debias.data.examples import Examples
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS

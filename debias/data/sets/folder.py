@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from debias.data.columns import SPLIT_POSITIONS
+from debias.csv_files import SPLIT_POSITIONS
 from debias.data.examples import Examples
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS

@@ -8,16 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from debias.data.columns import Columns, is_integer, read_csv
+from debias.csv_files import MOST_VALUES, UNKNOWN, Columns, is_integer, read_csv
 from debias.data.examples import Examples
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.types import Groups
-
-UNKNOWN = ("", "-1", "NA", "nan", "NaN")
-#: More than these are no classes, but numbers of something else.
-MOST_CLASSES = 100_000
 
 
 def table(
@@ -45,8 +41,8 @@ def table(
             file.
         path: column of the image paths.
         target: column of the classes: integers from 0, or names.
-        bias: column of the bias attribute: integers from 0, or names; empty, -1, NA or nan where
-            unknown, unless ``bias_names`` has it. ``null`` if there is no such column.
+        bias: column of the bias attribute: integers from 0, or names; empty, -1, NA, nan or None
+            where unknown, unless ``bias_names`` has it. ``null`` if there is no such column.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2.
         mask: column of the mask paths, empty where an image has none.
         masks: instead, a folder of masks, ``<image without its suffix>.png``.
@@ -99,12 +95,9 @@ def _classes(
     if any(map(is_integer, distinct)):
         values = columns.integers(column)
         count = int(values.max()) + 1
-        if count > MOST_CLASSES:
-            raise columns.error(
-                int(values.argmax()),
-                column,
-                f"but classes are numbered from 0, below {MOST_CLASSES}",
-            )
+        if count > MOST_VALUES:
+            reason = f"but classes are numbered from 0, below {MOST_VALUES}"
+            raise columns.error(int(values.argmax()), column, reason)
         return values, tuple(str(value) for value in range(count)) if names is None else tuple(
             names
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from debias.data.columns import read_csv
+from debias.csv_files import read_csv
 from debias.data.examples import Examples
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS

@@ -23,10 +23,10 @@ CSV = rows(
     [
         (CHECK + " data.csv=nowhere.csv", "no file nowhere.csv"),
         (CHECK + " data.csv=images", "no file images"),
-        (CHECK, "has no column 'path'", {"table.csv": ""}),
+        (CHECK, "table.csv is empty", {"table.csv": ""}),
         (CHECK, "no rows", {"table.csv": HEADER}),
         (CHECK, "no rows", {"table.csv": HEADER + "\n\n"}),
-        (CHECK, "has no column 'path'", {"table.csv": TABLE.replace(",", ";")}),
+        (CHECK, "separated by commas", {"table.csv": TABLE.replace(",", ";")}),
         (CHECK, "is not UTF-8", {"table.csv": TABLE.encode("utf-16")}),
         (CHECK, "is not UTF-8", {"table.csv": TABLE.replace("cat", "ch\u00e4t").encode("latin-1")}),
         (CHECK, "has no column 'path'", {"table.csv": b"\x00\x01\x02" * 100}),

@@ -64,12 +64,12 @@ MASKS = rows(
         (BOXES, "no rows", {"b.csv": BOX}),
         (
             BOXES,
-            "must be a number",
+            "must be a finite number",
             {"b.csv": f"{BOX}0.png,a,2,3,4\n"},
         ),
         (
             BOXES,
-            "must be a number",
+            "must be a finite number",
             {"b.csv": f"{BOX}0.png,nan,2,3,4\n"},
         ),
         (

@@ -81,8 +81,8 @@ def test_cub_s_tables_need_the_list_of_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a.jpg,1,2,x,4", r"line 2: width is 'x', but must be a number"),
-        ("a.jpg,nan,2,3,4", r"line 2: x is 'nan', but must be a number"),
+        ("a.jpg,1,2,x,4", r"line 2: width is 'x', but must be a finite number"),
+        ("a.jpg,nan,2,3,4", r"line 2: x is 'nan', but must be a finite number"),
         ("a.jpg,1,2,3,0", r"line 2: height is '0', but must be positive"),
         ("a.jpg,1,2,3", r"line 2: 4 columns, but the header has 5"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from debias.data.columns import read_csv
+from debias.csv_files import read_csv
 from debias.data.sets.table import table
 from debias.errors import InputError
 

@@ -1,32 +1,30 @@
-"""Reads the named columns of a table of rows, and says which line of which file is wrong."""
+"""Reading CSV files and other tables of users: columns as text, and which line is wrong."""
 
 from __future__ import annotations
 
 import csv
+import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from debias.errors import InputError, near, shortened, shown
 
 #: Rows that are turned into columns at a time; equal cells among them are kept as one string.
 CHUNK = 256
-SPLIT_POSITIONS = {
-    "train": 0,
-    "val": 1,
-    "valid": 1,
-    "validation": 1,
-    "test": 2,
-    "0": 0,
-    "1": 1,
-    "2": 2,
-}
+#: How an unknown class or bias value is written.
+UNKNOWN = ("", "-1", "NA", "nan", "NaN", "None")
+#: Classes and bias values are numbered below this; greater numbers are something else.
+MOST_VALUES = 100_000
+SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
+SPLIT_POSITIONS |= {"0": 0, "1": 1, "2": 2}
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,24 @@ class Columns:
         cell = shortened(repr(self.cells[column][row]))
         return InputError(f"{self.source}, line {self.lines[row]}: {column} is {cell}, {reason}")
 
+    def column(self, name: str, hint: str = "") -> Sequence[str]:
+        """The cells of a column.
+
+        Args:
+            name: of the column.
+            hint: the end of the message, should there be no such column.
+
+        Raises:
+            InputError: no such column, with the nearest names.
+        """
+        if name not in self.cells:
+            raise _absent(self.source, list(self.cells), name, hint)
+        return self.cells[name]
+
+    def starting(self, prefix: str) -> list[str]:
+        """Names of the columns that begin with a prefix."""
+        return [name for name in self.cells if name.startswith(prefix)]
+
     def paths(self, column: str) -> tuple[str, ...]:
         """N paths, posix style.
 
@@ -65,35 +81,58 @@ class Columns:
         Raises:
             ValueError: a cell is not an integer.
         """
-        cells = self.cells[column]
+        cells = self.column(column)
         try:
             return torch.from_numpy(np.array(cells, dtype=np.str_).astype(np.int64))
         except (ValueError, OverflowError):
             row = next(row for row, cell in enumerate(cells) if not is_integer(cell))
             raise self.error(row, column, "but must be an integer") from None
 
-    def choices(self, column: str, meaning: dict[str, int]) -> Tensor:
+    def numbers(self, column: str, *, finite: bool = True) -> NDArray[np.float64]:
+        """``(N,)`` numbers of a column.
+
+        Args:
+            column: its name.
+            finite: whether infinities and nan are mistakes.
+
+        Raises:
+            ValueError: a cell is not a (finite) number.
+        """
+        cells = self.column(column)
+        found = [_number(cell) for cell in cells]
+        values = np.array([math.nan if number is None else number for number in found])
+        for row in np.flatnonzero(~np.isfinite(values)).tolist():
+            if finite or found[row] is None:
+                kind = "a finite number" if finite else "a number"
+                raise self.error(row, column, f"but must be {kind}")
+        return values
+
+    def choices(self, column: str, meaning: Mapping[str, int]) -> Tensor:
         """``(N,)`` int64 meaning of each cell.
 
         Raises:
             ValueError: a cell is none of the keys of ``meaning``.
         """
-        cells = self.cells[column]
+        cells = self.column(column)
         try:
             return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
         except KeyError:
             row = next(row for row, cell in enumerate(cells) if cell not in meaning)
-            raise self.error(
-                row, column, f"but must be one of {shown(list(meaning), 20)}"
-            ) from None
+            allowed = shown(list(meaning), 20)
+            raise self.error(row, column, f"but must be one of {allowed}") from None
 
     def splits(self, column: str) -> Tensor:
         """``(N,)`` int64 positions in ``SPLITS``, of names (also "valid", "validation") or 0-2."""
         return self.choices(column, SPLIT_POSITIONS)
 
 
-def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
-    """The named columns of a CSV file whose first line names its columns.
+def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool = False) -> Columns:
+    """Columns of a CSV file whose first line names its columns.
+
+    Args:
+        source: the file.
+        wanted: names of the columns; left out, all of them.
+        exact: as debias wrote it: blanks around a cell are part of it, and there may be no row.
 
     Raises:
         ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than
@@ -102,14 +141,15 @@ def read_csv(source: Path, wanted: Sequence[str]) -> Columns:
     check_is_file(source)
     # read as it comes: the text of millions of rows is as large as all that is kept of it
     with source.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, skipinitialspace=not exact)
         try:
             header = [name.strip() for name in next(reader, [])]
-            return pick(source, header, ((reader.line_num, row) for row in reader), wanted)
+            numbered = ((reader.line_num, row) for row in reader)
+            names = header if wanted is None else wanted
+            return pick(source, header, numbered, names, exact=exact)
         except csv.Error as error:
-            raise InputError(
-                f"{source}, line {reader.line_num}: {error}; save it as CSV anew"
-            ) from None
+            message = f"{source}, line {reader.line_num}: {error}; save it as CSV again"
+            raise InputError(message) from None
         except UnicodeDecodeError:
             read_text(source)  # says at which byte of the file
             raise
@@ -120,6 +160,8 @@ def pick(
     header: Sequence[str],
     rows: Iterable[tuple[int, list[str]]],
     wanted: Sequence[str],
+    *,
+    exact: bool = False,
 ) -> Columns:
     """The wanted columns of numbered rows; blank rows are passed over.
 
@@ -127,18 +169,18 @@ def pick(
         ValueError: no such column, two of the name, no row, or a row that is shorter or longer than
             the header.
     """
-    places = [position(source, header, name) for name in wanted]
+    _check_header(source, header)
+    places = [_position(source, header, name) for name in wanted]
     lines = array("q")
     columns: list[list[str]] = [[] for _ in wanted]
     checked = _whole_rows(source, header, rows)
     while chunk := list(islice(checked, CHUNK)):
         lines.extend(line for line, _ in chunk)
         for column, place in zip(columns, places, strict=True):
+            cells = [row[place] if exact else row[place].strip() for _, row in chunk]
             same: dict[str, str] = {}
-            column += [
-                same.setdefault(cell, cell) for cell in [row[place].strip() for _, row in chunk]
-            ]
-    if not lines:
+            column += [same.setdefault(cell, cell) for cell in cells]
+    if not (lines or exact):
         raise InputError(f"{source} has a header and no rows: add one row per image")
     return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
 
@@ -156,20 +198,33 @@ def _whole_rows(
             )
 
 
-def position(source: Path, header: Sequence[str], name: str) -> int:
-    """The place of a column.
+def _check_header(source: Path, header: Sequence[str]) -> None:
+    if not any(header):
+        raise InputError(f"{source} is empty, or its first line is: name the columns there")
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise InputError(
+            f"{source}: values must be separated by commas, and the header is "
+            f"{shortened(repr(header[0]))}"
+        )
 
-    Raises:
-        InputError: no column of this name, with the nearest names; or several.
-    """
+
+def _position(source: Path, header: Sequence[str], name: str) -> int:
     if header.count(name) > 1:
         raise InputError(f"{source}: the column {name!r} is there twice: rename or remove one")
-    if name in header:
-        return header.index(name)
-    raise InputError(
-        f"{source} has no column {name!r}; "
-        f"{near(name, header) if header else 'it has no header line'}"
-    )
+    if name not in header:
+        raise _absent(source, header, name)
+    return header.index(name)
+
+
+def _absent(source: Path, header: Sequence[str], name: str, hint: str = "") -> InputError:
+    return InputError(f"{source} has no column {name!r}; {near(name, header)}{hint}")
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
 
 
 def is_integer(cell: str) -> bool:
