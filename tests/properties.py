@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def assert_permutation_invariant(loss: Callable[..., Tensor], *columns: Tensor) -> None:
@@ -34,3 +34,64 @@ def assert_pure(loss: Callable[..., Tensor], *columns: Tensor) -> None:
     loss(*columns)
     assert all(torch.equal(column, copy) for column, copy in zip(columns, before, strict=True))
     assert torch.equal(first, kept)
+
+
+def assert_differentiable(loss: Callable[..., Tensor], column: Tensor, *others: Tensor) -> None:
+    """The gradient to the first column is that of finite differences, in float64."""
+    given = column.double().clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda first: loss(first, *others), given)
+
+
+def assert_one_graph(loss: Callable[..., Tensor], *columns: Tensor) -> None:
+    """``torch.compile`` traces the loss to one graph, of the same value and gradient."""
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    results = []
+    for function in (loss, compiled):
+        first = columns[0].clone().requires_grad_()
+        value = function(first, *columns[1:])
+        results.append((value, *torch.autograd.grad(value.sum(), first)))
+    for plain, traced in zip(*results, strict=True):
+        torch.testing.assert_close(traced, plain)
+
+
+def assert_read_in_float32(loss: Callable[..., Tensor], column: Tensor, *others: Tensor) -> None:
+    """A first column of half precision is computed in float32, also under autocast."""
+    for dtype in (torch.bfloat16, torch.float16):
+        rounded = column.to(dtype)
+        expected = loss(rounded.float(), *others)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = loss(rounded, *others)
+        assert low.dtype == expected.dtype == torch.float32
+        assert torch.equal(low, expected)
+
+
+def assert_state_survives(
+    make: Callable[[], nn.Module], use: Callable[[nn.Module], Tensor]
+) -> None:
+    """A new object that loads the state of a used one goes on as that one does."""
+    used, restored = make(), make()
+    use(used)
+    restored.load_state_dict(used.state_dict())
+    torch.testing.assert_close(use(restored), use(used), rtol=0, atol=0)
+
+
+#: Logits that break a careless formula: equal, certain, hopeless, far from the origin, one sample.
+HARD_LOGITS = {
+    "equal": torch.zeros(3, 2),
+    "certain": torch.tensor([[200.0, -200.0], [-200.0, 200.0], [200.0, -200.0]]),
+    "hopeless": torch.tensor([[-200.0, 200.0], [200.0, -200.0], [-200.0, 200.0]]),
+    "far": torch.tensor([[1e4, 1e4 + 1], [-1e4, -1e4], [1e4 + 1, 1e4]]),
+    "one sample": torch.tensor([[1.0, -1.0]]),
+}
+#: Their classes, of as many samples.
+HARD_TARGET = torch.tensor([0, 1, 0])
+
+
+def assert_finite_on_hard_logits(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Loss and gradient are finite for every entry of ``HARD_LOGITS``."""
+    for name, column in HARD_LOGITS.items():
+        logits = column.clone().requires_grad_()
+        value = loss(logits, HARD_TARGET[: len(logits)])
+        (gradient,) = torch.autograd.grad(value.sum(), logits)
+        assert value.isfinite().all(), name
+        assert gradient.isfinite().all(), name

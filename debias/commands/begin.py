@@ -39,9 +39,8 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         return
     if not (folder / "config.yaml").is_file():
         remove_unfinished(folder)
-        (folder / DATA).unlink(
-            missing_ok=True
-        )  # an earlier version was killed between this file and the config
+        # an earlier version was killed between this file and the config
+        (folder / DATA).unlink(missing_ok=True)
     try:
         with made_whole(folder) as beside:
             write_atomically(beside / DATA, as_json(describe_data(examples)))
@@ -57,9 +56,8 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
 
 def check_unbegun(folder: Path) -> None:
     """Refuse a folder that holds more than what an earlier version left before its config."""
-    if others := sorted(
-        path.name for path in folder.iterdir() if path.name != DATA and path.suffix != ".tmp"
-    ):
+    names = sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp")
+    if others := [name for name in names if name != DATA]:
         raise InputError(
             f"{folder} holds {others[0]}, but no config.yaml: it is no run; move or delete it"
         )

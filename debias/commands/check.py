@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from debias import components
 from debias import config as configs
-
-if TYPE_CHECKING:
-    from debias.data.examples import Examples
+from debias.data.examples import SPLITS, Examples
+from debias.metrics.selection import chosen_rule
+from debias.runs.run import Recipe, Run
 
 
 def run(config: str, overrides: list[str]) -> None:
@@ -19,9 +18,6 @@ def run(config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: whatever is wrong with the config or the data.
     """
-    from debias.metrics.selection import chosen_rule
-    from debias.runs.run import Recipe, Run
-
     chosen = configs.load(config, overrides)
     recipe: Recipe = components.construct("recipe", chosen.recipe, {})
     run = Run(chosen, Path(chosen.out) / configs.run_name(chosen))
@@ -29,22 +25,16 @@ def run(config: str, overrides: list[str]) -> None:
     parts.data.decode()
     _print_images(parts.examples)
     parameters = sum(parameter.numel() for parameter in parts.module.model.parameters())
-    print(
-        f"model {chosen.model['name']}: {parameters:,} parameters, {parts.precision} on "
-        f"{parts.accelerator}"
-    )
+    where = f"{parts.precision} on {parts.accelerator}"
+    print(f"model {chosen.model['name']}: {parameters:,} parameters, {where}")
     rule = chosen_rule(chosen.select, labelled=bool(parts.data.examples.frequencies("val").any()))
-    print(
-        f"an epoch visits {len(parts.data.order)} images; {chosen.epochs} epochs; selected by "
-        f"{rule}"
-    )
+    epoch = f"an epoch visits {len(parts.data.order)} images"
+    print(f"{epoch}; {chosen.epochs} epochs; selected by {rule}")
     print(f"run {run.folder.name}: ready")
 
 
 def _print_images(examples: Examples) -> None:
     """How many images there are, of each group and of each class where no bias is known."""
-    from debias.data.examples import SPLITS
-
     groups = examples.groups
     masks = "yes" if "mask" in examples.provides else "no"
     print(f"{examples.source}: {len(examples)} images, masks: {masks}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from debias.config import EXECUTION
 from debias.errors import InputError
+from debias.reports.comparison import compare, write_comparison
 
 
 def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
@@ -15,8 +16,6 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
     Raises:
         ValueError: a folder is not there, or a measure is not written as family:key.
     """
-    from debias.reports.comparison import compare, write_comparison
-
     absent = [folder for folder in folders if not Path(folder).is_dir()]
     if absent:
         raise InputError(f"no folder {', '.join(absent)}: give runs, or folders of runs")

@@ -18,11 +18,12 @@ from debias.errors import InputError, near
 from debias.group_inference.clusters import class_clusters
 from debias.group_inference.environments import environment_weights
 from debias.group_inference.errors import error_set
-from debias.merging import taken
+from debias.merging import split_overrides, taken
 from debias.metrics.accuracy.counts import aligned_groups
 from debias.metrics.discovery.errors import class_discovery
 from debias.metrics.discovery.partitions import agreement_report, environment_recovery
 from debias.reports.predictions import read
+from debias.reports.record import read_report
 
 SPLITS = ("train", "val")
 #: In place of a method: what the run's recipe inferred, and the file in which it left that.
@@ -45,14 +46,12 @@ def run(run: str, overrides: list[str]) -> None:
     method, overrides = taken(overrides, "method", "jtt")
     out, overrides = taken(overrides, "out", "groups.csv")
     folder = Path(run)
-    if not (folder / "report.json").is_file():
-        raise InputError(
-            f"{folder} is no finished run: groups are inferred from the predictions that one leaves"
-        )
+    read_report(folder)  # refuses what is no finished run
     own = method == OWN
-    examples, inferred = (
-        _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
-    )
+    if own:
+        examples, inferred = _own(folder, overrides)
+    else:
+        examples, inferred = _inferred(folder, overrides, _method(method))
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
         print("\n".join(_score(examples, inferred, split, ones_are_minorities=not own)))
@@ -94,9 +93,8 @@ def _method(name: str) -> Callable[..., Tensor]:
 
 def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
     if not (folder / GROUPS).is_file():
-        raise InputError(
-            f"{folder} has inferred nothing itself: name a method, {', '.join(METHODS)}"
-        )
+        methods = ", ".join(METHODS)
+        raise InputError(f"{folder} has inferred nothing itself: name a method, {methods}")
     config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     return examples, read_inferred(folder / GROUPS, examples)
@@ -105,13 +103,9 @@ def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
 def _inferred(
     folder: Path, overrides: list[str], infer: Callable[..., Tensor]
 ) -> tuple[Examples, Tensor]:
-    names = components.options(infer)
-    options: dict[str, Any] = dict(
-        text.split("=", 1) for text in overrides if text.partition("=")[0] in names
-    )
-    config = configs.read(
-        folder / "config.yaml", [text for text in overrides if text.partition("=")[0] not in names]
-    )
+    own, overrides = split_overrides(overrides, components.options(infer))
+    options: dict[str, Any] = dict(text.split("=", 1) for text in own)
+    config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     inferred = torch.full_like(examples.split, -1)
     parts = [read(folder / "predictions" / f"{split}.csv") for split in SPLITS]
@@ -142,10 +136,8 @@ def _score(
     values, target, groups = inferred[rows], examples.target[rows], examples.groups
     true = groups.encode(target, examples.bias[rows])
     sizes = values.bincount().tolist()
-    yield (
-        f"{split}: "
-        f"{', '.join(f'{size} images of value {value}' for value, size in enumerate(sizes))}"
-    )
+    counts = [f"{size} images of value {value}" for value, size in enumerate(sizes)]
+    yield f"{split}: {', '.join(counts)}"
     if bool((true < 0).any()):
         yield "    not scored: the bias of some images is unknown"
         return
@@ -153,9 +145,8 @@ def _score(
     if groups.aligned and ones_are_minorities:
         minority = ~aligned_groups(groups)[true]
         found = class_discovery(values, target, minority)
-        for name, precision, recall in zip(
-            groups.target_names, found.precision, found.recall, strict=False
-        ):
+        scored = zip(groups.target_names, found.precision, found.recall, strict=False)
+        for name, precision, recall in scored:
             yield f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}"
         scores |= environment_recovery((values > 0).double(), minority)
     yield from (f"    {name}: {value:.3f}" for name, value in scores.items())

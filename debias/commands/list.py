@@ -24,15 +24,8 @@ KINDS = {
     "schedulers": "scheduler",
 }
 COLUMNS = (
-    "reads",
-    "stages",
-    "beside the model",
-    "cost",
-    "paper",
-    "checked against",
-    "Waterbirds",
-    "CelebA",
-    "printed in",
+    *("reads", "stages", "beside the model", "cost", "paper", "checked against"),
+    *("Waterbirds", "CelebA", "printed in"),
 )
 LEGEND = """
 reads: bias labels, or masks, that the method itself reads at its default options; with
@@ -63,23 +56,16 @@ def run(what: str, pattern: str) -> None:
 def _print_methods(pattern: str) -> None:
     if pattern == "*":
         for kind, methods in METHODS.items():
-            table = text_table(
-                (kind, *COLUMNS), [_row(kind, name) for name in methods], words=1 + len(COLUMNS)
-            )
+            rows = [_row(kind, name) for name in methods]
+            table = text_table((kind, *COLUMNS), rows, words=1 + len(COLUMNS))
             print("\n".join(table), end="\n\n")
         print(LEGEND.strip())
         return
-    found = [
-        (kind, name)
-        for kind, methods in METHODS.items()
-        for name in fnmatch.filter(methods, pattern)
-    ]
+    every = [(kind, name) for kind, methods in METHODS.items() for name in methods]
+    found = [(kind, name) for kind, name in every if fnmatch.fnmatch(name, pattern)]
     if not found:
-        names = {name for methods in METHODS.values() for name in methods}
-        raise InputError(
-            f"no strategy or recipe matches {pattern!r}; "
-            f"{near(pattern, names, 'debias list strategies')}"
-        )
+        hint = near(pattern, {name for _, name in every}, "debias list strategies")
+        raise InputError(f"no strategy or recipe matches {pattern!r}; {hint}")
     for kind, name in found:
         _print_component(kind, name)
         for column, cell in zip(COLUMNS, _row(kind, name)[1:], strict=True):
@@ -88,18 +74,9 @@ def _print_methods(pattern: str) -> None:
 
 def _row(kind: str, name: str) -> tuple[str, ...]:
     method = METHODS[kind][name]
-    reads = [
-        *components.reads(kind, name),
-        *(f"infers {split}" for split in components.infers(kind, name)),
-    ]
-    cells = (
-        ", ".join(reads),
-        method.stages,
-        method.networks,
-        method.cost,
-        method.paper,
-        method.checked,
-    )
+    inferred = [f"infers {split}" for split in components.infers(kind, name)]
+    reads = ", ".join([*components.reads(kind, name), *inferred])
+    cells = (reads, method.stages, method.networks, method.cost, method.paper, method.checked)
     return (name, *(cell or "-" for cell in (*cells, *method.published)))
 
 
@@ -114,11 +91,9 @@ def _print_component(kind: str, name: str) -> None:
 
 
 def _default(default: Any) -> str:
-    return (
-        "=... (no default)"
-        if default is inspect.Parameter.empty
-        else f"={'null' if default is None else default}"
-    )
+    if default is inspect.Parameter.empty:
+        return "=... (no default)"
+    return f"={'null' if default is None else default}"
 
 
 def _print_metrics() -> None:
@@ -158,9 +133,8 @@ def _print_models(pattern: str) -> None:
 
     names = timm.list_models(pattern)
     if not names:
-        raise InputError(
-            f"no model of timm matches {pattern!r}; {near(pattern, timm.list_models())}"
-        )
+        hint = near(pattern, timm.list_models())
+        raise InputError(f"no model of timm matches {pattern!r}; {hint}")
     print("\n".join(names))
     print(
         f"{len(names)} models of timm match {pattern!r}; model.name=NAME, or NAME.TAG for its "

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from debias import components
 from debias import config as configs
-from debias.errors import InputError, near
-from debias.merging import read_overrides
+from debias.errors import InputError, near, shown
+from debias.merging import read_overrides, split_overrides
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -27,8 +27,8 @@ METHODS = {
     "import": "debias.data.masks.makers:existing",
     "gradcam": "debias.evaluation.attention:gradcam",
 }
-#: Overrides that are the config's, besides ``data.*``.
-OF_CONFIG = ("accelerator",)
+#: Keys and sections of the config that overrides may change.
+OF_CONFIG = ("data", "accelerator")
 SHEET = "contact_sheet.png"
 PICTURES, ODD_PICTURES = 24, 6
 SHOWN = 3
@@ -68,12 +68,10 @@ def run(method: str, config: str, overrides: list[str]) -> None:
     examples = facts["examples"]
     rows = [row for split in dict.fromkeys(splits) for row in examples.rows(split).tolist()]
     make = components.call(maker, "masks", own, {**facts, "rows": rows})
-    # a trained model works on one picture at a time, and its run is part of what masks are made
-    # with
+    # a trained model works on one picture at a time, and its run is a setting of the masks
     threads = 1 if "parts" in facts else min(8, os.cpu_count() or 1)
-    settings = {"method": method, **components.options(maker), **own} | (
-        {"run": config} if "parts" in facts else {}
-    )
+    trained = {"run": config} if "parts" in facts else {}
+    settings = {"method": method, **components.options(maker), **own, **trained}
     with claimed(out, settings, overwrite=overwrite):
         records = write_masks(examples, rows, make, out, overwrite=overwrite, threads=threads)
     print("\n".join(summary(records)))
@@ -84,21 +82,16 @@ def run(method: str, config: str, overrides: list[str]) -> None:
 def summary(records: Sequence[MaskRecord]) -> list[str]:
     """Lines that say how many masks came how, and which are odd."""
     how = Counter(record.how for record in records)
+    share = sum(record.share for record in records) / len(records)
     lines = [
-        (
-            f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's "
-            f"own shape, or empty), {how['kept']} kept from before"
-        ),
-        (
-            f"foreground: {100 * sum(record.share for record in records) / len(records):.1f} % of "
-            "a picture on average"
-        ),
+        f"{len(records)} masks: {how['made']} made, {how['fallback']} not found (the hint's "
+        f"own shape, or empty), {how['kept']} kept from before",
+        f"foreground: {100 * share:.1f} % of a picture on average",
     ]
     for remark in ("empty", "full", "small", "large"):
         odd = [record.image for record in records if record.remark == remark]
         if odd:
-            more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
-            lines.append(f"{len(odd)} {remark}: {', '.join(odd[:SHOWN])}{more}")
+            lines.append(f"{len(odd)} {remark}: {shown(odd, SHOWN)}")
     return lines
 
 
@@ -112,18 +105,13 @@ def _sorted(
     maker: Callable[..., Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """The overrides: options of every method, options of this one, and of the config."""
-    of_config = [
-        text
-        for text in overrides
-        if text.startswith("data.") or text.partition("=")[0] in OF_CONFIG
-    ]
+    of_config, others = split_overrides(overrides, OF_CONFIG)
     common, own = components.options(where), components.options(maker)
-    given = read_overrides([text for text in overrides if text not in of_config])
+    given = read_overrides(others)
     for key in given:
         if key not in {**common, **own}:
-            raise InputError(
-                f"unknown option {key!r}; {near(key, [*common, *own, *OF_CONFIG, 'data.*'])}"
-            )
+            valid = [*common, *own, "accelerator", "data.*"]
+            raise InputError(f"unknown option {key!r}; {near(key, valid)}")
     for key, default in {**common, **own}.items():
         if default is inspect.Parameter.empty and key not in given:
             raise InputError(f"masks need {key}: add {key}=...")

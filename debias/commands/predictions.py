@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from debias.errors import InputError, near
+from debias.evaluation.families import Evidence
+from debias.evaluation.measures import measure_all
+from debias.files import write_atomically
 from debias.json_files import Json, json_text, typed
 from debias.merging import read_overrides
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from debias.types import Groups
+from debias.metrics.accuracy.counts import margin_counts
+from debias.metrics.accuracy.scalars import group_report
+from debias.reports.classes import positive_class
+from debias.reports.foreign import frequencies_of, read_foreign
+from debias.reports.split import Split
+from debias.reports.terminal import accuracy_lines, measure_lines
+from debias.types import Groups
 
 #: What may be said of the file, and what it means.
 OPTIONS = {
@@ -45,15 +52,6 @@ def evaluate_predictions(
     Raises:
         ValueError: an unknown option, or something in a file that cannot be read.
     """
-    from debias.evaluation.families import Evidence
-    from debias.evaluation.measures import measure_all
-    from debias.metrics.accuracy.counts import margin_counts
-    from debias.metrics.accuracy.scalars import group_report
-    from debias.reports.classes import positive_class
-    from debias.reports.foreign import read_foreign
-    from debias.reports.split import Split
-    from debias.reports.terminal import accuracy_lines, measure_lines
-
     options = _options(overrides)
     bias = options["bias"]
     train = None if options["train"] is None else Path(options["train"])
@@ -76,13 +74,11 @@ def evaluate_predictions(
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
-    from debias.reports.foreign import frequencies_of
-
     found = frequencies_of(train, groups, bias=bias)
     if not bool(found.any()):
+        column = bias or "bias"
         raise InputError(
-            f"train={train}: no image has a known bias; give a file with the column "
-            f"{bias or 'bias'}"
+            f"train={train}: no image has a known bias; give a file with the column {column}"
         )
     return found
 
@@ -91,9 +87,8 @@ def _options(overrides: list[str]) -> dict[str, Any]:
     given = read_overrides(overrides)
     for key in given:
         if key not in OPTIONS:
-            raise InputError(
-                f"unknown option {key!r} of a file of predictions; {near(key, OPTIONS)}"
-            )
+            hint = near(key, OPTIONS)
+            raise InputError(f"unknown option {key!r} of a file of predictions; {hint}")
     options = {"bias": [], "positive": None, "aligned": [], "train": None, "out": None} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     right = {
@@ -114,8 +109,6 @@ def _options(overrides: list[str]) -> dict[str, Any]:
 
 
 def _write(path: Path, record: Json) -> None:
-    from debias.files import write_atomically
-
     try:
         write_atomically(path, json_text(record))
     except OSError as error:

@@ -30,24 +30,18 @@ def ended_by_signals(advice: str) -> Iterator[None]:
         """Print the line, end the loader processes, end this one."""
         if os.getpid() == own:  # loader processes inherit the handler
             if advice:
-                bar = (
-                    "\n" if sys.stderr.isatty() else ""
-                )  # the cursor may stand behind a progress bar
-                os.write(
-                    2, f"{bar}debias: stopped by {signal.Signals(number).name}; {advice}\n".encode()
-                )
+                # the cursor may stand behind a progress bar
+                bar = "\n" if sys.stderr.isatty() else ""
+                line = f"{bar}debias: stopped by {signal.Signals(number).name}; {advice}\n"
+                os.write(2, line.encode())
             for child in multiprocessing.active_children():
                 child.kill()
         os._exit(128 + number)
 
-    heard = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) != signal.SIG_IGN
-    ]
-    before = {
-        number: signal.signal(number, end) for number in heard
-    }  # a background job may ignore Ctrl-C
+    # a background job may ignore Ctrl-C
+    both = (signal.SIGINT, signal.SIGTERM)
+    heard = [number for number in both if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ from debias.config import Config
 from debias.errors import InputError, shortened, shown
 from debias.files import remove_unfinished, write_atomically
 from debias.json_files import read_json
+from debias.merging import taken
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -45,17 +46,14 @@ def run(config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: something is wrong with the config, the data or the run's folder.
     """
-    resume = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
-    others = [text for text in overrides if not text.startswith("resume=")]
-    again = shlex.join(
-        ["debias", "train", config, *others, f"resume={resume[-1] if resume else AUTO}"]
-    )
+    resume, others = taken(overrides, "resume", None)
+    again = shlex.join(["debias", "train", config, *others, f"resume={resume or AUTO}"])
     if is_helper_process():
         end_with_parent()
     with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
         chosen = configs.load(config, others)
-        folder = _run_to_resume(chosen, resume[-1]) if resume else None
-        if not (resume and resume[-1] == AUTO and folder and (folder / "report.json").is_file()):
+        folder = None if resume is None else _run_to_resume(chosen, resume)
+        if not (resume == AUTO and folder and (folder / "report.json").is_file()):
             folder = train(chosen, resume=folder, alone=locked)
         if not is_helper_process():
             _print_result(folder)
@@ -121,8 +119,7 @@ def locked(folder: Path) -> Iterator[None]:
         return
     lock = Files(folder.parent, folder.name).lock()
     try:
-        # a sweep's command holds it for a moment, and loader processes of a killed run for 5
-        # seconds
+        # a sweep's command holds it for a moment, and loader processes of a killed run for 5 s
         lock.acquire(timeout=8)
     except Timeout:
         raise InputError(f"{folder} {TRAINED_NOW}") from None
@@ -153,8 +150,7 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
             raise InputError(f"{folder} {TRAINED_NOW}")
         if (folder / "config.yaml").is_file():
             raise InputError(
-                f"{folder} holds an interrupted run: add resume={folder} to go on, or delete the "
-                "folder"
+                f"{folder} holds an interrupted run: add resume={folder}, or delete the folder"
             )
         check_unbegun(folder)
 
@@ -240,12 +236,13 @@ def _check_same(folder: Path, config: Config) -> None:
         now["precision"] = AUTO  # which came to this where the run was begun
     if {before["select"], now["select"]} == {AUTO, "worst_group"}:
         now["select"] = before["select"]  # the same wherever both are possible
-    changed = [key for key in now if key not in configs.EXECUTION and now[key] != before[key]]
+    changed = [
+        f"{key} was {_short(before[key])}, is {_short(now[key])}"
+        for key in now
+        if key not in configs.EXECUTION and now[key] != before[key]
+    ]
     if changed:
-        differences = shown(
-            [f"{key} was {_short(before[key])}, is {_short(now[key])}" for key in changed]
-        )
-        raise InputError(f"cannot resume {folder} with another config: {differences}")
+        raise InputError(f"cannot resume {folder} with another config: {shown(changed)}")
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
-from debias.models.layers import evaluating, find_layer, unwrapped
+from debias.models.layers import evaluating, find_layer, gives_channels_last, unwrapped
 from debias.types import Outputs
 
 
@@ -122,9 +122,7 @@ class _Routed(nn.Module):
         """Inside, the layer's output is seen by ``maps`` as ``(N, C, h, w)``."""
         network: Any = self.model.backbone
         chosen = find_layer(self.model, layer)
-        channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(
-            chosen, nn.Conv2d
-        )
+        channels_last = gives_channels_last(self.model, chosen)
 
         def route(module: nn.Module, inputs: Any, output: Any) -> Tensor:
             """The layer's output, led through ``maps`` and back into its own form."""

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.errors import InputError, near
 from debias.models.layers import without_autocast
+from debias.models.small_receptive import NETWORKS
 from debias.models.weights import load_weights
 from debias.types import Outputs
 
@@ -117,6 +118,21 @@ def timm_classifier(
     return Classifier(network, freeze_batch_norm=freeze_batch_norm)
 
 
+def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") -> Classifier:
+    """A new network of a small receptive field by name, which returns ``Outputs``.
+
+    Args:
+        outputs: how many logits.
+        name: a key of ``debias.models.small_receptive.NETWORKS``.
+
+    Raises:
+        ValueError: there is no such network; the message names the nearest.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"no small-receptive-field network {name!r}; {near(name, NETWORKS)}")
+    return Classifier(NETWORKS[name](outputs))
+
+
 def head_path(network: nn.Module) -> str:
     """Dotted name of the one layer that gives a timm model's logits.
 
@@ -146,18 +162,12 @@ def _as_linear(layer: nn.Module) -> nn.Linear:
         return layer
     assert isinstance(layer, nn.Conv2d)
     linear = nn.Linear(layer.in_channels, layer.out_channels, bias=layer.bias is not None)
-    linear.load_state_dict(
-        {
-            key: value.flatten(1) if value.ndim == 4 else value
-            for key, value in layer.state_dict().items()
-        }
-    )
+    state = layer.state_dict()
+    linear.load_state_dict(state | {"weight": state["weight"].flatten(1)})
     return linear
 
 
 def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
-    from debias.models.small_receptive import NETWORKS  # which needs Classifier
-
     if name in NETWORKS:
         if pretrained:
             raise InputError(f"there are no weights for {name!r}; set model.pretrained=false")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least
 
 
 class MLPHead(nn.Module):
@@ -30,11 +30,8 @@ class MLPHead(nn.Module):
         self, inputs: int, outputs: int, *, hidden_size: int = 300, hidden_layers: int = 3
     ) -> None:
         super().__init__()
-        if hidden_size < 1 or hidden_layers < 0:
-            raise InputError(
-                "a head needs hidden_size >= 1 and hidden_layers >= 0; got "
-                f"hidden_size={hidden_size}, hidden_layers={hidden_layers}"
-            )
+        check_at_least(1, {"hidden_size": hidden_size}, of="a head")
+        check_at_least(0, {"hidden_layers": hidden_layers}, of="a head")
         sizes = [inputs, *[hidden_size] * hidden_layers]
         hidden = [
             nn.Sequential(nn.Linear(size, hidden_size), nn.BatchNorm1d(hidden_size), nn.LeakyReLU())
@@ -45,9 +42,8 @@ class MLPHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(N, outputs)`` logits of ``(N, inputs)`` features."""
         with torch.autocast(features.device.type, enabled=False):
-            logits: Tensor = self.layers(
-                features.to(torch.promote_types(features.dtype, torch.float32))
-            )
+            precise = torch.promote_types(features.dtype, torch.float32)
+            logits: Tensor = self.layers(features.to(precise))
         return logits
 
 
@@ -101,11 +97,7 @@ class ResidualHead(nn.Module):
         self, shape: tuple[int, ...], outputs: int, *, width: int = 256, depth: int = 2
     ) -> None:
         super().__init__()
-        if width < 1 or depth < 1:
-            raise InputError(
-                f"an auxiliary head needs width >= 1 and depth >= 1; got width={width}, "
-                f"depth={depth}"
-            )
+        check_at_least(1, {"width": width, "depth": depth}, of="an auxiliary head")
         if len(shape) not in (1, 2, 3):
             raise InputError(
                 "an auxiliary head reads (C, H, W), (T, C) or (C,); got an activation of shape "
@@ -114,12 +106,11 @@ class ResidualHead(nn.Module):
         maps = len(shape) == 3
         channels, kernel = (shape[0], 3) if maps else (shape[-1], 1)
         widths = [channels, *[width] * (depth - 1)]
-        self.blocks = nn.Sequential(
-            *(
-                ResidualBlock(size, width, kernel=kernel, skip=place > 0)
-                for place, size in enumerate(widths)
-            )
-        )
+        blocks = [
+            ResidualBlock(size, width, kernel=kernel, skip=place > 0)
+            for place, size in enumerate(widths)
+        ]
+        self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(width, outputs)
 
     def forward(self, activation: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from debias.types import Outputs
 #: Where :class:`debias.models.classifier.Classifier` keeps the timm network, whose own names are
 #: accepted too.
 BACKBONE = "backbone."
+
+Found = TypeVar("Found")
 
 
 class Reading(NamedTuple):
@@ -97,12 +99,10 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
     with evaluating(model), torch.no_grad():
         if layer is None:
             return tuple(read_layer(model, None, image).activation.shape[1:])
-        with _hook(
-            model, layer, lambda activation: versions.append((activation, activation._version))
-        ):
+        with _hook(model, layer, lambda given: versions.append((given, given._version))):
             model(image)
-    activation = _only([activation for activation, _ in versions], layer)
-    if activation._version != versions[0][1]:
+    activation, version = _only(versions, layer)
+    if activation._version != version:
         raise InputError(
             f"what follows layer {layer!r} overwrites its output in place; name the block around "
             "it, or the layer after"
@@ -123,9 +123,7 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
             layer.
     """
     inner = unwrapped(model)
-    named = {
-        name: parameter for name, parameter in inner.named_parameters() if parameter.requires_grad
-    }
+    named = {name: each for name, each in inner.named_parameters() if each.requires_grad}
     with evaluating(inner), torch.enable_grad():
         activation = read_until(inner, layer, image)
         if not activation.requires_grad:
@@ -172,6 +170,12 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
     return chosen
 
 
+def gives_channels_last(model: nn.Module, layer: nn.Module) -> bool:
+    """Whether a layer of a timm network gives maps as ``(N, H, W, C)``, as those of Swin."""
+    network = getattr(unwrapped(model), "backbone", None)
+    return getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(layer, nn.Conv2d)
+
+
 @contextmanager
 def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[None]:
     """Modules of one kind (or all) in evaluation mode inside; their own mode is restored."""
@@ -195,10 +199,7 @@ def without_autocast(layer: nn.Module, inputs: Tensor) -> Tensor:
 @contextmanager
 def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> Iterator[None]:
     chosen = find_layer(model, layer)
-    network = getattr(unwrapped(model), "backbone", None)
-    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(
-        chosen, nn.Conv2d
-    )
+    channels_last = gives_channels_last(model, chosen)
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         """Hand the layer's output on, channels first."""
@@ -215,7 +216,7 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
         handle.remove()
 
 
-def _only(found: list[Tensor], layer: str) -> Tensor:
+def _only(found: list[Found], layer: str) -> Found:
     if len(found) != 1:
         raise InputError(
             f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name "

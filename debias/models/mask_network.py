@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least
 
 
 class MaskNetwork(nn.Module):
@@ -32,10 +32,8 @@ class MaskNetwork(nn.Module):
 
     def __init__(self, *, width: int = 64, depth: int = 4) -> None:
         super().__init__()
-        if width < 1 or depth < 2:
-            raise InputError(
-                f"a mask network needs width >= 1 and depth >= 2; got width={width}, depth={depth}"
-            )
+        check_at_least(1, {"width": width}, of="a mask network")
+        check_at_least(2, {"depth": depth}, of="a mask network")
         self.smallest = 2**depth
         widths = [width * 2**level for level in range(depth)]
         self.down = nn.ModuleList(

@@ -8,8 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError, near
-from debias.models.classifier import Classifier
+from debias.errors import InputError
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -76,10 +75,7 @@ def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallRec
     Differs from the reference: there are no cells there.
     """
     if kernel < 1 or kernel % 2 == 0:
-        raise InputError(
-            "simple_conv_net needs an odd kernel, so that maps keep their size; got "
-            f"kernel={kernel}"
-        )
+        raise InputError(f"kernel must be odd, so that maps keep their size; got {kernel}")
     channels = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]
     for before, after in pairwise(channels):
@@ -160,18 +156,3 @@ NETWORKS: dict[str, Callable[[int], SmallReceptiveNet]] = {
     "simple_conv_k1_cell4": lambda outputs: simple_conv_net(outputs, kernel=1, cell=4),
     "bagnet18": bagnet18,
 }
-
-
-def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") -> Classifier:
-    """A new network of a small receptive field by name, which returns ``Outputs``.
-
-    Args:
-        outputs: how many logits.
-        name: a key of ``NETWORKS``.
-
-    Raises:
-        ValueError: there is no such network; the message names the nearest.
-    """
-    if name not in NETWORKS:
-        raise InputError(f"no small-receptive-field network {name!r}; {near(name, NETWORKS)}")
-    return Classifier(NETWORKS[name](outputs))

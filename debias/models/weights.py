@@ -27,11 +27,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth"
         )
+    safe = path.suffix == ".safetensors"
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, "cpu", weights_only=True)
+        state = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # what a damaged file leads to differs from byte to byte
         raise InputError(
             f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}"
@@ -88,11 +86,8 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
 def _other_classes(found: list[Tensor | None], own: list[Tensor]) -> bool:
     complete = [tensor for tensor in found if tensor is not None and tensor.ndim > 0]
     same_inputs = [tensor.shape[1:] for tensor in complete] == [tensor.shape[1:] for tensor in own]
-    return (
-        same_inputs
-        and len({len(tensor) for tensor in complete}) == 1
-        and len(complete[0]) != len(own[0])
-    )
+    classes = {len(tensor) for tensor in complete}
+    return same_inputs and len(classes) == 1 and classes != {len(own[0])}
 
 
 def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None:

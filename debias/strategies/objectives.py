@@ -51,7 +51,7 @@ def biased_network(groups: Groups, name: str) -> Classifier:
         ValueError: an unknown architecture.
     """
     # timm comes with it, which a strategy must not load before somebody wants such a network
-    from debias.models.small_receptive import small_receptive_classifier
+    from debias.models.classifier import small_receptive_classifier
 
     return small_receptive_classifier(groups.outputs, name=name)
 

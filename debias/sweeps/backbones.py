@@ -42,15 +42,12 @@ def with_backbones(
             yield make(source, varied)
             continue
         named = found[1] if not (beside / found[1]).is_file() else str(beside / found[1])
-        backbone = make(
-            named, _meant(found[1], varied, [own for name, own in every if name == named])
-        )
+        candidates = [own for name, own in every if name == named]
+        backbone = make(named, _meant(found[1], varied, candidates))
         run = make(source, {**varied, KEY: str(backbone.folder)})
-        # the folder holds the seed; to read, and to gather the seeds of a setting, there is the
-        # name
-        shown = (
-            f"{KEY}={varied[KEY]}" if text.startswith(f"{KEY}=") else text for text in run.overrides
-        )
+        # the folder holds the seed: the name is shown, and gathers the seeds of a setting
+        named_so = f"{KEY}={varied[KEY]}"
+        shown = (named_so if text.startswith(f"{KEY}=") else text for text in run.overrides)
         yield Run(run.source, tuple(shown), run.config)
 
 
@@ -88,18 +85,12 @@ def train_in_waves(
     """
     backbones = backbones_of(runs)
     for wave in waves(runs, backbones):
-        missing = {
-            run.name: backbones[run.name]
-            for run in wave
-            if run.name in backbones and left([backbones[run.name]])
-        }
-        launch([run for run in left(wave) if run.name not in missing])
-        for run in left(wave):
-            if run.name in missing:
-                failed(
-                    run,
-                    f"not started, because its backbone is not done: {missing[run.name].settings}",
-                )
+        heads = [run for run in left(wave) if run.name in backbones]
+        orphans = {run.name: run for run in heads if left([backbones[run.name]])}
+        launch([run for run in left(wave) if run.name not in orphans])
+        for name, run in orphans.items():
+            backbone = backbones[name].settings
+            failed(run, f"not started, because its backbone is not done: {backbone}")
 
 
 def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
@@ -112,13 +103,10 @@ def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
     found, waiting = [], list(runs)
     while waiting:
         names = {run.name for run in waiting}
-        blocked = {
-            run.name
-            for run in waiting
-            if run.name in backbones and backbones[run.name].name in names
-        }
+        heads = [run for run in waiting if run.name in backbones]
+        blocked = {run.name: run for run in heads if backbones[run.name].name in names}
         found.append([run for run in waiting if run.name not in blocked])
-        waiting = [run for run in waiting if run.name in blocked]
+        waiting = list(blocked.values())
     return found
 
 

@@ -56,9 +56,8 @@ def _column(
         raise InputError(f"{section}.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
     ((name, bounds),) = distribution.items()
     if name not in _DISTRIBUTIONS:
-        raise InputError(
-            f"{section}.{key}: unknown distribution {name!r}; {near(name, _DISTRIBUTIONS)}"
-        )
+        hint = near(name, _DISTRIBUTIONS)
+        raise InputError(f"{section}.{key}: unknown distribution {name!r}; {hint}")
     try:
         sample = _DISTRIBUTIONS[name](bounds)
     except (TypeError, ValueError):

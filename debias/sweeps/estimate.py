@@ -112,10 +112,8 @@ def images_of(work: Work) -> Seen:
     """
     sizes, epochs = work.sizes, work.config.epochs
     once = sizes.train + sizes.val + sizes.test + work.looks * sizes.train
-    return Seen(
-        work.times * epochs * epoch_of(work.config, sizes.groups),
-        work.times * (epochs * sizes.val + once),
-    )
+    trained = work.times * epochs * epoch_of(work.config, sizes.groups)
+    return Seen(trained, work.times * (epochs * sizes.val + once))
 
 
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:

@@ -118,10 +118,8 @@ def read_plan(out: Path) -> list[Planned]:
     """
     path = out / PLAN
     if not path.is_file():
-        raise InputError(
-            f"{out} holds no sweep: give the folder of `debias sweep run`, or use `debias compare "
-            f"{out}`"
-        )
+        remedy = f"give the folder of `debias sweep run`, or use `debias compare {out}`"
+        raise InputError(f"{out} holds no sweep: {remedy}")
     remedy = "write it again with the same `debias sweep run`"
     entries = read_json(path, list, entries={"name": str, "settings": str}, remedy=remedy)
     return [Planned(entry["name"], entry["settings"]) for entry in entries]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
-from debias.merging import read_overrides
+from debias.merging import read_overrides, split_overrides
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
@@ -77,13 +77,12 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         ValueError: an unknown key, a config that is not there, or a setting that a config does not
             have.
     """
-    own = [text for text in overrides if text.partition("=")[0].partition(".")[0] in CHANGEABLE]
+    own, others = split_overrides(overrides, CHANGEABLE)
     sweep = read(path, own)
     if sweep.search is not None or sweep.final_seeds:
-        raise InputError(
-            f"{path} is of a search: its runs are found by `debias sweep search {path}`"
-        )
-    common = fixed_settings(sweep, [text for text in overrides if text not in own])
+        command = f"debias sweep search {path}"
+        raise InputError(f"{path} is of a search: its runs are found by `{command}`")
+    common = fixed_settings(sweep, others)
     out = folder(sweep, path)
     found: dict[str, Run] = {}
     merged = []
@@ -160,12 +159,9 @@ def _expand(
         check_keys(source, common, grid, sweep.draws.values)
     for seed in sweep.seeds:
         for source, grid in entries:
-            for point in itertools.product(*grid.values()):
-                for random_values in drawn:
-                    yield (
-                        source,
-                        dict(zip(grid, point, strict=True)) | random_values | {"seed": seed},
-                    )
+            for values in itertools.product(*grid.values()):
+                point = dict(zip(grid, values, strict=True))
+                yield from ((source, point | chosen | {"seed": seed}) for chosen in drawn)
 
 
 def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict[str, Any]]:
@@ -176,11 +172,8 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
     """
     if isinstance(line, str):
         line = {line: {}}
-    if (
-        not isinstance(line, dict)
-        or len(line) != 1
-        or not isinstance(next(iter(line.values())), dict)
-    ):
+    own_grid = isinstance(line, dict) and len(line) == 1 and next(iter(line.values()))
+    if not isinstance(own_grid, dict):
         raise InputError(
             f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: "
             "[1]}"

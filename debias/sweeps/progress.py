@@ -6,6 +6,7 @@ sweep alone.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -46,9 +47,8 @@ class Progress:
         self.since: dict[str, float] = {}
         self.best: tuple[float, str, Run] | None = None
         self.costs = Costs()
-        self.live = (
-            Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
-        )
+        terminal = self.console.is_terminal
+        self.live = Live(console=self.console, auto_refresh=False) if terminal else None
         for run in runs:
             if files_of(run).report.is_file():
                 self._note(run)
@@ -115,11 +115,8 @@ class Progress:
         """Counts, the best run so far by its selection rule on validation, and the time left."""
         counts = Counter(self.status.values())
         parts = [f"{counts['done']}/{len(self.runs)} done"]
-        parts += [
-            f"{counts[status]} {status}"
-            for status in ("running", "pruned", "failed", "waiting")
-            if counts[status]
-        ]
+        others = ("running", "pruned", "failed", "waiting")
+        parts += [f"{counts[status]} {status}" for status in others if counts[status]]
         if self.best:
             value, rule, run = self.best
             parts.append(f"best {_score(rule, value)} ({run.settings})")
@@ -145,9 +142,8 @@ class Progress:
         self._enter(run, "done")
         report = self.costs.read(files_of(run))
         rule, value = report.selection.rule, report.selection.chosen.value
-        if value is not None and (
-            self.best is None or merit(rule, value) > merit(self.best[1], self.best[0])
-        ):
+        best = -math.inf if self.best is None else merit(self.best[1], self.best[0])
+        if value is not None and merit(rule, value) > best:
             self.best = (value, rule, run)
         return _score(rule, value)
 
@@ -158,11 +154,8 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for name, status in self.status.items():
             if status == "running":
-                table.add_row(
-                    "running",
-                    Text(self.runs[name].settings),
-                    duration(time.monotonic() - self.since[name]),
-                )
+                spent = duration(time.monotonic() - self.since[name])
+                table.add_row("running", Text(self.runs[name].settings), spent)
         return table
 
 

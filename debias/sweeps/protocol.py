@@ -14,7 +14,7 @@ from pathlib import Path
 from debias import components
 from debias.errors import InputError, near
 from debias.files import write_atomically
-from debias.json_files import read_json
+from debias.json_files import Types, read_json
 from debias.sweeps.plan import Run, mistakes_of
 
 FILE = "protocol.json"
@@ -61,13 +61,10 @@ class Protocol:
         text = f"Protocol {self.labels}: {_MEANINGS[self.labels]}."
         if not self.objectives:
             return text
-        tried, found = (
-            ", ".join(map(str, seeds)) for seeds in (self.search_seeds, self.final_seeds)
-        )
-        chosen = (
-            f"{self.trials} settings a config, chosen by {' and '.join(self.objectives)} on "
-            "validation"
-        )
+        tried = ", ".join(map(str, self.search_seeds))
+        found = ", ".join(map(str, self.final_seeds))
+        objectives = " and ".join(self.objectives)
+        chosen = f"{self.trials} settings a config, chosen by {objectives} on validation"
         return f"{text} Settings: {chosen} (seeds {tried}); reported are fresh seeds ({found})."
 
 
@@ -117,13 +114,8 @@ def read_protocol(out: Path) -> Protocol | None:
     """The protocol of a sweep's folder; ``None`` where it declares none."""
     if not (out / FILE).is_file():
         return None
-    types = {
-        "labels": str,
-        "objectives": list,
-        "trials": int,
-        "search_seeds": list,
-        "final_seeds": list,
-    }
+    types: dict[str, Types] = {"labels": str, "objectives": list, "trials": int}
+    types |= {"search_seeds": list, "final_seeds": list}
     remedy = "write it again with the same `debias sweep run` or `debias sweep search`"
     found = read_json(out / FILE, dict, entries=types, remedy=remedy)
     allowed_splits(found["labels"])

@@ -92,16 +92,8 @@ WORST_GROUP: dict[str, Published] = {
     **{
         name: METHODS["recipe"][name].published
         for name in (
-            "jtt",
-            "cnc",
-            "ssa",
-            "masktune",
-            "dac",
-            "dfr",
-            "afr",
-            "class_balanced_last_layer",
-            "self",
-            "crt",
+            *("jtt", "cnc", "ssa", "masktune", "dac", "dfr", "afr"),
+            *("class_balanced_last_layer", "self", "crt"),
         )
     },
     "group_square_root": Published("78.6", "82.4", SUBPOPBENCH),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from debias.errors import InputError, near
-from debias.merging import read_overrides
+from debias.merging import read_overrides, split_overrides
 from debias.reports.record import read_report
 from debias.reports.tables import Spread, spread_of, text_table
 from debias.sweeps.cost import Costs, costs_of, duration
@@ -80,18 +80,15 @@ def reproduction(
         ValueError: an unknown setting, or an override that a config cannot take.
     """
     found = BENCHMARKS[benchmark]
+    valid = {setting.name for setting in found}
     for name in names:
-        if name not in {setting.name for setting in found}:
-            raise InputError(
-                f"{benchmark} has no published setting {name!r}; "
-                f"{near(name, {s.name for s in found})}"
-            )
+        if name not in valid:
+            hint = near(name, valid)
+            raise InputError(f"{benchmark} has no published setting {name!r}; {hint}")
     chosen = [setting for setting in found if not names or setting.name in names]
-    own = [text for text in overrides if text.partition("=")[0] in ("seeds", "out")]
+    own, others = split_overrides(overrides, ("seeds", "out"))
     seeds, out = _own(own, benchmark)
-    fixed = fixed_settings(
-        Sweep(set={"precision": PRECISION}), [text for text in overrides if text not in own]
-    )
+    fixed = fixed_settings(Sweep(set={"precision": PRECISION}), others)
     for setting in chosen:
         check_keys(setting.config, fixed, setting.varied)
     runs = [
@@ -99,10 +96,8 @@ def reproduction(
         for seed in seeds
     ]
     planned = Plan(out, tuple(run for of_seed in runs for run in of_seed), ())
-    return planned, [
-        Reproduced(s, of_setting)
-        for s, of_setting in zip(chosen, zip(*runs, strict=True), strict=True)
-    ]
+    by_setting = zip(chosen, zip(*runs, strict=True), strict=True)
+    return planned, [Reproduced(setting, own_runs) for setting, own_runs in by_setting]
 
 
 def verdict(setting: Setting, measured: Spread) -> str:
@@ -147,16 +142,8 @@ def cost_lines(benchmark: str, planned: Plan, reproduced: Sequence[Reproduced]) 
     """
     costs, estimator = costs_of(planned.runs), Estimator(benchmark)
     rows = [_cost(one, costs, estimator) for one in reproduced]
-    header = [
-        "setting",
-        "published",
-        "source",
-        "runs left",
-        "epochs",
-        "trained",
-        "evaluated",
-        "time left",
-    ]
+    header = ["setting", "published", "source", "runs left", "epochs", "trained", "evaluated"]
+    header.append("time left")
     estimated = [TIMED] if any(row[-1].startswith("~") for row in rows) else []
     return [*text_table(header, rows), "", SEEN, *estimated]
 
@@ -166,21 +153,12 @@ def _cost(one: Reproduced, costs: Costs, estimator: Estimator) -> list[str]:
     known = costs.expected(one.runs[0])
     found = estimator.estimate(one.runs[0].config, timed=bool(rest) and known is None)
     seconds = found.seconds if known is None else known
-    time = (
-        "-"
-        if seconds is None or not rest
-        else f"{'~' if known is None else ''}{duration(len(rest) * seconds)}"
-    )
+    time = "-"
+    if seconds is not None and rest:
+        time = f"{'~' if known is None else ''}{duration(len(rest) * seconds)}"
     images = [f"{len(rest) * count / 1e6:.1f}" for count in found.seen]
-    return [
-        _title(setting),
-        setting.figure,
-        setting.source,
-        str(len(rest)),
-        str(found.epochs),
-        *images,
-        time,
-    ]
+    published = (_title(setting), setting.figure, setting.source)
+    return [*published, str(len(rest)), str(found.epochs), *images, time]
 
 
 def _title(setting: Setting) -> str:
@@ -202,6 +180,5 @@ def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int], Path]:
     seeds = own.get("seeds", list(SEEDS))
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds):
         raise InputError(f"seeds={seeds} must be a list of whole numbers, as in seeds=[0,1,2]")
-    return list(dict.fromkeys(seeds)), Path(
-        str(own.get("out", Path("runs") / f"reproduce_{benchmark}"))
-    )
+    out = own.get("out", f"runs/reproduce_{benchmark}")
+    return list(dict.fromkeys(seeds)), Path(str(out))

@@ -152,4 +152,4 @@ def test_mistakes(finished, tmp_path, capsys, arguments, message):
 
 def test_an_unfinished_run_is_refused(tmp_path, capsys):
     assert main(["infer-groups", str(tmp_path)]) == 2
-    assert "is no finished run" in capsys.readouterr().err
+    assert f"{tmp_path} is not a run folder" in capsys.readouterr().err

@@ -9,6 +9,12 @@ import torch
 from torch.nn import functional as F
 
 from debias.losses.classification import classification_losses
+from tests.properties import (
+    assert_differentiable,
+    assert_finite_on_hard_logits,
+    assert_one_graph,
+    assert_read_in_float32,
+)
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 3.0, 1.0]], dtype=torch.float64)
 
@@ -58,6 +64,7 @@ def test_low_precision_logits_are_raised_to_float32():
 
 @pytest.mark.parametrize("target", [torch.tensor([0, 2]), torch.tensor([[1, 0, 1], [0, 0, 1]])])
 def test_gradient(target):
-    assert torch.autograd.gradcheck(
-        lambda z: classification_losses(z, target), LOGITS.clone().requires_grad_()
-    )
+    assert_differentiable(classification_losses, LOGITS, target)
+    assert_one_graph(classification_losses, LOGITS, target)
+    assert_read_in_float32(classification_losses, LOGITS, target)
+    assert_finite_on_hard_logits(classification_losses)

@@ -9,7 +9,14 @@ import torch
 from torch.nn import functional as F
 
 from debias.losses.confusion import confusion_losses
-from tests.properties import assert_permutation_invariant, assert_pure
+from tests.properties import (
+    assert_differentiable,
+    assert_finite_on_hard_logits,
+    assert_one_graph,
+    assert_permutation_invariant,
+    assert_pure,
+    assert_read_in_float32,
+)
 
 LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -55,10 +62,10 @@ def test_properties(multi_label):
 
     assert_permutation_invariant(mean, LOGITS)
     assert_pure(mean, LOGITS)
-    assert torch.autograd.gradcheck(mean, LOGITS.clone().requires_grad_())
-    torch.testing.assert_close(
-        torch.compile(mean, fullgraph=True, backend="eager")(LOGITS), mean(LOGITS)
-    )
+    assert_differentiable(mean, LOGITS)
+    assert_one_graph(mean, LOGITS)
+    assert_read_in_float32(mean, LOGITS)
+    assert_finite_on_hard_logits(lambda logits, target: mean(logits))
 
 
 def test_computes_in_float32():

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from debias.losses.classification import classification_losses
 from debias.losses.focal import focal_losses
-from tests.properties import assert_permutation_invariant, assert_pure
+from tests.properties import (
+    assert_differentiable,
+    assert_finite_on_hard_logits,
+    assert_one_graph,
+    assert_permutation_invariant,
+    assert_pure,
+    assert_read_in_float32,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(6, 3, generator=GENERATOR, dtype=torch.float64)
@@ -76,11 +83,14 @@ def test_properties(target):
 
     assert_permutation_invariant(mean, LOGITS, target)
     assert_pure(mean, LOGITS, target)
-    assert torch.autograd.gradcheck(
-        lambda logits: mean(logits, target), LOGITS.clone().requires_grad_()
-    )
-    compiled = torch.compile(mean, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(LOGITS, target), mean(LOGITS, target))
+    assert_differentiable(mean, LOGITS, target)
+    assert_one_graph(mean, LOGITS, target)
+    assert_read_in_float32(mean, LOGITS, target)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_hard_logits(gamma):
+    assert_finite_on_hard_logits(lambda logits, target: focal_losses(logits, target, gamma=gamma))
 
 
 def test_computes_in_float32():

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
-from tests.properties import assert_permutation_invariant, assert_pure
+from tests.properties import (
+    assert_differentiable,
+    assert_finite_on_hard_logits,
+    assert_one_graph,
+    assert_permutation_invariant,
+    assert_pure,
+    assert_read_in_float32,
+)
 
 LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 TARGET = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -57,9 +65,7 @@ def test_properties():
         lambda *given: generalized_cross_entropy(*given).sum(), LOGITS, TARGET
     )
     assert_pure(generalized_cross_entropy, LOGITS, TARGET)
-    assert torch.autograd.gradcheck(
-        lambda logits: generalized_cross_entropy(logits, TARGET), LOGITS.clone().requires_grad_()
-    )
+    assert_differentiable(generalized_cross_entropy, LOGITS, TARGET)
 
 
 def test_a_sure_sample_keeps_its_digits_and_a_hopeless_one_is_finite():
@@ -76,11 +82,10 @@ def test_a_sure_sample_keeps_its_digits_and_a_hopeless_one_is_finite():
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_low_precision_and_one_graph(scaled):
-    compiled = torch.compile(generalized_cross_entropy, fullgraph=True, backend="eager")
-    rounded = LOGITS.bfloat16()
-    found = compiled(rounded, TARGET, scaled=scaled)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, generalized_cross_entropy(rounded.float(), TARGET, scaled=scaled))
+    loss = partial(generalized_cross_entropy, scaled=scaled)
+    assert_one_graph(loss, LOGITS, TARGET)
+    assert_read_in_float32(loss, LOGITS, TARGET)
+    assert_finite_on_hard_logits(loss)
 
 
 @pytest.mark.parametrize("q", [0.0, -0.1, 1.1])

@@ -9,7 +9,14 @@ import torch
 
 from debias.losses.group_dro import GroupDROLoss
 from debias.losses.group_means import group_means
-from tests.properties import assert_ignores, assert_permutation_invariant, assert_pure
+from tests.properties import (
+    assert_differentiable,
+    assert_ignores,
+    assert_one_graph,
+    assert_permutation_invariant,
+    assert_pure,
+    assert_state_survives,
+)
 
 LOSSES = torch.tensor([1.0, 3.0, 0.5, 2.0, 4.0], dtype=torch.float64)
 GROUP = torch.tensor([0, 0, 1, 1, 3])
@@ -108,22 +115,20 @@ def test_properties():
         torch.tensor([0, -1, 1, 1, -1]),
         torch.tensor([False, True, False, False, True]),
     )
-    assert torch.autograd.gradcheck(
-        lambda losses: robust.double()(losses, GROUP), LOSSES.clone().requires_grad_()
-    )
+    assert_differentiable(robust.double(), LOSSES, GROUP)
 
 
 def test_state_survives():
-    robust, restored = GroupDROLoss(4, step_size=1.0), GroupDROLoss(4, step_size=1.0)
-    robust(LOSSES, GROUP)
-    restored.load_state_dict(robust.state_dict())
-    assert restored(LOSSES, GROUP).item() == robust(LOSSES, GROUP).item()
+    assert_state_survives(
+        lambda: GroupDROLoss(4, step_size=1.0), lambda robust: robust(LOSSES, GROUP)
+    )
 
 
 def test_traces_to_one_graph():
-    robust = GroupDROLoss(4)
+    # in evaluation mode the weights stay, so that both see the same
+    assert_one_graph(GroupDROLoss(4).eval(), LOSSES, GROUP)
     compiled = torch.compile(GroupDROLoss(4), fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(LOSSES, GROUP), robust(LOSSES, GROUP))
+    torch.testing.assert_close(compiled(LOSSES, GROUP), GroupDROLoss(4)(LOSSES, GROUP))
 
 
 def test_low_precision_losses_are_summed_in_float32():

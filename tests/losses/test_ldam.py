@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from debias.losses.ldam import ldam_losses, ldam_margins
-from tests.properties import assert_permutation_invariant, assert_pure
+from tests.properties import (
+    assert_differentiable,
+    assert_finite_on_hard_logits,
+    assert_one_graph,
+    assert_permutation_invariant,
+    assert_pure,
+    assert_read_in_float32,
+)
 
 LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 TARGET = torch.tensor([0, 2, 1, 1, 0, 2])
@@ -70,11 +78,12 @@ def test_properties():
 
     assert_permutation_invariant(mean, LOGITS, TARGET)
     assert_pure(mean, LOGITS, TARGET)
-    assert torch.autograd.gradcheck(
-        lambda logits: mean(logits, TARGET), LOGITS.clone().requires_grad_()
-    )
-    compiled = torch.compile(mean, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(LOGITS, TARGET), mean(LOGITS, TARGET))
+    assert_differentiable(mean, LOGITS, TARGET)
+    assert_one_graph(mean, LOGITS, TARGET)
+    single = partial(ldam_losses, margins=MARGINS.float(), scale=3.0)
+    assert_read_in_float32(single, LOGITS, TARGET)
+    two = partial(ldam_losses, margins=torch.tensor([0.25, 0.5]), scale=3.0)
+    assert_finite_on_hard_logits(two)
 
 
 def test_computes_in_float32():

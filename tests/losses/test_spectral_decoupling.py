@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from debias.losses.spectral_decoupling import shifted_spectral_decoupling, spectral_decoupling
-from tests.properties import assert_permutation_invariant, assert_pure
+from tests.properties import (
+    assert_differentiable,
+    assert_finite_on_hard_logits,
+    assert_one_graph,
+    assert_permutation_invariant,
+    assert_pure,
+    assert_read_in_float32,
+)
 
 LOGITS = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 TARGET = torch.tensor([0, 1, 1, 1, 0, 1])
@@ -67,11 +74,11 @@ def test_properties():
     for penalty, columns in ((spectral_decoupling, (LOGITS,)), (shifted, (LOGITS, TARGET))):
         assert_permutation_invariant(penalty, *columns)
         assert_pure(penalty, *columns)
-        compiled = torch.compile(penalty, fullgraph=True, backend="eager")
-        torch.testing.assert_close(compiled(*columns), penalty(*columns))
-    assert torch.autograd.gradcheck(
-        lambda logits: shifted(logits, TARGET), LOGITS.clone().requires_grad_()
-    )
+        assert_one_graph(penalty, *columns)
+        assert_differentiable(penalty, *columns)
+    assert_read_in_float32(spectral_decoupling, LOGITS)
+    assert_finite_on_hard_logits(lambda logits, target: spectral_decoupling(logits))
+    assert_finite_on_hard_logits(shifted)
 
 
 def test_computes_in_float32():

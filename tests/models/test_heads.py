@@ -104,10 +104,19 @@ def test_every_parameter_learns(shape, depth):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: MLPHead(4, 2, hidden_size=0), "hidden_size=0"),
-        (lambda: MLPHead(4, 2, hidden_layers=-1), "hidden_layers=-1"),
-        (lambda: ResidualHead((4,), 2, depth=0), "depth=0"),
-        (lambda: ResidualHead((4,), 2, width=0), "width=0"),
+        (lambda: MLPHead(4, 2, hidden_size=0), "hidden_size must be at least 1 for a head; got 0"),
+        (
+            lambda: MLPHead(4, 2, hidden_layers=-1),
+            "hidden_layers must be at least 0 for a head; got -1",
+        ),
+        (
+            lambda: ResidualHead((4,), 2, depth=0),
+            "depth must be at least 1 for an auxiliary head; got 0",
+        ),
+        (
+            lambda: ResidualHead((4,), 2, width=0),
+            "width must be at least 1 for an auxiliary head; got 0",
+        ),
         (lambda: ResidualHead((1, 2, 3, 4), 2), r"\(1, 2, 3, 4\)"),
     ],
 )

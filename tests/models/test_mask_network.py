@@ -67,7 +67,7 @@ def test_an_open_mask_can_be_closed_under_bfloat16():
 @pytest.mark.parametrize("options", [{"width": 0}, {"depth": 1}])
 def test_refuses(options):
     ((name, value),) = options.items()
-    with pytest.raises(ValueError, match=f"{name}={value}"):
+    with pytest.raises(ValueError, match=f"{name} must be at least {value + 1}"):
         MaskNetwork(**options)
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from debias.models.small_receptive import NETWORKS, simple_conv_net, small_receptive_classifier
+from debias.models.classifier import small_receptive_classifier
+from debias.models.small_receptive import NETWORKS, simple_conv_net
 
 
 def seen(body: nn.Module, size: int) -> tuple[int, int]:
@@ -118,5 +119,5 @@ def test_refuses():
         match="'x'; valid: bagnet18, simple_conv_k1, simple_conv_k1_cell4, simple_conv_k7",
     ):
         small_receptive_classifier(10, name="x")
-    with pytest.raises(ValueError, match=r"odd kernel.*kernel=4"):
+    with pytest.raises(ValueError, match="kernel must be odd, so that maps keep their size; got 4"):
         simple_conv_net(10, kernel=4)

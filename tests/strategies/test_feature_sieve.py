@@ -299,7 +299,7 @@ def test_state_survives(parts):
         ({"auxiliary_weight": 0.0}, r"auxiliary_weight must be positive .*; got 0\.0"),
         ({"forget_weight": -1.0}, r"forget_weight must be at least 0 .*; got -1\.0"),
         ({"layer": "layer9"}, "'layer9'; did you mean 'layer4'"),
-        ({"depth": 0}, "depth=0"),
+        ({"depth": 0}, "depth must be at least 1 for an auxiliary head; got 0"),
     ],
 )
 def test_refuses(options, message):

@@ -292,7 +292,7 @@ def test_refuses(options):
 
 
 def test_refuses_a_mask_network_without_width():
-    with pytest.raises(ValueError, match="width=0"):
+    with pytest.raises(ValueError, match="width must be at least 1 for a mask network; got 0"):
         InputAdversary(GROUPS, Means(), SMALL, width=0)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from debias.models.small_receptive import small_receptive_classifier
+from debias.models.classifier import small_receptive_classifier
 from debias.strategies.learned_mixin import LearnedMixin, entropies
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 

@@ -33,9 +33,8 @@ def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
         for trial in study.trials():
             values = trial.values or [""] * len(objectives)
             settings = [trial.settings.get(key, "") for key in keys]
-            writer.writerow(
-                [tuned.source, trial.number, trial.state, *values, *settings, trial.reason]
-            )
+            state = (tuned.source, trial.number, trial.state)
+            writer.writerow([*state, *values, *settings, trial.reason])
     write_atomically(path, buffer.getvalue())
 
 
@@ -50,12 +49,10 @@ def lines(pairs: Pairs, objectives: Sequence[str]) -> Iterator[str]:
     for tuned, study in pairs:
         trials = study.trials()
         counts = Counter(trial.state for trial in trials)
-        yield f"{tuned.source}: {len(trials)} trials: " + ", ".join(
-            f"{n} {state}" for state, n in counts.items()
-        )
-        yield from (
-            f"  failed: trial {t.number}: {t.reason}" for t in trials if t.state == "failed"
-        )
+        ended = ", ".join(f"{count} {state}" for state, count in counts.items())
+        yield f"{tuned.source}: {len(trials)} trials: {ended}"
+        failed = [trial for trial in trials if trial.state == "failed"]
+        yield from (f"  failed: trial {trial.number}: {trial.reason}" for trial in failed)
         yield from (f"  chosen: {_described(trial, objectives)}" for trial in study.best())
 
 
@@ -67,16 +64,13 @@ def chosen(planned: SearchPlan, pairs: Pairs) -> list[tuple[Tuned, dict[str, obj
     """
     for tuned, study in pairs:
         if not study.best():
-            raise InputError(
-                f"{tuned.source}: no trial is done: read {planned.out / 'trials.csv'}, and search "
-                "again"
-            )
+            table = planned.out / "trials.csv"
+            raise InputError(f"{tuned.source}: no trial is done: read {table}, and search again")
     return [(tuned, trial.settings) for tuned, study in pairs for trial in study.best()]
 
 
 def _described(trial: Trial, objectives: Sequence[str]) -> str:
-    values = [
-        f"{name} {100 * value:.1f}" for name, value in zip(objectives, trial.values, strict=True)
-    ]
+    named = zip(objectives, trial.values, strict=True)
+    values = [f"{name} {100 * value:.1f}" for name, value in named]
     settings = [f"{key}={value}" for key, value in trial.settings.items()]
     return f"trial {trial.number}: {' '.join(settings)}: {', '.join(values)} on validation"

@@ -10,7 +10,8 @@ from typing import Any
 
 from debias import config as configs
 from debias.config import Config
-from debias.errors import InputError, near
+from debias.errors import InputError, check_at_least, check_one_of
+from debias.merging import split_overrides
 from debias.sweeps.plan import (
     CHANGEABLE,
     Plan,
@@ -105,17 +106,10 @@ class SearchPlan:
 
     def definition(self, tuned: Tuned) -> str:
         """What must be the same for all trials of a study; the number of trials may grow."""
-        section = {
-            key: value
-            for key, value in asdict(self.section).items()
-            if key not in (*SHORT, "space")
-        }
-        rest = {
-            "space": tuned.space,
-            "seeds": tuned.seeds,
-            "config": configs.identity(self.base(tuned)),
-        }
-        return json.dumps({**section, **rest}, sort_keys=True)
+        values = asdict(self.section) | {"space": tuned.space, "seeds": tuned.seeds}
+        values |= {"config": configs.identity(self.base(tuned))}
+        fixed = {key: value for key, value in values.items() if key not in SHORT}
+        return json.dumps(fixed, sort_keys=True)
 
     def finals(self, chosen: Sequence[tuple[Tuned, Mapping[str, Any]]]) -> Plan:
         """The runs that are reported: the chosen settings, each on the final seeds."""
@@ -124,9 +118,8 @@ class SearchPlan:
             for seed in self.sweep.final_seeds
             for tuned, settings in chosen
         ]
-        return Plan(
-            self.out, tuple({run.name: run for run in runs}.values()), (), self.sweep.labels
-        )
+        distinct = tuple({run.name: run for run in runs}.values())
+        return Plan(self.out, distinct, (), self.sweep.labels)
 
 
 def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
@@ -140,9 +133,9 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     Raises:
         ValueError: whatever is wrong with the file; nothing has been tried then.
     """
-    told = [f"search.{text}" if text.partition("=")[0] in SHORT else text for text in overrides]
-    own = [text for text in told if _top(text) in (*CHANGEABLE, "search", "final_seeds")]
-    sweep = read(path, own)
+    short, others = split_overrides(overrides, SHORT)
+    own, others = split_overrides(others, (*CHANGEABLE, "search", "final_seeds"))
+    sweep = read(path, [*own, *(f"search.{text}" for text in short)])
     if sweep.search is None:
         raise InputError(
             f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md"
@@ -150,10 +143,7 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     _check(sweep, sweep.search)
     out = folder(sweep, path)
     # the pictures are decoded once for trials and final runs
-    fixed = {
-        "cache_dir": str(out / "cache"),
-        **fixed_settings(sweep, [text for text in told if text not in own]),
-    }
+    fixed = {"cache_dir": str(out / "cache"), **fixed_settings(sweep, others)}
     tuned = []
     for line in sweep.configs:
         source, space = entry(line, sweep.search.space, path.parent)
@@ -163,10 +153,6 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     return SearchPlan(out, sweep, tuple(tuned))
 
 
-def _top(text: str) -> str:
-    return text.partition("=")[0].partition(".")[0]
-
-
 def _check(sweep: Sweep, section: Search) -> None:
     if sweep.grid or sweep.draws.count:
         raise InputError("a search takes search.space in place of grid and draws: leave these out")
@@ -174,15 +160,10 @@ def _check(sweep: Sweep, section: Search) -> None:
         raise InputError(
             f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}"
         )
-    for key, value, valid in (
-        ("sampler", section.sampler, SAMPLERS),
-        ("prune", section.prune, PRUNERS),
-    ):
-        if value not in valid:
-            raise InputError(f"unknown search.{key} {value!r}; {near(value, valid)}")
+    check_one_of(SAMPLERS, {"search.sampler": section.sampler})
+    check_one_of(PRUNERS, {"search.prune": section.prune})
     check_objectives(section.objectives, sweep.labels)
-    if section.seed < 0:
-        raise InputError(f"search.seed must be at least 0; got {section.seed}")
+    check_at_least(0, {"search.seed": section.seed})
     _check_trials(section)
     if PRUNERS[section.prune] and (
         len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space

@@ -75,11 +75,8 @@ class Judge:
         self.objective, self.rule, self.epochs = section.objectives[0], config.select, config.epochs
         study = open_study(url, name, section, epochs=config.epochs)
         run, trials = configs.run_name(config), study.get_trials(deepcopy=False)
-        own = [
-            trial
-            for trial in trials
-            if run in trial.user_attrs.get("runs", ()) and not trial.state.is_finished()
-        ]
+        going = [trial for trial in trials if not trial.state.is_finished()]
+        own = [trial for trial in going if run in trial.user_attrs.get("runs", ())]
         # none, where another command has given the run up as failed
         self.trial = reopened(study, own[0].number) if own else None
         self.reported = max(own[0].intermediate_values, default=0) if own else 0
@@ -95,7 +92,5 @@ class Judge:
             return
         self.trial.report(value, epoch)
         if self.trial.should_prune():
-            raise Pruned(
-                f"pruned after epoch {epoch} of {self.epochs}, at validation {self.objective} "
-                f"{100 * value:.1f}"
-            )
+            reached = f"validation {self.objective} {100 * value:.1f}"
+            raise Pruned(f"pruned after epoch {epoch} of {self.epochs}, at {reached}")

@@ -31,9 +31,8 @@ def check_space(space: Space, sampler: str) -> None:
         if name == "choice" and any(isinstance(value, (list, dict)) for value in values):
             raise InputError(f"search.space.{key}: choice takes single values; got {values}")
         if sampler == "grid" and name != "choice":
-            raise InputError(
-                f"search.space.{key}: a grid needs choice: [values]; {name} has no end"
-            )
+            needed = "a grid needs choice: [values]"
+            raise InputError(f"search.space.{key}: {needed}; {name} has no end")
 
 
 def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, Any]] | None:
@@ -41,11 +40,9 @@ def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, 
     if sampler == "grid":
         values = [next(iter(distribution.values())) for distribution in space.values()]
         return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
-    return (
-        draw(count, seed=seed, values=space, section="search.space")
-        if sampler == "random"
-        else None
-    )
+    if sampler != "random":
+        return None
+    return draw(count, seed=seed, values=space, section="search.space")
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
@@ -65,9 +62,8 @@ def readable(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
     result = {}
     for key, distribution in space.items():
         ((name, bounds),) = distribution.items()
-        result[key] = (
-            values[key] if name == "choice" else shortened(values[key], *map(float, bounds))
-        )
+        value = values[key]
+        result[key] = value if name == "choice" else shortened(value, *map(float, bounds))
     return result
 
 

@@ -109,26 +109,21 @@ class Study:
     def best(self) -> list[Trial]:
         """The done trials that no other beats: with one objective, the first of the best."""
         done = [trial for trial in self.trials() if trial.state == "done"]
-        return [
-            done[place]
-            for place in pareto_front([trial.values for trial in done], self.section.objectives)
-        ]
+        front = pareto_front([trial.values for trial in done], self.section.objectives)
+        return [done[place] for place in front]
 
     def _proposed(self, number: int) -> Trial:
         # a command may have been killed while it asked: what is there already stays
         self.study.sampler = sampler(self.points, seed=self.section.seed, number=number)
-        return Trial(
-            number, readable(suggest(reopened(self.study, number), self.space), self.space)
-        )
+        values = suggest(reopened(self.study, number), self.space)
+        return Trial(number, readable(values, self.space))
 
     def _read(self, trial: FrozenTrial) -> Trial:
-        settings = (
-            readable(trial.params, self.space) if trial.params.keys() >= self.space.keys() else {}
-        )
+        whole = trial.params.keys() >= self.space.keys()
+        settings = readable(trial.params, self.space) if whole else {}
         values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
-        return Trial(
-            trial.number, settings, STATES[trial.state], values, trial.user_attrs.get("reason", "")
-        )
+        reason = trial.user_attrs.get("reason", "")
+        return Trial(trial.number, settings, STATES[trial.state], values, reason)
 
 
 def open_study(
@@ -159,9 +154,8 @@ def open_study(
             sampler=Listed([]),
         )
     except (ImportError, ArgumentError, SQLAlchemyError) as error:
-        raise InputError(
-            f"search.storage {_readable(url)} cannot be opened: {str(error).splitlines()[0]}"
-        ) from error
+        why = str(error).splitlines()[0]
+        raise InputError(f"search.storage {_readable(url)} cannot be opened: {why}") from error
     before = study.user_attrs.get("definition", definition)
     if definition and before != definition:
         raise InputError(

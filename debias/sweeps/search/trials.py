@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from debias.errors import InputError
-from debias.reports.record import read_report
+from debias.reports.record import Selection, read_report
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.protocol import check_runs
@@ -58,22 +58,15 @@ class Trials:
     def ended(self, run: Run, failure: str = "") -> None:
         """Tell the studies of the trials that ended with a run: done, pruned or failed for good."""
         self.given.discard(run.name)
-        owners = [
-            entry
-            for entry in self.candidates
-            if any(other.name == run.name for other in entry.runs)
-        ]
-        for candidate in owners:
-            if self._settled(candidate, failure):
+        for candidate in list(self.candidates):
+            names = [other.name for other in candidate.runs]
+            if run.name in names and self._settled(candidate, failure):
                 self.candidates.remove(candidate)
 
     def _unfinished(self) -> Iterator[Run]:
         for tuned, study in self.pairs:
             for trial in study.unfinished():
-                if not any(
-                    entry.study is study and entry.number == trial.number
-                    for entry in self.candidates
-                ):
+                if (study, trial.number) not in [entry[:2] for entry in self.candidates]:
                     yield from self._runs(tuned, study, trial)
 
     def _runs(self, tuned: Tuned, study: Study, trial: Trial) -> Iterator[Run]:
@@ -86,9 +79,8 @@ class Trials:
         study.note_runs(trial.number, [run.name for run in runs])
         self.candidates.append(Candidate(study, trial.number, runs))
         for run in runs:
-            if (
-                run.name not in self.given
-            ):  # else another trial has the same setting, and waits for it
+            # else another trial has the same setting, and waits for it
+            if run.name not in self.given:
                 self.given.add(run.name)
                 yield run
 
@@ -100,27 +92,20 @@ class Trials:
         elif failure:
             study.fail(number, failure)
         elif all(entry.report.is_file() for entry in files):
-            reports = [read_report(run.folder) for run in runs]
-            values = [
-                [of_selection(name, report.selection) for report in reports]
-                for name in self.objectives
-            ]
-            self._tell(study, number, values)
+            self._tell(study, number, [read_report(run.folder).selection for run in runs])
         else:
             return False
         return True
 
-    def _tell(self, study: Study, number: int, values: Sequence[Sequence[float | None]]) -> None:
-        for name, over_seeds in zip(self.objectives, values, strict=True):
-            if None in over_seeds:
-                remedy = (
-                    ": choose search.objectives=[worst_class]"
-                    if OBJECTIVES[name].reads_groups
-                    else ""
-                )
-                study.fail(number, f"{name} is undefined on validation{remedy}")
+    def _tell(self, study: Study, number: int, over_seeds: Sequence[Selection]) -> None:
+        means = []
+        for name in self.objectives:
+            values = [of_selection(name, selection) for selection in over_seeds]
+            defined = [value for value in values if value is not None]
+            if len(defined) < len(values):
+                remedy = ": choose search.objectives=[worst_class]"
+                reason = f"{name} is undefined on validation"
+                study.fail(number, reason + remedy if OBJECTIVES[name].reads_groups else reason)
                 return
-        study.finish(
-            number,
-            [statistics.fmean(value for value in row if value is not None) for row in values],
-        )
+            means.append(statistics.fmean(defined))
+        study.finish(number, means)

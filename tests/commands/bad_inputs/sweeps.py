@@ -105,12 +105,12 @@ SEARCHES = rows(
         ),
         (
             "sweep search search.yaml",
-            "unknown search.sampler",
+            "search.sampler must be one of",
             search("trials: 2", "trials: 2, sampler: bayes"),
         ),
         (
             "sweep search search.yaml",
-            "unknown search.prune",
+            "search.prune must be one of",
             search("trials: 2", "trials: 2, prune: early"),
         ),
         (

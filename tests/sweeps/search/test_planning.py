@@ -131,11 +131,15 @@ def test_what_belongs_to_a_study(search_file):
             {},
             "a grid tries every setting",
         ),
-        (f"{{{LR}, sampler: tpo}}", {}, "unknown search.sampler 'tpo'; did you mean 'tpe'"),
+        (
+            f"{{{LR}, sampler: tpo}}",
+            {},
+            "search.sampler must be one of tpe, random, grid; got 'tpo'",
+        ),
         (
             f"{{{LR}, prune: median}}",
             {},
-            "unknown search.prune 'median'; valid: asha, hyperband, none",
+            "search.prune must be one of none, asha, hyperband; got 'median'",
         ),
         (f"{{{LR}, sampel: tpe}}", {}, "sampel"),
         (
