@@ -24,6 +24,7 @@ from debias.strategies.debian import DebiAN
 from debias.strategies.disentangled import Disentangled
 from debias.strategies.domain_discriminative import DomainDiscriminative
 from debias.strategies.domain_independent import DomainIndependent
+from debias.strategies.elastic import Elastic
 from debias.strategies.end import EnD
 from debias.strategies.erm import ERM
 from debias.strategies.fair_regularised import FairRegularised
@@ -80,6 +81,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "cvar_dro": lambda: CVaRDRO(alpha=0.3),
     "spectral_decoupling": lambda: SpectralDecoupling(GROUPS),
     "spectral_decoupling_shifted": lambda: SpectralDecoupling(GROUPS, shifts=(0.44, 2.5)),
+    "elastic": lambda: Elastic(nuclear=0.1, frobenius=0.01),
     "rebias": lambda: ReBias(GROUPS),
     "rebias_median": lambda: ReBias(
         GROUPS, bandwidth="median", biased_networks=2, biased_updates=2

@@ -1,0 +1,46 @@
+"""The elastic norm of features: a penalty on their singular values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from debias.processes import joined_rows
+
+
+def elastic_norm(features: Tensor, *, nuclear: float = 1e-3, frobenius: float = 1e-4) -> Tensor:
+    r"""Weighted nuclear norm and squared Frobenius norm of the features, per sample.
+
+    .. math:: L = \frac1N \left( \theta_1 \lVert Z \rVert_* + \theta_2 \lVert Z \rVert_F^2 \right)
+              = \frac1N \sum_k \left( \theta_1 \sigma_k + \theta_2 \sigma_k^2 \right)
+
+    with :math:`\sigma_k` the singular values of the N x D features Z of a batch. The first term
+    drives small singular values to 0, the second shrinks large ones. Where a singular value is 0,
+    the gradient of the nuclear norm is one of its subgradients: no singular value of it exceeds 1.
+
+    Source: Wen et al., "Elastic Representation: Mitigating Spurious Correlations for Group
+    Robustness", AISTATS 2025; reference code TaoWen0309/ElRep.
+
+    Args:
+        features: ``(N, ...)`` float, flattened from the second axis on.
+        nuclear: :math:`\theta_1 \ge 0`.
+        frobenius: :math:`\theta_2 \ge 0`.
+
+    Returns:
+        Scalar, at least float32; gradients are scaled as by :func:`debias.processes.joined_rows`.
+
+    Differs from the reference: Z is the joined batch of all processes, and is computed in float32
+    also under autocast.
+
+    Example:
+        >>> features = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+        >>> elastic_norm(features, nuclear=1.0, frobenius=1.0).item()  # (3 + 4 + 9 + 16) / 2
+        16.0
+    """
+    rows = features.flatten(1)
+    rows = joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32)))
+    with torch.autocast(rows.device.type, enabled=False):
+        total = frobenius * rows.square().sum()
+        if nuclear:
+            total = total + nuclear * torch.linalg.matrix_norm(rows, ord="nuc")
+    return total / len(rows)
