@@ -20,8 +20,8 @@ Made = TypeVar("Made")
 Types = type | tuple[type, ...]
 
 
-def json_text(record: Mapping[str, Any]) -> str:
-    """A record as the text of a JSON file; see :func:`plain`.
+def json_text(record: Mapping[str, Any] | list[Any]) -> str:
+    """A record, or several, as the text of a JSON file; see :func:`plain`.
 
     Raises:
         InputError: it holds something that JSON has no form for.

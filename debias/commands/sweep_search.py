@@ -17,7 +17,7 @@ from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import Plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import write_protocol
-from debias.sweeps.search.outcome import Pairs, chosen, lines, most_tried, write_trials
+from debias.sweeps.search.outcome import chosen, lines, most_tried, write_trials
 from debias.sweeps.search.planning import PRUNERS, SearchPlan, plan_search
 from debias.sweeps.search.pruning import PrunedTraining, WatchedTrain
 from debias.sweeps.search.study import Study, open_study
@@ -67,28 +67,28 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain
             is done.
         SystemExit: code 130 if the search was stopped.
     """
-    section, objectives = planned.section, planned.section.objectives
+    section = planned.section
     url = section.storage or f"sqlite:///{planned.out / 'search.db'}"
     names = {tuned.source: f"{planned.out}: {tuned.source}" for tuned in planned.tuned}
-    pairs = _studies(planned, url, names)
+    studies = _studies(planned, url, names)
     training = PrunedTraining(train, section, url, names) if PRUNERS[section.prune] else train
-    trials = Trials(pairs, objectives, planned.sweep.labels)
+    trials = Trials(studies, planned.sweep.labels)
     try:
         with ended_by_ctrl_c(), Progress([], ended=trials.ended) as progress:
             launch(trials, training, progress)
     finally:
-        write_trials(planned.out / "trials.csv", pairs, objectives)
-    print("\n".join(lines(pairs, objectives)))
-    return planned.finals(chosen(planned, pairs))
+        write_trials(planned.out / "trials.csv", studies)
+    print("\n".join(lines(studies)))
+    return planned.finals(chosen(planned, studies))
 
 
-def _studies(planned: SearchPlan, url: str, names: dict[str, str]) -> Pairs:
+def _studies(planned: SearchPlan, url: str, names: dict[str, str]) -> list[Study]:
     planned.out.mkdir(parents=True, exist_ok=True)
-    section, pairs = planned.section, []
+    section, studies = planned.section, []
     with FileLock(planned.out / "search.lock"):  # its tables are made by one command
         for tuned in planned.tuned:
             epochs, definition = planned.base(tuned).epochs, planned.definition(tuned)
             name = names[tuned.source]
             study = open_study(url, name, section, epochs=epochs, definition=definition)
-            pairs.append((tuned, Study(study, tuned.space, section, planned.trials(tuned))))
-    return pairs
+            studies.append(Study(study, tuned, section, planned.trials(tuned)))
+    return studies

@@ -53,41 +53,30 @@ def _column(
     section: str, key: str, distribution: Mapping[str, Sequence[Any]], count: int, seed: int
 ) -> list[Any]:
     if not isinstance(distribution, Mapping) or len(distribution) != 1:
-        raise InputError(f"{section}.{key} must name one distribution; {near('', _DISTRIBUTIONS)}")
+        raise InputError(f"{section}.{key} must name one distribution; {near('', _NEEDS)}")
     ((name, bounds),) = distribution.items()
-    if name not in _DISTRIBUTIONS:
-        hint = near(name, _DISTRIBUTIONS)
-        raise InputError(f"{section}.{key}: unknown distribution {name!r}; {hint}")
+    if name not in _NEEDS:
+        raise InputError(f"{section}.{key}: unknown distribution {name!r}; {near(name, _NEEDS)}")
     try:
-        sample = _DISTRIBUTIONS[name](bounds)
+        sample = _sampler(name, bounds)
     except (TypeError, ValueError):
         raise InputError(f"{section}.{key}: {name} needs {_NEEDS[name]}; got {bounds}") from None
     stream = random.Random(f"{seed}/{key}")
     return [sample(stream) for _ in range(count)]
 
 
-def _uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
-    low, high = _ordered(bounds)
-    return lambda stream: shortened(stream.uniform(low, high), low, high)
-
-
-def _log_uniform(bounds: Sequence[float]) -> Callable[[random.Random], float]:
-    low, high = _ordered(bounds)
-    start, end = math.log(low), math.log(high)
-    return lambda stream: shortened(math.exp(stream.uniform(start, end)), low, high)
-
-
-def _choice(values: Sequence[Any]) -> Callable[[random.Random], Any]:
-    if isinstance(values, str) or not len(values):
-        raise InputError
-    return lambda stream: stream.choice(values)
-
-
-def _ordered(bounds: Sequence[float]) -> tuple[float, float]:
+def _sampler(name: str, bounds: Sequence[Any]) -> Callable[[random.Random], Any]:
+    if name == "choice":
+        if isinstance(bounds, str) or not len(bounds):
+            raise InputError
+        return lambda stream: stream.choice(bounds)
     low, high = map(float, bounds)
     if not low < high:
         raise InputError
-    return low, high
+    if name == "uniform":
+        return lambda stream: shortened(stream.uniform(low, high), low, high)
+    start, end = math.log(low), math.log(high)
+    return lambda stream: shortened(math.exp(stream.uniform(start, end)), low, high)
 
 
 def shortened(value: float, low: float, high: float) -> float:
@@ -95,11 +84,7 @@ def shortened(value: float, low: float, high: float) -> float:
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
-_DISTRIBUTIONS: dict[str, Callable[[Sequence[Any]], Callable[[random.Random], Any]]] = {
-    "uniform": _uniform,
-    "log_uniform": _log_uniform,
-    "choice": _choice,
-}
+#: What each distribution is given.
 _NEEDS = {
     "uniform": "two numbers [low, high]",
     "log_uniform": "two positive numbers [low, high]",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from debias.errors import InputError
 from debias.files import write_atomically
-from debias.json_files import read_json
+from debias.json_files import json_text, read_json
 from debias.sweeps.plan import Plan, Run
 
 PLAN = "plan.json"
@@ -107,7 +106,7 @@ def left(runs: Iterable[Run]) -> list[Run]:
 def write_plan(plan: Plan) -> None:
     """Note in the sweep's folder which runs belong to it; the last plan counts."""
     runs = [{"name": run.name, "settings": run.settings} for run in plan.runs]
-    write_atomically(plan.out / PLAN, json.dumps(runs, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(plan.out / PLAN, json_text(runs))
 
 
 def read_plan(out: Path) -> list[Planned]:

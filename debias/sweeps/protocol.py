@@ -6,7 +6,6 @@ knows its groups, whatever its loss reads.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from debias import components
 from debias.errors import InputError, near
 from debias.files import write_atomically
-from debias.json_files import Types, read_json
+from debias.json_files import Types, json_text, read_json
 from debias.sweeps.plan import Run, mistakes_of
 
 FILE = "protocol.json"
@@ -107,7 +106,7 @@ def write_protocol(out: Path, protocol: Protocol | None) -> None:
     if protocol is None:
         (out / FILE).unlink(missing_ok=True)
     else:
-        write_atomically(out / FILE, json.dumps(asdict(protocol), indent=1) + "\n")
+        write_atomically(out / FILE, json_text(asdict(protocol)))
 
 
 def read_protocol(out: Path) -> Protocol | None:

@@ -18,8 +18,8 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
-from debias.commands.begin import claim
-from debias.commands.train import check_folder, resume_in, train
+from debias.commands.begin import check_folder, claim, resume_in
+from debias.commands.train import train
 from debias.data.examples import SPLITS
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read

@@ -13,27 +13,25 @@ from debias.files import write_atomically
 from debias.sweeps.search.planning import SearchPlan, Tuned
 from debias.sweeps.search.study import Study, Trial
 
-Pairs = Sequence[tuple[Tuned, Study]]
 
-
-def write_trials(path: Path, pairs: Pairs, objectives: Sequence[str]) -> None:
+def write_trials(path: Path, studies: Sequence[Study]) -> None:
     """Write a CSV file with a row for each trial: how it ended, its values on validation, its
     settings, why it failed.
 
     Args:
         path: of the file.
-        pairs: each config with its study.
-        objectives: names of the values.
+        studies: of each config.
     """
-    keys = list(dict.fromkeys(key for tuned, _ in pairs for key in tuned.space))
+    objectives = studies[0].section.objectives
+    keys = list(dict.fromkeys(key for study in studies for key in study.tuned.space))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["config", "trial", "status", *objectives, *keys, "reason"])
-    for tuned, study in pairs:
+    for study in studies:
         for trial in study.trials():
             values = trial.values or [""] * len(objectives)
             settings = [trial.settings.get(key, "") for key in keys]
-            state = (tuned.source, trial.number, trial.state)
+            state = (study.tuned.source, trial.number, trial.state)
             writer.writerow([*state, *values, *settings, trial.reason])
     write_atomically(path, buffer.getvalue())
 
@@ -44,29 +42,31 @@ def most_tried(path: Path) -> int:
         return max(Counter(row["config"] for row in csv.DictReader(file)).values())
 
 
-def lines(pairs: Pairs, objectives: Sequence[str]) -> Iterator[str]:
+def lines(studies: Sequence[Study]) -> Iterator[str]:
     """For each config how its trials ended, why some failed, and which settings were chosen."""
-    for tuned, study in pairs:
+    for study in studies:
         trials = study.trials()
         counts = Counter(trial.state for trial in trials)
         ended = ", ".join(f"{count} {state}" for state, count in counts.items())
-        yield f"{tuned.source}: {len(trials)} trials: {ended}"
+        yield f"{study.tuned.source}: {len(trials)} trials: {ended}"
         failed = [trial for trial in trials if trial.state == "failed"]
         yield from (f"  failed: trial {trial.number}: {trial.reason}" for trial in failed)
-        yield from (f"  chosen: {_described(trial, objectives)}" for trial in study.best())
+        yield from (
+            f"  chosen: {_described(trial, study.section.objectives)}" for trial in study.best()
+        )
 
 
-def chosen(planned: SearchPlan, pairs: Pairs) -> list[tuple[Tuned, dict[str, object]]]:
-    """The settings to train anew, of every config.
+def chosen(planned: SearchPlan, studies: Sequence[Study]) -> list[tuple[Tuned, dict[str, object]]]:
+    """The settings of every config to train again, on the final seeds.
 
     Raises:
         ValueError: a config has no trial that is done.
     """
-    for tuned, study in pairs:
+    for study in studies:
         if not study.best():
-            table = planned.out / "trials.csv"
-            raise InputError(f"{tuned.source}: no trial is done: read {table}, and search again")
-    return [(tuned, trial.settings) for tuned, study in pairs for trial in study.best()]
+            source, table = study.tuned.source, planned.out / "trials.csv"
+            raise InputError(f"{source}: no trial is done: read {table}, and search again")
+    return [(study.tuned, trial.settings) for study in studies for trial in study.best()]
 
 
 def _described(trial: Trial, objectives: Sequence[str]) -> str:

@@ -12,16 +12,8 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.merging import split_overrides
-from debias.sweeps.plan import (
-    CHANGEABLE,
-    Plan,
-    Run,
-    check_keys,
-    entry,
-    fixed_settings,
-    folder,
-    make_run,
-)
+from debias.sweeps import plan as plans
+from debias.sweeps.plan import Maker, Plan, Run, make_run
 from debias.sweeps.protocol import LABELS, Protocol
 from debias.sweeps.search.objectives import check_objectives
 from debias.sweeps.search.space import Space, check_space, ends, points
@@ -54,10 +46,8 @@ class Tuned:
 
     def runs(self, settings: Mapping[str, Any]) -> list[Run]:
         """The runs of a trial, one for each search seed."""
-        return [
-            make_run(self.source, self.fixed, {**settings, "seed": seed}, self.folder)
-            for seed in self.seeds
-        ]
+        maker = Maker(self.source, self.fixed, self.folder)
+        return [maker.run({**settings, "seed": seed}) for seed in self.seeds]
 
 
 @dataclass(frozen=True)
@@ -85,16 +75,13 @@ class SearchPlan:
         """What the tables say of the search."""
         sweep, trials = self.sweep, max(self.trials(tuned) for tuned in self.tuned)
         objectives = tuple(self.section.objectives)
-        return Protocol(
-            str(sweep.labels), objectives, trials, tuple(sweep.seeds), tuple(sweep.final_seeds)
-        )
+        seeds = tuple(sweep.seeds), tuple(sweep.final_seeds)
+        return Protocol(str(sweep.labels), objectives, trials, *seeds)
 
     def trials(self, tuned: Tuned) -> int:
         """How many settings of a config are tried."""
-        found = points(
-            tuned.space, self.section.sampler, self.section.trials or 0, self.section.seed
-        )
-        return self.section.trials or len(found or [])
+        section, wanted = self.section, self.section.trials or 0
+        return wanted or len(points(tuned.space, section.sampler, wanted, section.seed) or [])
 
     def check_runs(self) -> list[Run]:
         """Runs that have every choice and every bound: if these can be, the others can."""
@@ -134,21 +121,21 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
         ValueError: whatever is wrong with the file; nothing has been tried then.
     """
     short, others = split_overrides(overrides, SHORT)
-    own, others = split_overrides(others, (*CHANGEABLE, "search", "final_seeds"))
+    own, others = split_overrides(others, (*plans.CHANGEABLE, "search", "final_seeds"))
     sweep = read(path, [*own, *(f"search.{text}" for text in short)])
     if sweep.search is None:
         raise InputError(
             f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md"
         )
     _check(sweep, sweep.search)
-    out = folder(sweep, path)
+    out = plans.folder(sweep, path)
     # the pictures are decoded once for trials and final runs
-    fixed = {"cache_dir": str(out / "cache"), **fixed_settings(sweep, others)}
+    fixed = {"cache_dir": str(out / "cache"), **plans.fixed_settings(sweep, others)}
     tuned = []
     for line in sweep.configs:
-        source, space = entry(line, sweep.search.space, path.parent)
+        source, space = plans.entry(line, sweep.search.space, path.parent)
         check_space(space, sweep.search.sampler)
-        check_keys(source, fixed, space)
+        plans.check_keys(source, fixed, space)
         tuned.append(Tuned(source, space, fixed, out / "trials", tuple(sweep.seeds)))
     return SearchPlan(out, sweep, tuple(tuned))
 

@@ -16,8 +16,9 @@ from sqlalchemy.pool import NullPool
 
 from debias.errors import InputError
 from debias.sweeps.search.objectives import OBJECTIVES, pareto_front
+from debias.sweeps.search.planning import Tuned
 from debias.sweeps.search.samplers import Listed, pruner, sampler
-from debias.sweeps.search.space import Space, points, readable, suggest
+from debias.sweeps.search.space import points, readable, suggest
 from debias.sweeps.sweep_file import Search
 
 #: How a trial ended or stands, as tables name it.
@@ -52,14 +53,14 @@ class Study:
 
     Args:
         study: Optuna's.
-        space: of the settings.
+        tuned: the config, with the space of its settings.
         section: how they are searched.
         wanted: trials in all.
     """
 
-    def __init__(self, study: optuna.Study, space: Space, section: Search, wanted: int) -> None:
-        self.study, self.space, self.section, self.wanted = study, space, section, wanted
-        self.points = points(space, section.sampler, wanted, section.seed)
+    def __init__(self, study: optuna.Study, tuned: Tuned, section: Search, wanted: int) -> None:
+        self.study, self.tuned, self.section, self.wanted = study, tuned, section, wanted
+        self.points = points(tuned.space, section.sampler, wanted, section.seed)
 
     def ask(self) -> Trial | None:
         """The next setting; ``None`` once there are as many trials as are wanted."""
@@ -115,12 +116,12 @@ class Study:
     def _proposed(self, number: int) -> Trial:
         # a command may have been killed while it asked: what is there already stays
         self.study.sampler = sampler(self.points, seed=self.section.seed, number=number)
-        values = suggest(reopened(self.study, number), self.space)
-        return Trial(number, readable(values, self.space))
+        values = suggest(reopened(self.study, number), self.tuned.space)
+        return Trial(number, readable(values, self.tuned.space))
 
     def _read(self, trial: FrozenTrial) -> Trial:
-        whole = trial.params.keys() >= self.space.keys()
-        settings = readable(trial.params, self.space) if whole else {}
+        whole = trial.params.keys() >= self.tuned.space.keys()
+        settings = readable(trial.params, self.tuned.space) if whole else {}
         values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
         reason = trial.user_attrs.get("reason", "")
         return Trial(trial.number, settings, STATES[trial.state], values, reason)

@@ -12,7 +12,6 @@ from debias.sweeps.files import files_of
 from debias.sweeps.plan import Run
 from debias.sweeps.protocol import check_runs
 from debias.sweeps.search.objectives import OBJECTIVES, of_selection
-from debias.sweeps.search.planning import Tuned
 from debias.sweeps.search.study import Study, Trial
 
 
@@ -29,17 +28,12 @@ class Trials:
     all that ended.
 
     Args:
-        pairs: each config with its study; they take turns.
-        objectives: of which every study is told.
+        studies: of each config; they take turns.
+        labels: group labels that the runs may read; any if ``None``.
     """
 
-    def __init__(
-        self,
-        pairs: Sequence[tuple[Tuned, Study]],
-        objectives: Sequence[str],
-        labels: str | None = None,
-    ) -> None:
-        self.pairs, self.objectives, self.labels = pairs, objectives, labels
+    def __init__(self, studies: Sequence[Study], labels: str | None = None) -> None:
+        self.studies, self.labels = studies, labels
         self.candidates: list[Candidate] = []
         self.given: set[str] = set()
 
@@ -49,10 +43,10 @@ class Trials:
         growing = True
         while growing:
             growing = False
-            for tuned, study in self.pairs:
+            for study in self.studies:
                 if trial := study.ask():
                     growing = True
-                    yield from self._runs(tuned, study, trial)
+                    yield from self._runs(study, trial)
         yield from self._unfinished()
 
     def ended(self, run: Run, failure: str = "") -> None:
@@ -64,14 +58,14 @@ class Trials:
                 self.candidates.remove(candidate)
 
     def _unfinished(self) -> Iterator[Run]:
-        for tuned, study in self.pairs:
+        for study in self.studies:
             for trial in study.unfinished():
                 if (study, trial.number) not in [entry[:2] for entry in self.candidates]:
-                    yield from self._runs(tuned, study, trial)
+                    yield from self._runs(study, trial)
 
-    def _runs(self, tuned: Tuned, study: Study, trial: Trial) -> Iterator[Run]:
+    def _runs(self, study: Study, trial: Trial) -> Iterator[Run]:
         try:
-            runs = tuned.runs(trial.settings)
+            runs = study.tuned.runs(trial.settings)
             check_runs(self.labels, runs)
         except InputError as error:  # no such combination, or it reads labels against the protocol
             study.fail(trial.number, str(error))
@@ -99,7 +93,7 @@ class Trials:
 
     def _tell(self, study: Study, number: int, over_seeds: Sequence[Selection]) -> None:
         means = []
-        for name in self.objectives:
+        for name in study.section.objectives:
             values = [of_selection(name, selection) for selection in over_seeds]
             defined = [value for value in values if value is not None]
             if len(defined) < len(values):

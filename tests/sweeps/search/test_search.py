@@ -227,7 +227,7 @@ def studies(planned: SearchPlan, count: int) -> list[Study]:
     planned.out.mkdir(exist_ok=True)
     opened = (open_study(url, "study", planned.section, epochs=2) for _ in range(count))
     return [
-        Study(study, planned.tuned[0].space, planned.section, planned.trials(planned.tuned[0]))
+        Study(study, planned.tuned[0], planned.section, planned.trials(planned.tuned[0]))
         for study in opened
     ]
 
