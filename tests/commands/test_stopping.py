@@ -46,7 +46,8 @@ def test_a_stopped_training_says_how_to_resume(
         text=True,
         start_new_session=True,
     )
-    while not list(tmp_path.rglob("last.ckpt")) and process.poll() is None:
+    checkpoint = "runs/*/checkpoints/last.ckpt"  # other folders get their names meanwhile
+    while not list(tmp_path.glob(checkpoint)) and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, number)
     printed, errors = process.communicate(timeout=60)

@@ -13,8 +13,7 @@ import pytest
 from debias.commands.sweep_search import prepare_search, search
 from debias.sweeps.search.outcome import most_tried
 from debias.sweeps.search.planning import SearchPlan, plan_search
-from debias.sweeps.search.samplers import pruner
-from debias.sweeps.search.study import Study, open_study
+from debias.sweeps.search.study import Study, open_study, pruner
 from tests.sweeps.search import trainings
 from tests.sweeps.search.inline import inline
 
