@@ -23,7 +23,8 @@ class Batch(NamedTuple):
         image: ``(N, 3, H, W)`` float, normalised.
         target: ``(N,)`` int64 class index; ``(N, C)`` float class probabilities after mixing; or
             ``(N, L)`` int64 0/1 when multi-label.
-        bias: ``(N,)`` int64 value of the bias attribute, -1 where unknown.
+        bias: ``(N,)`` int64 value of the bias attribute, or of the partition that stands in for it
+            in training; -1 where unknown.
         index: ``(N,)`` int64 row in the data set, for per-sample state.
         mask: ``(N, 1, H, W)`` float foreground in [0, 1], or ``None``.
         weight: ``(N,)`` float sample weight, or ``None``; read where a strategy's loss is a mean

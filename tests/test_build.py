@@ -15,7 +15,7 @@ from debias.build import build, cache_folder, facts_of
 from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
-from debias.data.partition import write_inferred
+from debias.data.partition import inferred_partition, write_inferred
 from debias.json_files import plain
 from debias.metrics.selection import chosen_rule
 from debias.recipes.dfr import DFR
@@ -323,3 +323,22 @@ def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampl
     drawn = build(config).data.order.draw(torch.Generator().manual_seed(0))
     assert len(drawn) == (100 if "copies" in sampler else 80)
     assert labels_read(config, OneStage()) == "val"
+
+
+def test_a_partition_in_memory_stands_in_for_its_file(tmp_path):
+    """The file is not read: there is none. The first 10 rows are drawn three times as often."""
+    examples = birds(tmp_path)
+    train = examples.rows("train")
+    inferred = torch.full_like(examples.split, -1)
+    inferred[train] = (torch.arange(len(train)) < 10).long()
+    partition = inferred_partition(inferred, examples, tmp_path / "gone.csv")
+    config = own(tmp_path, without_bias(tmp_path), "sampler={name: upweighted, copies: 2}")
+    config = configs.changed(config, {"groups": partition.section})
+    parts = build(config, partition)
+    assert parts.module.training_groups.bias_names == ("0", "1")
+    assert torch.equal(parts.examples.bias, examples.bias)
+    drawn = parts.data.order.draw(torch.Generator().manual_seed(0)).bincount()
+    assert drawn.tolist() == [3] * 10 + [1] * 70
+    assert torch.equal(parts.data.examples.bias[train], inferred[train])
+    with pytest.raises(ValueError, match=r"groups\.file .*gone\.csv is no file"):
+        build(config)

@@ -72,13 +72,16 @@ def test_evaluation_builds_the_last_stage(run, capsys):
     assert json.loads((run / "report.json").read_text())["metrics"]["test"] == before
 
 
-def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path):
-    """As if the process had died between the stages: the first is not repeated, the end agrees."""
+@pytest.mark.parametrize("lost", [(), ("groups.csv",), ("groups.csv", configs.LAST_STAGE)])
+def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path, lost):
+    """As if the process had died between the stages, before or after it wrote what it inferred, or
+    as the last stage began: the first is not repeated, the end agrees.
+    """
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
     for left in ("checkpoints", "predictions", "tensorboard"):
         shutil.rmtree(halfway / left)
-    for left in ("report.json", "report.html", "groups.csv", configs.LAST_STAGE):
+    for left in ("report.json", "report.html", *lost):
         (halfway / left).unlink()
     first = halfway / "stages" / "identification"
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
@@ -87,6 +90,7 @@ def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path)
     assert read(halfway / "predictions" / "test.csv").logits.equal(
         read(run / "predictions" / "test.csv").logits
     )
+    assert (halfway / "groups.csv").read_text() == (run / "groups.csv").read_text()
 
 
 def test_a_single_and_a_bad_option_are_told_before_anything_is_trained(tmp_path):
