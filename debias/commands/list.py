@@ -109,10 +109,10 @@ def _print_metrics() -> None:
 
 
 def _explained(name: str, description: Description) -> str:
-    told = [] if math.isnan(description.ideal) else [f"ideal {description.ideal:g}"]
-    told += [f"{description.better} is better"] if description.better else []
+    hints = [] if math.isnan(description.ideal) else [f"ideal {description.ideal:g}"]
+    hints += [f"{description.better} is better"] if description.better else []
     text = f"{name}: {description.title}. {description.meaning}"
-    return f"{text} {', '.join(told).capitalize()}." if told else text
+    return f"{text} {', '.join(hints).capitalize()}." if hints else text
 
 
 def _print_configs() -> None:

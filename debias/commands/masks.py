@@ -42,7 +42,7 @@ def where(
     Args:
         out: folder that receives the masks, ``<image without its suffix>.png``.
         splits: whose images get masks.
-        overwrite: whether masks that are there are made anew; else they are kept.
+        overwrite: whether existing masks are replaced; else they are kept.
     """
     unknown = [split for split in splits if split not in ("train", "val", "test")]
     if unknown or not splits:

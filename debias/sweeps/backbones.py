@@ -81,7 +81,7 @@ def train_in_waves(
     Args:
         runs: of the sweep.
         launch: trains runs, and returns once none of them is left to try.
-        failed: is told of each head that is not started, because its backbone is not done, and why.
+        failed: is called with each head whose backbone is not done, and with the reason.
     """
     backbones = backbones_of(runs)
     for wave in waves(runs, backbones):

@@ -27,7 +27,7 @@ CHANGEABLE = ("seeds", "out", "draws", "labels")
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what ``debias train`` would be told, and the config that follows from it."""
+    """One run: the arguments of ``debias train``, and the config that follows from them."""
 
     source: str
     overrides: tuple[str, ...]
@@ -115,8 +115,8 @@ def make_run(source: str, fixed: Mapping[str, Any], varied: Mapping[str, Any], o
 
     Args:
         source: the config, as ``debias train`` takes it.
-        fixed: what every run is told.
-        varied: what this one is told, the seed included.
+        fixed: settings of every run.
+        varied: settings of this run, the seed included.
         out: folder that receives the run's folder.
 
     Raises:
@@ -219,7 +219,7 @@ def _split(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign:
         raise InputError(f"override {text!r} must be key=value, as in epochs=5")
-    read_overrides([text])  # one that cannot be read is told as it was written
+    read_overrides([text])  # an error shows the text as it was written
     return key, read_overrides([f"value={value}"])["value"]
 
 

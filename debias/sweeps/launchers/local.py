@@ -60,7 +60,7 @@ class Local:
         Args:
             runs: what to train, in this order; the next is asked for when a worker is free.
             train: trains one of them, in a process of its own.
-            progress: is told what happens.
+            progress: shows what happens.
 
         Raises:
             KeyboardInterrupt: the sweep was stopped, and no worker is left; a second Ctrl-C does

@@ -69,7 +69,7 @@ class Slurm(Resources):
         Args:
             runs: what to train, in this order.
             train: trains one of them, in a job.
-            progress: is told what happens.
+            progress: shows what happens.
 
         Raises:
             ValueError: Slurm refuses the jobs or is silent for long, or another launcher submits

@@ -43,7 +43,7 @@ class Failures:
     """Counts the failed attempts at each run, and decides whether there is another.
 
     Args:
-        progress: is told of each.
+        progress: shows each.
         retries: further attempts at a run; none where it was refused.
     """
 

@@ -33,7 +33,7 @@ class Tuned:
     Args:
         source: the config, as ``debias train`` takes it.
         space: of its settings.
-        fixed: what every run is told.
+        fixed: settings of every run.
         folder: of the trials' runs.
         seeds: of the runs of a trial.
     """
@@ -115,7 +115,7 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     Args:
         path: the sweep file, see :class:`debias.sweeps.sweep_file.Sweep`.
         overrides: ``key=value``; ``trials``, ``storage``, ``search.*``, ``final_seeds`` and what a
-            sweep may be told change the search, all else every run.
+            sweep takes change the search, all else every run.
 
     Raises:
         ValueError: whatever is wrong with the file; nothing has been tried then.

@@ -53,7 +53,7 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """Asks for trials, and is told how they ended.
+    """Proposes trials, and records how they ended.
 
     Args:
         study: Optuna's.
@@ -172,7 +172,7 @@ def open_study(
 
 
 def _readable(url: str) -> str:
-    """A URL without its password; one that is none is told as it is."""
+    """A URL without its password; any other text as it is."""
     try:
         return make_url(url).render_as_string()
     except ArgumentError:
@@ -234,8 +234,8 @@ def sampler(points: Sequence[Mapping[str, Any]] | None, *, seed: int, number: in
         points: the settings of every trial; ``None`` lets the tree-structured Parzen estimator
             (Bergstra et al., 2011) learn from the trials so far.
         seed: of the search.
-        number: of the trial. The estimator's random numbers follow from it: one that starts anew in
-            every command would otherwise propose again what the command before it did.
+        number: of the trial. The estimator's random numbers follow from it. Otherwise every command
+            would propose what the command before it did.
     """
     return TPESampler(seed=seed * 1_000_003 + number) if points is None else Listed(points)
 
