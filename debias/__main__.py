@@ -145,14 +145,8 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
     return vars(options) | ({"overrides": [*options.overrides, *rest]} if rest else {})
 
 
-def _warning_line(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
-    return f"debias: warning: {one_line(str(message))}\n"
+def _show_warning(message: Warning | str, *place: object) -> None:
+    print(f"debias: warning: {one_line(str(message))}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,7 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     and 130. A warning is one line on standard error too.
     """
     options = _parse(arguments)
-    warnings.formatwarning = _warning_line
+    # not the format of warnings, which Lightning replaces when it is imported
+    show = warnings.showwarning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         name = options.pop("command").replace("-", "_")
         importlib.import_module(f"debias.commands.{name}").run(**options)
@@ -177,6 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("debias: stopped by Ctrl-C", file=sys.stderr)
         return 130
+    finally:
+        warnings.showwarning = show
     return 0
 
 

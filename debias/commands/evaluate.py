@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,7 @@ def _evaluate_run(
     positive, others = taken(others, "positive", None)
     report = None if place.is_file() else read_report(place)
     config = _config_of(place, others)
-    epochs = {row.rule: row.epoch for row in report.selection.table} if report else {}
-    rule = chosen_rule(config.select, labelled="worst_group" in epochs)
-    checkpoint = _selected(place, epochs, rule) if report else place
+    rule, checkpoint = _selected(place, report, config.select)
     parts = build(config)
     if report:
         _check_same_data(place, report, parts.examples)
@@ -204,9 +202,14 @@ def _check_same_data(place: Path, report: Report, examples: Examples) -> None:
         )
 
 
-def _selected(place: Path, epochs: Mapping[str, int], rule: str) -> Path:
+def _selected(place: Path, report: Report | None, select: str) -> tuple[str, Path]:
+    """The selection rule, and the checkpoint that it prefers, or the one that is given."""
+    epochs = {row.rule: row.epoch for row in report.selection.table} if report else {}
+    rule = chosen_rule(select, labelled="worst_group" in epochs)
+    if report is None:
+        return rule, place
     if rule not in epochs:
         raise InputError(
             f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}"
         )
-    return place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"
+    return rule, place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"

@@ -14,12 +14,13 @@ from debias.errors import InputError
 from debias.sweeps.checks import check
 from debias.sweeps.launchers import launcher
 from debias.sweeps.launchers.local import Local
+from debias.sweeps.launchers.worker import Train
 from debias.sweeps.plan import Plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import write_protocol
 from debias.sweeps.search.outcome import chosen, lines, most_tried, write_trials
 from debias.sweeps.search.planning import PRUNERS, SearchPlan, plan_search
-from debias.sweeps.search.pruning import PrunedTraining, WatchedTrain
+from debias.sweeps.search.pruning import PrunedTraining
 from debias.sweeps.search.study import Study, open_study
 from debias.sweeps.search.trials import Trials
 
@@ -53,7 +54,7 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
     return planned, launch
 
 
-def search(planned: SearchPlan, launch: Callable[..., None], train: WatchedTrain) -> Plan:
+def search(planned: SearchPlan, launch: Callable[..., None], train: Train) -> Plan:
     """Try settings until there are as many trials as the file asks for; the runs of the chosen ones
     on fresh seeds.
 

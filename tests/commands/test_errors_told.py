@@ -56,7 +56,10 @@ def test_a_warning_is_one_line_without_the_line_of_code_that_gave_it():
     program = """
 import sys, warnings
 import debias.__main__, debias.commands.list
-debias.commands.list.run = lambda what, pattern: warnings.warn("no bias\\nlabels")
+def warn(what, pattern):
+    import pytorch_lightning  # which formats warnings in its own way
+    warnings.warn("no bias\\nlabels")
+debias.commands.list.run = warn
 sys.exit(debias.__main__.main(["list", "configs"]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

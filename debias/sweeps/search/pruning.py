@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from debias import config as configs
 from debias.config import Config
@@ -13,34 +13,19 @@ from debias.sweeps.launchers.worker import Pruned
 from debias.sweeps.search.objectives import of_history
 from debias.sweeps.sweep_file import Search
 
-History = list[dict[str, Any]]
-
-
-class WatchedTrain(Protocol):
-    """What trains a run and lets somebody look at each epoch: ``debias.commands.train.train``."""
-
-    def __call__(
-        self,
-        config: Config,
-        *,
-        resume: Path | None = None,
-        watch: Callable[[History], None] | None = None,
-    ) -> Path:
-        """Train, evaluate and report, unless ``watch`` raises."""
-
 
 @dataclass(frozen=True)
 class PrunedTraining:
     """Trains a run of a trial, which ends early if the study's pruner finds it behind.
 
     Args:
-        train: trains a run.
+        train: ``debias.commands.train.train``, whose ``watch`` looks at each epoch.
         section: how settings are searched.
         url: of the database.
         studies: name of the study of each config.
     """
 
-    train: WatchedTrain
+    train: Callable[..., Path]
     section: Search
     url: str
     studies: Mapping[str, str]
