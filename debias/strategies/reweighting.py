@@ -19,8 +19,7 @@ class Reweighting(Strategy):
     of the class-balanced loss.
 
     Source: see :func:`debias.losses.balanced_weights.balanced_weights`.
-        ``sampler.name=group_balanced`` samples
-    instead of weighting.
+    ``sampler.name=group_balanced`` samples instead of weighting.
 
     A sample of unknown bias has no group, and weight 0 where groups are weighted.
 
