@@ -1,0 +1,44 @@
+"""Every result table of an experiment is printed from the table of its runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+MEASURES = ("leakage/features", "background_robustness")
+FILES = {
+    "drawn_birds/runs.csv": (),
+    "waterbirds_lite0/runs.csv": MEASURES,
+    "waterbirds_lite0/heads.csv": (),
+}
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """The rows of every Markdown table that lists methods, by the names of their columns."""
+    rows, header = [], []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line[:1] == "|" else []
+        if not cells or cells[0] == "method":
+            header = cells
+        elif header and set(cells[0]) != {"-"}:
+            rows.append(dict(zip(header, cells, strict=True)))
+    return rows
+
+
+@pytest.mark.parametrize("folder", ["drawn_birds", "waterbirds_lite0"])
+def test_tables_are_those_of_the_runs(folder):
+    """Each row of the page is a printed one, column by column; the page may leave columns out."""
+    printed = {}
+    for name, measures in FILES.items():
+        if name.startswith(folder):
+            command = [sys.executable, EXPERIMENTS / "table.py", EXPERIMENTS / name, *measures]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            printed |= {(name, row["method"]): row for row in rows_of(done.stdout)}
+    found = rows_of((EXPERIMENTS / folder / "README.md").read_text(encoding="utf-8"))
+    assert len(found) >= len(printed)
+    for row in found:
+        assert any(row.items() <= of.items() for of in printed.values()), row
