@@ -68,8 +68,14 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
 
 def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
     """Refuse data without what the components need, as they are and as training sees them."""
-    if seen is examples:
-        _refuse_partitions(chosen)
+    for kind, name, make, _ in (chosen.strategy, chosen.sampler):
+        # true labels would be read in place of inferred ones, and nobody would notice
+        if seen is examples and components.INFERRED in components.needs(make):
+            raise InputError(
+                f"{kind}.name={name} reads inferred groups, and none stand in for the labels of "
+                "training: set groups.file to a CSV of `debias infer-groups`, or take a recipe "
+                "that infers them"
+            )
     check_examples(examples, require=chosen.requires if seen is examples else ())
     check_requirements(seen, chosen.requires)
 
@@ -81,17 +87,6 @@ def _model(chosen: Chosen, groups: Groups) -> Classifier:
     convert: Any = model.to  # whose types know this argument in some releases of torch only
     convert(memory_format=torch.channels_last)
     return model
-
-
-def _refuse_partitions(chosen: Chosen) -> None:
-    """Refuse what reads inferred groups, where it would read the true ones unnoticed."""
-    for kind, name, make, _ in (chosen.strategy, chosen.sampler):
-        if components.INFERRED in components.needs(make):
-            raise InputError(
-                f"{kind}.name={name} reads inferred groups, and none stand in for the labels of "
-                "training: set groups.file to a CSV of `debias infer-groups`, or take a recipe "
-                "that infers them"
-            )
 
 
 def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> dict[str, Any]:
@@ -139,21 +134,18 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
         "mps": int(torch.backends.mps.is_available()),
         "cpu": devices,
     }
-    if accelerator != "auto" and accelerator not in there:
+    if accelerator == "auto":
+        accelerator = next(name for name, count in there.items() if count)
+    elif accelerator not in there:
         raise InputError(
             f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}"
         )
-    chosen = (
-        next(name for name, count in there.items() if count)
-        if accelerator == "auto"
-        else accelerator
-    )
-    if there[chosen] < devices:
+    if there[accelerator] < devices:
         raise InputError(
-            f"accelerator={chosen} has {there[chosen]} devices here, and devices={devices}: ask "
-            "for fewer"
+            f"accelerator={accelerator} has {there[accelerator]} devices here, and "
+            f"devices={devices}: ask for fewer"
         )
-    return chosen
+    return accelerator
 
 
 def cache_folder(config: Config) -> Path | None:

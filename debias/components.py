@@ -22,35 +22,18 @@ from debias.methods import METHODS
 if TYPE_CHECKING:
     from debias.config import Config
 
+PREPROCESSING = (
+    *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
+    *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
+)
+DATA = ("waterbirds", "celeba", "table", "folder", "drawn_birds", "biased_mnist")
 TABLES: dict[str, dict[str, str]] = {
-    **{
-        kind: {name: method.object for name, method in methods.items()}
-        for kind, methods in METHODS.items()
-    },
-    "data": {
-        "waterbirds": "debias.data.sets.waterbirds:waterbirds",
-        "celeba": "debias.data.sets.celeba:celeba",
-        "table": "debias.data.sets.table:table",
-        "folder": "debias.data.sets.folder:folder",
-        "drawn_birds": "debias.data.sets.drawn_birds:drawn_birds",
-        "biased_mnist": "debias.data.sets.biased_mnist:biased_mnist",
-    },
-    "preprocessing": {
-        name: f"debias.data.pictures.preprocessing:{name}"
-        for name in (
-            *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
-            *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
-        )
-    },
-    "optimizer": {
-        "sgd": "debias.training.optimizers:sgd",
-        "adam": "debias.training.optimizers:adam",
-        "adamw": "debias.training.optimizers:adamw",
-    },
+    **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},
+    "data": {name: f"debias.data.sets.{name}:{name}" for name in DATA},
+    "preprocessing": {name: f"debias.data.pictures.preprocessing:{name}" for name in PREPROCESSING},
+    "optimizer": {name: f"debias.training.optimizers:{name}" for name in ("sgd", "adam", "adamw")},
     "scheduler": {
-        "constant": "debias.training.optimizers:constant",
-        "cosine": "debias.training.optimizers:cosine",
-        "step": "debias.training.optimizers:step",
+        name: f"debias.training.optimizers:{name}" for name in ("constant", "cosine", "step")
     },
 }
 
@@ -60,13 +43,8 @@ _READ = {"bias": "train labels", "some bias": "some train labels", "mask": "mask
 #: What is needed where a partition must stand in for the bias labels.
 INFERRED = "inferred groups"
 #: What the facts that a component asks for need of the training data.
-_NEEDED = {
-    "group": "bias",
-    "bias": "bias",
-    "partition": INFERRED,
-    "chosen": INFERRED,
-    "partition_by_row": INFERRED,
-}
+_NEEDED = {"group": "bias", "bias": "bias"}
+_NEEDED |= dict.fromkeys(("partition", "chosen", "partition_by_row"), INFERRED)
 
 
 class Component(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,11 @@ from tests.recipes.drawn_backbone import DrawnBackbone
 SEED = 3
 
 
+@dataclass(kw_only=True)
 class AsItStarts(LastLayer):
     """Hands back the head that it was given."""
 
-    def __init__(self, backbone: str, share: float) -> None:
-        super().__init__(backbone, None)
-        self.share = share
+    share: float = 1.0
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         return frozen.head.linear(0)
@@ -50,7 +50,7 @@ def test_the_head_it_starts_from_is_fitted_to_the_training_rows(
     monkeypatch.setattr(last_layer, "erm_head", noted)
     monkeypatch.setattr(last_layer, "Frozen", lambda stage, config: backbone)
     monkeypatch.setattr(last_layer, "refitted", lambda run, frozen, head, seconds: head)
-    recipe, run = AsItStarts("pretrained", share), Run(backbone.config, tmp_path)
+    recipe, run = AsItStarts(backbone="pretrained", share=share), Run(backbone.config, tmp_path)
     run.built[configs.identity(recipe.stages(run)[0])] = backbone.stage.parts
     head: Any = recipe.train(run)
     [(rows, classes, seed)] = calls
