@@ -21,6 +21,22 @@ def test_the_object_of_a_row_is_there(kind: str, name: str):
     assert METHODS[kind][name].checked in CHECKED
 
 
+#: Methods in the file of another one, whose class they extend by a few lines.
+SHARED_FILES = {
+    "class_reweighting": "reweighting",
+    "group_reweighting": "reweighting",
+    "conditional_logit_adjustment": "logit_adjustment",
+    "none": "augmentation",
+}
+
+
+@pytest.mark.parametrize("kind", ["strategy", "augment"])
+def test_the_file_of_a_method_bears_its_name(kind: str):
+    for name in METHODS[kind]:
+        module = components.find(kind, name).__module__
+        assert module.rpartition(".")[2] == SHARED_FILES.get(name, name)
+
+
 def test_methods_with_a_row_of_parity_are_those_checked_against_the_authors_code():
     page = (Path(__file__).parents[1] / "docs" / "parity.md").read_text(encoding="utf-8")
     compared = set(re.findall(r"^\| (\w+) \|", page, re.MULTILINE)) - {"method"}

@@ -68,3 +68,13 @@ def test_predictions():
 def test_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         Groups(*arguments)
+
+
+def test_single_label_targets_pass_and_several_labels_are_refused():
+    Groups(("a", "b"), ("x",)).check_single_label("LDAM")
+    labels = Groups(("no", "yes"), ("x",), multi_label=True)
+    with pytest.raises(
+        ValueError,
+        match=r"^LDAM needs one class per sample: name a single target, not several labels$",
+    ):
+        labels.check_single_label("LDAM")

@@ -63,12 +63,7 @@ class DecomposeCompose(Strategy):
     low: Tensor
 
     def __init__(
-        self,
-        groups: Groups,
-        partition_by_row: Tensor,
-        *,
-        alpha: float = 6.0,
-        invert: bool = False,
+        self, groups: Groups, partition_by_row: Tensor, *, alpha: float = 6.0, invert: bool = False
     ) -> None:
         super().__init__(groups)
         check_at_least(0, {"alpha": alpha}, of="DecomposeCompose")
