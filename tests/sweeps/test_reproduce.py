@@ -295,7 +295,7 @@ def test_real_runs(
     assert main(command) == 0
     first = capsys.readouterr().out.splitlines()
     assert f"{tmp_path}/runs: 2 runs, 2 left" in first
-    (line,) = (line for line in first if line.startswith("erm "))
+    (line,) = (line for line in first if line.startswith("drawn_birds  "))
     assert "2 of 2" in line
     assert line.split()[-1].startswith("+")
     assert first[-1] == RULE
