@@ -133,7 +133,7 @@ def _add_preparations(commands: Any) -> None:
     listing.add_argument("pattern", nargs="?", default="*", help=pattern)
 
 
-def _add_overrides(command: Any, examples: str) -> None:
+def _add_overrides(command: argparse.ArgumentParser, examples: str) -> None:
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
 

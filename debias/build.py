@@ -18,6 +18,7 @@ from debias.data.examples import Examples
 from debias.data.partition import Partition, read_partition, seen_by_run
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError, near
+from debias.merging import Settings
 from debias.models.classifier import Classifier
 from debias.parts import Parts
 from debias.strategies.strategy import Strategy
@@ -89,7 +90,7 @@ def _model(chosen: Chosen, groups: Groups) -> Classifier:
     return model
 
 
-def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> dict[str, Any]:
+def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> Settings:
     """What components may ask for by name: facts of the training split, and of the run.
 
     Strategies and augmentations may ask for four more: the "model", an "image" batch of one, from
@@ -156,7 +157,7 @@ def cache_folder(config: Config) -> Path | None:
 
 
 def _module(
-    chosen: Chosen, model: Classifier, facts: dict[str, Any], validation: Examples, config: Config
+    chosen: Chosen, model: Classifier, facts: Settings, validation: Examples, config: Config
 ) -> DebiasModule:
     strategy: Strategy = chosen.strategy(facts)
     optimizer = partial(_player_optimizer, chosen)
@@ -185,7 +186,7 @@ def _data(
     chosen: Chosen,
     examples: Examples,
     preprocessing: Preprocessing,
-    facts: dict[str, Any],
+    facts: Settings,
     config: Config,
 ) -> ImageData:
     return ImageData(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +14,7 @@ from debias.data.checks import fewer
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.errors import InputError, check_at_least, check_finite, near
+from debias.merging import Section
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
 from debias.training.module import DebiasModule
@@ -82,9 +81,7 @@ def check_selection(config: Config, examples: Examples) -> None:
     )
 
 
-def warn_of_prior(
-    config: Config, module: DebiasModule, order: Order, facts: Mapping[str, Any]
-) -> None:
+def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Section) -> None:
     """Warn of a strategy that corrects for frequencies which its batches do not have.
 
     What balances them corrects for the same: together they turn a shortcut round.

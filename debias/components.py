@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import field, make_dataclass
 from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from debias.errors import InputError, check_finite, near
-from debias.merging import MISSING, converted
+from debias.merging import MISSING, Section, Settings, converted
 from debias.methods import METHODS
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Component(NamedTuple):
     kind: str
     name: str
     make: Any
-    options: dict[str, Any]
+    options: Settings
 
-    def __call__(self, facts: Mapping[str, Any]) -> Any:
+    def __call__(self, facts: Section) -> Any:
         """The object of these facts and options."""
         return self.make(*(facts[name] for name in _asked(self.make)), **self.options)
 
@@ -99,7 +99,7 @@ def choose(config: Config) -> Chosen:
     return Chosen(**found, players=players)
 
 
-def _player_section(player: str, own: Any, optimizer: Mapping[str, Any]) -> dict[str, Any]:
+def _player_section(player: str, own: Any, optimizer: Section) -> Settings:
     if not isinstance(own, dict):
         raise InputError(
             f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got "
@@ -135,7 +135,7 @@ def find(kind: str, name: str) -> Any:
     return _imported(table[name])
 
 
-def component(kind: str, section: Mapping[str, Any]) -> Component:
+def component(kind: str, section: Section) -> Component:
     """The component that a config section names.
 
     Args:
@@ -154,7 +154,7 @@ def component(kind: str, section: Mapping[str, Any]) -> Component:
     return Component(kind, name, make, check_options(make, kind, options))
 
 
-def construct(kind: str, section: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+def construct(kind: str, section: Section, facts: Section) -> Any:
     """Build what a config section names; see :func:`component` and :class:`Component`.
 
     Raises:
@@ -166,8 +166,8 @@ def construct(kind: str, section: Mapping[str, Any], facts: Mapping[str, Any]) -
 def call(
     component: Callable[..., Any],
     section: str,
-    options: Mapping[str, Any],
-    facts: Mapping[str, Any],
+    options: Section,
+    facts: Section,
 ) -> Any:
     """Call any function with checked options and the facts that its positional arguments name."""
     return Component(section, "", component, check_options(component, section, options))(facts)
@@ -205,9 +205,7 @@ def infers(kind: str, name: str) -> tuple[str, ...]:
     return tuple(find(kind, name)().infers) if kind == "recipe" else ()
 
 
-def check_options(
-    component: Callable[..., Any], section: str, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def check_options(component: Callable[..., Any], section: str, options: Section) -> Settings:
     """Options as the keyword-only arguments of a component want them: known names, right types.
 
     Raises:
@@ -233,7 +231,7 @@ def check_options(
     return checked
 
 
-def options(component: Callable[..., Any]) -> dict[str, Any]:
+def options(component: Callable[..., Any]) -> Settings:
     """The options of a component and their defaults, ``inspect.Parameter.empty`` for none."""
     defaults = {item.name: item.default for item in _keyword_only(component)}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}

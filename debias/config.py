@@ -20,6 +20,8 @@ from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.merging import (
     MISSING,
+    Section,
+    Settings,
     check_names,
     check_texts,
     converted,
@@ -98,16 +100,16 @@ class Config:
         anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """
 
-    data: dict[str, Any] = _component("waterbirds")
-    preprocessing: dict[str, Any] = _component("waterbirds")
-    model: dict[str, Any] = _component("resnet50.tv_in1k")
-    strategy: dict[str, Any] = _component("erm")
-    sampler: dict[str, Any] = _component("shuffled")
-    augment: dict[str, Any] = _component("none")
-    optimizer: dict[str, Any] = _component("sgd")
-    players: dict[str, Any] = field(default_factory=dict)
-    scheduler: dict[str, Any] = _component("constant")
-    recipe: dict[str, Any] = _component("single")
+    data: Settings = _component("waterbirds")
+    preprocessing: Settings = _component("waterbirds")
+    model: Settings = _component("resnet50.tv_in1k")
+    strategy: Settings = _component("erm")
+    sampler: Settings = _component("shuffled")
+    augment: Settings = _component("none")
+    optimizer: Settings = _component("sgd")
+    players: Settings = field(default_factory=dict)
+    scheduler: Settings = _component("constant")
+    recipe: Settings = _component("single")
     groups: Groups = field(default_factory=lambda: Groups())
     epochs: int = 100
     batch_size: int = 128
@@ -130,7 +132,7 @@ class Config:
 
 
 SECTIONS = tuple(
-    item.name for item in fields(Config) if item.type == "dict[str, Any]" and item.name != "players"
+    item.name for item in fields(Config) if item.type == "Settings" and item.name != "players"
 )
 
 
@@ -151,7 +153,7 @@ class Base(NamedTuple):
     """What the files of a config say, before any override: read once for many runs."""
 
     source: str
-    values: dict[str, Any]
+    values: Settings
 
     def config(self, overrides: Sequence[str] = ()) -> Config:
         """The config with ``key=value`` overrides on top, as :func:`load` reads them."""
@@ -184,7 +186,7 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
     return base(source).config(overrides)
 
 
-def from_plain(values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
+def from_plain(values: Settings, overrides: Sequence[str] = ()) -> Config:
     """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
     layer = plain_layer(values)
     check_texts("", layer)
@@ -202,7 +204,7 @@ def evaluated(run: Path) -> Path:
     return last if last.is_file() else run / "config.yaml"
 
 
-def changed(config: Config, changes: Mapping[str, Any]) -> Config:
+def changed(config: Config, changes: Section) -> Config:
     """A config with nested changes on top; a section of another name drops the old options."""
     return _assemble(changes, below=plain(config))
 
@@ -212,7 +214,7 @@ def save(config: Config, path: Path) -> None:
     write_atomically(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
-def plain(config: Config) -> dict[str, Any]:
+def plain(config: Config) -> Settings:
     """The config as nested plain dictionaries."""
     values = {item.name: getattr(config, item.name) for item in fields(Config)}
     values["groups"] = asdict(config.groups)
@@ -252,7 +254,7 @@ def _chosen(config: Config, *sections: str) -> list[str]:
     return [name for name, plain_name in names if name != plain_name]
 
 
-def _assemble(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> Config:
+def _assemble(*layers: Mapping[Any, Any], below: Settings | None = None) -> Config:
     merged = _merged(*layers, below=below)
     if merged["preprocessing"]["name"] == UNNAMED:
         own_images = merged["data"]["name"] in ("table", "folder")
@@ -300,7 +302,7 @@ def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     return [*(_layers(_find(base, path.parent), (*above, path.resolve())) if base else []), layer]
 
 
-def _merged(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> dict[str, Any]:
+def _merged(*layers: Mapping[Any, Any], below: Settings | None = None) -> Settings:
     merged = dict(below or plain(Config()) | {"preprocessing": {"name": UNNAMED}})
     for layer in layers:
         if unknown := [str(key) for key in layer if key not in merged]:
@@ -312,7 +314,7 @@ def _merged(*layers: Mapping[Any, Any], below: dict[str, Any] | None = None) -> 
     return merged
 
 
-def _section(key: str, below: dict[str, Any], section: Any) -> dict[str, Any]:
+def _section(key: str, below: Settings, section: Any) -> Settings:
     if not isinstance(section, dict):
         raise InputError(f"{key} is a section: write {key}.name={section or 'NAME'}")
     name = section.get("name", MISSING)

@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 Types = type | tuple[type, ...]
 
 
-def json_text(record: Mapping[str, Any] | list[Any]) -> str:
+def json_text(record: Mapping[str, object] | list[Any]) -> str:
     """A record, or several, as the text of a JSON file; see :func:`plain`.
 
     Raises:
@@ -109,7 +109,7 @@ def lacking(path: Path, entry: str, remedy: str) -> InputError:
     return InputError(f"{path} lacks the entry {entry}, or holds another type there: {remedy}")
 
 
-def _entry(record: Any, name: str) -> Any:
+def _entry(record: object, name: str) -> object:
     for key in name.split("."):
         record = record.get(key, ...) if isinstance(record, dict) else ...
     return record

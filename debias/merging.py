@@ -19,6 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 from debias.errors import InputError, check_printable, shortened
 
 Default = TypeVar("Default", str, None)
+#: Plain settings by name, of a config, a section of it or a component; and the same to be read.
+Settings = dict[str, Any]
+Section = Mapping[str, Any]
 #: What stands for a value that is still to be given.
 MISSING = "???"
 #: A call such as ``${oc.env:HOME}``, also one whose name is put together from other keys.
@@ -27,7 +30,7 @@ _CALL = re.compile(r"\$\{[^{}]*(:|\$\{)")
 REMEMBERED = 50_000
 
 
-def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+def read_overrides(overrides: Sequence[str]) -> Settings:
     """Read ``key=value`` texts, of which the values are YAML, as nested dictionaries.
 
     Raises:
@@ -37,7 +40,7 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         >>> read_overrides(["optimizer.lr=1e-3", "optimizer.name=adam", "seed=2"])
         {'optimizer': {'lr': 0.001, 'name': 'adam'}, 'seed': 2}
     """
-    found: dict[str, Any] = {}
+    found: Settings = {}
     for override in overrides:
         if "=" not in override:
             raise InputError(f"override {override!r} must be key=value, as in seed=1")
@@ -131,7 +134,7 @@ def converted(schema: type, key: str, value: Any) -> Any:
     return convert(schema, key, value)
 
 
-def resolved(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(schema: type, values: Section) -> Settings:
     """The fields of a dataclass, with the values of references such as ``${seed}``.
 
     Raises:
@@ -195,7 +198,7 @@ def check_texts(key: str, value: Any) -> None:
             )
 
 
-def check_names(sections: Mapping[str, Mapping[str, Any]]) -> None:
+def check_names(sections: Mapping[str, Section]) -> None:
     """Refuse a component without name, or with several.
 
     Raises:

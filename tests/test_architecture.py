@@ -34,16 +34,17 @@ ALLOWED = {
     "components": {"config", "merging", "methods"},
     "strategies": {"losses", "models", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "strategies"},
-    "reports": {"config", "csv_files", "files", "json_files", "metrics"},
-    "checks": {"config", "data", "metrics", "models", "training"},
+    "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics"},
+    "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "parts": {"data", "training"},
-    "build": {"checks", "components", "config", "data", "models", "parts"}
+    "build": {"checks", "components", "config", "data", "merging", "models", "parts"}
     | {"strategies", "training"},
     "evaluation": {
         "augment",
         "build",
         "config",
         "data",
+        "merging",
         "metrics",
         "models",
         "parts",
@@ -52,7 +53,7 @@ ALLOWED = {
         "training",
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
-    | {"metrics", "models", "parts", "processes", "reports", "training"},
+    | {"merging", "metrics", "models", "parts", "processes", "reports", "training"},
     "recipes": {
         "augment",
         "build",
@@ -63,7 +64,7 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"heads", "metrics", "parts", "reports", "runs", "training"},
+    | {"heads", "merging", "metrics", "parts", "reports", "runs", "training"},
     "sweeps": {
         "build",
         "methods",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import load_weights, measure, predict_splits
 from debias.evaluation.saved import origin, saved_predictions, trained_config
 from debias.json_files import Json, read_json, typed
-from debias.merging import taken
+from debias.merging import Settings, taken
 from debias.metrics.families import OF_POSITIVE
 from debias.metrics.selection import chosen_rule
 from debias.parts import Parts
@@ -179,7 +178,7 @@ def _check_overrides(trained: Config, config: Config) -> None:
         )
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def _settings(config: Config) -> Settings:
     """The settings of a config, those of its data one by one."""
     values = configs.plain(config)
     data = values.pop("data")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from debias.errors import InputError, near
 from debias.group_inference.clusters import class_clusters
 from debias.group_inference.environments import environment_weights
 from debias.group_inference.errors import error_set
-from debias.merging import split_overrides, taken
+from debias.merging import Settings, split_overrides, taken
 from debias.metrics.accuracy.counts import aligned_groups
 from debias.metrics.discovery.errors import class_discovery
 from debias.metrics.discovery.partitions import agreement_report, environment_recovery
@@ -104,7 +103,7 @@ def _inferred(
     folder: Path, overrides: list[str], infer: Callable[..., Tensor]
 ) -> tuple[Examples, Tensor]:
     own, overrides = split_overrides(overrides, components.options(infer))
-    options: dict[str, Any] = dict(text.split("=", 1) for text in own)
+    options: Settings = dict(text.split("=", 1) for text in own)
     config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     inferred = torch.full_like(examples.split, -1)

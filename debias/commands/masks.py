@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from debias import components
 from debias import config as configs
 from debias.errors import InputError, near, shown
-from debias.merging import read_overrides, split_overrides
+from debias.merging import Settings, read_overrides, split_overrides
 
 if TYPE_CHECKING:
     from debias.data.examples import Examples
@@ -103,7 +103,7 @@ def _maker(method: str) -> Callable[..., Any]:
 
 def _sorted(
     maker: Callable[..., Any], overrides: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+) -> tuple[Settings, Settings, list[str]]:
     """The overrides: options of every method, options of this one, and of the config."""
     of_config, others = split_overrides(overrides, OF_CONFIG)
     common, own = components.options(where), components.options(maker)
@@ -122,7 +122,7 @@ def _sorted(
     )
 
 
-def _facts(config: str, overrides: list[str], *, trained: bool) -> dict[str, Any]:
+def _facts(config: str, overrides: list[str], *, trained: bool) -> Settings:
     """The data set that a config names, or that of a finished run, with its model."""
     if trained:
         from debias.evaluation.saved import finished

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from debias.evaluation.families import Evidence
 from debias.evaluation.measures import measure_all
 from debias.files import write_atomically
 from debias.json_files import Json, json_text, typed
-from debias.merging import read_overrides
+from debias.merging import Settings, read_overrides
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
 from debias.reports.classes import positive_class
@@ -83,13 +82,19 @@ def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
     return found
 
 
-def _options(overrides: list[str]) -> dict[str, Any]:
+def _options(overrides: list[str]) -> Settings:
     given = read_overrides(overrides)
     for key in given:
         if key not in OPTIONS:
             hint = near(key, OPTIONS)
             raise InputError(f"unknown option {key!r} of a file of predictions; {hint}")
-    options = {"bias": [], "positive": None, "aligned": [], "train": None, "out": None} | given
+    options: Settings = {
+        "bias": [],
+        "positive": None,
+        "aligned": [],
+        "train": None,
+        "out": None,
+    } | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     right = {
         "bias": (

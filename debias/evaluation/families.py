@@ -12,6 +12,7 @@ from torch import Tensor
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
+from debias.merging import Settings
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.amplification.counts import co_occurrences, frequency_co_occurrence
 from debias.metrics.amplification.formulas import attribute_to_task
@@ -198,7 +199,7 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
 }
 
 
-def amplification_curve(evidence: Evidence, scalars: Scalars) -> dict[str, Any]:
+def amplification_curve(evidence: Evidence, scalars: Scalars) -> Settings:
     """Directional amplification of each pair: targets, biases, ``change`` (or None)."""
     groups, train = evidence.groups, evidence.train
     test = co_occurrences(margin_counts(*evidence.facts), groups)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from debias.errors import InputError, near
 from debias.evaluation.families import CONDITIONS, CURVES, MEASURES, Evidence
+from debias.merging import Settings
 from debias.metrics.families import FAMILIES
 
 #: Instead of names of families: everything, what takes next to no time, or nothing beyond
@@ -23,7 +24,7 @@ class Measures(NamedTuple):
 
     scalars: dict[str, dict[str, float]]
     left_out: dict[str, str]
-    curves: dict[str, Any]
+    curves: Settings
 
 
 def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES)) -> Measures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.images import read_image, read_mask
 from debias.errors import InputError, shortened
+from debias.merging import Settings
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
 from debias.parts import Parts
@@ -23,7 +23,7 @@ from debias.training.prediction import Predicted, extract, predict
 from debias.types import Batch
 
 
-def load_weights(module: nn.Module, path: Path, *, only: str = "") -> dict[str, Any]:
+def load_weights(module: nn.Module, path: Path, *, only: str = "") -> Settings:
     """Load a whole checkpoint into a module, with no fall-back, and return its metadata.
 
     Args:
@@ -93,7 +93,7 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
     write(path, with_labels(examples, predicted), examples.groups)
 
 
-def measure(predictions: Predictions, examples: Examples) -> dict[str, Any]:
+def measure(predictions: Predictions, examples: Examples) -> Settings:
     """Every metric of one split, and how many of its images have no group, for the report."""
     groups = examples.groups
     counts = margin_counts(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from debias import processes
 from debias.augment.recombination import Draws, Recombination, recombine
+from debias.merging import Section
 from debias.metrics.shortcuts.recombination import (
     background_gap,
     background_robustness,
@@ -25,7 +25,7 @@ FACTORS = (0.5, 1.0, 2.0)
 CELLS = range(9)
 
 #: Name of a variant to how its pictures are made.
-Variants = Mapping[str, Mapping[str, Any]]
+Variants = Mapping[str, Section]
 
 BACKGROUND: Variants = {"all": {"background": "all"}, "same": {"background": "same"}}
 PLACEMENT: Variants = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from debias import config as configs
 from debias.config import Config
 from debias.errors import check_at_least
+from debias.merging import Settings
 from debias.recipes.jtt import errors_of, refuse_readers
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
@@ -43,7 +43,7 @@ class BAM(Recipe):
     after 21 epochs.
     """
 
-    amplification: dict[str, Any] | None = None
+    amplification: Settings | None = None
     strength: float = 50.0
     upweight: int = 50
 

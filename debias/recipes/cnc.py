@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from debias.config import Config
+from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 
 
@@ -31,7 +31,7 @@ class CnC(Recipe):
 
     infers = ("train",)
 
-    prediction: dict[str, Any] | None = None
+    prediction: Settings | None = None
 
     def stages(self, run: Run) -> list[Config]:
         """The first model, and the last stage but for what reads its predictions."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import check_at_least, check_positive
 from debias.group_inference.environments import environment_weights
+from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 
 
@@ -39,7 +39,7 @@ class EIIL(Recipe):
 
     infers = ("train",)
 
-    reference: dict[str, Any] | None = None
+    reference: Settings | None = None
     steps: int = 10000
     learning_rate: float = 1e-3
 

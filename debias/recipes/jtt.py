@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from debias import components
 from debias.config import Config
 from debias.errors import InputError, check_at_least
 from debias.group_inference.errors import error_set
+from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
@@ -42,7 +42,7 @@ class JTT(Recipe):
     counts as the code does: an error is seen :math:`\lambda + 1` times an epoch.
     """
 
-    identification: dict[str, Any] | None = None
+    identification: Settings | None = None
     upweight: int = 100
 
     def __post_init__(self) -> None:

@@ -5,7 +5,6 @@ import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from debias.evaluation.predictions import load_weights
 from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
+from debias.merging import Settings
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.record import read_report
@@ -47,7 +47,7 @@ class LastLayer(Recipe):
     halved = False
 
     backbone: str = TRAINED
-    base: dict[str, Any] | None = None
+    base: Settings | None = None
     choice: Choice | None = field(default=None, init=False)
 
     @abstractmethod

@@ -4,7 +4,6 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from debias.data.masks.makers import Maker
 from debias.data.pictures.geometry import Pixels
 from debias.errors import InputError
 from debias.evaluation.attention import attention_maps, check_maps
+from debias.merging import Settings
 from debias.parts import Parts
 from debias.runs.run import Recipe, Run, Stage
 
@@ -38,7 +38,7 @@ class MapMasks(Recipe):
             places.
     """
 
-    first: dict[str, Any] | None = None
+    first: Settings | None = None
     layer: str | None = None
 
     @abstractmethod
@@ -54,7 +54,7 @@ class MapMasks(Recipe):
         """Refuse several labels an image, and a model without maps."""
         check_maps(parts, layer=self.layer)
 
-    def masks(self, run: Run, stage: Stage) -> dict[str, Any]:
+    def masks(self, run: Run, stage: Stage) -> Settings:
         """Write the masks that are missing; return the options of the data that read them.
 
         Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from debias.config import Config
 from debias.errors import check_at_least
 from debias.group_inference.clusters import class_clusters
+from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 
 
@@ -40,7 +40,7 @@ class SPARE(Recipe):
 
     infers = ("train",)
 
-    early: dict[str, Any] | None = None
+    early: Settings | None = None
     largest: int = 5
     threshold: float = 0.9
 

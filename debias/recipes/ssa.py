@@ -6,7 +6,6 @@ import csv
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from debias.errors import InputError, check_at_least, check_between
 from debias.files import write_atomically
 from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 from debias.heads.orders import halves
+from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
@@ -55,7 +55,7 @@ class SSA(Recipe):
     infers = ("train",)
     reads = ("val",)
 
-    predictor: dict[str, Any] | None = None
+    predictor: Settings | None = None
     folds: int = 3
     threshold: float = 0.95
 

@@ -10,6 +10,7 @@ import torch
 from debias import config as configs
 from debias.config import Config
 from debias.group_inference.errors import cross_mistakes
+from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
@@ -43,7 +44,7 @@ class XRM(Recipe):
 
     infers = ("train", "val")
 
-    twins: dict[str, Any] | None = None
+    twins: Settings | None = None
 
     def stages(self, run: Run) -> list[Config]:
         """The twins, and the last stage but for what reads the groups, in validation too."""

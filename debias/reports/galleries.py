@@ -24,6 +24,8 @@ MISTAKES = 12
 PREPARED = 2
 
 Image = NDArray[np.uint8]
+#: Foreground is anything above half of the range of its type, or 0.5.
+Mask = NDArray[Any]
 
 
 class Views(NamedTuple):
@@ -40,7 +42,7 @@ class Views(NamedTuple):
     """
 
     predictions: Predictions
-    pictures: Callable[[int], tuple[Image, NDArray[Any] | None]] | None = None
+    pictures: Callable[[int], tuple[Image, Mask | None]] | None = None
     prepared: Callable[[int], Image | None] | None = None
     overlays: Callable[[int], Image | None] | None = None
 
@@ -153,7 +155,7 @@ def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> lis
     return [_decision(predictions, groups, at) for kind in shown for at in kind]
 
 
-def thumbnail(image: Image, mask: NDArray[Any] | None, *, side: int = 208) -> str:
+def thumbnail(image: Image, mask: Mask | None, *, side: int = 208) -> str:
     """A picture as a JPEG ``data:`` address, its mask outlined in white on black.
 
     Args:
@@ -226,6 +228,6 @@ def _certainty(logits: Tensor, groups: Groups) -> Tensor:
     return logits.gather(1, chosen).squeeze(1) - others
 
 
-def _binary(mask: NDArray[Any]) -> NDArray[np.bool_]:
+def _binary(mask: Mask) -> NDArray[np.bool_]:
     half = 127 if mask.dtype == np.uint8 and mask.max(initial=0) > 1 else 0.5
     return np.asarray(mask.squeeze() > half)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from debias import config as configs
 from debias.errors import InputError
@@ -150,7 +150,7 @@ class Report:
     versions: Mapping[str, str]
     git: Git
     selection: Selection
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, object]
     seconds: Seconds
     device: str = "unknown device"
     name: str = ""

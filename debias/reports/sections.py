@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from debias.merging import Section, Settings
 from debias.reports.record import Report
 from debias.reports.split import Split
 
@@ -45,14 +45,14 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
     return [(name, counts, counts[0] / total, shortcut) for name, counts, shortcut in rows]
 
 
-def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def settings(config: Section, prefix: str = "") -> Settings:
     """A nested config as ``{"optimizer.lr": 0.001, ...}``, as the command line takes it.
 
     Example:
         >>> settings({"seed": 1, "optimizer": {"name": "sgd", "lr": 0.001}})
         {'seed': 1, 'optimizer.name': 'sgd', 'optimizer.lr': 0.001}
     """
-    flat: dict[str, Any] = {}
+    flat: Settings = {}
     for key, value in config.items():
         nested = isinstance(value, Mapping) and bool(value)
         flat.update(settings(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from debias.merging import Settings
 from debias.types import Groups
 
 #: Fewest images of a group by which a choice is more than a lottery: an accuracy then has a
@@ -36,7 +37,7 @@ class Choice(NamedTuple):
     grouped: bool
 
 
-def described(choice: Choice, groups: Groups) -> dict[str, Any]:
+def described(choice: Choice, groups: Groups) -> Settings:
     """A choice as a report holds it; warns of a group or class of less than ``FEW`` rows.
 
     Args:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import load_weights, predict_split
 from debias.files import write_atomically
 from debias.json_files import read_json
+from debias.merging import Section, Settings
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, read, write
 from debias.runs.single import single
@@ -31,7 +31,7 @@ from debias.runs.work import Sizes, Work
 from debias.training.recorder import Recorder, Watch
 
 #: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
-PLAIN: dict[str, Any] = {
+PLAIN: Settings = {
     "recipe": {"name": "single"},
     "groups": {"file": None},
     "strategy": {"name": "erm"},
@@ -55,7 +55,7 @@ class Trained(NamedTuple):
     config: Config
     recorder: Recorder
     predictions: dict[str, Predictions] | None = None
-    choice: dict[str, Any] | None = None
+    choice: Settings | None = None
 
 
 class Stage(NamedTuple):
@@ -110,13 +110,13 @@ class Run:
         self.config, self.folder, self.watch = config, folder, watch
         self.built: dict[str, Parts] = {}
 
-    def stage_config(self, changes: Mapping[str, Any] | None = None) -> Config:
+    def stage_config(self, changes: Section | None = None) -> Config:
         """Config of an early stage: the run's as plain ERM, with the changes of its option."""
         return configs.changed(
             configs.changed(replace(self.config, players={}), PLAIN), changes or {}
         )
 
-    def last_config(self, changes: Mapping[str, Any] | None = None) -> Config:
+    def last_config(self, changes: Section | None = None) -> Config:
         """Config of the last stage: the run's, with what the recipe changes (the sampler, say)."""
         return configs.changed(self.config, {"recipe": {"name": "single"}, **(changes or {})})
 
@@ -192,7 +192,7 @@ class Run:
 
     def train_last(
         self,
-        changes: Mapping[str, Any] | None = None,
+        changes: Section | None = None,
         *,
         partition: Partition | None = None,
         start: Stage | None = None,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from debias.errors import InputError
+from debias.merging import Section
 from debias.sweeps.files import left
 from debias.sweeps.plan import Run
 
@@ -18,8 +18,8 @@ REFERENCE = re.compile(r"\{(.+)\}")
 
 
 def with_backbones(
-    lines: Iterable[tuple[str, Mapping[str, Any]]],
-    make: Callable[[str, Mapping[str, Any]], Run],
+    lines: Iterable[tuple[str, Section]],
+    make: Callable[[str, Section], Run],
     beside: Path,
 ) -> Iterator[Run]:
     """The runs of a sweep; some name another config as their backbone: ``"{waterbirds}"``.
@@ -51,9 +51,7 @@ def with_backbones(
         yield Run(run.source, tuple(shown), run.config)
 
 
-def _meant(
-    name: str, varied: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]
-) -> Mapping[str, Any]:
+def _meant(name: str, varied: Section, candidates: Sequence[Section]) -> Section:
     alike = [own for own in candidates if _agree(own, varied)]
     if len(alike) != 1:
         raise InputError(
@@ -69,7 +67,7 @@ def _meant(
     return alike[0]
 
 
-def _agree(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _agree(own: Section, other: Section) -> bool:
     return all(own[key] == other[key] for key in own.keys() & other.keys() - {KEY})
 
 

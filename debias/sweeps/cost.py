@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from debias.config import SECTIONS
+from debias.merging import Section
 from debias.reports.privacy import without_places
 from debias.reports.record import Report, read_report
 from debias.sweeps.files import Files, files_of
@@ -41,7 +41,7 @@ def costs_of(runs: Iterable[Run]) -> Costs:
     return costs
 
 
-def _kind(config: Mapping[str, Any]) -> tuple[str, ...]:
+def _kind(config: Section) -> tuple[str, ...]:
     names = (str(config.get(section, {}).get("name")) for section in SECTIONS)
     return (without_places(config["name"]), *names)
 

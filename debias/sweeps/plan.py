@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
-from debias.merging import read_overrides, split_overrides
+from debias.merging import Section, Settings, read_overrides, split_overrides
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
@@ -90,7 +90,7 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
 
     makers: dict[str, Maker] = {}
 
-    def make(source: str, varied: Mapping[str, Any]) -> Run:
+    def make(source: str, varied: Section) -> Run:
         maker = makers.get(source) or makers.setdefault(source, Maker(source, common, out))
         return maker.run(varied)
 
@@ -105,12 +105,12 @@ def folder(sweep: Sweep, path: Path) -> Path:
     return Path(sweep.out or Path("runs") / path.stem)
 
 
-def fixed_settings(sweep: Sweep, overrides: Sequence[str]) -> dict[str, Any]:
+def fixed_settings(sweep: Sweep, overrides: Sequence[str]) -> Settings:
     """What is the same for every run: ``set``, and what the command line says over it."""
     return dict(sweep.set) | dict(_split(text) for text in overrides)
 
 
-def make_run(source: str, fixed: Mapping[str, Any], varied: Mapping[str, Any], out: Path) -> Run:
+def make_run(source: str, fixed: Section, varied: Section, out: Path) -> Run:
     """The run of a config with some settings.
 
     Args:
@@ -128,12 +128,12 @@ def make_run(source: str, fixed: Mapping[str, Any], varied: Mapping[str, Any], o
 class Maker:
     """Makes the runs of a config, whose files it reads once; see :func:`make_run`."""
 
-    def __init__(self, source: str, fixed: Mapping[str, Any], out: Path) -> None:
+    def __init__(self, source: str, fixed: Section, out: Path) -> None:
         with mistakes_of(source):
             self.base = configs.base(source)
         self.fixed, self.last = _texts(fixed), _texts({"out": str(out), "progress": False})
 
-    def run(self, varied: Mapping[str, Any]) -> Run:
+    def run(self, varied: Section) -> Run:
         """The run of some settings."""
         texts = _texts(varied)
         with mistakes_of(self.base.source):
@@ -149,9 +149,7 @@ def mistakes_of(owner: str) -> Iterator[None]:
         raise InputError(f"{owner}: {error}") from error
 
 
-def _expand(
-    sweep: Sweep, beside: Path, common: Mapping[str, Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _expand(sweep: Sweep, beside: Path, common: Section) -> Iterator[tuple[str, Settings]]:
     entries = [entry(line, sweep.grid, beside) for line in sweep.configs]
     drawn = draw(sweep.draws.count, seed=sweep.draws.seed, values=sweep.draws.values) or [{}]
     for source, grid in entries:
@@ -164,7 +162,7 @@ def _expand(
                 yield from ((source, point | chosen | {"seed": seed}) for chosen in drawn)
 
 
-def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict[str, Any]]:
+def entry(line: Any, common: Section, beside: Path) -> tuple[str, Settings]:
     """A line of ``configs``: the config, and its own variations over the common ones.
 
     Raises:
@@ -182,7 +180,7 @@ def entry(line: Any, common: Mapping[str, Any], beside: Path) -> tuple[str, dict
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
 
 
-def _check_grid(source: str, grid: Mapping[str, Any], common: Mapping[str, Any]) -> None:
+def _check_grid(source: str, grid: Section, common: Section) -> None:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             place = "grid." if common.get(key) is values else f"{source}: "
@@ -192,7 +190,7 @@ def _check_grid(source: str, grid: Mapping[str, Any], common: Mapping[str, Any])
             )
 
 
-def check_keys(source: str, *layers: Mapping[str, Any]) -> None:
+def check_keys(source: str, *layers: Section) -> None:
     """Refuse keys that a sweep sets otherwise or gives twice, and progress bars.
 
     Raises:
@@ -223,7 +221,7 @@ def _split(text: str) -> tuple[str, Any]:
     return key, read_overrides([f"value={value}"])["value"]
 
 
-def _texts(settings: Mapping[str, Any]) -> tuple[str, ...]:
+def _texts(settings: Section) -> tuple[str, ...]:
     # JSON is YAML, in which OmegaConf reads overrides; quotes keep text from being taken for a
     # number
     return tuple(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
 from debias import config as configs
+from debias.merging import Section, Settings
 from debias.methods import METHODS, Published
 
 
@@ -28,7 +28,7 @@ class Setting(NamedTuple):
     figure: str
     source: str
     metric: str = "worst_group"
-    varied: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    varied: Settings = {}  # noqa: RUF012 - never written to
     called: str = ""
     notes: tuple[str, ...] = ()
 
@@ -133,7 +133,7 @@ BAHNG = "Bahng et al. 2020, README"
 
 
 def _setting(
-    benchmark: str, name: str, figure: str, source: str, metric: str, varied: Mapping[str, Any]
+    benchmark: str, name: str, figure: str, source: str, metric: str, varied: Section
 ) -> Setting:
     end, components, notes = NAMED.get(name, (f"/{name}", {}, ()))
     return Setting(benchmark + end, figure, source, metric, {**components, **varied}, name, notes)

@@ -19,6 +19,8 @@ from debias.sweeps.report import Results
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: A number for each value of a setting.
+Scores = dict[Any, float]
 #: Numbers of which the greatest is this many times the least are drawn on a logarithmic axis.
 LOGARITHMIC = 10
 
@@ -56,9 +58,7 @@ def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
     return found
 
 
-def sensitivity(
-    reports: Sequence[Report], ignore: Collection[str]
-) -> dict[str, dict[str, dict[Any, float]]]:
+def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str, dict[str, Scores]]:
     """What validation says of each value of a setting that varies among runs of one config.
 
     The number is what a run's own selection rule reads on validation, at the epoch that it chose:
@@ -137,7 +137,7 @@ def _paint_trade_off(
     axes.set_xlim(min(averages) - 0.03, max(averages) + 0.03)
 
 
-def _sensitivity(name: str, title: str, lines: Mapping[str, Mapping[Any, float]]) -> Chart:
+def _sensitivity(name: str, title: str, lines: Mapping[str, Scores]) -> Chart:
     values = _ordered({value for line in lines.values() for value in line})
     numbers = all(not isinstance(value, str) for value in values)
     places = {

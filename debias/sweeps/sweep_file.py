@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from debias.errors import InputError, near
-from debias.merging import read_overrides, read_yaml
+from debias.merging import Settings, read_overrides, read_yaml
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Draws:
 
     count: int = 0
     seed: int = 0
-    values: dict[str, Any] = field(default_factory=dict)
+    values: Settings = field(default_factory=dict)
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Search:
         storage: URL of a database; a file in the sweep's folder unless given.
     """
 
-    space: dict[str, Any] = field(default_factory=dict)
+    space: Settings = field(default_factory=dict)
     sampler: str = "tpe"
     trials: Optional[int] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     seed: int = 0
@@ -69,9 +69,9 @@ class Sweep:
 
     configs: list[Any] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
-    grid: dict[str, Any] = field(default_factory=dict)
+    grid: Settings = field(default_factory=dict)
     draws: Draws = field(default_factory=Draws)
-    set: dict[str, Any] = field(default_factory=dict)
+    set: Settings = field(default_factory=dict)
     labels: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     search: Optional[Search] = None  # noqa: UP045
     final_seeds: list[int] = field(default_factory=list)

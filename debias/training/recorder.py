@@ -17,8 +17,10 @@ from debias.training.divergence import diverged
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
 
+#: An epoch of the history, the state of a callback or the metadata of a checkpoint, by name.
+Entries = dict[str, Any]
 #: Looks at the history after each epoch.
-Watch = Callable[[list[dict[str, Any]]], None]
+Watch = Callable[[list[Entries]], None]
 
 
 class Recorder(Checkpoint):
@@ -46,14 +48,14 @@ class Recorder(Checkpoint):
         folder: Path,
         *,
         write: Callable[[int, Predicted], None],
-        metadata: dict[str, Any] | None = None,
+        metadata: Entries | None = None,
         keep_all: bool = False,
         watch: Watch | None = None,
     ) -> None:
         self.folder, self.write = folder, write
         self.metadata, self.keep_all = metadata or {}, keep_all
         self.watch = watch
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Entries] = []
         self.parts: list[Predicted] = []
         self.started = 0.0
 
@@ -116,26 +118,26 @@ class Recorder(Checkpoint):
         if trainer.is_global_zero and self.watch is not None:
             self.watch(self.history)
 
-    def _entry(self, epoch: int, module: DebiasModule, moved: bool) -> dict[str, Any]:
+    def _entry(self, epoch: int, module: DebiasModule, moved: bool) -> Entries:
         seconds, validation = time.monotonic() - self.started, module.validation if moved else {}
         means = module.training_means()
         return {"epoch": epoch, "train": means, "val": validation, "seconds": seconds}
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Entries
     ) -> None:
         """Put the metadata into the checkpoint."""
         checkpoint.update(self.metadata)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Entries:
         """The history so far."""
         return {"history": self.history}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Entries) -> None:
         """Take up the history of the run that is resumed."""
         self.history = state_dict["history"]
 
 
-def save_weights(module: pl.LightningModule, path: Path, metadata: dict[str, Any]) -> None:
+def save_weights(module: pl.LightningModule, path: Path, metadata: Entries) -> None:
     """Write the weights of a module and plain metadata, whole or not at all."""
     write_tensors(path, {"state_dict": module.state_dict(), **metadata})

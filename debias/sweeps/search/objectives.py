@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from debias.errors import InputError, near
+from debias.merging import Section
 from debias.metrics.selection import best_epochs, chosen_rule
 from debias.reports.record import Selection
 from debias.sweeps.protocol import allowed_splits
@@ -67,7 +68,7 @@ def of_selection(name: str, selection: Selection) -> float | None:
     return _defined(selection.chosen.val.get(OBJECTIVES[name].scalar))
 
 
-def of_history(name: str, history: Sequence[Mapping[str, Any]], rule: str) -> float | None:
+def of_history(name: str, history: Sequence[Section], rule: str) -> float | None:
     """The objective of a run if it ended now.
 
     Args:

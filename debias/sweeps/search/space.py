@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import InputError
+from debias.merging import Section, Settings
 from debias.sweeps.draws import draw, shortened
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def check_space(space: Space, sampler: str) -> None:
             raise InputError(f"search.space.{key}: {needed}; {name} has no end")
 
 
-def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, Any]] | None:
+def points(space: Space, sampler: str, count: int, seed: int) -> list[Settings] | None:
     """The settings of every trial, if they do not depend on earlier ones; else ``None``."""
     if sampler == "grid":
         values = [next(iter(distribution.values())) for distribution in space.values()]
@@ -45,7 +46,7 @@ def points(space: Space, sampler: str, count: int, seed: int) -> list[dict[str, 
     return draw(count, seed=seed, values=space, section="search.space")
 
 
-def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+def suggest(trial: Trial, space: Space) -> Settings:
     """Ask Optuna for a value of every key; what it has proposed for this trial already stays."""
     result = {}
     for key, distribution in space.items():
@@ -57,7 +58,7 @@ def suggest(trial: Trial, space: Space) -> dict[str, Any]:
     return result
 
 
-def readable(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
+def readable(values: Section, space: Space) -> Settings:
     """What Optuna proposes, with numbers shortened as draws are, in the order of the space."""
     result = {}
     for key, distribution in space.items():
@@ -67,7 +68,7 @@ def readable(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
     return result
 
 
-def ends(space: Space) -> Iterator[dict[str, Any]]:
+def ends(space: Space) -> Iterator[Settings]:
     """Settings that have every choice and every bound, for a check before the search."""
     columns = {key: list(next(iter(distribution.values()))) for key, distribution in space.items()}
     for number in range(max(map(len, columns.values()))):
