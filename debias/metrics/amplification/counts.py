@@ -166,7 +166,9 @@ def set_co_occurrence(task: Tensor, attribute: Tensor, sets: Tensor) -> CoOccurr
 
 def observed_sets(sets: Tensor, task: Tensor, attribute: Tensor, *, more_than: int = 0) -> Tensor:
     """The label sets that more than so many images of known attribute have."""
-    return sets[set_co_occurrence(task, attribute, sets).task > more_than]
+    co_occurrence(task, attribute)  # refuses what is not 0/1
+    known = (attribute >= 0).all(dim=1)
+    return sets[contains(task[known], sets).sum(dim=0) > more_than]
 
 
 def _count(task: Tensor, attribute: Tensor) -> CoOccurrence:
