@@ -132,7 +132,7 @@ def find(kind: str, name: str) -> Any:
     table = TABLES[kind]
     if not isinstance(name, str) or name not in table:
         raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}")
-    return _imported(table[name])
+    return imported(table[name])
 
 
 def component(kind: str, section: Section) -> Component:
@@ -147,7 +147,7 @@ def component(kind: str, section: Section) -> Component:
     """
     name = section["name"]
     if kind == "model":
-        make, options = _imported(MODEL), section
+        make, options = imported(MODEL), section
     else:
         make = find(kind, name)
         options = {key: value for key, value in section.items() if key != "name"}
@@ -237,7 +237,8 @@ def options(component: Callable[..., Any]) -> Settings:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
 
 
-def _imported(place: str) -> Any:
+def imported(place: str) -> Any:
+    """The object that "module:object" names."""
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -169,7 +169,7 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
         raise InputError(
             f"cannot resume {path.parent} with other data: it was begun with {before['images']} "
             f"images, and now are {data['images']}, or other labels or splits: restore the data, "
-            "or train anew in another folder"
+            "or train again in another folder"
         )
 
 

@@ -103,7 +103,7 @@ def _saved(
     try:
         return saved_predictions(place, report.predicted_from, wanted, parts.examples)
     except InputError as reason:
-        print(f"predicted anew: {reason}")
+        print(f"predicted again: {reason}")
         return None
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from debias import components
 from debias import config as configs
+from debias.data.checks import check_examples
+from debias.data.examples import SPLITS, Examples
+from debias.data.masks.files import MaskRecord, claimed, read_written, write_masks, write_picture
+from debias.data.pictures.contact_sheet import contact_sheet, spread
 from debias.errors import InputError, near, shown
 from debias.merging import Settings, read_overrides, split_overrides
-
-if TYPE_CHECKING:
-    from debias.data.examples import Examples
-    from debias.data.masks.files import MaskRecord
 
 #: What makes the masks; its keyword-only arguments are its options. One that asks for ``parts``
 #: needs a trained model.
@@ -35,7 +34,7 @@ SHOWN = 3
 
 
 def where(
-    *, out: str, splits: tuple[str, ...] = ("train", "val", "test"), overwrite: bool = False
+    *, out: str, splits: tuple[str, ...] = SPLITS, overwrite: bool = False
 ) -> tuple[Any, ...]:
     """The options of every method.
 
@@ -44,7 +43,7 @@ def where(
         splits: whose images get masks.
         overwrite: whether existing masks are replaced; else they are kept.
     """
-    unknown = [split for split in splits if split not in ("train", "val", "test")]
+    unknown = [split for split in splits if split not in SPLITS]
     if unknown or not splits:
         raise InputError(
             f"splits holds {unknown}: name some of train, val, test, as in splits=[train]"
@@ -58,9 +57,7 @@ def run(method: str, config: str, overrides: list[str]) -> None:
     Raises:
         ValueError: an unknown option, or whatever is wrong with the data, the hints or the run.
     """
-    from debias.data.masks.files import claimed, write_masks
-
-    maker = _maker(method)
+    maker = components.imported(METHODS[method])
     common, own, of_config = _sorted(maker, overrides)
     out, splits, overwrite = components.call(where, "masks", common, {})
     components.check_options(maker, "masks", own)
@@ -95,12 +92,6 @@ def summary(records: Sequence[MaskRecord]) -> list[str]:
     return lines
 
 
-def _maker(method: str) -> Callable[..., Any]:
-    module, _, name = METHODS[method].partition(":")
-    maker: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return maker
-
-
 def _sorted(
     maker: Callable[..., Any], overrides: Sequence[str]
 ) -> tuple[Settings, Settings, list[str]]:
@@ -129,19 +120,13 @@ def _facts(config: str, overrides: list[str], *, trained: bool) -> Settings:
 
         parts = finished(Path(config), overrides)
         return {"examples": parts.examples, "parts": parts}
-    from debias.data.checks import check_examples
-
     examples = components.construct("data", configs.load(config, overrides).data, {})
     check_examples(examples)
     return {"examples": examples}
 
 
 def _draw(examples: Examples, records: Sequence[MaskRecord], out: Path) -> None:
-    from debias.data.masks.files import read_written, write_picture
-    from debias.data.pictures.contact_sheet import contact_sheet, spread
-
     odd = spread([record.row for record in records if record.remark], ODD_PICTURES)
-    rows = odd + spread(
-        [record.row for record in records if record.row not in odd], PICTURES - len(odd)
-    )
+    others = [record.row for record in records if record.row not in odd]
+    rows = odd + spread(others, PICTURES - len(odd))
     write_picture(out / SHEET, contact_sheet(read_written(examples, row, out) for row in rows))

@@ -46,7 +46,7 @@ def test_recomputes_what_training_reported(copied, finished, capsys):
     printed = capsys.readouterr().out.splitlines()
     worst = 100 * metrics_of(finished)["test"]["scalars"]["worst_group"]
     assert f"  worst_group      {worst:5.1f}" in printed
-    assert f"predicted anew: {copied}/predictions/test.csv: no such file" in printed
+    assert f"predicted again: {copied}/predictions/test.csv: no such file" in printed
     assert printed[-1] == f"{copied}/report.html"
 
 
@@ -63,7 +63,7 @@ def test_saved_and_fresh_predictions_give_the_same_report(copied, capsys, monkey
     assert {
         path.name: path.read_bytes() for path in (copied / "predictions").iterdir()
     } == predictions
-    assert "anew" not in capsys.readouterr().out
+    assert "predicted again" not in capsys.readouterr().out
 
 
 def test_other_weights_than_the_saved_predictions_are_predicted_with(copied, finished, capsys):
@@ -75,11 +75,11 @@ def test_other_weights_than_the_saved_predictions_are_predicted_with(copied, fin
         checkpoint["state_dict"][name].neg_()
     torch.save(checkpoint, path)
     evaluate.run(str(copied), ["measures=none", "progress=false"])
-    assert "predicted anew: other weights made the saved ones" in capsys.readouterr().out
+    assert "predicted again: other weights made the saved ones" in capsys.readouterr().out
     before, after = (metrics_of(run)["test"]["scalars"]["average"] for run in (finished, copied))
     assert after == pytest.approx(1 - before)
     evaluate.run(str(copied), ["measures=none", "progress=false"])
-    assert "anew" not in capsys.readouterr().out
+    assert "predicted again" not in capsys.readouterr().out
     assert metrics_of(copied)["test"]["scalars"]["average"] == after
 
 
@@ -99,7 +99,9 @@ def test_another_precision_is_predicted_anew(copied, finished, capsys):
         ("precision=32-true", "bf16-mixed"),
     ):
         evaluate.run(str(copied), ["measures=none", "progress=false", override])
-        assert f"predicted anew: the saved ones are of precision={saved}" in capsys.readouterr().out
+        assert (
+            f"predicted again: the saved ones are of precision={saved}" in capsys.readouterr().out
+        )
     assert metrics_of(copied) == metrics_of(finished)
 
 

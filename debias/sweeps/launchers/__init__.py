@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Sequence
 
@@ -32,8 +31,7 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     name, overrides = taken(overrides, "launcher", "local")
     if name not in LAUNCHERS:
         raise InputError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
-    module, _, attribute = LAUNCHERS[name].partition(":")
-    chosen: Callable[..., Callable[..., None]] = getattr(importlib.import_module(module), attribute)
+    chosen = components.imported(LAUNCHERS[name])
     own, rest = split_overrides(overrides, components.options(chosen))
     given = read_overrides([_as_yaml(text) for text in own])
     return chosen(**components.check_options(chosen, "launcher", given)), rest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from debias import components
 from debias import config as configs
 from debias.files import write_atomically
 from debias.sweeps.launchers.worker import BUSY, Train, attempt
@@ -47,10 +47,9 @@ def names(path: Path) -> list[str]:
 def perform(path: Path, index: int) -> None:
     """Train one run of a listing unless it is done; the exit code is a local worker's."""
     listing = json.loads(path.read_text(encoding="utf-8"))
-    module, _, attribute = listing["train"].partition(":")
     entry = listing["runs"][index]
     run = Run(entry["source"], tuple(entry["overrides"]), configs.from_plain(entry["config"]))
-    train: Train = getattr(importlib.import_module(module), attribute)
+    train: Train = components.imported(listing["train"])
     for again in reversed(range(TRIES)):
         try:
             return attempt(run, train, listing["threads"], 0)
