@@ -97,7 +97,7 @@ def measured(
 
 
 def save_outcome(
-    folder: Path, report: Json, predictions: dict[str, Predictions], parts: Parts
+    folder: Path, record: Json, predictions: dict[str, Predictions], parts: Parts
 ) -> None:
     """Write predictions, the page and last report.json, which marks the run as finished.
 
@@ -108,14 +108,14 @@ def save_outcome(
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
     # maps cost a backward pass each: they are drawn where they were measured
-    looked = "attention" in report["measures"]
+    looked = "attention" in record["measures"]
     views = Views(
         predictions["test"],
         partial(picture, parts.examples),
         partial(prepared_picture, parts),
         partial(attention_picture, parts) if looked else None,
     )
-    write_report(folder, report, views)
+    write_report(folder, record, views)
 
 
 def selection(history: list[Json], rule: str) -> Json:
