@@ -193,10 +193,7 @@ class ImageData(pl.LightningDataModule):
         return ImageDataset(self.examples, rows, self._sources[key], augmentation=augmentation)
 
     def _loader(
-        self,
-        dataset: ImageDataset,
-        sampler: Iterable[Draw] | Iterable[int],
-        batch_size: int,
+        self, dataset: ImageDataset, sampler: Iterable[Draw] | Iterable[int], batch_size: int
     ) -> DataLoader[Batch]:
         return DataLoader(
             dataset,

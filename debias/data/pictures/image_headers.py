@@ -10,11 +10,7 @@ import simplejpeg
 JPEG = b"\xff\xd8"
 #: Where width and height lie in the header, and how they are packed, by the bytes that a file
 #: begins with.
-_FIXED = (
-    (b"\x89PNG\r\n\x1a\n", 16, ">II"),
-    (b"GIF8", 6, "<HH"),
-    (b"BM", 18, "<ii"),
-)
+_FIXED = ((b"\x89PNG\r\n\x1a\n", 16, ">II"), (b"GIF8", 6, "<HH"), (b"BM", 18, "<ii"))
 #: Tags of a TIFF directory, and the types in which a number may be stored there.
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _TIFF_TYPES = {3: "H", 4: "I"}
