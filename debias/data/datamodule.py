@@ -19,7 +19,7 @@ from debias.data.orders import Order, seeded_generator
 from debias.data.pictures.cache import decode_all, open_cache
 from debias.data.pictures.image_files import ImageFiles, PictureSource
 from debias.data.pictures.preprocessing import Preprocessing
-from debias.data.samplers import Draw, EpochSampler, ShardSampler
+from debias.data.samplers import Draw, EpochSampler
 from debias.types import Batch
 
 #: Pictures among which backgrounds are exchanged when a model is judged: with another number the
@@ -160,7 +160,7 @@ class ImageData(pl.LightningDataModule):
         """
         rank, world = processes.rank(), processes.world()
         dataset = self._dataset(split, training=False, backgrounds=backgrounds)
-        sampler: Iterable[int] = ShardSampler(len(dataset), rank=rank, world=world)
+        sampler: Iterable[int] = range(rank, len(dataset), world)
         if backgrounds:
             order = torch.randperm(len(dataset), generator=seeded_generator(self.seed, 0)).tolist()
             sampler = [order[place] for place in sampler]

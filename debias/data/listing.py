@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from debias.errors import InputError
 
 
 class Listed(NamedTuple):
@@ -20,6 +22,18 @@ class Located(NamedTuple):
 
     missing: list[int]
     outside: list[int]
+
+
+def first_file(candidates: Iterable[Path], *, absent: str) -> Path:
+    """The first path at which there is a file.
+
+    Raises:
+        InputError: there is none; its message is ``absent``.
+    """
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise InputError(absent)
+    return found
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> list[int]:

@@ -65,23 +65,3 @@ class EpochSampler(Sampler[Draw]):
         keys = torch.randint(2**31, (len(positions),), generator=generator)
         share = slice(self.rank, self.visits, self.world)
         return map(Draw, positions[share].tolist(), keys[share].tolist())
-
-
-class ShardSampler(Sampler[int]):
-    """Every ``world``-th position from ``rank`` on: shares do not overlap, cover all, and may
-    differ in length by one.
-
-    Args:
-        samples: how many positions there are.
-        rank: number of this process, in [0, world).
-        world: number of processes.
-    """
-
-    def __init__(self, samples: int, *, rank: int = 0, world: int = 1) -> None:
-        self.positions = range(rank, samples, world)
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.positions)

@@ -6,7 +6,7 @@ import pytest
 from torch import arange, tensor
 
 from debias.data.orders import Permuted, seeded_generator
-from debias.data.samplers import Draw, EpochSampler, ShardSampler
+from debias.data.samplers import Draw, EpochSampler
 
 
 def epoch_of(sampler: EpochSampler, epoch: int) -> list[Draw]:
@@ -59,13 +59,3 @@ def test_more_processes_than_samples_are_refused() -> None:
         ValueError, match="an epoch visits 2 images, and devices=5: ask for fewer devices"
     ):
         EpochSampler(Permuted(tensor([4, 8])), seed=0, rank=0, world=5)
-
-
-@pytest.mark.parametrize(("samples", "world"), [(10, 1), (10, 3), (2, 4)])
-def test_evaluation_shards_cover_every_sample_once(samples: int, world: int) -> None:
-    shards = [list(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)]
-    assert sorted(position for shard in shards for position in shard) == list(range(samples))
-    assert [len(ShardSampler(samples, rank=rank, world=world)) for rank in range(world)] == [
-        *map(len, shards)
-    ]
-    assert list(ShardSampler(samples)) == list(range(samples))

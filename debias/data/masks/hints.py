@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.csv_files import Columns, pick, read_csv, read_text
+from debias.data.listing import first_file
 from debias.errors import InputError
 
 BOX = ("x", "y", "width", "height")
@@ -105,19 +106,11 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
     """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt``
     beside or above it.
     """
-    listing = next(
-        (
-            folder / "images.txt"
-            for folder in source.parents[:2]
-            if (folder / "images.txt").is_file()
-        ),
-        None,
+    listing = first_file(
+        (folder / "images.txt" for folder in source.parents[:2]),
+        absent=f"no images.txt beside or above {source}: it says which image each number is; put "
+        "it there",
     )
-    if listing is None:
-        raise InputError(
-            f"no images.txt beside or above {source}: it says which image each number is; put it "
-            "there"
-        )
     names = _words(listing, ("image", "path"), ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))
     columns = _words(source, header, wanted)

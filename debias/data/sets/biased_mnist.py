@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
+from debias.data.listing import first_file
 from debias.data.sets.table import table
 from debias.errors import InputError
 
@@ -213,11 +214,8 @@ def _find(root: Path, name: str) -> Path:
         for spelling in (name, name.replace("-idx", ".idx"))
         for suffix in ("", ".gz")
     ]
-    candidates = [root / folder / file for folder in FOLDERS for file in names]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        raise InputError(
-            f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's "
-            "files there"
-        )
-    return found
+    return first_file(
+        (root / folder / file for folder in FOLDERS for file in names),
+        absent=f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's "
+        "files there",
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from debias.csv_files import Columns, pick, read_csv, read_text
 from debias.data.examples import Examples
+from debias.data.listing import first_file
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
 from debias.errors import InputError
@@ -121,20 +122,11 @@ def _join(attributes: Columns, partition: Columns) -> Tensor:
 
 
 def _table(root: Path, name: str) -> Path:
-    found = next(
-        (
-            root / f"{name}{suffix}"
-            for suffix in (".txt", ".csv")
-            if (root / f"{name}{suffix}").is_file()
-        ),
-        None,
+    return first_file(
+        (root / f"{name}.txt", root / f"{name}.csv"),
+        absent=f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds "
+        "CelebA's tables",
     )
-    if found is None:
-        raise InputError(
-            f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds CelebA's "
-            "tables"
-        )
-    return found
 
 
 def _image_folder(root: Path) -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from debias.csv_files import read_csv
 from debias.data.examples import Examples
+from debias.data.listing import first_file
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.errors import InputError
 from debias.types import Groups
 
 RELEASES = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
@@ -64,14 +64,11 @@ def waterbirds(
 
 
 def _release(root: Path) -> Path:
-    candidates = [root, *(root / release for release in RELEASES)]
-    found = next((folder for folder in candidates if (folder / "metadata.csv").is_file()), None)
-    if found is None:
-        raise InputError(
-            f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to the "
-            "unpacked Waterbirds"
-        )
-    return found
+    return first_file(
+        (folder / "metadata.csv" for folder in (root, *(root / name for name in RELEASES))),
+        absent=f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to "
+        "the unpacked Waterbirds",
+    ).parent
 
 
 def _near(root: Path, folder: Path) -> Path | None:
