@@ -2,8 +2,6 @@
 | masks | list``.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

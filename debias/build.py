@@ -1,7 +1,5 @@
 """A config to the objects of a run."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is refused before training starts, because no single component would refuse it."""
 
-from __future__ import annotations
-
 import math
 import warnings
 

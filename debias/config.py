@@ -5,8 +5,6 @@ Planning needs no torch, so nothing here imports it. The sections that name a co
 component's own signature and are checked by ``build``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -132,7 +130,7 @@ class Config:
 
 
 SECTIONS = tuple(
-    item.name for item in fields(Config) if item.type == "Settings" and item.name != "players"
+    item.name for item in fields(Config) if item.type == Settings and item.name != "players"
 )
 
 

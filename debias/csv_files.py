@@ -1,7 +1,5 @@
 """Reading CSV files and other tables of users: columns as text, and which line is wrong."""
 
-from __future__ import annotations
-
 import csv
 import math
 from array import array

@@ -1,7 +1,5 @@
 """Errors that a user can mend: their form, names near a misspelt one, and checks of values."""
 
-from __future__ import annotations
-
 import difflib
 import errno
 import math

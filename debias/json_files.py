@@ -1,7 +1,5 @@
 """The JSON files of runs and sweeps: written plainly, and read back as typed and checked values."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Collection, Mapping

@@ -4,8 +4,6 @@ OmegaConf reads the values and converts them, each distinct one once. What is la
 are plain dictionaries, so that thousands of configs that share most of their values cost little.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, make_dataclass

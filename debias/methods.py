@@ -4,8 +4,6 @@ What a method reads is not in the table: it follows from its class
 (:func:`debias.components.reads`).
 """
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from pathlib import Path

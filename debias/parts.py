@@ -1,7 +1,5 @@
 """The objects of one run, and the questions that a trained model is asked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 

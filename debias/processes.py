@@ -4,8 +4,6 @@ Every function but the first two must be called in every process. With one proce
 their argument.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import torch

@@ -3,8 +3,6 @@
 usage: python experiments/table.py EXPERIMENT/runs.csv [MEASURE ...]    # columns of the file
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

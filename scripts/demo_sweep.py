@@ -1,7 +1,5 @@
 """What demonstrations share: a sweep of short runs, and whether two folders hold the same."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

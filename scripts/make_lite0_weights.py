@@ -10,8 +10,6 @@ pixels with mean and standard deviation 0.5:
     model.weights=weights/tf_efficientnet_lite0.safetensors
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import os

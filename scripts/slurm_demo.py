@@ -12,8 +12,6 @@ operator of the cluster. The folder must be on a file system that the nodes shar
 ``scripts/slurm_demo``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

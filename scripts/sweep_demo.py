@@ -6,8 +6,6 @@ figures as that of the undisturbed sweep, to the last digit, and the tables must
 ``scripts/sweep_demo``.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import random

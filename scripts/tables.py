@@ -5,8 +5,6 @@ usage: python scripts/tables.py [--check]
 With --check it writes nothing, and exits with 1 if a page is stale.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 import re

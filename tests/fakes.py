@@ -1,7 +1,5 @@
 """Small stand-ins that several tests train on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytorch_lightning as pl

@@ -1,7 +1,5 @@
 """Named mathematical properties that the tests of several losses share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """The arrows between rooms point one way, and what must be light to import is."""
 
-from __future__ import annotations
-
 import ast
 import io
 import subprocess

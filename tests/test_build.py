@@ -1,7 +1,5 @@
 """A config to the objects of a run: facts, requirements, and refusals before training."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Names to components: facts by name, options by signature, errors that name the near miss."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Configs: layers, overrides, errors that name the near miss, identity."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """The one reader of users' CSV files: which columns, which cells, and which line is wrong."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """What the README and docs tell a reader to type works, and what they name is there."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """What a message says about an unknown name, and about a value out of its bounds."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Every result table of an experiment is printed from the table of its runs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files and folders appear whole or not at all, are on the disk then, and leave nothing behind."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """JSON objects as dataclasses: what has another type is named, and what is unknown is left out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

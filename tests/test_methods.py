@@ -1,7 +1,5 @@
 """The table of methods names what there is, and its facts have their form."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``scripts/parity`` takes the code it names, measures what differs, fails where something does."""
 
-from __future__ import annotations
-
 import ast
 import math
 import re

@@ -1,7 +1,5 @@
 """A trained model is asked batch by batch, on pictures as they are evaluated or as a whole."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

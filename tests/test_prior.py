@@ -1,7 +1,5 @@
 """A strategy that corrects for frequencies of the data is warned of where batches differ."""
 
-from __future__ import annotations
-
 import warnings
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """One process keeps what it has; that two agree with one is tested where sums are taken."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import distributed

@@ -1,7 +1,5 @@
 """Groups: the one numbering, by its full table, for classes and for several labels."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """A strategy with two players, which no shipped one has: the module's manual path is tested."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

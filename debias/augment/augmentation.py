@@ -1,7 +1,5 @@
 """What an augmentation is: a change of each training batch, on the device."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

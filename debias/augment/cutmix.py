@@ -1,7 +1,5 @@
 """CutMix: a box of another picture pasted, and the target shared by area."""
 
-from __future__ import annotations
-
 from debias.augment.mixing import cutmix_weights
 from debias.augment.mixup import Mixup
 from debias.types import Groups

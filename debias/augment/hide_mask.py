@@ -1,7 +1,5 @@
 """Hiding: what a mask marks is taken out, so that the model has to look elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """LISA: samples mixed with partners of the same class or the same bias, but not both."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

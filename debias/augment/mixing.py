@@ -1,7 +1,5 @@
 """Mixing two samples: pictures pixel by pixel, targets by each one's share of the picture."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Mixup: every sample mixed with a random other one of its batch."""
 
-from __future__ import annotations
-
 import torch
 
 from debias.augment.augmentation import Augmentation

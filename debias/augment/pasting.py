@@ -1,7 +1,5 @@
 """Cuts foregrounds out by masks and pastes them, scaled and moved, on other pictures."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Recombination: objects on other backgrounds, so that these tell nothing of the class."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """``debias check``: validate a config and its data without training."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``debias compare``: one table of finished runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from debias.config import EXECUTION

@@ -1,7 +1,5 @@
 """``debias evaluate``: every metric of a trained run or checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``debias infer-groups``: groups from a finished run's model, to train a later run on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``debias masks``: make foreground masks where a data set has none."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """``debias evaluate predictions.csv``: the metrics of anybody's model, from what it predicted."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 

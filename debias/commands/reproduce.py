@@ -1,7 +1,5 @@
 """``debias reproduce``: runs a benchmark's published settings and compares the results."""
 
-from __future__ import annotations
-
 from debias.commands.sweep import describe, train_left
 from debias.sweeps.checks import check
 from debias.sweeps.files import left

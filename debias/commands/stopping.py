@@ -1,7 +1,5 @@
 """How a command ends when it is stopped: at once, with one line and the exit code of the signal."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

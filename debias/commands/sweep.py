@@ -1,7 +1,5 @@
 """``debias sweep``: many runs from one file; which they are, running them, and what came back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``debias sweep search``: search on validation, then train the best on fresh seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Finds what is wrong with a data set before training starts."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import warnings

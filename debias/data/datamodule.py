@@ -1,7 +1,5 @@
 """The Lightning DataModule: its loaders give the same in any number of processes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Folders that are there whole or not at all."""
 
-from __future__ import annotations
-
 import shutil
 import uuid
 from collections.abc import Iterator

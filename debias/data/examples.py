@@ -1,7 +1,5 @@
 """What every loader returns: the images, their labels, and the split of each."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which files exist, by one listing of each folder: to ask for each file takes far longer."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

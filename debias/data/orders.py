@@ -1,7 +1,5 @@
 """Which training rows an epoch visits: all of them, or the same number of every group or class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """A partition of images in place of their bias labels: inferred in memory, or read from a file."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

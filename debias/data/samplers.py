@@ -1,7 +1,5 @@
 """Who visits which row when: drawn from (seed, epoch) alone, in every process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

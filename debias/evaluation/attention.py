@@ -1,7 +1,5 @@
 """Masks from where a trained model looks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2

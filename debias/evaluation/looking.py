@@ -1,7 +1,5 @@
 """Where in pictures a trained model looks, and at which frequencies; slow, so on a share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Measures of a run or of predictions, of the families asked for; or why there are none."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """From weights to predictions to metrics; the test split is read here and selects nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

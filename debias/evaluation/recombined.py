@@ -1,7 +1,5 @@
 """What a model makes of recombined pictures: other backgrounds, places and sizes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 

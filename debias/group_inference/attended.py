@@ -1,7 +1,5 @@
 """Which places of a picture a trained model looked at, from its attribution maps."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 

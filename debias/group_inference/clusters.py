@@ -1,7 +1,5 @@
 """Clusters of what an early model says within each class, and how strongly to even them out."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a model attends to in a picture, and how much of it its decision needs: DaC's pieces."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Samples on which two stages of a training disagree most, or an earlier model errs most."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

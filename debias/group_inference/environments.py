@@ -1,7 +1,5 @@
 """Two environments in which a classifier's confidence is wrong in opposite ways."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Which images an earlier model, or either of two twins, got wrong."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from debias.errors import InputError

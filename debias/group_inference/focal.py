@@ -1,7 +1,5 @@
 """Sample weights that grow where an earlier model gave the class little probability."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

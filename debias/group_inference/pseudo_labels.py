@@ -1,7 +1,5 @@
 """Which pseudo-labels to train on, so that no group outgrows the smallest."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Which rows a head is fitted on: minibatches, balanced draws, balanced subsamples, halves."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

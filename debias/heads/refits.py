@@ -4,8 +4,6 @@ Features, classes and groups in, heads out. Held-out rows choose steps and setti
 the test split.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """DFR: the last layer anew, by sparse logistic regression on group-balanced subsamples."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Sample weights that make up for unequal class or group frequencies."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

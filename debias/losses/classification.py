@@ -1,7 +1,5 @@
 """Per-sample classification loss for every kind of target a batch can carry."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Uniform confusion: how far predictions are from saying nothing."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

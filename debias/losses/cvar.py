@@ -1,7 +1,5 @@
 """Conditional value at risk: the mean of the worst losses."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """How the class is read from outputs for every class and every value of the bias."""
 
-from __future__ import annotations
-
 import math
 
 import torch

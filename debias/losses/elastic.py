@@ -1,7 +1,5 @@
 """The elastic norm of features: a penalty on their singular values."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """EnD's terms: pull apart what shares the bias, pull together what shares the class."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

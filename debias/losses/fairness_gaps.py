@@ -1,7 +1,5 @@
 """Differentiable fairness: how far rates of the values of a bias lie apart, by probabilities."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

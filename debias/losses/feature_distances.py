@@ -1,7 +1,5 @@
 """Distances between the features of environments: correlation alignment and MMD."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

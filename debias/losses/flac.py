@@ -1,7 +1,5 @@
 """FLAC: features are as alike as bias features are not, on pairs that break the shortcut."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

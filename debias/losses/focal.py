@@ -1,7 +1,5 @@
 """Focal loss: samples that are classified well count less."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Generalized cross-entropy: it learns most from what is right, and so amplifies a shortcut."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

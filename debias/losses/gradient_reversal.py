@@ -1,7 +1,5 @@
 """Gradient reversal: what lowers an adversary's loss above it raises the same loss below it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

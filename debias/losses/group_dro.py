@@ -1,7 +1,5 @@
 """Group DRO: minimise the worst group's loss by exponentiated weights."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Mean loss of each group over the joined batch of all processes."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

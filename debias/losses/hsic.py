@@ -1,7 +1,5 @@
 """The Hilbert-Schmidt independence criterion: how much two features depend on each other."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

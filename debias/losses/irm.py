@@ -1,7 +1,5 @@
 """Invariant risk minimisation: how far a scale on the logits is from each environment's best."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

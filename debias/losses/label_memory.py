@@ -1,7 +1,5 @@
 """Labels of the training samples that change while two networks train."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Label-distribution-aware margins: the rarer a class, the larger the margin of its samples."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

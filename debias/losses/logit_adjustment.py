@@ -1,7 +1,5 @@
 """Logit adjustment: the log prior is added in training, so logits without it favour no class."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from debias.losses.classification import classification_losses

@@ -1,7 +1,5 @@
 """Moving averages of each training sample's loss, and weights made of two of them."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Two soft groups in each class, by a network: how differently a classifier fares on them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Spectral decoupling: a penalty on the logits, so that no early feature starves the others."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

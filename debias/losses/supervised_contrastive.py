@@ -1,7 +1,5 @@
 """Supervised contrastive learning: samples of one kind together, against all others."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

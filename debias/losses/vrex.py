@@ -1,7 +1,5 @@
 """Risk extrapolation: mean and variance of the risks of the environments."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor

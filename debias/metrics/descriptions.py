@@ -3,8 +3,6 @@
 The texts are in a table ``numbers.csv`` in the folder of each family. Pure Python.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Counts as torchmetrics metrics: an exact state, and any function that reads numbers from it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

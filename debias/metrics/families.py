@@ -1,7 +1,5 @@
 """The families of measures, and how to read each of their numbers. Pure Python."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Which epoch's weights are kept: rules on validation scalars. Imports no torch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Where in an image the evidence for a class lies, by Grad-CAM, also for transformers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

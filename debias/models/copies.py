@@ -1,7 +1,5 @@
 """Copies of a model, or of its layers after one, that are trained apart from it."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

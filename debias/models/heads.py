@@ -1,7 +1,5 @@
 """Heads that read the inside of a model: an adversary's, and the feature sieve's."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """What a named layer of a model gives: in the model's own forward pass, or up to that layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar

@@ -1,7 +1,5 @@
 """A U-Net that looks at a picture and says how much of each pixel to let through."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Networks that see a small neighbourhood of each pixel: colours and textures, not shapes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 

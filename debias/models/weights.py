@@ -1,7 +1,5 @@
 """Weights of a model from a local file, checked key by key and never unpickled."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Automatic feature reweighting: a last layer on what the model doubts."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Bias amplification: the shortcut is made easier, then the model repeats its errors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from debias import config as configs

@@ -1,7 +1,5 @@
 """Class-balanced last-layer retraining on half of the validation split."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Correct-n-Contrast: an earlier model's predictions stand for the bias; a contrast undoes it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from debias.config import Config

@@ -1,7 +1,5 @@
 """Classifier retraining: a last layer on balanced draws."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import nn

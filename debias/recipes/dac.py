@@ -1,7 +1,5 @@
 """Decompose-and-Compose: what a first model attends to is set on other surroundings."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Deep feature reweighting: a last layer on group-balanced subsamples."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Environment inference: a biased model's confidence gives environments to use as groups."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

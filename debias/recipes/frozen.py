@@ -1,7 +1,5 @@
 """A backbone that stands still: its features, kept in a file, and the heads on it."""
 
-from __future__ import annotations
-
 import hashlib
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Just Train Twice: train, find the errors, train anew with these repeated."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

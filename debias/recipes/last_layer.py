@@ -1,6 +1,5 @@
 """Methods that leave the features as they are, and fit the last layer anew."""
 
-# no postponed annotations: the fields of a dataclass are read in the modules of its subclasses
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, field

@@ -1,6 +1,5 @@
 """Masks from the Grad-CAM maps of a first stage, which the last stage reads."""
 
-# no postponed annotations: the fields of a dataclass are read in the modules of its subclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

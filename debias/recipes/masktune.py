@@ -1,7 +1,5 @@
 """MaskTune: what the model looked at is hidden, and it goes on for an epoch with what is left."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The recipe that most methods need."""
 
-from __future__ import annotations
-
 from debias.config import Config
 from debias.runs.run import Recipe, Run, Trained
 

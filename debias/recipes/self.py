@@ -1,7 +1,5 @@
 """SELF: a last layer tuned on a few samples that tell the model most."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass

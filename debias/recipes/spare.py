@@ -1,7 +1,5 @@
 """SPARE: clusters of what a model says early in training, evened out by sampling."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from debias.config import Config

@@ -1,7 +1,5 @@
 """Spread Spurious Attribute: the bias labels of validation are spread to training."""
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import dataclass, replace

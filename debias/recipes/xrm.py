@@ -1,7 +1,5 @@
 """Discovering environments by cross-mistakes: no group label at any stage."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Many runs in one table: which method, which seeds, mean and spread of what counts."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Under what circumstances a run was made: versions, the state of the code, memory."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Predictions of anybody's model: a CSV file with targets, a bias, scores or decisions."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace

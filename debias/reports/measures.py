@@ -1,7 +1,5 @@
 """The families of measures on a run's page: a row per number, and compact tables."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

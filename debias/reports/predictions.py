@@ -1,7 +1,5 @@
 """A split's predictions as a table: every metric can be recomputed from it, without the model."""
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import dataclass

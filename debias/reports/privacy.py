@@ -1,7 +1,5 @@
 """Reports for other people: file names in place of absolute paths, which tell of users."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any

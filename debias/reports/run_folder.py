@@ -1,7 +1,5 @@
 """What a finished run leaves in its folder: its page, and then report.json."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from debias.errors import InputError

@@ -2,8 +2,6 @@
 what they differ in.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence

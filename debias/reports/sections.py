@@ -1,7 +1,5 @@
 """What the tables of a run's page list: groups, images and settings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from debias.merging import Section, Settings

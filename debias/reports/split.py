@@ -1,7 +1,5 @@
 """The metrics of one split, as a report holds them: its groups or classes, and every scalar."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

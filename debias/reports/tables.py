@@ -1,7 +1,5 @@
 """Tables of text: aligned for a terminal, Markdown, or LaTeX."""
 
-from __future__ import annotations
-
 import re
 import statistics
 from collections.abc import Sequence

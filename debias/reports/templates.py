@@ -1,7 +1,5 @@
 """Filling the HTML templates that lie beside this file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

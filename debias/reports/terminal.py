@@ -1,7 +1,5 @@
 """What a report comes to, as lines for a terminal: accuracies, and headlines of families."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 
 from debias.metrics.families import OF_POSITIVE, headlines

@@ -1,7 +1,5 @@
 """What the numbers of a run mean, in plain words."""
 
-from __future__ import annotations
-
 from debias.errors import shown
 from debias.metrics.selection import LAST
 from debias.reports.record import Choice, Report

@@ -1,7 +1,5 @@
 """What a recipe for the last layer chose on held-out images: grid, scores, image counts."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

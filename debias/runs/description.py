@@ -1,7 +1,5 @@
 """What is known of a run before it is trained: data, model, labels that it reads, backbone."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

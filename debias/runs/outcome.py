@@ -1,7 +1,5 @@
 """What a trained run comes to: the selected epoch, its predictions, the report."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Collection, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """One stage: train, and keep what each epoch leaves behind."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from debias import config as configs

@@ -1,7 +1,5 @@
 """How much a recipe trains and predicts, for an estimate of what it costs."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from debias.config import Config

@@ -1,7 +1,5 @@
 """BAdd: the model is given the bias in training, so that it need not look for it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Bias amplification: a number for every sample and class leaves the model what is easy."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import Parameter

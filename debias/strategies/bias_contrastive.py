@@ -1,7 +1,5 @@
 """Bias-contrastive learning: a sample's like are those of its class that do not share its bias."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """CORAL: means and covariances of features are to be alike in all environments."""
 
-from __future__ import annotations
-
 from debias.losses.feature_distances import CORALLoss
 from debias.strategies.environments import Environments, FeatureMatching
 from debias.types import Groups

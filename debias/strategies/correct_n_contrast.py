@@ -1,7 +1,5 @@
 """Correct-n-Contrast: pull together one class, push apart what an earlier model confused."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Twins that each learn half of the training images, and confirm the shortcut to each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

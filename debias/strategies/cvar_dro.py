@@ -1,7 +1,5 @@
 """CVaR-DRO: minimise the mean of the worst losses, whichever group they are in."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from debias.errors import check_at_least, check_between

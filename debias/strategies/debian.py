@@ -1,7 +1,5 @@
 """DebiAN: a discoverer looks for unequal groups, and the classifier evens them out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

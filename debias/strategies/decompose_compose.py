@@ -1,7 +1,5 @@
 """Decompose-and-Compose: train a head on causal parts before another class's surroundings."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter

@@ -1,7 +1,5 @@
 """LfF with disentangled features: one encoder for the class, one for the bias, swapped."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import cast

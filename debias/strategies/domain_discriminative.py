@@ -1,7 +1,5 @@
 """Domain-discriminative training: tell class and bias together, then leave out the bias."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """Domain-independent training: a head for every value of the bias, on shared features."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from debias.errors import check_one_of

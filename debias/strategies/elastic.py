@@ -1,7 +1,5 @@
 """ElRep: features of few and small singular values, which no single shortcut fills."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from debias.errors import check_at_least

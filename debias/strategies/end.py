@@ -1,7 +1,5 @@
 """EnD: features that do not show the bias, and show the class whatever the bias."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

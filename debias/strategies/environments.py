@@ -1,7 +1,5 @@
 """Methods over environments: which there are, and the objectives that compare them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

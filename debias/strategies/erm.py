@@ -1,7 +1,5 @@
 """Empirical risk minimisation: the baseline that takes the shortcut."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from debias.strategies.objectives import task_loss

@@ -1,7 +1,5 @@
 """ERM with a fairness criterion in the loss: the gap between the values of the bias."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Adversarial removal: no adversary shall tell the bias from what is inside the model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

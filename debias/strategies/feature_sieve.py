@@ -1,7 +1,5 @@
 """Feature sieve: what a small head reads early on is made useless to it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial

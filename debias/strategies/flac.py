@@ -1,7 +1,5 @@
 """FLAC: the model's features are alike where those of a network of the bias are not."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Focal loss: train on what is not yet classified well."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from debias.errors import check_at_least

@@ -1,7 +1,5 @@
 """Gradient projection: the model never moves along what would help an adversary."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Group DRO: minimise the loss of the group that is worst off."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from debias.losses.classification import classification_losses

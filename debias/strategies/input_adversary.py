@@ -1,7 +1,5 @@
 """Adversarial removal in the picture: a mask hides what gives the bias away, and little else."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Invariant risk minimisation: one classifier that is the best in every environment at once."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from debias.losses.irm import irm_penalty

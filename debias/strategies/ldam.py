@@ -1,7 +1,5 @@
 """LDAM: the rarer a class, the larger the margin by which its samples must be classified."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from debias.errors import check_positive

@@ -1,7 +1,5 @@
 """Learned-Mixin+H: the model learns what a frozen biased network leaves unexplained."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

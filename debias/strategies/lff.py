@@ -1,7 +1,5 @@
 """Learning from failure: a network that takes the shortcut shows which samples to learn from."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Logit adjustment: what the prior of the classes, or given the bias, explains is not learnt."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """MMD: features are to be distributed alike in all environments."""
 
-from __future__ import annotations
-
 from debias.losses.feature_distances import GAMMAS, MMDLoss
 from debias.strategies.environments import Environments, FeatureMatching
 from debias.types import Groups

@@ -1,7 +1,5 @@
 """ReBias: be independent of the features of a network of small receptive field."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Reweighting: losses weighted by the inverse frequency of their class or group."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """RUBi: a biased network masks the logits, so that samples it gets right teach little."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

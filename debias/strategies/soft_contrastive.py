@@ -1,7 +1,5 @@
 """SoftCon: bias-contrastive learning without bias labels, by the features of a biased network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

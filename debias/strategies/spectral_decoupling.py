@@ -1,7 +1,5 @@
 """Spectral decoupling: logits stay small, so that an early feature leaves gradient to others."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

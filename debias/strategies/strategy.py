@@ -1,7 +1,5 @@
 """What a strategy is: which losses, on which outputs, and who moves when."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Uniform confusion: the model makes an adversary's predictions uniform, in alternation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Risk extrapolation: environments are to have the same risk."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from debias.losses.vrex import EnvironmentRisks

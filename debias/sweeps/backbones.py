@@ -1,7 +1,5 @@
 """Heads on backbones of the same sweep: which run a config names, and in which order all start."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What can be wrong with a run before its data are read, found before any run starts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

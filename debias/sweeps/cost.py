@@ -1,7 +1,5 @@
 """What runs cost, learnt from those that are done."""
 
-from __future__ import annotations
-
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Random settings, the same for the same seed on every machine."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence

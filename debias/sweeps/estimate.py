@@ -1,7 +1,5 @@
 """What a run would cost: the images that it sees, and the speed of this machine."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a sweep keeps what, and what the files say of a run: they alone say what is left."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

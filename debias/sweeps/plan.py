@@ -1,7 +1,5 @@
 """A sweep file to a list of runs. Planning loads no torch; the checks of options do."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator, Sequence

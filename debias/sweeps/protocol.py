@@ -4,8 +4,6 @@ Methods compare only under the same knowledge: one that was tuned on the worst g
 knows its groups, whatever its loss reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

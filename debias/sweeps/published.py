@@ -1,7 +1,5 @@
 """What was published of the shipped settings, and where; see also ``methods.csv``."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from omegaconf import OmegaConf

@@ -1,7 +1,5 @@
 """The results of a sweep as Markdown, LaTeX, CSV or one HTML page."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Collection, Iterator

@@ -1,7 +1,5 @@
 """Which methods of a sweep differ in the worst group, on the same images and seeds."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The tables of a sweep: methods, real differences, costs, and every run."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

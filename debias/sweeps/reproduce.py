@@ -1,7 +1,5 @@
 """A benchmark's published settings as a sweep, and what was measured beside what was published."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a sweep file says, with nothing in it that its schema does not know."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checkpoints on disk: written whole, the one before is kept, a damaged one is noticed."""
 
-from __future__ import annotations
-
 import io
 import os
 import warnings

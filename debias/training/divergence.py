@@ -1,7 +1,5 @@
 """Stopping when training has diverged, before its state replaces the last good one."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """The verb *fit*: Lightning's Trainer; a run resumes exactly, and writes only into its folder."""
 
-from __future__ import annotations
-
 import logging
 import random
 import signal

@@ -1,7 +1,5 @@
 """Memory of training on a CPU: kept between steps, instead of given back and asked for again."""
 
-from __future__ import annotations
-
 import ctypes
 import platform
 

@@ -1,7 +1,5 @@
 """The one LightningModule: players take turns on a batch. It names no method, reads no config."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Optimisers and learning-rate schedules by name; keyword-only arguments are options."""
 
-from __future__ import annotations
-
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, StepLR

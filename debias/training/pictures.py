@@ -1,7 +1,5 @@
 """Pictures as they are beside what the strategy makes of them: what it hides can be seen."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytorch_lightning as pl

@@ -1,7 +1,5 @@
 """Which precision trains a model fastest here without a worse result, and how it is used."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

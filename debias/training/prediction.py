@@ -1,7 +1,5 @@
 """The verb *predict*: the logits of every row, in evaluation mode."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What an epoch leaves behind: history entry, validation predictions, weights, checkpoint."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

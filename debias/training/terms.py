@@ -1,7 +1,5 @@
 """The loss and its terms over an epoch: their means, and terms that are numerically nothing."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 

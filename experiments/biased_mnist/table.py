@@ -8,8 +8,6 @@ is the best test accuracy of any epoch, which is how the published table was sel
 computed here from the kept weights.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

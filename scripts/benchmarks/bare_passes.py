@@ -1,7 +1,5 @@
 """The bare passes of every strategy, for ``scripts/bench strategies``: what it must compute."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

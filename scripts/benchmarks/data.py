@@ -4,8 +4,6 @@ Both sides end in normalised float batches at 224 px, in this process. Pairs are
 that a busy machine slows both sides of a pair alike. Run by ``scripts/bench data``.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tempfile

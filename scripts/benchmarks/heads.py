@@ -10,8 +10,6 @@ machine slows no side; those of the clock are printed too. With ``--threads 1`` 
 one core, and the loop, which hardly gains by two, loses less by it. Run by ``scripts/bench heads``.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Callable

@@ -5,8 +5,6 @@ trains ``tf_efficientnet_lite0`` on random pictures in a process of its own with
 turns; the median of the pairs counts. Run by ``scripts/bench memory``.
 """
 
-from __future__ import annotations
-
 import argparse
 import resource
 import statistics

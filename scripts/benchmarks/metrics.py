@@ -10,8 +10,6 @@ side; the median of the repeats counts, fairlearn's side runs once. Run by
 ``scripts/bench metrics``; fairlearn comes with the extra ``test``.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time

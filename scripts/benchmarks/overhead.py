@@ -5,8 +5,6 @@ machine slows the sides of a pair alike; the median of the pairs counts. Run by
 ``scripts/bench overhead``.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tempfile

@@ -6,8 +6,6 @@ evaluates in batches of the training size. Each side is a process of its own, an
 the system says of it when it has ended, imports included. Run by ``scripts/bench peak``.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import os

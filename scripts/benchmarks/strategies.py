@@ -20,8 +20,6 @@ processor, so that a busy machine slows them alike; the median of the rounds cou
 ``scripts/bench strategies``.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time

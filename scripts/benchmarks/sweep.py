@@ -5,8 +5,6 @@ train the same runs on pictures that are drawn and decoded before the clock star
 the pairs counts. Run by ``scripts/bench sweep``.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

@@ -3,8 +3,6 @@
 usage: scripts/parity [--clones FOLDER] [--markdown] [NAME ...]
 """
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

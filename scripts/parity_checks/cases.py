@@ -1,7 +1,5 @@
 """What the comparisons share: how far two results are apart, inputs from a seed, and stand-ins."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """One gradient norm over all parameters of a player: our module beside loops that clip."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy

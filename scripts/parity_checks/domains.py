@@ -1,7 +1,5 @@
 """Heads for every domain and rates of every group, beside the authors' code."""
 
-from __future__ import annotations
-
 import abc
 import inspect
 import pprint

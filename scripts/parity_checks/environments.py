@@ -1,7 +1,5 @@
 """Losses that compare environments, and spectral decoupling, beside the authors' code."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Networks that find the bias or the mistakes for a model, beside the authors' code."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """Trainings of several steps, beside the authors' loops: who moves, on what, in which order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import partial

@@ -1,7 +1,5 @@
 """Last layers trained anew and samples chosen for it, beside the authors' code."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any

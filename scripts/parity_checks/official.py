@@ -7,8 +7,6 @@ and in float64: ``.cuda()`` is left out, ``float`` becomes ``double``, masks of 
 ``bool``, and type annotations are dropped.
 """
 
-from __future__ import annotations
-
 import ast
 import os
 import shutil

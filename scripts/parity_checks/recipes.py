@@ -1,7 +1,5 @@
 """What recipes do with what a first model says, beside the authors' scripts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """The repositories that the checks read."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,7 +1,5 @@
 """What a comparison found, and the table of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

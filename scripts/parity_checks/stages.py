@@ -1,7 +1,5 @@
 """What recipes of several stages find between trainings, beside the authors' code."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from contextlib import nullcontext

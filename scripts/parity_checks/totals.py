@@ -1,7 +1,5 @@
 """Whole losses of strategies, whose parts are compared: their weights, means and scales."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any

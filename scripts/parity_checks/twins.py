@@ -1,7 +1,5 @@
 """Strategies of two networks or players, beside the authors' code, often cut out of loops."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Every augmentation declares its facts, and refuses several labels where they say so."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Hiding what a mask marks: pixels by hand, what is left alone, and who asks for what."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

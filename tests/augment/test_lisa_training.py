@@ -2,8 +2,6 @@
 ones leave it.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

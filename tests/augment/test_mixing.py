@@ -1,7 +1,5 @@
 """Mixup, CutMix and LISA: pixels, targets and partners by hand, draws by their statistics."""
 
-from __future__ import annotations
-
 import copy
 from functools import partial
 

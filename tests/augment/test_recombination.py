@@ -1,7 +1,5 @@
 """Recombination: pixels of hand-made 8 x 8 pictures, statistics, and what it must leave alone."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Every option of Recombination that its draws or its function read reaches them."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Recombination does its work: a model that trains on it stops reading the background."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """A small finished run that the tests of several commands read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

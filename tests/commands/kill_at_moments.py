@@ -3,8 +3,6 @@
 By hand, for 60 moments spread over the run: ``python -m tests.commands.kill_at_moments 60``.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A user's mistake is one short line, exit code 2, and leaves nothing; the kinds are a table."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which errors the command line prints as one line, and that any other keeps its traceback."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

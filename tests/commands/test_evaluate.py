@@ -1,7 +1,5 @@
 """``debias evaluate``: the same metrics from saved predictions and weights, never from others."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``debias infer-groups``: each method's groups, their score, and that a run trains on them."""
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """SIGKILL at chosen moments: the same command goes on, and the run ends as if undisturbed."""
 
-from __future__ import annotations
-
 import signal
 
 import pytest

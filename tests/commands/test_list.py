@@ -1,7 +1,5 @@
 """``debias list``: families of measures by title, keys and how to read them, and needs."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias.commands import list as listing

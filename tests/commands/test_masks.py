@@ -1,7 +1,5 @@
 """``debias masks``: what it writes is what training then reads, and mistakes are one line."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Data whose bias is known nowhere: every command shows what needs no bias label, by class."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

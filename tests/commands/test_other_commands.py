@@ -1,7 +1,5 @@
 """``debias list``, ``check`` and ``compare``."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

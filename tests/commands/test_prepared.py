@@ -1,7 +1,5 @@
 """A strategy that changes pictures: predictions are of these, logs and report show them."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

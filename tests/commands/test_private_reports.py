@@ -2,8 +2,6 @@
 like any other.
 """
 
-from __future__ import annotations
-
 import getpass
 import json
 import platform

@@ -1,7 +1,5 @@
 """Shipped configs on built-in data in their layout: all build, every method trains and reports."""
 
-from __future__ import annotations
-
 import json
 import re
 from itertools import takewhile

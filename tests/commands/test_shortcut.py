@@ -1,7 +1,5 @@
 """The built-in data has a known answer: ERM takes the shortcut, Group DRO does not."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

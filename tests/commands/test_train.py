@@ -1,7 +1,5 @@
 """``debias train`` from the command line to the run folder: contents, resuming, bad input."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """``debias train devices=2`` does what one process with twice the batch does."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Hand-made picture data sets for the tests of this folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

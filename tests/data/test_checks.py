@@ -2,8 +2,6 @@
 passes in silence.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The sampler of SPARE: what each sample's probability is, and what it refuses."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Loaders give the same pixels whatever the workers, cache and number of processes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

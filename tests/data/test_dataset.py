@@ -1,7 +1,5 @@
 """What a batch holds; augmentation depends on the key alone; arithmetic of normalisation."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

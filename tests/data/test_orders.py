@@ -1,7 +1,5 @@
 """How often each order visits each sample, against independent definitions."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.utils.data import WeightedRandomSampler

@@ -1,7 +1,5 @@
 """Partitions: inferred, written, read back, and put in place of the labels of some splits only."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Draws depend on (seed, epoch) alone, and processes share an epoch out evenly."""
 
-from __future__ import annotations
-
 import pytest
 from torch import arange, tensor
 

@@ -1,7 +1,5 @@
 """Masks from Grad-CAM are those derived by hand, and lie where the picture's own pixels do."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """What a model looks at, for models of which that can be derived by hand."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Which families can be measured, and how many images are of no group."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is measured on recombined pictures, with models whose answer is known."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

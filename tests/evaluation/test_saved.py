@@ -2,8 +2,6 @@
 with a reason.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What stands out of an attribution map: by hand, by definition, and its limits."""
 
-from __future__ import annotations
-
 import statistics
 
 import pytest

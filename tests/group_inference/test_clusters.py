@@ -1,7 +1,5 @@
 """Clusters within classes: how many, which, in which order, and the silhouette's power."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """DaC's pieces: places kept, a curve's elbow, low losses: by hand, by definition, their limits."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 

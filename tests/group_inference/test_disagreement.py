@@ -1,7 +1,5 @@
 """Disagreement and misclassification against definitions in float64."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

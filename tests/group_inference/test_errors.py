@@ -1,7 +1,5 @@
 """The error set of an earlier model."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

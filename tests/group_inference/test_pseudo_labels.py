@@ -1,7 +1,5 @@
 """SSA's thresholds: by their definition, by hand, and with ties."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Features in which the class and, more loudly, a bias show, and the head that ERM fits to them."""
 
-from __future__ import annotations
-
 import torch
 
 from debias.heads.descent import Descent, fit_heads

@@ -1,7 +1,5 @@
 """Heads fitted together against plain loops of torch over one head at a time."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Heads, their scores and which rows they are fitted on."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The published refits against loops from the papers' formulas, and what becomes of a shortcut."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """DFR: its objective, the folded scaling, the choice of C, and its effect on a spurious feature."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """DFR's choice of C: which rows a fit is scored on, which it is fitted on, and which score wins."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

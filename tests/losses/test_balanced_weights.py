@@ -1,7 +1,5 @@
 """balanced_weights: equal totals, a mean of one over the data, and its limits."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given

@@ -1,7 +1,5 @@
 """classification_losses for class indices, class probabilities and several labels."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

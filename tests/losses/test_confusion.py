@@ -1,7 +1,5 @@
 """confusion_losses against hand-derived values and the cross-entropy to a uniform target."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

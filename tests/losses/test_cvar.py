@@ -1,7 +1,5 @@
 """cvar against hand-derived values, a search over t in float64, and one process against two."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from functools import partial

@@ -1,7 +1,5 @@
 """How a class is read from several heads: worked tables, Bayes' rule written out, limits."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

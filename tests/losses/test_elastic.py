@@ -3,8 +3,6 @@
 Run as ``python -m tests.losses.test_elastic FOLDER RANK`` it computes one process's part.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """EnD's terms against their definitions in float64, values by hand, and their gradients."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

@@ -1,7 +1,5 @@
 """What two gloo ranks compute over environments is that of the joined batch, also in gradient."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

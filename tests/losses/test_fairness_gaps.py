@@ -1,7 +1,5 @@
 """The fairness gaps against fairlearn and the metrics of evaluation, by hand, and gradients."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

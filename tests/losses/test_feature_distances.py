@@ -1,7 +1,5 @@
 """CORALLoss and MMDLoss against their definitions in float64, and what they must leave alone."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """The FLAC loss by hand, by a loop over pairs, its pairs, its gradient and its limits."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """focal_losses against hand-derived values, a definition in float64 and its limits."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Generalized cross-entropy by hand, by its limits, and its gradient beside cross-entropy's."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

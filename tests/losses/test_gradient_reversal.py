@@ -1,7 +1,5 @@
 """reverse_gradient: the same values, the gradients times -strength for each pass through it."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """GroupDROLoss and group_means against hand-derived values and a definition in float64."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """HSIC against its definition over all quadruples in float64, a value by hand, properties."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

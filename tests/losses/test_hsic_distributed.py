@@ -1,7 +1,5 @@
 """HSIC in two gloo ranks is that of the joined batch, also in gradient; so is ReBias."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The IRM penalty against hand-derived values, automatic differentiation and its expectation."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

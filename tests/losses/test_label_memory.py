@@ -1,7 +1,5 @@
 """Labels that flip: with which probability, which rows, and what is remembered."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

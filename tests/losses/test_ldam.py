@@ -1,7 +1,5 @@
 """LDAM's margins and losses by hand and by definition."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Log priors and logit-adjusted losses: by hand, their limits, and their Bayes rule."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Two gloo ranks of uneven shares remember, weigh and compare as one process does."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

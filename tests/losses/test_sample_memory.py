@@ -1,7 +1,5 @@
 """Per-sample memories against a dictionary: shuffled subsets, repeated rows, state, one graph."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import pytest

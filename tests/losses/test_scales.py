@@ -1,7 +1,5 @@
 """Losses on features of the scale of real networks: none is numerically nothing by default."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

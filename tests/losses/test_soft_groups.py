@@ -1,7 +1,5 @@
 """Soft groups, the discoverer's loss and the model's weights, by hand and by loops in float64."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The penalties on logits: by hand, their gradients, and what an absent class does."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The contrastive loss against its definition, sample by sample in float64, and its properties."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Mean and variance of environments' risks, by hand."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

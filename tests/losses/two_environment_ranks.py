@@ -1,7 +1,5 @@
 """Run as ``python -m tests.losses.two_environment_ranks FOLDER RANK`` twice: what each finds."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

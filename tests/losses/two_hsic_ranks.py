@@ -1,7 +1,5 @@
 """Run as ``python -m tests.losses.two_hsic_ranks FOLDER RANK`` twice: writes what each computed."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

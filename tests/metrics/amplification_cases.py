@@ -1,7 +1,5 @@
 """Evaluation sets with known bias amplification, and the naive definitions to compare with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Metrics of attention and cells, each with a random evaluation set."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What the tests of metrics may use."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.metrics.two_ranks import found_by_both

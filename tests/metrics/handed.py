@@ -1,7 +1,5 @@
 """Sets handed to a metric in ways that must not matter: in other batches, orders, processes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 

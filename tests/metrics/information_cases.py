@@ -1,7 +1,5 @@
 """Predictions of known information on the bias, or error set: by hand, and golden."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from functools import partial

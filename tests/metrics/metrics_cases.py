@@ -1,7 +1,5 @@
 """Predictions with known group accuracies. The golden ones are in ``golden_cases.py``."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

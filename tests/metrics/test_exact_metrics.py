@@ -2,8 +2,6 @@
 to its device.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The texts of the families: every number that a report holds has one, and the right one."""
 
-from __future__ import annotations
-
 import csv
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """GroupCounts: table, keys and report, also of two processes; numbers are in ``test_handed.py``."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """GroupCounts as a state: big counts, copies, devices, collections, and what it refuses."""
 
-from __future__ import annotations
-
 import pickle
 from typing import Any
 

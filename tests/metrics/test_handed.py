@@ -1,7 +1,5 @@
 """Every metric gives the known numbers, and the same under any order, batching and sharding."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torchmetrics import Metric

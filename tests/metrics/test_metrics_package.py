@@ -1,7 +1,5 @@
 """What importing the room costs, and that every scalar is described."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

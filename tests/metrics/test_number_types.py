@@ -1,7 +1,5 @@
 """The same labels in another number type change no metric: 0 and 1 are not row numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

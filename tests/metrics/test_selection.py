@@ -1,7 +1,5 @@
 """Selection rules: which epoch wins, and what is refused."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

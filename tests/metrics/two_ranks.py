@@ -6,8 +6,6 @@ RESULT``; it does everything that the module asks for, since starting the proces
 the time.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -2,8 +2,6 @@
 model left as it was.
 """
 
-from __future__ import annotations
-
 import sys
 
 import pytest

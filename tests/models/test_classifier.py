@@ -1,7 +1,5 @@
 """The logits are the plain network's, the features what the head read, over timm's families."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

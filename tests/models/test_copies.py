@@ -1,7 +1,5 @@
 """A twin has the weights and a head of its own; a copy of later layers computes the features."""
 
-from __future__ import annotations
-
 import pytest
 import timm
 import torch

@@ -1,7 +1,5 @@
 """The adversary's and the sieve's heads: layer sizes, values by definition, precision."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

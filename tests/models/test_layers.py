@@ -1,7 +1,5 @@
 """Reading the inside of a model: what a layer gives, what it depends on, over timm's families."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

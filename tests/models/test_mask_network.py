@@ -1,7 +1,5 @@
 """MaskNetwork: shapes, its start close to 1, and that every part of it learns."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

@@ -2,8 +2,6 @@
 features they read.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

@@ -1,7 +1,5 @@
 """Local weights: loaded whole or refused with every key that does not fit, and never unpickled."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

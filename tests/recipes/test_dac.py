@@ -1,7 +1,5 @@
 """Decompose-and-Compose: masks, what each stage leaves behind, the new head, and refusals."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

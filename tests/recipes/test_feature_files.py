@@ -1,7 +1,5 @@
 """The file of a frozen backbone's features is found again by the same backbone, and by no other."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which labels heads on frozen features see: those of groups only where these select."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

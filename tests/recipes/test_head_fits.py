@@ -1,7 +1,5 @@
 """What recipes on frozen features hand to the fitters: rows, and every given option."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -2,8 +2,6 @@
 the right ones.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The recipes that infer groups: what each finds, what its last stage trains on, what it read."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

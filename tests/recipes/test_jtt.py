@@ -1,7 +1,5 @@
 """Just Train Twice: what the stages leave behind, what the last one sees, none is repeated."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

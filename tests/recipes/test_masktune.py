@@ -1,7 +1,5 @@
 """MaskTune: masks by hand, what each stage leaves, what the last one sees, what is refused."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from functools import partial

@@ -1,7 +1,5 @@
 """What MaskTune hides, and how strongly SPARE evens out, is as their options say; no training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

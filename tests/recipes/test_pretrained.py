@@ -1,7 +1,5 @@
 """A backbone that is not trained: the head that the refits start from, fitted by plain ERM."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -2,8 +2,6 @@
 stage is repeated.
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

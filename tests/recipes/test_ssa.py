@@ -1,7 +1,5 @@
 """SSA: on which guesses of its teacher a predictor is trained; predictors are fake logits."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from types import SimpleNamespace

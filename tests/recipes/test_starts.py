@@ -2,8 +2,6 @@
 for nothing else.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Small made-up runs: records and predictions with numbers that are easy to check by hand."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

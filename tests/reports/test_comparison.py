@@ -1,7 +1,5 @@
 """Several runs in one table: hand-computed means and deviations, names, and what is missing."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Predictions of anybody's model: what a file may hold, what becomes of it, and what is refused."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The worst group's most confident mistakes, and their pictures."""
 
-from __future__ import annotations
-
 import base64
 
 import cv2

@@ -1,7 +1,5 @@
 """The page of a run: right numbers and words, nothing from outside, and no name that breaks it."""
 
-from __future__ import annotations
-
 import re
 from html.parser import HTMLParser
 from pathlib import Path

@@ -2,8 +2,6 @@
 and what to do.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """report.json: what is written is what is read, and a run that is not there or not done says so."""
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What is printed of a report: the right numbers in the right rows, few enough to be read."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What last-layer recipes chose: setting by setting, in words, with a warning of few images."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """What a report says of a run before it is trained: here the weights it starts from."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The rule of the last epoch, and batch normalisation that stands still, from config to report."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

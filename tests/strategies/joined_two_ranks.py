@@ -1,7 +1,5 @@
 """Run as ``python -m tests.strategies.joined_two_ranks FOLDER RANK`` twice: writes results."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -2,8 +2,6 @@
 what was trained.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -2,8 +2,6 @@
 what each got.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A shortcut that pays in training and not in the test: worst group of vectors, known answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

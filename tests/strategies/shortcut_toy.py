@@ -2,8 +2,6 @@
 that is harder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

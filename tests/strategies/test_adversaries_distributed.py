@@ -2,8 +2,6 @@
 as one does.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """BAdd: its stages, who receives which gradient, and what evaluation reads."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

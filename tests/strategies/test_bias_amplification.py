@@ -2,8 +2,6 @@
 what it is for.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Correct-n-Contrast: its loss by definition, who is compared with whom, limits and gradients."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

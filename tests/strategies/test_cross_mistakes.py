@@ -1,7 +1,5 @@
 """XRM's twins: the objective by definition, who learns from whom, and how labels flip."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """CVaR-DRO: which samples of a batch give gradient, ERM as its limit, and the truncated form."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """DebiAN: each turn by definition, who moves, modes, its state, and what it discovers."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

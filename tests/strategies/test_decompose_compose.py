@@ -2,8 +2,6 @@
 who is trained.
 """
 
-from __future__ import annotations
-
 import copy
 from functools import partial
 

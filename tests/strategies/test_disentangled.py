@@ -2,8 +2,6 @@
 features, and the swap.
 """
 
-from __future__ import annotations
-
 import copy
 
 import pytest

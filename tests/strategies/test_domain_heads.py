@@ -1,7 +1,5 @@
 """Domain-independent and domain-discriminative training: whose head learns, how it is read."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Elastic: its objective by hand, ERM as its limit, and what a penalty does to features."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """EnD: its loss from the definition, and who receives gradient."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -2,8 +2,6 @@
 asked to close.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """FeatureAdversary: who receives which gradient, every way to feed it, schedule, an attacker."""
 
-from __future__ import annotations
-
 import pytest
 import timm
 import torch

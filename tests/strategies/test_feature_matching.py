@@ -1,7 +1,5 @@
 """CORAL and MMD as strategies: which environments, and what matching does to the shortcut."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """FeatureSieve: the three clocks, who moves, what forgetting does, and the summed loss."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -5,8 +5,6 @@ corners are alike. The auxiliary head sees 5 of 6 cells at a time and adds up wh
 sees both corners, so it cannot know.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

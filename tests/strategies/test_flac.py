@@ -1,7 +1,5 @@
 """FLAC: the two stages by definition, what stands still in each, its limit, state, and a toy."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """Focal: its value by definition, ERM as its limit, weights of a batch, and labels."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """GradientProjection: the rule by hand, the surrogate's gradient, and what it does to logits."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

@@ -1,7 +1,5 @@
 """InputAdversary: its value, who receives which gradient, and that it hides the bias."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

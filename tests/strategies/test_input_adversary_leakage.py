@@ -1,7 +1,5 @@
 """InputAdversary on drawn birds: an attacker sees less of the background in masked pictures."""
 
-from __future__ import annotations
-
 import pytest
 import timm
 import torch

@@ -1,7 +1,5 @@
 """IRM and V-REx: their schedule, their objective, and what they learn where ERM fails."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor, nn

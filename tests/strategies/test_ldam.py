@@ -1,7 +1,5 @@
 """LDAM: its value by hand, margins as state, and what it refuses."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

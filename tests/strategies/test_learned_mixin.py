@@ -1,7 +1,5 @@
 """Learned-Mixin: values by definition, the biased network trained first and then truly frozen."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

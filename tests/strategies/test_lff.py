@@ -2,8 +2,6 @@
 and a toy.
 """
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """Logit adjustment: priors by hand, prediction from raw logits, and what it does to a shortcut."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -2,8 +2,6 @@
 else takes both.
 """
 
-from __future__ import annotations
-
 import copy
 from functools import partial
 

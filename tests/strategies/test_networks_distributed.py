@@ -1,7 +1,5 @@
 """Two gloo processes train two networks as one does, and remember the same of samples."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """ReBias: each turn's value by definition, who moves which way, bandwidths, limits, state."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -1,7 +1,5 @@
 """What ReBias is for: bars on coloured grounds are told by shape, though colour is easier."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

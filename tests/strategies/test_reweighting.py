@@ -1,7 +1,5 @@
 """Reweighting by effective number; plain and square-root reweighting are in ``test_strategies``."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

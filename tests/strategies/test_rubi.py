@@ -1,7 +1,5 @@
 """RUBi: each turn's value by definition, and who receives gradient."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

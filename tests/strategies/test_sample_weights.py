@@ -2,8 +2,6 @@
 that adds to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

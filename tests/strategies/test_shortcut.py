@@ -1,7 +1,5 @@
 """What strategies that know the bias are for: the worst group where a shortcut pays in training."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias.strategies.badd import BAdd

@@ -1,7 +1,5 @@
 """SoftContrastive: each turn's value by definition, who gets gradient, what weights follow."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

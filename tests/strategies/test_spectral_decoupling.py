@@ -1,7 +1,5 @@
 """Spectral decoupling: values by definition, where the logits come to rest, and what it refuses."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -2,8 +2,6 @@
 loop's, bit for bit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

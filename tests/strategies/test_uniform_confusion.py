@@ -1,7 +1,5 @@
 """UniformConfusion: whose turn it is, who gets which gradient, and what an attacker finds."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

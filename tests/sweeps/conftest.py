@@ -1,7 +1,5 @@
 """Sweep files that several tests start from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent

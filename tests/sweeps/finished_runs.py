@@ -1,7 +1,5 @@
 """Runs of a sweep that look finished: a record with chosen numbers, and predictions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

@@ -2,8 +2,6 @@
 method over seeds.
 """
 
-from __future__ import annotations
-
 import io
 import json
 

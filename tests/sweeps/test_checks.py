@@ -1,7 +1,5 @@
 """What is wrong with some run is said before any starts."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias.sweeps.checks import check

@@ -1,7 +1,5 @@
 """Draws: reproducible, independent of each other, in range, and of the asked distribution."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """A run's status follows from its files and its lock alone."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

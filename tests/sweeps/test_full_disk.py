@@ -2,8 +2,6 @@
 nothing else does.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

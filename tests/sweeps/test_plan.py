@@ -1,7 +1,5 @@
 """A sweep file to its runs: exact lists by hand, identities, and every mistake in one line."""
 
-from __future__ import annotations
-
 from collections import Counter
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is said of a sweep while it runs."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

@@ -1,7 +1,5 @@
 """Which runs a protocol lets through, and how it is written down."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias.sweeps.plan import plan

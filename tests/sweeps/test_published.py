@@ -1,7 +1,5 @@
 """Shipped settings that published figures are compared with, against the authors' code."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is said of a sweep, finished or not: every table by hand, in every format."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

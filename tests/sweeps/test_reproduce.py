@@ -1,7 +1,5 @@
 """Published settings as a sweep: which runs, at what cost, and the verdict on what came back."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

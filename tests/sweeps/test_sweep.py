@@ -1,7 +1,5 @@
 """``debias sweep`` with real training on drawn birds: to the end, disturbed, with a bad run."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

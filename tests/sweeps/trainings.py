@@ -2,8 +2,6 @@
 training can end.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -2,8 +2,6 @@
 comes of it.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import pytest

@@ -1,7 +1,5 @@
 """Checkpoints: written beside their place, the one before kept, taken if the last is damaged."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from pathlib import Path

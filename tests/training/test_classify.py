@@ -4,8 +4,6 @@ The mean of linear heads is the linear head of their mean, so a plain classifier
 agree everywhere.
 """
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from functools import partial

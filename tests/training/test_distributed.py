@@ -1,7 +1,5 @@
 """Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

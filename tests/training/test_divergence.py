@@ -1,7 +1,5 @@
 """Training stops in the epoch in which it diverges, names the step, keeps the last good state."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The seeds of an epoch."""
 
-from __future__ import annotations
-
 import random
 from types import SimpleNamespace
 

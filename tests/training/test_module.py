@@ -1,7 +1,5 @@
 """The LightningModule: clipping, logged means, steps over a resume, mixed precision by turn."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

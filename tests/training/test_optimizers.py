@@ -1,7 +1,5 @@
 """Learning-rate schedules by value."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The grid of pictures: exact pixels, the mask found, and nothing where nothing changes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The verb predict: its precision."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

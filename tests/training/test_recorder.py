@@ -1,7 +1,5 @@
 """What an epoch leaves: weights of preferred epochs only, one history, checkpoints that load."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import torch

@@ -2,8 +2,6 @@
 which it counts.
 """
 
-from __future__ import annotations
-
 import warnings
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Epochs in which only other networks have moved: recorded, and preferred by no selection rule."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

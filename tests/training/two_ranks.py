@@ -1,7 +1,5 @@
 """Run as ``python -m tests.training.two_ranks FOLDER RANK`` twice: writes what each finds."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files that belong to images by name: the mask, or the fill, of ``a/1.jpg`` is ``a/1.png``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes a folder of masks that the loaders read, and says what is in it."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Backgrounds without their objects, which are filled in from around them, here or before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

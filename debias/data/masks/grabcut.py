@@ -1,7 +1,5 @@
 """Foreground masks from hints of where the object is, by GrabCut."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import cv2

@@ -1,7 +1,5 @@
 """Boxes and points that say where objects are, from a CSV file or from CUB's own tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

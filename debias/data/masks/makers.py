@@ -1,7 +1,5 @@
 """Ways to make the masks of a data set: from boxes, keypoints or other masks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

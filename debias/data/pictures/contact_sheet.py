@@ -1,7 +1,5 @@
 """A few pictures with their masks outlined, side by side, for a person to judge."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import cv2

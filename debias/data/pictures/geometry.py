@@ -1,7 +1,5 @@
 """Deterministic changes of size and section that bring all pictures to one shape."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

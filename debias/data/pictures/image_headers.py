@@ -1,7 +1,5 @@
 """The size of a picture from the first bytes of its file, before any pixel is decoded."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 

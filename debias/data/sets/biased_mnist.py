@@ -1,7 +1,5 @@
 """Biased-MNIST: white digits on a coloured ground, in training mostly the digit's own."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import struct

@@ -1,7 +1,5 @@
 """Draws one bird of the built-in set: of land or water, on land or water; and its mask."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

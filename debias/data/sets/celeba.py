@@ -1,7 +1,5 @@
 """CelebA: faces with 40 attributes, of which some are the targets and one is the bias attribute."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

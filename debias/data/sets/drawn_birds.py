@@ -2,8 +2,6 @@
 if they were it.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator

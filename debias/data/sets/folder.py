@@ -1,7 +1,5 @@
 """Your own data, sorted into a tree of folders."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Your own data, listed in one CSV file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Waterbirds: landbirds and waterbirds from CUB, put on land or water from Places."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from debias.csv_files import read_csv

@@ -1,7 +1,5 @@
 """The counts of every group metric: targets, right ones and predictions of each bias."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

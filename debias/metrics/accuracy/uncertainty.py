@@ -4,8 +4,6 @@ another on the same images and seeds.
 Other intervals of a proportion are ``scipy.stats.binomtest(k, n).proportion_ci(method=...)``.
 """
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import NamedTuple
 

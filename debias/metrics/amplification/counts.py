@@ -2,8 +2,6 @@
 amplification is read from. A task may be a set of labels, such as {knife, table}.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The families of bias amplification. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Family, numbers
 
 _HEADLINES = (

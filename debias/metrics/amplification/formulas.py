@@ -5,8 +5,6 @@ them compare co-occurrences, so none sees amplification that starts from data in
 attribute are independent.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Every number of bias amplification by name, from counts or predictions; label thresholds."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

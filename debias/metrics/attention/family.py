@@ -1,7 +1,5 @@
 """The family of attribution maps. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Family, numbers
 
 _SCORES = numbers("attention", "attention")

@@ -1,7 +1,5 @@
 """Where a model looks: attribution maps against a foreground, a mask, or each other."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

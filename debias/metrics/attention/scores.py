@@ -1,7 +1,5 @@
 """Scores of attribution maps, averaged over all images, right and wrong ones, and groups."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

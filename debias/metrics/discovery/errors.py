@@ -1,7 +1,5 @@
 """How well errors, or groups inferred within classes, find the samples that are misled."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The families of what predictions and errors tell of the bias. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Family, numbers
 
 INFORMATION = Family(

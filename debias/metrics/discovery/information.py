@@ -1,7 +1,5 @@
 """How much two labellings tell of each other, from their table of counts."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

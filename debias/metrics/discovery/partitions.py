@@ -1,7 +1,5 @@
 """How far an inferred grouping agrees with the true one, whatever the groups are called."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The family of fairness. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Family, numbers
 
 _PLAIN = numbers("fairness", "fairness")

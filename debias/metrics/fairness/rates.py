@@ -4,8 +4,6 @@ A rate without samples is NaN. Differences and ratios compare groups, so they ne
 are defined.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Which spatial frequencies a model reads: accuracy on low-passed and high-passed images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The family of filtered images. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Family, numbers
 
 _FILTERED = {

@@ -1,7 +1,5 @@
 """Leakage of a model's outputs against that of labels that are equally often right."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Whether an attribute can still be told from images that ought not to show it."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """What guesses the bias from a model's outputs: a logistic regression, a perceptron."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """In which layers of a network a feature can be read off by a line."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The families of what outputs and features give away of the bias. Pure Python."""
 
-from __future__ import annotations
-
 import math
 
 from debias.metrics.descriptions import Description, Family, numbers

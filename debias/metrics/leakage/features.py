@@ -1,7 +1,5 @@
 """How much of the bias a fresh attacker finds in what a model computed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The image embedding association test: are two kinds of picture near two attributes unequally?"""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What a simple probe reads from held-out features: the bias, in accuracy and in bits."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

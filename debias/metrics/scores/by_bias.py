@@ -1,7 +1,5 @@
 """AUROC, average precision, F1 and calibration of each bias value, the worst, the gap."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Whether probabilities mean what they say, in each group: bins, and errors from them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

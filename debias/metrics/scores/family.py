@@ -1,7 +1,5 @@
 """The family of ranking, F1 and calibration of each bias value. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Description, Family, numbers
 
 _CALIBRATION = numbers("scores", "calibration")

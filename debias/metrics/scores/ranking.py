@@ -5,8 +5,6 @@ One outcome at a time: a class against the rest, or a label. ``score_columns`` m
 a data set.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

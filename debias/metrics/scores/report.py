@@ -1,7 +1,5 @@
 """What the scores of one evaluation say of each bias value, as numbers for a report."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

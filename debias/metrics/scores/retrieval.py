@@ -1,7 +1,5 @@
 """Ranked lists that should begin with the minority: precision at k, and slices."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

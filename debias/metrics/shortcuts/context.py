@@ -1,7 +1,5 @@
 """How much a label is recognised by its usual context, from the scores of all images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Which of several cues a model answers by, and whether two models fail on the same images."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

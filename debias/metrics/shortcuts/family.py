@@ -1,7 +1,5 @@
 """The families of shortcuts, contexts and backgrounds. Pure Python."""
 
-from __future__ import annotations
-
 from debias.metrics.descriptions import Family, numbers
 
 SHORTCUTS = Family(

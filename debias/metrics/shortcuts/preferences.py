@@ -1,7 +1,5 @@
 """How much accuracy goes with the background or with shortcuts, and what answers follow."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """What recombined pictures show: a model's use of background, place and size."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Names to launchers, and which of the ``key=value`` on the command line are a launcher's."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 

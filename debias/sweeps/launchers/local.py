@@ -1,7 +1,5 @@
 """The launcher for this machine: forks a process for each run from a prepared one."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterable

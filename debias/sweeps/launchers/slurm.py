@@ -10,8 +10,6 @@ On a shared file system the launcher assumes that a renamed file is seen by othe
 interval ``poll``, and, for several sweeps in one folder, that ``flock`` is honoured between nodes.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Collection, Iterable, Sequence

@@ -1,7 +1,5 @@
 """What is said to Slurm, and what it answers; with accounting or without."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """One element of a job array, ``python -m debias.sweeps.launchers.slurm_task LISTING``."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

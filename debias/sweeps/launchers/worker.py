@@ -2,8 +2,6 @@
 code how it ended.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

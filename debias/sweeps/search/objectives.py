@@ -1,7 +1,5 @@
 """What a search makes better: figures of validation, at the epoch that a run's own rule selects."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

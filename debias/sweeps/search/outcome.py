@@ -1,7 +1,5 @@
 """What a search found: its trials as a table, and what was chosen, in words."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

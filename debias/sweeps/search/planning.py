@@ -1,7 +1,5 @@
 """A sweep file with a search in it to what is searched, checked before anything is tried."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """A run that is behind the others stops at the end of an epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

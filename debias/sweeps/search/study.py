@@ -1,7 +1,5 @@
 """The trials of one config, in a database that commands share and that outlives them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple

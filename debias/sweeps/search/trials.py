@@ -1,7 +1,5 @@
 """From trials to runs and back: what the launcher asks for, and what happened."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The form of a row, and the small world that its command runs in."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Configs and overrides."""
 
-from __future__ import annotations
-
 from tests.commands.bad_inputs.case import OWN, rows
 
 CONFIG = rows(

@@ -1,7 +1,5 @@
 """Weights, checkpoints, and the records of runs."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Names of components, models, weights and rules; and numbers out of range."""
 
-from __future__ import annotations
-
 from tests.commands.bad_inputs.case import rows
 
 NAMES = rows(

@@ -1,7 +1,5 @@
 """Predictions of anybody's model."""
 
-from __future__ import annotations
-
 from tests.commands.bad_inputs.case import PREDICTIONS, rows
 
 EVALUATE = "evaluate p.csv"

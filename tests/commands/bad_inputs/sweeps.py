@@ -1,7 +1,5 @@
 """Sweep files, searches, reports of sweeps, comparisons and reproductions."""
 
-from __future__ import annotations
-
 from tests.commands.bad_inputs.case import SEARCH, SWEEP, rows
 
 PLAN = "sweep plan sweep.yaml"

@@ -1,7 +1,5 @@
 """Tables of one's own images, and the tables of benchmarks."""
 
-from __future__ import annotations
-
 from tests.commands.bad_inputs.case import TABLE, rows
 
 HEADER, FIRST, *REST = TABLE.splitlines(keepends=True)

@@ -1,7 +1,5 @@
 """Data sets in folders, masks, groups, and files and folders that are to be written."""
 
-from __future__ import annotations
-
 from tests.commands.bad_inputs.case import TABLE, rows
 
 CHECK = "check own.yaml"

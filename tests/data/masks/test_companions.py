@@ -2,8 +2,6 @@
 missing is said.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Folders of masks are written whole, continued, never mixed, and described by what is in them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

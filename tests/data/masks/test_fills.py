@@ -2,8 +2,6 @@
 file to batch.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 from pathlib import Path

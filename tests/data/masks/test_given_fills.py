@@ -1,7 +1,5 @@
 """Fills in files are taken instead of inpainting, get the same geometry, and are cached."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

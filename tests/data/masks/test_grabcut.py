@@ -1,7 +1,5 @@
 """GrabCut finds objects at known places, says where it found nothing, agrees with real masks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

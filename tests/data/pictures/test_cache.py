@@ -1,7 +1,5 @@
 """The cache holds what decoding gives, is built once, survives touch, race, kill and full disk."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

@@ -1,7 +1,5 @@
 """Pixel values after each geometric step, derived by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Every kind of picture becomes upright RGB; every damaged one is an error that names it."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

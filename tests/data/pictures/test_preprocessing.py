@@ -1,7 +1,5 @@
 """The recipes against known pixels, and against the same recipe written with torchvision."""
 
-from __future__ import annotations
-
 import random
 
 import cv2

@@ -1,7 +1,5 @@
 """Biased-MNIST from small idx files: counts, colours by hand, the same bytes, refusals."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import struct

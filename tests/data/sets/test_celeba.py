@@ -1,7 +1,5 @@
 """CelebA from its text tables and the same as CSV: one attribute, several, and mistakes."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias.data.sets.celeba import celeba

@@ -1,7 +1,5 @@
 """The built-in set: the same bytes every time, the promised counts, whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import sys
 import threading

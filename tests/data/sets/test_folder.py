@@ -1,7 +1,5 @@
 """A tree of folders of one's own."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

@@ -1,7 +1,5 @@
 """A CSV file of one's own: integers and names, unknown bias, other column names, and mistakes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

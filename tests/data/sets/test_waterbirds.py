@@ -2,8 +2,6 @@
 metadata file can hold.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from debias.data.sets.waterbirds import waterbirds

@@ -1,7 +1,5 @@
 """The group accuracy family against values by hand, a naive loop, and scikit-learn."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections import defaultdict

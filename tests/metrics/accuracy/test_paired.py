@@ -1,7 +1,5 @@
 """Paired comparison of worst groups: against every possible resample, and by hand."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Intervals against published values of statsmodels and SciPy, and their promise: coverage."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from scipy.stats import binom, binomtest

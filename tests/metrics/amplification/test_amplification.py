@@ -1,7 +1,5 @@
 """Bias amplification from counts: other people's numbers, hand-derived ones, undefined ones."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Bias amplification metrics: unknown and empty values, refusals; numbers: ``test_handed.py``."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torchmetrics import MetricCollection

@@ -1,7 +1,5 @@
 """Bias amplification of random inputs against exact naive loops."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import pytest

@@ -1,7 +1,5 @@
 """Multi-attribute amplification: label sets, their counts, and the published numbers."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Thresholds of labels: hand values, what the authors' code gives, and the report of a run."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Attention scores: worked maps, reference results, a pixel-by-pixel definition, averages."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

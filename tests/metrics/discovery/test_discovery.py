@@ -1,7 +1,5 @@
 """Error sets and inferred groups as finders of the minority."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Information and association from counts, against values by hand, loops and scikit-learn."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

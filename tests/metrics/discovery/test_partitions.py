@@ -1,7 +1,5 @@
 """Agreement of groupings: whatever the groups are called."""
 
-from __future__ import annotations
-
 import math
 from itertools import permutations
 

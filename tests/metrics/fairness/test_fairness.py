@@ -1,7 +1,5 @@
 """The fairness family against a loop, fairlearn, and values of aif360 and torchmetrics."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Filters: worked examples, reference results where at hand, waves, any batching."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

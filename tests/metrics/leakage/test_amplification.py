@@ -1,7 +1,5 @@
 """Leakage that a model adds to that of labels with as many errors."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Complexity of a feature: in which layers a line gives it."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The embedding association test, against the golden values, a worked case and a naive loop."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 

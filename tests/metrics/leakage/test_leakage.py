@@ -1,7 +1,5 @@
 """Leakage: what a fresh attacker finds in features that are known to hold the bias, or not to."""
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Probes of the bias: accuracy, information in bits, and nearest-neighbour estimates."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

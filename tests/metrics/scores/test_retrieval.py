@@ -1,7 +1,5 @@
 """Ranked lists and slices, against the golden values and lists short enough to rank by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

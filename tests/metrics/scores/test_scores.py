@@ -2,8 +2,6 @@
 and naive loops.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 

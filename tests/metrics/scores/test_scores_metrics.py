@@ -1,7 +1,5 @@
 """Fairness, F1, ranking and calibration of known sets: their numbers, and empty groups."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """Context and artifacts: worked examples, reference results, loops and scikit-learn."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

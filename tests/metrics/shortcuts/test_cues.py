@@ -1,7 +1,5 @@
 """Cues, backgrounds and shortcuts: worked examples, reference results, loops, any batching."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

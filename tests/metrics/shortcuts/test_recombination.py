@@ -1,7 +1,5 @@
 """Measures on recombined pictures: worked examples, reference results, and their limits."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -13,8 +13,6 @@ The file ``ends`` says what becomes of the tasks, a word for each in the order o
 text.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """SIGINT in the places where Python prints an exception and goes on."""
 
-from __future__ import annotations
-
 import gc
 import signal
 

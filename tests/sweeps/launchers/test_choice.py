@@ -1,7 +1,5 @@
 """Which words of the command line are the launcher's."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias.sweeps.launchers import launcher

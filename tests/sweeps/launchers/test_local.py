@@ -1,7 +1,5 @@
 """The local launcher with stand-ins for training: every way in which a run can end."""
 
-from __future__ import annotations
-
 import io
 import multiprocessing
 import os

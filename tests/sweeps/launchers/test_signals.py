@@ -1,7 +1,5 @@
 """Signals are noted where they come and acted on where a launcher looks."""
 
-from __future__ import annotations
-
 import signal
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,5 @@
 """The launcher for Slurm: every way a task can end, on a Slurm of files; once on a real one."""
 
-from __future__ import annotations
-
 import fcntl
 import io
 import json

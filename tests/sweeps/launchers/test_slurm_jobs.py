@@ -1,7 +1,5 @@
 """What is said to Slurm, and how its answers are read."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

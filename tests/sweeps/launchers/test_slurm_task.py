@@ -1,7 +1,5 @@
 """What a task of a job array does."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

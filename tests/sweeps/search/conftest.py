@@ -1,7 +1,5 @@
 """Searches of one learning rate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A launcher without processes: runs one after the other here, as the local worker would."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from debias.sweeps.files import files_of

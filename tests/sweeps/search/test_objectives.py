@@ -1,7 +1,5 @@
 """Objectives by hand from small histories, and the Pareto front."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """A sweep file with a search: space to settings, settings to runs, every mistake in one line."""
 
-from __future__ import annotations
-
 import pytest
 
 from debias import config as configs

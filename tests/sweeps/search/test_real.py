@@ -1,7 +1,5 @@
 """``debias sweep search`` with real training on drawn birds."""
 
-from __future__ import annotations
-
 import csv
 
 import pytest

@@ -1,7 +1,5 @@
 """Whole searches with stand-ins for training: what is tried, told, chosen, and gone on with."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 from functools import partial

@@ -1,7 +1,5 @@
 """Searches by real processes: two commands on one database, and PostgreSQL in place of a file."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import shutil
