@@ -82,7 +82,7 @@ def test_notes_by_hand() -> None:
     """MaskTune's corrected labels are Waterbirds'; SubpopBench's ten are each the best of 16."""
     found = {name: " ".join(setting.differences) for name, setting in SETTINGS.items()}
     assert "corrected labels" in found["waterbirds/masktune"]
-    assert "weights of ImageNet" in found["waterbirds/masktune"]
+    assert "ImageNet weights" in found["waterbirds/masktune"]
     assert found["celeba/masktune"] == ""
     assert found["waterbirds/group_dro_strong"] == ""
     assert all(
