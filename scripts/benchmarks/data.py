@@ -1,4 +1,4 @@
-"""Images a second of the cached pipeline, against plain PIL and torchvision on the same JPEGs.
+"""Images per second of the cached pipeline, against plain PIL and torchvision on the same JPEGs.
 
 Both sides end in normalised float batches at 224 px, in this process. Pairs are interleaved, so
 that a busy machine slows both sides of a pair alike. Run by ``scripts/bench data``.

@@ -1,13 +1,16 @@
 """Seconds for 200 last layers fitted together, against a loop that fits one after the other.
 
-Two jobs on the same features: full-batch descent as AFR fits its grid of gamma and penalty, and
-minibatch descent as CRT draws it, where heads differ in start, learning rate, weight decay and the
-rows they may see. Fitted together, the minibatch heads share their batches; in the loop each draws
-its own, so that their weights differ by chance. What is compared is the worst-group accuracy on
-held-out rows, beside what a second loop with other draws differs by. ``--sequential`` fits only so
-many of the heads in the loop and multiplies. Ratios are of seconds of the processor, so that a busy
-machine slows no side; those of the clock are printed too. With ``--threads 1`` the products have
-one core, and the loop, which hardly gains by two, loses less by it. Run by ``scripts/bench heads``.
+There are two jobs on the same features. The first is full-batch descent, as AFR fits its grid of
+gamma and penalty. The second is minibatch descent, as CRT draws it; its heads differ in start,
+learning rate, weight decay and the rows that they may use. Minibatch heads that are fitted together
+share their batches. In the loop each head draws its own, so their weights differ by chance. The
+benchmark compares the worst-group accuracy on held-out rows, and prints the difference of a second
+loop with other draws beside it.
+
+``--sequential`` fits only this number of heads in the loop and multiplies. Ratios are of processor
+seconds, so that a busy machine slows no side; wall-clock ratios are printed too. With
+``--threads 1`` the products have one core. The loop hardly gains from a second core, so it loses
+less. Run by ``scripts/bench heads``.
 """
 
 import argparse

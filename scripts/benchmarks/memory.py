@@ -1,8 +1,9 @@
 """Processor seconds and page faults of a training step, with and without keeping freed memory.
 
-Baseline is PyTorch as it is; beside it :func:`debias.training.memory.keep_freed_memory`. Each side
-trains ``tf_efficientnet_lite0`` on random pictures in a process of its own with one thread, in
-turns; the median of the pairs counts. Run by ``scripts/bench memory``.
+The baseline is unchanged PyTorch; the other side uses
+:func:`debias.training.memory.keep_freed_memory`. Each side trains ``tf_efficientnet_lite0`` on
+random pictures in its own process with one thread, in turns. The median of the pairs counts. Run
+by ``scripts/bench memory``.
 """
 
 import argparse

@@ -1,13 +1,14 @@
-"""Seconds for the group metrics of ten million predictions, against fairlearn, and what they add to
-a validation step.
+"""Seconds for the group metrics of ten million predictions, against fairlearn.
+
+The time that they add to a validation step is printed too.
 
 The metrics are worst-group accuracy, fairness and directional amplification of single-label
-predictions, from the arrays to the numbers. fairlearn's ``MetricFrame`` is given the accuracy of
-each group and the rates of *one* class against the others, where the metrics have all classes: the
-ratio is a lower bound, and nothing is extrapolated in it. The validation step is a ResNet-18's
-forward pass. All on one thread and in seconds of the processor, so that a busy machine slows no
-side; the median of the repeats counts, fairlearn's side runs once. Run by
-``scripts/bench metrics``; fairlearn comes with the extra ``test``.
+predictions, from the arrays to the numbers. fairlearn's ``MetricFrame`` computes the accuracy of
+each group and the rates of *one* class against the others; the metrics have all classes. The ratio
+is therefore a lower bound, and nothing in it is extrapolated. The validation step is a ResNet-18's
+forward pass. Everything runs on one thread and is measured in processor seconds, so that a busy
+machine slows no side. The median of the repeats counts; fairlearn's side runs once. Run by
+``scripts/bench metrics``; fairlearn is in the extra ``test``.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Training steps a second against a bare PyTorch loop over the same model, data and batches.
+"""Training steps per second against a bare PyTorch loop over the same model, data and batches.
 
 The bare loop is plain cross-entropy in both comparisons. Runs are interleaved, so that a busy
-machine slows the sides of a pair alike; the median of the pairs counts. Run by
+machine slows the sides of a pair alike. The median of the pairs counts. Run by
 ``scripts/bench overhead``.
 """
 

@@ -1,9 +1,9 @@
 """Peak memory of ``debias train`` against a plain PyTorch loop of the same model and batches.
 
 Both train ``tf_efficientnet_lite0`` without pretrained weights on the built-in birds, validate
-after each epoch, and evaluate the test split with the best epoch's weights; the plain loop
-evaluates in batches of the training size. Each side is a process of its own, and its peak is what
-the system says of it when it has ended, imports included. Run by ``scripts/bench peak``.
+after each epoch, and evaluate the test split with the best epoch's weights. The plain loop
+evaluates in batches of the training size. Each side is its own process. Its peak is the value that
+the system reports after it has ended, imports included. Run by ``scripts/bench peak``.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def peak(command: list[str]) -> float:
 
 
 def train_command(folder: Path, options: argparse.Namespace) -> list[str]:
-    told = {
+    overrides = {
         "data.root": folder / "birds", "data.train": options.images, "data.val": options.images,
         "data.test": options.images, "data.size": options.size, "preprocessing.size": options.size,
         "model.name": NETWORK, "model.pretrained": "false", "optimizer.lr": LEARNING_RATE,
@@ -93,7 +93,7 @@ def train_command(folder: Path, options: argparse.Namespace) -> list[str]:
         "debias",
         "train",
         "drawn_birds",
-        *(f"{key}={told[key]}" for key in told),
+        *(f"{key}={overrides[key]}" for key in overrides),
     ]
 
 

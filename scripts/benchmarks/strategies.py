@@ -1,23 +1,22 @@
 """Seconds per training step of every strategy over ERM's, beside the ratio of its passes.
 
-Each strategy is written a second time, in ``bare_passes.py``: the forward, backward and optimiser
-steps that its definition asks for, in plain PyTorch on the same networks, with cross-entropies for
-losses. These bare passes give two ratios to ERM, by FLOPs (counted, optimisers left out) and by
-time (measured in the same run), and one is the bar:
+``bare_passes.py`` has each strategy a second time: the forward, backward and optimiser steps that
+its definition requires, in plain PyTorch on the same networks, with cross-entropies as losses. The
+bare passes give two ratios to ERM, by FLOPs (counted, without optimisers) and by time (measured in
+the same run). One of them is the bar:
 
-* ``flops`` where all networks of the strategy are dense convolutions, as the classifier is: what
-  counts is arithmetic;
-* ``time`` where it is memory traffic, which FLOPs do not see: the biased networks of ReBias, RUBi
-  and Learned-Mixin (1x1 convolutions with batch normalisation at full resolution), the mask network
-  of the input adversary (likewise), and gradient projection (two gradients of the model's size,
-  each read twice and one written).
+* ``flops`` if all networks of the strategy are dense convolutions, like the classifier. Arithmetic
+  then determines the time.
+* ``time`` if memory traffic determines it, which FLOPs do not measure. This holds for the biased
+  networks of ReBias, RUBi and Learned-Mixin (1x1 convolutions with batch normalisation at full
+  resolution) and the mask network of the input adversary (likewise). It also holds for gradient
+  projection (two gradients of the model's size, each read twice and one written).
 
-``passes`` is the step's own FLOPs over those of the bare passes: 1.00 says that the step makes no
-pass in vain. A step of a strategy with a cycle is the mean over the cycle. Steps are played as a
-plain loop, which training equals to the bit; what Lightning adds is measured by
-``scripts/bench overhead``. Sides are interleaved step by step and timed in seconds of the
-processor, so that a busy machine slows them alike; the median of the rounds counts. Run by
-``scripts/bench strategies``.
+``passes`` is the step's own FLOPs over those of the bare passes: 1.00 means that the step makes no
+unnecessary pass. A step of a strategy with a cycle is the mean over the cycle. Steps run in a plain
+loop, which gives the same bits as training; ``scripts/bench overhead`` measures what Lightning
+adds. Sides are interleaved step by step and timed in processor seconds, so that a busy machine
+slows them alike. The median of the rounds counts. Run by ``scripts/bench strategies``.
 """
 
 import argparse
@@ -77,7 +76,7 @@ class Sides:
 
     def cycle(self, side: Callable[[int], None]) -> None:
         """All steps of a cycle, behind any warm-up."""
-        start = 15  # at which every cycle begins anew
+        start = 15  # every cycle begins again here
         for step in range(start, start + self.case.cycle):
             side(step)
 

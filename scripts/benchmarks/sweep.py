@@ -1,8 +1,8 @@
 """Time of a sweep of short runs, two at a time, against a shell with ``debias train`` for each.
 
-The shell's side is ``xargs -P 2``, as a script without ``debias sweep`` would do it. Both sides
-train the same runs on pictures that are drawn and decoded before the clock starts; the median of
-the pairs counts. Run by ``scripts/bench sweep``.
+The shell's side is ``xargs -P 2``, as a script without ``debias sweep`` would use. Both sides train
+the same runs on pictures that are drawn and decoded before the clock starts. The median of the
+pairs counts. Run by ``scripts/bench sweep``.
 """
 
 import argparse

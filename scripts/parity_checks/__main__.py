@@ -1,4 +1,4 @@
-"""Runs the comparisons, or those that are named, and prints a row for each.
+"""Runs all comparisons, or the named ones, and prints one row for each.
 
 usage: scripts/parity [--clones FOLDER] [--markdown] [NAME ...]
 """

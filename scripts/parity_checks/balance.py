@@ -1,4 +1,4 @@
-"""Losses that weigh classes, groups or samples, beside the authors' code."""
+"""Losses that weight classes, groups or samples, beside the authors' code."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

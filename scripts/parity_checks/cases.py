@@ -1,4 +1,4 @@
-"""What the comparisons share: how far two results are apart, inputs from a seed, and stand-ins."""
+"""Shared by the comparisons: the difference of two results, inputs from a seed, and stand-ins."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Te
 
 
 class Replaced:
-    """A module of which some names are others: for example, a draw of random numbers."""
+    """A module with some of its names replaced: for example, a draw of random numbers."""
 
     def __init__(self, module: Any, names: dict[str, Any]) -> None:
         self._module, self._names = module, names

@@ -30,7 +30,7 @@ LOGARITHM = "1e-9 in their logarithm"
 def _cells(
     seed: int, *, samples: int, classes: int = 3, biases: int = 3
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, two of them equal in some cases, classes, and biases, of which some have one."""
+    """Features, classes and biases; in some cases two features are equal or one bias occurs."""
     generator = draws(seed)
     features = torch.randn(samples, 8, generator=generator)
     features[1] = features[1 if seed % 3 else 0]

@@ -110,7 +110,7 @@ def _scored(seed: int, epsilon: float) -> tuple[Tensor, Tensor, dict[str, Any]]:
 
 
 def _per_class(membership: Tensor) -> Tensor:
-    """Their discoverer has an output per class, of which that of the own class is read."""
+    """Their discoverer has one output per class; the output of the own class is read."""
     return membership[:, None].expand(-1, 4)
 
 

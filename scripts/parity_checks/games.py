@@ -1,4 +1,4 @@
-"""Trainings of several steps, beside the authors' loops: who moves, on what, in which order."""
+"""Trainings of several steps, beside the authors' loops: turns, objectives and their order."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""Last layers trained anew and samples chosen for it, beside the authors' code."""
+"""Refitted last layers, and the samples chosen for them, beside the authors' code."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

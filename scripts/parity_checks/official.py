@@ -1,10 +1,10 @@
 """Code out of the authors' repositories, at fixed commits, run without their imports.
 
-Nothing of a repository is imported or kept here: a file is read by ``git show``, the named
-definitions (or the statements between two lines) are taken out of its syntax tree and executed in a
-namespace that a check gives. Four things are changed on the way, so that they run on this machine
-and in float64: ``.cuda()`` is left out, ``float`` becomes ``double``, masks of ``uint8`` become
-``bool``, and type annotations are dropped.
+Nothing of a repository is imported or kept here. ``git show`` reads a file. The named definitions
+(or the statements between two lines) are taken out of its syntax tree, and executed in a namespace
+that a check gives. Four changes make them run on a CPU and in float64: ``.cuda()`` is
+removed, ``float`` becomes ``double``, masks of ``uint8`` become ``bool``, and type annotations are
+removed.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""What recipes do with what a first model says, beside the authors' scripts."""
+"""How recipes use the outputs of a first model, beside the authors' scripts."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a comparison found, and the table of it."""
+"""The result of a comparison, and the table of all results."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What recipes of several stages find between trainings, beside the authors' code."""
+"""What recipes of several stages infer between trainings, beside the authors' code."""
 
 import random
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def eiil(clones: Clones) -> Iterator[Row]:
 
 
 def _eiil(clones: Clones) -> tuple[Piece, Piece]:
-    """The authors' inference and SpuCo's, both of which start where ours does."""
+    """The authors' inference and SpuCo's; both have the same start as ours."""
     bar = SimpleNamespace(set_description=lambda _: None)
     space = {
         "torch": Replaced(torch, {"randn": lambda count: torch.randn(count, generator=draws(9))}),

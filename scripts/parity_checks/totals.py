@@ -21,7 +21,7 @@ CELLS = Groups(("a", "b", "c"), ("x", "y", "z"))
 
 
 def _case(seed: int) -> tuple[Tensor, Tensor, Batch]:
-    """Logits and features of a batch, some samples of which have no positive."""
+    """Logits and features of a batch; some of its samples have no positive."""
     generator, samples = draws(seed), 12 + seed
     logits = torch.randn(samples, 3, generator=generator)
     features = torch.randn(samples, 8, generator=generator)
