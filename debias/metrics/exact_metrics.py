@@ -15,7 +15,7 @@ from debias.metrics.accuracy.counts import (
     add_counts,
     check_frequencies,
     check_range,
-    counts_shape,
+    margins_shape,
 )
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.types import Groups
@@ -65,11 +65,9 @@ class GroupCounts(ExactMetric):
             ``f1_scalars``, ``discovery_scalars``, or your own.
         train_frequencies: ``(groups.count,)`` integer, training samples of each group, the third
             argument of ``read``. ``group_scalars`` needs them for ``adjusted_average``.
-        joint: count every (target, bias, prediction), which ``information_scalars`` reads.
 
     Raises:
-        ValueError: the frequencies are not one per group, or negative, or all zero; or the joint
-            table would be too large (``counts_shape``).
+        ValueError: the frequencies are not one per group, or negative, or all zero.
 
     Differs from the reference: torchmetrics' own ``BinaryGroupStatRates`` and ``BinaryFairness``
     book samples on the wrong groups as soon as a batch lacks one (issue #3489). A fairness
@@ -94,16 +92,15 @@ class GroupCounts(ExactMetric):
         read: Callable[..., dict[str, Any]] = group_scalars,
         *,
         train_frequencies: Tensor | None = None,
-        joint: bool = False,
     ) -> None:
         super().__init__()
-        self.groups, self.read, self.joint = groups, read, joint
+        self.groups, self.read = groups, read
         self.train_frequencies = None
         if train_frequencies is not None:
             check_frequencies(train_frequencies, groups)
             self.train_frequencies = train_frequencies.cpu()
-        shape = counts_shape(groups, joint=joint)
-        self.add_state("counts", torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
+        counts = torch.zeros(margins_shape(groups), dtype=torch.long)
+        self.add_state("counts", counts, dist_reduce_fx="sum")
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
 
@@ -123,7 +120,7 @@ class GroupCounts(ExactMetric):
         """
         seen = Range(self.least, self.greatest)
         self.counts, (self.least, self.greatest) = add_counts(
-            self.counts, seen, prediction, target, bias, self.groups, joint=self.joint
+            self.counts, seen, prediction, target, bias, self.groups
         )
 
     def compute(self) -> dict[str, Any]:
@@ -133,11 +130,8 @@ class GroupCounts(ExactMetric):
             ValueError: a target, bias or prediction was out of range.
         """
         check_range(Range(self.least, self.greatest), self.groups)
-        counts = self.counts.cpu()
-        table = counts if self.joint else Margins(*counts)
-        if self.train_frequencies is None:
-            return self.read(table, self.groups)
-        return self.read(table, self.groups, self.train_frequencies)
+        facts = () if self.train_frequencies is None else (self.train_frequencies,)
+        return self.read(Margins(*self.counts.cpu()), self.groups, *facts)
 
 
 class CellCounts(ExactMetric):

@@ -14,7 +14,7 @@ from torchmetrics import Metric
 from tests.metrics import (
     amplification_cases,
     cell_cases,
-    information_cases,
+    error_cases,
     metrics_cases,
     score_cases,
 )
@@ -22,8 +22,7 @@ from tests.metrics.handed import Handed, scalars_of
 
 CASES: dict[str, Handed] = {
     "counts": metrics_cases.worked(),
-    "information": information_cases.multi_label_information(),
-    "errors": replace(metrics_cases.worked(), metric=information_cases.ErrorDiscovery),
+    "errors": replace(metrics_cases.worked(), metric=error_cases.ErrorDiscovery),
     "fairness": score_cases.worked_fairness(),
     "f1": replace(score_cases.worked_fairness(), metric=score_cases.GroupF1),
     "amplification": amplification_cases.worked(),

@@ -9,8 +9,8 @@ from debias.metrics.attention.scores import AttentionScores
 from tests.metrics import (
     amplification_cases,
     cell_cases,
+    error_cases,
     golden_cases,
-    information_cases,
     score_cases,
 )
 from tests.metrics.handed import SHARDINGS, Handed
@@ -19,7 +19,7 @@ from tests.metrics.two_ranks import refusal
 
 FAMILIES: dict[str, list[Handed]] = {
     "counts": [*golden_cases.every_case()],
-    "information": [*information_cases.information_cases(), *information_cases.discovery_cases()],
+    "errors": [*error_cases.discovery_cases()],
     "scores": [*score_cases.every_case()],
     "amplification": [*amplification_cases.every_case()],
     "cells": [*cell_cases.every_case()],

@@ -52,26 +52,9 @@ def empty_range() -> Range:
     return Range(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))
 
 
-def counts_shape(groups: Groups, *, joint: bool = False) -> tuple[int, int, int]:
-    """Shape of the counts; the last bias slot is "unknown".
-
-    Returns:
-        ``(3, rows, biases + 1)``, the fields of :class:`Margins` one after the other; or, if
-        ``joint``, the table ``(rows, biases + 1, choices)``.
-
-    Raises:
-        ValueError: a joint table has more than ``MOST_CELLS`` cells.
-    """
-    slots = groups.biases + 1
-    if not joint:
-        return len(Margins._fields), groups.rows, slots
-    shape = groups.rows, slots, _choices(groups)
-    if (cells := math.prod(shape)) > MOST_CELLS:
-        raise InputError(
-            f"it counts every prediction of every group, and {groups.rows:,} classes and "
-            f"{groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
-        )
-    return shape
+def margins_shape(groups: Groups) -> tuple[int, int, int]:
+    """``(3, rows, biases + 1)``: the fields of :class:`Margins` one after the other."""
+    return len(Margins._fields), groups.rows, groups.biases + 1
 
 
 def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
@@ -90,7 +73,8 @@ def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Grou
         >>> counts.total.tolist(), counts.correct.tolist(), counts.chosen.tolist()
         ([[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 0, 1]])
     """
-    return Margins(*_counted(prediction, target, bias, groups, joint=False))
+    counts = torch.zeros(margins_shape(groups), dtype=torch.long, device=target.device)
+    return Margins(*_counted(counts, prediction, target, bias, groups))
 
 
 def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
@@ -108,8 +92,8 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
         averages and class metrics count them, group metrics do not.
 
     Raises:
-        ValueError: a shape, dtype or value is not as above, or there are too many cells
-            (``counts_shape``).
+        ValueError: a shape, dtype or value is not as above, or the table has more than
+            ``MOST_CELLS`` cells.
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -117,7 +101,14 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
         >>> joint_counts(prediction, target, bias, groups)[1].tolist()
         [[1, 0], [0, 0], [0, 1]]
     """
-    return _counted(prediction, target, bias, groups, joint=True)
+    shape = groups.rows, groups.biases + 1, _choices(groups)
+    if (cells := math.prod(shape)) > MOST_CELLS:
+        raise InputError(
+            f"it counts every prediction of every group, and {groups.rows:,} classes and "
+            f"{groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
+        )
+    counts = torch.zeros(shape, dtype=torch.long, device=target.device)
+    return _counted(counts, prediction, target, bias, groups, joint=True)
 
 
 def margins(counts: Tensor | Margins) -> Margins:
@@ -133,33 +124,25 @@ def margins(counts: Tensor | Margins) -> Margins:
 
 
 def add_counts(
-    counts: Tensor,
-    seen: Range,
-    prediction: Tensor,
-    target: Tensor,
-    bias: Tensor,
-    groups: Groups,
-    *,
-    joint: bool = False,
+    counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> tuple[Tensor, Range]:
-    """Counts and range with one batch added, without waiting for the device.
+    """Margins and range with one batch added, without waiting for the device.
 
     Values out of range are clamped into the table and remembered in the range, so that the one who
     reads the table can refuse it (``check_range``): a check here would stall the device at every
     batch, and would leave the other processes waiting for the one that raised.
 
     Args:
-        counts: int64 of ``counts_shape``.
+        counts: int64 of ``margins_shape``.
         seen: range of the batches before; zeros to begin with, which are always in range.
         prediction, target, bias, groups: as in ``joint_counts``.
-        joint: whether ``counts`` are a table of every (target row, bias, prediction).
 
     Raises:
         ValueError: a shape or dtype is wrong.
     """
     check_batch(prediction, target, bias, groups)
     counts = counts.clone()
-    seen = _add(counts, seen, _facts(prediction, target, bias), groups, joint)
+    seen = _add(counts, seen, _facts(prediction, target, bias), groups)
     return counts, seen
 
 
@@ -253,19 +236,27 @@ def _widened(seen: Range, facts: Tensor) -> Range:
 
 
 def _counted(
-    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, joint: bool
+    counts: Tensor,
+    prediction: Tensor,
+    target: Tensor,
+    bias: Tensor,
+    groups: Groups,
+    *,
+    joint: bool = False,
 ) -> Tensor:
-    shape, seen = counts_shape(groups, joint=joint), empty_range()
-    counts = torch.zeros(shape, dtype=torch.long, device=target.device)
+    """The counts, to which the predictions are added in place."""
+    seen = empty_range()
     check_batch(prediction, target, bias, groups)
     parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
     for part in zip(*parts, strict=True):
-        seen = _add(counts, seen, _facts(*part), groups, joint)
+        seen = _add(counts, seen, _facts(*part), groups, joint=joint)
     check_range(seen, groups)
     return counts
 
 
-def _add(counts: Tensor, seen: Range, facts: Tensor, groups: Groups, joint: bool) -> Range:
+def _add(
+    counts: Tensor, seen: Range, facts: Tensor, groups: Groups, *, joint: bool = False
+) -> Range:
     """Add to the counts, in place."""
     target, bias, prediction = facts.unbind()
     slots, choices = groups.biases + 1, _choices(groups)

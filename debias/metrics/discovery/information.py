@@ -118,8 +118,7 @@ def information_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, T
     """
     if isinstance(counts, Margins):
         raise InputError(
-            "information_scalars reads joint counts, but was given margins: take joint_counts, or "
-            "GroupCounts(groups, information_scalars, joint=True)"
+            "information_scalars reads joint counts, but was given margins: take joint_counts"
         )
     known = counts[:, :-1]
     # (labels, targets of a label, biases, choices); classes are one label

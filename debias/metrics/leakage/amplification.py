@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from debias.metrics.leakage.attackers import Attacker
+from debias.metrics.leakage.attackers import LOGISTIC, Attacker
 from debias.metrics.leakage.features import Leakage, feature_leakage, leakage_over
 from debias.types import Groups
 
@@ -38,7 +38,7 @@ def leakage_amplification(
     *,
     rounds: int = 5,
     seed: int = 0,
-    attacker: str | Attacker = "logistic",
+    attacker: Attacker = LOGISTIC,
 ) -> LeakageAmplification:
     r"""How much more of the bias a model's outputs tell than labels with as many errors.
 

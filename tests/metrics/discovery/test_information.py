@@ -99,6 +99,26 @@ def test_with_several_labels_the_mean_of_those_defined() -> None:
     assert found["information/target"] == pytest.approx(0, abs=1e-12)
 
 
+def test_of_a_class_and_a_bias_value_that_never_occur() -> None:
+    """Predictions 0 0 1 1 are the bias but for one of unknown bias, and a third bias value and
+    class never occur.
+
+    log 2 nats, all of it: V and the normalised information are 1. Within target 0 (samples 0, 2) it
+    is log 2, and within target 1 (samples 1, 3) too.
+    """
+    groups = Groups(("a", "b", "c"), ("x", "y", "z"))
+    facts = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 0, 1, 0], [0, 0, 1, 1, -1]])
+    expected = {
+        "information/prediction": math.log(2),
+        "information/prediction_normalized": 1.0,
+        "information/prediction_given_target": math.log(2),
+        "information/target": 0.0,
+        "information/cramers_v": 1.0,
+        "information/target_cramers_v": 0.0,
+    }
+    assert information_report(*facts, groups) == pytest.approx(expected, abs=1e-12)
+
+
 @settings(deadline=None, max_examples=60)
 @given(table=TABLES)
 def test_the_same_as_a_loop_scikit_learn_and_scipy(table: list[list[int]]) -> None:
