@@ -76,7 +76,9 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
                 "that infers them"
             )
     check_examples(examples, require=chosen.requires if seen is examples else ())
-    check_requirements(seen, chosen.requires)
+    # a strategy that reads inferred groups needs one for every training image
+    inferred = components.INFERRED in components.needs(chosen.strategy.make)
+    check_requirements(seen, (*chosen.requires, *(("bias",) if inferred else ())))
 
 
 def _model(chosen: Chosen, groups: Groups) -> Classifier:

@@ -50,7 +50,7 @@ def _component(name: str) -> Any:
 
 
 @dataclass
-class Groups:
+class GroupsFile:
     """Inferred groups: a CSV ``file`` of ``debias infer-groups``, and the ``splits`` it is for."""
 
     file: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
@@ -108,7 +108,7 @@ class Config:
     players: Settings = field(default_factory=dict)
     scheduler: Settings = _component("constant")
     recipe: Settings = _component("single")
-    groups: Groups = field(default_factory=lambda: Groups())
+    groups: GroupsFile = field(default_factory=lambda: GroupsFile())
     epochs: int = 100
     batch_size: int = 128
     eval_batch_size: Optional[int] = None  # noqa: UP045
@@ -262,7 +262,7 @@ def _assemble(*layers: Mapping[Any, Any], below: Settings | None = None) -> Conf
         merged = resolved(Config, merged)
     check_names({section: merged[section] for section in SECTIONS})
     own = laid_over({}, merged)  # no two configs share a list or a dictionary
-    return Config(**own | {"groups": Groups(**own["groups"])})
+    return Config(**own | {"groups": GroupsFile(**own["groups"])})
 
 
 def _find(source: str, beside: Path) -> Path:

@@ -323,6 +323,19 @@ def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampl
     assert labels_read(config, OneStage()) == "val"
 
 
+def test_a_strategy_by_inferred_groups_needs_one_for_every_training_image(tmp_path):
+    examples = birds(tmp_path)
+    inferred = (torch.arange(len(examples)) < 10).long()
+    inferred[examples.rows("train")[3]] = -1
+    write_inferred(tmp_path / "groups.csv", examples, inferred)
+    (tmp_path / "groups.csv").write_text(
+        (tmp_path / "groups.csv").read_text() + f"{examples.images[3]},train,0,,\n"
+    )
+    options = ["strategy.name=decompose_compose", f"groups.file={tmp_path}/groups.csv"]
+    with pytest.raises(ValueError, match="1 training images have no bias attribute"):
+        build(own(tmp_path, without_bias(tmp_path), *options))
+
+
 def test_a_partition_in_memory_stands_in_for_its_file(tmp_path):
     """The file is not read: there is none. The first 10 rows are drawn three times as often."""
     examples = birds(tmp_path)

@@ -10,7 +10,7 @@ from debias.errors import InputError, check_at_least
 from debias.heads.refits import focal_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer
-from debias.runs.choice import Choice
+from debias.runs.choice import HeadChoice
 
 #: AFR's grids on Waterbirds.
 GAMMAS = tuple(4 + 0.5 * step for step in range(33))
@@ -78,5 +78,5 @@ class AFR(LastLayer):
             for (gamma, penalty), step in zip(pairs, fitted.steps.tolist(), strict=True)
         ]
         judged = (held_out.group, frozen.grouped)
-        self.choice = Choice(tried, fitted.scores, fitted.best, "val", *judged)
+        self.choice = HeadChoice(tried, fitted.scores, fitted.best, "val", *judged)
         return fitted.heads.linear(fitted.best)

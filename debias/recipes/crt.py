@@ -9,7 +9,7 @@ from debias.errors import check_at_least, check_one_of
 from debias.heads.refits import balanced_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer
-from debias.runs.choice import Choice
+from debias.runs.choice import HeadChoice
 
 
 @dataclass(kw_only=True)
@@ -57,5 +57,5 @@ class CRT(LastLayer):
             learning_rate=self.learning_rate,
         )
         taken = [{"step": int(fitted.steps[0])}]
-        self.choice = Choice(taken, fitted.scores, 0, "val", held_out.group, frozen.grouped)
+        self.choice = HeadChoice(taken, fitted.scores, 0, "val", held_out.group, frozen.grouped)
         return fitted.heads.linear(0)

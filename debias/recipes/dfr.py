@@ -10,7 +10,7 @@ from debias.heads.sparse import STRENGTHS, sparse_head
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer
-from debias.runs.choice import Choice
+from debias.runs.choice import HeadChoice
 
 
 @dataclass(kw_only=True)
@@ -61,5 +61,5 @@ class DFR(LastLayer):
         )
         on, grouped = ("half of val", True) if self.split == "val" else ("val", frozen.grouped)
         grid, best = [{"C": strength} for strength in STRENGTHS], int(found.scores.argmax())
-        self.choice = Choice(grid, found.scores, best, on, found.judged, grouped)
+        self.choice = HeadChoice(grid, found.scores, best, on, found.judged, grouped)
         return found.head.linear(0)

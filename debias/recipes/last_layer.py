@@ -22,7 +22,7 @@ from debias.merging import Settings
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.record import read_report
-from debias.runs.choice import Choice, described
+from debias.runs.choice import HeadChoice, described
 from debias.runs.run import Recipe, Run, Stage, Trained
 
 TRAINED, PRETRAINED = "trained", "pretrained"
@@ -47,7 +47,7 @@ class LastLayer(Recipe):
 
     backbone: str = TRAINED
     base: Settings | None = None
-    choice: Choice | None = field(default=None, init=False)
+    choice: HeadChoice | None = field(default=None, init=False)
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:

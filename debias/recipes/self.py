@@ -18,7 +18,7 @@ from debias.heads.refits import selected_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import TRAINED, LastLayer
 from debias.reports.predictions import read
-from debias.runs.choice import Choice
+from debias.runs.choice import HeadChoice
 from debias.runs.run import Run, Stage
 
 #: What a disagreement may be with.
@@ -132,7 +132,7 @@ class SELF(LastLayer):
         chosen = best * len(rates) + fits[best].best
         scores = torch.cat([fit.scores for fit in fits])
         if len(grid) > 1:
-            self.choice = Choice(
+            self.choice = HeadChoice(
                 grid, scores, chosen, "half of val", held_out.group, frozen.grouped
             )
         return fits[best].heads.linear(fits[best].best)

@@ -39,7 +39,7 @@ class Table(NamedTuple):
     rows: Sequence[tuple[Title, Sequence[float | None]]]
 
 
-class Family(NamedTuple):
+class MeasuredFamily(NamedTuple):
     """What the page shows of a family that was measured.
 
     Attributes:
@@ -60,7 +60,7 @@ class Family(NamedTuple):
     long: int
 
 
-def families(report: Report) -> list[Family]:
+def families(report: Report) -> list[MeasuredFamily]:
     """Every family that was measured."""
     measured = [(name, scalars) for name, scalars in report.measures.items() if scalars]
     return [
@@ -76,7 +76,7 @@ def left_out(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> Family:
+def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> MeasuredFamily:
     numbers = _numbers(name, scalars)
     rows = [number for number in numbers if "<" not in number.pattern]
     first = [row for row in rows if row.key in headlines(name, scalars)]
@@ -87,7 +87,7 @@ def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> Fa
     short = [table for table in tables if len(table.rows) <= MOST_ROWS]
     positive = positive if name in OF_POSITIVE else None
     long = len(tables) - len(short)
-    return Family(name, *_title(name), open, positive, first, more, short, long)
+    return MeasuredFamily(name, *_title(name), open, positive, first, more, short, long)
 
 
 def _title(family: str) -> Title:

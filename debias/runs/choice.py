@@ -15,7 +15,7 @@ from debias.types import Groups
 FEW = 30
 
 
-class Choice(NamedTuple):
+class HeadChoice(NamedTuple):
     """Settings that were compared, and the held-out rows by which.
 
     Attributes:
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
     grouped: bool
 
 
-def described(choice: Choice, groups: Groups) -> Settings:
+def described(choice: HeadChoice, groups: Groups) -> Settings:
     """A choice as a report holds it; warns of a group or class of less than ``FEW`` rows.
 
     Args:

@@ -24,7 +24,7 @@ from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
 from debias.metrics.scores.report import scores_report
-from debias.metrics.shortcuts.context import Pair, context_report
+from debias.metrics.shortcuts.context import ContextPair, context_report
 from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.types import Groups
 
@@ -71,7 +71,7 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         "frequency": frequencies(),
     }
     if groups.multi_label:
-        found["context"] = context_report(probabilities, target, [Pair(0, 1)])
+        found["context"] = context_report(probabilities, target, [ContextPair(0, 1)])
         found["amplification"] |= multi_attribute_report(
             *facts, train_target=target, train_bias=bias, predicted_bias=bias.flip(0)
         )

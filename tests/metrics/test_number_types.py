@@ -13,7 +13,7 @@ from debias.metrics.amplification import counts as amplification_counts
 from debias.metrics.discovery import errors as discovery
 from debias.metrics.leakage import artifacts
 from debias.metrics.leakage.amplification import leakage_report
-from debias.metrics.leakage.attackers import Rows
+from debias.metrics.leakage.attackers import BiasRows
 from debias.metrics.leakage.probes import probe_report, v_information
 from debias.metrics.scores import retrieval
 from debias.metrics.scores.ranking import auroc, average_precision, pair_wins
@@ -42,7 +42,7 @@ def _artifacts(cast: Cast) -> Any:
 
 
 def _probe(cast: Cast) -> Any:
-    halves = [Rows(FEATURES[part], cast(BIAS)[part]) for part in (slice(40), slice(40, 60))]
+    halves = [BiasRows(FEATURES[part], cast(BIAS)[part]) for part in (slice(40), slice(40, 60))]
     return probe_report(FEATURES, cast(BIAS)), v_information(*halves)
 
 

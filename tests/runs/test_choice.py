@@ -16,9 +16,9 @@ from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
 from debias.recipes.crt import CRT
 from debias.recipes.dfr import DFR
 from debias.recipes.self import SELF
-from debias.reports.record import Choice as ChoiceRecord
+from debias.reports.record import Choice
 from debias.reports.wording import choice_line
-from debias.runs.choice import Choice, described
+from debias.runs.choice import HeadChoice, described
 from tests.commands.conftest import overrides
 from tests.fakes import GROUPS
 from tests.recipes.drawn_backbone import DrawnBackbone
@@ -117,7 +117,7 @@ def test_few_images_are_a_lottery(count, told):
     group = F.one_hot(torch.tensor([0, 1, 3]), 4).sum(dim=0) * 100
     group[2] = count
     rows = torch.cat([torch.arange(4).repeat_interleave(group), torch.full((5,), -1)])
-    choice = Choice([{"C": 1.0}, {"C": 0.1}], torch.tensor([0.5, 0.75]), 1, "val", rows, True)
+    choice = HeadChoice([{"C": 1.0}, {"C": 0.1}], torch.tensor([0.5, 0.75]), 1, "val", rows, True)
     if not told:
         assert described(choice, GROUPS)["smallest"] == {"name": "waterbird-land", "count": 30}
         return
@@ -141,7 +141,7 @@ def test_it_is_in_the_report_on_the_page_and_printed(tmp_path, capsys):
     report = json.loads((run / "report.json").read_text())
     assert len(report["choice"]["grid"]) == len(STRENGTHS)
     assert report["choice"]["chosen"] in report["choice"]["grid"]
-    line = choice_line(typed(ChoiceRecord, report["choice"]))
+    line = choice_line(typed(Choice, report["choice"]))
     assert line.startswith(f"C={report['choice']['chosen']['C']:g} of 7 settings, with ")
     assert f"chosen: {line}" in printed
     assert printed[-1].endswith("report.html")

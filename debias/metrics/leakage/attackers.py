@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 
-class Rows(NamedTuple):
+class BiasRows(NamedTuple):
     """``(N, D)`` float features and the ``(N,)`` int64 bias of the same samples, in [0, K)."""
 
     features: Tensor
@@ -18,7 +18,7 @@ class Attacker(Protocol):
     """Learns the bias from features, anew at each call."""
 
     def __call__(
-        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+        self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator
     ) -> Tensor:
         """Probabilities of the bias values.
 
@@ -56,7 +56,7 @@ class LogisticAttacker:
     tolerance: float = 1e-6
 
     def __call__(
-        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+        self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator
     ) -> Tensor:
         """As :class:`Attacker`; ``validation`` and ``generator`` are not used."""
         from sklearn.linear_model import LogisticRegression

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from debias.errors import InputError
-from debias.metrics.leakage.attackers import LOGISTIC, Attacker, Rows, share_right
+from debias.metrics.leakage.attackers import LOGISTIC, Attacker, BiasRows, share_right
 
 
 class Leakage(NamedTuple):
@@ -99,7 +99,7 @@ def leakage_over(
     )
     generator = torch.Generator().manual_seed(seed)
     draws = [_balanced_parts(classes.cpu(), codes.cpu(), len(values), generator) for _ in versions]
-    rows = [Rows(version[known], codes) for version in versions]
+    rows = [BiasRows(version[known], codes) for version in versions]
     accuracies = [
         _round(seen, parts, attacker, generator) for seen, parts in zip(rows, draws, strict=True)
     ]
@@ -127,7 +127,12 @@ def leakage(accuracy: float, values: int = 2) -> float:
 
 
 def attacker_accuracy(
-    train: Rows, validation: Rows, test: Rows, *, attacker: Attacker, generator: Generator
+    train: BiasRows,
+    validation: BiasRows,
+    test: BiasRows,
+    *,
+    attacker: Attacker,
+    generator: Generator,
 ) -> float:
     """Accuracy on ``test`` of an attacker that learnt on ``train``; NaN with nothing to learn."""
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
@@ -135,8 +140,8 @@ def attacker_accuracy(
     return share_right(attacker(train, validation, test.features, generator), test.bias.cpu())
 
 
-def _round(rows: Rows, parts: list[Tensor], attacker: Attacker, generator: Generator) -> float:
-    train, validation, test = (Rows(rows.features[part], rows.bias[part]) for part in parts)
+def _round(rows: BiasRows, parts: list[Tensor], attacker: Attacker, generator: Generator) -> float:
+    train, validation, test = (BiasRows(rows.features[part], rows.bias[part]) for part in parts)
     return attacker_accuracy(train, validation, test, attacker=attacker, generator=generator)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.metrics.leakage.attackers import Attacker, LogisticAttacker, Rows, share_right
+from debias.metrics.leakage.attackers import Attacker, BiasRows, LogisticAttacker, share_right
 
 
 class Probe(NamedTuple):
@@ -40,7 +40,7 @@ class Information(NamedTuple):
     information: float
 
 
-def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> Probe:
+def linear_probe(train: BiasRows, test: BiasRows, *, probe: Attacker | None = None) -> Probe:
     """Leakage of the bias to a linear probe, against the most common value.
 
     Source: scikit-learn's ``LogisticRegression``, ``balanced_accuracy_score`` and
@@ -58,7 +58,7 @@ def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> P
 
     Example:
         >>> bias = torch.arange(2).repeat(8)
-        >>> linear_probe(Rows(bias[:, None], bias), Rows(bias[:4, None], bias[:4]))
+        >>> linear_probe(BiasRows(bias[:, None], bias), BiasRows(bias[:4, None], bias[:4]))
         Probe(accuracy=1.0, balanced_accuracy=1.0, auroc=1.0, majority=0.5)
     """
     train, test = _known(train), _known(test)
@@ -76,7 +76,7 @@ def linear_probe(train: Rows, test: Rows, *, probe: Attacker | None = None) -> P
     )
 
 
-def v_information(train: Rows, test: Rows, *, probe: Attacker | None = None) -> Information:
+def v_information(train: BiasRows, test: BiasRows, *, probe: Attacker | None = None) -> Information:
     r"""Bits about the bias that a family of probes can get out of features.
 
     .. math:: I_V(z \to a) = \frac{1}{N} \sum_i \log_2 p(a_i \mid z_i) - \log_2 p_\emptyset(a_i)
@@ -122,13 +122,13 @@ def probe_report(
         seed: of the halves.
         probe: as in :func:`linear_probe`.
     """
-    rows = _known(Rows(features, bias))
+    rows = _known(BiasRows(features, bias))
     generator = torch.Generator().manual_seed(seed)
     train = torch.zeros(len(rows.bias), dtype=torch.bool)
     for value in torch.unique(rows.bias):
         cell = (rows.bias == value).nonzero()[:, 0]
         train[cell[torch.randperm(len(cell), generator=generator)[: (len(cell) + 1) // 2]]] = True
-    halves = [Rows(rows.features[half], rows.bias[half]) for half in (train, ~train)]
+    halves = [BiasRows(rows.features[half], rows.bias[half]) for half in (train, ~train)]
     found, information = linear_probe(*halves, probe=probe), v_information(*halves, probe=probe)
     return {
         "probe/accuracy": found.accuracy,
@@ -139,12 +139,12 @@ def probe_report(
     }
 
 
-def _known(rows: Rows) -> Rows:
+def _known(rows: BiasRows) -> BiasRows:
     known = rows.bias >= 0
-    return Rows(rows.features[known].detach().cpu().double(), rows.bias[known].cpu().long())
+    return BiasRows(rows.features[known].detach().cpu().double(), rows.bias[known].cpu().long())
 
 
-def _scores(train: Rows, test: Rows, probe: Attacker | None) -> Tensor | None:
+def _scores(train: BiasRows, test: BiasRows, probe: Attacker | None) -> Tensor | None:
     """``(N, K)`` probabilities for the rows asked, K at least their columns; or nothing."""
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return None

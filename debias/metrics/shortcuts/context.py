@@ -9,14 +9,14 @@ from torch import Tensor
 from debias.metrics.scores.ranking import average_precision
 
 
-class Pair(NamedTuple):
+class ContextPair(NamedTuple):
     """A label and the label that is its context: two columns."""
 
     label: int
     context: int
 
 
-def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
+def contextual_bias(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor:
     r"""How much more confident a model is of a label where its context is present.
 
     .. math:: \frac{\mathrm{mean}\; p_b \mid b \text{ and } c \text{ present}}
@@ -44,7 +44,7 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
 
 def biased_pairs(
     scores: Tensor, labels: Tensor, *, share: float = 0.1, top: int = 20
-) -> list[Pair]:
+) -> list[ContextPair]:
     """The labels that need their context most, each with that context; most biased first.
 
     Source: Singh et al., CVPR 2020 (COCO-Stuff: 20 pairs that co-occur in at least 10 % of the
@@ -59,9 +59,9 @@ def biased_pairs(
     together = labels.double().T @ labels.double()
     common = together >= share * together.diagonal()[:, None]
     common.fill_diagonal_(False)
-    strongest: dict[int, tuple[float, Pair]] = {}
+    strongest: dict[int, tuple[float, ContextPair]] = {}
     for label, context in common.nonzero().tolist():
-        pair = Pair(label, context)
+        pair = ContextPair(label, context)
         found = (contextual_bias(scores, labels, pair).item(), pair)
         # NaN is no bias that could be ranked
         if found[0] == found[0]:
@@ -69,7 +69,7 @@ def biased_pairs(
     return [pair for _, pair in sorted(strongest.values(), key=lambda entry: -entry[0])[:top]]
 
 
-def exclusive_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
+def exclusive_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor:
     """Average precision of a label on images without the context, or without the label.
 
     Source: Singh et al., CVPR 2020.
@@ -86,14 +86,16 @@ def exclusive_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
     return average_precision(scores[rows, pair.label], exclusive[rows])
 
 
-def cooccurring_precision(scores: Tensor, labels: Tensor, pair: Pair) -> Tensor:
+def cooccurring_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor:
     """The same over the label's images *with* the context; see :func:`exclusive_precision`."""
     _, together, other = _parts(labels, pair)
     rows = together | other
     return average_precision(scores[rows, pair.label], together[rows])
 
 
-def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dict[str, float]:
+def context_report(
+    scores: Tensor, labels: Tensor, pairs: Sequence[ContextPair]
+) -> dict[str, float]:
     """What K pairs of label and context say of a multi-label model, in the mean.
 
     Args:
@@ -119,7 +121,7 @@ def context_report(scores: Tensor, labels: Tensor, pairs: Sequence[Pair]) -> dic
     }
 
 
-def _parts(labels: Tensor, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
+def _parts(labels: Tensor, pair: ContextPair) -> tuple[Tensor, Tensor, Tensor]:
     """Which rows show the label alone, with its context, and not at all: three ``(N,)`` bool."""
     shown, context = labels[:, pair.label].bool(), labels[:, pair.context].bool()
     return shown & ~context, shown & context, ~shown

@@ -15,7 +15,7 @@ from debias.metrics.leakage.amplification import (
     leakage_report,
     macro_f1,
 )
-from debias.metrics.leakage.attackers import LogisticAttacker, Rows
+from debias.metrics.leakage.attackers import BiasRows, LogisticAttacker
 from debias.metrics.leakage.features import attacker_accuracy, leakage
 from debias.types import Groups
 from tests.metrics.golden_cases import golden_record
@@ -153,7 +153,10 @@ def test_golden() -> None:
     found = {}
     for name in ("labels", "noisy_labels_at_same_f1", "model_preds"):
         vectors = torch.tensor(case["inputs"][name])
-        known, asked = Rows(vectors[train], gender[train]), Rows(vectors[~train], gender[~train])
+        known, asked = (
+            BiasRows(vectors[train], gender[train]),
+            BiasRows(vectors[~train], gender[~train]),
+        )
         attacker = LogisticAttacker(strength=1e6, standardize=False)
         found[name] = leakage(
             attacker_accuracy(known, asked, asked, attacker=attacker, generator=torch.Generator())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from debias.metrics.leakage.attackers import LogisticAttacker, Rows
+from debias.metrics.leakage.attackers import BiasRows, LogisticAttacker
 from debias.metrics.leakage.features import (
     feature_leakage,
     feature_leakage_report,
@@ -62,10 +62,10 @@ class Recorder:
     """An attacker that keeps what it was given, and answers that every row has the bias 0."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[Rows, Rows, Tensor]] = []
+        self.seen: list[tuple[BiasRows, BiasRows, Tensor]] = []
 
     def __call__(
-        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+        self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator
     ) -> Tensor:
         self.seen.append((train, validation, features))
         return torch.tensor([[1.0, 0.0]]).expand(len(features), 2)
@@ -164,7 +164,9 @@ def test_the_scale_of_a_feature_does_not_matter_to_the_logistic_attacker() -> No
     features, _, bias = sample(200)
     asked = features.double()[:, 3:]
     answers = [
-        LogisticAttacker()(Rows(scaled, bias), Rows(scaled, bias), scaled, torch.Generator())
+        LogisticAttacker()(
+            BiasRows(scaled, bias), BiasRows(scaled, bias), scaled, torch.Generator()
+        )
         for scaled in (asked, asked * torch.tensor([1e-3, 1.0, 1e3]) + 7)
     ]
     torch.testing.assert_close(*answers, atol=1e-6, rtol=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from debias.metrics.leakage.attackers import LogisticAttacker, Rows
+from debias.metrics.leakage.attackers import BiasRows, LogisticAttacker
 from debias.metrics.leakage.probes import (
     linear_probe,
     probe_report,
@@ -25,23 +25,23 @@ class Fixed:
         self.probabilities = torch.tensor(probabilities, dtype=torch.float64)
 
     def __call__(
-        self, train: Rows, validation: Rows, features: Tensor, generator: Generator
+        self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator
     ) -> Tensor:
         return self.probabilities
 
 
-def rows(bias: list[int]) -> Rows:
-    return Rows(torch.zeros(len(bias), 1), torch.tensor(bias))
+def rows(bias: list[int]) -> BiasRows:
+    return BiasRows(torch.zeros(len(bias), 1), torch.tensor(bias))
 
 
-def halves(name: str) -> tuple[Rows, Rows]:
+def halves(name: str) -> tuple[BiasRows, BiasRows]:
     if not CASES:
         pytest.skip("golden files are not at hand")
     inputs = CASES[name]["inputs"]
     features = torch.tensor(inputs["features"], dtype=torch.float64)
     bias = torch.tensor(inputs["bias"])
     train = torch.tensor(inputs["train_mask"]).bool()
-    return Rows(features[train], bias[train]), Rows(features[~train], bias[~train])
+    return BiasRows(features[train], bias[train]), BiasRows(features[~train], bias[~train])
 
 
 def test_scores_of_a_known_probe() -> None:
@@ -72,7 +72,7 @@ def test_with_three_values_auroc_is_the_mean_of_one_against_the_rest() -> None:
 
 def test_what_is_undefined_is_nan() -> None:
     for train, test in (([0, 0], [0, 1]), ([0, 1], []), ([0, 1], [-1, -1]), ([-1, 0], [0])):
-        empty = Rows(torch.zeros(len(test), 1), torch.tensor(test, dtype=torch.long))
+        empty = BiasRows(torch.zeros(len(test), 1), torch.tensor(test, dtype=torch.long))
         assert all(math.isnan(value) for value in linear_probe(rows(train), empty))
         assert all(math.isnan(value) for value in v_information(rows(train), empty))
     single = linear_probe(rows([0, 1]), rows([1, 1]), probe=Fixed([0.2, 0.8], [0.3, 0.7]))

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from debias.metrics.leakage.artifacts import artifact_interval, artifact_report, resampled_auroc
 from debias.metrics.scores.ranking import average_precision
 from debias.metrics.shortcuts.context import (
-    Pair,
+    ContextPair,
     biased_pairs,
     context_report,
     contextual_bias,
@@ -30,7 +30,7 @@ def test_reference_context():
     inputs, expected = case["inputs"], case["expected"]
     scores = torch.tensor(inputs["scores"], dtype=torch.float64)
     labels = torch.tensor(inputs["labels"])
-    pair = Pair(inputs["b"], inputs["c"])
+    pair = ContextPair(inputs["b"], inputs["c"])
     shown = labels[:, pair.label] == 1
     found = {
         "bias": contextual_bias(scores, labels, pair),
@@ -51,13 +51,13 @@ def test_worked_context():
     first = torch.tensor([0.9, 0.7, 0.4, 0.5, 0.1], dtype=torch.float64)
     scores = torch.stack((first, torch.full_like(first, 0.6), torch.full_like(first, 0.2)), dim=1)
     labels = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]])
-    pair = Pair(0, 1)
+    pair = ContextPair(0, 1)
     assert contextual_bias(scores, labels, pair).item() == pytest.approx(2.0)
     assert (
         exclusive_precision(scores, labels, pair),
         cooccurring_precision(scores, labels, pair),
     ) == (0.5, 1.0)
-    report = context_report(scores, labels, [pair, Pair(2, 1)])
+    report = context_report(scores, labels, [pair, ContextPair(2, 1)])
     expected = {
         "contextual_bias": 2.0,
         "exclusive_precision": 0.5,
@@ -70,10 +70,12 @@ def test_worked_context():
 def test_an_empty_side_is_undefined():
     """The reference returns 0 there."""
     scores, labels = torch.tensor([[0.5, 0.5], [0.5, 0.5]]), torch.tensor([[1, 1], [0, 1]])
-    for pair in (Pair(0, 1), Pair(1, 0)):
-        assert contextual_bias(scores, labels, pair).isnan() == (pair == Pair(0, 1))
-    assert exclusive_precision(scores, labels, Pair(0, 1)).isnan()
-    assert contextual_bias(torch.zeros(2, 2), torch.tensor([[1, 1], [1, 0]]), Pair(0, 1)).isnan()
+    for pair in (ContextPair(0, 1), ContextPair(1, 0)):
+        assert contextual_bias(scores, labels, pair).isnan() == (pair == ContextPair(0, 1))
+    assert exclusive_precision(scores, labels, ContextPair(0, 1)).isnan()
+    assert contextual_bias(
+        torch.zeros(2, 2), torch.tensor([[1, 1], [1, 0]]), ContextPair(0, 1)
+    ).isnan()
     assert all(math.isnan(value) for value in context_report(scores, labels, []).values())
 
 
@@ -88,10 +90,10 @@ def test_biased_pairs_are_the_strongest_context_of_each_label():
     scores = torch.tensor(
         [[0.8, 0.6, 0.9], [0.6, 0.5, 0], [0.2, 0, 0], [0.2, 0, 0]], dtype=torch.float64
     )
-    assert biased_pairs(scores, labels) == [Pair(0, 1), Pair(1, 2)]
-    assert biased_pairs(scores, labels, top=1) == [Pair(0, 1)]
+    assert biased_pairs(scores, labels) == [ContextPair(0, 1), ContextPair(1, 2)]
+    assert biased_pairs(scores, labels, top=1) == [ContextPair(0, 1)]
     # beside 1 in half of the images of 0, beside 2 in half of those of 1
-    assert biased_pairs(scores, labels, share=0.5) == [Pair(0, 1), Pair(1, 2)]
+    assert biased_pairs(scores, labels, share=0.5) == [ContextPair(0, 1), ContextPair(1, 2)]
     assert biased_pairs(scores, labels, share=0.51) == []
 
 
@@ -109,7 +111,7 @@ def test_context_agrees_with_scikit_learn(seed, count):
     ):
         rows = chosen | ~shown
         expected = average_precision_score(chosen[rows], scores[rows, 0]) if chosen.any() else nan
-        assert function(scores, labels, Pair(0, 1)).item() == pytest.approx(
+        assert function(scores, labels, ContextPair(0, 1)).item() == pytest.approx(
             expected, abs=1e-12, nan_ok=True
         )
 
