@@ -30,7 +30,7 @@ class LISA(Augmentation):
     With probability :math:`p` a sample's partner is intra-label, of the same class and another
     bias: the bias changes and the target does not. Otherwise it is intra-domain, of the same bias
     and another class: the target changes and the bias does not. Then the two are mixed as by
-    :class:`debias.augment.mixup.Mixup` or :class:`debias.augment.cutmix.CutMix`. A sample whose
+    :class:`debias.augment.mixing.Mixup` or :class:`debias.augment.mixing.CutMix`. A sample whose
     batch has no such partner stays as it is; balanced batches (``sampler.name=group_balanced``)
     have one.
 

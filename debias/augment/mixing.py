@@ -1,4 +1,4 @@
-"""Mixing two samples: pictures pixel by pixel, targets by each one's share of the picture."""
+"""Mixup and CutMix: pictures mixed pixel by pixel, targets by each one's share of the picture."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.types import Batch
+from debias.augment.augmentation import Augmentation
+from debias.errors import check_positive
+from debias.types import Batch, Groups
 
 
 def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
@@ -92,3 +94,74 @@ def beta(count: int, alpha: float, device: torch.device) -> Tensor:
     distribution = torch.distributions.Beta(concentration, concentration, validate_args=False)
     draws: Tensor = distribution.sample((count,))
     return draws.to(device)
+
+
+class Mixup(Augmentation):
+    r"""Mix each image and its target with those of a random other image.
+
+    .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad
+              \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
+              \lambda \sim \mathrm{Beta}(\alpha, \alpha)
+
+    Pairs are random, so the shortcut stays where it was; :class:`debias.augment.lisa.LISA` chooses
+    them against it.
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. The default is
+    SubpopBench's (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023).
+
+    Args:
+        groups: the groups of the data; single-label.
+        alpha: positive; small, samples hardly mix.
+
+    Raises:
+        ValueError: ``alpha`` is not positive.
+
+    Differs from the reference: each sample has a coefficient of its own, not each batch.
+    """
+
+    single_label = True
+    mixes_targets = True
+    weights = staticmethod(mixup_weights)
+
+    def __init__(self, groups: Groups, *, alpha: float = 0.2) -> None:
+        super().__init__(groups)
+        check_positive({"alpha": alpha}, of=type(self).__name__)
+        self.classes, self.alpha = groups.outputs, alpha
+
+    def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
+        """Mix a batch; everything random comes from torch's global generators.
+
+        Args:
+            batch: with ``(N,)`` class indices; left as it is.
+            progress: share of the training that is done; does not matter.
+        """
+        partner = torch.randperm(len(batch.target), device=batch.image.device)
+        coefficient = beta(len(partner), self.alpha, partner.device)
+        return blend(batch, partner, self.weights(coefficient, batch.image), classes=self.classes)
+
+
+class CutMix(Mixup):
+    r"""Paste a box of another image; the target follows the areas.
+
+    The box has :math:`1 - \lambda` of the frame,
+    :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)`, before the frame cuts it off; what the frame
+    has left of it is what counts in the target.
+
+    Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
+    Localizable Features", ICCV 2019; reference code clovaai/CutMix-PyTorch.
+
+    Args:
+        groups: the groups of the data; single-label.
+        alpha: positive; 1 makes all areas equally likely.
+
+    Raises:
+        ValueError: ``alpha`` is not positive.
+
+    Differs from the reference: each sample has a box of its own, not each batch, and every batch is
+    mixed.
+    """
+
+    weights = staticmethod(cutmix_weights)
+
+    def __init__(self, groups: Groups, *, alpha: float = 1.0) -> None:
+        super().__init__(groups, alpha=alpha)

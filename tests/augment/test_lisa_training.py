@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from debias.augment.lisa import LISA
-from debias.augment.mixup import Mixup
+from debias.augment.mixing import Mixup
 from debias.strategies.erm import ERM
 from tests.augment.test_recombination_training import MeanColour, scenes, worst_group
 from tests.fakes import GROUPS

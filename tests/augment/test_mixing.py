@@ -7,10 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.augment.cutmix import CutMix
 from debias.augment.lisa import LISA, selected_pairs
-from debias.augment.mixing import beta, blend, mixup_weights, outside_box
-from debias.augment.mixup import Mixup
+from debias.augment.mixing import CutMix, Mixup, beta, blend, mixup_weights, outside_box
 from debias.types import Batch, Groups
 from tests.fakes import GROUPS
 

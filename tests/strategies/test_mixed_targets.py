@@ -10,9 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from debias.augment.augmentation import Unchanged
-from debias.augment.cutmix import CutMix
 from debias.augment.lisa import LISA
-from debias.augment.mixup import Mixup
+from debias.augment.mixing import CutMix, Mixup
 from debias.augment.recombination import Recombination
 from debias.strategies.coral import CORAL
 from debias.strategies.erm import ERM
