@@ -23,7 +23,7 @@ from debias.strategies.strategy import Strategy
 from debias.training.fit import seed_all
 from debias.training.memory import keep_freed_memory
 from debias.training.module import DebiasModule
-from debias.training.precision import choose_precision
+from debias.training.prediction import choose_precision
 from debias.types import Groups
 
 

@@ -14,7 +14,7 @@ from debias.data.examples import Examples
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
 from debias.training.module import DebiasModule
-from debias.training.precision import autocast
+from debias.training.prediction import autocast
 from debias.types import Batch, Groups
 
 

@@ -23,7 +23,7 @@ from debias.reports.predictions import read
 from debias.runs.description import describe, labels_read
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
-from debias.training.precision import choose_precision
+from debias.training.prediction import choose_precision
 from tests.commands.conftest import overrides
 from tests.fakes import birds
 from tests.reports.sample_runs import sample_report

@@ -5,7 +5,8 @@ import random
 import signal
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy
@@ -18,13 +19,15 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from debias.training.checkpoints import CheckpointFiles
 from debias.training.module import DebiasModule
 
-#: Warnings of Lightning that ask nothing of a user; the last is of batch normalisation that
-#: model.freeze_batch_norm holds in evaluation mode.
+#: Warnings of Lightning that ask nothing of a user.
 HARMLESS = (
     "does not have many workers",
     "number of training batches.*smaller than the logging interval",
     "LeafSpec",
+    # of batch normalisation that model.freeze_batch_norm holds in evaluation mode
     "in eval mode at the start of training",
+    # one process a device is started by us, not by Slurm's srun
+    "`srun` command is available",
 )
 
 
@@ -93,13 +96,9 @@ def trainer(
         progress: show a progress bar.
         callbacks: further ones.
     """
-    # the Trainer's advertisements and its list of absent accelerators
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     bar = [TQDMProgressBar(refresh_rate=20)] if progress else []
     distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
-    with warnings.catch_warnings():
-        # one process a device is started by us, not by Slurm's srun
-        warnings.filterwarnings("ignore", ".*`srun` command is available.*")
+    with _without_advice():
         return pl.Trainer(
             default_root_dir=folder,
             max_epochs=epochs,
@@ -111,7 +110,6 @@ def trainer(
             plugins=[LightningEnvironment(), CheckpointFiles()],
             logger=TensorBoardLogger(folder, name="tensorboard", version=""),
             callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
-            enable_checkpointing=True,
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -134,7 +132,16 @@ def fit(
         trainer: see :func:`trainer`.
         resume: checkpoint to go on from.
     """
+    with _without_advice():
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Do not show the advice of Lightning that a user need not follow."""
+    # the Trainer's advertisements and its list of absent accelerators
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for message in HARMLESS:
             warnings.filterwarnings("ignore", f".*{message}.*")
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        yield

@@ -14,9 +14,8 @@ from debias.augment.augmentation import Augmentation, Unchanged
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies.strategy import Strategy
-from debias.training.divergence import check_finite
 from debias.training.prediction import Predicted
-from debias.training.terms import EpochSums, IdleTerms
+from debias.training.terms import EpochSums, IdleTerms, check_finite
 from debias.types import Batch, Groups, Loss, Turn
 
 

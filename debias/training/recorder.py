@@ -11,9 +11,9 @@ from pytorch_lightning.callbacks import Checkpoint
 from debias.metrics.selection import LAST as LAST_RULE
 from debias.metrics.selection import best_epochs
 from debias.training.checkpoints import LAST, PREVIOUS, write_tensors
-from debias.training.divergence import diverged
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
+from debias.training.terms import diverged
 
 #: An epoch of the history, the state of a callback or the metadata of a checkpoint, by name.
 Entries = dict[str, Any]

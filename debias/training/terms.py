@@ -1,17 +1,20 @@
-"""The loss and its terms over an epoch: their means, and terms that are numerically nothing."""
+"""The loss and its terms over an epoch: their means, terms without effect, and divergence."""
 
 import warnings
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from debias import processes
+from debias.errors import InputError
 from debias.types import Loss
 
 #: An epoch's mean below this is nothing beside a loss of order one, in float32 and for any usual
 #: weight.
 NOTHING = 1e-12
+
+REMEDY = "lower optimizer.lr, or set clip"
 
 
 class EpochSums:
@@ -80,3 +83,37 @@ class IdleTerms:
 def is_idle(mean: float) -> bool:
     """Whether a term of this mean has no effect; NaN is another fault."""
     return abs(mean) < NOTHING
+
+
+def check_finite(module: nn.Module, sums: EpochSums, *, epoch: int) -> None:
+    """Stop all processes if a loss of an epoch, or a parameter after it, is NaN or infinite.
+
+    Args:
+        module: whose parameters are checked.
+        sums: of the epoch's losses.
+        epoch: its number.
+
+    Raises:
+        InputError: naming the first such step.
+    """
+    parameters = [parameter.detach().isfinite().all() for parameter in module.parameters()]
+    whole = torch.stack(parameters).all()
+    finite_steps = torch.as_tensor(sums.finite_steps, device=whole.device)
+    state = torch.stack([finite_steps, whole.to(finite_steps)])
+    finite, all_finite = processes.least(state).tolist()
+    if finite < sums.steps:
+        raise diverged(f"the loss of step {finite} of epoch {epoch} (counted from 0)", epoch)
+    if not all_finite:
+        raise diverged(f"a weight after epoch {epoch}", epoch)
+
+
+def diverged(what: str, epoch: int) -> InputError:
+    """The error that ends a run in an epoch."""
+    kept = (
+        "no checkpoint was written"
+        if epoch == 0
+        else f"the last checkpoint is that of epoch {epoch - 1}"
+    )
+    return InputError(
+        f"training diverged: {what} is not finite; {kept}. To train without this, {REMEDY}"
+    )

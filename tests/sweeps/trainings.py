@@ -14,8 +14,7 @@ from torch import nn
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
-from debias.training.divergence import check_finite
-from debias.training.terms import EpochSums
+from debias.training.terms import EpochSums, check_finite
 from tests.reports.sample_runs import sample_report
 
 SECONDS = {"train": 3.0, "epoch": 1.0, "total": 4.0}

@@ -15,11 +15,10 @@ from debias.losses.group_means import group_means
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
 from debias.strategies.strategy import Strategy
-from debias.training.divergence import check_finite
 from debias.training.fit import seed_all
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted, joined
-from debias.training.terms import EpochSums
+from debias.training.terms import EpochSums, check_finite
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 #: Rank 0 takes the first six samples, all of groups 0 and 1; rank 1 the last four, which see group
