@@ -65,9 +65,8 @@ def grad_cam(
     routed = _Routed(model, absolute=absolute, classify=classify)
     with evaluating(model), routed.through(layer or last_map_layer(model), image):
         explanation = explainer(routed, routed.maps)
-        maps: Tensor = (
-            explanation.attribute(image.detach(), target, relu_attributions=True).detach().float()
-        )
+        found = explanation.attribute(image.detach(), target, relu_attributions=True)
+    maps: Tensor = found.detach().float()
     if upsample:
         maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return _min_max(maps.squeeze(1))
@@ -135,11 +134,8 @@ class _Routed(nn.Module):
                 return self.maps(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
             return self.maps(output)  # type: ignore[no-any-return]
 
-        handle = chosen.register_forward_hook(route)
-        try:
+        with chosen.register_forward_hook(route):
             yield
-        finally:
-            handle.remove()
 
     def _tokens(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         patches = grid[0] * grid[1]
@@ -171,7 +167,6 @@ def _captum() -> Any:
     try:
         from captum.attr import LayerGradCam
     except ImportError:
-        raise InputError(
-            'Grad-CAM needs captum: pip install "debias-vision[attribution]"'
-        ) from None
+        remedy = 'pip install "debias-vision[attribution]"'
+        raise InputError(f"Grad-CAM needs captum: {remedy}") from None
     return LayerGradCam

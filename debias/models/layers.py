@@ -129,9 +129,8 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
                 f"layer {layer!r} depends on no parameter that can be trained: name a later one"
             )
         gradients = torch.autograd.grad(activation.sum(), list(named.values()), allow_unused=True)
-    return tuple(
-        name for name, gradient in zip(named, gradients, strict=True) if gradient is not None
-    )
+    found = zip(named, gradients, strict=True)
+    return tuple(name for name, gradient in found if gradient is not None)
 
 
 def pooled(activation: Tensor) -> Tensor:
@@ -207,11 +206,8 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
             )
         receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)
 
-    handle = chosen.register_forward_hook(hook)
-    try:
+    with chosen.register_forward_hook(hook):
         yield
-    finally:
-        handle.remove()
 
 
 def _only(found: list[Found], layer: str) -> Found:
