@@ -1,5 +1,7 @@
 """Reading CSV files and other tables of users: columns as text, and which line is wrong."""
 
+from __future__ import annotations
+
 import csv
 import math
 from array import array
@@ -57,6 +59,13 @@ class Columns:
         if name not in self.cells:
             raise _absent(self.source, list(self.cells), name, hint)
         return self.cells[name]
+
+    def take(self, rows: Sequence[int]) -> Columns:
+        """The same columns at some rows."""
+        cells: dict[str, Sequence[str]] = {
+            name: [column[row] for row in rows] for name, column in self.cells.items()
+        }
+        return Columns(self.source, [self.lines[row] for row in rows], cells)
 
     def starting(self, prefix: str) -> list[str]:
         """Names of the columns that begin with a prefix."""
@@ -144,7 +153,7 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
             header = [name.strip() for name in next(reader, [])]
             numbered = ((reader.line_num, row) for row in reader)
             names = header if wanted is None else wanted
-            return pick(source, header, numbered, names, exact=exact)
+            return _pick(source, header, numbered, names, exact=exact)
         except csv.Error as error:
             message = f"{source}, line {reader.line_num}: {error}; save it as CSV again"
             raise InputError(message) from None
@@ -153,7 +162,27 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
             raise
 
 
-def pick(
+def read_words(
+    source: Path, header: Sequence[str], wanted: Sequence[str] | None = None, *, skip: int = 0
+) -> Columns:
+    """Columns of a table whose cells are words with blanks between them.
+
+    Args:
+        source: the file.
+        header: names of its columns, which the file does not say.
+        wanted: names of the columns to read; left out, all of them.
+        skip: how many lines the table has above its rows.
+
+    Raises:
+        ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than
+            the header.
+    """
+    lines = read_text(source).splitlines()[skip:]
+    numbered = enumerate(map(str.split, lines), start=skip + 1)
+    return _pick(source, header, numbered, header if wanted is None else wanted)
+
+
+def _pick(
     source: Path,
     header: Sequence[str],
     rows: Iterable[tuple[int, list[str]]],
@@ -161,12 +190,7 @@ def pick(
     *,
     exact: bool = False,
 ) -> Columns:
-    """The wanted columns of numbered rows; blank rows are passed over.
-
-    Raises:
-        ValueError: no such column, two of the name, no row, or a row that is shorter or longer than
-            the header.
-    """
+    """The wanted columns of numbered rows; blank rows are passed over."""
     _check_header(source, header)
     places = [_position(source, header, name) for name in wanted]
     lines = array("q")

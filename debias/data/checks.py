@@ -11,10 +11,9 @@ from torch import Tensor
 
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import locate
-from debias.errors import InputError, check_printable
+from debias.errors import InputError, check_printable, shown
 from debias.types import Groups
 
-SHOWN = 3
 #: What makes two spellings of one path differ.
 _ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
@@ -76,7 +75,7 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
     counts = groups.frequencies(examples.target[rows], inferred[rows])
     if empty := fewer(groups.names, counts):
         raise InputError(
-            f"the inferred groups leave {_shown(empty)} without a training image, and this "
+            f"the inferred groups leave {shown(empty)} without a training image, and this "
             "strategy or sampler needs one in every class and inferred value: train the stage "
             "before for fewer or more epochs or with more weight decay, or take a strategy that "
             "needs no group labels"
@@ -111,7 +110,7 @@ def _out_of_range(
         found = [value for value in every if not lowest <= value <= highest]
         yield (
             f"{len(rows)} rows have a {name} outside {lowest} to {highest} "
-            f"({_shown(list(map(str, found)))}): {_rows(examples, rows)}. Correct these labels, or "
+            f"({shown(found)}): {_rows(examples, rows)}. Correct these labels, or "
             "the names of the classes."
         )
 
@@ -151,7 +150,7 @@ def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) ->
     if rows:
         yield (
             f"{len(rows)} of {len(paths)} {kind} are not in {root}: "
-            f"{_shown([paths[row] for row in rows])}. Correct the root, put the files there, or "
+            f"{shown([paths[row] for row in rows])}. Correct the root, put the files there, or "
             "take these rows out."
         )
 
@@ -193,7 +192,7 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     absent = fewer(examples.groups.target_names, counts)
     if absent and "train" not in empty:
         yield (
-            f"no training image of {_shown(absent)}: give the class images in train, or take its "
+            f"no training image of {shown(absent)}: give the class images in train, or take its "
             "rows out."
         )
 
@@ -233,13 +232,8 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
 def _empty_groups(examples: Examples) -> str:
     if not bool((examples.bias >= 0).any()):
         return ""
-    return _shown(fewer(examples.groups.names, examples.frequencies("train")))
+    return shown(fewer(examples.groups.names, examples.frequencies("train")))
 
 
 def _rows(examples: Examples, rows: Sequence[int]) -> str:
-    return _shown([f"row {row + 1} ({examples.images[row]})" for row in rows[:SHOWN]], len(rows))
-
-
-def _shown(items: Sequence[str], total: int | None = None) -> str:
-    rest = (len(items) if total is None else total) - SHOWN
-    return ", ".join(items[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return shown([f"row {row + 1} ({examples.images[row]})" for row in rows])

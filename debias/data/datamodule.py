@@ -13,11 +13,10 @@ from torch.utils.data import DataLoader
 from debias import processes
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
-from debias.data.orders import Order, seeded_generator
+from debias.data.orders import Draw, EpochSampler, Order, seeded_generator
 from debias.data.pictures.cache import decode_all, open_cache
 from debias.data.pictures.image_files import ImageFiles, PictureSource
 from debias.data.pictures.preprocessing import Preprocessing
-from debias.data.samplers import Draw, EpochSampler
 from debias.types import Batch
 
 #: Pictures among which backgrounds are exchanged when a model is judged: with another number the
@@ -76,18 +75,12 @@ class ImageData(pl.LightningDataModule):
         backgrounds: bool = False,
     ) -> None:
         super().__init__()
-        self.examples = examples
-        self.preprocessing = preprocessing
-        self.order = order
-        self.mean = torch.tensor(mean)
-        self.std = torch.tensor(std)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or batch_size
-        self.smallest_batch = smallest_batch
-        self.seed = seed
+        self.examples, self.preprocessing, self.order = examples, preprocessing, order
+        self.mean, self.std = torch.tensor(mean), torch.tensor(std)
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.smallest_batch, self.seed = smallest_batch, seed
         self.workers = _automatic_workers() if workers is None else workers
-        self.cache_dir = cache_dir
-        self.channels_last = channels_last
+        self.cache_dir, self.channels_last = cache_dir, channels_last
         self.backgrounds = backgrounds
         self._sources: dict[tuple[str, str, bool], PictureSource] = {}
         if backgrounds:
@@ -130,14 +123,12 @@ class ImageData(pl.LightningDataModule):
 
     def _visits(self, world: int) -> int:
         """How many entries all processes visit, so that each has as many batches as the others."""
-        joined = self.batch_size * world
-        last = len(self.order) % joined
+        visits, joined = len(self.order), self.batch_size * world
+        last = visits % joined
         # a whole batch in one process may stand beside a short one in another, and both are left
         # out
-        short = (
-            len(self.order) > joined and last > 0 and last // world < max(2, self.smallest_batch)
-        )
-        return len(self.order) - last if short else len(self.order)
+        short = visits > joined and last > 0 and last // world < max(2, self.smallest_batch)
+        return visits - last if short else visits
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, as :meth:`loader`."""
@@ -184,9 +175,8 @@ class ImageData(pl.LightningDataModule):
         key = split, repr(geometry), backgrounds
         if key not in self._sources:
             files = ImageFiles.of(self.examples, rows, geometry, backgrounds=backgrounds)
-            self._sources[key] = (
-                files if self.cache_dir is None else open_cache(files, self.cache_dir)
-            )
+            folder = self.cache_dir
+            self._sources[key] = files if folder is None else open_cache(files, folder)
         augmentation = self.preprocessing.augmentation if training else None
         return ImageDataset(self.examples, rows, self._sources[key], augmentation=augmentation)
 

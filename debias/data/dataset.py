@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from debias.data.examples import Examples
+from debias.data.orders import Draw
 from debias.data.pictures.image_files import Pictures, PictureSource
-from debias.data.samplers import Draw
 from debias.types import Batch
 
 if TYPE_CHECKING:

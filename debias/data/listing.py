@@ -8,13 +8,6 @@ from typing import NamedTuple
 from debias.errors import InputError
 
 
-class Listed(NamedTuple):
-    """The names of a folder's files, and those of them that a link leads out of the root."""
-
-    files: set[str]
-    outside: set[str]
-
-
 class Located(NamedTuple):
     """Positions of the paths that are no file, and of those that links lead out of root."""
 
@@ -52,35 +45,35 @@ def locate(root: Path, paths: Sequence[str], *, follow_links: bool = False) -> L
             is outside.
     """
     real = None if follow_links else os.path.realpath(root)
-    listed: dict[str, Listed] = {}
+    listed: dict[str, tuple[set[str], set[str]]] = {}
     found = Located([], [])
     for position, path in enumerate(paths):
         folder, _, name = path.rpartition("/")
         if folder not in listed:
             listed[folder] = _listed(os.path.join(root, folder), real)
-        if name in listed[folder].files:
-            if name in listed[folder].outside:
+        files, outside = listed[folder]
+        if name in files:
+            if name in outside:
                 found.outside.append(position)
         elif path:
             found.missing.append(position)
     return found
 
 
-def _listed(folder: str, real_root: str | None) -> Listed:
+def _listed(folder: str, real_root: str | None) -> tuple[set[str], set[str]]:
+    """The names of a folder's files, and those of them that a link leads out of the root."""
     try:
         with os.scandir(folder) as entries:
             files = {entry.name: entry.is_symlink() for entry in entries if entry.is_file()}
     except (FileNotFoundError, NotADirectoryError):
-        return Listed(set(), set())
+        return set(), set()
     if real_root is None:
-        return Listed(set(files), set())
+        return set(files), set()
     if not _inside(os.path.realpath(folder), real_root):
-        return Listed(set(files), set(files))
+        return set(files), set(files)
     linked = (name for name, is_link in files.items() if is_link)
-    return Listed(
-        set(files),
-        {name for name in linked if not _inside(os.path.realpath(f"{folder}/{name}"), real_root)},
-    )
+    real = {name: os.path.realpath(f"{folder}/{name}") for name in linked}
+    return set(files), {name for name, path in real.items() if not _inside(path, real_root)}
 
 
 def _inside(path: str, root: str) -> bool:

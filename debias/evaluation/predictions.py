@@ -108,8 +108,8 @@ def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np
     image = read_image(examples.root / examples.images[row], max_pixels=most)
     if examples.mask_root is None or not examples.masks[row]:
         return image, None
-    size = (image.shape[0], image.shape[1])
-    return image, read_mask(examples.mask_root / examples.masks[row], size, max_pixels=most)
+    mask = examples.mask_root / examples.masks[row]
+    return image, read_mask(mask, image.shape[:2], max_pixels=most)
 
 
 def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:

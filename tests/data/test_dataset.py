@@ -10,9 +10,9 @@ import torch
 
 from debias.data.dataset import ImageDataset, normalise
 from debias.data.examples import Examples
+from debias.data.orders import Draw
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import Geometry
-from debias.data.samplers import Draw
 from debias.types import Batch
 from tests.data.small_pictures import noise, small_examples, write_png
 

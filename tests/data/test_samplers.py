@@ -3,8 +3,7 @@
 import pytest
 from torch import arange, tensor
 
-from debias.data.orders import Permuted, seeded_generator
-from debias.data.samplers import Draw, EpochSampler
+from debias.data.orders import Draw, EpochSampler, Permuted, seeded_generator
 
 
 def epoch_of(sampler: EpochSampler, epoch: int) -> list[Draw]:

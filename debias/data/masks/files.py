@@ -82,27 +82,18 @@ def write_masks(
 
     def write(row: int) -> MaskRecord:
         """Make and write the mask of one image, unless there is one to keep."""
-        path = folder / names[row]
+        path, image = folder / names[row], examples.images[row]
         if path.is_file() and not overwrite:
-            return MaskRecord(
-                row,
-                examples.images[row],
-                "kept",
-                float((read_image(path, max_pixels=most) >= 128).mean()),
-            )
-        made = make(row, read_image(examples.root / examples.images[row], max_pixels=most))
-        write_atomically(path, cv2.imencode(".png", made.mask)[1].tobytes(), durable=False)
-        how = "made" if made.found else "fallback"
-        return MaskRecord(row, examples.images[row], how, float((made.mask >= 128).mean()))
+            mask, how = read_image(path, max_pixels=most), "kept"
+        else:
+            made = make(row, read_image(examples.root / image, max_pixels=most))
+            mask, how = made.mask, "made" if made.found else "fallback"
+            write_atomically(path, cv2.imencode(".png", mask)[1].tobytes(), durable=False)
+        return MaskRecord(row, image, how, float((mask >= 128).mean()))
 
-    pool = ThreadPoolExecutor(threads)
-    try:
-        done = tqdm(
-            pool.map(write, rows), total=len(rows), desc="making masks", unit="mask", disable=None
-        )
-        return list(done)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(threads) as pool:  # an error cancels what has not begun
+        done = pool.map(write, rows)
+        return list(tqdm(done, total=len(rows), desc="making masks", unit="mask", disable=None))
 
 
 @contextmanager
@@ -143,16 +134,13 @@ def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pi
     most = examples.max_pixels
     image = read_image(examples.root / examples.images[row], max_pixels=most)
     path = folder / mask_names([examples.images[row]])[0]
-    return image, read_mask(path, (image.shape[0], image.shape[1]), max_pixels=most)
+    return image, read_mask(path, image.shape[:2], max_pixels=most)
 
 
 def write_picture(path: Path, image: Pixels) -> None:
     """Write an RGB image as PNG, whole or not at all."""
-    write_atomically(
-        path,
-        cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(),
-        durable=False,
-    )
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    write_atomically(path, encoded.tobytes(), durable=False)
 
 
 def _check_shared(names: Sequence[str]) -> None:

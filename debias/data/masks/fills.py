@@ -4,8 +4,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from debias.data.masks.grabcut import Pixels, widened
 from debias.data.pictures.images import MAX_PIXELS, read_image
 from debias.errors import InputError
 
@@ -18,7 +18,7 @@ MARGIN = 1 / 32
 NEIGHBOURHOOD = 3.0
 
 
-def filled_background(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def filled_background(image: Pixels, mask: Pixels) -> Pixels:
     """Take the foreground out of a picture, by inpainting inwards from its surroundings.
 
     Source: Telea, "An Image Inpainting Technique Based on the Fast Marching Method", 2004, as in
@@ -33,19 +33,15 @@ def filled_background(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDAr
         is left to fill from (a mask that is full) or nothing to fill (an empty one).
     """
     hole = (mask >= 128).astype(np.uint8)
-    margin = max(1, round(min(hole.shape) * MARGIN))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
-    widened = cv2.dilate(hole, kernel)
-    hole = hole if widened.all() else widened
+    wider = widened(hole, min(hole.shape) * MARGIN)
+    hole = hole if wider.all() else wider
     if hole.all() or not hole.any():
         return image
-    filled: NDArray[np.uint8] = cv2.inpaint(image, hole, NEIGHBOURHOOD, cv2.INPAINT_TELEA)
+    filled: Pixels = cv2.inpaint(image, hole, NEIGHBOURHOOD, cv2.INPAINT_TELEA)
     return filled
 
 
-def read_fill(
-    path: Path, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.uint8]:
+def read_fill(path: Path, size: tuple[int, ...], *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a background that another program filled in.
 
     Args:

@@ -61,24 +61,15 @@ def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
         corner, end = (round(left), round(top)), (round(left + width) - 1, round(top + height) - 1)
         cv2.rectangle(inside, corner, (max(corner[0], end[0]), max(corner[1], end[1])), 1, -1)
         centre = round(left + (width - 1) / 2), round(top + (height - 1) / 2)
-        cv2.ellipse(
-            middle,
-            centre,
-            (round(MIDDLE * width / 2), round(MIDDLE * height / 2)),
-            0,
-            0,
-            360,
-            1,
-            -1,
-        )
+        axes = round(MIDDLE * width / 2), round(MIDDLE * height / 2)
+        cv2.ellipse(middle, centre, axes, 0, 0, 360, 1, -1)
     seeds = np.where(inside == 1, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    made = _made(
-        image, _cut(small, seeds), fallback=inside, region=inside, certain=np.zeros_like(inside)
-    )
-    if made.found:
-        return made
-    seeds[(middle & inside) == 1] = cv2.GC_FGD
-    return _made(image, _cut(small, seeds), fallback=inside, region=inside, certain=middle & inside)
+    for certain in (np.zeros_like(inside), middle & inside):
+        seeds[certain == 1] = cv2.GC_FGD
+        made = _made(image, _cut(small, seeds), fallback=inside, region=inside, certain=certain)
+        if made.found:
+            break
+    return made
 
 
 def mask_from_points(image: Pixels, points: Places) -> Made:
@@ -104,13 +95,12 @@ def mask_from_points(image: Pixels, points: Places) -> Made:
     for x, y in points.round().astype(int).tolist():
         cv2.circle(core, (x, y), max(1, round(CORE * spread)), 1, -1)
     hull |= core
-    region = _widened(hull, REACH * spread)
+    region = widened(hull, REACH * spread)
     seeds = np.where(region == 1, cv2.GC_PR_BGD, cv2.GC_BGD)
-    seeds = np.where(_widened(hull, NEAR * spread) == 1, cv2.GC_PR_FGD, seeds)
+    seeds = np.where(widened(hull, NEAR * spread) == 1, cv2.GC_PR_FGD, seeds)
     seeds = np.where(core == 1, cv2.GC_FGD, seeds).astype(np.uint8)
-    return _made(
-        image, _cut(small, seeds), fallback=_widened(hull, CORE * spread), region=hull, certain=core
-    )
+    fallback = widened(hull, CORE * spread)
+    return _made(image, _cut(small, seeds), fallback=fallback, region=hull, certain=core)
 
 
 def _shrunk(image: Pixels) -> tuple[Pixels, float]:
@@ -123,7 +113,8 @@ def _shrunk(image: Pixels) -> tuple[Pixels, float]:
     return small, scale
 
 
-def _widened(mask: Pixels, radius: float) -> Pixels:
+def widened(mask: Pixels, radius: float) -> Pixels:
+    """The mask with a margin of about ``radius`` pixels, at least one, around its foreground."""
     whole = max(1, round(radius))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * whole + 1, 2 * whole + 1))
     wider: Pixels = cv2.dilate(mask, kernel)
@@ -138,16 +129,9 @@ def _cut(image: Pixels, seeds: Pixels) -> Pixels:
     cut = seeds.copy()
     # GrabCut starts from k-means, which draws from the generator of the thread
     cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
     try:
-        cv2.grabCut(
-            image,
-            cut,
-            None,
-            np.zeros((1, 65)),
-            np.zeros((1, 65)),
-            ITERATIONS,
-            cv2.GC_INIT_WITH_MASK,
-        )
+        cv2.grabCut(image, cut, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     except cv2.error:  # one of the two colour models ran empty
         return np.zeros_like(seeds)
     return _without_specks(np.isin(cut, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
@@ -163,7 +147,6 @@ def _without_specks(mask: Pixels) -> Pixels:
 def _made(image: Pixels, cut: Pixels, *, fallback: Pixels, region: Pixels, certain: Pixels) -> Made:
     found = bool(cut.sum() >= max(1, LEAST * region.sum(), GROWTH * certain.sum()))
     chosen = cut if found else fallback
-    enlarged = cv2.resize(
-        chosen * np.uint8(255), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
-    )
+    bright = chosen * np.uint8(255)
+    enlarged = cv2.resize(bright, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return Made((enlarged >= 128) * np.uint8(255), found)

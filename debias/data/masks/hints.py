@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.csv_files import Columns, pick, read_csv, read_text
+from debias.csv_files import Columns, read_csv, read_words
 from debias.data.listing import first_file
-from debias.errors import InputError
+from debias.errors import InputError, shown
 
 BOX = ("x", "y", "width", "height")
 POINT = ("x", "y")
 #: Boxes that were rounded outwards may leave the picture by so many pixels.
 TOLERANCE = 1.0
-SHOWN = 3
 
 #: For each image, ``(K, 2)`` points or ``(K, 4)`` boxes, in pixels.
 Hints = dict[str, NDArray[np.float64]]
@@ -28,7 +27,7 @@ def read_boxes(source: Path) -> Hints:
             height.
     """
     if source.suffix == ".txt":
-        columns = _cub(source, ("image", *BOX), ("image", *BOX))
+        columns = _cub(source, ("image", *BOX))
     else:
         columns = read_csv(source, ("path", *BOX))
     hints = _gathered(columns, BOX)
@@ -48,12 +47,9 @@ def read_points(source: Path) -> Hints:
     if source.suffix != ".txt":
         return _gathered(read_csv(source, ("path", *POINT)), POINT)
     header = ("image", "part", *POINT, "visible")
-    columns = _cub(source, header, ("image", *POINT, "visible"))
+    columns = _cub(source, header)
     visible = [row for row, cell in enumerate(columns.cells["visible"]) if cell == "1"]
-    cells: dict[str, Sequence[str]] = {
-        name: [column[row] for row in visible] for name, column in columns.cells.items()
-    }
-    return _gathered(Columns(source, [columns.lines[row] for row in visible], cells), POINT)
+    return _gathered(columns.take(visible), POINT)
 
 
 def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> None:
@@ -64,16 +60,15 @@ def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> N
     """
     absent = [image for image in images if image not in hints]
     if absent:
-        more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
         raise InputError(
             f"{source} has no {kind} for {len(absent)} of {len(images)} images: "
-            f"{', '.join(absent[:SHOWN])}{more}. Add their rows, with paths as the data set names "
+            f"{shown(absent)}. Add their rows, with paths as the data set names "
             "them, or choose other splits"
         )
 
 
 def inside(
-    places: NDArray[np.float64], size: tuple[int, int], *, image: str, source: Path
+    places: NDArray[np.float64], size: tuple[int, ...], *, image: str, source: Path
 ) -> NDArray[np.float64]:
     """Boxes or points of one image, cut to it where they leave it by a pixel.
 
@@ -100,7 +95,7 @@ def inside(
     return np.hstack([first, last - first]) if places.shape[1] == len(BOX) else first
 
 
-def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
+def _cub(source: Path, header: Sequence[str]) -> Columns:
     """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt``
     beside or above it.
     """
@@ -109,9 +104,9 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
         absent=f"no images.txt beside or above {source}: it says which image each number is; put "
         "it there",
     )
-    names = _words(listing, ("image", "path"), ("image", "path")).cells
+    names = read_words(listing, ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))
-    columns = _words(source, header, wanted)
+    columns = read_words(source, header)
     numbers = columns.cells["image"]
     unknown = next((row for row, number in enumerate(numbers) if number not in paths), None)
     if unknown is not None:
@@ -119,11 +114,6 @@ def _cub(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
     return Columns(
         source, columns.lines, {**columns.cells, "path": [paths[number] for number in numbers]}
     )
-
-
-def _words(source: Path, header: Sequence[str], wanted: Sequence[str]) -> Columns:
-    numbered = enumerate(map(str.split, read_text(source).splitlines()), start=1)
-    return pick(source, header, numbered, wanted)
 
 
 def _gathered(columns: Columns, names: Sequence[str]) -> Hints:

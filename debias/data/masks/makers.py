@@ -9,8 +9,8 @@ from debias.csv_files import read_csv
 from debias.data.examples import Examples
 from debias.data.listing import missing_files
 from debias.data.masks.companions import mask_names
-from debias.data.masks.grabcut import Made, Pixels, mask_from_boxes, mask_from_points
-from debias.data.masks.hints import inside, needed, read_boxes, read_points
+from debias.data.masks.grabcut import Made, Pixels, Places, mask_from_boxes, mask_from_points
+from debias.data.masks.hints import Hints, inside, needed, read_boxes, read_points
 from debias.data.pictures.images import read_mask
 from debias.errors import InputError
 
@@ -32,16 +32,7 @@ def boxes(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
         ValueError: an image without box, a bad cell; and, once the image is read, a box outside it.
     """
     hints = read_boxes(Path(source))
-    needed(hints, [examples.images[row] for row in rows], kind="box", source=Path(source))
-
-    def make(row: int, image: Pixels) -> Made:
-        """The mask of one image, from its boxes."""
-        name = examples.images[row]
-        return mask_from_boxes(
-            image, inside(hints[name], _size(image), image=name, source=Path(source))
-        )
-
-    return make
+    return _hinted(examples, rows, hints, mask_from_boxes, kind="box", source=Path(source))
 
 
 def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
@@ -57,16 +48,7 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
             it.
     """
     hints = read_points(Path(source))
-    needed(hints, [examples.images[row] for row in rows], kind="keypoint", source=Path(source))
-
-    def make(row: int, image: Pixels) -> Made:
-        """The mask of one image, from its points."""
-        name = examples.images[row]
-        return mask_from_points(
-            image, inside(hints[name], _size(image), image=name, source=Path(source))
-        )
-
-    return make
+    return _hinted(examples, rows, hints, mask_from_points, kind="keypoint", source=Path(source))
 
 
 def existing(
@@ -88,16 +70,15 @@ def existing(
     """
     if not 1 <= threshold <= 255:
         raise InputError(f"threshold is a brightness from 1 to 255; got {threshold}")
-    paths = (
-        _listed(Path(source)) if Path(source).is_file() else _lying(Path(source), examples.images)
-    )
+    found = Path(source)
+    paths = _listed(found) if found.is_file() else _lying(found, examples.images)
     images = [examples.images[row] for row in rows]
-    needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=Path(source))
+    needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=found)
 
     def make(row: int, image: Pixels) -> Made:
         """The mask of one image, as it was found."""
         path, most = paths[examples.images[row]], examples.max_pixels
-        mask = read_mask(path, _size(image), threshold=threshold, max_pixels=most)
+        mask = read_mask(path, image.shape[:2], threshold=threshold, max_pixels=most)
         return Made((mask >= threshold) * np.uint8(255), found=True)
 
     return make
@@ -120,5 +101,20 @@ def _lying(folder: Path, images: Sequence[str]) -> dict[str, Path]:
     return {image: folder / names[row] for row, image in enumerate(images) if row not in missing}
 
 
-def _size(image: Pixels) -> tuple[int, int]:
-    return image.shape[0], image.shape[1]
+def _hinted(
+    examples: Examples,
+    rows: Sequence[int],
+    hints: Hints,
+    cut: Callable[[Pixels, Places], Made],
+    *,
+    kind: str,
+    source: Path,
+) -> Maker:
+    needed(hints, [examples.images[row] for row in rows], kind=kind, source=source)
+
+    def make(row: int, image: Pixels) -> Made:
+        """The mask of one image, from its boxes or points."""
+        name = examples.images[row]
+        return cut(image, inside(hints[name], image.shape[:2], image=name, source=source))
+
+    return make

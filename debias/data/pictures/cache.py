@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from tqdm import tqdm
 from debias.data.masks.fills import FILLING
 from debias.data.pictures.image_files import ImageFiles, Picture, Pictures
 from debias.errors import InputError
+from debias.files import written_whole
 
 #: Pictures that a thread decodes as one task: a task for each costs more than a small picture does.
 CHUNK = 32
@@ -27,40 +28,28 @@ CHUNK = 32
 SPARE = 2**26
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
 TEMPORARY = re.compile(
-    r"[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})-[0-9a-f]{32}\.tmp"
+    r"\.[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})\.npy\.\d+\.tmp"
 )
 
 
-@dataclass(frozen=True, eq=False)
 class CachedPictures:
     """Pictures in memory-mapped ``.npy`` files; each process opens the files for itself.
 
     Args:
-        images_path: ``(M, H, W, 3)`` uint8.
-        masks_path: ``(M, H, W)`` uint8, or ``None``.
-        backgrounds_path: ``(M, H, W, 3)`` uint8, or ``None``.
+        paths: the file of the images, ``(M, H, W, 3)`` uint8; behind it, where there are any, that
+            of the masks, ``(M, H, W)`` uint8, and that of the backgrounds, like the images.
     """
 
-    images_path: Path
-    masks_path: Path | None = None
-    backgrounds_path: Path | None = None
+    def __init__(self, *paths: Path) -> None:
+        self.paths = paths
+        self.arrays = [_opened(path) for path in paths]
 
-    def __post_init__(self) -> None:
-        paths = (self.images_path, self.masks_path, self.backgrounds_path)
-        object.__setattr__(
-            self, "_arrays", [None if path is None else _opened(path) for path in paths]
-        )
-        self._arrays: list[Tensor | None]
-
-    def __reduce__(self) -> tuple[type[CachedPictures], tuple[Path, Path | None, Path | None]]:
-        return CachedPictures, (self.images_path, self.masks_path, self.backgrounds_path)
+    def __reduce__(self) -> tuple[type[CachedPictures], tuple[Path, ...]]:
+        return CachedPictures, self.paths
 
     def fetch(self, positions: Tensor) -> Pictures:
         """The pictures at ``(N,)`` int64 positions, as a copy."""
-        fields = [
-            None if array is None else array.index_select(0, positions) for array in self._arrays
-        ]
-        return Pictures(*fields)  # type: ignore[arg-type]  # images are never None
+        return Pictures(*(array.index_select(0, positions) for array in self.arrays))
 
 
 def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
@@ -111,19 +100,14 @@ def _filling(files: ImageFiles) -> str:
 def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
     height, width = files.geometry.height, files.geometry.width
     absent = [field for field, path in enumerate(wanted) if not path.exists()]
-    wanted = [wanted[field] for field in absent]
     masks = Picture._fields.index("mask")
-    shapes = [
-        (len(files), height, width) if field == masks else (len(files), height, width, 3)
-        for field in absent
-    ]
-    _check_room(folder, sum(int(np.prod(shape)) for shape in shapes))
-    temporary = [folder / f"{path.stem}-{uuid.uuid4().hex}.tmp" for path in wanted]
-    try:
-        arrays = [
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-            for path, shape in zip(temporary, shapes, strict=True)
-        ]
+    shapes = [(len(files), height, width, *(() if field == masks else (3,))) for field in absent]
+    _check_room(folder, sum(map(math.prod, shapes)))
+    with ExitStack() as stack:
+        arrays = []
+        for field, shape in zip(absent, shapes, strict=True):
+            path = stack.enter_context(written_whole(wanted[field], durable=False))
+            arrays.append(np.lib.format.open_memmap(path, "w+", np.uint8, shape))
 
         def keep(position: int, picture: Picture) -> None:
             """Write a picture's fields into their arrays."""
@@ -133,11 +117,6 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
         decode_all(files, keep)
         for array in arrays:
             array.flush()
-        for source, target in zip(temporary, wanted, strict=True):
-            os.replace(source, target)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
 
 
 def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
@@ -158,16 +137,11 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
         return len(chunk)
 
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
-    pool = ThreadPoolExecutor(
-        min(8, os.cpu_count() or 1)
-    )  # threads suffice: OpenCV releases the GIL
-    try:
-        progress = tqdm(total=len(files), desc="decoding pictures", unit="picture", disable=None)
+    bar = tqdm(total=len(files), desc="decoding pictures", unit="picture", disable=None)
+    # threads suffice: OpenCV releases the GIL; an error cancels what has not begun
+    with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for done in pool.map(decode, chunks):
-            progress.update(done)
-        progress.close()
-    finally:
-        pool.shutdown(cancel_futures=True)
+            bar.update(done)
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -31,7 +31,7 @@ class Pictures(NamedTuple):
     """
 
     images: Tensor
-    masks: Tensor | None
+    masks: Tensor | None = None
     backgrounds: Tensor | None = None
 
 
@@ -87,9 +87,12 @@ class ImageFiles:
         Raises:
             ValueError: backgrounds are asked for, and not every row has a mask.
         """
-        images = tuple(examples.images[row] for row in rows.tolist())
-        masks = tuple(examples.masks[row] for row in rows.tolist()) if examples.masks else ()
-        if not all(masks) or examples.mask_root is None:
+        filled = examples.fills if backgrounds else ()
+        images, masks, fills = (
+            tuple(paths[row] for row in rows.tolist()) if paths else ()
+            for paths in (examples.images, examples.masks, filled)
+        )
+        if not all(masks):
             masks = ()
         if backgrounds and not masks:
             raise InputError(
@@ -97,19 +100,10 @@ class ImageFiles:
                 f"{examples.source} has not a mask for every picture: give the data set masks, or "
                 "train without backgrounds"
             )
-        files = cls(
-            examples.root,
-            images,
-            examples.mask_root if masks else None,
-            masks,
-            geometry,
-            backgrounds,
-            max_pixels=examples.max_pixels,
-        )
-        if not (backgrounds and examples.fills):
-            return files
-        fills = tuple(examples.fills[row] for row in rows.tolist())
-        return replace(files, fill_root=examples.fill_root, fills=fills)
+        mask_root = examples.mask_root if masks else None
+        fill_root, most = examples.fill_root if fills else None, examples.max_pixels
+        root = examples.root
+        return cls(root, images, mask_root, masks, geometry, backgrounds, fill_root, fills, most)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -124,7 +118,7 @@ class ImageFiles:
         image = read_image(self.root / self.images[position], max_pixels=most)
         if self.mask_root is None:
             return Picture(self.geometry.image(image))
-        size = image.shape[0], image.shape[1]
+        size = image.shape[:2]
         mask = read_mask(self.mask_root / self.masks[position], size, max_pixels=most)
         image, mask = self.geometry.image(image), self.geometry.mask(mask)
         if not self.backgrounds:
@@ -172,9 +166,8 @@ def _key(said: str, folder: Path, names: tuple[str, ...]) -> str:
 
 def _fingerprint(folder: Path, name: str) -> bytes:
     try:
-        status = os.stat(
-            f"{folder}/{name}"
-        )  # a path object for each of a million takes as long again
+        # a path object for each of a million takes as long again
+        status = os.stat(f"{folder}/{name}")
     except OSError as error:
         raise InputError(
             f"cannot find picture {folder / name} ({error.strerror}): restore it or remove its row"

@@ -49,7 +49,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]
 
 
 def read_mask(
-    path: Path, size: tuple[int, int], *, threshold: int = 128, max_pixels: int = MAX_PIXELS
+    path: Path, size: tuple[int, ...], *, threshold: int = 128, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
     """Decode one foreground mask; colours are read as their brightness, and 16 bits above 255 lose
     the lower 8.

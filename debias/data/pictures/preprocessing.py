@@ -25,7 +25,7 @@ class Preprocessing:
         evaluation: geometry of every picture that is evaluated, training split included.
         augmentation: an albumentations pipeline from the training geometry to the evaluation's
             shape, or ``None``. Its draws depend on the sample's key alone, see
-            :class:`debias.data.samplers.Draw`.
+            :class:`debias.data.orders.Draw`.
     """
 
     train: Geometry

@@ -21,17 +21,11 @@ from debias.errors import InputError
 
 #: Name and red, green, blue of the colour that is each digit's own.
 COLOURS = (
-    ("red", (255, 0, 0)),
-    ("green", (0, 255, 0)),
-    ("blue", (0, 0, 255)),
-    ("yellow", (225, 225, 0)),
-    ("magenta", (225, 0, 225)),
-    ("cyan", (0, 255, 255)),
-    ("orange", (255, 128, 0)),
-    ("rose", (255, 0, 128)),
-    ("violet", (128, 0, 255)),
+    ("red", (255, 0, 0)), ("green", (0, 255, 0)), ("blue", (0, 0, 255)),
+    ("yellow", (225, 225, 0)), ("magenta", (225, 0, 225)), ("cyan", (0, 255, 255)),
+    ("orange", (255, 128, 0)), ("rose", (255, 0, 128)), ("violet", (128, 0, 255)),
     ("grey", (128, 128, 128)),
-)
+)  # fmt: skip
 DIGITS = tuple(str(digit) for digit in range(10))
 UNBIASED = 0.1
 #: Where the files of MNIST may lie below the root, the last as torchvision puts them.
@@ -131,15 +125,13 @@ def _written(
     for digit in DIGITS:
         (folder / split / digit).mkdir(parents=True)
     labels = zip(part.images, part.labels.tolist(), colours.tolist(), strict=True)
-    for number, (image, digit, colour) in enumerate(
-        tqdm(labels, desc=f"colouring {split} digits", disable=None)
-    ):
+    bar = tqdm(labels, desc=f"colouring {split} digits", disable=None)
+    for number, (image, digit, colour) in enumerate(bar):
         name, rgb = COLOURS[colour]
         path = f"{split}/{digit}/{number:05d}.png"
         # OpenCV writes blue, green, red
-        picture = np.where(
-            image[..., None] == 0, np.array(rgb[::-1], dtype=np.uint8), np.uint8(255)
-        )
+        ground = np.array(rgb[::-1], dtype=np.uint8)
+        picture = np.where(image[..., None] == 0, ground, np.uint8(255))
         (folder / path).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
         yield path, digit, name, split
 
@@ -207,11 +199,8 @@ def _content(path: Path) -> bytes:
 
 def _find(root: Path, name: str) -> Path:
     # some copies have a dot where the original has a hyphen
-    names = [
-        f"{spelling}{suffix}"
-        for spelling in (name, name.replace("-idx", ".idx"))
-        for suffix in ("", ".gz")
-    ]
+    dotted = name.replace("-idx", ".idx")
+    names = (name, f"{name}.gz", dotted, f"{dotted}.gz")
     return first_file(
         (root / folder / file for folder in FOLDERS for file in names),
         absent=f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's "

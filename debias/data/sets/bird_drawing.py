@@ -23,21 +23,11 @@ PLUMAGE: tuple[Colour, ...] = (
 )  # fmt: skip
 BARE_PARTS: tuple[Colour, ...] = ((228, 148, 44), (60, 56, 58), (188, 164, 118), (204, 90, 60))
 LAND: tuple[Colour, ...] = (
-    (46, 76, 34),
-    (92, 110, 48),
-    (116, 92, 56),
-    (70, 60, 38),
-    (140, 134, 72),
-    (60, 98, 58),
-)
+    (46, 76, 34), (92, 110, 48), (116, 92, 56), (70, 60, 38), (140, 134, 72), (60, 98, 58),
+)  # fmt: skip
 WATER: tuple[Colour, ...] = (
-    (38, 76, 112),
-    (70, 120, 152),
-    (104, 148, 168),
-    (54, 98, 120),
-    (84, 108, 136),
-    (44, 110, 128),
-)
+    (38, 76, 112), (70, 120, 152), (104, 148, 168), (54, 98, 120), (84, 108, 136), (44, 110, 128),
+)  # fmt: skip
 
 
 class Traits(NamedTuple):
@@ -92,9 +82,8 @@ def draw_bird(
     image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     grain = rng.normal(0.0, 5.0, image.shape)
     covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
-    return np.clip(image + grain, 0, 255).astype(np.uint8), np.where(covered >= 128, 255, 0).astype(
-        np.uint8
-    )
+    grained = np.clip(image + grain, 0, 255).astype(np.uint8)
+    return grained, (covered >= 128) * np.uint8(255)
 
 
 def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
@@ -112,7 +101,8 @@ def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
 
 def bird(rng: np.random.Generator, target: int) -> list[Part]:
     """The parts of a bird that looks forwards, from the farthest to the nearest."""
-    traits = _traits(rng, target)
+    drawn = rng.normal(KINDS[target], SPREAD)
+    traits = Traits(*np.maximum(drawn, SHORTEST).tolist())
     plumage, wing_colour = _choose(rng, PLUMAGE, 2)
     bare = _choose(rng, BARE_PARTS, 1)[0]
     tilt, lift, gaze, fan = np.deg2rad(rng.uniform((-18, 45, -14, -25), (6, 80, 14, 15)))
@@ -147,22 +137,13 @@ def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Pa
     ]
 
 
-def _traits(rng: np.random.Generator, target: int) -> Traits:
-    drawn = rng.normal(KINDS[target], SPREAD)
-    return Traits(*np.maximum(drawn, SHORTEST).tolist())
-
-
 def _legs(rng: np.random.Generator, length: float, colour: Colour) -> list[Part]:
-    parts = []
+    parts: list[Part] = []
     for hip in ((-0.06, 0.18), (0.08, 0.18)):
         foot = np.array(hip) + length * _direction(np.deg2rad(rng.uniform(-102, -78)))
-        parts += [Part(_limb(np.array(hip), foot, 0.06, 0.045), colour)]
-        parts += [
-            Part(
-                _limb(foot - np.array([0.02, 0.0]), foot + np.array([0.13, 0.02]), 0.05, 0.05),
-                colour,
-            )
-        ]
+        heel, toe = foot - np.array([0.02, 0.0]), foot + np.array([0.13, 0.02])
+        limbs = _limb(np.array(hip), foot, 0.06, 0.045), _limb(heel, toe, 0.05, 0.05)
+        parts += [Part(limb, colour) for limb in limbs]
     return parts
 
 
@@ -186,9 +167,8 @@ def _smooth_noise(
 
 
 def _choose(rng: np.random.Generator, colours: Sequence[Colour], count: int) -> list[Colour]:
-    chosen = np.array(colours)[rng.permutation(len(colours))[:count]] + rng.integers(
-        -14, 15, (count, 3)
-    )
+    chosen = np.array(colours)[rng.permutation(len(colours))[:count]]
+    chosen += rng.integers(-14, 15, (count, 3))
     red_green_blue: list[Colour] = [tuple(colour) for colour in np.clip(chosen, 0, 255).tolist()]
     return red_green_blue
 
@@ -200,20 +180,12 @@ def _direction(angle: float) -> Points:
 def _ellipse(centre: Points, long: float, short: float, tilt: float) -> Points:
     around = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     along, across = _direction(tilt), _direction(tilt + np.pi / 2)
-    return (
-        centre + long * np.cos(around)[:, None] * along + short * np.sin(around)[:, None] * across
-    )
+    cosine, sine = np.cos(around)[:, None], np.sin(around)[:, None]
+    return centre + long * cosine * along + short * sine * across
 
 
 def _limb(start: Points, end: Points, start_width: float, end_width: float) -> Points:
     along = (end - start) / np.linalg.norm(end - start)
     across = np.array([-along[1], along[0]]) / 2
-    widths = (start_width, end_width)
-    return np.array(
-        [
-            start + widths[0] * across,
-            end + widths[1] * across,
-            end - widths[1] * across,
-            start - widths[0] * across,
-        ]
-    )
+    wide, narrow = start_width * across, end_width * across
+    return np.array([start + wide, end + narrow, end - narrow, start - wide])

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from debias.csv_files import Columns, pick, read_csv, read_text
+from debias.csv_files import Columns, read_csv, read_text, read_words
 from debias.data.examples import Examples
 from debias.data.listing import first_file
 from debias.data.masks.companions import with_companions
@@ -88,24 +88,14 @@ def _attributes(root: Path, names: list[str]) -> Columns:
     source = _table(root, "list_attr_celeba")
     if source.suffix == ".csv":
         return read_csv(source, ["image_id", *names])
-    lines = read_text(source).splitlines()
-    header = ["image_id", *(lines[1].split() if len(lines) > 1 else ())]
-    numbered = ((number, line.split()) for number, line in enumerate(lines[2:], start=3))
-    return pick(source, header, numbered, ["image_id", *names])
+    header = ["image_id", *" ".join(read_text(source).splitlines()[1:2]).split()]
+    return read_words(source, header, ["image_id", *names], skip=2)
 
 
 def _split(root: Path, attributes: Columns) -> Tensor:
     source = _table(root, "list_eval_partition")
     header = ["image_id", "partition"]
-    if source.suffix == ".csv":
-        partition = read_csv(source, header)
-    else:
-        numbered = enumerate(map(str.split, read_text(source).splitlines()), start=1)
-        partition = pick(source, header, numbered, header)
-    return _join(attributes, partition)
-
-
-def _join(attributes: Columns, partition: Columns) -> Tensor:
+    partition = (read_csv if source.suffix == ".csv" else read_words)(source, header)
     splits = partition.splits("partition")
     images, listed = attributes.cells["image_id"], partition.cells["image_id"]
     if images == listed:

@@ -125,9 +125,7 @@ def _biases(
     known = [row for row, cell in enumerate(cells) if cell not in absent]
     if column is None or not known:
         return unknown, ("unknown",) if names is None else tuple(names)
-    lines = [columns.lines[row] for row in known]
-    found = Columns(columns.source, lines, {column: [cells[row] for row in known]})
-    values, ordered = _classes(found, column, names)
+    values, ordered = _classes(columns.take(known), column, names)
     unknown[known] = values
     return unknown, ordered
 

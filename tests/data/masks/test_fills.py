@@ -17,12 +17,11 @@ from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, normalise
 from debias.data.examples import Examples
 from debias.data.masks.fills import filled_background
-from debias.data.orders import shuffled
+from debias.data.orders import Draw, shuffled
 from debias.data.pictures import image_files
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import resize, waterbirds_augmented
-from debias.data.samplers import Draw
 from tests.data.small_pictures import noise, small_examples, write_png
 
 HALF = (0.5, 0.5, 0.5)
@@ -101,11 +100,11 @@ def test_backgrounds_are_added_to_a_cache_without_writing_it_anew(
 ) -> None:
     examples = small_examples(tmp_path)
     plain = open_cache(files_of(examples, backgrounds=False), tmp_path / "cache")
-    written = plain.images_path.stat().st_ino
+    written = plain.paths[0].stat().st_ino
     filled = open_cache(files_of(examples), tmp_path / "cache")
     assert plain.fetch(torch.tensor([0])).backgrounds is None
-    assert filled.images_path == plain.images_path
-    assert plain.images_path.stat().st_ino == written
+    assert filled.paths[0] == plain.paths[0]
+    assert plain.paths[0].stat().st_ino == written
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 3
     monkeypatch.setattr(image_files, "filled_background", None)
     again = open_cache(files_of(examples), tmp_path / "cache").fetch(torch.arange(6))

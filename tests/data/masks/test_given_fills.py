@@ -80,8 +80,8 @@ def test_cached_fills_equal_decoded_ones_and_leave_other_backgrounds_alone(tmp_p
     examples, cache = filled(tmp_path), tmp_path / "cache"
     inpainted = open_cache(files_of(replace(examples, fill_root=None, fills=())), cache)
     given = open_cache(files_of(examples), cache)
-    assert given.images_path == inpainted.images_path
-    assert given.backgrounds_path != inpainted.backgrounds_path
+    assert given.paths[0] == inpainted.paths[0]
+    assert given.paths[2] != inpainted.paths[2]
     positions = torch.tensor([4, 0])
     cached = given.fetch(positions).backgrounds
     decoded = files_of(examples).fetch(positions).backgrounds
@@ -119,7 +119,7 @@ def test_other_fills_of_the_same_pictures_have_another_key(tmp_path: Path) -> No
 
 def test_what_a_killed_process_left_of_a_fills_cache_is_known(tmp_path: Path) -> None:
     digits = "0123456789abcdef" * 2
-    assert TEMPORARY.fullmatch(f"{digits}-fills{digits}-{digits}.tmp")
+    assert TEMPORARY.fullmatch(f".{digits}-fills{digits}.npy.17.tmp")
 
 
 def test_training_batches_carry_the_given_fills(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def counted(path, **options):
 image_files.read_image = counted
 names = tuple(f"{number}.png" for number in range(40))
 files = image_files.ImageFiles(folder, names, None, (), Geometry((Resize(4, 4),), 4, 4))
-print(open_cache(files, cache_dir).images_path.name)
+print(open_cache(files, cache_dir).paths[0].name)
 """
 
 
@@ -234,7 +234,7 @@ def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     (folder / "a.tmp").mkdir(parents=True)
     (folder / "notes.tmp").write_text("mine")
-    dead = folder / f"{'0' * 32}-images-{'a' * 32}.tmp"
+    dead = folder / f".{'0' * 32}-images.npy.17.tmp"
     dead.write_text("half")
     open_cache(files_of(tmp_path), folder)
     assert (folder / "notes.tmp").read_text() == "mine"
