@@ -4,17 +4,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 
 from debias.errors import InputError, check_at_least
 from debias.models.copies import twin
 from debias.models.layers import evaluating
-from debias.strategies.objectives import bias_loss, task_loss
-from debias.strategies.strategy import Strategy
+from debias.strategies.biased_network import BesideBiasedNetwork
+from debias.strategies.objectives import task_loss
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
-class BAdd(Strategy):
+class BAdd(BesideBiasedNetwork):
     r"""Add a bias network's features to the model's, so that the model need not learn the bias.
 
     1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the
@@ -48,6 +47,7 @@ class BAdd(Strategy):
     the model is in evaluation mode up to its head.
     """
 
+    learns_bias = True
     requires = ("bias",)
 
     def __init__(
@@ -70,21 +70,10 @@ class BAdd(Strategy):
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
         self.network = twin(model, outputs=groups.biases)
 
-    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The biased network, and the model."""
-        return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
-
     def turns(self, step: int) -> Sequence[Turn]:
         """One player a step: first the biased network, then the model, its head in the end."""
-        if step < self.warmup:
-            return (Turn("biased", self.biased_loss),)
-        return (Turn("model", self.head_loss if 0 < self.refit_from <= step else self.model_loss),)
-
-    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the biased network: the bias."""
-        self.network.train()
-        loss = bias_loss(self.network(batch.image).logits, batch.bias)
-        return Loss(loss, {"biased_cross_entropy": loss.detach()})
+        refits = 0 < self.refit_from <= step
+        return (Turn("model", self.head_loss),) if refits else super().turns(step)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: the class, where the bias is told."""

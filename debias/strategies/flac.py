@@ -1,21 +1,17 @@
 """FLAC: the model's features are alike where those of a network of the bias are not."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.nn import functional as F
 
 from debias.errors import InputError, check_at_least, check_positive
 from debias.losses.flac import flac_loss
 from debias.models.copies import twin
-from debias.strategies.objectives import bias_loss, task_loss
-from debias.strategies.strategy import Strategy
-from debias.types import Batch, Groups, Loss, Outputs, Turn
+from debias.strategies.biased_network import BesideBiasedNetwork
+from debias.strategies.objectives import task_loss
+from debias.types import Batch, Groups, Loss, Outputs
 
 
-class FLAC(Strategy):
+class FLAC(BesideBiasedNetwork):
     r"""Make features alike within a class where a bias network's features differ.
 
     The model f learns beside a frozen network B that was trained to tell the bias.
@@ -54,6 +50,8 @@ class FLAC(Strategy):
     :func:`debias.losses.flac.flac_loss` takes the features of any B.
     """
 
+    player = "bias"
+    learns_bias = True
     requires = ("some bias",)
     single_label = True
     hard_targets = True
@@ -82,28 +80,9 @@ class FLAC(Strategy):
         self.exponent, self.task_weight = exponent, task_weight
         self.network = twin(model, outputs=groups.biases)
 
-    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The network that tells the bias, and the model."""
-        return {"bias": list(self.network.parameters()), "model": list(model.parameters())}
-
-    def turns(self, step: int) -> Sequence[Turn]:
-        """The bias network while it is trained, the model afterwards."""
-        if step < self.warmup:
-            return (Turn("bias", self.learn_bias),)
-        return (Turn("model", self.model_loss),)
-
-    def learn_bias(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the bias network: the bias labels."""
-        self.network.train()
-        loss = bias_loss(self.network(batch.image).logits, batch.bias)
-        return Loss(loss, {"bias_cross_entropy": loss.detach()})
-
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: classify, with features that do not tell the bias."""
-        # a trainer puts every module of a strategy into training mode, the frozen one as well
-        self.network.eval()
-        with torch.no_grad():
-            bias_features = self.network(batch.image).features
+        bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)
         error = task_loss(outputs.logits, batch)
         directions = [

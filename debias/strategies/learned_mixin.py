@@ -1,20 +1,17 @@
 """Learned-Mixin+H: the model learns what a frozen biased network leaves unexplained."""
 
-from collections.abc import Sequence
 from typing import cast
 
-import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.nn import functional as F
 
 from debias.errors import check_at_least
-from debias.strategies.objectives import biased_network, biased_network_loss, task_loss
-from debias.strategies.strategy import Strategy
-from debias.types import Batch, Groups, Loss, Turn
+from debias.strategies.biased_network import BesideBiasedNetwork, biased_network
+from debias.strategies.objectives import task_loss
+from debias.types import Batch, Groups, Loss
 
 
-class LearnedMixin(Strategy):
+class LearnedMixin(BesideBiasedNetwork):
     r"""Mix the logits with those of a frozen biased network, with a learnt trust in it.
 
     The model f learns in an ensemble with a frozen biased network g, which it may trust more or
@@ -67,31 +64,11 @@ class LearnedMixin(Strategy):
         self.network = biased_network(groups, biased)
         self.trust = nn.Linear(cast(int, model.feature_size), 1)
 
-    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The biased network, and the model with the factor."""
-        return {
-            "biased": list(self.network.parameters()),
-            "model": [*model.parameters(), *self.trust.parameters()],
-        }
-
-    def turns(self, step: int) -> Sequence[Turn]:
-        """The biased network while it is trained, the model afterwards."""
-        if step < self.warmup:
-            return (Turn("biased", self.biased_loss),)
-        return (Turn("model", self.model_loss),)
-
-    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the biased network: classify."""
-        return biased_network_loss(self.network, batch)
-
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: classify together with the biased network, which is to be sure
         where it is used.
         """
-        # a trainer puts every module of a strategy into training mode, the frozen one as well
-        self.network.eval()
-        with torch.no_grad():
-            log_probabilities = F.log_softmax(self.network(batch.image).logits.float(), dim=1)
+        log_probabilities = F.log_softmax(self.biased_outputs(batch.image).logits.float(), dim=1)
         logits, features = model(batch.image)
         added = F.softplus(self.trust(features).float()) * log_probabilities
         error = task_loss(logits + added, batch)

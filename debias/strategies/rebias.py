@@ -10,7 +10,8 @@ from torch.nn import Parameter
 from debias.errors import check_at_least, check_one_of, check_positive
 from debias.losses.classification import classification_losses
 from debias.losses.hsic import HSIC, median_distance
-from debias.strategies.objectives import biased_network, task_loss
+from debias.strategies.biased_network import biased_network
+from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 

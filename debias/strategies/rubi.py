@@ -1,18 +1,15 @@
 """RUBi: a biased network masks the logits, so that samples it gets right teach little."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
-from torch.nn import Parameter
 
 from debias.errors import check_at_least
-from debias.strategies.objectives import biased_network, biased_network_loss, task_loss
-from debias.strategies.strategy import Strategy
-from debias.types import Batch, Groups, Loss, Turn
+from debias.strategies.biased_network import BesideBiasedNetwork, biased_network
+from debias.strategies.objectives import task_loss
+from debias.types import Batch, Groups, Loss
 
 
-class RUBi(Strategy):
+class RUBi(BesideBiasedNetwork):
     r"""Mask the logits by a biased network's, so that biased samples count less.
 
     The model f learns through a mask from a linear head h on the features of a biased network g.
@@ -48,23 +45,8 @@ class RUBi(Strategy):
         super().__init__()
         check_at_least(0, {"head_weight": head_weight}, of="RUBi")
         self.head_weight = head_weight
-        self.network = biased_network(groups, biased)
-        self.head = nn.Linear(self.network.feature_size, groups.outputs)
-
-    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The biased network, and the model with the head of the mask."""
-        return {
-            "biased": list(self.network.parameters()),
-            "model": [*model.parameters(), *self.head.parameters()],
-        }
-
-    def turns(self, step: int) -> Sequence[Turn]:
-        """The biased network, then the model."""
-        return Turn("biased", self.biased_loss), Turn("model", self.model_loss)
-
-    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the biased network: classify."""
-        return biased_network_loss(self.network, batch)
+        network = biased_network(groups, biased)
+        self.network, self.head = network, nn.Linear(network.feature_size, groups.outputs)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model and of the head of the mask."""

@@ -1,10 +1,6 @@
 """SoftCon: bias-contrastive learning without bias labels, by the features of a biased network."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import nn
-from torch.nn import Parameter
 
 from debias.errors import check_at_least, check_positive
 from debias.losses.supervised_contrastive import (
@@ -13,12 +9,12 @@ from debias.losses.supervised_contrastive import (
     supervised_contrastive_losses,
 )
 from debias.processes import joined_rows
-from debias.strategies.objectives import biased_network, biased_network_loss, task_loss
-from debias.strategies.strategy import Strategy
-from debias.types import Batch, Groups, Loss, Outputs, Turn
+from debias.strategies.biased_network import BesideBiasedNetwork, biased_network
+from debias.strategies.objectives import task_loss
+from debias.types import Batch, Groups, Loss, Outputs
 
 
-class SoftContrastive(Strategy):
+class SoftContrastive(BesideBiasedNetwork):
     r"""Contrast features: positives that a biased network sees as different count more (SoftCon).
 
     The model f draws together the samples of a class, the more, the less alike a biased network g
@@ -75,24 +71,10 @@ class SoftContrastive(Strategy):
         self.temperature, self.task_weight = temperature, task_weight
         self.network = biased_network(groups, biased)
 
-    def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The biased network, and the model."""
-        return {"biased": list(self.network.parameters()), "model": list(model.parameters())}
-
-    def turns(self, step: int) -> Sequence[Turn]:
-        """The biased network, then the model."""
-        return Turn("biased", self.biased_loss), Turn("model", self.model_loss)
-
-    def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the biased network: classify."""
-        return biased_network_loss(self.network, batch)
-
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the model: weighted contrast and weighted task, which are logged."""
         # what two samples are to each other must not hang on the rest of the batch
-        self.network.eval()
-        with torch.no_grad():
-            bias_features = self.network(batch.image).features
+        bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)
         positive = soft_positives(joined_rows(batch.target), joined_rows(bias_features))
         similarities = cosine_similarities(joined_rows(outputs.features))

@@ -30,7 +30,7 @@ def test_values_by_definition():
     batch = BATCH._replace(bias=torch.tensor([0, 1, -1, 1, 0, -1, -1, 1]))
     known = batch.bias >= 0
     expected = F.cross_entropy(strategy.network(batch.image).logits[known], batch.bias[known])
-    assert strategy.learn_bias(model, batch).total.item() == pytest.approx(
+    assert strategy.biased_loss(model, batch).total.item() == pytest.approx(
         expected.item(), rel=1e-6
     )
     outputs, bias_features = model(batch.image), strategy.network(batch.image).features
@@ -71,7 +71,7 @@ def test_the_bias_network_moves_first_and_then_never():
 
 def test_who_receives_gradient():
     strategy, model = pair()
-    strategy.learn_bias(model, BATCH).total.backward()
+    strategy.biased_loss(model, BATCH).total.backward()
     assert all(
         parameter.grad is not None and parameter.grad.ne(0).any()
         for parameter in strategy.parameters()
@@ -90,14 +90,14 @@ def test_the_bias_network_is_frozen_in_evaluation_mode():
     strategy, model = pair()
     strategy.network.body.append(nn.BatchNorm1d(5))
     strategy.train()
-    strategy.learn_bias(model, BATCH)
+    strategy.biased_loss(model, BATCH)
     before = [value.clone() for value in strategy.state_dict().values()]
     strategy.train()
     strategy.model_loss(model, BATCH)
     assert all(
         torch.equal(*pair) for pair in zip(before, strategy.state_dict().values(), strict=True)
     )
-    strategy.learn_bias(model, BATCH)
+    strategy.biased_loss(model, BATCH)
     assert int(strategy.network.body[3].num_batches_tracked) == 2
 
 

@@ -157,7 +157,7 @@ OTHERS = [
     ("uniform_confusion", "identify"),
     ("feature_sieve", "forget"),
     ("soft_contrastive", "biased_loss"),
-    ("flac", "learn_bias"),
+    ("flac", "biased_loss"),
     ("badd", "biased_loss"),
     ("rubi", "biased_loss"),
     ("learned_mixin", "biased_loss"),
