@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, keep
-from debias.data.examples import Examples
+from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
 from debias.training.module import DebiasModule
@@ -47,15 +47,23 @@ class Parts(NamedTuple):
         Batches are as large as in training: Grad-CAM keeps activations for a backward pass.
 
         Args:
-            rows: ``(M,)`` int64.
+            rows: ``(M,)`` int64, at least one; of one split, unless the pictures are whole.
             whole: show whole pictures, squeezed to the evaluated size, so that nothing is cut off.
+                They are read from their files, and others from the cache, if the run has one.
         """
-        geometry = self.data.preprocessing.evaluation
+        pictures: Dataset[Batch]
         if whole:
-            resize = Resize(geometry.height, geometry.width)
-            geometry = Geometry((resize,), geometry.height, geometry.width)
+            shape = self.data.preprocessing.evaluation
+            resize = Resize(shape.height, shape.width)
+            geometry = Geometry((resize,), shape.height, shape.width)
+            source = ImageFiles.of(self.examples, rows, geometry)
+            pictures = ImageDataset(self.examples, rows, source)
+        else:
+            split = SPLITS[int(self.examples.split[rows[0]])]
+            places = torch.searchsorted(self.examples.rows(split), rows)
+            pictures = Subset(self.data.dataset(split), places.tolist())
         return DataLoader(
-            ImageDataset(self.examples, rows, ImageFiles.of(self.examples, rows, geometry)),
+            pictures,
             batch_size=self.data.batch_size,
             num_workers=self.data.workers,
             collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__

@@ -78,3 +78,18 @@ def test_ready_is_evaluation_mode(parts: Parts) -> None:
     parts.module.train()
     assert not parts.ready().training
     assert not parts.module.model.training
+
+
+def test_rows_come_from_the_cache_of_a_run_that_has_one(parts: Parts, tmp_path: Path) -> None:
+    """Their files need no longer be there; without a cache they are read."""
+    rows = torch.tensor([6, 0, 3, 5])
+    read = list(parts.batches(parts.loader(rows), "", progress=False))
+    parts.data.cache_dir = tmp_path / "cache"
+    parts.data._sources.clear()
+    parts.loader(rows)
+    for name in parts.examples.images:
+        (parts.examples.root / name).unlink()
+    cached = list(parts.batches(parts.loader(rows), "", progress=False))
+    for before, now in zip(read, cached, strict=True):
+        assert torch.equal(before.image, now.image)
+        assert torch.equal(before.index, now.index)

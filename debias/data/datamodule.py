@@ -94,7 +94,7 @@ class ImageData(pl.LightningDataModule):
         """
         for split in SPLITS:
             for training in {False, split == "train"}:
-                source = self._dataset(
+                source = self.dataset(
                     split, training=training, backgrounds=training and self.backgrounds
                 ).source
                 if isinstance(source, ImageFiles) and (source.fills or not training):
@@ -118,7 +118,7 @@ class ImageData(pl.LightningDataModule):
             # it resumes in
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)
-        dataset = self._dataset("train", training=True, backgrounds=self.backgrounds)
+        dataset = self.dataset("train", training=True, backgrounds=self.backgrounds)
         return self._loader(dataset, sampler, self.batch_size)
 
     def _visits(self, world: int) -> int:
@@ -148,7 +148,7 @@ class ImageData(pl.LightningDataModule):
             ValueError: backgrounds are asked for, and a picture has no mask.
         """
         rank, world = processes.rank(), processes.world()
-        dataset = self._dataset(split, training=False, backgrounds=backgrounds)
+        dataset = self.dataset(split, backgrounds=backgrounds)
         sampler: Iterable[int] = range(rank, len(dataset), world)
         if backgrounds:
             order = torch.randperm(len(dataset), generator=seeded_generator(self.seed, 0)).tolist()
@@ -169,7 +169,10 @@ class ImageData(pl.LightningDataModule):
         self.mean, self.std = self.mean.to(device), self.std.to(device)
         return normalise(batch, self.mean, self.std, channels_last=self.channels_last)
 
-    def _dataset(self, split: str, *, training: bool, backgrounds: bool = False) -> ImageDataset:
+    def dataset(
+        self, split: str, *, training: bool = False, backgrounds: bool = False
+    ) -> ImageDataset:
+        """The pictures of a split, from the cache if there is one."""
         geometry = self.preprocessing.train if training else self.preprocessing.evaluation
         rows = self.examples.rows(split)
         key = split, repr(geometry), backgrounds
