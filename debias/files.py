@@ -3,8 +3,9 @@
 import glob
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 
@@ -57,24 +58,27 @@ def write_atomically(
 
 
 @contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
+def made_whole(folder: Path, *, shared: bool = False) -> Iterator[Path]:
     """A new folder to fill, which gets its name at the end, with all that is in it.
 
     Args:
         folder: the final folder. It must be absent or empty at the end.
+        shared: whether another process may have made the same folder since. Its folder stays then.
 
     Yields:
         The folder to fill, beside the final one.
 
     Raises:
-        OSError: another process has made the folder since, and it holds something.
+        OSError: another process has made the folder since, it holds something, and it is not
+            shared.
     """
     _make_folder(folder.parent)
     beside = _beside(folder)
     beside.mkdir()
     try:
         yield beside
-        os.replace(beside, folder)
+        with suppress(OSError) if shared else nullcontext():
+            os.replace(beside, folder)
         _synchronise_folder(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -94,11 +98,11 @@ def remove_unfinished(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(_unfinished(path.name, str(os.getpid())))
+    return path.with_name(_unfinished(path.name, uuid.uuid4().hex))
 
 
-def _unfinished(name: str, process: str = "*") -> str:
-    return f".{name}.{process}.tmp"
+def _unfinished(name: str, draft: str = "*") -> str:
+    return f".{name}.{draft}.tmp"
 
 
 def _make_folder(folder: Path) -> None:

@@ -33,7 +33,9 @@ def test_file_is_on_the_disk_before_its_name_and_the_name_before_the_end(
 ) -> None:
     """The new folder's own name, too: its parent is synchronised."""
     write_atomically(tmp_path / "made" / "note.txt", "all of it")
-    draft = f".note.txt.{os.getpid()}.tmp"
+    draft = calls[1][1]
+    assert draft.startswith(".note.txt.")
+    assert draft.endswith(".tmp")
     assert calls == [
         ("fsync", tmp_path.name),
         ("fsync", draft),
@@ -67,6 +69,9 @@ def test_a_folder_appears_with_its_files(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]
     with pytest.raises(OSError, match="not empty"), made_whole(folder) as beside:
         (beside / "config.yaml").write_text("seed: 1")
+    assert (folder / "config.yaml").read_text() == "seed: 0"
+    with made_whole(folder, shared=True) as beside:
+        (beside / "config.yaml").write_text("seed: 2")
     assert (folder / "config.yaml").read_text() == "seed: 0"
     assert [path.name for path in folder.parent.iterdir()] == ["a"]
 

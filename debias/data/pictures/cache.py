@@ -28,7 +28,7 @@ CHUNK = 32
 SPARE = 2**26
 #: Names of files that are being written; whatever else lies in the folder is not ours to remove.
 TEMPORARY = re.compile(
-    r"\.[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})\.npy\.\d+\.tmp"
+    r"\.[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})\.npy\.[0-9a-f]+\.tmp"
 )
 
 

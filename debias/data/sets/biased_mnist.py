@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import first_file
 from debias.data.sets.table import table
 from debias.errors import InputError
+from debias.files import made_whole
 
 #: Name and red, green, blue of the colour that is each digit's own.
 COLOURS = (
@@ -108,7 +108,7 @@ def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
     held_out = _held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
     parts = (_select(train, ~held_out), _select(train, held_out), test)
     with (
-        appearing(folder) as draft,
+        made_whole(folder, shared=True) as draft,
         (draft / "metadata.csv").open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from debias.data.drafts import appearing
 from debias.data.examples import SPLITS, Examples
 from debias.data.sets.bird_drawing import draw_bird
 from debias.data.sets.waterbirds import GROUPS, waterbirds
 from debias.errors import InputError
+from debias.files import made_whole
 from debias.json_files import read_json
 
 SETTINGS = "drawn_birds.json"
@@ -96,7 +96,7 @@ def drawn_birds(
     folder = Path(root)
     settings = Settings(DRAWING, float(aligned), train, val, test, size, seed)
     if not folder.is_dir() or not any(folder.iterdir()):
-        with appearing(folder) as draft:
+        with made_whole(folder, shared=True) as draft:
             _write(draft, settings)
     _compare(folder, settings)
     return waterbirds(root=root, masks=masks or str(folder / "segmentations"))

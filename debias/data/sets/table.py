@@ -1,6 +1,7 @@
 """Your own data, listed in one CSV file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -60,29 +61,27 @@ def table(
         ValueError: no such file or column, or a cell that is no class, no bias value or no split;
             masks given twice, or a folder of masks or fills that is not there.
     """
+    columns = _columns(Path(csv), path, target, split, bias, mask=mask, masks=masks)
+    labels, label_names = _classes(columns, target, target_names)
+    biases, names = _biases(columns, bias, bias_names)
+    groups = Groups(label_names, names, _pairs(aligned, len(label_names), len(names)))
+    folder = Path(csv).parent if root is None else Path(root)
+    rows = columns.paths(path), labels, biases, columns.splits(split)
+    examples = Examples(
+        folder, *rows, groups, columns.source, max_pixels=max_pixels, follow_links=follow_links
+    )
+    if mask is not None:
+        examples = replace(examples, mask_root=folder, masks=tuple(columns.cells[mask]))
+    return with_companions(examples, masks=masks, fills=fills)
+
+
+def _columns(source: Path, *names: str | None, mask: str | None, masks: str | None) -> Columns:
     if mask is not None and masks is not None:
         raise InputError(
             f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out"
         )
-    wanted = [column for column in (path, target, split, bias, mask) if column is not None]
-    columns = read_csv(Path(csv), list(dict.fromkeys(wanted)))
-    labels, label_names = _classes(columns, target, target_names)
-    biases, names = _biases(columns, bias, bias_names)
-    folder = Path(csv).parent if root is None else Path(root)
-    examples = Examples(
-        root=folder,
-        images=columns.paths(path),
-        target=labels,
-        bias=biases,
-        split=columns.splits(split),
-        groups=Groups(label_names, names, _pairs(aligned, len(label_names), len(names))),
-        source=columns.source,
-        max_pixels=max_pixels,
-        follow_links=follow_links,
-        mask_root=None if mask is None else folder,
-        masks=() if mask is None else tuple(columns.cells[mask]),
-    )
-    return with_companions(examples, masks=masks, fills=fills)
+    wanted = dict.fromkeys(name for name in (*names, mask) if name is not None)
+    return read_csv(source, list(wanted))
 
 
 def _classes(
@@ -96,9 +95,7 @@ def _classes(
         if count > MOST_VALUES:
             reason = f"but classes are numbered from 0, below {MOST_VALUES}"
             raise columns.error(int(values.argmax()), column, reason)
-        return values, tuple(str(value) for value in range(count)) if names is None else tuple(
-            names
-        )
+        return values, tuple(map(str, range(count)) if names is None else names)
     wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
     missing = {cell for cell in distinct if cell in UNKNOWN and cell not in (names or ())}
     if refused := wrong | missing:
@@ -108,10 +105,8 @@ def _classes(
         raise columns.error(
             row, column, "as a missing class is written: give one, or list it in target_names"
         )
-    ordered = sorted(distinct) if names is None else list(names)
-    return columns.choices(column, {name: value for value, name in enumerate(ordered)}), tuple(
-        ordered
-    )
+    ordered = tuple(sorted(distinct) if names is None else names)
+    return columns.choices(column, {name: value for value, name in enumerate(ordered)}), ordered
 
 
 def _biases(
