@@ -16,9 +16,7 @@ REFERENCE = re.compile(r"\{(.+)\}")
 
 
 def with_backbones(
-    lines: Iterable[tuple[str, Section]],
-    make: Callable[[str, Section], Run],
-    beside: Path,
+    lines: Iterable[tuple[str, Section]], make: Callable[[str, Section], Run], beside: Path
 ) -> Iterator[Run]:
     """The runs of a sweep; some name another config as their backbone: ``"{waterbirds}"``.
 

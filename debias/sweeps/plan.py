@@ -105,7 +105,20 @@ def folder(sweep: Sweep, path: Path) -> Path:
 
 def fixed_settings(sweep: Sweep, overrides: Sequence[str]) -> Settings:
     """What is the same for every run: ``set``, and what the command line says over it."""
-    return dict(sweep.set) | dict(_split(text) for text in overrides)
+    return dict(sweep.set) | dict(map(setting_of, overrides))
+
+
+def setting_of(text: str) -> tuple[str, Any]:
+    """Key and value of a ``key=value`` text; the key is not taken apart at its dots.
+
+    Raises:
+        ValueError: the text has no "=", or its value cannot be read.
+    """
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"override {text!r} must be key=value, as in epochs=5")
+    read_overrides([text])  # an error shows the text as it was written
+    return key, read_overrides([f"value={value}"])["value"]
 
 
 def make_run(source: str, fixed: Section, varied: Section, out: Path) -> Run:
@@ -209,14 +222,6 @@ def check_keys(source: str, *layers: Section) -> None:
                 f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave "
                 "it out"
             )
-
-
-def _split(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"override {text!r} must be key=value, as in epochs=5")
-    read_overrides([text])  # an error shows the text as it was written
-    return key, read_overrides([f"value={value}"])["value"]
 
 
 def _texts(settings: Section) -> tuple[str, ...]:
