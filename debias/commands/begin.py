@@ -17,6 +17,7 @@ from debias.config import Config
 from debias.errors import InputError, shortened, shown
 from debias.files import made_whole, remove_unfinished, write_atomically
 from debias.json_files import json_text, read_json
+from debias.reports.record import PAGE
 from debias.sweeps.files import Files
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         return
     if not (folder / "config.yaml").is_file():
         remove_unfinished(folder)
-        # an earlier version was killed between this file and the config
-        (folder / DATA).unlink(missing_ok=True)
     try:
         with made_whole(folder) as beside:
             write_atomically(beside / DATA, json_text(_describe(examples)))
@@ -68,12 +67,10 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
     Raises:
         ValueError: as above; the message says what to do.
     """
-    from debias.reports.run_folder import page_of
-
     if is_helper_process():
         return
     if (folder / "report.json").is_file():
-        raise InputError(f"{folder} is finished: read {page_of(folder)}, or train another seed")
+        raise InputError(f"{folder} is finished: read {folder / PAGE}, or train another seed")
     if resuming:
         _check_same(folder, config)
     elif folder.exists():
@@ -83,16 +80,10 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
             raise InputError(
                 f"{folder} holds an interrupted run: add resume={folder}, or delete the folder"
             )
-        _check_unbegun(folder)
-
-
-def _check_unbegun(folder: Path) -> None:
-    """Refuse a folder that holds more than what an earlier version left before its config."""
-    names = sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp")
-    if others := [name for name in names if name != DATA]:
-        raise InputError(
-            f"{folder} holds {others[0]}, but no config.yaml: it is no run; move or delete it"
-        )
+        if others := sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp"):
+            raise InputError(
+                f"{folder} holds {others[0]}, but no config.yaml: it is no run; move or delete it"
+            )
 
 
 def _check_same(folder: Path, config: Config) -> None:
@@ -106,16 +97,12 @@ def _check_same(folder: Path, config: Config) -> None:
     if {before["select"], now["select"]} == {AUTO, "worst_group"}:
         now["select"] = before["select"]  # the same wherever both are possible
     changed = [
-        f"{key} was {_short(before[key])}, is {_short(now[key])}"
+        f"{key} was {shortened(str(before[key]), 100)}, is {shortened(str(now[key]), 100)}"
         for key in now
         if key not in configs.EXECUTION and now[key] != before[key]
     ]
     if changed:
         raise InputError(f"cannot resume {folder} with another config: {shown(changed)}")
-
-
-def _short(value: Any) -> str:
-    return shortened(str(value), 100)
 
 
 def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +124,7 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
     remove_unfinished(folder)
     _check_same_data(folder / DATA, _describe(examples))
     every = _circumstances(folder)
-    # a run of before they were written down: where it was begun is not known
+    # the file was deleted: where the run was begun is not known
     if not every and any(folder.rglob("*.ckpt")):
         return {}
     if every and (begun := every[-1]["precision"]) != now["precision"]:
@@ -152,7 +139,7 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
 
 
 def _circumstances(folder: Path) -> list[dict[str, Any]]:
-    """Of every process of a run so far; none of a run of before they were written down."""
+    """Of every process of a run so far; none if the file was deleted."""
     path = folder / CIRCUMSTANCES
     if not path.is_file():
         return []
@@ -161,7 +148,7 @@ def _circumstances(folder: Path) -> list[dict[str, Any]]:
 
 
 def _check_same_data(path: Path, data: dict[str, Any]) -> None:
-    if not path.is_file():  # a run of before this was written down
+    if not path.is_file():  # it was deleted, as the message below advises
         write_atomically(path, json_text(data))
     remedy = "delete it, and the run goes on with the data as they are"
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)

@@ -15,8 +15,8 @@ from debias.errors import InputError
 from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import load_weights, measure, predict_splits
 from debias.evaluation.saved import origin, saved_predictions, trained_config
-from debias.json_files import Json, read_json, typed
-from debias.merging import Settings, taken
+from debias.json_files import Json, typed
+from debias.merging import taken
 from debias.metrics.families import OF_POSITIVE
 from debias.metrics.selection import chosen_rule
 from debias.parts import Parts
@@ -24,6 +24,7 @@ from debias.reports import terminal
 from debias.reports.classes import positive_class
 from debias.reports.predictions import Predictions
 from debias.reports.record import Report, read_report
+from debias.reports.sections import settings
 from debias.reports.split import Split
 from debias.runs.description import circumstances, describe_examples
 from debias.runs.outcome import measured, save_outcome
@@ -74,7 +75,7 @@ def _evaluate_run(
     rule, checkpoint = _selected(place, report, config.select)
     parts = build(config)
     if report:
-        _check_same_data(place, report, parts.examples)
+        _check_same_data(report, parts.examples)
         positive = positive or report.positive_class
     positive = positive_class(parts.examples.groups, positive or None)
     metadata = load_weights(parts.module, checkpoint)
@@ -167,7 +168,7 @@ def _config_in(checkpoint: Path) -> Config:
 
 
 def _check_overrides(trained: Config, config: Config) -> None:
-    before, now = _settings(trained), _settings(config)
+    before, now = settings(configs.plain(trained)), settings(configs.plain(config))
     changed = [key for key in now if key not in CHANGEABLE and now[key] != before.get(key)]
     if changed:
         raise InputError(
@@ -176,19 +177,9 @@ def _check_overrides(trained: Config, config: Config) -> None:
         )
 
 
-def _settings(config: Config) -> Settings:
-    """The settings of a config, those of its data one by one."""
-    values = configs.plain(config)
-    data = values.pop("data")
-    return values | {f"data.{key}": value for key, value in data.items()}
-
-
-def _check_same_data(place: Path, report: Report, examples: Examples) -> None:
-    """Refuse data that differ from the report, or from the file that training left."""
-    file = place / "data.json"
-    remedy = "delete it: the report says enough of the data"
-    written = read_json(file, dict, entries={}, remedy=remedy) if file.is_file() else {}
-    before, now = written | report.entries["data"], describe_examples(examples)
+def _check_same_data(report: Report, examples: Examples) -> None:
+    """Refuse data that differ from the report."""
+    before, now = report.entries["data"], describe_examples(examples)
     changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:
         names = {"digest": "images, their labels or splits"}

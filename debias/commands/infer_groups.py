@@ -45,10 +45,8 @@ def run(run: str, overrides: list[str]) -> None:
     folder = Path(run)
     read_report(folder)  # refuses what is no finished run
     own = method == OWN
-    if own:
-        examples, inferred = _own(folder, overrides)
-    else:
-        examples, inferred = _inferred(folder, overrides, _method(method))
+    found = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
+    examples, inferred = found
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
         print("\n".join(_score(examples, inferred, split, ones_are_minorities=not own)))

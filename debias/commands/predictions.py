@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -19,19 +20,21 @@ from debias.reports.split import Split
 from debias.reports.terminal import accuracy_lines, measure_lines
 from debias.types import Groups
 
-#: What may be said of the file, and what it means.
-OPTIONS = {
-    "bias": "column of the bias attribute, or several: bias=[gender,age]",
-    "positive": "which of two classes is the positive one: positive=waterbird",
+#: What may be said of the file: its meaning, and its types. Left out it is ``None``.
+OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "bias": ("column of the bias attribute, or several: bias=[gender,age]", (list, str, int)),
+    "positive": ("which of two classes is the positive one: positive=waterbird", (str, int)),
     "aligned": (
         "(target, bias) pairs that the shortcut favours: "
-        "aligned=[[landbird,land],[waterbird,water]]"
+        "aligned=[[landbird,land],[waterbird,water]]",
+        (list,),
     ),
     "train": (
         "CSV file with the target and bias of the training images, for whatever compares with "
-        "training"
+        "training",
+        (str,),
     ),
-    "out": "JSON file that receives the numbers",
+    "out": ("JSON file that receives the numbers", (str,)),
 }
 
 
@@ -86,29 +89,20 @@ def _options(overrides: list[str]) -> Settings:
         if key not in OPTIONS:
             hint = near(key, OPTIONS)
             raise InputError(f"unknown option {key!r} of a file of predictions; {hint}")
-    options: Settings = {
-        "bias": [],
-        "positive": None,
-        "aligned": [],
-        "train": None,
-        "out": None,
-    } | given
+        if not _fits(key, given[key]):
+            value = "null" if given[key] is None else given[key]
+            raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key][0]}")
+    options: Settings = dict.fromkeys(OPTIONS) | {"bias": [], "aligned": []} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
-    right = {
-        "bias": (
-            (bool(names) or "bias" not in given)
-            and all(isinstance(name, (str, int)) for name in names)
-        ),
-        "positive": isinstance(options["positive"], (str, int, type(None))),
-        "aligned": isinstance(options["aligned"], list),
-        "train": isinstance(options["train"], (str, type(None))),
-        "out": isinstance(options["out"], (str, type(None))),
-    }
-    for key in (key for key in right if not right[key]):
-        value = "null" if options[key] is None else options[key]
-        raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key]}")
     positive = None if options["positive"] is None else str(options["positive"])
     return options | {"bias": [str(name) for name in names], "positive": positive}
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key == "bias" and isinstance(value, list):
+        return bool(value) and all(isinstance(name, (str, int)) for name in value)
+    optional = value is None and key in ("positive", "train", "out")
+    return optional or isinstance(value, OPTIONS[key][1])
 
 
 def _write(path: Path, record: Json) -> None:

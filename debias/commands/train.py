@@ -89,8 +89,7 @@ def train(
 
 def _print_result(folder: Path) -> None:
     """The accuracies of the test split; the path of the page is last, for scripts to read."""
-    from debias.reports.record import read_report
-    from debias.reports.run_folder import page_of
+    from debias.reports.record import PAGE, read_report
     from debias.reports.terminal import accuracy_lines
     from debias.reports.wording import choice_line
 
@@ -98,7 +97,7 @@ def _print_result(folder: Path) -> None:
     print("\n".join(accuracy_lines("test", report.test)))
     if report.choice:
         print(f"chosen: {choice_line(report.choice)}")
-    print(page_of(folder))
+    print(folder / PAGE)
 
 
 def _run_to_resume(config: Config, given: str) -> Path | None:

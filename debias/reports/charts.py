@@ -74,22 +74,17 @@ def drawing(name: str, paint: Callable[[Axes], None]) -> str:
         figure = Figure(figsize=(3.9, 2.6), layout="constrained")
         paint(figure.add_subplot())
         file = io.StringIO()
-        figure.savefig(
-            file,
-            format="svg",
-            transparent=True,
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-        )
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
     return _themed(name, file.getvalue())
 
 
 def families(history: Sequence[Epoch], groups: Sequence[str]) -> dict[str, list[Line]]:
     """What training logged once per group: ``group_weight/<group>`` is a line per group."""
     found: dict[str, list[Line]] = {}
+    keys = dict.fromkeys(key for epoch in history for key in epoch.train)
     for group, name in enumerate(groups):
-        for key in dict.fromkeys(
-            key for epoch in history for key in epoch.train if key.endswith(f"/{name}")
-        ):
+        for key in (key for key in keys if key.endswith(f"/{name}")):
             values = [epoch.train.get(key) for epoch in history]
             found.setdefault(key.removesuffix(f"/{name}"), []).append(Line(values, group))
     return found
@@ -99,15 +94,14 @@ def add_line(axes: Axes, places: Sequence[float], line: Line) -> None:
     """One line, with markers unless there are many; an undefined value leaves a gap."""
     values = [MISSING if value is None else value for value in line.values]
     whole = line.group < 0
+    marker = "." if whole else group_marker(line.group)
     axes.plot(
         places,
         values,
         color=COLOURS["quiet" if whole else group_colour(line.group)][0],
         linewidth=1.8,
         linestyle=(0, (4, 2)) if line.dashed else "-",
-        marker=("." if whole else group_marker(line.group))
-        if len(places) <= MOST_MARKERS
-        else None,
+        marker=marker if len(places) <= MOST_MARKERS else None,
         markersize=4.5,
     )
 

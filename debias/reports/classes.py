@@ -77,9 +77,8 @@ def aligned_pairs(
 
 
 def _place(path: Path, value: str, names: Sequence[str]) -> int:
-    places = {str(place): place for place in range(len(names))} | {
-        name: place for place, name in enumerate(names)
-    }
+    places = {str(place): place for place in range(len(names))}
+    places |= {name: place for place, name in enumerate(names)}
     if str(value) not in places:
         raise InputError(f"{path}: aligned names {value!r}, which is none of {shown(names, 10)}")
     return places[str(value)]

@@ -105,11 +105,7 @@ class Comparison:
     def notes(self) -> list[str]:
         """A line for each method whose runs differ beside settings; and the positive class."""
         told = [(method.label, differences(method.runs)) for method in self.methods]
-        notes = [
-            f"{label}: not the same for every seed: {difference}"
-            for label, difference in told
-            if difference
-        ]
+        notes = [f"{label}: not the same for every seed: {text}" for label, text in told if text]
         reports = {method.label: method.runs for method in self.methods}
         return [*notes, *positive_notes(self.measures, reports)]
 
@@ -177,10 +173,8 @@ def compare(
             continue
         gathered.setdefault(identity(run, ignore), []).append(run)
     groups = [_seeds(same, left_out) for alike in gathered.values() for same in by_rows(alike)]
-    methods = [
-        Method(label, same)
-        for label, same in zip(labels([same[0] for same in groups], ignore), groups, strict=True)
-    ]
+    names = labels([same[0] for same in groups], ignore)
+    methods = [Method(name, same) for name, same in zip(names, groups, strict=True)]
     _check_measures(methods, measures)
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
 

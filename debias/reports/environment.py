@@ -3,19 +3,15 @@
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from debias import __version__
 
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "pytorch-lightning",
-    "torchmetrics",
-    "albumentations",
-    "numpy",
+    *("torch", "torchvision", "timm", "pytorch-lightning"),
+    *("torchmetrics", "albumentations", "numpy"),
 )
 
 
@@ -23,10 +19,8 @@ def versions() -> dict[str, str]:
     """Versions of this package, of Python, and of the packages that can change a number."""
     found = {"debias": __version__, "python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -175,9 +175,8 @@ def thumbnail(image: Image, mask: Mask | None, *, side: int = 208) -> str:
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(small, outlines, -1, (0, 0, 0), 4, cv2.LINE_AA)
         cv2.drawContours(small, outlines, -1, (255, 255, 255), 2, cv2.LINE_AA)
-    _, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82]
-    )
+    small = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 

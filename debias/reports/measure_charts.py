@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from debias.json_files import Json
+from debias.metrics.families import FAMILIES
 from debias.reports import charts
 from debias.reports.charts import Chart, Line
 from debias.reports.wording import percent
@@ -40,11 +41,11 @@ class Bars(NamedTuple):
 
 
 class Charts(NamedTuple):
-    """Charts with one legend, and of how many outcomes and bias values they were chosen."""
+    """Charts with one legend, and of how many outcomes and bias values they were chosen, if any."""
 
     charts: list[Chart]
-    outcomes: int
-    biases: int
+    outcomes: int = 0
+    biases: int = 0
 
     @property
     def legend(self) -> list[tuple[int, str]]:
@@ -116,7 +117,21 @@ def band_pass(curves: Json) -> Charts | None:
     )
     legend = [(line.group, name) for name, line in lines.items()]
     chart = Chart("Accuracy by kept frequencies", ends, charts.drawing("band", paint), legend)
-    return Charts([chart], 1, 1)
+    return Charts([chart])
+
+
+#: What draws a curve of a report, by the name that a family of measures gives it.
+DRAWN: dict[str, Callable[[Json], Bars | Charts | None]] = {
+    "amplification": amplification,
+    "reliability": reliability,
+    "band_pass": band_pass,
+}
+
+
+def drawings(curves: Json) -> dict[str, Bars | Charts | None]:
+    """The drawing of each family that has one; ``None`` where its curve was not measured."""
+    drawn = {name: DRAWN.get(family.curve) for name, family in FAMILIES.items()}
+    return {name: draw(curves) for name, draw in drawn.items() if draw}
 
 
 def _bar(target: str, bias: str, change: float | None, most: float) -> Bar:

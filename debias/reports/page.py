@@ -44,11 +44,7 @@ def render_report(report: Report, views: Views | None = None) -> str:
         "descriptions": DESCRIPTIONS,
         "families": measures.families(report),
         "left_out": measures.left_out(report),
-        "amplification": measure_charts.amplification(report.curves),
-        "drawn": {
-            "scores": measure_charts.reliability(report.curves),
-            "frequency": measure_charts.band_pass(report.curves),
-        },
+        "drawings": measure_charts.drawings(report.curves),
         "data": sections.data(report),
         "choice": wording.choice_line(report.choice) if report.choice else "",
         "settings": sections.settings(report.config),

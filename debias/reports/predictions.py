@@ -127,10 +127,7 @@ def _header(groups: Groups) -> list[str]:
 
 
 def _check(predictions: Predictions, groups: Groups) -> None:
-    lengths = {
-        name: len(getattr(predictions, name))
-        for name in ("index", "paths", "target", "bias", "logits")
-    }
+    lengths = {name: len(column) for name, column in vars(predictions).items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"predictions need one entry per image in every field; got {lengths}")
     if predictions.logits.shape[1:] != (groups.outputs,):

@@ -31,11 +31,8 @@ def _shortened(text: str) -> str:
     home = str(Path.home())
     known = text.replace(home, "~") if len(home) > 1 else text
     short = _PATH.sub(lambda match: _last(match.group()), known)
-    absolute = (
-        PurePosixPath(text).is_absolute()
-        or PureWindowsPath(text).is_absolute()
-        or text.startswith("~")
-    )
+    paths = (PurePosixPath(text), PureWindowsPath(text))
+    absolute = text.startswith("~") or any(path.is_absolute() for path in paths)
     # a folder's name with a space in it ends no path
     return _last(short) if absolute and _SEPARATOR.search(short) else short
 

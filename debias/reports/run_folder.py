@@ -8,7 +8,7 @@ from debias.json_files import Json, json_text, plain
 from debias.reports.galleries import Views
 from debias.reports.page import render_report
 from debias.reports.privacy import without_places
-from debias.reports.record import PAGE, SCHEMA, read_report, report_of
+from debias.reports.record import PAGE, SCHEMA, report_of
 
 
 def write_report(folder: Path, record: Json, views: Views | None = None) -> None:
@@ -32,11 +32,3 @@ def write_report(folder: Path, record: Json, views: Views | None = None) -> None
     text = json_text(record)
     write_atomically(folder / PAGE, render_report(report_of(record, folder), views))
     write_atomically(folder / "report.json", text)
-
-
-def page_of(folder: Path) -> Path:
-    """The page of a finished run; if an earlier version left none, it is written now."""
-    page = folder / PAGE
-    if not page.is_file():
-        write_atomically(page, render_report(read_report(folder)))
-    return page

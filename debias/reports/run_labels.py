@@ -60,19 +60,15 @@ def differences(runs: Sequence[Report]) -> str:
             if value := _circumstances(run)[name]:
                 seeds.setdefault(value, []).append(run.seed)
         if len(seeds) > 1:
-            told.append(
-                f"{name}: "
-                + ", ".join(f"{value} (seed {listed(own)})" for value, own in seeds.items())
-            )
+            values = (f"{value} (seed {listed(own)})" for value, own in seeds.items())
+            told.append(f"{name}: {', '.join(values)}")
     return "; ".join(told)
 
 
 def _circumstances(run: Report) -> dict[str, str]:
     """What can change a number and is no setting; of a resumed run, one after the other."""
-    weights = run.model.weights
     return {
-        # earlier reports have a digest of the file, which may differ where the weights do not
-        "weights": "" if " (sha256 " in weights else weights,
+        "weights": run.model.weights,
         "precision": run.precision,
         "code": ", then ".join(dict.fromkeys(_code(part.git) for part in run.parts)),
         "torch": ", then ".join(dict.fromkeys(part.torch for part in run.parts)),
@@ -86,30 +82,17 @@ def _code(git: Git) -> str:
 
 def _label(run: Report, rivals: Sequence[Report], ignore: Collection[str]) -> str:
     same_config = [rival for rival in rivals if rival.config_name == run.config_name]
-    parts = (
-        [run.config_name]
-        if len(same_config) < len(rivals) and run.config_name != run.method
-        else []
-    )
-    parts += _differences(run, same_config, ignore)
+    named = len(same_config) < len(rivals) and run.config_name != run.method
+    parts = [run.config_name] * named + _differences(run, same_config, ignore)
     return f"{run.method} ({', '.join(parts)})" if parts else run.method
 
 
 def _differences(run: Report, rivals: Sequence[Report], ignore: Collection[str]) -> list[str]:
     own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
-    keys = sorted(
-        {
-            key
-            for other in others
-            for key in own.keys() | other.keys()
-            if own.get(key) != other.get(key)
-        }
-    )
-    alike = [
-        other
-        for other in others
-        if all(own.get(key) == other.get(key) for key in keys if key != COUNTS)
-    ]
+    every = own.keys() | {key for other in others for key in other}
+    keys = sorted(key for key in every if any(own.get(key) != other.get(key) for other in others))
+    shared = [key for key in keys if key != COUNTS]
+    alike = [other for other in others if all(own.get(key) == other.get(key) for key in shared)]
     # what is left out need not be told, as long as something else is; nor the rows, unless a rival
     # has all else alike
     told = [key for key in keys if key in own and (key != COUNTS or len(alike) > 1)] or keys

@@ -23,9 +23,8 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
     Images of unknown bias have a row of their own. Where the bias of every image is unknown, each
     class has a row.
     """
-    from debias.metrics.accuracy.counts import (
-        aligned_groups,
-    )  # brings torch, which reading a report does not need
+    # brings torch, which reading a report does not need
+    from debias.metrics.accuracy.counts import aligned_groups
 
     data, splits = report.data, ("train", "val", "test")
     known = [data.counts[split] for split in splits]

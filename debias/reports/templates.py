@@ -47,7 +47,7 @@ def _link(text: str, run: Path, folder: Path) -> str:
     from markupsafe import Markup
 
     page = run.resolve() / PAGE
-    if not page.is_file():  # of a run that an earlier version was killed in
+    if not page.is_file():  # somebody deleted it
         return text
     return Markup('<a href="{}">{}</a>').format(
         quote(Path(os.path.relpath(page, folder)).as_posix()), text

@@ -62,14 +62,11 @@ def measure_lines(
     for family, scalars in measures.items():
         if family in whole:
             keys = max(map(len, scalars), default=0)
-            lines += [
-                family,
-                *(f"  {key:{keys}} {_number(value)}" for key, value in scalars.items()),
-            ]
+            numbers = [f"  {key:{keys}} {_number(value)}" for key, value in scalars.items()]
+            lines += [family, *numbers]
         else:
-            numbers = [
-                f"{key} {_number(value)}" for key, value in headlines(family, scalars).items()
-            ]
+            shown = headlines(family, scalars).items()
+            numbers = [f"{key} {_number(value)}" for key, value in shown]
             lines.append(f"{family:{width}}  {'  '.join(numbers)}")
     dependent = [name for name in OF_POSITIVE if name in measures]
     if positive is not None and dependent:

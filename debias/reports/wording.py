@@ -49,29 +49,12 @@ def verdict(report: Report) -> list[str]:
     """What a run achieved: a few sentences for somebody who reads nothing else."""
     test = report.test
     if test.worst is None:
-        sentences = [
-            "No group has an accuracy: no image of the test split has a known bias attribute."
-        ]
-    else:
-        sentences = [
-            _achievement(report.method, test, test.worst),
-            _selection(report),
-            _doubt(test, test.worst),
-        ]
-        if test.kind == "class":
-            sentences.append("No test image has a known bias attribute: results are by class.")
-    return [sentence for sentence in (diverged(report), *sentences) if sentence]
-
-
-def diverged(report: Report) -> str:
-    """A warning where the training loss of some epoch is not finite (earlier versions)."""
-    epochs = [entry.epoch for entry in report.history if entry.train.get("loss", 0.0) is None]
-    if not epochs:
-        return ""
-    return (
-        f"Training diverged: the loss of epoch {epochs[0]} is not finite. The figures of this run "
-        "mean nothing."
-    )
+        return ["No group has an accuracy: no image of the test split has a known bias attribute."]
+    sentences = [_achievement(report.method, test, test.worst), _selection(report)]
+    sentences.append(_doubt(test, test.worst))
+    if test.kind == "class":
+        sentences.append("No test image has a known bias attribute: results are by class.")
+    return [sentence for sentence in sentences if sentence]
 
 
 def choice_line(choice: Choice) -> str:

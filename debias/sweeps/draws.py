@@ -40,10 +40,7 @@ def draw(
         >>> draw(2, seed=0, values={"optimizer.lr": {"log_uniform": [1e-5, 1e-2]}})
         [{'optimizer.lr': 0.0002656}, {'optimizer.lr': 0.001054}]
     """
-    columns = {
-        key: _column(section, key, distribution, count, seed)
-        for key, distribution in values.items()
-    }
+    columns = {key: _column(section, key, entry, count, seed) for key, entry in values.items()}
     return [{key: column[number] for key, column in columns.items()} for number in range(count)]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -84,13 +83,6 @@ class Files:
         return found.read_text(encoding="utf-8").partition("\n")[0] if found else ""
 
 
-class Planned(NamedTuple):
-    """A run that a sweep's folder speaks of."""
-
-    name: str
-    settings: str
-
-
 def files_of(run: Run) -> Files:
     """The files of a run."""
     return Files(Path(run.config.out), run.name)
@@ -107,8 +99,8 @@ def write_plan(plan: Plan) -> None:
     write_atomically(plan.out / PLAN, json_text(runs))
 
 
-def read_plan(out: Path) -> list[Planned]:
-    """The runs of the sweep that was last started in a folder.
+def read_plan(out: Path) -> list[tuple[str, str]]:
+    """Name and settings of each run of the sweep that was last started in a folder.
 
     Raises:
         ValueError: there was none.
@@ -119,4 +111,4 @@ def read_plan(out: Path) -> list[Planned]:
         raise InputError(f"{out} holds no sweep: {remedy}")
     remedy = "write it again with the same `debias sweep run`"
     entries = read_json(path, list, entries={"name": str, "settings": str}, remedy=remedy)
-    return [Planned(entry["name"], entry["settings"]) for entry in entries]
+    return [(entry["name"], entry["settings"]) for entry in entries]

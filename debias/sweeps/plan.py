@@ -227,6 +227,5 @@ def check_keys(source: str, *layers: Section) -> None:
 def _texts(settings: Section) -> tuple[str, ...]:
     # JSON is YAML, in which OmegaConf reads overrides; quotes keep text from being taken for a
     # number
-    return tuple(
-        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
-    )
+    texts = ((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items())
+    return tuple(f"{key}={text}" for key, text in texts)

@@ -82,15 +82,13 @@ class Results:
 
     def added(self) -> list[str]:
         """A line for each run that is not in the plan."""
-        return [
-            f"added to the folder, not in the plan: {row.name}" for row in self.rows if row.added
-        ]
+        names = [row.name for row in self.rows if row.added]
+        return [f"added to the folder, not in the plan: {name}" for name in names]
 
     def failures(self) -> list[str]:
         """A line for each run that failed."""
-        return [
-            f"failed: {row.settings}: {row.reason}" for row in self.rows if row.status == "failed"
-        ]
+        failed = [row for row in self.rows if row.status == "failed"]
+        return [f"failed: {row.settings}: {row.reason}" for row in failed]
 
 
 def rows(out: Path) -> list[Row]:
@@ -99,7 +97,7 @@ def rows(out: Path) -> list[Row]:
     Raises:
         ValueError: there is no sweep. A run whose report cannot be read counts as failed.
     """
-    return [_row(out, planned.name, planned.settings) for planned in read_plan(out)]
+    return [_row(out, name, settings) for name, settings in read_plan(out)]
 
 
 def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -> Results:
@@ -122,10 +120,7 @@ def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -
     for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
         folders.setdefault(dataset, []).append(out / name)
     comparisons = {dataset: compare(runs, ignore=ignore) for dataset, runs in folders.items()}
-    paired = {
-        dataset: compare_pairs(compared.methods, generator)
-        for dataset, compared in comparisons.items()
-    }
+    paired = {name: compare_pairs(one.methods, generator) for name, one in comparisons.items()}
     return Results(out, tuple(found), comparisons, paired, protocol, left_out)
 
 
@@ -179,21 +174,15 @@ def datasets(sections: Sequence[Json], ignore: Collection[str]) -> list[str]:
         >>> datasets([{"name": "folder", "root": root} for root in ("a", "b", "a")], ())
         ['folder (root=a)', 'folder (root=b)', 'folder (root=a)']
     """
-    keys = [
-        key
-        for key in dict.fromkeys(key for data in sections for key in data)
-        if key not in COMPANIONS and not {"data", f"data.{key}"} & set(ignore)
-    ]
+    hidden = {*(f"data.{key}" for key in COMPANIONS), *ignore}
+    every = dict.fromkeys(key for data in sections for key in data)
+    keys = [key for key in every if not {"data", f"data.{key}"} & hidden]
     found = []
     for data in sections:
         same = [one for one in sections if one["name"] == data["name"]]
-        different = [
-            f"{key}={data.get(key, 'default')}"
-            for key in keys
-            if any(one.get(key) != data.get(key) for one in same)
-        ]
-        name = str(data["name"])
-        found.append(f"{name} ({', '.join(different)})" if different else name)
+        varied = [key for key in keys if any(one.get(key) != data.get(key) for one in same)]
+        different = ", ".join(f"{key}={data.get(key, 'default')}" for key in varied)
+        found.append(f"{data['name']} ({different})" if different else str(data["name"]))
     return found
 
 
@@ -218,6 +207,5 @@ def _row(out: Path, name: str, settings: str) -> Row:
         report = read_report(out / name) if status == "done" else None
     except InputError as error:  # the other runs of the table are not lost by it
         return Row(name, settings, "failed", str(error), None)
-    return Row(
-        name, settings, status, files.reason() if status in ("pruned", "failed") else "", report
-    )
+    reason = files.reason() if status in ("pruned", "failed") else ""
+    return Row(name, settings, status, reason, report)

@@ -15,6 +15,7 @@ from debias.reports.record import Report
 from debias.reports.sections import settings
 from debias.reports.wording import percent
 from debias.sweeps.report import Results
+from debias.sweeps.search.objectives import undominated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +39,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
         >>> pareto_front([(0.9, 0.2), (0.8, 0.1), (0.8, 0.3), (0.9, 0.2)])
         [1, 0, 3]
     """
-    front = [
-        place
-        for place, (average, gap) in enumerate(points)
-        if not any(a >= average and g <= gap and (a, g) != (average, gap) for a, g in points)
-    ]
+    front = undominated([(average, -gap) for average, gap in points])
     return sorted(front, key=lambda place: points[place])
 
 
@@ -75,15 +72,15 @@ def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str,
     found: dict[str, dict[str, dict[Any, list[float]]]] = {}
     for name, key, value, score in _settings(reports, {"seed", "name", *ignore}):
         found.setdefault(key, {}).setdefault(name, {}).setdefault(value, []).append(score)
-    means = {
-        key: {
-            name: {value: statistics.fmean(values[value]) for value in _ordered(values)}
-            for name, values in lines.items()
-            if len(values) > 1
-        }
+    varied = {
+        key: {name: _means(values) for name, values in lines.items() if len(values) > 1}
         for key, lines in found.items()
     }
-    return {key: lines for key, lines in means.items() if lines}
+    return {key: lines for key, lines in varied.items() if lines}
+
+
+def _means(scores: Mapping[Any, Sequence[float]]) -> Scores:
+    return {value: statistics.fmean(scores[value]) for value in _ordered(scores)}
 
 
 def _settings(
@@ -140,16 +137,13 @@ def _paint_trade_off(
 def _sensitivity(name: str, title: str, lines: Mapping[str, Scores]) -> Chart:
     values = _ordered({value for line in lines.values() for value in line})
     numbers = all(not isinstance(value, str) for value in values)
-    places = {
-        value: float(value) if numbers else float(place) for place, value in enumerate(values, 1)
-    }
+    places = {value: float(value if numbers else place) for place, value in enumerate(values, 1)}
 
     def paint(axes: Axes) -> None:
         """Draw a line for each config."""
         for number, line in enumerate(lines.values()):
-            charts.add_line(
-                axes, [places[value] for value in line], charts.Line(list(line.values()), number)
-            )
+            scores = charts.Line(list(line.values()), number)
+            charts.add_line(axes, [places[value] for value in line], scores)
         charts.frame(axes, "value" if numbers else "number of the value", share=True)
         if numbers and min(values) > 0 and max(values) >= LOGARITHMIC * min(values):
             axes.set_xscale("log")

@@ -18,12 +18,8 @@ from debias.sweeps.report_tables import tables
 FORMATS = ("markdown", "latex", "csv", "html")
 #: What the CSV file holds of the test split, beside the accuracy of each group.
 SCORES = (
-    "worst_group",
-    "adjusted_average",
-    "average",
-    "robustness_gap",
-    "worst_class",
-    "class_balanced",
+    *("worst_group", "adjusted_average", "average"),
+    *("robustness_gap", "worst_class", "class_balanced"),
 )
 
 
@@ -62,12 +58,8 @@ def _tables_in_markdown(results: Results) -> list[str]:
         lines += [f"**{dataset}**", ""] if len(results.comparisons) > 1 else []
         lines += [comparison.table("markdown"), ""]
     for table in tables(results) if lines else ():
-        lines += [
-            f"**{table.title}.** {table.note}",
-            "",
-            *markdown_table(table.header, table.rows),
-            "",
-        ]
+        lines += [f"**{table.title}.** {table.note}", ""]
+        lines += [*markdown_table(table.header, table.rows), ""]
     return lines
 
 
@@ -86,25 +78,22 @@ def latex_tables(results: Results) -> str:
 
 def csv_table(results: Results) -> str:
     """A line for each planned run, done or not, with every digit: for whoever computes with it."""
-    groups = dict.fromkeys(
-        key for row in results.rows if row.report is not None for key in _accuracies(row.report)
-    )
+    reports = [row.report for row in results.rows if row.report is not None]
+    groups = dict.fromkeys(key for report in reports for key in _accuracies(report))
     cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
     ends = [f"worst_{kind}_{end}" for kind in ("group", "class") for end in ("low", "high")]
-    columns = ["protocol", "data", "method", "group_labels", "seed", *ends, *SCORES, *groups, *cost]
+    columns = ["run", "settings", "status", "reason", "protocol", "data", "method", "group_labels"]
+    columns += ["seed", *ends, *SCORES, *groups, *cost]
     methods = results.methods()
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, ["run", "settings", "status", "reason", *columns], restval="", lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for row in results.rows:
         dataset, method = methods.get(row.name, ("", None))
-        named = {"protocol": results.protocol.labels if results.protocol else ""}
+        named = {"run": row.name, "settings": row.settings, "status": row.status}
+        named |= {"protocol": results.protocol.labels if results.protocol else ""}
         named |= {} if method is None else {"data": dataset, "method": method.label}
-        writer.writerow(
-            {"run": row.name, "settings": row.settings, "status": row.status} | named | _values(row)
-        )
+        writer.writerow(named | _values(row))
     return text.getvalue().removesuffix("\n")
 
 

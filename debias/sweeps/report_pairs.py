@@ -97,11 +97,9 @@ def compare_pairs(methods: Sequence[Method], generator: torch.Generator) -> Pair
                 f"not compared: {first} and {second} have no seed in common, or other test images"
             )
     adjusted = holm(torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)).tolist()
+    found_pairs = zip(pairs, adjusted, strict=True)
     return Paired(
-        tuple(
-            pair._replace(p_value=p_value) for pair, p_value in zip(pairs, adjusted, strict=True)
-        ),
-        tuple(left_out),
+        tuple(pair._replace(p_value=value) for pair, value in found_pairs), tuple(left_out)
     )
 
 
@@ -116,10 +114,9 @@ def _pair(
     group = next(iter(shared.values()))[0].group
     drawn = resampled_worst_group_difference(ours, theirs, group, generator=generator)
     low, high = (float(end) for end in percentile_interval(drawn))
-    differences = worst_group_difference(ours, theirs, group).tolist()
-    return Pair(
-        first, second, tuple(shared), tuple(differences), low, high, float(two_sided_p_value(drawn))
-    )
+    differences = tuple(worst_group_difference(ours, theirs, group).tolist())
+    p_value = float(two_sided_p_value(drawn))
+    return Pair(first, second, tuple(shared), differences, low, high, p_value)
 
 
 def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:

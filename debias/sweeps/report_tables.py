@@ -43,11 +43,9 @@ def tables(results: Results) -> list[Table]:
     """Every table of a sweep of which some run is done, but for the comparisons; those without a
     row are left out.
     """
-    found = [_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results)]
-    kind = kind_of_all(results)
-    return [
-        table._replace(note=table.note.replace("{kind}", kind)) for table in found if table.rows
-    ]
+    every = (_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results))
+    found, kind = [table for table in every if table.rows], kind_of_all(results)
+    return [table._replace(note=table.note.replace("{kind}", kind)) for table in found]
 
 
 def kind_of_all(results: Results) -> str:
@@ -89,35 +87,23 @@ def _pairs(results: Results) -> Table:
 def _ranks(comparisons: dict[str, Comparison]) -> Table:
     """Only where there are several data sets."""
     placed = {dataset: ranks(comparison.methods) for dataset, comparison in comparisons.items()}
-    labels = {
-        m.label: m.group_labels for comparison in comparisons.values() for m in comparison.methods
-    }
+    methods = [method for comparison in comparisons.values() for method in comparison.methods]
+    labels = {method.label: method.group_labels for method in methods}
     rows = []
     for label in labels if len(placed) > 1 else ():
         own = [places[label] for places in placed.values() if label in places]
         cells = [str(places.get(label, "-")) for places in placed.values()]
         if own:
-            rows.append(
-                [label, labels[label], str(len(own)), f"{statistics.fmean(own):.1f}", *cells]
-            )
+            mean = f"{statistics.fmean(own):.1f}"
+            rows.append([label, labels[label], str(len(own)), mean, *cells])
     rows.sort(key=lambda row: float(row[3]))
-    return Table(
-        "Ranks", RANKS, ["method", "group labels", "data sets", "mean rank", *placed], rows
-    )
+    header = ["method", "group labels", "data sets", "mean rank", *placed]
+    return Table("Ranks", RANKS, header, rows)
 
 
 def _costs(results: Results) -> Table:
-    header = [
-        "method",
-        "group labels",
-        "data set",
-        "rank",
-        "done",
-        "failed",
-        "missing",
-        "seconds",
-        "peak memory",
-    ]
+    words = ["method", "group labels", "data set", "rank"]
+    header = [*words, "done", "failed", "missing", "seconds", "peak memory"]
     return Table("Runs and their cost", COSTS, header, list(_cost_rows(results)))
 
 
@@ -143,24 +129,15 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
 
 
 def _runs(results: Results) -> Table:
-    worst = f"worst {kind_of_all(results)}"
-    header = [
-        "method",
-        "data set",
-        "group labels",
-        "seed",
-        worst,
-        "95 % interval",
-        "average",
-        "gap",
-    ]
+    words = ["method", "data set", "group labels", "seed", f"worst {kind_of_all(results)}"]
+    header = [*words, "95 % interval", "average", "gap", "seconds", "peak memory"]
     rows = [
         [method.label, dataset, method.group_labels, str(run.seed), *_scores(run)]
         for dataset, comparison in results.comparisons.items()
         for method in comparison.methods
         for run in method.runs
     ]
-    return Table("Every run", RUNS, [*header, "seconds", "peak memory"], rows)
+    return Table("Every run", RUNS, header, rows)
 
 
 def _scores(report: Report) -> list[str]:

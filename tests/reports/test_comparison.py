@@ -254,7 +254,7 @@ def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
 
 
 def test_page_links_to_no_page_that_is_not_there(runs: Path) -> None:
-    """Of a run in which an earlier version was killed before it wrote the page."""
+    """Somebody deleted one."""
     (runs / "dro/1/report.html").unlink()
     write_comparison(runs / "comparison.html", compare([runs]))
     found = Page((runs / "comparison.html").read_text(encoding="utf-8"))

@@ -14,7 +14,6 @@ from debias.reports.galleries import Views
 from debias.reports.record import Epoch, read_report
 from debias.reports.run_folder import write_report
 from tests.reports.sample_runs import (
-    ACCURACIES,
     html_of,
     sample_predictions,
     sample_report,
@@ -110,20 +109,6 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
     assert verdict(report)[0].endswith(
         "waterbird-land (642 test images), 1.8 points above its average of 69.4 %."
     )
-
-
-@pytest.mark.parametrize("accuracies", [ACCURACIES, (None,) * 4])
-def test_a_diverged_run_says_so_first(accuracies) -> None:
-    """Epoch 2 is the first of two with null loss in report.json; earlier versions trained on."""
-    report = sample_report(accuracies=accuracies)
-    others = verdict(report)
-    for entry in report["history"][2:]:
-        entry["train"]["loss"] = None
-    first = (
-        "Training diverged: the loss of epoch 2 is not finite. The figures of this run mean "
-        "nothing."
-    )
-    assert verdict(report) == [first, *others]
 
 
 def test_verdict_without_any_known_bias() -> None:

@@ -15,7 +15,7 @@ from debias.errors import InputError
 from debias.json_files import plain
 from debias.reports.environment import git_state, peak_memory_mb, versions
 from debias.reports.record import read_report
-from debias.reports.run_folder import page_of, write_report
+from debias.reports.run_folder import write_report
 from tests.reports.sample_runs import finished_run, sample_report, started_run, typed_report
 
 
@@ -77,13 +77,6 @@ def test_a_run_whose_page_could_not_be_written_is_not_finished(
     )
     write_report(tmp_path, sample_report())
     assert written == ["report.html", "report.json"]
-
-
-def test_a_missing_page_is_written_from_the_record(tmp_path: Path) -> None:
-    run = finished_run(tmp_path / "run", sample_report())
-    assert page_of(run).read_text() == ""  # it is there
-    page_of(run).unlink()
-    assert "71.2 %" in page_of(run).read_text(encoding="utf-8")
 
 
 def test_no_such_run(tmp_path: Path) -> None:

@@ -51,8 +51,7 @@ def test_the_lock_dies_with_its_holder(tmp_path):
 def test_plan_is_noted_in_the_folder(sweep):
     planned = plan(sweep("configs: [drawn_birds]\nseeds: [0, 1]"))
     write_plan(planned)
-    found = [(entry.name, entry.settings) for entry in read_plan(planned.out)]
-    assert found == [(run.name, run.settings) for run in planned.runs]
+    assert read_plan(planned.out) == [(run.name, run.settings) for run in planned.runs]
     with pytest.raises(ValueError, match="holds no sweep: give the folder of `debias sweep run`"):
         read_plan(planned.out.parent)
 

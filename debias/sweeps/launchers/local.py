@@ -121,9 +121,8 @@ class _Pool:
     def _start(self, slot: int) -> None:
         run = self._next()
         if run:
-            process = self.context.Process(
-                target=attempt, args=(run, self.train, self.threads, slot), name=run.name
-            )
+            given = (run, self.train, self.threads, slot)
+            process = self.context.Process(target=attempt, args=given, name=run.name)
             process.start()
             self.active[slot] = (process, run)
             self.progress.started(run)

@@ -83,10 +83,8 @@ class Slurm(Resources):
             try:
                 held = FileLock(folder / "launcher.lock", timeout=0).acquire()
             except Timeout:
-                raise InputError(
-                    f"another sweep submits the runs of {folder.parent}: stop it, or wait for its "
-                    "end"
-                ) from None
+                what = f"another sweep submits the runs of {folder.parent}"
+                raise InputError(f"{what}: stop it, or wait for its end") from None
             with held:
                 _Queue(self, runs, train, progress, folder).work(signals)
 
@@ -128,9 +126,8 @@ class _Queue:
         except SlurmError as error:
             signals.check()  # Ctrl-C in a terminal ends Slurm's commands too
             if self.answered is None or time.monotonic() - self.answered > PATIENCE:
-                raise InputError(
-                    f"{error}; once that is put right, the same command goes on"
-                ) from error
+                remedy = "once that is put right, the same command goes on"
+                raise InputError(f"{error}; {remedy}") from error
 
     def _take_over(self) -> None:
         listings = {path.stem: path for path in self.folder.glob("debias-*.json")}

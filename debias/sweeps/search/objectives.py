@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from operator import ge
 from typing import NamedTuple
 
 from debias.errors import InputError, near
@@ -37,11 +38,8 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
     Raises:
         ValueError: naming the objective and those that may be used.
     """
-    usable = [
-        name
-        for name, entry in OBJECTIVES.items()
-        if "val" in allowed_splits(labels) or not entry.reads_groups
-    ]
+    known = "val" in allowed_splits(labels)
+    usable = [name for name, entry in OBJECTIVES.items() if known or not entry.reads_groups]
     if not names or len(set(names)) < len(names):
         raise InputError(f"search.objectives must name each objective once; got {list(names)}")
     for name in names:
@@ -93,17 +91,16 @@ def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> lis
     """
     signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]
     points = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
+    return [place for place in undominated(points) if points.index(points[place]) == place]
+
+
+def undominated(points: Sequence[tuple[float, ...]]) -> list[int]:
+    """Places of the points than which no other is as high in every number; equals do not count."""
     return [
-        i
-        for i, point in enumerate(points)
-        if not any(_beats(points, j, i) for j in range(len(points)))
+        place
+        for place, point in enumerate(points)
+        if not any(all(map(ge, other, point)) for other in points if other != point)
     ]
-
-
-def _beats(points: Sequence[tuple[float, ...]], one: int, other: int) -> bool:
-    if points[one] == points[other]:
-        return one < other
-    return all(a >= b for a, b in zip(points[one], points[other], strict=True))
 
 
 def _defined(value: float | None) -> float | None:

@@ -49,9 +49,8 @@ def lines(studies: Sequence[Study]) -> Iterator[str]:
         yield f"{study.tuned.source}: {len(trials)} trials: {ended}"
         failed = [trial for trial in trials if trial.state == "failed"]
         yield from (f"  failed: trial {trial.number}: {trial.reason}" for trial in failed)
-        yield from (
-            f"  chosen: {_described(trial, study.section.objectives)}" for trial in study.best()
-        )
+        objectives = study.section.objectives
+        yield from (f"  chosen: {_described(trial, objectives)}" for trial in study.best())
 
 
 def chosen(planned: SearchPlan, studies: Sequence[Study]) -> list[tuple[Tuned, dict[str, object]]]:

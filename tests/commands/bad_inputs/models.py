@@ -136,8 +136,6 @@ RECORDS = rows(
         ("evaluate run", "run/config.yaml", {"run/config.yaml": "epochs: ["}),
         ("evaluate run", "data needs root", {"run/config.yaml": b""}),
         ("evaluate run", "run/config.yaml", {"run/config.yaml": b"\x00\xff"}),
-        ("evaluate run", "run/data.json", {"run/data.json": "{"}),
-        ("evaluate run", "run/data.json", {"run/data.json": "[1]"}),
         (
             "evaluate run data.csv=o.csv",
             "o.csv is other data than the run's",
