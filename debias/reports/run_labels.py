@@ -67,8 +67,10 @@ def differences(runs: Sequence[Report]) -> str:
 
 def _circumstances(run: Report) -> dict[str, str]:
     """What can change a number and is no setting; of a resumed run, one after the other."""
+    weights = run.model.weights
     return {
-        "weights": run.model.weights,
+        # earlier reports have a digest of the file, which may differ where the weights do not
+        "weights": "" if " (sha256 " in weights else weights,
         "precision": run.precision,
         "code": ", then ".join(dict.fromkeys(_code(part.git) for part in run.parts)),
         "torch": ", then ".join(dict.fromkeys(part.torch for part in run.parts)),
