@@ -14,22 +14,9 @@ from typing import Any, NamedTuple, Optional
 
 from omegaconf import OmegaConf
 
+from debias import merging
 from debias.errors import InputError, near
 from debias.files import write_atomically
-from debias.merging import (
-    MISSING,
-    Section,
-    Settings,
-    check_names,
-    check_texts,
-    converted,
-    laid_over,
-    plain_layer,
-    read_overrides,
-    read_yaml,
-    resolved,
-    texts,
-)
 
 #: Where and how a run is executed; none of these changes what it computes, so none is part of its
 #: identity.
@@ -98,16 +85,16 @@ class Config:
         anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """
 
-    data: Settings = _component("waterbirds")
-    preprocessing: Settings = _component("waterbirds")
-    model: Settings = _component("resnet50.tv_in1k")
-    strategy: Settings = _component("erm")
-    sampler: Settings = _component("shuffled")
-    augment: Settings = _component("none")
-    optimizer: Settings = _component("sgd")
-    players: Settings = field(default_factory=dict)
-    scheduler: Settings = _component("constant")
-    recipe: Settings = _component("single")
+    data: merging.Settings = _component("waterbirds")
+    preprocessing: merging.Settings = _component("waterbirds")
+    model: merging.Settings = _component("resnet50.tv_in1k")
+    strategy: merging.Settings = _component("erm")
+    sampler: merging.Settings = _component("shuffled")
+    augment: merging.Settings = _component("none")
+    optimizer: merging.Settings = _component("sgd")
+    players: merging.Settings = field(default_factory=dict)
+    scheduler: merging.Settings = _component("constant")
+    recipe: merging.Settings = _component("single")
     groups: GroupsFile = field(default_factory=lambda: GroupsFile())
     epochs: int = 100
     batch_size: int = 128
@@ -130,7 +117,7 @@ class Config:
 
 
 SECTIONS = tuple(
-    item.name for item in fields(Config) if item.type == Settings and item.name != "players"
+    item.name for item in fields(Config) if item.type == merging.Settings and item.name != "players"
 )
 
 
@@ -151,11 +138,11 @@ class Base(NamedTuple):
     """What the files of a config say, before any override: read once for many runs."""
 
     source: str
-    values: Settings
+    values: merging.Settings
 
     def config(self, overrides: Sequence[str] = ()) -> Config:
         """The config with ``key=value`` overrides on top, as :func:`load` reads them."""
-        return _assemble(read_overrides(overrides), below=self.values)
+        return _assemble(merging.read_overrides(overrides), below=self.values)
 
 
 def base(source: str) -> Base:
@@ -184,16 +171,18 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
     return base(source).config(overrides)
 
 
-def from_plain(values: Settings, overrides: Sequence[str] = ()) -> Config:
+def from_plain(values: merging.Settings, overrides: Sequence[str] = ()) -> Config:
     """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
-    layer = plain_layer(values)
-    check_texts("", layer)
-    return _assemble(layer, read_overrides(overrides))
+    layer = merging.plain_layer(values)
+    merging.check_texts("", layer)
+    return _assemble(layer, merging.read_overrides(overrides))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
-    return _assemble(plain_layer(read_yaml(path)), read_overrides(overrides))
+    return _assemble(
+        merging.plain_layer(merging.read_yaml(path)), merging.read_overrides(overrides)
+    )
 
 
 def evaluated(run: Path) -> Path:
@@ -202,7 +191,7 @@ def evaluated(run: Path) -> Path:
     return last if last.is_file() else run / "config.yaml"
 
 
-def changed(config: Config, changes: Section) -> Config:
+def changed(config: Config, changes: merging.Section) -> Config:
     """A config with nested changes on top; a section of another name drops the old options."""
     return _assemble(changes, below=plain(config))
 
@@ -212,12 +201,14 @@ def save(config: Config, path: Path) -> None:
     write_atomically(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
-def plain(config: Config) -> Settings:
+def plain(config: Config) -> merging.Settings:
     """The config as nested plain dictionaries."""
     values = {item.name: getattr(config, item.name) for item in fields(Config)}
     values["groups"] = asdict(config.groups)
     return {
-        key: laid_over({}, value) if isinstance(value, dict) else converted(Config, key, value)
+        key: merging.laid_over({}, value)
+        if isinstance(value, dict)
+        else merging.converted(Config, key, value)
         for key, value in values.items()
     }
 
@@ -252,16 +243,16 @@ def _chosen(config: Config, *sections: str) -> list[str]:
     return [name for name, plain_name in names if name != plain_name]
 
 
-def _assemble(*layers: Mapping[Any, Any], below: Settings | None = None) -> Config:
+def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -> Config:
     merged = _merged(*layers, below=below)
     if merged["preprocessing"]["name"] == UNNAMED:
         own_images = merged["data"]["name"] in ("table", "folder")
         name = "resize" if own_images else "waterbirds"
         merged["preprocessing"] = merged["preprocessing"] | {"name": name}
-    if any(text == MISSING or "${" in text for text in texts(merged)):
-        merged = resolved(Config, merged)
-    check_names({section: merged[section] for section in SECTIONS})
-    own = laid_over({}, merged)  # no two configs share a list or a dictionary
+    if any(text == merging.MISSING or "${" in text for text in merging.texts(merged)):
+        merged = merging.resolved(Config, merged)
+    merging.check_names({section: merged[section] for section in SECTIONS})
+    own = merging.laid_over({}, merged)  # no two configs share a list or a dictionary
     return Config(**own | {"groups": GroupsFile(**own["groups"])})
 
 
@@ -291,7 +282,7 @@ def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
             f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends "
             "out"
         )
-    layer = plain_layer(read_yaml(path))
+    layer = merging.plain_layer(merging.read_yaml(path))
     base = layer.pop("extends", None)
     if not isinstance(base, (str, type(None))):
         raise InputError(
@@ -300,25 +291,27 @@ def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     return [*(_layers(_find(base, path.parent), (*above, path.resolve())) if base else []), layer]
 
 
-def _merged(*layers: Mapping[Any, Any], below: Settings | None = None) -> Settings:
+def _merged(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -> merging.Settings:
     merged = dict(below or plain(Config()) | {"preprocessing": {"name": UNNAMED}})
     for layer in layers:
         if unknown := [str(key) for key in layer if key not in merged]:
             raise InputError(f"unknown key {unknown[0]!r}; {near(unknown[0], merged)}")
         for key, value in sorted(layer.items(), key=lambda item: item[0] not in SECTIONS):
             below = merged[key]
-            laid = _section(key, below, value) if key in SECTIONS else laid_over(below, value)
+            laid = (
+                _section(key, below, value) if key in SECTIONS else merging.laid_over(below, value)
+            )
             merged[key] = _field(key, merged[key], laid)
     return merged
 
 
-def _section(key: str, below: Settings, section: Any) -> Settings:
+def _section(key: str, below: merging.Settings, section: Any) -> merging.Settings:
     if not isinstance(section, dict):
         raise InputError(f"{key} is a section: write {key}.name={section or 'NAME'}")
-    name = section.get("name", MISSING)
+    name = section.get("name", merging.MISSING)
     # every model is built by the same component, with the same options
-    keeps = key == "model" or name in (MISSING, below["name"])
-    return dict(laid_over(below if keeps else {"name": name}, section))
+    keeps = key == "model" or name in (merging.MISSING, below["name"])
+    return dict(merging.laid_over(below if keeps else {"name": name}, section))
 
 
 def _field(key: str, before: Any, value: Any) -> Any:
@@ -331,5 +324,5 @@ def _field(key: str, before: Any, value: Any) -> Any:
     return (
         value
         if free or (isinstance(value, dict) and value == before)
-        else converted(Config, key, value)
+        else merging.converted(Config, key, value)
     )

@@ -5,12 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import check_at_least, check_positive
+from debias.losses import supervised_contrastive as contrastive
 from debias.losses.logit_adjustment import log_priors
-from debias.losses.supervised_contrastive import (
-    across_biases,
-    cosine_similarities,
-    supervised_contrastive_losses,
-)
 from debias.processes import joined_rows
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -80,9 +76,9 @@ class BiasContrastive(Strategy):
         """Contrast and weighted task, which are logged."""
         outputs: Outputs = model(batch.image)
         target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
-        similarities = cosine_similarities(joined_rows(outputs.features))
-        losses = supervised_contrastive_losses(
-            similarities, across_biases(target, bias), temperature=self.temperature
+        similarities = contrastive.cosine_similarities(joined_rows(outputs.features))
+        losses = contrastive.supervised_contrastive_losses(
+            similarities, contrastive.across_biases(target, bias), temperature=self.temperature
         )
         contrast = losses.mean()
         task = task_loss(outputs.logits + self.log_prior[batch.bias], batch)

@@ -5,9 +5,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from debias.errors import InputError, check_at_least
-from debias.losses.group_means import group_means
 from debias.models.layers import evaluating, unwrapped
-from debias.strategies.objectives import task_losses
+from debias.strategies.objectives import mean_where_known, task_losses
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 
@@ -94,7 +93,9 @@ class DecomposeCompose(Strategy):
         losses = task_losses(
             self._logits(model, torch.cat(pictures)), _taken(batch, torch.cat(rows))
         )
-        means = [_mean(part) for part in torch.split(losses, [len(part) for part in rows])]
+        # of all processes, whose shares of the low losses differ; 0 where there is none
+        parts = zip(torch.split(losses, [len(part) for part in rows]), rows, strict=True)
+        means = [mean_where_known(part, batch.target[row]) for part, row in parts]
         total = means[0] + self.alpha * (means[1] + means[2])
         terms = zip(("cross_entropy", "masked", "combined"), means, strict=True)
         return Loss(total, {name: mean.detach() for name, mean in terms})
@@ -153,12 +154,6 @@ def partners(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     combined = other.any(dim=1).nonzero().flatten()
     draws = torch.rand(other.shape, device=other.device).masked_fill(~other, -1)[combined]
     return chosen[combined], chosen[draws.argmax(dim=1)] if len(chosen) else chosen
-
-
-def _mean(losses: Tensor) -> Tensor:
-    # of all processes, whose shares of the low losses differ; 0 where there is none
-    one_group = torch.zeros(len(losses), dtype=torch.int64, device=losses.device)
-    return group_means(losses, one_group, 1).means[0]
 
 
 def _taken(batch: Batch, rows: Tensor) -> Batch:

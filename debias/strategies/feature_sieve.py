@@ -11,15 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.errors import check_at_least, check_positive
 from debias.losses.confusion import confusion_losses
+from debias.models import layers
 from debias.models.heads import ResidualHead
-from debias.models.layers import (
-    early_parameters,
-    evaluating,
-    layer_shape,
-    read_layer,
-    read_until,
-    unwrapped,
-)
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
@@ -108,15 +101,15 @@ class FeatureSieve(Strategy):
         self.main_weight, self.auxiliary_weight = main_weight, auxiliary_weight
         self.forget_weight = forget_weight
         self.auxiliary = ResidualHead(
-            layer_shape(model, layer, image), groups.outputs, width=width, depth=depth
+            layers.layer_shape(model, layer, image), groups.outputs, width=width, depth=depth
         )
-        self.early = early_parameters(model, layer, image)
+        self.early = layers.early_parameters(model, layer, image)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """The model; unless joint, also the auxiliary head, and the model's early part again."""
         if self.joint:
             return super().players(model)
-        early = [unwrapped(model).get_parameter(name) for name in self.early]
+        early = [layers.unwrapped(model).get_parameter(name) for name in self.early]
         return {
             "auxiliary": list(self.auxiliary.parameters()),
             "early": early,
@@ -134,14 +127,14 @@ class FeatureSieve(Strategy):
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the auxiliary head: the target, from an activation it leaves as is."""
         with self._statistics_of(model):
-            activation = read_until(model, self.layer, batch.image).detach()
+            activation = layers.read_until(model, self.layer, batch.image).detach()
         loss = task_loss(self.auxiliary(activation), batch)
         return Loss(self.auxiliary_weight * loss, {"auxiliary": loss.detach()})
 
     def forget(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the early layers: an auxiliary head that can tell nothing."""
         with self._statistics_of(model):
-            activation = read_until(model, self.layer, batch.image)
+            activation = layers.read_until(model, self.layer, batch.image)
         loss = self._confusion(self.auxiliary(activation))
         return Loss(self.forget_weight * loss, {"forget": loss.detach()})
 
@@ -155,7 +148,7 @@ class FeatureSieve(Strategy):
     def summed(self, forgets: bool, model: nn.Module, batch: Batch) -> Loss:
         """All objectives of a step as one loss, from one forward pass."""
         with self._statistics_of(model):
-            outputs, activation = read_layer(model, self.layer, batch.image)
+            outputs, activation = layers.read_layer(model, self.layer, batch.image)
         main = task_loss(outputs.logits, batch)
         auxiliary = task_loss(self.auxiliary(activation.detach()), batch)
         total = self.main_weight * main + self.auxiliary_weight * auxiliary
@@ -169,7 +162,7 @@ class FeatureSieve(Strategy):
         return Loss(total, terms)
 
     def _statistics_of(self, model: nn.Module) -> AbstractContextManager[None]:
-        return evaluating(model, _BatchNorm) if self.frozen_statistics else nullcontext()
+        return layers.evaluating(model, _BatchNorm) if self.frozen_statistics else nullcontext()
 
     def _confusion(self, logits: Tensor) -> Tensor:
         return confusion_losses(logits, multi_label=self.multi_label).mean()

@@ -3,11 +3,7 @@
 from torch import nn
 
 from debias.errors import check_at_least, check_positive
-from debias.losses.supervised_contrastive import (
-    cosine_similarities,
-    soft_positives,
-    supervised_contrastive_losses,
-)
+from debias.losses import supervised_contrastive as contrastive
 from debias.processes import joined_rows
 from debias.strategies.biased_network import BesideBiasedNetwork, biased_network
 from debias.strategies.objectives import task_loss
@@ -76,9 +72,9 @@ class SoftContrastive(BesideBiasedNetwork):
         # what two samples are to each other must not hang on the rest of the batch
         bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)
-        positive = soft_positives(joined_rows(batch.target), joined_rows(bias_features))
-        similarities = cosine_similarities(joined_rows(outputs.features))
-        contrast = supervised_contrastive_losses(
+        positive = contrastive.soft_positives(joined_rows(batch.target), joined_rows(bias_features))
+        similarities = contrastive.cosine_similarities(joined_rows(outputs.features))
+        contrast = contrastive.supervised_contrastive_losses(
             similarities, positive, temperature=self.temperature
         ).mean()
         task = task_loss(outputs.logits, batch)

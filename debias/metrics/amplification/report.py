@@ -5,6 +5,7 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.accuracy.counts import Margins, margin_counts
+from debias.metrics.amplification import formulas
 from debias.metrics.amplification.counts import (
     CoOccurrence,
     CoOccurrences,
@@ -14,18 +15,6 @@ from debias.metrics.amplification.counts import (
     observed_sets,
     one_hot,
     set_co_occurrence,
-)
-from debias.metrics.amplification.formulas import (
-    attribute_to_task,
-    group_to_sets,
-    mals,
-    mals_mean,
-    multi_mals,
-    sets_to_group,
-    share_amplification,
-    share_bias,
-    summarise,
-    task_to_attribute,
 )
 from debias.types import Groups
 
@@ -66,19 +55,21 @@ def pair_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict
     """
     task, labels = test.predicted_task, test.labels
     base = labels if train is None else train
-    hall = summarise(attribute_to_task(task, labels, tie=-1)).mean
+    hall = formulas.summarise(formulas.attribute_to_task(task, labels, tie=-1)).mean
     found = {
-        **_directional("attribute_to_task", attribute_to_task(task, labels, base)),
+        **_directional("attribute_to_task", formulas.attribute_to_task(task, labels, base)),
         "attribute_to_task_hall": hall,
-        "mals_attribute_to_task": mals_mean(mals(task, base)),
-        "share_bias": share_bias(task),
-        "share_amplification": share_amplification(task, base),
+        "mals_attribute_to_task": formulas.mals_mean(formulas.mals(task, base)),
+        "share_bias": formulas.share_bias(task),
+        "share_amplification": formulas.share_amplification(task, base),
     }
     if test.predicted_attribute is not None and test.predicted is not None:
-        back = task_to_attribute(test.predicted_attribute, labels, base)
+        back = formulas.task_to_attribute(test.predicted_attribute, labels, base)
         found |= _directional("task_to_attribute", back)
-        found["mals_task_to_attribute"] = mals_mean(mals(test.predicted_attribute, base))
-        found["mals"] = mals_mean(mals(test.predicted, base))
+        found["mals_task_to_attribute"] = formulas.mals_mean(
+            formulas.mals(test.predicted_attribute, base)
+        )
+        found["mals"] = formulas.mals_mean(formulas.mals(test.predicted, base))
     return {f"amplification/{key}": value for key, value in found.items()}
 
 
@@ -90,10 +81,12 @@ def set_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict[
         train: counts of the training labels, as in ``pair_scalars``.
     """
     base = test.labels if train is None else train
-    found = {"attribute_to_task": group_to_sets(test.predicted_task, test.labels, base)}
+    found = {"attribute_to_task": formulas.group_to_sets(test.predicted_task, test.labels, base)}
     if test.predicted_attribute is not None and test.predicted is not None:
-        found["task_to_attribute"] = sets_to_group(test.predicted_attribute, test.labels, base)
-        found["mals"] = multi_mals(test.predicted, base)
+        found["task_to_attribute"] = formulas.sets_to_group(
+            test.predicted_attribute, test.labels, base
+        )
+        found["mals"] = formulas.multi_mals(test.predicted, base)
     scalars = {}
     for name, value in found.items():
         scalars[f"amplification/multi_{name}"] = value.magnitude
@@ -221,7 +214,7 @@ def above(scores: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def _directional(name: str, table: Tensor) -> dict[str, Tensor]:
-    mean, magnitude, variance = summarise(table)
+    mean, magnitude, variance = formulas.summarise(table)
     return {name: mean, f"{name}_magnitude": magnitude, f"{name}_variance": variance}
 
 
