@@ -28,10 +28,8 @@ def origin(checkpoint: Path, precision: str) -> dict[str, str]:
         ValueError: there is no such file.
     """
     try:
-        return {
-            "weights": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-            "precision": precision,
-        }
+        digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        return {"weights": digest, "precision": precision}
     except FileNotFoundError:
         raise InputError(
             f"no checkpoint {checkpoint}: give a finished run, or train it first"

@@ -222,9 +222,8 @@ class DescendingHeads:
     def _logits(self, inputs: Tensor) -> Tensor:
         """``(C, H, N)``, up to a constant for each head and sample."""
         product = self.position.flatten(0, 1) @ inputs.T
-        logits: Tensor = torch.tensordot(
-            self.basis, product.view(*self.position.shape[:2], -1), dims=1
-        )
+        contrast = product.view(*self.position.shape[:2], -1)
+        logits: Tensor = torch.tensordot(self.basis, contrast, dims=1)
         return logits
 
     def _gradient(self, data: Data) -> Tensor:

@@ -84,11 +84,8 @@ class DebiasModule(pl.LightningModule):
     def model_has_moved(self, steps: int) -> bool:
         """Whether a player with parameters of the model moves in the first ``steps`` steps."""
         own = {id(parameter) for parameter in self.model.parameters()}
-        owners = {
-            name
-            for name, parameters in self.players.items()
-            if any(id(p) in own for p in parameters)
-        }
+        owned = {name: {id(p) for p in each} for name, each in self.players.items()}
+        owners = {name for name, ids in owned.items() if ids & own}
         return not owners or any(
             turn.player in owners for step in range(steps) for turn in self.strategy.turns(step)
         )

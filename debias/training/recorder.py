@@ -81,10 +81,8 @@ class Recorder(Checkpoint):
         """Start the clock; remove the weights that no rule prefers any more."""
         self.started = time.monotonic()
         if trainer.is_global_zero and self.history and not self.keep_all:
-            kept = {
-                self.weights(epoch)
-                for epoch in self._best() | self._best(epochs=len(self.history) - 1)
-            }
+            preferred = self._best() | self._best(epochs=len(self.history) - 1)
+            kept = {self.weights(epoch) for epoch in preferred}
             for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
                 path.unlink()
 
