@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from debias.__main__ import LISTS, parser
 from debias.components import TABLES
@@ -16,7 +17,7 @@ from debias.config import EXECUTION, SECTIONS, Config, folder, load, shipped
 from debias.models.small_receptive import NETWORKS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:
@@ -24,6 +25,7 @@ def _blocks(language: str) -> list[tuple[str, str]]:
     return [
         (path.name, block)
         for path in DOCUMENTS
+        if path.parent.name != "tutorials"  # which tests/test_tutorials.py runs
         for block in fence.findall(path.read_text(encoding="utf-8"))
     ]
 
@@ -63,7 +65,11 @@ def _commands() -> list[list[str]]:
     "code", [pytest.param(code, id=name) for name, code in _blocks("python") if "import" in code]
 )
 def test_python_runs(code: str) -> None:
-    exec(compile(code, "document", "exec"), {})
+    """The README's lines go into a loop that is there: a model, an optimiser and batches."""
+    model = torch.nn.Linear(3, 2)
+    batch = torch.randn(8, 3), torch.arange(8) % 2, torch.arange(8) // 4
+    loop = {"model": model, "optimizer": torch.optim.SGD(model.parameters()), "loader": [batch]}
+    exec(compile(code, "document", "exec"), loop)
 
 
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)

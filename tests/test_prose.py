@@ -35,7 +35,9 @@ def sentences(page: str) -> list[str]:
     text = re.sub(r"`[^`]*`|\$[^$]*\$", "code", text)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
     blocks = re.split(r"\n\s*\n|\n\s*(?:[-*]|\d+\.) |\n?\|", text)
-    parts = [part for block in blocks for part in re.split(r"(?<=[.!?:;])\s+", " ".join(block.split()))]
+    parts = [
+        part for block in blocks for part in re.split(r"(?<=[.!?:;])\s+", " ".join(block.split()))
+    ]
     return [part for part in parts if len(WORDS.findall(part)) > 2]
 
 
