@@ -1,10 +1,7 @@
 """Sphinx configuration: sphinx-build -W docs docs/_build."""
 
-import re
 import sys
 from pathlib import Path
-
-from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -39,20 +36,3 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Returns is prose here: napoleon would take what stands before its first colon for a type.
 napoleon_custom_sections = [("Returns", "prose")]
-
-
-def write_members(app: Sphinx, page: str, source: list[str]) -> None:
-    """Replace ``.. members:: debias.losses`` by the members of each module of that package."""
-
-    def members(found: re.Match[str]) -> str:
-        modules = sorted((Path(debias.__file__).parent / found[1]).glob("[!_]*.py"))
-        return "\n".join(
-            f".. automodule:: debias.{found[1]}.{module.stem}\n   :members:\n" for module in modules
-        )
-
-    source[0] = re.sub(r"^\.\. members:: debias\.(\w+)$", members, source[0], flags=re.MULTILINE)
-
-
-def setup(app: Sphinx) -> None:
-    """Have every page's source go through ``write_members``."""
-    app.connect("source-read", write_members)
