@@ -19,12 +19,10 @@ FILES = [
 TURNS = {
     r"anew": "again",
     r"for who": "for callers that",
-    r"of which": "a sentence of its own",
-    r"by which": "a sentence of its own",
-    r"in whose": "a sentence of its own",
-    r"a (?:row|process|run|line) a \w+": "one ... per ...",
-    r"is told": "gets a warning",
     r"who looks": "the reader",
+    r"is told": "gets a warning",
+    r"a (?:row|process|run|line|core|seed) a \w+": "one ... per ...",
+    r"in (?:none|whose) of which": "a sentence of its own",
 }
 WORDS = re.compile(r"[A-Za-z][\w'’-]*")
 
