@@ -189,7 +189,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         if not waiting:
             return
     raise InputError(
-        f"this run has {steps} steps, in none of which the strategy lets "
+        f"this run has {steps} steps, and in none of them the strategy lets "
         f"{' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's "
         "warm-up (its options count in steps)"
     )

@@ -46,7 +46,7 @@ class GroupsFile:
 
 @dataclass
 class Config:
-    """Everything a run is told.
+    """All settings of a run.
 
     Attributes:
         data: loader and its options (``name``, ``root``, ...).

@@ -207,7 +207,7 @@ def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
     none is left.
     """
     with pytest.raises(
-        ValueError, match="this run has 15 steps, in none of which the strategy lets model move"
+        ValueError, match="this run has 15 steps, and in none of them the strategy lets model move"
     ):
         build(small(tmp_path, "learned_mixin", "strategy.warmup=15"))
     parts = build(small(tmp_path, "learned_mixin", "strategy.warmup=14"))

@@ -39,7 +39,7 @@ class Permuted:
         return self.repeats * len(self.positions)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(repeats * M,)`` int64: the positions, shuffled anew for each repeat."""
+        """``(repeats * M,)`` int64: the positions, shuffled again for each repeat."""
         passes = [
             torch.randperm(len(self.positions), generator=generator) for _ in range(self.repeats)
         ]

@@ -1,4 +1,4 @@
-"""DFR: the last layer anew, by sparse logistic regression on group-balanced subsamples."""
+"""DFR: a new last layer, by sparse logistic regression on group-balanced subsamples."""
 
 from collections.abc import Sequence
 from inspect import signature

@@ -16,7 +16,7 @@ def classification_losses(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
         target: ``(N,)`` int64 class index in [0, C); ``(N, C)`` float class probabilities; or
-            ``(N, L)`` int64 0/1 labels. The kind is told by rank and dtype.
+            ``(N, L)`` int64 0/1 labels. Rank and dtype distinguish the two kinds.
 
     Returns:
         ``(N,)`` float.

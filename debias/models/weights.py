@@ -75,7 +75,12 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
     keys = [key for key in own if key.startswith(f"{head}.")]
     absent = not any(key in state for key in keys)
     if absent or _other_classes([state.get(key) for key in keys], [own[key] for key in keys]):
-        log.info("%s has no head of %d classes: %r starts anew", path, len(own[keys[0]]), head)
+        log.info(
+            "%s has no head of %d classes: %r gets new weights",
+            path,
+            len(own[keys[0]]),
+            head,
+        )
         state |= {key: own[key] for key in keys}
     _check(own, state, path)
     network.load_state_dict(state)

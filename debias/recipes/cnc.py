@@ -36,7 +36,7 @@ class CnC(Recipe):
         return [run.stage_config(self.prediction), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
-        """Train, predict, train anew."""
+        """Train, predict, train again."""
         first = run.train_stage("prediction", run.stage_config(self.prediction))
         found = first.predictions("train")
         inferred = first.everywhere(found.index, found.logits.argmax(dim=1))

@@ -49,7 +49,7 @@ class Frozen:
         return repeated(self.model.head, count=1)
 
     def fresh_head(self, generator: torch.Generator) -> Heads:
-        """One of the same shape, drawn anew."""
+        """A newly drawn head of the same shape."""
         head = self.model.head
         return fresh_heads(1, classes=head.out_features, size=head.in_features, generator=generator)
 

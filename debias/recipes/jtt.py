@@ -1,4 +1,4 @@
-"""Just Train Twice: train, find the errors, train anew with these repeated."""
+"""Just Train Twice: train, find the errors, train again with these repeated."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Methods that leave the features as they are, and fit the last layer anew."""
+"""Methods that leave the features as they are, and fit a new last layer."""
 
 import time
 from abc import abstractmethod

@@ -55,7 +55,7 @@ class SPARE(Recipe):
         return [run.stage_config(self.early), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
-        """Train for a little while, cluster, train anew."""
+        """Train for a little while, cluster, train again."""
         early = run.train_stage("early", run.stage_config(self.early))
         found = early.predictions("train")
         clusters = class_clusters(

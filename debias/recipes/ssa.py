@@ -45,7 +45,7 @@ class SSA(Recipe):
         ValueError: ``folds`` or ``threshold`` is out of range.
 
     Differs from the paper: guesses are made by a predictor trained to its end and let in once, not
-    anew every few steps; the predictors are those of their last epoch, not those that are best on
+    again every few steps; the predictors are those of their last epoch, not those that are best on
     the other half of the validation split, which they validate on. The run's own stage selects on
     the whole validation split.
     """
@@ -118,7 +118,7 @@ class SSA(Recipe):
             "target_names": list(groups.bias_names),
             "bias_names": list(groups.target_names),
         }
-        # decoded pictures are kept by split, and every stage splits anew: they would fill the disk
+        # decoded pictures are kept by split, and every stage splits again: they would fill the disk
         config = replace(run.stage_config(self.predictor), data=data, select="average", cache=False)
         return run.train_stage(name, config).predictions("test").logits
 

@@ -180,7 +180,7 @@ def compare(
 
 
 def _seeds(runs: Sequence[Report], left_out: list[str]) -> tuple[Report, ...]:
-    """The first run of each seed, in rising order; what repeats one is told of in ``left_out``."""
+    """The first run of each seed, in rising order; ``left_out`` names those that repeat one."""
     first: dict[int, Report] = {}
     for run in runs:
         earlier = first.setdefault(run.seed, run)

@@ -13,7 +13,7 @@ from debias.errors import InputError
 from debias.files import write_atomically
 from debias.types import Groups
 
-REMEDY = "write it anew with `debias evaluate RUN`"
+REMEDY = "write it again with `debias evaluate RUN`"
 
 
 @dataclass(frozen=True, eq=False)

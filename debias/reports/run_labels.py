@@ -14,7 +14,7 @@ from debias.reports.tables import listed
 #: A folder that holds one of these is a run; the first is there from the start, the last once it
 #: has finished.
 MARKS = ("config.yaml", "report.json")
-#: What a run is told apart by beside its settings: a digest of its images and labels; in reports of
+#: What distinguishes runs beside their settings: a digest of its images and labels; in reports of
 #: before there was one, of how many images each group had.
 COUNTS = "data.rows"
 

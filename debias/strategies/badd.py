@@ -76,7 +76,7 @@ class BAdd(BesideBiasedNetwork):
         return (Turn("model", self.head_loss),) if refits else super().turns(step)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the class, where the bias is told."""
+        """Objective of the model: the class, with the bias features given."""
         added = self.strength * _features(self.network, batch.image)
         outputs: Outputs = model(batch.image)
         loss = task_loss(_head(model)(outputs.features + added), batch)

@@ -40,7 +40,7 @@ class DebiAN(Strategy):
     Args:
         groups: the groups of the data; single-label.
         model: the classifier f; D starts as its copy, with a head of one logit per class, drawn
-            anew.
+            again.
         balance: :math:`\lambda \ge 0`, how much the two groups of a class are to be of the same
             size.
 

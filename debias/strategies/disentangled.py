@@ -45,7 +45,7 @@ class Disentangled(Strategy):
     Args:
         groups: the groups of the data; single-label.
         samples: rows of the whole data set.
-        model: the classifier; the bias encoder starts as its copy, with a head drawn anew.
+        model: the classifier; the bias encoder starts as its copy, with a newly drawn head.
         q: of the generalized cross-entropy, in (0, 1].
         scaled: the code's form of it, see
             :func:`debias.losses.generalized_cross_entropy.generalized_cross_entropy`.

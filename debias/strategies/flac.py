@@ -33,7 +33,7 @@ class FLAC(BesideBiasedNetwork):
         groups: the groups of the data; single-label.
         frequencies: ``(groups.count,)`` training samples of each group. Groups may be empty;
             samples of unknown bias, which B does not learn from, are in none.
-        model: the classifier f; B starts as its copy, with a head for the bias, drawn anew.
+        model: the classifier f; B starts as its copy, with a newly drawn head for the bias.
         warmup: steps in which B is trained; at least 1. The epochs they take are to be added to the
             model's own.
         strength: :math:`\alpha \ge 0`.

@@ -34,7 +34,7 @@ class InputAdversary(Strategy):
     1. In the first ``pretraining`` steps f and A move ("predictors"): the mask stays where it
        starts, near 0.95.
     2. In the next ``warmup`` steps the mask alone moves ("mask"), against what f and A know.
-    3. From then on all move together ("model"), with an optimiser that starts anew.
+    3. From then on all move together ("model"), with a new optimiser.
 
     An adversary that is always right gives the mask next to no gradient: a greater strength, and a
     warm-up in which it stands still, help. A validation rule may well prefer an epoch of the first

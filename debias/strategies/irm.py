@@ -33,7 +33,7 @@ class IRM(InvariantRisk):
         ValueError: see :class:`debias.strategies.environments.InvariantRisk`.
 
     Differs from the reference: see :func:`debias.losses.irm.irm_penalty`; the optimiser keeps its
-    state when the weight rises (DomainBed starts Adam anew, SubpopBench does not).
+    state when the weight rises (DomainBed resets Adam, SubpopBench does not).
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class LfF(Strategy):
     Args:
         groups: the groups of the data; single-label.
         samples: rows of the whole data set.
-        model: the classifier f; g starts as its copy, with a head drawn anew.
+        model: the classifier f; g starts as its copy, with a newly drawn head.
         q: of the generalized cross-entropy, in (0, 1]; the greater, the more g prefers what is
             easy.
         scaled: the code's form of it, whose gradient is q times that of the paper's.

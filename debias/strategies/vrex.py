@@ -28,7 +28,7 @@ class VREx(InvariantRisk):
         ValueError: see :class:`debias.strategies.environments.InvariantRisk`.
 
     Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed
-    starts Adam anew). The authors' own code has the sum of two risks and
+    resets Adam). The authors' own code has the sum of two risks and
     :math:`\lambda (R_1 - R_2)^2`: its :math:`\lambda` is 2 :math:`\lambda` here.
     """
 

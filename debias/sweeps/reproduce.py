@@ -40,7 +40,7 @@ TIMED = (
 
 
 class Reproduced(NamedTuple):
-    """A published setting and its runs, a run a seed, done or not."""
+    """A published setting and its runs, one per seed, done or not."""
 
     setting: Setting
     runs: tuple[Run, ...]

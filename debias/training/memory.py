@@ -15,7 +15,7 @@ KEPT = 2**30
 def keep_freed_memory() -> bool:
     """Let the C library keep the memory of activations freed after a step, for the next one.
 
-    By default glibc maps blocks of a few MB anew each time, and the system fills their pages with
+    By default glibc maps blocks of a few MB again each time, and the system fills their pages with
     zeros: with ``tf_efficientnet_lite0`` at 128 px and batches of 32 that is 180,000 page faults a
     step and a quarter of its time, for 1 % of peak memory (``scripts/bench memory``).
 

@@ -190,7 +190,7 @@ class DebiasModule(pl.LightningModule):
         return Predicted(batch.index, logits.float())
 
     def on_validation_epoch_end(self) -> None:
-        """Log every metric under ``val/``, and start counting anew."""
+        """Log every metric under ``val/``, and start counting again."""
         self.validation = {name: value.item() for name, value in self.counts.compute().items()}
         self.log_dict(
             {f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()}

@@ -101,7 +101,7 @@ def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, cap
 
 @pytest.mark.slow
 def test_features_are_of_the_pictures_as_they_are(folder, backbone, tmp_path):
-    """One validation picture is drawn anew under its old name: its features change, no other's."""
+    """One validation picture is drawn again under its old name: its features change, no other's."""
     shutil.copytree(folder / "birds", tmp_path / "birds")
     config = configs.load("drawn_birds", overrides(tmp_path, "data.val=160"))
     parts = build(config)

@@ -172,5 +172,5 @@ def test_read_names_file_line_and_remedy(tmp_path: Path, text: str, message: str
 
 
 def test_read_says_that_there_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"val\.csv: no such file; write it anew with"):
+    with pytest.raises(ValueError, match=r"val\.csv: no such file; write it again with"):
         read(tmp_path / "val.csv")

@@ -66,7 +66,7 @@ def write_masks(
         rows: of the images.
         make: makes each mask.
         folder: receives the masks.
-        overwrite: whether to make those anew that are there.
+        overwrite: whether to make existing masks again.
         threads: pictures worked on at a time.
 
     Returns:
@@ -102,7 +102,7 @@ def claimed(
 ) -> Iterator[None]:
     """A folder for masks, new or of the same settings; a record in it says the settings.
 
-    While masks are being made anew the record says so, and an interrupted folder of old and new
+    While masks are being made again the record says so, and an interrupted folder of old and new
     ones is not taken for either.
 
     Raises:

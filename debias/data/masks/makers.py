@@ -41,7 +41,8 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
     Args:
         examples: the data set.
         rows: of the images that will be asked for.
-        source: a CSV file ``path,x,y`` in pixels, a row a point; or CUB's ``parts/part_locs.txt``.
+        source: a CSV file ``path,x,y`` in pixels, one row per point; or CUB's
+            ``parts/part_locs.txt``.
 
     Raises:
         ValueError: an image without point, a bad cell; and, once the image is read, a point outside

@@ -56,7 +56,7 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     """Open the cache of these files, building it first where it is missing or any file has changed.
 
     The name of a cache holds a key of every file's path, size and time of change and of the
-    geometry, so a file that is written anew is decoded anew; with other masks, the same images
+    geometry, so a file that is written again is decoded again; with other masks, the same images
     stay. A cache appears under its name only when complete (``os.replace``); two processes build it
     once, and a temporary file left by a killed one is removed by the next. Old caches stay until
     the folder is deleted. Backgrounds are one more file, beside the same images and masks; its name

@@ -15,7 +15,7 @@ class BiasRows(NamedTuple):
 
 
 class Attacker(Protocol):
-    """Learns the bias from features, anew at each call."""
+    """Learns the bias from features, from the start at each call."""
 
     def __call__(
         self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator

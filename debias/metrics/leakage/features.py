@@ -18,7 +18,7 @@ class Leakage(NamedTuple):
         mean, deviation: over the rounds; the deviation divides by their number, as the reference
             does.
         rounds: the leakage of each round.
-        chance: what an attacker has who is told nothing, 1 / K for K values of the bias.
+        chance: the accuracy of an attacker without features, 1 / K for K values of the bias.
     """
 
     mean: float
