@@ -1,4 +1,4 @@
-"""Filling the HTML templates that lie beside this file."""
+"""Filling the HTML templates of the folder ``html``."""
 
 import os
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "html"),
         finalize=without_places,
         autoescape=True,
         undefined=StrictUndefined,
