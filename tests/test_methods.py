@@ -25,6 +25,8 @@ SHARED_FILES = {
     "group_reweighting": "reweighting",
     "conditional_logit_adjustment": "logit_adjustment",
     "none": "augmentation",
+    "mixup": "mixing",
+    "cutmix": "mixing",
 }
 
 

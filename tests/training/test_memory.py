@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-#: Page faults of the fifth and later "steps", each of which fills 8 and 96 MB; in a process of its
-#: own.
+#: Page faults of the fifth and later "steps", in a process with the modules of a training loaded:
+#: how the C library cuts its heap depends on them.
 STEPS = """
 import resource, sys, torch
+import debias.training.fit
 from debias.training.memory import keep_freed_memory
 assert sys.argv[1] == "default" or keep_freed_memory()
 for step in range(10):
