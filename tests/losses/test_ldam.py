@@ -29,6 +29,13 @@ def test_margins_by_hand():
     )
 
 
+def test_the_largest_margin_is_the_rarest_classs_whatever_its_count():
+    """Counts 81 and 16: 1/3 and 1/2, and 1/2 becomes 0.6."""
+    assert ldam_margins(torch.tensor([81, 16]), max_margin=0.6).tolist() == pytest.approx(
+        [0.4, 0.6]
+    )
+
+
 def test_an_absent_class_does_not_shrink_the_others_margins():
     assert ldam_margins(torch.tensor([16, 0, 1])).tolist() == pytest.approx([0.25, 0.0, 0.5])
 
