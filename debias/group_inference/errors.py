@@ -37,7 +37,7 @@ def error_set(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_mistakes(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
-    r"""Samples that either of two twins misclassifies, one of which was not trained on the sample.
+    r"""Samples that one of two twins misclassifies, or both; one was not trained on the sample.
 
     .. math:: e_i = [\arg\max_c f_c(x_i) \ne y_i] \lor [\arg\max_c g_c(x_i) \ne y_i]
 

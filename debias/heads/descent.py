@@ -149,8 +149,8 @@ class DescendingHeads:
     """H heads, held as contrasts between the classes.
 
     The residuals of a softmax sum to zero over the classes, so the mean of a head over its classes
-    has no gradient. Heads are therefore kept in orthonormal coordinates of the classes of which
-    that mean is the last, left out: C - 1 rows a head, and for two classes half the work. Descent,
+    has no gradient. Heads are therefore kept in orthonormal coordinates of the classes, without the
+    coordinate of that mean. A head has C - 1 rows: for two classes this halves the work. Descent,
     momentum, penalties and norms are the same in all orthonormal coordinates.
 
     Args:
@@ -240,7 +240,7 @@ def with_ones(features: Tensor) -> Tensor:
 
 
 def contrasts(classes: int) -> Tensor:
-    """``(C, C - 1)`` float64 orthonormal columns, each of which sums to zero."""
+    """``(C, C - 1)`` float64 orthonormal columns; each column sums to zero."""
     columns = torch.cat([torch.ones(classes, 1), torch.eye(classes)[:, :-1]], dim=1).double()
     orthonormal: Tensor = torch.linalg.qr(columns).Q
     return orthonormal[:, 1:]

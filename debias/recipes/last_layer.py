@@ -75,7 +75,7 @@ class LastLayer(Recipe):
         examples = parts.examples
         for split in self.reads:
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
-            what = f"image of known bias in {split}, by which this recipe fits a head"
+            what = f"image of known bias in {split}, which this recipe needs to fit a head"
             _refuse_few(examples, known, 1, what)
         if self.halved:
             target = examples.target[examples.rows("val")]

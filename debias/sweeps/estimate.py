@@ -131,7 +131,7 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
 
 
 def timed_batch(config: Config) -> int:
-    """Images of the steps by which a config's network is timed."""
+    """Images per step when a config's network is timed."""
     on_cpu = resolve_accelerator(config.accelerator) == "cpu"
     return min(config.batch_size, CPU_BATCH) if on_cpu else config.batch_size
 

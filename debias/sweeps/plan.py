@@ -89,6 +89,7 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     makers: dict[str, Maker] = {}
 
     def make(source: str, varied: Section) -> Run:
+        """The run of a config with settings of its own; each config is read once."""
         maker = makers.get(source) or makers.setdefault(source, Maker(source, common, out))
         return maker.run(varied)
 

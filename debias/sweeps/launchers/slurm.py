@@ -1,10 +1,10 @@
 """The launcher for a cluster: job arrays of Slurm, an element for each run.
 
-What Slurm knows is asked of ``squeue`` alone, which answers without accounting, also about tasks
-that have just ended. A task whose process died, whose node failed or of which Slurm knows nothing
-any more is thus seen at the next look, and nothing waits for a job to say that it has ended. An
-interface such as submitit is not used: without accounting it waits for ever for a job that was
-killed, it requeues by how long a job ran, and the runs bring their own checkpoints.
+The launcher asks ``squeue`` alone, which answers without accounting, also about tasks that have
+just ended. The next look finds a task whose process died, whose node failed, or that Slurm has
+forgotten. Nothing waits for a job to report its end. submitit is not used: without accounting it
+waits for ever for a killed job, and it decides by a job's running time whether to submit it again.
+Runs have their own checkpoints.
 
 On a shared file system the launcher assumes that a renamed file is seen by other nodes within the
 interval ``poll``, and, for several sweeps in one folder, that ``flock`` is honoured between nodes.
