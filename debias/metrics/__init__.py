@@ -1,8 +1,8 @@
-"""Counts to numbers: accuracy, fairness, amplification, leakage and attention by group, and rules
-to select by them.
+"""Metrics from counts: accuracy, fairness, bias amplification, leakage and attention per group, and
+rules that select an epoch by them.
 
-The names below load on first use: functions need torch only, and the classes torchmetrics. Every
-other name is imported from its module, such as ``debias.metrics.selection``, which needs neither.
+The names in ``__all__`` load on first use. The functions need torch only; the classes also need
+torchmetrics. Import every other name from its module. ``debias.metrics.selection`` needs neither.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def test_joint_counts_of_more_rows_than_are_counted_at_a_time(multi_label: bool)
     assert all(map(torch.equal, margins(table), counted))
     target[CHUNK] = 9
     for count_them in (joint_counts, margin_counts):
-        with pytest.raises(ValueError, match="target 9 is outside"):
+        with pytest.raises(ValueError, match=r"target must lie in .*; got 9"):
             count_them(prediction, target, bias, groups)
 
 
@@ -145,7 +145,7 @@ def test_many_classes_take_no_table_of_their_square() -> None:
     assert metric.counts.numel() == 3 * 10_000 * 11
     with pytest.raises(
         ValueError,
-        match=r"10,000 classes and 10 bias values make 1,100,000,000 counts, more than 33,",
+        match=r"10,000 target rows and 10 bias values, which make 1,100,000,000 counts",
     ):
         joint_counts(prediction, target, bias, groups)
 

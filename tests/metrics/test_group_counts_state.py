@@ -89,11 +89,11 @@ def test_a_collection_keeps_clones_apart_too() -> None:
 @pytest.mark.parametrize(
     ("prediction", "target", "bias", "message"),
     [
-        ([0], [2], [0], r"target 2 is outside \[0, 2\)"),
-        ([0], [-1], [0], r"target -1 is outside \[0, 2\)"),
-        ([3], [0], [0], r"prediction 3 is outside \[0, 2\)"),
-        ([0], [0], [2], r"bias 2 is outside \[-1, 2\)"),
-        ([0], [0], [-2], r"bias -2 is outside \[-1, 2\)"),
+        ([0], [2], [0], r"target must lie in \[0, 2\); got 2"),
+        ([0], [-1], [0], r"target must lie in \[0, 2\); got -1"),
+        ([3], [0], [0], r"prediction must lie in \[0, 2\); got 3"),
+        ([0], [0], [2], r"bias must lie in \[-1, 2\); got 2"),
+        ([0], [0], [-2], r"bias must lie in \[-1, 2\); got -2"),
     ],
 )
 def test_a_value_out_of_range_is_named(
@@ -114,7 +114,7 @@ def test_a_value_out_of_range_is_named(
 
 def test_a_label_of_two_is_not_the_next_label() -> None:
     groups = Groups(("not a", "a", "not b", "b"), ("x",), multi_label=True)
-    with pytest.raises(ValueError, match=r"target 2 is outside \[0, 2\)"):
+    with pytest.raises(ValueError, match=r"target must lie in \[0, 2\); got 2"):
         joint_counts(torch.tensor([[0, 0]]), torch.tensor([[2, 0]]), torch.tensor([0]), groups)
 
 

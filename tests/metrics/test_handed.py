@@ -28,14 +28,14 @@ CASES = {f"{family}/{case.name}": case for family, cases in FAMILIES.items() for
 
 #: What a metric says of a value that is out of range, and by which it names the value.
 REFUSALS = {
-    "counts above": "bias 7 is outside [-1, 2)",
-    "counts below": "bias -7 is outside [-1, 2)",
-    "amplification": "bias 7 is outside [-1, 2)",
-    "fairness": "bias 7 is outside [-1, 2)",
-    "attention above": "group 7 is outside [-1, 4)",
-    "attention below": "group -7 is outside [-1, 4)",
-    "cells above": "cell 7 of CellCounts is outside [-1, 4)",
-    "cells below": "cell -7 of CellCounts is outside [-1, 4)",
+    "counts above": "bias must lie in [-1, 2); got 7",
+    "counts below": "bias must lie in [-1, 2); got -7",
+    "amplification": "bias must lie in [-1, 2); got 7",
+    "fairness": "bias must lie in [-1, 2); got 7",
+    "attention above": "group must lie in [-1, 4); got 7",
+    "attention below": "group must lie in [-1, 4); got -7",
+    "cells above": "cell of CellCounts must lie in [-1, 4); got 7",
+    "cells below": "cell of CellCounts must lie in [-1, 4); got -7",
 }
 
 

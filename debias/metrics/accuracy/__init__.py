@@ -1,1 +1,1 @@
-"""Accuracy by group: counts, scalars, intervals and paired tests."""
+"""Group accuracies: counts, scalars, confidence intervals and paired tests."""

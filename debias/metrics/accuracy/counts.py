@@ -1,4 +1,4 @@
-"""The counts of every group metric: targets, right ones and predictions of each bias."""
+"""Counts that group metrics are computed from, per target row and bias value."""
 
 import math
 from typing import NamedTuple
@@ -9,30 +9,30 @@ from torch import Tensor
 from debias.errors import InputError
 from debias.types import Groups
 
-#: Rows counted at a time: what lies between them and the table then stays in the processor's cache.
+#: Samples counted at a time. The intermediate tensors then fit into the processor's cache.
 CHUNK = 2**15
-#: Cells that a table of (target row, bias, prediction) may have: 268 MB of counts, and several
-#: times that to read it.
+#: Largest number of cells of a (target row, bias, prediction) table: 268 MB of counts. Reading the
+#: table takes several times as much memory.
 MOST_CELLS = 2**25
 
 
 class Tally(NamedTuple):
-    """How many samples were right, and how many there are: two int64 tensors of one shape."""
+    """Numbers of correct samples and of all samples: two int64 tensors of the same shape."""
 
     correct: Tensor
     total: Tensor
 
 
 class Margins(NamedTuple):
-    """What most metrics need of a table of (target row, bias, prediction): its size is linear in
-    the classes.
+    """Sums of the (target row, bias, prediction) table, enough for most metrics. Their size grows
+    linearly with the number of classes.
 
-    Three ``(rows, biases + 1)`` int64 tensors; the last bias slot is for samples of unknown bias.
+    Three ``(rows, biases + 1)`` int64 tensors. The last column counts samples of unknown bias.
 
     Attributes:
         total: samples of each target row.
-        correct: those of them that are right.
-        chosen: samples that are predicted to be of each target row.
+        correct: correctly predicted samples of each target row.
+        chosen: samples whose prediction is this target row.
     """
 
     total: Tensor
@@ -41,30 +41,32 @@ class Margins(NamedTuple):
 
 
 class Range(NamedTuple):
-    """``(3,)`` int64 least and greatest target, bias and prediction seen."""
+    """Smallest and greatest target, bias and prediction so far: two ``(3,)`` int64 tensors."""
 
     least: Tensor
     greatest: Tensor
 
 
 def empty_range() -> Range:
-    """The range before any batch: zeros, which are always in range."""
+    """The range before the first batch: all zeros, which are valid values in every data set."""
     return Range(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long))
 
 
 def margins_shape(groups: Groups) -> tuple[int, int, int]:
-    """``(3, rows, biases + 1)``: the fields of :class:`Margins` one after the other."""
+    """Shape of the three fields of :class:`Margins` in one tensor: ``(3, rows, biases + 1)``."""
     return len(Margins._fields), groups.rows, groups.biases + 1
 
 
 def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Margins:
-    """Count the targets, right ones and predictions of each bias value, for most metrics.
+    """Count samples, correct samples and predictions per target row and bias value.
+
+    Most metrics need only these counts.
 
     Args:
         prediction, target, bias, groups: as in :func:`joint_counts`.
 
     Raises:
-        ValueError: a shape, dtype or value is not as there.
+        ValueError: a shape, dtype or value is not as :func:`joint_counts` describes it.
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -78,22 +80,22 @@ def margin_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Grou
 
 
 def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
-    """Count every (target row, bias, prediction) of a set of predictions.
+    """Count the samples of each combination of target row, bias value and prediction.
 
     Args:
         prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label; see
             ``Groups.predict``.
-        target: of the shape and range of ``prediction``.
-        bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
+        target: the true class or labels, with the shape and range of ``prediction``.
+        bias: ``(N,)`` integer in [0, biases), or -1 if unknown.
         groups: names and numbering of the groups.
 
     Returns:
-        ``(rows, biases + 1, choices)`` int64. Samples of unknown bias are in the last bias slot:
-        averages and class metrics count them, group metrics do not.
+        ``(rows, biases + 1, choices)`` int64. The last bias slot counts samples of unknown bias:
+        averages and class metrics include them, group metrics do not.
 
     Raises:
-        ValueError: a shape, dtype or value is not as above, or the table has more than
-            ``MOST_CELLS`` cells.
+        ValueError: a shape or dtype is not as above, a value is out of range, or the table has more
+            than ``MOST_CELLS`` cells.
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -104,21 +106,22 @@ def joint_counts(prediction: Tensor, target: Tensor, bias: Tensor, groups: Group
     shape = groups.rows, groups.biases + 1, _choices(groups)
     if (cells := math.prod(shape)) > MOST_CELLS:
         raise InputError(
-            f"it counts every prediction of every group, and {groups.rows:,} classes and "
-            f"{groups.biases:,} bias values make {cells:,} counts, more than {MOST_CELLS:,}"
+            f"it needs one count per target row, bias value and prediction; got {groups.rows:,} "
+            f"target rows and {groups.biases:,} bias values, which make {cells:,} counts, more "
+            f"than {MOST_CELLS:,}"
         )
     counts = torch.zeros(shape, dtype=torch.long, device=target.device)
     return _counted(counts, prediction, target, bias, groups, joint=True)
 
 
 def margins(counts: Tensor | Margins) -> Margins:
-    """The margins of a table of ``joint_counts``; those of ``margin_counts`` as they are."""
+    """Reduce the table of ``joint_counts`` to margins. ``Margins`` are returned unchanged."""
     if isinstance(counts, Margins):
         return counts
     rows, slots, choices = counts.shape
     chosen = counts.reshape(-1, choices, slots, choices).sum(dim=1).transpose(1, 2)
     place = torch.arange(rows, device=counts.device)
-    # rows alternate absent, present when multi-label; otherwise there are as many choices as rows
+    # multi-label rows alternate absent, present; otherwise choices and rows are equally many
     correct = counts[place, :, place % choices]
     return Margins(counts.sum(dim=2), correct, chosen.reshape(rows, slots))
 
@@ -126,19 +129,19 @@ def margins(counts: Tensor | Margins) -> Margins:
 def add_counts(
     counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> tuple[Tensor, Range]:
-    """Margins and range with one batch added, without waiting for the device.
+    """Add one batch to margins and range. Does not synchronise with the device.
 
-    Values out of range are clamped into the table and remembered in the range, so that the one who
-    reads the table can refuse it (``check_range``): a check here would stall the device at every
-    batch, and would leave the other processes waiting for the one that raised.
+    Values out of range are clamped into the table and recorded in the range. Call ``check_range``
+    before you read the table. A check here would stall the device at every batch. The other
+    processes would also wait forever for the process that raised the error.
 
     Args:
-        counts: int64 of ``margins_shape``.
-        seen: range of the batches before; zeros to begin with, which are always in range.
+        counts: int64 tensor of shape ``margins_shape``.
+        seen: range of the previous batches; ``empty_range()`` before the first.
         prediction, target, bias, groups: as in ``joint_counts``.
 
     Raises:
-        ValueError: a shape or dtype is wrong.
+        ValueError: a shape or dtype is not as in ``joint_counts``.
     """
     check_batch(prediction, target, bias, groups)
     counts = counts.clone()
@@ -147,77 +150,90 @@ def add_counts(
 
 
 def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
-    """The range with one batch added, without a table; does not wait for the device."""
+    """Extend the range by one batch. For callers without a table of counts; no device sync."""
     return _widened(seen, _facts(prediction, target, bias))
 
 
 def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> None:
-    """Refuse a batch whose shapes or dtypes do not fit the groups; looks at no value."""
+    """Raise an error if a shape or dtype does not fit the groups. Values are not checked."""
     for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
             raise InputError(
-                f"{name} must hold integers, got {tensor.dtype}; Groups.predict turns logits into "
+                f"{name} must hold integers; got {tensor.dtype}. Groups.predict turns logits into "
                 "predictions"
             )
     shape = (*bias.shape, groups.outputs) if groups.multi_label else bias.shape
     if bias.ndim != 1 or target.shape != shape or prediction.shape != shape:
         expected = f"(N, {groups.outputs})" if groups.multi_label else "(N,)"
         raise InputError(
-            f"prediction and target must be {expected} and bias (N,) for these groups, got "
+            f"prediction and target must be {expected} and bias (N,) for these groups; got "
             f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(bias.shape)}"
         )
 
 
 def check_facts(target: Tensor, bias: Tensor, groups: Groups) -> None:
-    """Refuse wrong targets and biases where nobody predicts any; waits for the device."""
+    """Raise an error if targets or bias values do not fit the groups. For data without predictions;
+    synchronises with the device.
+    """
     check_batch(target, target, bias, groups)
     check_range(add_range(empty_range(), target, target, bias), groups)
 
 
 def check_frequencies(frequencies: Tensor, groups: Groups) -> None:
-    """Refuse training samples that are not one count per group, some of them above 0."""
+    """Raise an error unless there is one count per group, none negative and at least one positive.
+
+    Args:
+        frequencies: ``(groups.count,)`` training samples of each group.
+        groups: names and numbering of the groups.
+
+    Raises:
+        InputError: the shape is wrong, a count is negative, or all counts are 0.
+    """
     wrong = frequencies.shape != (groups.count,) or bool((frequencies < 0).any())
     if wrong or not bool((frequencies > 0).any()):
         raise InputError(
-            f"train_frequencies must hold the training samples of each of the {groups.count} "
-            f"groups {groups.names}; got {frequencies.tolist()}"
+            "train_frequencies must hold the number of training samples of each of the "
+            f"{groups.count} groups {groups.names}; got {frequencies.tolist()}"
         )
 
 
 def check_range(seen: Range, groups: Groups) -> None:
-    """Refuse a table that was fed values out of range; waits for the device once."""
+    """Raise an error if a batch held a value out of range. Synchronises with the device once."""
     choices = _choices(groups)
     least, greatest = torch.stack(seen).tolist()
     bounds = (("target", 0, choices), ("bias", -1, groups.biases), ("prediction", 0, choices))
     for (name, low, end), smallest, largest in zip(bounds, least, greatest, strict=True):
         if smallest < low or largest >= end:
-            found = smallest if smallest < low else largest
+            outlier = smallest if smallest < low else largest
             raise InputError(
-                f"{name} {found} is outside [{low}, {end}): these groups have {groups.rows} target "
-                f"rows {groups.target_names} and {groups.biases} bias values {groups.bias_names}"
+                f"{name} must lie in [{low}, {end}); got {outlier}: these groups have {groups.rows}"
+                f" target rows {groups.target_names} and {groups.biases} bias values "
+                f"{groups.bias_names}"
             )
 
 
 def group_tally(counts: Tensor | Margins) -> Tally:
-    """``(groups,)`` right and total of each group, by ``Groups.encode``, of known bias."""
+    """``(groups,)`` correct and total samples per group, in the order of ``Groups.encode``. Samples
+    of unknown bias are left out.
+    """
     total, correct, _ = margins(counts)
     return Tally(correct[:, :-1].flatten(), total[:, :-1].flatten())
 
 
 def class_tally(counts: Tensor | Margins) -> Tally:
-    """``(rows,)`` right and total of each target row, over every bias, known or not."""
+    """``(rows,)`` correct and total samples per target row, including those of unknown bias."""
     total, correct, _ = margins(counts)
     return Tally(correct.sum(dim=1), total.sum(dim=1))
 
 
 def total_tally(counts: Tensor | Margins) -> Tally:
-    """Right and total over everything, two scalars; when multi-label, over (image, label) pairs."""
+    """Correct and total over all samples: two scalars. Multi-label: over (image, label) pairs."""
     total, correct, _ = margins(counts)
     return Tally(correct.sum(), total.sum())
 
 
 def aligned_groups(groups: Groups) -> Tensor:
-    """``(groups.count,)`` bool: the groups of the shortcut; ``aligned`` is (row, bias) pairs."""
+    """``(groups.count,)`` bool: whether each group is bias-aligned, by ``groups.aligned``."""
     mask = torch.zeros(groups.rows, groups.biases, dtype=torch.bool)
     for row, bias in groups.aligned:
         mask[row, bias] = True
@@ -225,7 +241,7 @@ def aligned_groups(groups: Groups) -> Tensor:
 
 
 def _facts(prediction: Tensor, target: Tensor, bias: Tensor) -> Tensor:
-    """``(3, N)`` or ``(3, N, L)`` int64 target, bias and prediction."""
+    """Target, bias and prediction in one int64 tensor: ``(3, N)``, multi-label ``(3, N, L)``."""
     bias = bias.reshape(bias.shape + (1,) * (target.ndim - 1)).expand_as(target)
     return torch.stack((target.long(), bias.long(), prediction.long()))
 
@@ -244,7 +260,7 @@ def _counted(
     *,
     joint: bool = False,
 ) -> Tensor:
-    """The counts, to which the predictions are added in place."""
+    """Add predictions to the counts in place, check their range, and return the counts."""
     seen = empty_range()
     check_batch(prediction, target, bias, groups)
     parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
@@ -257,11 +273,11 @@ def _counted(
 def _add(
     counts: Tensor, seen: Range, facts: Tensor, groups: Groups, *, joint: bool = False
 ) -> Range:
-    """Add to the counts, in place."""
+    """Add samples to the counts in place, and return the extended range."""
     target, bias, prediction = facts.unbind()
     slots, choices = groups.biases + 1, _choices(groups)
-    # one slot more than there are biases, for the unknown ones, hence not Groups.encode; a
-    # remainder is never negative here: it sends -1, the unknown, to the last slot
+    # not Groups.encode, since the table has an extra slot for unknown bias; torch's remainder is
+    # never negative, so it sends -1, the unknown bias, to the last slot
     slot = bias.clamp(-1, groups.biases - 1).remainder(slots)
     answer = prediction.clamp(0, choices - 1)
     place = groups.row(target.clamp(0, choices - 1)) * slots + slot

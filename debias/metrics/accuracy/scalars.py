@@ -1,5 +1,5 @@
-"""The group accuracy family, from one table of counts. Empty groups are NaN, and aggregates leave
-them out.
+"""Group accuracies and their aggregates, from one table of counts. The accuracy of an empty group
+is NaN, and aggregates leave it out.
 """
 
 import math
@@ -22,13 +22,13 @@ from debias.types import Groups
 
 
 def accuracy(correct: Tensor, total: Tensor) -> Tensor:
-    r"""Fraction right, elementwise.
+    r"""Share of correct samples, elementwise.
 
     .. math:: \mathrm{acc}_g = \frac{1}{n_g} \sum_{i: g_i = g} 1[\hat y_i = y_i]
 
     Args:
-        correct: any shape, integer, how many were right.
-        total: the same shape, how many there are.
+        correct: integer tensor of any shape, number of correct samples.
+        total: same shape, number of samples.
 
     Returns:
         float64 in [0, 1], NaN where ``total`` is 0.
@@ -40,13 +40,13 @@ def accuracy(correct: Tensor, total: Tensor) -> Tensor:
 
 
 def mean_accuracy(accuracies: Tensor, weights: Tensor | None = None) -> Tensor:
-    r"""Weighted mean of group accuracies over the groups that are defined.
+    r"""Weighted mean of the defined accuracies of groups or classes.
 
     .. math:: \frac{\sum_{g: n_g > 0} w_g\, \mathrm{acc}_g}{\sum_{g: n_g > 0} w_g}
 
-    Equal weights over groups give the group-balanced ("unbiased") accuracy, over classes the
-    class-balanced one; training frequencies give the adjusted average; a mask gives the
-    bias-aligned or bias-conflicting group mean.
+    The weights determine the result. Equal weights of groups give the group-balanced ("unbiased")
+    accuracy, and of classes the class-balanced one. Training frequencies give the adjusted average.
+    A 0/1 mask gives the mean over bias-aligned or bias-conflicting groups.
 
     Source: adjusted average: Sagawa et al., ICLR 2020 (Waterbirds, whose test split is balanced by
     design); group-balanced: Nam et al., "Learning from Failure", NeurIPS 2020.
@@ -56,10 +56,10 @@ def mean_accuracy(accuracies: Tensor, weights: Tensor | None = None) -> Tensor:
         weights: ``(G,)``, not negative, or ``None`` for equal weights.
 
     Returns:
-        Scalar float64; NaN where no defined group has weight.
+        Scalar float64; NaN if no defined group has a positive weight.
 
-    Differs from the reference: WILDS keeps the weight of an empty group and counts it as accuracy
-    0; Learning from Failure lets it turn the mean into NaN.
+    Differs from the reference: WILDS keeps the weight of an empty group and counts its accuracy as
+    0. In Learning from Failure an empty group makes the mean NaN.
 
     Example:
         >>> mean_accuracy(torch.tensor([0.75, 0.25, torch.nan]), torch.tensor([3, 1, 6])).item()
@@ -71,41 +71,46 @@ def mean_accuracy(accuracies: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def least(values: Tensor) -> Tensor:
-    """Least defined value over the last dimension; NaN if none is.
+    """Smallest value over the last dimension, ignoring NaN; NaN if every value is NaN.
 
-    The least accuracy of groups is the worst-group accuracy. It is biased downwards, most for small
-    groups: four groups of 20 samples, each with true accuracy 0.9, have an expected minimum of
-    0.83. Read it with ``worst_group_interval``.
+    The smallest group accuracy is the worst-group accuracy. As an estimate it is biased downwards,
+    most for small groups: four groups of 20 samples, each with true accuracy 0.9, have an expected
+    minimum of 0.83. Read it with ``worst_group_interval``.
     """
     defined = ~values.isnan()
-    found = torch.where(defined, values, torch.inf).amin(dim=-1)
-    return torch.where(defined.any(dim=-1), found, torch.nan)
+    minimum = torch.where(defined, values, torch.inf).amin(dim=-1)
+    return torch.where(defined.any(dim=-1), minimum, torch.nan)
 
 
 def greatest(values: Tensor) -> Tensor:
-    """Greatest defined value over the last dimension; NaN if none is."""
+    """Greatest value over the last dimension, ignoring NaN; NaN if every value is NaN."""
     return -least(-values)
 
 
 def accuracy_gap(accuracies: Tensor) -> Tensor:
-    """Greatest minus least accuracy of the defined groups: scalar, NaN if none is defined."""
+    """Greatest minus smallest group accuracy, ignoring NaN: a scalar, NaN if all are NaN."""
     return greatest(accuracies) - least(accuracies)
 
 
 def difference_to_overall(rates: Tensor, overall: Tensor) -> Tensor:
-    r"""Greatest distance of a group from everyone, :math:`\max_k |r_k - r|`; ``(...)``, NaN if no
-    group is defined.
+    r"""Greatest difference between the rate of one group and the overall rate.
+
+    .. math:: \max_k |r_k - r|
 
     Args:
-        rates: ``(..., biases)``.
-        overall: ``(...)``, the rates of everyone.
+        rates: ``(..., K)`` rate of each group or bias value; NaN is ignored.
+        overall: ``(...)`` rate of all samples together.
+
+    Returns:
+        ``(...)``, NaN if every group rate is NaN.
     """
     return greatest((rates - overall[..., None]).abs())
 
 
 def accuracy_ratio(accuracies: Tensor) -> Tensor:
-    """Least over greatest accuracy of the defined groups: scalar in [0, 1], ideal 1; NaN if none is
-    defined, or all 0.
+    """Smallest group accuracy divided by the greatest, ignoring NaN: a scalar in [0, 1], ideal 1.
+
+    NaN if all accuracies are NaN, or if the greatest is 0.
 
     Example:
         >>> accuracy_ratio(torch.tensor([0.5, 0.8, torch.nan])).item()
@@ -115,23 +120,23 @@ def accuracy_ratio(accuracies: Tensor) -> Tensor:
 
 
 def class_difference(recalls: Tensor) -> Tensor:
-    r"""Mean over the pairs of classes of how far their recalls lie apart; in [0, 1], ideal 0.
+    r"""Mean absolute difference of the recalls over all pairs of classes; in [0, 1], ideal 0.
 
     .. math:: \frac{2}{C (C - 1)} \sum_{i<j} |r_i - r_j|
 
-    Classes that fare equally badly are as near as classes that fare equally well.
+    It is also 0 if all recalls are equally low.
 
     Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance" (ClassDiff), TMLR
-    2024, which selects an epoch by it without bias labels; reference code motivationss/BAM.
+    2024, where it selects an epoch without bias labels; reference code motivationss/BAM.
 
     Args:
-        recalls: ``(C,)`` float, NaN where undefined: such a class is in no pair.
+        recalls: ``(C,)`` float. A class whose recall is NaN is in no pair.
 
     Returns:
         Scalar float64; 0 if one recall is defined, NaN if none is.
 
-    Differs from the reference: Yang et al., "Change is Hard", ICML 2023 (SubpopBench), take the sum
-    over the pairs.
+    Differs from the reference: Yang et al., "Change is Hard", ICML 2023 (SubpopBench), sum over the
+    pairs.
 
     Example:
         >>> recalls = torch.tensor([0.9, 0.5, 0.6])
@@ -139,7 +144,7 @@ def class_difference(recalls: Tensor) -> Tensor:
         0.266667
     """
     known = recalls[~recalls.isnan()].double()
-    # one block up to 2,048 classes; ten thousand in one would take more than a gigabyte
+    # blocks of 2,048 classes bound the memory: ten thousand at once take more than a gigabyte
     blocks = [(block[:, None] - known).abs().sum() for block in torch.split(known, 2048)]
     pairs = len(known) * (len(known) - 1) // 2
     apart = torch.stack(blocks).sum() / 2 / max(1, pairs)
@@ -149,18 +154,20 @@ def class_difference(recalls: Tensor) -> Tensor:
 def group_scalars(
     counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """The scalars of ``debias.metrics.descriptions``, under keys that depend on the groups only.
+    """Accuracies of each group and class, and their aggregates.
+
+    ``debias.metrics.descriptions`` explains each key. The keys depend on the groups only.
 
     Args:
-        counts: as ``margin_counts`` or ``joint_counts`` returns them.
+        counts: result of ``margin_counts`` or ``joint_counts``.
         groups: names and numbering of the groups.
         train_frequencies: ``(groups.count,)`` training samples of each group, the weights of
             ``adjusted_average``.
 
     Returns:
-        float64 scalars. ``adjusted_average`` is there if frequencies are given, the ``bias_*`` keys
-        if ``groups.aligned`` is not empty; what is there is NaN only where nothing was observed
-        that defines it.
+        float64 scalars by key. ``adjusted_average`` is present if frequencies are given. The
+        ``bias_*`` keys are present if ``groups.aligned`` is not empty. A value is NaN only if no
+        sample defines it.
     """
     tally = group_tally(counts)
     by_group, by_class = accuracy(*tally), accuracy(*class_tally(counts))
@@ -192,7 +199,7 @@ def group_scalars(
 def group_report(
     counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor | None = None
 ) -> dict[str, Any]:
-    """What ``report.json`` says of one split: scalars, intervals, a row per group and class.
+    """The entry of ``report.json`` for one split: scalars, intervals, one row per group and class.
 
     Args:
         counts, groups, train_frequencies: as in ``group_scalars``.
@@ -200,9 +207,9 @@ def group_report(
     Returns:
         ``{"scalars": {key: float}, "intervals": {"worst_group": [low, high], "worst_class": [low,
         high]}, "groups": [{"name", "accuracy", "count", "low", "high"}, ...], "classes": [...]}``
-        of plain floats and ints, ``None`` for NaN. Intervals have coverage 95 %: Wilson's for a
-        group or class by itself, the simultaneous one for the worst. Classes count every image,
-        groups those of known bias.
+        with plain floats and ints, and ``None`` for NaN. All intervals have 95 % coverage. A single
+        group or class has a Wilson interval; the worst one has the interval of
+        ``worst_group_interval``. Classes count all images, groups only those of known bias.
     """
     tallies = {"group": group_tally(counts), "class": class_tally(counts)}
     scalars = group_scalars(counts, groups, train_frequencies)

@@ -1,7 +1,6 @@
-"""How far a measured accuracy may be from the true one, and whether one method is better than
-another on the same images and seeds.
+"""Confidence intervals of accuracies, and paired tests of two methods on the same images and seeds.
 
-Other intervals of a proportion are ``scipy.stats.binomtest(k, n).proportion_ci(method=...)``.
+For other intervals of a proportion use ``scipy.stats.binomtest(k, n).proportion_ci(method=...)``.
 """
 
 from statistics import NormalDist
@@ -14,7 +13,7 @@ from debias.errors import InputError
 
 
 class Interval(NamedTuple):
-    """Lower and upper end, two float64 tensors of one shape."""
+    """Lower and upper end of intervals: two float64 tensors of the same shape."""
 
     low: Tensor
     high: Tensor
@@ -30,12 +29,12 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
     1927.
 
     Args:
-        correct: any shape, integer k, how many were right.
-        total: the same shape, n; [0, 1] where it is 0.
+        correct: integer tensor of any shape: k, the number of correct samples.
+        total: same shape: n, the number of samples. If it is 0, the interval is [0, 1].
         level: coverage in (0, 1).
 
     Returns:
-        Low and high, float64 in [0, 1]; exactly 0 where k = 0, exactly 1 where k = n.
+        Low and high, float64 in [0, 1]. Low is exactly 0 if k = 0; high is exactly 1 if k = n.
 
     Raises:
         ValueError: ``level`` is not in (0, 1).
@@ -56,18 +55,18 @@ def wilson_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> I
 
 
 def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95) -> Interval:
-    r"""Interval of the accuracy of the worst group, whichever that is.
+    r"""Confidence interval of the true worst-group accuracy.
 
     .. math:: \big[\min_g \mathrm{low}_g,\; \min_g \mathrm{high}_g\big]
               \quad\text{of Wilson intervals at } 1 - (1 - \mathrm{level})/G
 
-    All G intervals hold at once with probability ``level`` (Bonferroni), and then the least true
-    accuracy lies between the two minima. The interval of the group that happened to come out worst
-    does not have this property.
+    With probability ``level`` or more, each of the G intervals contains the true accuracy of its
+    group (Bonferroni). The smallest true accuracy then lies between the two minima. The interval of
+    the group with the lowest measured accuracy does not have this property.
 
     Args:
-        correct: ``(G,)`` integer, how many were right in each group.
-        total: ``(G,)``; an empty group is left out, and G counts the others.
+        correct: ``(G,)`` integer, number of correct samples in each group.
+        total: ``(G,)`` number of samples in each group. Empty groups are left out of G.
         level: coverage in (0, 1).
 
     Returns:
@@ -80,37 +79,36 @@ def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95)
     known = total > 0
     tests = max(int(known.sum()), 1)
     low, high = wilson_interval(correct, total, level=1 - (1 - level) / tests)
-    # an empty group's [0, 1] must not widen the result, unless there is nothing else
+    # the [0, 1] of an empty group must not widen the result, unless all groups are empty
     return Interval(
         torch.where(known, low, 1.0).amin() * known.any(), torch.where(known, high, 1.0).amin()
     )
 
 
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> Interval:
-    """Interval from the (1 - level)/2 to the (1 + level)/2 quantile of ``(B,)`` values."""
+    """Interval between the (1 - level)/2 and (1 + level)/2 quantiles of ``(B,)`` values."""
     _check_level(level)
     low, high = values.quantile(values.new_tensor([(1 - level) / 2, (1 + level) / 2]))
     return Interval(low, high)
 
 
 def worst_group_difference(first: Tensor, second: Tensor, group: Tensor) -> Tensor:
-    r"""Difference of the worst-group accuracies of two methods, seed by seed.
+    r"""Difference of the worst-group accuracies of two methods, one value per seed.
 
     .. math:: d_s = \min_g \frac{1}{n_g} \sum_{i \in g} a_{si}
               - \min_g \frac{1}{n_g} \sum_{i \in g} b_{si}
 
     Args:
-        first: ``(S, N)`` bool, a: whether the first method's run of each seed was right about each
-            image.
-        second: ``(S, N)`` bool, b: the same seeds and images of the second method.
-        group: ``(N,)`` integer group of each image; negative where it is unknown, and the image is
-            left out.
+        first: ``(S, N)`` bool, a: whether the first method's run with each seed classified each
+            image correctly.
+        second: ``(S, N)`` bool, b: the same for the second method, with the same seeds and images.
+        group: ``(N,)`` integer group of each image. Images with a negative group are left out.
 
     Returns:
         ``(S,)`` float64, in [-1, 1].
 
     Raises:
-        ValueError: the shapes differ, or no group is known.
+        ValueError: the shapes do not match, or no image has a known group.
 
     Example:
         >>> right = torch.tensor([[True, True, False, True]])
@@ -134,21 +132,21 @@ def resampled_worst_group_difference(
     generator: torch.Generator,
     resamples: int = 9999,
 ) -> Tensor:
-    r"""Mean over seeds of ``worst_group_difference``, on bootstrap samples of images and seeds.
+    r"""Bootstrap distribution of ``worst_group_difference``, averaged over seeds.
 
-    In each resample, :math:`n_g` images are drawn with replacement inside each group, the same ones
-    for both methods and every seed, and S - 1 seeds are drawn with replacement (the only one, where
-    S = 1). S - 1 of S draws give the mean of the seeds its unbiased variance :math:`s^2 / S`; S
-    draws would give :math:`(S - 1) s^2 / S^2`, a third too little for three seeds.
+    Each resample draws :math:`n_g` images with replacement within each group, the same ones for
+    both methods and all seeds. It also draws S - 1 seeds with replacement (one seed if S = 1).
+    S - 1 draws give the mean over seeds its unbiased variance :math:`s^2 / S`. S draws would give
+    :math:`(S - 1) s^2 / S^2`, a third too little for three seeds.
 
-    Images of a group that both methods treat alike in every seed are exchangeable, so that a
-    resample is a multinomial draw of how often each such pattern occurs, and no image is ever
-    copied.
+    Images of one group are exchangeable if both methods have the same outcomes on them in every
+    seed. A resample is therefore a multinomial draw of the number of images per pattern of
+    outcomes, and no image is copied.
 
-    How far to trust it: of 300 simulated pairs of equal methods on 642 images, those called
-    different at 5 % were, for a standard deviation over seeds of about 1.5 points, 15 % with one
-    seed, 4 % with two, 2 % with three, 1 % with five; for about 4 points, 57 %, 15 %, 11 % and 8 %.
-    One seed says nothing of the method.
+    How far to trust it: 300 pairs of equal methods were simulated on 642 images. With a standard
+    deviation over seeds of about 1.5 points, the test at 5 % called 15 % of the pairs different
+    with one seed, 4 % with two, 2 % with three, and 1 % with five. With about 4 points it was 57 %,
+    15 %, 11 % and 8 %. One seed gives no evidence about the method.
 
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993 (paired, stratified);
     McCarthy & Snowden, "The Bootstrap and Finite Population Sampling", 1985 (one draw fewer).
@@ -156,11 +154,11 @@ def resampled_worst_group_difference(
     Args:
         first, second, group: as in ``worst_group_difference``.
         generator: source of randomness, on the CPU.
-        resamples: how many bootstrap samples, B.
+        resamples: number of bootstrap samples B.
 
     Returns:
-        ``(B,)`` float64. The smaller accuracy of two equal groups is drawn too low, by the same for
-        both methods where these are alike: the difference is judged by it, the accuracies are not.
+        ``(B,)`` float64. Use it to judge the difference, not the accuracies: resampling lowers the
+        minimum over groups of similar accuracy, by the same amount for similar methods.
 
     Raises:
         ValueError: as in ``worst_group_difference``.
@@ -180,14 +178,15 @@ def resampled_worst_group_difference(
 
 
 def two_sided_p_value(resampled: Tensor) -> Tensor:
-    r"""How easily a difference of zero or of the other sign came up: a bootstrap p-value.
+    r"""Two-sided bootstrap p-value of the hypothesis that the difference is zero.
 
     .. math:: p = \min\Big(1,\; 2\,\frac{1 + \min(\#\{d^* \le 0\}, \#\{d^* \ge 0\})}{B + 1}\Big)
 
-    It is below :math:`\alpha` about where the percentile interval at :math:`1 - \alpha` leaves out
-    zero. The 1 keeps B resamples from claiming less than 2 / (B + 1).
+    It is below :math:`\alpha` roughly if the percentile interval at :math:`1 - \alpha` excludes
+    zero. The added 1 keeps the p-value of B resamples at 2 / (B + 1) or more.
 
-    Source: Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2 (the 1).
+    Source: Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2 (the
+    added 1).
 
     Args:
         resampled: ``(B,)`` bootstrap differences.
@@ -204,10 +203,12 @@ def two_sided_p_value(resampled: Tensor) -> Tensor:
 
 
 def holm(p_values: Tensor) -> Tensor:
-    r"""p-values of several comparisons, adjusted so that a threshold holds for all of them.
+    r"""Adjust the p-values of several comparisons by Holm's method.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\big(1, (m - j + 1)\, p_{(j)}\big)
               \quad\text{with}\quad p_{(1)} \le \dots \le p_{(m)}
+
+    With a threshold of 5 %, the probability of any false positive is then at most 5 %.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 1979.
@@ -216,7 +217,7 @@ def holm(p_values: Tensor) -> Tensor:
         p_values: ``(m,)`` float.
 
     Returns:
-        ``(m,)`` adjusted, in the order given.
+        ``(m,)`` adjusted p-values, in the order of the input.
 
     Example:
         >>> [round(p, 3) for p in holm(torch.tensor([0.04, 0.01, 0.03])).tolist()]
@@ -232,11 +233,14 @@ def holm(p_values: Tensor) -> Tensor:
 
 
 def _multinomial(counts: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
-    """``(resamples, K)`` float64: how often each of K kinds is drawn, in a draw per image."""
+    """Multinomial draws: ``(resamples, K)`` float64, how often each of K kinds is drawn.
+
+    Each resample draws ``counts.sum()`` times, with probabilities proportional to ``counts``.
+    """
     left = torch.full((resamples,), float(counts.sum()), dtype=torch.float64)
     remaining = counts.flip(0).cumsum(0).flip(0).double()
     columns = []
-    # each kind's count, given those before it, is binomial among what is left
+    # given the counts of the kinds before, the count of a kind is binomial among the rest
     for share in (counts / remaining).tolist():
         columns.append(torch.binomial(left, torch.full_like(left, share), generator=generator))
         left = left - columns[-1]
@@ -247,15 +251,15 @@ def _known_groups(first: Tensor, second: Tensor, group: Tensor) -> list[int]:
     if first.shape != second.shape or first.shape[1:] != group.shape or not len(first):
         shapes = ", ".join(str(tuple(given.shape)) for given in (first, second, group))
         raise InputError(
-            "two methods need (S, N) outcomes of the same seeds and images, and N groups; got "
-            f"{shapes}"
+            "first and second must be (S, N) outcomes of the same seeds and images, and group (N,);"
+            f" got {shapes}"
         )
-    found: list[int] = torch.unique(group[group >= 0]).tolist()
-    if not found:
-        raise InputError("no image has a known group: there is no worst group to compare")
-    return found
+    known_groups: list[int] = torch.unique(group[group >= 0]).tolist()
+    if not known_groups:
+        raise InputError("no image has a known group: give group a number >= 0 for some images")
+    return known_groups
 
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise InputError(f"level={level} is a coverage: it must lie in (0, 1), such as 0.95")
+        raise InputError(f"level must lie in (0, 1), such as 0.95; got {level}")

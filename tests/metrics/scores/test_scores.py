@@ -389,9 +389,9 @@ def test_scores_and_facts_that_cannot_be_are_refused() -> None:
     broken[0, 1] = NAN
     with pytest.raises(ValueError, match="scores hold NaN"):
         ranking_scalars(broken, case.target, case.bias, case.groups)
-    with pytest.raises(ValueError, match=r"bias 2 is outside \[-1, 2\)"):
+    with pytest.raises(ValueError, match=r"bias must lie in \[-1, 2\); got 2"):
         ranking_scalars(case.prediction, case.target, case.bias + 1, case.groups)
-    with pytest.raises(ValueError, match=r"target 2 is outside \[0, 2\)"):
+    with pytest.raises(ValueError, match=r"target must lie in \[0, 2\); got 2"):
         reliability_rows(case.prediction, case.target + 1, case.bias, case.groups)
     with pytest.raises(ValueError, match=r"outside \[0, 1\]: apply softmax"):
         scores_report(case.prediction * 3, case.target, case.bias, case.groups)
