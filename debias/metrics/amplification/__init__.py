@@ -1,1 +1,3 @@
-"""Bias amplification: does the model use the bias attribute more than the data do?"""
+"""Bias amplification: are target and bias associated more strongly in the predictions than in the
+labels?
+"""

@@ -1,5 +1,5 @@
-"""How often tasks and attributes occur together: the counts that every measure of bias
-amplification is read from. A task may be a set of labels, such as {knife, table}.
+"""Co-occurrence counts of tasks and attributes. Every measure of bias amplification uses them. A
+task is a class, a label, or a set of labels such as {knife, table}.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from debias.types import Groups
 
 
 class CoOccurrence(NamedTuple):
-    """How often each of T tasks meets each of A attributes, as labelled or as predicted.
+    """Co-occurrence counts of T tasks and A attributes, from labels or from predictions.
 
     Attributes:
-        both: ``(T, A)`` samples with task t and attribute a.
-        task: ``(T,)`` samples with task t.
-        attribute: ``(A,)`` samples with attribute a.
-        samples: scalar, samples with any task or attribute at all.
+        both: ``(T, A)`` number of samples with task t and attribute a.
+        task: ``(T,)`` number of samples with task t.
+        attribute: ``(A,)`` number of samples with attribute a.
+        samples: scalar, number of samples with at least one task or attribute.
     """
 
     both: Tensor
@@ -29,13 +29,14 @@ class CoOccurrence(NamedTuple):
 
 
 class CoOccurrences(NamedTuple):
-    """What is known of one evaluation set; two are ``None`` without predicted attributes.
+    """Co-occurrence counts of one evaluation set, for true and predicted tasks and attributes.
 
     Attributes:
-        labels: true task, true attribute.
-        predicted_task: predicted task, true attribute.
-        predicted_attribute: true task, predicted attribute.
-        predicted: predicted task, predicted attribute.
+        labels: true tasks with true attributes.
+        predicted_task: predicted tasks with true attributes.
+        predicted_attribute: true tasks with predicted attributes, or ``None`` without predictions
+            of the attribute.
+        predicted: predicted tasks with predicted attributes, or ``None`` likewise.
     """
 
     labels: CoOccurrence
@@ -45,17 +46,19 @@ class CoOccurrences(NamedTuple):
 
 
 def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
-    """Count two matrices of indicators.
+    """Count how often tasks and attributes occur together, from two indicator matrices.
 
     Args:
-        task: ``(N, T)`` 0/1; several may be 1, or none.
-        attribute: ``(N, A)`` 0/1, -1 where unknown: a row with an unknown attribute is left out.
+        task: ``(N, T)`` integer 0/1. A sample may have any number of tasks.
+        attribute: ``(N, A)`` integer 0/1, or -1 if unknown. Samples with an unknown attribute are
+            left out.
 
     Returns:
-        Counts, int64.
+        int64 counts.
 
     Raises:
-        ValueError: a shape or value is not as above.
+        ValueError: a matrix is not ``(N, columns)``, holds another value or floats, or the numbers
+            of rows differ.
 
     Example:
         >>> task, attribute = torch.tensor([[1], [1], [0]]), torch.tensor([[1, 0], [0, 1], [0, 0]])
@@ -76,38 +79,44 @@ def co_occurrence(task: Tensor, attribute: Tensor) -> CoOccurrence:
 def co_occurrences(
     counts: Tensor | Margins, groups: Groups, attribute_counts: Tensor | Margins | None = None
 ) -> CoOccurrences:
-    """Read the counts from the table that the group metrics share.
+    """Compute co-occurrence counts from the counts of the group metrics.
 
-    Tasks are the classes, or, with several labels, the labels that are present; attributes are the
-    values of the bias attribute. Samples of unknown bias are left out.
+    Tasks are the classes; multi-label, they are the present labels. Attributes are the values of
+    the bias attribute. Samples of unknown bias are left out.
 
     Args:
-        counts: as ``margin_counts`` or ``joint_counts`` returns them.
+        counts: result of ``margin_counts`` or ``joint_counts``.
         groups: names and numbering of the groups.
-        attribute_counts: the same table with the *predicted* bias attribute in place of the true
+        attribute_counts: the same counts with the *predicted* bias attribute in place of the true
             one.
     """
     tables = [counts] if attribute_counts is None else [counts, attribute_counts]
-    found = []
+    pairs = []
     for table in tables:
         total, _, chosen = (part[:, :-1] for part in margins(table))
-        found += [_exclusive(total, total, groups), _exclusive(chosen, total, groups)]
-    return CoOccurrences(*found)
+        pairs += [_exclusive(total, total, groups), _exclusive(chosen, total, groups)]
+    return CoOccurrences(*pairs)
 
 
 def frequency_co_occurrence(frequencies: Tensor, groups: Groups) -> CoOccurrence:
-    """Counts of the labels, from the ``(groups.count,)`` samples of ``Groups.frequencies``."""
+    """Co-occurrence counts of true classes and bias values, from the group sizes.
+
+    Args:
+        frequencies: ``(groups.count,)`` samples of each group, as ``Groups.frequencies`` returns.
+        groups: names and numbering of the groups.
+    """
     cells = frequencies.reshape(groups.rows, groups.biases)
     return _exclusive(cells, cells, groups)
 
 
 def one_hot(value: Tensor, choices: int) -> Tensor:
-    """``(N,)`` integers in [-1, choices) as ``(N, choices)`` indicators, a row of -1 where unknown.
+    """Indicator matrix ``(N, choices)`` of ``(N,)`` integers. The value -1, unknown, gives a row of
+    -1.
 
-    Several attribute columns are joined by ``torch.cat((one_hot(...), one_hot(...)), dim=1)``.
+    Join several attribute columns by ``torch.cat((one_hot(...), one_hot(...)), dim=1)``.
 
     Raises:
-        ValueError: a value is out of range.
+        ValueError: ``value`` is not one-dimensional, or lies outside [-1, choices).
     """
     if value.ndim != 1 or bool(((value < -1) | (value >= choices)).any()):
         raise InputError(
@@ -119,21 +128,22 @@ def one_hot(value: Tensor, choices: int) -> Tensor:
 
 
 def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor:
-    """The distinct exact label sets of a training set.
+    """The distinct label sets of a training set. The label set of an image is all its labels.
 
     Source: Zhao, Andrews and Xiang, "Men Also Do Laundry: Multi-Attribute Bias Amplification", ICML
     2023 (github.com/SonyResearch/multi_bias_amp).
 
     Args:
         task: ``(N, T)`` 0/1 training labels.
-        min_size: least number of labels in a set.
-        more_than: a set is kept if more than so many samples have exactly it.
+        min_size: smallest number of labels in a set, at least 1.
+        more_than: a set is kept if its number of samples is greater than this. Only samples with
+            exactly these labels count.
 
     Returns:
         ``(M, T)`` 0/1 int64, one row per set, in a fixed order.
 
     Raises:
-        ValueError: ``min_size`` below 1: the empty set would be in every image.
+        ValueError: ``min_size`` is below 1. Every image would contain the empty set.
 
     Example:
         >>> labels = torch.tensor([[1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
@@ -145,26 +155,40 @@ def label_sets(task: Tensor, *, min_size: int = 1, more_than: int = 0) -> Tensor
             f"min_size must be at least 1, since every image contains the empty set; got {min_size}"
         )
     sets, occurrences = torch.unique(task.long(), dim=0, return_counts=True)
-    kept: Tensor = sets[(sets.sum(dim=1) >= min_size) & (occurrences > more_than)]
-    return kept
+    frequent: Tensor = sets[(sets.sum(dim=1) >= min_size) & (occurrences > more_than)]
+    return frequent
 
 
 def contains(task: Tensor, sets: Tensor) -> Tensor:
-    """``(N, M)`` 0/1 int64: whether each of ``(N, T)`` images has all of each label set."""
+    """Whether each image has all labels of each set: ``(N, M)`` 0/1 int64.
+
+    Args:
+        task: ``(N, T)`` 0/1 labels of the images.
+        sets: ``(M, T)`` 0/1 label sets.
+    """
     # integers have no matrix product on a GPU; float64 is exact
-    held = task.double() @ sets.double().T
-    return (held == sets.sum(dim=1)).long()
+    shared_labels = task.double() @ sets.double().T
+    return (shared_labels == sets.sum(dim=1)).long()
 
 
 def set_co_occurrence(task: Tensor, attribute: Tensor, sets: Tensor) -> CoOccurrence:
-    """As ``co_occurrence``, with label sets as tasks; ``samples`` have any label at all."""
+    """Co-occurrence counts of label sets, as tasks, with attributes.
+
+    Args:
+        task: ``(N, T)`` 0/1 labels. An image counts for each set whose labels it all has.
+        attribute: as in ``co_occurrence``.
+        sets: ``(M, T)`` 0/1 label sets.
+
+    Returns:
+        Counts for M tasks. ``samples`` counts images with any label or attribute.
+    """
     samples = co_occurrence(task, attribute).samples
     return _count(contains(task, sets), attribute)._replace(samples=samples)
 
 
 def observed_sets(sets: Tensor, task: Tensor, attribute: Tensor, *, more_than: int = 0) -> Tensor:
-    """The label sets that more than so many images of known attribute have."""
-    co_occurrence(task, attribute)  # refuses what is not 0/1
+    """The label sets that more than ``more_than`` images with known attributes contain."""
+    co_occurrence(task, attribute)  # raises an error for values other than 0 and 1
     known = (attribute >= 0).all(dim=1)
     return sets[contains(task[known], sets).sum(dim=0) > more_than]
 
@@ -179,9 +203,9 @@ def _count(task: Tensor, attribute: Tensor) -> CoOccurrence:
 
 
 def _exclusive(cells: Tensor, total: Tensor, groups: Groups) -> CoOccurrence:
-    """Counts of ``(rows, biases)`` cells, where each sample has one attribute."""
+    """Co-occurrence counts from ``(rows, biases)`` cells. Each sample has one bias value."""
     both = cells[1::2] if groups.multi_label else cells
-    # every label sees every image: absent and present of the first are all of them
+    # multi-label: the absent and present rows of the first label together hold every image
     attribute = (total[:2] if groups.multi_label else total).sum(dim=0)
     return CoOccurrence(both, both.sum(dim=1), attribute, attribute.sum())
 
@@ -194,6 +218,6 @@ def _check_indicators(name: str, matrix: Tensor, least: int) -> None:
     ):
         raise InputError(
             f"{name} must be an integer matrix (N, {name}s) of 0 and "
-            f"1{', -1 for unknown' if least else ''}; got {matrix.dtype} of shape "
-            f"{tuple(matrix.shape)}: see one_hot for a column of classes"
+            f"1{', or -1 for unknown' if least else ''}; got {matrix.dtype} of shape "
+            f"{tuple(matrix.shape)}. one_hot converts a column of classes"
         )

@@ -10,7 +10,7 @@ _HEADLINES = (
 
 AMPLIFICATION = Family(
     "Bias amplification",
-    "Whether the predictions tie target and bias more closely together than the labels do.",
+    "Whether target and bias are associated more strongly in the predictions than in the labels.",
     numbers("amplification", "amplification"),
     headlines=_HEADLINES,
     needs=("bias",),
@@ -19,8 +19,8 @@ AMPLIFICATION = Family(
 
 THRESHOLDS = Family(
     "Bias amplification at chosen thresholds",
-    "The same with a threshold of its own for each label: chosen on the validation split, so "
-    "that no more of its images are given the label than have it, and applied to the test split.",
+    "Bias amplification on the test split, with one threshold per label. Each threshold is the "
+    "lowest one at which no more validation images are predicted to have the label than have it.",
     numbers("amplification", "thresholds") | numbers("amplification", "amplification"),
     headlines=_HEADLINES,
     needs=("labels", "bias", "scores", "elsewhere"),

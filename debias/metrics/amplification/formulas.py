@@ -1,8 +1,8 @@
-"""Bias amplification: is a model's use of an attribute stronger than the data's? Zero is no change.
+"""Formulas of bias amplification, from co-occurrence counts. Zero means no change.
 
-Every measure is a ``(T, A)`` table, one entry per task and attribute, and a mean over it. All of
-them compare co-occurrences, so none sees amplification that starts from data in which task and
-attribute are independent.
+Each formula gives a ``(T, A)`` table with one entry per task and attribute, and a mean over it.
+They compare predictions with labels. If task and attribute are independent in the labels, none of
+them detects amplification.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from debias.metrics.amplification.counts import CoOccurrence
 
 
 class Summary(NamedTuple):
-    """Three float64 scalars of the defined entries: mean (with signs), mean magnitude, variance."""
+    """Mean, mean absolute value and variance of the entries of a table: three float64 scalars."""
 
     mean: Tensor
     magnitude: Tensor
@@ -23,13 +23,15 @@ class Summary(NamedTuple):
 
 
 def summarise(table: Tensor) -> Summary:
-    """Mean, mean magnitude and variance (ddof 0) of the entries that are not NaN, or NaN."""
+    """Mean, mean absolute value and variance (ddof 0) of the entries that are not NaN. All are NaN
+    if every entry is.
+    """
     mean = table.nanmean()
     return Summary(mean, table.abs().nanmean(), (table - mean).square().nanmean())
 
 
 def association(labels: CoOccurrence, *, tie: int = 0) -> Tensor:
-    r"""Whether an attribute makes a task more or less common.
+    r"""Sign of the association of each task with each attribute.
 
     .. math:: y_{ta} = \mathrm{sign}(P(t, a) - P(t) P(a))
 
@@ -38,17 +40,18 @@ def association(labels: CoOccurrence, *, tie: int = 0) -> Tensor:
 
     Args:
         labels: counts of true tasks and attributes, usually of the training set.
-        tie: what an independent pair counts as: 0 as in the released code, or -1 as in the paper's
-            formula, in which what is not more common is less common (Hall et al.).
+        tie: value of an independent pair: 0 as in the released code, or -1 as in the formula of the
+            paper and in Hall et al.
 
     Returns:
-        ``(T, A)`` float64, -1, 0 or 1; NaN if there are no labels.
+        ``(T, A)`` float64: 1 if the task is more common with the attribute, -1 if less common,
+        ``tie`` if independent; NaN if there are no samples.
 
     Raises:
-        ValueError: another ``tie``.
+        ValueError: ``tie`` is neither 0 nor -1.
 
-    Differs from the reference: independence is decided on integers, exactly; rounding decides it
-    there.
+    Differs from the reference: independence is tested exactly, on integers. The reference compares
+    rounded floats.
     """
     if tie not in (0, -1):
         raise InputError(
@@ -60,24 +63,22 @@ def association(labels: CoOccurrence, *, tie: int = 0) -> Tensor:
 
 
 def task_change(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
-    r"""``(T, A)`` float64 in [-1, 1]: how much more often tasks are predicted where an attribute
-    is, than they are so.
+    r"""Change of the frequency of each task given each attribute, from labels to predictions.
 
     .. math:: \Delta_{ta} = P(\hat t \mid a) - P(t \mid a)
 
-    NaN where nothing has the attribute.
+    ``(T, A)`` float64 in [-1, 1]; NaN if no sample has the attribute.
     """
     before, after = (counts.both.double() / counts.attribute for counts in (baseline, predicted))
     return after - before
 
 
 def attribute_change(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
-    r"""``(T, A)`` float64 in [-1, 1]: how much more often attributes are predicted where a task is,
-    than they are so.
+    r"""Change of the frequency of each attribute given each task, from labels to predictions.
 
     .. math:: \Delta_{ta} = P(\hat a \mid t) - P(a \mid t)
 
-    NaN where nothing has the task.
+    ``(T, A)`` float64 in [-1, 1]; NaN if no sample has the task.
     """
     before, after = (
         counts.both.double() / counts.task[:, None] for counts in (baseline, predicted)
@@ -98,25 +99,25 @@ def attribute_to_task(
 
     Source: Wang and Russakovsky, "Directional Bias Amplification", ICML 2021
     (github.com/princetonvisualai/directional-bias-amp), with the training labels as indicator. Hall
-    et al., "A Systematic Study of Bias Amplification", 2022, take the test labels for both and
-    ``tie=-1``.
+    et al., "A Systematic Study of Bias Amplification", 2022, use the test labels as baseline and
+    indicator, and ``tie=-1``.
 
     Args:
         predicted: counts of predicted tasks with true attributes, on the test set.
-        baseline: counts of true tasks with true attributes that these are compared with, those of
-            the test set.
-        indicator: counts of labels that say which pairs go together, those of the training set;
-            ``None`` is ``baseline``.
+        baseline: counts of true tasks with true attributes, on the test set. The predictions are
+            compared with them.
+        indicator: counts of true tasks and attributes, usually of the training set. They give the
+            sign y, see ``association``. ``None`` uses ``baseline``.
         tie: as in ``association``.
 
     Returns:
-        ``(T, A)`` float64 in [-1, 1], positive where the association grew, negative where it
-        shrank, 0 for no change, NaN where nothing has the attribute. ``summarise(...).mean`` is the
-        published number.
+        ``(T, A)`` float64 in [-1, 1]: positive if the association grew, negative if it shrank, 0
+        for no change, NaN if no sample has the attribute. ``summarise(...).mean`` is the published
+        number.
 
     Differs from the reference: OxonFair's number of this name has the opposite sign.
-    ``bias-amplification`` 0.2.1 divides by the sum over tasks, which is the same with one label per
-    image and not with several.
+    ``bias-amplification`` 0.2.1 divides by the sum over tasks. The result is the same for one label
+    per image, but not for several.
 
     Example:
         >>> labels = CoOccurrence(*map(torch.tensor, ([[3, 1], [1, 3]], [4, 4], [4, 4], 8)))
@@ -139,21 +140,27 @@ def task_to_attribute(
 
     .. math:: y_{ta} \left( P(\hat a \mid t) - P(a \mid t) \right)
 
-    Arguments, source and result as in ``attribute_to_task``; ``predicted`` counts true tasks with
-    *predicted* attributes, and NaN is where nothing has the task.
+    Arguments, source and result as in ``attribute_to_task``, except that ``predicted`` counts true
+    tasks with *predicted* attributes. An entry is NaN if no sample has the task.
     """
     sign = association(baseline if indicator is None else indicator, tie=tie)
     return sign * attribute_change(predicted, baseline)
 
 
 def attribute_shares(counts: CoOccurrence) -> Tensor:
-    r"""``(T, A)`` float64 :math:`b(t, a) = c(t, a) / \sum_{a'} c(t, a')`; NaN without task t."""
+    r"""Share of each attribute among the samples of each task: ``(T, A)`` float64.
+
+    .. math:: b(t, a) = c(t, a) / \sum_{a'} c(t, a')
+
+    The row of a task is NaN if the task never occurs with an attribute.
+    """
     both = counts.both.double()
     return both / both.sum(dim=1, keepdim=True)
 
 
 def mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
-    r"""Growth of the shares that are more than even in the data ("Men also like shopping").
+    r"""Growth of each attribute's share of a task, for shares above 1/A in the labels ("Men also
+    like shopping").
 
     .. math:: 1[b_{\mathrm{base}}(t, a) > 1 / A]
               \left( b_{\mathrm{pred}}(t, a) - b_{\mathrm{base}}(t, a) \right)
@@ -163,18 +170,18 @@ def mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
     Russakovsky, ICML 2021.
 
     Args:
-        predicted: counts of predicted tasks with predicted attributes; with true attributes for the
-            component from attributes to tasks, of true tasks with predicted attributes for the
-            component from tasks to attributes.
-        baseline: counts of the labels, those of the training set (or of the test set).
+        predicted: counts of predicted tasks with predicted attributes. For the component from
+            attributes to tasks: of predicted tasks with true attributes. For the component from
+            tasks to attributes: of true tasks with predicted attributes.
+        baseline: counts of the labels of the training set (or of the test set).
 
     Returns:
-        ``(T, A)`` float64 in [-1, 1): 0 for no change and for pairs that are not more than even;
-        NaN where the task of a more than even pair is never predicted, and throughout if no task
-        occurs in labels and predictions both. ``mals_mean`` is the published number.
+        ``(T, A)`` float64 in [-1, 1): 0 for no change, and for pairs with a share of at most 1/A in
+        ``baseline``. NaN for the other pairs of a task that is never predicted. All NaN if no task
+        occurs both in labels and in predictions. ``mals_mean`` is the published number.
 
-    Differs from the reference: its value is 0 where nothing is predicted. ``bias-amplification``
-    0.2.1 takes differences of joint probabilities with the true attribute.
+    Differs from the reference: its value is 0 if nothing is predicted. ``bias-amplification`` 0.2.1
+    uses differences of joint probabilities with the true attribute.
 
     Example:
         >>> labels = CoOccurrence(*map(torch.tensor, ([[3, 1], [1, 3]], [4, 4], [4, 4], 8)))
@@ -189,36 +196,35 @@ def mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
 
 
 def mals_mean(table: Tensor) -> Tensor:
-    """Sum of a table of ``mals`` over its number of tasks, scalar: a task never predicted adds 0,
-    and is counted.
+    """Sum of the table of ``mals`` divided by the number of tasks: a scalar in [-1, 1), ideal 0.
 
-    Range [-1, 1), ideal 0; NaN if the whole table is.
+    A task that is never predicted adds 0, and counts as a task. NaN if the whole table is NaN.
     """
     return torch.where(table.isnan().all(), torch.nan, table.nansum() / len(table))
 
 
 def share_bias(predicted: CoOccurrence) -> Tensor:
-    r"""How far predicted classes are from an even mix of domains.
+    r"""Mean distance of the domain shares within each predicted class from an even mix.
 
     .. math:: \frac{1}{TA} \sum_{t, a} \left| b_{\mathrm{pred}}(t, a) - 1 / A \right|
 
-    Source: Wang et al., "Towards Fairness in Visual Recognition", CVPR 2020 (CIFAR-10S; for its two
-    domains the mean over them is the one that it takes of the first).
+    Source: Wang et al., "Towards Fairness in Visual Recognition", CVPR 2020 (CIFAR-10S. The paper
+    uses the first of its two domains, which gives the same value).
 
     Args:
-        predicted: counts of predicted classes with true domains, on a test set in which domains are
-            balanced.
+        predicted: counts of predicted classes with true domains, on a test set with balanced
+            domains.
 
     Returns:
-        Scalar float64 in [0, 1/2], ideal 0. A class never predicted has shares 0, so adds 1 / A;
-        NaN if nothing is predicted.
+        Scalar float64 in [0, 1/2], ideal 0; NaN if nothing is predicted. A class that is never
+        predicted has shares 0, so each of its entries adds 1 / A.
     """
     table = (_shares_or_zero(predicted) - 1 / predicted.both.shape[1]).abs()
     return torch.where(predicted.both.sum() > 0, table.mean(), torch.nan)
 
 
 def share_amplification(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
-    r"""How far predicted classes are from the mix of domains in the labels.
+    r"""Mean distance of the domain shares within each predicted class from those in the labels.
 
     .. math:: \frac{1}{TA} \sum_{t, a}
               \left| b_{\mathrm{pred}}(t, a) - b_{\mathrm{base}}(t, a) \right|
@@ -231,8 +237,8 @@ def share_amplification(predicted: CoOccurrence, baseline: CoOccurrence) -> Tens
         baseline: counts of true classes with true domains, on the training set (or the test set).
 
     Returns:
-        Scalar float64 in [0, 1], ideal 0. A class never predicted, or never labelled, has shares 0
-        there; NaN if nothing is predicted or nothing labelled.
+        Scalar float64 in [0, 1], ideal 0; NaN if predictions or labels are empty. A class that
+        never occurs in one of them has shares 0 there.
     """
     table = (_shares_or_zero(predicted) - _shares_or_zero(baseline)).abs()
     observed = (predicted.both.sum() > 0) & (baseline.both.sum() > 0)
@@ -244,7 +250,7 @@ def _shares_or_zero(counts: CoOccurrence) -> Tensor:
 
 
 def multi_mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Summary:
-    r"""Undirected multi-attribute amplification.
+    r"""Undirected multi-attribute amplification: growth of shares above 1/G, for label sets.
 
     .. math:: \frac{1}{M} \sum_{m, g} 1[b_{\mathrm{base}}(m, g) > 1 / G]
         \left| b_{\mathrm{pred}}(m, g) - b_{\mathrm{base}}(m, g) \right|
@@ -253,14 +259,14 @@ def multi_mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Summary:
 
     Args:
         predicted: counts of predicted label sets with predicted groups.
-        baseline: counts of the training labels; or of the test labels.
+        baseline: counts of the training labels, or of the test labels.
 
     Returns:
-        Magnitude in [0, 2), ideal 0; the variance counts the zeros of pairs that are not more than
-        even. NaN as in ``mals``, also without any set.
+        Magnitude in [0, 2), ideal 0. The variance includes the zeros of pairs with a share of at
+        most 1/G. NaN as in ``mals``, and if there is no label set.
 
-    Differs from the reference: its threshold is 1 / (G - 1), so that with two groups no pair passes
-    and the value is always 0; here it is the paper's 1 / G.
+    Differs from the reference: the threshold is 1 / G, as in the paper. The reference uses
+    1 / (G - 1): with two groups no pair exceeds it, and its value is always 0.
     """
     table = mals(predicted, baseline)
     return Summary(mals_mean(table), mals_mean(table.abs()), summarise(table).variance)
@@ -269,7 +275,7 @@ def multi_mals(predicted: CoOccurrence, baseline: CoOccurrence) -> Summary:
 def group_to_sets(
     predicted: CoOccurrence, baseline: CoOccurrence, indicator: CoOccurrence | None = None
 ) -> Summary:
-    r"""Directional multi-attribute amplification from groups to label sets.
+    r"""Directional multi-attribute amplification from groups (attributes) to label sets.
 
     .. math:: \mathrm{mean}_{m, g} \left| P(\hat m \mid g) - P(m \mid g) \right|
 
@@ -277,14 +283,15 @@ def group_to_sets(
 
     Args:
         predicted: counts of predicted label sets with true groups, on the test set.
-        baseline: counts of true label sets with true groups: those of the test set, as in the
-            released code, or of the training set, as on the project's page.
-        indicator: counts that give the sign of ``signed``, those of the training set; ``None`` is
-            ``baseline``.
+        baseline: counts of true label sets with true groups: of the test set, as in the released
+            code, or of the training set, as on the project's page.
+        indicator: counts that give the signs of the mean, usually of the training set. ``None``
+            uses ``baseline``.
 
     Returns:
-        Magnitude in [0, 1], ideal 0, and the variance of the differences without sign; over the
-        pairs whose condition occurs, NaN if none does.
+        ``magnitude``, the formula, in [0, 1], ideal 0. ``mean``, with the signs of ``association``.
+        ``variance``, of the differences before signs. All leave out groups without samples, and are
+        NaN if every group is empty.
     """
     return _directed(task_change(predicted, baseline), baseline if indicator is None else indicator)
 
@@ -296,7 +303,8 @@ def sets_to_group(
 
     .. math:: \mathrm{mean}_{m, g} \left| P(\hat g \mid m) - P(g \mid m) \right|
 
-    As ``group_to_sets``; ``predicted`` counts true label sets with *predicted* groups.
+    Arguments, source and result as in ``group_to_sets``, except that ``predicted`` counts true
+    label sets with *predicted* groups. Label sets without samples are left out.
     """
     return _directed(
         attribute_change(predicted, baseline), baseline if indicator is None else indicator

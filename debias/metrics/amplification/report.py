@@ -1,4 +1,4 @@
-"""Every number of bias amplification by name, from counts or predictions; label thresholds."""
+"""All scalars of bias amplification, from counts or predictions, and label thresholds."""
 
 import torch
 from torch import Tensor
@@ -25,15 +25,18 @@ def amplification_scalars(
     train_frequencies: Tensor | None = None,
     attribute_counts: Tensor | Margins | None = None,
 ) -> dict[str, Tensor]:
-    """The scalars of ``AMPLIFICATION`` but for the multi-attribute ones.
+    """The scalars of bias amplification, without the multi-attribute ones.
 
     Args:
-        counts: as ``margin_counts`` or ``joint_counts`` returns them.
+        counts: result of ``margin_counts`` or ``joint_counts``.
         groups: names and numbering of the groups.
-        train_frequencies: ``(groups.count,)`` training samples of each group, which say what goes
-            together and from what shares amplification starts; without them the counts do.
+        train_frequencies: ``(groups.count,)`` training samples of each group. They give the signs
+            of the associations and the shares before amplification. ``None`` uses ``counts``.
         attribute_counts: the same counts with the *predicted* bias attribute in place of the true
-            one; the keys that need predictions of the attribute are there only with them.
+            one. Without them the keys that need predictions of the attribute are absent.
+
+    Returns:
+        float64 scalars by key, as in ``pair_scalars``.
     """
     train = None
     if train_frequencies is not None:
@@ -42,21 +45,21 @@ def amplification_scalars(
 
 
 def pair_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict[str, Tensor]:
-    """The scalars of ``AMPLIFICATION`` of single tasks.
+    """The scalars of bias amplification for single tasks.
 
     Args:
         test: counts of the evaluation set.
-        train: counts of the training labels, which say what goes together and from what shares
-            amplification starts; without them the test labels do.
+        train: counts of the training labels. They give the signs of the associations and the shares
+            before amplification. ``None`` uses the labels of the evaluation set.
 
     Returns:
-        float64 scalars under fixed keys; those that need predictions of the attribute are there if
-        ``test`` has them.
+        float64 scalars with fixed keys. The keys that need predictions of the attribute are present
+        only if ``test`` has such predictions.
     """
     task, labels = test.predicted_task, test.labels
     base = labels if train is None else train
     hall = formulas.summarise(formulas.attribute_to_task(task, labels, tie=-1)).mean
-    found = {
+    scalars = {
         **_directional("attribute_to_task", formulas.attribute_to_task(task, labels, base)),
         "attribute_to_task_hall": hall,
         "mals_attribute_to_task": formulas.mals_mean(formulas.mals(task, base)),
@@ -65,30 +68,35 @@ def pair_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict
     }
     if test.predicted_attribute is not None and test.predicted is not None:
         back = formulas.task_to_attribute(test.predicted_attribute, labels, base)
-        found |= _directional("task_to_attribute", back)
-        found["mals_task_to_attribute"] = formulas.mals_mean(
+        scalars |= _directional("task_to_attribute", back)
+        scalars["mals_task_to_attribute"] = formulas.mals_mean(
             formulas.mals(test.predicted_attribute, base)
         )
-        found["mals"] = formulas.mals_mean(formulas.mals(test.predicted, base))
-    return {f"amplification/{key}": value for key, value in found.items()}
+        scalars["mals"] = formulas.mals_mean(formulas.mals(test.predicted, base))
+    return {f"amplification/{key}": value for key, value in scalars.items()}
 
 
 def set_scalars(test: CoOccurrences, train: CoOccurrence | None = None) -> dict[str, Tensor]:
-    """The multi-attribute scalars of ``AMPLIFICATION``.
+    """The multi-attribute scalars of bias amplification.
 
     Args:
         test: counts of the evaluation set, with label sets as tasks.
         train: counts of the training labels, as in ``pair_scalars``.
+
+    Returns:
+        float64 scalars: the magnitude, the signed mean and the variance of each formula.
     """
     base = test.labels if train is None else train
-    found = {"attribute_to_task": formulas.group_to_sets(test.predicted_task, test.labels, base)}
+    summaries = {
+        "attribute_to_task": formulas.group_to_sets(test.predicted_task, test.labels, base)
+    }
     if test.predicted_attribute is not None and test.predicted is not None:
-        found["task_to_attribute"] = formulas.sets_to_group(
+        summaries["task_to_attribute"] = formulas.sets_to_group(
             test.predicted_attribute, test.labels, base
         )
-        found["mals"] = formulas.multi_mals(test.predicted, base)
+        summaries["mals"] = formulas.multi_mals(test.predicted, base)
     scalars = {}
-    for name, value in found.items():
+    for name, value in summaries.items():
         scalars[f"amplification/multi_{name}"] = value.magnitude
         scalars[f"amplification/multi_{name}_signed"] = value.mean
         scalars[f"amplification/multi_{name}_variance"] = value.variance
@@ -104,22 +112,22 @@ def amplification_report(
     train_frequencies: Tensor | None = None,
     predicted_bias: Tensor | None = None,
 ) -> dict[str, float]:
-    """``amplification_scalars`` of a set of predictions, as plain floats.
+    """Compute ``amplification_scalars`` from predictions, as plain floats.
 
     Args:
         prediction, target, bias, groups: as in ``joint_counts``.
         train_frequencies: ``(groups.count,)`` training samples of each group.
-        predicted_bias: ``(N,)`` integer in [0, biases), the bias attribute that some model
-            predicts.
+        predicted_bias: ``(N,)`` integer in [0, biases), the bias attribute as any model predicts
+            it.
 
     Raises:
-        ValueError: a shape, dtype or value is not as above.
+        ValueError: a shape or dtype is not as above, or a value is out of range.
     """
-    counts, others = margin_counts(prediction, target, bias, groups), None
+    counts, attribute_counts = margin_counts(prediction, target, bias, groups), None
     if predicted_bias is not None:
         predicted_bias = torch.where(bias < 0, -1, predicted_bias)
-        others = margin_counts(prediction, target, predicted_bias, groups)
-    return _floats(amplification_scalars(counts, groups, train_frequencies, others))
+        attribute_counts = margin_counts(prediction, target, predicted_bias, groups)
+    return _floats(amplification_scalars(counts, groups, train_frequencies, attribute_counts))
 
 
 def multi_attribute_report(
@@ -134,19 +142,20 @@ def multi_attribute_report(
     min_size: int = 1,
     more_than: int = 0,
 ) -> dict[str, float]:
-    """``set_scalars`` of multi-label predictions, as plain floats; NaN if no training label set
-    occurs in the test set.
+    """Compute ``set_scalars`` from multi-label predictions, as plain floats. All are NaN if no
+    label set of the training set occurs in the test set.
 
     Args:
-        prediction, target: ``(N, L)`` 0/1.
-        bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
+        prediction, target: ``(N, L)`` 0/1 labels of the test set.
+        bias: ``(N,)`` integer in [0, biases), or -1 if unknown.
         groups: multi-label groups.
-        train_target, train_bias: the same of the training set, whose label sets are looked at.
+        train_target, train_bias: labels and bias values of the training set, which gives the label
+            sets.
         predicted_bias: ``(N,)`` as in ``amplification_report``.
-        min_size, more_than: which label sets, see ``label_sets`` and ``observed_sets``.
+        min_size, more_than: which label sets count, see ``label_sets`` and ``observed_sets``.
 
     Raises:
-        ValueError: a shape or value is not as above.
+        ValueError: a shape is not as above, a value is out of range, or ``min_size`` is below 1.
     """
     attributes, tasks = [one_hot(bias, groups.biases)], [target, prediction]
     if predicted_bias is not None:
@@ -161,18 +170,18 @@ def multi_attribute_report(
 
 
 def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
-    r"""The least threshold of each label at which no more images are given the label than have it.
+    r"""The lowest threshold per label at which predicted positives do not outnumber true positives.
 
     .. math:: \theta_l = s_{(n_l + 1), l}, \qquad n_l = \sum_i y_{il},
               \qquad \hat y_{il} = 1[s_{il} > \theta_l]
 
-    where :math:`s_{(k), l}` is the k-th greatest score of label l. Where no scores are equal,
-    exactly as many images are given the label as have it, so that a label that is predicted too
-    rarely at 0.5 does not look like bias.
+    where :math:`s_{(k), l}` is the k-th greatest score of label l. If no scores are equal, a label
+    is predicted for exactly as many images as have it. A label that is predicted too rarely at 0.5
+    then does not look like bias.
 
     Source: Zhao, Andrews and Xiang, "Men Also Do Laundry", ICML 2023
-    (github.com/SonyResearch/multi_bias_amp, ``threshold_preds``), which chooses on validation and
-    predicts the test split.
+    (github.com/SonyResearch/multi_bias_amp, ``threshold_preds``). It chooses thresholds on the
+    validation split and applies them to the test split.
 
     Args:
         scores: ``(N, L)`` float logits or probabilities of the validation split.
@@ -182,11 +191,11 @@ def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
         ``(L,)`` of the type of ``scores``; minus infinity for a label that every image has.
 
     Raises:
-        ValueError: a shape or value is not as above, or there is no image.
+        ValueError: a shape is not as above, a target is not integer 0 or 1, or there is no image.
 
-    Differs from the reference: where every image has a label, its least score is the threshold
-    there, and the image that has it is not given the label. Equal scores at the threshold end in an
-    IndexError there where they are the greatest.
+    Differs from the reference: if every image has a label, the reference uses the lowest score as
+    threshold, and does not predict the label for that image. If the scores tied at the threshold
+    are the greatest ones, the reference fails with an IndexError.
 
     Example:
         >>> scores = torch.tensor([[0.9], [0.4], [0.3], [0.2]])
@@ -195,12 +204,12 @@ def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
     """
     if scores.ndim != 2 or not len(scores) or target.shape != scores.shape:
         raise InputError(
-            f"scores and target must be (N, L) of at least one image; got {tuple(scores.shape)} "
-            f"and {tuple(target.shape)}"
+            f"scores and target must be (N, L) with N >= 1; got {tuple(scores.shape)} and "
+            f"{tuple(target.shape)}"
         )
     if target.is_floating_point() or bool(((target != 0) & (target != 1)).any()):
         raise InputError(
-            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to "
+            f"target must hold the integers 0 and 1; got {target.dtype} from {target.min()} to "
             f"{target.max()}"
         )
     lowest = torch.full_like(scores[:1], -torch.inf)
@@ -209,7 +218,7 @@ def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def above(scores: Tensor, thresholds: Tensor) -> Tensor:
-    """``(N, L)`` int64 0/1: which scores lie above the threshold of their label."""
+    """Whether each score is above the threshold of its label: ``(N, L)`` int64 0/1."""
     return (scores > thresholds).long()
 
 
