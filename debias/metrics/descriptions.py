@@ -1,6 +1,6 @@
-"""How to read each number, for ``debias list metrics``, the page and the docs.
+"""Titles and explanations of every metric, for ``debias list metrics``, the pages and the docs.
 
-The texts are in a table ``numbers.csv`` in the folder of each family. Pure Python.
+Each folder of ``debias.metrics`` holds its texts in a table ``numbers.csv``. Pure Python.
 """
 
 import csv
@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 
 class Description(NamedTuple):
-    """A title, how to read it, the value of a perfect model, and "higher" or "lower" for better.
+    """Explanation of one metric.
 
-    Where the best value depends on the data it is NaN; where neither direction is better,
-    ``better`` is empty.
+    Attributes:
+        title: short name.
+        meaning: one or two sentences that say how to read it.
+        ideal: value of a perfect model; NaN if it depends on the data.
+        better: "higher" or "lower"; empty if neither is better.
     """
 
     title: str
@@ -24,17 +27,18 @@ class Description(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A family of measures, which a report holds under ``measures``.
+    """A family of measures. A report holds its numbers under ``measures``.
 
     Attributes:
-        title, meaning: its name, and the question it answers.
-        numbers: how to read each number. A key with ``<names>`` stands for one number of each
-            group, bias value and so on.
-        headlines: the few numbers that are shown where there is no room for all.
+        title: name of the family.
+        meaning: the question that it answers.
+        numbers: explanation of each number, by key. A key with a placeholder such as ``<group>``
+            exists once for each group, bias value, and so on.
+        headlines: keys of the few numbers that short tables show.
         needs: conditions of the measurement, by their names in ``debias.evaluation.families``.
-        quick: it takes no model and next to no time, so that every training reports it.
-        curve: name of what a report holds of it under ``curves``, if anything.
-        of_positive: it depends on which of two classes is the positive one.
+        quick: whether it needs no model and almost no time. Every training then reports it.
+        curve: name of its entry under ``curves`` in a report; empty if it has none.
+        of_positive: whether its numbers depend on which of two classes is the positive one.
     """
 
     title: str
@@ -48,9 +52,17 @@ class Family(NamedTuple):
 
 
 def numbers(folder: str, family: str) -> dict[str, Description]:
-    """How to read each number of a family: its rows in ``numbers.csv`` of a folder of this room.
+    """Read the explanations of a family's numbers from ``debias/metrics/FOLDER/numbers.csv``.
 
-    An empty ``ideal`` is NaN. "chance" is NaN too, and says in the text what chance is.
+    An empty ``ideal`` becomes NaN. An ``ideal`` of "chance" becomes NaN too, and adds a sentence
+    about chance to the meaning.
+
+    Args:
+        folder: name of a folder of ``debias.metrics``, such as ``accuracy``.
+        family: value of the column ``family`` that selects the rows.
+
+    Returns:
+        Explanations by key.
     """
     path = Path(__file__).parent / folder / "numbers.csv"
     with path.open(encoding="utf-8", newline="") as file:
@@ -61,10 +73,10 @@ def numbers(folder: str, family: str) -> dict[str, Description]:
 def _description(row: Mapping[str, str]) -> Description:
     meaning, ideal = row["meaning"], row["ideal"]
     if ideal == "chance":
-        meaning += " Chance, the best there is, is 1 / number of bias values."
+        meaning += " The ideal is chance: 1 / number of bias values."
     known = ideal not in ("", "chance")
     return Description(row["title"], meaning, float(ideal) if known else math.nan, row["better"])
 
 
-#: How to read the group accuracies, which every report holds outside the families.
+#: Explanations of the group accuracies. Every report holds these numbers outside the families.
 DESCRIPTIONS = numbers("accuracy", "accuracy")

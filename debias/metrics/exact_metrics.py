@@ -1,4 +1,4 @@
-"""Counts as torchmetrics metrics: an exact state, and any function that reads numbers from it."""
+"""torchmetrics metrics with an exact state of counts. A function turns the counts into numbers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,12 +22,11 @@ from debias.types import Groups
 
 
 class ExactMetric(Metric):
-    """Base of the metrics: integer counts stay integers and float64 sums float64, whatever a model
-    is cast to.
+    """Base class of metrics whose state keeps its dtype: integer counts and float64 sums.
 
-    ``set_dtype``, and the ``to(dtype)`` of a module that holds the metric, leave the state as it
-    is: float16 counts would be wrong from 2049 on, and float counts are no indices. Moving to a
-    device works as always.
+    ``set_dtype``, and ``to(dtype)`` of a module that holds the metric, do not change the state.
+    Counts in float16 would be wrong from 2049 on, and float counts cannot be indices. Moving the
+    metric to another device works as usual.
     """
 
     full_state_update = False
@@ -35,43 +34,44 @@ class ExactMetric(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        # MetricCollection joins metrics whose states are equal after one batch, for good, also when
-        # they watch different biases; NaN equals nothing, so that two of these are never joined
+        # MetricCollection permanently merges metrics whose states are equal after one batch, even
+        # if they count different bias attributes; NaN equals nothing and prevents the merge
         self.add_state("unjoinable", torch.tensor(torch.nan), dist_reduce_fx="max")
 
     def _apply(
         self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
     ) -> nn.Module:
-        def keep(value: Tensor) -> Tensor:
-            """What the function makes of a tensor, but for its number type."""
-            found = fn(value)
-            return found if found.dtype == value.dtype else value.to(found.device)
+        def same_dtype(value: Tensor) -> Tensor:
+            """Apply ``fn``; if it changes the dtype, only move the tensor to the new device."""
+            result = fn(value)
+            return result if result.dtype == value.dtype else value.to(result.device)
 
-        return super()._apply(keep, exclude_state)
+        return super()._apply(same_dtype, exclude_state)
 
 
 class GroupCounts(ExactMetric):
-    """Counts of targets, right ones and predictions within each bias value, and the numbers that
-    ``read`` makes of them.
+    """Metric that counts samples, correct samples and predictions per target row and bias value.
 
-    The state is a sum of integers: the result is the same under any order, batching or sharding,
-    also where a process saw one group or nothing. Feed each sample once: a sampler that pads its
-    last batch counts samples twice.
+    The function ``read`` turns the counts into numbers. The state is a sum of integers. The result
+    does not depend on the order, the batches or the number of processes, even if a process saw one
+    group or no sample. Pass each sample once: a sampler that pads its last batch counts samples
+    twice.
 
     Args:
         groups: names and numbering of the groups.
-        read: function of the counts and the groups that returns the numbers, by name:
-            ``group_scalars``, ``group_report``, ``fairness_scalars``, ``amplification_scalars``,
-            ``f1_scalars``, ``discovery_scalars``, or your own.
-        train_frequencies: ``(groups.count,)`` integer, training samples of each group, the third
-            argument of ``read``. ``group_scalars`` needs them for ``adjusted_average``.
+        read: function of counts and groups that returns numbers by name: ``group_scalars``,
+            ``group_report``, ``fairness_scalars``, ``amplification_scalars``, ``f1_scalars``,
+            ``discovery_scalars``, or your own.
+        train_frequencies: ``(groups.count,)`` integer, training samples of each group. They become
+            the third argument of ``read``. ``group_scalars`` needs them for ``adjusted_average``.
 
     Raises:
-        ValueError: the frequencies are not one per group, or negative, or all zero.
+        ValueError: ``train_frequencies`` is not one count per group, or has a negative count, or is
+            all zero.
 
-    Differs from the reference: torchmetrics' own ``BinaryGroupStatRates`` and ``BinaryFairness``
-    book samples on the wrong groups as soon as a batch lacks one (issue #3489). A fairness
-    difference that only one group defines is NaN here, so do not stop a training on it.
+    Differs from the reference: ``BinaryGroupStatRates`` and ``BinaryFairness`` of torchmetrics
+    assign samples to wrong groups if a batch lacks a group (issue #3489). Here a fairness
+    difference is NaN if only one group defines it, so do not use it for early stopping.
 
     Example:
         >>> metric = GroupCounts(Groups(("landbird", "waterbird"), ("land", "water")))
@@ -105,18 +105,18 @@ class GroupCounts(ExactMetric):
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, target: Tensor, bias: Tensor) -> None:
-        """Add one batch; does not wait for the device.
+        """Add one batch. Does not synchronise with the device.
 
         Args:
-            prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label, as
-                ``Groups.predict`` makes them from logits.
-            target: of the shape and range of ``prediction``.
-            bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in
-                averages and class metrics, and in no group.
+            prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
+                ``Groups.predict`` computes it from logits.
+            target: true class or labels, with the shape and range of ``prediction``.
+            bias: ``(N,)`` integer in [0, biases), or -1 if unknown. A sample of unknown bias counts
+                in averages and class metrics, but in no group.
 
         Raises:
-            ValueError: a shape or dtype is wrong. A value out of range is reported by ``compute``,
-                on all processes.
+            ValueError: a shape does not fit the groups, or a dtype is not integer. ``compute``
+                reports a value out of range, on all processes.
         """
         seen = Range(self.least, self.greatest)
         self.counts, (self.least, self.greatest) = add_counts(
@@ -124,10 +124,10 @@ class GroupCounts(ExactMetric):
         )
 
     def compute(self) -> dict[str, Any]:
-        """What ``read`` returns; float64 scalars on the CPU by default.
+        """Return the numbers of ``read``; with the default ``read``, float64 scalars on the CPU.
 
         Raises:
-            ValueError: a target, bias or prediction was out of range.
+            ValueError: a target, bias or prediction of some batch was out of range.
         """
         check_range(Range(self.least, self.greatest), self.groups)
         facts = () if self.train_frequencies is None else (self.train_frequencies,)
@@ -135,14 +135,14 @@ class GroupCounts(ExactMetric):
 
 
 class CellCounts(ExactMetric):
-    """How many samples are right in each of some cells, and the numbers that ``read`` makes of
-    them.
+    """Metric that counts correct and all samples in numbered cells, such as cue values.
 
-    The state is a sum of integers: the result is the same under any order, batching or sharding.
+    The function ``read`` turns the counts into numbers. The state is a sum of integers. The result
+    does not depend on the order, the batches or the number of processes.
 
     Args:
-        cells: how many cells there are.
-        read: function of the :class:`Tally` of the cells that returns the numbers, by name.
+        cells: number of cells.
+        read: function of the :class:`Tally` of the cells that returns numbers by name.
     """
 
     correct: Tensor
@@ -159,10 +159,13 @@ class CellCounts(ExactMetric):
         self.add_state("greatest", torch.tensor(-1), dist_reduce_fx="max")
 
     def update(self, correct: Tensor, cell: Tensor) -> None:
-        """Count bool ``correct`` in integer cells of the same shape; -1 counts nowhere.
+        """Add one batch. Does not synchronise with the device.
 
-        Does not wait for the device; ``compute`` reports a cell that is out of range, on all
-        processes.
+        ``compute`` reports a cell out of range, on all processes.
+
+        Args:
+            correct: bool tensor of any shape, whether each sample is correct.
+            cell: integer cell of each sample, of the same shape. Samples with -1 are not counted.
         """
         cell, correct = cell.flatten(), correct.flatten()
         known = (cell >= 0).long()
@@ -173,22 +176,22 @@ class CellCounts(ExactMetric):
         self.greatest = torch.cat((cell, self.greatest.view(1))).amax()
 
     def tally(self) -> Tally:
-        """Right and total in each cell, on the CPU.
+        """Correct and total samples of each cell, on the CPU.
 
         Raises:
-            ValueError: a cell was out of range, on whichever process.
+            ValueError: a batch of some process held a cell out of range.
         """
         if int(self.least) < -1 or int(self.greatest) >= len(self.total):
-            found = int(self.least) if int(self.least) < -1 else int(self.greatest)
+            outlier = int(self.least) if int(self.least) < -1 else int(self.greatest)
             raise InputError(
-                f"cell {found} of {type(self).__name__} is outside [-1, {len(self.total)})"
+                f"cell of {type(self).__name__} must lie in [-1, {len(self.total)}); got {outlier}"
             )
         return Tally(self.correct.cpu(), self.total.cpu())
 
     def compute(self) -> dict[str, Any]:
-        """What ``read`` returns.
+        """Return the numbers that ``read`` computes from the counts of the cells.
 
         Raises:
-            ValueError: a cell was out of range, on whichever process.
+            ValueError: a batch of some process held a cell out of range.
         """
         return self.read(self.tally())

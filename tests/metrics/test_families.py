@@ -233,7 +233,7 @@ def test_a_table_is_read_by_family() -> None:
     assert math.isnan(majority.ideal)
     assert math.isnan(balanced.ideal)
     assert (majority.better, balanced.better, area.ideal) == ("", "lower", 0.5)
-    assert balanced.meaning.endswith("Chance, the best there is, is 1 / number of bias values.")
+    assert balanced.meaning.endswith("The ideal is chance: 1 / number of bias values.")
     assert descriptions.numbers("leakage", "unheard") == {}
 
 

@@ -209,7 +209,7 @@ def label_thresholds(scores: Tensor, target: Tensor) -> Tensor:
         )
     if target.is_floating_point() or bool(((target != 0) & (target != 1)).any()):
         raise InputError(
-            f"target must hold the integers 0 and 1; got {target.dtype} from {target.min()} to "
+            f"target must hold integers 0 and 1; got {target.dtype} from {target.min()} to "
             f"{target.max()}"
         )
     lowest = torch.full_like(scores[:1], -torch.inf)

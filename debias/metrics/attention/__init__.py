@@ -1,1 +1,1 @@
-"""Where attribution maps lie."""
+"""Measures of attention: how well attribution maps agree with foreground masks."""

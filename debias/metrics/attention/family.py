@@ -4,10 +4,10 @@ from debias.metrics.descriptions import Family, numbers
 
 _SCORES = numbers("attention", "attention")
 
-#: The mean of each score over a part of the images.
+#: Each score also exists as a mean over a part of the images, such as one group.
 _PARTS = {
     f"{key}/<part of the images>": text._replace(
-        meaning=f"{text.meaning} Over a group, the right, the wrong, ..."
+        meaning=f"{text.meaning} Mean over one group, the correct or the wrong images, ..."
     )
     for key, text in _SCORES.items()
     if "/" not in key
@@ -15,7 +15,7 @@ _PARTS = {
 
 ATTENTION = Family(
     "Attention",
-    "Whether the model looks at the foreground, by its attribution maps and the masks.",
+    "Whether the attribution maps of the model fall on the foreground masks.",
     _SCORES | _PARTS,
     headlines=("attention_iou", "background_attention", "pointing_game"),
     needs=("run", "masks", "maps"),

@@ -1,4 +1,4 @@
-"""Scores of attribution maps, averaged over all images, right and wrong ones, and groups."""
+"""Attention scores averaged over all images, correct and wrong images, and each group."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,17 +13,17 @@ from debias.types import Groups
 
 
 class AttentionScores(ExactMetric):
-    """Means of attribution scores over all images, the right and wrong ones, and the groups.
+    """Means of attention scores over all images, correct and wrong images, and each group.
 
-    The state is sums: the result is the same, up to float64 rounding, under any order, batching or
-    sharding.
+    The state holds sums. Up to float64 rounding, the result does not depend on the order, the
+    batches or the number of processes.
 
-    Source: the aggregates of aaronserianni/attention-iou. What it calls "same" and "different" on
-    Waterbirds are the groups of ``groups.aligned`` and the others, pooled by image.
+    Source: the aggregates of aaronserianni/attention-iou. Its "same" and "different" on Waterbirds
+    are here the means over all images of the aligned and of the conflicting groups.
 
     Args:
         groups: names and numbering of the groups.
-        names: of the S scores that ``update`` will be given; by default those of
+        names: names of the S scores that you pass to ``update``. Default: those of
             ``attention_scores``.
 
     Example:
@@ -36,8 +36,8 @@ class AttentionScores(ExactMetric):
         (0.75, 1.0)
     """
 
-    #: ``(4, S, G + 1, 2)`` by group and correctness: sum of the defined scores, sum of their
-    #: squares, how many are defined, and how many are not. The last group is the unknown bias.
+    #: ``(4, S, G + 1, 2)``: four sums per score, group and correctness. The sums are: scores, their
+    #: squares, number of defined scores, number of NaN scores. The last group is unknown bias.
     sums: Tensor
     least: Tensor
     greatest: Tensor
@@ -52,29 +52,31 @@ class AttentionScores(ExactMetric):
         self.add_state("greatest", torch.tensor(0), dist_reduce_fx="max")
 
     def update(self, scores: Mapping[str, Tensor], group: Tensor, correct: Tensor) -> None:
-        """Add one batch; does not wait for the device.
+        """Add the scores of one batch. Does not synchronise with the device.
 
         Args:
-            scores: ``(N,)`` float for each name, NaN where undefined.
-            group: ``(N,)`` int64 as ``Groups.encode`` numbers them, -1 where the bias is unknown;
-                one label's column when multi-label.
-            correct: ``(N,)`` bool.
+            scores: ``(N,)`` float for each name, NaN if undefined.
+            group: ``(N,)`` int64 group of each image from ``Groups.encode``, -1 if the bias is
+                unknown. Multi-label: the column of one label.
+            correct: ``(N,)`` bool, whether each prediction is correct.
 
         Raises:
-            ValueError: a score is missing, or a shape is wrong. A group out of range is reported by
-                ``compute``.
+            ValueError: the names differ from those of the metric, or the shapes do not match.
+                ``compute`` reports a group out of range.
         """
         if set(scores) != set(self.names):
-            raise InputError(f"scores must be {', '.join(self.names)}; got {', '.join(scores)}")
+            raise InputError(
+                f"scores must have the names {', '.join(self.names)}; got {', '.join(scores)}"
+            )
         table = torch.stack([scores[name].double() for name in self.names])
         if table.ndim != 2 or group.shape != table.shape[1:] or correct.shape != group.shape:
             raise InputError(
                 f"scores must be (S, N), group and correct (N,); got {tuple(table.shape)}, "
-                f"{tuple(group.shape)} and {tuple(correct.shape)}: when multi-label, give one "
-                "label's column at a time"
+                f"{tuple(group.shape)} and {tuple(correct.shape)}. With several labels, pass the "
+                "column of one label at a time"
             )
         slots = self.groups.count + 1
-        # a remainder is never negative here: it sends -1, the unknown, to the last slot
+        # torch's remainder is never negative, so it sends -1, the unknown bias, to the last slot
         slot = group.clamp(-1, self.groups.count - 1).remainder(slots)
         known, values = (~table.isnan()).double(), table.nan_to_num()
         columns = torch.stack((values, values.square(), known, 1 - known))
@@ -85,22 +87,24 @@ class AttentionScores(ExactMetric):
         self.greatest = torch.cat((group, self.greatest.view(1))).amax()
 
     def compute(self) -> dict[str, Tensor]:
-        """Means of the defined scores, under keys that depend on the names and the groups only.
+        """Means of the scores over all images and over parts of them. NaN scores are left out.
 
         Returns:
-            Float64 scalars on the CPU: ``NAME`` (over all images, of unknown bias too),
+            float64 scalars on the CPU: ``NAME`` (all images, also those of unknown bias),
             ``NAME/correct``, ``NAME/wrong``, ``NAME/bias_aligned`` and ``NAME/bias_conflicting``
-            (if ``groups.aligned``), ``NAME/<group>``; each is NaN only where no image defines it.
-            ``NAME/deviation`` is the standard deviation of the mean over all images, the limit of
-            that of bootstrap means; ``NAME/undefined`` the share of images without a score.
+            (if ``groups.aligned`` is not empty), and ``NAME/<group>``. A mean is NaN only if no
+            image has a defined score. ``NAME/deviation`` is the standard error of the mean over
+            all images. It is the limit of the standard deviation of bootstrap means.
+            ``NAME/undefined`` is the share of images whose score is NaN.
 
         Raises:
-            ValueError: a group was out of range.
+            ValueError: a batch held a group outside [-1, G).
         """
         if int(self.least) < -1 or int(self.greatest) >= self.groups.count:
-            found = self.least if int(self.least) < -1 else self.greatest
+            outlier = self.least if int(self.least) < -1 else self.greatest
             raise InputError(
-                f"group {int(found)} is outside [-1, {self.groups.count}): {self.groups.names}"
+                f"group must lie in [-1, {self.groups.count}); got {int(outlier)}: the groups are "
+                f"{self.groups.names}"
             )
         parts, scalars = _parts(self.groups), {}
         for name, (total, squares, defined, undefined) in zip(
@@ -116,7 +120,7 @@ class AttentionScores(ExactMetric):
 
 
 def _parts(groups: Groups) -> dict[str, Tensor]:
-    """Which cells ``(G + 1, 2)`` of the table belong to each part of the data."""
+    """Bool masks ``(G + 1, 2)`` over group and correctness, for each part of the images by name."""
     cells = torch.zeros(groups.count + 1, 2, dtype=torch.bool)
     parts = {"correct": cells.clone(), "wrong": cells.clone()}
     parts["correct"][:, 1], parts["wrong"][:, 0] = True, True

@@ -1,1 +1,1 @@
-"""How well errors, predictions and inferred groups agree with the true groups."""
+"""Agreement of errors, predictions and inferred groups with the true groups."""

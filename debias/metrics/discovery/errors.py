@@ -1,4 +1,4 @@
-"""How well errors, or groups inferred within classes, find the samples that are misled."""
+"""How well errors, or groups inferred within classes, identify bias-conflicting samples."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,13 @@ from debias.types import Groups
 
 
 class ClassDiscovery(NamedTuple):
-    """Recovery of the minority within classes.
+    """How well inferred groups separate minority from majority samples within each class.
 
     Attributes:
-        accuracy: share of the samples put on their side, of all classes together.
-        precision, recall: ``(C,)`` of each class's minority, NaN where the class has none inferred,
-            or none at all.
+        accuracy: scalar, share of all samples that are assigned correctly to minority or majority.
+        precision: ``(C,)`` precision of the inferred minority of each class. NaN if no sample of
+            the class is inferred as minority.
+        recall: ``(C,)`` recall of the true minority of each class. NaN if the class has none.
     """
 
     accuracy: Tensor
@@ -24,22 +25,22 @@ class ClassDiscovery(NamedTuple):
 
 
 def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> ClassDiscovery:
-    """Recovery of the minority in each class by groups that were inferred within classes.
+    """Measure how well groups inferred within each class identify its minority samples.
 
-    In each class, the largest inferred group counts as the majority, and all others together as the
-    minority.
+    In each class, the largest inferred group counts as the majority. All other groups together
+    count as the minority.
 
     Source: SpuCo's ``GroupEvaluator``, BigML-CS-UCLA/SpuCo.
 
     Args:
-        inferred: ``(N,)`` integer, at least 0: inferred group within the class; a set such as the
-            errors is 0 and 1, or bool.
+        inferred: ``(N,)`` integer >= 0, inferred group within the class. Give a set of samples,
+            such as the errors, as 0/1 or bool.
         target: ``(N,)`` integer class in [0, C).
-        minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
+        minority: ``(N,)`` bool or 0/1: whether the shortcut misleads on the sample.
 
     Returns:
-        In [0, 1], ideal 1; NaN without samples. Take ``nanmean`` and ``least`` over the
-        classes. Of inferred groups that are equally large, the first is the majority.
+        Values in [0, 1], ideal 1; NaN without samples. Aggregate classes by ``nanmean`` and
+        ``least``. If the largest inferred groups are equally large, the first is the majority.
     """
     inferred, target, minority = inferred.long(), target.long(), minority.bool()
     classes = int(target.max()) + 1 if len(target) else 0
@@ -48,15 +49,15 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
         members = target == one
         if members.any():
             guess[members] = inferred[members] != torch.bincount(inferred[members]).argmax()
-    found, size, rare = (
+    hits, inferred_size, true_size = (
         _by_class(part, target, classes) for part in (guess & minority, guess, minority)
     )
     correct = (guess == minority).double().mean()
-    return ClassDiscovery(correct, _ratio(found, size), _ratio(found, rare))
+    return ClassDiscovery(correct, _ratio(hits, inferred_size), _ratio(hits, true_size))
 
 
 def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    r"""How well the set E of a model's errors finds the set M of the misled samples.
+    r"""How well the set E of a model's errors matches the set M of bias-conflicting samples.
 
     .. math:: \mathrm{precision} = \frac{|E \cap M|}{|E|},
               \quad \mathrm{recall} = \frac{|E \cap M|}{|M|},
@@ -66,13 +67,14 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
     set by group).
 
     Args:
-        counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
-        groups: names and numbering of the groups; M holds those that are not ``aligned``.
+        counts: result of ``margin_counts`` or ``joint_counts``. Samples of unknown bias are left
+            out.
+        groups: names and numbering of the groups. M holds the groups that are not in ``aligned``.
 
     Returns:
-        The float64 scalars of the family ``ERRORS``. NaN: precision, lift and all shares without
-        an error, recall and lift without a minority, F1 without either. Multi-label: over (image,
-        label) pairs. The keys of the minority are there if ``groups.aligned`` is not empty.
+        The float64 scalars of the family ``ERRORS``; multi-label, over (image, label) pairs. If
+        there is no error, precision, lift and all shares are NaN. If M is empty, recall and lift
+        are NaN. If both are empty, F1 is NaN too. Without ``groups.aligned`` only the shares exist.
     """
     correct, total = group_tally(counts)
     errors = total - correct
@@ -83,19 +85,21 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
     }
     if groups.aligned:
         minority = ~aligned_groups(groups).to(total.device)
-        both, rare = errors[minority].sum(), total[minority].sum()
-        precision = _ratio(both, errors.sum())
+        hits, size = errors[minority].sum(), total[minority].sum()
+        precision = _ratio(hits, errors.sum())
         scalars["discovery/error_precision"] = precision
-        scalars["discovery/error_recall"] = _ratio(both, rare)
-        scalars["discovery/error_f1"] = _ratio(2 * both, errors.sum() + rare)
-        scalars["discovery/error_lift"] = _ratio(precision, _ratio(rare, total.sum()))
+        scalars["discovery/error_recall"] = _ratio(hits, size)
+        scalars["discovery/error_f1"] = _ratio(2 * hits, errors.sum() + size)
+        scalars["discovery/error_lift"] = _ratio(precision, _ratio(size, total.sum()))
     return scalars
 
 
 def discovery_report(
     prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """``discovery_scalars`` of predictions, as plain floats; arguments as in ``joint_counts``."""
+    """Compute ``discovery_scalars`` from predictions, as plain floats. Arguments are those of
+    ``joint_counts``.
+    """
     scalars = discovery_scalars(margin_counts(prediction, target, bias, groups), groups)
     return {key: value.item() for key, value in scalars.items()}
 

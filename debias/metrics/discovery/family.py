@@ -1,10 +1,10 @@
-"""The families of what predictions and errors tell of the bias. Pure Python."""
+"""The families of measures about information on the bias, and about errors. Pure Python."""
 
 from debias.metrics.descriptions import Family, numbers
 
 INFORMATION = Family(
     "Information",
-    "How much the predictions tell of the bias attribute, and how much of it the labels do.",
+    "How much information the predictions, and the true labels, have about the bias attribute.",
     numbers("discovery", "information"),
     headlines=(
         "information/prediction_given_target",
@@ -16,8 +16,8 @@ INFORMATION = Family(
 
 ERRORS = Family(
     "Errors as a finder of misled images",
-    "Whether the images that the model gets wrong are those that the shortcut misleads: the "
-    "hope of methods that learn from a first model's errors.",
+    "Whether the images that the model gets wrong are bias-conflicting. Methods that learn from "
+    "the errors of a first model rely on it.",
     numbers("discovery", "errors"),
     headlines=("discovery/error_precision", "discovery/error_recall", "discovery/error_lift"),
     needs=("bias", "aligned", "one label"),

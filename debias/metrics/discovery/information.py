@@ -1,4 +1,4 @@
-"""How much two labellings tell of each other, from their table of counts."""
+"""Mutual information and association of two labellings, from their table of counts."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from debias.types import Groups
 
 
 def mutual_information(table: Tensor) -> Tensor:
-    r"""Mutual information of the rows and the columns, in nats.
+    r"""Mutual information of the rows and columns of a table of counts, in nats.
 
     .. math:: I = \sum_{ij} p_{ij} \log \frac{p_{ij}}{p_{i \cdot} p_{\cdot j}}
 
@@ -17,12 +17,12 @@ def mutual_information(table: Tensor) -> Tensor:
     ``MutualInfoScore``.
 
     Args:
-        table: ``(..., R, C)`` counts; leading dimensions are tables of their own. Empty rows and
+        table: ``(..., R, C)`` counts. Leading dimensions index separate tables. Empty rows and
             columns add nothing.
 
     Returns:
-        ``(...)`` float64 in [0, log min(R, C)], 0 for independence; NaN for a table without counts.
-        Divide by ``log(2)`` for bits.
+        ``(...)`` float64 in [0, log min(R, C)], 0 for independence; NaN for an empty table. Divide
+        by ``log(2)`` for bits.
 
     Example:
         >>> round(mutual_information(torch.tensor([[5, 0], [0, 5]])).item(), 6)  # log(2)
@@ -30,13 +30,13 @@ def mutual_information(table: Tensor) -> Tensor:
     """
     joint = _shares(table)
     apart = joint.sum(dim=-1, keepdim=True) * joint.sum(dim=-2, keepdim=True)
-    # where a row or column is empty so is the cell, and 0 log 0 is 0
+    # cells of an empty row or column are empty, and 0 log 0 is 0
     terms = torch.xlogy(joint, joint) - torch.xlogy(joint, apart)
     return terms.sum(dim=(-2, -1)).clamp(min=0)
 
 
 def normalized_mutual_information(table: Tensor) -> Tensor:
-    """Mutual information over the mean of the two entropies.
+    """Mutual information of rows and columns, divided by the mean of their entropies.
 
     Source: scikit-learn's ``normalized_mutual_info_score`` with the arithmetic mean.
 
@@ -44,10 +44,9 @@ def normalized_mutual_information(table: Tensor) -> Tensor:
         table: ``(..., R, C)`` counts.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 for independence; NaN if neither the rows nor the columns
-        vary.
+        ``(...)`` float64 in [0, 1], 0 for independence; NaN if all samples are in one cell.
 
-    Differs from the reference: scikit-learn returns 1 where neither varies.
+    Differs from the reference: scikit-learn returns 1 if all samples are in one cell.
     """
     joint = _shares(table)
     entropies = _entropy(joint.sum(dim=-1)) + _entropy(joint.sum(dim=-2))
@@ -55,13 +54,12 @@ def normalized_mutual_information(table: Tensor) -> Tensor:
 
 
 def conditional_mutual_information(tables: Tensor) -> Tensor:
-    r"""Mutual information within each value of a third variable, weighted by how common the value
-    is, in nats.
+    r"""Conditional mutual information of rows and columns given a third variable, in nats.
 
     .. math:: I(\hat y; a \mid y) = \sum_y p(y)\, I(\hat y; a \mid Y = y)
 
-    With the third variable the target, it is what predictions tell of the bias beyond what the
-    target tells.
+    If the third variable is the target, it is the information of the predictions about the bias
+    that the target does not contain.
 
     Source: Cover and Thomas, "Elements of Information Theory", 2006, section 2.5.
 
@@ -69,29 +67,30 @@ def conditional_mutual_information(tables: Tensor) -> Tensor:
         tables: ``(..., Y, R, C)`` counts, one table for each value of the third variable.
 
     Returns:
-        ``(...)`` float64, at least 0, ideal 0; NaN without counts.
+        ``(...)`` float64, at least 0, ideal 0; NaN for empty tables.
     """
     sizes = tables.sum(dim=(-2, -1)).double()
-    found = torch.where(sizes > 0, mutual_information(tables), 0)
-    return _ratio((sizes * found).sum(dim=-1), sizes.sum(dim=-1))
+    information = torch.where(sizes > 0, mutual_information(tables), 0)
+    return _ratio((sizes * information).sum(dim=-1), sizes.sum(dim=-1))
 
 
 def cramers_v(table: Tensor) -> Tensor:
-    r"""Cramér's V, the strength of association of the rows and the columns.
+    r"""Cramér's V: the strength of association of the rows and columns of a table of counts.
 
     .. math:: V = \sqrt{\frac{\chi^2}{n\, (\min(R, C) - 1)}}
 
-    with R and C the rows and columns that hold any count, and no correction for continuity or bias.
+    R and C are the numbers of rows and columns that are not empty. There is no correction for
+    continuity or bias.
 
     Source: Cramér, "Mathematical Methods of Statistics", 1946; scipy's ``contingency.association``,
-    which refuses empty rows and columns.
+    which raises an error for empty rows and columns.
 
     Args:
         table: ``(..., R, C)`` counts.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 for independence; NaN unless two rows and two columns hold
-        counts.
+        ``(...)`` float64 in [0, 1], 0 for independence; NaN if fewer than two rows or fewer than
+        two columns hold counts.
     """
     joint = _shares(table)
     rows, columns = joint.sum(dim=-1), joint.sum(dim=-2)
@@ -102,26 +101,29 @@ def cramers_v(table: Tensor) -> Tensor:
 
 
 def information_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of the family ``INFORMATION``.
+    """Information and association between predictions, targets and the bias attribute.
+
+    ``numbers.csv`` explains each scalar, in the family ``information``.
 
     Args:
-        counts: ``(rows, biases + 1, choices)`` int64, as ``joint_counts`` returns it; unknown
-            biases are left out.
+        counts: ``(rows, biases + 1, choices)`` int64 from ``joint_counts``. Samples of unknown bias
+            are left out.
         groups: names and numbering of the groups.
 
     Returns:
-        float64 scalars, information in nats. With several labels, the mean over those where it is
-        defined; NaN where it is for none.
+        float64 scalars; information is in nats. Multi-label: the mean over the labels for which a
+        value is defined; NaN if it is defined for none.
 
     Raises:
-        ValueError: the counts are margins, which do not hold every prediction of every target.
+        ValueError: ``counts`` are ``Margins``, which lack the predictions per target.
     """
     if isinstance(counts, Margins):
         raise InputError(
-            "information_scalars reads joint counts, but was given margins: take joint_counts"
+            "counts must come from joint_counts for information_scalars; got Margins. Call "
+            "joint_counts in place of margin_counts"
         )
     known = counts[:, :-1]
-    # (labels, targets of a label, biases, choices); classes are one label
+    # shape (labels, targets per label, biases, choices); single-label data have one label
     tables = known.reshape(groups.outputs if groups.multi_label else 1, -1, *known.shape[1:])
     predicted, true = tables.sum(dim=1), tables.sum(dim=3)
     scalars = {
@@ -138,7 +140,9 @@ def information_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, T
 def information_report(
     prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """``information_scalars`` of predictions, as plain floats; arguments as in ``joint_counts``."""
+    """Compute ``information_scalars`` from predictions, as plain floats. Arguments are those of
+    ``joint_counts``.
+    """
     scalars = information_scalars(joint_counts(prediction, target, bias, groups), groups)
     return {key: value.item() for key, value in scalars.items()}
 

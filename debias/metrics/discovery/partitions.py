@@ -1,4 +1,4 @@
-"""How far an inferred grouping agrees with the true one, whatever the groups are called."""
+"""Agreement of inferred groups with true groups. The numbering of the groups does not matter."""
 
 import math
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def contingency(inferred: Tensor, true: Tensor) -> Tensor:
-    """``(I, T)`` int64: how many samples each inferred group shares with each true one.
+    """Contingency table ``(I, T)`` int64: samples of each pair of inferred and true group.
 
     Args:
-        inferred: ``(N,)`` integer, in any numbering.
-        true: ``(N,)`` integer; samples with -1 are left out.
+        inferred: ``(N,)`` integer inferred group, in any numbering.
+        true: ``(N,)`` integer true group. Samples with a negative number are left out.
     """
     known = true >= 0
     rows, row = torch.unique(inferred[known], return_inverse=True)
@@ -21,8 +21,7 @@ def contingency(inferred: Tensor, true: Tensor) -> Tensor:
 
 
 def hungarian_accuracy(table: Tensor) -> float:
-    """Share of the samples that agree when each inferred group stands for at most one true one, in
-    the best way.
+    """Share of correct samples under the best one-to-one assignment of inferred to true groups.
 
     Source: Kuhn, "The Hungarian method for the assignment problem", 1955; scipy's
     ``linear_sum_assignment``.
@@ -40,7 +39,7 @@ def hungarian_accuracy(table: Tensor) -> float:
 
 
 def purity(table: Tensor) -> float:
-    """Share of the samples of their inferred group's most common true group.
+    """Share of samples whose true group is the most common one of their inferred group.
 
     Args:
         table: ``(I, T)`` counts, as :func:`contingency` gives them.
@@ -52,52 +51,55 @@ def purity(table: Tensor) -> float:
 
 
 def agreement_report(inferred: Tensor, true: Tensor) -> dict[str, float]:
-    """How far two groupings agree, by seven measures.
+    """Compute seven scores of agreement between inferred and true groups.
 
-    Source: scikit-learn's ``adjusted_rand_score``, ``adjusted_mutual_info_score``,
-    ``normalized_mutual_info_score`` (arithmetic mean), ``homogeneity_score`` and
-    ``completeness_score``, which are used.
+    Source: five functions of scikit-learn, which are called: ``adjusted_rand_score``,
+    ``adjusted_mutual_info_score``, ``normalized_mutual_info_score`` (arithmetic mean),
+    ``homogeneity_score`` and ``completeness_score``. The others are ``hungarian_accuracy`` and
+    ``purity``.
 
     Args:
-        inferred: ``(N,)`` integer, inferred groups in any numbering.
-        true: ``(N,)`` integer, true groups, as ``Groups.encode`` gives them; samples with -1 are
-            left out.
+        inferred: ``(N,)`` integer inferred groups, in any numbering.
+        true: ``(N,)`` integer true groups from ``Groups.encode``. Samples with -1 are left out.
 
     Returns:
-        At most 1, which is ideal; 0 on average for the adjusted ones by chance. All NaN without
-        samples.
+        Scores by key, at most 1, ideal 1. The two adjusted scores are 0 on average for random
+        groups. All are NaN without samples.
     """
     from sklearn import metrics
 
     known = true >= 0
-    sides = (true[known].cpu().numpy(), inferred[known].cpu().numpy())
+    labellings = (true[known].cpu().numpy(), inferred[known].cpu().numpy())
     table = contingency(inferred, true)
-    scores = {
+    functions = {
         "rand": metrics.adjusted_rand_score,
         "mutual_information_adjusted": metrics.adjusted_mutual_info_score,
         "mutual_information": metrics.normalized_mutual_info_score,
         "homogeneity": metrics.homogeneity_score,
         "completeness": metrics.completeness_score,
     }
-    found = {
-        name: float(score(*sides)) if len(sides[0]) else math.nan for name, score in scores.items()
+    scores = {
+        name: float(score(*labellings)) if bool(known.any()) else math.nan
+        for name, score in functions.items()
     }
-    found |= {"hungarian_accuracy": hungarian_accuracy(table), "purity": purity(table)}
-    return {f"agreement/{name}": value for name, value in found.items()}
+    scores |= {"hungarian_accuracy": hungarian_accuracy(table), "purity": purity(table)}
+    return {f"agreement/{name}": value for name, value in scores.items()}
 
 
 def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
-    """How well two environments part minority and majority, by the better naming of them.
+    """How well two inferred environments separate the minority from the majority.
 
-    Creager et al. (EIIL, ICML 2021) publish no score of this; it is this project's choice.
+    Either environment may be the minority: the better assignment counts. Creager et al. (EIIL, ICML
+    2021) publish no such score; these two are the choice of this project.
 
     Args:
         scores: ``(N,)`` float in [0, 1], the probability of the second environment.
-        minority: ``(N,)`` bool: the samples that the shortcut misleads.
+        minority: ``(N,)`` bool: whether the shortcut misleads on the sample.
 
     Returns:
-        ``environment/balanced_accuracy`` (of scores above 1/2) and ``environment/auroc`` in [1/2,
-        1], ideal 1, the same for ``1 - scores``; NaN where there is no minority, or nothing else.
+        ``environment/balanced_accuracy``, with a threshold of 1/2, and ``environment/auroc``. Both
+        are in [1/2, 1], ideal 1, and equal for ``scores`` and ``1 - scores``. NaN if all samples or
+        none are minority.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -105,7 +107,7 @@ def environment_recovery(scores: Tensor, minority: Tensor) -> dict[str, float]:
     scores = scores.detach().cpu().double()
     if not minority.any() or minority.all():
         return {"environment/balanced_accuracy": math.nan, "environment/auroc": math.nan}
-    # a score of exactly a half is in neither, so that the swap changes nothing
+    # a score of exactly 1/2 counts half for each environment: the result stays symmetric
     chosen = (scores - 0.5).sign()
     balance = 0.5 + (chosen[minority].mean() - chosen[~minority].mean()).item() / 4
     area = float(roc_auc_score(minority.numpy(), scores.numpy()))

@@ -1,1 +1,1 @@
-"""Fairness: rates of each bias value and how far they differ."""
+"""Fairness: rates of each bias value, such as true positives, and their differences."""

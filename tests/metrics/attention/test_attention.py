@@ -250,7 +250,7 @@ def test_with_several_labels_one_label_is_averaged_at_a_time():
 
 def test_wrong_input_is_refused():
     metric = AttentionScores(BIRDS, names=("s",))
-    with pytest.raises(ValueError, match="scores must be s; got t"):
+    with pytest.raises(ValueError, match="scores must have the names s; got t"):
         metric.update({"t": VALUES[0]}, GROUP, CORRECT)
     with pytest.raises(ValueError, match="one label's column"):
         metric.update({"s": VALUES[0]}, GROUP[:, None].expand(-1, 2), CORRECT)
