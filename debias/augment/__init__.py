@@ -1,1 +1,1 @@
-"""Changes of a batch: ``Batch -> Batch``, composable with every strategy. Loads only torch."""
+"""Augmentations: functions from ``Batch`` to ``Batch``, for any strategy. Imports only torch."""

@@ -1,4 +1,4 @@
-"""What an augmentation is: a change of each training batch, on the device."""
+"""Base class of augmentations, which change each training batch on the device."""
 
 from typing import ClassVar
 
@@ -8,24 +8,25 @@ from debias.types import Batch, Groups
 
 
 class Augmentation(nn.Module):
-    """A change of each training batch. Composes with every strategy that its facts allow.
+    """Base class of augmentations: a module that changes each training batch.
 
-    The first positional arguments of a constructor are facts of the data (``groups``, ``mean``).
-    Its keyword-only arguments are its options; their defaults stand there and nowhere else.
+    The first positional arguments of a subclass's constructor are facts of the data, such as
+    ``groups`` or ``mean``. Its keyword-only arguments are its options. The constructor is the only
+    place of their defaults.
 
     Args:
-        groups: the groups of the data, where the augmentation reads them.
+        groups: the groups of the data, if the augmentation reads them.
 
     Attributes:
-        requires: what the training data must carry, as of
+        requires: what the training data must have, as in
             :class:`debias.strategies.strategy.Strategy`.
-        single_label: whether it needs one class per sample, and refuses several labels.
+        single_label: whether it needs one class per sample. Multi-label data are then an error.
         mixes_targets: whether targets become class probabilities.
-        reads_backgrounds: whether it needs the filled background of each picture.
+        reads_backgrounds: whether it needs each image's background with the foreground filled in.
         moves_bias: whether it changes how often each bias value occurs with each class.
 
     Raises:
-        ValueError: multi-label targets, where ``single_label`` is set.
+        ValueError: ``single_label`` is set and the targets are multi-label.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
@@ -40,18 +41,18 @@ class Augmentation(nn.Module):
             groups.check_single_label(type(self).__name__)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """The changed batch; random numbers come from torch's global generators.
+        """Return the changed batch. Random numbers come from torch's global generators.
 
         Args:
-            batch: of training; left as it is.
-            progress: share of the training that is done, in [0, 1].
+            batch: a training batch, which is not modified.
+            progress: completed share of the training, in [0, 1].
         """
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
 
 class Unchanged(Augmentation):
-    """Leave every batch as it is."""
+    """Return each batch unchanged."""
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """The batch itself."""
+        """Return the same batch object."""
         return batch

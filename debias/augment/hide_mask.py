@@ -1,4 +1,4 @@
-"""Hiding: what a mask marks is taken out, so that the model has to look elsewhere."""
+"""Hiding of masked pixels, so that the model has to use the others."""
 
 from collections.abc import Sequence
 
@@ -17,17 +17,17 @@ class HideMask(Augmentation):
 
     .. math:: x' = (1 - m) \, x + m \, c
 
-    With masks of the foreground the background is left; with masks of what an earlier model looked
-    at (:class:`debias.recipes.masktune.MaskTune`), what it did not.
+    Foreground masks hide the foreground. The masks of
+    :class:`debias.recipes.masktune.MaskTune` hide the pixels that an earlier model attended to.
 
     Args:
-        mean: of each of the three channels, in [0, 1]: with ``std``, the normalisation that images
-            went through.
-        std: of each channel, positive.
-        fill: c: "black", or "mean", the normalisation's mean, which the model reads as 0.
+        mean: mean of each of the three channels, in [0, 1], from the normalisation of the images.
+        std: standard deviation of each channel, positive, from the same normalisation.
+        fill: the colour c: "black", or "mean", the mean of the normalisation. The mean is 0 in the
+            normalised image.
 
     Raises:
-        ValueError: an unknown fill.
+        ValueError: ``fill`` is neither "black" nor "mean".
     """
 
     requires = ("mask",)
@@ -38,21 +38,22 @@ class HideMask(Augmentation):
         check_one_of(FILLS, {"fill": fill}, of="HideMask")
         black = -torch.tensor(mean) / torch.tensor(std)
         colour = black if fill == "black" else torch.zeros_like(black)
-        # follows from the options, so checkpoints need not hold it
+        # computed from the options, so checkpoints need not contain it
         self.register_buffer("colour", colour.view(-1, 1, 1), persistent=False)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """The batch with new images; its mask stays.
+        """Return the batch with the masked pixels replaced. Its mask stays the same.
 
         Args:
-            batch: with ``mask``; left as it is.
-            progress: share of the training that is done, in [0, 1]; of no influence.
+            batch: a batch with ``mask``, which is not modified.
+            progress: has no effect.
 
         Raises:
             ValueError: the batch has no mask.
         """
         if batch.mask is None:
             raise InputError(
-                "hide_mask hides what masks mark, and this batch has none: give the data set masks"
+                "hide_mask needs a mask for each image; this batch has none. Give the data set "
+                "masks"
             )
         return batch._replace(image=torch.lerp(batch.image, self.colour, batch.mask))

@@ -1,4 +1,4 @@
-"""LISA: samples mixed with partners of the same class or the same bias, but not both."""
+"""LISA: mixes each sample with a partner of the same class or the same bias, but not both."""
 
 import torch
 from torch import Tensor
@@ -10,13 +10,13 @@ from debias.types import Batch, Groups
 
 
 def selected_pairs(target: Tensor, bias: Tensor, intra_label: Tensor) -> Tensor:
-    """``(N, N)`` bool: whether the sample of the row may be mixed with that of the column.
+    """Which pairs LISA may mix: ``(N, N)`` bool, one row per sample, one column per partner.
 
     Args:
-        target: ``(N,)`` int64 classes.
-        bias: ``(N,)`` int64, -1 where unknown: such a sample has no partner.
-        intra_label: ``(N,)`` bool: the row's partner has its class and another bias; else its bias
-            and another class.
+        target: ``(N,)`` int64 class of each sample.
+        bias: ``(N,)`` int64 bias value, or -1 if unknown. Samples of unknown bias are in no pair.
+        intra_label: ``(N,)`` bool. If true, the partner of the sample has the same class and
+            another bias. If false, it has the same bias and another class.
     """
     same_target, same_bias = target[:, None] == target, bias[:, None] == bias
     known = (bias >= 0)[:, None] & (bias >= 0)
@@ -27,30 +27,30 @@ def selected_pairs(target: Tensor, bias: Tensor, intra_label: Tensor) -> Tensor:
 class LISA(Augmentation):
     r"""Mix images of the same class and different bias, or of the same bias and different class.
 
-    With probability :math:`p` a sample's partner is intra-label, of the same class and another
-    bias: the bias changes and the target does not. Otherwise it is intra-domain, of the same bias
-    and another class: the target changes and the bias does not. Then the two are mixed as by
-    :class:`debias.augment.mixing.Mixup` or :class:`debias.augment.mixing.CutMix`. A sample whose
-    batch has no such partner stays as it is; balanced batches (``sampler.name=group_balanced``)
-    have one.
+    With probability :math:`p` the partner of a sample is intra-label: it has the same class and
+    another bias. Otherwise it is intra-domain: it has the same bias and another class. Sample and
+    partner are mixed by :class:`debias.augment.mixing.Mixup` or
+    :class:`debias.augment.mixing.CutMix`. A sample stays unchanged if its batch has no such
+    partner. Group-balanced batches (``sampler.name=group_balanced``) usually have one.
 
     Source: Yao et al., "Improving Out-of-Distribution Robustness via Selective Augmentation", ICML
     2022; reference code huaxiuyao/LISA.
 
     Args:
         groups: the groups of the data; single-label.
-        selection: :math:`p` in [0, 1].
+        selection: probability :math:`p` of an intra-label partner, in [0, 1].
         mix: "mixup" or "cutmix".
-        alpha: of the coefficient's :math:`\mathrm{Beta}(\alpha, \alpha)`, positive.
+        alpha: :math:`\alpha > 0` of the mixing coefficient's :math:`\mathrm{Beta}(\alpha, \alpha)`.
 
     Raises:
-        ValueError: ``selection``, ``alpha`` or ``mix`` is out of range.
+        ValueError: ``selection`` is outside [0, 1], ``alpha`` is not positive, ``mix`` is unknown,
+            or the targets are multi-label.
 
-    Differs from the reference: partners, the kind of pair and CutMix's box are drawn for each
-    sample (there the kind and the box for each batch, and group k's i-th sample meets group l's
-    i-th); mixup there halves the batch, as it keeps one result of each pair; CutMix there takes its
-    Beta from the constant 0.2 of another method, not from ``alpha``; more than two classes or
-    biases are no special case.
+    Differs from the reference: partners, the kind of pair and the box of CutMix are drawn per
+    sample. The reference draws kind and box per batch, and pairs the i-th samples of two groups.
+    Its mixup halves the batch, as it keeps one result per pair. Its CutMix uses the constant 0.2 of
+    another method in place of ``alpha``. Here more than two classes or bias values need no special
+    case.
     """
 
     requires = ("bias",)
@@ -68,11 +68,11 @@ class LISA(Augmentation):
         self.weights = WEIGHTS[mix]
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """Mix a batch; everything random comes from torch's global generators.
+        """Mix the samples of a batch. Random numbers come from torch's global generators.
 
         Args:
-            batch: with ``(N,)`` class indices; left as it is.
-            progress: share of the training that is done; does not matter.
+            batch: a batch with ``(N,)`` class indices, which is not modified.
+            progress: has no effect.
         """
         count, device = len(batch.target), batch.image.device
         intra_label = torch.rand(count, device=device) < self.selection

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: pictures mixed pixel by pixel, targets by each one's share of the picture."""
+"""Mixup and CutMix: mix pairs of images, and their targets by each image's share of the result."""
 
 from collections.abc import Callable
 
@@ -12,19 +12,19 @@ from debias.types import Batch, Groups
 
 
 def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
-    r"""Each sample blended with its partner.
+    r"""Mix each sample with its partner by pixel weights.
 
     .. math:: \tilde x_i = w_i x_i + (1 - w_i)\, x_{p(i)}, \qquad
               \tilde t_i = \bar w_i t_i + (1 - \bar w_i)\, t_{p(i)}
 
-    where :math:`\bar w` is the mean of w over the picture. Masks and backgrounds are blended as the
-    picture is; bias, index and weight stay those of the first.
+    where :math:`\bar w` is the mean of w over the image. Masks and backgrounds are mixed like the
+    image. Bias, index and weight stay those of the sample itself.
 
     Args:
-        batch: with ``(N,)`` class indices.
-        partner: ``(N,)`` int64 p, positions in the batch.
-        own: w, ``(N, 1, H, W)`` or ``(N, 1, 1, 1)`` in [0, 1]; 1 leaves a sample as it is, to the
-            last bit.
+        batch: a batch with ``(N,)`` class indices.
+        partner: ``(N,)`` int64 p, position of each sample's partner in the batch.
+        own: w, ``(N, 1, H, W)`` or ``(N, 1, 1, 1)``, weight of the sample itself in [0, 1]. A
+            weight of 1 leaves the sample exactly unchanged.
         classes: number of classes C.
 
     Returns:
@@ -32,7 +32,7 @@ def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
     """
 
     def blended(first: Tensor) -> Tensor:
-        """Pixels or masks of a sample, mixed with its partner's."""
+        """Images or masks mixed with those of the partners."""
         return own.to(first.dtype) * first + (1 - own).to(first.dtype) * first[partner]
 
     target = F.one_hot(batch.target, classes).to(torch.promote_types(own.dtype, torch.float32))
@@ -46,30 +46,37 @@ def blend(batch: Batch, partner: Tensor, own: Tensor, *, classes: int) -> Batch:
 
 
 def mixup_weights(coefficient: Tensor, image: Tensor) -> Tensor:
-    """``(N, 1, 1, 1)`` weight of the first picture: the coefficient, everywhere."""
+    """Weights for mixup: ``(N, 1, 1, 1)``, the coefficient of each sample at every pixel."""
     return coefficient[:, None, None, None]
 
 
 def cutmix_weights(coefficient: Tensor, image: Tensor) -> Tensor:
-    """``(N, 1, H, W)`` weight of the first picture: 0 in a box at a random place, 1 around it."""
+    """Weights for CutMix: ``(N, 1, H, W)``, 0 inside a box at a random place and 1 outside.
+
+    Args:
+        coefficient: ``(N,)`` in [0, 1], share of the image outside the box.
+        image: ``(N, 3, H, W)``, which gives size and device.
+    """
     centre = torch.rand(len(image), 2, device=image.device)
     return outside_box(coefficient, centre, height=image.shape[2], width=image.shape[3])
 
 
 def outside_box(coefficient: Tensor, centre: Tensor, *, height: int, width: int) -> Tensor:
-    r"""1 outside a box of :math:`1 - \lambda` of the frame, 0 inside, ``(N, 1, H, W)``.
+    r"""Indicator of the pixels outside a box with the area share :math:`1 - \lambda`.
 
-    The box has sides :math:`2 \lfloor \lfloor L \sqrt{1 - \lambda} \rfloor / 2 \rfloor` for frames
-    of side L, and is cut off by the frame.
+    It is ``(N, 1, H, W)``, 1 outside and 0 inside. For an image side L, the side of the box is
+    :math:`2 \lfloor \lfloor L \sqrt{1 - \lambda} \rfloor / 2 \rfloor`. The image border cuts the
+    box off.
 
     Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
     Localizable Features", ICCV 2019.
 
     Args:
         coefficient: ``(N,)`` :math:`\lambda` in [0, 1].
-        centre: ``(N, 2)`` in [0, 1), row and column of the box's centre as shares of the frame.
-        height: H.
-        width: W.
+        centre: ``(N, 2)`` in [0, 1), row and column of the box's centre as shares of the image
+            height and width.
+        height: image height H in pixels.
+        width: image width W in pixels.
     """
     inside = torch.ones(len(coefficient), 1, 1, 1, dtype=torch.bool, device=coefficient.device)
     for axis, length in enumerate((height, width)):
@@ -81,7 +88,7 @@ def outside_box(coefficient: Tensor, centre: Tensor, *, height: int, width: int)
     return (~inside).to(coefficient.dtype)
 
 
-#: The two ways in which pictures are mixed.
+#: Pixel weights of the sample itself, by the name of the mixing method.
 WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mixup": mixup_weights,
     "cutmix": cutmix_weights,
@@ -89,34 +96,35 @@ WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def beta(count: int, alpha: float, device: torch.device) -> Tensor:
-    """``(count,)`` draws of Beta(alpha, alpha), from torch's global generator of the CPU."""
-    concentration = torch.tensor(alpha)  # on the CPU: not every device draws from Beta
+    """``(count,)`` random draws of Beta(alpha, alpha), from torch's global CPU generator."""
+    concentration = torch.tensor(alpha)  # on the CPU: not every device can draw from Beta
     distribution = torch.distributions.Beta(concentration, concentration, validate_args=False)
     draws: Tensor = distribution.sample((count,))
     return draws.to(device)
 
 
 class Mixup(Augmentation):
-    r"""Mix each image and its target with those of a random other image.
+    r"""Mix each image and its target with those of a random image of the batch.
 
     .. math:: \tilde x = \lambda x_i + (1 - \lambda) x_j, \quad
               \tilde t = \lambda t_i + (1 - \lambda) t_j, \quad
               \lambda \sim \mathrm{Beta}(\alpha, \alpha)
 
-    Pairs are random, so the shortcut stays where it was; :class:`debias.augment.lisa.LISA` chooses
-    them against it.
+    Pairs are random, so the correlation of bias and target remains.
+    :class:`debias.augment.lisa.LISA` chooses pairs that weaken it.
 
-    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. The default is
-    SubpopBench's (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023).
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. The default alpha
+    is that of SubpopBench (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift",
+    ICML 2023).
 
     Args:
         groups: the groups of the data; single-label.
-        alpha: positive; small, samples hardly mix.
+        alpha: positive. With a small alpha most images are hardly mixed.
 
     Raises:
-        ValueError: ``alpha`` is not positive.
+        ValueError: ``alpha`` is not positive, or the targets are multi-label.
 
-    Differs from the reference: each sample has a coefficient of its own, not each batch.
+    Differs from the reference: a coefficient is drawn per sample, not per batch.
     """
 
     single_label = True
@@ -129,11 +137,11 @@ class Mixup(Augmentation):
         self.classes, self.alpha = groups.outputs, alpha
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """Mix a batch; everything random comes from torch's global generators.
+        """Mix the samples of a batch. Random numbers come from torch's global generators.
 
         Args:
-            batch: with ``(N,)`` class indices; left as it is.
-            progress: share of the training that is done; does not matter.
+            batch: a batch with ``(N,)`` class indices, which is not modified.
+            progress: has no effect.
         """
         partner = torch.randperm(len(batch.target), device=batch.image.device)
         coefficient = beta(len(partner), self.alpha, partner.device)
@@ -141,11 +149,11 @@ class Mixup(Augmentation):
 
 
 class CutMix(Mixup):
-    r"""Paste a box of another image; the target follows the areas.
+    r"""Paste a box of another image, and mix the targets by the areas.
 
-    The box has :math:`1 - \lambda` of the frame,
-    :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)`, before the frame cuts it off; what the frame
-    has left of it is what counts in the target.
+    The box has the share :math:`1 - \lambda` of the image area, with
+    :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)`. The image border may cut the box off. The
+    target counts only the part inside the image.
 
     Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
     Localizable Features", ICCV 2019; reference code clovaai/CutMix-PyTorch.
@@ -155,10 +163,9 @@ class CutMix(Mixup):
         alpha: positive; 1 makes all areas equally likely.
 
     Raises:
-        ValueError: ``alpha`` is not positive.
+        ValueError: ``alpha`` is not positive, or the targets are multi-label.
 
-    Differs from the reference: each sample has a box of its own, not each batch, and every batch is
-    mixed.
+    Differs from the reference: a box is drawn per sample, not per batch, and every batch is mixed.
     """
 
     weights = staticmethod(cutmix_weights)

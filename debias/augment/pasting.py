@@ -1,4 +1,4 @@
-"""Cuts foregrounds out by masks and pastes them, scaled and moved, on other pictures."""
+"""Cuts foregrounds out by their masks, scales and moves them, and pastes them on backgrounds."""
 
 import math
 from typing import NamedTuple
@@ -7,19 +7,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Shrinking averages as it should down to a third of the side, and over no more pixels beyond.
+#: Largest shrinking factor with full anti-aliasing. Stronger shrinking is blurred as for this one.
 GREATEST_SHRINKING = 3.0
 
 
 class Box(NamedTuple):
-    """Least upright boxes of all foreground, in pixels: ``(N, 2)`` top left corner, and size."""
+    """Bounding boxes of foregrounds, in pixels.
+
+    Attributes:
+        corner: ``(N, 2)`` row and column of the top left corner.
+        size: ``(N, 2)`` height and width.
+    """
 
     corner: Tensor
     size: Tensor
 
 
 class Placement(NamedTuple):
-    """Where foregrounds go: each one's box, ``(N,)`` factor on its sides, ``(N, 2)`` new corner."""
+    """Where each foreground is pasted.
+
+    Attributes:
+        box: bounding box of the foreground in its own image.
+        scale: ``(N,)`` factor on the sides of the box.
+        corner: ``(N, 2)`` row and column of the box's new top left corner, in pixels.
+    """
 
     box: Box
     scale: Tensor
@@ -27,20 +38,25 @@ class Placement(NamedTuple):
 
 
 class Pasted(NamedTuple):
-    """``(N, 3, H, W)`` pictures, ``(N, 1, H, W)`` share of foreground of each pixel, in [0, 1]."""
+    """Result of pasting.
+
+    Attributes:
+        image: ``(N, 3, H, W)`` images.
+        mask: ``(N, 1, H, W)`` share of the pasted foreground at each pixel, in [0, 1].
+    """
 
     image: Tensor
     mask: Tensor
 
 
 def foreground_box(mask: Tensor) -> Box:
-    """The box of each mask's pixels above 0; the whole frame where there is none.
+    """Bounding box of the pixels above 0 of each mask; the whole image if the mask is empty.
 
     Args:
         mask: ``(N, 1, H, W)`` float in [0, 1].
 
     Returns:
-        The boxes, of the dtype of ``mask``.
+        The boxes, with the dtype of ``mask``.
 
     Example:
         >>> mask = torch.zeros(1, 1, 8, 8)
@@ -62,26 +78,26 @@ def paste(
     *,
     blur: float = 0.0,
 ) -> Pasted:
-    r"""Paste the foreground of each picture on a background.
+    r"""Paste the foreground of each image on a background.
 
     .. math:: x = \alpha \frac{T(m f)}{T(m)} + (1 - \alpha)\, b, \qquad
               \alpha = \min\bigl(T(m),\, \max(0,\, 2\, G_\sigma T(m) - 1)\bigr)
 
-    with picture f, its mask m, background b, placement T and Gaussian blur :math:`G_\sigma`. The
-    colours are those of the foreground alone: nothing of the picture's own background shines
-    through at its edge. The blur eats into the foreground, by less than sigma; without it
-    :math:`\alpha = T(m)`. Shrinking averages.
+    with image f, its mask m, background b, placement T and Gaussian blur :math:`G_\sigma`. The
+    division by :math:`T(m)` keeps colours of the image's own background out of the edge. The blur
+    shrinks the foreground by less than sigma. Without blur, :math:`\alpha = T(m)`. If T shrinks the
+    foreground, pixels are averaged.
 
     Args:
         image: ``(N, 3, H, W)`` float, normalised or not.
         mask: ``(N, 1, H, W)`` float foreground in [0, 1].
-        background: ``(N, 3, H, W)`` float, of the same normalisation.
-        placement: where the foregrounds' boxes go; what leaves the frame is cut off.
+        background: ``(N, 3, H, W)`` float, with the same normalisation as ``image``.
+        placement: where each foreground goes. Parts outside the image are cut off.
         edge: ``(N,)`` float in [0, 1], :math:`\sigma` as a share of ``blur``.
-        blur: greatest :math:`\sigma`, in pixels; 0 leaves the edges as they are.
+        blur: greatest :math:`\sigma`, in pixels; 0 leaves the edges sharp.
 
     Returns:
-        The pictures, and how much of each pixel is foreground.
+        The images, and the share of foreground :math:`\alpha` at each pixel.
     """
     layers = image.new_empty(len(image), 4, *image.shape[2:])
     layers[:, :3].copy_(image).mul_(mask)
@@ -95,27 +111,36 @@ def paste(
 
 
 def _ends(present: Tensor) -> tuple[Tensor, Tensor]:
-    """``(N,)`` first position that is present, and the one behind the last, of ``(N, L)`` bool."""
-    present = present.to(torch.uint8)  # of equal values, argmax takes the first
+    """First true position, and last true position plus one, in each row of an ``(N, L)`` bool.
+
+    Both are ``(N,)``. A row without a true value gives 0 and L.
+    """
+    present = present.to(torch.uint8)  # argmax returns the first of equal values
     return present.argmax(dim=1), present.shape[1] - present.flip(1).argmax(dim=1)
 
 
 def _softened(covered: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """What is left of ``(N, 1, H, W)`` foreground when its edge falls off softly inwards."""
-    # the frame cuts a foreground off, it is no edge of it
+    """``(N, 1, H, W)`` foreground mask whose edge fades to 0 inwards.
+
+    Args:
+        covered: ``(N, 1, H, W)`` sharp mask in [0, 1].
+        sigma: ``(N,)`` sigma of the blur, in pixels.
+        radius: radius of the blur kernel, in pixels.
+    """
+    # the image border cuts a foreground off, and is not an edge that should fade
     padded = F.pad(covered, (radius,) * 4, mode="replicate")
     return (2 * _blurred(padded, sigma, radius) - 1).clamp(min=0)
 
 
 def _smoothed(layers: Tensor, scale: Tensor) -> Tensor:
-    """Blurred as much as shrinking by ``(N,)`` scale needs, so that sampling loses no detail."""
+    """Blur layers against aliasing, before they are scaled by ``(N,)`` factors below 1."""
     shrinking = (1 / scale).clamp(1, GREATEST_SHRINKING)
     radius = math.ceil(GREATEST_SHRINKING)
     return _blurred(F.pad(layers, (radius,) * 4), 0.5 * (shrinking.square() - 1).sqrt(), radius)
 
 
 def _moved(layers: Tensor, placement: Placement) -> Tensor:
-    """Each sample's box brought to its place; nothing where a pixel comes from outside."""
+    """Scale and move each sample's box to its place. Pixels from outside the image become 0."""
     sources = []
     for axis in (0, 1):
         length = layers.shape[2 + axis]
@@ -129,17 +154,19 @@ def _moved(layers: Tensor, placement: Placement) -> Tensor:
 
 
 def _blurred(layers: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Blur by a Gaussian of each sample's sigma, cut off at ``radius``; sigma 0 changes nothing.
+    """Gaussian blur with one sigma per sample. A sigma of 0 changes nothing.
 
     Args:
-        layers: ``(N, C, H, W)`` with a border of ``radius``, which the result lacks: a convolution
-            that pads by itself takes three times as long on CPUs.
+        layers: ``(N, C, H, W)`` with a border of ``radius`` pixels, which the blur removes. The
+            caller pads, since a padding convolution takes three times as long on CPUs.
+        sigma: ``(N,)`` sigma of each sample, in pixels.
+        radius: radius at which the kernel is cut off.
     """
     samples, channels, height, width = layers.shape
     offset = torch.arange(-radius, radius + 1, device=layers.device)
     weights = torch.exp(-0.5 * (offset / sigma.clamp(min=1e-3)[:, None]).square())
     weights = (weights / weights.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
-    # every sample has its own kernel, hence samples become channels
+    # every sample has its own kernel, so samples become channels of one grouped convolution
     planes, groups = layers.reshape(1, samples * channels, height, width), samples * channels
     planes = F.conv2d(planes, weights[:, None, :, None], groups=groups)
     planes = F.conv2d(planes, weights[:, None, None, :], groups=groups)

@@ -1,4 +1,4 @@
-"""Recombination: objects on other backgrounds, so that these tell nothing of the class."""
+"""Recombination: foregrounds pasted on other backgrounds, which then do not predict the class."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from debias.types import Batch
 
 BACKGROUNDS = ("all", "same", "own")
 BIAS_FOLLOWS = ("background", "foreground")
-#: Side of the pictures, in pixels, for which the paper gives the blur of the edge.
+#: Image side in pixels at which the paper gives the blur of the edge.
 BLUR_SIDE = 224
-#: How a probability moves over training, a function of its share done.
+#: Factor on the probability of keeping a sample, as a function of the completed share of training.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "linear": lambda progress: progress,
@@ -26,15 +26,16 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Draws(NamedTuple):
-    """Everything random about recombining a batch of N samples.
+    """All random choices for recombining a batch of N samples.
 
     Attributes:
-        donor: ``(N,)`` int64, whose background each foreground goes on.
-        size: ``(N,)`` in [0, 1], where in its range the foreground's area lies.
-        place: ``(N, 2)`` in [0, 1], vertical and horizontal place between the one end of the frame
-            and the other.
-        edge: ``(N,)`` in [0, 1], blur of the foreground's edge, as a share of the greatest.
-        keep: ``(N,)`` bool, which samples stay as they are.
+        donor: ``(N,)`` int64, position of the sample that gives the background.
+        size: ``(N,)`` in [0, 1], position of the foreground's area between its smallest and
+            greatest value.
+        place: ``(N, 2)`` in [0, 1], vertical and horizontal position: 0 is top or left, 1 is bottom
+            or right.
+        edge: ``(N,)`` in [0, 1], blur of the foreground's edge as a share of the greatest blur.
+        keep: ``(N,)`` bool, whether the sample stays unchanged.
     """
 
     donor: Tensor
@@ -54,41 +55,44 @@ def recombine(
     size_factor: float = 1.0,
     cell: int | None = None,
 ) -> Batch:
-    r"""Put each sample's foreground on its donor's background.
+    r"""Paste each sample's foreground on the background of its donor.
+
+    The foreground is scaled to a share a of the image area, with its proportions unchanged:
 
     .. math:: a \in [(1 - s) \min(r_f, r_b),\; (1 + s) \max(r_f, r_b)]
 
-    is the share of the frame that the foreground gets, proportions kept, where :math:`r_f` is the
-    share it had and :math:`r_b` that of the donor's. Its box lies wholly in the frame; one larger
-    than the frame is cut to it.
+    :math:`r_f` is the area share of the foreground in its own image. :math:`r_b` is that of the
+    donor's foreground. The box of the foreground lies inside the image. A box larger than the image
+    is cut off.
 
     Args:
-        batch: with ``mask`` and ``background``.
-        draws: every random choice.
+        batch: a batch with ``mask`` and ``background``.
+        draws: all random choices.
         size_spread: s, in [0, 1).
-        blur: greatest blur of the foreground's edge, as sigma in pixels of a picture of side 224.
-        bias_follows: whose bias attribute the result has: "background", its donor's; "foreground",
-            its own.
-        size_factor: on the foreground's area, to measure size bias.
-        cell: to measure centre bias, one of the frame's 3 x 3 cells, 0 to 8 row by row: it stands
-            for the frame.
+        blur: greatest blur of the foreground's edge: sigma in pixels, for an image of side 224.
+        bias_follows: bias label of the result: "background" for that of the donor, "foreground" for
+            that of the sample itself.
+        size_factor: factor on the foreground's area, to measure size bias.
+        cell: number of one of the 3 x 3 cells of the image, 0 to 8 row by row. The foreground is
+            placed inside it at a third of its side, to measure centre bias. ``None`` uses the whole
+            image.
 
     Returns:
-        The batch with new image, mask (of the pasted foreground) and bias; its background, now used
-        up, is ``None``.
+        The batch with new image, mask (of the pasted foreground) and bias. Its background is
+        ``None``.
 
     Raises:
-        ValueError: the batch has no mask or no background, or there is no such cell.
+        ValueError: the batch has no mask or no background, or ``cell`` is not in 0 to 8.
     """
     if batch.mask is None or batch.background is None:
         absent = "mask" if batch.mask is None else "background"
         raise InputError(
-            "recombination needs each image's mask and filled background, and this batch has no "
-            f"{absent}: give the data set masks, and build its ImageData with backgrounds=True"
+            f"recombination needs the mask and the filled background of each image; got no {absent}"
+            ". Give the data set masks, and build its ImageData with backgrounds=True"
         )
     keep = draws.keep[:, None, None, None]
-    # a kept sample pastes nothing on itself; rows are chosen, as choosing pixels takes four times
-    # as long on CPUs
+    # a kept sample pastes an empty mask on its own image: selecting rows is four times as fast on
+    # CPUs as selecting pixels afterwards
     itself = len(keep) + torch.arange(len(keep), device=keep.device)
     below = torch.where(draws.keep, itself, draws.donor)
     mask, background = batch.mask * ~keep, torch.cat([batch.background, batch.image])[below]
@@ -108,40 +112,43 @@ def recombine(
 class Recombination(Augmentation):
     """Put the foreground of each image on the filled background of another image.
 
-    Each foreground goes, with a new size and place, on the filled background of a picture of the
-    batch. Composes with every strategy but those that correct for what the bias says of the class
-    in the data: the target stays, and where the bias attribute is the background, the result has
-    the donor's, of any class with ``background="all"``.
+    The background comes from the same batch. The foreground gets a new size and place. The target
+    does not change. By default the bias label becomes that of the background, which may come from
+    any class. Then do not combine it with a strategy that corrects for the frequencies of groups,
+    or of classes given the bias.
 
     Source: Nauen et al., "ForAug: Recombining Foregrounds and Backgrounds to Improve Vision
     Transformer Training with Bias Mitigation", 2025; reference code tobna/ForAug.
 
     Args:
-        background: whose background: "all", of any sample of the batch; "same", of any of the same
-            target; "own".
-        bias_follows: the bias attribute of the result: "background", the donor's; "foreground", the
-            sample's own.
-        schedule: how the probability of keeping a sample as it is moves over training: "constant",
-            "linear" (0 to 1), "reverse_linear" (1 to 0) or "cosine" (0 to 1, slowly at first).
-        probability: its greatest value, in [0, 1].
-        size_spread: by how much the foreground's area may leave the range of the two areas, in [0,
-            1).
-        bates: the place is a mean of this many uniform draws: 1 anywhere, more towards the centre,
-            0 the very centre, below -1 towards the borders.
-        blur: greatest sigma of the edge's blur, in pixels of a picture of side 224; drawn from a
-            tenth of it on.
-        prune: a picture with at least this share of foreground gives no background, which would be
-            mostly invented.
-        least: a mask with a smaller share of foreground found nothing; its sample is kept, and
-            gives no background.
+        background: which sample of the batch gives the background: "all" (any), "same" (any with
+            the same target) or "own" (the sample itself).
+        bias_follows: bias label of the result: "background" for that of the donor, "foreground" for
+            that of the sample itself.
+        schedule: change of the probability of keeping a sample unchanged, as a factor on
+            ``probability``: "constant", "linear" (0 to 1), "reverse_linear" (1 to 0) or "cosine" (0
+            to 1, slowly at first).
+        probability: greatest probability of keeping a sample unchanged, in [0, 1].
+        size_spread: how far the foreground's area may leave the range of its own and the donor's
+            foreground area, as a share, in [0, 1).
+        bates: the place is the mean of this many uniform draws. 1 is anywhere, more is nearer the
+            centre, 0 is the exact centre, and below -1 is nearer the borders.
+        blur: greatest sigma of the edge's blur, in pixels for an image of side 224. Sigma is drawn
+            between a tenth of it and all of it.
+        prune: an image with at least this share of foreground gives no background, since most of
+            that background is filled in.
+        least: smallest share of foreground of a usable mask. A sample with less stays unchanged,
+            and gives no background.
 
     Raises:
-        ValueError: an option is unknown or out of range; ``least`` must be below ``prune``.
+        ValueError: an option is unknown or out of range, ``least`` is not below ``prune``, or
+            ``schedule`` is not "constant" while ``probability`` is 0.
 
-    Differs from the reference: donors come from the batch, not from the whole set; augmentations
-    come before, not after; the reverse-linear probability, negative there, is meant as here; a
-    foreground larger than the frame is cut where ``bates`` puts it (there uniformly); a sample
-    whose mask is empty or full is kept; an edge softened by the blur never reaches beyond the mask.
+    Differs from the reference: donors come from the batch, not from the whole data set. Other
+    augmentations come before, not after. The reverse-linear probability, negative in the reference,
+    is the intended one. A foreground larger than the image is cut at the place that ``bates`` gives
+    (there uniformly). A sample with an empty or full mask stays unchanged. An edge softened by the
+    blur never reaches beyond the mask.
     """
 
     requires = ("mask",)
@@ -172,30 +179,33 @@ class Recombination(Augmentation):
         check_between(f"(0, {prune})", {"least": least}, of="Recombination", hint="below prune")
         if schedule != "constant" and probability == 0:
             raise InputError(
-                f"schedule={schedule} of probability 0 keeps nothing: set probability, as in 1.0"
+                f"schedule={schedule} needs probability > 0; got probability=0. Set it, such as "
+                "probability=1.0"
             )
         self.background, self.bias_follows, self.schedule = background, bias_follows, schedule
         self.probability, self.size_spread, self.bates = probability, size_spread, bates
         self.blur, self.prune, self.least = blur, prune, least
 
     def keep_probability(self, progress: float) -> float:
-        """Probability that a sample is kept as it is, at ``progress`` in [0, 1] of the training."""
-        check_between("[0, 1]", {"progress": progress}, hint="the share of training that is done")
+        """Probability that a sample stays unchanged, after the share ``progress`` of training."""
+        check_between("[0, 1]", {"progress": progress}, hint="the completed share of training")
         return self.probability * SCHEDULES[self.schedule](progress)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
-        """Recombine a batch; random numbers come from torch's global generator of its device.
+        """Recombine a batch. Random numbers come from the global generator of the batch's device.
 
         Args:
-            batch: with ``mask`` and ``background``; left as it is.
-            progress: share of the training that is done, in [0, 1].
+            batch: a batch with ``mask`` and ``background``, which is not modified.
+            progress: completed share of the training, in [0, 1].
         """
         draws = self.draw(batch, progress)
         follows, spread = self.bias_follows, self.size_spread
         return recombine(batch, draws, size_spread=spread, blur=self.blur, bias_follows=follows)
 
     def draw(self, batch: Batch, progress: float = 0.0) -> Draws:
-        """Draw what :func:`recombine` needs; without donor or a usable mask a sample is kept."""
+        """Make the random choices for :func:`recombine`. A sample without a donor or a usable mask
+        stays unchanged.
+        """
         count, device = len(batch.target), batch.image.device
         share, allowed = _share(batch), self.allowed(batch)
         donor = torch.rand(count, count, device=device).masked_fill(~allowed, -1).argmax(dim=1)
@@ -209,7 +219,7 @@ class Recombination(Augmentation):
         )
 
     def allowed(self, batch: Batch) -> Tensor:
-        """``(N, N)`` bool: whether the row's foreground may go on the column's background."""
+        """``(N, N)`` bool: whether the foreground of sample i may be pasted on background j."""
         share = _share(batch)
         return self._related(batch.target) & ((share >= self.least) & (share < self.prune))
 
@@ -223,15 +233,17 @@ class Recombination(Augmentation):
 
 
 def _share(batch: Batch) -> Tensor:
-    """``(N,)`` share of each picture that its foreground takes; 0 without masks."""
+    """``(N,)`` area share of the foreground in each image; 0 if the batch has no masks."""
     if batch.mask is None:
         return batch.image.new_zeros(len(batch.image))
     return batch.mask.mean(dim=(1, 2, 3))
 
 
 def places(count: int, bates: int, device: torch.device) -> Tensor:
-    """``(count, 2)`` in [0, 1]: Bates means of ``|bates|`` uniform draws, 1/2 for 0, shifted by 1/2
-    modulo 1 if < 0.
+    """Random places ``(count, 2)`` in [0, 1], each a mean of ``|bates|`` uniform draws.
+
+    If ``bates`` is 0, all are 1/2. If it is negative, the means are shifted by 1/2 modulo 1, so
+    that they lie nearer the borders.
     """
     if bates == 0:
         return torch.full((count, 2), 0.5, device=device)
@@ -246,7 +258,7 @@ def _placement(
     donors = own[draws.donor]
     low = (1 - size_spread) * torch.minimum(own, donors)
     high = (1 + size_spread) * torch.maximum(own, donors)
-    # an empty mask is pasted nowhere: its scale only has to be a number
+    # an empty mask is not pasted: the clamp only keeps its scale finite
     area = size_factor * torch.lerp(low, high, draws.size) / own.clamp(min=1e-6)
     scale = area.clamp(min=1e-6).sqrt()
     frame, corner = mask.new_tensor(mask.shape[2:]), mask.new_zeros(2)
