@@ -1,1 +1,1 @@
-"""Methods of several stages: one recipe per published method."""
+"""Recipes: the stages of each published method, in order."""

@@ -1,4 +1,4 @@
-"""Automatic feature reweighting: a last layer on what the model doubts."""
+"""Automatic feature reweighting: last-layer retraining weighted by the model's uncertainty."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,31 +12,32 @@ from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer
 from debias.runs.choice import HeadChoice
 
-#: AFR's grids on Waterbirds.
+#: The grids of the AFR authors for Waterbirds.
 GAMMAS = tuple(4 + 0.5 * step for step in range(33))
 PENALTIES = (0.0, 0.1, 0.2, 0.3)
 
 
 @dataclass(kw_only=True)
 class AFR(LastLayer):
-    """Refit the last layer with larger weights for samples that the model doubts.
+    """Refit the last layer with larger weights for samples of which the model is less sure.
 
-    The backbone is trained on a share of the training split, the head refitted on the rest; gamma
-    and the pull towards the old head are chosen on validation. See
+    The backbone is trained on a share of the training split, and the head is refitted on the rest.
+    Gamma, the penalty and the step are chosen on the validation split. See
     :func:`debias.heads.refits.focal_heads`.
 
     Args:
-        gammas: to choose from; the default is the authors' grid for Waterbirds.
-        penalties: of the pull towards the old head, to choose from.
-        steps: of full-batch descent.
-        learning_rate: of the descent.
-        share: of the training split that the backbone sees, in (0, 1).
-        backbone: "trained", "pretrained", or the folder of a finished run (which has seen all of
-            the split).
-        base: what the backbone's stage changes of the run's config.
+        gammas: values of gamma to try. The default is the authors' grid for Waterbirds.
+        penalties: values to try of the penalty on the distance from the old head.
+        steps: number of full-batch gradient steps.
+        learning_rate: learning rate of these steps.
+        share: share of the training split on which the backbone is trained, in (0, 1).
+        backbone: "trained", "pretrained", or the folder of a finished run (which was trained on the
+            whole split).
+        base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: the share or another number is out of range.
+        ValueError: ``share`` is not in (0, 1), ``steps`` is below 1, or ``gammas`` or ``penalties``
+            is empty or has a negative value.
     """
 
     gammas: tuple[float, ...] = GAMMAS
@@ -48,18 +49,17 @@ class AFR(LastLayer):
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise InputError(
-                "recipe.share must lie between 0 and 1, and leave rows for the head; got "
-                f"{self.share}"
+                f"recipe.share must lie in (0, 1), to leave rows for the head; got {self.share}"
             )
         check_at_least(1, {"recipe.steps": self.steps})
         if not (self.gammas and self.penalties) or min(*self.gammas, *self.penalties) < 0:
             raise InputError(
-                "recipe needs gammas and penalties >= 0 to choose from; got "
-                f"{self.gammas} and {self.penalties}"
+                "recipe.gammas and recipe.penalties must each hold at least one number, all >= 0; "
+                f"got {self.gammas} and {self.penalties}"
             )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all gammas, penalties and steps, by validation's worst group or class."""
+        """Return the head with the best worst-group (or worst-class) accuracy on validation."""
         rows = self.training_rows(frozen, held_out=True)
         pairs = list(itertools.product(self.gammas, self.penalties))
         grid, held_out = torch.tensor(pairs, dtype=torch.float32), frozen.rows("val")

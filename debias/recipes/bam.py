@@ -1,4 +1,4 @@
-"""Bias amplification: the shortcut is made easier, then the model repeats its errors."""
+"""BAM (bias amplification): amplify the shortcut, then continue training with errors repeated."""
 
 from dataclasses import dataclass
 
@@ -15,29 +15,27 @@ from debias.runs.work import Sizes, Work
 class BAM(Recipe):
     r"""Amplify the shortcut in a first stage, then continue with its errors repeated.
 
-    A model that needs only what is easy finds the errors; it goes on with :math:`\mu` of each of
-    them.
-
     1. ``amplification``: the strategy
-       :class:`debias.strategies.bias_amplification.BiasAmplification`; the model's errors on the
-       training split, without the samples' own vectors, are E.
-    2. The same model goes on, on the training split with each of E :math:`\mu` times.
+       :class:`debias.strategies.bias_amplification.BiasAmplification` trains a model. E is the set
+       of its errors on the training split, computed without the vectors of the samples.
+    2. The same model is trained further. An epoch visits each image of E :math:`\mu` times, and
+       every other training image once.
+
+    The second stage selects its epoch by the run's rule. The rule of the paper, which needs no
+    group labels, is ``select=class_difference`` (ClassDiff).
 
     Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024;
     reference code motivationss/BAM. ``groups.csv`` has 1 for the images in E.
 
     Args:
-        amplification: what the first stage changes of the run's config, such as ``{epochs: 20}``.
+        amplification: changes to the run's config for the first stage, such as ``{epochs: 20}``.
         strength: :math:`\lambda` of the first stage.
-        upweight: :math:`\mu \ge 2`, how often an error is seen in an epoch.
+        upweight: :math:`\mu \ge 2`, how often an epoch visits each error.
 
     Raises:
         ValueError: ``upweight`` is below 2.
 
-    The second stage selects its epoch by the run's rule; the paper's, without group labels, is
-    ``select=class_difference`` (ClassDiff).
-
-    Differs from the reference: its T is counted from 0, so that ``--stageOne_T 20`` asks the model
+    Differs from the reference: its T is counted from 0, so that ``--stageOne_T 20`` uses the model
     after 21 epochs.
     """
 
@@ -46,12 +44,12 @@ class BAM(Recipe):
     upweight: int = 50
 
     def __post_init__(self) -> None:
-        hint = "or no error counts more"
+        hint = "1 would repeat no error"
         check_at_least(2, {"recipe.upweight": self.upweight}, hint=hint)
         self.sampler = {"name": "upweighted", "copies": self.upweight - 1}
 
     def stages(self, run: Run) -> list[Config]:
-        """The amplification, and the last stage but for its sampler.
+        """Configs of the amplification and of the last stage, the latter without its sampler.
 
         Raises:
             ValueError: see :func:`debias.recipes.jtt.refuse_readers`.
@@ -60,12 +58,12 @@ class BAM(Recipe):
         return [self._amplified(run), run.last_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The last stage sees the errors again and again."""
+        """The work of both stages. The last stage uses the sampler that repeats errors."""
         first, _ = self.stages(run)
         return [Work(first, sizes), Work(run.last_config({"sampler": self.sampler}), sizes)]
 
     def train(self, run: Run) -> Trained:
-        """Train, find the errors, go on."""
+        """Train the first stage, find its errors, and train its model further."""
         first = run.train_stage("amplification", self._amplified(run))
         partition = run.infer(errors_of(first), first.examples)
         return run.train_last({"sampler": self.sampler}, partition=partition, start=first)

@@ -20,18 +20,18 @@ class ClassBalancedLastLayer(LastLayer):
     See :func:`debias.heads.refits.balanced_heads`.
 
     Args:
-        epochs: passes over the half.
-        learning_rate: of the descent.
-        batch_size: of the descent.
+        epochs: number of passes over the half.
+        learning_rate: learning rate of SGD.
+        batch_size: images per minibatch.
         backbone: "trained", "pretrained", or the folder of a finished run.
-        base: what the backbone's stage changes of the run's config.
+        base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: ``epochs`` or ``batch_size`` is below 1.
 
-    Differs from the reference: halves are drawn within classes, so that both have all of them;
-    features are those of evaluation mode and plain images, where its network computes in training
-    mode on augmented ones.
+    Differs from the reference: halves are drawn within classes, so that both contain all classes.
+    Features are computed in evaluation mode on images without augmentation. The reference computes
+    them in training mode on augmented images.
     """
 
     halved = True
@@ -44,7 +44,7 @@ class ClassBalancedLastLayer(LastLayer):
         check_at_least(1, {"recipe.epochs": self.epochs, "recipe.batch_size": self.batch_size})
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The head after the last step."""
+        """Return the head after the last step."""
         generator = seeded_generator(seed)
         rows = frozen.rows("val")
         rows = rows.take(halves(rows.target, generator)[0])
@@ -56,7 +56,7 @@ class ClassBalancedLastLayer(LastLayer):
             generator,
             steps=self.epochs * math.ceil(len(rows.target) / self.batch_size),
             learning_rate=self.learning_rate,
-            # the reference names a momentum to an optimiser that has been made without
+            # the reference sets a momentum after it has created the optimiser without one
             momentum=0.0,
             batch_size=self.batch_size,
         )

@@ -1,4 +1,4 @@
-"""Correct-n-Contrast: an earlier model's predictions stand for the bias; a contrast undoes it."""
+"""Correct-n-Contrast: contrastive training with the predictions of an ERM model as bias labels."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,21 @@ from debias.runs.run import Recipe, Run, Trained
 class CnC(Recipe):
     """Train ERM, then use its predicted classes as bias labels for a contrastive strategy.
 
-    1. ``prediction``: plain ERM, strongly regularised, whose predicted class is the inferred value.
-    2. The run's own strategy is trained on it:
-       :class:`debias.strategies.correct_n_contrast.CorrectNContrast`, best on draws in which groups
-       are balanced (``sampler.name=group_balanced``).
+    1. ``prediction``: plain ERM, strongly regularised. Its predicted classes become the inferred
+       bias values.
+    2. The run's own strategy is trained with them. Use
+       :class:`debias.strategies.correct_n_contrast.CorrectNContrast`, preferably with
+       group-balanced batches (``sampler.name=group_balanced``).
 
     Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to
     Spurious Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast.
-    ``groups.csv`` has the predicted class.
+    ``groups.csv`` has the predicted classes.
 
     Args:
-        prediction: what the first stage changes of the run's config.
+        prediction: changes to the run's config for the first stage.
 
-    Differs from the reference: its default clusters representations; here predictions are taken, as
-    in the paper's algorithm. See :class:`debias.strategies.correct_n_contrast.CorrectNContrast`.
+    Differs from the reference: it clusters representations by default. Here predictions are used,
+    as in the paper's algorithm. See :class:`debias.strategies.correct_n_contrast.CorrectNContrast`.
     """
 
     infers = ("train",)
@@ -32,12 +33,12 @@ class CnC(Recipe):
     prediction: Settings | None = None
 
     def stages(self, run: Run) -> list[Config]:
-        """The first model, and the last stage but for what reads its predictions."""
+        """Configs of the first stage, and of the last stage as plain ERM (no groups exist yet)."""
         return [run.stage_config(self.prediction), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
-        """Train, predict, train again."""
+        """Train the ERM model, predict the training split, and train the last stage."""
         first = run.train_stage("prediction", run.stage_config(self.prediction))
-        found = first.predictions("train")
-        inferred = first.everywhere(found.index, found.logits.argmax(dim=1))
+        predictions = first.predictions("train")
+        inferred = first.everywhere(predictions.index, predictions.logits.argmax(dim=1))
         return run.train_last(partition=run.infer(inferred, first.examples))

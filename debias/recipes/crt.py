@@ -1,4 +1,4 @@
-"""Classifier retraining: a last layer on balanced draws."""
+"""Classifier retraining: a last layer fitted on balanced minibatches."""
 
 from dataclasses import dataclass
 
@@ -19,15 +19,16 @@ class CRT(LastLayer):
     See :func:`debias.heads.refits.balanced_heads`.
 
     Args:
-        balance: "group", which needs the training split's labels, or "class".
-        weighted: weigh the losses (ReWeightCRT) instead of drawing balanced minibatches (CRT).
-        steps: of minibatch descent; the step is chosen on validation, a hundred times at most.
-        learning_rate: of the descent.
+        balance: "group", which needs the bias labels of the training split, or "class".
+        weighted: use balanced loss weights (ReWeightCRT) instead of balanced minibatches (CRT).
+        steps: number of minibatch steps. The best step is chosen on the validation split, from
+            about a hundred evenly spaced ones.
+        learning_rate: learning rate of SGD.
         backbone: "trained", "pretrained", or the folder of a finished run.
-        base: what the backbone's stage changes of the run's config.
+        base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: an unknown balance, or no step.
+        ValueError: ``balance`` is neither "group" nor "class", or ``steps`` is below 1.
     """
 
     balance: str = "group"
@@ -41,7 +42,7 @@ class CRT(LastLayer):
         self.reads = ("train",) if self.balance == "group" else ()
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The head at the step that does best on validation."""
+        """Return the head after the step with the best validation accuracy."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
         generator, held_out = seeded_generator(seed), frozen.rows("val")
         fitted = balanced_heads(
@@ -56,6 +57,6 @@ class CRT(LastLayer):
             every=max(self.steps // 100, 1),
             learning_rate=self.learning_rate,
         )
-        taken = [{"step": int(fitted.steps[0])}]
-        self.choice = HeadChoice(taken, fitted.scores, 0, "val", held_out.group, frozen.grouped)
+        grid = [{"step": int(fitted.steps[0])}]
+        self.choice = HeadChoice(grid, fitted.scores, 0, "val", held_out.group, frozen.grouped)
         return fitted.heads.linear(0)

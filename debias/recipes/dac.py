@@ -1,4 +1,4 @@
-"""Decompose-and-Compose: what a first model attends to is set on other surroundings."""
+"""Decompose-and-Compose: combine attended image parts with backgrounds of other classes."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from debias.recipes.map_masks import Cut, MapMasks
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
-#: Shares of the places that are left out of a picture, among which its elbow lies.
+#: Shares of the pixels that are masked in turn. The elbow of an image is one of them.
 QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
@@ -25,46 +25,42 @@ QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 class DaC(MapMasks):
     r"""Train a new head on causal parts of images, alone and on other classes' backgrounds.
 
-    A new head learns the class from causal parts of pictures, alone and among the surroundings of
-    other classes.
-
-    1. ``first``: plain ERM, on the run's draws; its Grad-CAM map of each training picture's true
-       class. Leaving out ever more of the places of least attribution, 30 to 80 per cent, the loss
-       rises once the model misses what it needs: the elbow of that curve
-       (:func:`debias.group_inference.decomposition.elbows`) says how much of the map is the mask of
-       the picture.
-    2. ``groups.csv`` has 0 for the training pictures whose loss is at most the ``quantile`` of an
-       epoch's draws: there the model attends to what is causal, and masks may be trusted. It has 1
-       for the others.
-    3. A fresh head (Xavier) on the first model's frozen backbone is trained by
+    1. ``first``: plain ERM with the run's sampler. It gives a Grad-CAM map of the true class for
+       each training image. The pixels of lowest attribution are then masked, 30 to 80 per cent of
+       them. The loss rises once pixels that the model needs are masked. The elbow of this curve
+       (:func:`debias.group_inference.decomposition.elbows`) sets the size of the image's mask.
+    2. ``groups.csv`` has 0 for training images of low loss and 1 for the others. The bound is the
+       ``quantile`` of the losses of one epoch's draws. At low loss the model attends to causal
+       parts, so these masks can be trusted.
+    3. A new head (Xavier) on the frozen backbone of the first model is trained by
        :class:`debias.strategies.decompose_compose.DecomposeCompose`, with the run's optimiser,
        schedule, epochs and batches.
 
-    See :class:`debias.recipes.map_masks.MapMasks` for the files of the masks, and for what they
-    need. Bias labels are not needed. Where the shortcut is easier than the class, the first model
-    attends to it instead, and the method works against itself unless ``invert``: look at the masks.
+    See :class:`debias.recipes.map_masks.MapMasks` for the mask files and their requirements. Bias
+    labels are not needed. If the shortcut is easier than the class, the first model attends to the
+    shortcut. The method then strengthens it, unless you set ``invert``. Look at the masks.
 
     Source: Noohdani et al., "Decompose-and-Compose: A Compositional Approach to Mitigating Spurious
     Correlation", CVPR 2024; reference code fhn98/DaC.
 
     Args:
-        first: what the first stage changes of the run's config, such as
+        first: changes to the run's config for the first stage, such as
             ``{epochs: 100, optimizer: {lr: 1e-3}}``.
-        alpha: weight of the masked and of the combined pictures, at least 0.
-        quantile: of the training losses, in (0, 1].
-        invert: train on the inverted masks.
-        layer: dotted name of the layer that the maps are of; left out, the last that still knows
-            places.
+        alpha: loss weight of the masked and of the combined images, at least 0.
+        quantile: quantile of the training losses up to which a loss is low, in (0, 1].
+        invert: train with inverted masks.
+        layer: dotted name of the layer for Grad-CAM. Default: the last layer with spatial
+            positions.
 
     Raises:
-        ValueError: ``alpha`` or ``quantile`` is out of range, or the run has a strategy or an
-            augmentation of its own, or a sampler that reads biases.
+        ValueError: ``alpha`` is negative, or ``quantile`` is not in (0, 1].
 
-    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of
-    the last epoch of the first stage, not of its best on validation; maps are of whole pictures,
-    and masks go through crops and flips with them (the code crops CelebA alone, and lays masks of
-    one crop on another); losses are of the pictures as they are evaluated, and say once for all
-    which are low. See :class:`debias.strategies.decompose_compose.DecomposeCompose` and
+    Differs from the reference: it uses Grad-CAM of the true class after the last epoch of the first
+    stage, not XGrad-CAM of the predicted class at the best validation epoch. Maps are of whole
+    images, and masks are cropped and flipped with them. The reference crops CelebA only, and
+    applies the mask of one crop to another. The losses are those of the images in evaluation, and
+    decide once which images have a low loss. See
+    :class:`debias.strategies.decompose_compose.DecomposeCompose` and
     :func:`debias.group_inference.decomposition.most_attended`.
     """
 
@@ -79,51 +75,52 @@ class DaC(MapMasks):
         check_between("(0, 1]", {"recipe.quantile": self.quantile})
 
     def stages(self, run: Run) -> list[Config]:
-        """The first, and the last but for what reads masks and losses.
+        """Configs of the first stage, and of the last stage as plain ERM (no masks exist yet).
 
         Raises:
-            ValueError: the run has a strategy or an augmentation of its own, or a sampler that
-                reads biases.
+            ValueError: the run has its own strategy or augmentation, its sampler needs bias labels,
+                or ``batch_size`` is below 2.
         """
         sampler = run.config.sampler["name"]
         if components.needs(components.find("sampler", sampler)):
             raise InputError(
-                "this recipe draws as the run's sampler does before anything is inferred, and "
-                f"sampler.name={sampler} reads biases: name shuffled, class_balanced, "
+                "the first stage of this recipe uses the run's sampler, which must not read bias "
+                f"labels or groups; got sampler.name={sampler}. Name shuffled, class_balanced, "
                 "class_subsample or portion"
             )
         run.refuse_own("strategy", "augment")
         if run.config.batch_size < 2:
             raise InputError(
-                "this recipe combines pictures of a batch: it needs batch_size=2 at least; got 1"
+                "batch_size must be at least 2, since this recipe combines two images of a batch; "
+                f"got {run.config.batch_size}"
             )
         return [self._first(run), run.stage_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The first stage, a map and masked pictures of each image, and the last stage."""
+        """The work of both stages. The first also makes a map and masked copies of each image."""
         first, _ = self.stages(run)
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
     def check(self, parts: Parts) -> None:
-        """Refuse several labels, a model without maps, and a missing library for elbows."""
+        """Raise an error for several labels, a model without spatial maps, or missing kneed."""
         super().check(parts)
         elbows(torch.zeros(1, 2), torch.arange(2))
 
     def train(self, run: Run) -> Trained:
-        """Train, cut out, train a head."""
+        """Train the first stage, cut out the masks, and train a new head."""
         first = run.train_stage("first", self._first(run))
         strategy = {"name": "decompose_compose", "alpha": self.alpha, "invert": self.invert}
         changes = {"strategy": strategy, "data": self.masks(run, first)}
-        found = first.predictions("train", progress=run.config.progress)
-        losses = F.cross_entropy(found.logits, found.target, reduction="none")
+        predictions = first.predictions("train", progress=run.config.progress)
+        losses = F.cross_entropy(predictions.logits, predictions.target, reduction="none")
         drawn = first.parts.data.order.draw(seeded_generator(run.config.seed))
         low = least_losses(losses, self.quantile, among=losses[drawn])
-        partition = run.infer(first.everywhere(found.index, ~low), first.examples)
+        partition = run.infer(first.everywhere(predictions.index, ~low), first.examples)
         renew(first.parts.module.model.get_submodule("head"), seed=run.config.seed)
         return run.train_last(changes, partition=partition, start=first)
 
     def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
-        """The places of largest attribution, as many as the elbow of each picture says."""
+        """Masks of the pixels of highest attribution. The elbow of each image sets their number."""
         losses = masked_losses(stage.parts, rows, maps, progress=run.config.progress)
         shares = elbows(losses, torch.tensor(QUANTILES, dtype=torch.float64)).tolist()
         left_out = dict(zip(rows.tolist(), shares, strict=True))
@@ -134,18 +131,19 @@ class DaC(MapMasks):
 
 
 def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = True) -> Tensor:
-    """Cross-entropy of some rows' pictures, each of them without its places of least attribution.
+    """Cross-entropy of images whose pixels of lowest attribution are masked.
 
-    These are set to 0, which is the normalisation's mean.
+    The masked pixels are set to 0, which is the mean of the normalisation.
 
     Args:
-        parts: the objects of a run, with the weights that are asked.
-        rows: ``(M,)`` int64.
-        maps: ``(M, h, w)`` float32, of :func:`debias.evaluation.attention.attention_maps`.
+        parts: the objects of a run, with the weights to use.
+        rows: ``(M,)`` int64 rows of the data set.
+        maps: ``(M, h, w)`` float32 attribution of each row, from
+            :func:`debias.evaluation.attention.attention_maps`.
         progress: show a progress bar.
 
     Returns:
-        ``(M, 6)`` float32, for each of ``QUANTILES``.
+        ``(M, 6)`` float32 losses, one column for each masked share in ``QUANTILES``.
     """
     module, done, curves = parts.ready(), 0, []
     loader = parts.loader(rows, whole=True)
@@ -164,7 +162,7 @@ def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = 
 
 
 def renew(head: nn.Module, *, seed: int) -> None:
-    """Draw a linear layer's weights as Glorot and Bengio do (Xavier), and set its bias to 0."""
+    """Initialise a linear layer again: weights by Xavier (Glorot and Bengio), bias 0."""
     assert isinstance(head, nn.Linear)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -17,18 +17,20 @@ from debias.runs.choice import HeadChoice
 class DFR(LastLayer):
     """Refit the last layer on group-balanced subsamples (deep feature reweighting).
 
-    On validation rows, with their group labels, C chosen on halves of them; or on training rows, C
-    chosen on validation. See :func:`debias.heads.sparse.sparse_head` for equation, source and
-    differences.
+    With ``split="val"``, C is chosen by a fit on half of the validation split, scored on the other
+    half. The head is then fitted on the whole split. With ``split="train"``, the head is fitted on
+    the training split, and C is chosen on the validation split. See
+    :func:`debias.heads.sparse.sparse_head` for equation, source and differences.
 
     Args:
-        split: "val" or "train", whose rows and group labels the head is fitted on.
-        subsamples: how many fits are averaged; the authors take 20 on validation, 10 on training.
+        split: "val" or "train": the split whose images and group labels the head is fitted on.
+        subsamples: number of fits that are averaged. The authors use 20 on validation and 10 on
+            training.
         backbone: "trained", "pretrained", or the folder of a finished run.
-        base: what the backbone's stage changes of the run's config.
+        base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: another split, or no subsample.
+        ValueError: ``split`` is neither "val" nor "train", or ``subsamples`` is below 1.
     """
 
     split: str = "val"
@@ -40,19 +42,19 @@ class DFR(LastLayer):
         self.reads = (self.split,)
 
     def check(self, parts: Parts) -> None:
-        """Refuse also a group of one image in validation, where this is halved to choose C."""
+        """Raise an error also for a group of one validation image, if that split is halved."""
         super().check(parts)
         counts = parts.examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
             raise InputError(
-                f"{parts.examples.source} has one image of "
-                f"{parts.examples.groups.names[counts.index(1)]} in val, which this recipe halves "
-                "within groups: add another"
+                "this recipe halves val within groups, and each group needs two images; got one of "
+                f"{parts.examples.groups.names[counts.index(1)]} in {parts.examples.source}. Add "
+                "another"
             )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """One head, the scaling of the features folded in."""
-        found = sparse_head(
+        """Return one head, which includes the scaling of the features."""
+        fitted = sparse_head(
             frozen.labelled(self.split),
             seeded_generator(seed),
             classes=frozen.stage.examples.groups.rows,
@@ -60,6 +62,6 @@ class DFR(LastLayer):
             subsamples=self.subsamples,
         )
         on, grouped = ("half of val", True) if self.split == "val" else ("val", frozen.grouped)
-        grid, best = [{"C": strength} for strength in STRENGTHS], int(found.scores.argmax())
-        self.choice = HeadChoice(grid, found.scores, best, on, found.judged, grouped)
-        return found.head.linear(0)
+        grid, best = [{"C": strength} for strength in STRENGTHS], int(fitted.scores.argmax())
+        self.choice = HeadChoice(grid, fitted.scores, best, on, fitted.judged, grouped)
+        return fitted.head.linear(0)

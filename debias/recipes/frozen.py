@@ -1,4 +1,4 @@
-"""A backbone that stands still: its features, kept in a file, and the heads on it."""
+"""Frozen backbones: their cached features, and new heads on these features."""
 
 import hashlib
 from functools import cached_property
@@ -28,16 +28,16 @@ from debias.training.recorder import save_weights
 
 
 class Frozen:
-    """Features of every split under a model that is not trained any more.
+    """A model whose backbone is frozen, with the features of every split.
 
-    They are extracted once in evaluation mode, and kept beside the decoded images under a digest of
-    the weights, the normalisation and the split's files: another head, or another seed, on the same
-    backbone finds them there. The model and its features lie in the main memory, where heads are
-    fitted.
+    Features are computed once, in evaluation mode, and cached beside the decoded images. The file
+    name is a digest of the weights, the precision, the normalisation and the image files of the
+    split. Another head or another seed on the same backbone reuses the file. Model and features are
+    in CPU memory, where heads are fitted.
 
     Args:
-        stage: whose model it is.
-        config: it was built from.
+        stage: the stage whose model is used.
+        config: the config from which the stage was built.
     """
 
     def __init__(self, stage: Stage, config: Config) -> None:
@@ -45,25 +45,27 @@ class Frozen:
 
     @property
     def head(self) -> Heads:
-        """The head that the model was trained with."""
+        """The head with which the model was trained."""
         return repeated(self.model.head, count=1)
 
     def fresh_head(self, generator: torch.Generator) -> Heads:
-        """A newly drawn head of the same shape."""
+        """A randomly initialised head with the shape of the trained one."""
         head = self.model.head
         return fresh_heads(1, classes=head.out_features, size=head.in_features, generator=generator)
 
     @property
     def model(self) -> Any:
-        """The classifier."""
+        """The classifier of the stage: a network with ``backbone`` and ``head``."""
         return self.stage.parts.module.model
 
     def features(self, split: str) -> Tensor:
-        """``(N, D)`` float32 features of a split, in the order of its rows."""
+        """``(N, D)`` float32 features of a split, in the order of its rows. They are read from the
+        cache, or computed and cached.
+        """
         path = self._file(split)
         if path.is_file():
-            found: Tensor = torch.load(path, weights_only=True)
-            return found
+            cached: Tensor = torch.load(path, weights_only=True)
+            return cached
         features = features_of(self.stage.parts, split, progress=self.config.progress)
         self.stage.parts.module.cpu()
         with written_whole(path) as beside:
@@ -71,7 +73,7 @@ class Frozen:
         return features
 
     def labelled(self, split: str) -> Rows:
-        """Features, classes and true groups of a split, for a recipe that ``reads`` them."""
+        """Features, classes and true groups of a split, for splits in the recipe's ``reads``."""
         examples = self.stage.examples
         rows = examples.rows(split)
         target = examples.target[rows]
@@ -80,24 +82,26 @@ class Frozen:
         )
 
     def rows(self, split: str) -> Rows:
-        """Features and classes of a split, and its groups if the selection rule reads them."""
+        """Features and classes of a split. The field ``group`` holds the true groups for "val" if
+        the selection rule uses them; otherwise it holds the classes.
+        """
         rows = self.labelled(split)
         return rows if split == "val" and self.grouped else rows._replace(group=rows.target)
 
     @property
     def grouped(self) -> bool:
-        """Whether validation chooses by its groups, and not by its classes in their place."""
+        """Whether the worst group, and not the worst class, chooses the head on validation."""
         labelled = bool(self.stage.examples.frequencies("val").any())
         return chosen_rule(self.config.select, labelled=labelled) in GROUP_RULES
 
     def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
-        """What the backbone under a head says of every split."""
-        examples, found = self.stage.examples, {}
+        """Predictions of the backbone with a given head, for every split by name."""
+        examples, predictions = self.stage.examples, {}
         for split in SPLITS:
             with torch.no_grad():
                 predicted = Predicted(examples.rows(split), head(self.features(split)))
-            found[split] = with_labels(examples, predicted)
-        return found
+            predictions[split] = with_labels(examples, predicted)
+        return predictions
 
     def _file(self, split: str) -> Path:
         folder = cache_folder(self.config) or self.stage.folder
@@ -109,29 +113,32 @@ class Frozen:
     @cached_property
     def _backbone(self) -> str:
         parts = self.stage.parts
-        said = (parts.precision, parts.data.mean.tolist(), parts.data.std.tolist())
-        digest = hashlib.sha256(repr(said).encode())
+        settings = (parts.precision, parts.data.mean.tolist(), parts.data.std.tolist())
+        digest = hashlib.sha256(repr(settings).encode())
         for name, value in sorted(self.model.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
 def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Trained:
-    """The run whose model is a frozen backbone under a new head, recorded as one epoch.
+    """Put a new head on a frozen backbone, and record it in the run's folder as one epoch.
 
     Args:
-        run: whose folder receives weights and validation predictions.
-        frozen: the backbone.
-        head: D features to the classes.
-        seconds: that the fit took.
+        run: the run whose folder receives weights and validation predictions.
+        frozen: the frozen backbone.
+        head: the new head, from D features to the classes.
+        seconds: duration of the fit.
+
+    Returns:
+        The trained model with its predictions of every split.
 
     Raises:
-        InputError: the fit has diverged.
+        InputError: a weight of the head is not finite.
     """
     if not all(bool(parameter.isfinite().all()) for parameter in head.parameters()):
         raise InputError(
-            "the fit of the last layer diverged: its weights are not finite; lower the recipe's "
-            "rate"
+            "the fit of the last layer diverged: its weights must be finite; got NaN or infinity. "
+            "Lower the learning rate of the recipe"
         )
     parts, config = frozen.stage.parts, frozen.config
     frozen.model.head = head

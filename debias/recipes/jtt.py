@@ -1,4 +1,4 @@
-"""Just Train Twice: train, find the errors, train again with these repeated."""
+"""Just Train Twice (JTT): train, find the training errors, and train again with them repeated."""
 
 from dataclasses import dataclass
 
@@ -17,27 +17,24 @@ from debias.runs.work import Sizes, Work
 class JTT(Recipe):
     r"""Train ERM, then train again with its training errors repeated.
 
-    ERM finds the training images it gets wrong; a new model sees each of these :math:`\lambda`
-    times more.
-
-    1. ``identification``: plain ERM for a few epochs, strongly regularised; its errors on the
-       training split are E.
-    2. A new model is trained on the training split with :math:`\lambda` further copies of E.
+    1. ``identification``: plain ERM for a few epochs, strongly regularised. E is the set of its
+       errors on the training split.
+    2. A new model is trained on the training split and :math:`\lambda` additional copies of E.
 
     Source: Liu et al., "Just Train Twice: Improving Group Robustness without Training Group
     Information", ICML 2021; reference code anniesch/jtt. ``groups.csv`` has 1 for the images in E.
 
     Args:
-        identification: what the first stage changes of the run's config, such as ``{epochs: 60}``.
-            It is the number of epochs to which the method is most sensitive.
-        upweight: :math:`\lambda \ge 1`, copies of an error beside the original.
+        identification: changes to the run's config for the first stage, such as ``{epochs: 60}``.
+            The method is most sensitive to this number of epochs.
+        upweight: :math:`\lambda \ge 1`, number of additional copies of each error.
 
     Raises:
         ValueError: ``upweight`` is below 1.
 
-    Differs from the reference: predictions of E are made in evaluation mode, after the last epoch
-    of the stage; the code logs them during the next one, its T being counted from 0. ``upweight``
-    counts as the code does: an error is seen :math:`\lambda + 1` times an epoch.
+    Differs from the reference: E is predicted in evaluation mode, after the last epoch of the
+    stage. The code logs predictions during the next epoch, since it counts T from 0. ``upweight``
+    is that of the code: an epoch visits each error :math:`\lambda + 1` times.
     """
 
     identification: Settings | None = None
@@ -48,7 +45,7 @@ class JTT(Recipe):
         self.sampler = {"name": "upweighted", "copies": self.upweight}
 
     def stages(self, run: Run) -> list[Config]:
-        """The identification, and the last stage but for its sampler.
+        """Configs of the identification and of the last stage, the latter without its sampler.
 
         Raises:
             ValueError: see :func:`refuse_readers`.
@@ -57,34 +54,38 @@ class JTT(Recipe):
         return [run.stage_config(self.identification), run.last_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The last stage sees the errors again and again."""
+        """The work of both stages. The last stage uses the sampler that repeats errors."""
         first, _ = self.stages(run)
         return [Work(first, sizes), Work(run.last_config({"sampler": self.sampler}), sizes)]
 
     def train(self, run: Run) -> Trained:
-        """Train twice."""
+        """Train the first stage, find its errors, and train a new model with them repeated."""
         first = run.train_stage("identification", run.stage_config(self.identification))
         partition = run.infer(errors_of(first), first.examples)
         return run.train_last({"sampler": self.sampler}, partition=partition)
 
 
 def refuse_readers(run: Run) -> None:
-    """Refuse what would read an error set as group labels, and a sampler beside the recipe's.
+    """Raise an error if a component of the run would read the error set as bias labels.
 
     Raises:
-        ValueError: the strategy, sampler or augmentation of the run.
+        ValueError: the run has its own sampler, or its strategy or augmentation needs bias labels
+            or groups.
     """
     run.refuse_own("sampler")
     config = run.config
     if {"bias", "some bias", "groups"} & set(components.requirements(config)):
         raise InputError(
-            f"recipe.name={config.recipe['name']} trains on an error set, which is no group label, "
-            f"and strategy.name={config.strategy['name']} or augment.name={config.augment['name']} "
-            "needs these: name one that needs none"
+            f"recipe.name={config.recipe['name']} infers an error set, not group labels. Its "
+            "strategy and augmentation must need no group labels; got "
+            f"strategy.name={config.strategy['name']} and augment.name={config.augment['name']}. "
+            "Name others"
         )
 
 
 def errors_of(stage: Stage) -> Tensor:
-    """``(len(examples),)`` int64: 1 for a training image that is wrong, 0 if right, -1 outside."""
-    found = stage.predictions("train")
-    return stage.everywhere(found.index, error_set(found.logits, found.target))
+    """Training errors of a stage: ``(len(examples),)`` int64. A misclassified training image has 1,
+    a correct one 0, and an image of another split -1.
+    """
+    predictions = stage.predictions("train")
+    return stage.everywhere(predictions.index, error_set(predictions.logits, predictions.target))

@@ -1,4 +1,4 @@
-"""Methods that leave the features as they are, and fit a new last layer."""
+"""Base class of recipes that freeze the backbone and fit a new last layer."""
 
 import time
 from abc import abstractmethod
@@ -30,16 +30,18 @@ TRAINED, PRETRAINED = "trained", "pretrained"
 
 @dataclass(kw_only=True)
 class LastLayer(Recipe):
-    """A backbone, trained or found, that stands still while :meth:`fit` makes a head for it.
+    """Base class of last-layer recipes. The backbone is frozen, and :meth:`fit` fits a new head.
 
-    Subclasses say how the head is fitted. Their ``backbone`` is "trained": by plain ERM in a stage
-    of this run, which ``base`` changes; "pretrained": the weights it starts from, under a head that
-    is fitted by plain ERM; or the folder of a finished run, whose selected model it is.
+    The option ``backbone`` has three kinds of values. "trained": a stage of this run trains the
+    backbone by plain ERM, with the changes of ``base``. "pretrained": the backbone has its
+    pretrained weights, and plain ERM fits its first head. A path: the selected model of the
+    finished run in this folder.
 
     Attributes:
-        share: of the training split that the backbone is trained on; what is left is the head's.
-        halved: the head is fitted on half of the validation split.
-        choice: what :meth:`fit` has chosen on held-out images; ``None`` where it chooses nothing.
+        share: share of the training split on which the backbone is trained. The head may be fitted
+            on the rest.
+        halved: whether the head is fitted on half of the validation split.
+        choice: settings that :meth:`fit` chose on held-out images, or ``None`` if it chose none.
     """
 
     share = 1.0
@@ -51,27 +53,34 @@ class LastLayer(Recipe):
 
     @abstractmethod
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The new head; validation may choose (see :attr:`choice`), the test split never."""
+        """Fit the new head. The validation split may choose settings; the test split may not.
+
+        Args:
+            frozen: the frozen backbone and its features.
+            seed: the run's seed.
+        """
 
     def stages(self, run: Run) -> list[Config]:
-        """The backbone's.
+        """Config of the one stage, which trains the backbone.
 
         Raises:
-            ValueError: the run has a strategy, sampler or augmentation, which no stage would use.
+            ValueError: the run has its own strategy, sampler or augmentation, which no stage uses.
         """
         for kind in ("strategy", "sampler", "augment"):
             run.refuse_own(kind, remedy=f"leave it out, or set recipe.base.{kind}")
         return [self._config(run)]
 
     def labels(self) -> tuple[str, ...]:
-        """Its own, and those of the finished run whose backbone it takes."""
+        """Splits whose true group labels are read, by this recipe or by the run of its backbone."""
         if not (Path(self.backbone) / "report.json").is_file():
             return self.reads
-        seen = read_report(Path(self.backbone)).strategy.group_labels
-        return (*self.reads, *seen.split("+"))
+        backbone_labels = read_report(Path(self.backbone)).strategy.group_labels
+        return (*self.reads, *backbone_labels.split("+"))
 
     def check(self, parts: Parts) -> None:
-        """Refuse a split without the rows for a head: of known bias, or two of each class."""
+        """Raise an error if a class has too few images to fit a head: one of known bias in each
+        split of ``reads``, and two in a halved validation split.
+        """
         examples = parts.examples
         for split in self.reads:
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
@@ -82,7 +91,7 @@ class LastLayer(Recipe):
             _refuse_few(examples, target, 2, "images in val, which this recipe halves")
 
     def train(self, run: Run) -> Trained:
-        """Train or find the backbone, extract its features, fit a head."""
+        """Train or load the backbone, compute its features, and fit a head."""
         config = self._config(run)
         frozen = Frozen(self._stage(run, config), config)
         started = time.monotonic()
@@ -96,22 +105,28 @@ class LastLayer(Recipe):
         return trained._replace(choice=described(self.choice, frozen.stage.examples.groups))
 
     def training_rows(self, frozen: Frozen, *, held_out: bool = False) -> Rows:
-        """Rows of the training split that the backbone was trained on, or those that it was not."""
+        """Features and classes of the training images on which the backbone was trained.
+
+        Args:
+            frozen: the frozen backbone and its features.
+            held_out: return the other training images instead.
+        """
         rows = frozen.rows("train")
-        seen = portion_of(len(rows.target), frozen.config, self.share)
-        return rows.take((~seen if held_out else seen).nonzero().flatten())
+        chosen = portion_of(len(rows.target), frozen.config, self.share)
+        return rows.take((~chosen if held_out else chosen).nonzero().flatten())
 
     def _config(self, run: Run) -> Config:
         if "select" in (self.base or {}):
             raise InputError(
-                "recipe.base.select chooses nothing: the head's rule is the run's own, select=..."
+                "recipe.base.select has no effect, since the run's own rule selects the head. Give "
+                "select=... in its place"
             )
         config = run.stage_config(self.base)
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
                 raise InputError(
-                    f"recipe.base.sampler: the backbone is trained on recipe.share={self.share} of "
-                    "the images, by a sampler of its own: leave it out"
+                    f"recipe.share={self.share} needs its own sampler for the backbone; got "
+                    "recipe.base.sampler. Leave it out"
                 )
             config = configs.changed(config, {"sampler": {"name": "portion", "share": self.share}})
         return config
@@ -129,35 +144,45 @@ def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> No
     counts = torch.bincount(target, minlength=examples.groups.rows)
     if few := fewer(examples.groups.target_names, counts, least=least):
         raise InputError(
-            f"{examples.source} has less than {least} {what}, of class {', '.join(few)}: label or "
-            "add some, or take another recipe"
+            f"each class needs at least {least} {what}; got fewer of {', '.join(few)} in "
+            f"{examples.source}. Label or add images, or use another recipe"
         )
 
 
 def portion_of(count: int, config: Config, share: float) -> torch.Tensor:
-    """``(count,)`` bool: the training rows that a stage with the sampler ``portion`` sees."""
-    seen = torch.zeros(count, dtype=torch.bool)
-    seen[portion(torch.arange(count), config.seed, share=share).draw(torch.Generator())] = True
-    return seen
+    """Which training rows the sampler ``portion`` visits: ``(count,)`` bool.
+
+    Args:
+        count: number of training rows.
+        config: config of the stage, whose seed chooses the rows.
+        share: share of the rows, in (0, 1].
+    """
+    visited = torch.zeros(count, dtype=torch.bool)
+    visited[portion(torch.arange(count), config.seed, share=share).draw(torch.Generator())] = True
+    return visited
 
 
 def load_model(parts: Parts, run: Path) -> None:
-    """Give a model the weights that a finished run selected, whatever strategy that had.
+    """Load the weights of a finished run's selected epoch into the model, whatever its strategy.
+
+    Args:
+        parts: the objects whose model receives the weights.
+        run: folder of the finished run.
 
     Raises:
-        ValueError: no finished run, no weights, or those of another model.
+        ValueError: the folder has no report or no weights, or they belong to another model.
     """
     epoch = read_report(run).selection.epoch
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt", only="model.")
 
 
 def erm_head(rows: Rows, classes: int, seed: int) -> nn.Linear:
-    """A head by plain minibatches on features that stand still: 5,000 steps of SGD with momentum.
+    """Fit a head on frozen features by plain ERM: 5,000 minibatch steps of SGD with momentum.
 
     Args:
-        rows: to fit on.
-        classes: of the data set, of which a few rows may have fewer.
-        seed: of the start and of the order.
+        rows: features and classes to fit on.
+        classes: number of classes of the data set. The rows may contain fewer.
+        seed: seed of the initial weights and of the order of the rows.
     """
     generator = seeded_generator(seed)
     start: Heads = fresh_heads(1, classes=classes, size=rows.features.shape[1], generator=generator)

@@ -1,4 +1,4 @@
-"""Masks from the Grad-CAM maps of a first stage, which the last stage reads."""
+"""Base class of recipes whose last stage uses masks made from Grad-CAM maps of the first stage."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -19,22 +19,23 @@ from debias.merging import Settings
 from debias.parts import Parts
 from debias.runs.run import Recipe, Run, Stage
 
-#: The places of a row's map that are its mask: ``(H, W)`` float of the picture's size to bool.
+#: A function from a row and its map, ``(H, W)`` float at image size, to its mask, ``(H, W)`` bool.
 Cut = Callable[[int, Tensor], Tensor]
 
 
 @dataclass(kw_only=True)
 class MapMasks(Recipe):
-    """A recipe whose last stage reads masks that are cut from the maps of its first stage.
+    """Base class of recipes whose last stage uses masks made from Grad-CAM maps of the first stage.
 
-    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage reads
-    them in place of the data set's own; what is measured on foregrounds needs
-    ``debias evaluate RUN data.masks=FOLDER`` with those. Needs the extra ``attribution``.
+    The masks are ``masks/<image without its suffix>.png`` in the run's folder. The last stage uses
+    them in place of the masks of the data set. To measure attention on the data set's own
+    foreground masks, call ``debias evaluate RUN data.masks=FOLDER``. Needs the extra
+    ``attribution``.
 
     Args:
-        first: what the first stage changes of the run's config.
-        layer: dotted name of the layer that the maps are of; left out, the last that still knows
-            places.
+        first: changes to the run's config for the first stage.
+        layer: dotted name of the layer for Grad-CAM. Default: the last layer with spatial
+            positions.
     """
 
     first: Settings | None = None
@@ -42,19 +43,30 @@ class MapMasks(Recipe):
 
     @abstractmethod
     def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
-        """How the maps ``(M, h, w)`` of the training rows ``(M,)`` become masks."""
+        """Return the function that turns the map of a row into its mask.
+
+        Args:
+            run: the run.
+            stage: the finished first stage.
+            rows: ``(M,)`` int64 training rows.
+            maps: ``(M, h, w)`` float32 Grad-CAM map of each row, at the layer's resolution.
+        """
 
     @property
     def no_mask(self) -> str:
-        """The error where every mask is empty."""
-        return "no map has any place: train the first stage for longer"
+        """Message of the error that is raised if every mask is empty."""
+        return "every mask is empty, since every Grad-CAM map is zero: train the first stage longer"
 
     def check(self, parts: Parts) -> None:
-        """Refuse several labels an image, and a model without maps."""
+        """Raise an error for several labels per image, or a model without spatial maps."""
         check_maps(parts, layer=self.layer)
 
     def masks(self, run: Run, stage: Stage) -> Settings:
-        """Write the masks that are missing; return the options of the data that read them.
+        """Write the masks unless they exist, and return the ``data`` options for the last stage.
+
+        Args:
+            run: the run whose folder receives the masks.
+            stage: the finished first stage, whose model gives the maps.
 
         Raises:
             ValueError: every mask is empty.
@@ -69,21 +81,21 @@ class MapMasks(Recipe):
             if not any(record.share for record in records):
                 raise InputError(self.no_mask)
             (folder / "done").touch()
-        # a table may name each image's mask in a column, in place of a folder
+        # the run's table may name masks in a column: a column and a folder together are an error
         column = {"mask": None} if "mask" in run.config.data else {}
         return {"masks": str(folder), **column}
 
 
 def mask_maker(maps: Mapping[int, Tensor], cut: Cut) -> Maker:
-    """What makes the mask of a row from its attribution map, enlarged to the picture.
+    """Return a function that makes the mask of an image from its enlarged attribution map.
 
     Args:
-        maps: ``(h, w)`` float32 of each row.
-        cut: see ``Cut``.
+        maps: ``(h, w)`` float32 map of each row.
+        cut: function from a row and its enlarged map to its mask.
     """
 
     def make(row: int, image: Pixels) -> Made:
-        """The mask of one picture."""
+        """Make the mask of one image, at its size."""
         size = image.shape[1::-1]
         enlarged = cv2.resize(maps[row].numpy(), size, interpolation=cv2.INTER_LINEAR)
         mask = cut(row, torch.from_numpy(enlarged)).numpy()

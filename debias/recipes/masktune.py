@@ -1,4 +1,4 @@
-"""MaskTune: what the model looked at is hidden, and it goes on for an epoch with what is left."""
+"""MaskTune: hide the pixels that a trained model attends to, then train it for one more epoch."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,38 +21,39 @@ PLACES = ("attended", "random")
 class MaskTune(MapMasks):
     """Mask what a trained model looks at most, then train one more epoch.
 
-    1. ``first``: plain ERM; its Grad-CAM map of each training picture's true class. Places beyond
-       ``deviations`` standard deviations above the mean of the map's positive ones are the mask of
-       the picture.
-    2. The same model goes on for an epoch, by the run's strategy, on pictures whose mask is hidden.
+    1. ``first``: plain ERM. It gives a Grad-CAM map of the true class for each training image. The
+       mask contains the pixels whose attribution is more than ``deviations`` standard deviations
+       above the mean. Mean and deviation are those of the positive pixels of the map.
+    2. The same model is trained for one more epoch with the run's strategy. The masked pixels are
+       hidden.
 
-    See :class:`debias.recipes.map_masks.MapMasks` for the files of the masks, and for what they
-    need.
+    See :class:`debias.recipes.map_masks.MapMasks` for the mask files and their requirements.
 
     Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore",
     NeurIPS 2022; reference code aliasgharkhani/Masktune.
 
     Args:
-        first: what the first stage changes of the run's config, such as
+        first: changes to the run's config for the first stage, such as
             ``{optimizer: {lr: 1e-3}}``.
-        epochs: of the last stage; the run's are those of the first.
-        deviations: how far above the mean, in standard deviations, a place must be to be hidden; at
+        epochs: epochs of the last stage. The run's ``epochs`` are those of the first stage.
+        deviations: how many standard deviations above the mean a pixel must be to be hidden; at
             least 0.
-        place: what is hidden: "attended", the masks; "random", the same masks, shifted round the
-            picture at random: the control that tells what was hidden from that something was.
-        fill: of the hidden places, see :class:`debias.augment.hide_mask.HideMask`.
-        layer: dotted name of the layer that the maps are of; left out, the last that still knows
-            places.
+        place: which pixels are hidden. "attended": the masks. "random": the same masks, shifted
+            cyclically by random offsets. This control shows whether it matters where pixels are
+            hidden.
+        fill: colour of the hidden pixels, see :class:`debias.augment.hide_mask.HideMask`.
+        layer: dotted name of the layer for Grad-CAM. Default: the last layer with spatial
+            positions.
 
     Raises:
-        ValueError: an option out of range, or the run has an augmentation of its own; and after the
-            first stage, no place stands out of any map.
+        ValueError: ``epochs`` is below 1, ``deviations`` is negative, or ``place`` or ``fill`` is
+            unknown.
 
-    Differs from the reference: Grad-CAM of the true class, not XGrad-CAM of the predicted one, of
-    the first stage's last epoch, not of its best on validation; maps are of whole pictures, and
-    masks go through crops and flips with them (there the mask of Waterbirds' central crop is laid
-    over the whole picture); the last stage begins with a fresh optimiser and the run's schedule,
-    where the code goes on with the momentum and the rate it had.
+    Differs from the reference: it uses Grad-CAM of the true class after the last epoch of the first
+    stage, not XGrad-CAM of the predicted class at the best validation epoch. Maps are of whole
+    images, and masks are cropped and flipped with them. The reference lays the mask of Waterbirds'
+    central crop over the whole image. The last stage starts with a new optimiser and the run's
+    schedule. The reference continues with the momentum and the learning rate of the first stage.
     """
 
     takes_groups = True
@@ -69,52 +70,52 @@ class MaskTune(MapMasks):
         check_one_of(FILLS, {"recipe.fill": self.fill})
 
     def stages(self, run: Run) -> list[Config]:
-        """The first, and the last but for what it hides.
+        """Configs of the first stage, and of the last stage without its masks.
 
         Raises:
-            ValueError: the run has an augmentation of its own.
+            ValueError: the run has its own augmentation.
         """
         run.refuse_own("augment")
         return [run.stage_config(self.first), run.last_config({"epochs": self.epochs})]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The first stage, a map of each training image, and the last."""
+        """The work of both stages. The first also makes a map of each training image."""
         first, last = self.stages(run)
         return [Work(first, sizes, looks=1), Work(last, sizes)]
 
     def train(self, run: Run) -> Trained:
-        """Train, hide what was looked at, go on."""
+        """Train the first stage, make the masks, and train its model further with pixels hidden."""
         first = run.train_stage("first", run.stage_config(self.first))
         augment = {"name": "hide_mask", "fill": self.fill}
         changes = {"epochs": self.epochs, "data": self.masks(run, first), "augment": augment}
         return run.train_last(changes, start=first)
 
     def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
-        """The attended places, or as many elsewhere."""
+        """Masks of the attended pixels, shifted at random if ``place`` is "random"."""
         seed = run.config.seed if self.place == "random" else None
         return partial(hidden_places, deviations=self.deviations, shift_seed=seed)
 
     @property
     def no_mask(self) -> str:
-        """The error where nothing would be hidden."""
+        """Message of the error that is raised if no pixel of any image would be hidden."""
         return (
-            f"no place of any map is {self.deviations:g} deviations above its mean, so there is "
-            "nothing to hide: lower recipe.deviations, or name an earlier layer, whose maps are "
-            "finer, recipe.layer=..."
+            f"no pixel of any map is {self.deviations:g} deviations above its mean, so there is "
+            "nothing to hide: lower recipe.deviations, or name an earlier layer with finer maps, "
+            "recipe.layer=..."
         )
 
 
 def hidden_places(
     row: int, enlarged: Tensor, *, deviations: float, shift_seed: int | None = None
 ) -> Tensor:
-    """The places of one picture that are hidden, ``(H, W)`` bool.
+    """The pixels of one image that are hidden: ``(H, W)`` bool.
 
     Args:
-        row: of the picture.
-        enlarged: ``(H, W)`` float32, its map at its size.
-        deviations: see :func:`debias.group_inference.attended.attended`.
-        shift_seed: where given, the places are shifted round the picture by offsets drawn from it
-            and the row.
+        row: row of the image in the data set.
+        enlarged: ``(H, W)`` float32 attribution map, enlarged to the size of the image.
+        deviations: as in :func:`debias.group_inference.attended.attended`.
+        shift_seed: if given, this seed and the row draw offsets, and the mask is shifted cyclically
+            by them.
     """
     hidden = attended(enlarged[None], deviations=deviations)[0]
     if shift_seed is None:

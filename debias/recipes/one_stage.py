@@ -1,11 +1,11 @@
-"""The recipe that most methods need."""
+"""The recipe of methods with a single stage, which is the default."""
 
 from debias.config import Config
 from debias.runs.run import Recipe, Run, Trained
 
 
 class OneStage(Recipe):
-    """Train one model once, by one strategy."""
+    """Train one model in one stage, with one strategy."""
 
     takes_groups = True
 
@@ -14,5 +14,5 @@ class OneStage(Recipe):
         return [run.config]
 
     def train(self, run: Run) -> Trained:
-        """Train it."""
+        """Train the model in the run's own folder."""
         return run.train_last()

@@ -1,4 +1,4 @@
-"""SELF: a last layer tuned on a few samples that tell the model most."""
+"""SELF: a last layer fine-tuned on a few informative samples."""
 
 import itertools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from debias.reports.predictions import read
 from debias.runs.choice import HeadChoice
 from debias.runs.run import Run, Stage
 
-#: What a disagreement may be with.
+#: Value of the option ``disagreement``: the final model against the model of an early epoch.
 EARLY = "early"
 
 
@@ -29,33 +29,34 @@ EARLY = "early"
 class SELF(LastLayer):
     """Fine-tune the last layer on a few informative samples of half of the validation split.
 
-    A few class-balanced steps on samples of half of the validation split, from the head that the
-    model has.
-
-    Samples are those that the model gets most wrong, or, with ``disagreement="early"``, those on
-    which it differs most from itself early in its training
-    (:func:`debias.group_inference.disagreement.largest_disagreement`). How many they are, the
-    learning rate, and what is early, are chosen by the worst group of the other half. See
-    :func:`debias.heads.refits.selected_heads`.
+    The trained head takes a few class-balanced steps on these samples. By default they are the
+    samples with the greatest loss. With ``disagreement="early"`` they are those on which the
+    predictions of the final model differ most from those of an early epoch
+    (:func:`debias.group_inference.disagreement.largest_disagreement`). The other half of the
+    validation split chooses the number of samples, the learning rate and the early epoch, by its
+    worst group (or class). See :func:`debias.heads.refits.selected_heads`.
 
     Args:
-        counts: how many samples to choose from; those above the size of the half are left out.
-        learning_rates: to choose from.
-        batch_size: of the few steps; the code has 32 for Waterbirds and 100 for CelebA.
-        disagreement: "early"; left out, samples are chosen by misclassification.
-        early_epochs: after which of the backbone's epochs it is early, to choose from; each less
-            than all of them.
-        backbone: "trained", "pretrained", or the folder of a finished run. Only "trained" can be
-            asked of its early epochs.
-        base: what the backbone's stage changes of the run's config.
+        counts: numbers of samples to try. Numbers above the size of the half are left out.
+        learning_rates: learning rates to try.
+        batch_size: images per minibatch. The authors' code has 32 for Waterbirds and 100 for
+            CelebA.
+        disagreement: "early", or ``None`` to choose samples by their loss.
+        early_epochs: numbers of backbone epochs to try as the early model. Each is below the number
+            of all backbone epochs.
+        backbone: "trained", "pretrained", or the folder of a finished run. ``disagreement`` needs
+            "trained".
+        base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: another disagreement, one of a backbone that is not trained here, or an epoch
-            that is not early.
+        ValueError: ``disagreement`` is neither "early" nor ``None``; it is "early" with another
+            backbone than "trained" or without ``early_epochs``; ``batch_size`` or a count is below
+            1; or ``counts`` or ``learning_rates`` is empty.
 
-    Differs from the reference: two of the authors' four ways to choose samples are left out,
-    disagreement with a dropped-out model, and misclassification by the early one; halves are drawn
-    within groups where their labels are read. See also :func:`debias.heads.refits.selected_heads`.
+    Differs from the reference: it has two of the authors' four ways to choose samples. Disagreement
+    with a dropout model and misclassification by the early model are left out. Halves are drawn
+    within groups if the selection rule reads them. See also
+    :func:`debias.heads.refits.selected_heads`.
     """
 
     halved = True
@@ -69,14 +70,14 @@ class SELF(LastLayer):
     def __post_init__(self) -> None:
         if self.disagreement not in (None, EARLY):
             raise InputError(
-                f"recipe.disagreement must be {EARLY}, or null for misclassification; got "
-                f"{self.disagreement}"
+                f"recipe.disagreement must be {EARLY}, or null to choose samples by their loss; "
+                f"got {self.disagreement}"
             )
         check_at_least(1, {"recipe.batch_size": self.batch_size})
         if not (self.counts and self.learning_rates) or min(self.counts) < 1:
             raise InputError(
-                "recipe needs counts >= 1 and learning_rates to choose from; got "
-                f"{self.counts} and {self.learning_rates}"
+                "recipe.counts and recipe.learning_rates must each hold at least one number, and "
+                f"counts must be >= 1; got {self.counts} and {self.learning_rates}"
             )
         if self.disagreement is None:
             self.early_epochs = ()
@@ -84,34 +85,34 @@ class SELF(LastLayer):
         option = f"recipe.disagreement={self.disagreement}"
         if self.backbone != TRAINED:
             raise InputError(
-                f"{option} asks a backbone of its early epochs, which are there if it is trained "
-                f"in this run: recipe.backbone={TRAINED}; got {self.backbone}"
+                f"{option} needs predictions of early epochs, so recipe.backbone must be {TRAINED};"
+                f" got {self.backbone}"
             )
         if not self.early_epochs:
-            raise InputError(f"{option} needs recipe.early_epochs to choose from; got none")
+            raise InputError(f"{option} needs at least one number in recipe.early_epochs; got none")
 
     def stages(self, run: Run) -> list[Config]:
-        """The backbone's.
+        """Config of the one stage, which trains the backbone.
 
         Raises:
-            ValueError: its training has no such early epoch.
+            ValueError: a number in ``early_epochs`` is below 1, or not below the backbone's epochs.
         """
         stages = super().stages(run)
         for epochs in self.early_epochs:
             if not 1 <= epochs < stages[0].epochs:
                 raise InputError(
                     f"recipe.early_epochs must be at least 1, and less than the {stages[0].epochs} "
-                    f"epochs of the backbone, which is not early after them; got {epochs}"
+                    f"epochs of the backbone; got {epochs}"
                 )
         return stages
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """The best of all early epochs, counts and learning rates."""
+        """Return the head with the best early epoch, count and learning rate on the other half."""
         generator = seeded_generator(seed)
         rows = frozen.rows("val")
         half, other = halves(rows.group, generator)
         rates, held_out = torch.tensor(self.learning_rates), rows.take(other)
-        features, target, _ = mine = rows.take(half)
+        features, target, _ = fitting = rows.take(half)
         fit = partial(
             selected_heads, features, target, start=frozen.head, generator=generator,
             learning_rate=rates, held_out=held_out, batch_size=self.batch_size,
@@ -119,15 +120,15 @@ class SELF(LastLayer):
         counts = [count for count in self.counts if count <= len(target)] or [len(target)]
         fits = [
             fit(choose(count=count))
-            for choose in self._choices(frozen, half, mine)
+            for choose in self._choices(frozen, half, fitting)
             for count in counts
         ]
-        tried = itertools.product(
+        settings = itertools.product(
             [{"early_epochs": early} for early in self.early_epochs] or [{}],
             counts,
             self.learning_rates,
         )
-        grid = [{**early, "count": count, "learning_rate": rate} for early, count, rate in tried]
+        grid = [{**early, "count": count, "learning_rate": rate} for early, count, rate in settings]
         best = max(range(len(fits)), key=lambda number: float(fits[number].scores.max()))
         chosen = best * len(rates) + fits[best].best
         scores = torch.cat([fit.scores for fit in fits])
@@ -146,16 +147,16 @@ class SELF(LastLayer):
 
 
 def validation_logits(stage: Stage, epochs: int) -> Tensor:
-    """What a stage said of the validation split after so many epochs, as it wrote it down then.
+    """Read a stage's logits of the validation split after a number of epochs, from its files.
 
     Args:
-        stage: that was trained in this run.
-        epochs: at least 1.
+        stage: a stage that was trained in this run.
+        epochs: number of completed epochs, at least 1.
 
     Returns:
         ``(N, outputs)`` float32, in the order of the split's rows.
 
     Raises:
-        ValueError: the stage left no such predictions.
+        ValueError: the folder of the stage has no predictions of that epoch.
     """
     return read(stage.folder / "predictions" / f"val-epoch={epochs - 1:03d}.csv").logits

@@ -1,4 +1,4 @@
-"""SPARE: clusters of what a model says early in training, evened out by sampling."""
+"""SPARE: clusters of an early model's predictions as groups, balanced by sampling."""
 
 from dataclasses import dataclass
 
@@ -14,26 +14,27 @@ class SPARE(Recipe):
     """Cluster the predictions of an early model per class, then sample the clusters evenly.
 
     1. ``early``: plain ERM for an epoch or two.
-    2. :func:`debias.group_inference.clusters.class_clusters` of its probabilities for the training
-       images are the groups.
-    3. A new model is trained by the run's strategy on draws in which small clusters are likelier:
-       the sampler ``cluster_balanced``, with power 2 for classes whose clusters lie close
-       (silhouette below ``threshold``), else 1.
+    2. :func:`debias.group_inference.clusters.class_clusters` clusters its class probabilities of
+       the training images, within each class. The clusters are the inferred groups.
+    3. A new model is trained with the run's strategy and the sampler ``cluster_balanced``, which
+       visits small clusters more often. Its power is 2 for a class whose clusters are poorly
+       separated (silhouette below ``threshold``), and 1 otherwise.
 
     Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
     Simplicity Bias", AISTATS 2024; reference code BigML-CS-UCLA/SpuCo. ``groups.csv`` has the
-    cluster within the class, 0 being the largest.
+    number of the cluster within the class; 0 is the largest.
 
     Args:
-        early: what the first stage changes of the run's config, such as ``{epochs: 1}``.
-        largest: greatest number of clusters of a class, at least 2; the silhouette chooses.
-        threshold: of the silhouette.
+        early: changes to the run's config for the first stage, such as ``{epochs: 1}``.
+        largest: greatest number of clusters per class, at least 2. The silhouette chooses the
+            number.
+        threshold: silhouette below which the power is 2.
 
     Raises:
         ValueError: ``largest`` is less than 2.
 
-    Differs from the reference: its scripts name the number of clusters, four in each class of
-    Waterbirds, and cluster CelebA by the features of an untrained network, not within classes.
+    Differs from the reference: its scripts set the number of clusters, four in each class of
+    Waterbirds. They cluster CelebA by the features of an untrained network, not within classes.
     """
 
     infers = ("train",)
@@ -46,22 +47,26 @@ class SPARE(Recipe):
         check_at_least(2, {"recipe.largest": self.largest}, of="SPARE")
 
     def stages(self, run: Run) -> list[Config]:
-        """The early model, and the last stage but for what reads the clusters.
+        """Configs of the early stage, and of the last stage as plain ERM (no groups exist yet).
 
         Raises:
-            ValueError: the run has a sampler of its own.
+            ValueError: the run has its own sampler.
         """
         run.refuse_own("sampler")
         return [run.stage_config(self.early), run.stage_config()]
 
     def train(self, run: Run) -> Trained:
-        """Train for a little while, cluster, train again."""
+        """Train the early model, cluster its predictions, and train the last stage."""
         early = run.train_stage("early", run.stage_config(self.early))
-        found = early.predictions("train")
+        predictions = early.predictions("train")
         clusters = class_clusters(
-            found.logits.softmax(dim=1), found.target, seed=run.config.seed, largest=self.largest
+            predictions.logits.softmax(dim=1),
+            predictions.target,
+            seed=run.config.seed,
+            largest=self.largest,
         )
-        partition = run.infer(early.everywhere(found.index, clusters.inferred), early.examples)
+        inferred = early.everywhere(predictions.index, clusters.inferred)
+        partition = run.infer(inferred, early.examples)
         powers = clusters.powers(threshold=self.threshold)
         sampler = {"name": "cluster_balanced", "powers": powers}
         return run.train_last({"sampler": sampler}, partition=partition)

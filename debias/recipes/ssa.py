@@ -1,4 +1,4 @@
-"""Spread Spurious Attribute: the bias labels of validation are spread to training."""
+"""Spread Spurious Attribute (SSA): predict training bias labels from the validation bias labels."""
 
 import csv
 import io
@@ -24,30 +24,32 @@ from debias.runs.work import Sizes, Work
 class SSA(Recipe):
     """Predict the bias labels of the training split from those of the validation split.
 
-    1. ``teacher``: plain ERM on the bias of half of the validation split guesses that of every
-       training image.
-    2. ``fold-1`` to ``fold-K``: the same, on that half and on those guesses for the *other* folds
-       of the training split that
-       :func:`debias.group_inference.pseudo_labels.balanced_pseudo_labels` lets in, guesses the bias
-       of one fold.
-    3. The run's own strategy is trained on the guesses of all folds, such as ``group_dro``.
+    1. ``teacher``: plain ERM learns to predict the bias from half of the validation split. It gives
+       each training image a pseudo-label of the bias.
+    2. ``fold-1`` to ``fold-K``: a new predictor per fold of the training split. It is trained on
+       the same half, and on confident pseudo-labels of the *other* folds. The function
+       :func:`debias.group_inference.pseudo_labels.balanced_pseudo_labels` selects them. The
+       predictor then predicts the bias of its own fold.
+    3. The run's own strategy, such as ``group_dro``, is trained with the bias labels that the fold
+       predictors give.
 
     Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious
-    Attribute Estimation", ICLR 2022. ``groups.csv`` has the guessed values;
-    ``stages/NAME/labels.csv`` what a predictor was trained on.
+    Attribute Estimation", ICLR 2022. ``groups.csv`` has the predicted bias values.
+    ``stages/NAME/labels.csv`` has the training labels of a predictor.
 
     Args:
-        predictor: what the predictors' stages change of the run's config.
-        folds: K, at least 2.
-        threshold: confidence from which guesses of the smallest group are let in, in [0, 1].
+        predictor: changes to the run's config for the stages of the predictors.
+        folds: number of folds K, at least 2.
+        threshold: smallest confidence of a pseudo-label that is used, for the smallest group, in
+            [0, 1].
 
     Raises:
-        ValueError: ``folds`` or ``threshold`` is out of range.
+        ValueError: ``folds`` is below 2, or ``threshold`` is not in [0, 1].
 
-    Differs from the paper: guesses are made by a predictor trained to its end and let in once, not
-    again every few steps; the predictors are those of their last epoch, not those that are best on
-    the other half of the validation split, which they validate on. The run's own stage selects on
-    the whole validation split.
+    Differs from the paper: pseudo-labels come from a fully trained predictor and are selected once,
+    not again every few steps. The predictors are those of the last epoch. The paper uses those that
+    are best on the other half of the validation split, on which they validate. The run's last stage
+    selects on the whole validation split.
     """
 
     infers = ("train",)
@@ -62,11 +64,15 @@ class SSA(Recipe):
         check_between("[0, 1]", {"recipe.threshold": self.threshold}, of="SSA")
 
     def stages(self, run: Run) -> list[Config]:
-        """A predictor, as if of the class, and the last stage but for what reads the guesses."""
+        """Configs of a predictor, with the class as target in place of the bias, and of the last
+        stage as plain ERM (no groups exist yet).
+        """
         return [run.stage_config(self.predictor), run.stage_config()]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """A teacher, a predictor for each fold on at most all the others, and the last stage."""
+        """The work of the teacher, of one predictor per fold, and of the last stage. A predictor is
+        assumed to use all pseudo-labels of the other folds.
+        """
         predictor, last = self.stages(run)
         labelled, fold = sizes.val // 2, sizes.train // self.folds
         held_out = sizes.val - labelled
@@ -79,12 +85,12 @@ class SSA(Recipe):
         ]
 
     def train(self, run: Run) -> Trained:
-        """Train the teacher, a predictor for each fold, and then the model."""
+        """Train the teacher, one predictor per fold, and then the last stage."""
         examples = run.build(run.stage_config(self.predictor)).examples
         generator = seeded_generator(run.config.seed)
         labelled, held_out = halves_of_validation(examples, generator)
         train, bias = examples.rows("train"), examples.bias.clone()
-        bias[train] = 0  # what is not guessed yet is not known
+        bias[train] = 0  # hides the true bias; the test rows of a predictor need some label
         teacher = self._predict(
             run, "teacher", examples, bias, {"train": labelled, "val": held_out, "test": train}
         )
@@ -93,14 +99,14 @@ class SSA(Recipe):
         fold = torch.randperm(len(train), generator=generator) % self.folds
         inferred = torch.full_like(bias, -1)
         for one in range(self.folds):
-            asked, others = train[fold == one], train[fold != one]
+            own, others = train[fold == one], train[fold != one]
             group = examples.groups.encode(examples.target[others], bias[others])
             confidence = teacher[fold != one].softmax(dim=1).amax(dim=1)
-            sure = others[
+            confident = others[
                 balanced_pseudo_labels(confidence, group, counts, threshold=self.threshold)
             ]
-            rows = {"train": torch.cat([labelled, sure]), "val": held_out, "test": asked}
-            inferred[asked] = self._predict(run, f"fold-{one + 1}", examples, bias, rows).argmax(
+            rows = {"train": torch.cat([labelled, confident]), "val": held_out, "test": own}
+            inferred[own] = self._predict(run, f"fold-{one + 1}", examples, bias, rows).argmax(
                 dim=1
             )
         return run.train_last(partition=run.infer(inferred, examples))
@@ -118,40 +124,40 @@ class SSA(Recipe):
             "target_names": list(groups.bias_names),
             "bias_names": list(groups.target_names),
         }
-        # decoded pictures are kept by split, and every stage splits again: they would fill the disk
+        # the cache stores images per split, and each stage has other splits: it would fill the disk
         config = replace(run.stage_config(self.predictor), data=data, select="average", cache=False)
         return run.train_stage(name, config).predictions("test").logits
 
 
 def halves_of_validation(examples: Examples, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rows of the validation split in two random halves with the same groups.
+    """Divide the rows of the validation split at random into two halves, within each group.
 
     Raises:
-        ValueError: a bias is unknown there.
+        ValueError: a validation image has no bias label.
     """
     rows = examples.rows("val")
     group = examples.groups.encode(examples.target[rows], examples.bias[rows])
     if bool((group < 0).any()):
         raise InputError(
-            f"SSA learns from the bias labels of the validation split, and {examples.source} lacks "
-            "some"
+            "SSA needs a bias label for each validation image; got images without one in "
+            f"{examples.source}. Label them or leave them out"
         )
     first, second = halves(group, generator)
     return rows[first], rows[second]
 
 
 def write_labels(path: Path, examples: Examples, bias: Tensor, rows: dict[str, Tensor]) -> None:
-    """Write the data set of a predictor as a table whose targets are values of the bias, and whose
-    bias is the class.
+    """Write the data set of a bias predictor as a table. Its targets are bias values, and its bias
+    column is the class.
 
-    Both are numbers, their place among the names: a name may be a number itself.
+    Both columns hold positions among the names, since a name may itself be a number.
 
     Args:
-        path: of the CSV file.
+        path: the CSV file to write.
         examples: the data set.
-        bias: ``(len(examples),)`` int64 target of each row; that of rows in "test" counts for
-            nothing.
-        rows: of the data set, by the split of the table.
+        bias: ``(len(examples),)`` int64 bias value of each row. Those of rows in "test" have no
+            effect.
+        rows: rows of the data set for each split of the table.
     """
     lines = [
         (examples.images[row], int(bias[row]), int(examples.target[row]), split)

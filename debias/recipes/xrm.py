@@ -1,4 +1,4 @@
-"""Discovering environments by cross-mistakes: no group label at any stage."""
+"""XRM: discover environments by the mistakes of two twin models, without any group label."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,32 +12,30 @@ from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
-#: Before groups are inferred, no stage asks validation for any: the twins are those of their last
-#: epoch.
+#: Selection rule of stages before groups are inferred: it needs no groups. The twins are those of
+#: their last epoch in any case.
 UNLABELLED = {"select": "average"}
 
 
 @dataclass(kw_only=True)
 class XRM(Recipe):
-    """Train twins on a half each, then use what either gets wrong as bias labels.
-
-    What either of two twins gets wrong, each trained on one half of the images, stands in for the
-    bias.
+    """Train two twins on half of the images each, then use their mistakes as bias labels.
 
     1. ``twins``: the strategy :class:`debias.strategies.cross_mistakes.CrossMistakes`.
-    2. Images of the training and validation splits that either twin misclassifies have the value 1,
-       others 0 (:func:`debias.group_inference.errors.cross_mistakes`).
-    3. The run's own strategy is trained on these, and an epoch selected by them.
+    2. A training or validation image has the bias value 1 if at least one twin misclassifies it,
+       and 0 otherwise (:func:`debias.group_inference.errors.cross_mistakes`).
+    3. The run's own strategy is trained with these values. They also serve to select the epoch.
 
     Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
     facebookresearch/XRM. ``groups.csv`` has the values of both splits.
 
     Args:
-        twins: what the first stage changes of the run's config.
+        twins: changes to the run's config for the first stage.
 
-    Differs from the reference: it trains twins of 10 settings at random and infers by those of the
-    most flipped labels, at their last step; here there is one setting, and its last step (the term
-    ``flipped`` is logged). See :class:`debias.strategies.cross_mistakes.CrossMistakes`.
+    Differs from the reference: the reference trains twins with 10 random settings, and infers with
+    those that flip most labels, at their last step. Here there is one setting, also at its last
+    step. The share of flipped labels is logged as ``flipped``. See
+    :class:`debias.strategies.cross_mistakes.CrossMistakes`.
     """
 
     infers = ("train", "val")
@@ -45,16 +43,16 @@ class XRM(Recipe):
     twins: Settings | None = None
 
     def stages(self, run: Run) -> list[Config]:
-        """The twins, and the last stage but for what reads the groups, in validation too."""
+        """Configs of the twins, and of the last stage as plain ERM (no groups exist yet)."""
         return [self._twins(run), run.stage_config(UNLABELLED)]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """Both twins see every image."""
+        """The work of both stages. The first counts twice, since both twins visit every image."""
         twins, last = self.stages(run)
         return [Work(twins, sizes, times=2), Work(last, sizes)]
 
     def train(self, run: Run) -> Trained:
-        """Train the twins, infer, train."""
+        """Train the twins, infer the groups, and train the last stage."""
         twins = run.train_stage("twins", self._twins(run))
         strategy: Any = twins.parts.module.strategy
         first = [twins.predictions(split) for split in self.infers]
@@ -66,7 +64,7 @@ class XRM(Recipe):
             cross_mistakes(a.logits, b.logits, a.target) for a, b in zip(first, second, strict=True)
         ]
         inferred = twins.everywhere(
-            torch.cat([found.index for found in first]), torch.cat(mistakes)
+            torch.cat([predictions.index for predictions in first]), torch.cat(mistakes)
         )
         return run.train_last(partition=run.infer(inferred, twins.examples))
 

@@ -50,7 +50,7 @@ def test_what_no_mask_marks_stays_to_the_last_bit_and_what_one_marks_tells_nothi
 def test_refuses():
     with pytest.raises(ValueError, match=r"fill must be one of black, mean .*; got 'white'"):
         HideMask(MEAN, STD, fill="white")
-    with pytest.raises(ValueError, match="this batch has none: give the data set masks"):
+    with pytest.raises(ValueError, match=r"this batch has none\. Give the data set masks"):
         HideMask(MEAN, STD)(batch_of(torch.zeros(2, 3, 4, 4), None))
 
 

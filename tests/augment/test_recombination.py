@@ -378,7 +378,7 @@ def test_it_is_captured_as_one_graph():
 @pytest.mark.parametrize("absent", ["mask", "background"])
 def test_a_batch_without_mask_or_background_is_refused(absent):
     batch = batch_of([square(3, 1, 2, 2)] * 2)._replace(**{absent: None})
-    with pytest.raises(ValueError, match=f"has no {absent}.*backgrounds=True"):
+    with pytest.raises(ValueError, match=f"got no {absent}.*backgrounds=True"):
         Recombination()(batch)
 
 
@@ -388,7 +388,7 @@ def test_a_batch_without_mask_or_background_is_refused(absent):
         ({"background": "any"}, "background must be one of all, same, own; got 'any'"),
         ({"bias_follows": "me"}, "bias_follows must be one of background, foreground; got 'me'"),
         ({"schedule": "cos"}, "schedule must be one of constant, .*cosine; got 'cos'"),
-        ({"schedule": "linear"}, "schedule=linear of probability 0"),
+        ({"schedule": "linear"}, "schedule=linear needs probability > 0; got probability=0"),
         ({"probability": 1.1}, r"probability must lie in \[0, 1\] for Recombination; got 1\.1"),
         ({"size_spread": 1.0}, r"size_spread must lie in \[0, 1\)"),
         ({"blur": -1.0}, "blur must be at least 0"),

@@ -256,9 +256,9 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         "recipe.first.epoch=1": "unknown key 'epoch'",
         "strategy.name=focal": "got strategy.name=focal: leave it out",
         "augment.name=mixup": "got augment.name=mixup: leave it out",
-        "sampler.name=group_balanced": "sampler.name=group_balanced reads biases: name shuffled",
-        "sampler.name=upweighted sampler.copies=2": "sampler.name=upweighted reads biases",
-        "batch_size=1": "batch_size=2 at least; got 1",
+        "sampler.name=group_balanced": "got sampler.name=group_balanced. Name shuffled",
+        "sampler.name=upweighted sampler.copies=2": "labels or groups; got sampler.name=upweighted",
+        "batch_size=1": "batch_size must be at least 2, .*; got 1",
         "optimizer.rate=1": "unknown option optimizer.rate",
         "recipe.layer=layer4 preprocessing.size=32": (
             "of 32 x 32 pixels the layer that is explained has a single place"

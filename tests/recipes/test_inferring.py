@@ -196,8 +196,8 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         (
             "bam",
             "strategy.name=group_dro",
-        ): "error set, which is no group label, and strategy.name=group_dro",
-        ("bam", "augment.name=lisa"): r"augment\.name=lisa needs these",
+        ): "infers an error set, not group labels.*got strategy.name=group_dro",
+        ("bam", "augment.name=lisa"): r"and augment\.name=lisa\. Name others",
         ("xrm", "devices=2"): "devices",
         ("xrm", "select=worst"): "unknown selection rule select='worst'",
     }

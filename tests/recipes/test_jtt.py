@@ -111,7 +111,7 @@ def test_what_would_be_left_unread_is_refused(tmp_path):
             "has a sampler of its own; got sampler.name=class_balanced: leave it out"
         ),
         "strategy.name=group_dro": (
-            "trains on an error set, which is no group label, and strategy.name=group_dro"
+            "infers an error set, not group labels.*got strategy.name=group_dro"
         ),
         "groups.file=own.csv": r"would leave groups\.file=own\.csv unread",
     }.items():

@@ -208,7 +208,7 @@ def test_maps_that_stand_out_nowhere_are_told(run, tmp_path):
     shutil.copytree(run / "stages", tmp_path / "stages")
     with pytest.raises(
         ValueError,
-        match=r"no place of any map is 9 deviations above its mean.*lower recipe\.deviations",
+        match=r"no pixel of any map is 9 deviations above its mean.*lower recipe\.deviations",
     ):
         components.construct("recipe", config.recipe, {}).train(Run(config, tmp_path))
     assert not (tmp_path / "checkpoints").exists()

@@ -114,11 +114,11 @@ def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
     [
         (
             "recipe.disagreement=late",
-            "recipe.disagreement must be early, or null for misclassification; got late",
+            "recipe.disagreement must be early, or null to choose samples by their loss; got late",
         ),
         ("recipe.batch_size=0", "recipe.batch_size must be at least 1"),
-        ("recipe.backbone=pretrained", "recipe.backbone=trained; got pretrained"),
-        ("recipe.backbone=runs/erm", "asks a backbone of its early epochs.* got runs/erm"),
+        ("recipe.backbone=pretrained", "recipe.backbone must be trained; got pretrained"),
+        ("recipe.backbone=runs/erm", "needs predictions of early epochs.* got runs/erm"),
         ("recipe.early_epochs=[1,0]", "recipe.early_epochs must be at least 1.* got 0"),
         ("recipe.early_epochs=[1,3]", "less than the 3 epochs of the backbone.* got 3"),
         ("recipe.base.epochs=1", "less than the 1 epochs of the backbone.* got 1"),
