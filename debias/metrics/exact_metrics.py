@@ -118,9 +118,9 @@ class GroupCounts(ExactMetric):
             ValueError: a shape does not fit the groups, or a dtype is not integer. ``compute``
                 reports a value out of range, on all processes.
         """
-        seen = Range(self.least, self.greatest)
+        value_range = Range(self.least, self.greatest)
         self.counts, (self.least, self.greatest) = add_counts(
-            self.counts, seen, prediction, target, bias, self.groups
+            self.counts, value_range, prediction, target, bias, self.groups
         )
 
     def compute(self) -> dict[str, Any]:

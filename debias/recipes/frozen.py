@@ -68,8 +68,8 @@ class Frozen:
             return cached
         features = features_of(self.stage.parts, split, progress=self.config.progress)
         self.stage.parts.module.cpu()
-        with written_whole(path) as beside:
-            torch.save(features, beside)
+        with written_whole(path) as temporary:
+            torch.save(features, temporary)
         return features
 
     def labelled(self, split: str) -> Rows:

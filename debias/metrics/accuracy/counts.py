@@ -1,4 +1,7 @@
-"""Counts that group metrics are computed from, per target row and bias value."""
+"""Counts that group metrics are computed from, per target row and bias value.
+
+A target row is a class. With several labels, each label has two target rows, absent and present.
+"""
 
 import math
 from typing import NamedTuple
@@ -41,7 +44,7 @@ class Margins(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Smallest and greatest target, bias and prediction so far: two ``(3,)`` int64 tensors."""
+    """Smallest and greatest target, bias and prediction counted: two ``(3,)`` int64 tensors."""
 
     least: Tensor
     greatest: Tensor
@@ -127,7 +130,12 @@ def margins(counts: Tensor | Margins) -> Margins:
 
 
 def add_counts(
-    counts: Tensor, seen: Range, prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+    counts: Tensor,
+    value_range: Range,
+    prediction: Tensor,
+    target: Tensor,
+    bias: Tensor,
+    groups: Groups,
 ) -> tuple[Tensor, Range]:
     """Add one batch to margins and range. Does not synchronise with the device.
 
@@ -137,7 +145,7 @@ def add_counts(
 
     Args:
         counts: int64 tensor of shape ``margins_shape``.
-        seen: range of the previous batches; ``empty_range()`` before the first.
+        value_range: range of the previous batches; ``empty_range()`` before the first.
         prediction, target, bias, groups: as in ``joint_counts``.
 
     Raises:
@@ -145,13 +153,16 @@ def add_counts(
     """
     check_batch(prediction, target, bias, groups)
     counts = counts.clone()
-    seen = _add(counts, seen, _facts(prediction, target, bias), groups)
-    return counts, seen
+    value_range = _add(counts, value_range, _facts(prediction, target, bias), groups)
+    return counts, value_range
 
 
-def add_range(seen: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
-    """Extend the range by one batch. For callers without a table of counts; no device sync."""
-    return _widened(seen, _facts(prediction, target, bias))
+def add_range(value_range: Range, prediction: Tensor, target: Tensor, bias: Tensor) -> Range:
+    """Extend the range by one batch. Does not synchronise with the device.
+
+    For callers that keep no table of counts; the others call :func:`add_counts`.
+    """
+    return _widened(value_range, _facts(prediction, target, bias))
 
 
 def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> None:
@@ -197,10 +208,10 @@ def check_frequencies(frequencies: Tensor, groups: Groups) -> None:
         )
 
 
-def check_range(seen: Range, groups: Groups) -> None:
+def check_range(value_range: Range, groups: Groups) -> None:
     """Raise an error if a batch held a value out of range. Synchronises with the device once."""
     choices = _choices(groups)
-    least, greatest = torch.stack(seen).tolist()
+    least, greatest = torch.stack(value_range).tolist()
     bounds = (("target", 0, choices), ("bias", -1, groups.biases), ("prediction", 0, choices))
     for (name, low, end), smallest, largest in zip(bounds, least, greatest, strict=True):
         if smallest < low or largest >= end:
@@ -246,8 +257,8 @@ def _facts(prediction: Tensor, target: Tensor, bias: Tensor) -> Tensor:
     return torch.stack((target.long(), bias.long(), prediction.long()))
 
 
-def _widened(seen: Range, facts: Tensor) -> Range:
-    ends = torch.stack(seen, dim=1).to(facts.device)
+def _widened(value_range: Range, facts: Tensor) -> Range:
+    ends = torch.stack(value_range, dim=1).to(facts.device)
     return Range(*torch.cat((facts.flatten(1), ends), dim=1).aminmax(dim=1))
 
 
@@ -261,17 +272,17 @@ def _counted(
     joint: bool = False,
 ) -> Tensor:
     """Add predictions to the counts in place, check their range, and return the counts."""
-    seen = empty_range()
+    value_range = empty_range()
     check_batch(prediction, target, bias, groups)
     parts = (torch.split(tensor, CHUNK) for tensor in (prediction, target, bias))
     for part in zip(*parts, strict=True):
-        seen = _add(counts, seen, _facts(*part), groups, joint=joint)
-    check_range(seen, groups)
+        value_range = _add(counts, value_range, _facts(*part), groups, joint=joint)
+    check_range(value_range, groups)
     return counts
 
 
 def _add(
-    counts: Tensor, seen: Range, facts: Tensor, groups: Groups, *, joint: bool = False
+    counts: Tensor, value_range: Range, facts: Tensor, groups: Groups, *, joint: bool = False
 ) -> Range:
     """Add samples to the counts in place, and return the extended range."""
     target, bias, prediction = facts.unbind()
@@ -290,7 +301,7 @@ def _add(
         cells = torch.stack((place, place + size, chosen + 2 * size))
         added = torch.stack((one, right, one))
     counts.view(-1).index_add_(0, cells.flatten(), added.flatten())
-    return _widened(seen, facts)
+    return _widened(value_range, facts)
 
 
 def _choices(groups: Groups) -> int:

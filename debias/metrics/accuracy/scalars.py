@@ -143,12 +143,12 @@ def class_difference(recalls: Tensor) -> Tensor:
         >>> round(class_difference(recalls).item(), 6)  # (0.4 + 0.3 + 0.1) / 3
         0.266667
     """
-    known = recalls[~recalls.isnan()].double()
+    defined = recalls[~recalls.isnan()].double()
     # blocks of 2,048 classes bound the memory: ten thousand at once take more than a gigabyte
-    blocks = [(block[:, None] - known).abs().sum() for block in torch.split(known, 2048)]
-    pairs = len(known) * (len(known) - 1) // 2
-    apart = torch.stack(blocks).sum() / 2 / max(1, pairs)
-    return apart if len(known) else known.new_tensor(torch.nan)
+    blocks = [(block[:, None] - defined).abs().sum() for block in torch.split(defined, 2048)]
+    pairs = len(defined) * (len(defined) - 1) // 2
+    mean_difference = torch.stack(blocks).sum() / 2 / max(1, pairs)
+    return mean_difference if len(defined) else defined.new_tensor(torch.nan)
 
 
 def group_scalars(

@@ -60,9 +60,9 @@ def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95)
     .. math:: \big[\min_g \mathrm{low}_g,\; \min_g \mathrm{high}_g\big]
               \quad\text{of Wilson intervals at } 1 - (1 - \mathrm{level})/G
 
-    With probability ``level`` or more, each of the G intervals contains the true accuracy of its
-    group (Bonferroni). The smallest true accuracy then lies between the two minima. The interval of
-    the group with the lowest measured accuracy does not have this property.
+    With probability ``level``, all G Wilson intervals contain the true accuracy of their group at
+    once (Bonferroni). The smallest true accuracy then lies between the two minima. The interval of
+    the group with the lowest measured accuracy alone does not have this property.
 
     Args:
         correct: ``(G,)`` integer, number of correct samples in each group.
@@ -76,12 +76,13 @@ def worst_group_interval(correct: Tensor, total: Tensor, *, level: float = 0.95)
         ValueError: ``level`` is not in (0, 1).
     """
     _check_level(level)
-    known = total > 0
-    tests = max(int(known.sum()), 1)
-    low, high = wilson_interval(correct, total, level=1 - (1 - level) / tests)
+    nonempty = total > 0
+    groups = max(int(nonempty.sum()), 1)
+    low, high = wilson_interval(correct, total, level=1 - (1 - level) / groups)
     # the [0, 1] of an empty group must not widen the result, unless all groups are empty
     return Interval(
-        torch.where(known, low, 1.0).amin() * known.any(), torch.where(known, high, 1.0).amin()
+        torch.where(nonempty, low, 1.0).amin() * nonempty.any(),
+        torch.where(nonempty, high, 1.0).amin(),
     )
 
 

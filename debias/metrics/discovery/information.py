@@ -29,9 +29,9 @@ def mutual_information(table: Tensor) -> Tensor:
         0.693147
     """
     joint = _shares(table)
-    apart = joint.sum(dim=-1, keepdim=True) * joint.sum(dim=-2, keepdim=True)
+    expected = joint.sum(dim=-1, keepdim=True) * joint.sum(dim=-2, keepdim=True)
     # cells of an empty row or column are empty, and 0 log 0 is 0
-    terms = torch.xlogy(joint, joint) - torch.xlogy(joint, apart)
+    terms = torch.xlogy(joint, joint) - torch.xlogy(joint, expected)
     return terms.sum(dim=(-2, -1)).clamp(min=0)
 
 
@@ -94,8 +94,10 @@ def cramers_v(table: Tensor) -> Tensor:
     """
     joint = _shares(table)
     rows, columns = joint.sum(dim=-1), joint.sum(dim=-2)
-    apart = rows[..., :, None] * columns[..., None, :]
-    deviation = torch.where(apart > 0, (joint - apart).square() / apart, 0).sum(dim=(-2, -1))
+    expected = rows[..., :, None] * columns[..., None, :]
+    deviation = torch.where(expected > 0, (joint - expected).square() / expected, 0).sum(
+        dim=(-2, -1)
+    )
     freedom = torch.minimum((rows > 0).sum(dim=-1), (columns > 0).sum(dim=-1)) - 1
     return _ratio(deviation, freedom.clamp(min=0).double()).sqrt()
 
