@@ -73,9 +73,9 @@ def recombine(
         bias_follows: bias label of the result: "background" for that of the donor, "foreground" for
             that of the sample itself.
         size_factor: factor on the foreground's area, to measure size bias.
-        cell: number of one of the 3 x 3 cells of the image, 0 to 8 row by row. The foreground is
-            placed inside it at a third of its side, to measure centre bias. ``None`` uses the whole
-            image.
+        cell: number of one of the 3 x 3 cells of the image, 0 to 8 row by row, to measure centre
+            bias. The foreground has a third of its side length, and is placed inside the cell.
+            ``None`` uses the whole image.
 
     Returns:
         The batch with new image, mask (of the pasted foreground) and bias. Its background is
@@ -219,7 +219,7 @@ class Recombination(Augmentation):
         )
 
     def allowed(self, batch: Batch) -> Tensor:
-        """``(N, N)`` bool: whether the foreground of sample i may be pasted on background j."""
+        """``(N, N)`` bool: whether foreground i may be pasted on background j, in row i, column j."""
         share = _share(batch)
         return self._related(batch.target) & ((share >= self.least) & (share < self.prune))
 

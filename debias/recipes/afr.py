@@ -1,4 +1,4 @@
-"""Automatic feature reweighting: last-layer retraining weighted by the model's uncertainty."""
+"""Automatic feature reweighting: last-layer retraining with weights from the old predictions."""
 
 import itertools
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PENALTIES = (0.0, 0.1, 0.2, 0.3)
 
 @dataclass(kw_only=True)
 class AFR(LastLayer):
-    """Refit the last layer with larger weights for samples of which the model is less sure.
+    """Refit the last layer with larger weights for low predicted probabilities of the true class.
 
     The backbone is trained on a share of the training split, and the head is refitted on the rest.
     Gamma, the penalty and the step are chosen on the validation split. See

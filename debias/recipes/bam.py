@@ -16,8 +16,9 @@ class BAM(Recipe):
     r"""Amplify the shortcut in a first stage, then continue with its errors repeated.
 
     1. ``amplification``: the strategy
-       :class:`debias.strategies.bias_amplification.BiasAmplification` trains a model. E is the set
-       of its errors on the training split, computed without the vectors of the samples.
+       :class:`debias.strategies.bias_amplification.BiasAmplification` trains a model, with a
+       trainable vector per sample added to the logits. E is the set of its errors on the training
+       split, without these vectors.
     2. The same model is trained further. An epoch visits each image of E :math:`\mu` times, and
        every other training image once.
 
@@ -29,14 +30,14 @@ class BAM(Recipe):
 
     Args:
         amplification: changes to the run's config for the first stage, such as ``{epochs: 20}``.
-        strength: :math:`\lambda` of the first stage.
+        strength: :math:`\lambda \ge 0`, factor on the vectors of the first stage.
         upweight: :math:`\mu \ge 2`, how often an epoch visits each error.
 
     Raises:
         ValueError: ``upweight`` is below 2.
 
-    Differs from the reference: its T is counted from 0, so that ``--stageOne_T 20`` uses the model
-    after 21 epochs.
+    Differs from the reference: epochs are counted from 1. The reference counts T from 0, so that
+    ``--stageOne_T 20`` uses the model after 21 epochs.
     """
 
     amplification: Settings | None = None

@@ -24,8 +24,9 @@ class CnC(Recipe):
     Args:
         prediction: changes to the run's config for the first stage.
 
-    Differs from the reference: it clusters representations by default. Here predictions are used,
-    as in the paper's algorithm. See :class:`debias.strategies.correct_n_contrast.CorrectNContrast`.
+    Differs from the reference: the inferred values are predictions, as in the paper's algorithm.
+    The code clusters representations by default. See
+    :class:`debias.strategies.correct_n_contrast.CorrectNContrast`.
     """
 
     infers = ("train",)

@@ -17,7 +17,7 @@ from debias.recipes.map_masks import Cut, MapMasks
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
-#: Shares of the pixels that are masked in turn. The elbow of an image is one of them.
+#: Shares of an image's pixels that are removed in turn. The elbow of an image is one of them.
 QUANTILES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
@@ -26,9 +26,10 @@ class DaC(MapMasks):
     r"""Train a new head on causal parts of images, alone and on other classes' backgrounds.
 
     1. ``first``: plain ERM with the run's sampler. It gives a Grad-CAM map of the true class for
-       each training image. The pixels of lowest attribution are then masked, 30 to 80 per cent of
-       them. The loss rises once pixels that the model needs are masked. The elbow of this curve
-       (:func:`debias.group_inference.decomposition.elbows`) sets the size of the image's mask.
+       each training image. Then 30 to 80 per cent of the pixels are removed, lowest attribution
+       first. The loss rises once the model misses pixels that it needs. The elbow of this curve
+       (:func:`debias.group_inference.decomposition.elbows`) sets the share of pixels outside the
+       mask.
     2. ``groups.csv`` has 0 for training images of low loss and 1 for the others. The bound is the
        ``quantile`` of the losses of one epoch's draws. At low loss the model attends to causal
        parts, so these masks can be trusted.
@@ -55,11 +56,11 @@ class DaC(MapMasks):
     Raises:
         ValueError: ``alpha`` is negative, or ``quantile`` is not in (0, 1].
 
-    Differs from the reference: it uses Grad-CAM of the true class after the last epoch of the first
-    stage, not XGrad-CAM of the predicted class at the best validation epoch. Maps are of whole
-    images, and masks are cropped and flipped with them. The reference crops CelebA only, and
-    applies the mask of one crop to another. The losses are those of the images in evaluation, and
-    decide once which images have a low loss. See
+    Differs from the reference: maps are Grad-CAM of the true class after the last epoch of the
+    first stage. The reference uses XGrad-CAM of the predicted class at the best validation epoch.
+    Maps are of whole images, and masks are cropped and flipped with them. The reference crops
+    CelebA only, and applies the mask of one crop to another. The losses are those of the images in
+    evaluation, and are compared with the quantile only once. See
     :class:`debias.strategies.decompose_compose.DecomposeCompose` and
     :func:`debias.group_inference.decomposition.most_attended`.
     """
@@ -120,7 +121,9 @@ class DaC(MapMasks):
         return run.train_last(changes, partition=partition, start=first)
 
     def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
-        """Masks of the pixels of highest attribution. The elbow of each image sets their number."""
+        """Return the function that masks all but the pixels of lowest attribution. The elbow of
+        each image sets the share of these pixels.
+        """
         losses = masked_losses(stage.parts, rows, maps, progress=run.config.progress)
         shares = elbows(losses, torch.tensor(QUANTILES, dtype=torch.float64)).tolist()
         left_out = dict(zip(rows.tolist(), shares, strict=True))
@@ -131,9 +134,9 @@ class DaC(MapMasks):
 
 
 def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = True) -> Tensor:
-    """Cross-entropy of images whose pixels of lowest attribution are masked.
+    """Cross-entropy of images after removal of the pixels of lowest attribution.
 
-    The masked pixels are set to 0, which is the mean of the normalisation.
+    The removed pixels are set to 0, which is the mean of the normalisation.
 
     Args:
         parts: the objects of a run, with the weights to use.
@@ -143,7 +146,7 @@ def masked_losses(parts: Parts, rows: Tensor, maps: Tensor, *, progress: bool = 
         progress: show a progress bar.
 
     Returns:
-        ``(M, 6)`` float32 losses, one column for each masked share in ``QUANTILES``.
+        ``(M, 6)`` float32 losses, one column for each removed share in ``QUANTILES``.
     """
     module, done, curves = parts.ready(), 0, []
     loader = parts.loader(rows, whole=True)

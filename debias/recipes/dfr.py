@@ -17,10 +17,11 @@ from debias.runs.choice import HeadChoice
 class DFR(LastLayer):
     """Refit the last layer on group-balanced subsamples (deep feature reweighting).
 
-    With ``split="val"``, C is chosen by a fit on half of the validation split, scored on the other
-    half. The head is then fitted on the whole split. With ``split="train"``, the head is fitted on
-    the training split, and C is chosen on the validation split. See
-    :func:`debias.heads.sparse.sparse_head` for equation, source and differences.
+    C is the inverse strength of the regularisation. With ``split="val"``, C is chosen by a fit on
+    half of the validation split, scored on the other half. The head is then fitted on the whole
+    split. With ``split="train"``, the head is fitted on the training split, and C is chosen on the
+    validation split. See :func:`debias.heads.sparse.sparse_head` for equation, source and
+    differences.
 
     Args:
         split: "val" or "train": the split whose images and group labels the head is fitted on.

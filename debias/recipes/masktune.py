@@ -49,11 +49,12 @@ class MaskTune(MapMasks):
         ValueError: ``epochs`` is below 1, ``deviations`` is negative, or ``place`` or ``fill`` is
             unknown.
 
-    Differs from the reference: it uses Grad-CAM of the true class after the last epoch of the first
-    stage, not XGrad-CAM of the predicted class at the best validation epoch. Maps are of whole
-    images, and masks are cropped and flipped with them. The reference lays the mask of Waterbirds'
-    central crop over the whole image. The last stage starts with a new optimiser and the run's
-    schedule. The reference continues with the momentum and the learning rate of the first stage.
+    Differs from the reference: maps are Grad-CAM of the true class after the last epoch of the
+    first stage. The reference uses XGrad-CAM of the predicted class at the best validation epoch.
+    Maps are of whole images, and masks are cropped and flipped with them. The reference lays the
+    mask of Waterbirds' central crop over the whole image. The last stage starts with a new
+    optimiser and the run's schedule. The reference continues with the momentum and the learning
+    rate of the first stage.
     """
 
     takes_groups = True
@@ -91,7 +92,9 @@ class MaskTune(MapMasks):
         return run.train_last(changes, start=first)
 
     def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
-        """Masks of the attended pixels, shifted at random if ``place`` is "random"."""
+        """Return the function that masks the attended pixels, or the same number elsewhere if
+        ``place`` is "random".
+        """
         seed = run.config.seed if self.place == "random" else None
         return partial(hidden_places, deviations=self.deviations, shift_seed=seed)
 

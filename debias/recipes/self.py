@@ -53,8 +53,8 @@ class SELF(LastLayer):
             backbone than "trained" or without ``early_epochs``; ``batch_size`` or a count is below
             1; or ``counts`` or ``learning_rates`` is empty.
 
-    Differs from the reference: it has two of the authors' four ways to choose samples. Disagreement
-    with a dropout model and misclassification by the early model are left out. Halves are drawn
+    Differs from the reference: two of the authors' four ways to choose samples are left out:
+    disagreement with a dropout model, and misclassification by the early model. Halves are drawn
     within groups if the selection rule reads them. See also
     :func:`debias.heads.refits.selected_heads`.
     """

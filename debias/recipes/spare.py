@@ -33,8 +33,9 @@ class SPARE(Recipe):
     Raises:
         ValueError: ``largest`` is less than 2.
 
-    Differs from the reference: its scripts set the number of clusters, four in each class of
-    Waterbirds. They cluster CelebA by the features of an untrained network, not within classes.
+    Differs from the reference: the silhouette chooses the number of clusters. The authors' scripts
+    set it, to four in each class of Waterbirds. They cluster CelebA by the features of an untrained
+    network, and not within classes.
     """
 
     infers = ("train",)
