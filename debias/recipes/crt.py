@@ -42,7 +42,7 @@ class CRT(LastLayer):
         self.reads = ("train",) if self.balance == "group" else ()
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
-        """Return the head after the step with the best validation accuracy."""
+        """Return the head after the best step, by the worst group (or class) of validation."""
         rows = frozen.labelled("train") if self.balance == "group" else frozen.rows("train")
         generator, held_out = seeded_generator(seed), frozen.rows("val")
         fitted = balanced_heads(
