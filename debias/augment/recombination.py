@@ -219,7 +219,7 @@ class Recombination(Augmentation):
         )
 
     def allowed(self, batch: Batch) -> Tensor:
-        """``(N, N)`` bool: whether foreground i may be pasted on background j, in row i, column j."""
+        """``(N, N)`` bool: in row i, column j, whether foreground i may go on background j."""
         share = _share(batch)
         return self._related(batch.target) & ((share >= self.least) & (share < self.prune))
 
