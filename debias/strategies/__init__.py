@@ -1,1 +1,1 @@
-"""One file for each method, close to the algorithm of its paper. No trainer is needed."""
+"""The mitigation methods, one file per method. Each is plain PyTorch and needs no trainer."""

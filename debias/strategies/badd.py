@@ -1,4 +1,4 @@
-"""BAdd: the model is given the bias in training, so that it need not look for it."""
+"""BAdd: the model gets bias features in training, so it need not learn the bias itself."""
 
 from collections.abc import Sequence
 
@@ -16,35 +16,36 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 class BAdd(BesideBiasedNetwork):
     r"""Add a bias network's features to the model's, so that the model need not learn the bias.
 
-    1. In the first ``warmup`` steps a biased network g, of the model's architecture, learns the
-       bias; then it is frozen.
-    2. From then on the model moves on :math:`\mathrm{CE}(h(z + m\, z_g), y)`, with z and
-       :math:`z_g` the features of model and biased network and h the model's head.
-    3. From step ``refit_from`` on, if it is not 0, the head alone moves, on
-       :math:`\mathrm{CE}(h(z), y)`.
+    1. In the first ``warmup`` steps, a network g of the model's architecture learns the bias
+       labels. Then g is frozen.
+    2. After that, the model is trained on :math:`\mathrm{CE}(h(z + m\, z_g), y)`. Here z and
+       :math:`z_g` are the features of the model and of g, and h is the model's head.
+    3. From step ``refit_from`` on, only the head is trained, on :math:`\mathrm{CE}(h(z), y)`. There
+       is no stage 3 if ``refit_from`` is 0.
 
-    Evaluation reads :math:`h(z)`, which the head of stage 2 was never trained for: it may favour a
-    class.
+    Evaluation uses :math:`h(z)`. Stage 2 does not train the head on z alone, so without stage 3 the
+    head may favour a class.
 
     Source: Sarridis et al., "BAdd: Bias Mitigation through Bias Addition", 2024; reference code
     mever-team/vb-mitigator.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label.
-        model: the classifier, with a linear ``head``; the biased network starts from its weights.
+        groups: the groups of the data; targets may be single- or multi-label.
+        model: the classifier, with a linear ``head``; g starts from its weights.
         strength: m >= 0.
-        warmup: steps in which the biased network is trained, at least 1: until its loss, which is
-            logged, is low.
-        refit_from: step at which stage 3 begins, after ``warmup``; 0 for never. The paper gives it
-            20 epochs.
+        warmup: number of steps that train g, at least 1. Raise it until the logged loss of g is
+            low.
+        refit_from: first step of stage 3, greater than ``warmup``, or 0 for no stage 3. In the
+            paper stage 3 lasts 20 epochs.
 
     Raises:
-        ValueError: ``strength`` is negative, ``warmup`` below 1, or ``refit_from`` not after it.
+        ValueError: ``strength`` is negative, ``warmup`` is below 1, or ``refit_from`` is neither 0
+            nor greater than ``warmup``.
 
-    Differs from the reference: the biased network is trained here, first, on the bias labels of the
-    training data, and has the architecture of the model, so that features agree in size; there it
-    is brought along, and may be trained on other data. The reference code has no stage 3. In it,
-    the model is in evaluation mode up to its head.
+    Differs from the reference: g is trained first in the same run, on the bias labels of the
+    training data. It has the model's architecture, so that both feature sizes are equal. The
+    reference loads g, which may be trained on other data. The reference code has no stage 3, and it
+    runs the model in evaluation mode up to its head.
     """
 
     learns_bias = True
@@ -64,26 +65,25 @@ class BAdd(BesideBiasedNetwork):
         check_at_least(1, {"warmup": warmup}, of="BAdd")
         if 0 != refit_from <= warmup:
             raise InputError(
-                f"refit_from={refit_from} leaves the model no step after warmup={warmup}: raise "
-                "it, or 0"
+                f"refit_from must be 0 or greater than warmup={warmup} for BAdd; got {refit_from}"
             )
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
         self.network = twin(model, outputs=groups.biases)
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """One player a step: first the biased network, then the model, its head in the end."""
+        """One player per step: first the bias network, then the model, at the end only its head."""
         refits = 0 < self.refit_from <= step
         return (Turn("model", self.head_loss),) if refits else super().turns(step)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the class, with the bias features given."""
+        """Objective of the model: the class, from the model's features plus the bias features."""
         added = self.strength * _features(self.network, batch.image)
         outputs: Outputs = model(batch.image)
         loss = task_loss(_head(model)(outputs.features + added), batch)
         return Loss(loss, {"cross_entropy": loss.detach()})
 
     def head_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the head in the end: the class, from features as they are in evaluation."""
+        """Objective of the head in stage 3: the class, from features in evaluation mode."""
         loss = task_loss(_head(model)(_features(model, batch.image)), batch)
         return Loss(loss, {"head_cross_entropy": loss.detach()})
 

@@ -1,4 +1,4 @@
-"""Bias amplification: a number for every sample and class leaves the model what is easy."""
+"""Bias amplification: trainable logit offsets per sample, so that the model learns the shortcut."""
 
 import torch
 from torch import nn
@@ -16,23 +16,23 @@ class BiasAmplification(Strategy):
 
     .. math:: L = \frac1N \sum_i \mathrm{CE}(f(x_i) + \lambda b_i,\, y_i)
 
-    :math:`b_i` starts at 0 and soon gives the class away: what a sample's own vector learns, the
-    model need not, and it keeps what most samples agree on. Evaluation reads f. First stage of
-    :class:`debias.recipes.bam.BAM`. Needs no bias labels.
+    :math:`b_i` starts at 0 and soon predicts the class of sample i. The model f then learns only
+    what most samples agree on. Evaluation uses f without b. The recipe
+    :class:`debias.recipes.bam.BAM` has this strategy as its first stage. Needs no bias labels.
 
     Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024;
     reference code motivationss/BAM.
 
     Args:
-        groups: the groups of the data; single-label.
-        samples: rows of the whole data set.
-        strength: :math:`\lambda \ge 0`; with 0 it is ERM.
+        groups: the groups of the data, with single-label targets.
+        samples: number of rows in the whole data set.
+        strength: :math:`\lambda \ge 0`; 0 is ERM.
 
     Raises:
         ValueError: ``strength`` is negative.
 
-    Differs from the reference: rows of the validation and test splits have a vector too, which
-    never moves.
+    Differs from the reference: rows of the validation and test splits have a vector too, which is
+    never updated.
     """
 
     single_label = True
@@ -45,7 +45,7 @@ class BiasAmplification(Strategy):
         self.offsets = Parameter(torch.zeros(samples, groups.outputs))
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss with the samples' own vectors; without them it is logged."""
+        """Mean loss with the samples' vectors. The loss without them is logged."""
         logits = model(batch.image).logits
         loss = task_loss(logits + self.strength * self.offsets[batch.index], batch)
         plain = classification_losses(logits.detach(), batch.target)

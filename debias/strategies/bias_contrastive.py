@@ -1,4 +1,4 @@
-"""Bias-contrastive learning: a sample's like are those of its class that do not share its bias."""
+"""Bias-contrastive learning: samples with the same class and different biases are positives."""
 
 import torch
 from torch import Tensor, nn
@@ -20,32 +20,32 @@ class BiasContrastive(Strategy):
               + w\, \mathrm{CE}(f + \delta \log p(y \mid b),\, y), \qquad
               P_i = \{j : y_j = y_i,\; b_j \ne b_i\}
 
-    with :math:`\ell_i` of
-    :func:`debias.losses.supervised_contrastive.supervised_contrastive_losses` on the cosines of the
-    joined batch of all processes; samples without positives count as 0. With :math:`\delta = 1`
-    (``balanced_logits``, "BiasBal") what the bias says of the class in training is added to the
-    logits there, and so need not be learnt; evaluation reads f. A batch needs positives: where they
-    are rare, draw group-balanced batches, with :math:`\delta = 0`, as in these the bias says
-    nothing of the class.
+    :math:`\ell_i` is :func:`debias.losses.supervised_contrastive.supervised_contrastive_losses`
+    with the positives :math:`P_i`, on the feature cosines of the joined batch of all processes. A
+    sample without positives has :math:`\ell_i = 0`. With ``balanced_logits`` ("BiasBal"),
+    :math:`\delta = 1`. The training logits then contain the log prior of the class given the bias,
+    so that f need not learn it. Evaluation uses f. A batch needs positives. Where they are rare,
+    draw group-balanced batches with :math:`\delta = 0`, since the bias does not predict the class
+    in them.
 
     Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
     Learning", NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
 
     Args:
-        groups: the groups of the data; single-label.
-        frequencies: ``(G,)`` training samples of each group.
+        groups: the groups of the data, with single-label targets.
+        frequencies: ``(G,)`` number of training samples in each group.
         temperature: :math:`\tau > 0`.
         task_weight: :math:`w \ge 0`.
-        balanced_logits: whether :math:`\delta` is 1, and not 0.
+        balanced_logits: whether :math:`\delta` is 1 instead of 0.
 
     Raises:
-        ValueError: ``temperature`` is not positive, or ``task_weight`` negative.
+        ValueError: ``temperature`` is not positive, or ``task_weight`` is negative.
 
-    Differs from the reference: both losses are taken on the same batch, of one view of each image;
-    there the contrast is on two views of a second batch, from a loader that draws rare biases of a
-    class more often. Positives need no second view. Priors are floored at 1e-9, there 1e-9 is
-    added, as it is inside the logarithm of the contrast. With ``balanced_logits`` a sample of
-    unknown bias has no prior added.
+    Differs from the reference: both losses use the same batch, with one view per image. The
+    reference contrasts two views of a second batch, from a loader that draws rare biases of a class
+    more often. Positives need no second view. Priors are at least 1e-9 here; the reference adds
+    1e-9 to them, and also inside the logarithm of the contrast. With ``balanced_logits``, a sample
+    of unknown bias gets no prior.
     """
 
     requires = ("bias",)
@@ -68,12 +68,12 @@ class BiasContrastive(Strategy):
         self.temperature, self.task_weight = temperature, task_weight
         self.corrects_prior = "class given bias" if balanced_logits else ""
         priors = log_priors(frequencies.view(groups.rows, groups.biases).T) * balanced_logits
-        # the last row, which a bias of -1 reads, adjusts nothing
+        # a bias of -1 selects the last row, which is 0
         self.register_buffer("log_prior", F.pad(priors, (0, 0, 0, 1)))
         self.log_prior: Tensor
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Contrast and weighted task, which are logged."""
+        """Contrastive loss plus ``task_weight`` times the task loss; both are logged."""
         outputs: Outputs = model(batch.image)
         target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
         similarities = contrastive.cosine_similarities(joined_rows(outputs.features))

@@ -1,4 +1,4 @@
-"""A network that learns the shortcut, and methods that train a model beside it."""
+"""Base class of methods that train a model beside a network which learns the shortcut."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 def biased_network(groups: Groups, name: str) -> Classifier:
-    """A network for the shortcut, of small receptive field and new weights.
+    """A new network with a small receptive field, which can learn only local cues such as texture.
 
     Args:
         groups: the groups of the data.
         name: its architecture, see :data:`debias.models.small_receptive.NETWORKS`.
 
     Raises:
-        ValueError: an unknown architecture.
+        ValueError: ``name`` is not a known architecture.
     """
-    # timm comes with it, which a strategy must not load before somebody wants such a network
+    # imported here, since it loads timm, which most strategies do not need
     from debias.models.classifier import small_receptive_classifier
 
     return small_receptive_classifier(groups.outputs, name=name)
 
 
 class BesideBiasedNetwork(Strategy):
-    """A method of two players: a biased network, and the model.
+    """A method with two players: a biased network, and the model.
 
     Attributes:
         network: the biased network. The model's player owns all other parameters of the method.
-        warmup: if it is not 0, the biased network moves alone in so many steps, and the model in
-            the steps after them. Otherwise, both move in every step, the biased network first.
+        warmup: number of first steps that train only the biased network; later steps train only the
+            model. With 0, each step trains both, the biased network first.
         player: the name of the biased network's player.
-        learns_bias: whether the biased network learns the bias labels, not the class.
+        learns_bias: whether the biased network learns the bias labels instead of the class.
     """
 
     player: ClassVar[str] = "biased"
@@ -51,19 +51,19 @@ class BesideBiasedNetwork(Strategy):
     warmup: int = 0
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The biased network, and the model with the parameters of the method."""
+        """Two players: the biased network, and the model with the method's other parameters."""
         named = self.named_parameters()
-        others = [parameter for name, parameter in named if not name.startswith("network.")]
-        own = list(self.network.parameters())
-        return {self.player: own, "model": [*model.parameters(), *others]}
+        further = [parameter for name, parameter in named if not name.startswith("network.")]
+        biased = list(self.network.parameters())
+        return {self.player: biased, "model": [*model.parameters(), *further]}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The biased network, then the model; with a warm-up, one of them."""
+        """The biased network, then the model. With a warm-up, only one of them per step."""
         both = Turn(self.player, self.biased_loss), Turn("model", self.model_loss)
         return both if self.warmup == 0 else both[:1] if step < self.warmup else both[1:]
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the biased network, in training mode and without the batch's weights."""
+        """Objective of the biased network, in training mode and without sample weights."""
         logits = self.network.train()(batch.image).logits
         if self.learns_bias:
             loss = bias_loss(logits, batch.bias)
@@ -72,14 +72,14 @@ class BesideBiasedNetwork(Strategy):
         return Loss(loss, {f"{self.player}_cross_entropy": loss.detach()})
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model."""
-        raise NotImplementedError(f"{type(self).__name__} has no objective of the model")
+        """Objective of the model, which each method defines."""
+        raise NotImplementedError(f"{type(self).__name__} does not define model_loss")
 
     @torch.no_grad()
     def biased_outputs(self, image: Tensor) -> Outputs:
-        """Outputs of the biased network, in evaluation mode.
+        """Outputs of the biased network, in evaluation mode and without gradient.
 
-        A trainer puts every module of a strategy into training mode, also a frozen one.
+        A trainer puts all modules of a strategy into training mode, even a frozen one.
         """
         outputs: Outputs = self.network.eval()(image)
         return outputs

@@ -1,4 +1,4 @@
-"""CORAL: means and covariances of features are to be alike in all environments."""
+"""CORAL: match the means and covariances of the features in all environments."""
 
 from debias.losses.feature_distances import CORALLoss
 from debias.strategies.environments import Environments, FeatureMatching
@@ -14,13 +14,14 @@ class CORAL(FeatureMatching):
 
     Args:
         groups: the groups of the data.
-        environments: "bias" or "group".
-        conditional: compare samples of the same class only.
-        strength: at least 0.
-        form: "domainbed", means and covariances; "paper", covariances alone, by another factor.
+        environments: "bias" for one environment per bias value, or "group" for one per group.
+        conditional: compare only samples of the same class.
+        strength: weight of the distance, at least 0.
+        form: "domainbed" for means and covariances; "paper" for covariances alone, with another
+            factor.
 
     Raises:
-        ValueError: a negative ``strength``, or an unknown ``environments`` or ``form``.
+        ValueError: ``strength`` is negative, or ``environments`` or ``form`` is unknown.
 
     Differs from the reference: see :class:`debias.losses.feature_distances.CORALLoss`; the
     class-conditional form is an addition.

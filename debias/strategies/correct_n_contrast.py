@@ -1,4 +1,4 @@
-"""Correct-n-Contrast: pull together one class, push apart what an earlier model confused."""
+"""Correct-n-Contrast: pull samples of one class together, push apart what a model confused."""
 
 import torch
 from torch import Tensor, nn
@@ -25,26 +25,27 @@ class CorrectNContrast(Strategy):
 
     .. math:: P_i = \{j : y_j = y_i,\; b_j \ne b_i\}, \qquad N_i = \{j : y_j \ne y_i,\; b_j = b_i\}
 
-    with G the cosines of the features of the joined batch of all processes, and b the bias, or what
-    stands in for it: :class:`debias.recipes.cnc.CnC` gives it the class that an earlier model
-    predicted. A batch needs positives: draw batches in which groups are balanced.
+    G are the feature cosines of the joined batch of all processes, and b is the bias.
+    :class:`debias.recipes.cnc.CnC` replaces the bias by the class that an earlier model predicted.
+    A batch needs positives: draw group-balanced batches.
 
     Source: Zhang et al., "Correct-N-Contrast: A Contrastive Approach for Improving Robustness to
     Spurious Correlations", ICML 2022; reference code HazyResearch/correct-n-contrast.
 
     Args:
-        groups: the groups of the data; single-label.
+        groups: the groups of the data, with single-label targets.
         temperature: :math:`\tau > 0`.
         contrast_weight: :math:`\lambda` in [0, 1].
 
     Raises:
         ValueError: ``temperature`` is not positive, or ``contrast_weight`` is outside [0, 1].
 
-    Differs from the reference: positives and negatives are those of the batch, and every sample is
-    an anchor; there an anchor comes with a given number of either, drawn for it, and gradients of
-    many such bundles are added up. The loss is a mean over the anchors, there the sum of that of
-    the anchor and that of its positives as anchors: the same weight makes about half the contrast
-    here. The model is in training mode, there in evaluation mode up to its head.
+    Differs from the reference: every sample of a batch is an anchor, with positives and negatives
+    from the same batch. The reference draws a fixed number of positives and negatives for each
+    anchor, and adds up the gradients of many such sets. Here the loss is a mean over anchors. The
+    reference adds the loss of the anchor and the loss of its positives as anchors. So the same
+    weight gives about half the contrast here. The model is in training mode here; there it is in
+    evaluation mode up to its head.
     """
 
     requires = ("bias",)
@@ -61,7 +62,7 @@ class CorrectNContrast(Strategy):
         self.temperature, self.contrast_weight = temperature, contrast_weight
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Weighted sum of contrast and task, both of which are logged."""
+        """Weighted sum of the contrastive loss and the task loss; both are logged."""
         outputs: Outputs = model(batch.image)
         target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
         contrast = self._contrast(cosine_similarities(joined_rows(outputs.features)), target, bias)

@@ -1,4 +1,4 @@
-"""Twins that each learn half of the training images, and confirm the shortcut to each other."""
+"""Twin networks that each learn half of the training images, and amplify each other's shortcut."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,35 +15,34 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class CrossMistakes(Strategy):
-    r"""Train twins on a half each, with labels that flip to the other's: first stage of ``xrm``.
+    r"""Train twins on half the rows each; labels flip to the other's predictions (``xrm``).
 
-    The model f and a twin g learn disjoint halves of the rows, with labels that flip to what the
-    other half's says.
+    A fair draw assigns each row i of the data set to the model f or to its twin g. :math:`h_i` is
+    the network that learns row i. For each batch, in this order:
 
-    Each row belongs to one of the two, by a fair draw. For each batch, in this order:
+    1. f and g are trained on :math:`\sum_c \operatorname{mean}_{i: \tilde y_i = c}
+       \mathrm{CE}(h_i(x_i), \tilde y_i)`;
+    2. the label :math:`\tilde y_i` may flip to the class that the other twin predicted before this
+       update. The probability is :func:`debias.losses.label_memory.flip_probability`.
 
-    1. with :math:`h_i` the one of f and g to which row i belongs, all move on
-       :math:`\sum_c \operatorname{mean}_{i: \tilde y_i = c} \mathrm{CE}(h_i(x_i), \tilde y_i)`;
-    2. the label :math:`\tilde y_i` becomes what the other one said of the image before the move,
-       with the probability of :func:`debias.losses.label_memory.flip_probability`.
-
-    Labels start as the classes. Flips teach each twin the other's mistakes, until both rely on what
-    is simplest. Neither is meant to be used: :class:`debias.recipes.xrm.XRM` finds groups in what
-    they get wrong. Evaluation reads f. Needs no bias labels.
+    The labels :math:`\tilde y_i` start as the classes. Flips teach each twin the other's mistakes,
+    until both rely on the simplest features. :class:`debias.recipes.xrm.XRM` infers groups from the
+    errors of the twins; it does not use the twins as classifiers. Evaluation uses f. Needs no bias
+    labels.
 
     Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
     facebookresearch/XRM.
 
     Args:
-        groups: the groups of the data; single-label.
-        samples: rows of the whole data set.
-        model: the classifier f; g starts as its copy. Both heads are set to 0: neither network says
-            anything of an image, and no label flips, before the first step.
-        seed: of the halves and the flips, at least 0.
+        groups: the groups of the data, with single-label targets.
+        samples: number of rows in the whole data set.
+        model: the classifier f; g starts as its copy. Both heads are set to 0, so that both
+            networks start with equal logits and no label flips before the first step.
+        seed: seed of the halves and the flips, at least 0.
 
-    Differs from the reference: a model of new weights shares all of them with its twin at the
-    start. Class means are those of the joined batch of all processes. The draw of a row at a step
-    does not depend on the rows beside it.
+    Differs from the reference: the twins start from the same weights, also where these are random.
+    Class means are those of the joined batch of all processes. The random draw for a row depends
+    only on the seed and the step, not on the other rows of the batch.
     """
 
     single_label = True
@@ -61,11 +60,11 @@ class CrossMistakes(Strategy):
         self.own: Tensor
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """Both move at once; the flips follow from the step."""
+        """One turn that trains both twins; the step determines the random draws of the flips."""
         return (Turn("model", partial(self.objective, step=step)),)
 
     def objective(self, model: nn.Module, batch: Batch, *, step: int) -> Loss:
-        """Objective of both twins; then labels flip."""
+        """Sum over classes of the twins' mean losses; afterwards, labels in the memory may flip."""
         own = self.own[batch.index][:, None]
         first, second = model(batch.image).logits, self.network(batch.image).logits
         target = self.memory(batch.index, batch.target)

@@ -1,4 +1,4 @@
-"""DebiAN: a discoverer looks for unequal groups, and the classifier evens them out."""
+"""DebiAN: a second network discovers groups that the classifier treats differently."""
 
 from collections.abc import Sequence
 
@@ -19,37 +19,36 @@ from debias.types import Batch, Groups, Loss, Turn
 class DebiAN(Strategy):
     r"""Weight the loss towards groups that a second network finds to be treated worse.
 
-    The model f and a discoverer D move in alternation.
+    The discoverer D splits each class into two soft groups, with membership :math:`u_i =
+    \sigma(D(x_i)_{y_i})`. :math:`p_i` is the probability that the model f gives to the true class
+    of sample i. :math:`p^\pm_t` is the mean of :math:`p_i` in each soft group of class t. At each
+    step, in this order:
 
-    D splits each class in two soft groups, :math:`u_i = \sigma(D(x_i)_{y_i})`. With :math:`p_i` the
-    probability that f gives the true class, :math:`p^\pm_t` its mean in either group of class t, at
-    each step in this order:
+    1. *model* is trained on :math:`\frac1N \sum_i w_i\, \mathrm{CE}(f(x_i), y_i)`. The weight
+       :math:`w_i` is 1 + the membership of the soft group with the lower :math:`p^\pm_t`, without
+       gradient (:func:`debias.losses.soft_groups.discovered_weights`);
+    2. *discoverer* is trained against the updated f, on the mean over the classes of :math:`-\log
+       |p^+_t - p^-_t| - \lambda \log(1 - |2 \bar u_t - 1|)`
+       (:func:`debias.losses.soft_groups.discovery_loss`).
 
-    1. *model* moves on :math:`\frac1N \sum_i w_i\, \mathrm{CE}(f(x_i), y_i)`, where :math:`w_i` is
-       1 + the membership of the worse group (:func:`debias.losses.soft_groups.discovered_weights`),
-       without gradient through w;
-    2. *discoverer* moves on the mean over the classes of
-       :math:`-\log |p^+_t - p^-_t| - \lambda \log(1 - |2 \bar u_t - 1|)`
-       (:func:`debias.losses.soft_groups.discovery_loss`), against the moved f.
-
-    Whoever does not move is in evaluation mode. D is not used in evaluation. Needs no bias labels.
+    In each turn, the network that is not trained is in evaluation mode. Evaluation uses f alone.
+    Needs no bias labels.
 
     Source: Li, Hoogs, Xu, "Discover and Mitigate Unknown Biases with Debiasing Alternate Networks",
     ECCV 2022; reference code zhihengli-UR/DebiAN.
 
     Args:
-        groups: the groups of the data; single-label.
-        model: the classifier f; D starts as its copy, with a head of one logit per class, drawn
-            again.
-        balance: :math:`\lambda \ge 0`, how much the two groups of a class are to be of the same
+        groups: the groups of the data, with single-label targets.
+        model: the classifier f; D starts as its copy, with a new head of one logit per class.
+        balance: :math:`\lambda \ge 0`; larger values make the two groups of a class more equal in
             size.
 
     Raises:
         ValueError: ``balance`` is negative.
 
-    Differs from the reference: both turns see the same batch (there two loaders draw one each); two
-    classes have two logits, and D one for each (there, for CelebA, a single one that both classes
-    share). Means are those of the joined batch of all processes.
+    Differs from the reference: both turns use the same batch; there each has its own loader. For
+    two classes, f has two logits and D has one per class. On CelebA, D of the reference has one
+    logit that both classes share. Means are those of the joined batch of all processes.
     """
 
     single_label = True
@@ -62,15 +61,15 @@ class DebiAN(Strategy):
         self.discoverer = twin(model)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The model, and the discoverer."""
+        """Two players: the model and the discoverer."""
         return {"model": list(model.parameters()), "discoverer": list(self.discoverer.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The model moves first, then the discoverer looks at what it has become."""
+        """The model first, then the discoverer on the updated model."""
         return (Turn("model", self.model_loss), Turn("discoverer", self.discover))
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: classify, above all where it fares worse."""
+        """Objective of the model: cross-entropy with larger weights in the worse soft groups."""
         logits = model(batch.image).logits
         with evaluating(self.discoverer), torch.no_grad():
             membership = self._membership(batch)
@@ -81,7 +80,7 @@ class DebiAN(Strategy):
         return Loss((weights * losses).mean(), {"cross_entropy": losses.mean().detach()})
 
     def discover(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the discoverer: groups of one size that the model treats differently."""
+        """Objective of the discoverer: equally large groups that the model treats differently."""
         with evaluating(model), torch.no_grad():
             logits = model(batch.image).logits
         groups = self._groups(logits, self._membership(batch), batch)

@@ -1,4 +1,4 @@
-"""LfF with disentangled features: one encoder for the class, one for the bias, swapped."""
+"""LfF with disentangled features: a class encoder, a bias encoder, and swapped bias features."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,10 +18,11 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class Disentangled(Strategy):
-    r"""Learn features of class and of bias apart, and swap the bias features between samples.
+    r"""Learn separate class and bias features, and swap the bias features between samples.
 
-    Two encoders give z = [z_l; z_b]; a classifier C_l and a biased C_b read both, and each trains
-    its own half.
+    Two encoders give the class features :math:`z_l` and the bias features :math:`z_b`. A classifier
+    :math:`C_l` and a biased classifier :math:`C_b` read both, and each trains only its own encoder;
+    sg stops the gradient.
 
     .. math:: L_\text{dis} &= W\, \mathrm{CE}(C_l([z_l; \mathrm{sg}\, z_b]), y)
               + \lambda_\text{dis}\, \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; z_b]), y) \\
@@ -30,40 +31,42 @@ class Disentangled(Strategy):
               \mathrm{GCE}(C_b([\mathrm{sg}\, z_l; \tilde z_b]), \tilde y) \\
               L &= L_\text{dis} + \lambda_\text{swap} L_\text{swap}
 
-    as means over the batch; the tilde permutes the batch, so that a bias meets other classes.
-    :math:`L_\text{swap}` joins after ``swap_after`` steps. W is that of LfF, from the unswapped
-    losses. One optimiser moves everything, as the terms of either side reach its own parameters
-    alone. In evaluation :math:`C_l([z_l; z_b])` is read. Needs no bias labels.
+    All terms are means over the batch. The tilde permutes the batch, so that bias features meet
+    other classes. :math:`L_\text{swap}` is added from step ``swap_after`` on. W is the weight of
+    LfF, computed from the losses without swap. One optimiser updates everything, since each term
+    trains only one side. Evaluation uses :math:`C_l([z_l; z_b])`. Needs no bias labels.
 
-    A linear layer on a concatenation is the sum of one layer on each part. So the model is the
-    encoder of z_l, its own head the part of C_l that reads z_l, and ``context`` the part that reads
-    z_b; likewise for C_b, the other way round.
+    A linear layer on a concatenation is the sum of two linear layers, one per part. So the model is
+    the encoder of :math:`z_l`, and its head is the part of :math:`C_l` for :math:`z_l`. ``context``
+    is the part of :math:`C_l` for :math:`z_b`. In the same way, ``network`` and ``biased_context``
+    form the other encoder and :math:`C_b`.
 
     Source: Lee et al., "Learning Debiased Representation via Disentangled Feature Augmentation",
     NeurIPS 2021; reference code kakaoenterprise/Learning-Debiased-Disentangled.
 
     Args:
-        groups: the groups of the data; single-label.
-        samples: rows of the whole data set.
+        groups: the groups of the data, with single-label targets.
+        samples: number of rows in the whole data set.
         model: the classifier; the bias encoder starts as its copy, with a newly drawn head.
-        q: of the generalized cross-entropy, in (0, 1].
-        scaled: the code's form of it, see
+        q: exponent of the generalized cross-entropy (GCE), in (0, 1].
+        scaled: use the GCE of the authors' code, see
             :func:`debias.losses.generalized_cross_entropy.generalized_cross_entropy`.
-        momentum: of the moving averages, see :class:`debias.losses.sample_memory.SampleMemory`.
-        swap_after: steps before the swap; in a run that is shorter, nothing is swapped.
+        momentum: momentum of the moving averages in W, see
+            :class:`debias.losses.sample_memory.SampleMemory`.
+        swap_after: first step with swapped features; a shorter run swaps nothing.
         swap_weight: :math:`\lambda_\text{swap} \ge 0`.
         biased_weight: :math:`\lambda_\text{dis} \ge 0`.
         biased_swap_weight: :math:`\lambda_{\text{swap}_b} \ge 0`.
 
     Raises:
-        ValueError: ``q`` is outside (0, 1], ``momentum`` outside [0, 1), or ``swap_after`` or a
-            weight negative.
+        ValueError: ``q`` is outside (0, 1], ``momentum`` is outside [0, 1), or ``swap_after`` or a
+            weight is negative.
 
-    Differs from the reference: the permutation follows from the step, and is drawn in each process
-    for its own samples; the encoders start alike (there from two draws), heads as PyTorch draws a
-    layer of their inputs, there as one of twice as many; swapping begins at its step, there at the
-    next one. The code keeps the epoch that is best on the *test* split; here the validation split
-    selects.
+    Differs from the reference: the step determines the permutation, and each process permutes its
+    own samples. Both encoders start from the same weights; there from two draws. Each part of a
+    classifier is initialised as a layer with as many inputs as it has; there as one with twice as
+    many. Swapping begins at step ``swap_after``; there one step later. The code selects the epoch
+    on the *test* split; here the validation split selects.
     """
 
     single_label = True
@@ -98,17 +101,23 @@ class Disentangled(Strategy):
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """All move at once; from ``swap_after`` on, also on swapped features."""
+        """One turn that trains both sides; from ``swap_after`` on also on swapped features."""
         key = step if step >= self.swap_after else None
         return (Turn("model", partial(self.objective, key=key)),)
 
     def objective(self, model: nn.Module, batch: Batch, *, key: int | None = None) -> Loss:
-        """Objective of both sides; a key draws a permutation, and swapped features count too."""
-        own, other = model(batch.image), self.network(batch.image)
-        from_bias = self.context(other.features.detach())
-        from_class = self.biased_context(own.features.detach())
-        losses = classification_losses(own.logits + from_bias, batch.target)
-        biased = other.logits + from_class
+        """The loss L of both sides.
+
+        Args:
+            model: the encoder and classifier of the class side.
+            batch: a training batch.
+            key: seed of the permutation that swaps bias features; ``None`` leaves the swap out.
+        """
+        class_side, bias_side = model(batch.image), self.network(batch.image)
+        from_bias = self.context(bias_side.features.detach())
+        from_class = self.biased_context(class_side.features.detach())
+        losses = classification_losses(class_side.logits + from_bias, batch.target)
+        biased = bias_side.logits + from_class
         with torch.no_grad():
             biased_losses = classification_losses(biased, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
@@ -120,8 +129,8 @@ class Disentangled(Strategy):
         }
         if key is not None:
             order = permutation(len(losses), key=key).to(losses.device)
-            swapped = classification_losses(own.logits + from_bias[order], batch.target)
-            biased_swap = self._biased_loss(other.logits[order] + from_class, batch.target[order])
+            swapped = classification_losses(class_side.logits + from_bias[order], batch.target)
+            biased_swap = self._biased_loss(bias_side.logits[order] + from_class, batch.target[order])
             total = total + self.swap_weight * (
                 (weights * swapped).mean() + self.biased_swap_weight * biased_swap
             )
@@ -129,15 +138,15 @@ class Disentangled(Strategy):
         return Loss(total, terms | {"sample_weight": weights.mean()})
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
-        """The class as C_l reads it from both halves; the features are [z_l; z_b]."""
-        own, other = model(image), self.network(image)
-        logits = own.logits + without_autocast(self.context, other.features)
-        return Outputs(logits, torch.cat([own.features, other.features], dim=1))
+        """Logits of the classifier C_l on both feature vectors; the features are [z_l; z_b]."""
+        class_side, bias_side = model(image), self.network(image)
+        logits = class_side.logits + without_autocast(self.context, bias_side.features)
+        return Outputs(logits, torch.cat([class_side.features, bias_side.features], dim=1))
 
     def _biased_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return generalized_cross_entropy(logits, target, q=self.q, scaled=self.scaled).mean()
 
 
 def permutation(count: int, *, key: int) -> Tensor:
-    """``(count,)`` int64: the numbers from 0, in an order that follows from the key; on the CPU."""
+    """``(count,)`` int64 permutation of 0 to ``count - 1``, on the CPU; the key is its seed."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(key))

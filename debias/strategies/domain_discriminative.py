@@ -1,4 +1,4 @@
-"""Domain-discriminative training: tell class and bias together, then leave out the bias."""
+"""Domain-discriminative training: predict class and bias jointly, then sum over the bias."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,17 +23,17 @@ class DomainDiscriminative(Strategy):
     Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
 
     Args:
-        groups: the groups of the data; single-label.
-        frequencies: ``(G,)`` training samples of each group.
-        inference: "sum" or "max" over the values of the bias.
-        divide_by_prior: :math:`\pi` is the groups' shares in training, so that all groups count as
-            equally likely; otherwise 1.
+        groups: the groups of the data, with single-label targets.
+        frequencies: ``(G,)`` number of training samples in each group.
+        inference: "sum" or "max" over the bias values.
+        divide_by_prior: whether :math:`\pi` is the share of each group in training, which makes all
+            groups equally likely. Otherwise :math:`\pi` is 1.
 
     Raises:
-        ValueError: an unknown ``inference``, or ``divide_by_prior`` where a group is empty.
+        ValueError: ``inference`` is unknown, or ``divide_by_prior`` is set and a group is empty.
 
-    Differs from the reference: the prior is that of the training split; there it is written into
-    the code.
+    Differs from the reference: the prior is computed from the training split; there it is a
+    constant in the code.
     """
 
     requires = ("bias",)
@@ -52,8 +52,8 @@ class DomainDiscriminative(Strategy):
         check_one_of(INFERENCES, {"inference": inference}, of="DomainDiscriminative")
         if divide_by_prior and bool((frequencies <= 0).any()):
             raise InputError(
-                "divide_by_prior divides by the training samples of each group, and one has none: "
-                f"{frequencies.tolist()}; set divide_by_prior=false"
+                "divide_by_prior needs a training image in every group; got "
+                f"{frequencies.tolist()}: set divide_by_prior=false"
             )
         self.groups, self.greatest = groups, inference == "max"
         self.divide_by_prior = divide_by_prior
@@ -64,11 +64,11 @@ class DomainDiscriminative(Strategy):
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """A logit for each group, in the order of ``Groups.encode``."""
+        """One logit per group, in the order of ``Groups.encode``."""
         return groups.count
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean cross-entropy over the groups."""
+        """Mean cross-entropy to the group, over the samples with a bias label."""
         group = self.groups.encode(batch.target, batch.bias)
         losses = F.cross_entropy(
             model(batch.image).logits.float(), group.clamp(min=0), reduction="none"
@@ -76,7 +76,7 @@ class DomainDiscriminative(Strategy):
         return Loss(mean_where_known(weighted(losses, batch), batch.bias), {})
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
-        """Scores of the classes, the bias left out."""
+        """One score per class: the sum or the maximum over its bias values."""
         outputs: Outputs = model(image)
         joint = outputs.logits.view(-1, self.groups.rows, self.groups.biases)
         prior = self.log_prior if self.divide_by_prior else None

@@ -1,4 +1,4 @@
-"""Domain-independent training: a head for every value of the bias, on shared features."""
+"""Domain-independent training: one head per bias value, on shared features."""
 
 from torch import Tensor, nn
 
@@ -18,24 +18,23 @@ class DomainIndependent(Strategy):
               \hat y = \arg\max_y \sum_b f_{yb}(x) \quad\text{or}\quad
               \arg\max_y \sum_b \mathrm{softmax}(f_{\cdot b}(x))_y
 
-    A head sees one value of the bias alone, which is then of no use to tell classes apart. The
-    model has a logit for every class and value of the bias; with several labels, the heads tell
-    every label by itself.
+    All images that train a head have the same bias value, so the bias does not help to separate
+    their classes. The model has one logit per pair of class and bias value. With several labels,
+    each head predicts each label separately.
 
     Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
     Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label.
-        inference: "logits": the mean of the heads' logits decides, as their sum does;
-            "probabilities": that of their probabilities.
+        groups: the groups of the data; targets may be single- or multi-label.
+        inference: "logits" averages the logits of the heads, "probabilities" their probabilities.
 
     Raises:
-        ValueError: an unknown ``inference``.
+        ValueError: ``inference`` is unknown.
 
-    Differs from the reference: logits are averaged and not summed, which decides alike and leaves
-    probabilities that mean something. The losses of several labels are averaged; one version there
-    sums them.
+    Differs from the reference: logits are averaged instead of summed. The decisions are the same,
+    and the probabilities are not overconfident. The losses of several labels are averaged; one
+    version there sums them.
     """
 
     requires = ("bias",)
@@ -47,18 +46,18 @@ class DomainIndependent(Strategy):
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """A logit for each class or label and value of the bias, those of a class side by side."""
+        """One logit per class (or label) and bias value; the logits of one class are adjacent."""
         return groups.outputs * groups.biases
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss of the heads of the samples' own biases."""
+        """Mean loss of the samples with a bias label, each on the head of its bias value."""
         heads = self._heads(model(batch.image).logits)
         own = batch.bias.clamp(min=0).view(-1, 1, 1).expand(-1, heads.shape[1], 1)
         losses = task_losses(heads.gather(2, own).squeeze(2), batch)
         return Loss(mean_where_known(losses, batch.bias), {})
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
-        """Logits of all heads together."""
+        """One logit per class or label, from the heads' average logits or probabilities."""
         outputs: Outputs = model(image)
         heads = self._heads(outputs.logits)
         if self.inference == "logits":

@@ -1,4 +1,4 @@
-"""ElRep: features of few and small singular values, which no single shortcut fills."""
+"""ElRep: keep the singular values of the features few and small, so that no shortcut dominates."""
 
 from torch import nn
 
@@ -15,22 +15,22 @@ class Elastic(Strategy):
     .. math:: L = \frac1N \sum_i \ell_i
               + \frac1N \left( \theta_1 \lVert Z \rVert_* + \theta_2 \lVert Z \rVert_F^2 \right)
 
-    with Z the features of the batch. Needs no bias labels. Each step decomposes Z: the cost grows
-    with the smaller of the batch size and the width of the features, squared.
+    Z are the features of the batch. Needs no bias labels. Each step decomposes Z. Its cost grows
+    with the square of the batch size or of the feature size, whichever is smaller.
 
     Source: Wen et al., "Elastic Representation: Mitigating Spurious Correlations for Group
-    Robustness", AISTATS 2025; reference code TaoWen0309/ElRep, whose commands have the defaults for
-    Waterbirds, CelebA and CivilComments.
+    Robustness", AISTATS 2025; reference code TaoWen0309/ElRep, whose commands use these defaults
+    for Waterbirds, CelebA and CivilComments.
 
     Args:
         nuclear: :math:`\theta_1 \ge 0`.
-        frobenius: :math:`\theta_2 \ge 0`; with ``nuclear`` 0, both at 0 are ERM.
+        frobenius: :math:`\theta_2 \ge 0`. With both at 0, the method is ERM.
 
     Raises:
         ValueError: ``nuclear`` or ``frobenius`` is negative.
 
-    Differs from the reference: the features are those of the same forward pass, which there is made
-    twice; the base loss is the mean, there also Group DRO's. See
+    Differs from the reference: loss and penalty use the same forward pass; there each has its own.
+    The base loss is the mean loss; the reference also offers that of Group DRO. See
     :func:`debias.losses.elastic.elastic_norm`.
     """
 

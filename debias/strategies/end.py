@@ -1,4 +1,4 @@
-"""EnD: features that do not show the bias, and show the class whatever the bias."""
+"""EnD: features that hide the bias, and that are similar within a class for all bias values."""
 
 import torch
 from torch import nn
@@ -17,28 +17,28 @@ class EnD(Strategy):
 
     .. math:: L = \mathrm{CE} + \alpha\, R_\perp + \beta\, R_\parallel
 
-    with :math:`R_\perp` of :func:`debias.losses.entanglement.disentangling_loss` and
-    :math:`R_\parallel` of :func:`debias.losses.entanglement.entangling_loss`, over the joined batch
-    of all processes. A batch needs pairs of one class and different biases: where these are rare,
-    draw group-balanced batches.
+    :math:`R_\perp` is :func:`debias.losses.entanglement.disentangling_loss` and :math:`R_\parallel`
+    is :func:`debias.losses.entanglement.entangling_loss`, over the joined batch of all processes. A
+    batch needs pairs of one class with different biases. Where such pairs are rare, draw
+    group-balanced batches.
 
     Source: Tartaglione et al., "EnD: Entangling and Disentangling deep representations for bias
     correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
 
     Args:
-        groups: the groups of the data; single-label.
+        groups: the groups of the data, with single-label targets.
         disentangling: :math:`\alpha \ge 0`.
         entangling: :math:`\beta \ge 0`. Published: both searched in [0, 1] on Biased-MNIST, up to
             50 at rho = 0.999.
-        cancelling: let similar and opposite pairs of one bias cancel each other in :math:`R_\perp`,
-            as the code does.
+        cancelling: in :math:`R_\perp`, let similar and opposite pairs of one bias value cancel each
+            other, as in the code.
 
     Raises:
         ValueError: ``disentangling`` or ``entangling`` is negative.
 
-    Differs from the reference: the classifier reads the features as they are, there their unit
-    vectors; features are whatever the model gives, there a tanh comes before the pooling. See also
-    :func:`debias.losses.entanglement.entangling_loss`.
+    Differs from the reference: the classifier reads the features themselves; there it reads their
+    unit vectors. The features are those of the model; there a tanh comes before the pooling. See
+    also :func:`debias.losses.entanglement.entangling_loss`.
     """
 
     requires = ("bias",)
@@ -59,17 +59,17 @@ class EnD(Strategy):
         self.disentangling, self.entangling, self.cancelling = disentangling, entangling, cancelling
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Task and both terms, which are logged."""
+        """Task loss plus both weighted regularisers, which are logged."""
         outputs: Outputs = model(batch.image)
         similarities = cosine_similarities(joined_rows(outputs.features))
         target, bias = joined_rows(torch.stack([batch.target, batch.bias], dim=1)).unbind(1)
-        apart = disentangling_loss(
+        disentangling = disentangling_loss(
             similarities, bias, biases=self.biases, cancelling=self.cancelling
         )
-        together = entangling_loss(similarities, target, bias)
+        entangling = entangling_loss(similarities, target, bias)
         task = task_loss(outputs.logits, batch)
-        loss = task + self.disentangling * apart + self.entangling * together
-        terms = {"disentangling": apart.detach(), "entangling": together.detach()}
+        loss = task + self.disentangling * disentangling + self.entangling * entangling
+        terms = {"disentangling": disentangling.detach(), "entangling": entangling.detach()}
         return Loss(
             loss, terms, {"disentangling": self.disentangling, "entangling": self.entangling}
         )

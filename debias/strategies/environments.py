@@ -1,4 +1,4 @@
-"""Methods over environments: which there are, and the objectives that compare them."""
+"""Environments of the samples, and base classes of the methods that compare environments."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,15 +17,15 @@ KINDS = ("bias", "group")
 
 
 class Environments:
-    """Which environment each sample is from: the value of its bias attribute, or its group.
+    """The environment of each sample: the value of its bias attribute, or its group.
 
     Args:
         groups: the groups of the data.
         kind: "bias" or "group".
-        conditional: compare samples of the same class only; groups are then the environments.
+        conditional: compare only samples of the same class. The environments are then the groups.
 
     Raises:
-        ValueError: an unknown kind, or groups as environments of multi-label targets.
+        ValueError: ``kind`` is unknown, or targets are multi-label and the environments are groups.
     """
 
     def __init__(self, groups: Groups, kind: str, *, conditional: bool = False) -> None:
@@ -38,11 +38,11 @@ class Environments:
 
     @property
     def count(self) -> int:
-        """How many environments there are."""
+        """Number of environments."""
         return self.groups.count if self.by_group else self.groups.biases
 
     def of(self, batch: Batch) -> Tensor:
-        """``(N,)`` int64 in [0, count), -1 where the bias is unknown."""
+        """``(N,)`` int64 environment per sample, in [0, count); -1 where the bias is unknown."""
         return self.groups.encode(batch.target, batch.bias) if self.by_group else batch.bias
 
     def compared(self) -> Tensor:
@@ -52,24 +52,29 @@ class Environments:
 
 
 class InvariantRisk(Strategy):
-    r"""Mean risk of the environments, and a penalty on what differs between them.
+    r"""Mean risk of the environments, plus a penalty on the differences between them.
 
     .. math:: L = \frac{1}{|E|} \sum_e R_e + \lambda\, \Omega, \qquad
               \lambda = 1 \text{ in the first ``warmup`` steps, ``penalty`` afterwards}
+
+    :math:`R_e` is the mean loss of environment e. Subclasses define :math:`\Omega` in
+    :meth:`variation`.
 
     Source: the schedule is that of Arjovsky et al. 2019, see :class:`debias.strategies.irm.IRM`.
 
     Args:
         groups: the groups of the data.
-        environments: "bias", the values of the bias attribute, or "group".
+        environments: "bias" for one environment per bias value, or "group" for one per group.
         penalty: :math:`\lambda` after the warm-up, at least 0.
-        warmup: steps of :math:`\lambda = 1`, at least 0.
-        rescale: divide the loss by :math:`\lambda` where that is above 1, so that it never outgrows
-            the learning rate. A penalty on the weights of the authors' code is divided with it; an
-            optimiser's ``weight_decay`` is not, and must be made as much smaller to be theirs.
+        warmup: number of steps with :math:`\lambda = 1`, at least 0.
+        rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`, so that the gradient
+            does not grow with it. The authors' code also divides its penalty on the weights.
+            ``weight_decay`` of the optimiser is not divided: divide it by :math:`\lambda` to match
+            their code.
 
     Raises:
-        ValueError: a negative ``penalty`` or ``warmup``, or see :class:`Environments`.
+        ValueError: ``penalty`` or ``warmup`` is negative, ``environments`` is unknown, or targets
+            are multi-label and ``environments`` is "group".
     """
 
     requires = ("bias",)
@@ -84,7 +89,7 @@ class InvariantRisk(Strategy):
         self.penalty, self.warmup, self.rescale = penalty, warmup, rescale
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The model, on the penalised risk of this step."""
+        """One turn of the model, with the penalty weight of this step."""
         weight = 1.0 if step < self.warmup else self.penalty
         return (Turn("model", partial(self.weighted_loss, weight=weight)),)
 
@@ -107,23 +112,23 @@ class InvariantRisk(Strategy):
     def variation(
         self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
     ) -> Tensor:
-        """What differs between environments and is penalised; a scalar."""
-        raise NotImplementedError(f"{type(self).__name__} says nothing of what it penalises")
+        """The penalty, a scalar: how much the environments differ. Each subclass defines it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define variation")
 
 
 class FeatureMatching(Strategy):
-    r"""Mean loss, and the mean distance of the features between pairs of environments.
+    r"""Mean loss, plus the mean distance of the features between pairs of environments.
 
     .. math:: L = \frac1N \sum_i \ell_i + \gamma\, \frac{1}{|P|} \sum_{(e, e') \in P} D(z_e, z_{e'})
 
-    Where classes are not equally frequent in the environments, features that tell them apart must
-    differ between environments, and matching all pairs works against the task. Conditional
+    If classes have different frequencies in the environments, features that separate the classes
+    differ between environments too. Matching all pairs then harms the task. Conditional
     environments are compared only within a class.
 
     Args:
-        distance: D, averaged over pairs: a function of features, environments and ``(E, E)`` bool
-            compared pairs.
-        environments: which samples are compared with which.
+        distance: D, averaged over pairs: a function of features, environments, and an ``(E, E)``
+            bool matrix of compared pairs.
+        environments: the environments, and which pairs of them are compared.
         strength: :math:`\gamma \ge 0`.
 
     Raises:
@@ -141,7 +146,7 @@ class FeatureMatching(Strategy):
         self.compared: Tensor
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss plus the weighted distance, which is logged."""
+        """Mean loss plus ``strength`` times the feature distance, which is logged."""
         outputs = model(batch.image)
         distance = self.distance(outputs.features, self.environments.of(batch), self.compared)
         total = task_loss(outputs.logits, batch) + self.strength * distance

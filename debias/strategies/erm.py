@@ -1,4 +1,4 @@
-"""Empirical risk minimisation: the baseline that takes the shortcut."""
+"""Empirical risk minimisation (ERM): the baseline, which learns shortcuts."""
 
 from torch import nn
 
@@ -8,14 +8,14 @@ from debias.types import Batch, Loss
 
 
 class ERM(Strategy):
-    r"""Minimise the mean loss: the baseline that takes the shortcut.
+    r"""Minimise the mean loss: the baseline, which learns shortcuts.
 
-    Mean loss of the batch, :math:`L = \frac1N \sum_i \ell_i`, or its weighted mean where the batch
-    has weights.
+    The loss is :math:`L = \frac1N \sum_i \ell_i`. If the batch has sample weights, they multiply
+    :math:`\ell_i`.
 
     Source: Vapnik, "Principles of risk minimization for learning theory", NeurIPS 1991.
     """
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss of the batch."""
+        """Mean classification loss of the batch."""
         return Loss(task_loss(model(batch.image).logits, batch), {})

@@ -1,4 +1,4 @@
-"""ERM with a fairness criterion in the loss: the gap between the values of the bias."""
+"""ERM plus a fairness penalty: the gap in a rate between the bias values."""
 
 import torch
 from torch import Tensor, nn
@@ -18,30 +18,30 @@ CRITERIA = ("demographic_parity", "equal_opportunity", "equalized_odds")
 
 
 class FairRegularised(Strategy):
-    r"""Penalise the gap in a rate of decisions between the values of the bias.
+    r"""Penalise the gap between bias values in a rate, such as the true positive rate.
 
     .. math:: L = L_\text{task} + \frac{\lambda}{C} \sum_c \max_b r_c(b) - \min_b r_c(b)
 
-    with :math:`r_c(b)` the rate at which samples of bias b get outcome c, probabilities taken for
-    decisions. Outcomes are those of the fairness metrics: the second of two classes, each of
-    several against the others, or each label. The rates are those of a batch: draw large ones, or
-    group-balanced, so that rare groups have a rate at all. Where classes go with the bias,
-    demographic parity asks for wrong answers, and may harm the worst group.
+    :math:`r_c(b)` is the rate at which samples of bias b get outcome c, computed from probabilities
+    instead of decisions. The outcomes are those of the fairness metrics: the second of two classes,
+    each of several classes against the others, or each label. The rates are those of a batch. Draw
+    large or group-balanced batches, so that rare groups have a rate. Where the class is correlated
+    with the bias, demographic parity requires wrong answers and may harm the worst group.
 
     Source: the criteria of Dwork et al., ITCS 2012 (parity) and Hardt et al., NeurIPS 2016
     (opportunity, odds); as penalties in Padala & Gujar, "FNNC", IJCAI 2020, and Buyl et al.,
     "fairret", ICLR 2024.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label.
+        groups: the groups of the data; targets may be single- or multi-label.
         criterion: "demographic_parity", "equal_opportunity" or "equalized_odds".
         weight: :math:`\lambda \ge 0`.
 
     Raises:
-        ValueError: an unknown ``criterion``, or a negative ``weight``.
+        ValueError: ``criterion`` is unknown, or ``weight`` is negative.
 
-    Differs from the reference: differences of rates, as the metrics have them, where fairret takes
-    ratios to the overall rate; rates are those of the joined batch of all processes.
+    Differs from the reference: the penalty is a difference of rates, as in the metrics; fairret
+    uses ratios to the overall rate. Rates are those of the joined batch of all processes.
     """
 
     requires = ("bias",)
@@ -56,14 +56,14 @@ class FairRegularised(Strategy):
         self.groups, self.criterion, self.weight = groups, criterion, weight
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Task and gap; the gap is logged."""
+        """Task loss plus ``weight`` times the gap, which is logged."""
         logits = model(batch.image).logits
         gap = self._gaps(*self._outcomes(logits.float(), batch.target), batch.bias).mean()
         total = task_loss(logits, batch) + self.weight * gap
         return Loss(total, {self.criterion: gap.detach()}, {self.criterion: self.weight})
 
     def _outcomes(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """``(N, C)`` probabilities of the outcomes, and which are present."""
+        """``(N, C)`` probabilities of the outcomes, and ``(N, C)`` 0/1 true outcomes."""
         if self.groups.multi_label:
             return torch.sigmoid(logits), target
         probability, present = torch.softmax(logits, dim=1), F.one_hot(target, self.groups.rows)

@@ -1,4 +1,4 @@
-"""Adversarial removal: no adversary shall tell the bias from what is inside the model."""
+"""Adversarial removal: train features from which an adversary cannot predict the bias."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,22 +19,22 @@ FEEDS = ("pooled", "flattened", "blocks")
 
 
 class Adversary(nn.Module):
-    """Predicts the bias from the activation of a layer.
+    """A network that predicts the bias from the activation of a layer.
 
     Args:
-        model: whose layer it reads.
-        image: ``(1, 3, H, W)`` float, for the shapes inside the model.
-        outputs: values of the bias.
-        layer: dotted name; ``None`` for the features that the model's head reads.
-        feed: how the activation comes to the hidden layers: its mean over places or tokens
-            ("pooled"), all of it ("flattened"), or the features that a copy of the rest of the
-            network makes of it ("blocks").
+        model: the model that contains the layer.
+        image: ``(1, 3, H, W)`` float, an example that gives the shape of the activation.
+        outputs: number of bias values.
+        layer: dotted name of the layer; ``None`` for the features that the model's head reads.
+        feed: input of the hidden layers. "pooled": the mean of the activation over places or
+            tokens; "flattened": the whole activation; "blocks": the features that a copy of the
+            model's later layers computes from it.
         hidden_size: units of a hidden layer.
-        hidden_layers: how many; 0 leaves a linear adversary.
+        hidden_layers: number of hidden layers; 0 gives a linear adversary.
 
     Raises:
-        ValueError: there is no such feed or layer, or the rest of the network cannot be copied or
-            has no weights.
+        ValueError: ``feed`` or ``layer`` is unknown. With "blocks", ``layer`` is ``None``, or the
+            later layers cannot be copied or have no weights.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Adversary(nn.Module):
         self.head = MLPHead(inputs, outputs, hidden_size=hidden_size, hidden_layers=hidden_layers)
 
     def forward(self, activation: Tensor) -> Tensor:
-        """``(N, outputs)`` logits of ``(N, ...)`` activations."""
+        """``(N, outputs)`` logits from ``(N, ...)`` activations."""
         logits: Tensor = self.head(self.reduce(self.blocks(activation)))
         return logits
 
@@ -68,13 +68,13 @@ class Adversary(nn.Module):
 def _copied_blocks(model: nn.Module, layer: str | None, image: Tensor) -> nn.Module:
     if layer is None:
         raise InputError(
-            "feed='blocks' copies the layers after a layer, and none is named: set layer"
+            "feed='blocks' copies the layers after `layer`; got layer=null: set layer"
         )
     blocks = layers_after(model, layer, image)
     if not any(True for _ in blocks.parameters()):
         raise InputError(
-            f"no weights lie between layer={layer!r} and the features: name an earlier one, or "
-            "pooled"
+            f"no weights lie between layer={layer!r} and the features: set an earlier layer, or "
+            "feed=pooled"
         )
     return blocks
 
@@ -90,40 +90,40 @@ class FeatureAdversary(Strategy):
 
     .. math:: L = L_\text{task}(f(x), y) + \mathrm{CE}(A(R_\lambda(h(x))), b)
 
-    with :math:`h` the activation of a layer and :math:`R_\lambda` of
-    :func:`debias.losses.gradient_reversal.reverse_gradient`: the adversary A descends with weight
-    1, what computes h climbs with weight :math:`\lambda`, and what lies above h sees the task
-    alone. The published recipe draws bias-balanced batches and starts from a trained model. How
-    much of the bias is left must be measured with a fresh attacker: the adversary's own loss, which
-    is logged, says nothing of it.
+    :math:`h` is the activation of a layer, and :math:`R_\lambda` is
+    :func:`debias.losses.gradient_reversal.reverse_gradient`. The adversary A minimises its loss
+    with weight 1. The layers up to h maximise it with weight :math:`\lambda`. The later layers are
+    trained only on the task. The published recipe draws bias-balanced batches and starts from a
+    trained model. The logged loss of the adversary does not show how much bias is left: train a new
+    attacker to measure that.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in
     Deep Image Representations", ICCV 2019; reference code
     uvavision/Balanced-Datasets-Are-Not-Enough.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, two or more values of the
-            bias.
+        groups: the groups of the data, with at least two bias values; targets may be single- or
+            multi-label.
         model: the classifier.
-        image: ``(1, 3, H, W)`` float, for the shapes inside it.
-        layer: dotted name of the layer that the adversary reads, as timm names it ("layer4",
-            "blocks.3"); ``None`` for the features that the classifier's head reads.
+        image: ``(1, 3, H, W)`` float, an example that gives the shapes inside the model.
+        layer: dotted name of the layer that the adversary reads, as in timm ("layer4", "blocks.3");
+            ``None`` for the features that the classifier's head reads.
         feed: "pooled", "flattened" or "blocks", see :class:`Adversary`. Published: "layer3" or
             "layer4", "flattened".
         strength: :math:`\lambda \ge 0`. Published: 2 for COCO, 1 for imSitu.
-        ramp: steps over which the strength rises linearly from 0; 0 for full strength from the
-            start.
+        ramp: number of steps in which the strength rises linearly from 0; 0 for full strength from
+            the start.
         hidden_size: units of the adversary's hidden layers.
-        hidden_layers: how many there are.
+        hidden_layers: number of the adversary's hidden layers.
 
     Raises:
-        ValueError: ``strength`` or ``ramp`` is negative, or there is no such layer or ``feed``.
+        ValueError: ``strength`` or ``ramp`` is negative, or ``layer`` or ``feed`` is unknown.
 
-    Differs from the reference: the task's loss is the mean of
-    :func:`debias.losses.classification.classification_losses`, without weights per label; samples
-    of unknown bias are not in the adversary's loss and get no gradient from it (they are in its
-    batch statistics); the copy of the remaining blocks starts from the model's present weights; the
-    strength may ramp.
+    Differs from the reference: the task loss is the mean of
+    :func:`debias.losses.classification.classification_losses`, without weights per label. Samples
+    of unknown bias are not in the adversary's loss and get no gradient from it, but they are in its
+    batch statistics. The copy of the later layers starts from the model's present weights. The
+    strength may rise with ``ramp``.
     """
 
     requires = ("bias",)
@@ -148,7 +148,7 @@ class FeatureAdversary(Strategy):
         self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The model moves, against the strength of this step."""
+        """One turn of model and adversary, with the strength of this step."""
         return (Turn("model", partial(self._loss, self.strength_at(step))),)
 
     def strength_at(self, step: int) -> float:
@@ -156,14 +156,14 @@ class FeatureAdversary(Strategy):
         return self.strength * min(1.0, step / self.ramp) if self.ramp else self.strength
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Task and adversary at full strength; the adversary's loss is logged."""
+        """Task loss plus the adversary's loss at full strength; the latter is logged."""
         return self._loss(self.strength, model, batch)
 
     def _loss(self, strength: float, model: nn.Module, batch: Batch) -> Loss:
         outputs, activation = read_layer(model, self.layer, batch.image)
-        known = (batch.bias >= 0).view(-1, *[1] * (activation.ndim - 1))
-        # through the batch statistics, the loss of the others would reach the unknown ones
-        activation = torch.where(known, activation, activation.detach())
+        labelled = (batch.bias >= 0).view(-1, *[1] * (activation.ndim - 1))
+        # otherwise batch statistics would pass gradients to the samples of unknown bias
+        activation = torch.where(labelled, activation, activation.detach())
         logits = self.adversary(reverse_gradient(activation, strength=strength))
         adversary = bias_loss(logits, batch.bias)
         return Loss(task_loss(outputs.logits, batch) + adversary, {"adversary": adversary.detach()})

@@ -1,4 +1,4 @@
-"""Feature sieve: what a small head reads early on is made useless to it."""
+"""Feature sieve: make early layers forget the features that a small head learns first."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,57 +21,54 @@ from debias.types import Batch, Groups, Loss, Turn
 class FeatureSieve(Strategy):
     r"""Make early layers forget what an auxiliary head can read from them.
 
-    Identify, forget, train: an auxiliary head finds what is easy early on, and the layers below it
-    forget that.
+    :math:`h` is the activation of an early layer, :math:`A` the auxiliary head, and K the number of
+    classes; sg stops the gradient. At each step, in this order:
 
-    With :math:`h` the activation of an early layer, :math:`A` the auxiliary head, K classes, at
-    each step in order:
+    1. *auxiliary* is trained on :math:`w_a\, \mathrm{CE}(A(\mathrm{sg}[h]), y)`;
+    2. every ``forget_every`` steps, from the first step on, *early* is trained on
+       :math:`-\frac{w_f}{K} \sum_k \log \mathrm{softmax}(A(h))_k`, through the updated head.
+       *early* owns the parameters that h depends on, with an optimiser of its own;
+    3. *model* (all its parameters) is trained on :math:`w_m\, \mathrm{CE}(f(x), y)`.
 
-    1. *auxiliary* moves on :math:`w_a\, \mathrm{CE}(A(\mathrm{sg}[h]), y)`;
-    2. every ``forget_every`` steps, the first included, *early* (the parameters that h depends on,
-       with an optimiser of their own) moves on
-       :math:`-\frac{w_f}{K} \sum_k \log \mathrm{softmax}(A(h))_k`, through the moved head;
-    3. *model* (all its parameters) moves on :math:`w_m\, \mathrm{CE}(f(x), y)`.
+    ``joint`` adds the three terms up to one loss of one player. Each term has the same gradient as
+    above: the first for A, the second for the early parameters, the third for the model. Needs no
+    bias labels. The head is not used in evaluation. The first two turns compute only the layers up
+    to h. If the layer is too early or the step too large, the model also forgets features that it
+    needs: watch the training loss.
 
-    ``joint`` sums the three into one loss of one player, and the gradient of each term goes where
-    it goes above: of the first to A, of the second to the early parameters, of the third to the
-    model. No bias labels are needed; the head is dropped afterwards. The first two turns compute no
-    further than the layer. A layer too early or a step too large makes the model forget what it
-    needs as well: watch the training loss.
-
-    It helps where the auxiliary head can read the shortcut at that layer and cannot read the class:
-    in a toy of that kind the worst group was at 0.99 in the mean of three seeds, with ERM at 0.31.
-    Otherwise it need not: on drawn birds and on Waterbirds at 128 pixels it did not
-    (``experiments`` has the figures). A fresh attacker finds the shortcut in the layer as before;
-    the model relies on it less.
+    The method helps if the auxiliary head can read the shortcut at that layer, but not the class.
+    In such a toy, the worst-group accuracy was 0.99 (mean of three seeds); ERM had 0.31. On drawn
+    birds and on Waterbirds at 128 pixels it did not help (figures in ``experiments``). A new
+    attacker still finds the shortcut in the layer, but the model relies on it less.
 
     Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve",
     ICML 2023; reference code google-research/sifer.
 
     Args:
-        groups: the groups of the data; single- or multi-label.
+        groups: the groups of the data; targets may be single- or multi-label.
         model: the classifier.
-        image: ``(1, 3, H, W)`` float, for the shapes inside it.
-        layer: dotted name of the early layer, as timm names it ("layer1", "stages.0", "blocks.2").
-        depth: residual blocks of the auxiliary head.
-        width: their channels.
-        forget_every: steps from one forgetting to the next.
-        frozen_statistics: hold the model's batch normalisation in evaluation mode, as the code
-            does: it uses the statistics that the model came with, and only its weights are trained.
-            Not for a model of new weights.
-        joint: one summed loss (the paper's text) rather than three optimisers (its code).
+        image: ``(1, 3, H, W)`` float, an example that gives the shapes inside the model.
+        layer: dotted name of the early layer, as in timm ("layer1", "stages.0", "blocks.2").
+        depth: number of residual blocks in the auxiliary head.
+        width: channels of these blocks.
+        forget_every: number of steps from one turn of *early* to the next, at least 1.
+        frozen_statistics: keep the model's batch normalisation in evaluation mode, as the code
+            does. It uses the statistics of the pretrained model; only its weights are trained. Do
+            not set it for a model with random weights.
+        joint: one summed loss (the paper's text) instead of three optimisers (its code).
         main_weight: :math:`w_m > 0`.
         auxiliary_weight: :math:`w_a > 0`.
         forget_weight: :math:`w_f \ge 0`.
 
     Raises:
-        ValueError: ``forget_every`` is below 1, a weight out of range, or there is no such layer.
+        ValueError: ``forget_every`` is below 1, ``main_weight`` or ``auxiliary_weight`` is not
+            positive, ``forget_weight`` is negative, or ``layer`` is unknown.
 
     Differs from the reference: batch normalisation is in training mode unless
-    ``frozen_statistics``, and the early layers' statistics then see a batch once a turn; the
-    weights of the paper's summed loss are there in both forms; several labels are forgotten label
-    by label. The paper does not say whether its auxiliary loss also trains the layers below; it
-    does not here, as in the code.
+    ``frozen_statistics``. The statistics of the early layers are then updated in each turn. Both
+    forms have the weights of the paper's summed loss. Several labels are forgotten label by label.
+    The paper does not say whether its auxiliary loss also trains the layers below; here it does
+    not, as in the code.
     """
 
     def __init__(
@@ -106,7 +103,7 @@ class FeatureSieve(Strategy):
         self.early = layers.early_parameters(model, layer, image)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The model; unless joint, also the auxiliary head, and the model's early part again."""
+        """The model. Unless ``joint``, also the auxiliary head and the early parameters."""
         if self.joint:
             return super().players(model)
         early = [layers.unwrapped(model).get_parameter(name) for name in self.early]
@@ -117,7 +114,7 @@ class FeatureSieve(Strategy):
         }
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """Identify, forget where it is due, train."""
+        """Train the auxiliary head, make the early layers forget if due, then train the model."""
         forgets = step % self.forget_every == 0
         if self.joint:
             return (Turn("model", partial(self.summed, forgets)),)
@@ -125,14 +122,14 @@ class FeatureSieve(Strategy):
         return (Turn("auxiliary", self.identify), *forget, Turn("model", self.train_model))
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the auxiliary head: the target, from an activation it leaves as is."""
+        """Objective of the auxiliary head: the target, from an activation without gradient."""
         with self._statistics_of(model):
             activation = layers.read_until(model, self.layer, batch.image).detach()
         loss = task_loss(self.auxiliary(activation), batch)
         return Loss(self.auxiliary_weight * loss, {"auxiliary": loss.detach()})
 
     def forget(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the early layers: an auxiliary head that can tell nothing."""
+        """Objective of the early layers: uniform predictions of the auxiliary head."""
         with self._statistics_of(model):
             activation = layers.read_until(model, self.layer, batch.image)
         loss = self._confusion(self.auxiliary(activation))
@@ -146,7 +143,7 @@ class FeatureSieve(Strategy):
         return Loss(self.main_weight * loss, {"main": loss.detach()})
 
     def summed(self, forgets: bool, model: nn.Module, batch: Batch) -> Loss:
-        """All objectives of a step as one loss, from one forward pass."""
+        """The objectives of a step as one loss, from one forward pass."""
         with self._statistics_of(model):
             outputs, activation = layers.read_layer(model, self.layer, batch.image)
         main = task_loss(outputs.logits, batch)

@@ -1,4 +1,4 @@
-"""FLAC: the model's features are alike where those of a network of the bias are not."""
+"""FLAC: make features similar where the features of a bias network differ."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,42 +12,40 @@ from debias.types import Batch, Groups, Loss, Outputs
 
 
 class FLAC(BesideBiasedNetwork):
-    r"""Make features alike within a class where a bias network's features differ.
+    r"""Make features similar within a class where a bias network's features differ.
 
-    The model f learns beside a frozen network B that was trained to tell the bias.
+    1. In the first ``warmup`` steps, only a bias network B is trained, on the cross-entropy to the
+       bias labels. Then B is frozen.
+    2. After that, the model f is trained on :math:`w\, \mathrm{CE}(f) + \alpha\, \mathrm{FLAC}(z_f,
+       z_B, y)` (:func:`debias.losses.flac.flac_loss`). The FLAC term pulls together features of one
+       class with different biases. It pushes apart features of different classes with the same
+       bias. The features z are scaled to length 1.
 
-    1. In the first ``warmup`` steps B alone moves, on the cross-entropy to the bias labels; then it
-       is frozen.
-    2. From then on f moves on :math:`w\, \mathrm{CE}(f) + \alpha\, \mathrm{FLAC}(z_f, z_B, y)`
-       (:func:`debias.losses.flac.flac_loss`), which draws together the features of a class whose
-       biases differ, and apart those of different classes whose bias is one. z are features of
-       length 1.
-
-    In evaluation f stands alone. FLAC is a mean over pairs of small shares: :math:`\alpha` is in
-    the hundreds or more.
+    Evaluation uses f alone. The FLAC term is a mean over pairs of small shares, so :math:`\alpha`
+    must be in the hundreds or more.
 
     Source: Sarridis et al., "FLAC: Fairness-Aware Representation Learning by Suppressing
     Attribute-Class Associations", 2023; reference code gsarridis/FLAC.
 
     Args:
-        groups: the groups of the data; single-label.
-        frequencies: ``(groups.count,)`` training samples of each group. Groups may be empty;
-            samples of unknown bias, which B does not learn from, are in none.
+        groups: the groups of the data, with single-label targets.
+        frequencies: ``(groups.count,)`` number of training samples in each group. Groups may be
+            empty. Samples of unknown bias are in no group, and B does not learn from them.
         model: the classifier f; B starts as its copy, with a newly drawn head for the bias.
-        warmup: steps in which B is trained; at least 1. The epochs they take are to be added to the
-            model's own.
+        warmup: number of steps that train B, at least 1. Add the epochs of these steps to the
+            epochs of the model.
         strength: :math:`\alpha \ge 0`.
-        exponent: of the distances, positive; the code has 0.5 for Biased-MNIST and CelebA, and 1
-            for UTKFace.
+        exponent: exponent of the distances, positive. The code has 0.5 for Biased-MNIST and CelebA,
+            and 1 for UTKFace.
         task_weight: w >= 0; the code has 0.01 for CelebA and UTKFace.
 
     Raises:
-        ValueError: ``warmup`` is below 1, ``exponent`` not positive, ``strength`` or
-            ``task_weight`` negative, or no bias is known.
+        ValueError: ``warmup`` is below 1, ``exponent`` is not positive, ``strength`` or
+            ``task_weight`` is negative, or no training sample has a bias label.
 
     Differs from the reference: B is trained in the same run, on the bias labels of the training
-    data; there it comes from a run of its own on other data, so that the training data needs none.
-    :func:`debias.losses.flac.flac_loss` takes the features of any B.
+    data. There it comes from a separate run on other data, so the training data needs no bias
+    labels. :func:`debias.losses.flac.flac_loss` accepts the features of any B.
     """
 
     player = "bias"
@@ -70,8 +68,8 @@ class FLAC(BesideBiasedNetwork):
         super().__init__(groups)
         if not bool(frequencies.any()):
             raise InputError(
-                "FLAC trains a network to tell the bias, and no training image has a bias label: "
-                "add some"
+                "FLAC trains a network on bias labels, and no training image has a bias label: "
+                "add bias labels"
             )
         check_at_least(1, {"warmup": warmup}, of="FLAC")
         check_positive({"exponent": exponent}, of="FLAC")
@@ -81,7 +79,7 @@ class FLAC(BesideBiasedNetwork):
         self.network = twin(model, outputs=groups.biases)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: classify, with features that do not tell the bias."""
+        """Objective of the model: the class, with features that do not reveal the bias."""
         bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)
         error = task_loss(outputs.logits, batch)

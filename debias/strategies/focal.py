@@ -1,4 +1,4 @@
-"""Focal loss: train on what is not yet classified well."""
+"""Focal loss: train mainly on samples that are not yet classified well."""
 
 from torch import nn
 
@@ -10,9 +10,10 @@ from debias.types import Batch, Loss
 
 
 class Focal(Strategy):
-    r"""Weight the loss of a sample by how uncertain its prediction is.
+    r"""Give less weight to samples that are already classified well.
 
-    Mean focal loss, :math:`L = \frac1N \sum_i (1 - p_i)^\gamma (-\log p_i)`. Needs no bias labels.
+    The mean focal loss is :math:`L = \frac1N \sum_i (1 - p_i)^\gamma (-\log p_i)`, with :math:`p_i`
+    the probability of the true class. Needs no bias labels.
 
     Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a baseline against
     shortcuts: Yang et al., "Change is Hard" (SubpopBench), ICML 2023.

@@ -1,4 +1,4 @@
-"""Gradient projection: the model never moves along what would help an adversary."""
+"""Gradient projection: no update of the model helps an adversary that predicts the bias."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from debias.strategies.objectives import bias_loss, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 
-#: Below this norm an adversary's gradient has no direction to speak of.
-SMALLEST = 1e-5
+#: Below this norm, the direction of an adversary's gradient is unreliable and not used.
+SMALLEST_NORM = 1e-5
 
 
 def projected(task: Tensor, adversary: Tensor, *, strength: float) -> Tensor:
-    r"""The task's gradient without its part along the adversary's, and a step against the latter.
+    r"""Project a task gradient off an adversary's gradient, and add a step against the adversary.
 
     .. math:: g = g_t - \mathrm{proj}_{g_a}(g_t) - \alpha g_a, \qquad
               \mathrm{proj}_{g_a}(g_t) = \frac{\langle g_t, g_a \rangle}{\|g_a\|^2} g_a,
               \quad 0 \text{ where } \|g_a\| < 10^{-5}
 
-    So :math:`g + \alpha g_a` is orthogonal to :math:`g_a`: to first order the task's share of the
-    step leaves the adversary's loss as it is.
+    So :math:`g + \alpha g_a` is orthogonal to :math:`g_a`. To first order, this part of the step
+    does not change the adversary's loss.
 
     Args:
-        task: gradient of one parameter tensor, any shape.
-        adversary: its gradient from the adversary, same shape.
+        task: gradient of the task for one parameter tensor, any shape.
+        adversary: gradient of the adversary for the same tensor, same shape.
         strength: :math:`\alpha`.
 
     Returns:
@@ -39,49 +39,44 @@ def projected(task: Tensor, adversary: Tensor, *, strength: float) -> Tensor:
         [3.0, -1.0]
     """
     norm = torch.linalg.vector_norm(adversary)
-    along = torch.where(
-        norm < SMALLEST, 0.0, (task * adversary).sum() / norm.clamp(min=SMALLEST).square()
-    )
-    return task - (along + strength) * adversary
+    ratio = (task * adversary).sum() / norm.clamp(min=SMALLEST_NORM).square()
+    return task - (torch.where(norm < SMALLEST_NORM, 0.0, ratio) + strength) * adversary
 
 
 class GradientProjection(Strategy):
-    r"""Remove from the gradient its part along the gradient of a bias head.
+    r"""Remove from the gradient its part along the gradient of an adversary that predicts the bias.
 
-    A linear adversary reads the logits; each parameter tensor of the model moves along a projected
-    gradient.
+    A linear adversary predicts the bias from the logits. For each parameter tensor of the model,
+    :math:`g_t` is the gradient of the task and :math:`g_a` that of the adversary's cross-entropy.
+    The tensor is updated along :math:`g = g_t - \mathrm{proj}_{g_a}(g_t) - \alpha g_a`
+    (:func:`projected`). The adversary minimises its own loss.
 
-    For a parameter tensor with gradients :math:`g_t` of the task and :math:`g_a` of the adversary's
-    cross-entropy: :math:`g = g_t - \mathrm{proj}_{g_a}(g_t) - \alpha g_a` (:func:`projected`); the
-    adversary descends on its own.
+    No loss has this gradient, so the objective builds a surrogate. It computes both gradients, and
+    returns :math:`L = \sum_p \langle p, \mathrm{sg}[g_p] \rangle` (sg stops the gradient), whose
+    gradient is exactly g. The value of L has no meaning and is replaced by that of the task loss.
+    Optimiser, clipping and gradient scaling work as for any loss. A step has one forward pass and
+    two backward passes: 5/3 of ERM's cost if a backward pass costs two forward passes. It holds two
+    gradients of the model's size in memory.
 
-    No loss has this gradient, so a surrogate is made that does. The two gradients are taken inside
-    the objective, and :math:`L = \sum_p \langle p, \mathrm{sg}[g_p] \rangle` is linear in every
-    parameter, with exactly g as its gradient. Its value means nothing; that of the task is put in
-    its place. Optimiser, clipping and gradient scaling then work as for any loss. Cost of a step:
-    one forward pass and two backward passes, 5/3 of ERM's where a backward pass costs two forward
-    ones, and two gradients of the model's size in memory.
-
-    The adversary reads the logits, so it is they that lose the bias; features may keep it. The
-    projection alone (:math:`\alpha = 0`) keeps the model from unlearning what its first logits give
-    away.
+    The method removes the bias from the logits; the features may keep it. With the projection alone
+    (:math:`\alpha = 0`), the model cannot unlearn the bias that its first logits show.
 
     Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
     Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation. The projection is
     that of Zhang et al., "Mitigating Unwanted Biases with Adversarial Learning", AIES 2018.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, two or more values of the
-            bias.
-        strength: :math:`\alpha \ge 0`, the step against the adversary.
+        groups: the groups of the data, with at least two bias values; targets may be single- or
+            multi-label.
+        strength: :math:`\alpha \ge 0`, weight of the step against the adversary.
 
     Raises:
         ValueError: ``strength`` is negative.
 
-    Differs from the reference: model and adversary move in every step; there the model moves in one
-    epoch of three, the adversary in all, and before the gradients are taken. Samples of unknown
-    bias are left out of the adversary's loss; gradients are those of the joined batch of all
-    processes before they are projected.
+    Differs from the reference: each step updates both model and adversary. There the model is
+    updated in one epoch of three, and the adversary in all epochs, before the gradients are
+    computed. Samples of unknown bias are not in the adversary's loss. Gradients are averaged over
+    all processes before the projection.
     """
 
     requires = ("bias",)
@@ -93,28 +88,29 @@ class GradientProjection(Strategy):
         self.adversary = MLPHead(groups.outputs, groups.biases, hidden_layers=0)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """The surrogate, of the task's value; the adversary's loss is logged."""
+        """The surrogate, with the value of the task loss. The adversary's loss is logged."""
         logits = model(batch.image).logits
         task, adversary = task_loss(logits, batch), bias_loss(self.adversary(logits), batch.bias)
-        own = [p for p in model.parameters() if p.requires_grad]
-        others = [p for p in self.adversary.parameters() if p.requires_grad]
-        helping = _gradients(task, own)
-        opposing = _gradients(adversary, [*own, *others])
-        wanted = [
-            projected(toward, against, strength=self.strength)
-            for toward, against in zip(helping, opposing, strict=False)
+        model_parameters = [p for p in model.parameters() if p.requires_grad]
+        adversary_parameters = [p for p in self.adversary.parameters() if p.requires_grad]
+        parameters = [*model_parameters, *adversary_parameters]
+        task_gradients = _gradients(task, model_parameters)
+        adversary_gradients = _gradients(adversary, parameters)
+        model_gradients = [
+            projected(of_task, of_adversary, strength=self.strength)
+            for of_task, of_adversary in zip(task_gradients, adversary_gradients, strict=False)
         ]
-        surrogate = _linear([*own, *others], [*wanted, *opposing[len(own) :]])
+        own_gradients = adversary_gradients[len(model_parameters) :]
+        surrogate = _linear(parameters, [*model_gradients, *own_gradients])
         return Loss(
             task.detach() + surrogate - surrogate.detach(), {"adversary": adversary.detach()}
         )
 
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> Sequence[Tensor]:
-    """Gradients of the joined batch: DistributedDataParallel does not average these."""
-    with torch.autocast(
-        loss.device.type, enabled=False
-    ):  # or float32 losses have rounded gradients
+    """Gradients averaged over all processes, since DistributedDataParallel does not do it here."""
+    # autocast would round the gradients of float32 losses
+    with torch.autocast(loss.device.type, enabled=False):
         gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
     return [processes.mean(gradient) for gradient in gradients]
 

@@ -1,4 +1,4 @@
-"""Group DRO: minimise the loss of the group that is worst off."""
+"""Group DRO: minimise the loss of the worst group."""
 
 from torch import Tensor, nn
 
@@ -11,23 +11,23 @@ from debias.types import Batch, Groups, Loss
 class GroupDRO(Strategy):
     r"""Weight each group by its past loss, so that the worst group counts most.
 
-    For each batch: :math:`m_g` = mean loss of group g;
-    :math:`q_g \propto q_g \exp(\eta (m_g + C/\sqrt{n_g}))`; step on :math:`\sum_g q_g m_g`. The
-    published recipe draws group-balanced batches (``sampler.name=group_balanced``) and regularises
-    strongly.
+    In each batch, :math:`m_g` is the mean loss of group g, and :math:`n_g` its number of training
+    samples. First the weights are updated: :math:`q_g \propto q_g \exp(\eta (m_g + C/\sqrt{n_g}))`.
+    Then the model is trained on :math:`\sum_g q_g m_g`. The published recipe draws group-balanced
+    batches (``sampler.name=group_balanced``) and uses strong regularisation.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020.
 
     Args:
-        groups: the groups of the data; single-label.
-        frequencies: ``(G,)`` training samples of each group.
-        step_size: :math:`\eta`, how fast the weights follow.
-        adjustment: :math:`C`, the generalisation adjustment, larger for groups that are small in
-            training.
+        groups: the groups of the data, with single-label targets.
+        frequencies: ``(G,)`` number of training samples in each group.
+        step_size: :math:`\eta > 0`; with larger values the weights change faster.
+        adjustment: :math:`C \ge 0`, the generalisation adjustment. It has more effect on groups
+            with few training samples.
 
     Raises:
-        ValueError: ``step_size`` is not positive or ``adjustment`` negative, or an adjustment where
-            a group is empty.
+        ValueError: ``step_size`` is not positive, ``adjustment`` is negative, or ``adjustment`` is
+            positive and a group is empty.
 
     Differs from the reference: see :class:`debias.losses.group_dro.GroupDROLoss`.
     """
@@ -51,7 +51,7 @@ class GroupDRO(Strategy):
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Robust loss of the batch; the group weights are logged."""
+        """Group DRO loss of the batch; the group weights are logged."""
         losses = classification_losses(model(batch.image).logits, batch.target)
         loss = self.robust(losses, self.groups.encode(batch.target, batch.bias))
         return Loss(loss, {"group_weight": self.robust.weights})

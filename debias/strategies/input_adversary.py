@@ -1,4 +1,4 @@
-"""Adversarial removal in the picture: a mask hides what gives the bias away, and little else."""
+"""Adversarial removal in the image: a mask hides the pixels that show the bias to an adversary."""
 
 import copy
 from collections.abc import Sequence
@@ -18,58 +18,60 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class InputAdversary(Strategy):
-    r"""Mask the image so that an adversary cannot tell the bias from it.
+    r"""Mask the image so that an adversary cannot predict the bias from it.
 
-    One loss; a U-Net m masks the picture for the classifier f and, through a gradient reversal, the
-    adversary A.
+    A U-Net m masks the image for the classifier f. An adversary A reads the same masked image
+    through a gradient reversal.
 
     .. math:: L = L_\text{task}(f(m x), y) + \mathrm{CE}(A(R_\lambda(m x)), b) + \beta\, |m x - x|_1
 
-    f learns the task, A the bias with weight 1; the mask learns to help f, to hinder A with weight
-    :math:`\lambda`, and to change little. Pixels are normalised, so that what is hidden takes the
-    mean colour of the data. The model sees masked pictures only, in training and afterwards
-    (:meth:`prepare`). The loss is the same in three stages, of which the first two may be empty;
-    only who moves on it differs:
+    f is trained on the task, and A on the bias with weight 1. The mask is trained to help f, to
+    mislead A with weight :math:`\lambda`, and to change few pixels. Pixels are normalised, so
+    hidden pixels have the mean colour of the data. The model sees only masked images, also in
+    evaluation (:meth:`prepare`). The loss is the same in three stages; the trained networks differ.
+    Stages 1 and 2 may have 0 steps.
 
-    1. In the first ``pretraining`` steps f and A move ("predictors"): the mask stays where it
-       starts, near 0.95.
-    2. In the next ``warmup`` steps the mask alone moves ("mask"), against what f and A know.
-    3. From then on all move together ("model"), with a new optimiser.
+    1. In the first ``pretraining`` steps, f and A are trained (player "predictors"). The mask keeps
+       its first value, about 0.95.
+    2. In the next ``warmup`` steps, only the mask is trained (player "mask").
+    3. After that, all networks are trained (player "model"), with a new optimiser.
 
-    An adversary that is always right gives the mask next to no gradient: a greater strength, and a
-    warm-up in which it stands still, help. A validation rule may well prefer an epoch of the first
-    two stages. How much of the bias is left in masked pictures must be measured with a fresh
-    attacker: the adversary's own loss, which is logged, says nothing of it.
+    If the adversary is always right, the mask gets almost no gradient: raise ``strength``, or use
+    ``warmup``, in which A is fixed. A selection rule may choose an epoch of stage 1 or 2. The
+    logged loss of the adversary does not show how much bias is left in masked images: train a new
+    attacker to measure that.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough: Estimating and Mitigating Gender Bias in
     Deep Image Representations", ICCV 2019; reference code
     uvavision/Balanced-Datasets-Are-Not-Enough.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, two or more values of the
-            bias.
+        groups: the groups of the data, with at least two bias values; targets may be single- or
+            multi-label.
         model: the classifier.
-        image: ``(1, 3, H, W)`` float, for its size.
+        image: ``(1, 3, H, W)`` float, an example that gives the image size.
         strength: :math:`\lambda \ge 0`. Published: 5 for COCO, 10 for imSitu.
-        closeness: :math:`\beta \ge 0`, on the mean over pixels and channels. Published: 0.1 for
-            COCO, 1 for imSitu.
-        pretraining: steps of stage 1. Published: f and A come trained; for f, 60 epochs of its
-            head, then all layers.
-        warmup: steps of stage 2. Published: 80 epochs for COCO, of which 75 are kept; then all
-            moves up to epoch 160.
+        closeness: :math:`\beta \ge 0`, weight of the mean change over pixels and channels.
+            Published: 0.1 for COCO, 1 for imSitu.
+        pretraining: steps of stage 1. Published: f and A are trained before; for f, 60 epochs of
+            its head, then all layers.
+        warmup: steps of stage 2. Published: 80 epochs for COCO, of which 75 are kept; then stage 3
+            until epoch 160.
         width: channels of the U-Net's first map. Published: 64.
-        depth: how often it halves the picture. Published: 5, the last without more channels.
+        depth: number of times that the U-Net halves the image. Published: 5, where the last one
+            adds no channels.
 
     Raises:
-        ValueError: ``strength``, ``closeness``, ``pretraining`` or ``warmup`` is negative, or the
-            pictures are too small.
+        ValueError: ``strength``, ``closeness``, ``pretraining`` or ``warmup`` is negative,
+            ``width`` is below 1, ``depth`` is below 2, or the images are smaller than ``2 **
+            depth`` pixels.
 
-    Differs from the reference: the adversary is a copy of the classifier, from its present weights,
-    with a new linear head (there always a ResNet-18); stage 1 is of this training and sees barely
-    masked pictures (there both networks are loaded, trained on plain ones); the task's loss has no
-    weights per label; samples of unknown bias are not in the adversary's loss and get no gradient
-    from it but by the batch statistics of the U-Net. As there, the statistics of f and A go on
-    moving in stage 2.
+    Differs from the reference: the adversary is a copy of the classifier with its present weights
+    and a new linear head; there it is always a ResNet-18. Stage 1 belongs to this training and uses
+    almost unmasked images; there both networks are loaded, trained on unmasked images. The task
+    loss has no weights per label. Samples of unknown bias are not in the adversary's loss; its
+    gradient reaches them only through the batch statistics of the U-Net. As in the reference, the
+    batch statistics of f and A are still updated in stage 2.
     """
 
     requires = ("bias",)
@@ -94,12 +96,12 @@ class InputAdversary(Strategy):
         self.pretraining, self.warmup = pretraining, warmup
         self.mask = MaskNetwork(width=width, depth=depth)
         (features,) = layer_shape(model, None, image)
-        layer_shape(self.mask, "last", image)  # the pictures are large enough
+        layer_shape(self.mask, "last", image)  # refuses images that are too small
         self.adversary = copy.deepcopy(unwrapped(model))
         self.adversary.head = MLPHead(features, groups.biases, hidden_layers=0)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """Who moves in each stage that has steps; who moves in the last owns what the others do."""
+        """One player per stage that has steps. "model", of the last stage, owns all parameters."""
         everything = super().players(model)
         predictors = [*model.parameters(), *self.adversary.parameters()]
         first = {"predictors": predictors} if self.pretraining else {}
@@ -107,23 +109,23 @@ class InputAdversary(Strategy):
         return first | second | everything
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The same loss for whoever moves in the stage of this step."""
+        """One turn of the player of this stage; the loss is the same in all stages."""
         if step < self.pretraining:
             return (Turn("predictors", self.loss),)
         return (Turn("mask" if step < self.pretraining + self.warmup else "model", self.loss),)
 
     def prepare(self, image: Tensor) -> Tensor:
-        """Masked pictures."""
+        """The masked images, in training and in evaluation: the model sees no others."""
         masked: Tensor = self.mask(image) * image
         return masked
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Task, adversary and closeness; the latter two are logged."""
+        """Task loss, adversary's loss and weighted closeness; the last two are logged."""
         masked = self.prepare(batch.image)
-        # through the batch statistics, the loss of the others would reach the unknown ones
-        seen = torch.where((batch.bias >= 0).view(-1, 1, 1, 1), masked, masked.detach())
+        # otherwise batch statistics would pass gradients to the samples of unknown bias
+        inputs = torch.where((batch.bias >= 0).view(-1, 1, 1, 1), masked, masked.detach())
         adversary = bias_loss(
-            self.adversary(reverse_gradient(seen, strength=self.strength)).logits, batch.bias
+            self.adversary(reverse_gradient(inputs, strength=self.strength)).logits, batch.bias
         )
         closeness = (masked - batch.image).abs().mean()
         total = task_loss(model(masked).logits, batch) + adversary + self.closeness * closeness

@@ -1,4 +1,4 @@
-"""Invariant risk minimisation: one classifier that is the best in every environment at once."""
+"""Invariant risk minimisation: a classifier that is optimal in every environment."""
 
 from torch import Tensor
 
@@ -9,31 +9,33 @@ from debias.types import Groups
 
 
 class IRM(InvariantRisk):
-    r"""Penalise that a scale on the logits could lower the risk of an environment (IRMv1).
+    r"""Penalise the gradient of each environment's risk by a scale on the logits (IRMv1).
 
-    :math:`\Omega` is the mean over environments of :math:`(\partial R_e(s f) / \partial s)^2` at
-    :math:`s = 1`, see :func:`debias.losses.irm.irm_penalty`.
+    The penalty :math:`\Omega` of :class:`debias.strategies.environments.InvariantRisk` is the mean
+    over environments of :math:`(\partial R_e(s f) / \partial s)^2` at :math:`s = 1`, see
+    :func:`debias.losses.irm.irm_penalty`.
 
     Source: Arjovsky et al., "Invariant Risk Minimization", 2019; reference code
     facebookresearch/InvariantRiskMinimization. Defaults are those of DomainBed and of SubpopBench
-    (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023), whose
+    (Yang et al., "Change is Hard: A Closer Look at Subpopulation Shift", ICML 2023). In both, the
     environments are the values of the attribute.
 
     Args:
         groups: the groups of the data.
-        environments: "bias" or "group".
-        penalty: :math:`\lambda \ge 0` after the warm-up. The paper's runs on coloured MNIST have
-            10,000 and divide the loss by it.
-        warmup: steps of :math:`\lambda = 1`.
-        rescale: divide the loss by :math:`\lambda` where that is above 1.
-        unbiased: the square by two halves of an environment, which needs four of its samples in a
-            batch.
+        environments: "bias" for one environment per bias value, or "group" for one per group.
+        penalty: :math:`\lambda \ge 0` after the warm-up. On coloured MNIST, the paper uses 10,000
+            and divides the loss by it.
+        warmup: number of steps with :math:`\lambda = 1`.
+        rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.
+        unbiased: estimate the square by the product of two halves of an environment, which needs at
+            least four of its samples in the batch.
 
     Raises:
-        ValueError: see :class:`debias.strategies.environments.InvariantRisk`.
+        ValueError: ``penalty`` or ``warmup`` is negative, ``environments`` is unknown, or targets
+            are multi-label and ``environments`` is "group".
 
-    Differs from the reference: see :func:`debias.losses.irm.irm_penalty`; the optimiser keeps its
-    state when the weight rises (DomainBed resets Adam, SubpopBench does not).
+    Differs from the reference: see :func:`debias.losses.irm.irm_penalty`. The optimiser keeps its
+    state when the weight rises; DomainBed resets Adam, SubpopBench does not.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class IRM(InvariantRisk):
     def variation(
         self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
     ) -> Tensor:
-        """Squared derivative of the risks by a scale on the logits."""
+        """Mean over environments of the squared derivative of the risk by a scale on the logits."""
         return irm_penalty(
             logits, target, environment, self.environments.count, unbiased=self.unbiased
         )

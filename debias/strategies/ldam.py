@@ -1,4 +1,4 @@
-"""LDAM: the rarer a class, the larger the margin by which its samples must be classified."""
+"""LDAM: rarer classes must be classified with a larger margin."""
 
 from torch import Tensor, nn
 
@@ -10,23 +10,24 @@ from debias.types import Batch, Groups, Loss
 
 
 class LDAM(Strategy):
-    r"""Use a margin per class that is larger for rarer classes.
+    """Use a margin per class that is larger for rarer classes.
 
-    Mean cross-entropy with a margin that grows with :math:`n_c^{-1/4}`. Needs no bias labels.
+    The loss is the mean cross-entropy with a margin proportional to :math:`n_c^{-1/4}`, where
+    :math:`n_c` is the number of training samples of class c. Needs no bias labels.
 
     Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
     NeurIPS 2019.
 
     Args:
-        groups: the groups of the data; single-label.
-        class_frequencies: ``(C,)`` training samples of each class.
+        groups: the groups of the data, with single-label targets.
+        class_frequencies: ``(C,)`` number of training samples in each class.
         max_margin: margin of the rarest class, positive.
-        scale: :math:`s > 0`, by which the logits are multiplied.
+        scale: :math:`s > 0`, a factor of the logits.
 
     Raises:
         ValueError: ``max_margin`` or ``scale`` is not positive.
 
-    Differs from the reference: see :func:`debias.losses.ldam.ldam_losses`; its second stage, which
+    Differs from the reference: see :func:`debias.losses.ldam.ldam_losses`. Its second stage, which
     reweights late in training, is left out, as in SubpopBench.
     """
 
@@ -48,7 +49,7 @@ class LDAM(Strategy):
         self.margins: Tensor
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss of the batch."""
+        """Mean LDAM loss of the batch."""
         logits = model(batch.image).logits
         losses = ldam_losses(logits, batch.target, margins=self.margins, scale=self.scale)
         return Loss(weighted(losses, batch).mean(), {})

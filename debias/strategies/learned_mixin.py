@@ -1,4 +1,4 @@
-"""Learned-Mixin+H: the model learns what a frozen biased network leaves unexplained."""
+"""Learned-Mixin+H: the model learns what a frozen biased network cannot explain."""
 
 from typing import cast
 
@@ -12,38 +12,37 @@ from debias.types import Batch, Groups, Loss
 
 
 class LearnedMixin(BesideBiasedNetwork):
-    r"""Mix the logits with those of a frozen biased network, with a learnt trust in it.
+    r"""Add the logits of a frozen biased network, times a learnt trust in it.
 
-    The model f learns in an ensemble with a frozen biased network g, which it may trust more or
-    less.
-
-    1. In the first ``warmup`` steps g alone moves, on :math:`\mathrm{CE}(g)`; then it is frozen.
-    2. From then on f and a linear :math:`a` on its features z move on
+    1. In the first ``warmup`` steps, only the biased network g is trained, on
+       :math:`\mathrm{CE}(g)`. Then g is frozen.
+    2. After that, the model f and a linear layer :math:`a` on its features z are trained on
 
     .. math:: \mathrm{CE}(f + c(z) \log p_g) + w\, H(\mathrm{softmax}(c(z) \log p_g)), \qquad
               c(z) = \mathrm{softplus}(a^\top z + b)
 
-    In evaluation f stands alone. Needs no bias labels.
+    :math:`c(z)` is the trust in g for one sample, and H the entropy. Evaluation uses f alone. Needs
+    no bias labels.
 
     Source: Clark, Yatskar, Zettlemoyer, "Don't Take the Easy Way Out: Ensemble Based Methods for
     Avoiding Known Dataset Biases", EMNLP 2019, as the baseline of Bahng et al., ICML 2020;
     reference code clovaai/rebias.
 
     Args:
-        groups: the groups of the data; single-label.
-        model: the classifier, for the size of its features.
+        groups: the groups of the data, with single-label targets.
+        model: the classifier; its ``feature_size`` is the input size of a.
         biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
-        warmup: steps in which the biased network is trained; at least 1. The published runs give it
-            5 epochs of Biased-MNIST, which are to be added to the model's own.
+        warmup: number of steps that train g, at least 1. The published runs use 5 epochs of
+            Biased-MNIST. Add the epochs of these steps to the epochs of the model.
         entropy_weight: w >= 0.
 
     Raises:
-        ValueError: ``warmup`` is below 1, ``entropy_weight`` negative, or ``biased`` unknown.
+        ValueError: ``warmup`` is below 1, ``entropy_weight`` is negative, or ``biased`` is unknown.
 
-    Differs from the reference: the frozen network is in evaluation mode (there its batch
-    normalisation goes on moving); the factor is trained (there it never reaches the optimiser, see
-    :class:`debias.strategies.rubi.RUBi`). Logits of g instead of log-probabilities, as there, give
-    the same loss.
+    Differs from the reference: the frozen g is in evaluation mode; there its batch normalisation is
+    still updated. The trust is trained; there the optimiser does not receive its parameters (see
+    :class:`debias.strategies.rubi.RUBi`). The reference adds logits of g instead of
+    log-probabilities, which gives the same loss.
     """
 
     single_label = True
@@ -65,8 +64,9 @@ class LearnedMixin(BesideBiasedNetwork):
         self.trust = nn.Linear(cast(int, model.feature_size), 1)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: classify together with the biased network, which is to be sure
-        where it is used.
+        """Objective of the model: the class, from the logits of f and g together.
+
+        The entropy penalty makes the logits of g, times the trust, confident.
         """
         log_probabilities = F.log_softmax(self.biased_outputs(batch.image).logits.float(), dim=1)
         logits, features = model(batch.image)
@@ -78,6 +78,6 @@ class LearnedMixin(BesideBiasedNetwork):
 
 
 def entropies(logits: Tensor) -> Tensor:
-    r"""``(N,)`` entropy of each softmax, :math:`-\sum_c p_c \log p_c`, of ``(N, C)`` logits."""
+    r"""``(N,)`` entropy :math:`-\sum_c p_c \log p_c` of the softmax of ``(N, C)`` logits."""
     log_probabilities = F.log_softmax(logits, dim=1)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Learning from failure: a network that takes the shortcut shows which samples to learn from."""
+"""Learning from failure (LfF): give more weight to samples that a biased network gets wrong."""
 
 import torch
 from torch import nn
@@ -15,36 +15,36 @@ from debias.types import Batch, Groups, Loss
 class LfF(Strategy):
     r"""Weight the loss of a sample by how hard it is for a network that learns the shortcut.
 
-    A biased network g and the model f learn at once, from the same images, on one sum.
+    A biased network g and the model f are trained at the same time, on the same images.
 
     .. math:: L = \frac1N \sum_i \mathrm{GCE}_q(g(x_i), y_i)
               + \frac1N \sum_i W_i\, \mathrm{CE}(f(x_i), y_i)
 
-    The weight W (:class:`debias.losses.sample_memory.RelativeDifficulty`) compares what either
-    network's cross-entropies of a sample have been lately; it moves first, carries no gradient, and
-    is large where g fails. The two sums share no parameter, so one optimiser on L moves either
-    network as an optimiser of its own would, unless ``clip`` bounds their common gradient. g is not
-    used in evaluation. Needs no bias labels.
+    The weight :math:`W_i` (:class:`debias.losses.sample_memory.RelativeDifficulty`) compares moving
+    averages of the cross-entropies of g and f on sample i. It is updated before it is used, has no
+    gradient, and is large where g fails. The two sums share no parameter. So one optimiser on L
+    updates each network as its own optimiser would, unless ``clip`` limits the norm of their joint
+    gradient. Evaluation uses f alone. Needs no bias labels.
 
     Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased
     Classifier", NeurIPS 2020; reference code alinlab/LfF.
 
     Args:
-        groups: the groups of the data; single-label.
-        samples: rows of the whole data set.
+        groups: the groups of the data, with single-label targets.
+        samples: number of rows in the whole data set.
         model: the classifier f; g starts as its copy, with a newly drawn head.
-        q: of the generalized cross-entropy, in (0, 1]; the greater, the more g prefers what is
-            easy.
-        scaled: the code's form of it, whose gradient is q times that of the paper's.
-        momentum: in [0, 1), of the moving averages; 0 compares the losses of the batch.
+        q: exponent of the generalized cross-entropy (GCE), in (0, 1]. With larger values, g prefers
+            easy samples more.
+        scaled: use the GCE of the authors' code, whose gradient is q times that of the paper.
+        momentum: momentum of the moving averages, in [0, 1); 0 compares the losses of the batch.
 
     Raises:
-        ValueError: ``q`` is outside (0, 1], or ``momentum`` outside [0, 1).
+        ValueError: ``q`` is outside (0, 1], or ``momentum`` is outside [0, 1).
 
-    Differs from the reference: a model of new weights shares all of them but the head's with g at
-    the start, where two draws are made there. The code freezes all but the last layer of pretrained
-    networks; nothing is frozen here. See :class:`debias.losses.sample_memory.SampleMemory` for
-    repeated rows.
+    Differs from the reference: f and g start from the same weights except for the head, also where
+    these are random; there from two draws. The code freezes all layers of pretrained networks
+    except the last; here nothing is frozen. See :class:`debias.losses.sample_memory.SampleMemory`
+    for repeated rows.
     """
 
     single_label = True
@@ -67,7 +67,7 @@ class LfF(Strategy):
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of both networks."""
+        """The loss L of both networks; both cross-entropies and the mean weight are logged."""
         losses = classification_losses(model(batch.image).logits, batch.target)
         logits = self.network(batch.image).logits
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Logit adjustment: what the prior of the classes, or given the bias, explains is not learnt."""
+"""Logit adjustment: add the log prior to the logits in training, so that it is not learnt."""
 
 from typing import ClassVar
 
@@ -15,15 +15,15 @@ from debias.types import Batch, Groups, Loss
 class LogitAdjustment(Strategy):
     r"""Add the log class prior to the logits in training.
 
-    Mean cross-entropy of :math:`z + \tau \log \pi`, with the class prior. Needs no bias labels.
-
-    In evaluation the model's logits are read as they are. :math:`\tau = 1` is balanced softmax.
+    The loss is the mean cross-entropy of :math:`z + \tau \log \pi`, with the logits z and the class
+    prior :math:`\pi` of the training data. Evaluation uses z. :math:`\tau = 1` is balanced softmax.
+    Needs no bias labels.
 
     Source: Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021.
 
     Args:
-        groups: the groups of the data; single-label.
-        class_frequencies: ``(C,)`` training samples of each class.
+        groups: the groups of the data, with single-label targets.
+        class_frequencies: ``(C,)`` number of training samples in each class.
         tau: :math:`\tau \ge 0`; 0 is ERM.
 
     Raises:
@@ -41,11 +41,11 @@ class LogitAdjustment(Strategy):
         self.log_priors: Tensor
 
     def log_prior(self, batch: Batch) -> Tensor:
-        """``(C,)`` or ``(N, C)``: the log prior of the batch or of each sample."""
+        """The log prior to add to the logits: ``(C,)`` for the batch, or ``(N, C)`` per sample."""
         return self.log_priors
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss of the batch."""
+        """Mean logit-adjusted loss of the batch."""
         logits = model(batch.image).logits
         losses = logit_adjusted_losses(
             logits, batch.target, log_prior=self.log_prior(batch), tau=self.tau
@@ -56,25 +56,24 @@ class LogitAdjustment(Strategy):
 class ConditionalLogitAdjustment(LogitAdjustment):
     r"""Add the log class prior given the bias to the logits in training (BiasBal).
 
-    Mean cross-entropy of :math:`z + \tau \log p(y \mid b)`: that the bias tells of the class is not
-    learnt.
+    The loss is the mean cross-entropy of :math:`z + \tau \log p(y \mid b)`, with the logits z. So z
+    need not learn how the bias predicts the class. A sample of unknown bias gets the class prior.
+    Evaluation uses z and needs no bias labels.
 
-    The bias-balanced loss (BiasBal) of the paper. A sample of unknown bias takes the class prior.
-    In evaluation the model's logits are read as they are, and no bias is needed.
-
-    Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
-    Learning", NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
+    Source: the bias-balanced loss (BiasBal) of Hong & Yang, "Unbiased Classification through
+    Bias-Contrastive and Bias-Balanced Learning", NeurIPS 2021; reference code
+    grayhong/bias-contrastive-learning.
 
     Args:
-        groups: the groups of the data; single-label.
-        frequencies: ``(G,)`` training samples of each group.
+        groups: the groups of the data, with single-label targets.
+        frequencies: ``(G,)`` number of training samples in each group.
         tau: :math:`\tau \ge 0`; 0 is ERM.
 
     Raises:
         ValueError: ``tau`` is negative.
 
-    Differs from the reference: any number of classes and of values of the bias (its table is
-    square); smallest prior, see :func:`debias.losses.logit_adjustment.log_priors`.
+    Differs from the reference: any numbers of classes and of bias values; there both are equal. For
+    the smallest prior, see :func:`debias.losses.logit_adjustment.log_priors`.
     """
 
     requires = ("bias",)
@@ -82,9 +81,9 @@ class ConditionalLogitAdjustment(LogitAdjustment):
 
     def __init__(self, groups: Groups, frequencies: Tensor, *, tau: float = 1.0) -> None:
         of_bias = frequencies.reshape(groups.rows, groups.biases).T
-        # the class prior comes last, where an unknown bias, -1, finds it
+        # a bias of -1 selects the last row, which is the class prior
         super().__init__(groups, torch.cat([of_bias, of_bias.sum(dim=0, keepdim=True)]), tau=tau)
 
     def log_prior(self, batch: Batch) -> Tensor:
-        """``(N, C)``: the log prior given the bias of each sample."""
+        """``(N, C)`` log prior of the classes, given the bias of each sample."""
         return self.log_priors[batch.bias]

@@ -1,4 +1,4 @@
-"""MMD: features are to be distributed alike in all environments."""
+"""MMD: match the distributions of the features in all environments."""
 
 from debias.losses.feature_distances import GAMMAS, MMDLoss
 from debias.strategies.environments import Environments, FeatureMatching
@@ -6,7 +6,7 @@ from debias.types import Groups
 
 
 class MMD(FeatureMatching):
-    """Match the distributions of the features of all environments, by Gaussian kernels.
+    r"""Match the distributions of the features of all environments, by Gaussian kernels.
 
     Source: Li et al., "Domain Generalization with Adversarial Feature Learning", CVPR 2018;
     defaults are those of facebookresearch/DomainBed and of SubpopBench (Yang et al., ICML 2023),
@@ -14,15 +14,16 @@ class MMD(FeatureMatching):
 
     Args:
         groups: the groups of the data.
-        environments: "bias" or "group".
-        conditional: compare samples of the same class only.
-        strength: at least 0.
-        gammas: of the kernels, positive.
-        unbiased: whether a sample and itself are no pair.
+        environments: "bias" for one environment per bias value, or "group" for one per group.
+        conditional: compare only samples of the same class.
+        strength: weight of the distance, at least 0.
+        gammas: one positive factor per Gaussian kernel, :math:`\exp(-\gamma \lVert x - x'
+            \rVert^2)`.
+        unbiased: leave out the pairs of a sample with itself.
 
     Raises:
-        ValueError: a negative ``strength``, an unknown ``environments``, or a ``gamma`` that is not
-            positive.
+        ValueError: ``strength`` is negative, ``environments`` is unknown, or one of ``gammas`` is
+            not positive.
 
     Differs from the reference: see :class:`debias.losses.feature_distances.MMDLoss`; the
     class-conditional form is an addition.

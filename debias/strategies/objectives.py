@@ -1,4 +1,4 @@
-"""What several strategies add up: means over the targets, and over the samples of known bias."""
+"""Terms that several strategies share: the task loss, and means over samples with a bias label."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,14 @@ from debias.types import Batch
 
 
 def task_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Mean classification loss of a batch, weighted where the batch has weights: the loss of ERM.
+    """Mean classification loss of a batch, which is the loss of ERM.
+
+    Each loss is multiplied by the sample weight if the batch has weights.
 
     Args:
         logits: ``(N, outputs)`` float, of the model.
-        batch: its targets are of any kind that
-            :func:`debias.losses.classification.classification_losses` takes.
+        batch: its targets may be of any kind that
+            :func:`debias.losses.classification.classification_losses` accepts.
 
     Returns:
         Scalar.
@@ -24,24 +26,24 @@ def task_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def task_losses(logits: Tensor, batch: Batch) -> Tensor:
-    """``(N,)`` classification losses, weighted as the batch says: as :func:`task_loss`."""
+    """``(N,)`` classification losses, times the sample weights if the batch has weights."""
     return weighted(classification_losses(logits, batch.target), batch)
 
 
 def weighted(losses: Tensor, batch: Batch) -> Tensor:
-    """``(N,)`` losses of a batch, times its weights where it has any."""
+    """``(N,)`` losses, multiplied by the sample weights if the batch has weights."""
     return losses if batch.weight is None else losses * batch.weight
 
 
 def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
-    """Mean cross-entropy over the samples of known bias, in all processes; 0 where none is known.
+    """Mean cross-entropy to the bias labels over all processes; samples without one are left out.
 
     Args:
-        logits: ``(N, biases)`` float, of an adversary.
+        logits: ``(N, biases)`` float, of an adversary or a bias network.
         bias: ``(N,)`` int64 in [0, biases), or -1 where unknown.
 
     Returns:
-        Scalar.
+        Scalar; 0 if no sample has a bias label.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     losses = F.cross_entropy(logits, bias.clamp(min=0), reduction="none")
@@ -49,5 +51,5 @@ def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
 
 
 def mean_where_known(losses: Tensor, bias: Tensor) -> Tensor:
-    """Mean of ``(N,)`` losses over samples of known bias, in all processes; 0 if there is none."""
+    """Mean of ``(N,)`` losses over samples with a bias label, in all processes; 0 without any."""
     return group_means(losses, bias.clamp(max=0), 1).means[0]

@@ -1,4 +1,4 @@
-"""ReBias: be independent of the features of a network of small receptive field."""
+"""ReBias: make features independent of those of a network with a small receptive field."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,19 +21,17 @@ BANDWIDTHS = ("fixed", "median")
 class ReBias(Strategy):
     r"""Make the features independent (HSIC) of those of a network that can only see texture.
 
-    The model f and biased networks g play against each other over HSIC(f, g), the dependence of
-    their features.
+    HSIC(f, g) is the dependence between the features of the model f and of a biased network g. For
+    each batch, in this order, on the same images:
 
-    For each batch, in this order, from the same images:
+    1. ``biased_updates`` times, g is trained on :math:`\mathrm{CE}(g) - \lambda_g \mathrm{HSIC}(f,
+       g)`, with f fixed;
+    2. once, f is trained on :math:`\mathrm{CE}(f) + \lambda_f \mathrm{HSIC}(f, g)`, with the
+       updated g fixed.
 
-    1. ``biased_updates`` times, g moves on :math:`\mathrm{CE}(g) - \lambda_g \mathrm{HSIC}(f, g)`,
-       f standing still;
-    2. once, f moves on :math:`\mathrm{CE}(f) + \lambda_f \mathrm{HSIC}(f, g)`, the moved g standing
-       still.
-
-    Several biased networks are summed over. Needs no bias labels, but batches of 4 at least; the
-    biased networks are not used in evaluation. Batch normalisation of either side follows the
-    batches of both turns, as in the code.
+    With several biased networks, the terms are sums over them. Evaluation uses f alone. Needs no
+    bias labels, but at least 4 samples per batch. Both turns update the statistics of batch
+    normalisation in f and g, as in the code.
 
     Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
     2020; reference code clovaai/rebias.
@@ -41,31 +39,33 @@ class ReBias(Strategy):
     Args:
         groups: the groups of the data.
         biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
-        biased_networks: how many networks g there are, each from its own new weights.
-        biased_updates: steps of g for one of f.
+        biased_networks: number of networks g, each with its own random weights.
+        biased_updates: steps of g per step of f.
         lambda_f: :math:`\lambda_f \ge 0`, weight of HSIC for the model.
         lambda_g: :math:`\lambda_g \ge 0`, weight of HSIC for the biased networks.
         kernel: "rbf" or "linear".
         estimator: "unbiased" or "biased" HSIC.
-        bandwidth: "median": the bandwidth of each RBF kernel is ``sigma`` times the median distance
-            of the network's own features, as estimated last; "fixed": it is ``sigma``. The authors
-            have 1, fixed, for their networks. A kernel of bandwidth 1 is zero where features lie
-            ten or more apart, as those of EfficientNet or ResNet-50.
+        bandwidth: "fixed": each RBF kernel has the bandwidth ``sigma``. "median": its bandwidth is
+            ``sigma`` times the last estimate of the median distance of its own network's features.
+            The authors use a fixed 1 for their networks. With it, the kernel is zero for features
+            at a distance of ten or more, such as those of EfficientNet or ResNet-50.
         sigma: positive.
-        median_every: with "median", steps between two estimates: the batches of an epoch, for one
-            estimate an epoch.
+        median_every: with "median", number of steps between two estimates. For one estimate per
+            epoch, set it to the number of batches per epoch.
 
     Raises:
-        ValueError: a number of networks, updates or steps is below 1, ``sigma`` is not positive, a
-            lambda is negative, or a name is unknown.
+        ValueError: ``biased_networks``, ``biased_updates`` or ``median_every`` is below 1,
+            ``sigma`` is not positive, a lambda is negative, or ``biased``, ``kernel``,
+            ``estimator`` or ``bandwidth`` is unknown.
 
-    Differs from the reference: the paper minimises over g before each step of f, the code (as here)
-    takes a step or ``biased_updates``. The median is that of one batch and of each biased network
-    by itself, there of a quarter of the epoch and of all biased networks together; each kernel has
-    the bandwidth of its own network, where the code's g step swaps the two. With several biased
-    networks the code passes a batch through f once for each of them in g's turn, here once, which
-    the running means of f's batch normalisation follow. The linear kernel is right, see
-    :func:`debias.losses.hsic.hsic_unbiased`. HSIC is that of the joined batch of all processes.
+    Differs from the reference: the paper minimises over g before each step of f; the code takes one
+    step or ``biased_updates`` steps, as here. Here the median is estimated on one batch, for each
+    biased network separately. There it is estimated on a quarter of the epoch, for all biased
+    networks together. Each kernel has the bandwidth of its own network; the code swaps the two in
+    the step of g. With several biased networks, the code runs f once per network in the turn of g;
+    here f runs once. So the running means of f's batch normalisation differ. The linear kernel is
+    corrected, see :func:`debias.losses.hsic.hsic_unbiased`. HSIC is that of the joined batch of all
+    processes.
     """
 
     smallest_batch = 4  # the unbiased estimator divides by m (m - 3)
@@ -102,18 +102,18 @@ class ReBias(Strategy):
         self.sigma_biased: Tensor
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The biased networks, and the model."""
+        """Two players: the biased networks together, and the model."""
         return {"biased": list(self.networks.parameters()), "model": list(model.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The biased networks move first, then the model; a due bandwidth is estimated before."""
+        """The biased networks first, then the model. The first turn may estimate the bandwidths."""
         due = self.bandwidth == "median" and step % self.median_every == 0
         first = Turn("biased", partial(self.biased_loss, estimate=due))
-        again = [Turn("biased", self.biased_loss)] * (self.biased_updates - 1)
-        return (first, *again, Turn("model", self.model_loss))
+        repeats = [Turn("biased", self.biased_loss)] * (self.biased_updates - 1)
+        return (first, *repeats, Turn("model", self.model_loss))
 
     def biased_loss(self, model: nn.Module, batch: Batch, *, estimate: bool = False) -> Loss:
-        """Objective of the biased networks: classify, and depend on what the model sees."""
+        """Objective of the biased networks: the class, and features that depend on the model's."""
         biased = [network(batch.image) for network in self.networks]
         with torch.no_grad():
             features = model(batch.image).features
@@ -125,7 +125,7 @@ class ReBias(Strategy):
         return Loss(error - self.lambda_g * hsic, terms, {"biased_hsic": self.lambda_g})
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: classify, and do not depend on what the biased networks see."""
+        """Objective of the model: the class, and features independent of the biased networks'."""
         outputs: Outputs = model(batch.image)
         with torch.no_grad():
             biased = [network(batch.image) for network in self.networks]
@@ -150,5 +150,5 @@ class ReBias(Strategy):
 
 
 def sum_of(scalars: list[Tensor]) -> Tensor:
-    """Sum of scalar tensors."""
+    """Sum of scalar tensors, with gradient."""
     return torch.stack(scalars).sum()

@@ -1,4 +1,4 @@
-"""Reweighting: losses weighted by the inverse frequency of their class or group."""
+"""Reweighting: weight each loss by the inverse frequency of its class or group."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,20 +10,18 @@ from debias.types import Batch, Groups, Loss
 
 
 class Reweighting(Strategy):
-    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i` with
-    :math:`w_g \propto E_g^{-p}` of mean one.
+    r"""Weighted mean loss, :math:`L = \frac1N \sum_i w_{g_i} \ell_i`, with one weight per group.
 
-    :math:`E_g` is the number of training samples or, with :math:`\beta < 1`, the effective number
-    of the class-balanced loss.
+    :math:`w_g \propto E_g^{-p}`, with mean one over the training data. :math:`E_g` is the number of
+    training samples or, with :math:`\beta < 1`, the effective number of the class-balanced loss.
+    Subclasses use classes or groups as g. If they use groups, a sample of unknown bias has weight
+    0. ``sampler.name=group_balanced`` balances by sampling instead.
 
     Source: see :func:`debias.losses.balanced_weights.balanced_weights`.
-    ``sampler.name=group_balanced`` samples instead of weighting.
-
-    A sample of unknown bias has no group, and weight 0 where groups are weighted.
 
     Args:
         weights: ``(cells,)`` weight of each class or group.
-        groups: the groups of the data; single-label.
+        groups: the groups of the data, with single-label targets.
     """
 
     single_label = True
@@ -36,24 +34,24 @@ class Reweighting(Strategy):
         self.weights: Tensor
 
     def cell(self, batch: Batch) -> Tensor:
-        """``(N,)`` int64: which weight each sample takes."""
+        """``(N,)`` int64 position in ``weights`` for each sample; -1 gives weight 0."""
         raise NotImplementedError
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Weighted mean loss of the batch."""
         losses = classification_losses(model(batch.image).logits, batch.target)
-        weights = F.pad(self.weights, (0, 1))  # an unknown group, -1, reads the last
+        weights = F.pad(self.weights, (0, 1))  # a group of -1 selects the last
         return Loss((weights[self.cell(batch)] * losses).mean(), {})
 
 
 class ClassReweighting(Reweighting):
-    r"""Weight the loss by inverse class frequency, so that classes count alike.
+    r"""Weight the loss by inverse class frequency, so that all classes count equally.
 
     Args:
-        groups: the groups of the data; single-label.
-        class_frequencies: ``(C,)`` training samples of each class.
+        groups: the groups of the data, with single-label targets.
+        class_frequencies: ``(C,)`` number of training samples in each class.
         power: p in [0, 1]; 0.5 is square-root reweighting.
-        beta: :math:`\beta` in [0, 1]; below 1, usually 0.9999, it is the class-balanced loss.
+        beta: :math:`\beta` in [0, 1]. Below 1, usually 0.9999, it is the class-balanced loss.
     """
 
     def __init__(
@@ -63,18 +61,18 @@ class ClassReweighting(Reweighting):
         self.corrects_prior = "class" if power and beta else ""
 
     def cell(self, batch: Batch) -> Tensor:
-        """The class of each sample."""
+        """``(N,)`` int64 class of each sample."""
         return batch.target
 
 
 class GroupReweighting(Reweighting):
-    r"""Weight the loss by inverse group frequency, so that groups count alike.
+    r"""Weight the loss by inverse group frequency, so that all groups count equally.
 
     Args:
-        groups: the groups of the data; single-label.
-        frequencies: ``(G,)`` training samples of each group.
+        groups: the groups of the data, with single-label targets.
+        frequencies: ``(G,)`` number of training samples in each group.
         power: p in [0, 1]; 0.5 is square-root reweighting.
-        beta: :math:`\beta` in [0, 1]; below 1 groups are weighted by their effective number, as in
+        beta: :math:`\beta` in [0, 1]. Below 1, groups are weighted by their effective number, as in
             SubpopBench.
     """
 
@@ -87,5 +85,5 @@ class GroupReweighting(Reweighting):
         self.corrects_prior = "group" if power and beta else ""
 
     def cell(self, batch: Batch) -> Tensor:
-        """The group of each sample."""
+        """``(N,)`` int64 group of each sample, -1 where the bias is unknown."""
         return self.groups.encode(batch.target, batch.bias)

@@ -1,4 +1,4 @@
-"""RUBi: a biased network masks the logits, so that samples it gets right teach little."""
+"""RUBi: a biased network masks the logits, so that samples it gets right have little effect."""
 
 import torch
 from torch import nn
@@ -10,17 +10,15 @@ from debias.types import Batch, Groups, Loss
 
 
 class RUBi(BesideBiasedNetwork):
-    r"""Mask the logits by a biased network's, so that biased samples count less.
+    r"""Mask the logits with a head on a biased network, so that biased samples count less.
 
-    The model f learns through a mask from a linear head h on the features of a biased network g.
+    g is a biased network, and h a linear head on its features. For each batch, in this order:
 
-    For each batch, in this order:
+    1. g is trained on :math:`\mathrm{CE}(g)`;
+    2. the model f and h are trained on :math:`\mathrm{CE}(f \cdot \sigma(h(g))) + w\,
+       \mathrm{CE}(h(g))`, with g fixed.
 
-    1. g moves on :math:`\mathrm{CE}(g)`;
-    2. f and h move on :math:`\mathrm{CE}(f \cdot \sigma(h(g))) + w\, \mathrm{CE}(h(g))`, g standing
-       still.
-
-    In evaluation f stands alone. Needs no bias labels.
+    Evaluation uses f alone. Needs no bias labels.
 
     Source: Cadene et al., "RUBi: Reducing Unimodal Biases for Visual Question Answering", NeurIPS
     2019, as the baseline of Bahng et al., ICML 2020; reference code clovaai/rebias.
@@ -31,12 +29,12 @@ class RUBi(BesideBiasedNetwork):
         head_weight: w >= 0.
 
     Raises:
-        ValueError: a negative ``head_weight``, or an unknown architecture.
+        ValueError: ``head_weight`` is negative, or ``biased`` is unknown.
 
-    Differs from the reference: h is trained. In clovaai/rebias it never reaches the optimiser, as
-    its parameters are looked for where a module does not keep them, so that the mask there comes
-    from random weights. There and here one linear layer makes the mask and answers; in the paper's
-    code the mask is a network of its own, and a second layer answers from it.
+    Differs from the reference: h is trained. In clovaai/rebias, the optimiser does not receive the
+    parameters of h, so the mask comes from random weights. Both here and there, one linear layer
+    gives the mask and the prediction. In the paper's code the mask is a separate network, and a
+    second layer predicts from its output.
     """
 
     def __init__(
@@ -49,11 +47,11 @@ class RUBi(BesideBiasedNetwork):
         self.network, self.head = network, nn.Linear(network.feature_size, groups.outputs)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model and of the head of the mask."""
+        """Objective of model and head: the class, from masked logits and from the head alone."""
         with torch.no_grad():
             features = self.network(batch.image).features
         mask = self.head(features)
         masked = model(batch.image).logits * torch.sigmoid(mask)
-        fused, alone = task_loss(masked, batch), task_loss(mask, batch)
-        terms = {"cross_entropy": fused.detach(), "head_cross_entropy": alone.detach()}
-        return Loss(fused + self.head_weight * alone, terms)
+        masked_loss, head_loss = task_loss(masked, batch), task_loss(mask, batch)
+        terms = {"cross_entropy": masked_loss.detach(), "head_cross_entropy": head_loss.detach()}
+        return Loss(masked_loss + self.head_weight * head_loss, terms)

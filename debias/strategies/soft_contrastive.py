@@ -1,4 +1,4 @@
-"""SoftCon: bias-contrastive learning without bias labels, by the features of a biased network."""
+"""SoftCon: bias-contrastive learning with the features of a biased network for bias labels."""
 
 from torch import nn
 
@@ -13,40 +13,36 @@ from debias.types import Batch, Groups, Loss, Outputs
 class SoftContrastive(BesideBiasedNetwork):
     r"""Contrast features: positives that a biased network sees as different count more (SoftCon).
 
-    The model f draws together the samples of a class, the more, the less alike a biased network g
-    finds them.
+    The model f pulls samples of a class together. The pull is stronger for pairs that a biased
+    network g sees as different. For each batch, in this order:
 
-    For each batch, in this order:
-
-    1. g moves on :math:`\mathrm{CE}(g)`;
-    2. f moves on
+    1. g is trained on :math:`\mathrm{CE}(g)`;
+    2. f is trained on
 
     .. math:: \frac{1}{m} \sum_i \ell_i + w\, \mathrm{CE}(f), \qquad
               w_{ij} = 1[y_j = y_i]\, (1 - \cos(g_i, g_j))
 
-    with :math:`\ell_i` of
-    :func:`debias.losses.supervised_contrastive.supervised_contrastive_losses` on the cosines of the
-    features of f, weighted by the features :math:`g_i` of the moved g, which stands still, in
-    evaluation mode; over the joined batch of all processes. In evaluation f stands alone. Needs no
-    bias labels, but a g that sees the bias and not the class.
+    :math:`\ell_i` is :func:`debias.losses.supervised_contrastive.supervised_contrastive_losses` on
+    the feature cosines of f, with the weights :math:`w_{ij}`. The features :math:`g_i` are those of
+    the updated g in evaluation mode. Both use the joined batch of all processes. Evaluation uses f
+    alone. Needs no bias labels, but g must learn the bias and not the class.
 
     Source: Hong & Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced
     Learning" (SoftCon), NeurIPS 2021; reference code grayhong/bias-contrastive-learning.
 
     Args:
-        groups: the groups of the data; single-label.
+        groups: the groups of the data, with single-label targets.
         biased: architecture of g, see :data:`debias.models.small_receptive.NETWORKS`.
         temperature: :math:`\tau > 0`.
         task_weight: :math:`w \ge 0`.
 
     Raises:
-        ValueError: ``temperature`` is not positive, ``task_weight`` negative, or ``biased``
+        ValueError: ``temperature`` is not positive, ``task_weight`` is negative, or ``biased`` is
             unknown.
 
-    Differs from the reference: g learns beside f; there its features are those of a network that
-    was trained for the whole of a run before. Both losses are taken on the same batch, of one view
-    of each image; there the contrast is on two views of a second batch, from a loader that draws
-    samples whose features are rare in their class more often.
+    Differs from the reference: g is trained together with f; there a whole run trains g before.
+    Both losses use the same batch, with one view per image. The reference contrasts two views of a
+    second batch, from a loader that draws samples with rare features in their class more often.
     """
 
     single_label = True
@@ -68,8 +64,8 @@ class SoftContrastive(BesideBiasedNetwork):
         self.network = biased_network(groups, biased)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: weighted contrast and weighted task, which are logged."""
-        # what two samples are to each other must not hang on the rest of the batch
+        """Objective of the model: contrastive loss plus weighted task loss; both are logged."""
+        # evaluation mode: the weight of a pair must not depend on the other samples of the batch
         bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)
         positive = contrastive.soft_positives(joined_rows(batch.target), joined_rows(bias_features))

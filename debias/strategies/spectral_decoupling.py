@@ -1,4 +1,4 @@
-"""Spectral decoupling: logits stay small, so that an early feature leaves gradient to others."""
+"""Spectral decoupling: keep the logits small, so that an early feature does not stop others."""
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,13 @@ from debias.types import Batch, Groups, Loss
 
 
 class SpectralDecoupling(Strategy):
-    r"""Penalise the squared logits, so that the first feature learnt does not silence the others.
+    r"""Penalise the squared logits, so that the first feature learnt does not suppress the others.
 
-    ERM and a penalty on the logits, :math:`L = \mathrm{CE} + \frac{\lambda}{2N} \sum_i \lVert z_i
-    \rVert^2`.
-
-    It takes the place of weight decay, which the published runs set to 0. With ``shifts`` the
-    logits of two classes are pulled apart by a distance of each class instead of to zero. Needs no
-    bias labels; the shifts were found with them.
+    The loss is ERM plus a penalty on the logits, :math:`L = \mathrm{CE} + \frac{\lambda}{2N} \sum_i
+    \lVert z_i \rVert^2`. The penalty replaces weight decay, which is 0 in the published runs. With
+    ``shifts``, for two classes, the penalty pulls the difference of the two logits to one value per
+    class instead of to zero. Needs no bias labels, but the published shifts were chosen with bias
+    labels.
 
     Source: Pezeshki et al., "Gradient Starvation: A Learning Proclivity in Neural Networks",
     NeurIPS 2021; reference code mohammadpz/Gradient_Starvation.
@@ -27,13 +26,14 @@ class SpectralDecoupling(Strategy):
         groups: the groups of the data.
         coefficient: :math:`\lambda \ge 0`; 0 is ERM.
         shifts: one number per class for two classes, see
-            :func:`debias.losses.spectral_decoupling.shifted_spectral_decoupling`; none for the
+            :func:`debias.losses.spectral_decoupling.shifted_spectral_decoupling`; empty for the
             plain penalty.
 
     Raises:
-        ValueError: ``coefficient`` is negative, or ``shifts`` are given for other than two classes.
+        ValueError: ``coefficient`` is negative, or ``shifts`` are given and the target is not a
+            single one with two classes.
 
-    Differs from the reference: the coefficient's unit, see
+    Differs from the reference: the unit of the coefficient, see
     :func:`debias.losses.spectral_decoupling.spectral_decoupling`.
     """
 
@@ -44,8 +44,8 @@ class SpectralDecoupling(Strategy):
         check_at_least(0, {"coefficient": coefficient}, of="SpectralDecoupling")
         if shifts and (groups.multi_label or not groups.rows == len(shifts) == 2):
             raise InputError(
-                "shifts are for a single target of two classes, one number each; got "
-                f"{len(shifts)} of them for {', '.join(groups.target_names)}: leave them out"
+                "shifts must be two numbers, for a single target of two classes; got "
+                f"{len(shifts)} for {', '.join(groups.target_names)}: leave shifts out"
             )
         self.coefficient = coefficient
         self.hard_targets = bool(shifts)
@@ -53,7 +53,7 @@ class SpectralDecoupling(Strategy):
         self.shifts: Tensor
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Mean loss of the batch and the penalty on its logits."""
+        """Mean loss of the batch plus the weighted penalty on its logits, which is logged."""
         logits = model(batch.image).logits
         error = task_loss(logits, batch)
         if len(self.shifts):

@@ -1,4 +1,4 @@
-"""What a strategy is: which losses, on which outputs, and who moves when."""
+"""The base class of all strategies: the losses of a method, and the players it updates per step."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,34 +10,38 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 
 
 class Strategy(nn.Module):
-    """A mitigation method: turns that players take on objectives. Plain PyTorch, no trainer.
+    """A mitigation method in plain PyTorch: at each step, players take turns on their objectives.
 
-    More than half of the methods override only :meth:`loss`. A method with further networks holds
-    them as submodules. It says in :meth:`players` who owns which parameters (one optimiser each)
-    and in :meth:`turns` who moves at a step. A method that trains on changed pictures, and needs
-    them in evaluation too, says in :meth:`prepare` how they change. A method whose model does not
-    predict the class says in :meth:`classify` how the class is read from it. The first positional
-    arguments of a constructor are facts of the data (``groups``, ``frequencies``). Its keyword-only
-    arguments are its options; their defaults stand there and nowhere else.
+    A player is a set of parameters with its own optimiser. More than half of the methods override
+    only :meth:`loss`. The other methods may hold more networks as submodules, and override:
+
+    * :meth:`players`: which parameters each player owns;
+    * :meth:`turns`: which players are updated at a step, and on which objectives;
+    * :meth:`prepare`: how the method changes the images, in training and in evaluation;
+    * :meth:`classify`: how the class is computed, if the model does not predict it directly.
+
+    The first positional arguments of a constructor are facts of the data (``groups``,
+    ``frequencies``). Its keyword-only arguments are the options of the method. Their defaults are
+    written only there.
 
     Args:
-        groups: the groups of the data, where the method reads them.
+        groups: the groups of the data, if the method reads them.
 
     Attributes:
-        requires: what the training data must have: a "bias" label for every image, or "some bias"
-            labels, an image in all "groups", a foreground "mask" for every image. A partition that
-            somebody inferred may stand in for the bias labels. A strategy that reads nothing else
-            asks for the fact ``partition_by_row``.
-        single_label: whether it needs one class per sample, and refuses several labels.
-        smallest_batch: samples that every training batch must have.
-        hard_targets: whether it reads class indices, so that no augmentation may make probabilities
-            of them.
-        corrects_prior: for the frequencies of what in the training data it corrects: "class",
-            "group", or "class given bias". Batches are to have them as the data has them: what
-            balances them as well is corrected twice.
+        requires: labels that the training data must have. "bias": a bias label for every image;
+            "some bias": some bias labels; "groups": an image in every group; "mask": a foreground
+            mask for every image. Inferred groups may replace the bias labels. A strategy that reads
+            only inferred groups has the argument ``partition_by_row``.
+        single_label: whether the strategy needs one class per sample and refuses several labels.
+        smallest_batch: smallest number of samples in a training batch.
+        hard_targets: whether the strategy reads class indices. An augmentation that mixes classes
+            is then refused.
+        corrects_prior: the training frequency that the strategy corrects for: "class", "group",
+            "class given bias", or "" for none. A sampler that balances the same frequency would
+            correct it a second time.
 
     Raises:
-        ValueError: multi-label targets, where ``single_label`` is set.
+        ValueError: the targets are multi-label and ``single_label`` is set.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
@@ -52,26 +56,29 @@ class Strategy(nn.Module):
             groups.check_single_label(type(self).__name__)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the single player on one batch."""
+        """Objective of the single player on one batch. Override it, or override :meth:`turns`."""
         raise NotImplementedError(f"{type(self).__name__} defines neither loss nor turns")
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """Who owns which parameters, one optimiser each: by default one player owns all."""
+        """The parameters of each player; every player gets its own optimiser.
+
+        By default the one player "model" owns all parameters of the model and of the strategy.
+        """
         return {"model": [*model.parameters(), *self.parameters()]}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """Who moves at this step, in order; a later turn sees what an earlier one changed.
+        """The turns of this step, in order. A later turn sees the updates of an earlier one.
 
         Args:
-            step: batches seen so far in this training, from 0.
+            step: number of batches that this training has seen before, from 0.
         """
         return (Turn("model", self.loss),)
 
     def prepare(self, image: Tensor) -> Tensor:
-        """What the model is given in validation and prediction: by default the very images.
+        """The images that the model gets in validation and prediction: unchanged by default.
 
-        Called in evaluation mode. Objectives are handed images as they are, and call it where they
-        want it.
+        It is called in evaluation mode. In training, objectives get the unchanged images and call
+        it themselves if they need it.
 
         Args:
             image: ``(N, 3, H, W)`` normalised; never changed in place.
@@ -82,10 +89,12 @@ class Strategy(nn.Module):
         return image
 
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
-        """What validation and prediction read: by default the model's outputs of prepared images.
+        """The outputs that validation and prediction use.
+
+        By default these are the model's outputs on the images of :meth:`prepare`.
 
         Args:
-            model: what the strategy trains.
+            model: the model that the strategy trains.
             image: ``(N, 3, H, W)`` normalised.
 
         Returns:
@@ -96,5 +105,5 @@ class Strategy(nn.Module):
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
-        """How many logits the model must have: by default one per class or label."""
+        """Number of logits that the model must have: by default one per class or label."""
         return groups.outputs

@@ -1,4 +1,4 @@
-"""Uniform confusion: the model makes an adversary's predictions uniform, in alternation."""
+"""Uniform confusion: train features for which an adversary's bias predictions are uniform."""
 
 from collections.abc import Sequence
 
@@ -15,44 +15,46 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class UniformConfusion(Strategy):
-    r"""Confuse an adversary of the bias; model and adversary move in turns.
+    r"""Confuse an adversary that predicts the bias; model and adversary are trained alternately.
 
-    The model moves for ``every`` steps, then the adversary for ``adversary_turns * every``, and so
-    on.
+    The model is trained for ``every`` steps, then the adversary for ``adversary_turns * every``
+    steps, and so on.
 
     .. math:: \text{model:}\; L_\text{task}(f(x), y)
               - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d, \qquad
               \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
 
-    The model's turn leaves the adversary as it is, the adversary's the model (its batch statistics
-    excepted, in training mode); the adversary's computes no further than the layer. A large
-    :math:`\alpha` is served best by features that are constant: watch the accuracy.
+    A turn changes only its own player. The adversary's turn is in training mode, so it also updates
+    the batch statistics of the model up to the layer h; it computes no later layers. With a large
+    :math:`\alpha`, constant features give the smallest loss: watch the accuracy.
 
     Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
     Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation. The loss is that
     of Tzeng et al., ICCV 2015.
 
     Args:
-        groups: the groups of the data; targets single- or multi-label, B >= 2 values of the bias.
+        groups: the groups of the data, with B >= 2 bias values; targets may be single- or
+            multi-label.
         model: the classifier.
-        image: ``(1, 3, H, W)`` float, for the shapes inside it.
-        layer: dotted name of the layer that the adversary reads; ``None`` for the features of the
-            classifier's head.
+        image: ``(1, 3, H, W)`` float, an example that gives the shapes inside the model.
+        layer: dotted name of the layer that the adversary reads; ``None`` for the features that the
+            classifier's head reads.
         feed: "pooled", "flattened" or "blocks", see
-            :class:`debias.strategies.adversarial.Adversary`.
+            :class:`debias.strategies.feature_adversary.Adversary`.
         strength: :math:`\alpha \ge 0`.
-        every: steps of the model before the adversary takes over.
-        adversary_turns: how many times as long the adversary then moves.
+        every: number of steps in a row that train the model.
+        adversary_turns: the adversary is trained for this many times ``every`` steps in a row.
         hidden_size: units of the adversary's hidden layers.
-        hidden_layers: how many there are; 0 leaves it linear.
+        hidden_layers: number of the adversary's hidden layers; 0 gives a linear adversary.
 
     Raises:
-        ValueError: ``strength`` is negative, ``every`` or ``adversary_turns`` below 1, or there is
-            no such layer.
+        ValueError: ``strength`` is negative, ``every`` or ``adversary_turns`` is below 1, or
+            ``layer`` or ``feed`` is unknown.
 
-    Differs from the reference: there the players alternate by epoch (one for the model, two for the
-    adversary), which is ``every`` = batches of an epoch; here by step, unless told so. Samples of
-    unknown bias are confused as all the others, and left out of the adversary's loss.
+    Differs from the reference: there the players alternate by epoch, one for the model and two for
+    the adversary. To match it, set ``every`` to the number of batches per epoch; by default the
+    players alternate by step. Samples of unknown bias are in the confusion term, but not in the
+    adversary's loss.
     """
 
     requires = ("bias",)
@@ -81,24 +83,24 @@ class UniformConfusion(Strategy):
         self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The model, and its adversary."""
+        """Two players: the model and the adversary."""
         return {"model": list(model.parameters()), "adversary": list(self.adversary.parameters())}
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """One player a step."""
+        """One turn per step, of the model or of the adversary."""
         if step // self.every % (1 + self.adversary_turns) == 0:
             return (Turn("model", self.confuse),)
         return (Turn("adversary", self.identify),)
 
     def confuse(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the task, and predictions of the adversary that are uniform."""
+        """Objective of the model: the task, and uniform bias predictions of the adversary."""
         outputs, activation = read_layer(model, self.layer, batch.image)
         confusion = confusion_losses(self.adversary(activation)).mean()
         loss = task_loss(outputs.logits, batch) + self.strength * confusion
         return Loss(loss, {"confusion": confusion.detach()})
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the adversary: the bias, from activations that it does not change."""
+        """Objective of the adversary: the bias, from activations without gradient."""
         activation = read_until(model, self.layer, batch.image).detach()
         adversary = bias_loss(self.adversary(activation), batch.bias)
         return Loss(adversary, {"adversary": adversary.detach()})

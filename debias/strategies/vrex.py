@@ -1,4 +1,4 @@
-"""Risk extrapolation: environments are to have the same risk."""
+"""Risk extrapolation (V-REx): reduce the differences between the risks of the environments."""
 
 from torch import Tensor
 
@@ -12,24 +12,26 @@ class VREx(InvariantRisk):
 
     .. math:: L = \bar R + \lambda\, \mathrm{Var}_e(R_e)
 
-    with the population variance, see :func:`debias.losses.vrex.environment_risks`.
+    :math:`R_e` is the mean loss of environment e, and :math:`\mathrm{Var}` the population variance,
+    see :func:`debias.losses.vrex.environment_risks`.
 
     Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML
     2021. Defaults are those of facebookresearch/DomainBed.
 
     Args:
         groups: the groups of the data.
-        environments: "bias" or "group".
+        environments: "bias" for one environment per bias value, or "group" for one per group.
         penalty: :math:`\lambda \ge 0` after the warm-up.
-        warmup: steps of :math:`\lambda = 1`.
-        rescale: divide the loss by :math:`\lambda` where that is above 1.
+        warmup: number of steps with :math:`\lambda = 1`.
+        rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.
 
     Raises:
-        ValueError: see :class:`debias.strategies.environments.InvariantRisk`.
+        ValueError: ``penalty`` or ``warmup`` is negative, ``environments`` is unknown, or targets
+            are multi-label and ``environments`` is "group".
 
-    Differs from the reference: the optimiser keeps its state when the weight rises (DomainBed
-    resets Adam). The authors' own code has the sum of two risks and
-    :math:`\lambda (R_1 - R_2)^2`: its :math:`\lambda` is 2 :math:`\lambda` here.
+    Differs from the reference: the optimiser keeps its state when the weight rises; DomainBed
+    resets Adam. The authors' own code has the sum of two risks plus :math:`\lambda' (R_1 - R_2)^2`.
+    This is twice the loss here with :math:`\lambda = 2 \lambda'`.
     """
 
     def __init__(
@@ -48,5 +50,5 @@ class VREx(InvariantRisk):
     def variation(
         self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
     ) -> Tensor:
-        """Population variance of the risks."""
+        """Population variance of the risks of the environments."""
         return risks.variance

@@ -61,5 +61,5 @@ def test_the_network_is_read_in_evaluation_mode_and_without_gradient() -> None:
 
 
 def test_a_method_without_an_objective_of_the_model_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="Beside has no objective of the model"):
+    with pytest.raises(NotImplementedError, match="Beside does not define model_loss"):
         Beside().model_loss(TinyClassifier(), BATCH)

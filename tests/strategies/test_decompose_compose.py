@@ -317,5 +317,5 @@ def test_right_masks_free_the_head_of_the_shortcut_and_wrong_ones_bind_it():
 def test_refuses():
     with pytest.raises(ValueError, match="alpha must be at least 0 for DecomposeCompose; got -1"):
         DecomposeCompose(GROUPS, LOW, alpha=-1.0)
-    with pytest.raises(ValueError, match=r"mask of every picture: train by recipe\.name=dac"):
+    with pytest.raises(ValueError, match=r"a batch without masks: set recipe\.name=dac"):
         DecomposeCompose(GROUPS, LOW).loss(TinyClassifier(), batch_of(8))
