@@ -40,9 +40,9 @@ class CrossMistakes(Strategy):
             networks start with equal logits and no label flips before the first step.
         seed: seed of the halves and the flips, at least 0.
 
-    Differs from the reference: the twins start from the same weights, also where these are random.
-    Class means are those of the joined batch of all processes. The random draw for a row depends
-    only on the seed and the step, not on the other rows of the batch.
+    Differs from the reference: the twins start from the same weights, even if the weights are
+    random. Class means are those of the joined batch of all processes. The random draw for a row
+    depends only on the seed and the step, not on the other rows of the batch.
     """
 
     single_label = True

@@ -63,10 +63,10 @@ class Disentangled(Strategy):
             weight is negative.
 
     Differs from the reference: the step determines the permutation, and each process permutes its
-    own samples. Both encoders start from the same weights; there from two draws. Each part of a
-    classifier is initialised as a layer with as many inputs as it has; there as one with twice as
-    many. Swapping begins at step ``swap_after``; there one step later. The code selects the epoch
-    on the *test* split; here the validation split selects.
+    own samples. Both encoders start from the same weights; there each has its own random weights.
+    Each part of a classifier is initialised as a layer of D inputs, with D the feature size; there
+    as one layer of 2 D inputs. Swapping begins at step ``swap_after``; there one step later. The
+    code selects the epoch on the *test* split; here the validation split selects.
     """
 
     single_label = True
@@ -130,7 +130,9 @@ class Disentangled(Strategy):
         if key is not None:
             order = permutation(len(losses), key=key).to(losses.device)
             swapped = classification_losses(class_side.logits + from_bias[order], batch.target)
-            biased_swap = self._biased_loss(bias_side.logits[order] + from_class, batch.target[order])
+            biased_swap = self._biased_loss(
+                bias_side.logits[order] + from_class, batch.target[order]
+            )
             total = total + self.swap_weight * (
                 (weights * swapped).mean() + self.biased_swap_weight * biased_swap
             )

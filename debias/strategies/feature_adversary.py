@@ -67,9 +67,7 @@ class Adversary(nn.Module):
 
 def _copied_blocks(model: nn.Module, layer: str | None, image: Tensor) -> nn.Module:
     if layer is None:
-        raise InputError(
-            "feed='blocks' copies the layers after `layer`; got layer=null: set layer"
-        )
+        raise InputError("feed='blocks' copies the layers after `layer`; got layer=null: set layer")
     blocks = layers_after(model, layer, image)
     if not any(True for _ in blocks.parameters()):
         raise InputError(

@@ -28,8 +28,8 @@ class InputAdversary(Strategy):
     f is trained on the task, and A on the bias with weight 1. The mask is trained to help f, to
     mislead A with weight :math:`\lambda`, and to change few pixels. Pixels are normalised, so
     hidden pixels have the mean colour of the data. The model sees only masked images, also in
-    evaluation (:meth:`prepare`). The loss is the same in three stages; the trained networks differ.
-    Stages 1 and 2 may have 0 steps.
+    evaluation (:meth:`prepare`). Training has three stages, which update different networks on the
+    same loss. Stages 1 and 2 may have 0 steps.
 
     1. In the first ``pretraining`` steps, f and A are trained (player "predictors"). The mask keeps
        its first value, about 0.95.

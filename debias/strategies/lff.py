@@ -41,10 +41,10 @@ class LfF(Strategy):
     Raises:
         ValueError: ``q`` is outside (0, 1], or ``momentum`` is outside [0, 1).
 
-    Differs from the reference: f and g start from the same weights except for the head, also where
-    these are random; there from two draws. The code freezes all layers of pretrained networks
-    except the last; here nothing is frozen. See :class:`debias.losses.sample_memory.SampleMemory`
-    for repeated rows.
+    Differs from the reference: f and g start from the same weights, except for the head, even if
+    the weights are random. There random weights are drawn separately for f and g. The code freezes
+    all layers of pretrained networks except the last; here nothing is frozen. See
+    :class:`debias.losses.sample_memory.SampleMemory` for repeated rows.
     """
 
     single_label = True

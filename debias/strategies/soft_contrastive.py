@@ -40,9 +40,10 @@ class SoftContrastive(BesideBiasedNetwork):
         ValueError: ``temperature`` is not positive, ``task_weight`` is negative, or ``biased`` is
             unknown.
 
-    Differs from the reference: g is trained together with f; there a whole run trains g before.
-    Both losses use the same batch, with one view per image. The reference contrasts two views of a
-    second batch, from a loader that draws samples with rare features in their class more often.
+    Differs from the reference: g is trained together with f; there g comes from a separate earlier
+    run. Both losses use the same batch, with one view per image. The reference contrasts two views
+    of a second batch, from a loader that draws samples with rare features in their class more
+    often.
     """
 
     single_label = True

@@ -16,8 +16,8 @@ class SpectralDecoupling(Strategy):
     The loss is ERM plus a penalty on the logits, :math:`L = \mathrm{CE} + \frac{\lambda}{2N} \sum_i
     \lVert z_i \rVert^2`. The penalty replaces weight decay, which is 0 in the published runs. With
     ``shifts``, for two classes, the penalty pulls the difference of the two logits to one value per
-    class instead of to zero. Needs no bias labels, but the published shifts were chosen with bias
-    labels.
+    class, instead of the logits to zero. Needs no bias labels, but the published shifts were chosen
+    with bias labels.
 
     Source: Pezeshki et al., "Gradient Starvation: A Learning Proclivity in Neural Networks",
     NeurIPS 2021; reference code mohammadpz/Gradient_Starvation.

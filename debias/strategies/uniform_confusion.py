@@ -24,9 +24,10 @@ class UniformConfusion(Strategy):
               - \frac{\alpha}{B} \sum_d \log \mathrm{softmax}(A(h(x)))_d, \qquad
               \text{adversary:}\; \mathrm{CE}(A(h(x)), b)
 
-    A turn changes only its own player. The adversary's turn is in training mode, so it also updates
-    the batch statistics of the model up to the layer h; it computes no later layers. With a large
-    :math:`\alpha`, constant features give the smallest loss: watch the accuracy.
+    A is the adversary, and h the activation of ``layer``. A turn changes only its own player. The
+    adversary's turn is in training mode, so it also updates the batch statistics of the model up to
+    ``layer``; it computes no later layers. With a large :math:`\alpha`, constant features give the
+    smallest loss: watch the accuracy.
 
     Source: Wang et al., "Towards Fairness in Visual Recognition: Effective Strategies for Bias
     Mitigation", CVPR 2020; reference code princetonvisualai/DomainBiasMitigation. The loss is that
