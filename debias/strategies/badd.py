@@ -76,14 +76,14 @@ class BAdd(BesideBiasedNetwork):
         return (Turn("model", self.head_loss),) if refits else super().turns(step)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the class, from the model's features plus the bias features."""
+        """Task loss of the model, whose head reads the sum of its own and the bias features."""
         added = self.strength * _features(self.network, batch.image)
         outputs: Outputs = model(batch.image)
         loss = task_loss(_head(model)(outputs.features + added), batch)
         return Loss(loss, {"cross_entropy": loss.detach()})
 
     def head_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the head in stage 3: the class, from features in evaluation mode."""
+        """Task loss of the head in stage 3, on the model's features in evaluation mode."""
         loss = task_loss(_head(model)(_features(model, batch.image)), batch)
         return Loss(loss, {"head_cross_entropy": loss.detach()})
 

@@ -63,7 +63,7 @@ class BesideBiasedNetwork(Strategy):
         return both if self.warmup == 0 else both[:1] if step < self.warmup else both[1:]
 
     def biased_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the biased network, in training mode and without sample weights."""
+        """Mean loss of the biased network, in training mode and without sample weights."""
         logits = self.network.train()(batch.image).logits
         if self.learns_bias:
             loss = bias_loss(logits, batch.bias)
@@ -72,7 +72,7 @@ class BesideBiasedNetwork(Strategy):
         return Loss(loss, {f"{self.player}_cross_entropy": loss.detach()})
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model, which each method defines."""
+        """The loss of the model. Each method defines it."""
         raise NotImplementedError(f"{type(self).__name__} does not define model_loss")
 
     @torch.no_grad()

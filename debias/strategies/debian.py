@@ -69,7 +69,7 @@ class DebiAN(Strategy):
         return (Turn("model", self.model_loss), Turn("discoverer", self.discover))
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: cross-entropy with larger weights in the worse soft groups."""
+        """Loss of the model: cross-entropy, with larger weights in the worse soft groups."""
         logits = model(batch.image).logits
         with evaluating(self.discoverer), torch.no_grad():
             membership = self._membership(batch)
@@ -80,7 +80,7 @@ class DebiAN(Strategy):
         return Loss((weights * losses).mean(), {"cross_entropy": losses.mean().detach()})
 
     def discover(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the discoverer: equally large groups that the model treats differently."""
+        """Loss of the discoverer: small for equal groups that the model treats differently."""
         with evaluating(model), torch.no_grad():
             logits = model(batch.image).logits
         groups = self._groups(logits, self._membership(batch), batch)

@@ -94,11 +94,11 @@ class InvariantRisk(Strategy):
         return (Turn("model", partial(self.weighted_loss, weight=weight)),)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """The objective after the warm-up."""
+        """The loss after the warm-up: mean risk plus ``penalty`` times the penalty term."""
         return self.weighted_loss(model, batch, weight=self.penalty)
 
     def weighted_loss(self, model: nn.Module, batch: Batch, *, weight: float) -> Loss:
-        """Mean risk of the environments plus ``weight`` times the penalty; both are logged."""
+        """Mean risk of the environments plus ``weight`` times the penalty term; both are logged."""
         logits, environment = model(batch.image).logits, self.environments.of(batch)
         losses = classification_losses(logits, batch.target)
         risks = environment_risks(losses, environment, self.environments.count)
@@ -112,7 +112,7 @@ class InvariantRisk(Strategy):
     def variation(
         self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
     ) -> Tensor:
-        """The penalty, a scalar: how much the environments differ. Each subclass defines it."""
+        """The penalty term, a scalar: how much environments differ. Each subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} does not define variation")
 
 

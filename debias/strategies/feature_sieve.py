@@ -122,21 +122,21 @@ class FeatureSieve(Strategy):
         return (Turn("auxiliary", self.identify), *forget, Turn("model", self.train_model))
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the auxiliary head: the target, from an activation without gradient."""
+        """Task loss of the auxiliary head, on an activation without gradient."""
         with self._statistics_of(model):
             activation = layers.read_until(model, self.layer, batch.image).detach()
         loss = task_loss(self.auxiliary(activation), batch)
         return Loss(self.auxiliary_weight * loss, {"auxiliary": loss.detach()})
 
     def forget(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the early layers: uniform predictions of the auxiliary head."""
+        """Loss of the early layers: small if the auxiliary head's predictions are uniform."""
         with self._statistics_of(model):
             activation = layers.read_until(model, self.layer, batch.image)
         loss = self._confusion(self.auxiliary(activation))
         return Loss(self.forget_weight * loss, {"forget": loss.detach()})
 
     def train_model(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the whole model: the target."""
+        """Task loss of the whole model."""
         with self._statistics_of(model):
             logits = model(batch.image).logits
         loss = task_loss(logits, batch)

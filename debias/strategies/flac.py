@@ -79,7 +79,7 @@ class FLAC(BesideBiasedNetwork):
         self.network = twin(model, outputs=groups.biases)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the class, with features that do not reveal the bias."""
+        """Loss of the model: weighted task loss plus weighted FLAC term; both terms are logged."""
         bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)
         error = task_loss(outputs.logits, batch)

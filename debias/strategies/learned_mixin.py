@@ -64,9 +64,9 @@ class LearnedMixin(BesideBiasedNetwork):
         self.trust = nn.Linear(cast(int, model.feature_size), 1)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the class, from the logits of f and g together.
+        """Task loss on the sum of both networks' logits, plus a weighted entropy; both are logged.
 
-        The entropy penalty makes the logits of g, times the trust, confident.
+        The entropy is that of the biased network's part of the sum, so that this part is confident.
         """
         log_probabilities = F.log_softmax(self.biased_outputs(batch.image).logits.float(), dim=1)
         logits, features = model(batch.image)

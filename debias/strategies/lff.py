@@ -67,7 +67,7 @@ class LfF(Strategy):
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """The loss L of both networks; both cross-entropies and the mean weight are logged."""
+        """The loss L of both networks. Their cross-entropies and the mean weight are logged."""
         losses = classification_losses(model(batch.image).logits, batch.target)
         logits = self.network(batch.image).logits
         with torch.no_grad():

@@ -113,7 +113,10 @@ class ReBias(Strategy):
         return (first, *repeats, Turn("model", self.model_loss))
 
     def biased_loss(self, model: nn.Module, batch: Batch, *, estimate: bool = False) -> Loss:
-        """Objective of the biased networks: the class, and features that depend on the model's."""
+        """Loss of the biased networks: task loss minus weighted HSIC; both are logged.
+
+        With ``estimate``, the bandwidths of the kernels are estimated before.
+        """
         biased = [network(batch.image) for network in self.networks]
         with torch.no_grad():
             features = model(batch.image).features
@@ -125,7 +128,7 @@ class ReBias(Strategy):
         return Loss(error - self.lambda_g * hsic, terms, {"biased_hsic": self.lambda_g})
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the class, and features independent of the biased networks'."""
+        """Loss of the model: task loss plus weighted HSIC; both are logged."""
         outputs: Outputs = model(batch.image)
         with torch.no_grad():
             biased = [network(batch.image) for network in self.networks]

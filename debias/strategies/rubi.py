@@ -47,7 +47,7 @@ class RUBi(BesideBiasedNetwork):
         self.network, self.head = network, nn.Linear(network.feature_size, groups.outputs)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of model and head: the class, from masked logits and from the head alone."""
+        """Task loss of the masked logits plus weighted task loss of the head; both are logged."""
         with torch.no_grad():
             features = self.network(batch.image).features
         mask = self.head(features)

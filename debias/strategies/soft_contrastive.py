@@ -65,7 +65,7 @@ class SoftContrastive(BesideBiasedNetwork):
         self.network = biased_network(groups, biased)
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: contrastive loss plus weighted task loss; both are logged."""
+        """Loss of the model: contrastive loss plus weighted task loss; both are logged."""
         # evaluation mode: the weight of a pair must not depend on the other samples of the batch
         bias_features = self.biased_outputs(batch.image).features
         outputs: Outputs = model(batch.image)

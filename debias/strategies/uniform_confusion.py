@@ -94,14 +94,14 @@ class UniformConfusion(Strategy):
         return (Turn("adversary", self.identify),)
 
     def confuse(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the model: the task, and uniform bias predictions of the adversary."""
+        """Loss of the model: task loss plus weighted confusion term, which is logged."""
         outputs, activation = read_layer(model, self.layer, batch.image)
         confusion = confusion_losses(self.adversary(activation)).mean()
         loss = task_loss(outputs.logits, batch) + self.strength * confusion
         return Loss(loss, {"confusion": confusion.detach()})
 
     def identify(self, model: nn.Module, batch: Batch) -> Loss:
-        """Objective of the adversary: the bias, from activations without gradient."""
+        """Loss of the adversary: cross-entropy to the bias, on activations without gradient."""
         activation = read_until(model, self.layer, batch.image).detach()
         adversary = bias_loss(self.adversary(activation), batch.bias)
         return Loss(adversary, {"adversary": adversary.detach()})
