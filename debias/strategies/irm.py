@@ -9,7 +9,7 @@ from debias.types import Groups
 
 
 class IRM(InvariantRisk):
-    r"""Penalise the gradient of each environment's risk in a scale of the logits (IRMv1).
+    r"""Penalise the gradient of each environment's risk with respect to a logit scale (IRMv1).
 
     The penalty :math:`\Omega` of :class:`debias.strategies.environments.InvariantRisk` is the mean
     over environments of :math:`(\partial R_e(s f) / \partial s)^2` at :math:`s = 1`, see
@@ -56,7 +56,7 @@ class IRM(InvariantRisk):
     def variation(
         self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks
     ) -> Tensor:
-        """Mean over environments of the squared derivative of the risk in a scale of the logits."""
+        """Mean squared derivative of the environments' risks with respect to a logit scale."""
         return irm_penalty(
             logits, target, environment, self.environments.count, unbiased=self.unbiased
         )
