@@ -121,7 +121,7 @@ def test_state_survives(parts):
     [
         ({"strength": -1.0}, r"strength must be at least 0 for BAdd; got -1\.0"),
         ({"warmup": 0}, "warmup must be at least 1 for BAdd; got 0"),
-        ({"warmup": 9, "refit_from": 9}, "refit_from must be 0 or greater than warmup=9 for BAdd; got 9"),
+        ({"warmup": 9, "refit_from": 9}, "must be 0 or greater than warmup=9 for BAdd; got 9"),
         ({"warmup": 9, "refit_from": -1}, "for BAdd; got -1"),
     ],
 )
