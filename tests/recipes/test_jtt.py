@@ -14,6 +14,7 @@ from debias.commands.train import train
 from debias.data.orders import upweighted
 from debias.reports.predictions import read
 from debias.runs.run import Run
+from debias.runs.work import Sizes
 from tests.commands.conftest import overrides
 
 
@@ -48,6 +49,14 @@ def test_the_last_stage_repeats_them(run):
     last = configs.read(run / configs.LAST_STAGE)
     assert last.sampler == {"name": "upweighted", "copies": 3}
     assert len(Run(last, run).build(last).data.order) == 80 + 3 * errors
+
+
+def test_identification_is_the_first_stage_and_the_first_work(tmp_path):
+    config = config_of(tmp_path)
+    recipe, run = components.construct("recipe", config.recipe, {}), Run(config, tmp_path)
+    assert [stage.epochs for stage in recipe.stages(run)] == [1, 2]
+    work = recipe.work(run, Sizes(groups=(20, 20, 20, 20), val=20, test=20))
+    assert [stage.config.epochs for stage in work] == [1, 2]
 
 
 def test_the_report_is_of_the_whole(run):
