@@ -19,7 +19,7 @@ GROUP_COLUMNS = 8
 
 
 @dataclass(frozen=True)
-class Method:
+class ComparedMethod:
     """The runs whose settings and data differ in nothing but the seed."""
 
     label: str
@@ -69,7 +69,7 @@ class Method:
 class Comparison:
     """Methods, best worst group (or class) first, what was left out, and measures' columns."""
 
-    methods: tuple[Method, ...]
+    methods: tuple[ComparedMethod, ...]
     left_out: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
 
@@ -126,7 +126,7 @@ class Comparison:
         notes = [f"{'- ' if format == 'markdown' else ''}{note}" for note in told]
         return "\n".join(map(printable, [*lines, *([""] if notes else []), *notes]))
 
-    def _row(self, method: Method) -> list[str]:
+    def _row(self, method: ComparedMethod) -> list[str]:
         scores = [method.test(metric) for metric in self.scores]
         scores += [method.measure(name) for name in self.measures]
         groups = [method.test(PREFIXES[self.kind] + name).mean for name in self.groups]
@@ -174,7 +174,7 @@ def compare(
         gathered.setdefault(identity(run, ignore), []).append(run)
     groups = [_seeds(same, left_out) for alike in gathered.values() for same in by_rows(alike)]
     names = labels([same[0] for same in groups], ignore)
-    methods = [Method(name, same) for name, same in zip(names, groups, strict=True)]
+    methods = [ComparedMethod(name, same) for name, same in zip(names, groups, strict=True)]
     _check_measures(methods, measures)
     return Comparison(tuple(sorted(methods, key=_rank)), tuple(left_out), tuple(measures))
 
@@ -189,7 +189,7 @@ def _seeds(runs: Sequence[Report], left_out: list[str]) -> tuple[Report, ...]:
     return tuple(first[seed] for seed in sorted(first))
 
 
-def _check_measures(methods: Sequence[Method], measures: Sequence[str]) -> None:
+def _check_measures(methods: Sequence[ComparedMethod], measures: Sequence[str]) -> None:
     """Refuse a column that no run has a value for."""
     found = [run.measures.items() for method in methods for run in method.runs]
     known = {f"{family}:{key}" for run in found for family, values in run for key in values}
@@ -207,6 +207,6 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     write_atomically(path, render("comparison.html", context))
 
 
-def _rank(method: Method) -> tuple[bool, float, str]:
+def _rank(method: ComparedMethod) -> tuple[bool, float, str]:
     worst = method.worst.mean
     return (method.kind == "class", 1.0 if worst is None else -worst, method.label)

@@ -30,7 +30,7 @@ class Number(NamedTuple):
     text: Description | None
 
 
-class Table(NamedTuple):
+class MeasureTable(NamedTuple):
     """Numbers by place ("bias", "group", ...) and measure; NaN is an empty cell."""
 
     name: str
@@ -56,7 +56,7 @@ class MeasuredFamily(NamedTuple):
     positive: str | None
     rows: list[Number]
     more: list[Number]
-    tables: list[Table]
+    tables: list[MeasureTable]
     long: int
 
 
@@ -104,7 +104,7 @@ def _numbers(family: str, scalars: Scalars) -> list[Number]:
     return found
 
 
-def _tables(numbers: Sequence[Number]) -> list[Table]:
+def _tables(numbers: Sequence[Number]) -> list[MeasureTable]:
     """A table for each kind of place: "<bias>", "<group>", ..."""
     kinds: dict[str, list[Number]] = {}
     for number in numbers:
@@ -113,7 +113,7 @@ def _tables(numbers: Sequence[Number]) -> list[Table]:
     return [_table(kind, own) for kind, own in kinds.items()]
 
 
-def _table(kind: str, numbers: Sequence[Number]) -> Table:
+def _table(kind: str, numbers: Sequence[Number]) -> MeasureTable:
     """The numbers of some patterns, the fewer kind across."""
     texts = {number.pattern: number.text for number in numbers}
     values = {(number.place, number.pattern): number.value for number in numbers}
@@ -123,9 +123,9 @@ def _table(kind: str, numbers: Sequence[Number]) -> Table:
     grid = [[values.get((place, pattern), math.nan) for pattern in texts] for place in places]
     name = kind.replace("><", "> <").replace("|", " | ").replace("<", "").replace(">", "")
     if len(places) >= len(columns):
-        return Table(name, name, columns, list(zip(titles, grid, strict=True)))
+        return MeasureTable(name, name, columns, list(zip(titles, grid, strict=True)))
     turned = map(list, zip(*grid, strict=True))
-    return Table(name, "measure", titles, list(zip(columns, turned, strict=True)))
+    return MeasureTable(name, "measure", titles, list(zip(columns, turned, strict=True)))
 
 
 def _short(title: str) -> str:

@@ -46,7 +46,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Strategy:
+class StrategyRecord:
     """The strategy, the labels that it requires, and on which splits group labels were read."""
 
     name: str
@@ -144,7 +144,7 @@ class Report:
     config: Json
     data: Data
     model: Model
-    strategy: Strategy
+    strategy: StrategyRecord
     seed: int
     precision: str
     versions: Mapping[str, str]

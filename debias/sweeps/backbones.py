@@ -7,7 +7,7 @@ from pathlib import Path
 from debias.errors import InputError
 from debias.merging import Section
 from debias.sweeps.files import left
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 
 #: The option of a last-layer recipe that names the run whose backbone it takes.
 KEY = "recipe.backbone"
@@ -16,8 +16,8 @@ REFERENCE = re.compile(r"\{(.+)\}")
 
 
 def with_backbones(
-    lines: Iterable[tuple[str, Section]], make: Callable[[str, Section], Run], beside: Path
-) -> Iterator[Run]:
+    lines: Iterable[tuple[str, Section]], make: Callable[[str, Section], PlannedRun], beside: Path
+) -> Iterator[PlannedRun]:
     """The runs of a sweep; some name another config as their backbone: ``"{waterbirds}"``.
 
     It stands for the run of that config with the same seed, and with the same value of every
@@ -44,7 +44,7 @@ def with_backbones(
         # the folder holds the seed: the name is shown, and gathers the seeds of a setting
         named_so = f"{KEY}={varied[KEY]}"
         shown = (named_so if text.startswith(f"{KEY}=") else text for text in run.overrides)
-        yield Run(run.source, tuple(shown), run.config)
+        yield PlannedRun(run.source, tuple(shown), run.config)
 
 
 def _meant(name: str, varied: Section, candidates: Sequence[Section]) -> Section:
@@ -68,7 +68,9 @@ def _agree(own: Section, other: Section) -> bool:
 
 
 def train_in_waves(
-    runs: Sequence[Run], launch: Callable[[list[Run]], None], failed: Callable[[Run, str], None]
+    runs: Sequence[PlannedRun],
+    launch: Callable[[list[PlannedRun]], None],
+    failed: Callable[[PlannedRun, str], None],
 ) -> None:
     """Train what is not done: a backbone of the sweep before the heads on it, with any launcher.
 
@@ -87,7 +89,9 @@ def train_in_waves(
             failed(run, f"not started, because its backbone is not done: {backbone}")
 
 
-def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
+def waves(
+    runs: Sequence[PlannedRun], backbones: Mapping[str, PlannedRun]
+) -> list[list[PlannedRun]]:
     """The runs in groups that are trained one after the other, each in the order of the runs.
 
     Args:
@@ -104,7 +108,7 @@ def waves(runs: Sequence[Run], backbones: Mapping[str, Run]) -> list[list[Run]]:
     return found
 
 
-def backbones_of(runs: Sequence[Run]) -> dict[str, Run]:
+def backbones_of(runs: Sequence[PlannedRun]) -> dict[str, PlannedRun]:
     """For each run that takes a backbone of the same sweep, the run that trains it."""
     heads = [run for run in runs if isinstance(run.config.recipe.get("backbone"), str)]
     folders = {run.folder: run for run in runs} if heads else {}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from debias import components
 from debias.config import Config
 from debias.errors import InputError
-from debias.sweeps.plan import Run, mistakes_of
+from debias.sweeps.plan import PlannedRun, mistakes_of
 from debias.sweeps.protocol import check_runs
 
 
-def check(runs: Sequence[Run], labels: str | None = None) -> None:
+def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
     """Refuse a sweep of which some run names a component, an option or a number that cannot be.
 
     Args:

@@ -9,7 +9,7 @@ from debias.merging import Section
 from debias.reports.privacy import without_places
 from debias.reports.record import Report, read_report
 from debias.sweeps.files import Files, files_of
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 
 
 class Costs:
@@ -24,13 +24,13 @@ class Costs:
         self.seconds[_kind(report.config)].append(report.seconds.total)
         return report
 
-    def expected(self, run: Run) -> float | None:
+    def expected(self, run: PlannedRun) -> float | None:
         """Mean seconds of the runs of the same config and components; ``None`` if none is done."""
         seconds = self.seconds.get(_kind(vars(run.config)))
         return statistics.fmean(seconds) if seconds else None
 
 
-def costs_of(runs: Iterable[Run]) -> Costs:
+def costs_of(runs: Iterable[PlannedRun]) -> Costs:
     """What the finished ones among these runs took."""
     costs = Costs()
     for files in map(files_of, runs):

@@ -33,7 +33,7 @@ SECONDS = 1.0
 CPU_BATCH = 8
 
 
-class Seen(NamedTuple):
+class ImageCounts(NamedTuple):
     """Images that a stage sees, a time for each pass: in steps of training, and in evaluation."""
 
     trained: int
@@ -58,7 +58,7 @@ class Estimate(NamedTuple):
     """
 
     epochs: int
-    seen: Seen
+    seen: ImageCounts
     seconds: float | None
 
 
@@ -78,11 +78,11 @@ class Estimator:
         recipe: Recipe = components.construct("recipe", config.recipe, {})
         stages = recipe.work(Run(config, Path(config.out)), self.sizes)
         each = [images_of(work) for work in stages]
-        seen = Seen(sum(one.trained for one in each), sum(one.evaluated for one in each))
+        seen = ImageCounts(sum(one.trained for one in each), sum(one.evaluated for one in each))
         epochs = sum(work.times * work.config.epochs for work in stages)
         return Estimate(epochs, seen, self._seconds(stages, each) if timed else None)
 
-    def _seconds(self, stages: list[Work], seen: list[Seen]) -> float | None:
+    def _seconds(self, stages: list[Work], seen: list[ImageCounts]) -> float | None:
         total = 0.0
         for work, images in zip(stages, seen, strict=True):
             speed = self._speed(work.config)
@@ -99,19 +99,19 @@ class Estimator:
         return self.speeds[key]
 
 
-def images_of(work: Work) -> Seen:
+def images_of(work: Work) -> ImageCounts:
     """Images that a stage sees, in all its epochs and all the times that it is trained.
 
     Example:
         >>> from debias.config import Config
         >>> from debias.runs.work import Sizes, Work
         >>> images_of(Work(Config(epochs=3), Sizes((90, 10), val=20, test=30), times=2))
-        Seen(trained=600, evaluated=420)
+        ImageCounts(trained=600, evaluated=420)
     """
     sizes, epochs = work.sizes, work.config.epochs
     once = sizes.train + sizes.val + sizes.test + work.looks * sizes.train
     trained = work.times * epochs * epoch_of(work.config, sizes.groups)
-    return Seen(trained, work.times * (epochs * sizes.val + once))
+    return ImageCounts(trained, work.times * (epochs * sizes.val + once))
 
 
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:

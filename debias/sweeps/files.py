@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import json_text, read_json
-from debias.sweeps.plan import Plan, Run
+from debias.sweeps.plan import Plan, PlannedRun
 
 PLAN = "plan.json"
 
@@ -83,12 +83,12 @@ class Files:
         return found.read_text(encoding="utf-8").partition("\n")[0] if found else ""
 
 
-def files_of(run: Run) -> Files:
+def files_of(run: PlannedRun) -> Files:
     """The files of a run."""
     return Files(Path(run.config.out), run.name)
 
 
-def left(runs: Iterable[Run]) -> list[Run]:
+def left(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     """Those that are not done."""
     return [run for run in runs if not files_of(run).report.is_file()]
 

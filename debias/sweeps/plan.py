@@ -24,7 +24,7 @@ CHANGEABLE = ("seeds", "out", "draws", "labels")
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One run: the arguments of ``debias train``, and the config that follows from them."""
 
     source: str
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     """
 
     out: Path
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     merged: tuple[str, ...]
     labels: str | None = None
 
@@ -82,13 +82,13 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         raise InputError(f"{path} is of a search: its runs are found by `{command}`")
     common = fixed_settings(sweep, others)
     out = folder(sweep, path)
-    found: dict[str, Run] = {}
+    found: dict[str, PlannedRun] = {}
     merged = []
     from debias.sweeps.backbones import with_backbones  # which makes runs of this module
 
     makers: dict[str, Maker] = {}
 
-    def make(source: str, varied: Section) -> Run:
+    def make(source: str, varied: Section) -> PlannedRun:
         """The run of a config with settings of its own; each config is read once."""
         maker = makers.get(source) or makers.setdefault(source, Maker(source, common, out))
         return maker.run(varied)
@@ -122,7 +122,7 @@ def setting_of(text: str) -> tuple[str, Any]:
     return key, read_overrides([f"value={value}"])["value"]
 
 
-def make_run(source: str, fixed: Section, varied: Section, out: Path) -> Run:
+def make_run(source: str, fixed: Section, varied: Section, out: Path) -> PlannedRun:
     """The run of a config with some settings.
 
     Args:
@@ -145,11 +145,13 @@ class Maker:
             self.base = configs.base(source)
         self.fixed, self.last = _texts(fixed), _texts({"out": str(out), "progress": False})
 
-    def run(self, varied: Section) -> Run:
+    def run(self, varied: Section) -> PlannedRun:
         """The run of some settings."""
         texts = _texts(varied)
         with mistakes_of(self.base.source):
-            return Run(self.base.source, texts, self.base.config([*self.fixed, *texts, *self.last]))
+            return PlannedRun(
+                self.base.source, texts, self.base.config([*self.fixed, *texts, *self.last])
+            )
 
 
 @contextmanager

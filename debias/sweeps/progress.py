@@ -19,7 +19,7 @@ from rich.text import Text
 from debias.metrics.selection import merit
 from debias.sweeps.cost import Costs, duration
 from debias.sweeps.files import files_of
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 
 
 class Progress:
@@ -35,9 +35,9 @@ class Progress:
 
     def __init__(
         self,
-        runs: Sequence[Run],
+        runs: Sequence[PlannedRun],
         *,
-        ended: Callable[[Run, str], None] | None = None,
+        ended: Callable[[PlannedRun, str], None] | None = None,
         console: Console | None = None,
     ) -> None:
         self.ended = ended or (lambda run, failure: None)
@@ -45,7 +45,7 @@ class Progress:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.status = dict.fromkeys(self.runs, "waiting")
         self.since: dict[str, float] = {}
-        self.best: tuple[float, str, Run] | None = None
+        self.best: tuple[float, str, PlannedRun] | None = None
         self.costs = Costs()
         terminal = self.console.is_terminal
         self.live = Live(console=self.console, auto_refresh=False) if terminal else None
@@ -65,14 +65,14 @@ class Progress:
         if self.live:
             self.live.stop()
 
-    def started(self, run: Run) -> None:
+    def started(self, run: PlannedRun) -> None:
         """A worker has begun with the run, or goes on with it."""
         self._enter(run, "running")
         self.since[run.name] = time.monotonic()
         if not self.live:
             self._say(f"started {run.settings}")
 
-    def finished(self, run: Run) -> bool:
+    def finished(self, run: PlannedRun) -> bool:
         """Whether a run is done or was stopped early, as its files say; then it is shown."""
         files = files_of(run)
         if files.report.is_file():
@@ -83,24 +83,24 @@ class Progress:
             return False
         return True
 
-    def done(self, run: Run) -> None:
+    def done(self, run: PlannedRun) -> None:
         """The run's report is there."""
         self._say(f"done    {run.settings}: {self._note(run)}")
         self.ended(run, "")
 
-    def failed(self, run: Run, reason: str, *, again: bool) -> None:
+    def failed(self, run: PlannedRun, reason: str, *, again: bool) -> None:
         """An attempt failed, and the run will be tried again or not."""
         self._enter(run, "waiting" if again else "failed")
         self._say(f"failed  {run.settings}{', tried again' if again else ''}: {reason}")
         if not again:
             self.ended(run, reason)
 
-    def stopped(self, run: Run, reason: str) -> None:
+    def stopped(self, run: PlannedRun, reason: str) -> None:
         """An attempt was ended from outside, and the run waits to go on."""
         self._enter(run, "waiting")
         self._say(f"stopped {run.settings}: {reason}")
 
-    def pruned(self, run: Run, reason: str) -> None:
+    def pruned(self, run: PlannedRun, reason: str) -> None:
         """A search has stopped the run early."""
         self._enter(run, "pruned")
         self._say(f"pruned  {run.settings}: {reason}")
@@ -135,10 +135,10 @@ class Progress:
                 left += max(0.0, cost - (now - self.since[name] if status == "running" else 0.0))
         return left / max(1, sum(status == "running" for status in self.status.values()))
 
-    def _enter(self, run: Run, status: str) -> None:
+    def _enter(self, run: PlannedRun, status: str) -> None:
         self.runs[run.name], self.status[run.name] = run, status
 
-    def _note(self, run: Run) -> str:
+    def _note(self, run: PlannedRun) -> str:
         self._enter(run, "done")
         report = self.costs.read(files_of(run))
         rule, value = report.selection.rule, report.selection.chosen.value

@@ -12,7 +12,7 @@ from debias import components
 from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.json_files import Types, json_text, read_json
-from debias.sweeps.plan import Run, mistakes_of
+from debias.sweeps.plan import PlannedRun, mistakes_of
 
 FILE = "protocol.json"
 
@@ -65,7 +65,7 @@ class Protocol:
         return f"{text} Settings: {chosen} (seeds {tried}); reported are fresh seeds ({found})."
 
 
-def check_runs(labels: str | None, runs: Iterable[Run]) -> None:
+def check_runs(labels: str | None, runs: Iterable[PlannedRun]) -> None:
     """Refuse runs that read group labels which the protocol does not allow.
 
     Args:
@@ -121,7 +121,7 @@ def read_protocol(out: Path) -> Protocol | None:
     return Protocol(found["labels"], objectives, found["trials"], search_seeds, final_seeds)
 
 
-def _splits_read(run: Run) -> Sequence[str]:
+def _splits_read(run: PlannedRun) -> Sequence[str]:
     from debias.runs.description import labels_read
 
     recipe = components.construct("recipe", run.config.recipe, {})
@@ -129,7 +129,7 @@ def _splits_read(run: Run) -> Sequence[str]:
     return [split for split in LABELS["training_groups_known"] if split in read]
 
 
-def _remedy(extra: Sequence[str], run: Run) -> str:
+def _remedy(extra: Sequence[str], run: PlannedRun) -> str:
     from debias.metrics.selection import AUTO, GROUP_RULES, RULES
 
     if extra == ["val"] and run.config.select in (AUTO, *GROUP_RULES):

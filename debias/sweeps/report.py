@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from debias.errors import InputError
 from debias.json_files import Json
-from debias.reports.comparison import Comparison, Method, compare
+from debias.reports.comparison import ComparedMethod, Comparison, compare
 from debias.reports.record import Report, read_report
 from debias.sweeps.files import Files, read_plan
 from debias.sweeps.protocol import Protocol, allowed_splits, read_protocol
@@ -71,7 +71,7 @@ class Results:
     protocol: Protocol | None
     left_out: tuple[str, ...] = ()
 
-    def methods(self) -> dict[str, tuple[str, Method]]:
+    def methods(self) -> dict[str, tuple[str, ComparedMethod]]:
         """Data set and method of each run that is done, by the name of its folder."""
         return {
             run.folder.name: (dataset, method)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias.reports import charts
 from debias.reports.charts import Chart
-from debias.reports.comparison import Method
+from debias.reports.comparison import ComparedMethod
 from debias.reports.privacy import without_places
 from debias.reports.record import Report
 from debias.reports.sections import settings
@@ -99,7 +99,7 @@ def _ordered(values: Collection[Any]) -> list[Any]:
     return sorted(values, key=lambda value: (isinstance(value, str), value))
 
 
-def _trade_off(name: str, title: str, methods: Sequence[Method]) -> list[Chart]:
+def _trade_off(name: str, title: str, methods: Sequence[ComparedMethod]) -> list[Chart]:
     scored = [(method.label, method.test("average").mean, method.worst.mean) for method in methods]
     known = [
         (name, mean, mean - worst)

@@ -15,7 +15,7 @@ from debias.metrics.accuracy.uncertainty import (
     two_sided_p_value,
     worst_group_difference,
 )
-from debias.reports.comparison import Method
+from debias.reports.comparison import ComparedMethod
 from debias.reports.predictions import read
 from debias.reports.record import Report
 
@@ -74,7 +74,7 @@ class Outcomes(NamedTuple):
     right: Tensor
 
 
-def compare_pairs(methods: Sequence[Method], generator: torch.Generator) -> Paired:
+def compare_pairs(methods: Sequence[ComparedMethod], generator: torch.Generator) -> Paired:
     """Compare all pairs of methods by ``resampled_worst_group_difference`` on their test images.
 
     Args:
@@ -119,7 +119,7 @@ def _pair(
     return Pair(first, second, tuple(shared), differences, low, high, p_value)
 
 
-def _outcomes(method: Method, left_out: list[str]) -> dict[int, Outcomes]:
+def _outcomes(method: ComparedMethod, left_out: list[str]) -> dict[int, Outcomes]:
     found = {}
     for run in method.runs:
         try:

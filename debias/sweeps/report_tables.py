@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from debias.reports.comparison import Comparison, Method
+from debias.reports.comparison import ComparedMethod, Comparison
 from debias.reports.record import Report
 from debias.reports.split import SCALARS
 from debias.reports.tables import listed, spread_of
@@ -30,7 +30,7 @@ RUNS = (
 )
 
 
-class Table(NamedTuple):
+class ReportTable(NamedTuple):
     """A table of text, what it shows and how to read it."""
 
     title: str
@@ -39,7 +39,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def tables(results: Results) -> list[Table]:
+def tables(results: Results) -> list[ReportTable]:
     """Every table of a sweep of which some run is done, but for the comparisons; those without a
     row are left out.
     """
@@ -54,7 +54,7 @@ def kind_of_all(results: Results) -> str:
     return " or ".join(kinds)
 
 
-def ranks(methods: Sequence[Method]) -> dict[str, int]:
+def ranks(methods: Sequence[ComparedMethod]) -> dict[str, int]:
     """Place of each method by its mean worst group (or class), shared by equals; or none."""
     means = {method.label: method.worst.mean for method in methods}
     known = [mean for mean in means.values() if mean is not None]
@@ -65,7 +65,7 @@ def ranks(methods: Sequence[Method]) -> dict[str, int]:
     }
 
 
-def _pairs(results: Results) -> Table:
+def _pairs(results: Results) -> ReportTable:
     header = ["method", "less", "data set", "seeds", "difference", "95 % interval", "p", "real"]
     rows = [
         [
@@ -81,10 +81,10 @@ def _pairs(results: Results) -> Table:
         for dataset, paired in results.paired.items()
         for pair in paired.pairs
     ]
-    return Table("Which differences are real", PAIRS, header, rows)
+    return ReportTable("Which differences are real", PAIRS, header, rows)
 
 
-def _ranks(comparisons: dict[str, Comparison]) -> Table:
+def _ranks(comparisons: dict[str, Comparison]) -> ReportTable:
     """Only where there are several data sets."""
     placed = {dataset: ranks(comparison.methods) for dataset, comparison in comparisons.items()}
     methods = [method for comparison in comparisons.values() for method in comparison.methods]
@@ -98,13 +98,13 @@ def _ranks(comparisons: dict[str, Comparison]) -> Table:
             rows.append([label, labels[label], str(len(own)), mean, *cells])
     rows.sort(key=lambda row: float(row[3]))
     header = ["method", "group labels", "data sets", "mean rank", *placed]
-    return Table("Ranks", RANKS, header, rows)
+    return ReportTable("Ranks", RANKS, header, rows)
 
 
-def _costs(results: Results) -> Table:
+def _costs(results: Results) -> ReportTable:
     words = ["method", "group labels", "data set", "rank"]
     header = [*words, "done", "failed", "missing", "seconds", "peak memory"]
-    return Table("Runs and their cost", COSTS, header, list(_cost_rows(results)))
+    return ReportTable("Runs and their cost", COSTS, header, list(_cost_rows(results)))
 
 
 def _cost_rows(results: Results) -> Iterator[list[str]]:
@@ -128,7 +128,7 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
         yield [*words, *map(str, counts), _whole(seconds), _whole(memory)]
 
 
-def _runs(results: Results) -> Table:
+def _runs(results: Results) -> ReportTable:
     words = ["method", "data set", "group labels", "seed", f"worst {kind_of_all(results)}"]
     header = [*words, "95 % interval", "average", "gap", "seconds", "peak memory"]
     rows = [
@@ -137,7 +137,7 @@ def _runs(results: Results) -> Table:
         for method in comparison.methods
         for run in method.runs
     ]
-    return Table("Every run", RUNS, header, rows)
+    return ReportTable("Every run", RUNS, header, rows)
 
 
 def _scores(report: Report) -> list[str]:

@@ -13,7 +13,7 @@ from debias.reports.tables import Spread, spread_of, text_table
 from debias.sweeps.cost import Costs, costs_of, duration
 from debias.sweeps.estimate import ERRORS, Estimator
 from debias.sweeps.files import files_of, left
-from debias.sweeps.plan import Plan, Run, check_keys, fixed_settings, make_run
+from debias.sweeps.plan import Plan, PlannedRun, check_keys, fixed_settings, make_run
 from debias.sweeps.published import BENCHMARKS, Setting
 from debias.sweeps.sweep_file import Sweep
 
@@ -43,14 +43,14 @@ class Reproduced(NamedTuple):
     """A published setting and its runs, one per seed, done or not."""
 
     setting: Setting
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
 
     @property
     def measured(self) -> Spread:
         """The published metric over the runs that are done."""
         return spread_of([self._figure(run) for run in self.runs if files_of(run).report.is_file()])
 
-    def _figure(self, run: Run) -> float | None:
+    def _figure(self, run: PlannedRun) -> float | None:
         """The metric of a run that is done; ``None`` where its report cannot be read."""
         try:
             return read_report(run.folder).test.scalars.get(self.setting.metric)

@@ -9,7 +9,7 @@ import torch
 from debias import config as configs
 from debias.json_files import plain
 from debias.reports.predictions import Predictions, write
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 from tests.reports.sample_runs import sample_report, typed_report
 
 #: Two images of each group, in the order of the groups.
@@ -17,7 +17,9 @@ TARGET = [0, 0, 0, 0, 1, 1, 1, 1]
 BIAS = [0, 0, 1, 1, 0, 0, 1, 1]
 
 
-def finish(run: Run, *, worst: float, right: Sequence[int] | None = None, **changes: Any) -> None:
+def finish(
+    run: PlannedRun, *, worst: float, right: Sequence[int] | None = None, **changes: Any
+) -> None:
     """Write what a finished run leaves: its worst group at ``worst``, and predictions of images
     right or wrong.
 

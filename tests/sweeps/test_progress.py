@@ -6,13 +6,13 @@ import pytest
 from rich.console import Console
 
 from debias.sweeps.cost import costs_of
-from debias.sweeps.plan import Run, plan
+from debias.sweeps.plan import PlannedRun, plan
 from debias.sweeps.progress import Progress
 from tests.sweeps.trainings import quick
 
 
 @pytest.fixture
-def runs(sweep) -> tuple[Run, ...]:
+def runs(sweep) -> tuple[PlannedRun, ...]:
     """Four, of two learning rates; the stand-in reads 10 % at the lower and 30 % at the higher,
     after 4 seconds.
     """
@@ -23,7 +23,7 @@ def runs(sweep) -> tuple[Run, ...]:
     return runs
 
 
-def finish(run: Run) -> None:
+def finish(run: PlannedRun) -> None:
     quick(run.config)
 
 

@@ -12,12 +12,12 @@ import torch
 from debias.__main__ import main
 from debias.config import EXECUTION
 from debias.sweeps.files import Files, write_plan
-from debias.sweeps.plan import Plan, Run, make_run, plan
+from debias.sweeps.plan import Plan, PlannedRun, make_run, plan
 from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.report import Results, datasets, results, rows
 from debias.sweeps.report_charts import pareto_front, sensitivity
 from debias.sweeps.report_formats import FORMATS, formatted
-from debias.sweeps.report_tables import Table, ranks, tables
+from debias.sweeps.report_tables import ReportTable, ranks, tables
 from tests.reports.test_page import Page
 from tests.sweeps.finished_runs import finish
 
@@ -32,7 +32,7 @@ def shown(out: Path, format: str) -> str:
     return formatted(read(out), format, out, EXECUTION)
 
 
-def table(found: Results, title: str) -> Table:
+def table(found: Results, title: str) -> ReportTable:
     return next(each for each in tables(found) if each.title == title)
 
 
@@ -93,7 +93,7 @@ def test_a_data_set_is_more_than_its_loader(sweep: Sweep) -> None:
     assert datasets([data, data | {"masks": "m"}], ()) == ["waterbirds", "waterbirds"]
 
 
-def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> Run:
+def added(half_finished: Plan, strategy: str, *, group_labels: str = "val") -> PlannedRun:
     """A finished run of the sweep's folder that is not in its plan."""
     out = half_finished.out
     source = "drawn_birds" if strategy == "erm" else f"drawn_birds/{strategy}"

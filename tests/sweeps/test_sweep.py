@@ -16,7 +16,7 @@ import torch
 from debias.__main__ import main
 from debias.commands.train import train
 from debias.sweeps.files import files_of
-from debias.sweeps.plan import Run, plan
+from debias.sweeps.plan import PlannedRun, plan
 from tests.commands.conftest import SMALL
 
 GROUP_DRO = """
@@ -57,12 +57,12 @@ def undisturbed(tmp_path_factory) -> Path:
         torch.set_num_threads(threads)
 
 
-def the_run(one_run: Path, folder: Path) -> Run:
+def the_run(one_run: Path, folder: Path) -> PlannedRun:
     (run,) = plan(one_run, overrides(folder)[:-2]).runs
     return run
 
 
-def wait_for_checkpoint(run: Run, process: subprocess.Popen[bytes]) -> None:
+def wait_for_checkpoint(run: PlannedRun, process: subprocess.Popen[bytes]) -> None:
     while not (run.folder / "checkpoints" / "last.ckpt").is_file() and process.poll() is None:
         time.sleep(0.005)
     assert process.poll() is None

@@ -12,7 +12,7 @@ from debias.errors import check_at_least
 from debias.sweeps.files import files_of
 from debias.sweeps.launchers.signals import PATIENCE, StopSignals
 from debias.sweeps.launchers.worker import BUSY, Failures, Train, attempt
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
 #: What takes seconds to import and every run needs.
@@ -52,7 +52,7 @@ class Local:
         check_at_least(1, {"workers": self.workers, "threads": threads})
         check_at_least(0, {"retries": self.retries})
 
-    def __call__(self, runs: Iterable[Run], train: Train, progress: Progress) -> None:
+    def __call__(self, runs: Iterable[PlannedRun], train: Train, progress: Progress) -> None:
         """Train runs.
 
         Args:
@@ -74,13 +74,13 @@ class Local:
 
 class _Pool:
     def __init__(
-        self, options: Local, runs: Iterable[Run], train: Train, progress: Progress
+        self, options: Local, runs: Iterable[PlannedRun], train: Train, progress: Progress
     ) -> None:
         self.source, self.train, self.progress = iter(runs), train, progress
-        self.waiting: list[Run] = []
+        self.waiting: list[PlannedRun] = []
         self.slots = set(range(options.workers))
         self.threads = options.threads or max(1, _cores() // options.workers)
-        self.active: dict[int, tuple[BaseProcess, Run]] = {}
+        self.active: dict[int, tuple[BaseProcess, PlannedRun]] = {}
         self.failures = Failures(progress, options.retries)
         self.context = get_context("forkserver")
         self.context.set_forkserver_preload(list(PRELOADED))
@@ -127,7 +127,7 @@ class _Pool:
             self.active[slot] = (process, run)
             self.progress.started(run)
 
-    def _next(self) -> Run | None:
+    def _next(self) -> PlannedRun | None:
         """The first that no process trains, of those that wait, then of those to ask for."""
         run = next((run for run in self.waiting if not files_of(run).locked()), None)
         if run:
@@ -140,7 +140,7 @@ class _Pool:
                 self.waiting.append(run)
         return None
 
-    def _ended(self, run: Run, code: int) -> None:
+    def _ended(self, run: PlannedRun, code: int) -> None:
         if self.progress.finished(run):
             return
         if code == BUSY:

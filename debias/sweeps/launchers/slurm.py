@@ -26,7 +26,7 @@ from debias.sweeps.launchers.signals import StopSignals
 from debias.sweeps.launchers.slurm_jobs import VANISHED, Key, Resources, SlurmError, Task
 from debias.sweeps.launchers.slurm_task import names, write_listing
 from debias.sweeps.launchers.worker import Failures, Train
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
 #: Seconds that Slurm may leave unanswered, as while its controller is restarted.
@@ -61,7 +61,7 @@ class Slurm(Resources):
         check_at_least(1, {"cpus_per_run": self.cpus_per_run, "array_parallelism": parallel})
         check_at_least(0.1, {"poll": self.poll})
 
-    def __call__(self, runs: Sequence[Run], train: Train, progress: Progress) -> None:
+    def __call__(self, runs: Sequence[PlannedRun], train: Train, progress: Progress) -> None:
         """Train runs.
 
         Args:
@@ -93,12 +93,17 @@ class _Queue:
     """A sweep in Slurm's queue."""
 
     def __init__(
-        self, options: Slurm, runs: Sequence[Run], train: Train, progress: Progress, folder: Path
+        self,
+        options: Slurm,
+        runs: Sequence[PlannedRun],
+        train: Train,
+        progress: Progress,
+        folder: Path,
     ) -> None:
         self.options, self.train, self.progress = options, train, progress
         self.waiting, self.folder = list(runs), folder
         self.failures = Failures(progress, options.retries)
-        self.tasks: dict[Key, Run] = {}
+        self.tasks: dict[Key, PlannedRun] = {}
         self.arrays: set[str] = set()
         self.running: set[str] = set()
         self.ended: set[Key] = set()
@@ -143,13 +148,13 @@ class _Queue:
             self._note_checkpoints(tasks.values())
             self._enter(tasks)
 
-    def _enter(self, tasks: dict[Key, Run]) -> None:
+    def _enter(self, tasks: dict[Key, PlannedRun]) -> None:
         self.tasks |= tasks
         self.arrays |= {key.array for key in tasks}
         entered = {run.name for run in tasks.values()}
         self.waiting = [run for run in self.waiting if run.name not in entered]
 
-    def _note_checkpoints(self, runs: Iterable[Run]) -> None:
+    def _note_checkpoints(self, runs: Iterable[PlannedRun]) -> None:
         self.checkpoints |= {run.name: _last_checkpoint(run) for run in runs}
 
     def _look(self, there: dict[Key, Task]) -> None:
@@ -170,7 +175,7 @@ class _Queue:
                 del self.tasks[key]
                 self._judge(run, task, key)
 
-    def _note(self, run: Run, task: Task) -> None:
+    def _note(self, run: PlannedRun, task: Task) -> None:
         if task.stuck:
             slurm_jobs.cancel([task.number])
         elif task.state == "RUNNING" and run.name not in self.running:
@@ -180,7 +185,7 @@ class _Queue:
             self.running.remove(run.name)
             self.progress.stopped(run, f"Slurm queued job {task.number} again")
 
-    def _judge(self, run: Run, task: Task, key: Key) -> None:
+    def _judge(self, run: PlannedRun, task: Task, key: Key) -> None:
         files = files_of(run)
         self.running.discard(run.name)
         again = True
@@ -227,5 +232,5 @@ def _active(arrays: Collection[str]) -> dict[Key, Task]:
     return {key: task for key, task in slurm_jobs.queue(arrays).items() if not task.ended}
 
 
-def _last_checkpoint(run: Run) -> float:
+def _last_checkpoint(run: PlannedRun) -> float:
     return max((path.stat().st_mtime for path in run.folder.rglob("*.ckpt")), default=0.0)

@@ -11,14 +11,14 @@ from debias import components
 from debias import config as configs
 from debias.files import write_atomically
 from debias.sweeps.launchers.worker import BUSY, Train, attempt
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 
 #: How often, at an interval of a second, a lock is asked for: whoever looks at a run's status takes
 #: it for a moment.
 TRIES = 10
 
 
-def write_listing(path: Path, runs: Sequence[Run], train: Train, threads: int) -> None:
+def write_listing(path: Path, runs: Sequence[PlannedRun], train: Train, threads: int) -> None:
     """Write what the tasks of an array are to do.
 
     Args:
@@ -46,7 +46,9 @@ def perform(path: Path, index: int) -> None:
     """Train one run of a listing unless it is done; the exit code is a local worker's."""
     listing = json.loads(path.read_text(encoding="utf-8"))
     entry = listing["runs"][index]
-    run = Run(entry["source"], tuple(entry["overrides"]), configs.from_plain(entry["config"]))
+    run = PlannedRun(
+        entry["source"], tuple(entry["overrides"]), configs.from_plain(entry["config"])
+    )
     train: Train = components.imported(listing["train"])
     for again in reversed(range(TRIES)):
         try:

@@ -18,7 +18,7 @@ from debias.config import Config
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import Files, files_of
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
 #: Exit codes: tried and failed; refused for a mistake that another attempt would repeat; run by
@@ -49,7 +49,7 @@ class Failures:
         self.progress, self.retries = progress, retries
         self.counts: Counter[str] = Counter()
 
-    def note(self, run: Run, code: int, end: str, *, printed: object) -> bool:
+    def note(self, run: PlannedRun, code: int, end: str, *, printed: object) -> bool:
         """Record a failed attempt; whether there is another.
 
         Args:
@@ -68,7 +68,7 @@ class Failures:
         return again
 
 
-def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
+def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
     """Train one run unless it is done or another process trains it, then end the process.
 
     Args:
@@ -93,7 +93,7 @@ def attempt(run: Run, train: Train, threads: int, slot: int) -> None:
         sys.exit(BUSY)
 
 
-def _train(run: Run, train: Train, files: Files) -> None:
+def _train(run: PlannedRun, train: Train, files: Files) -> None:
     try:
         train(run.config, resume=run.folder if (run.folder / "config.yaml").is_file() else None)
     except Pruned as end:

@@ -11,7 +11,7 @@ from debias.config import Config
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.merging import split_overrides
 from debias.sweeps import plan as plans
-from debias.sweeps.plan import Maker, Plan, Run, make_run
+from debias.sweeps.plan import Maker, Plan, PlannedRun, make_run
 from debias.sweeps.protocol import LABELS, Protocol
 from debias.sweeps.search.objectives import check_objectives
 from debias.sweeps.search.space import Space, check_space, ends, points
@@ -42,7 +42,7 @@ class Tuned:
     folder: Path
     seeds: tuple[int, ...]
 
-    def runs(self, settings: Mapping[str, Any]) -> list[Run]:
+    def runs(self, settings: Mapping[str, Any]) -> list[PlannedRun]:
         """The runs of a trial, one for each search seed."""
         maker = Maker(self.source, self.fixed, self.folder)
         return [maker.run({**settings, "seed": seed}) for seed in self.seeds]
@@ -81,7 +81,7 @@ class SearchPlan:
         section, wanted = self.section, self.section.trials or 0
         return wanted or len(points(tuned.space, section.sampler, wanted, section.seed) or [])
 
-    def check_runs(self) -> list[Run]:
+    def check_runs(self) -> list[PlannedRun]:
         """Runs that have every choice and every bound: if these can be, the others can."""
         return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
 

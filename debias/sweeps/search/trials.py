@@ -7,7 +7,7 @@ from typing import NamedTuple
 from debias.errors import InputError
 from debias.reports.record import Selection, read_report
 from debias.sweeps.files import files_of
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 from debias.sweeps.protocol import check_runs
 from debias.sweeps.search.objectives import OBJECTIVES, of_selection
 from debias.sweeps.search.study import Study, Trial
@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
 
     study: Study
     number: int
-    runs: list[Run]
+    runs: list[PlannedRun]
 
 
 class Trials:
@@ -35,7 +35,7 @@ class Trials:
         self.candidates: list[Candidate] = []
         self.given: set[str] = set()
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[PlannedRun]:
         """The runs of a stopped command's trials, then new ones, then other commands'."""
         yield from self._unfinished()
         growing = True
@@ -47,7 +47,7 @@ class Trials:
                     yield from self._runs(study, trial)
         yield from self._unfinished()
 
-    def ended(self, run: Run, failure: str = "") -> None:
+    def ended(self, run: PlannedRun, failure: str = "") -> None:
         """Tell the studies of the trials that ended with a run: done, pruned or failed for good."""
         self.given.discard(run.name)
         for candidate in list(self.candidates):
@@ -55,13 +55,13 @@ class Trials:
             if run.name in names and self._settled(candidate, failure):
                 self.candidates.remove(candidate)
 
-    def _unfinished(self) -> Iterator[Run]:
+    def _unfinished(self) -> Iterator[PlannedRun]:
         for study in self.studies:
             for trial in study.unfinished():
                 if (study, trial.number) not in [entry[:2] for entry in self.candidates]:
                     yield from self._runs(study, trial)
 
-    def _runs(self, study: Study, trial: Trial) -> Iterator[Run]:
+    def _runs(self, study: Study, trial: Trial) -> Iterator[PlannedRun]:
         try:
             runs = study.tuned.runs(trial.settings)
             check_runs(self.labels, runs)

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 
 from debias.sweeps.files import files_of
 from debias.sweeps.launchers.worker import Pruned, Train, one_line
-from debias.sweeps.plan import Run
+from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
 
-def inline(runs: Iterable[Run], train: Train, progress: Progress, *, most: int = 10**9) -> None:
+def inline(
+    runs: Iterable[PlannedRun], train: Train, progress: Progress, *, most: int = 10**9
+) -> None:
     """Train runs; after ``most`` of them, as if Ctrl-C came in the middle of the next."""
     for number, run in enumerate(runs):
         files = files_of(run)
