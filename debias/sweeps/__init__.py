@@ -1,1 +1,1 @@
-"""Many runs: which ones, where, with what results. A run with a report.json is done."""
+"""Plan, start and tabulate many runs. A run is done once its folder has a ``report.json``."""

@@ -1,4 +1,4 @@
-"""Heads on backbones of the same sweep: which run a config names, and in which order all start."""
+"""Last-layer runs on backbones of the same sweep: find each backbone, and train it first."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,56 +9,58 @@ from debias.merging import Section
 from debias.sweeps.files import left
 from debias.sweeps.plan import PlannedRun
 
-#: The option of a last-layer recipe that names the run whose backbone it takes.
+#: The option of a last-layer recipe that names the run whose backbone it uses.
 KEY = "recipe.backbone"
-#: A config of the sweep, in place of a run's folder.
+#: The name of a config of the sweep in braces, in place of a run's folder.
 REFERENCE = re.compile(r"\{(.+)\}")
 
 
 def with_backbones(
     lines: Iterable[tuple[str, Section]], make: Callable[[str, Section], PlannedRun], beside: Path
 ) -> Iterator[PlannedRun]:
-    """The runs of a sweep; some name another config as their backbone: ``"{waterbirds}"``.
+    """Make the runs of a sweep, and replace ``recipe.backbone="{waterbirds}"`` by a run's folder.
 
-    It stands for the run of that config with the same seed, and with the same value of every
-    setting that both vary.
+    That run has the config in braces, the same seed, and the same value of every setting that both
+    runs vary.
 
     Args:
-        lines: config and settings of each run, the seed included.
-        make: the run of a config with settings.
-        beside: folder of the sweep file, to which paths of configs are relative.
+        lines: config and settings of each run, including its seed.
+        make: makes the run of a config with the given settings.
+        beside: folder of the sweep file. Paths of configs are relative to it.
 
     Raises:
-        ValueError: no run or several are meant, or one that takes a backbone of the sweep itself.
+        ValueError: no run or more than one run matches, or the matching run uses a backbone of
+            another run itself.
     """
     every = list(lines)
     for source, varied in every:
-        found = REFERENCE.fullmatch(str(varied.get(KEY, "")))
-        if not found:
+        reference = REFERENCE.fullmatch(str(varied.get(KEY, "")))
+        if not reference:
             yield make(source, varied)
             continue
-        named = found[1] if not (beside / found[1]).is_file() else str(beside / found[1])
-        candidates = [own for name, own in every if name == named]
-        backbone = make(named, _meant(found[1], varied, candidates))
+        name = reference[1]
+        config = str(beside / name) if (beside / name).is_file() else name
+        candidates = [own for other, own in every if other == config]
+        backbone = make(config, _backbone_settings(name, varied, candidates))
         run = make(source, {**varied, KEY: str(backbone.folder)})
-        # the folder holds the seed: the name is shown, and gathers the seeds of a setting
-        named_so = f"{KEY}={varied[KEY]}"
-        shown = (named_so if text.startswith(f"{KEY}=") else text for text in run.overrides)
+        # the folder depends on the seed; the name in braces puts all seeds into one row of a table
+        override = f"{KEY}={varied[KEY]}"
+        shown = (override if text.startswith(f"{KEY}=") else text for text in run.overrides)
         yield PlannedRun(run.source, tuple(shown), run.config)
 
 
-def _meant(name: str, varied: Section, candidates: Sequence[Section]) -> Section:
+def _backbone_settings(name: str, varied: Section, candidates: Sequence[Section]) -> Section:
     alike = [own for own in candidates if _agree(own, varied)]
     if len(alike) != 1:
         raise InputError(
-            f"{KEY}={{{name}}} names {len(alike)} runs of this sweep with seed={varied['seed']}: "
-            "name a config of the sweep that has one for each seed, or for each setting that both "
-            "vary"
+            f"{KEY}={{{name}}} must name one run of this sweep with seed={varied['seed']}; got "
+            f"{len(alike)} runs. Name a config that has one run for each seed and for each value "
+            "of the settings that both vary"
         )
     if KEY in alike[0]:
         raise InputError(
-            f"{KEY}={{{name}}} names runs with a backbone of their own: name the config that "
-            "trains one"
+            f"{KEY}={{{name}}} names a config that uses another run's backbone. Name the config "
+            "that trains the backbone"
         )
     return alike[0]
 
@@ -72,12 +74,12 @@ def train_in_waves(
     launch: Callable[[list[PlannedRun]], None],
     failed: Callable[[PlannedRun, str], None],
 ) -> None:
-    """Train what is not done: a backbone of the sweep before the heads on it, with any launcher.
+    """Train the unfinished runs of a sweep: first the backbones, then the heads on them.
 
     Args:
-        runs: of the sweep.
-        launch: trains runs, and returns once none of them is left to try.
-        failed: is called with each head whose backbone is not done, and with the reason.
+        runs: all runs of the sweep.
+        launch: trains the given runs, and returns when each is done or has failed.
+        failed: called with each head whose backbone is not done, and with the reason.
     """
     backbones = backbones_of(runs)
     for wave in waves(runs, backbones):
@@ -92,24 +94,26 @@ def train_in_waves(
 def waves(
     runs: Sequence[PlannedRun], backbones: Mapping[str, PlannedRun]
 ) -> list[list[PlannedRun]]:
-    """The runs in groups that are trained one after the other, each in the order of the runs.
+    """Divide runs into lists so that each backbone is in an earlier list than the heads on it.
+
+    Each list keeps the order of the runs.
 
     Args:
-        runs: of the sweep.
+        runs: all runs of the sweep.
         backbones: see :func:`backbones_of`.
     """
-    found, waiting = [], list(runs)
+    ordered, waiting = [], list(runs)
     while waiting:
         names = {run.name for run in waiting}
         heads = [run for run in waiting if run.name in backbones]
         blocked = {run.name: run for run in heads if backbones[run.name].name in names}
-        found.append([run for run in waiting if run.name not in blocked])
+        ordered.append([run for run in waiting if run.name not in blocked])
         waiting = list(blocked.values())
-    return found
+    return ordered
 
 
 def backbones_of(runs: Sequence[PlannedRun]) -> dict[str, PlannedRun]:
-    """For each run that takes a backbone of the same sweep, the run that trains it."""
+    """Map the name of each run on a backbone of the same sweep to the run that trains it."""
     heads = [run for run in runs if isinstance(run.config.recipe.get("backbone"), str)]
     folders = {run.folder: run for run in runs} if heads else {}
     named = ((run.name, folders.get(Path(run.config.recipe["backbone"]))) for run in heads)

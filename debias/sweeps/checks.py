@@ -1,4 +1,4 @@
-"""What can be wrong with a run before its data are read, found before any run starts."""
+"""Find the mistakes in the configs of a sweep before any run starts, without reading data."""
 
 import json
 from collections.abc import Sequence
@@ -11,14 +11,17 @@ from debias.sweeps.protocol import check_runs
 
 
 def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
-    """Refuse a sweep of which some run names a component, an option or a number that cannot be.
+    """Check the component names, options and numbers in the configs of all runs of a sweep.
 
     Args:
-        runs: of the sweep; what several of them share is checked once.
-        labels: group labels that they may read, see :mod:`debias.sweeps.protocol`; any if ``None``.
+        runs: all runs of the sweep. A section that several runs share is checked once.
+        labels: the protocol of the sweep, see :mod:`debias.sweeps.protocol`. ``None`` allows all
+            group labels.
 
     Raises:
-        ValueError: naming the config, the key and the nearest valid one.
+        ValueError: a config has an unknown name or a value out of range, ``devices`` is more than
+            1, or a run reads group labels that the protocol does not allow. The message names the
+            config and the key.
     """
     from debias.checks import check_numbers
     from debias.evaluation.measures import chosen_families
@@ -29,9 +32,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
             check_numbers(run.config)
             chosen_families(run.config.measures)
             if run.config.devices > 1:
-                raise InputError(
-                    f"a sweep gives each run one device; got devices={run.config.devices}"
-                )
+                raise InputError(f"devices must be 1 in a sweep; got devices={run.config.devices}")
             _check_options(run.config, passed)
             components.check_batch_size(run.config)
     check_runs(labels, runs)

@@ -1,4 +1,4 @@
-"""What runs cost, learnt from those that are done."""
+"""Estimate the time of a run from finished runs with the same config and components."""
 
 import statistics
 from collections import defaultdict
@@ -13,25 +13,28 @@ from debias.sweeps.plan import PlannedRun
 
 
 class Costs:
-    """Seconds that finished runs took, by their config and the names of its components."""
+    """The durations of finished runs, grouped by config name and component names."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def read(self, files: Files) -> Report:
-        """Take note of a finished run; its report."""
+        """Record the duration of a finished run, and return its report."""
         report = read_report(files.report.parent)
         self.seconds[_kind(report.config)].append(report.seconds.total)
         return report
 
     def expected(self, run: PlannedRun) -> float | None:
-        """Mean seconds of the runs of the same config and components; ``None`` if none is done."""
+        """Mean seconds of the finished runs with the config and components of ``run``.
+
+        ``None`` if there are none.
+        """
         seconds = self.seconds.get(_kind(vars(run.config)))
         return statistics.fmean(seconds) if seconds else None
 
 
 def costs_of(runs: Iterable[PlannedRun]) -> Costs:
-    """What the finished ones among these runs took."""
+    """Read the durations of the finished runs among ``runs``."""
     costs = Costs()
     for files in map(files_of, runs):
         if files.report.is_file():
@@ -45,7 +48,7 @@ def _kind(config: Section) -> tuple[str, ...]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds to read.
+    """Format a number of seconds for people, in seconds, minutes, hours or days.
 
     Example:
         >>> duration(8.4), duration(90), duration(5400), duration(200_000)

@@ -1,4 +1,4 @@
-"""Random settings, the same for the same seed on every machine."""
+"""Random settings for a sweep. The same seed gives the same settings on every machine."""
 
 import math
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 from debias.errors import InputError, near
 
-#: Digits that are kept of a drawn number: enough for any setting, and short in a table.
+#: Significant digits of a drawn number: enough for any setting, and short in a table.
 DIGITS = 4
 
 
@@ -18,23 +18,25 @@ def draw(
     values: Mapping[str, Mapping[str, Sequence[Any]]],
     section: str = "draws.values",
 ) -> list[dict[str, Any]]:
-    """Draw settings independently of each other.
+    """Draw ``count`` random settings, each key independently of the others.
 
-    Each key has a stream of its own, which depends on the seed and the key only: more draws go on
-    where fewer ended, and another key changes nothing in the rest.
+    Each key has its own random stream, which depends only on the seed and the key. A greater
+    ``count`` therefore keeps the earlier draws, and another key does not change the values of the
+    rest.
 
     Args:
-        count: how many.
-        seed: of all streams.
+        count: number of settings.
+        seed: seed of all streams.
         values: distribution of each key: ``{uniform: [low, high]}``, ``{log_uniform: [low, high]}``
             or ``{choice: [a, b, ...]}``.
-        section: of the file that says so, for messages.
+        section: section of the sweep file that holds ``values``, for error messages.
 
     Returns:
-        ``count`` times a value for every key; numbers with four digits.
+        ``count`` dictionaries with a value for every key. Numbers have four significant digits.
 
     Raises:
-        ValueError: an unknown distribution, or bounds that are none.
+        ValueError: a distribution is unknown, a list of choices is empty, ``low`` is not below
+            ``high``, or a bound of ``log_uniform`` is not positive.
 
     Example:
         >>> draw(2, seed=0, values={"optimizer.lr": {"log_uniform": [1e-5, 1e-2]}})
@@ -75,11 +77,11 @@ def _sampler(name: str, bounds: Sequence[Any]) -> Callable[[random.Random], Any]
 
 
 def shortened(value: float, low: float, high: float) -> float:
-    """A number with four digits, and between its bounds."""
+    """Round a number to four significant digits, and clip it to the bounds."""
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
-#: What each distribution is given.
+#: The values that each distribution needs, for error messages.
 _NEEDS = {
     "uniform": "two numbers [low, high]",
     "log_uniform": "two positive numbers [low, high]",

@@ -1,4 +1,4 @@
-"""What a run would cost: the images that it sees, and the speed of this machine."""
+"""Estimate the cost of a run before it starts: images processed, and seconds on this machine."""
 
 import time
 from collections.abc import Callable
@@ -17,53 +17,54 @@ from debias.runs.run import Recipe, Run
 from debias.runs.work import Sizes, Work
 from debias.types import Groups
 
-#: Training images of each group, validation and test images; 5,000 of MNIST's training images are
-#: for validation.
+#: Sizes of each benchmark: training images of each group, validation images, test images. For
+#: Biased MNIST, 5,000 of MNIST's training images form the validation split.
 SIZES = {
     "waterbirds": ((3498, 184, 56, 1057), 1199, 5794),
     "celeba": ((71629, 66874, 22880, 1387), 19867, 19962),
     "biased_mnist": ((55000,), 5000, 10000),
 }
-#: Share of the training images that a first model is taken to get wrong, where a stage repeats its
-#: errors.
+#: Assumed error rate of a first model on the training images, for stages that repeat its errors.
 ERRORS = 0.05
-#: Steps are timed, after one that is not, until these seconds are over.
+#: Seconds for which steps are timed, after one untimed step.
 SECONDS = 1.0
-#: Images of a step on a CPU, where larger batches take no less time for each image.
+#: Largest timed batch on a CPU, where larger batches take no less time per image.
 CPU_BATCH = 8
 
 
 class ImageCounts(NamedTuple):
-    """Images that a stage sees, a time for each pass: in steps of training, and in evaluation."""
+    """Numbers of images processed in training steps and in evaluation; each pass counts again."""
 
     trained: int
     evaluated: int
 
 
 class Speed(NamedTuple):
-    """Images a second, in steps of training and in evaluation."""
+    """Images per second, in training steps and in evaluation."""
 
     trained: float
     evaluated: float
 
 
 class Estimate(NamedTuple):
-    """What a run would cost.
+    """The estimated cost of a run.
 
     Attributes:
-        epochs: of training, of all stages.
-        seen: images of all stages.
-        seconds: that ERM's steps on as many images would take; ``None`` where they do not fit into
-            memory.
+        epochs: training epochs of all stages.
+        images: images processed in all stages.
+        seconds: time of ERM steps on as many images. ``None`` if a step does not fit into memory,
+            or if no step was timed.
     """
 
     epochs: int
-    seen: ImageCounts
+    images: ImageCounts
     seconds: float | None
 
 
 class Estimator:
-    """Estimates runs of one benchmark; each network is timed once at each size and batch.
+    """Estimates the cost of runs of one benchmark.
+
+    Each network is timed once per image size, batch size, accelerator and precision.
 
     Args:
         benchmark: a key of ``SIZES``.
@@ -74,17 +75,19 @@ class Estimator:
         self.speeds: dict[tuple[object, ...], Speed | None] = {}
 
     def estimate(self, config: Config, *, timed: bool = True) -> Estimate:
-        """What a run of this config would cost; without ``timed`` its seconds are not known."""
+        """Estimate the cost of a run. ``timed=False`` times no steps, and leaves out seconds."""
         recipe: Recipe = components.construct("recipe", config.recipe, {})
         stages = recipe.work(Run(config, Path(config.out)), self.sizes)
-        each = [images_of(work) for work in stages]
-        seen = ImageCounts(sum(one.trained for one in each), sum(one.evaluated for one in each))
+        counts = [images_of(work) for work in stages]
+        images = ImageCounts(
+            sum(one.trained for one in counts), sum(one.evaluated for one in counts)
+        )
         epochs = sum(work.times * work.config.epochs for work in stages)
-        return Estimate(epochs, seen, self._seconds(stages, each) if timed else None)
+        return Estimate(epochs, images, self._seconds(stages, counts) if timed else None)
 
-    def _seconds(self, stages: list[Work], seen: list[ImageCounts]) -> float | None:
+    def _seconds(self, stages: list[Work], counts: list[ImageCounts]) -> float | None:
         total = 0.0
-        for work, images in zip(stages, seen, strict=True):
+        for work, images in zip(stages, counts, strict=True):
             speed = self._speed(work.config)
             if speed is None:
                 return None
@@ -100,7 +103,7 @@ class Estimator:
 
 
 def images_of(work: Work) -> ImageCounts:
-    """Images that a stage sees, in all its epochs and all the times that it is trained.
+    """Count the images that a stage processes, over all epochs and all its trainings.
 
     Example:
         >>> from debias.config import Config
@@ -115,7 +118,14 @@ def images_of(work: Work) -> ImageCounts:
 
 
 def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
-    """Images of an epoch by the config's own sampler, with a share ``ERRORS`` inferred as 1."""
+    """Count the images of one epoch of a config's sampler.
+
+    A share ``ERRORS`` of the training images has the inferred value 1.
+
+    Args:
+        config: config of the run.
+        groups: number of training images of each group.
+    """
     group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups))
     chosen = torch.arange(len(group)) < round(ERRORS * len(group))
     facts = {
@@ -131,19 +141,18 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
 
 
 def timed_batch(config: Config) -> int:
-    """Images per step when a config's network is timed."""
+    """Batch size for timing a config's network: its own, but at most ``CPU_BATCH`` on a CPU."""
     on_cpu = resolve_accelerator(config.accelerator) == "cpu"
     return min(config.batch_size, CPU_BATCH) if on_cpu else config.batch_size
 
 
 def speed_of(config: Config) -> Speed | None:
-    """The speed of a config's network, at its size, batch, accelerator and precision; loading
-    images is left out.
+    """Time a config's network at its image size, batch size, accelerator and precision.
 
-    Weights are new, so that nothing is downloaded.
+    The time to load images is not included. The weights are random, so that nothing is downloaded.
 
     Returns:
-        Images a second; ``None`` where a step does not fit into the accelerator's memory.
+        Images per second. ``None`` if a step does not fit into the accelerator's memory.
     """
     device = torch.device(resolve_accelerator(config.accelerator))
     shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
@@ -156,7 +165,7 @@ def speed_of(config: Config) -> Speed | None:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-9, momentum=0.9)
 
     def train() -> None:
-        """A step of ERM on the images."""
+        """Do one ERM step on the images."""
         optimizer.zero_grad()
         with mixed:
             loss = F.cross_entropy(model(images).logits, target)
@@ -164,7 +173,7 @@ def speed_of(config: Config) -> Speed | None:
         optimizer.step()
 
     def evaluate() -> None:
-        """A pass over the images."""
+        """Compute the outputs for the images once."""
         with torch.inference_mode(), mixed:
             model(images)
 
@@ -177,22 +186,22 @@ def speed_of(config: Config) -> Speed | None:
 
 
 def _network(config: Config) -> nn.Module:
-    """A config's network with new weights, laid out channels last."""
+    """Build a config's network with random weights, in channels-last memory format."""
     options = config.model | {"pretrained": False, "weights": None}
     model: nn.Module = components.call(timm_classifier, "model", options, {"outputs": 2})
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _seconds(step: Callable[[], None], device: torch.device) -> float:
-    """Mean seconds of a step."""
+    """Mean seconds of a step, over at least ``SECONDS`` seconds, after one untimed step."""
     step()
     _wait_for(device)
-    started, done = time.perf_counter(), 0
-    while not done or time.perf_counter() - started < SECONDS:
+    started, steps = time.perf_counter(), 0
+    while not steps or time.perf_counter() - started < SECONDS:
         step()
         _wait_for(device)
-        done += 1
-    return (time.perf_counter() - started) / done
+        steps += 1
+    return (time.perf_counter() - started) / steps
 
 
 def _wait_for(device: torch.device) -> None:

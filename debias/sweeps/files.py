@@ -1,4 +1,4 @@
-"""Where a sweep keeps what, and what the files say of a run: they alone say what is left."""
+"""The files of a sweep. They alone determine the status of each run and which runs are left."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one run of a sweep.
+    """The paths of the files of one run in a sweep's folder.
 
     Args:
         out: folder of the sweep.
-        name: of the run.
+        name: name of the run's folder.
     """
 
     out: Path
@@ -28,22 +28,28 @@ class Files:
 
     @property
     def report(self) -> Path:
-        """There once the run is done."""
+        """The run's ``report.json``, which exists once the run is done."""
         return self.out / self.name / "report.json"
 
     @property
     def log(self) -> Path:
-        """What every attempt printed."""
+        """The log file: the output of all attempts at the run."""
         return self.out / "logs" / f"{self.name}.log"
 
     @property
     def error(self) -> Path:
-        """Why the last attempt failed: the reason in one line, then the traceback."""
+        """The file with the error of the last attempt: the reason in one line, then the traceback.
+
+        It exists only if the last attempt failed.
+        """
         return self.out / "errors" / f"{self.name}.txt"
 
     @property
     def pruned(self) -> Path:
-        """There if a search has stopped the run early: it says at which epoch. Not done."""
+        """The file that exists if a search stopped the run early. It names the epoch.
+
+        Such a run has no report and is not done.
+        """
         return self.out / "pruned" / f"{self.name}.txt"
 
     @property
@@ -51,12 +57,15 @@ class Files:
         return self.out / "locks" / f"{self.name}.lock"
 
     def lock(self) -> FileLock:
-        """Held by the process that trains the run; its death releases it; never waited for."""
+        """The lock that the training process of the run holds until it ends.
+
+        Acquiring it does not wait: it raises ``filelock.Timeout`` if another process holds it.
+        """
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self._lock_path, timeout=0)
 
     def locked(self) -> bool:
-        """Whether some process trains the run now."""
+        """Whether a process is training the run now."""
         if not self._lock_path.is_file():
             return False
         try:
@@ -66,7 +75,10 @@ class Files:
             return True
 
     def status(self) -> str:
-        """One of "done", "running", "pruned", "failed", "interrupted", "waiting"."""
+        """The run's status by its files.
+
+        One of "done", "running", "pruned", "failed", "interrupted" and "waiting".
+        """
         if self.report.is_file():
             return "done"
         if self.locked():
@@ -78,37 +90,40 @@ class Files:
         return "interrupted" if self.report.parent.is_dir() else "waiting"
 
     def reason(self) -> str:
-        """Why the run was pruned or its last attempt failed, in one line; else nothing."""
-        found = next((path for path in (self.pruned, self.error) if path.is_file()), None)
-        return found.read_text(encoding="utf-8").partition("\n")[0] if found else ""
+        """Why the run was pruned or its last attempt failed, in one line; otherwise empty."""
+        path = next((path for path in (self.pruned, self.error) if path.is_file()), None)
+        return path.read_text(encoding="utf-8").partition("\n")[0] if path else ""
 
 
 def files_of(run: PlannedRun) -> Files:
-    """The files of a run."""
+    """The files of a planned run, in the folder that its config names as ``out``."""
     return Files(Path(run.config.out), run.name)
 
 
 def left(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """Those that are not done."""
+    """Return the runs that are not done: those without a ``report.json``."""
     return [run for run in runs if not files_of(run).report.is_file()]
 
 
 def write_plan(plan: Plan) -> None:
-    """Note in the sweep's folder which runs belong to it; the last plan counts."""
+    """Write ``plan.json``, the list of the sweep's runs, into its folder.
+
+    An earlier plan in the folder is replaced.
+    """
     runs = [{"name": run.name, "settings": run.settings} for run in plan.runs]
     write_atomically(plan.out / PLAN, json_text(runs))
 
 
 def read_plan(out: Path) -> list[tuple[str, str]]:
-    """Name and settings of each run of the sweep that was last started in a folder.
+    """Read the name and settings of each run from a folder's ``plan.json``.
 
     Raises:
-        ValueError: there was none.
+        ValueError: the folder has no ``plan.json``, or one that cannot be read.
     """
     path = out / PLAN
     if not path.is_file():
-        remedy = f"give the folder of `debias sweep run`, or use `debias compare {out}`"
-        raise InputError(f"{out} holds no sweep: {remedy}")
+        remedy = f"Give the folder of `debias sweep run`, or use `debias compare {out}`"
+        raise InputError(f"{out} contains no sweep (no {PLAN}). {remedy}")
     remedy = "write it again with the same `debias sweep run`"
     entries = read_json(path, list, entries={"name": str, "settings": str}, remedy=remedy)
     return [(entry["name"], entry["settings"]) for entry in entries]

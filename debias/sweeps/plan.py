@@ -1,4 +1,4 @@
-"""A sweep file to a list of runs. Planning loads no torch; the checks of options do."""
+"""Expand a sweep file into a list of runs. Planning does not import torch."""
 
 import itertools
 import json
@@ -16,16 +16,22 @@ from debias.merging import Section, Settings, read_overrides, split_overrides
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
-#: What a sweep says by keys of its own, and its runs therefore must not.
+#: Keys of a config that the runs of a sweep cannot set, and the key of the sweep file for each.
 OWN = {"seed": "seeds", "out": "out", "name": "configs"}
 
-#: What the command line may say of the sweep itself.
+#: Keys of the sweep file that ``key=value`` on the command line can change.
 CHANGEABLE = ("seeds", "out", "draws", "labels")
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: the arguments of ``debias train``, and the config that follows from them."""
+    """One run of a sweep: the arguments of ``debias train``, and the resulting config.
+
+    Args:
+        source: the config, as ``debias train`` accepts it.
+        overrides: ``key=value`` texts that the sweep varies, including the seed.
+        config: the complete config of the run.
+    """
 
     source: str
     overrides: tuple[str, ...]
@@ -33,25 +39,29 @@ class PlannedRun:
 
     @cached_property
     def name(self) -> str:
-        """Name of the run's folder, which holds the identity of its config."""
+        """Name of the run's folder. It contains a digest of the config."""
         return configs.run_name(self.config)
 
     @property
     def folder(self) -> Path:
-        """The run's folder."""
+        """The run's folder, in the folder that its config names as ``out``."""
         return Path(self.config.out) / self.name
 
     @property
     def settings(self) -> str:
-        """The config and what the sweep varies, to read."""
+        """The config and the varied settings as text, for messages and tables."""
         return " ".join([self.source, *(text.replace('"', "") for text in self.overrides)])
 
 
 class Plan(NamedTuple):
-    """The runs of a sweep in the order of their start, and a line for each repeated one.
+    """The runs of a sweep.
 
-    ``labels`` names the group labels that they may use, see :mod:`debias.sweeps.protocol`; ``None``
-    is any.
+    Args:
+        out: folder of the sweep.
+        runs: the distinct runs, in the order in which they start.
+        merged: one line for each run that is identical to an earlier one.
+        labels: the protocol, which limits the group labels that runs may use, see
+            :mod:`debias.sweeps.protocol`. ``None`` allows all.
     """
 
     out: Path
@@ -61,59 +71,61 @@ class Plan(NamedTuple):
 
 
 def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
-    """Expand a sweep file.
+    """Expand a sweep file into its runs.
 
     Args:
         path: the sweep file, see :class:`Sweep`.
-        overrides: ``key=value``; those of ``CHANGEABLE`` change the sweep, all else every run.
+        overrides: ``key=value`` texts. Keys of ``CHANGEABLE`` change the sweep; other keys change
+            every run.
 
     Returns:
-        The runs: for every seed, each config with every combination of its settings; so that a
-        sweep that is stopped early has compared everything on the first seeds.
+        The runs: for every seed, each config with every combination of its settings. All runs of
+        one seed come before those of the next. A sweep that is stopped early can therefore compare
+        all settings on the first seeds.
 
     Raises:
-        ValueError: an unknown key, a config that is not there, or a setting that a config does not
-            have.
+        ValueError: a key is unknown, a config does not exist, a config does not have a setting, or
+            the file describes a search.
     """
     own, others = split_overrides(overrides, CHANGEABLE)
     sweep = read(path, own)
     if sweep.search is not None or sweep.final_seeds:
         command = f"debias sweep search {path}"
-        raise InputError(f"{path} is of a search: its runs are found by `{command}`")
+        raise InputError(f"{path} describes a search, not a list of runs. Use `{command}`")
     common = fixed_settings(sweep, others)
     out = folder(sweep, path)
-    found: dict[str, PlannedRun] = {}
+    distinct: dict[str, PlannedRun] = {}
     merged = []
-    from debias.sweeps.backbones import with_backbones  # which makes runs of this module
+    from debias.sweeps.backbones import with_backbones  # that module imports this one
 
     makers: dict[str, Maker] = {}
 
     def make(source: str, varied: Section) -> PlannedRun:
-        """The run of a config with settings of its own; each config is read once."""
+        """Make the run of a config with its varied settings. Each config is read only once."""
         maker = makers.get(source) or makers.setdefault(source, Maker(source, common, out))
         return maker.run(varied)
 
     for run in with_backbones(_expand(sweep, path.parent, common), make, path.parent):
-        if found.setdefault(run.name, run) is not run:
-            merged.append(f"{run.settings} is the same run as {found[run.name].settings}")
-    return Plan(out, tuple(found.values()), tuple(merged), sweep.labels)
+        if distinct.setdefault(run.name, run) is not run:
+            merged.append(f"{run.settings} is the same run as {distinct[run.name].settings}")
+    return Plan(out, tuple(distinct.values()), tuple(merged), sweep.labels)
 
 
 def folder(sweep: Sweep, path: Path) -> Path:
-    """What receives the runs of a sweep file."""
+    """The folder for the runs of a sweep file: ``out``, or ``runs/<name of the file>``."""
     return Path(sweep.out or Path("runs") / path.stem)
 
 
 def fixed_settings(sweep: Sweep, overrides: Sequence[str]) -> Settings:
-    """What is the same for every run: ``set``, and what the command line says over it."""
+    """Settings common to every run: ``set`` of the sweep file, overridden by the command line."""
     return dict(sweep.set) | dict(map(setting_of, overrides))
 
 
 def setting_of(text: str) -> tuple[str, Any]:
-    """Key and value of a ``key=value`` text; the key is not taken apart at its dots.
+    """Parse a ``key=value`` text into its key and value. A dotted key remains one key.
 
     Raises:
-        ValueError: the text has no "=", or its value cannot be read.
+        ValueError: the text has no "=", or its value is not valid YAML.
     """
     key, sign, value = text.partition("=")
     if not sign:
@@ -123,22 +135,22 @@ def setting_of(text: str) -> tuple[str, Any]:
 
 
 def make_run(source: str, fixed: Section, varied: Section, out: Path) -> PlannedRun:
-    """The run of a config with some settings.
+    """Make one run from a config and settings.
 
     Args:
-        source: the config, as ``debias train`` takes it.
-        fixed: settings of every run.
-        varied: settings of this run, the seed included.
-        out: folder that receives the run's folder.
+        source: the config, as ``debias train`` accepts it.
+        fixed: settings common to every run.
+        varied: settings of this run, including its seed. They override ``fixed``.
+        out: folder of the sweep, which will contain the run's folder.
 
     Raises:
-        ValueError: no such config, or a setting that it does not have.
+        ValueError: the config does not exist, or does not have one of the settings.
     """
     return Maker(source, fixed, out).run(varied)
 
 
 class Maker:
-    """Makes the runs of a config, whose files it reads once; see :func:`make_run`."""
+    """Makes the runs of one config, and reads its files only once; see :func:`make_run`."""
 
     def __init__(self, source: str, fixed: Section, out: Path) -> None:
         with mistakes_of(source):
@@ -146,7 +158,7 @@ class Maker:
         self.fixed, self.last = _texts(fixed), _texts({"out": str(out), "progress": False})
 
     def run(self, varied: Section) -> PlannedRun:
-        """The run of some settings."""
+        """Make the run with the given varied settings, including its seed."""
         texts = _texts(varied)
         with mistakes_of(self.base.source):
             return PlannedRun(
@@ -156,7 +168,7 @@ class Maker:
 
 @contextmanager
 def mistakes_of(owner: str) -> Iterator[None]:
-    """Begin the message of a mistake with the config or the run that has it."""
+    """Put the name of a config or run before the message of an ``InputError`` in the context."""
     try:
         yield
     except InputError as error:
@@ -177,18 +189,23 @@ def _expand(sweep: Sweep, beside: Path, common: Section) -> Iterator[tuple[str, 
 
 
 def entry(line: Any, common: Section, beside: Path) -> tuple[str, Settings]:
-    """A line of ``configs``: the config, and its own variations over the common ones.
+    """Parse an entry of ``configs`` into the config and its grid: its own over the common one.
+
+    Args:
+        line: the entry: a config, or ``{config: {key: [values]}}``.
+        common: the grid that all configs share.
+        beside: folder of the sweep file. Paths of configs are relative to it.
 
     Raises:
-        ValueError: it is neither a config nor a config with keys of its own.
+        ValueError: the entry has neither of these forms.
     """
     if isinstance(line, str):
         line = {line: {}}
     own_grid = isinstance(line, dict) and len(line) == 1 and next(iter(line.values()))
     if not isinstance(own_grid, dict):
         raise InputError(
-            f"configs: {line!r} must be a config, or a config with its own grid as in NAME: {{key: "
-            "[1]}"
+            f"an entry of configs must be NAME, or NAME: {{key: [1]}} with its own grid; got "
+            f"{line!r}"
         )
     ((source, own),) = line.items()
     return str(beside / source) if (beside / source).is_file() else source, {**common, **own}
@@ -205,30 +222,30 @@ def _check_grid(source: str, grid: Section, common: Section) -> None:
 
 
 def check_keys(source: str, *layers: Section) -> None:
-    """Refuse keys that a sweep sets otherwise or gives twice, and progress bars.
+    """Check the keys that a sweep file sets or varies for a config.
 
     Raises:
-        ValueError: naming the key.
+        ValueError: a key belongs to the sweep itself (``OWN``), occurs in two layers, or is
+            ``progress`` with a value other than false.
     """
     keys = [key for layer in layers for key in layer]
     for key in keys:
         if key in OWN:
-            raise InputError(f"{key} cannot be set or varied here: a sweep gives it by {OWN[key]}")
+            raise InputError(f"{key} cannot be set or varied for runs of a sweep. Use {OWN[key]}")
         if keys.count(key) > 1:
             raise InputError(
-                f"{source}: {key} is given twice, by set, grid, draws or space: leave it in one of "
+                f"{source}: {key} occurs in two of set, grid, draws and space. Keep it in one of "
                 "them"
             )
     for layer in layers:
         if layer.get("progress", False) is not False:
             raise InputError(
-                f"progress={layer['progress']} has no use in a sweep: its runs write logs; leave "
-                "it out"
+                "progress must be false in a sweep, because its runs write log files; got "
+                f"progress={layer['progress']}. Leave it out"
             )
 
 
 def _texts(settings: Section) -> tuple[str, ...]:
-    # JSON is YAML, in which OmegaConf reads overrides; quotes keep text from being taken for a
-    # number
+    # OmegaConf reads overrides as YAML, which includes JSON; quotes keep a text a text
     texts = ((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items())
     return tuple(f"{key}={text}" for key, text in texts)

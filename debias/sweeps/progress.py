@@ -1,7 +1,7 @@
-"""What is known of a sweep while it runs: a table on a terminal, else a line per event.
+"""Show the progress of a sweep: a table on a terminal, otherwise one line per event.
 
-Accuracies are of the validation split, and say so: the test split is shown by the report of the
-sweep alone.
+The accuracies are those of the validation split, and are labelled so. Only the report of the sweep
+shows the test split.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from debias.sweeps.plan import PlannedRun
 
 
 class Progress:
-    """Counts runs, keeps the best, and shows both; the terminal is drawn on within its context.
+    """Counts the runs of a sweep by status, remembers the best, and shows both on a console.
+
+    Use it as a context manager: the table on a terminal is drawn inside the context.
 
     Args:
-        runs: all of the sweep's; those that are done already are only counted. A search has none
-            at first, and each enters with its first event.
-        ended: is called with a run that is done, pruned or failed for good, and why it failed; the
-            reason is empty for the others.
-        console: where it is shown.
+        runs: all runs of the sweep. Runs that are already done are only counted. A search starts
+            with none, and adds each run at its first event.
+        ended: called with a run when it is done, pruned, or failed without another attempt. The
+            second argument is why it failed; it is empty for the others.
+        console: console for the output; the standard output by default.
     """
 
     def __init__(
@@ -54,26 +56,26 @@ class Progress:
                 self._note(run)
 
     def __enter__(self) -> Progress:
-        """Begin to draw."""
+        """Start the live table, if the console is a terminal."""
         if self.live:
             self.live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the last state on the screen."""
+        """Draw the final state, and leave it on the screen."""
         self.show()
         if self.live:
             self.live.stop()
 
     def started(self, run: PlannedRun) -> None:
-        """A worker has begun with the run, or goes on with it."""
+        """Record that a worker has started or resumed the run."""
         self._enter(run, "running")
         self.since[run.name] = time.monotonic()
         if not self.live:
             self._say(f"started {run.settings}")
 
     def finished(self, run: PlannedRun) -> bool:
-        """Whether a run is done or was stopped early, as its files say; then it is shown."""
+        """Check by its files whether a run is done or pruned. If it is, record and show that."""
         files = files_of(run)
         if files.report.is_file():
             self.done(run)
@@ -84,35 +86,38 @@ class Progress:
         return True
 
     def done(self, run: PlannedRun) -> None:
-        """The run's report is there."""
+        """Record that the run is done. Its report must exist."""
         self._say(f"done    {run.settings}: {self._note(run)}")
         self.ended(run, "")
 
     def failed(self, run: PlannedRun, reason: str, *, again: bool) -> None:
-        """An attempt failed, and the run will be tried again or not."""
+        """Record a failed attempt at a run; ``again`` is whether another attempt follows."""
         self._enter(run, "waiting" if again else "failed")
         self._say(f"failed  {run.settings}{', tried again' if again else ''}: {reason}")
         if not again:
             self.ended(run, reason)
 
     def stopped(self, run: PlannedRun, reason: str) -> None:
-        """An attempt was ended from outside, and the run waits to go on."""
+        """Record that an attempt was ended from outside, and that the run waits to be resumed."""
         self._enter(run, "waiting")
         self._say(f"stopped {run.settings}: {reason}")
 
     def pruned(self, run: PlannedRun, reason: str) -> None:
-        """A search has stopped the run early."""
+        """Record that a search has stopped the run early."""
         self._enter(run, "pruned")
         self._say(f"pruned  {run.settings}: {reason}")
         self.ended(run, "")
 
     def show(self) -> None:
-        """Draw the present state, on a terminal."""
+        """Draw the current state, if the console is a terminal."""
         if self.live:
             self.live.update(Group(Text(self.summary()), self._running()), refresh=True)
 
     def summary(self) -> str:
-        """Counts, the best run so far by its selection rule on validation, and the time left."""
+        """One line: counts by status, the best run so far, and the estimated time left.
+
+        Runs are compared by their own selection rule on validation.
+        """
         counts = Counter(self.status.values())
         parts = [f"{counts['done']}/{len(self.runs)} done"]
         others = ("running", "pruned", "failed", "waiting")
@@ -125,7 +130,10 @@ class Progress:
         return ", ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """Seconds until the last run is done, if each takes as long as its like; or ``None``."""
+        """Estimate the seconds until the last run ends, from finished runs of the same kind.
+
+        ``None`` if an unfinished run has no finished run of its kind.
+        """
         now, left = time.monotonic(), 0.0
         for name, status in self.status.items():
             if status in ("running", "waiting"):

@@ -1,7 +1,7 @@
-"""Which group labels a comparison may use, and the seeds that choose and judge settings.
+"""The protocol of a sweep: which group labels its runs may use, and which seeds are reported.
 
-Methods compare only under the same knowledge: one that was tuned on the worst group of validation
-knows its groups, whatever its loss reads.
+Methods are comparable only if they use the same labels. A method tuned on worst-group validation
+accuracy uses the group labels of validation, even if its loss reads none.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from debias.sweeps.plan import PlannedRun, mistakes_of
 
 FILE = "protocol.json"
 
-#: The splits whose group labels may be read, by name; nobody's inferred groups are labels.
+#: The splits whose group labels each protocol allows to read. Inferred groups are not labels.
 LABELS: dict[str, tuple[str, ...]] = {
     "validation_groups_unknown": (),
     "validation_groups_known": ("val",),
@@ -31,15 +31,14 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a sweep's tables say of how their figures came about.
+    """How the results of a sweep were obtained, for its tables.
 
     Args:
-        labels: a key of ``LABELS``.
-        objectives: by which a search chose settings, on validation; none where nothing was
-            searched.
-        trials: settings that it tried for each config.
-        search_seeds: of these.
-        final_seeds: of the runs that the tables report.
+        labels: which group labels the runs may use, a key of ``LABELS``.
+        objectives: validation metrics by which a search chose settings; empty without a search.
+        trials: number of settings that the search tried per config.
+        search_seeds: seeds of the trials.
+        final_seeds: seeds of the runs that the tables report.
     """
 
     labels: str
@@ -49,7 +48,7 @@ class Protocol:
     final_seeds: tuple[int, ...] = ()
 
     def sentence(self) -> str:
-        """The protocol in words.
+        """Describe the protocol in one or two sentences.
 
         Example:
             >>> Protocol("validation_groups_unknown").sentence()
@@ -58,22 +57,25 @@ class Protocol:
         text = f"Protocol {self.labels}: {_MEANINGS[self.labels]}."
         if not self.objectives:
             return text
-        tried = ", ".join(map(str, self.search_seeds))
-        found = ", ".join(map(str, self.final_seeds))
+        search_seeds = ", ".join(map(str, self.search_seeds))
+        final_seeds = ", ".join(map(str, self.final_seeds))
         objectives = " and ".join(self.objectives)
-        chosen = f"{self.trials} settings a config, chosen by {objectives} on validation"
-        return f"{text} Settings: {chosen} (seeds {tried}); reported are fresh seeds ({found})."
+        return (
+            f"{text} A search tried {self.trials} settings per config (seeds {search_seeds}) and "
+            f"chose by {objectives} on validation. The tables report new seeds ({final_seeds})."
+        )
 
 
 def check_runs(labels: str | None, runs: Iterable[PlannedRun]) -> None:
-    """Refuse runs that read group labels which the protocol does not allow.
+    """Check that the runs read only the group labels that the protocol allows.
 
     Args:
-        labels: a key of ``LABELS``; ``None`` allows all.
-        runs: of the sweep.
+        labels: the protocol, a key of ``LABELS``; ``None`` allows all group labels.
+        runs: runs of the sweep.
 
     Raises:
-        ValueError: an unknown protocol, or a run with its config, what it reads, and the remedy.
+        ValueError: ``labels`` is not a key of ``LABELS``, or a run reads the group labels of
+            another split.
     """
     if labels is None:
         return
@@ -83,16 +85,16 @@ def check_runs(labels: str | None, runs: Iterable[PlannedRun]) -> None:
             read = _splits_read(run)
         if extra := [split for split in read if split not in allowed]:
             raise InputError(
-                f"{run.settings}: reads the group labels of {' and '.join(extra)}, which "
-                f"labels={labels} does not allow: {_remedy(extra, run)}"
+                f"{run.settings} reads the group labels of {' and '.join(extra)}, which "
+                f"labels={labels} does not allow. {_remedy(extra, run)}"
             )
 
 
 def allowed_splits(labels: str) -> tuple[str, ...]:
-    """The splits whose group labels a protocol allows.
+    """The splits whose group labels a protocol allows to read.
 
     Raises:
-        ValueError: it is unknown.
+        ValueError: ``labels`` is not a key of ``LABELS``.
     """
     if labels not in LABELS:
         raise InputError(f"unknown protocol labels={labels!r}; {near(labels, LABELS)}")
@@ -100,7 +102,7 @@ def allowed_splits(labels: str) -> tuple[str, ...]:
 
 
 def write_protocol(out: Path, protocol: Protocol | None) -> None:
-    """Note in a sweep's folder under which protocol its runs are; the last counts."""
+    """Write the protocol of a sweep into its folder. ``None`` deletes the earlier one."""
     if protocol is None:
         (out / FILE).unlink(missing_ok=True)
     else:
@@ -108,17 +110,17 @@ def write_protocol(out: Path, protocol: Protocol | None) -> None:
 
 
 def read_protocol(out: Path) -> Protocol | None:
-    """The protocol of a sweep's folder; ``None`` where it declares none."""
+    """Read the protocol of a sweep from its folder; ``None`` if the folder has none."""
     if not (out / FILE).is_file():
         return None
     types: dict[str, Types] = {"labels": str, "objectives": list, "trials": int}
     types |= {"search_seeds": list, "final_seeds": list}
     remedy = "write it again with the same `debias sweep run` or `debias sweep search`"
-    found = read_json(out / FILE, dict, entries=types, remedy=remedy)
-    allowed_splits(found["labels"])
-    listed = (tuple(found[key]) for key in ("objectives", "search_seeds", "final_seeds"))
+    entries = read_json(out / FILE, dict, entries=types, remedy=remedy)
+    allowed_splits(entries["labels"])
+    listed = (tuple(entries[key]) for key in ("objectives", "search_seeds", "final_seeds"))
     objectives, search_seeds, final_seeds = listed
-    return Protocol(found["labels"], objectives, found["trials"], search_seeds, final_seeds)
+    return Protocol(entries["labels"], objectives, entries["trials"], search_seeds, final_seeds)
 
 
 def _splits_read(run: PlannedRun) -> Sequence[str]:
@@ -133,6 +135,7 @@ def _remedy(extra: Sequence[str], run: PlannedRun) -> str:
     from debias.metrics.selection import AUTO, GROUP_RULES, RULES
 
     if extra == ["val"] and run.config.select in (AUTO, *GROUP_RULES):
-        return " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
+        rules = [f"select={rule}" for rule in RULES if rule not in GROUP_RULES]
+        return f"Use {' or '.join(rules)}"
     wider = [name for name, splits in LABELS.items() if set(extra) <= set(splits)]
-    return f"leave it out, or declare labels={wider[0]}"
+    return f"Leave the run out, or declare labels={wider[0]}"

@@ -154,7 +154,7 @@ def _cost(one: Reproduced, costs: Costs, estimator: Estimator) -> list[str]:
     time = "-"
     if seconds is not None and rest:
         time = f"{'~' if known is None else ''}{duration(len(rest) * seconds)}"
-    images = [f"{len(rest) * count / 1e6:.1f}" for count in found.seen]
+    images = [f"{len(rest) * count / 1e6:.1f}" for count in found.images]
     published = (_title(setting), setting.figure, setting.source)
     return [*published, str(len(rest)), str(found.epochs), *images, time]
 

@@ -80,18 +80,18 @@ def test_a_path_beside_the_sweep_file_is_a_name_as_well(sweep, tmp_path):
     [
         (
             '[{drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/irm}"]}}]',
-            "names 0 runs .* with seed=0: name a config",
+            "must name one run .* with seed=0; got 0 runs. Name a config",
         ),
         (
             (
                 "[drawn_birds: {clip: [1, 2]}, drawn_birds/dfr: {recipe.backbone: "
                 '["{drawn_birds}"]}]'
             ),
-            "names 2 runs .* with seed=0: name a config",
+            "must name one run .* with seed=0; got 2 runs. Name a config",
         ),
         (
             '[drawn_birds/dfr: {recipe.backbone: ["{drawn_birds/dfr}"]}]',
-            "names runs with a backbone of their own",
+            "names a config that uses another run's backbone",
         ),
     ],
 )

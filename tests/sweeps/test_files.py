@@ -52,7 +52,10 @@ def test_plan_is_noted_in_the_folder(sweep):
     planned = plan(sweep("configs: [drawn_birds]\nseeds: [0, 1]"))
     write_plan(planned)
     assert read_plan(planned.out) == [(run.name, run.settings) for run in planned.runs]
-    with pytest.raises(ValueError, match="holds no sweep: give the folder of `debias sweep run`"):
+    with pytest.raises(
+        ValueError,
+        match=r"contains no sweep \(no plan.json\)\. Give the folder of `debias sweep run`",
+    ):
         read_plan(planned.out.parent)
 
 

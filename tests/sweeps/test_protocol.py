@@ -24,7 +24,7 @@ from debias.sweeps.protocol import Protocol, check_runs, read_protocol, write_pr
             "select: auto",
             "of val,.* select=worst_class or select=average",
         ),
-        ("validation_groups_unknown", "", "select: balanced", "does not allow: select="),
+        ("validation_groups_unknown", "", "select: balanced", "does not allow. Use select="),
         (
             "validation_groups_unknown",
             "/coral",
@@ -87,6 +87,6 @@ def test_written_down(tmp_path):
     assert (
         searched.sentence()
         == "Protocol validation_groups_known: group labels of validation may be used, none of "
-        "training. Settings: 40 settings a config, chosen by average and worst_group_gap on "
-        "validation (seeds 0, 1); reported are fresh seeds (10, 11, 12)."
+        "training. A search tried 40 settings per config (seeds 0, 1) and chose by average and "
+        "worst_group_gap on validation. The tables report new seeds (10, 11, 12)."
     )

@@ -415,7 +415,7 @@ def test_nothing_done(sweep: Sweep, format: str) -> None:
 
 
 def test_no_sweep_and_no_such_format(tmp_path: Path, half_finished: Plan) -> None:
-    with pytest.raises(ValueError, match=f"{tmp_path} holds no sweep"):
+    with pytest.raises(ValueError, match=f"{tmp_path} contains no sweep"):
         rows(tmp_path)
     with pytest.raises(
         ValueError, match="format=excel is unknown; valid: csv, html, latex, markdown"

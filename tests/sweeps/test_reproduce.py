@@ -125,7 +125,7 @@ def test_by_itself_everything_with_three_seeds() -> None:
     [
         ([], ["jt"], "waterbirds has no published setting 'jt'; did you mean 'jtt'"),
         (["seeds=0"], [], "seeds=0 must be a list"),
-        (["seed=1"], [], "seed cannot be set or varied here"),
+        (["seed=1"], [], "seed cannot be set or varied for runs"),
         (["epoch=1"], [], "did you mean 'epochs'"),
     ],
 )
@@ -228,7 +228,7 @@ def test_images_that_a_run_sees(config: str, epochs: int, trained: int, evaluate
     found = Estimator(source.partition("/")[0]).estimate(
         configs.load(source, ["data.root=x", *names]), timed=False
     )
-    assert (found.epochs, found.seen, found.seconds) == (epochs, (trained, evaluated), None)
+    assert (found.epochs, found.images, found.seconds) == (epochs, (trained, evaluated), None)
 
 
 def test_a_network_is_timed(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ def test_what_belongs_to_a_study(search_file):
         (
             f"{{{LR}}}",
             {"set": "{optimizer: {lr: 1}, optimizer.lr: 2}"},
-            "optimizer.lr is given twice",
+            "optimizer.lr occurs in two of set, grid",
         ),
-        ("{space: {seed: {choice: [1]}}, trials: 3}", {}, "seed cannot be set or varied here"),
+        ("{space: {seed: {choice: [1]}}, trials: 3}", {}, "seed cannot be set or varied for runs"),
     ],
 )
 def test_mistakes(section, more, message, search_file):
@@ -183,7 +183,7 @@ def test_mistakes(section, more, message, search_file):
 
 def test_the_other_command(search_file, sweep):
     with pytest.raises(
-        ValueError, match="is of a search: its runs are found by `debias sweep search"
+        ValueError, match=r"describes a search, not a list of runs\. Use `debias sweep search"
     ):
         plan(search_file(f"{{{LR}}}"))
     with pytest.raises(

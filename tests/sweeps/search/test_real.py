@@ -40,8 +40,8 @@ def test_from_the_file_to_the_table(search_file, small, capsys):
     report = capsys.readouterr().out
     assert "Protocol validation_groups_known: " in report
     assert (
-        "2 settings a config, chosen by worst_group on validation (seeds 0); reported are fresh "
-        "seeds (10)" in report
+        "A search tried 2 settings per config (seeds 0) and chose by worst_group on validation. "
+        "The tables report new seeds (10)." in report
     )
     assert "| erm | val | 10 |" in report
     assert main(["sweep", "search", str(path), *small, "search.seed=1"]) == 2
