@@ -1,7 +1,6 @@
-"""What was published of the shipped settings, and where: the table ``published.csv``.
+"""Published results of the shipped settings and their sources, from the table ``published.csv``.
 
-A setting with the figure of a method names that method; the figure and its source are in
-``debias/methods.csv``.
+A row with an entry in ``method`` takes its figure and source from ``debias/methods.csv``.
 """
 
 import csv
@@ -18,16 +17,16 @@ from debias.sweeps.plan import setting_of
 
 
 class Setting(NamedTuple):
-    """A shipped setting, and the test figure that it was published with.
+    """A shipped setting and its published test result.
 
     Attributes:
         config: name of the shipped config.
-        figure: in percent, as printed: "88.5 ± 0.3" or "86.7".
-        source: who printed it.
-        metric: of the test split.
-        varied: what the setting adds to the config.
-        called: name of the setting; left out, that of its config.
-        notes: in what it is not the published setting, beside what the config says.
+        figure: the published result in percent, as printed: "88.5 ± 0.3" or "86.7".
+        source: the publication with the figure.
+        metric: metric of the test split that the figure reports.
+        varied: settings in addition to those of the config.
+        called: name of the setting; the name of its config if empty.
+        notes: differences from the published setting that the config does not list.
     """
 
     config: str
@@ -40,53 +39,57 @@ class Setting(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the setting, without its data set."""
+        """Name of the setting, without its data set."""
         return self.called or self.config.rpartition("/")[2]
 
     @property
     def mean(self) -> float:
-        """The figure as a fraction."""
+        """The published mean, as a fraction of 1."""
         return float(self.figure.partition(" ± ")[0]) / 100
 
     @property
     def deviation(self) -> float:
-        """Its standard deviation as a fraction, 0 where none was printed."""
+        """The published standard deviation, as a fraction of 1; 0 if none was printed."""
         return float(self.figure.partition(" ± ")[2] or 0) / 100
 
     @property
     def differences(self) -> list[str]:
-        """In what the shipped setting is not the published one, as far as that is known."""
+        """The known differences between the shipped setting and the published one."""
         return [*differences(self.config), *self.notes]
 
 
-#: Begins a paragraph in the comment of a shipped config that says in what it is not the published
-#: setting; one that goes on with NOTHING names no difference.
+#: In the comments of a shipped config, a paragraph that begins with MARK describes a difference from
+#: the published setting. If NOTHING follows, there is no difference.
 MARK, NOTHING = "# Differs: ", "nothing"
 
 
 def differences(name: str) -> list[str]:
-    """What the comments of a shipped config, after those of its bases, say after ``MARK``."""
+    """Read the differences from the published setting in the comments of a shipped config.
+
+    They are the paragraphs after ``MARK``. The differences of the configs that it extends come
+    first.
+    """
     path = configs.folder() / f"{name}.yaml"
     base = OmegaConf.to_container(OmegaConf.load(path)).get("extends")  # type: ignore[union-attr]
-    found = differences(str(base)) if base else []
+    notes = differences(str(base)) if base else []
     inside = False
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(MARK):
             inside = not line.startswith(MARK + NOTHING)
-            found += [line.removeprefix(MARK)] if inside else []
+            notes += [line.removeprefix(MARK)] if inside else []
         elif inside and line.startswith("# "):
-            found[-1] += line.removeprefix("#")
+            notes[-1] += line.removeprefix("#")
         else:
             inside = False
-    return found
+    return notes
 
 
 def _read(path: Path) -> dict[str, list[Setting]]:
-    found: dict[str, list[Setting]] = {}
+    benchmarks: dict[str, list[Setting]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            found.setdefault(row["benchmark"], []).append(_setting(row))
-    return found
+            benchmarks.setdefault(row["benchmark"], []).append(_setting(row))
+    return benchmarks
 
 
 def _setting(row: Mapping[str, str]) -> Setting:
@@ -100,5 +103,5 @@ def _setting(row: Mapping[str, str]) -> Setting:
     return Setting(row["config"], figure, source, row["metric"], varied, row["name"], notes)
 
 
-#: Every shipped setting that has a checked figure, by benchmark.
+#: The shipped settings whose published figure was checked against its source, by benchmark.
 BENCHMARKS = _read(Path(__file__).with_suffix(".csv"))

@@ -1,4 +1,4 @@
-"""What came back of a sweep, finished or not: a row for each run, and their results."""
+"""Read the results of a sweep, finished or not: the status of each run, and the comparisons."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from debias.sweeps.report_pairs import Paired, compare_pairs
 if TYPE_CHECKING:
     import torch
 
-#: What comes with a data set's images, of which it makes no other data set.
+#: Options of ``data`` that do not make two runs belong to different data sets.
 COMPANIONS = ("mask", "masks", "fills")
-#: In the order in which a summary names them.
+#: The statuses of a run, in the order in which a summary lists them.
 STATUSES = ("done", "running", "pruned", "failed", "interrupted", "waiting")
 
 
 class Row(NamedTuple):
-    """A run of the sweep, planned or added to its folder.
+    """One run of a sweep and its status.
 
     Args:
-        name: of its folder.
-        settings: its config, and what the sweep varies.
+        name: name of its folder.
+        settings: its config and varied settings, as text.
         status: one of ``STATUSES``.
-        reason: why it was pruned, or its last attempt failed; empty otherwise.
-        report: its record, where it is done.
-        added: it is in the folder, finished, and not in the plan.
+        reason: why it was pruned, or why its last attempt failed; otherwise empty.
+        report: its record if it is done, otherwise ``None``.
+        added: whether it is a finished run in the folder that is not in the plan.
     """
 
     name: str
@@ -46,22 +46,22 @@ class Row(NamedTuple):
 
     @property
     def setting(self) -> str:
-        """Its settings but for the seed, which a plan names last."""
+        """The settings without the seed, which is always the last of them."""
         return self.settings.rpartition(" seed=")[0] or self.settings
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a sweep's folder holds.
+    """The results in a sweep's folder.
 
     Args:
         out: the folder.
-        rows: of every planned run, and of those that were added.
-        comparisons: by data set, of the runs that are done.
-        paired: by data set, which methods differ.
-        protocol: which group labels the sweep allows itself, and how its settings were chosen;
-            ``None`` if undeclared.
-        left_out: why finished runs of the folder are in no table.
+        rows: the planned runs, and after them the runs that were added to the folder.
+        comparisons: for each data set, the comparison of its finished runs.
+        paired: for each data set, the paired comparisons of its methods.
+        protocol: which group labels the sweep allows, and how its settings were chosen; ``None`` if
+            the sweep declares no protocol.
+        left_out: one line for each finished run of the folder that is in no table, with the reason.
     """
 
     out: Path
@@ -72,7 +72,7 @@ class Results:
     left_out: tuple[str, ...] = ()
 
     def methods(self) -> dict[str, tuple[str, ComparedMethod]]:
-        """Data set and method of each run that is done, by the name of its folder."""
+        """Map the folder name of each finished run to its data set and method."""
         return {
             run.folder.name: (dataset, method)
             for dataset, comparison in self.comparisons.items()
@@ -81,65 +81,71 @@ class Results:
         }
 
     def added(self) -> list[str]:
-        """A line for each run that is not in the plan."""
+        """Write one line for each run in the folder that is not in the plan."""
         names = [row.name for row in self.rows if row.added]
         return [f"added to the folder, not in the plan: {name}" for name in names]
 
     def failures(self) -> list[str]:
-        """A line for each run that failed."""
+        """Write one line for each failed run, with the reason."""
         failed = [row for row in self.rows if row.status == "failed"]
         return [f"failed: {row.settings}: {row.reason}" for row in failed]
 
 
 def rows(out: Path) -> list[Row]:
-    """What the folder of a sweep says of each run that was planned, in the order of the plan.
+    """Read the status of each planned run of a sweep, in the order of the plan.
+
+    A run whose report cannot be read counts as failed.
 
     Raises:
-        ValueError: there is no sweep. A run whose report cannot be read counts as failed.
+        ValueError: the folder contains no ``plan.json``.
     """
     return [_row(out, name, settings) for name, settings in read_plan(out)]
 
 
 def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -> Results:
-    """Read the folder of a sweep, and compare the methods of which runs are done.
+    """Read the folder of a sweep, and compare the methods that have finished runs.
 
     Args:
         out: folder of the sweep.
-        ignore: settings that do not change what a run computes.
-        generator: source of randomness, of the bootstrap.
+        ignore: settings that do not change the result of a run.
+        generator: random generator for the bootstrap of the paired comparisons.
 
     Raises:
-        ValueError: there is no sweep.
+        ValueError: the folder contains no ``plan.json``.
     """
     protocol = read_protocol(out)
     planned = rows(out)
     added, left_out = added_rows(out, {row.name for row in planned}, protocol)
-    found = [*planned, *added]
-    done = {row.name: row.report.config["data"] for row in found if row.report is not None}
+    every = [*planned, *added]
+    done = {row.name: row.report.config["data"] for row in every if row.report is not None}
     folders: dict[str, list[Path]] = {}
     for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
         folders.setdefault(dataset, []).append(out / name)
     comparisons = {dataset: compare(runs, ignore=ignore) for dataset, runs in folders.items()}
     paired = {name: compare_pairs(one.methods, generator) for name, one in comparisons.items()}
-    return Results(out, tuple(found), comparisons, paired, protocol, left_out)
+    return Results(out, tuple(every), comparisons, paired, protocol, left_out)
 
 
 def added_rows(
     out: Path, planned: Collection[str], protocol: Protocol | None
 ) -> tuple[list[Row], tuple[str, ...]]:
-    """The finished runs of a folder that are not in its plan, and why some of them are left out.
+    """Find the finished runs in a folder that are not in its plan.
 
-    Beside a search there are runs of settings that it does not choose any more: none is added.
+    In the folder of a search, none are added: they may have settings that the search no longer
+    chooses.
 
     Args:
         out: folder of the sweep.
         planned: names of the runs in the plan.
-        protocol: that the sweep declares; a run that reads more group labels is left out.
+        protocol: protocol of the sweep. A run that reads more group labels is left out.
+
+    Returns:
+        The added runs, and one line for each run that is left out, with the reason.
     """
     if protocol and protocol.objectives:
         return [], ()
     allowed = {"none", *allowed_splits(protocol.labels)} if protocol else set()
-    found, left_out = [], []
+    added, left_out = [], []
     for name in sorted(path.parent.name for path in out.glob("*/report.json")):
         if name in planned:
             continue
@@ -150,25 +156,24 @@ def added_rows(
             continue
         if protocol and (extra := set(report.strategy.group_labels.split("+")) - allowed):
             left_out.append(
-                f"{name} reads the group labels of {' and '.join(sorted(extra))}, against "
-                f"{protocol.labels}"
+                f"{name} reads the group labels of {' and '.join(sorted(extra))}, which "
+                f"labels={protocol.labels} does not allow"
             )
         else:
             settings = f"{report.config['name']} (added) seed={report.seed}"
-            found.append(Row(name, settings, "done", "", report, added=True))
-    return found, tuple(left_out)
+            added.append(Row(name, settings, "done", "", report, added=True))
+    return added, tuple(left_out)
 
 
 def datasets(sections: Sequence[Json], ignore: Collection[str]) -> list[str]:
-    """The data set of each run: its name, and what else of the config's ``data`` tells it from
-    others of the name.
+    """Name the data set of each run: ``data.name``, and the options of ``data`` that differ.
 
-    Masks and fills, which only some methods need, and settings that are ignored make no other data
-    set.
+    Runs with different options, such as another ``data.root``, belong to different data sets.
+    Masks, fills and ignored settings make no difference, because only some methods need them.
 
     Args:
-        sections: ``data`` of each run's config.
-        ignore: settings that do not change what a run computes.
+        sections: the section ``data`` of each run's config.
+        ignore: settings that do not change the result of a run.
 
     Example:
         >>> datasets([{"name": "folder", "root": root} for root in ("a", "b", "a")], ())
@@ -177,26 +182,26 @@ def datasets(sections: Sequence[Json], ignore: Collection[str]) -> list[str]:
     hidden = {*(f"data.{key}" for key in COMPANIONS), *ignore}
     every = dict.fromkeys(key for data in sections for key in data)
     keys = [key for key in every if not {"data", f"data.{key}"} & hidden]
-    found = []
+    names = []
     for data in sections:
         same = [one for one in sections if one["name"] == data["name"]]
         varied = [key for key in keys if any(one.get(key) != data.get(key) for one in same)]
         different = ", ".join(f"{key}={data.get(key, 'default')}" for key in varied)
-        found.append(f"{data['name']} ({different})" if different else str(data["name"]))
-    return found
+        names.append(f"{data['name']} ({different})" if different else str(data["name"]))
+    return names
 
 
-def summary(found: Sequence[Row]) -> str:
-    """How many runs there are of each status.
+def summary(every: Sequence[Row]) -> str:
+    """Count the planned runs by status, and the added ones, in one line.
 
     Example:
         >>> summary([Row("a", "erm", "done", "", None), Row("b", "dro", "failed", "OSError", None)])
         '2 planned: 1 done, 1 failed'
     """
-    planned = [row for row in found if not row.added]
+    planned = [row for row in every if not row.added]
     counts = Counter(row.status for row in planned)
     parts = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
-    added = f"; {len(found) - len(planned)} added" if len(found) > len(planned) else ""
+    added = f"; {len(every) - len(planned)} added" if len(every) > len(planned) else ""
     return f"{len(planned)} planned: {', '.join(parts)}{added}"
 
 
@@ -205,7 +210,7 @@ def _row(out: Path, name: str, settings: str) -> Row:
     status = files.status()
     try:
         report = read_report(out / name) if status == "done" else None
-    except InputError as error:  # the other runs of the table are not lost by it
+    except InputError as error:  # the table still shows the other runs
         return Row(name, settings, "failed", str(error), None)
     reason = files.reason() if status in ("pruned", "failed") else ""
     return Row(name, settings, status, reason, report)

@@ -1,4 +1,4 @@
-"""A sweep drawn: average accuracy against worst-group gap, and each varied setting."""
+"""Charts of a sweep: average accuracy against the gap to the worst group, and varied settings."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from debias.sweeps.search.objectives import undominated
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: A number for each value of a setting.
+#: The mean score for each value of a setting.
 Scores = dict[Any, float]
-#: Numbers of which the greatest is this many times the least are drawn on a logarithmic axis.
+#: The axis is logarithmic if the greatest value is at least this many times the least.
 LOGARITHMIC = 10
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Places of the points than which none is better in one number and no worse in the other.
+    """Find the Pareto front of points (average, gap): the points that no other point dominates.
 
     Args:
-        points: (average, gap): more of the first and less of the second is better.
+        points: pairs (average, gap). A higher average and a lower gap are better.
 
     Returns:
-        In rising order of the average.
+        The positions of the points on the front, in rising order of the average. Equal points are
+        all included.
 
     Example:
         >>> pareto_front([(0.9, 0.2), (0.8, 0.1), (0.8, 0.3), (0.9, 0.2)])
@@ -44,37 +45,37 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
-    """The charts of every data set: the trade-off of methods, and each varied setting."""
-    found = []
+    """Draw the charts of every data set: the trade-off of its methods, and each varied setting."""
+    drawn = []
     for number, (dataset, comparison) in enumerate(results.comparisons.items()):
         suffix = f", {dataset}" if len(results.comparisons) > 1 else ""
-        found += _trade_off(f"trade{number}", f"Average and gap{suffix}", comparison.methods)
+        drawn += _trade_off(f"trade{number}", f"Average and gap{suffix}", comparison.methods)
         reports = [run for method in comparison.methods for run in method.runs]
         for place, (key, lines) in enumerate(sensitivity(reports, ignore).items()):
-            found.append(_sensitivity(f"setting{number}-{place}", f"{key}{suffix}", lines))
-    return found
+            drawn.append(_sensitivity(f"setting{number}-{place}", f"{key}{suffix}", lines))
+    return drawn
 
 
 def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str, dict[str, Scores]]:
-    """What validation says of each value of a setting that varies among runs of one config.
+    """Average the validation score for each value of a setting that varies within a config.
 
-    The number is what a run's own selection rule reads on validation, at the epoch that it chose:
-    settings are to be chosen by it, and never by the test split. Runs with the same value are
-    averaged, whatever else varies.
+    The score of a run is the validation metric of its own selection rule, at the selected epoch.
+    The test split is not used, so that settings can be chosen by these scores. The mean is over all
+    runs with the same value, even if other settings vary too.
 
     Args:
-        reports: of runs on one data set.
-        ignore: settings that do not change what a run computes.
+        reports: records of runs on one data set.
+        ignore: settings that do not change the result of a run.
 
     Returns:
-        ``{setting: {config: {value: mean}}}``, values in rising order where they are numbers.
+        ``{setting: {config: {value: mean}}}``. Numeric values are in rising order.
     """
-    found: dict[str, dict[str, dict[Any, list[float]]]] = {}
+    scores: dict[str, dict[str, dict[Any, list[float]]]] = {}
     for name, key, value, score in _settings(reports, {"seed", "name", *ignore}):
-        found.setdefault(key, {}).setdefault(name, {}).setdefault(value, []).append(score)
+        scores.setdefault(key, {}).setdefault(name, {}).setdefault(value, []).append(score)
     varied = {
         key: {name: _means(values) for name, values in lines.items() if len(values) > 1}
-        for key, lines in found.items()
+        for key, lines in scores.items()
     }
     return {key: lines for key, lines in varied.items() if lines}
 
@@ -101,29 +102,29 @@ def _ordered(values: Collection[Any]) -> list[Any]:
 
 def _trade_off(name: str, title: str, methods: Sequence[ComparedMethod]) -> list[Chart]:
     scored = [(method.label, method.test("average").mean, method.worst.mean) for method in methods]
-    known = [
+    defined = [
         (name, mean, mean - worst)
         for name, mean, worst in scored
         if mean is not None and worst is not None
     ]
-    if not known:
+    if not defined:
         return []
-    points = [(average, gap) for _, average, gap in known]
+    points = [(average, gap) for _, average, gap in defined]
     front = pareto_front(points)
     drawing = charts.drawing(name, partial(_paint_trade_off, points=points, front=front))
     words = [
         f"{label}: average {percent(average)} %, gap {percent(gap)} "
         f"points{', on the front' * (place in front)}"
-        for place, (label, average, gap) in enumerate(known)
+        for place, (label, average, gap) in enumerate(defined)
     ]
-    labels = list(enumerate(label for label, _, _ in known))
+    labels = list(enumerate(label for label, _, _ in defined))
     return [Chart(title, "; ".join(words), drawing, labels)]
 
 
 def _paint_trade_off(
     axes: Axes, points: Sequence[tuple[float, float]], front: Sequence[int]
 ) -> None:
-    """Draw a mark for each method, and the front."""
+    """Draw one mark per method, and a line through the methods on the Pareto front."""
     quiet = charts.COLOURS["quiet"][0]
     axes.plot(*zip(*(points[place] for place in front), strict=True), color=quiet, linewidth=1)
     for place, (average, gap) in enumerate(points):
@@ -140,7 +141,7 @@ def _sensitivity(name: str, title: str, lines: Mapping[str, Scores]) -> Chart:
     places = {value: float(value if numbers else place) for place, value in enumerate(values, 1)}
 
     def paint(axes: Axes) -> None:
-        """Draw a line for each config."""
+        """Draw one line per config."""
         for number, line in enumerate(lines.values()):
             scores = charts.Line(list(line.values()), number)
             charts.add_line(axes, [places[value] for value in line], scores)

@@ -1,4 +1,4 @@
-"""The results of a sweep as Markdown, LaTeX, CSV or one HTML page."""
+"""Write the results of a sweep as Markdown, LaTeX, CSV or one HTML page."""
 
 import csv
 import io
@@ -14,9 +14,9 @@ from debias.sweeps.report import Results, Row, summary
 from debias.sweeps.report_charts import sweep_charts
 from debias.sweeps.report_tables import tables
 
-#: In which a sweep can be reported.
+#: The formats of a sweep's report.
 FORMATS = ("markdown", "latex", "csv", "html")
-#: What the CSV file holds of the test split, beside the accuracy of each group.
+#: Test metrics with a column in the CSV file, in addition to the accuracy of each group.
 SCORES = (
     *("worst_group", "adjusted_average", "average"),
     *("robustness_gap", "worst_class", "class_balanced"),
@@ -24,16 +24,16 @@ SCORES = (
 
 
 def formatted(results: Results, format: str, folder: Path, ignore: Collection[str]) -> str:
-    """The results in one of ``FORMATS``.
+    """Write the results of a sweep in one of ``FORMATS``.
 
     Args:
-        results: of the sweep.
-        format: which.
-        folder: that a page will lie in.
-        ignore: settings that do not change what a run computes.
+        results: results of the sweep.
+        format: one of ``FORMATS``.
+        folder: folder for the HTML page; its links to the runs' pages are relative to it.
+        ignore: settings that do not change the result of a run.
 
     Raises:
-        ValueError: another format.
+        ValueError: ``format`` is not one of ``FORMATS``.
     """
     if format == "html":
         return page(results, folder, ignore)
@@ -44,12 +44,12 @@ def formatted(results: Results, format: str, folder: Path, ignore: Collection[st
 
 
 def markdown(results: Results) -> str:
-    """The comparison of the done runs, what else is known, the counts, and the failures."""
+    """Write the report in Markdown: protocol, tables of finished runs, counts, and failures."""
     lines = _tables_in_markdown(results)
     notes = [f"- {note}" for note in (*_left_out(results), *results.failures())]
     protocol = [results.protocol.sentence(), ""] if results.protocol else []
-    found = [*protocol, *(lines or ["no finished run", ""]), summary(results.rows), *notes]
-    return "\n".join(map(printable, "\n".join(found).split("\n")))
+    parts = [*protocol, *(lines or ["no finished run", ""]), summary(results.rows), *notes]
+    return "\n".join(map(printable, "\n".join(parts).split("\n")))
 
 
 def _tables_in_markdown(results: Results) -> list[str]:
@@ -64,7 +64,10 @@ def _tables_in_markdown(results: Results) -> list[str]:
 
 
 def latex_tables(results: Results) -> str:
-    """The same as ``tabular`` environments (package booktabs); notes are LaTeX comments."""
+    """Write the tables as LaTeX ``tabular`` environments (package booktabs).
+
+    Titles, notes and failures are LaTeX comments.
+    """
     lines = ["% needs \\usepackage{booktabs}"]
     for dataset, comparison in results.comparisons.items():
         lines += [f"% {dataset}", *latex_table(comparison.header(), comparison.rows())]
@@ -77,7 +80,7 @@ def latex_tables(results: Results) -> str:
 
 
 def csv_table(results: Results) -> str:
-    """A line for each planned run, done or not, with every digit: for whoever computes with it."""
+    """Write CSV with one line per run, done or not, and every digit of its numbers."""
     reports = [row.report for row in results.rows if row.report is not None]
     groups = dict.fromkeys(key for report in reports for key in _accuracies(report))
     cost = ["seconds", "seconds_per_epoch", "peak_memory_mb"]
@@ -98,12 +101,12 @@ def csv_table(results: Results) -> str:
 
 
 def page(results: Results, folder: Path, ignore: Collection[str]) -> str:
-    """HTML page with every table and the charts; it needs no other file and no network.
+    """Write an HTML page with all tables and charts. It needs no other file and no network.
 
     Args:
-        results: of the sweep.
-        folder: that it will lie in, from which it links to the runs' own pages.
-        ignore: settings that do not change what a run computes.
+        results: results of the sweep.
+        folder: folder for the page; its links to the runs' pages are relative to it.
+        ignore: settings that do not change the result of a run.
     """
     context = {
         "folder": folder.resolve(),
@@ -128,12 +131,12 @@ def _left_out(results: Results) -> Iterator[str]:
 
 
 def _accuracies(report: Report) -> list[str]:
-    """Keys of the accuracy of each group, or of each class where no test image has a known bias."""
+    """Keys of the group accuracies, or of the class accuracies if no test image has a bias label."""
     return [PREFIXES[report.test.kind] + cell.name for cell in report.test.cells]
 
 
 def _values(row: Row) -> dict[str, object]:
-    """What the CSV file says of a run: its scores where it is done, or why it failed."""
+    """The CSV columns of one run: its scores if it is done, otherwise why it failed."""
     report = row.report
     if report is None:
         return {"reason": row.reason}

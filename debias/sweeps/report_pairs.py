@@ -1,4 +1,4 @@
-"""Which methods of a sweep differ in the worst group, on the same images and seeds."""
+"""Test which methods of a sweep differ in worst-group accuracy, on the same images and seeds."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -19,24 +19,23 @@ from debias.reports.comparison import ComparedMethod
 from debias.reports.predictions import read
 from debias.reports.record import Report
 
-#: More methods than these, the best, are not compared with each other: the pairs would be too many
-#: to tell apart.
+#: Only this many of the best methods are compared: with more pairs, few differences are significant.
 MOST_METHODS = 8
-#: Holm's p-value below which a difference counts as real.
+#: A difference counts as real if its adjusted p-value is below this.
 LEVEL = 0.05
 
 
 class Pair(NamedTuple):
-    """Two methods, and what the first is ahead of the second on its worst group.
+    """Two methods, and the difference of their worst-group accuracies (first minus second).
 
     Args:
-        first: label of the one with the better mean.
-        second: label of the other.
-        seeds: that both have.
-        differences: of the worst-group accuracies, seed by seed.
-        low: end of the 95 % bootstrap interval of their mean.
-        high: its other end.
-        p_value: that the sign is chance, adjusted by Holm's method for all pairs.
+        first: label of the method with the better mean.
+        second: label of the other method.
+        seeds: the seeds that both methods have.
+        differences: the difference for each seed.
+        low: lower end of the 95 % bootstrap interval of the mean difference.
+        high: upper end of this interval.
+        p_value: two-sided p-value of the difference, adjusted for all pairs by Holm's method.
     """
 
     first: str
@@ -49,24 +48,24 @@ class Pair(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Mean over the seeds."""
+        """Mean difference of the worst-group accuracies over the seeds."""
         return sum(self.differences) / len(self.differences)
 
     @property
     def real(self) -> bool:
-        """Whether there are several seeds and, over all the pairs, p is below ``LEVEL``."""
+        """Whether there are several seeds and the adjusted p-value is below ``LEVEL``."""
         return len(self.seeds) > 1 and self.p_value < LEVEL
 
 
 class Paired(NamedTuple):
-    """Every pair that could be compared, and a line for whatever could not."""
+    """The compared pairs of methods, and one line for each method, run or pair left out."""
 
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...]
 
 
 class Outcomes(NamedTuple):
-    """A run's N test images: paths, ``(N,)`` rows, groups, and whether each is right."""
+    """The N test images of a run: paths, ``(N,)`` rows in the data set, groups, and correctness."""
 
     paths: tuple[str, ...]
     image: Tensor
@@ -78,28 +77,28 @@ def compare_pairs(methods: Sequence[ComparedMethod], generator: torch.Generator)
     """Compare all pairs of methods by ``resampled_worst_group_difference`` on their test images.
 
     Args:
-        methods: best first; of more than ``MOST_METHODS`` the rest is left out.
-        generator: source of randomness, on the CPU.
+        methods: the methods, best first. Those after the first ``MOST_METHODS`` are left out.
+        generator: random generator of the bootstrap, on the CPU.
 
     Returns:
-        The pairs, in the order of the methods. Left out are runs without predictions or of several
-        labels, and pairs without a common seed or of other test images.
+        The pairs, in the order of the methods. Runs without predictions and multi-label runs are
+        left out, and so are pairs without a common seed or with different test images.
     """
     left_out = [f"not compared in pairs: {method.label}" for method in methods[MOST_METHODS:]]
-    found = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}
+    outcomes = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}
     pairs: list[Pair] = []
-    for (first, ours), (second, theirs) in itertools.combinations(found.items(), 2):
+    for (first, ours), (second, theirs) in itertools.combinations(outcomes.items(), 2):
         shared = {seed: (ours[seed], theirs[seed]) for seed in ours if seed in theirs}
         if shared and _same_images([run for both in shared.values() for run in both]):
             pairs.append(_pair(first, second, shared, generator))
         elif ours and theirs:
             left_out.append(
-                f"not compared: {first} and {second} have no seed in common, or other test images"
+                f"not compared: {first} and {second} share no seed, or have different test images"
             )
     adjusted = holm(torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)).tolist()
-    found_pairs = zip(pairs, adjusted, strict=True)
+    adjusted_pairs = zip(pairs, adjusted, strict=True)
     return Paired(
-        tuple(pair._replace(p_value=value) for pair, value in found_pairs), tuple(left_out)
+        tuple(pair._replace(p_value=value) for pair, value in adjusted_pairs), tuple(left_out)
     )
 
 
@@ -109,7 +108,7 @@ def _pair(
     shared: Mapping[int, tuple[Outcomes, Outcomes]],
     generator: torch.Generator,
 ) -> Pair:
-    """Of two methods; its p-value is its own, not yet adjusted for the other pairs."""
+    """Compare two methods. The p-value is not yet adjusted for the other pairs."""
     ours, theirs = (torch.stack([both[side].right for both in shared.values()]) for side in (0, 1))
     group = next(iter(shared.values()))[0].group
     drawn = resampled_worst_group_difference(ours, theirs, group, generator=generator)
@@ -120,20 +119,20 @@ def _pair(
 
 
 def _outcomes(method: ComparedMethod, left_out: list[str]) -> dict[int, Outcomes]:
-    found = {}
+    by_seed = {}
     for run in method.runs:
         try:
-            found[run.seed] = _read(run, method.label)
+            by_seed[run.seed] = _read(run, method.label)
         except InputError as error:
             left_out.append(f"not compared in pairs: {error}")
-    return found
+    return by_seed
 
 
 def _read(run: Report, label: str) -> Outcomes:
-    """The outcomes of a run.
+    """Read the outcomes of a run from its test predictions.
 
     Raises:
-        InputError: it has several labels, or no predictions that can be read.
+        InputError: the run is multi-label, or its ``predictions/test.csv`` is missing or damaged.
     """
     path = run.folder / "predictions" / "test.csv"
     if not path.is_file():
@@ -143,7 +142,7 @@ def _read(run: Report, label: str) -> Outcomes:
     rows = read(path)
     right = rows.prediction(run.groups) == rows.target
     group = run.groups.encode(rows.target, rows.bias)
-    # without any known bias, the classes are compared
+    # without any bias label, the classes are compared
     group = rows.target if bool((group < 0).all()) else group
     return Outcomes(tuple(rows.paths), rows.index, group, right)
 

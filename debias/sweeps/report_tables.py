@@ -1,4 +1,4 @@
-"""The tables of a sweep: methods, real differences, costs, and every run."""
+"""The tables of a sweep's report: real differences, ranks, costs, and every run."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -12,26 +12,26 @@ from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
 
 PAIRS = (
-    "Worst-{kind} accuracy of the first less that of the second, in points, on the same test "
-    "images, mean over the seeds that both have; 95 % interval of 9,999 bootstrap samples of "
-    "images and seeds; p adjusted for all pairs (Holm); a difference is real where p is below 0.05 "
-    "and there are several seeds. With two or three the seeds' part of the interval is rough; one "
-    "says nothing of another."
+    "Worst-{kind} accuracy of the first method minus that of the second, in points, on the same "
+    "test images, averaged over the seeds that both have. The 95 % interval is from 9,999 "
+    "bootstrap samples of images and seeds. p is adjusted for all pairs (Holm). A difference is "
+    "real if p is below 0.05 and there are several seeds. With two or three seeds, the interval "
+    "includes the variation between seeds only roughly; with one seed, not at all."
 )
 COSTS = (
-    "Rank by mean worst-{kind} accuracy of the runs done; means over these runs. Memory is the "
-    "process's, on the host."
+    "The rank is by the mean worst-{kind} accuracy of the finished runs. Seconds and peak memory "
+    "(in MB, of the process on the host) are means over these runs."
 )
-RANKS = "By mean worst-{kind} accuracy on each data set, 1 the best."
+RANKS = "Ranks by mean worst-{kind} accuracy on each data set; 1 is the best."
 RUNS = (
     "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap "
-    "between the two. Then seconds of the training of every stage and of the evaluation (not of "
-    "what a recipe computes between stages), and peak memory in MB."
+    "between the two. The seconds include the training of every stage and the evaluation, but not "
+    "the computations of a recipe between stages. The peak memory is in MB."
 )
 
 
 class ReportTable(NamedTuple):
-    """A table of text, what it shows and how to read it."""
+    """A table of text cells, with a title and a note on how to read it."""
 
     title: str
     note: str
@@ -40,33 +40,37 @@ class ReportTable(NamedTuple):
 
 
 def tables(results: Results) -> list[ReportTable]:
-    """Every table of a sweep of which some run is done, but for the comparisons; those without a
-    row are left out.
+    """Make the tables of pairs, ranks, costs and runs; tables without rows are left out.
+
+    At least one run must be done. The comparison of the methods is not among these tables.
     """
     every = (_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results))
-    found, kind = [table for table in every if table.rows], kind_of_all(results)
-    return [table._replace(note=table.note.replace("{kind}", kind)) for table in found]
+    filled, kind = [table for table in every if table.rows], kind_of_all(results)
+    return [table._replace(note=table.note.replace("{kind}", kind)) for table in filled]
 
 
 def kind_of_all(results: Results) -> str:
-    """What the tables call what they rank by: "group", "class" if no bias is known, or both."""
+    """The word after "worst" in the tables: "group", "class" without bias labels, or both."""
     kinds = sorted({comparison.kind for comparison in results.comparisons.values()}, reverse=True)
     return " or ".join(kinds)
 
 
 def ranks(methods: Sequence[ComparedMethod]) -> dict[str, int]:
-    """Place of each method by its mean worst group (or class), shared by equals; or none."""
+    """Rank the methods by their mean worst-group (or worst-class) accuracy, from 1.
+
+    Equal methods share a rank. A method without this accuracy has none.
+    """
     means = {method.label: method.worst.mean for method in methods}
-    known = [mean for mean in means.values() if mean is not None]
+    defined = [mean for mean in means.values() if mean is not None]
     return {
-        label: 1 + sum(other > mean for other in known)
+        label: 1 + sum(other > mean for other in defined)
         for label, mean in means.items()
         if mean is not None
     }
 
 
 def _pairs(results: Results) -> ReportTable:
-    header = ["method", "less", "data set", "seeds", "difference", "95 % interval", "p", "real"]
+    header = ["method", "minus", "data set", "seeds", "difference", "95 % interval", "p", "real"]
     rows = [
         [
             pair.first,
@@ -85,7 +89,7 @@ def _pairs(results: Results) -> ReportTable:
 
 
 def _ranks(comparisons: dict[str, Comparison]) -> ReportTable:
-    """Only where there are several data sets."""
+    """Rank each method on each data set. The table is empty if there is only one data set."""
     placed = {dataset: ranks(comparison.methods) for dataset, comparison in comparisons.items()}
     methods = [method for comparison in comparisons.values() for method in comparison.methods]
     labels = {method.label: method.group_labels for method in methods}
@@ -116,10 +120,10 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
         reports = [row.report for row in planned if row.report is not None]
         failed = sum(row.status == "failed" for row in planned)
         counts = [len(reports), failed, len(planned) - len(reports) - failed]
-        known = next((methods[row.name] for row in planned if row.name in methods), None)
+        finished = next((methods[row.name] for row in planned if row.name in methods), None)
         words = [setting, "-", "-", "-"]
-        if known is not None:
-            dataset, method = known
+        if finished is not None:
+            dataset, method = finished
             place = ranks(results.comparisons[dataset].methods).get(method.label, "-")
             label = f"{method.label} (added)" if planned[0].added else method.label
             words = [label, method.group_labels, dataset, str(place)]

@@ -1,4 +1,4 @@
-"""A benchmark's published settings as a sweep, and what was measured beside what was published."""
+"""Run a benchmark's published settings as a sweep, and compare the results with the published."""
 
 import math
 import warnings
@@ -17,41 +17,42 @@ from debias.sweeps.plan import Plan, PlannedRun, check_keys, fixed_settings, mak
 from debias.sweeps.published import BENCHMARKS, Setting
 from debias.sweeps.sweep_file import Sweep
 
-#: A measured mean passes if it lies within this, or within twice the combined standard deviation
-#: where that is more.
+#: A measured mean passes if it differs by at most this from the published one, or by at most twice
+#: the combined standard deviation if that is more.
 TOLERANCE = 0.02
 SEEDS = (0, 1, 2)
 RULE = (
     f"PASS: the measured mean lies within {100 * TOLERANCE:.0f} points of the published one, or "
-    "within twice the combined standard deviation, sqrt(published^2 + measured^2), where that is "
-    "more; else the difference in points"
+    "within twice the combined standard deviation, sqrt(published^2 + measured^2), if that is "
+    "more. Otherwise the verdict is the difference in points."
 )
-#: Published figures are of float32.
+#: The published runs computed in float32.
 PRECISION = "32-true"
-SEEN = (
-    "trained, evaluated: million images in steps of training and in evaluation, of all runs left "
-    f"and all their stages; an early model is taken to get {100 * ERRORS:.0f} % of the training "
-    "images wrong, where its errors are repeated"
+IMAGES = (
+    "trained, evaluated: million images processed in training and in evaluation, in all stages of "
+    f"the runs left. If a stage repeats the errors of an early model, {100 * ERRORS:.0f} % errors "
+    "on the training images are assumed."
 )
 TIMED = (
-    "~: an estimate, where no run of the setting is done: as long as ERM's steps on as many images "
-    "take on this machine, timed just now on random pixels; other strategies and loading cost more"
+    "~: an estimate, because no run of the setting is done: the time of ERM steps on as many "
+    "images, measured now on this machine with random pixels. Other strategies and loading images "
+    "take longer."
 )
 
 
 class Reproduced(NamedTuple):
-    """A published setting and its runs, one per seed, done or not."""
+    """A published setting and its runs: one per seed, finished or not."""
 
     setting: Setting
     runs: tuple[PlannedRun, ...]
 
     @property
     def measured(self) -> Spread:
-        """The published metric over the runs that are done."""
+        """Mean and deviation of the published metric over the finished runs."""
         return spread_of([self._figure(run) for run in self.runs if files_of(run).report.is_file()])
 
     def _figure(self, run: PlannedRun) -> float | None:
-        """The metric of a run that is done; ``None`` where its report cannot be read."""
+        """Read the metric of a finished run. ``None``, with a warning, if its report is damaged."""
         try:
             return read_report(run.folder).test.scalars.get(self.setting.metric)
         except InputError as error:
@@ -62,28 +63,30 @@ class Reproduced(NamedTuple):
 def reproduction(
     benchmark: str, overrides: Sequence[str] = (), *, names: Collection[str] = ()
 ) -> tuple[Plan, list[Reproduced]]:
-    """The runs of a benchmark's published settings.
+    """Plan the runs of a benchmark's published settings.
 
     Args:
-        benchmark: one of ``published.BENCHMARKS``.
-        overrides: ``key=value``; ``seeds`` and ``out`` change the sweep, all else every run. Runs
-            compute in float32, as the published ones, unless ``precision`` is among them.
-        names: of the settings, such as "jtt"; empty is all.
+        benchmark: a key of ``published.BENCHMARKS``.
+        overrides: ``key=value`` texts. ``seeds`` and ``out`` change the sweep; other keys change
+            every run. Runs compute in float32, as the published ones did, unless ``precision`` is
+            given.
+        names: names of the settings, such as "jtt". Empty means all.
 
     Returns:
-        The plan, every setting with the first seed before any with the second; and the settings
-        with their runs.
+        The plan, in which every setting with the first seed comes before any with the second; and
+        each setting with its runs.
 
     Raises:
-        ValueError: an unknown setting, or an override that a config cannot take.
+        ValueError: a name is not a setting of the benchmark, or a config does not have the key of
+            an override.
     """
-    found = BENCHMARKS[benchmark]
-    valid = {setting.name for setting in found}
+    settings = BENCHMARKS[benchmark]
+    valid = {setting.name for setting in settings}
     for name in names:
         if name not in valid:
             hint = near(name, valid)
             raise InputError(f"{benchmark} has no published setting {name!r}; {hint}")
-    chosen = [setting for setting in found if not names or setting.name in names]
+    chosen = [setting for setting in settings if not names or setting.name in names]
     own, others = split_overrides(overrides, ("seeds", "out"))
     seeds, out = _own(own, benchmark)
     fixed = fixed_settings(Sweep(set={"precision": PRECISION}), others)
@@ -99,7 +102,9 @@ def reproduction(
 
 
 def verdict(setting: Setting, measured: Spread) -> str:
-    """Whether a measured mean agrees with a published one by ``RULE``, or the difference in points.
+    """Compare a measured mean with the published one by ``RULE``: "PASS", or the difference.
+
+    The difference is in percentage points. Without a finished run the verdict is "-".
 
     Example:
         >>> setting = Setting("waterbirds/jtt", "86.7", "Liu et al. 2021")
@@ -115,7 +120,7 @@ def verdict(setting: Setting, measured: Spread) -> str:
 
 
 def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
-    """A line for each setting, published and measured; the rule; what differs from the paper."""
+    """Write a table of published and measured results, the rule, and the known differences."""
     rows = [
         [
             _title(one.setting),
@@ -133,30 +138,30 @@ def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
 
 
 def cost_lines(benchmark: str, planned: Plan, reproduced: Sequence[Reproduced]) -> list[str]:
-    """What the runs that are left would cost: images that they see, and time.
+    """Write a table of the cost of the unfinished runs: images processed, and time.
 
-    The time is learnt from runs of the setting that are done. Before any is, it is estimated from
-    steps that are timed here and now.
+    The time is that of finished runs of the setting. If there are none, a few steps are timed on
+    this machine.
     """
     costs, estimator = costs_of(planned.runs), Estimator(benchmark)
     rows = [_cost(one, costs, estimator) for one in reproduced]
     header = ["setting", "published", "source", "runs left", "epochs", "trained", "evaluated"]
     header.append("time left")
     estimated = [TIMED] if any(row[-1].startswith("~") for row in rows) else []
-    return [*text_table(header, rows), "", SEEN, *estimated]
+    return [*text_table(header, rows), "", IMAGES, *estimated]
 
 
 def _cost(one: Reproduced, costs: Costs, estimator: Estimator) -> list[str]:
     setting, rest = one.setting, left(one.runs)
-    known = costs.expected(one.runs[0])
-    found = estimator.estimate(one.runs[0].config, timed=bool(rest) and known is None)
-    seconds = found.seconds if known is None else known
+    measured = costs.expected(one.runs[0])
+    estimate = estimator.estimate(one.runs[0].config, timed=bool(rest) and measured is None)
+    seconds = estimate.seconds if measured is None else measured
     time = "-"
     if seconds is not None and rest:
-        time = f"{'~' if known is None else ''}{duration(len(rest) * seconds)}"
-    images = [f"{len(rest) * count / 1e6:.1f}" for count in found.images]
+        time = f"{'~' if measured is None else ''}{duration(len(rest) * seconds)}"
+    images = [f"{len(rest) * count / 1e6:.1f}" for count in estimate.images]
     published = (_title(setting), setting.figure, setting.source)
-    return [*published, str(len(rest)), str(found.epochs), *images, time]
+    return [*published, str(len(rest)), str(estimate.epochs), *images, time]
 
 
 def _title(setting: Setting) -> str:
@@ -165,7 +170,7 @@ def _title(setting: Setting) -> str:
 
 
 def _notes(settings: Iterator[Setting]) -> list[str]:
-    """A line for each known difference, with the names of the settings that it is of."""
+    """Write one line per known difference, with the names of the settings that it concerns."""
     names: dict[str, dict[str, None]] = {}
     for setting in settings:
         for note in setting.differences:

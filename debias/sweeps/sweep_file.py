@@ -1,4 +1,4 @@
-"""What a sweep file says, with nothing in it that its schema does not know."""
+"""Read a sweep file and check its keys and types against the schema."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,13 @@ from debias.merging import Settings, read_overrides, read_yaml
 
 @dataclass
 class Draws:
-    """Random settings: how ``many``, from which ``seed``, and the distribution of each key."""
+    """The ``draws`` of a sweep file: random settings.
+
+    Attributes:
+        count: number of random settings.
+        seed: seed of the random streams.
+        values: distribution of each key, see :func:`debias.sweeps.draws.draw`.
+    """
 
     count: int = 0
     seed: int = 0
@@ -23,17 +29,18 @@ class Draws:
 
 @dataclass
 class Search:
-    """How settings are searched, see :mod:`debias.sweeps.search`.
+    """The section ``search`` of a sweep file, see :mod:`debias.sweeps.search`.
 
     Attributes:
-        space: the distribution of each key, as for draws; a config's own keys go beside it under
-            ``configs``.
+        space: distribution of each key, as in ``draws``. An entry of ``configs`` can add keys of
+            its own.
         sampler: "tpe", "random" or "grid".
-        trials: settings to try, for each config; a grid tries all.
-        seed: of the sampler.
-        objectives: what is better, on validation; of several, the Pareto front is found.
-        prune: "none", or "asha" or "hyperband" to stop runs that are behind.
-        storage: URL of a database; a file in the sweep's folder unless given.
+        trials: number of settings to try per config. A grid tries all.
+        seed: seed of the sampler.
+        objectives: validation metrics to optimise. With several, the search finds their Pareto
+            front.
+        prune: "none", or "asha" or "hyperband" to stop runs early that are behind.
+        storage: URL of a database; by default a file in the sweep's folder.
     """
 
     space: Settings = field(default_factory=dict)
@@ -47,22 +54,21 @@ class Search:
 
 @dataclass
 class Sweep:
-    """What a sweep file says.
+    """The contents of a sweep file.
 
     Attributes:
-        configs: what ``debias train`` takes, shipped names or paths relative to the sweep file; an
-            entry ``NAME: {key: [values]}`` has a grid of its own, over the common one.
-        seeds: every setting is run with each.
-        grid: the values of each key, such as ``optimizer.lr: [1e-3, 1e-4]``; all combinations are
+        configs: configs as ``debias train`` accepts them: shipped names, or paths relative to the
+            sweep file. An entry ``NAME: {key: [values]}`` has its own grid over the common one.
+        seeds: every setting is run with each seed.
+        grid: the values of each key, such as ``optimizer.lr: [1e-3, 1e-4]``. All combinations are
             run.
-        draws: random settings, see :func:`debias.sweeps.draws.draw`; each is combined with the
-            whole grid.
-        set: what is the same for every run.
-        labels: which group labels the runs may use, see :mod:`debias.sweeps.protocol`; any, unless
-            given.
-        search: settings that follow from what came before, in place of ``grid`` and ``draws``.
-        final_seeds: of the runs by which a search is judged.
-        out: folder that receives the runs; by default ``runs/<name of the sweep file>``.
+        draws: random settings. Each is combined with the whole grid.
+        set: settings common to every run.
+        labels: which group labels the runs may use, see :mod:`debias.sweeps.protocol`; all by
+            default.
+        search: how settings are chosen by earlier results, in place of ``grid`` and ``draws``.
+        final_seeds: seeds of the runs that a search reports.
+        out: folder of the runs; by default ``runs/<name of the sweep file>``.
     """
 
     configs: list[Any] = field(default_factory=list)
@@ -77,13 +83,14 @@ class Sweep:
 
 
 def read(path: Path, overrides: Sequence[str]) -> Sweep:
-    """Read a sweep file, and ``key=value`` over it.
+    """Read a sweep file, and override it by ``key=value`` texts.
 
     Raises:
-        ValueError: no such file, no YAML, an unknown key or a value of the wrong type.
+        ValueError: the file does not exist or is not valid YAML, a key is unknown, a value has the
+            wrong type, ``configs`` or ``seeds`` is empty, or ``draws`` is incomplete.
     """
     if not path.is_file():
-        raise InputError(f"no sweep file {path}: give the path of a YAML file, see docs/sweeps.md")
+        raise InputError(f"no sweep file {path}. Give the path of a YAML file, see docs/sweeps.md")
     over = read_overrides(overrides)
     layers = [read_yaml(path), over]
     valid = list(Sweep.__dataclass_fields__)
@@ -102,8 +109,8 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
 def _check_numbers(path: Path, sweep: Sweep) -> None:
     for key in ("configs", "seeds"):
         if not getattr(sweep, key):
-            raise InputError(f"{path}: {key} is empty: name at least one")
+            raise InputError(f"{path}: {key} is empty. Give at least one")
     if sweep.draws.count < 0 or bool(sweep.draws.count) != bool(sweep.draws.values):
         raise InputError(
-            f"{path}: draws needs count, at least 1, and values; got count={sweep.draws.count}"
+            f"{path}: draws needs values and a count of at least 1; got count={sweep.draws.count}"
         )

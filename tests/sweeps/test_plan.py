@@ -177,7 +177,7 @@ ERM = "configs: [drawn_birds]\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seeds: [0]", "configs is empty: name at least one"),
+        ("seeds: [0]", "configs is empty. Give at least one"),
         ("configs: []", "configs is empty"),
         (ERM + "seed: [0]", "unknown key 'seed'; did you mean 'seeds'"),
         (ERM + "seeds: [a]", "seeds.* 'a' of type 'str' could not be converted to Integer"),
@@ -193,8 +193,8 @@ ERM = "configs: [drawn_birds]\n"
         ),
         (ERM + "grid: {progress: [false]}", r"progress must be false .* got progress=\[False\]"),
         (ERM + "grid: {epochs: [1]}\nset: {epochs: 2}", "epochs occurs in two of set, grid"),
-        (ERM + "draws: {count: 2}", "draws needs count, at least 1, and values; got count=2"),
-        (ERM + "draws: {values: {epochs: {choice: [1]}}}", "draws needs count"),
+        (ERM + "draws: {count: 2}", "draws needs values and a count of at least 1; got count=2"),
+        (ERM + "draws: {values: {epochs: {choice: [1]}}}", "draws needs values and a count"),
         (
             "configs: [{drawn_birds: 3}]",
             "an entry of configs must be NAME, or NAME: .* got {'drawn_birds': 3}",

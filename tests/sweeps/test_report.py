@@ -135,7 +135,8 @@ def test_added_runs_that_cannot_be_read_or_read_too_much_are_told(half_finished:
     found = read(half_finished.out)
     assert [row.name for row in found.rows if row.added] == [good.name]
     first, second = sorted(found.left_out, key=lambda line: "broken" in line)
-    assert first == f"{wide.name} reads the group labels of train, against validation_groups_known"
+    reason = "which labels=validation_groups_known does not allow"
+    assert first == f"{wide.name} reads the group labels of train, {reason}"
     assert "broken" in second
     assert f"- left out: {first}" in shown(half_finished.out, "markdown").splitlines()
 
@@ -223,7 +224,7 @@ def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
     assert paired.pairs == ()
     assert paired.left_out == (
         "not compared in pairs: irm seed 0 has no test.csv",
-        "not compared: erm and group_reweighting have no seed in common, or other test images",
+        "not compared: erm and group_reweighting share no seed, or have different test images",
     )
 
 

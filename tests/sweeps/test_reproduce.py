@@ -14,8 +14,8 @@ from debias.sweeps.checks import check
 from debias.sweeps.estimate import SIZES, Estimator, Speed
 from debias.sweeps.published import BENCHMARKS, Setting
 from debias.sweeps.reproduce import (
+    IMAGES,
     RULE,
-    SEEN,
     TIMED,
     cost_lines,
     reproduction,
@@ -185,7 +185,7 @@ def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
     planned, found = reproduction("waterbirds", overrides, names=["jtt", "rwg"])
     lines = cost_lines("waterbirds", planned, found)
     assert lines[3].split()[-6:] == ["3", "360", "26.8", "1.4", "~7.5", "h"]
-    assert lines[-2:] == [SEEN, TIMED]
+    assert lines[-2:] == [IMAGES, TIMED]
     assert timed == ["resnet50.tv_in1k"]
     rwg, jtt = found
     assert jtt.runs[0].config.recipe["name"] == "jtt"
@@ -194,7 +194,7 @@ def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
     lines = cost_lines("waterbirds", planned, found)
     assert lines[2].split()[-5:] == ["0", "300", "0.0", "0.0", "-"]
     assert lines[3].split()[-6:] == ["2", "360", "17.9", "0.9", "3", "min"]
-    assert lines[-1] == SEEN
+    assert lines[-1] == IMAGES
     assert timed == ["resnet50.tv_in1k"]
 
 

@@ -52,7 +52,7 @@ SWEEPS = rows(
         (PLAN, "strategy.name must be one name", sweep("grid: {strategy.name: [[erm, lff]]}")),
         (PLAN, "seed cannot be set or varied for runs", sweep("grid: {seed: [1]}")),
         (PLAN, "epochs occurs in two of set, grid", sweep("grid: {epochs: [1]}\nset: {epochs: 2}")),
-        (PLAN, "draws needs count", sweep("draws: {count: 2}")),
+        (PLAN, "draws needs values and a count", sweep("draws: {count: 2}")),
         (
             PLAN,
             "unknown distribution",
