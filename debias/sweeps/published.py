@@ -58,8 +58,8 @@ class Setting(NamedTuple):
         return [*differences(self.config), *self.notes]
 
 
-#: In the comments of a shipped config, a paragraph that begins with MARK describes a difference from
-#: the published setting. If NOTHING follows, there is no difference.
+#: In the comments of a shipped config, a paragraph that begins with MARK describes a difference
+#: from the published setting. If NOTHING follows, there is no difference.
 MARK, NOTHING = "# Differs: ", "nothing"
 
 

@@ -131,7 +131,7 @@ def _left_out(results: Results) -> Iterator[str]:
 
 
 def _accuracies(report: Report) -> list[str]:
-    """Keys of the group accuracies, or of the class accuracies if no test image has a bias label."""
+    """Keys of the group accuracies, or of class accuracies if no test image has a bias label."""
     return [PREFIXES[report.test.kind] + cell.name for cell in report.test.cells]
 
 

@@ -19,7 +19,8 @@ from debias.reports.comparison import ComparedMethod
 from debias.reports.predictions import read
 from debias.reports.record import Report
 
-#: Only this many of the best methods are compared: with more pairs, few differences are significant.
+#: Only this many of the best methods are compared: with more pairs, Holm's adjustment would hide
+#: most differences.
 MOST_METHODS = 8
 #: A difference counts as real if its adjusted p-value is below this.
 LEVEL = 0.05

@@ -1,4 +1,4 @@
-"""Names to launchers, and which of the ``key=value`` on the command line are a launcher's."""
+"""Choose a launcher by name, and separate its options from the settings of the runs."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from debias import components
 from debias.errors import InputError, near
 from debias.merging import read_overrides, split_overrides, taken
 
-#: Each takes the runs, what trains one, and the progress to tell; its keyword-only arguments are
-#: its options.
+#: The class of each launcher. Its keyword-only arguments are its options, and an instance is called
+#: with the runs, the function that trains one, and the progress.
 LAUNCHERS = {
     "local": "debias.sweeps.launchers.local:Local",
     "slurm": "debias.sweeps.launchers.slurm:Slurm",
@@ -16,11 +16,17 @@ LAUNCHERS = {
 
 
 def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
-    """The launcher that ``launcher=NAME`` chooses, with its options, and the overrides that are
-    left for the runs.
+    """Make the launcher of ``launcher=NAME`` with its options, and return the other overrides.
+
+    Args:
+        overrides: ``key=value`` texts of the command line.
+
+    Returns:
+        The launcher, and the overrides that are settings of the runs.
 
     Raises:
-        ValueError: an unknown launcher, a value of the wrong type, or a number out of range.
+        ValueError: the launcher is unknown, or one of its options has the wrong type or is out of
+            range.
 
     Example:
         >>> launcher(["launcher=local", "workers=4", "epochs=2"])
@@ -36,5 +42,5 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
 
 
 def _as_yaml(text: str) -> str:
-    # without quotes YAML takes 1:30:00 for a number in base sixty
+    # without quotes, YAML reads 1:30:00 as a number in base sixty
     return re.sub(r"=(\d+(:\d+)+)$", r"='\1'", text)

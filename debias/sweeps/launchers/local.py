@@ -1,4 +1,4 @@
-"""The launcher for this machine: forks a process for each run from a prepared one."""
+"""The launcher for this machine. It forks one process per run from a server with imports done."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from debias.sweeps.launchers.worker import BUSY, Failures, Train, attempt
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
-#: What takes seconds to import and every run needs.
+#: Modules that the fork server imports once, because every run needs them and they take seconds.
 PRELOADED = (
     "debias.sweeps.launchers.worker",
     "debias.build",
@@ -30,17 +30,17 @@ PRELOADED = (
 class Local:
     """Trains runs on this machine, several at a time.
 
-    A run that fails leaves its traceback and is tried again; a process that is killed is replaced,
-    and its run goes on from the last checkpoint. Runs that another sweep trains are left to it, and
-    taken over should it die. Where there are several GPUs the workers take turns in choosing one.
+    If a run fails, its traceback is saved and the run is tried again. If its process is killed,
+    another one resumes the run from the last checkpoint. A run that another sweep trains is
+    skipped until that sweep ends or dies. With several GPUs, the workers use them in turn.
 
     Args:
-        workers: runs at a time.
-        threads: of each worker; ``None`` shares the cores out among the workers.
-        retries: further attempts at a run that failed; none where the run was refused.
+        workers: number of runs at a time.
+        threads: threads of each worker; ``None`` divides the cores among the workers.
+        retries: further attempts at a run that failed. After an ``InputError`` there are none.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: ``workers`` or ``threads`` is below 1, or ``retries`` below 0.
     """
 
     workers: int = 2
@@ -53,16 +53,16 @@ class Local:
         check_at_least(0, {"retries": self.retries})
 
     def __call__(self, runs: Iterable[PlannedRun], train: Train, progress: Progress) -> None:
-        """Train runs.
+        """Train runs in worker processes, and return when none is left.
 
         Args:
-            runs: what to train, in this order; the next is asked for when a worker is free.
-            train: trains one of them, in a process of its own.
-            progress: shows what happens.
+            runs: runs to train, in this order. The next is fetched when a worker is free.
+            train: the function that trains one run, called in a process of its own.
+            progress: shows the events.
 
         Raises:
-            KeyboardInterrupt: the sweep was stopped, and no worker is left; a second Ctrl-C does
-                not wait for them.
+            KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep, and all workers have ended.
+                After a second signal, the launcher does not wait for them.
         """
         pool = _Pool(self, runs, train, progress)
         with StopSignals() as signals:
@@ -76,7 +76,7 @@ class _Pool:
     def __init__(
         self, options: Local, runs: Iterable[PlannedRun], train: Train, progress: Progress
     ) -> None:
-        self.source, self.train, self.progress = iter(runs), train, progress
+        self.upcoming, self.train, self.progress = iter(runs), train, progress
         self.waiting: list[PlannedRun] = []
         self.slots = set(range(options.workers))
         self.threads = options.threads or max(1, _cores() // options.workers)
@@ -86,7 +86,11 @@ class _Pool:
         self.context.set_forkserver_preload(list(PRELOADED))
 
     def work(self, signals: StopSignals) -> None:
-        """Start, wait and reap until no run is left, or a signal comes."""
+        """Start workers and collect their results until no run is left.
+
+        Raises:
+            KeyboardInterrupt: a signal arrived.
+        """
         while True:
             signals.check()
             self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
@@ -94,7 +98,7 @@ class _Pool:
                 try:
                     self._start(slot)
                 except (EOFError, OSError):
-                    signals.check()  # a signal to the whole process group ends the fork server too
+                    signals.check()  # a signal to the process group also ends the fork server
                     raise
             if not (self.waiting or self.active):
                 return
@@ -106,7 +110,7 @@ class _Pool:
                     self._ended(run, process.exitcode or 0)
 
     def stop(self, signals: StopSignals) -> None:
-        """End the workers: from the checkpoint of their last epoch the same command goes on."""
+        """End the workers. The same command resumes their runs from the last checkpoint."""
         processes = [process for process, _ in self.active.values()]
         for process in processes:
             process.terminate()
@@ -121,19 +125,19 @@ class _Pool:
     def _start(self, slot: int) -> None:
         run = self._next()
         if run:
-            given = (run, self.train, self.threads, slot)
-            process = self.context.Process(target=attempt, args=given, name=run.name)
+            arguments = (run, self.train, self.threads, slot)
+            process = self.context.Process(target=attempt, args=arguments, name=run.name)
             process.start()
             self.active[slot] = (process, run)
             self.progress.started(run)
 
     def _next(self) -> PlannedRun | None:
-        """The first that no process trains, of those that wait, then of those to ask for."""
+        """The next run that no process trains: from the waiting ones, then from the upcoming."""
         run = next((run for run in self.waiting if not files_of(run).locked()), None)
         if run:
             self.waiting.remove(run)
             return run
-        for run in self.source:
+        for run in self.upcoming:
             if not self.progress.finished(run):
                 if not files_of(run).locked():
                     return run
@@ -150,7 +154,7 @@ class _Pool:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

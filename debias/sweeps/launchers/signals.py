@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted when they come, acted on where a launcher looks."""
+"""Handle Ctrl-C and SIGTERM at safe points in the loop of a launcher."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import time
 from types import FrameType
 from typing import Any
 
-#: Seconds that a signal may wait until a launcher that sleeps acts on it.
+#: Longest time in seconds between a signal and the reaction of a sleeping launcher.
 PATIENCE = 0.5
 
 
 class StopSignals:
-    """A context that notes SIGINT and SIGTERM, and raises no exception for them.
+    """A context that records SIGINT and SIGTERM. The exception is raised later, by ``check``.
 
-    Python raises ``KeyboardInterrupt`` in whatever the main thread does. In a destructor or in a
-    callback of the garbage collector it then prints the exception and goes on, and the signal is
-    lost. Here the loop that the signal is meant for raises it. A second signal that comes before
-    the loop looked raises at once, for a loop that hangs.
+    Python itself raises ``KeyboardInterrupt`` at an arbitrary place in the main thread. In a
+    destructor or a callback of the garbage collector, Python only prints it, and the signal is
+    lost. Here, the loop of the launcher raises it by calling ``check`` or ``sleep``. A second
+    signal before that call raises at once, in case the loop hangs.
 
     Outside the main thread, where Python allows no handlers, the context does nothing. A signal
-    that this process ignores, as in a job in the background of a shell, stays ignored. The end of
-    the context restores the handlers.
+    that this process ignores, as a shell's background job does, is still ignored. At the end, the
+    context restores the earlier handlers.
 
     Raises:
-        KeyboardInterrupt: at the end of the context, for a signal that nobody acted on.
+        KeyboardInterrupt: at the end of the context, if a signal was recorded and not checked.
 
     Example:
         >>> with StopSignals() as signals:
@@ -38,11 +38,11 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.noted = False
+        self.pending = False
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        """Set the handlers."""
+        """Install the handlers of SIGINT and SIGTERM."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -50,27 +50,27 @@ class StopSignals:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Restore the handlers."""
+        """Restore the earlier handlers, and raise for a recorded signal."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         if kind is None:
             self.check()
 
     def check(self) -> None:
-        """Act on a signal that was noted since the last check.
+        """Raise if a signal was recorded since the last check.
 
         Raises:
-            KeyboardInterrupt: there is one.
+            KeyboardInterrupt: a signal was recorded.
         """
-        if self.noted:
-            self.noted = False
+        if self.pending:
+            self.pending = False
             raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
-        """Wait, unless a signal comes.
+        """Sleep, and check for signals every ``PATIENCE`` seconds.
 
         Raises:
-            KeyboardInterrupt: a signal came, at most ``PATIENCE`` seconds ago.
+            KeyboardInterrupt: a signal was recorded.
         """
         end = time.monotonic() + seconds
         self.check()
@@ -79,6 +79,6 @@ class StopSignals:
             self.check()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.noted:
+        if self.pending:
             raise KeyboardInterrupt
-        self.noted = True
+        self.pending = True

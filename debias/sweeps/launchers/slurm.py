@@ -1,13 +1,13 @@
-"""The launcher for a cluster: job arrays of Slurm, an element for each run.
+"""The launcher for a Slurm cluster. Each run is a task of a job array.
 
-The launcher asks ``squeue`` alone, which answers without accounting, also about tasks that have
-just ended. The next look finds a task whose process died, whose node failed, or that Slurm has
-forgotten. Nothing waits for a job to report its end. submitit is not used: without accounting it
-waits for ever for a killed job, and it decides by a job's running time whether to submit it again.
-Runs have their own checkpoints.
+The launcher only polls ``squeue``, which needs no accounting and also lists tasks that have just
+ended. The next poll therefore finds a task whose process died, whose node failed, or that Slurm has
+forgotten. The launcher never waits for a job to report its own end. It does not use submitit, which
+without accounting waits forever for a killed job, and which decides by a job's running time whether
+to submit it again. Runs have their own checkpoints.
 
-On a shared file system the launcher assumes that a renamed file is seen by other nodes within the
-interval ``poll``, and, for several sweeps in one folder, that ``flock`` is honoured between nodes.
+On a shared file system, other nodes must see a renamed file within ``poll`` seconds. If several
+sweeps use one folder, ``flock`` must work between nodes.
 """
 
 import secrets
@@ -29,27 +29,28 @@ from debias.sweeps.launchers.worker import Failures, Train
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
-#: Seconds that Slurm may leave unanswered, as while its controller is restarted.
+#: Seconds without an answer from Slurm before an error, long enough for a controller's restart.
 PATIENCE = 600.0
-#: Seconds that cancelled jobs are waited for.
+#: Seconds to wait for the end of cancelled jobs.
 FAREWELL = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slurm(Resources):
-    """Trains runs as the elements of job arrays.
+    """Trains runs as tasks of Slurm job arrays.
 
-    A run that is preempted, requeued, out of time, killed, or on a node that fails goes on from the
-    checkpoint of its last epoch. Jobs that a launcher which was killed has left in the queue are
-    taken over.
+    A run resumes from the checkpoint of its last epoch after preemption, requeueing, a time-out, a
+    kill or a node failure. The launcher also takes over jobs that a killed launcher has left in the
+    queue.
 
     Args:
-        retries: further attempts at a run that failed; none where it was refused. An attempt that
-            ended from outside after a further checkpoint is no failure.
-        poll: seconds between two looks.
+        retries: further attempts at a run that failed. After an ``InputError`` there are none. An
+            attempt is no failure if it was ended from outside and left a new checkpoint.
+        poll: seconds between two polls of the queue.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: ``gpus_per_run`` or ``retries`` is below 0, ``cpus_per_run`` or
+            ``array_parallelism`` below 1, or ``poll`` below 0.1.
     """
 
     retries: int = 1
@@ -62,18 +63,18 @@ class Slurm(Resources):
         check_at_least(0.1, {"poll": self.poll})
 
     def __call__(self, runs: Sequence[PlannedRun], train: Train, progress: Progress) -> None:
-        """Train runs.
+        """Submit runs to Slurm, and return when none is left.
 
         Args:
-            runs: what to train, in this order.
-            train: trains one of them, in a job.
-            progress: shows what happens.
+            runs: runs to train, in this order.
+            train: the function that trains one run, called in a job.
+            progress: shows the events.
 
         Raises:
-            ValueError: Slurm refuses the jobs or is silent for long, or another launcher submits
-                the runs of this folder.
-            KeyboardInterrupt: the sweep was stopped, and its jobs cancelled; a second Ctrl-C does
-                not wait for their end.
+            ValueError: Slurm refuses the jobs or does not answer for ``PATIENCE`` seconds, or
+                another launcher submits the runs of this folder.
+            KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep, and its jobs were cancelled.
+                After a second signal, the launcher does not wait for their end.
         """
         if not runs:
             return
@@ -81,16 +82,16 @@ class Slurm(Resources):
         folder.mkdir(parents=True, exist_ok=True)
         with StopSignals() as signals:
             try:
-                held = FileLock(folder / "launcher.lock", timeout=0).acquire()
+                lock = FileLock(folder / "launcher.lock", timeout=0).acquire()
             except Timeout:
-                what = f"another sweep submits the runs of {folder.parent}"
-                raise InputError(f"{what}: stop it, or wait for its end") from None
-            with held:
+                reason = f"another sweep submits the runs of {folder.parent}"
+                raise InputError(f"{reason}. Stop it, or wait for its end") from None
+            with lock:
                 _Queue(self, runs, train, progress, folder).work(signals)
 
 
 class _Queue:
-    """A sweep in Slurm's queue."""
+    """The runs of one sweep that wait or are tasks in Slurm's queue."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class _Queue:
         self.answered: float | None = None
 
     def work(self, signals: StopSignals) -> None:
-        """Look and submit until no run is left, or a signal comes."""
+        """Poll the queue and submit runs until none is left. A signal cancels the jobs."""
         try:
             while self.waiting or self.tasks:
                 self._round(signals)
@@ -129,10 +130,10 @@ class _Queue:
             self._submit()
             self.answered = time.monotonic()
         except SlurmError as error:
-            signals.check()  # Ctrl-C in a terminal ends Slurm's commands too
+            signals.check()  # Ctrl-C in a terminal also ends Slurm's commands
             if self.answered is None or time.monotonic() - self.answered > PATIENCE:
-                remedy = "once that is put right, the same command goes on"
-                raise InputError(f"{error}; {remedy}") from error
+                remedy = "Repair this, and start the same command again to continue"
+                raise InputError(f"{error}. {remedy}") from error
 
     def _take_over(self) -> None:
         listings = {path.stem: path for path in self.folder.glob("debias-*.json")}
@@ -157,19 +158,19 @@ class _Queue:
     def _note_checkpoints(self, runs: Iterable[PlannedRun]) -> None:
         self.checkpoints |= {run.name: _last_checkpoint(run) for run in runs}
 
-    def _look(self, there: dict[Key, Task]) -> None:
+    def _look(self, queue: dict[Key, Task]) -> None:
         self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
         for key, run in list(self.tasks.items()):
-            task = there.get(key, VANISHED)
+            task = queue.get(key, VANISHED)
             if self.progress.finished(run):
                 del self.tasks[key]
-                if task.state == "PENDING":  # preempted in its last moment
+                if task.state == "PENDING":  # preempted after its report was written
                     slurm_jobs.cancel([task.number])
             elif not task.ended:
                 self.ended.discard(key)
                 self._note(run, task)
             elif key not in self.ended:
-                # until the next look, by when other nodes' files will be there
+                # judged at the next poll, when this machine sees the files of other nodes
                 self.ended.add(key)
             else:
                 del self.tasks[key]
@@ -189,10 +190,10 @@ class _Queue:
         files = files_of(run)
         self.running.discard(run.name)
         again = True
-        # another sweep may hold it, or a node that died and has not been missed yet
+        # another sweep may hold the lock, or a dead node that the file system still counts as alive
         if not files.locked():
-            went_on = _last_checkpoint(run) > self.checkpoints[run.name]
-            if went_on and not files.error.is_file() and task.state != "CANCELLED":
+            advanced = _last_checkpoint(run) > self.checkpoints[run.name]
+            if advanced and not files.error.is_file() and task.state != "CANCELLED":
                 self.progress.stopped(run, task.end)
             else:
                 printed = f"{files.log} or {self.folder / key.array}_{key.element}.txt"
@@ -217,14 +218,14 @@ class _Queue:
         self._enter({Key(array, element): run for element, run in enumerate(batch)})
 
     def _cancel(self, signals: StopSignals) -> None:
-        """End the jobs: from the checkpoints of their last epochs the same command goes on."""
+        """Cancel the jobs. The same command resumes their runs from the last checkpoints."""
         end = time.monotonic() + FAREWELL
         with suppress(SlurmError):
             while active := _active(self.arrays).values():
                 if time.monotonic() > end:
                     return
-                going = [task.number for task in active if task.state != "COMPLETING"]
-                slurm_jobs.cancel({number.partition("_")[0] for number in going})
+                numbers = [task.number for task in active if task.state != "COMPLETING"]
+                slurm_jobs.cancel({number.partition("_")[0] for number in numbers})
                 signals.sleep(1)
 
 

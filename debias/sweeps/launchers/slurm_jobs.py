@@ -1,4 +1,4 @@
-"""What is said to Slurm, and what it answers; with accounting or without."""
+"""Call Slurm's commands and parse their output. Accounting is not needed."""
 
 import shlex
 import subprocess
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from debias.errors import InputError
 
-#: Runs of one array: what ``MaxArraySize`` allows unless an administrator changed it.
+#: Largest job array: Slurm's default of ``MaxArraySize``.
 LONGEST_ARRAY = 1000
-#: Seconds that a command of Slurm may take.
+#: Time limit of one Slurm command, in seconds.
 TIMEOUT = 60
-#: States of a task that does not go on.
+#: States of a task that Slurm will not continue.
 ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY")
 ) | {"PREEMPTED", "REVOKED", "TIMEOUT", "VANISHED"}
@@ -22,24 +22,24 @@ _FIELDS = ("Name", "ArrayTaskID", "ArrayJobID", "State", "exit_code", "Reason")
 
 
 class SlurmError(RuntimeError):
-    """Slurm refused a command, or did not answer."""
+    """Raised when a Slurm command fails or does not answer in time."""
 
 
 class Key(NamedTuple):
-    """A run's place in Slurm: the unique name of a job array, and an element of it."""
+    """Identifies a task in Slurm: the unique name of its job array, and its index in the array."""
 
     array: str
     element: int
 
 
 class Task(NamedTuple):
-    """What Slurm says of one element of an array.
+    """The state of one task of a job array, as ``squeue`` reports it.
 
     Args:
-        number: as ``scancel`` and ``scontrol`` take it, such as ``12_3``.
-        state: Slurm's word, such as ``RUNNING``.
+        number: job number as ``scancel`` and ``scontrol`` accept it, such as ``12_3``.
+        state: Slurm's name of the state, such as ``RUNNING``.
         code: exit code of the process; 0 if a signal ended it.
-        reason: why it waits, or why it ended.
+        reason: why the task waits, or why it ended.
     """
 
     number: str
@@ -49,37 +49,37 @@ class Task(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether Slurm will not run it, or run it again, of its own accord."""
+        """Whether the task has ended and Slurm will not start it again by itself."""
         return self.state in ENDED
 
     @property
     def stuck(self) -> bool:
-        """Whether Slurm holds it for ever, because no node could start it."""
+        """Whether Slurm holds the task forever, because a node failed to start it."""
         return self.reason.replace("_", " ").lower().startswith("launch failed")
 
     @property
     def end(self) -> str:
-        """How it ended, to read."""
+        """A message on how the task ended."""
         reason = "" if self.reason in ("None", "") else f" ({self.reason})"
         return f"Slurm's job {self.number} ended: {self.state}{reason}"
 
 
-#: What is true of a task of which Slurm knows nothing any more.
-VANISHED = Task("?", "VANISHED", reason="Slurm does not know it any more")
+#: Stands for a task that Slurm no longer lists.
+VANISHED = Task("?", "VANISHED", reason="Slurm no longer lists it")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What each run asks for; ``None`` leaves it to Slurm.
+    """The resources that each run requests from Slurm; ``None`` uses Slurm's default.
 
     Args:
-        partition: where it is submitted to.
-        gpus_per_run: GPUs that each run asks for.
-        cpus_per_run: processors that each run asks for, and threads that it computes with.
-        memory: of each run, as ``sbatch --mem`` takes it: ``16G``.
-        time: limit of each attempt, as ``sbatch --time`` takes it: minutes, ``4:00:00`` or
-            ``1-12``; it must hold an epoch.
-        array_parallelism: tasks of an array that run at a time.
+        partition: partition for the jobs.
+        gpus_per_run: number of GPUs of each run.
+        cpus_per_run: number of CPUs of each run, and of the threads that it computes with.
+        memory: memory of each run in the form of ``sbatch --mem``, such as ``16G``.
+        time: time limit of each attempt in the form of ``sbatch --time``: minutes, ``4:00:00`` or
+            ``1-12``. It must be enough for the start and one epoch.
+        array_parallelism: number of tasks of an array that run at a time.
     """
 
     partition: str | None = None
@@ -90,11 +90,14 @@ class Resources:
     array_parallelism: int | None = None
 
     def sbatch(self, listing: Path, tasks: int) -> list[str]:
-        """The command that submits an array: its name is the listing's, and each task trains one
-        run of the listing.
+        """Build the ``sbatch`` command that submits a job array.
+
+        Args:
+            listing: file with the runs, see ``slurm_task``. The array has the name of this file.
+            tasks: number of tasks. Each trains one run of the listing.
         """
         gpus = f"gpu:{self.gpus_per_run}" if self.gpus_per_run else None
-        wanted = {"partition": self.partition, "gres": gpus, "mem": self.memory, "time": self.time}
+        options = {"partition": self.partition, "gres": gpus, "mem": self.memory, "time": self.time}
         parallel = f"%{self.array_parallelism}" if self.array_parallelism else ""
         # "%" begins a pattern in the name of a file
         output = f"{str(listing.parent).replace('%', '%%')}/{listing.stem}_%a.txt"
@@ -103,70 +106,73 @@ class Resources:
             *("sbatch", "--parsable", "--requeue", f"--job-name={listing.stem}"),
             f"--array=0-{tasks - 1}{parallel}",
             *("--nodes=1", "--ntasks=1", f"--cpus-per-task={self.cpus_per_run}"),
-            *(f"--{option}={value}" for option, value in wanted.items() if value is not None),
+            *(f"--{option}={value}" for option, value in options.items() if value is not None),
             *("--open-mode=append", f"--output={output}"),
-            # exec, so that a signal to the batch script is one to the training
+            # exec replaces the batch script, so that its signals reach the training
             f"--wrap=exec {task} {shlex.quote(str(listing))}",
         ]
 
 
 def squeue(arrays: Collection[str]) -> list[str]:
-    """The command that asks for every task of some arrays, also for those just ended."""
+    """Build the ``squeue`` command that lists all tasks of job arrays, also recently ended ones."""
     columns = ",".join(f"{field}:120|" for field in _FIELDS)
     chosen = (f"--name={','.join(arrays)}", f"--Format={columns}")
     return ["squeue", "--noheader", "--array", "--states=all", *chosen]
 
 
 def tasks(text: str) -> dict[Key, Task]:
-    """What ``squeue`` printed.
+    """Parse the output of the command of :func:`squeue`.
 
     Example:
-        >>> found = tasks("debias-1f  |3   |12   |FAILED   |2:0  |NonZeroExitCode   |")
-        >>> found[Key("debias-1f", 3)]
+        >>> by_key = tasks("debias-1f  |3   |12   |FAILED   |2:0  |NonZeroExitCode   |")
+        >>> by_key[Key("debias-1f", 3)]
         Task(number='12_3', state='FAILED', code=2, reason='NonZeroExitCode')
     """
-    found = {}
+    by_key = {}
     for line in text.splitlines():
         parts = [part.strip() for part in line.split("|")]
         array, element, job, state, code, reason = parts[: len(_FIELDS)]
         number, status = f"{job}_{element}", int(code.partition(":")[0])
-        found[Key(array, int(element))] = Task(number, state, status, reason)
-    return found
+        by_key[Key(array, int(element))] = Task(number, state, status, reason)
+    return by_key
 
 
 def queue(arrays: Collection[str]) -> dict[Key, Task]:
-    """What Slurm knows of the tasks of some arrays.
+    """Ask Slurm for all tasks of the named job arrays.
 
     Raises:
-        SlurmError: it does not answer.
+        SlurmError: ``squeue`` failed or did not answer.
+        ValueError: ``squeue`` is not installed.
     """
     return tasks(call(squeue(arrays))) if arrays else {}
 
 
 def cancel(numbers: Collection[str]) -> None:
-    """End arrays or single tasks of theirs, such as ``12`` or ``12_3``.
+    """Cancel whole job arrays, such as ``12``, or single tasks, such as ``12_3``.
 
     Raises:
-        SlurmError: it does not answer.
+        SlurmError: ``scancel`` failed or did not answer.
+        ValueError: ``scancel`` is not installed.
     """
     if numbers:
         call(["scancel", "--quiet", *sorted(numbers)])
 
 
 def call(command: Sequence[str]) -> str:
-    """What a command of Slurm prints.
+    """Run a Slurm command, and return its output.
 
     Raises:
-        SlurmError: it failed, or did not come back.
-        ValueError: it is not there.
+        SlurmError: the command failed, or took more than ``TIMEOUT`` seconds.
+        ValueError: the command is not installed.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     except FileNotFoundError:
-        remedy = "start it where jobs are submitted, or use launcher=local"
-        raise InputError(f"launcher=slurm finds no {command[0]}: {remedy}") from None
+        remedy = "Start it on a machine that submits jobs, or use launcher=local"
+        raise InputError(f"launcher=slurm needs {command[0]}, which is missing. {remedy}") from None
     except subprocess.TimeoutExpired as error:
-        raise SlurmError(f"{command[0]} did not come back within {TIMEOUT} seconds") from error
-    if done.returncode:
-        raise SlurmError(f"{command[0]}: {done.stderr.strip() or f'exit code {done.returncode}'}")
-    return done.stdout
+        raise SlurmError(f"{command[0]} did not answer within {TIMEOUT} seconds") from error
+    if result.returncode:
+        reason = result.stderr.strip() or f"exit code {result.returncode}"
+        raise SlurmError(f"{command[0]}: {reason}")
+    return result.stdout

@@ -1,4 +1,4 @@
-"""One element of a job array, ``python -m debias.sweeps.launchers.slurm_task LISTING``."""
+"""One task of a Slurm job array: ``python -m debias.sweeps.launchers.slurm_task LISTING``."""
 
 import json
 import os
@@ -13,19 +13,18 @@ from debias.files import write_atomically
 from debias.sweeps.launchers.worker import BUSY, Train, attempt
 from debias.sweeps.plan import PlannedRun
 
-#: How often, at an interval of a second, a lock is asked for: whoever looks at a run's status takes
-#: it for a moment.
+#: Attempts to acquire a run's lock, one per second: a status query may hold it for a moment.
 TRIES = 10
 
 
 def write_listing(path: Path, runs: Sequence[PlannedRun], train: Train, threads: int) -> None:
-    """Write what the tasks of an array are to do.
+    """Write the listing of a job array: the runs that its tasks train.
 
     Args:
-        path: of the listing, which every node must see.
-        runs: in the order of the array.
-        train: trains one of them; a function that its module holds.
-        threads: that PyTorch computes with.
+        path: the file to write, in a folder that every node sees.
+        runs: the runs, in the order of the tasks.
+        train: the function that trains one run. Each task imports it from its module.
+        threads: number of threads of PyTorch.
     """
     trainer = f"{train.__module__}:{train.__qualname__}"  # type: ignore[attr-defined]
     entries = [
@@ -38,12 +37,15 @@ def write_listing(path: Path, runs: Sequence[PlannedRun], train: Train, threads:
 
 
 def names(path: Path) -> list[str]:
-    """The names of a listing's runs, in the order of the array."""
+    """Read the names of the runs in a listing, in the order of the tasks."""
     return [entry["name"] for entry in json.loads(path.read_text(encoding="utf-8"))["runs"]]
 
 
 def perform(path: Path, index: int) -> None:
-    """Train one run of a listing unless it is done; the exit code is a local worker's."""
+    """Train the run of a listing with this index, unless it is done.
+
+    The exit codes are those of ``debias.sweeps.launchers.worker``.
+    """
     listing = json.loads(path.read_text(encoding="utf-8"))
     entry = listing["runs"][index]
     run = PlannedRun(

@@ -1,5 +1,6 @@
-"""One run in a process of its own: it holds the run's lock, writes its log, and says by its exit
-code how it ended.
+"""Train one run in a process of its own, which holds the run's lock and writes its log.
+
+The exit code of the process is 0, ``FAILED``, ``REFUSED`` or ``BUSY``.
 """
 
 import os
@@ -21,28 +22,31 @@ from debias.sweeps.files import Files, files_of
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
-#: Exit codes: tried and failed; refused for a mistake that another attempt would repeat; run by
-#: another process.
+#: Exit codes: the attempt failed; it ended with an ``InputError``, which another attempt would
+#: repeat; another process trains the run.
 FAILED, REFUSED, BUSY = 1, 2, 75
 
 
 class Pruned(Exception):
-    """Ends a run that is behind the others; says after which epoch."""
+    """Raised to end a run early because it is behind the others. The message names the epoch."""
 
 
 class Train(Protocol):
-    """What trains one run, from its start or last checkpoint: ``commands.train.train``."""
+    """The function that trains one run, such as ``debias.commands.train.train``."""
 
     def __call__(self, config: Config, *, resume: Path | None = None) -> Path:
-        """Train, evaluate and report."""
+        """Train, evaluate and report one run, and return its folder.
+
+        ``resume`` is the run's folder if training continues from a checkpoint.
+        """
 
 
 class Failures:
-    """Counts the failed attempts at each run, and decides whether there is another.
+    """Counts the failed attempts at each run, and decides whether to try again.
 
     Args:
-        progress: shows each.
-        retries: further attempts at a run; none where it was refused.
+        progress: shows each failure.
+        retries: further attempts at a run that failed. After an ``InputError`` there are none.
     """
 
     def __init__(self, progress: Progress, retries: int) -> None:
@@ -50,18 +54,18 @@ class Failures:
         self.counts: Counter[str] = Counter()
 
     def note(self, run: PlannedRun, code: int, end: str, *, printed: object) -> bool:
-        """Record a failed attempt; whether there is another.
+        """Record a failed attempt, and return whether the run is tried again.
 
         Args:
-            run: that failed.
+            run: the run that failed.
             code: exit code of its process.
-            end: how the process ended, for a run that left no reason itself.
-            printed: where its output is.
+            end: how the process ended, in case the run wrote no reason itself.
+            printed: the file with its output.
         """
         files = files_of(run)
         if not files.error.is_file():
-            with suppress(OSError):  # on a full disk; the others go on
-                write_atomically(files.error, f"{end}; what it printed is in {printed}\n")
+            with suppress(OSError):  # a full disk must not stop the other runs
+                write_atomically(files.error, f"{end}; its output is in {printed}\n")
         self.counts[run.name] += 1
         again = code != REFUSED and self.counts[run.name] <= self.retries
         self.progress.failed(run, files.reason() or end, again=again)
@@ -69,16 +73,18 @@ class Failures:
 
 
 def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
-    """Train one run unless it is done or another process trains it, then end the process.
+    """Train one run in this process, unless it is done or pruned.
+
+    The function returns if the run succeeds, is done or is pruned. It exits the process with
+    ``FAILED`` or ``REFUSED`` if the run fails, and with ``BUSY`` if another process trains it.
 
     Args:
-        run: what to train.
-        train: trains it.
-        threads: that PyTorch computes with.
-        slot: number of the worker, which says on which of several GPUs it computes.
+        run: the run to train.
+        train: the function that trains it.
+        threads: number of threads of PyTorch.
+        slot: number of the worker, which determines its GPU if there are several.
     """
-    # Ctrl-C is for the launcher, which then ends this process; a checkpoint is left after every
-    # epoch
+    # Ctrl-C is meant for the launcher, which then ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     files = files_of(run)
     _write_output_to(files.log)
@@ -104,14 +110,15 @@ def _train(run: PlannedRun, train: Train, files: Files) -> None:
         code = REFUSED if isinstance(error, InputError) else FAILED
     else:
         return
-    # the error is gone, and with it the files that its frames held open on a disk that may be full
+    # outside the except block, the files that the error's frames held open are closed, which may
+    # free a full disk
     print(text, file=sys.stderr)
     write_atomically(files.error, f"{reason}\n\n{text}")
     sys.exit(code)
 
 
 def one_line(error: BaseException) -> str:
-    """The kind of an error and the first line of its message."""
+    """The class name of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
 
 
@@ -123,25 +130,25 @@ def _compute_with(threads: int, slot: int) -> None:
 
 
 def device(slot: int, count: Callable[[], int], environment: Mapping[str, str]) -> dict[str, str]:
-    """Which GPU a worker sees, where there are several: they take turns.
+    """Choose the GPU of a worker: with several GPUs, worker ``slot`` gets number ``slot % count``.
 
     Args:
         slot: number of the worker.
-        count: how many GPUs this process sees.
-        environment: may name them, in ``CUDA_VISIBLE_DEVICES``.
+        count: returns the number of GPUs that this process sees.
+        environment: environment variables. ``CUDA_VISIBLE_DEVICES`` may name the GPUs.
 
     Returns:
-        What to put into the environment.
+        The environment variables to set; empty with fewer than two GPUs.
 
     Example:
         >>> device(3, lambda: 2, {"CUDA_VISIBLE_DEVICES": "4,6"}), device(3, lambda: 1, {})
         ({'CUDA_VISIBLE_DEVICES': '6'}, {})
     """
-    there = count()
-    if there < 2:
+    gpus = count()
+    if gpus < 2:
         return {}
-    names = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(there)))).split(",")
-    return {"CUDA_VISIBLE_DEVICES": names[slot % there]}
+    names = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+    return {"CUDA_VISIBLE_DEVICES": names[slot % gpus]}
 
 
 def _write_output_to(path: Path) -> None:

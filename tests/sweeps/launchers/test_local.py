@@ -71,7 +71,7 @@ def test_a_refused_run_is_not_tried_again(runs):
 
 def test_a_killed_worker_is_replaced_and_resumes(runs):
     lines = launched(runs, trainings.seed_one_is_killed_once)
-    reason = f"the process was ended by SIGKILL; what it printed is in {files_of(runs[1]).log}"
+    reason = f"the process was ended by SIGKILL; its output is in {files_of(runs[1]).log}"
     assert f"failed  drawn_birds seed=1, tried again: {reason}" in lines
     assert left(runs) == []
     assert (runs[1].folder / "attempts.txt").read_text() == "begun\nbegun\nresumed\n"

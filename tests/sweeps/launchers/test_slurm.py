@@ -134,7 +134,7 @@ def test_a_refused_run_is_not_tried_again(runs, slurm):
     [
         ("killed", "Slurm's job 1_1 ended: FAILED"),
         ("NODE_FAIL", "Slurm's job 1_1 ended: NODE_FAIL"),
-        ("VANISHED", "Slurm's job ? ended: VANISHED (Slurm does not know it any more)"),
+        ("VANISHED", "Slurm's job ? ended: VANISHED (Slurm no longer lists it)"),
         ("CANCELLED", "Slurm's job 1_1 ended: CANCELLED"),
         ("PENDING:launch_failed_requeued_held", "Slurm's job 1_1 ended: CANCELLED"),
     ],
@@ -145,7 +145,7 @@ def test_a_task_that_ends_without_a_word_is_submitted_again(runs, slurm, word, r
     failed = [line for line in launched(runs) if line.startswith("failed")]
     (line,) = failed
     assert line.startswith(
-        f"failed  {SEEDS[1]}, tried again: {reason}; what it printed is in {files_of(runs[1]).log}"
+        f"failed  {SEEDS[1]}, tried again: {reason}; its output is in {files_of(runs[1]).log}"
     )
     assert submitted(slurm)[1:] == [["seed=1"]]
     assert left(runs) == []
@@ -324,7 +324,7 @@ def test_refused_submission(runs, slurm):
     (slurm / "broken").write_text("sbatch: error: invalid partition specified: gpuu\n")
     with pytest.raises(
         ValueError,
-        match=r"sbatch: error: invalid partition specified: gpuu; once that is put right",
+        match=r"sbatch: error: invalid partition specified: gpuu\. Repair this, and start",
     ):
         launched(runs)
 
@@ -356,7 +356,7 @@ def test_slurm_may_be_silent_for_a_while(runs, slurm, monkeypatch):
 
     with (
         pytest.raises(
-            ValueError, match="Unable to contact slurm controller; once that is put right"
+            ValueError, match=r"Unable to contact slurm controller\. Repair this, and start"
         ),
         meanwhile(long),
     ):
@@ -382,7 +382,7 @@ def test_on_a_real_slurm(runs):
     lines = launched(runs, trainings.seed_one_is_killed_once, poll=1, time="20")
     (failed,) = (line for line in lines if line.startswith("failed"))
     assert failed.startswith(f"failed  {SEEDS[1]}, tried again: Slurm's job ")
-    assert "ended: FAILED (RaisedSignal:9(Killed)); what it printed is in" in failed
+    assert "ended: FAILED (RaisedSignal:9(Killed)); its output is in" in failed
     assert left(runs) == []
     assert (runs[1].folder / "attempts.txt").read_text() == "begun\nbegun\nresumed\n"
     assert [trainings.attempts(run.config) for run in (runs[0], runs[2])] == [1, 1]

@@ -147,9 +147,9 @@ def test_refusals(slurm, monkeypatch):
     ):
         call(["sbatch"])
     monkeypatch.setattr(slurm_jobs, "TIMEOUT", 0.01)
-    with pytest.raises(SlurmError, match=r"sleep did not come back within 0.01 seconds"):
+    with pytest.raises(SlurmError, match=r"sleep did not answer within 0.01 seconds"):
         call(["sleep", "5"])
     with pytest.raises(
-        ValueError, match="launcher=slurm finds no sinfoo: start it where jobs are submitted"
+        ValueError, match=r"launcher=slurm needs sinfoo, which is missing\. Start it on a machine"
     ):
         call(["sinfoo"])
