@@ -1,6 +1,6 @@
-"""Settings that follow from earlier ones: what is tried, what came back, what is judged.
+"""Search settings: propose trials, train their runs, and choose the best on validation.
 
-A trial is a setting of one config, and its runs are those of the search seeds. What is known of
-trials lies in a study, a database; what is known of a run lies in its files, as in every sweep. So
-a search that was stopped goes on, and several commands may work on one.
+A trial is one setting of one config. It has one run per search seed. Trials are stored in a study,
+which is a database, and runs in their files, as in every sweep. A stopped search can therefore
+resume, and several commands can work on one search.
 """

@@ -1,4 +1,4 @@
-"""What a search makes better: figures of validation, at the epoch that a run's own rule selects."""
+"""The objectives of a search: validation metrics at the epoch that the run's own rule selects."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,13 @@ from debias.sweeps.protocol import allowed_splits
 
 
 class Objective(NamedTuple):
-    """A scalar of validation, whether more of it is better, and whether it reads group labels."""
+    """A validation metric to optimise.
+
+    Attributes:
+        scalar: name of the metric.
+        maximize: whether a higher value is better.
+        reads_groups: whether it needs the group labels of validation.
+    """
 
     scalar: str
     maximize: bool
@@ -28,25 +34,29 @@ OBJECTIVES = {
     "average": Objective("average", True, False),
     "class_difference": Objective("class_difference", False, False),
 }
-"""By name; ``worst_group_gap`` is the average accuracy less that of the worst group."""
+"""The objectives by name. ``worst_group_gap`` is average accuracy minus worst-group accuracy."""
 
 
 def check_objectives(names: Sequence[str], labels: str) -> None:
-    """Refuse objectives that are none, that read the test split, or group labels which the protocol
-    does not allow.
+    """Check the objectives of a search.
+
+    Args:
+        names: names of the objectives.
+        labels: the protocol, a key of ``protocol.LABELS``.
 
     Raises:
-        ValueError: naming the objective and those that may be used.
+        ValueError: there is no name, or one is repeated, unknown, of the test split, or needs group
+            labels that the protocol does not allow.
     """
-    known = "val" in allowed_splits(labels)
-    usable = [name for name, entry in OBJECTIVES.items() if known or not entry.reads_groups]
+    allowed = "val" in allowed_splits(labels)
+    usable = [name for name, entry in OBJECTIVES.items() if allowed or not entry.reads_groups]
     if not names or len(set(names)) < len(names):
         raise InputError(f"search.objectives must name each objective once; got {list(names)}")
     for name in names:
         if "test" in name.lower():
             raise InputError(
-                f"search.objectives: {name} is no objective: the test split is read once, by the "
-                f"runs of the final seeds; objectives are of validation: {', '.join(usable)}"
+                f"search.objectives must be validation metrics; got {name}. Only the runs of the "
+                f"final seeds read the test split. Choose {' or '.join(usable)}"
             )
         if name not in OBJECTIVES:
             raise InputError(
@@ -55,22 +65,27 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
         if name not in usable:
             raise InputError(
                 f"search.objectives: {name} reads group labels of validation, which "
-                f"labels={labels} does not allow: choose {' or '.join(usable)}"
+                f"labels={labels} does not allow. Choose {' or '.join(usable)}"
             )
 
 
 def of_selection(name: str, selection: Selection) -> float | None:
-    """The objective of a finished run; ``None`` where it is undefined."""
+    """The value of an objective for a finished run, at its selected epoch.
+
+    ``None`` if the value is missing or NaN.
+    """
     return _defined(selection.chosen.val.get(OBJECTIVES[name].scalar))
 
 
 def of_history(name: str, history: Sequence[Section], rule: str) -> float | None:
-    """The objective of a run if it ended now.
+    """The value of an objective for an unfinished run, at the epoch selected so far.
+
+    ``None`` if no epoch can be selected, or if the value is missing or NaN.
 
     Args:
-        name: of the objective.
-        history: an entry for each epoch, with the scalars of validation under ``val``.
-        rule: by which the run selects an epoch.
+        name: name of the objective.
+        history: one entry per epoch, with the validation metrics under ``val``.
+        rule: the selection rule of the run.
     """
     scalars = [entry["val"] for entry in history]
     preferred = best_epochs(scalars)
@@ -79,10 +94,14 @@ def of_history(name: str, history: Sequence[Section], rule: str) -> float | None
 
 
 def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:
-    """Positions that no other beats: at least as good in every objective, better in one.
+    """Find the positions on the Pareto front: no other is as good in all and better in one.
 
-    Of several with the same values the first is kept; with one objective, that is the first of the
-    best.
+    Of several entries with equal values, only the first is returned. With one objective, the result
+    is therefore the first of the best entries.
+
+    Args:
+        values: one entry per trial, with one value per objective.
+        names: names of the objectives.
 
     Example:
         >>> values = [[0.7, 0.1], [0.8, 0.2], [0.7, 0.2], [0.7, 0.1]]
@@ -95,7 +114,10 @@ def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> lis
 
 
 def undominated(points: Sequence[tuple[float, ...]]) -> list[int]:
-    """Places of the points than which no other is as high in every number; equals do not count."""
+    """Find the positions of the points for which no different point is as high in every number.
+
+    Equal points do not exclude each other.
+    """
     return [
         place
         for place, point in enumerate(points)

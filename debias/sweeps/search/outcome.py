@@ -1,4 +1,4 @@
-"""What a search found: its trials as a table, and what was chosen, in words."""
+"""The results of a search: the table of its trials, and the chosen settings."""
 
 import csv
 import io
@@ -13,12 +13,14 @@ from debias.sweeps.search.study import Study, Trial
 
 
 def write_trials(path: Path, studies: Sequence[Study]) -> None:
-    """Write a CSV file with a row for each trial: how it ended, its values on validation, its
-    settings, why it failed.
+    """Write a CSV file with one row per trial.
+
+    The columns are the trial's config, number, status, objective values on validation, settings,
+    and the reason if it failed.
 
     Args:
-        path: of the file.
-        studies: of each config.
+        path: the file to write.
+        studies: the study of each config.
     """
     objectives = studies[0].section.objectives
     keys = list(dict.fromkeys(key for study in studies for key in study.tuned.space))
@@ -35,13 +37,13 @@ def write_trials(path: Path, studies: Sequence[Study]) -> None:
 
 
 def most_tried(path: Path) -> int:
-    """How many settings were tried of the config with most, as of :func:`write_trials`."""
+    """Read a file of :func:`write_trials`, and return the largest number of trials of a config."""
     with path.open(encoding="utf-8", newline="") as file:
         return max(Counter(row["config"] for row in csv.DictReader(file)).values())
 
 
 def lines(studies: Sequence[Study]) -> Iterator[str]:
-    """For each config how its trials ended, why some failed, and which settings were chosen."""
+    """Summarise each config in lines: trials by state, reasons of failures, chosen settings."""
     for study in studies:
         trials = study.trials()
         counts = Counter(trial.state for trial in trials)
@@ -54,15 +56,15 @@ def lines(studies: Sequence[Study]) -> Iterator[str]:
 
 
 def chosen(planned: SearchPlan, studies: Sequence[Study]) -> list[tuple[Tuned, dict[str, object]]]:
-    """The settings of every config to train again, on the final seeds.
+    """The chosen settings of every config, to be trained again on the final seeds.
 
     Raises:
-        ValueError: a config has no trial that is done.
+        ValueError: all trials of a config failed or were pruned.
     """
     for study in studies:
         if not study.best():
             source, table = study.tuned.source, planned.out / "trials.csv"
-            raise InputError(f"{source}: no trial is done: read {table}, and search again")
+            raise InputError(f"{source}: no trial is done. See the reasons in {table}")
     return [(study.tuned, trial.settings) for study in studies for trial in study.best()]
 
 

@@ -1,4 +1,4 @@
-"""A sweep file with a search in it to what is searched, checked before anything is tried."""
+"""Read and check the sweep file of a search before the first trial."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from debias.sweeps.search.space import Space, check_space, ends, points
 from debias.sweeps.sweep_file import Search, Sweep, read
 
 SAMPLERS = ("tpe", "random", "grid")
-#: Whether it stops runs early.
+#: The pruners, and whether each stops runs early.
 PRUNERS = {"none": False, "asha": True, "hyperband": True}
-#: Keys of the section that the command line may give without its name.
+#: Keys of ``search`` that the command line accepts without the prefix ``search.``.
 SHORT = ("trials", "storage")
 
 
@@ -29,11 +29,11 @@ class Tuned:
     """A config whose settings are searched.
 
     Args:
-        source: the config, as ``debias train`` takes it.
-        space: of its settings.
-        fixed: settings of every run.
-        folder: of the trials' runs.
-        seeds: of the runs of a trial.
+        source: the config, as ``debias train`` accepts it.
+        space: the search space of its settings.
+        fixed: settings common to every run.
+        folder: folder of the runs of all trials.
+        seeds: the search seeds. A trial has one run per seed.
     """
 
     source: str
@@ -43,19 +43,19 @@ class Tuned:
     seeds: tuple[int, ...]
 
     def runs(self, settings: Mapping[str, Any]) -> list[PlannedRun]:
-        """The runs of a trial, one for each search seed."""
+        """Make the runs of a trial with these settings, one per search seed."""
         maker = Maker(self.source, self.fixed, self.folder)
         return [maker.run({**settings, "seed": seed}) for seed in self.seeds]
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What is searched, and where.
+    """A checked search.
 
     Args:
-        out: folder of the search; the trials' runs are in its folder ``trials``.
-        sweep: what the file says.
-        tuned: the configs.
+        out: folder of the search. The runs of its trials are in ``out/trials``.
+        sweep: contents of the sweep file.
+        tuned: the configs whose settings are searched.
     """
 
     out: Path
@@ -64,40 +64,46 @@ class SearchPlan:
 
     @property
     def section(self) -> Search:
-        """How settings are searched."""
+        """The section ``search`` of the sweep file."""
         assert self.sweep.search is not None
         return self.sweep.search
 
     @property
     def protocol(self) -> Protocol:
-        """What the tables say of the search."""
+        """The protocol of the search, for the tables of its final runs."""
         sweep, trials = self.sweep, max(self.trials(tuned) for tuned in self.tuned)
         objectives = tuple(self.section.objectives)
         seeds = tuple(sweep.seeds), tuple(sweep.final_seeds)
         return Protocol(str(sweep.labels), objectives, trials, *seeds)
 
     def trials(self, tuned: Tuned) -> int:
-        """How many settings of a config are tried."""
-        section, wanted = self.section, self.section.trials or 0
-        return wanted or len(points(tuned.space, section.sampler, wanted, section.seed) or [])
+        """Number of trials of a config: ``search.trials``, or the size of the grid."""
+        section, count = self.section, self.section.trials or 0
+        return count or len(points(tuned.space, section.sampler, count, section.seed) or [])
 
     def check_runs(self) -> list[PlannedRun]:
-        """Runs that have every choice and every bound: if these can be, the others can."""
+        """Make runs that together have every choice and every bound of the space.
+
+        If these runs pass the checks, the runs of all trials are taken to be valid.
+        """
         return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
 
     def base(self, tuned: Tuned) -> Config:
-        """A config before anything is varied of it."""
+        """The complete config with the fixed settings only, before the search varies any."""
         return make_run(tuned.source, tuned.fixed, {"seed": tuned.seeds[0]}, tuned.folder).config
 
     def definition(self, tuned: Tuned) -> str:
-        """What must be the same for all trials of a study; the number of trials may grow."""
+        """Describe as JSON what must be the same for all trials of a study.
+
+        The number of trials and the storage are not part of it, so that they can change.
+        """
         values = asdict(self.section) | {"space": tuned.space, "seeds": tuned.seeds}
         values |= {"config": configs.identity(self.base(tuned))}
         fixed = {key: value for key, value in values.items() if key not in SHORT}
         return json.dumps(fixed, sort_keys=True)
 
     def finals(self, chosen: Sequence[tuple[Tuned, Mapping[str, Any]]]) -> Plan:
-        """The runs that are reported: the chosen settings, each on the final seeds."""
+        """Plan the reported runs: the chosen settings, each with all final seeds."""
         runs = [
             make_run(tuned.source, tuned.fixed, {**settings, "seed": seed}, self.out)
             for seed in self.sweep.final_seeds
@@ -112,22 +118,22 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
 
     Args:
         path: the sweep file, see :class:`debias.sweeps.sweep_file.Sweep`.
-        overrides: ``key=value``; ``trials``, ``storage``, ``search.*``, ``final_seeds`` and what a
-            sweep takes change the search, all else every run.
+        overrides: ``key=value`` texts. ``trials``, ``storage``, ``search.*``, ``final_seeds`` and
+            the keys of ``plan.CHANGEABLE`` change the search; other keys change every run.
 
     Raises:
-        ValueError: whatever is wrong with the file; nothing has been tried then.
+        ValueError: a key, value or combination in the file or the overrides is not allowed.
     """
     short, others = split_overrides(overrides, SHORT)
     own, others = split_overrides(others, (*plans.CHANGEABLE, "search", "final_seeds"))
     sweep = read(path, [*own, *(f"search.{text}" for text in short)])
     if sweep.search is None:
         raise InputError(
-            f"{path} has no search section: add one, or use `debias sweep run`; see docs/sweeps.md"
+            f"{path} has no search section. Add one, or use `debias sweep run`; see docs/sweeps.md"
         )
     _check(sweep, sweep.search)
     out = plans.folder(sweep, path)
-    # the pictures are decoded once for trials and final runs
+    # one cache of decoded pictures for the trials and the final runs
     fixed = {"cache_dir": str(out / "cache"), **plans.fixed_settings(sweep, others)}
     tuned = []
     for line in sweep.configs:
@@ -140,10 +146,11 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
 
 def _check(sweep: Sweep, section: Search) -> None:
     if sweep.grid or sweep.draws.count:
-        raise InputError("a search takes search.space in place of grid and draws: leave these out")
+        raise InputError("a search uses search.space in place of grid and draws. Leave these out")
     if sweep.labels is None:
         raise InputError(
-            f"labels is missing: say which group labels the search may use: {', '.join(LABELS)}"
+            "labels is missing. Declare which group labels the search may use: "
+            f"{' or '.join(LABELS)}"
         )
     check_one_of(SAMPLERS, {"search.sampler": section.sampler})
     check_one_of(PRUNERS, {"search.prune": section.prune})
@@ -154,19 +161,21 @@ def _check(sweep: Sweep, section: Search) -> None:
         len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space
     ):
         raise InputError(
-            "search.prune needs one objective, one search seed, and epochs that are not searched"
+            f"search.prune={section.prune} needs one objective, one search seed, and a number of "
+            "epochs that is not searched"
         )
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
         raise InputError(
-            "final_seeds must be fresh: seeds of the runs that are reported, none of them among "
-            f"the search seeds {sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
+            f"final_seeds must be one or more seeds, none of them among the search seeds "
+            f"{sweep.seeds}, as in [10, 11, 12]; got {sweep.final_seeds}"
         )
 
 
 def _check_trials(section: Search) -> None:
     if section.sampler == "grid" and section.trials is not None:
         raise InputError(
-            "search.trials: a grid tries every setting; leave it out, or use sampler=random"
+            f"search.trials must be left out for sampler=grid, which tries every setting; got "
+            f"{section.trials}. Leave it out, or use sampler=random"
         )
     if section.sampler != "grid" and (section.trials or 0) < 1:
         raise InputError(f"search.trials must be at least 1; got {section.trials}")

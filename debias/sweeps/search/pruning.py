@@ -1,4 +1,4 @@
-"""A run that is behind the others stops at the end of an epoch."""
+"""Stop a run of a search early, at the end of an epoch, if it is behind the other runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from debias.sweeps.sweep_file import Search
 
 @dataclass(frozen=True)
 class PrunedTraining:
-    """Trains a run of a trial, which ends early if the study's pruner finds it behind.
+    """Trains a run of a trial, and ends it early if the study's pruner decides so.
 
     Args:
-        train: ``debias.commands.train.train``, whose ``watch`` looks at each epoch.
-        section: how settings are searched.
-        url: of the database.
-        studies: name of the study of each config.
+        train: ``debias.commands.train.train``, which calls its argument ``watch`` after each epoch.
+        section: the section ``search`` of the sweep file.
+        url: URL of the database.
+        studies: the name of each config's study, by the name of the config.
     """
 
     train: Callable[..., Path]
@@ -29,27 +29,27 @@ class PrunedTraining:
     studies: Mapping[str, str]
 
     def __call__(self, config: Config, *, resume: Path | None = None) -> Path:
-        """Train, evaluate and report.
+        """Train, evaluate and report one run, and return its folder.
 
         Raises:
-            Pruned: the run is behind.
+            Pruned: the pruner ended the run.
         """
         judge = Judge(self.section, self.url, self.studies[config.name], config)
         return self.train(config, resume=resume, watch=judge)
 
 
 class Judge:
-    """Reports the objective after each epoch as if the run ended, and ends it if it is behind.
+    """Reports a run's objective to the study after each epoch, and ends the run if it is behind.
 
-    A run is judged by the epoch that its own rule would select so far: worst-group accuracy falls
-    and rises, and a run is as good as its best epoch. The last epoch is not judged, for the run is
-    then done.
+    The objective is that of the epoch which the run's own rule selects so far, because worst-group
+    accuracy goes up and down, and a run is as good as its best epoch. After the last epoch, nothing
+    is reported, because the run is then done.
 
     Args:
-        section: how settings are searched, with one objective.
-        url: of the database.
-        name: of the study.
-        config: of the run.
+        section: the section ``search`` of the sweep file. It has one objective.
+        url: URL of the database.
+        name: name of the study.
+        config: config of the run.
     """
 
     def __init__(self, section: Search, url: str, name: str, config: Config) -> None:
@@ -58,17 +58,20 @@ class Judge:
         self.objective, self.rule, self.epochs = section.objectives[0], config.select, config.epochs
         study = open_study(url, name, section, epochs=config.epochs)
         run, trials = configs.run_name(config), study.get_trials(deepcopy=False)
-        going = [trial for trial in trials if not trial.state.is_finished()]
-        own = [trial for trial in going if run in trial.user_attrs.get("runs", ())]
-        # none, where another command has given the run up as failed
+        unfinished = [trial for trial in trials if not trial.state.is_finished()]
+        own = [trial for trial in unfinished if run in trial.user_attrs.get("runs", ())]
+        # there is no trial if another command has recorded it as failed
         self.trial = reopened(study, own[0].number) if own else None
         self.reported = max(own[0].intermediate_values, default=0) if own else 0
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> None:
-        """Look at the history after an epoch.
+        """Report the objective after an epoch. Epochs from before a resumption are skipped.
+
+        Args:
+            history: one entry per epoch, with the validation metrics under ``val``.
 
         Raises:
-            Pruned: the run is behind.
+            Pruned: the pruner ended the run.
         """
         epoch, value = len(history), of_history(self.objective, history, self.rule)
         if self.trial is None or value is None or epoch >= self.epochs or epoch <= self.reported:

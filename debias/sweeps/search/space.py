@@ -1,4 +1,4 @@
-"""The space of a search: what Optuna is asked, a grid's points, and the ends to check."""
+"""The search space: its checks, the points of a grid, and the values that Optuna proposes."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from debias.sweeps.draws import draw, shortened
 if TYPE_CHECKING:
     from optuna import Trial
 
-#: ``{key: {distribution: bounds or values}}``, as in a sweep's draws.
+#: ``{key: {distribution: bounds or values}}``, as in the ``draws`` of a sweep file.
 Space = Mapping[str, Mapping[str, Sequence[Any]]]
 
 
 def check_space(space: Space, sampler: str) -> None:
-    """Refuse a space that is empty, holds what is no distribution, or has no end where every point
-    is to be tried.
+    """Check the search space of a config.
 
     Raises:
-        ValueError: naming the key.
+        ValueError: the space is empty, a distribution is unknown or has wrong bounds, a choice is a
+            list or dictionary, or the sampler is "grid" and a distribution is not a choice.
     """
     if not space:
-        raise InputError("search.space is empty: name a key and its distribution, as for draws")
+        raise InputError("search.space is empty. Give a key and its distribution, as for draws")
     draw(1, seed=0, values=space, section="search.space")
     for key, distribution in space.items():
         ((name, values),) = distribution.items()
         if name == "choice" and any(isinstance(value, (list, dict)) for value in values):
-            raise InputError(f"search.space.{key}: choice takes single values; got {values}")
+            raise InputError(f"search.space.{key}: choice must have single values; got {values}")
         if sampler == "grid" and name != "choice":
-            needed = "a grid needs choice: [values]"
-            raise InputError(f"search.space.{key}: {needed}; {name} has no end")
+            rule = "must be choice: [values] for sampler=grid"
+            raise InputError(f"search.space.{key} {rule}; got {name}")
 
 
 def points(space: Space, sampler: str, count: int, seed: int) -> list[Settings] | None:
-    """The settings of every trial, if they do not depend on earlier ones; else ``None``."""
+    """List the settings of all trials for the samplers "grid" and "random".
+
+    ``None`` for "tpe", whose settings depend on the results of earlier trials.
+    """
     if sampler == "grid":
         values = [next(iter(distribution.values())) for distribution in space.values()]
         return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
@@ -47,7 +50,7 @@ def points(space: Space, sampler: str, count: int, seed: int) -> list[Settings] 
 
 
 def suggest(trial: Trial, space: Space) -> Settings:
-    """Ask Optuna for a value of every key; what it has proposed for this trial already stays."""
+    """Get a value for every key from Optuna. Values already proposed for this trial are kept."""
     result = {}
     for key, distribution in space.items():
         ((name, values),) = distribution.items()
@@ -59,7 +62,10 @@ def suggest(trial: Trial, space: Space) -> Settings:
 
 
 def readable(values: Section, space: Space) -> Settings:
-    """What Optuna proposes, with numbers shortened as draws are, in the order of the space."""
+    """Round the numbers that Optuna proposes to four significant digits.
+
+    The keys are in the order of the space.
+    """
     result = {}
     for key, distribution in space.items():
         ((name, bounds),) = distribution.items()
@@ -69,7 +75,7 @@ def readable(values: Section, space: Space) -> Settings:
 
 
 def ends(space: Space) -> Iterator[Settings]:
-    """Settings that have every choice and every bound, for a check before the search."""
+    """Yield settings that together have every choice and every bound of the space."""
     columns = {key: list(next(iter(distribution.values()))) for key, distribution in space.items()}
     for number in range(max(map(len, columns.values()))):
         yield {key: values[min(number, len(values) - 1)] for key, values in columns.items()}

@@ -1,4 +1,4 @@
-"""The trials of one config, in a database that commands share and that outlives them."""
+"""The study of one config: its trials in a database, which several commands can share."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,26 +21,26 @@ from debias.sweeps.search.planning import Tuned
 from debias.sweeps.search.space import points, readable, suggest
 from debias.sweeps.sweep_file import Search
 
-#: How a trial ended or stands, as tables name it.
+#: The state of a trial, as tables name it.
 STATES = {
     TrialState.COMPLETE: "done",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
-#: A rung keeps the best third, and a run is first judged after a ninth of its epochs.
+#: Each pruning step keeps the best third. The first comes after a ninth of the epochs.
 FACTOR, RUNGS = 3, 2
 
 
 class Trial(NamedTuple):
-    """A setting that is tried.
+    """One setting that the search tries, and its result.
 
     Args:
-        number: of the trial.
+        number: number of the trial in its study.
         settings: a value for every key of the space.
         state: "done", "pruned", "failed" or "running".
-        values: of the objectives, where it is done.
-        reason: why it failed.
+        values: the objective values if it is done, otherwise empty.
+        reason: why it failed; otherwise empty.
     """
 
     number: int
@@ -51,49 +51,49 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """Proposes trials, and records how they ended.
+    """Proposes the trials of one config, and records how they ended.
 
     Args:
-        study: Optuna's.
-        tuned: the config, with the space of its settings.
-        section: how they are searched.
-        wanted: trials in all.
+        study: the Optuna study.
+        tuned: the config, with its search space.
+        section: the section ``search`` of the sweep file.
+        count: total number of trials.
     """
 
-    def __init__(self, study: optuna.Study, tuned: Tuned, section: Search, wanted: int) -> None:
-        self.study, self.tuned, self.section, self.wanted = study, tuned, section, wanted
-        self.points = points(tuned.space, section.sampler, wanted, section.seed)
+    def __init__(self, study: optuna.Study, tuned: Tuned, section: Search, count: int) -> None:
+        self.study, self.tuned, self.section, self.count = study, tuned, section, count
+        self.points = points(tuned.space, section.sampler, count, section.seed)
 
     def ask(self) -> Trial | None:
-        """The next setting; ``None`` once there are as many trials as are wanted."""
-        if len(self.study.get_trials(deepcopy=False)) >= self.wanted:
+        """Start the next trial. ``None`` if the study already has all its trials."""
+        if len(self.study.get_trials(deepcopy=False)) >= self.count:
             return None
         number = self.study.ask().number
-        if number >= self.wanted:  # another command was faster
-            self.fail(number, "asked for by two commands at once, and not needed")
+        if number >= self.count:  # another command started the last trial at the same time
+            self.fail(number, "started by two commands at once, and not needed")
             return None
         return self._proposed(number)
 
     def unfinished(self) -> list[Trial]:
-        """The trials that have not ended: of a stopped command, or of one that still works."""
+        """The trials that have not ended: of stopped commands, and of commands that still work."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [self._proposed(trial.number) for trial in running]
 
     def note_runs(self, number: int, names: Sequence[str]) -> None:
-        """Keep which runs a trial consists of, unless another command has ended it meanwhile."""
+        """Record the names of a trial's runs, unless another command has already ended it."""
         with suppress(UpdateFinishedTrialError):
             reopened(self.study, number).set_user_attr("runs", list(names))
 
     def finish(self, number: int, values: Sequence[float]) -> None:
-        """A trial is done."""
+        """Record that a trial is done, with its objective values."""
         self._end(number, list(values))
 
     def prune(self, number: int) -> None:
-        """A trial was behind the others."""
+        """Record that a trial was stopped early because it was behind the others."""
         self._end(number, state=TrialState.PRUNED)
 
     def fail(self, number: int, reason: str) -> None:
-        """A trial failed for good; the reason is kept."""
+        """Record that a trial failed in all its attempts, and why."""
         with suppress(UpdateFinishedTrialError):
             reopened(self.study, number).set_user_attr("reason", reason)
         self._end(number, state=TrialState.FAIL)
@@ -101,29 +101,32 @@ class Study:
     def _end(
         self, number: int, values: list[float] | None = None, state: TrialState | None = None
     ) -> None:
-        """End a trial, unless another command ends it first, even after Optuna has looked."""
+        """End a trial, unless another command ends it first.
+
+        The other command may end it after Optuna's own check, so the error is suppressed too.
+        """
         with suppress(UpdateFinishedTrialError):
             self.study.tell(number, values, state=state, skip_if_finished=True)
 
     def trials(self) -> list[Trial]:
-        """Every trial so far, by number."""
+        """All trials so far, in the order of their numbers."""
         return [self._read(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     def best(self) -> list[Trial]:
-        """The done trials that no other beats: with one objective, the first of the best."""
+        """The finished trials on the Pareto front; with one objective, the first of the best."""
         done = [trial for trial in self.trials() if trial.state == "done"]
         front = pareto_front([trial.values for trial in done], self.section.objectives)
         return [done[place] for place in front]
 
     def _proposed(self, number: int) -> Trial:
-        # a command may have been killed while it asked: what is there already stays
+        # a command may have been killed while proposing: values that were already proposed are kept
         self.study.sampler = sampler(self.points, seed=self.section.seed, number=number)
         values = suggest(reopened(self.study, number), self.tuned.space)
         return Trial(number, readable(values, self.tuned.space))
 
     def _read(self, trial: FrozenTrial) -> Trial:
-        whole = trial.params.keys() >= self.tuned.space.keys()
-        settings = readable(trial.params, self.tuned.space) if whole else {}
+        complete = trial.params.keys() >= self.tuned.space.keys()
+        settings = readable(trial.params, self.tuned.space) if complete else {}
         values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
         reason = trial.user_attrs.get("reason", "")
         return Trial(trial.number, settings, STATES[trial.state], values, reason)
@@ -132,17 +135,18 @@ class Study:
 def open_study(
     url: str, name: str, section: Search, *, epochs: int, definition: str = ""
 ) -> optuna.Study:
-    """Open a study, which is made if it is not there.
+    """Open a study in a database, and create it if it does not exist.
 
     Args:
-        url: of the database.
-        name: of the study.
-        section: how settings are searched.
-        epochs: of a whole run, for the pruner.
-        definition: what must be the same whenever it is opened; empty takes it as it is.
+        url: URL of the database.
+        name: name of the study.
+        section: the section ``search`` of the sweep file.
+        epochs: number of epochs of a complete run, for the pruner.
+        definition: text that must be the same each time the study is opened, see
+            ``SearchPlan.definition``. An empty text is not compared.
 
     Raises:
-        ValueError: the database cannot be opened, or the study is of another search.
+        ValueError: the database cannot be opened, or the study has another definition.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     signs = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
@@ -162,7 +166,8 @@ def open_study(
     before = study.user_attrs.get("definition", definition)
     if definition and before != definition:
         raise InputError(
-            f"{name} was searched otherwise before: give another out, or restore it; then {before}"
+            f"{name} was started with another search. Use a new `out` folder, or restore the "
+            f"search; it was {before}"
         )
     if definition:
         study.set_user_attr("definition", definition)
@@ -170,7 +175,7 @@ def open_study(
 
 
 def _readable(url: str) -> str:
-    """A URL without its password; any other text as it is."""
+    """Hide the password in a URL. A text that is no URL is returned in quotes."""
     try:
         return make_url(url).render_as_string()
     except ArgumentError:
@@ -178,25 +183,25 @@ def _readable(url: str) -> str:
 
 
 def reopened(study: optuna.Study, number: int) -> optuna.Trial:
-    """A trial that was asked for earlier, perhaps by another process."""
+    """Get an Optuna trial that was started earlier, perhaps by another process."""
     return optuna.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
 
 
 def _connecting(url: str) -> dict[str, Any]:
-    # seconds for which a process waits while another writes the file
+    # seconds that a process waits while another writes the file
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    # trials are minutes apart: no connection is held between them
+    # trials are minutes apart, so no connection stays open between them
     return {"poolclass": NullPool, **patience}
 
 
 class Listed(BaseSampler):
-    """Proposes the settings of a list, by the number of the trial.
+    """An Optuna sampler that proposes the settings of a list, by the number of the trial.
 
-    Numbers are given out by the database, so that no two commands try the same setting. (Optuna's
-    own sampler of grids may give one to both.)
+    The database assigns the numbers, so that no two commands try the same setting. (Optuna's own
+    grid sampler may propose one setting to both.)
 
     Args:
-        points: for each trial a value for every key.
+        points: one dictionary per trial, with a value for every key.
     """
 
     def __init__(self, points: Sequence[Mapping[str, Any]]) -> None:
@@ -205,13 +210,13 @@ class Listed(BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Nothing: no value depends on others."""
+        """Return an empty space, because no value depends on another."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing."""
+        """Return no values; see :meth:`infer_relative_search_space`."""
         return {}
 
     def sample_independent(
@@ -221,32 +226,32 @@ class Listed(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """The value of a key in the list."""
+        """Return the value of one key for a trial, from the list."""
         return self.points[trial.number][param_name]
 
 
 def sampler(points: Sequence[Mapping[str, Any]] | None, *, seed: int, number: int) -> BaseSampler:
-    """What proposes a trial.
+    """Make the Optuna sampler that proposes one trial.
 
     Args:
-        points: the settings of every trial; ``None`` lets the tree-structured Parzen estimator
-            (Bergstra et al., 2011) learn from the trials so far.
-        seed: of the search.
-        number: of the trial. The estimator's random numbers follow from it. Otherwise every command
-            would propose what the command before it did.
+        points: the settings of all trials. If ``None``, the tree-structured Parzen estimator
+            (Bergstra et al., 2011) learns from the trials so far.
+        seed: seed of the search.
+        number: number of the trial. The estimator's random numbers depend on it. Otherwise every
+            command would repeat the proposals of the command before it.
     """
     return TPESampler(seed=seed * 1_000_003 + number) if points is None else Listed(points)
 
 
 def pruner(name: str, epochs: int) -> BasePruner:
-    """What judges runs after an epoch.
+    """Make the Optuna pruner that decides after an epoch whether to stop a run.
 
-    ``asha`` is asynchronous successive halving (Li et al., 2020) and ``hyperband`` (Li et al.,
-    2018) several of these which begin to judge later, so that some trials are never stopped early.
+    ``asha`` is asynchronous successive halving (Li et al., 2020). ``hyperband`` (Li et al., 2018)
+    uses several of these, some of which start later, so that some trials are never stopped early.
 
     Args:
         name: "none", "asha" or "hyperband".
-        epochs: of a whole run.
+        epochs: number of epochs of a complete run.
     """
     first = max(1, epochs // FACTOR**RUNGS)
     if name == "asha":

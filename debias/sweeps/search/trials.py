@@ -1,4 +1,4 @@
-"""From trials to runs and back: what the launcher asks for, and what happened."""
+"""Turn trials into runs for a launcher, and the results of runs into results of trials."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from debias.sweeps.search.study import Study, Trial
 
 
 class Candidate(NamedTuple):
-    """A trial that has not ended, and its runs."""
+    """A trial that has not ended: its study, its number and its runs."""
 
     study: Study
     number: int
@@ -22,21 +22,25 @@ class Candidate(NamedTuple):
 
 
 class Trials:
-    """Hands out the runs of trials one by one, each when a worker is free, so that it follows from
-    all that ended.
+    """Iterates over the runs of trials. A new trial is proposed only when a worker needs a run.
+
+    A proposal can therefore use the results of all trials that have ended.
 
     Args:
-        studies: of each config; they take turns.
-        labels: group labels that the runs may read; any if ``None``.
+        studies: the study of each config. New trials are taken from them in turn.
+        labels: the protocol, which limits the group labels that runs may read; ``None`` allows all.
     """
 
     def __init__(self, studies: Sequence[Study], labels: str | None = None) -> None:
         self.studies, self.labels = studies, labels
         self.candidates: list[Candidate] = []
-        self.given: set[str] = set()
+        self.started: set[str] = set()
 
     def __iter__(self) -> Iterator[PlannedRun]:
-        """The runs of a stopped command's trials, then new ones, then other commands'."""
+        """Yield the runs of unfinished trials of stopped commands, then those of new trials.
+
+        At the end, yield the runs of trials that other commands have started and not finished.
+        """
         yield from self._unfinished()
         growing = True
         while growing:
@@ -48,8 +52,13 @@ class Trials:
         yield from self._unfinished()
 
     def ended(self, run: PlannedRun, failure: str = "") -> None:
-        """Tell the studies of the trials that ended with a run: done, pruned or failed for good."""
-        self.given.discard(run.name)
+        """Record the trials that end with this run: done, pruned or failed.
+
+        Args:
+            run: the run that ended.
+            failure: why the run failed in all its attempts; empty if it is done or pruned.
+        """
+        self.started.discard(run.name)
         for candidate in list(self.candidates):
             names = [other.name for other in candidate.runs]
             if run.name in names and self._settled(candidate, failure):
@@ -65,15 +74,15 @@ class Trials:
         try:
             runs = study.tuned.runs(trial.settings)
             check_runs(self.labels, runs)
-        except InputError as error:  # no such combination, or it reads labels against the protocol
+        except InputError as error:  # an invalid combination, or labels that are not allowed
             study.fail(trial.number, str(error))
             return
         study.note_runs(trial.number, [run.name for run in runs])
         self.candidates.append(Candidate(study, trial.number, runs))
         for run in runs:
-            # else another trial has the same setting, and waits for it
-            if run.name not in self.given:
-                self.given.add(run.name)
+            # otherwise another trial has the same setting, and its run counts for both
+            if run.name not in self.started:
+                self.started.add(run.name)
                 yield run
 
     def _settled(self, candidate: Candidate, failure: str) -> bool:
@@ -84,18 +93,18 @@ class Trials:
         elif failure:
             study.fail(number, failure)
         elif all(entry.report.is_file() for entry in files):
-            self._tell(study, number, [read_report(run.folder).selection for run in runs])
+            self._finish(study, number, [read_report(run.folder).selection for run in runs])
         else:
             return False
         return True
 
-    def _tell(self, study: Study, number: int, over_seeds: Sequence[Selection]) -> None:
+    def _finish(self, study: Study, number: int, over_seeds: Sequence[Selection]) -> None:
         means = []
         for name in study.section.objectives:
             values = [of_selection(name, selection) for selection in over_seeds]
             defined = [value for value in values if value is not None]
             if len(defined) < len(values):
-                remedy = ": choose search.objectives=[worst_class]"
+                remedy = ". Choose search.objectives=[worst_class]"
                 reason = f"{name} is undefined on validation"
                 study.fail(number, reason + remedy if OBJECTIVES[name].reads_groups else reason)
                 return

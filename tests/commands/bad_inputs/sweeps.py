@@ -92,8 +92,8 @@ SEARCHES = rows(
             search("labels: training_groups_known\n", ""),
         ),
         ("sweep search search.yaml", "unknown protocol", search("training_groups_known", "known")),
-        ("sweep search search.yaml", "final_seeds must be fresh", search("[5]", "[0]")),
-        ("sweep search search.yaml", "final_seeds must be fresh", search("[5]", "[]")),
+        ("sweep search search.yaml", "final_seeds must be one or more seeds", search("[5]", "[0]")),
+        ("sweep search search.yaml", "final_seeds must be one or more seeds", search("[5]", "[]")),
         ("sweep search search.yaml", "unknown distribution", search("log_uniform", "log_normal")),
         ("sweep search search.yaml", "two positive numbers", search("[1e-4, 1e-2]", "[-1, 1]")),
         (
@@ -124,7 +124,7 @@ SEARCHES = rows(
         ),
         (
             "sweep search search.yaml",
-            "a grid tries every setting",
+            "must be left out for sampler=grid, which tries every setting",
             search("trials: 2", "trials: 2, sampler: grid"),
         ),
         (

@@ -129,12 +129,12 @@ def test_front_against_the_definition():
         (
             ["test_worst_group"],
             "training_groups_known",
-            "the test split is read once, by the runs of the final seeds",
+            "got test_worst_group. Only the runs of the final seeds read the test split",
         ),
         (
             ["test/average"],
             "validation_groups_unknown",
-            "the test split .* validation: worst_class, average",
+            "the test split. Choose worst_class or average",
         ),
         (
             ["worst_groups"],

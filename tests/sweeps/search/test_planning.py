@@ -116,18 +116,18 @@ def test_what_belongs_to_a_study(search_file):
         (
             "{space: {clip: {choice: [[1]]}}, trials: 3}",
             {},
-            "search.space.clip: choice takes single values",
+            "search.space.clip: choice must have single values",
         ),
         ("{space: {clip: {choice: [1]}}}", {}, "search.trials must be at least 1; got None"),
         (
             "{space: {clip: {uniform: [1, 2]}}, sampler: grid}",
             {},
-            r"a grid needs choice: \[values\]; uniform has no",
+            r"search.space.clip must be choice: \[values\] for sampler=grid; got uniform",
         ),
         (
             "{space: {clip: {choice: [1]}}, sampler: grid, trials: 2}",
             {},
-            "a grid tries every setting",
+            "must be left out for sampler=grid, which tries every setting; got 2",
         ),
         (
             f"{{{LR}, sampler: tpo}}",
@@ -143,14 +143,18 @@ def test_what_belongs_to_a_study(search_file):
         (
             f"{{{LR}, prune: asha}}",
             {"seeds": "[0, 1]"},
-            "search.prune needs one objective, one search seed",
+            "search.prune=asha needs one objective, one search seed",
         ),
         (
             f"{{{LR}, prune: asha, objectives: [average, worst_group]}}",
             {},
-            "search.prune needs one objective",
+            "search.prune=asha needs one objective",
         ),
-        (f"{{{LR}, objectives: [test_average]}}", {}, "the test split is read once"),
+        (
+            f"{{{LR}, objectives: [test_average]}}",
+            {},
+            "validation metrics; got test_average",
+        ),
         (
             f"{{{LR}}}",
             {"labels": "validation_groups_unknown"},
@@ -159,9 +163,9 @@ def test_what_belongs_to_a_study(search_file):
         (
             f"{{{LR}}}",
             {"labels": ""},
-            "labels is missing: say which group labels the search may use: validation_",
+            r"labels is missing\. Declare which group labels the search may use: validation_",
         ),
-        (f"{{{LR}}}", {"final_seeds": "[]"}, "final_seeds must be fresh"),
+        (f"{{{LR}}}", {"final_seeds": "[]"}, "final_seeds must be one or more seeds"),
         (
             f"{{{LR}}}",
             {"final_seeds": "[0, 10]"},
@@ -187,6 +191,6 @@ def test_the_other_command(search_file, sweep):
     ):
         plan(search_file(f"{{{LR}}}"))
     with pytest.raises(
-        ValueError, match="has no search section: add one, or use `debias sweep run`"
+        ValueError, match=r"has no search section\. Add one, or use `debias sweep run`"
     ):
         plan_search(sweep("configs: [drawn_birds]"))

@@ -45,7 +45,7 @@ def test_from_the_file_to_the_table(search_file, small, capsys):
     )
     assert "| erm | val | 10 |" in report
     assert main(["sweep", "search", str(path), *small, "search.seed=1"]) == 2
-    assert "was searched otherwise before" in capsys.readouterr().err
+    assert "was started with another search" in capsys.readouterr().err
 
 
 def test_a_run_that_is_ended_after_an_epoch(sweep, small):

@@ -141,7 +141,7 @@ def test_settings_that_an_earlier_command_tried_are_counted(search_file):
 
 def test_nothing_is_done(search_file):
     path = search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.2]}}}")
-    with pytest.raises(ValueError, match=r"no trial is done: read .*trials\.csv, and search again"):
+    with pytest.raises(ValueError, match=r"no trial is done\. See the reasons in .*trials\.csv"):
         searched(path, train=trainings.learn_but_not_fast)
 
 
@@ -201,7 +201,7 @@ def test_another_search_in_the_same_folder(search_file):
     path = search_file(f"{{{LR}, trials: 2}}")
     searched(path)
     with pytest.raises(
-        ValueError, match="drawn_birds was searched otherwise before: give another out"
+        ValueError, match=r"drawn_birds was started with another search\. Use a new `out`"
     ):
         searched(path, "search.seed=1")
 
