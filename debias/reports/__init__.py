@@ -1,1 +1,1 @@
-"""What a run leaves behind: predictions, report.json, a page, and tables over runs."""
+"""Write and read the results of runs: predictions, ``report.json``, HTML pages, and tables."""

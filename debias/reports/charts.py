@@ -1,5 +1,6 @@
-"""Curves over the epochs, as SVG text that takes its colours from the page: light, dark, and the
-same in each chart.
+"""Draw charts as SVG text with the colours of the page, in light and dark mode.
+
+A group has the same colour and marker in every chart.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 MISSING = float("nan")
 MOST_MARKERS = 40
 
-#: Names the page may colour: (on a light page, on a dark page). Okabe and Ito's hues, dark or light
-#: enough for 3:1.
+#: The colours of a page by name: (on a light page, on a dark page). The hues are those of Okabe and
+#: Ito, with a contrast of at least 3:1 to the background.
 COLOURS: dict[str, tuple[str, str]] = {
     "ink": ("#1d2126", "#e7e9ec"),
     "quiet": ("#5c6570", "#a3acb7"),
@@ -37,7 +38,13 @@ MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚
 
 
 class Line(NamedTuple):
-    """One value per epoch (or ``None``), and its group; -1 is all images together."""
+    """A line of a chart.
+
+    Attributes:
+        values: one value per point; ``None`` leaves a gap.
+        group: number of the group, which determines colour and marker; -1 means all images.
+        dashed: whether the line is dashed.
+    """
 
     values: Sequence[float | None]
     group: int = -1
@@ -45,7 +52,14 @@ class Line(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A drawing, the same in words, and what its marks stand for."""
+    """A chart of a page.
+
+    Attributes:
+        title: its heading.
+        summary: its contents in words, for screen readers.
+        svg: the drawing, an ``<svg>`` element.
+        legend: number (for colour and marker) and name of each line.
+    """
 
     title: str
     summary: str
@@ -54,19 +68,24 @@ class Chart(NamedTuple):
 
 
 def group_colour(group: int) -> str:
-    """Name of a group's colour, the same in every chart and table."""
+    """Name of a group's colour in ``COLOURS``. Colours repeat after eight groups."""
     return f"group-{group % GROUP_COLOURS}"
 
 
 def group_marker(group: int) -> str:
-    """A group's marker in the charts, which tells it apart where colour cannot."""
+    """A group's marker in the charts. It differs between groups of the same colour."""
     markers = list(MARKERS)
     return markers[(group + group // GROUP_COLOURS) % len(markers)]
 
 
 def drawing(name: str, paint: Callable[[Axes], None]) -> str:
-    """An ``<svg>`` element of what ``paint`` draws on axes, with the page's CSS colours."""
-    # Without pyplot there is no figure to close and no global state to disturb.
+    """Make an ``<svg>`` element with the page's CSS colours.
+
+    Args:
+        name: prefix of the ids in the element, unique on the page.
+        paint: function that draws the contents on the given axes.
+    """
+    # without pyplot there is no figure to close and no global state to change
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -74,31 +93,45 @@ def drawing(name: str, paint: Callable[[Axes], None]) -> str:
         figure = Figure(figsize=(3.9, 2.6), layout="constrained")
         paint(figure.add_subplot())
         file = io.StringIO()
-        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
+        omitted = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=omitted)
     return _themed(name, file.getvalue())
 
 
 def families(history: Sequence[Epoch], groups: Sequence[str]) -> dict[str, list[Line]]:
-    """What training logged once per group: ``group_weight/<group>`` is a line per group."""
-    found: dict[str, list[Line]] = {}
+    """Collect the training logs that have one value per group, such as ``group_weight/<group>``.
+
+    Args:
+        history: the epochs of a run.
+        groups: names of the groups.
+
+    Returns:
+        For each such log, such as ``group_weight``, one line per group over the epochs.
+    """
+    lines: dict[str, list[Line]] = {}
     keys = dict.fromkeys(key for epoch in history for key in epoch.train)
     for group, name in enumerate(groups):
         for key in (key for key in keys if key.endswith(f"/{name}")):
             values = [epoch.train.get(key) for epoch in history]
-            found.setdefault(key.removesuffix(f"/{name}"), []).append(Line(values, group))
-    return found
+            lines.setdefault(key.removesuffix(f"/{name}"), []).append(Line(values, group))
+    return lines
 
 
 def add_line(axes: Axes, places: Sequence[float], line: Line) -> None:
-    """One line, with markers unless there are many; an undefined value leaves a gap."""
+    """Draw one line, with markers if there are at most ``MOST_MARKERS`` points.
+
+    Args:
+        axes: axes to draw on.
+        places: horizontal position of each point.
+        line: the values, and the group for colour and marker. ``None`` leaves a gap.
+    """
     values = [MISSING if value is None else value for value in line.values]
-    whole = line.group < 0
-    marker = "." if whole else group_marker(line.group)
+    ungrouped = line.group < 0
+    marker = "." if ungrouped else group_marker(line.group)
     axes.plot(
         places,
         values,
-        color=COLOURS["quiet" if whole else group_colour(line.group)][0],
+        color=COLOURS["quiet" if ungrouped else group_colour(line.group)][0],
         linewidth=1.8,
         linestyle=(0, (4, 2)) if line.dashed else "-",
         marker=marker if len(places) <= MOST_MARKERS else None,
@@ -107,13 +140,13 @@ def add_line(axes: Axes, places: Sequence[float], line: Line) -> None:
 
 
 def frame(axes: Axes, label: str, *, share: bool, both: bool = False) -> None:
-    """The look of every chart: a quiet grid, the axis's name, and percent for fractions.
+    """Give a chart the common look: a light grid, a label below, and percent for fractions.
 
     Args:
-        axes: to draw on.
-        label: of the horizontal axis.
-        share: the values are fractions, shown in percent from 0 to 100.
-        both: the horizontal axis has fractions, too.
+        axes: axes to draw on.
+        label: label of the horizontal axis.
+        share: whether the values are fractions, shown from 0 % to 100 %.
+        both: whether the horizontal axis also has fractions.
     """
     from matplotlib.ticker import FuncFormatter
 
@@ -132,7 +165,13 @@ def frame(axes: Axes, label: str, *, share: bool, both: bool = False) -> None:
 
 
 def mark_epochs(axes: Axes, epochs: Sequence[int], chosen: int) -> None:
-    """Whole numbers below, and a vertical line at the epoch whose weights were used."""
+    """Label the horizontal axis with whole epochs, and mark the selected one by a vertical line.
+
+    Args:
+        axes: axes to draw on.
+        epochs: all epochs of the chart.
+        chosen: the epoch whose weights were evaluated.
+    """
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

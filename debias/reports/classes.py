@@ -1,4 +1,4 @@
-"""Classes and bias values by name: the shortcut's pairs, and which class is positive."""
+"""Classes and bias values named by users: the positive class, and the pairs of the shortcut."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def positive_class(groups: Groups, given: str | None = None) -> str | None:
-    """The class that a user names as the positive one, or the second of two; ``None`` where there
-    are not two.
+    """The positive class: the one that a user names, by default the second of two.
+
+    Args:
+        groups: the groups, with the names of the classes.
+        given: name of a class, or ``None`` for the default.
+
+    Returns:
+        Name of the class. ``None`` if none is given and there are not exactly two classes.
 
     Raises:
-        ValueError: it is no class, or there are not two classes.
+        ValueError: ``given`` is not a class, or there are not exactly two classes.
     """
     if given is None:
         return None if groups.multi_label or groups.rows != 2 else groups.target_names[1]
     if groups.multi_label or groups.rows != 2:
         what = "several labels" if groups.multi_label else f"{groups.rows} classes"
         raise InputError(
-            f"positive={given}: there are {what}, and only two classes have a positive one: leave "
-            "it out"
+            f"positive needs exactly two classes; got positive={given} with {what}. Leave it out"
         )
     if given not in groups.target_names:
         raise InputError(f"positive={given} is no class; {near(given, groups.target_names)}")
@@ -37,11 +42,14 @@ def positive_class(groups: Groups, given: str | None = None) -> str | None:
 
 
 def positive_notes(measures: Sequence[str], reports: Mapping[str, Sequence[Report]]) -> list[str]:
-    """A line that says which of two classes is positive, where measures depend on it.
+    """Write a note on the positive class, if one of the measures depends on it.
 
     Args:
-        measures: "family:key" of each.
-        reports: of the runs of each method, by its label.
+        measures: the measures, as "family:key".
+        reports: the runs of each method, by the method's label.
+
+    Returns:
+        One line, or none.
     """
     families = dict.fromkeys(name.partition(":")[0] for name in measures)
     dependent = [name for name in families if name in OF_POSITIVE]
@@ -60,25 +68,31 @@ def positive_notes(measures: Sequence[str], reports: Mapping[str, Sequence[Repor
 def aligned_pairs(
     path: Path, pairs: Sequence[Sequence[str]], targets: Sequence[str], biases: Sequence[str]
 ) -> Pairs:
-    """Pairs of (target, bias), given by name or number, as numbers.
+    """Convert (target, bias) pairs from names or numbers to numbers.
+
+    Args:
+        path: the file with the predictions, for error messages.
+        pairs: the pairs that the shortcut favours.
+        targets: names of the classes.
+        biases: names of the bias values.
 
     Raises:
-        ValueError: something is no pair, or no class or value of the bias.
+        ValueError: an entry is not a pair, or has an unknown class or bias value.
     """
-    found = []
+    numbers = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise InputError(
                 "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got "
                 f"{pair}"
             )
-        found.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
-    return tuple(found)
+        numbers.append((_place(path, pair[0], targets), _place(path, pair[1], biases)))
+    return tuple(numbers)
 
 
 def _place(path: Path, value: str, names: Sequence[str]) -> int:
     places = {str(place): place for place in range(len(names))}
     places |= {name: place for place, name in enumerate(names)}
     if str(value) not in places:
-        raise InputError(f"{path}: aligned names {value!r}, which is none of {shown(names, 10)}")
+        raise InputError(f"{path}: unknown name {value!r} in aligned; valid: {shown(names, 10)}")
     return places[str(value)]

@@ -1,4 +1,4 @@
-"""Many runs in one table: which method, which seeds, mean and spread of what counts."""
+"""Compare runs in one table: one row per method, with mean and deviation over the seeds."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,61 +13,74 @@ from debias.reports.split import PREFIXES, SCALARS
 from debias.reports.tables import Spread, listed, markdown_table, spread_of, text_table
 from debias.reports.templates import render
 
-#: More group columns than this would make the table unreadable; the groups are then left to the
-#: runs' own reports.
+#: With more groups than this, the table has no columns for them; the reports of the runs list them.
 GROUP_COLUMNS = 8
 
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """The runs whose settings and data differ in nothing but the seed."""
+    """A method in a comparison: runs whose settings and data differ only in the seed.
+
+    Args:
+        label: short name, different from those of the other methods in the comparison.
+        runs: records of the runs, in rising order of their seeds.
+    """
 
     label: str
     runs: tuple[Report, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds, in rising order."""
+        """Seeds of the runs, in rising order."""
         return tuple(run.seed for run in self.runs)
 
     @property
     def group_labels(self) -> str:
-        """On which splits group labels were read: "none", "val" or "train+val"."""
+        """The splits whose group labels the method used, such as "none", "val" or "train+val"."""
         return self.runs[0].strategy.group_labels
 
     @property
     def kind(self) -> str:
-        """What its accuracies are listed by: "group", or "class" if no bias is known."""
+        """Whether accuracies are by "group", or by "class" because no bias label is known."""
         return self.runs[0].test.kind
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups, or of the classes."""
+        """Names of the groups (or classes) with an accuracy, depending on ``kind``."""
         return tuple(cell.name for cell in self.runs[0].test.cells)
 
     @property
     def worst(self) -> Spread:
-        """Test accuracy of the worst group, or class: what methods are ranked by."""
+        """Test accuracy of the worst group (or class), by which methods are ranked."""
         return self.test(SCALARS[self.kind][0])
 
     def test(self, metric: str) -> Spread:
-        """A scalar metric of the test split, over the seeds."""
+        """Mean and deviation of a test metric over the seeds."""
         return spread_of([run.test.scalars.get(metric) for run in self.runs])
 
     def measure(self, name: str) -> Spread:
-        """A measure of the test split over the seeds: "features:leakage/features", say."""
+        """Mean and deviation of a measure over the seeds.
+
+        ``name`` is "family:key", such as "features:leakage/features".
+        """
         family, _, key = name.partition(":")
         return spread_of([run.measures.get(family, {}).get(key) for run in self.runs])
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean over the seeds."""
+        """Mean duration of an epoch over the seeds; ``None`` if unknown."""
         return spread_of([run.seconds.epoch for run in self.runs]).mean
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods, best worst group (or class) first, what was left out, and measures' columns."""
+    """A table of methods.
+
+    Args:
+        methods: the methods, best worst group (or class) first.
+        left_out: one line for each run that is not in the table, with the reason.
+        measures: additional columns, as "family:key".
+    """
 
     methods: tuple[ComparedMethod, ...]
     left_out: tuple[str, ...] = ()
@@ -75,55 +88,62 @@ class Comparison:
 
     @property
     def kind(self) -> str:
-        """What the table lists: each "group", or each "class" where no method has groups."""
+        """Whether accuracies are by "group", or by "class" because no method has groups."""
         return "group" if any(method.kind == "group" for method in self.methods) else "class"
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group (or class) of some method's test; none if there are too many."""
+        """Names of all groups (or classes) of the methods; empty if more than ``GROUP_COLUMNS``."""
         alike = [method for method in self.methods if method.kind == self.kind]
         names = tuple(dict.fromkeys(name for method in alike for name in method.groups))
         return names if len(names) <= GROUP_COLUMNS else ()
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Scalars with a column each: the worst class only where a run was selected by it."""
+        """The test metrics with a column each.
+
+        The worst class is among them only if a run selected its epoch by it.
+        """
         runs = [run for method in self.methods for run in method.runs]
         selected = any(run.selection.rule == "worst_class" for run in runs)
         return SCALARS[self.kind][: 4 if selected else 3]
 
     def header(self) -> list[str]:
-        """Titles of the columns; percentages throughout, but for the last."""
+        """Titles of the columns. All numbers are in percent, except the seconds per epoch."""
         scores = [name.replace("_", " ") for name in self.scores]
         measures = [name.partition(":")[2] for name in self.measures]
         return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
     def rows(self) -> list[list[str]]:
-        """One row per method, as text; scores are mean ± standard deviation over seeds."""
+        """One row of text cells per method; scores are mean ± standard deviation over the seeds."""
         return [self._row(method) for method in self.methods]
 
     def notes(self) -> list[str]:
-        """A line for each method whose runs differ beside settings; and the positive class."""
-        told = [(method.label, differences(method.runs)) for method in self.methods]
-        notes = [f"{label}: not the same for every seed: {text}" for label, text in told if text]
+        """Write the notes below the table.
+
+        There is one line for each method whose seeds differ in weights, precision, code or torch
+        version, and one for the positive class of the measures.
+        """
+        texts = [(method.label, differences(method.runs)) for method in self.methods]
+        notes = [f"{label}: differs between seeds: {text}" for label, text in texts if text]
         reports = {method.label: method.runs for method in self.methods}
         return [*notes, *positive_notes(self.measures, reports)]
 
     def table(self, format: str = "text") -> str:
-        """The table, and below it the notes and one line for each run that was left out.
+        """Write the table, and below it the notes and one line for each run that was left out.
 
         Args:
             format: "text" for a terminal, or "markdown".
 
         Raises:
-            ValueError: another format.
+            ValueError: ``format`` is neither of these.
         """
         tables = {"text": text_table, "markdown": markdown_table}
         if format not in tables:
             raise InputError(f"format {format!r} is unknown; valid: {', '.join(tables)}")
         lines = tables[format](self.header(), self.rows()) if self.methods else ["no finished run"]
-        told = [*self.notes(), *(f"left out: {reason}" for reason in self.left_out)]
-        notes = [f"{'- ' if format == 'markdown' else ''}{note}" for note in told]
+        notes = [*self.notes(), *(f"left out: {reason}" for reason in self.left_out)]
+        notes = [f"{'- ' if format == 'markdown' else ''}{note}" for note in notes]
         return "\n".join(map(printable, [*lines, *([""] if notes else []), *notes]))
 
     def _row(self, method: ComparedMethod) -> list[str]:
@@ -144,30 +164,30 @@ class Comparison:
 def compare(
     runs: Sequence[Path], *, ignore: Collection[str] = (), measures: Sequence[str] = ()
 ) -> Comparison:
-    """Read finished runs and gather those whose settings and data differ in the seed only.
+    """Read finished runs, and group those whose settings and data differ only in the seed.
 
-    A method is named by its strategy; where that is not enough, by the config it was started from;
-    where that is not enough either, by the settings in which it differs.
+    The label of a method is the name of its recipe and strategy. If several methods share it, the
+    name of the config is added, and if that is also shared, the settings that differ.
 
     Args:
-        runs: run folders, or folders with runs anywhere below them.
-        ignore: settings that do not change what a run computes, such as ``"workers"`` or
+        runs: run folders, or folders that contain runs at any depth.
+        ignore: settings that do not change the result of a run, such as ``"workers"`` or
             ``"data.root"``.
-        measures: further columns, "family:key", of what `debias evaluate` has measured.
+        measures: additional columns, as "family:key", of measures by `debias evaluate`.
 
     Returns:
-        The methods, best worst group (or class) first, with notes of what else is not the same for
-        all runs of one; runs that are missing, unfinished or repeated are listed as left out.
+        The methods, best worst group (or class) first. Missing, unfinished and repeated runs are
+        listed as left out.
 
     Raises:
-        ValueError: a column that no run has a value for.
+        ValueError: no run has a value for one of ``measures``.
     """
     left_out: list[str] = []
     gathered: dict[str, list[Report]] = {}
     for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
         try:
             run = read_report(folder)
-            _ = run.test  # raises where there are no test metrics
+            _ = run.test  # raises if there are no test metrics
         except InputError as error:
             left_out.append(str(error))
             continue
@@ -180,7 +200,7 @@ def compare(
 
 
 def _seeds(runs: Sequence[Report], left_out: list[str]) -> tuple[Report, ...]:
-    """The first run of each seed, in rising order; ``left_out`` names those that repeat one."""
+    """Keep the first run of each seed, in rising order. The others are added to ``left_out``."""
     first: dict[int, Report] = {}
     for run in runs:
         earlier = first.setdefault(run.seed, run)
@@ -190,19 +210,23 @@ def _seeds(runs: Sequence[Report], left_out: list[str]) -> tuple[Report, ...]:
 
 
 def _check_measures(methods: Sequence[ComparedMethod], measures: Sequence[str]) -> None:
-    """Refuse a column that no run has a value for."""
-    found = [run.measures.items() for method in methods for run in method.runs]
-    known = {f"{family}:{key}" for run in found for family, values in run for key in values}
+    """Check that at least one run has a value for each of ``measures``.
+
+    Raises:
+        ValueError: no run has a value.
+    """
+    families = [run.measures.items() for method in methods for run in method.runs]
+    available = {f"{family}:{key}" for run in families for family, values in run for key in values}
     for name in measures if methods else ():
-        if name not in known:
+        if name not in available:
             raise InputError(
-                f"no run has measured {name!r}: `debias evaluate RUN` takes the measures that the "
-                "data allows" + (f"; {near(name, known)}" if known else "")
+                f"no run has the measure {name!r}. `debias evaluate RUN` computes the measures "
+                "that the data allow" + (f"; {near(name, available)}" if available else "")
             )
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
-    """Write an overview page, with links to the runs' own pages relative to it."""
+    """Write the HTML page of a comparison. Its links to the runs' pages are relative to it."""
     context = {"comparison": comparison, "folder": path.parent.resolve()}
     write_atomically(path, render("comparison.html", context))
 

@@ -1,4 +1,4 @@
-"""Under what circumstances a run was made: versions, the state of the code, memory."""
+"""The circumstances of a run: versions of packages, state of the code, peak memory."""
 
 import platform
 import subprocess
@@ -16,34 +16,34 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, of Python, and of the packages that can change a number."""
-    found = {"debias": __version__, "python": platform.python_version()}
+    """Versions of debias, of Python, and of the installed packages that can change a result."""
+    installed = {"debias": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            installed[package] = metadata.version(package)
+    return installed
 
 
 def git_state(package: Path) -> dict[str, str | bool | None]:
-    """Commit of a package's checkout, and whether tracked files differ; never fails.
+    """The git commit of a package's folder, and whether tracked files differ from it.
 
-    A package that is installed below somebody's checkout, as in its ``.venv``, is none of its
-    files.
+    A package that is installed inside another checkout, as in its ``.venv``, is not tracked by it.
+    This function never fails.
 
     Returns:
-        ``{"commit": str or None, "dirty": bool or None}``: ``None`` where git does not track the
+        ``{"commit": str or None, "dirty": bool or None}``: ``None`` if git does not track the
             package or cannot run.
     """
     if not _git(package, "ls-files", "--error-unmatch", "__init__.py"):
         return {"commit": None, "dirty": None}
     commit = _git(package, "rev-parse", "--verify", "HEAD")
-    # Untracked files are left out: a run's own folder may be one of them.
+    # untracked files are ignored, because the run's own folder may be one of them
     status = _git(package, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit or None, "dirty": None if status is None else bool(status)}
 
 
 def peak_memory_mb() -> int | None:
-    """The most memory this process has held, in MiB; ``None`` where unknown (Windows)."""
+    """The peak memory of this process in MiB; ``None`` if unknown (on Windows)."""
     try:
         import resource
     except ImportError:
@@ -55,7 +55,7 @@ def peak_memory_mb() -> int | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()

@@ -1,4 +1,4 @@
-"""Predictions of anybody's model: a CSV file with targets, a bias, scores or decisions."""
+"""Read predictions of other models from a CSV file: targets, bias labels, scores or decisions."""
 
 import warnings
 from collections.abc import Collection, Sequence
@@ -15,19 +15,24 @@ from debias.reports.classes import aligned_pairs
 from debias.reports.predictions import Predictions
 from debias.types import Groups
 
-#: Prefixes of the columns that say what the model gave a class or label; the first that is there is
-#: read.
+#: Prefixes of the columns with the scores of a class or label. The first one in the file is used.
 SCORES = ("logit_", "probability_")
-#: A column of the files that this project writes: targets are numbers there, whatever the classes
-#: are called.
+#: A column of the files that debias writes. In such a file, targets are numbers, even if the class
+#: names are numbers too.
 NUMBERED = "index"
-#: By how much rounded probabilities may miss a sum of 1.
+#: Largest difference from 1 of the sum of rounded probabilities.
 SLACK = 1e-2
-NO_SCORES = "; scores are read from columns logit_<class> or probability_<class>, one per class"
+NO_SCORES = ". For scores, name one column per class logit_<class> or probability_<class>"
 
 
 class Foreign(NamedTuple):
-    """Predictions, the groups of the file, and whether it has scores, not only decisions."""
+    """The predictions of a CSV file.
+
+    Attributes:
+        predictions: one row per image.
+        groups: the classes and bias values of the file.
+        scored: whether the file has scores, not only decisions.
+    """
 
     predictions: Predictions
     groups: Groups
@@ -41,40 +46,41 @@ def read_foreign(
     aligned: Sequence[Sequence[str]] = (),
     train: Path | None = None,
 ) -> Foreign:
-    """Read a CSV file with a header and one row per image.
+    """Read predictions from a CSV file with a header and one row per image.
 
-    Columns: ``target`` and ``bias``; ``logit_<class>`` or ``probability_<class>`` for each class,
-    or ``prediction``; ``path`` if wanted. Several labels: ``target_<label>`` of 0 and 1, and
-    ``logit_<label>``, ``probability_<label>`` or ``prediction_<label>``. Classes and values of the
-    bias are names, or numbers from 0; an unknown bias is one of ``UNKNOWN``. Two classes that the
-    targets name are in the order of the alphabet, so that the second, which is the positive one, is
-    the same with scores and with decisions alone. Where the names of classes are numbers, a file
-    with a column ``index``, as a run's own, holds their places among the columns. Other columns are
-    left alone.
+    The columns are ``target``, ``bias``, and optionally ``path``. The scores are in
+    ``logit_<class>`` or ``probability_<class>`` for each class; the single column ``prediction``
+    can replace them. With several labels, the columns are ``target_<label>`` of 0 and 1, and
+    ``logit_<label>``, ``probability_<label>`` or ``prediction_<label>``. Other columns are ignored.
+
+    Classes and bias values are names, or numbers from 0. An unknown bias is one of ``UNKNOWN``. Two
+    classes that the targets give by name are in alphabetical order. The second one, the positive
+    class, is then the same with scores and with decisions. If the class names are numbers, a file
+    with the column ``index``, such as a run's own, has the positions of the classes as targets.
 
     Args:
         path: the file.
-        bias: the column of the bias attribute; of several, every combination of their values is
-            one, as in "man & old". Left out, it is ``bias``, and without such a column every bias
-            is unknown.
-        aligned: (target, bias) pairs that the shortcut favours, by name.
-        train: a file whose ``bias`` column is to be readable in the same groups.
+        bias: the columns of the bias attribute. With several, every combination of their values is
+            one bias value, as in "man & old". By default the column ``bias``; without it, every
+            bias is unknown.
+        aligned: (target, bias) pairs that the shortcut favours, by name or number.
+        train: a file of the training images. Its bias values are added to the groups.
 
     Raises:
-        ValueError: no such file, or a column or value that cannot be read; the message names it.
+        ValueError: the file does not exist, or a column or value cannot be read.
     """
     columns = _read(path, bias)
-    # with a column of its own for the class, others may be called target_...
+    # if there is a column "target", other columns may also be called target_...
     several = [] if "target" in columns.cells else columns.starting("target_")
-    found = [name.removeprefix("target_") for name in several]
+    labels = [name.removeprefix("target_") for name in several]
     prefix = next((prefix for prefix in SCORES if columns.starting(prefix)), "")
-    outputs = found or _classes(columns, prefix)
+    outputs = labels or _classes(columns, prefix)
     values = set(_biases(columns)) | set(() if train is None else _biases(_read(train, bias)))
     biases = _values(values, "bias", path)
-    names = [name for label in found for name in (f"not {label}", label)] or outputs
+    names = [name for label in labels for name in (f"not {label}", label)] or outputs
     pairs = aligned_pairs(path, aligned, names, biases)
-    groups = Groups(tuple(names), tuple(biases), pairs, multi_label=bool(found))
-    scores = _scores(columns, prefix, outputs, multi_label=bool(found))
+    groups = Groups(tuple(names), tuple(biases), pairs, multi_label=bool(labels))
+    scores = _scores(columns, prefix, outputs, multi_label=bool(labels))
     target, value = _labels(columns, groups)
     paths = tuple(columns.cells.get("path", [""] * len(value)))
     rows = Predictions(torch.arange(len(value)), paths, target, value, scores)
@@ -82,16 +88,24 @@ def read_foreign(
 
 
 def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ()) -> Tensor:
-    """``(groups.count,)`` rows of each group in a CSV file with ``target`` and ``bias``.
+    """Count the rows of each group in a CSV file with the columns ``target`` and ``bias``.
+
+    Args:
+        path: the file, in the form of :func:`read_foreign`.
+        groups: the groups to count.
+        bias: the columns of the bias attribute, as for :func:`read_foreign`.
+
+    Returns:
+        ``(groups.count,)`` counts. Rows of unknown bias are in no group.
 
     Raises:
-        ValueError: as of :func:`read_foreign`, or a value that is no class or bias of the groups.
+        ValueError: the file cannot be read, or a value is not a class or bias value of ``groups``.
     """
     return groups.frequencies(*_labels(_read(path, bias), groups))
 
 
 def _read(path: Path, bias: Sequence[str]) -> Columns:
-    """All columns of a file; of the named attributes, their combinations as ``bias``."""
+    """Read all columns of a file. The values of the columns in ``bias`` are combined into one."""
     columns = read_csv(path)
     if not bias:
         return columns
@@ -106,10 +120,10 @@ def _biases(columns: Columns) -> Sequence[str]:
 
 
 def _labels(columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
-    """Targets and biases of a file as the groups number them."""
-    known = {name: value for value, name in enumerate(groups.bias_names)}
-    whole = replace(columns, cells=columns.cells | {"bias": _biases(columns)})
-    bias = whole.choices("bias", known | {text: -1 for text in UNKNOWN if text not in known})
+    """The targets and bias values of a file as numbers, in the numbering of ``groups``."""
+    values = {name: value for value, name in enumerate(groups.bias_names)}
+    complete = replace(columns, cells=columns.cells | {"bias": _biases(columns)})
+    bias = complete.choices("bias", values | {text: -1 for text in UNKNOWN if text not in values})
     if not groups.multi_label:
         names = _targets(columns, groups.target_names)
         return columns.choices("target", {name: value for value, name in enumerate(names)}), bias
@@ -117,85 +131,94 @@ def _labels(columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
 
 
 def _switches(columns: Columns, prefix: str, labels: Sequence[str]) -> Tensor:
-    """``(N, labels)`` of columns of 0 and 1."""
-    found = [columns.choices(f"{prefix}{label}", {"0": 0, "1": 1}) for label in labels]
-    return torch.stack(found, dim=1)
+    """Read one column of 0 and 1 per label into an ``(N, labels)`` tensor."""
+    switches = [columns.choices(f"{prefix}{label}", {"0": 0, "1": 1}) for label in labels]
+    return torch.stack(switches, dim=1)
 
 
 def _targets(columns: Columns, names: Sequence[str]) -> Sequence[str]:
-    """What a file calls the classes throughout: by their names, or by numbers from 0."""
+    """The texts that a file uses for the classes as targets: their names, or numbers from 0.
+
+    Raises:
+        ValueError: the targets can be read both ways.
+    """
     numbers = [str(place) for place in range(len(names))]
-    found = set(columns.column("target"))
-    if not found <= set(numbers):
+    values = set(columns.column("target"))
+    if not values <= set(numbers):
         return names
-    if NUMBERED in columns.cells or not found <= set(names):
+    if NUMBERED in columns.cells or not values <= set(names):
         return numbers
-    if unclear := sorted(value for value in found if names.index(value) != int(value)):
+    if unclear := sorted(value for value in values if names.index(value) != int(value)):
         raise InputError(
             f"{columns.source}: target {unclear[0]!r} may be the class of that name, or class "
-            f"number {unclear[0]} of {shown(names)}: give the classes names that are no numbers, "
+            f"number {unclear[0]} of {shown(names)}. Give the classes names that are not numbers, "
             f"as in logit_class{unclear[0]}"
         )
     return names
 
 
-def _values(found: Collection[str], name: str, path: Path) -> list[str]:
-    """The known ones of some values: numbers from 0 to the greatest, names in their order, or
-    "unknown" alone.
+def _values(values: Collection[str], name: str, path: Path) -> list[str]:
+    """List the classes or bias values of a column: numbers from 0 to the greatest, or sorted names.
+
+    If all values are unknown, the list is "unknown".
+
+    Raises:
+        ValueError: a number is ``MOST_VALUES`` or more.
     """
-    known = set(found) - set(UNKNOWN)
-    if not all(value.isdecimal() for value in known):
-        return sorted(known)
-    # the first ten digits tell whether a number is too great, and int refuses thousands of them
-    numbers = {int(value[:10]): value for value in known}
+    defined = set(values) - set(UNKNOWN)
+    if not all(value.isdecimal() for value in defined):
+        return sorted(defined)
+    # ten digits are enough to detect a number that is too great; int fails for thousands of digits
+    numbers = {int(value[:10]): value for value in defined}
     if max(numbers, default=0) >= MOST_VALUES:
         raise InputError(
-            f"{path}: {name} {numbers[max(numbers)][:20]} is too great: number them from 0, below "
-            f"{MOST_VALUES:,}, or use names"
+            f"{path}: {name} must be a name or a number below {MOST_VALUES:,}; got "
+            f"{numbers[max(numbers)][:20]}"
         )
-    return [str(value) for value in range(max(numbers) + 1)] if known else ["unknown"]
+    return [str(value) for value in range(max(numbers) + 1)] if defined else ["unknown"]
 
 
 def _classes(columns: Columns, prefix: str) -> list[str]:
     targets = columns.column("target")
     if prefix:
         names = [name.removeprefix(prefix) for name in columns.starting(prefix)]
-        # targets of 0 and 1 are places among the columns
+        # targets 0 and 1 are positions among the columns
         return names if set(targets) <= {"0", "1"} or len(names) != 2 else sorted(names)
     chosen = columns.column("prediction", NO_SCORES)
     if strange := sorted(set(chosen) - set(targets)):
         warnings.warn(
-            f"{columns.source}: no image has the predicted target {strange[0]!r}: is it spelt so?",
+            f"{columns.source}: no image has the predicted class {strange[0]!r} as its target. "
+            "Check its spelling",
             stacklevel=2,
         )
     return _values({*targets, *chosen}, "class", columns.source)
 
 
 def _scores(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
-    """``(N, outputs)`` float32 logits; of decisions, 1 for what was chosen and -1 for all else."""
+    """Read ``(N, outputs)`` float32 logits. For decisions: 1 for the chosen ones, otherwise -1."""
     if prefix:
         return _logits(columns, prefix, outputs, multi_label=multi_label)
     if multi_label:
         return 2.0 * _switches(columns, "prediction_", outputs).float() - 1
     classes = columns.choices("prediction", {name: value for value, name in enumerate(outputs)})
-    # in place: of millions of images and a thousand classes, one such table is all that fits
+    # in place: for millions of images and a thousand classes, memory is enough for only one table
     return torch.full((len(classes), len(outputs)), -1.0).scatter_(1, classes[:, None], 1.0)
 
 
 def _logits(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
-    found = [torch.from_numpy(columns.numbers(f"{prefix}{name}")) for name in outputs]
-    scores = torch.stack(found, dim=1)
+    arrays = [torch.from_numpy(columns.numbers(f"{prefix}{name}")) for name in outputs]
+    scores = torch.stack(arrays, dim=1)
     if not multi_label and len(outputs) < 2:
         raise InputError(
-            f"{columns.source}: {prefix}<class> is wanted for every class, and only "
-            f"{outputs[0]!r} has one"
+            f"{columns.source}: every class needs a column {prefix}<class>; got one for "
+            f"{outputs[0]!r} only"
         )
     if prefix == SCORES[0]:
         return scores.float()
     if bool(((scores < 0) | (scores > 1)).any()):
         raise InputError(
-            f"{columns.source}: a probability lies outside [0, 1]; name scores logit_<class> "
-            "instead"
+            f"{columns.source}: a probability lies outside [0, 1]. If the scores are logits, name "
+            "the columns logit_<class>"
         )
     wrong = ((scores.sum(dim=1) - 1).abs() > SLACK).nonzero().flatten().tolist()
     if wrong and not multi_label:

@@ -1,4 +1,4 @@
-"""The pictures of a run's page: mistakes, what the model is given, and where it looks."""
+"""The pictures of a run's page: mistakes, changed inputs, and attention maps."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from debias.reports.predictions import Predictions
     from debias.types import Groups
 
-#: How many mistakes the grid shows, and how many prepared images of a group.
+#: Number of mistakes on the page, and of prepared images per group.
 MISTAKES = 12
 PREPARED = 2
 
 Image = NDArray[np.uint8]
-#: Foreground is anything above half of the range of its type, or 0.5.
+#: A mask. Foreground is above 127 in a uint8 mask with values above 1, and above 0.5 in any other.
 Mask = NDArray[Any]
 
 
 class Views(NamedTuple):
-    """The predictions of the test split, and functions of a data set row that give pictures of it.
+    """The predictions of the test split, and functions that return pictures of a data set row.
 
     Attributes:
-        predictions: of the test split.
-        pictures: gives the ``(H, W, 3)`` uint8 RGB picture, and its ``(H, W)`` mask or ``None``. A
-            picture that cannot be read leaves its caption.
-        prepared: gives the picture beside what the model is given of it, ``(H, W, 3)``; ``None`` if
-            they are the same.
-        overlays: gives the picture with what the model looks at laid over it, ``(H, W, 3)``;
-            ``None`` without any.
+        predictions: predictions of the test split.
+        pictures: returns the ``(H, W, 3)`` uint8 RGB picture of a row, and its ``(H, W)`` mask or
+            ``None``. If it raises ``OSError`` or ``InputError``, the page shows only the caption.
+        prepared: returns ``(H, W, 3)``: the picture beside the changed one that the model gets.
+            ``None`` if the picture is not changed.
+        overlays: returns ``(H, W, 3)``: the picture under a map of the model's attention. ``None``
+            if there is no map.
     """
 
     predictions: Predictions
@@ -49,11 +49,11 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
-    """What was predicted of a data set row, or of one of its labels.
+    """The prediction for one image, or for one label of an image.
 
     Attributes:
-        index: the row.
-        path: of the picture.
+        index: row of the image in the data set.
+        path: path of the picture.
         target: name of the true class.
         predicted: name of the predicted class.
         confidence: probability of the predicted class.
@@ -67,68 +67,76 @@ class Decision:
 
     @property
     def right(self) -> bool:
-        """Whether the prediction is true."""
+        """Whether the predicted class is the true one."""
         return self.target == self.predicted
 
 
 def mistakes(report: Report, views: Views | None) -> list[tuple[Decision, str | None]] | None:
-    """The worst group's most confident mistakes and their pictures; ``None`` where there is nothing
-    to show them by.
+    """The most confident mistakes in the worst group, with their pictures.
+
+    Returns:
+        Up to ``MISTAKES`` decisions and pictures; a picture that cannot be read is ``None``.
+        ``None`` instead of the list if there are no pictures or no worst group.
     """
     worst = report.test.worst
     if views is None or views.pictures is None or worst is None:
         return None
     number = report.test.cells.index(worst)
-    found = confident_mistakes(*_by_cell(report, views.predictions), number, most=MISTAKES)
-    return [(mistake, _picture(mistake, views)) for mistake in found]
+    shown = confident_mistakes(*_by_cell(report, views.predictions), number, most=MISTAKES)
+    return [(mistake, _picture(mistake, views)) for mistake in shown]
 
 
 def prepared_images(report: Report, views: Views | None) -> list[tuple[int, str, str]] | None:
-    """Number and name of a group, and a picture of it, for a few images of shown groups."""
+    """Pictures of the changed inputs: the first ``PREPARED`` images of each shown group.
+
+    Returns:
+        Number and name of the group, and a picture. ``None`` if the model gets unchanged pictures.
+    """
     if views is None or views.prepared is None:
         return None
-    found = []
+    pictures = []
     for number in report.test.shown():
         for row in first_rows(*_by_cell(report, views.predictions), number, most=PREPARED):
             strip = views.prepared(row)
             if strip is None:
                 return None
             name = report.test.cells[number].name
-            found.append((number, name, thumbnail(strip, None, side=480)))
-    return found
+            pictures.append((number, name, thumbnail(strip, None, side=480)))
+    return pictures
 
 
 def attention(report: Report, views: Views | None) -> list[tuple[int, str, Decision, str]]:
-    """Number and name of a group, a decision, and a picture of where the model looks.
+    """Attention maps for two images of each shown group: if possible, one right and one wrong.
 
-    Two images of each group that the charts show, one right and one wrong if there are.
+    Returns:
+        Number and name of the group, the decision, and the picture under its map.
     """
     if views is None or views.overlays is None:
         return []
-    found = []
+    pictures = []
     for number in report.test.shown():
         for decision in right_and_wrong(*_by_cell(report, views.predictions), number):
             picture = views.overlays(decision.index)
             if picture is not None:
                 name = report.test.cells[number].name
-                found.append((number, name, decision, thumbnail(picture, None)))
-    return found
+                pictures.append((number, name, decision, thumbnail(picture, None)))
+    return pictures
 
 
 def confident_mistakes(
     predictions: Predictions, groups: Groups, group: int, *, most: int
 ) -> list[Decision]:
-    r"""The wrong predictions of one group, most confident first; equally confident ones by index.
+    r"""The wrong predictions of one group, most confident first, and otherwise by index.
 
-    Confidence is the softmax probability of the predicted class; when multi-label, the sigmoid
-    probability of the predicted state of the label. They are ordered by
+    The confidence is the softmax probability of the predicted class. For multi-label targets, it is
+    the sigmoid probability of the predicted state of the label. The order is by
     :math:`\log p - \log(1 - p)`, which does not saturate at 1.
 
     Args:
-        predictions: of one split.
+        predictions: predictions of one split.
         groups: numbering and names of the groups.
         group: number of the group.
-        most: how many to return at most.
+        most: maximum number of predictions to return.
     """
     place, right = _members(predictions, groups, group)
     place = place[~right]
@@ -141,14 +149,17 @@ def confident_mistakes(
 
 
 def first_rows(predictions: Predictions, groups: Groups, group: int, *, most: int) -> list[int]:
-    """The first data set rows of one group."""
+    """Data set rows of the first ``most`` images of one group."""
     place, _ = _members(predictions, groups, group)
     rows = dict.fromkeys(place[:, 0].tolist())
     return [int(predictions.index[row]) for row in list(rows)[:most]]
 
 
 def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> list[Decision]:
-    """Two rows of one group, the first right and the first wrong; or two of one kind."""
+    """Two decisions of one group: the first right and the first wrong one.
+
+    If all decisions are right, or all wrong, these are the first two.
+    """
     place, right = _members(predictions, groups, group)
     kinds = [place[right], place[~right]]
     shown = [kind[:1] for kind in kinds] if all(len(kind) for kind in kinds) else [place[:2]]
@@ -156,13 +167,12 @@ def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> lis
 
 
 def thumbnail(image: Image, mask: Mask | None, *, side: int = 208) -> str:
-    """A picture as a JPEG ``data:`` address, its mask outlined in white on black.
+    """Encode a picture as a JPEG ``data:`` address, with a white outline of its mask.
 
     Args:
-        image: ``(H, W, 3)`` uint8 RGB.
-        mask: ``(H, W)`` foreground, anything above half of its type's range (or 0.5); ``None``
-            where there is none.
-        side: the longer side of the result, in pixels.
+        image: ``(H, W, 3)`` uint8 RGB picture.
+        mask: ``(H, W)`` mask, see ``Mask``; ``None`` draws no outline.
+        side: longer side of the result, in pixels.
     """
     import cv2
 
@@ -181,7 +191,7 @@ def thumbnail(image: Image, mask: Mask | None, *, side: int = 208) -> str:
 
 
 def _by_cell(report: Report, predictions: Predictions) -> tuple[Predictions, Groups]:
-    """Predictions and groups; the groups are the classes where no image has a known bias."""
+    """The predictions and groups of a report; classes act as groups if no bias label is known."""
     if report.test.kind == "group":
         return predictions, report.groups
     return replace(predictions, bias=predictions.bias.clamp(min=0)), report.groups.classes
@@ -195,8 +205,9 @@ def _picture(mistake: Decision, views: Views) -> str | None:
 
 
 def _members(predictions: Predictions, groups: Groups, group: int) -> tuple[Tensor, Tensor]:
-    """Places of a group in the target, ``(M, 1)``, or ``(M, 2)`` when multi-label, and whether each
-    is right.
+    """The members of a group, and whether each is predicted right.
+
+    A member is its position in the target: ``(M, 1)``, or ``(M, 2)`` for multi-label targets.
     """
     target = predictions.target
     place = (groups.encode(target, predictions.bias) == group).nonzero()
@@ -218,7 +229,7 @@ def _decision(predictions: Predictions, groups: Groups, place: Tensor) -> Decisi
 
 
 def _certainty(logits: Tensor, groups: Groups) -> Tensor:
-    """Log-odds of what was predicted, in float64 and of the shape of the target."""
+    """Log-odds of the predicted class or state, in float64, with the shape of the target."""
     logits = logits.double()
     if groups.multi_label:
         return logits.abs()

@@ -1,4 +1,4 @@
-"""What is better drawn than listed: amplification by pair, calibration, the spectrum."""
+"""Charts of measures on a run's page: amplification per pair, calibration, frequency bands."""
 
 from __future__ import annotations
 
@@ -16,14 +16,23 @@ if TYPE_CHECKING:
 
 Row = Json
 
-#: More bars, outcomes or bias values than these are not drawn: those that say most are.
+#: Largest numbers of bars, outcomes and bias values in a chart. Those with the greatest change, the
+#: greatest calibration error and the most images are drawn.
 MOST_BARS = 24
 MOST_OUTCOMES = 6
 MOST_BIASES = 8
 
 
 class Bar(NamedTuple):
-    """A change of a pair, and its place on an axis from 0 to 1."""
+    """The amplification of one (target, bias) pair as a bar.
+
+    Attributes:
+        target: name of the target.
+        bias: name of the bias value.
+        change: the change from labels to predictions, as a fraction; ``None`` if undefined.
+        left: left end of the bar, on an axis from 0 to 1 with no change at 0.5.
+        width: length of the bar on this axis.
+    """
 
     target: str
     bias: str
@@ -33,7 +42,13 @@ class Bar(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """The pairs with the greatest changes, the greatest one, and how many pairs there are."""
+    """The amplification chart.
+
+    Attributes:
+        bars: the pairs with the greatest changes, at most ``MOST_BARS``.
+        most: the greatest absolute change, at the ends of the axis.
+        pairs: number of all pairs.
+    """
 
     bars: list[Bar]
     most: float
@@ -41,7 +56,13 @@ class Bars(NamedTuple):
 
 
 class Charts(NamedTuple):
-    """Charts with one legend, and of how many outcomes and bias values they were chosen, if any."""
+    """Charts with a common legend.
+
+    Attributes:
+        charts: the charts.
+        outcomes: number of all outcomes, of which some are drawn; 0 if the charts have none.
+        biases: number of all bias values, of which some are drawn; 0 if the charts have none.
+    """
 
     charts: list[Chart]
     outcomes: int = 0
@@ -49,15 +70,14 @@ class Charts(NamedTuple):
 
     @property
     def legend(self) -> list[tuple[int, str]]:
-        """Number and name of each line."""
+        """Number (for colour and marker) and name of each line."""
         return self.charts[0].legend
 
 
 def amplification(curves: Json) -> Bars | None:
-    """Bars of the change of each pair of target and bias, the greatest at full length; ``None``
-    where not measured.
+    """Make the bars of the amplification of (target, bias) pairs; ``None`` if it was not measured.
 
-    Names stay out of the drawing, in HTML: matplotlib would read some as formulas and miss the
+    The bars are drawn in HTML, not by matplotlib, which reads some names as formulas and lacks the
     letters of others.
     """
     curve = curves.get("amplification")
@@ -69,33 +89,39 @@ def amplification(curves: Json) -> Bars | None:
         for bias, change in zip(curve["biases"], changes, strict=True)
     ]
     most = max((abs(change) for *_, change in pairs if change is not None), default=0.0)
-    kept = sorted(range(len(pairs)), key=lambda place: -abs(pairs[place][2] or 0.0))[:MOST_BARS]
-    bars = [_bar(*pairs[place], most) for place in sorted(kept)]
+    places = sorted(range(len(pairs)), key=lambda place: -abs(pairs[place][2] or 0.0))[:MOST_BARS]
+    bars = [_bar(*pairs[place], most) for place in sorted(places)]
     return Bars(bars, most, len(pairs))
 
 
 def reliability(curves: Json) -> Charts | None:
-    """A chart of each outcome, a line of each bias: confidence, and the share that is right."""
+    """Draw reliability diagrams: one chart per outcome, with one line per bias value.
+
+    A line shows the accuracy over the confidence. ``None`` if calibration was not measured.
+    """
     rows = curves.get("reliability")
     if not rows:
         return None
     names = list(dict.fromkeys(row["bias"] for row in rows))
     outcomes = list(dict.fromkeys(row["outcome"] for row in rows))
     curves_of = {
-        outcome: _most_seen([row for row in rows if row["outcome"] == outcome])
+        outcome: _most_frequent([row for row in rows if row["outcome"] == outcome])
         for outcome in outcomes
     }
     order = sorted(outcomes, key=lambda outcome: -max(map(_error, curves_of[outcome])))
-    kept = [outcome for outcome in outcomes if outcome in order[:MOST_OUTCOMES]]
+    shown = [outcome for outcome in outcomes if outcome in order[:MOST_OUTCOMES]]
     drawn = [
         _reliability_chart(place, outcome, curves_of[outcome], names)
-        for place, outcome in enumerate(kept)
+        for place, outcome in enumerate(shown)
     ]
     return Charts(drawn, len(outcomes), len(names))
 
 
 def band_pass(curves: Json) -> Charts | None:
-    """Accuracy over the share of the spectrum that is kept, low or high frequencies."""
+    """Draw the accuracy on low-pass and high-pass images over the kept share of the spectrum.
+
+    ``None`` if it was not measured.
+    """
     curve = curves.get("band_pass")
     if not curve or not curve["cutoffs"]:
         return None
@@ -105,7 +131,7 @@ def band_pass(curves: Json) -> Charts | None:
     }
 
     def paint(axes: Axes) -> None:
-        """Draw both lines."""
+        """Draw the lines of low and high frequencies."""
         for line in lines.values():
             charts.add_line(axes, curve["cutoffs"], line)
         charts.frame(axes, "share of the spectrum kept", share=True, both=True)
@@ -120,7 +146,7 @@ def band_pass(curves: Json) -> Charts | None:
     return Charts([chart])
 
 
-#: What draws a curve of a report, by the name that a family of measures gives it.
+#: The function that draws each curve, by the curve's name in a family of measures.
 DRAWN: dict[str, Callable[[Json], Bars | Charts | None]] = {
     "amplification": amplification,
     "reliability": reliability,
@@ -129,7 +155,7 @@ DRAWN: dict[str, Callable[[Json], Bars | Charts | None]] = {
 
 
 def drawings(curves: Json) -> dict[str, Bars | Charts | None]:
-    """The drawing of each family that has one; ``None`` where its curve was not measured."""
+    """Draw the chart of each family that has one; ``None`` if its curve was not measured."""
     drawn = {name: DRAWN.get(family.curve) for name, family in FAMILIES.items()}
     return {name: draw(curves) for name, draw in drawn.items() if draw}
 
@@ -139,25 +165,25 @@ def _bar(target: str, bias: str, change: float | None, most: float) -> Bar:
     return Bar(target, bias, change, 0.5 + min(share, 0.0), abs(share))
 
 
-def _most_seen(rows: Sequence[Row]) -> list[Row]:
-    """The curves of the bias values with most images, in their order."""
-    seen = sorted(rows, key=lambda row: -sum(row["samples"]))[:MOST_BIASES]
-    return [row for row in rows if row in seen]
+def _most_frequent(rows: Sequence[Row]) -> list[Row]:
+    """Keep the curves of the ``MOST_BIASES`` bias values with most images, in their order."""
+    largest = sorted(rows, key=lambda row: -sum(row["samples"]))[:MOST_BIASES]
+    return [row for row in rows if row in largest]
 
 
 def _error(row: Row) -> float:
     """Expected calibration error of one curve; 0 without images."""
-    gaps = [samples * abs(said - right) for samples, said, right in _points(row)]
+    gaps = [samples * abs(confidence - right) for samples, confidence, right in _points(row)]
     return sum(gaps) / max(1, sum(row["samples"]))
 
 
 def _points(row: Row) -> list[tuple[int, float, float]]:
-    """Images, confidence and accuracy of the bins that have any."""
+    """Number of images, confidence and accuracy of each bin that has images."""
     columns = zip(row["samples"], row["confidence"], row["accuracy"], strict=True)
     return [
-        (int(samples), said, right)
-        for samples, said, right in columns
-        if said is not None and right is not None
+        (int(samples), confidence, right)
+        for samples, confidence, right in columns
+        if confidence is not None and right is not None
     ]
 
 
@@ -169,7 +195,7 @@ def _reliability_chart(
     low = width * next((number for number, count in enumerate(counts) if count), 0)
 
     def paint(axes: Axes) -> None:
-        """Draw the counts, the diagonal and the curves."""
+        """Draw the image counts as bars, the diagonal, and one curve per bias value."""
         heights = [0.25 * count / max(1, *counts) for count in counts]
         middles = [(number + 0.5) * width for number in range(len(counts))]
         axes.bar(middles, heights, width=0.9 * width, color=charts.COLOURS["line"][0], zorder=0)
@@ -177,24 +203,24 @@ def _reliability_chart(
         for row in rows:
             points = _points(row)
             line = Line([right for *_, right in points], names.index(row["bias"]))
-            charts.add_line(axes, [said for _, said, _ in points], line)
+            charts.add_line(axes, [confidence for _, confidence, _ in points], line)
         charts.frame(axes, "confidence", share=True, both=True)
         axes.set_xlim(low - 0.02, 1.02)
 
     title = f"Calibration: {outcome}" if outcome else "Calibration of the decisions"
-    summary = "; ".join(map(_said_and_right, rows))
+    summary = "; ".join(map(_summary, rows))
     legend = [(names.index(row["bias"]), row["bias"]) for row in rows]
     return Chart(title, summary, charts.drawing(f"reliability{place}", paint), legend)
 
 
-def _said_and_right(row: Row) -> str:
-    """One curve in words."""
+def _summary(row: Row) -> str:
+    """Describe one reliability curve: mean confidence, accuracy and calibration error."""
     points, images = _points(row), sum(row["samples"])
     if not images:
         return f"{row['bias']}: no images"
-    said = sum(samples * confidence for samples, confidence, _ in points) / images
+    mean = sum(samples * confidence for samples, confidence, _ in points) / images
     right = sum(samples * accuracy for samples, _, accuracy in points) / images
     return (
-        f"{row['bias']}: confidence {percent(said)} %, right {percent(right)} %, calibration error "
+        f"{row['bias']}: confidence {percent(mean)} %, right {percent(right)} %, calibration error "
         f"{percent(_error(row))} % of {images:,.0f} images"
     )

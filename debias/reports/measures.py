@@ -1,4 +1,4 @@
-"""The families of measures on a run's page: a row per number, and compact tables."""
+"""The measures on a run's page: per family, one row per number, and tables by bias or group."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,27 @@ from debias.metrics.families import FAMILIES, OF_POSITIVE, headlines, pattern_of
 from debias.reports.record import Report
 from debias.reports.split import Scalars
 
-#: A longer table is left to report.json.
+#: Tables with more rows are not on the page, only in report.json.
 MOST_ROWS = 40
-#: So many families are open when the page is.
+#: Number of families that are unfolded when the page opens.
 OPEN = 3
-#: Beside its headlines, a family of more rows than these shows them once they are asked for.
+#: If a family has more rows than this in addition to its headlines, they are folded.
 MOST_PLAIN = 6
 
-#: The title of a row or column, and a hint.
+#: The title of a row or column, and its tooltip.
 Title = tuple[str, str]
 
 
 class Number(NamedTuple):
-    """A number by its key, the pattern that the key fits, the place in it, and how to read it."""
+    """One number of a family.
+
+    Attributes:
+        key: its key in report.json, such as ``selection_rate/waterbird|land``.
+        value: the number; ``None`` if undefined.
+        pattern: the pattern of the key, such as ``selection_rate/<outcome>|<bias>``.
+        place: the part of the key that fills the pattern, such as ``waterbird|land``.
+        text: how to read the number; ``None`` if unknown.
+    """
 
     key: str
     value: float | None
@@ -31,7 +39,14 @@ class Number(NamedTuple):
 
 
 class MeasureTable(NamedTuple):
-    """Numbers by place ("bias", "group", ...) and measure; NaN is an empty cell."""
+    """A table of numbers by place, such as bias value or group, and measure.
+
+    Attributes:
+        name: the kind of place, such as "bias" or "group".
+        corner: title of the first column.
+        columns: titles of the other columns.
+        rows: title and numbers of each row; NaN is an empty cell.
+    """
 
     name: str
     corner: str
@@ -40,13 +55,18 @@ class MeasureTable(NamedTuple):
 
 
 class MeasuredFamily(NamedTuple):
-    """What the page shows of a family that was measured.
+    """The section of a measured family on the page.
 
     Attributes:
-        positive: the positive class, where the family depends on it.
-        rows: the headlines where there are many more numbers, otherwise all of them.
-        more: the other numbers.
-        long: how many tables are too long to show.
+        name: name of the family.
+        title: title of the section.
+        meaning: the question that the family answers.
+        open: whether the section is unfolded.
+        positive: the positive class, if the family depends on it.
+        rows: the visible numbers: only the headlines if there are many more, otherwise all.
+        more: the folded numbers.
+        tables: numbers by bias value, group or other places.
+        long: number of tables that are too long for the page.
     """
 
     name: str
@@ -61,7 +81,7 @@ class MeasuredFamily(NamedTuple):
 
 
 def families(report: Report) -> list[MeasuredFamily]:
-    """Every family that was measured."""
+    """Make the sections of all measured families, in the order of the report."""
     measured = [(name, scalars) for name, scalars in report.measures.items() if scalars]
     return [
         _family(name, scalars, report.positive_class, place < OPEN)
@@ -70,7 +90,7 @@ def families(report: Report) -> list[MeasuredFamily]:
 
 
 def left_out(report: Report) -> list[tuple[str, str]]:
-    """Title of each family that was not measured, and the reason."""
+    """List the title of each family that was not measured, and the reason."""
     return [
         (_title(name)[0], reason.strip().rstrip(".")) for name, reason in report.left_out.items()
     ]
@@ -91,21 +111,22 @@ def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> Me
 
 
 def _title(family: str) -> Title:
-    known = FAMILIES.get(family)
-    return (known.title, known.meaning) if known else (family, "")
+    entry = FAMILIES.get(family)
+    return (entry.title, entry.meaning) if entry else (family, "")
 
 
 def _numbers(family: str, scalars: Scalars) -> list[Number]:
-    """Each number with the pattern that its key fits, its place in that, and its text."""
-    found = []
+    """Look up the pattern, place and description of each number of a family."""
+    numbers = []
     for key, value in scalars.items():
         pattern = pattern_of(family, key) or ""
-        found.append(Number(key, value, pattern, str(place_of(pattern, key)), reading(family, key)))
-    return found
+        place = str(place_of(pattern, key))
+        numbers.append(Number(key, value, pattern, place, reading(family, key)))
+    return numbers
 
 
 def _tables(numbers: Sequence[Number]) -> list[MeasureTable]:
-    """A table for each kind of place: "<bias>", "<group>", ..."""
+    """Make one table per kind of place: "<bias>", "<group>" and others."""
     kinds: dict[str, list[Number]] = {}
     for number in numbers:
         pattern = number.pattern
@@ -114,7 +135,7 @@ def _tables(numbers: Sequence[Number]) -> list[MeasureTable]:
 
 
 def _table(kind: str, numbers: Sequence[Number]) -> MeasureTable:
-    """The numbers of some patterns, the fewer kind across."""
+    """Make the table of one kind of place. Measures or places, the fewer of both, are columns."""
     texts = {number.pattern: number.text for number in numbers}
     values = {(number.place, number.pattern): number.value for number in numbers}
     places = list(dict.fromkeys(number.place for number in numbers))

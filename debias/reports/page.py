@@ -1,4 +1,4 @@
-"""report.html: one self-contained page per run, on how it went and why."""
+"""Make ``report.html``, the self-contained page of a run, from its report."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def render_report(report: Report, views: Views | None = None) -> str:
-    """HTML of the page of a run; it needs no other file and no network.
+    """Write the HTML page of a run. It needs no other file and no network.
 
     Args:
-        report: the record.
-        views: the predictions of the test split, and what gives pictures. What gives none is left
-            out of the page.
+        report: the record of the run.
+        views: the predictions of the test split, and functions that return pictures. The page has
+            no section for a function that is ``None``.
     """
     context = {
         "report": report,
@@ -56,9 +56,9 @@ def _charts(report: Report) -> list[Chart]:
     if not report.history:
         return []
     kind = report.val.kind
-    kept = report.test.shown() if kind == report.test.kind else report.val.shown()
+    numbers = report.test.shown() if kind == report.test.kind else report.val.shown()
     names = _names(report)
-    keys = {number: PREFIXES[kind] + names[number] for number in kept}
+    keys = {number: PREFIXES[kind] + names[number] for number in numbers}
     return [
         _chart(report, f"chart{number}", *figure)
         for number, figure in enumerate(_figures(report.history, keys, names))
@@ -66,7 +66,7 @@ def _charts(report: Report) -> list[Chart]:
 
 
 def _names(report: Report) -> list[str]:
-    """Whose lines the charts over the epochs show."""
+    """Names of the groups or classes that the charts over the epochs can show."""
     return report.data.groups if report.val.kind == "group" else report.data.targets
 
 
@@ -74,7 +74,7 @@ def _chart(report: Report, name: str, title: str, lines: Sequence[Line], share: 
     epochs, names = [epoch.epoch for epoch in report.history], _names(report)
 
     def paint(axes: Axes) -> None:
-        """Draw the lines, the frame and the chosen epoch."""
+        """Draw the lines, the frame, and a mark at the selected epoch."""
         for line in lines:
             charts.add_line(axes, epochs, line)
         charts.frame(axes, "epoch", share=share)
@@ -87,7 +87,7 @@ def _chart(report: Report, name: str, title: str, lines: Sequence[Line], share: 
 def _figures(
     history: Sequence[Epoch], keys: Mapping[int, str], names: Sequence[str]
 ) -> list[tuple[str, list[Line], bool]]:
-    """Title and lines of each chart over the epochs, and whether it shows shares of 1."""
+    """List the title and lines of each chart over the epochs, and whether values are fractions."""
     accuracy = [
         Line([epoch.val.get(key) for epoch in history], number) for number, key in keys.items()
     ]
@@ -98,20 +98,20 @@ def _figures(
         ("Training loss", [loss], False),
     ]
     for family, lines in charts.families(history, names).items():
-        kept = [line for line in lines if line.group in keys]
-        figures.append((f"Training: {family.replace('_', ' ')}", kept, False))
+        drawn = [line for line in lines if line.group in keys]
+        figures.append((f"Training: {family.replace('_', ' ')}", drawn, False))
     return figures
 
 
 def _summary(lines: Sequence[Line], names: Sequence[str], share: bool) -> str:
-    """A chart in words: first and last value of each line."""
+    """Describe a chart in words: the first and last value of each line."""
 
     def word(value: float | None) -> str:
-        """A value as the summary writes it."""
+        """Format a value: as a percentage, or with three digits."""
         return "undefined" if value is None else f"{percent(value)} %" if share else f"{value:.3g}"
 
     def title(line: Line) -> str:
-        """Whose line it is."""
+        """Name of the line's group, or "all images"."""
         return names[line.group] if line.group >= 0 else "all images"
 
     return "; ".join(

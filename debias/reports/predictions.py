@@ -1,4 +1,4 @@
-"""A split's predictions as a table: every metric can be recomputed from it, without the model."""
+"""Write and read the predictions of a split as CSV. They are enough for any metric."""
 
 import csv
 import io
@@ -18,14 +18,14 @@ REMEDY = "write it again with `debias evaluate RUN`"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model said of each image of a split.
+    """The predictions of a model for the N images of a split, with their labels.
 
     Args:
-        index: ``(N,)`` int64 row in the data set, each at most once.
-        paths: N image paths, relative to the data's root.
-        target: ``(N,)`` int64 class index, or ``(N, L)`` int64 0/1 when multi-label.
-        bias: ``(N,)`` int64 bias attribute, -1 where unknown.
-        logits: ``(N, outputs)`` float32.
+        index: ``(N,)`` int64 rows in the data set, without repetition.
+        paths: N image paths, relative to the root of the data.
+        target: ``(N,)`` int64 class indices, or ``(N, L)`` int64 0/1 labels if multi-label.
+        bias: ``(N,)`` int64 bias labels; -1 means unknown.
+        logits: ``(N, outputs)`` float32 logits.
     """
 
     index: Tensor
@@ -38,25 +38,25 @@ class Predictions:
         return len(self.paths)
 
     def prediction(self, groups: Groups) -> Tensor:
-        """What the logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels when multi-label."""
+        """Predicted classes ``(N,)`` of the logits, or 0/1 labels ``(N, L)`` if multi-label."""
         return groups.predict(self.logits)
 
 
 def write(path: Path, predictions: Predictions, groups: Groups) -> None:
-    """Write predictions as CSV, sorted by index; the file appears whole or not at all.
+    """Write predictions as CSV, sorted by index. The file appears whole or not at all.
 
-    Columns: ``index, path, target, bias, prediction, logit_<class>...``; when multi-label,
-    ``target``, ``prediction`` and ``logit`` have one column per label, as in ``target_<label>``.
-    Logits have the nine significant digits that give every float32 back exactly.
+    The columns are ``index, path, target, bias, prediction, logit_<class>...``. For multi-label
+    targets, ``target``, ``prediction`` and ``logit`` have one column per label, as in
+    ``target_<label>``. Logits have nine significant digits, which is exact for float32.
 
     Args:
         path: the file to write.
-        predictions: in any order.
+        predictions: the predictions, in any order.
         groups: numbering and names of the classes or labels.
 
     Raises:
-        ValueError: the columns are not equally long, there is not one logit per output, or a row
-            occurs twice.
+        ValueError: the fields have different lengths, there is not one logit per output, or an
+            index occurs twice.
     """
     _check(predictions, groups)
     order = predictions.index.cpu().argsort()
@@ -78,11 +78,11 @@ def write(path: Path, predictions: Predictions, groups: Groups) -> None:
 
 
 def read(path: Path) -> Predictions:
-    """Read predictions that :func:`write` wrote; logits are bit for bit those that were written.
+    """Read predictions that :func:`write` has written. The logits are exactly those written.
 
     Raises:
-        ValueError: no such file, a missing column, a row of another length, or a value that is no
-            number; the message names the file, the line and the remedy.
+        ValueError: the file does not exist, a column is missing, a row has another length than the
+            header, or a value is not a number.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; {REMEDY}")
@@ -94,7 +94,7 @@ def read(path: Path) -> Predictions:
 
 def _predictions(columns: Columns) -> Predictions:
     def integers(*names: str) -> Tensor:
-        """``(N, K)`` values of K columns."""
+        """Read K columns into an ``(N, K)`` tensor of integers."""
         return torch.stack([columns.integers(name) for name in names], dim=1)
 
     targets, scores = columns.starting("target_"), columns.starting("logit_")
@@ -103,8 +103,8 @@ def _predictions(columns: Columns) -> Predictions:
         columns.column("target", "; or target_<label> of several labels")
     if not scores:
         columns.column("logit_<class>")
-    # decimal to float64 to float32 is exact: nine digits lie far from where the second rounding
-    # could turn
+    # rounding twice, from decimal to float64 to float32, is exact: numbers of nine digits are far
+    # from the midpoints between float32 values
     logits = [columns.numbers(name, finite=False) for name in scores]
     return Predictions(
         index=integers("index").flatten(),
@@ -129,19 +129,19 @@ def _header(groups: Groups) -> list[str]:
 def _check(predictions: Predictions, groups: Groups) -> None:
     lengths = {name: len(column) for name, column in vars(predictions).items()}
     if len(set(lengths.values())) > 1:
-        raise InputError(f"predictions need one entry per image in every field; got {lengths}")
+        raise InputError(f"predictions must have one entry per image in every field; got {lengths}")
     if predictions.logits.shape[1:] != (groups.outputs,):
         raise InputError(
-            f"logits are {tuple(predictions.logits.shape)}, but {groups.outputs} outputs are "
-            f"named: {', '.join(_header(groups)[-groups.outputs :])}"
+            f"logits must have {groups.outputs} columns "
+            f"({', '.join(_header(groups)[-groups.outputs :])}); got the shape "
+            f"{tuple(predictions.logits.shape)}"
         )
     ordered = predictions.index.sort().values
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
         row = int(repeated[0])
         raise InputError(
-            f"row {row} was predicted twice; drop what a distributed sampler repeated before "
-            "writing"
+            f"row {row} was predicted twice. Remove the rows that a distributed sampler repeats"
         )
 
 

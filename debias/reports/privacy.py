@@ -1,10 +1,10 @@
-"""Reports for other people: file names in place of absolute paths, which tell of users."""
+"""Remove absolute paths from reports for other people, because paths disclose user names."""
 
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-#: An absolute path within a text: at its start, or after a space, a quote, a bracket or "=".
+#: An absolute path in a text: at the start, or after a space, a quote, a bracket, a comma or "=".
 _PATH = re.compile(
     r"""(?:(?<=[\s"'=(\[{])|(?<=,)(?<!base64,)|^)(?:~|[A-Za-z]:)?[/\\][^\s"'<>|:;,)\]}]+[/\\][^\s"'<>|:;,)\]}]*"""
 )
@@ -12,7 +12,7 @@ _SEPARATOR = re.compile(r"[/\\]")
 
 
 def without_places(value: Any) -> Any:
-    """Nested values, in whose texts absolute paths are cut to their last part; keys stay.
+    """Shorten the absolute paths in nested values to their last part. Keys are not changed.
 
     Example:
         >>> why = "no file /home/ann/masks/1.png"
@@ -23,17 +23,17 @@ def without_places(value: Any) -> Any:
         return {key: without_places(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_places(entry) for entry in value]
-    # markup is text of the pages themselves
+    # strings of the type Markup belong to the pages themselves
     return _shortened(value) if type(value) is str and _SEPARATOR.search(value) else value
 
 
 def _shortened(text: str) -> str:
     home = str(Path.home())
-    known = text.replace(home, "~") if len(home) > 1 else text
-    short = _PATH.sub(lambda match: _last(match.group()), known)
+    with_tilde = text.replace(home, "~") if len(home) > 1 else text
+    short = _PATH.sub(lambda match: _last(match.group()), with_tilde)
     paths = (PurePosixPath(text), PureWindowsPath(text))
     absolute = text.startswith("~") or any(path.is_absolute() for path in paths)
-    # a folder's name with a space in it ends no path
+    # the whole text may be one path with spaces in its folder names
     return _last(short) if absolute and _SEPARATOR.search(short) else short
 
 

@@ -1,4 +1,4 @@
-"""``report.json``, the record of a finished run, with types: read back with clear errors."""
+"""Read ``report.json``, the record of a finished run, into typed classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ REMEDY = "restore it, or delete the run's folder and train again"
 
 @dataclass(frozen=True)
 class Data:
-    """The data set: names of its groups, and their sizes by split."""
+    """The data set of a run: its name, the names of its groups, and their sizes in each split.
+
+    ``aligned`` holds the (target, bias) pairs of the shortcut. ``digest`` is that of the rows and
+    labels. ``counts`` has the images per group, and ``class_counts`` the images per class.
+    """
 
     targets: list[str]
     biases: list[str]
@@ -38,7 +42,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """The network, and the weights that it started from."""
+    """The network of a run: its name, number of parameters, and initial weights."""
 
     weights: str
     name: str = ""
@@ -47,7 +51,11 @@ class Model:
 
 @dataclass(frozen=True)
 class StrategyRecord:
-    """The strategy, the labels that it requires, and on which splits group labels were read."""
+    """The strategy of a run, and the labels that it uses.
+
+    ``group_labels`` names the splits whose group labels were read. ``method`` is the name of recipe
+    and strategy. ``requires`` lists the required labels.
+    """
 
     name: str
     group_labels: str
@@ -57,7 +65,15 @@ class StrategyRecord:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a recipe chose on held-out images, and every setting that it tried."""
+    """The setting that a last-layer recipe chose on held-out images.
+
+    Attributes:
+        by: the metric that was maximised.
+        on: the images that it was computed on, such as "half of val".
+        chosen: the chosen setting, and its score.
+        grid: all settings, with their scores.
+        smallest: name and number of images of the smallest group.
+    """
 
     by: str
     on: str
@@ -68,7 +84,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Preferred:
-    """The epoch that a selection rule prefers, and its scalars of validation."""
+    """The epoch that a selection rule prefers, with the validation metrics of this epoch."""
 
     rule: str
     epoch: int
@@ -78,7 +94,7 @@ class Preferred:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rule that chose the epoch, and what every rule prefers."""
+    """The selection rule of a run, the selected epoch, and the epoch that each rule prefers."""
 
     rule: str
     epoch: int
@@ -86,13 +102,13 @@ class Selection:
 
     @property
     def chosen(self) -> Preferred:
-        """What the run's own rule prefers."""
+        """The row of ``table`` with the run's own rule."""
         return next(row for row in self.table if row.rule == self.rule)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What training and validation logged."""
+    """One epoch of the history: its validation metrics, and the values logged in training."""
 
     epoch: int
     val: Scalars
@@ -101,7 +117,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Training of every stage, mean of an epoch, and all with the evaluation."""
+    """Durations of a run in seconds.
+
+    ``train`` is the training of all stages, ``epoch`` the mean of an epoch, and ``total`` includes
+    the evaluation.
+    """
 
     train: float
     epoch: float
@@ -110,7 +130,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Git:
-    """The state of the code."""
+    """The git commit of the code, and whether tracked files differ from it; ``None`` if unknown."""
 
     commit: str | None
     dirty: bool | None
@@ -118,7 +138,7 @@ class Git:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Where, and with which code, one process trained a run."""
+    """Package versions, code and device of one process that trained a run."""
 
     versions: Mapping[str, str]
     git: Git
@@ -126,17 +146,17 @@ class Circumstances:
 
     @property
     def torch(self) -> str:
-        """Version of torch."""
+        """Version of torch, or "unknown"."""
         return self.versions.get("torch", "unknown")
 
 
 @dataclass(frozen=True)
 class Report:
-    """The record of a finished run. ``docs/run_folder.md`` says what its entries mean.
+    """The record of a finished run. Its entries are explained in ``docs/run_folder.md``.
 
     Attributes:
-        folder: of the run.
-        entries: what the file holds, with entries that this version does not know.
+        folder: the run's folder.
+        entries: the contents of the file, including entries that this version does not know.
     """
 
     folder: Path
@@ -170,19 +190,23 @@ class Report:
         """Metrics of the test split.
 
         Raises:
-            InputError: there are none, or damaged ones.
+            InputError: the report has no test metrics, or damaged ones.
         """
         return self._split("test")
 
     @cached_property
     def val(self) -> Split:
-        """Metrics of the validation split; raises as ``test``."""
+        """Metrics of the validation split.
+
+        Raises:
+            InputError: the report has no validation metrics, or damaged ones.
+        """
         return self._split("val")
 
     @property
     def groups(self) -> Groups:
-        """The groups that the run was evaluated on, so that its predictions can be scored again."""
-        from debias.types import Groups  # brings torch, which reading a report does not need
+        """The groups of the run's evaluation, for computing metrics of its predictions again."""
+        from debias.types import Groups  # imports torch, which reading a report does not need
 
         data = self.data
         aligned = tuple((target, bias) for target, bias in data.aligned)
@@ -190,22 +214,25 @@ class Report:
 
     @property
     def method(self) -> str:
-        """Name of the recipe and the strategy, as far as they are not the plain ones."""
+        """Name of the method: recipe and strategy, without those that are the default."""
         return self.strategy.method or self.strategy.name
 
     @property
     def config_name(self) -> str:
-        """Last part of the name of the config that the run was started from."""
+        """Last part of the name of the run's config, such as "jtt" for "waterbirds/jtt"."""
         return Path(str(self.config.get("name", ""))).stem
 
     @property
     def parts(self) -> tuple[Circumstances, ...]:
-        """Circumstances of each process that trained the run; of an undisturbed run, its own."""
+        """Circumstances of each process that trained the run, in order; at least one."""
         return self.circumstances or (Circumstances(self.versions, self.git, self.device),)
 
     @property
     def positive_class(self) -> str | None:
-        """The positive class of its measures. Where the file has none, it is the second of two."""
+        """The positive class of the measures: that of the report, by default the second of two.
+
+        ``None`` if there are not exactly two classes.
+        """
         two = len(self.data.targets) == 2 and not self.data.multi_label
         return self.positive or (self.data.targets[1] if two else None)
 
@@ -220,19 +247,22 @@ class Report:
 
 
 def report_of(entries: Json, folder: Path) -> Report:
-    """A record with types.
+    """Convert the entries of a ``report.json`` to a typed record.
 
-    Keys of the config that came into being after the run have their defaults, which are what it
-    did.
+    Config keys that are newer than the run get their defaults, which reproduce its behaviour.
+
+    Args:
+        entries: contents of the file.
+        folder: the run's folder.
 
     Raises:
-        InputError: the record is of another schema, or damaged.
+        InputError: the record has another schema, or is damaged.
     """
     path = folder / "report.json"
     if entries.get("schema") != SCHEMA:
-        found = entries.get("schema")
+        schema = entries.get("schema")
         raise InputError(
-            f"{path} has schema {found!r}; this version of debias reads schema {SCHEMA}"
+            f"{path} has schema {schema!r}; this version of debias reads schema {SCHEMA}"
         )
     if isinstance(config := entries.get("config"), dict):
         entries = {**entries, "config": configs.plain(configs.Config()) | config}
@@ -243,11 +273,11 @@ def report_of(entries: Json, folder: Path) -> Report:
 
 
 def read_report(folder: Path) -> Report:
-    """The record of a finished run; what was NaN is ``None``.
+    """Read the record of a finished run. A number that was NaN is ``None``.
 
     Raises:
-        InputError: no such run, a run that has not finished, or a record that this version cannot
-            read; the message names the remedy.
+        InputError: the run does not exist or has not finished, or this version of debias cannot
+            read its record.
     """
     path = folder / "report.json"
     if not path.is_file():
@@ -259,7 +289,7 @@ def _absence(folder: Path) -> str:
     config = folder / "config.yaml"
     if config.is_file():
         return (
-            f"{folder} has not finished (no report.json): continue it with `debias train {config} "
+            f"{folder} has not finished (no report.json): resume it with `debias train {config} "
             f"resume={folder}`"
         )
     absent = "does not exist"

@@ -1,4 +1,4 @@
-"""What a finished run leaves in its folder: its page, and then report.json."""
+"""Write the page and the report of a finished run into its folder."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ def write_report(folder: Path, record: Json, views: Views | None = None) -> None
 
     Args:
         folder: the run's folder.
-        record: the entries of report.json, ``"schema": 1``; tensors and arrays become lists, NaN
-            and infinity become null. Where its config says ``anonymous``, absolute paths become
-            file names.
-        views: see :func:`debias.reports.page.render_report`.
+        record: the entries of report.json, with ``"schema": 1``. Tensors and arrays become lists;
+            NaN and infinity become null. If ``anonymous`` is true in its config, absolute paths
+            become file names.
+        views: predictions and pictures, see :func:`debias.reports.page.render_report`.
 
     Raises:
-        ValueError: the record is of another schema, or holds something that JSON has no form for.
+        ValueError: the record has another schema, or a value that JSON cannot represent.
     """
     record = plain(record)
     if record.get("schema") != SCHEMA:
-        raise InputError(f'a report has "schema": {SCHEMA}; got {record.get("schema")!r}')
+        raise InputError(f'a report must have "schema": {SCHEMA}; got {record.get("schema")!r}')
     if record["config"].get("anonymous"):
         record = without_places(record)
     text = json_text(record)

@@ -1,6 +1,4 @@
-"""Finding runs, telling whether the settings of two differ in the seed only, and naming them by
-what they differ in.
-"""
+"""Find runs, group those that differ only in the seed, and name methods by their differences."""
 
 import hashlib
 import json
@@ -11,29 +9,38 @@ from debias.reports.record import Data, Git, Report
 from debias.reports.sections import settings
 from debias.reports.tables import listed
 
-#: A folder that holds one of these is a run; the first is there from the start, the last once it
-#: has finished.
+#: A folder with one of these files is a run. The first exists from the start, the second after the
+#: end.
 MARKS = ("config.yaml", "report.json")
-#: What distinguishes runs beside their settings: a digest of its images and labels; in reports of
-#: before there was one, of how many images each group had.
+#: Key of the digest of the data's rows and labels, which distinguishes runs like a setting. Older
+#: reports have no such digest; for them it is a digest of the group sizes.
 COUNTS = "data.rows"
 
 
 def run_folders(path: Path) -> Iterator[Path]:
-    """The path itself if it is a run, else all runs below it, sorted; or else the path."""
+    """Find the run folders at or below a path, sorted.
+
+    If there is no run, the path itself is returned, so that reading it gives an error.
+    """
     if any((path / mark).exists() for mark in MARKS):
         yield path
         return
-    yield from sorted({found.parent for mark in MARKS for found in path.rglob(mark)}) or [path]
+    yield from sorted({file.parent for mark in MARKS for file in path.rglob(mark)}) or [path]
 
 
 def identity(run: Report, ignore: Collection[str]) -> str:
-    """A text that two runs share exactly if settings that count and numbers of rows agree."""
+    """A text that two runs share if and only if their settings and group sizes are equal.
+
+    The seed, the config's name and the settings in ``ignore`` do not count.
+    """
     return json.dumps(_settings(run, ignore) | {COUNTS: _counts(run.data)}, sort_keys=True)
 
 
 def by_rows(runs: Sequence[Report]) -> list[list[Report]]:
-    """Runs of one identity, apart where their reports say that the rows were others."""
+    """Divide runs of one identity by the digest of their data.
+
+    If at most one digest is known, because older reports have none, they stay together.
+    """
     digests = dict.fromkeys(run.data.digest for run in runs)
     if len(digests.keys() - {None}) < 2:
         return [list(runs)]
@@ -41,10 +48,10 @@ def by_rows(runs: Sequence[Report]) -> list[list[Report]]:
 
 
 def labels(runs: Sequence[Report], ignore: Collection[str]) -> list[str]:
-    """Names that tell runs apart, as short as they can be.
+    """Give runs of different settings short and different names.
 
-    The method's name; if that is shared, also the config's; if that is shared too, the settings
-    that differ.
+    A name is that of the method. If runs share it, the name of the config is added. If they also
+    share that, the settings that differ are added.
     """
     return [
         _label(run, [other for other in runs if other.method == run.method], ignore) for run in runs
@@ -52,8 +59,11 @@ def labels(runs: Sequence[Report], ignore: Collection[str]) -> list[str]:
 
 
 def differences(runs: Sequence[Report]) -> str:
-    """In what runs of the same settings differ beside the seed, with the seeds of each."""
-    told = []
+    """Describe how runs of the same settings differ, other than in the seed.
+
+    It lists the different values of weights, precision, code and torch, and the seeds with each.
+    """
+    texts = []
     for name in _circumstances(runs[0]):
         seeds: dict[str, list[int]] = {}
         for run in runs:
@@ -61,15 +71,18 @@ def differences(runs: Sequence[Report]) -> str:
                 seeds.setdefault(value, []).append(run.seed)
         if len(seeds) > 1:
             values = (f"{value} (seed {listed(own)})" for value, own in seeds.items())
-            told.append(f"{name}: {', '.join(values)}")
-    return "; ".join(told)
+            texts.append(f"{name}: {', '.join(values)}")
+    return "; ".join(texts)
 
 
 def _circumstances(run: Report) -> dict[str, str]:
-    """What can change a number and is no setting; of a resumed run, one after the other."""
+    """The circumstances that can change a result and are not settings.
+
+    For a resumed run, the values of all its processes are listed in order.
+    """
     weights = run.model.weights
     return {
-        # earlier reports have a digest of the file, which may differ where the weights do not
+        # older reports have a digest of the file, which may differ for equal weights
         "weights": "" if " (sha256 " in weights else weights,
         "precision": run.precision,
         "code": ", then ".join(dict.fromkeys(_code(part.git) for part in run.parts)),
@@ -95,19 +108,19 @@ def _differences(run: Report, rivals: Sequence[Report], ignore: Collection[str])
     keys = sorted(key for key in every if any(own.get(key) != other.get(key) for other in others))
     shared = [key for key in keys if key != COUNTS]
     alike = [other for other in others if all(own.get(key) == other.get(key) for key in shared)]
-    # what is left out need not be told, as long as something else is; nor the rows, unless a rival
-    # has all else alike
-    told = [key for key in keys if key in own and (key != COUNTS or len(alike) > 1)] or keys
-    return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in told]
+    # settings that the run does not have are named only if there is no other difference; the digest
+    # of the data is named only if a rival has the same settings
+    named = [key for key in keys if key in own and (key != COUNTS or len(alike) > 1)] or keys
+    return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in named]
 
 
 def _settings(run: Report, ignore: Collection[str]) -> dict[str, str]:
     hidden = {"seed", "name", *ignore}
-    # the same config may have been trained on a table that was corrected since, and select=auto
-    # stands for a rule
-    known = {"select": run.selection.rule, COUNTS: (run.data.digest or _counts(run.data))[:8]}
-    flat = {**settings(run.config), **known}
-    if run.backbone:  # its settings in place of its folder, which holds its seed
+    # select=auto is replaced by the resulting rule; the digest is added because one config can be
+    # trained on changed data
+    actual = {"select": run.selection.rule, COUNTS: (run.data.digest or _counts(run.data))[:8]}
+    flat = {**settings(run.config), **actual}
+    if run.backbone:  # the settings of the backbone in place of its folder, which depends on a seed
         flat["recipe.backbone"] = run.backbone
     return {
         key: json.dumps(value, sort_keys=True, ensure_ascii=False)

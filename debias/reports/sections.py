@@ -1,4 +1,4 @@
-"""What the tables of a run's page list: groups, images and settings."""
+"""The contents of tables on a run's page: groups, numbers of images, and settings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,34 +6,40 @@ from debias.merging import Section, Settings
 from debias.reports.record import Report
 from debias.reports.split import Split
 
-#: Of more groups than these, those that the charts show are listed, and the others once they are
-#: asked for.
+#: With more groups than this, the page lists those of the charts, and folds the others.
 GROUPS_LISTED = 16
 
 
 def listed_groups(test: Split) -> list[int]:
-    """The groups that are always listed: all, or of very many those that the charts show."""
+    """Numbers of the groups that the page lists unfolded.
+
+    These are all groups, or those of the charts if there are more than ``GROUPS_LISTED``.
+    """
     groups = len(test.cells)
     return test.shown() if groups > GROUPS_LISTED else list(range(groups))
 
 
 def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
-    """Name of each group, its images in each split, its share of train, and the shortcut's verdict.
+    """List the images per group, for the table of the data.
 
-    Images of unknown bias have a row of their own. Where the bias of every image is unknown, each
-    class has a row.
+    Images of unknown bias have a row of their own. If the bias of every image is unknown, there is
+    one row per class.
+
+    Returns:
+        For each group: its name, its number of images in each split, its share of the training
+        split, and whether the shortcut is "right" or "wrong" for it ("–" if undefined).
     """
-    # brings torch, which reading a report does not need
+    # imports torch, which reading a report does not need
     from debias.metrics.accuracy.counts import aligned_groups
 
     data, splits = report.data, ("train", "val", "test")
-    known = [data.counts[split] for split in splits]
+    labelled = [data.counts[split] for split in splits]
     every = [(data.class_counts or data.counts)[split] for split in splits]
-    unknown = [sum(classes) - sum(groups) for classes, groups in zip(every, known, strict=True)]
+    unknown = [sum(classes) - sum(groups) for classes, groups in zip(every, labelled, strict=True)]
     aligned = aligned_groups(report.groups).tolist()
     right = [("right" if value else "wrong") if any(aligned) else "–" for value in aligned]
-    rows = list(zip(data.groups, zip(*known, strict=True), right, strict=True))
-    if sum(map(sum, known)) == 0:
+    rows = list(zip(data.groups, zip(*labelled, strict=True), right, strict=True))
+    if sum(map(sum, labelled)) == 0:
         classes = zip(data.targets, zip(*every, strict=True), strict=True)
         rows = [(name, counts, "–") for name, counts in classes]
     elif any(unknown):
@@ -43,7 +49,7 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
 
 
 def settings(config: Section, prefix: str = "") -> Settings:
-    """A nested config as ``{"optimizer.lr": 0.001, ...}``, as the command line takes it.
+    """Flatten a nested config to dotted keys, as on the command line.
 
     Example:
         >>> settings({"seed": 1, "optimizer": {"name": "sgd", "lr": 0.001}})

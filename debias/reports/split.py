@@ -1,28 +1,35 @@
-"""The metrics of one split, as a report holds them: its groups or classes, and every scalar."""
+"""The metrics of one split in a report: accuracies of groups or classes, and scalar metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-#: Scalars of a split that are shown first, by what its accuracies are listed by. The first one
-#: ranks.
+#: The main metrics of a split, with accuracies by group or by class. The first one ranks methods.
 SCALARS: Mapping[str, tuple[str, ...]] = {
     "group": ("worst_group", "adjusted_average", "average", "worst_class"),
     "class": ("worst_class", "class_balanced", "average"),
 }
-#: Prefix of the accuracies among the scalars.
+#: Prefix of the keys of group and class accuracies.
 PREFIXES: Mapping[str, str] = {"group": "accuracy/", "class": "class_accuracy/"}
-#: The plural.
+#: Plurals of the two words, for pages and messages.
 PLURALS: Mapping[str, str] = {"group": "groups", "class": "classes"}
-#: More groups than these cannot be told apart in a chart or a gallery.
+#: Largest number of groups in a chart or a gallery; more cannot be distinguished.
 MOST_SHOWN = 8
 
-#: Numbers by name. ``None`` is a number that is undefined on these images.
+#: Numbers by key. ``None`` means that the number is undefined on these images.
 Scalars = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
 class GroupScore:
-    """Accuracy of a group or class, its number of images, and its 95 % Wilson interval."""
+    """The accuracy of a group or class.
+
+    Attributes:
+        name: name of the group or class.
+        accuracy: its accuracy; ``None`` without images.
+        count: its number of images.
+        low: lower end of the 95 % Wilson interval of the accuracy.
+        high: upper end of this interval.
+    """
 
     name: str
     accuracy: float | None
@@ -36,11 +43,11 @@ class Split:
     """The metrics of one split.
 
     Attributes:
-        scalars: every metric.
-        groups: of known bias.
-        intervals: low and high end, of the worst group and the worst class.
-        classes: none in reports of earlier versions.
-        unknown: how many images have an unknown bias.
+        scalars: all metrics by key.
+        groups: accuracies of the groups, which contain only images of known bias.
+        intervals: lower and upper end of the intervals of the worst group and the worst class.
+        classes: accuracies of the classes; empty in reports of earlier versions.
+        unknown: number of images of unknown bias.
     """
 
     scalars: Scalars
@@ -51,32 +58,35 @@ class Split:
 
     @property
     def kind(self) -> str:
-        """``"group"``, or ``"class"`` where no image of the split has a known bias."""
-        known = any(group.count for group in self.groups)
-        return "group" if known or not self.classes else "class"
+        """Whether accuracies are by "group", or by "class" because no image has a known bias."""
+        labelled = any(group.count for group in self.groups)
+        return "group" if labelled or not self.classes else "class"
 
     @property
     def cells(self) -> tuple[GroupScore, ...]:
-        """The groups, or the classes, by ``kind``."""
+        """The accuracies of the groups, or of the classes, depending on ``kind``."""
         return self.groups if self.kind == "group" else self.classes
 
     @property
     def worst(self) -> GroupScore | None:
-        """The group or class with the lowest accuracy, the first of several."""
+        """The group or class with the lowest accuracy; the first if several have it."""
         defined = [cell for cell in self.cells if cell.accuracy is not None]
         return min(defined, key=lambda cell: cell.accuracy or 0.0, default=None)
 
     @property
     def headlines(self) -> list[str]:
-        """Keys of the scalars that are shown first."""
+        """Keys of the main metrics that this split has."""
         return [name for name in SCALARS[self.kind] if name in self.scalars]
 
     def interval(self, name: str) -> Sequence[float | None]:
-        """Low and high end, ``None`` where there is no interval."""
+        """Lower and upper end of a metric's interval; both ``None`` if it has none."""
         return self.intervals.get(name, (None, None))
 
     def shown(self) -> list[int]:
-        """Places of the cells that charts show: all, or the least accurate, in their order."""
+        """Positions of the groups or classes in charts: the ``MOST_SHOWN`` least accurate ones.
+
+        They keep their order.
+        """
         accuracies = [2.0 if cell.accuracy is None else cell.accuracy for cell in self.cells]
         order = sorted(range(len(accuracies)), key=accuracies.__getitem__)
         return sorted(order[:MOST_SHOWN])

@@ -1,14 +1,14 @@
-"""Tables of text: aligned for a terminal, Markdown, or LaTeX."""
+"""Write tables of text: aligned for a terminal, as Markdown, or as LaTeX."""
 
 import re
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-#: Columns that hold words and are aligned to the left; the others hold numbers.
+#: Number of columns with words, on the left of a table. The other columns hold numbers.
 WORDS = 3
 
-#: What LaTeX would take for a command, or has no letter for in every font.
+#: LaTeX code for characters that are commands in LaTeX, or that some fonts lack.
 LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -22,14 +22,13 @@ LATEX = {
 
 
 class Spread(NamedTuple):
-    """Mean over the seeds and their sample standard deviation; ``None`` where there is nothing to
-    compute it from.
+    """Mean and sample standard deviation of a number over runs, usually over seeds.
 
     Args:
-        mean: over the runs that have the number.
-        deviation: over the same.
-        defined: how many these are.
-        runs: how many there are.
+        mean: mean over the runs that have the number; ``None`` if none has.
+        deviation: standard deviation over the same runs; ``None`` with fewer than two.
+        defined: how many runs have the number.
+        runs: number of all runs.
     """
 
     mean: float | None
@@ -39,7 +38,7 @@ class Spread(NamedTuple):
 
     @property
     def text(self) -> str:
-        """In percent with one decimal; "-" where there is none.
+        """Mean ± deviation in percent with one decimal; "-" if undefined.
 
         Example:
             >>> Spread(0.712, 0.0149).text, Spread(0.712, None).text, Spread(None, None).text
@@ -55,7 +54,7 @@ class Spread(NamedTuple):
 
 
 def spread_of(values: Sequence[float | None]) -> Spread:
-    """Mean and sample standard deviation of the values that are defined.
+    """Compute mean and sample standard deviation of the values that are not ``None``.
 
     Example:
         >>> mean, deviation, defined, runs = spread_of([0.7, 0.8, None])
@@ -71,7 +70,7 @@ def spread_of(values: Sequence[float | None]) -> Spread:
 
 
 def listed(numbers: Sequence[int]) -> str:
-    """Ascending numbers to read, of which four or more in a row are told by the first and the last.
+    """List ascending numbers as text, with ranges for four or more consecutive ones.
 
     Example:
         >>> listed([0, 1, 2]), listed([0, 1, 2, 3, 7]), listed([-1, 5])
@@ -91,12 +90,14 @@ def listed(numbers: Sequence[int]) -> str:
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = WORDS
 ) -> list[str]:
-    """Lines of a table for a terminal: words left, numbers right, a rule below the header.
+    """Write the lines of a table for a terminal, with a rule below the header.
+
+    Words are aligned to the left, and numbers to the right.
 
     Args:
-        header: of the columns.
-        rows: of the table, each as long as the header.
-        words: how many columns, from the left, hold words.
+        header: titles of the columns.
+        rows: cells of the table; each row is as long as the header.
+        words: number of columns with words, on the left.
 
     Example:
         >>> rows = [["x", "yy", "z", "1.0"], ["longer", "y", "z", "10.0"]]
@@ -115,7 +116,7 @@ def text_table(
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; a cell cannot break out of its column.
+    """Write the lines of a Markdown table. In cells, "|" is escaped, and line breaks are spaces.
 
     Example:
         >>> markdown_table(["a", "b", "c", "d"], [["x|y", "", "", "1.0"]])
@@ -130,7 +131,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 
 def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a LaTeX ``tabular`` with the rules of the package booktabs.
+    """Write the lines of a LaTeX ``tabular`` with the rules of the package booktabs.
 
     Example:
         >>> print("\\n".join(latex_table(["a_b", "", "", "%"], [["x", "", "", "1.0 ± 0.1"]])))
@@ -149,7 +150,7 @@ def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
 
 
 def latex(text: str) -> str:
-    """Text as LaTeX prints it."""
+    """Escape text for LaTeX, and replace line breaks by spaces."""
     return re.sub(".", lambda letter: LATEX.get(letter[0], letter[0]), " ".join(text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Filling the HTML templates of the folder ``html``."""
+"""Render the HTML templates in the folder ``html``."""
 
 import os
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from debias.reports.wording import number, percent
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """Fill a template; values are escaped, and absolute paths are cut to their last part.
+    """Render a template. Values are escaped, and absolute paths are cut to their last part.
 
     Args:
-        template: its file name.
-        context: what it speaks of; a name it uses and is not given is an error.
+        template: file name of the template.
+        context: the variables of the template. A missing variable is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -41,13 +41,17 @@ def _mark(group: int) -> str:
 
 
 def _link(text: str, run: Path, folder: Path) -> str:
-    """A link to a run's page, relative to the folder of the page that holds it; the text alone if
-    there is no page.
+    """Make a link to a run's page. If the run has no page, the result is only the text.
+
+    Args:
+        text: text of the link.
+        run: the run's folder.
+        folder: folder of the page with the link. The address is relative to it.
     """
     from markupsafe import Markup
 
     page = run.resolve() / PAGE
-    if not page.is_file():  # somebody deleted it
+    if not page.is_file():  # it was deleted
         return text
     return Markup('<a href="{}">{}</a>').format(
         quote(Path(os.path.relpath(page, folder)).as_posix()), text

@@ -1,4 +1,4 @@
-"""What a report comes to, as lines for a terminal: accuracies, and headlines of families."""
+"""Write the results of a run as lines for a terminal: accuracies and measures."""
 
 from collections.abc import Collection, Mapping
 
@@ -6,24 +6,24 @@ from debias.metrics.families import OF_POSITIVE, headlines
 from debias.reports.split import PLURALS, SCALARS, GroupScore, Scalars, Split
 from debias.reports.wording import percent
 
-#: Of more groups than these, the worst half of so many are listed.
+#: With more groups than this, only half this number is listed: those with the lowest accuracy.
 MOST_GROUPS = 24
 
 
 def accuracy_lines(name: str, split: Split) -> list[str]:
-    """Accuracy in percent, interval and count of each group of a split, and then its headlines.
+    """Write accuracy, interval and count of each group of a split, and then its main metrics.
 
-    Where the bias of every image is unknown, each class stands in the place of a group.
+    If the bias of every image is unknown, the classes are listed instead of the groups.
 
     Args:
-        name: of the split.
-        split: its metrics.
+        name: name of the split.
+        split: metrics of the split.
     """
     cells, kind = split.cells, split.kind
     listed = list(cells)
     if len(cells) > MOST_GROUPS:
-        known = [cell for cell in cells if cell.count]
-        listed = sorted(known, key=lambda cell: cell.accuracy or 0.0)[: MOST_GROUPS // 2]
+        filled = [cell for cell in cells if cell.count]
+        listed = sorted(filled, key=lambda cell: cell.accuracy or 0.0)[: MOST_GROUPS // 2]
     width = max(map(len, [*SCALARS[kind], *(cell.name for cell in listed)]))
     lines = [f"{name}: accuracy in percent, 95 % interval, images"]
     lines += [f"  {cell.name:{width}} {_group(cell)}" for cell in listed]
@@ -37,7 +37,7 @@ def accuracy_lines(name: str, split: Split) -> list[str]:
 
 
 def short_line(name: str, split: Split) -> str:
-    """The accuracies of a split in one line."""
+    """Write the main metrics of a split in one line."""
     accuracies = [f"{key} {percent(split.scalars[key], '-')}" for key in split.headlines]
     return f"{name}: {', '.join(accuracies)}"
 
@@ -49,13 +49,14 @@ def measure_lines(
     whole: Collection[str] = (),
     positive: str | None = None,
 ) -> list[str]:
-    """A line of headlines for each family of measures, and why the others were left out.
+    """Write one line per family of measures, and one per reason why families were left out.
 
     Args:
-        measures: scalars by family.
-        left_out: why a family was not measured.
-        whole: families of which every number is listed, each in a line.
-        positive: which of two classes is the positive one, on which some families depend.
+        measures: the numbers of each family.
+        left_out: the families that were not measured, and the reasons.
+        whole: families that are printed whole, with one line per number. For the others, only the
+            headlines are printed.
+        positive: the positive class of two, on which some families depend.
     """
     lines = []
     width = max(map(len, measures), default=0)

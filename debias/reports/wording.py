@@ -1,4 +1,4 @@
-"""What the numbers of a run mean, in plain words."""
+"""Describe the results of a run in plain words, for its page."""
 
 from debias.errors import shown
 from debias.metrics.selection import LAST
@@ -14,7 +14,7 @@ RULES = {
     LAST: "nothing: the last epoch (needs no group labels)",
 }
 
-LABELS_SEEN = {
+LABELS_USED = {
     "none": "No group labels were used, in training or in choosing the epoch.",
     "val": "Group labels were used on the validation split only.",
     "train": "Group labels were used in training, not in choosing the epoch.",
@@ -23,18 +23,20 @@ LABELS_SEEN = {
 
 
 def percent(value: float | None, missing: str = "–") -> str:
-    """A fraction in percent with one decimal, without the sign.
+    """Format a fraction in percent with one decimal, without "%".
 
     Example:
         >>> percent(0.7123), percent(None), percent(-1e-9)
         ('71.2', '–', '0.0')
     """
-    # Adding zero turns -0.0, the rounding of a tiny negative gap, into 0.0.
+    # adding zero turns -0.0, the rounding of a tiny negative gap, into 0.0
     return missing if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 def number(value: float) -> str:
-    """A number of any unit: three decimals, one digit if that is zero, none if it is large.
+    """Format a number of any unit: with three decimals, or without decimals from 100 on.
+
+    A number that would round to 0.000 has one significant digit, down to 0.0001.
 
     Example:
         >>> number(0.71234), number(-0.00002), number(0.00021), number(2255.0), number(28.31)
@@ -46,19 +48,19 @@ def number(value: float) -> str:
 
 
 def verdict(report: Report) -> list[str]:
-    """What a run achieved: a few sentences for somebody who reads nothing else."""
+    """Summarise the test results of a run in a few sentences, for the top of its page."""
     test = report.test
     if test.worst is None:
-        return ["No group has an accuracy: no image of the test split has a known bias attribute."]
+        return ["No group has an accuracy, because no test image has a known bias attribute."]
     sentences = [_achievement(report.method, test, test.worst), _selection(report)]
     sentences.append(_doubt(test, test.worst))
     if test.kind == "class":
-        sentences.append("No test image has a known bias attribute: results are by class.")
+        sentences.append("Results are by class, because no test image has a known bias attribute.")
     return [sentence for sentence in sentences if sentence]
 
 
 def choice_line(choice: Choice) -> str:
-    """What a recipe chose on held-out images, and by what.
+    """Describe the setting that a recipe chose on held-out images, and its score.
 
     Example:
         >>> chosen, smallest = {"C": 0.07, "score": 0.714}, {"name": "waterbird-land", "count": 7}
@@ -89,7 +91,7 @@ def _achievement(method: str, test: Split, worst: GroupScore) -> str:
     )
     if average is None:
         return f"{sentence}."
-    # the average has the images of unknown bias, too, and may lie below every group
+    # the average also has the images of unknown bias, and may be below every group
     side = "under" if accuracy <= average else "above"
     gap = percent(abs(average - accuracy))
     return f"{sentence}, {gap} points {side} its average of {percent(average)} %."
@@ -102,12 +104,12 @@ def _selection(report: Report) -> str:
         which = "its only epoch was used"
     elif rule == LAST:
         which = f"epoch {epoch}, the last, was used"
-    labels = LABELS_SEEN.get(report.strategy.group_labels, "")
+    labels = LABELS_USED.get(report.strategy.group_labels, "")
     return f"{which[0].upper()}{which[1:]}. {labels}".strip()
 
 
 def _doubt(test: Split, worst: GroupScore) -> str:
-    """A caution, when the intervals do not settle which group or class is worst."""
+    """Add a caution if the interval of the worst group or class overlaps with others."""
     if worst.high is None:
         return ""
     rivals = [
@@ -119,6 +121,6 @@ def _doubt(test: Split, worst: GroupScore) -> str:
         return ""
     overlap = "the interval of" if len(rivals) == 1 else "the intervals of"
     return (
-        f"Which {test.kind} is worst is not settled by this many images: its interval overlaps "
-        f"{overlap} {shown(rivals)}."
+        f"It is uncertain which {test.kind} is the worst: its interval overlaps {overlap} "
+        f"{shown(rivals)}."
     )

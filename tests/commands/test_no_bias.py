@@ -138,9 +138,9 @@ def test_the_page_is_of_classes(run: Path) -> None:
     page = (run / "report.html").read_text()
     worst = min(read_report(run).test.classes, key=lambda row: row.accuracy)
     for text in (
-        "How each class fares",
+        "Accuracy of each class",
         f"on its worst class, {worst.name}",
-        "results are by class",
+        "Results are by class",
     ):
         assert text in page
     assert "no images" not in page

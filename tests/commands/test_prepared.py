@@ -78,14 +78,14 @@ def test_tensorboard_shows_them_every_epoch(masked):
 
 def test_report_shows_two_of_each_group(masked):
     html = (masked / "report.html").read_text()
-    assert "What the model is given" in html
+    assert "Input of the model" in html
     alternatives = re.findall(
-        r'alt="(\S+): the image, what is left of each pixel, what the model is given"', html
+        r'alt="(\S+): the image, the kept share of each pixel, the changed image"', html
     )
     names = ["landbird-land", "landbird-water", "waterbird-land", "waterbird-water"]
     assert alternatives == [name for name in names for _ in range(2)]
 
 
 def test_where_pictures_stay_as_they_are_nothing_is_shown(finished):
-    assert "What the model is given" not in (finished / "report.html").read_text()
+    assert "Input of the model" not in (finished / "report.html").read_text()
     assert logged(finished).Tags()["images"] == []

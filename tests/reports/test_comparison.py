@@ -41,7 +41,7 @@ def test_text_table_to_the_letter(runs: Path) -> None:
         "         95.0            90.0            30.0             92.0      9.7\n"
         "\n"
         f"left out: {unfinished} has not finished (no report.json): "
-        f"continue it with `debias train {unfinished}/config.yaml resume={unfinished}`"
+        f"resume it with `debias train {unfinished}/config.yaml resume={unfinished}`"
     )
 
 
@@ -146,7 +146,7 @@ def test_runs_of_other_circumstances_are_pooled_with_a_note(tmp_path: Path) -> N
         make(tmp_path / f"erm/{seed}", seed=seed, strategy="erm", worst=0.3)
     compared = compare([tmp_path])
     note = (
-        "group_dro: not the same for every seed: "
+        "group_dro: differs between seeds: "
         "weights: w.pt (tensors sha256 a) (seed 0, 2), w.pt (tensors sha256 b) (seed 1); "
         "precision: bf16-mixed (seed 0), 32-true (seed 1, 2); "
         "code: commit 1234567 with changes (seed 0), commit 1234567 (seed 1), unknown (seed 2); "
@@ -167,7 +167,7 @@ def test_a_resumed_run_is_of_every_commit_that_trained_it(tmp_path: Path) -> Non
         tmp_path / "1", resumed | {"circumstances": [begun, {key: resumed[key] for key in begun}]}
     )
     assert compare([tmp_path]).notes() == [
-        "group_dro: not the same for every seed: code: commit abc1234 with changes (seed 0), "
+        "group_dro: differs between seeds: code: commit abc1234 with changes (seed 0), "
         "commit fedcba9, then commit abc1234 with changes (seed 1)"
     ]
 
@@ -249,7 +249,7 @@ def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
     assert "3 methods compared" in found.text
     assert "worst group 72.0 % ± 2.0" in found.text
     assert "worst group 30.0 % ± –" in found.text
-    assert "<b>& group labels seen" in found.text
+    assert "<b>& group labels used" in found.text
     assert "has not finished" in found.text
 
 
@@ -381,7 +381,7 @@ def test_a_measure_that_no_run_has_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(
         ValueError,
-        match=r"no run has measured 'features:leakage'.*did you mean 'features:leakage/features'",
+        match=r"has the measure 'features:leakage'.*did you mean 'features:leakage/features'",
     ):
         compare([tmp_path], measures=["features:leakage"])
     assert compare([tmp_path / "gone"], measures=["features:leakage"]).methods == ()

@@ -120,7 +120,7 @@ def test_a_long_table_is_left_to_the_record() -> None:
 
     assert "too long" not in page(40)
     assert "group39" in page(40)
-    assert "One table is too long for a page: the numbers by group are in report.json" in page(41)
+    assert "One table is too long for this page: see “measures” in report.json" in page(41)
     assert "group39" not in page(41)
 
 
@@ -326,11 +326,11 @@ def test_overlays_are_shown_with_their_captions(tmp_path: Path) -> None:
     write_report(tmp_path, measured_report(), Views(sample_predictions(), overlays=overlay))
     found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert found.alternatives == [
-        f"what the model looks at in an image of {name}"
+        f"attention map of an image of {name}"
         for name in ("landbird-land", "waterbird-land", "waterbird-land", "waterbird-water")
     ]
     assert "waterbird-land: right, waterbird" in found.text
-    assert "waterbird-land: wrong, waterbird taken for landbird" in found.text
+    assert "waterbird-land: wrong, waterbird predicted as landbird" in found.text
 
 
 def test_without_overlays_there_is_no_such_section() -> None:

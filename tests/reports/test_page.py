@@ -97,7 +97,7 @@ def test_verdict_says_when_the_worst_group_is_not_settled() -> None:
     report = sample_report()
     report["metrics"]["test"]["groups"][3]["low"] = 0.74
     assert (
-        verdict(report)[-1] == "Which group is worst is not settled by this many images: "
+        verdict(report)[-1] == "It is uncertain which group is the worst: "
         "its interval overlaps the interval of waterbird-water."
     )
 
@@ -113,7 +113,7 @@ def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
 
 def test_verdict_without_any_known_bias() -> None:
     assert verdict(sample_report(accuracies=(None,) * 4)) == [
-        "No group has an accuracy: no image of the test split has a known bias attribute."
+        "No group has an accuracy, because no test image has a known bias attribute."
     ]
 
 
@@ -129,8 +129,8 @@ def test_charts_are_of_classes_where_only_validation_lacks_the_bias() -> None:
     for epoch in report["history"]:
         epoch["val"] |= {"class_accuracy/landbird": 0.5, "class_accuracy/waterbird": 0.25}
     text = page(report).text
-    assert "How each group fares" in text
-    assert "are shown" not in text.split("How training went")[1].split("Which epoch")[0]
+    assert "Accuracy of each group" in text
+    assert "are shown" not in text.split("Training curves")[1].split("Selected epoch")[0]
     assert "waterbird: from 25.0 % to 25.0 %" in html_of(report)
 
 
@@ -154,7 +154,7 @@ def test_page_of_a_resumed_run_says_where_each_part_was_trained() -> None:
         "git": {"commit": None, "dirty": None},
     }
     report["circumstances"] = [begun, {key: report[key] for key in begun}]
-    first = "begun on cuda (4 threads), torch 2.12.0, not under version control"
+    first = "started on cuda (4 threads), torch 2.12.0, not under version control"
     then = (
         "then on cpu (2 threads), torch 2.13.0, commit abc1234, with changes that were not "
         "committed"
@@ -197,11 +197,11 @@ def test_ids_are_unique_and_references_resolve() -> None:
 
 def test_mistakes_are_shown_in_order_with_words() -> None:
     found = page(sample_report())
-    assert found.alternatives == ["waterbird taken for landbird"] * 4
+    assert found.alternatives == ["waterbird predicted as landbird"] * 4
     assert re.findall(r"birds/\d+\.jpg", found.text) == [
         f"birds/{row}.jpg" for row in (16, 13, 14, 12)
     ]
-    assert "taken for landbird, 95.3 % birds/14.jpg" in found.text
+    assert "predicted as landbird, 95.3 % birds/14.jpg" in found.text
 
 
 def test_picture_that_cannot_be_read_leaves_its_caption() -> None:
@@ -212,7 +212,7 @@ def test_picture_that_cannot_be_read_leaves_its_caption() -> None:
 
     found = Page(html_of(sample_report(), sample_predictions(), broken))
     assert len(found.alternatives) == 3
-    assert "picture could not be read taken for landbird, 100.0 % birds/13.jpg" in found.text
+    assert "picture could not be read predicted as landbird, 100.0 % birds/13.jpg" in found.text
 
 
 def test_without_pictures_or_predictions_there_is_no_grid() -> None:
@@ -236,19 +236,19 @@ def test_prepared_pictures_of_each_group() -> None:
     assert [text.partition(":")[0] for text in found.alternatives] == [
         "landbird-land", "landbird-water", "waterbird-land", "waterbird-land", "waterbird-water",
     ]  # fmt: skip
-    assert "What the model is given" in found.text
+    assert "Input of the model" in found.text
 
 
 def test_pictures_that_stay_as_they_are_have_no_section() -> None:
     for prepared in (None, lambda row: None):
-        assert "What the model is given" not in html_of(
+        assert "Input of the model" not in html_of(
             sample_report(), sample_predictions(), picture, prepared
         )
 
 
 def test_no_mistakes_says_so() -> None:
     report = sample_report(accuracies=(0.2, 0.9, 0.9, 0.9))
-    assert "every image of the worst group is right" in page(report).text
+    assert "every image of the worst group is predicted right" in page(report).text
 
 
 def test_odd_names_are_escaped_everywhere(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_odd_names_are_escaped_everywhere(tmp_path: Path) -> None:
         "reaches 30.0 % [64.0, 78.1] on its worst group, a, 'ü' & $\\frac{1}{2}$ _鳥-_land (642"
         in found.text
     )
-    assert found.alternatives[0] == "a, 'ü' & $\\frac{1}{2}$ _鳥 taken for <b>\"x\"</b>"
+    assert found.alternatives[0] == "a, 'ü' & $\\frac{1}{2}$ _鳥 predicted as <b>\"x\"</b>"
     assert read_report(tmp_path).data.targets == list(odd)
 
 
@@ -289,7 +289,7 @@ def test_a_single_epoch() -> None:
 def test_without_epochs_there_are_no_curves() -> None:
     """A method that only refits a head has no history."""
     found = page(sample_report() | {"history": []})
-    assert "How training went" not in found.text
+    assert "Training curves" not in found.text
     assert "svg" not in found.tags
 
 

@@ -62,7 +62,7 @@ def test_plain_refuses_what_json_cannot_hold() -> None:
 
 
 def test_refused_report_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='a report has "schema": 1; got 2'):
+    with pytest.raises(ValueError, match='a report must have "schema": 1; got 2'):
         write_report(tmp_path / "run", sample_report() | {"schema": 2})
     assert not (tmp_path / "run").exists()
 

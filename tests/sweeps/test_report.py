@@ -313,7 +313,7 @@ def test_every_format_tells_of_runs_that_another_code_made(half_finished: Plan) 
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"git": {"commit": "fedcba987", "dirty": False}}))
     note = (
-        "erm: not the same for every seed: code: commit abc1234 with changes (seed 0), commit "
+        "erm: differs between seeds: code: commit abc1234 with changes (seed 0), commit "
         "fedcba9 (seed 1)"
     )
     assert f"\n- {note}\n" in shown(half_finished.out, "markdown")

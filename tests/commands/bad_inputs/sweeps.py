@@ -140,7 +140,7 @@ REPORTS = rows(
         ("compare nowhere", "no folder nowhere"),
         ("compare table.csv", "no folder table.csv"),
         ("compare run --measure fairness", "must be family:key"),
-        ("compare run --measure fairness:nosuch", "no run has measured 'fairness:nosuch'"),
+        ("compare run --measure fairness:nosuch", "no run has the measure 'fairness:nosuch'"),
         ("sweep report nowhere", "nowhere contains no sweep"),
         ("sweep report images", "images contains no sweep"),
         ("sweep report s", "s/plan.json", {"s/plan.json": ""}),
