@@ -121,8 +121,8 @@ class Comparison:
     def notes(self) -> list[str]:
         """Write the notes below the table.
 
-        There is one line for each method whose seeds differ in weights, precision, code or torch
-        version, and one for the positive class of the measures.
+        There is one line for each method whose runs differ in weights, precision, code or torch
+        version. Another line names the positive class, if a measure depends on it.
         """
         texts = [(method.label, differences(method.runs)) for method in self.methods]
         notes = [f"{label}: differs between seeds: {text}" for label, text in texts if text]

@@ -135,7 +135,7 @@ def _tables(numbers: Sequence[Number]) -> list[MeasureTable]:
 
 
 def _table(kind: str, numbers: Sequence[Number]) -> MeasureTable:
-    """Make the table of one kind of place. Measures or places, the fewer of both, are columns."""
+    """Make the table of one kind of place. Columns are the measures, or the places if fewer."""
     texts = {number.pattern: number.text for number in numbers}
     values = {(number.place, number.pattern): number.value for number in numbers}
     places = list(dict.fromkeys(number.place for number in numbers))

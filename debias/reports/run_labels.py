@@ -37,9 +37,9 @@ def identity(run: Report, ignore: Collection[str]) -> str:
 
 
 def by_rows(runs: Sequence[Report]) -> list[list[Report]]:
-    """Divide runs of one identity by the digest of their data.
+    """Divide runs of one :func:`identity` into lists with the same digest of their data.
 
-    If at most one digest is known, because older reports have none, they stay together.
+    Older reports have no digest. If there is at most one digest, the runs stay together.
     """
     digests = dict.fromkeys(run.data.digest for run in runs)
     if len(digests.keys() - {None}) < 2:

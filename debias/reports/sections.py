@@ -26,8 +26,8 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
     one row per class.
 
     Returns:
-        For each group: its name, its number of images in each split, its share of the training
-        split, and whether the shortcut is "right" or "wrong" for it ("–" if undefined).
+        For each group: its name, its number of images in each split, and its share of the training
+        split. The last entry is whether the shortcut is "right" or "wrong" for it, or "–".
     """
     # imports torch, which reading a report does not need
     from debias.metrics.accuracy.counts import aligned_groups

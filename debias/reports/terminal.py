@@ -75,7 +75,7 @@ def measure_lines(
             f"positive class: {positive} ({', '.join(dependent)}); positive=NAME sets another"
         )
     for reason in dict.fromkeys(left_out.values()):
-        families = [name for name, given in left_out.items() if given == reason]
+        families = [name for name, why in left_out.items() if why == reason]
         lines.append(f"left out: {', '.join(families)}, because {reason}")
     return lines
 

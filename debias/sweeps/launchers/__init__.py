@@ -37,8 +37,8 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
         raise InputError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
     chosen = components.imported(LAUNCHERS[name])
     own, rest = split_overrides(overrides, components.options(chosen))
-    given = read_overrides([_as_yaml(text) for text in own])
-    return chosen(**components.check_options(chosen, "launcher", given)), rest
+    values = read_overrides([_as_yaml(text) for text in own])
+    return chosen(**components.check_options(chosen, "launcher", values)), rest
 
 
 def _as_yaml(text: str) -> str:

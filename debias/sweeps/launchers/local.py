@@ -1,4 +1,4 @@
-"""The launcher for this machine. It forks one process per run from a server with imports done."""
+"""The launcher for this machine. It forks one process per run, with the packages imported."""
 
 import os
 import signal

@@ -2,9 +2,10 @@
 
 The launcher only polls ``squeue``, which needs no accounting and also lists tasks that have just
 ended. The next poll therefore finds a task whose process died, whose node failed, or that Slurm has
-forgotten. The launcher never waits for a job to report its own end. It does not use submitit, which
-without accounting waits forever for a killed job, and which decides by a job's running time whether
-to submit it again. Runs have their own checkpoints.
+forgotten. The launcher never waits for a job to report its own end.
+
+It does not use submitit. Without accounting, submitit waits forever for a killed job. It also
+decides by a job's running time whether to submit it again. Runs have their own checkpoints.
 
 On a shared file system, other nodes must see a renamed file within ``poll`` seconds. If several
 sweeps use one folder, ``flock`` must work between nodes.

@@ -94,10 +94,11 @@ def of_history(name: str, history: Sequence[Section], rule: str) -> float | None
 
 
 def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[int]:
-    """Find the positions on the Pareto front: no other is as good in all and better in one.
+    """Find the positions of the entries on the Pareto front.
 
-    Of several entries with equal values, only the first is returned. With one objective, the result
-    is therefore the first of the best entries.
+    No other entry is at least as good in every objective and better in one. Of several entries
+    with equal values, only the first is returned. With one objective, the result is therefore the
+    first of the best entries.
 
     Args:
         values: one entry per trial, with one value per objective.
@@ -114,9 +115,9 @@ def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> lis
 
 
 def undominated(points: Sequence[tuple[float, ...]]) -> list[int]:
-    """Find the positions of the points for which no different point is as high in every number.
+    """Find the positions of the points that no other point equals or exceeds in every number.
 
-    Equal points do not exclude each other.
+    Points with the same numbers do not exclude each other.
     """
     return [
         place

@@ -84,7 +84,7 @@ class SearchPlan:
     def check_runs(self) -> list[PlannedRun]:
         """Make runs that together have every choice and every bound of the space.
 
-        If these runs pass the checks, the runs of all trials are taken to be valid.
+        If these runs pass the checks, the settings of all trials are assumed to be valid.
         """
         return [tuned.runs(settings)[0] for tuned in self.tuned for settings in ends(tuned.space)]
 

@@ -41,9 +41,9 @@ class PrunedTraining:
 class Judge:
     """Reports a run's objective to the study after each epoch, and ends the run if it is behind.
 
-    The objective is that of the epoch which the run's own rule selects so far, because worst-group
-    accuracy goes up and down, and a run is as good as its best epoch. After the last epoch, nothing
-    is reported, because the run is then done.
+    The objective is that of the epoch which the run's own rule selects so far. Worst-group accuracy
+    goes up and down, and a run is as good as its best epoch. After the last epoch, nothing is
+    reported, because the run is then done.
 
     Args:
         section: the section ``search`` of the sweep file. It has one objective.

@@ -93,7 +93,7 @@ class Study:
         self._end(number, state=TrialState.PRUNED)
 
     def fail(self, number: int, reason: str) -> None:
-        """Record that a trial failed in all its attempts, and why."""
+        """Record that a trial failed, and the reason."""
         with suppress(UpdateFinishedTrialError):
             reopened(self.study, number).set_user_attr("reason", reason)
         self._end(number, state=TrialState.FAIL)
