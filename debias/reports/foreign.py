@@ -22,7 +22,7 @@ SCORES = ("logit_", "probability_")
 NUMBERED = "index"
 #: Largest difference from 1 of the sum of rounded probabilities.
 SLACK = 1e-2
-NO_SCORES = ". For scores, name one column per class logit_<class> or probability_<class>"
+NO_SCORES = ". Scores need one column per class, logit_<class> or probability_<class>"
 
 
 class Foreign(NamedTuple):

@@ -56,7 +56,7 @@ def test_probabilities_become_logits_that_give_them_back(tmp_path):
 def test_decisions_alone(tmp_path):
     """A class that only the model names is a class, too; numbers keep their order, 10 after 9."""
     path = written(tmp_path, "target,bias,prediction\n0,0,10\n9,1,9\n")
-    with pytest.warns(UserWarning, match="no image has the predicted target '10'"):
+    with pytest.warns(UserWarning, match="no image has the predicted class '10' as its target"):
         rows, groups, scored = read_foreign(path)
     assert groups.target_names == tuple(map(str, range(11)))
     assert rows.prediction(groups).tolist() == [10, 9]
@@ -94,7 +94,7 @@ def test_a_stranger_s_file_holds_names_or_numbers_and_says_which(tmp_path):
         assert read_foreign(written(tmp_path, text)).predictions.target.tolist() == expected
     with pytest.raises(
         ValueError,
-        match=r"target '1' may be the class of that name, or class number 1 of 1, 10, 2: ",
+        match=r"target '1' may be the class of that name, or class number 1 of 1, 10, 2\. ",
     ):
         read_foreign(written(tmp_path, f"{header}2,a,1,0,0\n1,a,1,0,0\n"))
 
@@ -149,7 +149,7 @@ def test_training_labels_share_the_groups(tmp_path):
             "target,bias,probability_a,probability_b\na,0,0.5,0.5\nb,1,0.3,0.3\n",
             "line 3: .* do not add up to 1",
         ),
-        ("target,bias,probability_a\na,0,0.5\n", "wanted for every class, and only 'a' has one"),
+        ("target,bias,probability_a\na,0,0.5\n", "every class needs .*; got one for 'a' only"),
         ("target,target,bias\n0,0,0\n", "the column 'target' is there twice"),
         ("target;bias;prediction\n0;0;0\n", "separated by commas"),
         (
@@ -170,7 +170,9 @@ def test_scores_of_another_name_are_told_which_columns_are_read(tmp_path):
         ValueError, match=r"no column 'prediction'; .*valid: score_cat, score_dog, "
     ):
         read_foreign(path)
-    with pytest.raises(ValueError, match="logit_<class> or probability_<class>, one per class"):
+    with pytest.raises(
+        ValueError, match="one column per class, logit_<class> or probability_<class>"
+    ):
         read_foreign(path)
 
 

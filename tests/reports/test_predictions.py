@@ -137,7 +137,8 @@ def test_write_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one entry per image.*'paths': 1"):
         write(tmp_path / "p.csv", replace(two_birds(), paths=("a.jpg",)), BIRDS)
     with pytest.raises(
-        ValueError, match=r"logits are \(2, 3\), but 2 outputs.*logit_landbird, logit_waterbird"
+        ValueError,
+        match=r"must have 2 columns \(logit_landbird, logit_waterbird\); got .* \(2, 3\)",
     ):
         write(tmp_path / "p.csv", replace(two_birds(), logits=torch.zeros(2, 3)), BIRDS)
 

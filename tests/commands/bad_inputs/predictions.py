@@ -62,7 +62,7 @@ FOREIGN = rows(
             "do not add up to 1",
             text("target,bias,probability_a,probability_b", "a,x,.2,.3", "b,y,1,0"),
         ),
-        (EVALUATE, "wanted for every class", text("target,bias,logit_a", "a,x,1", "a,y,2")),
+        (EVALUATE, "every class needs a column", text("target,bias,logit_a", "a,x,1", "a,y,2")),
         (
             EVALUATE,
             "target is 'c', but must be one of a, b",
