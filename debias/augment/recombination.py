@@ -25,7 +25,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-class Draws(NamedTuple):
+class RecombinationDraws(NamedTuple):
     """All random choices for recombining a batch of N samples.
 
     Attributes:
@@ -47,7 +47,7 @@ class Draws(NamedTuple):
 
 def recombine(
     batch: Batch,
-    draws: Draws,
+    draws: RecombinationDraws,
     *,
     size_spread: float = 0.3,
     blur: float = 0.0,
@@ -202,7 +202,7 @@ class Recombination(Augmentation):
         follows, spread = self.bias_follows, self.size_spread
         return recombine(batch, draws, size_spread=spread, blur=self.blur, bias_follows=follows)
 
-    def draw(self, batch: Batch, progress: float = 0.0) -> Draws:
+    def draw(self, batch: Batch, progress: float = 0.0) -> RecombinationDraws:
         """Make the random choices for :func:`recombine`. A sample without a donor or a usable mask
         stays unchanged.
         """
@@ -210,7 +210,7 @@ class Recombination(Augmentation):
         share, allowed = _share(batch), self.allowed(batch)
         donor = torch.rand(count, count, device=device).masked_fill(~allowed, -1).argmax(dim=1)
         usable = (share >= self.least) & (share < 1) & allowed.any(dim=1)
-        return Draws(
+        return RecombinationDraws(
             donor=donor,
             size=torch.rand(count, device=device),
             place=places(count, self.bates, device),
@@ -252,7 +252,11 @@ def places(count: int, bates: int, device: torch.device) -> Tensor:
 
 
 def _placement(
-    mask: Tensor, draws: Draws, size_spread: float, size_factor: float, cell: int | None
+    mask: Tensor,
+    draws: RecombinationDraws,
+    size_spread: float,
+    size_factor: float,
+    cell: int | None,
 ) -> Placement:
     own, box = mask.mean(dim=(1, 2, 3)), foreground_box(mask)
     donors = own[draws.donor]

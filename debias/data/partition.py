@@ -43,7 +43,7 @@ class Partition(NamedTuple):
         return {"file": str(self.source), "splits": list(self.splits)}
 
 
-class Seen(NamedTuple):
+class RunExamples(NamedTuple):
     """The data set as a run reads it, which may have other labels than the run is judged by.
 
     Attributes:
@@ -57,17 +57,17 @@ class Seen(NamedTuple):
     batches: Examples
 
 
-def seen_by_run(examples: Examples, partition: Partition | None) -> Seen:
+def seen_by_run(examples: Examples, partition: Partition | None) -> RunExamples:
     """The labels that a run reads, where a partition may stand in for those of some splits."""
     if partition is None:
-        return Seen(examples, examples, examples)
+        return RunExamples(examples, examples, examples)
     names, multi_label = examples.groups.target_names, examples.groups.multi_label
     groups = Groups(names, partition.names, multi_label=multi_label)
     view = replace(examples, bias=partition.values, groups=groups, source=partition.source)
     replaced = _within(examples, partition.splits)
     bias = torch.where(replaced, partition.values, examples.bias)
     train, val = (view if split in partition.splits else examples for split in ("train", "val"))
-    return Seen(train, val, replace(examples, bias=bias))
+    return RunExamples(train, val, replace(examples, bias=bias))
 
 
 def inferred_partition(inferred: Tensor, examples: Examples, source: Path) -> Partition:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from debias import processes
-from debias.augment.recombination import Draws, Recombination, recombine
+from debias.augment.recombination import Recombination, RecombinationDraws, recombine
 from debias.merging import Section
 from debias.metrics.shortcuts.recombination import (
     background_gap,
@@ -142,7 +142,7 @@ def _recombined(
     recombination = Recombination(background=background)
     draws = recombination.draw(batch)
     donor = drawn_donors(batch, parts, importance, recombination)
-    draws = Draws(donor, draws.size, draws.place, draws.edge, draws.keep)
+    draws = RecombinationDraws(donor, draws.size, draws.place, draws.edge, draws.keep)
     return recombine(batch, draws, blur=recombination.blur, cell=cell, size_factor=size_factor)
 
 

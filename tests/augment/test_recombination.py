@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from debias.augment.pasting import Placement, foreground_box, paste
-from debias.augment.recombination import SCHEDULES, Draws, Recombination, places, recombine
+from debias.augment.recombination import (
+    SCHEDULES,
+    Recombination,
+    RecombinationDraws,
+    places,
+    recombine,
+)
 from debias.types import Batch
 
 SIDE = 8
@@ -30,10 +36,10 @@ def batch_of(masks: list[Tensor], *, seed: int = 0) -> Batch:
     return Batch(image, number % 2, number // 2 % 2, number, torch.stack(masks), None, background)
 
 
-def draws_of(donor: list[int], **changed: Tensor) -> Draws:
+def draws_of(donor: list[int], **changed: Tensor) -> RecombinationDraws:
     count = len(donor)
     half = torch.full((count,), 0.5)
-    draws = Draws(
+    draws = RecombinationDraws(
         torch.tensor(donor),
         half,
         torch.full((count, 2), 0.5),

@@ -40,7 +40,7 @@ class Settings:
     seed: int
 
 
-class Row(NamedTuple):
+class MetadataRow(NamedTuple):
     """The columns of ``metadata.csv``, in the order of the release."""
 
     img_id: int
@@ -119,11 +119,13 @@ def _write(folder: Path, settings: Settings) -> None:
         path = folder / "segmentations" / row.img_filename
         path.with_suffix(".png").write_bytes(cv2.imencode(".png", mask)[1])
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([Row._fields, *(row for _, row in rows)])
+        csv.writer(file, lineterminator="\n").writerows(
+            [MetadataRow._fields, *(row for _, row in rows)]
+        )
     (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
 
 
-def _rows(settings: Settings) -> Iterator[tuple[int, Row]]:
+def _rows(settings: Settings) -> Iterator[tuple[int, MetadataRow]]:
     """Each row, and its number within its split."""
     labels = [
         (split, number, target, place)
@@ -133,7 +135,7 @@ def _rows(settings: Settings) -> Iterator[tuple[int, Row]]:
     for img_id, (split, number, target, place) in enumerate(labels, start=1):
         kind = GROUPS.target_names[target]
         name = f"{target + 1:03d}.{kind}/{kind}_{SPLITS[split]}_{number:05d}.jpg"
-        yield number, Row(img_id, name, target, split, place, GROUPS.bias_names[place])
+        yield number, MetadataRow(img_id, name, target, split, place, GROUPS.bias_names[place])
 
 
 def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
