@@ -1,4 +1,4 @@
-"""A split as a torch data set of uint8 batches, and their normalisation to what a network reads."""
+"""A torch data set that returns uint8 batches of images, and the normalisation of such batches."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
 
 
 class ImageDataset(Dataset[Batch]):
-    """Rows of a data set as uint8 samples, whole batches at a time where the loader asks for them.
+    """Rows of a data set as uint8 samples. A loader can fetch a whole batch at once.
 
-    A batch's images (and backgrounds, if its source has them) are ``(N, 3, H, W)`` uint8 (in memory
-    channels last), its mask ``(N, 1, H, W)`` uint8 0 or 255, its index the row in ``examples``. Use
-    :func:`keep` as the loader's ``collate_fn``: a fetched list of draws comes back as one batch
-    already.
+    Images and backgrounds of a batch are ``(N, 3, H, W)`` uint8, channels last in memory. The
+    backgrounds are ``None`` unless the source has them. The mask is ``(N, 1, H, W)`` uint8, 0 or
+    255. The index is the row in ``examples``. Use :func:`keep` as the loader's ``collate_fn``.
 
     Args:
         examples: the data set.
-        rows: ``(M,)`` int64 rows of it.
+        rows: ``(M,)`` int64 rows of ``examples``.
         source: the pixels of these rows, in the same order.
-        augmentation: an albumentations pipeline, or ``None``. All its draws come from the sample's
-            key, hence do not depend on the worker, on earlier samples or on the global seed.
+        augmentation: an albumentations pipeline, or ``None``. It draws from the sample's key only.
+            So its draws do not depend on the worker, on earlier samples or on the global seed.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class ImageDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, draw: Draw | int) -> Batch:
-        """One sample, without the batch dimension; a plain position has key 0."""
+        """One sample without the batch dimension. The key is 0 if ``draw`` is a plain position."""
         batch = self.__getitems__([draw])
         return Batch(*(None if field is None else field[0] for field in batch))  # type: ignore[arg-type]
 
@@ -77,23 +76,22 @@ class ImageDataset(Dataset[Batch]):
 
 
 def keep(batch: Batch) -> Batch:
-    """The ``collate_fn`` of a loader over :class:`ImageDataset`: batches are whole already."""
+    """Return the batch unchanged: the ``collate_fn`` for :class:`ImageDataset`."""
     return batch
 
 
 def normalise(batch: Batch, mean: Tensor, std: Tensor, *, channels_last: bool = False) -> Batch:
-    r"""Turn uint8 pixels into what a network reads: :math:`(x / 255 - \mu) / \sigma`, and masks
-    into [0, 1].
+    r"""Normalise uint8 pixels to :math:`(x / 255 - \mu) / \sigma`, and divide masks by 255.
 
     Args:
-        batch: images, backgrounds ``(N, 3, H, W)`` and mask ``(N, 1, H, W)`` uint8; the batch is
-            left as it is.
+        batch: images and backgrounds ``(N, 3, H, W)``, mask ``(N, 1, H, W)``, all uint8. The batch
+            is not changed.
         mean: ``(3,)`` float, in [0, 1].
         std: ``(3,)`` float, positive.
-        channels_last: whether the images' memory is to be channels last, else contiguous.
+        channels_last: whether the memory of the images is channels last. If not, it is contiguous.
 
     Returns:
-        The batch with float32 images, backgrounds and mask, on the batch's device.
+        A batch with float32 images, backgrounds and mask, on the same device.
     """
     scaled = _scaled_rows if channels_last else _scaled_planes
     scale, shift = 1 / (255 * std), -mean / std
@@ -105,15 +103,13 @@ def normalise(batch: Batch, mean: Tensor, std: Tensor, *, channels_last: bool = 
 
 
 def _scaled_planes(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    # In place after the one conversion: fresh float tensors cost more in page faults than the
-    # arithmetic.
+    # In place after one conversion: page faults of new float tensors cost more than the arithmetic.
     pixels = image.to(torch.float32, memory_format=torch.contiguous_format)
     return pixels.mul_(scale[:, None, None]).add_(shift[:, None, None])
 
 
 def _scaled_rows(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    # Whole rows of W * 3 numbers: an inner loop over three channels cannot be vectorised (40 %
-    # slower).
+    # Whole rows of W * 3 numbers: a loop over three channels is not vectorised (40 % slower).
     samples, channels, height, width = image.shape
     rows = image.permute(0, 2, 3, 1).reshape(samples * height, width * channels).float()
     rows.mul_(scale.repeat(width)).add_(shift.repeat(width))
@@ -123,15 +119,14 @@ def _scaled_rows(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def _augmented(pipeline: albumentations.Compose, pictures: Pictures, keys: list[int]) -> Pictures:
     results = []
     for position, key in enumerate(keys):
-        # Not set_random_seed: it gives every transform of the pipeline the same stream, so that two
-        # flips of probability one half always come together.
+        # Not set_random_seed: it gives every transform the same random stream. Two flips of
+        # probability 1/2 would then always happen together.
         pipeline.set_random_state(np.random.default_rng(key), random.Random(key))
         sample = {"image": pictures.images[position].numpy()}
         if pictures.masks is not None:
             sample["mask"] = pictures.masks[position].numpy()
         if pictures.backgrounds is not None:
-            # albumentations' name for further pictures that every transform changes exactly as it
-            # does the image
+            # albumentations applies to "images" exactly the transforms of the image
             sample["images"] = pictures.backgrounds[position : position + 1].numpy()
         results.append(pipeline(**sample))
     fields = (

@@ -1,4 +1,4 @@
-"""What every loader returns: the images, their labels, and the split of each."""
+"""The class that every loader returns: image paths, labels and splits."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Examples:
-    """The rows of a data set, images not yet read.
+    """All rows of a data set: one image path, its labels and its split per row, no pixels.
 
     Args:
-        root: folder that every image path is relative to, and that none may leave.
+        root: folder of the images. No path may lead out of it.
         images: N paths relative to ``root``, posix style.
         target: ``(N,)`` int64 class index, or ``(N, L)`` int64 0/1 when multi-label.
-        bias: ``(N,)`` int64 bias attribute, -1 where unknown.
+        bias: ``(N,)`` int64 value of the bias attribute, -1 if unknown.
         split: ``(N,)`` int64 position in ``SPLITS``.
         groups: names and numbering of the groups.
-        source: the file the rows were read from, for messages.
-        mask_root: folder of the masks, or ``None`` where the data has none.
-        masks: N paths relative to ``mask_root``, empty where an image has none.
-        fill_root: folder of the fills, or ``None`` where they are made here.
-        fills: N paths relative to ``fill_root``, each the image without its foreground; or empty.
+        source: the file that the rows were read from, for messages.
+        mask_root: folder of the masks, or ``None`` if there are no masks.
+        masks: N paths relative to ``mask_root``. The path is empty if the image has no mask.
+        fill_root: folder of the fills, or ``None`` if debias fills in the foregrounds itself.
+        fills: N paths relative to ``fill_root``, or empty. A fill is the image without foreground.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of ``root``, ``mask_root`` and ``fill_root``.
     """
@@ -51,33 +51,36 @@ class Examples:
         return len(self.images)
 
     def rows(self, split: str) -> Tensor:
-        """``(M,)`` int64 rows of one split ("train", "val" or "test"), in file order."""
+        """``(M,)`` int64 rows of a split ("train", "val" or "test"), in file order."""
         return (self.split == SPLITS.index(split)).nonzero().flatten()
 
     def frequencies(self, split: str) -> Tensor:
-        """``(groups.count,)`` int64: how many rows of the split each group has."""
+        """``(groups.count,)`` int64 number of rows of each group in the split."""
         rows = self.rows(split)
         return self.groups.frequencies(self.target[rows], self.bias[rows])
 
     def class_counts(self, split: str) -> Tensor:
-        """``(groups.rows,)`` int64: rows of the split of each class, or without and with labels."""
+        """``(groups.rows,)`` int64 number of rows of each class in the split.
+
+        When multi-label, each label has two numbers: rows without it, and rows with it.
+        """
         row = self.groups.row(self.target[self.rows(split)]).flatten()
         return torch.bincount(row, minlength=self.groups.rows)
 
     def digest(self) -> str:
-        """32 hexadecimal digits that change with any row's path, labels, split or group names."""
-        said = (
+        """Hash of paths, labels, splits and group names of all rows, as 32 hexadecimal digits."""
+        content = (
             self.images,
             self.target.tolist(),
             self.bias.tolist(),
             self.split.tolist(),
             self.groups.names,
         )
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:32]
 
     @property
     def provides(self) -> tuple[str, ...]:
-        """What a strategy may require: "bias" and "mask", where the training split has it."""
+        """Those of "bias" and "mask" that every training image has. A strategy may require them."""
         train = self.rows("train")
         has_bias = bool((self.bias[train] >= 0).all()) if len(train) else False
         has_mask = bool(self.masks) and all(self.masks[i] for i in train.tolist())

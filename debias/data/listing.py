@@ -1,4 +1,4 @@
-"""Which files exist, by one listing of each folder: to ask for each file takes far longer."""
+"""Check which files exist. Each folder is listed once, since a check per file is far slower."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,44 +9,44 @@ from debias.errors import InputError
 
 
 class Located(NamedTuple):
-    """Positions of the paths that are no file, and of those that links lead out of root."""
+    """Positions of the paths without a file, and of the paths that links lead out of the root."""
 
     missing: list[int]
     outside: list[int]
 
 
 def first_file(candidates: Iterable[Path], *, absent: str) -> Path:
-    """The first path at which there is a file.
+    """The first candidate that is an existing file.
 
     Raises:
-        InputError: there is none; its message is ``absent``.
+        InputError: no candidate is a file. The message is ``absent``.
     """
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
+    first = next((path for path in candidates if path.is_file()), None)
+    if first is None:
         raise InputError(absent)
-    return found
+    return first
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> list[int]:
-    """Positions of the paths that are no file in ``root``; an empty path counts as there."""
+    """Positions of the paths that have no file in ``root``. Empty paths are never missing."""
     return locate(root, paths, follow_links=True).missing
 
 
 def locate(root: Path, paths: Sequence[str], *, follow_links: bool = False) -> Located:
-    """Find the files of some paths in ``root``; an empty path is neither missing nor outside.
+    """Find paths without a file in ``root``, and paths that links lead out of ``root``.
 
-    The root itself may be a link. Each folder is resolved once, and besides only those files that
-    are links.
+    An empty path is neither missing nor outside. The root itself may be a link. Links are resolved
+    once per folder and once per file that is a link.
 
     Args:
         root: a folder.
         paths: posix style, without "..".
-        follow_links: whether links may lead out of the root; nothing is resolved then, and nothing
-            is outside.
+        follow_links: whether links may lead out of the root. Then no link is resolved, and no path
+            counts as outside.
     """
     real = None if follow_links else os.path.realpath(root)
     listed: dict[str, tuple[set[str], set[str]]] = {}
-    found = Located([], [])
+    located = Located([], [])
     for position, path in enumerate(paths):
         folder, _, name = path.rpartition("/")
         if folder not in listed:
@@ -54,14 +54,14 @@ def locate(root: Path, paths: Sequence[str], *, follow_links: bool = False) -> L
         files, outside = listed[folder]
         if name in files:
             if name in outside:
-                found.outside.append(position)
+                located.outside.append(position)
         elif path:
-            found.missing.append(position)
-    return found
+            located.missing.append(position)
+    return located
 
 
 def _listed(folder: str, real_root: str | None) -> tuple[set[str], set[str]]:
-    """The names of a folder's files, and those of them that a link leads out of the root."""
+    """The names of a folder's files, and the names among them that links lead out of the root."""
     try:
         with os.scandir(folder) as entries:
             files = {entry.name: entry.is_symlink() for entry in entries if entry.is_file()}

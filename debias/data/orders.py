@@ -1,4 +1,4 @@
-"""Which training rows an epoch visits, and in which process: drawn from (seed, epoch) alone."""
+"""Orders: the training rows that an epoch visits, drawn from the seed and the epoch only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from debias.types import Groups
 
 
 class Order(Protocol):
-    """Which positions of the training rows an epoch visits."""
+    """Draws the positions of the training rows that an epoch visits."""
 
     def __len__(self) -> int:
-        """How many positions an epoch has."""
+        """Number of visits per epoch."""
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(len(self),)`` int64 positions of one epoch."""
+        """``(len(self),)`` int64 positions that one epoch visits, in this order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """Every one of ``(M,)`` int64 ``positions`` in random order, ``repeats`` times an epoch."""
+    """Visit each of ``(M,)`` int64 ``positions`` ``repeats`` times per epoch, in random order."""
 
     positions: Tensor
     repeats: int = 1
@@ -39,7 +39,7 @@ class Permuted:
         return self.repeats * len(self.positions)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(repeats * M,)`` int64: the positions, shuffled again for each repeat."""
+        """``(repeats * M,)`` int64 positions. Each repeat is shuffled separately."""
         passes = [
             torch.randperm(len(self.positions), generator=generator) for _ in range(self.repeats)
         ]
@@ -48,7 +48,7 @@ class Permuted:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """As many draws as samples, with replacement, in proportion to ``(N,)`` ``weights``."""
+    """Draw N samples with replacement, with probabilities proportional to ``(N,)`` ``weights``."""
 
     weights: Tensor
 
@@ -56,7 +56,7 @@ class Weighted:
         return len(self.weights)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(N,)`` int64 independent draws."""
+        """``(N,)`` int64 positions, drawn independently of each other."""
         return torch.multinomial(self.weights, len(self), replacement=True, generator=generator)
 
 
@@ -70,7 +70,7 @@ def shuffled(row: Tensor) -> Order:
 
 
 def group_balanced(group: Tensor, groups: Groups) -> Order:
-    r"""Draw N samples with replacement, every group equally likely.
+    r"""Draw N samples with replacement; every group is equally likely.
 
     :math:`P(i) \propto 1 / n_{g_i}`.
 
@@ -79,18 +79,19 @@ def group_balanced(group: Tensor, groups: Groups) -> Order:
 
     Args:
         group: ``(N,)`` int64 group of each training sample.
-        groups: their names.
+        groups: the names of the groups.
 
     Raises:
-        ValueError: a group is unknown or has no sample, or targets are multi-label.
+        ValueError: the group of a sample is unknown, a group has no sample, or targets are
+            multi-label.
 
-    Differs from the reference: an empty group is an error; there it is silently left out.
+    Differs from the reference: an empty group is an error; the reference silently leaves it out.
     """
     return Weighted(_inverse_counts(group, groups.names, "group"))
 
 
 def class_balanced(row: Tensor, groups: Groups) -> Order:
-    r"""Draw N samples with replacement, every class equally likely.
+    r"""Draw N samples with replacement; every class is equally likely.
 
     :math:`P(i) \propto 1 / n_{y_i}`.
 
@@ -98,7 +99,7 @@ def class_balanced(row: Tensor, groups: Groups) -> Order:
 
     Args:
         row: ``(N,)`` int64 class of each training sample.
-        groups: their names.
+        groups: the names of the classes.
 
     Raises:
         ValueError: a class has no sample, or targets are multi-label.
@@ -109,41 +110,42 @@ def class_balanced(row: Tensor, groups: Groups) -> Order:
 
 
 def bias_balanced(bias: Tensor, groups: Groups) -> Order:
-    r"""Draw N samples with replacement, every value of the bias equally likely.
+    r"""Draw N samples with replacement; every value of the bias attribute is equally likely.
 
     :math:`P(i) \propto 1 / n_{b_i}`.
 
-    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, trains its adversaries on
-    such batches; reference code uvavision/Balanced-Datasets-Are-Not-Enough.
+    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, who train their adversaries
+    on such batches; reference code uvavision/Balanced-Datasets-Are-Not-Enough.
 
     Args:
         bias: ``(N,)`` int64 value of the bias attribute of each training sample.
-        groups: their names.
+        groups: the names of the bias values.
 
     Raises:
-        ValueError: a bias is unknown, or a value has no sample.
+        ValueError: the bias value of a sample is unknown, or a value has no sample.
 
-    Differs from the reference: there a batch whose draw is not balanced is skipped; here none is,
-    and batches are balanced in expectation.
+    Differs from the reference: the reference skips a batch whose draw is not balanced. Here no
+    batch is skipped, and batches are balanced in expectation.
     """
     return Weighted(_inverse_counts(bias, groups.bias_names, "bias"))
 
 
 def portion(row: Tensor, seed: int, *, share: float) -> Order:
-    """Visit a share of the training samples that is drawn once per run.
+    """Visit only a share of the training samples, which is drawn once per run.
 
     Args:
         row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
-        seed: the run's seed, at least 0; the draw depends on nothing else.
-        share: in (0, 1].
+        seed: the run's seed, at least 0. The draw depends only on the seed, N and the share.
+        share: share of the training samples, in (0, 1].
 
     Raises:
-        ValueError: the share is out of range, or less than one sample.
+        ValueError: ``share`` is not in (0, 1], or the share rounds to no sample.
     """
     count = round(share * len(row))
     if not 0 < share <= 1 or not count:
         raise InputError(
-            f"sampler.share must lie in (0, 1], and be a sample at least; got {share} of {len(row)}"
+            f"sampler.share must lie in (0, 1] and select at least one of {len(row)} samples; got "
+            f"sampler.share={share}"
         )
     return Permuted(
         torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values
@@ -153,29 +155,29 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
 def upweighted(chosen: Tensor, *, copies: int) -> Order:
     """Visit every training sample once, and those with inferred value 1 ``copies`` times more.
 
-    Source: Liu et al., "Just Train Twice", ICML 2021: an earlier model's errors are chosen
-    (``groups.file``: those with the value 1).
+    Source: Liu et al., "Just Train Twice", ICML 2021, where the chosen samples are the errors of an
+    earlier model (the value 1 in ``groups.file``).
 
     Args:
-        chosen: ``(N,)`` bool of each training sample.
-        copies: at least 1.
+        chosen: ``(N,)`` bool: whether the inferred value of the training sample is 1.
+        copies: number of additional visits per chosen sample, at least 1.
 
     Raises:
         ValueError: ``copies`` is below 1, or no sample is chosen.
     """
     if copies < 1:
-        raise InputError(f"sampler.copies must be at least 1; got {copies}")
+        raise InputError(f"sampler.copies must be at least 1; got sampler.copies={copies}")
     if not bool(chosen.any()):
         raise InputError(
-            "no training sample has value 1: the earlier model made no error, so train it less, "
-            "or your groups.file has other values: mark the samples to repeat by 1"
+            "no training sample has inferred value 1, so none can be repeated: train the earlier "
+            "model for fewer epochs, so that it makes errors, or mark samples by 1 in groups.file"
         )
     again = chosen.nonzero().flatten().repeat(copies)
     return Permuted(torch.cat([torch.arange(len(chosen)), again]))
 
 
 def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Order:
-    r"""Draw N samples: classes equally likely, and small inferred groups likelier within them.
+    r"""Draw N samples: equally likely classes, and upweighted small inferred groups of each class.
 
     .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}
               {\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
@@ -187,20 +189,22 @@ def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Or
         row: ``(N,)`` int64 class of each training sample.
         partition: ``(N,)`` int64 inferred group of each training sample within its class
             (``groups.file``).
-        powers: :math:`\lambda` of each of the C classes: 1 makes all its groups equally likely.
+        powers: :math:`\lambda` of each of the C classes. 1 makes all groups of the class equally
+            likely.
 
     Raises:
-        ValueError: not a power per class, an inferred group is unknown, or targets are multi-label.
+        ValueError: ``powers`` does not have one entry per class, an inferred group is unknown, or
+            targets are multi-label.
     """
     if row.ndim != 1 or bool((partition < 0).any()):
         raise InputError(
-            "cluster_balanced needs one class and one inferred group per sample: infer groups "
-            "of all"
+            "sampler.name=cluster_balanced needs one class and one inferred group per training "
+            "sample: use a single target, and infer groups for all training samples"
         )
     if int(row.max()) + 1 != len(powers):
         raise InputError(
-            f"sampler.powers needs a power per class; got {len(powers)} for {int(row.max()) + 1} "
-            "classes"
+            f"sampler.powers must have one power per class; got {len(powers)} powers for "
+            f"{int(row.max()) + 1} classes"
         )
     _, group, counts = torch.unique(
         torch.stack([row, partition]), dim=1, return_inverse=True, return_counts=True
@@ -210,19 +214,20 @@ def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Or
 
 
 def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
-    """Cut every group to the size of the smallest, once per run.
+    """Subsample every group to the size of the smallest group, once per run.
 
     Source: Idrissi et al. 2022 (SUBG), as in :func:`group_balanced`.
 
     Args:
         group: ``(N,)`` int64 group of each training sample.
-        groups: their names.
-        seed: the run's seed, at least 0; the cut depends on nothing else.
-        repeats: how often an epoch visits what is left, at least 1: few images make short epochs,
-            and validation follows each.
+        groups: the names of the groups.
+        seed: the run's seed, at least 0. The subsample depends only on the seed and the groups.
+        repeats: how often an epoch visits each remaining sample, at least 1. Raise it if few
+            samples remain: epochs are then short, and each ends with a validation.
 
     Raises:
-        ValueError: a group is unknown or has no sample, or targets are multi-label.
+        ValueError: the group of a sample is unknown, a group has no sample, targets are
+            multi-label, or ``repeats`` is below 1.
 
     Differs from the reference: an empty group is an error.
     """
@@ -230,19 +235,19 @@ def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 
 
 
 def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
-    """Cut every class to the size of the smallest, once per run.
+    """Subsample every class to the size of the smallest class, once per run.
 
     Source: Idrissi et al. 2022 (SUBY), as in :func:`group_balanced`.
 
     Args:
         row: ``(N,)`` int64 class of each training sample.
-        groups: their names.
-        seed: the run's seed, at least 0; the cut depends on nothing else.
-        repeats: how often an epoch visits what is left, at least 1: few images make short epochs,
-            and validation follows each.
+        groups: the names of the classes.
+        seed: the run's seed, at least 0. The subsample depends only on the seed and the classes.
+        repeats: how often an epoch visits each remaining sample, at least 1. Raise it if few
+            samples remain: epochs are then short, and each ends with a validation.
 
     Raises:
-        ValueError: a class has no sample, or targets are multi-label.
+        ValueError: a class has no sample, targets are multi-label, or ``repeats`` is below 1.
 
     Differs from the reference: an empty class is an error.
     """
@@ -250,8 +255,8 @@ def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1)
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:
-    """A generator that depends on these non-negative numbers and on nothing else."""
-    # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would be one seed.
+    """A torch generator whose seed depends only on these non-negative numbers."""
+    # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would give the same seed.
     seed = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(seed[0]))
 
@@ -259,19 +264,19 @@ def seeded_generator(*numbers: int) -> torch.Generator:
 def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
     if label.ndim != 1:
         raise InputError(
-            f"with several labels an image has no one {kind}: {kind} balancing needs one; use "
-            "'shuffled'"
+            f"{kind} balancing needs one {kind} per image, and these images have several labels: "
+            "set sampler.name=shuffled"
         )
     if bool((label < 0).any()):
         raise InputError(
             f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} "
-            f"of {len(label)} are unknown: label them, or balance classes"
+            f"of {len(label)} are unknown: label them, or set sampler.name=class_balanced"
         )
     counts = torch.bincount(label, minlength=len(names))
     if empty := fewer(names, counts):
         raise InputError(
-            f"{kind} {', '.join(empty)} has no training sample to balance: add one, or use "
-            "'shuffled'"
+            f"{kind} {', '.join(empty)} has no training sample to balance: add samples, or set "
+            "sampler.name=shuffled"
         )
     return counts
 
@@ -285,34 +290,33 @@ def _cut_to_smallest(label: Tensor, names: Sequence[str], kind: str, seed: int) 
     permutation = torch.randperm(len(label), generator=seeded_generator(seed))
     by_label = permutation[torch.argsort(label[permutation], stable=True)]
     starts = counts.cumsum(0) - counts
-    kept = starts[:, None] + torch.arange(int(counts.min()))
-    return by_label[kept.flatten()].sort().values
+    selected = starts[:, None] + torch.arange(int(counts.min()))
+    return by_label[selected.flatten()].sort().values
 
 
 class Draw(NamedTuple):
-    """A visit to one sample: its position, and the key in [0, 2**31) of its augmentations."""
+    """One visit to a sample: its position, and a key in [0, 2**31) that seeds its augmentation."""
 
     position: int
     key: int
 
 
 class EpochSampler(Sampler[Draw]):
-    """One process's share of an order: an epoch has the same draws after every resume.
+    """The visits of one process in an epoch. They are the same after a resume.
 
-    Every process draws the whole epoch from (seed, epoch) and keeps every ``world``-th entry. No
-    entry is visited twice: where the order does not divide, the last share or shares are one entry
-    shorter.
+    Every process draws the order of the whole epoch from (seed, epoch) and takes every ``world``-th
+    entry. No entry is visited twice. If the number of entries is not divisible by ``world``, the
+    last processes have one entry less.
 
     Args:
-        order: which positions an epoch visits.
+        order: the positions that an epoch visits.
         seed: the run's seed, at least 0.
         rank: number of this process, in [0, world).
         world: number of processes.
-        visits: how many entries of the order are visited by all processes together; ``None`` for
-            all.
+        visits: number of entries that all processes visit together. ``None`` visits all entries.
 
     Raises:
-        ValueError: fewer entries than processes.
+        ValueError: there are fewer entries than processes.
     """
 
     def __init__(
@@ -321,7 +325,8 @@ class EpochSampler(Sampler[Draw]):
         self.visits = len(order) if visits is None else visits
         if self.visits < world:
             raise InputError(
-                f"an epoch visits {self.visits} images, and devices={world}: ask for fewer devices"
+                f"an epoch visits {self.visits} images, fewer than devices={world}: set devices to "
+                f"at most {self.visits}"
             )
         self.order = order
         self.seed = seed
@@ -330,7 +335,7 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration visits; Lightning calls it each time."""
+        """Set the epoch of the next iteration. Lightning calls it before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:

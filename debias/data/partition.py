@@ -1,4 +1,4 @@
-"""A partition of images in place of their bias labels: inferred in memory, or read from a file."""
+"""Partitions: inferred values that replace bias labels, in memory or in a CSV file."""
 
 import csv
 import io
@@ -20,15 +20,16 @@ COLUMNS = ("path", "split", "target", "inferred", "bias")
 
 
 class Partition(NamedTuple):
-    """A value for each image of some splits, which training reads in place of the bias attribute.
+    """Values that replace the bias attribute of each image in some splits.
 
     Attributes:
-        values: ``(samples,)`` int64 in [0, len(names)), by row of the data set; -1 where unknown
-            and in other splits.
-        names: of the values that occur.
-        chosen: ``(samples,)`` bool: the images of the value 1, such as an earlier model's errors.
-        splits: "train", "val" or both.
-        source: the file that records it, for messages.
+        values: ``(samples,)`` int64 in [0, len(names)), one per row of the data set. It is -1 if
+            unknown, and in all other splits.
+        names: the names of the values.
+        chosen: ``(samples,)`` bool: the images whose value is named "1", such as an earlier model's
+            errors.
+        splits: the splits with values: "train", "val" or both.
+        source: the file that records the partition, for messages.
     """
 
     values: Tensor
@@ -39,17 +40,17 @@ class Partition(NamedTuple):
 
     @property
     def section(self) -> dict[str, Any]:
-        """The section ``groups`` of a config that reads this partition from its file."""
+        """The config section ``groups`` that makes a run read this partition from its file."""
         return {"file": str(self.source), "splits": list(self.splits)}
 
 
 class RunExamples(NamedTuple):
-    """The data set as a run reads it, which may have other labels than the run is judged by.
+    """The data set with the labels that a run reads. Evaluation may use other labels.
 
     Attributes:
-        train: as training sees it.
-        val: as validation, and with it the selection of an epoch, sees it.
-        batches: with the bias of every split that its batches carry.
+        train: the data set with the labels for training.
+        val: the data set with the labels for validation and for the selection of an epoch.
+        batches: the data set with the bias values that the batches of each split contain.
     """
 
     train: Examples
@@ -58,7 +59,7 @@ class RunExamples(NamedTuple):
 
 
 def seen_by_run(examples: Examples, partition: Partition | None) -> RunExamples:
-    """The labels that a run reads, where a partition may stand in for those of some splits."""
+    """The data set as a run reads it. A partition replaces the bias labels of its splits."""
     if partition is None:
         return RunExamples(examples, examples, examples)
     names, multi_label = examples.groups.target_names, examples.groups.multi_label
@@ -71,12 +72,12 @@ def seen_by_run(examples: Examples, partition: Partition | None) -> RunExamples:
 
 
 def inferred_partition(inferred: Tensor, examples: Examples, source: Path) -> Partition:
-    """The partition by inferred values, of the splits in which every image has one.
+    """Make a partition of inferred values, for the splits in which every image has a value.
 
     Args:
-        inferred: ``(len(examples),)`` int64, -1 where nothing was inferred.
+        inferred: ``(len(examples),)`` int64 value of each image, -1 if none was inferred.
         examples: the data set.
-        source: the file that records it.
+        source: the file that records the partition.
     """
     splits = tuple(
         split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())
@@ -89,22 +90,22 @@ def inferred_partition(inferred: Tensor, examples: Examples, source: Path) -> Pa
 
 
 def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Partition:
-    """The partition that a file holds, of some splits.
+    """Read the partition of some splits from a CSV file.
 
     Args:
-        path: a CSV file as :func:`write_inferred` writes it, or one with other names of the values;
-            empty, -1, NA or nan where unknown.
+        path: a CSV file in the form of :func:`write_inferred`. The values may have other names. An
+            unknown value is an empty cell, -1, NA, nan or None.
         examples: the data set.
         splits: "train", "val" or both.
 
     Raises:
-        ValueError: no such file or column, a row that is broken or repeats an image, an image of
-            these splits that it does not hold, or the test split.
+        ValueError: the file or a column does not exist, a row is damaged or repeats an image, the
+            file lacks an image of these splits, or ``splits`` is empty or names another split.
     """
     if not splits or set(splits) - {"train", "val"}:
         raise InputError(
-            f"groups.splits must name train, val or both; got {list(splits)}: the test split keeps "
-            "its own"
+            f"groups.splits must name train, val or both; got groups.splits={list(splits)}. The "
+            "test split keeps its own bias labels"
         )
     values, within = _read(path), _within(examples, splits)
     rows = within.nonzero().flatten().tolist()
@@ -113,56 +114,56 @@ def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Par
         raise InputError(
             f"{path} has no line for {len(absent)} of the {len(rows)} images of "
             f"{' and '.join(splits)}, such as {absent[0]}: infer groups for these splits too, or "
-            "leave them out of groups.splits"
+            "leave these splits out of groups.splits"
         )
-    found = [values[examples.images[row]] for row in rows]
-    names = tuple(sorted({*found} - {""}, key=lambda name: (len(name), name))) or ("unknown",)
+    inferred = [values[examples.images[row]] for row in rows]
+    names = tuple(sorted({*inferred} - {""}, key=lambda name: (len(name), name))) or ("unknown",)
     number = {"": -1} | {name: value for value, name in enumerate(names)}
     every, chosen = torch.full_like(examples.bias, -1), torch.zeros_like(within)
-    every[within] = torch.tensor([number[name] for name in found])
-    chosen[within] = torch.tensor([name == "1" for name in found])
+    every[within] = torch.tensor([number[name] for name in inferred])
+    chosen[within] = torch.tensor([name == "1" for name in inferred])
     return Partition(every, names, chosen, tuple(splits), path)
 
 
 def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
-    """Write inferred values of an unknown bias as CSV, a line per image, with what is known.
+    """Write inferred values as CSV: one line per image, with its true labels beside the value.
 
     Args:
-        path: the file; it appears whole or not at all.
+        path: the file. It appears complete or not at all.
         examples: the data set.
-        inferred: ``(len(examples),)`` int64, -1 where nothing was inferred: such rows are left out.
+        inferred: ``(len(examples),)`` int64 value of each image. Images with -1 are left out.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     targets, biases = examples.target.reshape(len(examples), -1).tolist(), examples.bias.tolist()
     for row in (inferred >= 0).nonzero().flatten().tolist():
-        known = examples.groups.bias_names[biases[row]] if biases[row] >= 0 else ""
+        bias = examples.groups.bias_names[biases[row]] if biases[row] >= 0 else ""
         split, target = SPLITS[int(examples.split[row])], " ".join(map(str, targets[row]))
-        table.writerow([examples.images[row], split, target, int(inferred[row]), known])
+        table.writerow([examples.images[row], split, target, int(inferred[row]), bias])
     write_atomically(path, text.getvalue())
 
 
 def read_inferred(path: Path, examples: Examples) -> Tensor:
-    """What :func:`write_inferred` wrote.
+    """Read the inferred values from a file that :func:`write_inferred` wrote.
 
     Args:
         path: the file.
         examples: the data set.
 
     Returns:
-        ``(len(examples),)`` int64, -1 for images that the file does not name.
+        ``(len(examples),)`` int64 value of each image, -1 if the file does not name the image.
 
     Raises:
-        ValueError: no such file or column, a row that is broken or repeats an image, or it names
-            images that the data set has not.
+        ValueError: the file or a column does not exist, a row is damaged or repeats an image, or
+            the file names an image that is not in the data set.
     """
     values = _read(path)
     others = values.keys() - set(map(str, examples.images))
     if others:
         raise InputError(
-            f"{path} is of other images than {examples.source}, such as {min(others)}: give its "
-            "data"
+            f"{path} names images that {examples.source} does not have, such as {min(others)}: "
+            "give the data set that the file was made for"
         )
     return torch.tensor([int(values.get(str(image)) or -1) for image in examples.images])
 
@@ -173,14 +174,14 @@ def _within(examples: Examples, splits: Sequence[str]) -> Tensor:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The inferred value of each image, empty where it is unknown."""
+    """The inferred value of each image by its path, "" if unknown."""
     if not path.is_file():
-        raise InputError(f"groups.file {path} is no file: make one with `debias infer-groups`")
+        raise InputError(f"groups.file={path} is not a file: make one with `debias infer-groups`")
     columns = read_csv(path, ("path", "inferred"))
     values: dict[str, str] = {}
     for row, image in enumerate(columns.paths("path")):
         if image in values:
-            raise columns.error(row, "path", "as on an earlier line: keep one line an image")
+            raise columns.error(row, "path", "as on an earlier line: keep one line per image")
         value = columns.cells["inferred"][row]
         values[image] = "" if value in UNKNOWN else value
     return values

@@ -116,7 +116,7 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     assert "minority of" not in printed
     elsewhere = [f"out={tmp_path}/other.csv", "data.train=40", f"data.root={tmp_path}/b"]
     assert main(["infer-groups", str(run), "method=own", *elsewhere]) == 2
-    assert "is of other images than" in capsys.readouterr().err
+    assert "names images that" in capsys.readouterr().err
     assert not (tmp_path / "other.csv").exists()
 
 

@@ -38,9 +38,9 @@ def test_draws_follow():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="a power per class; got 1 for 2 classes"):
+    with pytest.raises(ValueError, match="one power per class; got 1 powers for 2 classes"):
         cluster_balanced(ROW, INFERRED, powers=[1])
-    with pytest.raises(ValueError, match="a power per class; got 3 for 2 classes"):
+    with pytest.raises(ValueError, match="one power per class; got 3 powers for 2 classes"):
         cluster_balanced(ROW, INFERRED, powers=[1, 1, 7])
-    with pytest.raises(ValueError, match="infer groups of all"):
+    with pytest.raises(ValueError, match="infer groups for all training samples"):
         cluster_balanced(ROW, -INFERRED, powers=[1, 1])

@@ -144,7 +144,7 @@ def test_what_is_refused(tmp_path):
     for absent in (path, tmp_path):
         with pytest.raises(
             ValueError,
-            match=f"groups.file {absent} is no file: make one with `debias infer-groups`",
+            match=f"groups.file={absent} is not a file: make one with `debias infer-groups`",
         ):
             read_partition(absent, examples, ["train"])
     for text, message in {
@@ -162,5 +162,5 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no line for 4 of the 4 images of val"):
         seen_by_run(examples, read_partition(path, examples, ["val"]))
     for splits in ([], ["test"], ["train", "test"]):
-        with pytest.raises(ValueError, match="keeps its own"):
+        with pytest.raises(ValueError, match="keeps its own bias labels"):
             read_partition(path, examples, splits)

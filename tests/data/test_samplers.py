@@ -53,6 +53,6 @@ def test_divisible_shares_have_the_keys_of_one_process() -> None:
 
 def test_more_processes_than_samples_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="an epoch visits 2 images, and devices=5: ask for fewer devices"
+        ValueError, match="an epoch visits 2 images, fewer than devices=5: set devices to at most 2"
     ):
         EpochSampler(Permuted(tensor([4, 8])), seed=0, rank=0, world=5)

@@ -134,7 +134,7 @@ def test_upweighted_by_hand():
     order = upweighted(torch.tensor([False, True, False, True]), copies=2)
     assert torch.bincount(order.draw(torch.Generator().manual_seed(0))).tolist() == [1, 3, 1, 3]
     with pytest.raises(
-        ValueError, match=r"no training sample has value 1: the earlier model made no error"
+        ValueError, match=r"no training sample has inferred value 1, so none can be repeated"
     ):
         upweighted(torch.zeros(4, dtype=torch.bool), copies=2)
     with pytest.raises(ValueError, match="copies must be at least 1"):

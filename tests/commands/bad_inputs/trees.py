@@ -120,8 +120,8 @@ INFERRED = TABLE.replace("bias", "inferred").replace("day", "\x1b[1m")
 GROUPS = rows(
     "groups",
     [
-        (CHECK + " groups.file=g.csv", "g.csv is no file"),
-        (CHECK + " groups.file=images", "images is no file"),
+        (CHECK + " groups.file=g.csv", "g.csv is not a file"),
+        (CHECK + " groups.file=images", "images is not a file"),
         (
             CHECK + " groups.file=g.csv",
             "has no column 'inferred'",
