@@ -1,4 +1,4 @@
-"""Finds what is wrong with a data set before training starts."""
+"""Checks of a data set before training starts."""
 
 import posixpath
 import re
@@ -14,60 +14,60 @@ from debias.data.listing import locate
 from debias.errors import InputError, check_printable, shown
 from debias.types import Groups
 
-#: What makes two spellings of one path differ.
+#: Parts of a path that ``posixpath.normpath`` removes: two such paths may name the same file.
 _ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
 
 def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
-    """Raises one error that says all that is wrong with a data set, where, and how to mend it.
+    """Check a data set. One error lists all problems, their rows and how to correct them.
 
-    Checked: labels out of range, paths and links that leave the root, files that are not there, the
-    same image twice, an empty split, a single class, a class without training image, and what
-    ``require`` asks for.
+    Problems are labels out of range, paths and links that leave the root, missing files, repeated
+    images, an empty split, a single class, a class without training image, and a missing
+    requirement.
 
     Args:
         examples: the data set; its images are not opened.
-        require: what is needed of the training split. "bias": the bias attribute of every image;
-            "some bias": of one at least. "groups": an image in every group. "mask": a mask for
-            every image. "inferred groups" are no matter of the data itself.
+        require: requirements on the training split. "bias": bias labels of all images. "some bias":
+            a bias label of at least one image. "groups": an image in every group. "mask": a mask
+            for every image. "inferred groups" is not checked here.
 
     Raises:
-        ValueError: something above is wrong.
+        ValueError: the data set has one of these problems.
 
     Warns:
         UserWarning: a group has no training image, and "groups" is not required.
     """
     problems = [*_label_problems(examples), *_path_problems(examples)]
     if not problems:
-        # A label out of range would be counted in another group, so only sound labels are counted.
+        # A label out of range would be counted in another group, so only valid labels are counted.
         problems = [*_count_problems(examples), *_requirement_problems(examples, require)]
     _refuse(examples, problems)
-    known = bool((examples.bias[examples.rows("train")] >= 0).any())
-    if known and (empty := _empty_groups(examples)):
+    some_bias = bool((examples.bias[examples.rows("train")] >= 0).any())
+    if some_bias and (empty := _empty_groups(examples)):
         warnings.warn(
-            f"{examples.source}: no training image in {empty}: nothing can be learnt there",
+            f"{examples.source}: no training image in {empty}: a model cannot learn these groups",
             stacklevel=2,
         )
 
 
 def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
-    """Raises one error that says what ``require`` asks for and the data set does not have.
+    """Check only the requirements of :func:`check_examples`. One error lists all missing ones.
 
     Raises:
-        ValueError: something is not there.
+        ValueError: the training split does not meet a requirement.
     """
     _refuse(examples, [*_requirement_problems(examples, require)])
 
 
 def check_inferred(examples: Examples, inferred: Tensor) -> None:
-    """Refuse inferred groups of the training split for a method that needs an image in each.
+    """Check inferred groups for a method that needs a training image in every group.
 
     Args:
         examples: the data set; single-label.
-        inferred: ``(len(examples),)`` int64, at least 0 in the training split.
+        inferred: ``(len(examples),)`` int64 inferred values, at least 0 in the training split.
 
     Raises:
-        ValueError: a class has no training image of a value that another has.
+        ValueError: a pair of class and inferred value has no training image.
     """
     rows = examples.rows("train")
     names = tuple(map(str, range(int(inferred.max()) + 1)))
@@ -75,15 +75,15 @@ def check_inferred(examples: Examples, inferred: Tensor) -> None:
     counts = groups.frequencies(examples.target[rows], inferred[rows])
     if empty := fewer(groups.names, counts):
         raise InputError(
-            f"the inferred groups leave {shown(empty)} without a training image, and this "
-            "strategy or sampler needs one in every class and inferred value: train the stage "
-            "before for fewer or more epochs or with more weight decay, or take a strategy that "
-            "needs no group labels"
+            f"no training image in the inferred groups {shown(empty)}, and this strategy or "
+            "sampler needs one for every class and inferred value: train the earlier stage for "
+            "fewer or more epochs or with more weight decay, or use a strategy that needs no "
+            "group labels"
         )
 
 
 def fewer(names: Sequence[str], counts: Tensor, *, least: int = 1) -> list[str]:
-    """The names of classes or groups that have fewer samples than ``least``."""
+    """The names of classes or groups with fewer samples than ``least``."""
     return [name for name, count in zip(names, counts.tolist(), strict=True) if count < least]
 
 
@@ -107,10 +107,10 @@ def _out_of_range(
     rows = ((values < lowest) | (values > highest)).any(dim=1).nonzero().flatten().tolist()
     if rows:
         every = torch.unique(values[rows]).tolist()
-        found = [value for value in every if not lowest <= value <= highest]
+        outside = [value for value in every if not lowest <= value <= highest]
         yield (
             f"{len(rows)} rows have a {name} outside {lowest} to {highest} "
-            f"({shown(found)}): {_rows(examples, rows)}. Correct these labels, or "
+            f"({shown(outside)}): {_rows(examples, rows)}. Correct these labels, or "
             "the names of the classes."
         )
 
@@ -134,7 +134,7 @@ def _path_problems(examples: Examples) -> Iterator[str]:
 
 def _leaves(path: str) -> bool:
     if path[:1] not in "/\\" and ".." not in path and ":" not in path:
-        return False  # nearly every path, and a table may have millions
+        return False  # fast exit for nearly all paths, since a table may have millions
     parts = path.replace("\\", "/").split("/")
     return bool(path) and (parts[0] == "" or parts[0].endswith(":") or ".." in parts)
 
@@ -151,12 +151,12 @@ def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) ->
         yield (
             f"{len(rows)} of {len(paths)} {kind} are not in {root}: "
             f"{shown([paths[row] for row in rows])}. Correct the root, put the files there, or "
-            "take these rows out."
+            "remove these rows."
         )
 
 
 def _repeated(examples: Examples) -> Iterator[str]:
-    # what is written plainly needs no normalising, which takes far longer than to look
+    # normalising is far slower than the search for a part that it would remove
     plain = [
         path if "/" not in path or not _ODD.search(path) else posixpath.normpath(path)
         for path in examples.images
@@ -170,8 +170,8 @@ def _repeated(examples: Examples) -> Iterator[str]:
     if rows:
         yield (
             f"{len(rows)} rows repeat the image of an earlier row: {_rows(examples, rows)}. Keep "
-            "one row an image: a repeated one counts twice, and across splits the test images are "
-            "trained on."
+            "one row per image: a repeated image counts twice, and in two splits a test image may "
+            "be trained on."
         )
 
 
@@ -179,8 +179,7 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     empty = [name for name in SPLITS if not len(examples.rows(name))]
     if empty:
         yield (
-            f"no image in the split {' or '.join(empty)}: every one of {', '.join(SPLITS)} needs "
-            "images."
+            f"no image in the split {' or '.join(empty)}: each of {', '.join(SPLITS)} needs images."
         )
     if examples.groups.rows < 2:
         yield (
@@ -192,39 +191,38 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     absent = fewer(examples.groups.target_names, counts)
     if absent and "train" not in empty:
         yield (
-            f"no training image of {shown(absent)}: give the class images in train, or take its "
-            "rows out."
+            f"no training image of {shown(absent)}: add training images of the class, or remove "
+            "its rows."
         )
 
 
 def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Iterator[str]:
     rows = examples.rows("train")
-    known = examples.bias[rows] >= 0
+    has_bias = examples.bias[rows] >= 0
     if "bias" in require:
-        unknown = rows[~known].tolist()
+        unknown = rows[~has_bias].tolist()
         if unknown:
             yield (
                 f"{len(unknown)} training images have no bias attribute: "
                 f"{_rows(examples, unknown)}. This strategy needs it for all: fill in the bias "
-                "column, or take a strategy that needs no group labels."
+                "column, or use a strategy that needs no group labels."
             )
-    if "some bias" in require and not bool(known.any()):
+    if "some bias" in require and not bool(has_bias.any()):
         yield (
-            "no training image has a bias attribute. This strategy learns from it where it is "
-            "known: fill in the bias column for some, or take a strategy that needs no group "
-            "labels."
+            "no training image has a bias attribute. This strategy needs it for some images: fill "
+            "in the bias column for these, or use a strategy that needs no group labels."
         )
     if "groups" in require and (empty := _empty_groups(examples)):
         yield (
             f"no training image in {empty}. This strategy needs every group: add images, "
-            "or take a strategy that does not weigh groups."
+            "or use a strategy that does not weight groups."
         )
     if "mask" in require:
         without = [row for row in rows.tolist() if not examples.masks or not examples.masks[row]]
         if without:
             yield (
                 f"{len(without)} training images have no mask: {_rows(examples, without)}. This "
-                "strategy needs one for each: give the data set's masks option, or take a "
+                "strategy needs one for each: set data.masks to a folder of masks, or use a "
                 "strategy that needs no masks."
             )
 

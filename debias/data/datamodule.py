@@ -1,4 +1,4 @@
-"""The Lightning DataModule: its loaders give the same in any number of processes."""
+"""The Lightning DataModule of images, which divides every split between the processes itself."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -19,42 +19,44 @@ from debias.data.pictures.image_files import ImageFiles, PictureSource
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.types import Batch
 
-#: Pictures among which backgrounds are exchanged when a model is judged: with another number the
-#: draws are others.
+#: Batch size of :meth:`ImageData.loader` with backgrounds. Another number changes which backgrounds
+#: are exchanged, and so the measured values.
 EXCHANGED = 256
 
 
 class ImageData(pl.LightningDataModule):
     """Images of a data set as normalised batches.
 
-    A batch's journey: the order says which training rows an epoch visits; :class:`EpochSampler`
-    gives this process its share, each with a key; :class:`ImageDataset` copies those pictures out
-    of the cache (or decodes them) as uint8 and augments each from its key; the loader hands the
-    batch to the device; ``on_after_batch_transfer`` normalises it there to float. Evaluation takes
-    the same road in file order, without order and augmentation, and without a row twice: each
-    process sees its own rows, so counts may be summed over processes.
+    In training, ``order`` draws the rows that an epoch visits. :class:`EpochSampler` selects the
+    rows of this process and gives each a key. :class:`ImageDataset` reads their pictures as uint8,
+    from the cache or from files, and augments each from its key. The batch moves to the device,
+    and ``on_after_batch_transfer`` normalises it to float there. Evaluation visits each row once,
+    in file order and without augmentation. Each process reads other rows, so you may sum counts
+    over the processes.
 
-    Pass ``use_distributed_sampler=False`` to the Trainer: the samplers here know their process
-    already.
+    Pass ``use_distributed_sampler=False`` to the Trainer, because these samplers already divide the
+    rows between the processes.
 
     Args:
         examples: the rows and their labels.
-        preprocessing: the recipe.
-        order: which training rows an epoch visits.
-        mean: of each channel, in [0, 1]: what the model's weights were trained with.
-        std: of each channel.
-        batch_size: training samples a step in each process.
-        eval_batch_size: samples a step in each process when evaluating; ``None`` is ``batch_size``.
-        smallest_batch: samples that a training batch must have.
-        seed: of order and augmentation, at least 0.
-        workers: processes that load; ``None``: none without a GPU, else one a core, at most 8.
-        cache_dir: folder of the picture caches; ``None`` decodes every picture every time.
-        channels_last: whether images are laid out channels last.
-        backgrounds: whether training batches carry each picture's background, its foreground filled
-            in.
+        preprocessing: geometry and augmentation of the pictures.
+        order: draws the training rows that an epoch visits.
+        mean: mean of each channel, in [0, 1], that the model's weights expect.
+        std: standard deviation of each channel that the model's weights expect.
+        batch_size: training samples per step in each process.
+        eval_batch_size: samples per step in each process in evaluation. ``None`` means
+            ``batch_size``.
+        smallest_batch: least number of samples in a training batch.
+        seed: seed of order and augmentation, at least 0.
+        workers: number of loader processes. ``None`` means none without a GPU, and with a GPU one
+            per core, at most 8.
+        cache_dir: folder of the picture caches. ``None`` decodes every picture at every visit.
+        channels_last: whether the memory of the images is channels last.
+        backgrounds: whether training batches contain each picture's background, which is the
+            picture with its foreground filled in.
 
     Raises:
-        ValueError: backgrounds are asked for, and a training picture has no mask.
+        ValueError: ``backgrounds`` is true and a training picture has no mask.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class ImageData(pl.LightningDataModule):
             ImageFiles.of(examples, examples.rows("train"), preprocessing.train, backgrounds=True)
 
     def decode(self) -> None:
-        """Decode every picture of every split once, before training, into the cache if any.
+        """Decode every picture of all splits once before training. Fill the cache if there is one.
 
         Raises:
             ValueError: a picture or mask is damaged.
@@ -101,10 +103,11 @@ class ImageData(pl.LightningDataModule):
                     decode_all(source, lambda position, picture: None)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Augmented batches of the training split, in the order's order.
+        """Augmented batches of the training rows that ``order`` draws.
 
-        A last batch of fewer than ``smallest_batch`` samples in some process is left out in all of
-        them, and one of a single sample, on which batch normalisation cannot train.
+        The last of several batches is left out in all processes if it has fewer than
+        ``smallest_batch`` samples in one of them. It is also left out if it has only one sample
+        there, because batch normalisation cannot train on one sample.
 
         Raises:
             ValueError: an epoch visits fewer images than there are processes.
@@ -114,38 +117,37 @@ class ImageData(pl.LightningDataModule):
             self.order, seed=self.seed, rank=rank, world=world, visits=self._visits(world)
         )
         if self.trainer is not None:
-            # where loader processes fetch ahead, Lightning starts them before it says which epoch
-            # it resumes in
+            # loader processes fetch ahead, and Lightning starts them before it sets the epoch of a
+            # resumed run
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)
         dataset = self.dataset("train", training=True, backgrounds=self.backgrounds)
         return self._loader(dataset, sampler, self.batch_size)
 
     def _visits(self, world: int) -> int:
-        """How many entries all processes visit, so that each has as many batches as the others."""
+        """Number of visits of all processes together, such that all have equally many batches."""
         visits, joined = len(self.order), self.batch_size * world
         last = visits % joined
-        # a whole batch in one process may stand beside a short one in another, and both are left
-        # out
+        # one process may have a whole last batch while another has a short one: both are left out
         short = visits > joined and last > 0 and last // world < max(2, self.smallest_batch)
         return visits - last if short else visits
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation split, as :meth:`loader`."""
+        """Batches of the validation split for evaluation: ``loader("val")``."""
         return self.loader("val")
 
     def loader(self, split: str, *, backgrounds: bool = False) -> DataLoader[Batch]:
-        """Batches of "train", "val" or "test" for evaluation: in file order, each row once.
+        """Batches of one split for evaluation: each row once, in file order.
 
         Args:
-            split: which.
-            backgrounds: whether they carry backgrounds, for measures of what a model makes of
-                these. The order is then a random one, the same every time: files are often sorted
-                by class, and a batch whose backgrounds are to be exchanged has to hold every class.
-                Batches have ``EXCHANGED`` samples whatever ``eval_batch_size``.
+            split: "train", "val" or "test".
+            backgrounds: whether batches contain backgrounds, for measures that exchange them. The
+                order is then random but fixed, because files are often sorted by class and each
+                batch needs samples of every class. Batches then have ``EXCHANGED`` samples instead
+                of ``eval_batch_size``.
 
         Raises:
-            ValueError: backgrounds are asked for, and a picture has no mask.
+            ValueError: ``backgrounds`` is true and a picture of the split has no mask.
         """
         rank, world = processes.rank(), processes.world()
         dataset = self.dataset(split, backgrounds=backgrounds)
@@ -158,13 +160,13 @@ class ImageData(pl.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Move a batch to the device."""
-        # Lightning's own walks through any nesting; on a small model's step that is felt
+        """Move all fields of a batch to the device, without waiting for the copies."""
+        # Lightning's own version walks through nested containers, which slows down small models
         fields = (None if field is None else field.to(device, non_blocking=True) for field in batch)
         return Batch(*fields)  # type: ignore[arg-type]  # a field that is not optional is never None
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Normalise a batch on the device it has reached."""
+        """Normalise the pixels of a batch on its device, after the transfer of uint8 images."""
         device = batch.image.device
         self.mean, self.std = self.mean.to(device), self.std.to(device)
         return normalise(batch, self.mean, self.std, channels_last=self.channels_last)
@@ -172,7 +174,13 @@ class ImageData(pl.LightningDataModule):
     def dataset(
         self, split: str, *, training: bool = False, backgrounds: bool = False
     ) -> ImageDataset:
-        """The pictures of a split, from the cache if there is one."""
+        """The samples of a split, read from the cache if there is one.
+
+        Args:
+            split: "train", "val" or "test".
+            training: whether to use the geometry and the augmentation of training.
+            backgrounds: whether samples contain their background.
+        """
         geometry = self.preprocessing.train if training else self.preprocessing.evaluation
         rows = self.examples.rows(split)
         key = split, repr(geometry), backgrounds
@@ -195,8 +203,7 @@ class ImageData(pl.LightningDataModule):
             persistent_workers=self.workers > 0,
             worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
-            # or each iteration takes a number from the global generator, at another time in a run
-            # that is resumed
+            # otherwise each iteration draws from the global generator, which differs after a resume
             generator=torch.Generator(),
         )
 

@@ -158,14 +158,14 @@ def test_several_labels(sound):
     check_examples(labelled, require=("bias",))
     with pytest.raises(ValueError, match=r"1 rows have a target outside 0 to 1 \(2\): row 4"):
         check_examples(replace(labelled, target=changed(target, 3, torch.tensor([1, 2]))))
-    with pytest.raises(ValueError, match=r"no training image of y: give the class images"):
+    with pytest.raises(ValueError, match=r"no training image of y: add training images"):
         check_examples(replace(labelled, target=target * torch.tensor([1, 0])))
 
 
 @pytest.mark.parametrize(("row", "name"), [(4, "val"), (5, "test")])
 def test_empty_split(sound, row, name):
     with pytest.raises(
-        ValueError, match=rf"no image in the split {name}: every one of train, val, test"
+        ValueError, match=rf"no image in the split {name}: each of train, val, test needs"
     ):
         check_examples(replace(sound, split=changed(sound.split, row, 0)))
 
@@ -178,7 +178,7 @@ def test_single_class(sound):
 
 def test_class_without_training_image(sound):
     with pytest.raises(
-        ValueError, match="no training image of dog: give the class images in train"
+        ValueError, match="no training image of dog: add training images of the class"
     ):
         check_examples(replace(sound, target=torch.tensor([0, 0, 0, 0, 0, 1])))
 
@@ -192,14 +192,14 @@ def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
     """Row 2 was the only cat on snow."""
     lacking = replace(sound, bias=changed(sound.bias, 1, 0))
     with pytest.warns(
-        UserWarning, match=r"mine\.csv: no training image in cat-snow: nothing can be learnt"
+        UserWarning, match=r"mine\.csv: no training image in cat-snow: a model cannot learn"
     ):
         check_examples(lacking)
     with pytest.raises(
         ValueError, match=r"no training image in cat-snow\. This strategy needs every group"
     ):
         check_examples(lacking, require=("bias", "groups"))
-    with pytest.warns(UserWarning, match="nothing can be learnt"):
+    with pytest.warns(UserWarning, match="a model cannot learn these groups"):
         check_examples(lacking, require=("bias",))
 
 
