@@ -1,1 +1,1 @@
-"""One loader per data set: files to examples."""
+"""One loader per data set. Each returns the ``Examples`` of the files in a folder."""

@@ -1,4 +1,4 @@
-"""Biased-MNIST: white digits on a coloured ground, in training mostly the digit's own."""
+"""Biased-MNIST: white digits on backgrounds whose colour predicts the digit in training."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ from debias.data.sets.table import table
 from debias.errors import InputError
 from debias.files import made_whole
 
-#: Name and red, green, blue of the colour that is each digit's own.
+#: Name and (red, green, blue) of the bias-aligned colour of each digit, from 0 to 9.
 COLOURS = (
     ("red", (255, 0, 0)), ("green", (0, 255, 0)), ("blue", (0, 0, 255)),
     ("yellow", (225, 225, 0)), ("magenta", (225, 0, 225)), ("cyan", (0, 255, 255)),
@@ -28,7 +28,7 @@ COLOURS = (
 )  # fmt: skip
 DIGITS = tuple(str(digit) for digit in range(10))
 UNBIASED = 0.1
-#: Where the files of MNIST may lie below the root, the last as torchvision puts them.
+#: Folders below the root that may hold the files of MNIST. The last is that of torchvision.
 FOLDERS = ("", "raw", "MNIST/raw")
 
 Bytes = NDArray[np.uint8]
@@ -36,7 +36,7 @@ Integers = NDArray[np.int64]
 
 
 class Digits(NamedTuple):
-    """``(N, 28, 28)`` grey images and their ``(N,)`` digits."""
+    """MNIST images ``(N, 28, 28)`` in grey, and their labels ``(N,)``, both uint8."""
 
     images: Bytes
     labels: Bytes
@@ -50,43 +50,45 @@ def biased_mnist(
     seed: int = 0,
     masks: str | None = None,
 ) -> Examples:
-    """MNIST digits on coloured grounds; coloured once, into a folder of their own below ``root``.
+    """Biased-MNIST. The first call colours the digits of MNIST into a new folder below ``root``.
 
-    Pixels that are 0 take the colour, all others are white. Of the n images of a digit,
-    ``int(n * rho)`` are on the digit's own colour, and the others are spread evenly over the nine
-    other colours.
+    Pixels that are 0 get the colour; all others become white. Of the n images of a digit,
+    ``int(n * rho)`` get the digit's own colour. The rest is spread evenly over the nine other
+    colours.
 
     Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
     2020; reference code clovaai/rebias.
 
     Args:
-        root: the folder of the four files of MNIST (``train-images-idx3-ubyte`` and so on, also as
-            ``.gz``), or one that holds them in ``raw`` or in ``MNIST/raw``.
-        rho: share of the training and validation images of each digit on its own colour, in [0, 1].
-        val: how many of the 60,000 training images are held out for validation, the same share of
-            each digit. They are as biased as those trained on, so that no unbiased image is used
-            for selection.
-        seed: another seed colours other images, and holds out others.
-        masks: a folder of masks, ``<split>/<digit>/<image>.png``; left out, there are none.
+        root: a folder with the four files of MNIST (``train-images-idx3-ubyte`` and so on, also as
+            ``.gz``). The files may also be in ``raw`` or ``MNIST/raw`` inside it.
+        rho: share of each digit's training and validation images that have its own colour, in
+            [0, 1].
+        val: number of the 60,000 training images to hold out for validation, the same share of
+            each digit, at least 10. They are as biased as the training images, so that no unbiased
+            image is used for selection.
+        seed: seed of the colours and of the held-out images, at least 0.
+        masks: a folder of masks, ``<split>/<digit>/<image>.png``. By default there are no masks.
 
     Returns:
-        All splits; the test split is MNIST's, unbiased (rho 0.1). Target: the digit; bias: the
-        colour, numbered by the digit whose own it is.
+        All splits. The test split is that of MNIST, unbiased (rho 0.1). The target is the digit.
+        The bias is the colour, with the number of the digit that it belongs to.
 
     Raises:
-        ValueError: a bound is broken, or a file of MNIST is not there or damaged.
+        ValueError: ``rho`` is not in [0, 1], ``val`` is below 10 or leaves no training image,
+            ``seed`` is negative, or a file of MNIST is missing or damaged.
 
-    Differs from the reference: there all 60,000 images are trained on and the unbiased test set
-    selects; its colouring depends on a global random state; the images off their colour are dealt
-    in portions of ceil(k / 9), so that some of the nine colours get none.
+    Differs from the reference: there all 60,000 images are trained on, and the unbiased test set
+    selects the epoch. Its colouring depends on a global random state. It deals the k conflicting
+    images in portions of ceil(k / 9), so that some of the nine colours may get no image.
     """
     if not 0 <= rho <= 1 or val < len(DIGITS) or seed < 0:
         raise InputError(
             f"biased_mnist needs rho in [0, 1], val >= 10 and seed >= 0; got rho={rho}, val={val}, "
             f"seed={seed}"
         )
-    # rename it whenever the pictures or their order change, so that a folder of before is not taken
-    # for one of now
+    # change this name whenever the pictures or their order change, so that an old folder is not
+    # read as a new one
     folder = Path(root) / f"biased_mnist-rho{float(rho)}-val{val}-seed{seed}"
     if not folder.is_dir():
         _colour(Path(root), folder, rho, val, seed)
@@ -103,7 +105,8 @@ def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
     train, test = _read(root, "train"), _read(root, "t10k")
     if val >= len(train.labels):
         raise InputError(
-            f"val={val} leaves none of the {len(train.labels)} training images of {root}: lower it"
+            f"val={val} leaves none of the {len(train.labels)} training images of {root}: set a "
+            "lower val"
         )
     held_out = _held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
     parts = (_select(train, ~held_out), _select(train, held_out), test)
@@ -137,8 +140,8 @@ def _written(
 
 
 def _held_out(labels: Bytes, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """A mask of ``count`` rows, the same share of each digit up to rounding."""
-    # every k-th row of the shuffled rows in order of their digit
+    """``(N,)`` bool that selects ``count`` rows, the same share of each digit up to rounding."""
+    # every k-th of the rows, which are shuffled and then sorted by digit
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     chosen = np.zeros(len(labels), dtype=np.bool_)
@@ -151,7 +154,7 @@ def _select(digits: Digits, rows: NDArray[np.bool_]) -> Digits:
 
 
 def _colours(labels: Bytes, rho: float, rng: np.random.Generator) -> Integers:
-    """``(N,)`` colour of each image."""
+    """``(N,)`` number of the colour of each image. A share ``rho`` gets the digit's own colour."""
     colours = np.empty(len(labels), dtype=np.int64)
     for digit in range(len(DIGITS)):
         rows = rng.permutation(np.flatnonzero(labels == digit))
@@ -166,14 +169,15 @@ def _read(root: Path, part: str) -> Digits:
     images, labels = _idx(root, f"{part}-images", 3), _idx(root, f"{part}-labels", 1)
     if len(images) != len(labels) or (len(labels) and np.max(labels) >= len(DIGITS)):
         raise InputError(
-            f"{root} holds {len(images)} images and {len(labels)} labels of {part}, the highest "
-            f"{np.max(labels, initial=0)}: expected as many labels as images, from 0 to 9"
+            f"{root} has {len(images)} images and {len(labels)} labels of {part}, the highest "
+            f"{np.max(labels, initial=0)}: expected one label per image, from 0 to 9; fetch the "
+            "files again"
         )
     return Digits(images, labels)
 
 
 def _idx(root: Path, name: str, dimensions: int) -> Bytes:
-    """Content of one idx file: two zeros, type 8 (bytes), dimensions, and the bytes."""
+    """Array of one idx file. Its header has two zeros, type 8 (bytes), dimensions and shape."""
     path = _find(root, f"{name}-idx{dimensions}-ubyte")
     content = _content(path)
     start = 4 + 4 * dimensions
@@ -182,8 +186,7 @@ def _idx(root: Path, name: str, dimensions: int) -> Bytes:
         shape, dtype=np.int64
     ):
         raise InputError(
-            f"{path} is no idx file of bytes in {dimensions} dimensions, or not whole: fetch it "
-            "again"
+            f"{path} is not a complete idx file of bytes in {dimensions} dimensions: fetch it again"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -192,9 +195,7 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is no gzip file, or not whole ({error}): fetch it again"
-        ) from None
+        raise InputError(f"{path} is not a complete gzip file ({error}): fetch it again") from None
 
 
 def _find(root: Path, name: str) -> Path:
@@ -203,6 +204,6 @@ def _find(root: Path, name: str) -> Path:
     names = (name, f"{name}.gz", dotted, f"{dotted}.gz")
     return first_file(
         (root / folder / file for folder in FOLDERS for file in names),
-        absent=f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put MNIST's "
-        "files there",
+        absent=f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put the "
+        "files of MNIST there",
     )

@@ -1,4 +1,4 @@
-"""Draws one bird of the built-in set: of land or water, on land or water; and its mask."""
+"""Draws one picture of the built-in data set, a landbird or waterbird on land or water."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ Colour = tuple[int, int, int]
 
 OVERSAMPLING = 4
 SUBPIXEL_BITS = 4
-# The usual centre crop keeps 7/8 of a picture: no bird reaches beyond that.
+# The usual centre crop keeps 7/8 of a picture, and no bird may be cut off.
 MARGIN = 1 / 16
 
-# The birds' colours are shared by both kinds: only the shape of a bird tells what it is.
+# Both kinds have the same colours, so that only the shape of a bird shows its class.
 PLUMAGE: tuple[Colour, ...] = (
     (226, 222, 212), (58, 54, 56), (128, 92, 62), (178, 72, 56),
     (214, 168, 70), (96, 106, 124), (160, 142, 118),
@@ -31,7 +31,7 @@ WATER: tuple[Colour, ...] = (
 
 
 class Traits(NamedTuple):
-    """Lengths of the parts that tell the kinds apart, in body lengths."""
+    """Lengths, in body lengths, of the parts that distinguish landbirds from waterbirds."""
 
     neck: float
     bill: float
@@ -39,8 +39,7 @@ class Traits(NamedTuple):
     tail: float
 
 
-# Means of the two kinds (landbird, waterbird) and the spread around them, in the order of the
-# target.
+# Means of the two kinds (landbird, waterbird, as the target), and standard deviation of both.
 KINDS = (
     Traits(neck=0.28, bill=0.22, legs=0.36, tail=0.58),
     Traits(neck=0.58, bill=0.42, legs=0.56, tail=0.30),
@@ -50,7 +49,7 @@ SHORTEST = Traits(neck=0.12, bill=0.10, legs=0.15, tail=0.08)
 
 
 class Part(NamedTuple):
-    """A filled outline of the bird, in body lengths, x forwards and y down."""
+    """One part of a bird: a filled outline in body lengths, with x forwards and y down."""
 
     outline: Points
     colour: Colour
@@ -59,10 +58,10 @@ class Part(NamedTuple):
 def draw_bird(
     rng: np.random.Generator, *, target: int, place: int, size: int
 ) -> tuple[Pixels, Pixels]:
-    """One picture of the built-in set.
+    """Draw one picture of the built-in data set, and the mask of its bird.
 
     Args:
-        rng: every random choice comes from here, in a fixed order.
+        rng: generator of every random choice, in a fixed order.
         target: 0 for a landbird (short neck, bill and legs, long tail), 1 for a waterbird (the
             reverse).
         place: 0 for land, 1 for water.
@@ -72,7 +71,7 @@ def draw_bird(
         ``(size, size, 3)`` uint8 RGB image and ``(size, size)`` uint8 mask, 0 or 255.
     """
     side = size * OVERSAMPLING
-    # Every pixel of the background becomes a block, which the averaging below gives back as it was.
+    # Each background pixel becomes a block, so that averaging below restores the same pixel.
     canvas = cv2.resize(background(rng, place, size), (side, side), interpolation=cv2.INTER_NEAREST)
     mask = np.zeros((side, side), np.uint8)
     for outline, colour in posed(rng, bird(rng, target), side):
@@ -87,8 +86,9 @@ def draw_bird(
 
 
 def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
-    """Land (patches of green and brown, upright stems) or water (long flat ripples),
-    ``(side, side, 3)`` uint8.
+    """Draw ``(side, side, 3)`` uint8 land (``place`` 0) or water (1), without a bird.
+
+    Land has patches of green and brown, and upright stems. Water has long flat ripples.
     """
     dark, light = (np.array(colour, np.float64) for colour in _choose(rng, (LAND, WATER)[place], 2))
     coarse, fine = (((3, 3), (20, 14)), ((5, 2), (36, 6)))[place]
@@ -100,7 +100,7 @@ def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
 
 
 def bird(rng: np.random.Generator, target: int) -> list[Part]:
-    """The parts of a bird that looks forwards, from the farthest to the nearest."""
+    """Draw the random parts of a bird of class ``target``, from the farthest to the nearest."""
     drawn = rng.normal(KINDS[target], SPREAD)
     traits = Traits(*np.maximum(drawn, SHORTEST).tolist())
     plumage, wing_colour = _choose(rng, PLUMAGE, 2)
@@ -123,7 +123,7 @@ def bird(rng: np.random.Generator, target: int) -> list[Part]:
 
 
 def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Part]:
-    """The parts in pixels: turned, flipped, scaled, and put where the whole bird fits."""
+    """Turn, flip, scale and move the parts at random, so that the whole bird fits; in pixels."""
     angle = np.deg2rad(rng.uniform(-12, 12))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn[0] *= rng.choice((-1.0, 1.0))

@@ -1,4 +1,4 @@
-"""CelebA: faces with 40 attributes, of which some are the targets and one is the bias attribute."""
+"""CelebA: faces with 40 attributes. You choose the targets and the bias attribute among them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from debias.errors import InputError
 from debias.types import Groups
 
 PRESENCE = {"-1": 0, "0": 0, "1": 1}
-# Blond men are rare: the shortcut favours women as blond, and men as not blond.
+# Blond men are rare, so the aligned groups are blond women, and men who are not blond.
 ALIGNED = {("Blond_Hair", "Male"): ((0, 1), (1, 0))}
 
 
@@ -29,38 +29,38 @@ def celeba(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> Examples:
-    """CelebA in the layout of its release (``list_attr_celeba.txt``) or the same tables as CSV.
+    """CelebA in the layout of its release (``list_attr_celeba.txt``), or with its tables as CSV.
 
     Source: Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015; the pair Blond_Hair
     and Male is that of Sagawa et al., ICLR 2020.
 
     Args:
-        root: the folder of ``img_align_celeba/``, ``list_attr_celeba`` and ``list_eval_partition``
-            (.txt or .csv).
-        targets: names of the attributes to predict. One gives two classes, several give a
-            multi-label problem.
+        root: the folder with ``img_align_celeba/``, ``list_attr_celeba`` and
+            ``list_eval_partition`` (.txt or .csv).
+        targets: names of the attributes to predict. One name gives two classes. Several names make
+            the targets multi-label.
         bias: name of the bias attribute.
-        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are
-            none.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
-            ``.png`` or ``.jpg``.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``. By default there
+            are no masks.
+        fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
+            like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
-        All splits; an attribute is 1 where present, 0 where absent. Aligned pairs are known for
-        Blond_Hair and Male.
+        All splits. An attribute is 1 if present and 0 if absent. Aligned groups are defined only
+        for the single target Blond_Hair with the bias Male.
 
     Raises:
-        ValueError: a file or an attribute is not there, an attribute is named twice, a bad cell, or
-            an image that the attribute table names and the partition does not; or a folder of masks
-            or fills that is not there.
+        ValueError: a file, an attribute, or the folder of masks or fills does not exist;
+            ``targets`` is empty; an attribute is named twice; a cell is not valid; or the partition
+            lacks an image of the attribute table.
     """
     names = [*targets, bias]
     if not targets or len(set(names)) < len(names):
         raise InputError(
-            f"targets={list(targets)} and bias={bias!r}: name at least one target, and no "
-            "attribute twice"
+            f"celeba needs at least one target, and no attribute twice; got "
+            f"targets={list(targets)}, bias={bias!r}"
         )
     attributes = _attributes(Path(root), names)
     columns = [attributes.choices(name, PRESENCE) for name in names]
@@ -104,7 +104,7 @@ def _split(root: Path, attributes: Columns) -> Tensor:
     absent = next((row for row, image in enumerate(images) if image not in rows), None)
     if absent is not None:
         raise attributes.error(
-            absent, "image_id", f"which {partition.source} does not name: give it a partition there"
+            absent, "image_id", f"which is not in {partition.source}: add a row for it there"
         )
     return splits[torch.tensor([rows[image] for image in images], dtype=torch.int64)]
 
@@ -112,8 +112,8 @@ def _split(root: Path, attributes: Columns) -> Tensor:
 def _table(root: Path, name: str) -> Path:
     return first_file(
         (root / f"{name}.txt", root / f"{name}.csv"),
-        absent=f"no {name}.txt or {name}.csv in {root}: set root to the folder that holds "
-        "CelebA's tables",
+        absent=f"no {name}.txt or {name}.csv in {root}: set root to the folder with the tables of "
+        "CelebA",
     )
 
 

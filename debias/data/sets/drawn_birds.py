@@ -1,6 +1,4 @@
-"""The built-in data: drawn birds, written once in the layout of the Waterbirds release and read as
-if they were it.
-"""
+"""The built-in data set: drawn birds, written once and read in the layout of Waterbirds."""
 
 import csv
 import json
@@ -21,15 +19,14 @@ from debias.files import made_whole
 from debias.json_files import read_json
 
 SETTINGS = "drawn_birds.json"
-# Raise it whenever the pictures change, so that a folder drawn earlier is not taken for one drawn
-# now.
+# Raise it whenever the pictures change, so that an old folder is not read as a new one.
 DRAWING = 1
 JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the pictures depend on."""
+    """All settings that the pictures depend on. A file in the folder records them."""
 
     drawing: int
     aligned: float
@@ -41,7 +38,7 @@ class Settings:
 
 
 class MetadataRow(NamedTuple):
-    """The columns of ``metadata.csv``, in the order of the release."""
+    """One row of ``metadata.csv``, with the columns of the Waterbirds release in their order."""
 
     img_id: int
     img_filename: str
@@ -62,34 +59,34 @@ def drawn_birds(
     seed: int = 0,
     masks: str | None = None,
 ) -> Examples:
-    """Drawn landbirds and waterbirds on land or water, with masks; drawn if they are not there yet.
+    """Drawn landbirds and waterbirds on land or water, with masks. The first call draws them.
 
-    A bird's kind shows in the lengths of its neck, bill, legs and tail, which overlap between the
-    kinds; the place shows at a glance. So a classifier that is fitted to the average leans on the
-    place.
+    The class shows in the lengths of neck, bill, legs and tail, and these overlap between the
+    classes. The place is much easier to see. So a classifier trained for average accuracy relies on
+    the place.
 
     Args:
-        root: the folder that the set is written to, and read from afterwards.
-        aligned: share of the training images of each class on its own place, in [0, 1]. Half of the
-            validation and test images of each class are, as in Waterbirds.
-        train: training images, half of them landbirds.
-        val: validation images.
-        test: test images.
-        size: side of the images, in pixels.
-        seed: another seed draws other birds. The same settings write the same bytes, with the same
-            versions of NumPy and OpenCV.
-        masks: a folder of masks, ``<class>/<image>.png``, in place of those that were drawn.
+        root: the folder that the set is written to, and that later calls read.
+        aligned: share of each class's training images on its own place, in [0, 1]. For validation
+            and test images the share is one half, as in Waterbirds.
+        train: number of training images, at least 4. Half of them are landbirds.
+        val: number of validation images, at least 4.
+        test: number of test images, at least 4.
+        size: side of the images, in pixels, at least 16.
+        seed: seed of the drawings, at least 0. The same settings write the same bytes if the
+            versions of NumPy and OpenCV are the same.
+        masks: a folder of masks, ``<class>/<image>.png``. By default the drawn masks are used.
 
     Returns:
         All splits, with masks, read by ``waterbirds``.
 
     Raises:
-        ValueError: a bound is broken, or ``root`` holds something else or a set with other
-            settings.
+        ValueError: an argument is out of range, or ``root`` contains other files or a set with
+            other settings.
     """
     if not 0 <= aligned <= 1 or min(train, val, test) < 4 or size < 16 or seed < 0:
         raise InputError(
-            "drawn_birds needs aligned in [0, 1], at least 4 images a split, size >= 16 and seed "
+            "drawn_birds needs aligned in [0, 1], at least 4 images per split, size >= 16 and seed "
             f">= 0; got aligned={aligned}, train={train}, val={val}, test={test}, size={size}, "
             f"seed={seed}"
         )
@@ -108,8 +105,8 @@ def _write(folder: Path, settings: Settings) -> None:
         (folder / name).mkdir()
         (folder / "segmentations" / name).mkdir(parents=True)
     for number, row in tqdm(rows, desc="drawing birds", disable=None):
-        # Numbered within its split: the test birds are the same at every rate and number of
-        # training images.
+        # Numbered within its split, so that the test birds do not depend on the aligned share or
+        # the number of training images.
         rng = np.random.default_rng([settings.seed, row.split, number])
         image, mask = draw_bird(rng, target=row.y, place=row.place, size=settings.size)
         path = folder / row.img_filename
@@ -126,7 +123,7 @@ def _write(folder: Path, settings: Settings) -> None:
 
 
 def _rows(settings: Settings) -> Iterator[tuple[int, MetadataRow]]:
-    """Each row, and its number within its split."""
+    """Yield each image's number within its split, and its row of ``metadata.csv``."""
     labels = [
         (split, number, target, place)
         for split, (total, rate) in enumerate(_sizes(settings))
@@ -143,7 +140,7 @@ def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
 
 
 def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
-    """Target and place of each image: equal classes, each with the same share on its place."""
+    """Target and place of each image: equal classes, and a share ``rate`` on their own place."""
     for target, count in enumerate((total - total // 2, total // 2)):
         own = round(count * rate)
         yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)
@@ -153,18 +150,18 @@ def _compare(folder: Path, settings: Settings) -> None:
     path = folder / SETTINGS
     if not path.is_file():
         raise InputError(
-            f"{folder} could not be written, or holds something else than drawn birds: set another "
-            "root"
+            f"{folder} contains no drawn birds: they could not be written there, or it contains "
+            "other files; set another root"
         )
     written = read_json(path, dict, entries={}, remedy="set another root, or delete the folder")
     wanted = asdict(settings)
     if written != wanted:
         differing = [name for name in wanted if written.get(name) != wanted[name]]
-        there, here = (
+        written_text, wanted_text = (
             ", ".join(f"{name}={values.get(name)}" for name in differing)
             for values in (written, wanted)
         )
         raise InputError(
-            f"{folder} was drawn with {there}, but {here} is asked for: set another root, or "
-            "delete it"
+            f"{folder} was drawn with {written_text}, and these settings have {wanted_text}: set "
+            "another root, or delete the folder"
         )

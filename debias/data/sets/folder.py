@@ -16,8 +16,8 @@ from debias.errors import InputError
 from debias.types import Groups
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-#: A folder of the file system's own at the root of a disk.
-PASSED_OVER = ("lost+found",)
+#: Folders beside the splits that are ignored. The file system makes this one at the root of a disk.
+IGNORED = ("lost+found",)
 LAYOUTS = "<split>/<target>/<bias>/<image> or <split>/<target>/<image>"
 
 
@@ -31,17 +31,17 @@ def folder(
 ) -> Examples:
     """Images in a tree of folders: ``<split>/<target>/<bias>/<image>``.
 
-    Or ``<split>/<target>/<image>``, where the bias is unknown.
+    If the bias is unknown, an image is in ``<split>/<target>/<image>``.
 
     Args:
-        root: the folder of the tree. A split is train, val (or valid, validation) or test; classes
-            and bias values are the sorted names of their folders. Hidden files, and files that are
-            no images, are passed over. Any other folder beside the splits is an error, as is a
-            class or bias value called nan.
-        masks: a folder of foreground masks, ``<image without its suffix>.png``; left out, there are
-            none.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
-            ``.png`` or ``.jpg``.
+        root: the folder of the tree. A split is train, val (or valid, validation) or test. Classes
+            and bias values are numbered in the order of their sorted folder names. Hidden files and
+            files that are not images are ignored. Another folder beside the splits is an error. A
+            class or bias value called nan is also an error.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``. By default there
+            are no masks.
+        fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
+            like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
@@ -49,11 +49,12 @@ def folder(
         All splits, in order of path.
 
     Raises:
-        ValueError: no such folder, no image in it, a folder that is no split, an image at another
-            depth, or a folder of masks or fills that is not there.
+        ValueError: the folder does not exist or has no image, a folder in it is not a split, an
+            image is at another depth, a class or bias value is called nan, or the folder of masks
+            or fills does not exist or fits no image.
     """
     if not Path(root).is_dir():
-        raise InputError(f"no folder {root}: correct the path")
+        raise InputError(f"no folder {root}: correct data.root")
     images = sorted(_images(Path(root)))
     if not images:
         raise InputError(f"no image in {root}: expected {LAYOUTS}")
@@ -84,9 +85,9 @@ def _images(root: Path, deepest: int = 4) -> Iterator[str]:
             name for name in folders if not (name.startswith(".") or Path(place, name).is_symlink())
         ]
         if len(parts) == deepest and below and not Path(place).is_symlink():
-            raise InputError(f"{place} holds folders at the wrong depth: expected {LAYOUTS}")
-        # A link to a folder above would be walked for ever; an image below the deepest level is an
-        # error anyway.
+            raise InputError(f"{place} contains folders at the wrong depth: expected {LAYOUTS}")
+        # A link to a parent folder would never end; an image below the deepest level is an error
+        # anyway.
         folders[:] = [name for name in folders if not name.startswith(".") and len(parts) < deepest]
         for name in files:
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
@@ -94,24 +95,25 @@ def _images(root: Path, deepest: int = 4) -> Iterator[str]:
 
 
 def _refuse_others(root: Path) -> None:
-    """Refuse a folder beside the splits whose pictures would be left out, of whatever suffix."""
+    """Refuse another folder beside the splits, because its pictures would be left out."""
     for place in sorted(path for path in root.iterdir() if path.is_dir()):
         if (
             place.name not in SPLIT_POSITIONS
-            and place.name not in PASSED_OVER
+            and place.name not in IGNORED
             and not place.name.startswith(".")
         ):
             raise InputError(
-                f"{place} is no split: name it train, val or test, or move it out of {root}"
+                f"{place} is not a split: name it train, val or test, or move it out of {root}"
             )
 
 
 def _refuse_unreadable(root: Path, error: OSError) -> None:
     first = Path(error.filename).relative_to(root).parts[:1]
     if first and first[0] not in SPLIT_POSITIONS:
-        return  # as a disk's lost+found: of no split
+        return  # not in a split, such as the folder lost+found of a disk
     raise InputError(
-        f"{error.filename} cannot be read ({error.strerror}), and its images would be left out"
+        f"cannot read {error.filename} ({error.strerror}), and its images would be left out: allow "
+        "reading it, or move it away"
     ) from error
 
 
@@ -121,12 +123,12 @@ def _labels(root: Path, image: str) -> tuple[int, str, str]:
         raise InputError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
     if absent := [name for name in classes if name in ("nan", "NaN")]:
         raise InputError(
-            f"{root / image} lies in a folder called {absent[0]!r}, as a missing label is written: "
+            f"{root / image} is in a folder called {absent[0]!r}, which means a missing label: "
             "rename the folder, or move its images"
         )
     if split not in SPLIT_POSITIONS:
         raise InputError(
-            f"{root / split} is no split: name the folder train, val or test (for {image})"
+            f"{root / split} is not a split: name the folder train, val or test (for {image})"
         )
     return SPLIT_POSITIONS[split], classes[0], classes[1] if len(classes) == 2 else ""
 

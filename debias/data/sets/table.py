@@ -32,25 +32,26 @@ def table(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> Examples:
-    """Images listed in a CSV file whose first line names its columns, one row an image.
+    """Images listed in a CSV file: one row per image. The first line names the columns.
 
     Args:
         csv: the file.
-        root: the folder that image and mask paths are relative to; left out, the folder of the
-            file.
+        root: the folder that image and mask paths are relative to. By default it is the folder of
+            the file.
         path: column of the image paths.
         target: column of the classes: integers from 0, or names.
-        bias: column of the bias attribute: integers from 0, or names; empty, -1, NA, nan or None
-            where unknown, unless ``bias_names`` has it. ``null`` if there is no such column.
+        bias: column of the bias attribute: integers from 0, or names. A cell that is empty, -1, NA,
+            nan or None is an unknown value, unless ``bias_names`` contains it. Set ``null`` if
+            there is no such column.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2.
-        mask: column of the mask paths, empty where an image has none.
-        masks: instead, a folder of masks, ``<image without its suffix>.png``.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
-            ``.png`` or ``.jpg``.
-        target_names: the classes in order; left out, the sorted names in the column, or the
-            integers themselves.
-        bias_names: likewise for the bias attribute.
-        aligned: the (target, bias) pairs that the shortcut favours, as integers.
+        mask: column of the mask paths. The cell is empty if the image has no mask.
+        masks: a folder of masks, ``<image without its suffix>.png``, instead of ``mask``.
+        fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
+            like the masks, ``.png`` or ``.jpg``.
+        target_names: the classes in order. By default they are the sorted names in the column, or
+            the integers themselves.
+        bias_names: the bias values in order, with the same default.
+        aligned: the bias-aligned (target, bias) pairs, as integers.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
@@ -58,8 +59,9 @@ def table(
         All splits.
 
     Raises:
-        ValueError: no such file or column, or a cell that is no class, no bias value or no split;
-            masks given twice, or a folder of masks or fills that is not there.
+        ValueError: the file or a column does not exist, a cell is not a class, bias value or split,
+            an aligned pair is not below the numbers of classes and bias values, both ``mask`` and
+            ``masks`` are given, or the folder of masks or fills does not exist or fits no image.
     """
     columns = _columns(Path(csv), path, target, split, bias, mask=mask, masks=masks)
     labels, label_names = _classes(columns, target, target_names)
@@ -78,7 +80,7 @@ def table(
 def _columns(source: Path, *names: str | None, mask: str | None, masks: str | None) -> Columns:
     if mask is not None and masks is not None:
         raise InputError(
-            f"masks are given twice, by mask={mask} and masks={masks}: leave one of them out"
+            f"masks are given twice, by mask={mask} and masks={masks}: leave one option out"
         )
     wanted = dict.fromkeys(name for name in (*names, mask) if name is not None)
     return read_csv(source, list(wanted))
@@ -93,7 +95,7 @@ def _classes(
         values = columns.integers(column)
         count = int(values.max()) + 1
         if count > MOST_VALUES:
-            reason = f"but classes are numbered from 0, below {MOST_VALUES}"
+            reason = f"but must be a number from 0, below {MOST_VALUES}"
             raise columns.error(int(values.argmax()), column, reason)
         return values, tuple(map(str, range(count)) if names is None else names)
     wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
@@ -103,7 +105,7 @@ def _classes(
         if cells[row] in wrong:
             raise columns.error(row, column, "but must be an integer or a name")
         raise columns.error(
-            row, column, "as a missing class is written: give one, or list it in target_names"
+            row, column, "which means a missing class: give one, or list it in target_names"
         )
     ordered = tuple(sorted(distinct) if names is None else names)
     return columns.choices(column, {name: value for value, name in enumerate(ordered)}), ordered
@@ -117,11 +119,11 @@ def _biases(
         return _classes(columns, column, names)
     unknown = torch.full((len(columns.lines),), -1, dtype=torch.int64)
     cells = [""] * len(unknown) if column is None else columns.cells[column]
-    known = [row for row, cell in enumerate(cells) if cell not in absent]
-    if column is None or not known:
+    labelled = [row for row, cell in enumerate(cells) if cell not in absent]
+    if column is None or not labelled:
         return unknown, ("unknown",) if names is None else tuple(names)
-    values, ordered = _classes(columns.take(known), column, names)
-    unknown[known] = values
+    values, ordered = _classes(columns.take(labelled), column, names)
+    unknown[labelled] = values
     return unknown, ordered
 
 
@@ -135,6 +137,7 @@ def _pairs(
     for pair in aligned or ():
         if len(pair) != 2 or not (0 <= pair[0] < targets and 0 <= pair[1] < biases):
             raise InputError(
-                f"aligned holds {list(pair)}: expected [target, bias] below [{targets}, {biases}]"
+                f"aligned must hold pairs [target, bias] below [{targets}, {biases}]; got "
+                f"{list(pair)}. Correct the pair"
             )
     return tuple((pair[0], pair[1]) for pair in aligned or ())

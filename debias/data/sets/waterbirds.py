@@ -1,4 +1,4 @@
-"""Waterbirds: landbirds and waterbirds from CUB, put on land or water from Places."""
+"""Waterbirds: landbirds and waterbirds of CUB, pasted on land and water backgrounds of Places."""
 
 from pathlib import Path
 
@@ -23,26 +23,26 @@ def waterbirds(
 ) -> Examples:
     """Waterbirds in the layout of its release or of WILDS, read from ``metadata.csv``.
 
-    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020;
-    release ``waterbird_complete95_forest2water2``, and Koh et al., "WILDS", ICML 2021,
-    ``waterbirds_v1.0``.
+    Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020
+    (release ``waterbird_complete95_forest2water2``); and Koh et al., "WILDS", ICML 2021
+    (``waterbirds_v1.0``).
 
     Args:
-        root: the folder that holds ``metadata.csv``, or the one that holds the release folder.
+        root: the folder with ``metadata.csv``, or the folder that contains the release folder.
         masks: a folder of masks in the layout of CUB's ``segmentations``, ``<class>/<image>.png``.
-            Left out, a folder ``segmentations`` inside or beside ``root`` is used if there is one.
-        fills: a folder of backgrounds filled in elsewhere (by LaMa, say), named like the masks,
-            ``.png`` or ``.jpg``.
+            By default it is a folder ``segmentations`` inside or beside ``root``, if one exists.
+        fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
+            like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
     Returns:
-        All splits; target 0 landbird, 1 waterbird; bias 0 land, 1 water. An image whose mask is not
-        there has none.
+        All splits. Target 0 is landbird, 1 is waterbird. Bias 0 is land, 1 is water. An image
+        without a mask file has no mask.
 
     Raises:
-        ValueError: no ``metadata.csv``, a bad cell in it, or a folder of masks or fills that is not
-            there or fits no image.
+        ValueError: ``metadata.csv`` does not exist or has a cell that is not valid, or the folder
+            of masks or fills does not exist or fits no image.
     """
     folder = _release(Path(root))
     columns = read_csv(folder / "metadata.csv", ["img_filename", "y", "split", "place"])
@@ -65,7 +65,7 @@ def _release(root: Path) -> Path:
     return first_file(
         (folder / "metadata.csv" for folder in (root, *(root / name for name in RELEASES))),
         absent=f"no metadata.csv in {root}, nor in {' or '.join(RELEASES)} inside it: set root to "
-        "the unpacked Waterbirds",
+        "the folder of the unpacked Waterbirds",
     ).parent
 
 

@@ -55,7 +55,7 @@ CSV = rows(
         ),
         (
             CHECK,
-            "classes are numbered from 0",
+            "must be a number from 0",
             {"table.csv": TABLE.replace("cat", "1000000").replace("dog", "1")},
         ),
         (CHECK, "must be an integer", replaced("cat", "99999999999999999999")),

@@ -202,9 +202,9 @@ def damage(folder: Path, name: str, content: bytes) -> None:
         (
             "train-images-idx3-ubyte",
             struct.pack(">HBB3I", 0, 13, 3, 220, 4, 4) + bytes(3520),
-            "no idx file of bytes",
+            "not a complete idx file of bytes",
         ),
-        ("t10k-labels-idx1-ubyte", b"", "no idx file of bytes in 1 dimensions"),
+        ("t10k-labels-idx1-ubyte", b"", "not a complete idx file of bytes in 1 dimensions"),
         (
             "t10k-labels-idx1-ubyte",
             struct.pack(">HBBI", 0, 8, 1, 2) + bytes(2),
@@ -239,9 +239,7 @@ def test_damaged_gzip_files(tmp_path, damaged):
     write_mnist(tmp_path, suffix=".gz")
     path = tmp_path / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(damaged(path.read_bytes()))
-    with pytest.raises(
-        ValueError, match=f"{path} is no gzip file, or not whole .*: fetch it again"
-    ):
+    with pytest.raises(ValueError, match=f"{path} is not a complete gzip file .*: fetch it again"):
         biased_mnist(root=str(tmp_path), val=20)
 
 

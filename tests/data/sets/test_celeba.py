@@ -103,7 +103,7 @@ def test_unknown_attribute_names_the_near_miss(tmp_path):
     ("targets", "bias"), [([], "Male"), (["Male"], "Male"), (["Smiling", "Smiling"], "Male")]
 )
 def test_no_target_or_one_named_twice(tmp_path, targets, bias):
-    with pytest.raises(ValueError, match="name at least one target, and no attribute twice"):
+    with pytest.raises(ValueError, match="needs at least one target, and no attribute twice"):
         celeba(root=write_text(tmp_path), targets=targets, bias=bias)
 
 

@@ -61,7 +61,7 @@ def test_what_is_not_available_is_unknown_and_what_numbers_something_else_is_ref
     (tmp_path / "t.csv").write_text(rows.replace("day", "7").replace("night", "1234567890"))
     with pytest.raises(
         ValueError,
-        match="line 5: bias is '1234567890', but classes are numbered from 0, below 100000",
+        match="line 5: bias is '1234567890', but must be a number from 0, below 100000",
     ):
         table(csv=str(tmp_path / "t.csv"))
 
@@ -139,7 +139,7 @@ def test_bad_files_and_options(tmp_path):
     with pytest.raises(ValueError, match="is not UTF-8 text"):
         table(csv=write(tmp_path, "path,target,bias,split", "é.jpg,0,0,train", encoding="latin-1"))
     with pytest.raises(
-        ValueError, match=r"aligned holds \[0, 2\]: expected \[target, bias\] below \[1, 1\]"
+        ValueError, match=r"aligned must hold pairs \[target, bias\] below \[1, 1\]; got \[0, 2\]"
     ):
         table(csv=write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train"), aligned=[[0, 2]])
 
