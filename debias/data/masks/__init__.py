@@ -1,1 +1,1 @@
-"""Foreground masks: reading, making and writing them."""
+"""Foreground masks and filled backgrounds: finding, making and writing their files."""

@@ -1,4 +1,4 @@
-"""Files that belong to images by name: the mask, or the fill, of ``a/1.jpg`` is ``a/1.png``."""
+"""Masks and fills that belong to images by file name: ``a/1.png`` belongs to ``a/1.jpg``."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,18 +12,18 @@ from debias.errors import InputError
 def with_companions(
     examples: Examples, *, masks: Path | str | None, fills: Path | str | None
 ) -> Examples:
-    """The examples with a folder of masks, and one of fills, beside them.
+    """Return the examples with the paths of the masks and fills in these folders.
 
     Args:
-        examples: the rows.
-        masks: folder of foreground masks, ``<image without its suffix>.png``; an image whose mask
-            is not there has none. ``None`` leaves the masks that the examples have.
-        fills: folder of the pictures without their foreground, made by any inpainting,
-            ``<image without its suffix>.png``, else ``.jpg``, each of its image's size. Every image
-            needs one. ``None``: filled in here.
+        examples: the data set.
+        masks: folder of foreground masks, ``<image without its suffix>.png``. An image without a
+            mask file has no mask. ``None`` keeps the masks of ``examples``.
+        fills: folder of the pictures without their foreground, made by any inpainting program:
+            ``<image without its suffix>.png`` or ``.jpg``, of the same size as the image. Every
+            image needs one. With ``None``, debias fills in the foreground itself.
 
     Raises:
-        ValueError: a folder is not there, or fits no image.
+        ValueError: a folder does not exist, or has no file for any image.
     """
     if masks is not None:
         mask_root = _folder("masks", masks)
@@ -35,7 +35,7 @@ def with_companions(
 
 
 def mask_names(images: Sequence[str]) -> tuple[str, ...]:
-    """N paths of the masks of N images."""
+    """The mask path of each image: the same path with the suffix ``.png``."""
     return tuple(f"{_stem(image)}.png" for image in images)
 
 
@@ -47,8 +47,7 @@ def _stem(image: str) -> str:
 def _folder(kind: str, folder: Path | str) -> Path:
     if not Path(folder).is_dir():
         raise InputError(
-            f"no folder of {kind} {folder}: correct the path, or leave {kind} out to train without "
-            "them"
+            f"no folder of {kind} {folder}: correct the path, or leave data.{kind} out"
         )
     return Path(folder)
 
@@ -66,7 +65,7 @@ def _fills(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
     )
     missing, others_missing = set(missing_files(folder, paths)), set(missing_files(folder, others))
     _check_any("fill", folder, paths, missing & others_missing)
-    # one that is neither keeps its first name, under which the check of the data set misses it
+    # an image with neither keeps the first name, which check_examples then reports as missing
     jpeg = missing - others_missing
     return tuple(others[row] if row in jpeg else path for row, path in enumerate(paths))
 
@@ -74,5 +73,5 @@ def _fills(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
 def _check_any(kind: str, folder: Path, paths: Sequence[str], missing: set[int]) -> None:
     if paths and len(missing) == len(paths):
         raise InputError(
-            f"{folder} holds the {kind} of no image: expected files like {folder / paths[0]}"
+            f"{folder} has no {kind} of any image: expected files such as {folder / paths[0]}"
         )

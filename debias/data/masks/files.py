@@ -1,4 +1,4 @@
-"""Writes a folder of masks that the loaders read, and says what is in it."""
+"""Writes a folder of masks in the layout that the loaders read, with a record of its settings."""
 
 import json
 from collections import Counter
@@ -22,15 +22,20 @@ from debias.files import write_atomically
 from debias.json_files import read_json
 
 SETTINGS = "debias_masks.json"
-#: Shares of the picture below and from which a mask is of little use: recombination pastes no
-#: smaller foreground, and takes no background from a picture with a larger one.
+#: Shares of the picture outside which a mask is hardly useful. Recombination pastes no foreground
+#: smaller than the first, and uses no background of a picture whose foreground reaches the second.
 SMALL, LARGE = 0.005, 0.8
 
 
 @dataclass(frozen=True)
 class MaskRecord:
-    """One mask: the path of its image, how it came ("made", "fallback", "kept"), its share of the
-    picture in [0, 1].
+    """What :func:`write_masks` did for one image.
+
+    Attributes:
+        row: row of the image in the data set.
+        image: path of the image.
+        how: "made" by the maker, "fallback" (the maker found no object), or "kept" from before.
+        share: share of the picture that the mask covers, in [0, 1].
     """
 
     row: int
@@ -40,7 +45,7 @@ class MaskRecord:
 
     @property
     def remark(self) -> str:
-        """What is odd about it: "empty", "full", "small", "large", or nothing."""
+        """Empty if the share is usual, else one of "empty", "full", "small" and "large"."""
         if self.share in (0, 1):
             return "full" if self.share else "empty"
         if self.share < SMALL:
@@ -57,31 +62,31 @@ def write_masks(
     overwrite: bool = False,
     threads: int = 1,
 ) -> list[MaskRecord]:
-    """Write each row's mask, ``<image without its suffix>.png``, 0 or 255, of the image's size.
+    """Write the mask of each row as ``<image without its suffix>.png``, 0 or 255, in image size.
 
-    Each file appears whole or not at all, so an interrupted call is gone on with by the next.
+    Each file appears complete or not at all, and existing masks are kept. So call it again after an
+    interruption to write the remaining masks.
 
     Args:
         examples: the data set.
-        rows: of the images.
-        make: makes each mask.
-        folder: receives the masks.
+        rows: rows of the images.
+        make: makes the mask of one image.
+        folder: the folder to write to.
         overwrite: whether to make existing masks again.
-        threads: pictures worked on at a time.
+        threads: number of pictures to process at a time.
 
     Returns:
-        What each mask is, in the order of ``rows``.
+        One record per mask, in the order of ``rows``.
 
     Raises:
-        ValueError: a picture is damaged, two images would share a mask, or whatever ``make``
-            refuses.
+        ValueError: a picture is damaged, two images would share a mask file, or ``make`` raises it.
     """
     names = mask_names(examples.images)
     _check_shared([names[row] for row in rows])
     most = examples.max_pixels
 
     def write(row: int) -> MaskRecord:
-        """Make and write the mask of one image, unless there is one to keep."""
+        """Make and write the mask of one image, unless an existing mask is kept."""
         path, image = folder / names[row], examples.images[row]
         if path.is_file() and not overwrite:
             mask, how = read_image(path, max_pixels=most), "kept"
@@ -91,34 +96,35 @@ def write_masks(
             write_atomically(path, cv2.imencode(".png", mask)[1].tobytes(), durable=False)
         return MaskRecord(row, image, how, float((mask >= 128).mean()))
 
-    with ThreadPoolExecutor(threads) as pool:  # an error cancels what has not begun
-        done = pool.map(write, rows)
-        return list(tqdm(done, total=len(rows), desc="making masks", unit="mask", disable=None))
+    with ThreadPoolExecutor(threads) as pool:  # an error cancels the tasks that have not begun
+        records = pool.map(write, rows)
+        return list(tqdm(records, total=len(rows), desc="making masks", unit="mask", disable=None))
 
 
 @contextmanager
 def claimed(
     folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False
 ) -> Iterator[None]:
-    """A folder for masks, new or of the same settings; a record in it says the settings.
+    """Open a folder to write masks to, with a file that records the settings of these masks.
 
-    While masks are being made again the record says so, and an interrupted folder of old and new
-    ones is not taken for either.
+    The folder must be new, empty, or made with the same settings. While masks are overwritten, the
+    record contains ``overwriting``. After an interruption the folder, with old and new masks, then
+    matches no settings.
 
     Raises:
-        ValueError: it holds something else, or masks of other settings, and is not to be
-            overwritten.
+        ValueError: the folder contains files but no such record, or ``overwrite`` is false and the
+            record has other settings.
     """
     record, wanted = folder / SETTINGS, dict(settings)
     if record.is_file():
         before = read_json(record, dict, entries={}, remedy="set another out, or delete the folder")
         if before != wanted and not overwrite:
             raise InputError(
-                f"{folder} holds masks made with {before}: set another out, or overwrite=true to "
-                "replace"
+                f"{folder} contains masks made with {before}: set another out, or overwrite=true "
+                "to replace them"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} holds something that was not made here: set another out")
+        raise InputError(f"{folder} contains files that debias did not make: set another out")
     folder.mkdir(parents=True, exist_ok=True)
     _record(record, {**wanted, "overwriting": True} if overwrite else wanted)
     yield
@@ -130,7 +136,7 @@ def _record(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pixels]:
-    """The image of a row, and the mask that :func:`write_masks` wrote of it into the folder."""
+    """Read the image of a row, and the mask that :func:`write_masks` wrote for it."""
     most = examples.max_pixels
     image = read_image(examples.root / examples.images[row], max_pixels=most)
     path = folder / mask_names([examples.images[row]])[0]
@@ -138,7 +144,7 @@ def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pi
 
 
 def write_picture(path: Path, image: Pixels) -> None:
-    """Write an RGB image as PNG, whole or not at all."""
+    """Write an RGB image as a PNG file that appears complete or not at all."""
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
     write_atomically(path, encoded.tobytes(), durable=False)
 
@@ -147,6 +153,6 @@ def _check_shared(names: Sequence[str]) -> None:
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
         raise InputError(
-            f"several images would share the mask {shared}: give them names that differ before "
-            "the dot"
+            f"several images would share the mask {shared}: give them names that differ before the "
+            "suffix"
         )

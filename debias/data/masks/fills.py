@@ -1,4 +1,4 @@
-"""Backgrounds without their objects, which are filled in from around them, here or before."""
+"""Backgrounds of pictures: the object is filled in here, or by another program before."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from debias.data.masks.grabcut import Pixels, widened
 from debias.data.pictures.images import MAX_PIXELS, read_image
 from debias.errors import InputError
 
-#: Raise it whenever fills change, so that a cache filled earlier is not taken for one filled now.
+#: Raise it whenever the fills change, so that an old cache is not read as a new one.
 FILLING = 1
-#: How far beyond its mask an object is taken out, as a share of the picture's shorter side: masks
-#: miss thin parts, and whatever is left of an object would be spread over its whole place.
+#: Width of the margin around the mask that is removed too, as a share of the shorter side. Masks
+#: miss thin parts, and inpainting would spread a remaining part of the object over the hole.
 MARGIN = 1 / 32
-#: Radius of the neighbourhood that a filled pixel is extrapolated from, in pixels.
+#: Radius in pixels of the neighbourhood from which a filled pixel is extrapolated.
 NEIGHBOURHOOD = 3.0
 
 
 def filled_background(image: Pixels, mask: Pixels) -> Pixels:
-    """Take the foreground out of a picture, by inpainting inwards from its surroundings.
+    """Remove the foreground of a picture by inpainting it from its surroundings.
 
     Source: Telea, "An Image Inpainting Technique Based on the Fast Marching Method", 2004, as in
     OpenCV.
@@ -29,8 +29,8 @@ def filled_background(image: Pixels, mask: Pixels) -> Pixels:
         mask: ``(H, W)`` uint8, foreground from 128 on.
 
     Returns:
-        ``(H, W, 3)`` uint8: unchanged wherever the mask with its margin is not, and where nothing
-        is left to fill from (a mask that is full) or nothing to fill (an empty one).
+        ``(H, W, 3)`` uint8. Pixels outside the mask and its margin are unchanged. If the mask is
+        full or empty, the whole image is unchanged.
     """
     hole = (mask >= 128).astype(np.uint8)
     wider = widened(hole, min(hole.shape) * MARGIN)
@@ -46,11 +46,11 @@ def read_fill(path: Path, size: tuple[int, ...], *, max_pixels: int = MAX_PIXELS
 
     Args:
         path: a picture of any format OpenCV reads.
-        size: height and width of the upright image it belongs to.
+        size: height and width of the image that it belongs to, after its EXIF rotation.
         max_pixels: as in :func:`debias.data.pictures.images.read_image`.
 
     Returns:
-        ``(H, W, 3)`` uint8.
+        ``(H, W, 3)`` uint8 RGB.
 
     Raises:
         ValueError: the file cannot be read, or the fill has another size than its image.
@@ -59,7 +59,6 @@ def read_fill(path: Path, size: tuple[int, ...], *, max_pixels: int = MAX_PIXELS
     if fill.shape[:2] != size:
         raise InputError(
             f"fill {path} has width x height {fill.shape[1]}x{fill.shape[0]}, but its image, "
-            f"upright, {size[1]}x{size[0]}: fill the image at its own size, or resize the fill "
-            "to it"
+            f"upright, {size[1]}x{size[0]}: resize the fill to the size of its image"
         )
     return fill

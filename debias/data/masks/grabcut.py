@@ -1,4 +1,4 @@
-"""Foreground masks from hints of where the object is, by GrabCut."""
+"""Foreground masks by GrabCut, from boxes or points that show where the object is."""
 
 from typing import NamedTuple
 
@@ -6,26 +6,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: Longer side, in pixels, at which pictures are cut; larger ones are shrunk for it, as the time
-#: grows with the area.
+#: Longest side, in pixels, for GrabCut. Larger pictures are shrunk first, because the time grows
+#: with the area.
 SIDE = 320
 ITERATIONS = 5
-#: A cut with a smaller share of the region that the object may lie in has found nothing.
+#: A cut must cover at least this share of the region that may contain the object. Otherwise GrabCut
+#: found no object.
 LEAST = 0.15
-#: So has one that is hardly larger than what was foreground for certain.
+#: A cut must also be this many times as large as the certain foreground.
 GROWTH = 1.5
-#: Where a box's cut finds nothing: the axes of the ellipse in its middle that is then taken for
-#: foreground, as a share of the box's sides.
+#: Axes of the ellipse in the middle of a box, as a share of the box's sides. It is the certain
+#: foreground of the second try, if the first finds no object.
 MIDDLE = 0.35
-#: Parts of the foreground smaller than this share of its largest part are specks.
+#: Parts of the foreground smaller than this share of its largest part are removed as specks.
 SPECK = 1 / 8
-#: How far beyond the hull of its points an object probably reaches, and may reach, as shares of the
-#: longer side of their box.
+#: Distances beyond the hull of the points that the object probably reaches, and can reach at most,
+#: as shares of the longer side of the points' bounding box.
 NEAR, REACH = 0.2, 0.3
-#: Least longer side of that box, as a share of the picture's shorter side: a single point has none.
+#: Least length of that longer side, as a share of the picture's shorter side. The box of a single
+#: point has no size.
 SPREAD = 0.25
-#: Radius around each point that is foreground for certain, as a share of the longer side of their
-#: box.
+#: Radius of certain foreground around each point, as a share of the same longer side.
 CORE = 0.04
 
 Pixels = NDArray[np.uint8]
@@ -33,17 +34,21 @@ Places = NDArray[np.float64]
 
 
 class Made(NamedTuple):
-    """A mask ``(H, W)`` uint8, 0 or 255; and whether it was found or has the hint's shape."""
+    """A mask, and whether an object was found. If not, the mask has the shape of the hint.
+
+    Attributes:
+        mask: ``(H, W)`` uint8, 0 or 255.
+        found: whether the mask is that of an object that was found.
+    """
 
     mask: Pixels
     found: bool
 
 
 def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
-    """Cut the objects out of their boxes: outside is background, inside GrabCut decides.
+    """Cut objects out of their boxes by GrabCut. All pixels outside the boxes are background.
 
-    Where it then finds nothing, it is tried once more with the middle of each box as foreground for
-    certain.
+    If GrabCut finds no object, a second try takes the middle of each box as certain foreground.
 
     Source: Rother et al., "GrabCut", SIGGRAPH 2004, as in OpenCV.
 
@@ -52,8 +57,8 @@ def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
         boxes: ``(K, 4)`` float: left, top, width, height in pixels.
 
     Returns:
-        The mask; the boxes themselves where GrabCut finds nothing, or they leave no background to
-        learn from.
+        The mask. It is the boxes themselves if GrabCut finds no object, or if the boxes leave no
+        background to learn from.
     """
     small, scale = _shrunk(image)
     inside, middle = np.zeros(small.shape[:2], np.uint8), np.zeros(small.shape[:2], np.uint8)
@@ -73,8 +78,10 @@ def mask_from_boxes(image: Pixels, boxes: Places) -> Made:
 
 
 def mask_from_points(image: Pixels, points: Places) -> Made:
-    """Cut out the object that some points lie on: near them it is for certain, far from their hull
-    it is not.
+    """Cut out the object on which some points lie, by GrabCut.
+
+    Pixels near a point are certain foreground. Pixels far from the hull of the points are certain
+    background.
 
     Source: Rother et al., "GrabCut", SIGGRAPH 2004, as in OpenCV.
 
@@ -83,8 +90,8 @@ def mask_from_points(image: Pixels, points: Places) -> Made:
         points: ``(K, 2)`` float: x and y in pixels.
 
     Returns:
-        The mask; the points' hull, a little widened, where GrabCut finds nothing. From fewer than
-        five it mostly does: they say too little of the object's colours.
+        The mask. It is the slightly widened hull of the points if GrabCut finds no object. With
+        fewer than five points it mostly finds none, because they show too few of the colours.
     """
     small, scale = _shrunk(image)
     points = points * scale
@@ -114,7 +121,7 @@ def _shrunk(image: Pixels) -> tuple[Pixels, float]:
 
 
 def widened(mask: Pixels, radius: float) -> Pixels:
-    """The mask with a margin of about ``radius`` pixels, at least one, around its foreground."""
+    """Widen the foreground of a mask by a margin of about ``radius`` pixels, at least one."""
     whole = max(1, round(radius))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * whole + 1, 2 * whole + 1))
     wider: Pixels = cv2.dilate(mask, kernel)
@@ -122,12 +129,15 @@ def widened(mask: Pixels, radius: float) -> Pixels:
 
 
 def _cut(image: Pixels, seeds: Pixels) -> Pixels:
-    """0 or 1 for each pixel, without specks; all 0 where there is nothing to tell apart."""
+    """Mask of 0 and 1 by GrabCut, without specks. All 0 if it cannot be computed.
+
+    GrabCut needs seeds of both foreground and background.
+    """
     background = np.isin(seeds, (cv2.GC_BGD, cv2.GC_PR_BGD))
     if background.all() or not background.any():
         return np.zeros_like(seeds)
     cut = seeds.copy()
-    # GrabCut starts from k-means, which draws from the generator of the thread
+    # GrabCut starts with k-means, which draws from OpenCV's random generator of this thread
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     try:
@@ -140,8 +150,8 @@ def _cut(image: Pixels, seeds: Pixels) -> Pixels:
 def _without_specks(mask: Pixels) -> Pixels:
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = statistics[:, cv2.CC_STAT_AREA]
-    kept = np.flatnonzero(areas >= SPECK * areas[1:].max(initial=0))
-    return np.isin(labels, kept[kept > 0]).astype(np.uint8)
+    large = np.flatnonzero(areas >= SPECK * areas[1:].max(initial=0))
+    return np.isin(labels, large[large > 0]).astype(np.uint8)
 
 
 def _made(image: Pixels, cut: Pixels, *, fallback: Pixels, region: Pixels, certain: Pixels) -> Made:

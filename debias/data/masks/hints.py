@@ -1,4 +1,4 @@
-"""Boxes and points that say where objects are, from a CSV file or from CUB's own tables."""
+"""Hints of where objects are: boxes and points, read from a CSV file or from the files of CUB."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from debias.errors import InputError, shown
 
 BOX = ("x", "y", "width", "height")
 POINT = ("x", "y")
-#: Boxes that were rounded outwards may leave the picture by so many pixels.
+#: Pixels by which a box may leave the picture, since some boxes are rounded outwards.
 TOLERANCE = 1.0
 
 #: For each image, ``(K, 2)`` points or ``(K, 4)`` boxes, in pixels.
@@ -20,11 +20,11 @@ Hints = dict[str, NDArray[np.float64]]
 
 
 def read_boxes(source: Path) -> Hints:
-    """The boxes of the images, from columns ``path,x,y,width,height`` or CUB's own file.
+    """Read boxes from a CSV file ``path,x,y,width,height``, or from CUB's ``bounding_boxes.txt``.
 
     Raises:
-        ValueError: no such file or column, or a cell that is no number, or no positive width or
-            height.
+        ValueError: the file or a column does not exist, a cell is not a number, or a width or
+            height is not positive.
     """
     if source.suffix == ".txt":
         columns = _cub(source, ("image", *BOX))
@@ -39,10 +39,12 @@ def read_boxes(source: Path) -> Hints:
 
 
 def read_points(source: Path) -> Hints:
-    """The points of the images, one a row: columns ``path,x,y``, or CUB's visible parts.
+    """Read points, one per row, from a CSV file ``path,x,y`` or from CUB's file of bird parts.
+
+    Of the parts, only the visible ones are read.
 
     Raises:
-        ValueError: no such file or column, or a cell that is no number.
+        ValueError: the file or a column does not exist, or a cell is not a number.
     """
     if source.suffix != ".txt":
         return _gathered(read_csv(source, ("path", *POINT)), POINT)
@@ -53,33 +55,39 @@ def read_points(source: Path) -> Hints:
 
 
 def needed(hints: Hints, images: Sequence[str], *, kind: str, source: Path) -> None:
-    """Refuse hints that some image lacks.
+    """Check that every image has a hint.
+
+    Args:
+        hints: the hints by image path.
+        images: the paths that need one.
+        kind: what the hints are, such as "box", for messages.
+        source: the file of the hints, for messages.
 
     Raises:
-        ValueError: naming the first of them.
+        ValueError: an image has no hint; the message names the first such images.
     """
     absent = [image for image in images if image not in hints]
     if absent:
         raise InputError(
             f"{source} has no {kind} for {len(absent)} of {len(images)} images: "
-            f"{shown(absent)}. Add their rows, with paths as the data set names "
-            "them, or choose other splits"
+            f"{shown(absent)}. Add them with the same paths as in the data set, or choose other "
+            "splits"
         )
 
 
 def inside(
     places: NDArray[np.float64], size: tuple[int, ...], *, image: str, source: Path
 ) -> NDArray[np.float64]:
-    """Boxes or points of one image, cut to it where they leave it by a pixel.
+    """Cut boxes or points to their image if they leave it by at most one pixel.
 
     Args:
         places: ``(K, 4)`` boxes, or ``(K, 2)`` points.
         size: height and width of the image.
-        image: its path, for messages.
-        source: the file, for messages.
+        image: path of the image, for messages.
+        source: the file of the boxes or points, for messages.
 
     Raises:
-        ValueError: one lies farther outside.
+        ValueError: a box or point leaves the image by more than one pixel.
     """
     limit = np.array((size[1], size[0]), dtype=np.float64)
     first = places[:, :2]
@@ -96,13 +104,14 @@ def inside(
 
 
 def _cub(source: Path, header: Sequence[str]) -> Columns:
-    """A table of CUB, whose images are numbers, with a column ``path`` from the ``images.txt``
-    beside or above it.
+    """Read a table of CUB, and add a column ``path`` for its numbers of images.
+
+    The paths come from ``images.txt`` in the same folder or its parent.
     """
     listing = first_file(
         (folder / "images.txt" for folder in source.parents[:2]),
-        absent=f"no images.txt beside or above {source}: it says which image each number is; put "
-        "it there",
+        absent=f"no images.txt beside or above {source}: put it there, because it has the path of "
+        "each image number",
     )
     names = read_words(listing, ("image", "path")).cells
     paths = dict(zip(names["image"], names["path"], strict=True))
@@ -110,7 +119,7 @@ def _cub(source: Path, header: Sequence[str]) -> Columns:
     numbers = columns.cells["image"]
     unknown = next((row for row, number in enumerate(numbers) if number not in paths), None)
     if unknown is not None:
-        raise columns.error(unknown, "image", f"which {listing} does not name")
+        raise columns.error(unknown, "image", f"which {listing} does not have: correct the number")
     return Columns(
         source, columns.lines, {**columns.cells, "path": [paths[number] for number in numbers]}
     )

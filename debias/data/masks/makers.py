@@ -1,4 +1,4 @@
-"""Ways to make the masks of a data set: from boxes, keypoints or other masks."""
+"""Makers of masks: from boxes or keypoints by GrabCut, or from existing masks."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,13 +23,14 @@ def boxes(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
 
     Args:
         examples: the data set.
-        rows: of the images that will be asked for.
-        source: a CSV file ``path,x,y,width,height`` in pixels, x and y of the left upper corner, a
-            row a box; or CUB's ``bounding_boxes.txt``. Several boxes of an image are several
-            objects.
+        rows: rows of the images that need a mask.
+        source: a CSV file ``path,x,y,width,height`` in pixels, with one row per box. x and y are
+            those of the upper left corner. Or CUB's ``bounding_boxes.txt``. An image may have
+            several boxes, one per object.
 
     Raises:
-        ValueError: an image without box, a bad cell; and, once the image is read, a box outside it.
+        ValueError: an image has no box, or a cell is not valid. The maker raises it if a box lies
+            outside its image.
     """
     hints = read_boxes(Path(source))
     return _hinted(examples, rows, hints, mask_from_boxes, kind="box", source=Path(source))
@@ -40,13 +41,13 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
 
     Args:
         examples: the data set.
-        rows: of the images that will be asked for.
+        rows: rows of the images that need a mask.
         source: a CSV file ``path,x,y`` in pixels, one row per point; or CUB's
             ``parts/part_locs.txt``.
 
     Raises:
-        ValueError: an image without point, a bad cell; and, once the image is read, a point outside
-            it.
+        ValueError: an image has no keypoint, or a cell is not valid. The maker raises it if a point
+            lies outside its image.
     """
     hints = read_points(Path(source))
     return _hinted(examples, rows, hints, mask_from_points, kind="keypoint", source=Path(source))
@@ -55,29 +56,30 @@ def keypoints(examples: Examples, rows: Sequence[int], *, source: str) -> Maker:
 def existing(
     examples: Examples, rows: Sequence[int], *, source: str, threshold: int = 128
 ) -> Maker:
-    """Take masks that exist into the layout that the loaders read, checked.
+    """Check existing masks, and convert them to masks of 0 and 255.
 
     Args:
         examples: the data set.
-        rows: of the images that will be asked for.
-        source: a folder of masks, ``<image without its suffix>.png``; or a CSV file ``path,mask``,
-            the masks relative to the file.
-        threshold: foreground from this brightness on, 1 to 255; a mask of zeros and ones counts as
-            0 and 255. With 1, whatever is not 0 is foreground, as in a mask of class numbers.
+        rows: rows of the images that need a mask.
+        source: a folder of masks, ``<image without its suffix>.png``; or a CSV file ``path,mask``
+            with mask paths relative to that file.
+        threshold: least brightness of the foreground, 1 to 255. A mask of zeros and ones counts as
+            0 and 255. With 1, all pixels but 0 are foreground, as in a mask of class numbers.
 
     Raises:
-        ValueError: an image without mask; and, once it is read, a mask that is damaged, not of its
-            image's size, or of several values that look like numbers of classes.
+        ValueError: ``threshold`` is not in 1 to 255, or an image has no mask. The maker raises it
+            if a mask is damaged, has another size than its image, or has several values that look
+            like class numbers.
     """
     if not 1 <= threshold <= 255:
-        raise InputError(f"threshold is a brightness from 1 to 255; got {threshold}")
-    found = Path(source)
-    paths = _listed(found) if found.is_file() else _lying(found, examples.images)
+        raise InputError(f"threshold must be a brightness from 1 to 255; got threshold={threshold}")
+    place = Path(source)
+    paths = _listed(place) if place.is_file() else _in_folder(place, examples.images)
     images = [examples.images[row] for row in rows]
-    needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=found)
+    needed(dict.fromkeys(paths, np.empty(0)), images, kind="mask", source=place)
 
     def make(row: int, image: Pixels) -> Made:
-        """The mask of one image, as it was found."""
+        """The existing mask of one image, as 0 and 255."""
         path, most = paths[examples.images[row]], examples.max_pixels
         mask = read_mask(path, image.shape[:2], threshold=threshold, max_pixels=most)
         return Made((mask >= threshold) * np.uint8(255), found=True)
@@ -94,9 +96,9 @@ def _listed(source: Path) -> dict[str, Path]:
     }
 
 
-def _lying(folder: Path, images: Sequence[str]) -> dict[str, Path]:
+def _in_folder(folder: Path, images: Sequence[str]) -> dict[str, Path]:
     if not folder.is_dir():
-        raise InputError(f"no folder and no CSV file {folder}: correct the path")
+        raise InputError(f"no folder and no CSV file {folder}: correct source")
     names = mask_names(images)
     missing = set(missing_files(folder, names))
     return {image: folder / names[row] for row, image in enumerate(images) if row not in missing}

@@ -48,7 +48,7 @@ MASKS = rows(
     [
         (CHECK + " data.masks=nowhere", "no folder of masks nowhere"),
         (CHECK + " data.masks=table.csv", "no folder of masks table.csv"),
-        (CHECK + " data.masks=run", "holds the mask of no image"),
+        (CHECK + " data.masks=run", "has no mask of any image"),
         (CHECK + " data.masks=masks data.mask=bias", "masks are given twice"),
         (CHECK + " data.mask=bias", "masks are not in"),
         (CHECK + " data.masks=masks", "masks/0.png", {"masks/0.png": "text"}),
@@ -95,9 +95,12 @@ MASKS = rows(
         ("masks import own.yaml source=masks out=m", "masks/0.png", {"masks/0.png": "text"}),
         (
             "masks import own.yaml source=masks out=table.csv",
-            "holds something that was not made here",
+            "contains files that debias did not make",
         ),
-        ("masks import own.yaml source=masks out=images", "holds something that was not made here"),
+        (
+            "masks import own.yaml source=masks out=images",
+            "contains files that debias did not make",
+        ),
         ("masks import own.yaml source=masks out=m splits=[dev]", "splits holds ['dev']"),
         ("masks import own.yaml source=masks out=m splits=[]", "splits"),
         ("masks import own.yaml source=masks out=m splitz=[val]", "did you mean 'splits'"),

@@ -89,7 +89,7 @@ def test_a_folder_that_is_not_there_or_fits_no_image(
     with pytest.raises(ValueError, match=rf"no folder of {option} .*nowhere: correct the path"):
         table(csv=csv_of(tmp_path), **{option: str(tmp_path / "nowhere")})
     with pytest.raises(
-        ValueError, match=rf"holds the {kind} of no image: expected files like .*a/1\.png"
+        ValueError, match=rf"has no {kind} of any image: expected files such as .*a/1\.png"
     ):
         table(csv=csv_of(tmp_path), **{option: str(tmp_path)})
 

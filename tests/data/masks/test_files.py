@@ -99,13 +99,13 @@ def test_a_folder_of_other_settings_or_of_a_stranger_is_left_alone(tmp_path: Pat
     with claimed(tmp_path / "out", SETTING):
         pass
     with pytest.raises(
-        ValueError, match=r"holds masks made with .*boxes.*: set another out, or overwrite=true"
+        ValueError, match=r"contains masks made with .*boxes.*: set another out, or overwrite=true"
     ):
         claimed(tmp_path / "out", {"method": "gradcam"}).__enter__()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/a.png").touch()
     for overwrite in (False, True):
-        with pytest.raises(ValueError, match=r"mine holds something that was not made here"):
+        with pytest.raises(ValueError, match=r"mine contains files that debias did not make"):
             claimed(tmp_path / "mine", SETTING, overwrite=overwrite).__enter__()
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a.png"]
 

@@ -63,8 +63,8 @@ def test_a_fill_of_another_size_is_named(tmp_path: Path) -> None:
     examples = filled(tmp_path)
     write_png(tmp_path / "fills/5.png", noise(1, 10, 12))
     message = (
-        r"fill .*fills/5\.png has width x height 12x10, but its image, upright, 10x12: fill the "
-        r"image at its own"
+        r"fill .*fills/5\.png has width x height 12x10, but its image, upright, 10x12: resize the "
+        r"fill to the size of its image"
     )
     with pytest.raises(ValueError, match=message):
         files_of(examples).read(5)

@@ -95,7 +95,7 @@ def test_images_without_hint_are_counted_and_named_before_any_is_read(
 ) -> None:
     source = str(written(tmp_path / "b.csv", "path,x,y,width,height", "1.png,1,2,3,4"))
     with pytest.raises(
-        ValueError, match=r"b\.csv has no box for 2 of 3 images: 0\.png, 2\.png\. Add their rows"
+        ValueError, match=r"b\.csv has no box for 2 of 3 images: 0\.png, 2\.png\. Add them with"
     ):
         boxes(three, [0, 1, 2], source=source)
     boxes(three, [1], source=source)
@@ -195,7 +195,9 @@ def test_masks_that_do_not_exist_or_do_not_fit(three: Examples, tmp_path: Path) 
         )
     with pytest.raises(ValueError, match=r"no folder and no CSV file .*nowhere"):
         existing(three, [0], source=str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"threshold is a brightness from 1 to 255; got 0"):
+    with pytest.raises(
+        ValueError, match=r"threshold must be a brightness from 1 to 255; got threshold=0"
+    ):
         existing(three, [0], source=str(tmp_path / "old"), threshold=0)
     with pytest.raises(
         ValueError, match=r"old/0\.png has width x height 12x10, but its image, upright, 10x12"

@@ -101,14 +101,14 @@ def test_a_second_call_draws_nothing(drawn, monkeypatch):
 def test_other_settings_are_an_error_that_names_both(drawn):
     with pytest.raises(
         ValueError,
-        match=r"was drawn with aligned=0\.95, seed=0, and these settings have aligned=0\.9, seed=3: set another",
+        match=r"was drawn with aligned=0\.95, seed=0, .* aligned=0\.9, seed=3: set another",
     ):
         drawn_birds(root=str(drawn[0]), **SMALL, aligned=0.9, seed=3)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="contains no drawn birds: .*; set another root"):
+    with pytest.raises(ValueError, match=r"contains no drawn birds: .*; set another root"):
         drawn_birds(root=str(tmp_path), **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

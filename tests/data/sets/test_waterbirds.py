@@ -80,7 +80,8 @@ def test_given_masks_must_be_there_and_fit(tmp_path):
     with pytest.raises(ValueError, match=r"no folder of masks .*nowhere"):
         waterbirds(root=root, masks=str(tmp_path / "nowhere"))
     with pytest.raises(
-        ValueError, match=r"holds the mask of no image: expected files like .*001\.Albatross/a\.png"
+        ValueError,
+        match=r"has no mask of any image: expected files such as .*001\.Albatross/a\.png",
     ):
         waterbirds(root=root, masks=str(tmp_path))
 
