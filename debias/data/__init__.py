@@ -1,1 +1,1 @@
-"""From files to batches: loaders of data sets, preprocessing, cache, orders, DataModule."""
+"""From files to batches: loaders of data sets, preprocessing, cache, orders and DataModule."""

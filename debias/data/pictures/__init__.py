@@ -1,1 +1,1 @@
-"""Picture files to arrays: decoding, preprocessing, the cache."""
+"""Picture files to arrays: decoding, preprocessing and the cache of decoded pictures."""

@@ -1,4 +1,4 @@
-"""Pictures of one split, decoded and resized once, in a memory-mapped file for later runs."""
+"""The picture cache: memory-mapped files of decoded, resized pictures that later runs reuse."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from debias.data.pictures.image_files import ImageFiles, Picture, Pictures
 from debias.errors import InputError
 from debias.files import written_whole
 
-#: Pictures that a thread decodes as one task: a task for each costs more than a small picture does.
+#: Pictures that a thread decodes per task. A task per picture costs more than a small picture.
 CHUNK = 32
-#: Bytes that a cache leaves free on its disk.
+#: Bytes that a new cache must leave free on its disk.
 SPARE = 2**26
-#: Names of files that are being written; whatever else lies in the folder is not ours to remove.
+#: Names of unfinished cache files. Other files in the folder are never removed.
 TEMPORARY = re.compile(
     r"\.[0-9a-f]{32}-(images|masks|backgrounds\d+|fills[0-9a-f]{32})\.npy\.[0-9a-f]+\.tmp"
 )
 
 
 class CachedPictures:
-    """Pictures in memory-mapped ``.npy`` files; each process opens the files for itself.
+    """Pictures in memory-mapped ``.npy`` files. Each process opens the files itself.
 
     Args:
-        paths: the file of the images, ``(M, H, W, 3)`` uint8; behind it, where there are any, that
-            of the masks, ``(M, H, W)`` uint8, and that of the backgrounds, like the images.
+        paths: the file of the images, ``(M, H, W, 3)`` uint8. Optional further files are first the
+            masks, ``(M, H, W)`` uint8, then the backgrounds, ``(M, H, W, 3)`` uint8.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -53,24 +53,27 @@ class CachedPictures:
 
 
 def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
-    """Open the cache of these files, building it first where it is missing or any file has changed.
+    """Open the cache of these files. Build it first if it is missing or if a file has changed.
 
-    The name of a cache holds a key of every file's path, size and time of change and of the
-    geometry, so a file that is written again is decoded again; with other masks, the same images
-    stay. A cache appears under its name only when complete (``os.replace``); two processes build it
-    once, and a temporary file left by a killed one is removed by the next. Old caches stay until
-    the folder is deleted. Backgrounds are one more file, beside the same images and masks; its name
-    says how they were filled in.
+    A cache file has a key in its name: a hash of the geometry and of each file's path, size and
+    time of change. So a changed picture leads to a new cache. Images, masks and backgrounds have
+    separate cache files, and other masks do not change that of the images. The name of a file of
+    backgrounds also depends on how they were filled in.
+
+    A cache file gets its name only when it is complete (``os.replace``). Of several processes, one
+    builds it. The next build removes the temporary files of killed processes. Old cache files
+    remain until you delete the folder.
 
     Args:
         files: the pictures, in order.
-        folder: where caches live; made if missing.
+        folder: the folder of all caches. It is created if it is missing.
 
     Returns:
         The pictures, memory-mapped.
 
     Raises:
-        ValueError: a picture is missing or damaged, or the disk lacks room.
+        ValueError: a picture is missing or damaged, the disk has too little free space, or the lock
+            file is a link.
     """
     names = [f"{files.images_key()}-images"]
     if files.masks:
@@ -82,10 +85,9 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "building.lock").is_symlink():
             raise InputError(
-                f"{folder / 'building.lock'} is a link, and a lock must be a file: remove it"
+                f"{folder / 'building.lock'} is a link, but a lock must be a file: remove the link"
             )
-        # One lock for the folder: whoever holds it knows that every temporary file there is a dead
-        # process's.
+        # One lock for the folder, so that its temporary files can only be those of dead processes.
         with FileLock(folder / "building.lock"):
             if not _exist(wanted):
                 _remove_temporary(folder)
@@ -110,7 +112,7 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
             arrays.append(np.lib.format.open_memmap(path, "w+", np.uint8, shape))
 
         def keep(position: int, picture: Picture) -> None:
-            """Write a picture's fields into their arrays."""
+            """Write each missing field of a picture to its memory-mapped array."""
             for array, field in zip(arrays, absent, strict=True):
                 array[position] = picture[field]
 
@@ -120,28 +122,28 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
 
 
 def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
-    """Decode every picture once, several at a time, with a progress bar.
+    """Decode every picture once, in several threads, with a progress bar.
 
     Args:
         files: the pictures.
-        keep: called with each position and its picture, in no particular order.
+        keep: function that is called with each position and its picture, in any order.
 
     Raises:
         ValueError: a picture is missing or damaged.
     """
 
     def decode(chunk: range) -> int:
-        """Read some pictures and hand them on; how many there were."""
+        """Decode the pictures of one chunk and pass them to ``keep``. Returns their number."""
         for position in chunk:
             keep(position, files.read(position))
         return len(chunk)
 
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
     bar = tqdm(total=len(files), desc="decoding pictures", unit="picture", disable=None)
-    # threads suffice: OpenCV releases the GIL; an error cancels what has not begun
+    # threads suffice, because OpenCV releases the GIL; an error cancels tasks that have not begun
     with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for done in pool.map(decode, chunks):
-            bar.update(done)
+        for count in pool.map(decode, chunks):
+            bar.update(count)
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -149,7 +151,7 @@ def _check_room(folder: Path, needed: int) -> None:
     if free < needed + SPARE:
         raise InputError(
             f"the picture cache needs {needed / 2**20:,.0f} MB in {folder}, and "
-            f"{SPARE / 2**20:.0f} to spare; {free / 2**20:,.0f} MB are free: make room, choose "
+            f"{SPARE / 2**20:.0f} to spare; {free / 2**20:,.0f} MB are free: free some space, set "
             "another cache_dir, or set cache=false"
         )
 
@@ -165,5 +167,5 @@ def _exist(paths: list[Path]) -> bool:
 
 
 def _opened(path: Path) -> Tensor:
-    # Copy-on-write: torch refuses a read-only array, and no write may reach the file.
+    # Copy-on-write, because torch does not support read-only arrays, and no write may change the file.
     return torch.from_numpy(np.load(path, mmap_mode="c"))

@@ -1,4 +1,4 @@
-"""A few pictures with their masks outlined, side by side, for a person to judge."""
+"""A contact sheet: pictures with the outlines of their masks, for a person to judge."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,10 +14,10 @@ Pixels = NDArray[np.uint8]
 
 
 def contact_sheet(pictures: Iterable[tuple[Pixels, Pixels]]) -> Pixels:
-    """Pictures in rows of six, each in a square tile, its mask outlined in magenta on black.
+    """Arrange pictures in rows of six square tiles, and draw the outline of each mask in magenta.
 
     Args:
-        pictures: ``(H, W, 3)`` uint8 RGB images and their ``(H, W)`` uint8 masks, at least one.
+        pictures: pairs of ``(H, W, 3)`` uint8 RGB image and ``(H, W)`` uint8 mask, at least one.
 
     Returns:
         ``(rows * 192, 6 * 192, 3)`` uint8 RGB.
@@ -29,7 +29,7 @@ def contact_sheet(pictures: Iterable[tuple[Pixels, Pixels]]) -> Pixels:
 
 
 def spread(items: Sequence[int], most: int) -> list[int]:
-    """At most ``most`` of the items, evenly spaced."""
+    """Select at most ``most`` of the items, at even distances."""
     count = min(most, len(items))
     return [items[place * len(items) // count] for place in range(count)]
 

@@ -1,4 +1,4 @@
-"""Deterministic changes of size and section that bring all pictures to one shape."""
+"""Resizing and cropping without randomness, which bring all pictures to one shape."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,16 +14,15 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Resize:
-    """Resize to exactly ``height`` x ``width``: area averages to shrink, linear to enlarge."""
+    """Resize to ``height`` x ``width``: by area averages to shrink, linearly to enlarge."""
 
     height: int
     width: int
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """``(H, W[, 3])`` to ``(height, width[, 3])`` uint8."""
+        """Resize ``(H, W[, 3])`` uint8 pixels to ``(height, width[, 3])``."""
         smaller = min(self.width, pixels.shape[1]), min(self.height, pixels.shape[0])
-        # cv2.INTER_AREA averages only if neither side grows, so a side that grows waits for the
-        # second pass.
+        # cv2.INTER_AREA averages only if neither side grows, so a second pass enlarges.
         pixels = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA)
         if smaller == (self.width, self.height):
             return pixels
@@ -35,12 +34,12 @@ class Resize:
 
 @dataclass(frozen=True)
 class ShorterSide:
-    """Resize so that the shorter side has ``size`` pixels, and keep the proportions."""
+    """Resize so that the shorter side has ``size`` pixels, with the same aspect ratio."""
 
     size: int
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """``(H, W[, 3])`` to ``(h, w[, 3])`` uint8 with ``min(h, w) == size``."""
+        """Resize ``(H, W[, 3])`` uint8 pixels to ``(h, w[, 3])`` with ``min(h, w) == size``."""
         height, width = pixels.shape[:2]
         shorter = min(height, width)
         return Resize(height * self.size // shorter, width * self.size // shorter)(pixels)
@@ -48,13 +47,13 @@ class ShorterSide:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """Cut ``height`` x ``width`` from the middle; odd margins are rounded as in torchvision."""
+    """Crop the central ``height`` x ``width``. Odd margins are rounded as in torchvision."""
 
     height: int
     width: int
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """``(H, W[, 3])`` to ``(height, width[, 3])`` uint8."""
+        """Crop ``(H, W[, 3])`` uint8 pixels to ``(height, width[, 3])``."""
         top = round((pixels.shape[0] - self.height) / 2)
         left = round((pixels.shape[1] - self.width) / 2)
         return pixels[top : top + self.height, left : left + self.width]
@@ -62,22 +61,24 @@ class CentreCrop:
 
 @dataclass(frozen=True)
 class CentreSquare:
-    """Cut the largest square from the middle."""
+    """Crop the largest central square."""
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """``(H, W[, 3])`` to ``(s, s[, 3])`` uint8, ``s = min(H, W)``."""
+        """Crop ``(H, W[, 3])`` uint8 pixels to ``(s, s[, 3])`` with ``s = min(H, W)``."""
         side = min(pixels.shape[:2])
         return CentreCrop(side, side)(pixels)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Deterministic steps that bring all pictures to one shape; ``repr`` is in the cache's key.
+    """Steps without randomness that bring every picture to one shape.
+
+    The key of a picture cache contains the ``repr`` of its geometry.
 
     Args:
-        steps: applied in order.
-        height: of every result, in pixels.
-        width: of every result, in pixels.
+        steps: functions of the pixels, applied in this order.
+        height: height of every result, in pixels.
+        width: width of every result, in pixels.
     """
 
     steps: tuple[Callable[[Pixels], Pixels], ...]
@@ -85,16 +86,24 @@ class Geometry:
     width: int
 
     def image(self, pixels: Pixels) -> Pixels:
-        """``(H, W, 3)`` to ``(height, width, 3)`` uint8; ValueError at another shape."""
+        """Bring an ``(H, W, 3)`` uint8 image to ``(height, width, 3)``.
+
+        Raises:
+            ValueError: the steps give another height or width.
+        """
         for step in self.steps:
             pixels = step(pixels)
         if pixels.shape[:2] != (self.height, self.width):
             raise InputError(
-                f"the steps {self.steps} gave {pixels.shape}, not {self.height} x {self.width}"
+                f"the steps {self.steps} gave {pixels.shape}, not {self.height} x {self.width}: "
+                "correct the steps or the size"
             )
         return pixels
 
     def mask(self, pixels: Pixels) -> Pixels:
-        """``(H, W)`` to ``(height, width)`` uint8: 255 if half of the pixel is foreground, or 0."""
+        """Bring an ``(H, W)`` uint8 mask to ``(height, width)``.
+
+        A pixel is 255 if at least half of it is foreground, else 0.
+        """
         foreground: Pixels = (self.image(pixels) >= 128) * np.uint8(255)
         return foreground

@@ -1,4 +1,4 @@
-"""The picture files of some rows: decoded to one shape, or identified without reading them."""
+"""The picture files of some rows: decoding them to one shape, and cache keys without decoding."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from debias.errors import InputError
 
 
 class Pictures(NamedTuple):
-    """Pictures as tensors.
+    """N pictures of one shape, as tensors.
 
     Attributes:
         images: ``(N, H, W, 3)`` uint8.
-        masks: ``(N, H, W)`` uint8, 0 or 255; ``None`` where the data has none.
-        backgrounds: ``(N, H, W, 3)`` uint8, the images with their foreground filled in; ``None``
-            unless asked for.
+        masks: ``(N, H, W)`` uint8, 0 or 255, or ``None`` if the data set has no masks.
+        backgrounds: ``(N, H, W, 3)`` uint8 images with their foreground filled in, or ``None`` if
+            the source gives no backgrounds.
     """
 
     images: Tensor
@@ -36,8 +36,12 @@ class Pictures(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One picture as uint8 arrays: ``(H, W, 3)`` image, ``(H, W)`` mask or ``None``, background
-    like it or ``None``.
+    """One picture as arrays.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8.
+        mask: ``(H, W)`` uint8, 0 or 255, or ``None``.
+        background: ``(H, W, 3)`` uint8 image with its foreground filled in, or ``None``.
     """
 
     image: NDArray[np.uint8]
@@ -46,7 +50,7 @@ class Picture(NamedTuple):
 
 
 class PictureSource(Protocol):
-    """Where a data set's pixels come from: the files themselves, or a cache of them."""
+    """A source of a data set's pixels: the picture files, or a cache of them."""
 
     def fetch(self, positions: Tensor) -> Pictures:
         """The pictures at ``(N,)`` int64 positions, as a copy."""
@@ -54,18 +58,19 @@ class PictureSource(Protocol):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The picture files of some rows, decoded each time they are asked for.
+    """A picture source that decodes the files at every fetch.
 
     Args:
         root: folder of the images.
         images: M paths relative to ``root``.
-        mask_root: folder of the masks, or ``None``: no masks.
-        masks: M paths relative to ``mask_root``; empty without masks.
-        geometry: what every picture goes through.
-        backgrounds: whether to fill each picture's foreground in, too, after the geometry.
-        fill_root: folder of the fills to take for backgrounds, or ``None``: filled in here.
-        fills: M paths relative to ``fill_root``; empty without.
-        max_pixels: the most pixels that a file may hold.
+        mask_root: folder of the masks, or ``None`` without masks.
+        masks: M paths relative to ``mask_root``, or empty without masks.
+        geometry: steps that bring every picture to one shape.
+        backgrounds: whether to return the background of each picture too.
+        fill_root: folder of existing fills to use as backgrounds. With ``None``, the foreground is
+            filled in here, after the geometry.
+        fills: M paths relative to ``fill_root``, or empty without fills.
+        max_pixels: the most pixels that an image, mask or fill may have.
     """
 
     root: Path
@@ -82,10 +87,10 @@ class ImageFiles:
     def of(
         cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False
     ) -> ImageFiles:
-        """The files of ``(M,)`` int64 rows; with masks only if every one of these rows has one.
+        """Select the files of ``(M,)`` int64 rows. Masks are left out unless all rows have one.
 
         Raises:
-            ValueError: backgrounds are asked for, and not every row has a mask.
+            ValueError: ``backgrounds`` is true and a row has no mask.
         """
         filled = examples.fills if backgrounds else ()
         images, masks, fills = (
@@ -96,9 +101,8 @@ class ImageFiles:
             masks = ()
         if backgrounds and not masks:
             raise InputError(
-                "backgrounds are filled in where a mask says the foreground is, and "
-                f"{examples.source} has not a mask for every picture: give the data set masks, or "
-                "train without backgrounds"
+                f"backgrounds need a mask for every picture, and pictures of {examples.source} "
+                "have none: set data.masks to a folder of masks, or train without backgrounds"
             )
         mask_root = examples.mask_root if masks else None
         fill_root, most = examples.fill_root if fills else None, examples.max_pixels
@@ -109,7 +113,7 @@ class ImageFiles:
         return len(self.images)
 
     def read(self, position: int) -> Picture:
-        """Decode one picture and bring it through the geometry.
+        """Decode one picture and apply the geometry to its image, mask and background.
 
         Raises:
             ValueError: the image, its mask or its fill is damaged, or their sizes differ.
@@ -137,7 +141,7 @@ class ImageFiles:
         return Pictures(*stacked)  # type: ignore[arg-type]  # images are never None
 
     def images_key(self) -> str:
-        """32 hexadecimal digits that change with any image's path, size or time, and the geometry.
+        """Hash of the geometry and of each image's path, file size and time of change.
 
         Raises:
             ValueError: a file is missing.
@@ -145,20 +149,18 @@ class ImageFiles:
         return _key(f"1 {self.geometry!r}", self.root, self.images)
 
     def masks_key(self) -> str:
-        """The same of images and masks: what is read of an image is checked against its mask, and
-        filled in by it.
-        """
+        """Hash as :meth:`images_key`, also of each mask's path, file size and time of change."""
         assert self.mask_root is not None
         return _key(self.images_key(), self.mask_root, self.masks)
 
     def fills_key(self) -> str:
-        """The same of the fills."""
+        """Hash of each fill's path, file size and time of change."""
         assert self.fill_root is not None
         return _key("", self.fill_root, self.fills)
 
 
-def _key(said: str, folder: Path, names: tuple[str, ...]) -> str:
-    digest = hashlib.sha256(said.encode())
+def _key(start: str, folder: Path, names: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(start.encode())
     for name in names:
         digest.update(_fingerprint(folder, name))
     return digest.hexdigest()[:32]
@@ -166,7 +168,7 @@ def _key(said: str, folder: Path, names: tuple[str, ...]) -> str:
 
 def _fingerprint(folder: Path, name: str) -> bytes:
     try:
-        # a path object for each of a million takes as long again
+        # a Path object per file would double the time for a million files
         status = os.stat(f"{folder}/{name}")
     except OSError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The size of a picture from the first bytes of its file, before any pixel is decoded."""
+"""Reads the width and height of a picture from the header of its file, without decoding it."""
 
 import struct
 from collections.abc import Iterator
@@ -6,23 +6,22 @@ from collections.abc import Iterator
 import simplejpeg
 
 JPEG = b"\xff\xd8"
-#: Where width and height lie in the header, and how they are packed, by the bytes that a file
-#: begins with.
+#: For each format: its first bytes, the offset of width and height, and their struct layout.
 _FIXED = ((b"\x89PNG\r\n\x1a\n", 16, ">II"), (b"GIF8", 6, "<HH"), (b"BM", 18, "<ii"))
-#: Tags of a TIFF directory, and the types in which a number may be stored there.
+#: Tags of a TIFF directory, and the struct layouts of its integer types.
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _TIFF_TYPES = {3: "H", 4: "I"}
 
 
 def header_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that the header of a JPEG, PNG, GIF, BMP, WebP or TIFF file states.
+    """Read width and height from the header of a JPEG, PNG, GIF, BMP, WebP or TIFF file.
 
     Args:
-        data: the whole file.
+        data: all bytes of the file.
 
     Returns:
-        ``(width, height)``, before any EXIF rotation; ``None`` for another format or a damaged
-        header.
+        ``(width, height)`` before any EXIF rotation. It is ``None`` if the format is another or the
+        header is damaged.
     """
     try:
         if data.startswith(JPEG):
@@ -55,7 +54,7 @@ def _tiff(data: bytes) -> tuple[int, int]:
 
 
 def _tiff_tags(data: bytes, order: str) -> Iterator[tuple[int, int]]:
-    """The tags of the first directory that hold one whole number, and these numbers."""
+    """Yield tag and value of each integer entry in the first directory of a TIFF file."""
     (directory,) = struct.unpack_from(f"{order}I", data, 4)
     (entries,) = struct.unpack_from(f"{order}H", data, directory)
     for place in range(directory + 2, directory + 2 + 12 * entries, 12):

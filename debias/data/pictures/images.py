@@ -1,6 +1,4 @@
-"""Picture files to arrays: every kind of picture becomes upright RGB, and a damaged one is an
-error, not half grey.
-"""
+"""Decodes picture files to upright RGB arrays and masks. A damaged file is an error."""
 
 from pathlib import Path
 from typing import Any
@@ -13,34 +11,33 @@ from numpy.typing import NDArray
 from debias.data.pictures.image_headers import JPEG, header_size
 from debias.errors import InputError
 
-#: Pixels that a picture may have unless ``data.max_pixels`` says otherwise: 300 MB once it is
-#: decoded.
+#: Default of ``data.max_pixels``. A picture of this size has 300 MB when decoded.
 MAX_PIXELS = 100_000_000
-#: From this brightness on a value is no number of a class and no dark colour.
+#: Values from this brightness on are neither class numbers nor dark colours.
 DARK = 128
-#: A mask without foreground but with fewer values than these holds numbers of classes, and is not
-#: just soft.
+#: A mask without foreground and with fewer different values than this has class numbers. With more
+#: values, it is a soft mask.
 FEWEST_SOFT = 32
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode one picture of any kind: greyscale, palette, CMYK, transparent, 16-bit, rotated.
 
-    Transparency is dropped (the colours beneath it stay), 16 bits lose the lower 8, and a picture
-    that carries an EXIF orientation is turned upright.
+    Transparency is removed and the colours below it remain. Of 16 bits, the upper 8 are used. A
+    picture with an EXIF orientation is turned upright.
 
     Args:
-        path: a file of any format OpenCV reads (JPEG, PNG, BMP, GIF, TIFF, WebP).
-        max_pixels: the most pixels that the picture may have. The header is asked, before anything
-            is decoded.
+        path: a file of any format that OpenCV reads (JPEG, PNG, BMP, GIF, TIFF, WebP).
+        max_pixels: the most pixels that the picture may have. The header is checked before
+            decoding.
 
     Returns:
-        ``(H, W, 3)`` uint8, red first.
+        ``(H, W, 3)`` uint8 in the order red, green, blue.
 
     Raises:
-        ValueError: the file cannot be read, ends early, is not a picture, or has too many pixels;
-            or it is a JPEG whose data libjpeg calls corrupt. Damage after which the data are still
-            a valid JPEG cannot be seen.
+        ValueError: the file cannot be read, is truncated, is not a picture, has more than
+            ``max_pixels`` pixels, or is a JPEG that libjpeg reports as corrupt. Damage is not
+            detected if the data are still a valid JPEG.
     """
     image: NDArray[np.uint8] = cv2.cvtColor(
         _decode(path, cv2.IMREAD_COLOR, max_pixels), cv2.COLOR_BGR2RGB
@@ -51,31 +48,31 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]
 def read_mask(
     path: Path, size: tuple[int, ...], *, threshold: int = 128, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
-    """Decode one foreground mask; colours are read as their brightness, and 16 bits above 255 lose
-    the lower 8.
+    """Decode one foreground mask to 8 bits.
 
-    A mask of zeros and one other, dark value, such as 1 or a dark colour, is read as 0 and 255. It
-    is turned upright by its own EXIF orientation, as its image is by the image's.
+    Colours become their brightness. If a 16-bit mask has values above 255, their upper 8 bits are
+    used. A mask with zeros and one dark value, such as 1 or a dark colour, becomes 0 and 255. The
+    mask is turned upright by its own EXIF orientation.
 
     Args:
-        path: a file of any format OpenCV reads, best a greyscale PNG.
-        size: height and width of the upright image it belongs to.
-        threshold: brightness from which on the caller takes a pixel for foreground.
+        path: a file of any format that OpenCV reads, preferably a greyscale PNG.
+        size: height and width of the image it belongs to, after the image's EXIF rotation.
+        threshold: least brightness that the caller treats as foreground.
         max_pixels: as in :func:`read_image`.
 
     Returns:
-        ``(H, W)`` uint8 foreground, 0 to 255.
+        ``(H, W)`` uint8 mask, from 0 for background to 255 for foreground.
 
     Raises:
-        ValueError: the file cannot be read, the mask has another size than its image, or it holds
-            only a few values, below the threshold, that look like numbers of classes.
+        ValueError: the file cannot be read, the mask has another size than its image, or all values
+            are below the threshold and look like class numbers because they are few.
     """
     mask = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, max_pixels)
     if mask.shape != size:
         raise InputError(
             f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image, "
-            f"upright, {size[1]}x{size[0]}: resize the mask to its image (after the image's EXIF "
-            "rotation, if it has one)"
+            f"upright, {size[1]}x{size[0]}: resize the mask to the size of its image (after the "
+            "EXIF rotation of the image, if it has one)"
         )
     return _foreground(path, _eight_bits(path, mask), threshold)
 
@@ -83,23 +80,23 @@ def read_mask(
 def _eight_bits(path: Path, mask: NDArray[Any]) -> NDArray[np.uint8]:
     if mask.dtype not in (np.uint8, np.uint16):
         raise InputError(
-            f"mask {path} holds {mask.dtype} numbers: save it as a greyscale PNG of 0 and 255"
+            f"mask {path} contains {mask.dtype} numbers: save it as a greyscale PNG of 0 and 255"
         )
-    # the numbers of 8 bits, which may lie in 16, are left as they are
+    # a 16-bit file may contain values of 8 bits, which are already right
     return (mask >> 8 if mask.dtype == np.uint16 and np.max(mask) > 255 else mask).astype(np.uint8)
 
 
 def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
-    """The mask as it is where it has a foreground; else what is not 0, if that is clearly meant."""
+    """Set the only nonzero value of a mask to 255 if it is dark. Refuse class numbers."""
     if not 0 < np.max(mask) < min(threshold, DARK):
         return mask
     values = np.unique(mask[mask > 0]).tolist()
     if 1 < len(values) < FEWEST_SOFT:
         raise InputError(
             f"mask {path} has no foreground from {threshold} on, but values "
-            f"{', '.join(map(str, values))}, as numbers of classes or dark colours are: save it as "
-            "0 and 255 (all 0 if nothing was found), or `debias masks import` it with "
-            "threshold=1, which takes all but 0"
+            f"{', '.join(map(str, values))}, which look like class numbers or dark colours: save "
+            "it as 0 and 255 (all 0 if it has no object), or use `debias masks import` with "
+            "threshold=1, so that all pixels but 0 are foreground"
         )
     return np.where(mask > 0, np.uint8(255), np.uint8(0)) if len(values) == 1 else mask
 
@@ -112,7 +109,7 @@ def _decode(path: Path, flag: int, max_pixels: int) -> NDArray[Any]:
         if data.startswith(JPEG):
             _check_jpeg(path, data)
     if data.startswith(b"\x89PNG") and b"IEND" not in data[-1024:] and b"IEND" not in data:
-        # some versions of OpenCV decode such a file with its rest grey
+        # some versions of OpenCV decode such a file and leave the missing part grey
         raise InputError(
             f"picture {path} is truncated ({len(data)} bytes): copy it again or remove its row"
         )
@@ -124,7 +121,7 @@ def _decode(path: Path, flag: int, max_pixels: int) -> NDArray[Any]:
         pixels = None
     if pixels is None:
         raise InputError(
-            f"picture {path} ({len(data)} bytes) cannot be decoded: it is damaged or of an unknown "
+            f"picture {path} ({len(data)} bytes) cannot be decoded: it is damaged or in an unknown "
             "format; copy it again, convert it to JPEG or PNG, or remove its row"
         )
     _check_pixels(path, pixels.shape[1], pixels.shape[0], max_pixels)
@@ -133,7 +130,7 @@ def _decode(path: Path, flag: int, max_pixels: int) -> NDArray[Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        # unbuffered, which takes half the time for a small file
+        # unbuffered reading takes half the time for a small file
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except OSError as error:
@@ -152,10 +149,10 @@ def _check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_jpeg(path: Path, data: bytes) -> None:
-    """Refuse a JPEG that libjpeg warns of; OpenCV decodes such a file, from the damage on with
-    wrong colours or grey.
+    """Refuse a JPEG for which libjpeg gives a warning.
 
-    All of the data are read, but only an eighth of the lines and columns is computed.
+    OpenCV would decode such a file, with wrong colours or grey after the damage. The check reads
+    all data, but computes only one eighth of the lines and columns.
     """
     space = "CMYK" if simplejpeg.decode_jpeg_header(data)[2] in ("CMYK", "YCCK") else "GRAY"
     try:

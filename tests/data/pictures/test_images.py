@@ -276,7 +276,7 @@ def test_numbers_of_classes_are_refused(tmp_path: Path, stored: NDArray[np.uint1
     values = ", ".join(map(str, np.unique(stored[stored > 0])))
     with pytest.raises(
         ValueError,
-        match=f"mask {path} has no foreground from 128 on, but values {values}, as numbers",
+        match=f"mask {path} has no foreground from 128 on, but values {values}, which look like",
     ):
         read_mask(path, (2, 2))
     np.testing.assert_array_equal(read_mask(path, (2, 2), threshold=1), stored)
@@ -285,7 +285,7 @@ def test_numbers_of_classes_are_refused(tmp_path: Path, stored: NDArray[np.uint1
 def test_masks_of_floats_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.tiff"), np.float32([[0, 1]]))
     with pytest.raises(
-        ValueError, match=r"a\.tiff holds float32 numbers: save it as a greyscale PNG"
+        ValueError, match=r"a\.tiff contains float32 numbers: save it as a greyscale PNG"
     ):
         read_mask(tmp_path / "a.tiff", (1, 2))
 
