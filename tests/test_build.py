@@ -161,7 +161,7 @@ def test_precision_is_low_only_where_it_is_fast():
         ("precision=64-true", "unknown precision '64-true'"),
         ("accelerator=tpu", "unknown accelerator 'tpu'"),
         ("accelerator=cuda", "accelerator=cuda has 0 devices here, and devices=1"),
-        ("preprocessing.size=0", "preprocessing.size must be 1 to 4096 pixels; got 0"),
+        ("preprocessing.size=0", "must be 1 to 4096 pixels; got preprocessing.size=0"),
         ("devices=0", "devices must be at least 1"),
     ],
 )

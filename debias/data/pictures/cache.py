@@ -167,5 +167,5 @@ def _exist(paths: list[Path]) -> bool:
 
 
 def _opened(path: Path) -> Tensor:
-    # Copy-on-write, because torch does not support read-only arrays, and no write may change the file.
+    # Copy-on-write: torch does not support read-only arrays, and no write may change the file.
     return torch.from_numpy(np.load(path, mmap_mode="c"))

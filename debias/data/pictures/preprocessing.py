@@ -1,4 +1,4 @@
-"""Preprocessing recipes, published and for any picture: done once, or drawn per sample."""
+"""Preprocessing recipes: those of the papers for their data sets, and recipes for any picture."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     import albumentations
 
 
-#: Longest side of a picture that is trained on, in pixels: more is a mistake, and fills the memory.
+#: Largest ``size`` of a recipe, in pixels. A larger one is a mistake that would fill the memory.
 LARGEST = 4096
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One recipe: the geometry of each phase, done once, and what is drawn for each sample.
+    """A preprocessing recipe: fixed geometry for training and evaluation, and random augmentation.
 
     Args:
         train: geometry of the training pictures, before augmentation.
-        evaluation: geometry of every picture that is evaluated, training split included.
-        augmentation: an albumentations pipeline from the training geometry to the evaluation's
-            shape, or ``None``. Its draws depend on the sample's key alone, see
-            :class:`debias.data.orders.Draw`.
+        evaluation: geometry of all pictures in evaluation, also those of the training split.
+        augmentation: an albumentations pipeline from the shape of ``train`` to the shape of
+            ``evaluation``, or ``None``. It draws only from the sample's key
+            (:class:`debias.data.orders.Draw`).
     """
 
     train: Geometry
@@ -34,7 +34,7 @@ class Preprocessing:
 
 
 def waterbirds(*, size: int = 224) -> Preprocessing:
-    """Waterbirds as published: squeeze to 256/224 * size, cut the centre, no augmentation.
+    """Waterbirds as published: squeeze to 256/224 * size, crop the centre, no augmentation.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020
     (reference code kohpangwei/group_DRO); the same in Idrissi et al. 2022 and SubpopBench.
@@ -42,7 +42,7 @@ def waterbirds(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: shrinking averages areas where PIL weights with a triangle; both
+    Differs from the reference: shrinking averages areas, while PIL weights with a triangle. Both
     suppress aliasing.
     """
     squeezed = _enlarged(size)
@@ -51,7 +51,7 @@ def waterbirds(*, size: int = 224) -> Preprocessing:
 
 
 def waterbirds_augmented(*, size: int = 224) -> Preprocessing:
-    """Waterbirds as DFR and AFR train on it: random crops and flips; evaluated as ``waterbirds``.
+    """Waterbirds as in DFR and AFR: random crops and flips; evaluation as in ``waterbirds``.
 
     Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious
     Correlations", ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting).
@@ -59,9 +59,9 @@ def waterbirds_augmented(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: crops are cut from the cached square of 256/224 * size, so the
-    crop's ratio of 3/4-4/3 is that of the squeezed picture, not of the original; interpolation is
-    plain linear.
+    Differs from the reference: crops are taken from the cached square of 256/224 * size. So the
+    aspect ratio of 3/4 to 4/3 is that in the squeezed picture, not in the original. Interpolation
+    is plain linear.
     """
     return Preprocessing(
         _squeezed(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size)
@@ -69,7 +69,7 @@ def waterbirds_augmented(*, size: int = 224) -> Preprocessing:
 
 
 def celeba(*, size: int = 224) -> Preprocessing:
-    """CelebA as published: cut the centre square (178 of 178x218), resize it, no augmentation.
+    """CelebA as published: crop the centre square (178 of 178x218), resize it, no augmentation.
 
     Source: Sagawa et al., ICLR 2020 (reference code kohpangwei/group_DRO); the same in Idrissi et
     al. 2022 and SubpopBench.
@@ -77,18 +77,18 @@ def celeba(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: pictures of another size than 178x218 are cut to their largest
-    square.
+    Differs from the reference: a picture of another size than 178x218 is cropped to its largest
+    central square.
     """
     geometry = Geometry((CentreSquare(), Resize(_positive(size), size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
 
 
 def celeba_augmented(*, size: int = 224) -> Preprocessing:
-    """CelebA as DFR, AFR and SELF have it: random crops of 0.7-1 of the 178x218 picture and flips.
+    """CelebA as in DFR, AFR and SELF: random crops of 0.7-1 of the 178x218 picture, and flips.
 
-    Evaluated as Waterbirds is: the whole picture is squeezed to a square of 256/224 * size, and its
-    centre cut.
+    Evaluation is as in ``waterbirds``: the whole picture is squeezed to a square of 256/224 * size,
+    and its centre is cropped.
 
     Source: Kirichenko et al., ICLR 2023 (reference code PolinaKirichenko/deep_feature_reweighting);
     the same in Qiu et al. 2023 (AndPotap/afr) and LaBonte et al. 2023
@@ -97,8 +97,8 @@ def celeba_augmented(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: for sizes under 155 the picture is shrunk to 256/224 * size wide
-    before it is cut; interpolation is plain linear.
+    Differs from the reference: for sizes below 156 the picture is first shrunk to a width of
+    256/224 * size, then cropped. Interpolation is plain linear.
     """
     return Preprocessing(
         _whole_face(size), waterbirds(size=size).evaluation, _random_crop_and_flip(size)
@@ -106,7 +106,9 @@ def celeba_augmented(*, size: int = 224) -> Preprocessing:
 
 
 def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
-    """CelebA as in MaskTune and DaC: crops that are never upright, evaluated as ``celeba``.
+    """CelebA as in MaskTune and DaC: random crops and flips; evaluation as in ``celeba``.
+
+    A crop is at least as wide as high.
 
     Source: the code of Sagawa et al. 2020 (kohpangwei/group_DRO, ``--augment_data``), whose crops
     are 1 to 4/3 times as wide as high; the same in Taghanaki et al. 2022 (aliasgharkhani/Masktune)
@@ -115,7 +117,7 @@ def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: as ``celeba_augmented``.
+    Differs from the reference: in the same points as ``celeba_augmented``.
     """
     return Preprocessing(
         _whole_face(size), celeba(size=size).evaluation, _random_crop_and_flip(size, narrowest=1.0)
@@ -123,9 +125,9 @@ def celeba_augmented_square(*, size: int = 224) -> Preprocessing:
 
 
 def resize(*, size: int = 224) -> Preprocessing:
-    """Any picture squeezed to a square of ``size`` pixels; nothing is cut off or augmented.
+    """Any picture: squeeze it to a square of ``size`` pixels, without cropping or augmentation.
 
-    The default of your own images (``data.name`` is table or folder).
+    It is the default for your own images (``data.name`` is table or folder).
 
     Args:
         size: side of the result, in pixels.
@@ -135,13 +137,11 @@ def resize(*, size: int = 224) -> Preprocessing:
 
 
 def resize_augmented(*, size: int = 224) -> Preprocessing:
-    """Any picture, trained on by random crops and flips; evaluated whole, as ``resize``.
+    """Any picture: random crops and flips in training; evaluation as in ``resize``.
 
-    Crops are cut from the picture squeezed to a square of 256/224 * size, so that they keep its
-    detail.
+    The picture is first squeezed to a square of 256/224 * size, so that crops have enough detail.
 
-    Source: no paper; the crops are those of ``waterbirds_augmented``, the evaluation cuts nothing
-    off.
+    Source: no paper. The crops are those of ``waterbirds_augmented``. Evaluation crops nothing.
 
     Args:
         size: side of the result, in pixels.
@@ -150,18 +150,18 @@ def resize_augmented(*, size: int = 224) -> Preprocessing:
 
 
 def shorter_side(*, size: int = 224) -> Preprocessing:
-    """Any picture: the shorter side is brought to 256/224 * size, then the centre is cut.
+    """Any picture: resize the shorter side to 256/224 * size, then crop the centre.
 
-    An eighth of the shorter side is cut off, and more of the longer one: ``resize`` keeps the
-    picture whole.
+    This removes one eighth of the shorter side, and more of the longer side. ``resize`` keeps the
+    whole picture.
 
     Source: the usual ImageNet evaluation (torchvision; timm with ``crop_pct=0.875``).
 
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: shrinking averages areas where PIL weights with a triangle or a
-    cubic.
+    Differs from the reference: shrinking averages areas, while PIL weights with a triangle or a
+    cubic function.
     """
     geometry = Geometry((ShorterSide(_enlarged(size)), CentreCrop(size, size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
@@ -169,7 +169,9 @@ def shorter_side(*, size: int = 224) -> Preprocessing:
 
 def _positive(size: int) -> int:
     if not 1 <= size <= LARGEST:
-        raise InputError(f"preprocessing.size must be 1 to {LARGEST} pixels; got {size}")
+        raise InputError(
+            f"preprocessing.size must be 1 to {LARGEST} pixels; got preprocessing.size={size}"
+        )
     return size
 
 
@@ -189,7 +191,7 @@ def _whole_face(size: int) -> Geometry:
 
 
 def _random_crop_and_flip(size: int, *, narrowest: float = 3 / 4) -> albumentations.Compose:
-    import albumentations  # two seconds that a recipe without augmentation does not pay
+    import albumentations  # takes two seconds, only needed with augmentation
 
     crop = albumentations.RandomResizedCrop(
         size=(size, size), scale=(0.7, 1.0), ratio=(narrowest, 4 / 3)
