@@ -1,1 +1,1 @@
-"""Classifiers that return ``Outputs``: any timm model, with weights from timm or a local file."""
+"""Classifiers that return ``Outputs``: any timm model, with weights of timm or of a local file."""

@@ -1,4 +1,4 @@
-"""Where in an image the evidence for a class lies, by Grad-CAM, also for transformers."""
+"""Grad-CAM maps, which show where a model sees evidence for a class; also for transformers."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -30,71 +30,74 @@ def grad_cam(
               \partial z_t / \partial A_{cp}\Big), \qquad\text{then}\quad
               (a - \min a) / (\max a - \min a)
 
-    with A the activation of one layer and :math:`z_t` the logit of the target. Computed by captum's
-    ``LayerGradCam`` (``pip install "debias-vision[attribution]"``); tokens are laid out as maps for
-    it, without class and register tokens.
+    with A the activation of one layer and :math:`z_t` the logit of the target. captum's
+    ``LayerGradCam`` computes the maps (``pip install "debias-vision[attribution]"``). Tokens of a
+    transformer are arranged as maps, without class and register tokens.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization", ICCV 2017.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; not compiled. It is left as it was,
-            gradients included.
+        model: maps images to :class:`debias.types.Outputs`; not compiled. The model and its
+            gradients are not changed.
         image: ``(N, 3, H, W)`` float, normalised.
-        target: ``(N,)`` int64 class, or label when multi-label; or one for all images.
-        layer: dotted name, as for :func:`debias.models.layers.read_layer`; ``None`` takes
+        target: ``(N,)`` int64 class, or label when multi-label. An int applies to all images.
+        layer: dotted name, as for :func:`debias.models.layers.read_layer`. ``None`` means
             :func:`last_map_layer`.
-        absolute: explain :math:`|z_t|`, so the decision that was made, be it "present" or "absent":
-            what Attention-IoU does when multi-label.
-        upsample: resize the maps, bilinearly, to the image.
-        classify: how classes are read from the model, as
-            :meth:`debias.strategies.Strategy.classify` does; ``None`` takes its logits as they are.
+        absolute: explain :math:`|z_t|`, which is the decision of the model, "present" or "absent".
+            Attention-IoU uses it when multi-label.
+        upsample: whether to resize the maps bilinearly to the size of the image.
+        classify: function that gives the outputs of the model, such as
+            :meth:`debias.strategies.Strategy.classify`. ``None`` calls the model.
 
     Returns:
-        ``(N, H, W)`` float32 in [0, 1], or ``(N, h, w)`` at the layer's own resolution; all 0 where
-        nothing speaks for the target, or every place equally.
+        ``(N, H, W)`` float32 in [0, 1], or ``(N, h, w)`` at the resolution of the layer. A map is 0
+        everywhere if there is no evidence for the target, or equal evidence at every place.
 
     Raises:
-        ValueError: no such layer, or it gives neither a map nor one token per patch; or captum is
-            not installed.
+        ValueError: the layer does not exist, or gives neither a map nor one token per patch; or
+            captum is not installed.
 
-    Differs from the reference: subtracting the minimum is what Attention-IoU does; Grad-CAM itself
-    stops at the relu.
+    Differs from the reference: the minimum is subtracted, as in Attention-IoU. Grad-CAM itself ends
+    with the relu.
     """
     explainer = _captum()
     routed = _Routed(model, absolute=absolute, classify=classify)
     with evaluating(model), routed.through(layer or last_map_layer(model), image):
         explanation = explainer(routed, routed.maps)
-        found = explanation.attribute(image.detach(), target, relu_attributions=True)
-    maps: Tensor = found.detach().float()
+        attribution = explanation.attribute(image.detach(), target, relu_attributions=True)
+    maps: Tensor = attribution.detach().float()
     if upsample:
         maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return _min_max(maps.squeeze(1))
 
 
 def last_map_layer(model: nn.Module) -> str:
-    """Name of the last layer that still knows places and that the logits depend on.
+    """Name of the last layer of a model with spatial positions on which the logits depend.
 
-    The last stage of a convolutional network. Of a transformer, the normalisation before the last
-    attention: after that, the logits may read nothing but the class token.
+    In a convolutional network it is the last stage. In a transformer it is the normalisation before
+    the last attention, because after it the logits may depend on the class token only.
 
     Raises:
-        ValueError: the network does not say which it is.
+        ValueError: the network does not list its stages, as timm's networks do.
     """
     network = getattr(unwrapped(model), "backbone", None)
-    # timm's list of the stages, from the image to the head
+    # timm's list of stages, from the image to the head
     stages: Any = getattr(network, "feature_info", None)
     if not stages:
         raise InputError(
-            f"{type(network).__name__} does not name its stages: name the layer to explain, "
-            "layer=..."
+            f"{type(network).__name__} does not name its stages: set layer to the name of the "
+            "layer to explain"
         )
     last: str = stages[-1]["module"]
     return f"{last}.norm1" if hasattr(find_layer(model, last), "norm1") else last
 
 
 class _Routed(nn.Module):
-    """A classifier as captum wants it: it returns logits, and ``maps`` sees one layer's output."""
+    """A classifier in the form that captum needs: it returns logits, not ``Outputs``.
+
+    Its submodule ``maps`` passes on the output of one layer, so that captum can read it there.
+    """
 
     def __init__(
         self,
@@ -116,19 +119,19 @@ class _Routed(nn.Module):
 
     @contextmanager
     def through(self, layer: str, image: Tensor) -> Iterator[None]:
-        """Inside, the layer's output is seen by ``maps`` as ``(N, C, h, w)``."""
+        """Within this context, the layer's output goes through ``maps`` as ``(N, C, h, w)``."""
         network: Any = self.model.backbone
         chosen = find_layer(self.model, layer)
         channels_last = gives_channels_last(self.model, chosen)
 
         def route(module: nn.Module, inputs: Any, output: Any) -> Tensor:
-            """The layer's output, led through ``maps`` and back into its own form."""
+            """Pass the layer's output through ``maps``, and restore its own shape."""
             if isinstance(output, Tensor) and output.ndim == 3:
                 return self._tokens(output, _grid(network, output, layer, image))
             if not isinstance(output, Tensor) or output.ndim != 4:
                 raise InputError(
                     f"layer {layer!r} gives neither a map (N, C, H, W) nor tokens (N, T, D): name "
-                    "another"
+                    "another layer"
                 )
             if channels_last:
                 return self.maps(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
@@ -145,14 +148,17 @@ class _Routed(nn.Module):
 
 
 def _grid(network: Any, tokens: Tensor, layer: str, image: Tensor) -> tuple[int, int]:
-    """Rows and columns of square patches: all tokens but the first ``num_prefix_tokens``."""
+    """Rows and columns of the patch tokens, which follow the first ``num_prefix_tokens`` tokens.
+
+    The patches must be square.
+    """
     height, width = image.shape[-2:]
     patches = tokens.shape[1] - int(getattr(network, "num_prefix_tokens", 0))
     rows = max(round(math.sqrt(patches * height / width)), 1)
     if rows * (patches // rows) != patches:
         raise InputError(
-            f"layer {layer!r} gives {patches} tokens beside the class token, which are not one per "
-            f"patch of a {height} x {width} image: name a layer whose tokens are"
+            f"layer {layer!r} gives {patches} tokens beside the class token, which is not one per "
+            f"patch of a {height} x {width} image: name a layer with one token per patch"
         )
     return rows, patches // rows
 

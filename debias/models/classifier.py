@@ -1,4 +1,4 @@
-"""Any timm classifier, split into a backbone that gives features and a linear head."""
+"""Classifiers made of any timm model: a backbone that gives features, and a linear head."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from debias.types import Outputs
 
 
 class Classifier(nn.Module):
-    """A timm classifier that also returns the features its last layer reads.
+    """A timm classifier that returns logits and features.
 
-    The last layer is taken out of the network, which then ends in an identity: features and logits
-    come from one pass, and are those of the plain network in training and in evaluation, dropout
-    before the head included. In evaluation the head computes in float32, also under autocast:
-    logits of bfloat16 tie, and a tie is the first class.
+    The last layer becomes ``head``, and an identity takes its place in the network. One pass gives
+    features and logits, which equal those of the plain network in training and evaluation, also
+    with dropout before the head. In evaluation the head computes in float32, also under autocast.
+    In bfloat16, logits are often equal, and then the first class would always be predicted.
 
     Attributes:
-        backbone: the network without its last layer; ``(N, 3, H, W)`` images to ``(N, D)``
+        backbone: the network without its last layer. It maps ``(N, 3, H, W)`` images to ``(N, D)``
             features.
-        head: the last layer; may be replaced by any ``nn.Linear`` with D inputs.
+        head: the last layer. You may replace it by any ``nn.Linear`` with D inputs.
         feature_size: D.
         mean: mean of each channel that the weights expect, for pixels in [0, 1].
         std: standard deviation of each channel that the weights expect.
 
     Args:
         network: a timm model that ends in one linear layer, or in one 1x1 convolution on pooled
-            features (which becomes a linear layer with the same weights). It is changed in place.
-        freeze_batch_norm: whether batch normalisation is in evaluation mode in training, too. Its
-            running mean and variance then stay those of the weights that training starts from; its
-            scale and shift are trained.
+            features. The convolution becomes a linear layer with the same weights. The network is
+            changed in place.
+        freeze_batch_norm: whether batch normalisation stays in evaluation mode during training. Its
+            running mean and variance are then those of the initial weights. Its scale and shift are
+            still trained.
 
     Raises:
-        ValueError: the network ends in something else (several heads, as in distilled models; no
-            head at all).
+        ValueError: the network has several heads, as in distilled models, or no such last layer.
     """
 
     def __init__(self, network: nn.Module, *, freeze_batch_norm: bool = False) -> None:
@@ -60,13 +60,13 @@ class Classifier(nn.Module):
         self._freeze()
 
     def forward(self, image: Tensor) -> Outputs:
-        """Logits ``(N, C)`` and features ``(N, D)`` of ``(N, 3, H, W)`` normalised images."""
+        """Logits ``(N, C)`` and features ``(N, D)`` of normalised images ``(N, 3, H, W)``."""
         features = self.backbone(image)
         logits = self.head(features) if self.training else without_autocast(self.head, features)
         return Outputs(logits, features)
 
     def train(self, mode: bool = True) -> Classifier:
-        """Set the mode of every module, but for batch normalisation that is frozen."""
+        """Set the mode of every module. Frozen batch normalisation stays in evaluation mode."""
         super().train(mode)
         self._freeze()
         return self
@@ -85,33 +85,34 @@ def timm_classifier(
     weights: str | None = None,
     freeze_batch_norm: bool = False,
 ) -> Classifier:
-    """Any timm classifier, or a network of small receptive field, by name, with any weights.
+    """Any timm classifier, or a network with a small receptive field, with any weights.
 
     Args:
-        outputs: how many logits.
-        name: timm's name of the model; what follows the dot says which weights, and so which mean
-            and std. Or a key of ``debias.models.small_receptive.NETWORKS``.
-        pretrained: start from timm's weights, which are downloaded on first use. Not looked at with
-            ``weights``.
+        outputs: number of logits.
+        name: timm's name of the model. The part after the dot is the tag of the weights, which also
+            determines mean and std. Or a key of ``debias.models.small_receptive.NETWORKS``.
+        pretrained: whether to start from timm's weights, which are downloaded on first use. It is
+            ignored if ``weights`` is given.
         weights: path of a local state dict with timm's keys (``.safetensors``, ``.pt`` or
             ``.pth``).
-        freeze_batch_norm: see :class:`Classifier`.
+        freeze_batch_norm: whether batch normalisation stays in evaluation mode, as in
+            :class:`Classifier`.
 
     Returns:
-        The classifier, in training mode; its head is new, drawn from U(-1/sqrt(D), 1/sqrt(D)) for D
-        features, unless the weights hold one of ``outputs`` classes.
+        The classifier, in training mode. If the weights have no head of ``outputs`` classes, the
+        head is new, drawn from U(-1/sqrt(D), 1/sqrt(D)) for D features.
 
     Raises:
-        ValueError: no such model or weights; a model without a single linear head; a file that does
-            not fit; weights that cannot be downloaded.
+        ValueError: the model or its weights do not exist, the model has no single linear head, the
+            file does not fit the model, or the weights cannot be downloaded.
     """
     downloaded = pretrained and weights is None
     network = _network(outputs, name, pretrained=downloaded)
     head: Any = network.get_submodule(head_path(network))
     trained_on: Any = network.pretrained_cfg
     if not (downloaded and trained_on["num_classes"] == outputs):
-        # timm draws the heads of its EfficientNets and MobileNets for two classes from U(-0.71,
-        # 0.71): logits so large that the first steps of fine-tuning destroy the features
+        # For two classes timm draws the heads of its EfficientNets and MobileNets from U(-0.71,
+        # 0.71). Such large logits destroy the features in the first steps of fine-tuning.
         head.reset_parameters()
     if weights is not None:
         load_weights(network, Path(weights), head=head_path(network))
@@ -119,14 +120,14 @@ def timm_classifier(
 
 
 def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") -> Classifier:
-    """A new network of a small receptive field by name, which returns ``Outputs``.
+    """A new classifier with a small receptive field, which returns ``Outputs``.
 
     Args:
-        outputs: how many logits.
+        outputs: number of logits.
         name: a key of ``debias.models.small_receptive.NETWORKS``.
 
     Raises:
-        ValueError: there is no such network; the message names the nearest.
+        ValueError: there is no network of this name. The message suggests similar names.
     """
     if name not in NETWORKS:
         raise InputError(f"no small-receptive-field network {name!r}; {near(name, NETWORKS)}")
@@ -134,23 +135,24 @@ def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") ->
 
 
 def head_path(network: nn.Module) -> str:
-    """Dotted name of the one layer that gives a timm model's logits.
+    """Dotted name of the last layer of a timm model, which computes its logits.
 
     Raises:
-        ValueError: the model has no such layer, or several.
+        ValueError: the model has several heads, or its last layer is neither linear nor a 1x1
+            convolution.
     """
     classifier = getattr(network, "get_classifier", None)
     head = classifier() if callable(classifier) else None
-    # VOLO names a second head here alone
+    # only this entry shows the second head of VOLO
     names: Any = getattr(network, "pretrained_cfg", {}).get("classifier")
     several = isinstance(names, (tuple, list))
     if several or not (
         isinstance(head, nn.Linear) or (isinstance(head, nn.Conv2d) and head.kernel_size == (1, 1))
     ):
-        found = " and ".join(names) if several else type(head).__name__
+        heads = " and ".join(names) if several else type(head).__name__
         raise InputError(
-            f"{type(network).__name__} does not end in one linear layer (its head: {found}), so it "
-            "has no single features its logits are read from; choose another model (not a "
+            f"{type(network).__name__} does not end in one linear layer (its head: {heads}), so "
+            "its logits are not computed from one vector of features; choose another model (not a "
             "distilled one)"
         )
     paths: dict[nn.Module, str] = {module: path for path, module in network.named_modules()}
@@ -170,7 +172,9 @@ def _as_linear(layer: nn.Module) -> nn.Linear:
 def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
     if name in NETWORKS:
         if pretrained:
-            raise InputError(f"there are no weights for {name!r}; set model.pretrained=false")
+            raise InputError(
+                f"no pretrained weights exist for {name!r}; set model.pretrained=false"
+            )
         return NETWORKS[name](outputs)
     _check_name(name, pretrained)
     try:
@@ -188,8 +192,8 @@ def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
 def _check_name(name: str, pretrained: bool) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        known = near(architecture, timm.list_models(), "debias list models")
-        raise InputError(f"timm has no model {name!r}; {known}")
+        names = near(architecture, timm.list_models(), "debias list models")
+        raise InputError(f"timm has no model {name!r}; {names}")
     with_weights = timm.list_models(f"{architecture}.*", pretrained=True)
     tags = [model.partition(".")[2] for model in with_weights]
     if tag and tag not in tags:

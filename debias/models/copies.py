@@ -1,4 +1,4 @@
-"""Copies of a model, or of its layers after one, that are trained apart from it."""
+"""Copies of a model, or of the layers after one of its layers, that share no parameters with it."""
 
 import copy
 from typing import Any
@@ -11,23 +11,22 @@ from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, u
 
 
 def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
-    """A copy of a classifier, no parameter shared: the same weights, but a newly drawn head.
+    """Copy a classifier with its weights, but with a new random head. No parameter is shared.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; its last layer is the ``nn.Linear``
-            that it calls ``head``, as that of :class:`debias.models.classifier.Classifier`. Left as
-            it is.
-        outputs: logits of the copy; ``None`` for as many as the model has.
+        model: maps images to :class:`debias.types.Outputs`. Its last layer must be an ``nn.Linear``
+            called ``head``, as in :class:`debias.models.classifier.Classifier`. It is not changed.
+        outputs: number of logits of the copy. ``None`` means as many as the model has.
 
     Raises:
-        ValueError: the model has no such layer.
+        ValueError: the model has no ``nn.Linear`` called ``head``.
     """
     copied: Any = copy.deepcopy(model)
     head = getattr(copied, "head", None)
     if not isinstance(head, nn.Linear):
         raise InputError(
-            f"{type(model).__name__} has no nn.Linear called head, so no second network is made of "
-            "it"
+            f"{type(model).__name__} has no nn.Linear called head, which a second network needs: "
+            "use a Classifier"
         )
     copied.head = nn.Linear(
         head.in_features,
@@ -41,20 +40,20 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
 
 
 def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
-    """A copy, with its own weights, of a classifier's layers between a layer and its features.
+    """Copy the layers of a classifier between one layer and the features, as a sequence.
 
-    They are the siblings that come after the layer, then after its parent, up to the backbone; a
-    ViT of timm pools its tokens behind its last norm. That these compute the features is not taken
-    for granted but checked on a picture, since a network's code may do more than call them.
+    These are the next siblings of the layer, then those of its parent, and so on up to the
+    backbone. For a ViT of timm, the pooling of tokens is added after the last norm. The result is
+    checked on one image, because a network's forward may do more than call its layers in order.
 
     Args:
-        model: a :class:`debias.models.classifier.Classifier`, or any with a ``backbone``; left as
-            it was.
+        model: a :class:`debias.models.classifier.Classifier`, or another model with a ``backbone``.
+            It is not changed.
         layer: dotted name, as for :func:`read_layer`.
-        image: ``(1, 3, H, W)`` float, for its shape.
+        image: ``(1, 3, H, W)`` float, of which only the shape is used.
 
     Raises:
-        ValueError: there is no such layer, or the layers after it do not give the features.
+        ValueError: the layer does not exist, or the copied layers do not compute the features.
     """
     inner = unwrapped(model)
     after = copy.deepcopy(nn.Sequential(*_siblings_after(inner, find_layer(inner, layer))))
@@ -63,7 +62,7 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
         outputs, activation = read_layer(inner, layer, picture)
         try:
             same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
-        # shapes that do not fit, or a layer that wants more arguments
+        # shapes that do not fit, or a layer that needs more arguments
         except (RuntimeError, TypeError):
             same = False
     if not same:
@@ -76,14 +75,14 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
 
 
 class _TokenPool(nn.Module):
-    """``(N, T, D)`` tokens to ``(N, D)``: the class token, or the mean of those of the picture."""
+    """Pool ``(N, T, D)`` tokens to ``(N, D)``: the class token, or the mean of the patch tokens."""
 
     def __init__(self, kind: str, prefix: int) -> None:
         super().__init__()
         self.kind, self.prefix = kind, prefix
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """One vector an image."""
+        """``(N, D)`` pooled vectors of ``(N, T, D)`` tokens."""
         return tokens[:, 0] if self.kind == "token" else tokens[:, self.prefix :].mean(dim=1)
 
 
@@ -103,8 +102,7 @@ def _siblings_after(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
 def _children(module: nn.Module) -> list[tuple[str, nn.Module]]:
     children, pooling = list(module.named_children()), getattr(module, "global_pool", None)
     names = [name for name, _ in children]
-    # timm's ViTs name their pooling by a string and do it in code; those of convolutional networks
-    # are layers
+    # timm's ViTs have only a name of their pooling, and do it in code; elsewhere it is a layer
     if pooling in ("token", "avg") and "norm" in names:
         pool = _TokenPool(str(pooling), int(getattr(module, "num_prefix_tokens", 0)))
         children.insert(names.index("norm") + 1, ("", pool))

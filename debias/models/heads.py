@@ -1,4 +1,4 @@
-"""Heads that read the inside of a model: an adversary's, and the feature sieve's."""
+"""Heads on the features or activations of a model: for adversaries and for the feature sieve."""
 
 import torch
 from torch import Tensor, nn
@@ -7,21 +7,21 @@ from debias.errors import InputError, check_at_least
 
 
 class MLPHead(nn.Module):
-    """Hidden layers with batch normalisation and LeakyReLU, if any, then a linear layer.
+    """A multi-layer perceptron on features: hidden layers, then a linear layer.
 
-    Computes in float32 at least, with autocast off: an adversary in low precision looks fooled when
-    it is imprecise.
+    A hidden layer has batch normalisation and LeakyReLU. The head computes in float32 or higher,
+    with autocast off. In low precision, an imprecise adversary would look like a fooled one.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019.
 
     Args:
-        inputs: features it reads.
-        outputs: logits it gives.
-        hidden_size: units of a hidden layer.
-        hidden_layers: how many there are, at least 0.
+        inputs: number of input features.
+        outputs: number of logits.
+        hidden_size: units of each hidden layer, at least 1.
+        hidden_layers: number of hidden layers, at least 0.
 
     Raises:
-        ValueError: a size is out of range.
+        ValueError: ``hidden_size`` is below 1, or ``hidden_layers`` is negative.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class MLPHead(nn.Module):
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(N, outputs)`` logits of ``(N, inputs)`` features."""
+        """Compute ``(N, outputs)`` logits of ``(N, inputs)`` features."""
         with torch.autocast(features.device.type, enabled=False):
             precise = torch.promote_types(features.dtype, torch.float32)
             logits: Tensor = self.layers(features.to(precise))
@@ -46,13 +46,13 @@ class MLPHead(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with batch normalisation, and a skip where set and the widths agree.
+    """Two convolutions with batch normalisation, and optionally a skip connection.
 
     Args:
-        inputs: channels it reads.
-        width: channels it gives.
+        inputs: number of input channels.
+        width: number of output channels.
         kernel: side of the kernels, odd.
-        skip: add the input; it must have ``width`` channels.
+        skip: whether to add the input to the output. The input must then have ``width`` channels.
     """
 
     def __init__(self, inputs: int, width: int, *, kernel: int, skip: bool) -> None:
@@ -67,28 +67,29 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(N, width, H, W)`` of ``(N, inputs, H, W)``."""
+        """Compute ``(N, width, H, W)`` maps of ``(N, inputs, H, W)`` maps."""
         change: Tensor = self.layers(maps)
         return torch.relu(maps + change if self.skip else change)
 
 
 class ResidualHead(nn.Module):
-    """Residual blocks, the mean over all places, a linear layer: the feature sieve's classifier.
+    """The feature sieve's auxiliary classifier: residual blocks, spatial mean, a linear layer.
 
-    On maps the kernels are 3x3. On tokens they are 1x1: every token goes through the same two-layer
-    network, and tokens meet only in the mean.
+    On maps the kernels are 3x3. On tokens they are 1x1, so that each block transforms every token
+    separately, and only the mean combines tokens.
 
     Source: Tiwari & Shenoy, "Overcoming Simplicity Bias in Deep Networks using a Feature Sieve",
     ICML 2023.
 
     Args:
-        shape: of one sample's activation: ``(C, H, W)``, ``(T, C)`` or ``(C,)``.
-        outputs: logits it gives.
-        width: channels of the blocks.
-        depth: how many blocks, at least 1; the first, which changes the width, has no skip.
+        shape: shape of one sample's activation: ``(C, H, W)``, ``(T, C)`` or ``(C,)``.
+        outputs: number of logits.
+        width: channels of the blocks, at least 1.
+        depth: number of blocks, at least 1. The first block changes the width and has no skip.
 
     Raises:
-        ValueError: a size is out of range, or the shape is none of these.
+        ValueError: ``width`` or ``depth`` is below 1, or ``shape`` has another number of
+            dimensions.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class ResidualHead(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, activation: Tensor) -> Tensor:
-        """``(N, outputs)`` logits of ``(N, *shape)`` activations."""
+        """Compute ``(N, outputs)`` logits of ``(N, *shape)`` activations."""
         if activation.ndim < 4:
             # (N, T, C) to (N, C, T, 1)
             tokens = activation if activation.ndim == 3 else activation[:, None]

@@ -1,4 +1,4 @@
-"""What a named layer of a model gives: in the model's own forward pass, or up to that layer."""
+"""Reads the activation of a named layer, in a whole forward pass or in a pass up to that layer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,87 +11,89 @@ from torch.nn.parallel import DistributedDataParallel
 from debias.errors import InputError, near
 from debias.types import Outputs
 
-#: Where :class:`debias.models.classifier.Classifier` keeps the timm network, whose own names are
-#: accepted too.
+#: Prefix of the layers of the timm network in a :class:`debias.models.classifier.Classifier`. Names
+#: of layers may leave it out.
 BACKBONE = "backbone."
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 class Reading(NamedTuple):
-    """A model's outputs, and what one of its layers gave on the way: ``(N, ...)``."""
+    """A model's outputs, and the ``(N, ...)`` activation of one layer in the same forward pass."""
 
     outputs: Outputs
     activation: Tensor
 
 
 class _Stop(Exception):
-    """Ends a forward pass at the layer that was asked for."""
+    """Raised in a hook to end a forward pass after the layer that is read."""
 
 
 def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
-    """Outputs of a model and the activation of a layer, by one forward pass, with gradients.
+    """Outputs of a model and the activation of a layer, from one forward pass, with gradients.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; not compiled, or a hook may never be
-            called.
+        model: maps images to :class:`debias.types.Outputs`. It must not be compiled, because its
+            hooks may then never be called.
         layer: dotted name, as in ``model.named_modules()`` or in the timm network ("layer4",
-            "blocks.3"); ``None`` reads the features of the outputs.
+            "blocks.3"). ``None`` reads the features of the outputs.
         image: ``(N, 3, H, W)`` float.
 
     Returns:
-        Activations of layers that keep channels last (Swin, Hiera) come as ``(N, C, H, W)`` too.
+        Outputs and activation. Maps are ``(N, C, H, W)``, also those of layers that compute with
+        channels last (Swin, Hiera).
 
     Raises:
-        ValueError: there is no such layer, or it is not called exactly once.
+        ValueError: the layer does not exist, is not called exactly once, or gives no tensor.
     """
     if layer is None:
         outputs: Outputs = model(image)
         return Reading(outputs, outputs.features)
-    found: list[Tensor] = []
-    with _hook(model, layer, found.append):
+    activations: list[Tensor] = []
+    with _hook(model, layer, activations.append):
         outputs = model(image)
-    return Reading(outputs, _only(found, layer))
+    return Reading(outputs, _only(activations, layer))
 
 
 def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:
-    """Activation of a layer; what comes after it is not computed, and its buffers do not move.
+    """Activation of a layer, by a forward pass that ends at this layer.
+
+    Later layers are not computed, and their buffers do not change.
 
     Args:
-        model: any module, not compiled. In DistributedDataParallel, which must see a pass to its
-            end, all is computed.
+        model: any module, not compiled. In DistributedDataParallel the whole pass is computed,
+            because it must see the end of each pass.
         layer: dotted name, as for :func:`read_layer`.
         image: ``(N, 3, H, W)`` float.
 
     Raises:
-        ValueError: there is no such layer, or it is not called.
+        ValueError: the layer does not exist, is not called, or gives no tensor.
     """
     if layer is None or unwrapped(model) is not model:
         return read_layer(model, layer, image).activation
-    found: list[Tensor] = []
+    activations: list[Tensor] = []
 
     def stop(activation: Tensor) -> None:
-        """Keep the activation, and compute no further."""
-        found.append(activation)
+        """Store the activation, and end the forward pass."""
+        activations.append(activation)
         raise _Stop
 
     with _hook(model, layer, stop), suppress(_Stop):
         model(image)
-    return _only(found, layer)
+    return _only(activations, layer)
 
 
 def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int, ...]:
-    """Shape of a layer's activation of one sample: ``(C, H, W)``, ``(T, D)`` or ``(D,)``. The model
-    is left as it was.
+    """Shape of a layer's activation for one sample: ``(C, H, W)``, ``(T, D)`` or ``(D,)``.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`.
+        model: maps images to :class:`debias.types.Outputs`. It is not changed.
         layer: dotted name, as for :func:`read_layer`.
         image: ``(1, 3, H, W)`` float.
 
     Raises:
-        ValueError: there is no such layer; it is not called exactly once; it gives no tensor; or
-            what follows overwrites its output in place, so that it cannot be read.
+        ValueError: the layer does not exist, is not called exactly once, gives no tensor, or a
+            later layer overwrites its output in place.
     """
     versions: list[tuple[Tensor, int]] = []
     with evaluating(model), torch.no_grad():
@@ -102,8 +104,8 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
     activation, version = _only(versions, layer)
     if activation._version != version:
         raise InputError(
-            f"what follows layer {layer!r} overwrites its output in place; name the block around "
-            "it, or the layer after"
+            f"a later layer overwrites the output of layer {layer!r} in place: name the block "
+            "around the layer, or the next layer"
         )
     return tuple(activation.shape[1:])
 
@@ -112,13 +114,13 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
     """Names of the trainable parameters that a layer's activation depends on, in the model's order.
 
     Args:
-        model: any module; left as it was.
+        model: any module. It is not changed.
         layer: dotted name, as for :func:`read_layer`.
         image: ``(1, 3, H, W)`` float.
 
     Raises:
-        ValueError: as for :func:`read_until`, or nothing that can be trained comes before the
-            layer.
+        ValueError: the layer does not exist, is not called, gives no tensor, or depends on no
+            trainable parameter.
     """
     inner = unwrapped(model)
     named = {name: each for name, each in inner.named_parameters() if each.requires_grad}
@@ -126,17 +128,17 @@ def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, 
         activation = read_until(inner, layer, image)
         if not activation.requires_grad:
             raise InputError(
-                f"layer {layer!r} depends on no parameter that can be trained: name a later one"
+                f"layer {layer!r} depends on no trainable parameter: name a later layer"
             )
         gradients = torch.autograd.grad(activation.sum(), list(named.values()), allow_unused=True)
-    found = zip(named, gradients, strict=True)
-    return tuple(name for name, gradient in found if gradient is not None)
+    pairs = zip(named, gradients, strict=True)
+    return tuple(name for name, gradient in pairs if gradient is not None)
 
 
 def pooled(activation: Tensor) -> Tensor:
-    """``(N, C)`` mean over the places ``(N, C, H, W)`` or all tokens ``(N, T, C)``.
+    """Average maps ``(N, C, H, W)`` over positions, or tokens ``(N, T, C)`` over all tokens.
 
-    ``(N, C)`` features stay as they are.
+    The result is ``(N, C)``. Features ``(N, C)`` are returned unchanged.
     """
     if activation.ndim == 3:
         return activation.mean(dim=1)
@@ -144,17 +146,17 @@ def pooled(activation: Tensor) -> Tensor:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside DistributedDataParallel, or itself."""
+    """The model inside DistributedDataParallel, or the model itself if it is not wrapped."""
     inner: nn.Module = model.module if isinstance(model, DistributedDataParallel) else model
     return inner
 
 
 def find_layer(model: nn.Module, layer: str) -> nn.Module:
-    """The layer of a dotted name, which may leave out the leading "backbone.".
+    """Find a layer by its dotted name, which may leave out the prefix "backbone.".
 
     Raises:
-        ValueError: there is none; the message lists the nearest names, or the first where none is
-            near.
+        ValueError: the layer does not exist. The message suggests similar names, or the first names
+            if no name is similar.
     """
     modules: dict[str, nn.Module] = dict(unwrapped(model).named_modules())
     modules.pop("")
@@ -168,14 +170,17 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 def gives_channels_last(model: nn.Module, layer: nn.Module) -> bool:
-    """Whether a layer of a timm network gives maps as ``(N, H, W, C)``, as those of Swin."""
+    """Whether a layer of a timm network gives maps as ``(N, H, W, C)``, as layers of Swin do."""
     network = getattr(unwrapped(model), "backbone", None)
     return getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(layer, nn.Conv2d)
 
 
 @contextmanager
 def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[None]:
-    """Modules of one kind (or all) in evaluation mode inside; their own mode is restored."""
+    """Set modules of one class in evaluation mode within this context, then restore their mode.
+
+    By default these are all modules.
+    """
     modes = [(module, module.training) for module in model.modules() if isinstance(module, kind)]
     for module, _ in modes:
         module.training = False
@@ -187,7 +192,7 @@ def evaluating(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[
 
 
 def without_autocast(layer: nn.Module, inputs: Tensor) -> Tensor:
-    """What a layer makes of inputs in the precision of its own weights, also under autocast."""
+    """Apply a layer in the precision of its own weights, also under autocast."""
     with torch.autocast(inputs.device.type, enabled=False):
         result: Tensor = layer(inputs.to(next(layer.parameters()).dtype))
     return result
@@ -199,10 +204,10 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
     channels_last = gives_channels_last(model, chosen)
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        """Hand the layer's output on, channels first."""
+        """Pass the layer's output to ``receive``, with channels first."""
         if not isinstance(output, Tensor):
             raise InputError(
-                f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another"
+                f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another layer"
             )
         receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)
 
@@ -210,10 +215,10 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
         yield
 
 
-def _only(found: list[Found], layer: str) -> Found:
-    if len(found) != 1:
+def _only(calls: list[Item], layer: str) -> Item:
+    if len(calls) != 1:
         raise InputError(
-            f"layer {layer!r} was called {len(found)} times in one forward pass, not once: name "
-            "another (in a compiled model, none is seen to be called)"
+            f"layer {layer!r} was called {len(calls)} times in one forward pass, not once: name "
+            "another layer (in a compiled model, calls are not seen)"
         )
-    return found[0]
+    return calls[0]

@@ -1,4 +1,4 @@
-"""A U-Net that looks at a picture and says how much of each pixel to let through."""
+"""A U-Net that predicts a soft mask of an image."""
 
 import torch
 from torch import Tensor, nn
@@ -8,24 +8,25 @@ from debias.errors import InputError, check_at_least
 
 
 class MaskNetwork(nn.Module):
-    """Masks ``(N, 1, H, W)`` in (0, 1) for images ``(N, 3, H, W)``; close to 1 before training.
+    """A U-Net from images ``(N, 3, H, W)`` to masks ``(N, 1, H, W)`` in (0, 1).
 
-    Convolutions of stride 2 on the way down; on the way up bilinear enlargement and 3x3
-    convolutions, which also read the map of the same size from the way down.
+    The masks are close to 1 before training. The encoder has convolutions of stride 2. The decoder
+    has bilinear enlargement and 3x3 convolutions, which also read the encoder's map of this size.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019; the network is that of
     Ronneberger et al., "U-Net", MICCAI 2015.
 
     Args:
-        width: channels of the first map; each following one has twice as many.
-        depth: how often the picture is halved; its sides must be at least ``2 ** depth``.
+        width: channels of the first map, at least 1. Each next map has twice as many.
+        depth: number of times that the picture is halved, at least 2. Its sides must have at least
+            ``2 ** depth`` pixels.
 
     Raises:
-        ValueError: a size is out of range.
+        ValueError: ``width`` is below 1, or ``depth`` is below 2.
 
-    Differs from the reference: the last bias starts at 3 (a mask of 0.95), there near it at random;
-    sides need not divide by ``2 ** depth``; on the way up 3x3 kernels and leaky ReLU (there 4x4 and
-    ReLU), and batch normalisation on every map (there not on the first and the deepest).
+    Differs from the reference: the last bias starts at 3 (a mask of 0.95); there it is random near
+    3. Sides need not be divisible by ``2 ** depth``. The decoder has 3x3 kernels and leaky ReLU
+    (there 4x4 and ReLU). Every map has batch normalisation (there not the first and the deepest).
     """
 
     def __init__(self, *, width: int = 64, depth: int = 4) -> None:
@@ -42,7 +43,7 @@ class MaskNetwork(nn.Module):
             )
             for inputs, outputs in zip([3, *widths], widths, strict=False)
         )
-        # from the deepest on, every map but the deepest itself comes with the one from the way down
+        # input channels, from the deepest map on: all but the deepest are joined with encoder maps
         above = [widths[-1], *(2 * size for size in widths[-2:0:-1])]
         self.up = nn.ModuleList(
             nn.Sequential(
@@ -58,15 +59,15 @@ class MaskNetwork(nn.Module):
         self.last = nn.Sequential(nn.ReflectionPad2d(1), last)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Mask of each image.
+        """Compute masks ``(N, 1, H, W)`` of images ``(N, 3, H, W)``.
 
         Raises:
-            ValueError: the images are too small.
+            ValueError: a side of the images is below ``2 ** depth`` pixels.
         """
         if min(image.shape[-2:]) < self.smallest:
             raise InputError(
-                f"a mask network wants sides of {self.smallest} pixels; got "
-                f"{tuple(image.shape[-2:])}"
+                f"a mask network needs images with sides of at least {self.smallest} pixels; got "
+                f"{tuple(image.shape[-2:])}. Set a larger preprocessing.size"
             )
         maps = [image]
         for down in self.down:
@@ -74,8 +75,8 @@ class MaskNetwork(nn.Module):
         deepest = maps.pop()
         for up, beside in zip(self.up, maps[:0:-1], strict=True):
             deepest = torch.cat([up(_enlarged(deepest, beside)), beside], dim=1)
-        # at least float32: bfloat16 knows nothing between 0.996 and 1, where a mask would never be
-        # moved again
+        # at least float32: bfloat16 has no value between 0.996 and 1, and a mask of 1 has no
+        # gradient
         logits: Tensor = self.last(_enlarged(deepest, image))
         return torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32)))
 

@@ -1,4 +1,4 @@
-"""Networks that see a small neighbourhood of each pixel: colours and textures, not shapes."""
+"""Networks with a small receptive field, which can use colours and textures but not shapes."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,14 +13,16 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class SmallReceptiveNet(nn.Module):
-    """Convolutions, global average pooling, a linear layer; ``Classifier`` gives ``Outputs``.
+    """Convolutions, global average pooling and a linear layer, in the form of a timm network.
+
+    Use ``Classifier`` to get ``Outputs`` from it.
 
     Args:
-        body: ``(N, 3, H, W)`` images to ``(N, D, h, w)`` maps.
+        body: maps ``(N, 3, H, W)`` images to ``(N, D, h, w)`` maps.
         features: D.
-        outputs: how many logits.
-        mean: mean of each channel that images are to be normalised with.
-        std: standard deviation of each channel.
+        outputs: number of logits.
+        mean: mean of each channel for the normalisation of images.
+        std: standard deviation of each channel for the normalisation of images.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class SmallReceptiveNet(nn.Module):
         super().__init__()
         self.body = body
         self.fc = nn.Linear(features, outputs)
-        # what timm's networks say of themselves
+        # Classifier and Grad-CAM read these attributes of timm's networks
         self.feature_info = [{"module": "body"}]
         self.pretrained_cfg = {"classifier": "fc", "num_classes": outputs, "mean": mean, "std": std}
         for module in self.modules():
@@ -43,11 +45,11 @@ class SmallReceptiveNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def get_classifier(self) -> nn.Module:
-        """The last layer."""
+        """The last layer, under timm's name of this method."""
         return self.fc
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(N, outputs)`` logits of ``(N, 3, H, W)`` images."""
+        """Compute ``(N, outputs)`` logits of ``(N, 3, H, W)`` images."""
         logits: Tensor = self.fc(self.body(image).mean(dim=(2, 3)))
         return logits
 
@@ -55,25 +57,25 @@ class SmallReceptiveNet(nn.Module):
 def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallReceptiveNet:
     """Four convolutions of 16, 32, 64 and 128 channels, each with batch normalisation and ReLU.
 
-    A feature sees ``cell * (4 * (kernel - 1) + 1)`` pixels across: 1 with kernel 1, which knows
-    colours alone, 25 with 7. Cells are for larger pictures: without strides the net is slow there,
-    by waiting for memory.
+    The receptive field of a feature is ``cell * (4 * (kernel - 1) + 1)`` pixels wide. It is 1 pixel
+    with kernel 1, so that only colours are visible, and 25 pixels with kernel 7. Use cells for
+    large pictures, where the network is slow because it has no strides.
 
     Source: Bahng et al., "Learning De-biased Representations with Biased Representations", ICML
     2020, for Biased-MNIST; reference code clovaai/rebias.
 
     Args:
-        outputs: how many logits.
-        kernel: side of every kernel, odd, padded by half of it.
-        cell: side of the cells, in pixels, whose mean colours the first convolution sees.
+        outputs: number of logits.
+        kernel: side of every kernel, odd. Maps are padded by half of it.
+        cell: side in pixels of the square cells over which the input is averaged first.
 
     Raises:
-        ValueError: an even kernel, or none.
+        ValueError: ``kernel`` is even or below 1.
 
-    Differs from the reference: there are no cells there.
+    Differs from the reference: the reference has no cells.
     """
     if kernel < 1 or kernel % 2 == 0:
-        raise InputError(f"kernel must be odd, so that maps keep their size; got {kernel}")
+        raise InputError(f"kernel must be odd, so that maps keep their size; got kernel={kernel}")
     channels = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = [] if cell == 1 else [nn.AvgPool2d(cell)]
     for before, after in pairwise(channels):
@@ -86,13 +88,13 @@ def simple_conv_net(outputs: int, *, kernel: int = 7, cell: int = 1) -> SmallRec
 
 
 class UnpaddedBlock(nn.Module):
-    """A residual block of two convolutions without padding, the second of kernel 1.
+    """A residual block of two convolutions without padding. The second has kernel 1.
 
     Args:
-        before: channels in.
-        after: channels out.
+        before: number of input channels.
+        after: number of output channels.
         kernel: side of the first kernel.
-        stride: of the first convolution, and of the shortcut.
+        stride: stride of the first convolution and of the shortcut.
     """
 
     def __init__(self, before: int, after: int, *, kernel: int = 1, stride: int = 1) -> None:
@@ -107,28 +109,27 @@ class UnpaddedBlock(nn.Module):
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(after))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps smaller by what an unpadded kernel takes; the shortcut is cut right and below."""
+        """Compute smaller maps, since kernels have no padding. The shortcut is cropped to them."""
         residual: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
         height, width = residual.shape[2:]
         return F.relu(residual + self.shortcut(maps)[:, :, :height, :width])
 
 
 def bagnet18(outputs: int) -> SmallReceptiveNet:
-    """BagNet-18: ResNet-18 with kernels of 3 in stem and first block alone, and no padding.
+    """BagNet-18: ResNet-18 with kernel 3 only in the stem and the first block, without padding.
 
-    A feature sees 5 pixels across; two blocks each of 64, 128, 256 and 512 channels, with strides
-    2, 2, 2, 1.
+    The receptive field of a feature is 5 pixels wide. There are two blocks each of 64, 128, 256 and
+    512 channels, with strides 2, 2, 2, 1.
 
     Source: Bahng et al., ICML 2020, for the 9-class ImageNet (kernel-3 pattern 1, 0, 0, 0), after
     Brendel and Bethge, "Approximating CNNs with Bag-of-local-Features Models Works Surprisingly
     Well on ImageNet", ICLR 2019.
 
     Args:
-        outputs: how many logits.
+        outputs: number of logits.
 
-    Differs from the reference: the stem's batch normalisation forgets as fast as all others
-    (momentum 0.1, there 0.001), since its averages would otherwise not have settled after a short
-    training.
+    Differs from the reference: the stem's batch normalisation has the same momentum as all others
+    (0.1, there 0.001). With 0.001, its averages would not have settled after a short training.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(3, 64, 1, bias=False),

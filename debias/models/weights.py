@@ -1,4 +1,4 @@
-"""Weights of a model from a local file, checked key by key and never unpickled."""
+"""Loads the weights of a model from a local file. Each key is checked, and no code is unpickled."""
 
 import logging
 from pathlib import Path
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file by name; code in it never runs.
+    """Read the named tensors of a ``.safetensors``, ``.pt`` or ``.pth`` file. No code in it runs.
 
     Raises:
-        ValueError: no such file, another suffix, a damaged file, or one that holds anything but
-            named tensors.
+        ValueError: the file does not exist, has another suffix, is damaged, or contains anything
+            but named tensors.
     """
     if not path.is_file():
-        raise InputError(f"there is no weights file {str(path)!r}")
+        raise InputError(f"no weights file {str(path)!r}: correct model.weights")
     if path.suffix not in (".safetensors", ".pt", ".pth"):
         raise InputError(
             f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth"
@@ -28,9 +28,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     safe = path.suffix == ".safetensors"
     try:
         state = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # what a damaged file leads to differs from byte to byte
+    except Exception as error:  # each kind of damage raises another exception
         raise InputError(
-            f"{str(path)!r} is damaged, or holds more than tensors: {_first_line(error)}"
+            f"{str(path)!r} is damaged, or contains more than tensors: {_first_line(error)}; save "
+            "the model's own state_dict() again"
         ) from error
     return _flat(state, path)
 
@@ -44,32 +45,32 @@ def _flat(state: object, path: Path) -> dict[str, Tensor]:
     tensors = {key: value for key, value in named.items() if isinstance(value, Tensor)}
     if others := [key for key in state if key not in tensors]:
         raise InputError(
-            f"{str(path)!r} is not a flat state dict: {shown(others)} are no tensors; "
-            "save the model's own state_dict() instead"
+            f"{str(path)!r} is not a flat state dict: {shown(others)} are not tensors; save the "
+            "model's own state_dict() instead"
         )
     return tensors
 
 
 def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
-    """Fill a network from a file whose keys and shapes must be the network's own.
+    """Load the weights of a network from a file with the same keys and shapes.
 
-    Only the head may differ, in its number of classes, or be absent altogether: it then keeps its
-    new weights, and a log line says so.
+    Only the head may be missing or have another number of classes. The network then keeps its own
+    head, with a message in the log.
 
     Args:
-        network: changed in place.
+        network: the network; it is changed in place.
         path: a ``.safetensors``, ``.pt`` or ``.pth`` state dict.
-        head: dotted name of the layer that gives the logits.
+        head: dotted name of the layer that computes the logits.
 
     Raises:
-        ValueError: the file cannot be read, holds NaN or infinity, or a key is missing, surplus or
-            of another shape.
+        ValueError: the file cannot be read, contains NaN or infinity, lacks a key, has an
+            additional key, or has a tensor of another shape.
     """
     state = read_state_dict(path)
     if broken := [key for key, value in state.items() if not bool(value.isfinite().all())]:
         raise InputError(
-            f"{str(path)!r} holds NaN or infinity in {len(broken)} of {len(state)} tensors, such "
-            f"as {broken[0]}: its training diverged; give other weights"
+            f"{str(path)!r} contains NaN or infinity in {len(broken)} of {len(state)} tensors, "
+            f"such as {broken[0]}, so its training diverged: give other weights"
         )
     own = network.state_dict()
     keys = [key for key in own if key.startswith(f"{head}.")]
@@ -86,8 +87,8 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
     network.load_state_dict(state)
 
 
-def _other_classes(found: list[Tensor | None], own: list[Tensor]) -> bool:
-    complete = [tensor for tensor in found if tensor is not None and tensor.ndim > 0]
+def _other_classes(stored: list[Tensor | None], own: list[Tensor]) -> bool:
+    complete = [tensor for tensor in stored if tensor is not None and tensor.ndim > 0]
     same_inputs = [tensor.shape[1:] for tensor in complete] == [tensor.shape[1:] for tensor in own]
     classes = {len(tensor) for tensor in complete}
     return same_inputs and len(classes) == 1 and classes != {len(own[0])}

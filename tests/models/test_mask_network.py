@@ -70,5 +70,5 @@ def test_refuses(options):
 
 
 def test_refuses_pictures_that_are_too_small():
-    with pytest.raises(ValueError, match=r"sides of 16 pixels; got \(8, 32\)"):
+    with pytest.raises(ValueError, match=r"sides of at least 16 pixels; got \(8, 32\)"):
         MaskNetwork(width=4)(torch.zeros(1, 3, 8, 32))

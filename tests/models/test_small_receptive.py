@@ -117,5 +117,7 @@ def test_refuses():
         match="'x'; valid: bagnet18, simple_conv_k1, simple_conv_k1_cell4, simple_conv_k7",
     ):
         small_receptive_classifier(10, name="x")
-    with pytest.raises(ValueError, match="kernel must be odd, so that maps keep their size; got 4"):
+    with pytest.raises(
+        ValueError, match="kernel must be odd, so that maps keep their size; got kernel=4"
+    ):
         simple_conv_net(10, kernel=4)

@@ -115,7 +115,7 @@ class _Harmful:
 def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     torch.save({"fc.weight": _Harmful(tmp_path / "ran")}, path)
-    with pytest.raises(ValueError, match="damaged, or holds more than tensors"):
+    with pytest.raises(ValueError, match="damaged, or contains more than tensors"):
         read_state_dict(path)
     assert not (tmp_path / "ran").exists()
 
@@ -138,7 +138,7 @@ def test_anything_but_a_flat_state_dict_is_refused(content: object, tmp_path: Pa
 
 
 def test_a_path_that_is_not_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no weights file"):
+    with pytest.raises(ValueError, match="no weights file"):
         read_state_dict(tmp_path / "absent.pt")
     (tmp_path / "model.onnx").touch()
     with pytest.raises(ValueError, match=r"expected \.safetensors, \.pt or \.pth"):
@@ -151,7 +151,7 @@ def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -
     name = next(key for key in state if state[key].is_floating_point())
     state[name].view(-1)[3] = value
     message = (
-        f"holds NaN or infinity in 1 of {len(state)} tensors, such as {name}: its training diverged"
+        f"contains NaN or infinity in 1 of {len(state)} tensors, such as {name}, so its training"
     )
     with pytest.raises(ValueError, match=message):
         timm_classifier(5, name=NAME, weights=_saved(state, tmp_path))

@@ -295,5 +295,5 @@ def test_refuses_a_mask_network_without_width():
 
 
 def test_refuses_pictures_that_are_too_small():
-    with pytest.raises(ValueError, match="sides of 16 pixels"):
+    with pytest.raises(ValueError, match="sides of at least 16 pixels"):
         InputAdversary(GROUPS, Means(), torch.zeros(1, 3, 12, 12))
