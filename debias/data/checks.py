@@ -1,4 +1,4 @@
-"""Checks of a data set before training starts."""
+"""Checks of the labels, files and splits of a data set before training starts."""
 
 import posixpath
 import re

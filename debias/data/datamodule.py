@@ -125,7 +125,7 @@ class ImageData(pl.LightningDataModule):
         return self._loader(dataset, sampler, self.batch_size)
 
     def _visits(self, world: int) -> int:
-        """Number of visits of all processes together, such that all have equally many batches."""
+        """Training visits of all processes per epoch, so that all have equally many batches."""
         visits, joined = len(self.order), self.batch_size * world
         last = visits % joined
         # one process may have a whole last batch while another has a short one: both are left out

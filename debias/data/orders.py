@@ -177,7 +177,7 @@ def upweighted(chosen: Tensor, *, copies: int) -> Order:
 
 
 def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Order:
-    r"""Draw N samples: equally likely classes, and upweighted small inferred groups of each class.
+    r"""Draw N samples: classes are equally likely, and small inferred groups are upweighted.
 
     .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}
               {\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}

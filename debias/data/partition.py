@@ -174,7 +174,7 @@ def _within(examples: Examples, splits: Sequence[str]) -> Tensor:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The inferred value of each image by its path, "" if unknown."""
+    """Read a CSV file of inferred values: from image path to value, which is "" if unknown."""
     if not path.is_file():
         raise InputError(f"groups.file={path} is not a file: make one with `debias infer-groups`")
     columns = read_csv(path, ("path", "inferred"))

@@ -44,8 +44,8 @@ def grad_cam(
         target: ``(N,)`` int64 class, or label when multi-label. An int applies to all images.
         layer: dotted name, as for :func:`debias.models.layers.read_layer`. ``None`` means
             :func:`last_map_layer`.
-        absolute: explain :math:`|z_t|`, which is the decision of the model, "present" or "absent".
-            Attention-IoU uses it when multi-label.
+        absolute: explain :math:`|z_t|` instead of :math:`z_t`, so that the map shows the evidence
+            for the predicted "present" or "absent". Attention-IoU does so when multi-label.
         upsample: whether to resize the maps bilinearly to the size of the image.
         classify: function that gives the outputs of the model, such as
             :meth:`debias.strategies.Strategy.classify`. ``None`` calls the model.

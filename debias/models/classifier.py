@@ -23,7 +23,7 @@ class Classifier(nn.Module):
     The last layer becomes ``head``, and an identity takes its place in the network. One pass gives
     features and logits, which equal those of the plain network in training and evaluation, also
     with dropout before the head. In evaluation the head computes in float32, also under autocast.
-    In bfloat16, logits are often equal, and then the first class would always be predicted.
+    Logits in bfloat16 are often equal, and the first class would then be predicted.
 
     Attributes:
         backbone: the network without its last layer. It maps ``(N, 3, H, W)`` images to ``(N, D)``

@@ -45,7 +45,7 @@ class SmallReceptiveNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def get_classifier(self) -> nn.Module:
-        """The last layer, under timm's name of this method."""
+        """The last layer. Networks of timm have a method of this name."""
         return self.fc
 
     def forward(self, image: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class UnpaddedBlock(nn.Module):
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(after))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Compute smaller maps, since kernels have no padding. The shortcut is cropped to them."""
+        """Compute maps without padding. The shortcut is cropped right and below to their size."""
         residual: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
         height, width = residual.shape[2:]
         return F.relu(residual + self.shortcut(maps)[:, :, :height, :width])

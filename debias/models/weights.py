@@ -102,7 +102,7 @@ def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None
     ]
     faults = {
         "missing": [key for key in own if key not in state],
-        "surplus": [key for key in state if key not in own],
+        "unexpected": [key for key in state if key not in own],
         "of another shape": shapes,
     }
     if any(faults.values()):

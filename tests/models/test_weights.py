@@ -66,7 +66,7 @@ def test_a_file_without_head_leaves_the_head_new(
     assert "'fc' gets new weights" in caplog.text
 
 
-def test_missing_surplus_and_misshapen_keys_are_all_listed(tmp_path: Path) -> None:
+def test_missing_unexpected_and_misshapen_keys_are_all_listed(tmp_path: Path) -> None:
     state = _state(5)
     del state["bn1.weight"], state["bn1.bias"]
     state |= {"extra": torch.zeros(1), "conv1.0.weight": torch.zeros(1, 2, 3, 3)}
@@ -75,7 +75,7 @@ def test_missing_surplus_and_misshapen_keys_are_all_listed(tmp_path: Path) -> No
         timm_classifier(5, name=NAME, weights=path)
     message = str(caught.value)
     assert "2 missing: bn1.weight, bn1.bias" in message
-    assert "1 surplus: extra" in message
+    assert "1 unexpected: extra" in message
     assert "1 of another shape: conv1.0.weight is (1, 2, 3, 3), not " in message
 
 

@@ -104,7 +104,7 @@ def inside(
 
 
 def _cub(source: Path, header: Sequence[str]) -> Columns:
-    """Read a table of CUB, and add a column ``path`` for its numbers of images.
+    """Read a table of CUB, and add a column ``path`` with the path of each image number.
 
     The paths come from ``images.txt`` in the same folder or its parent.
     """

@@ -64,8 +64,8 @@ def read_mask(
         ``(H, W)`` uint8 mask, from 0 for background to 255 for foreground.
 
     Raises:
-        ValueError: the file cannot be read, the mask has another size than its image, or all values
-            are below the threshold and look like class numbers because they are few.
+        ValueError: the file cannot be read, the mask has another size than its image, or it looks
+            like class numbers: 2 to 31 values besides 0, all below the threshold and below 128.
     """
     mask = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, max_pixels)
     if mask.shape != size:

@@ -42,7 +42,7 @@ def waterbirds(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: shrinking averages areas, while PIL weights with a triangle. Both
+    Differs from the reference: shrinking averages areas, while PIL uses a triangle filter. Both
     suppress aliasing.
     """
     squeezed = _enlarged(size)
@@ -160,8 +160,8 @@ def shorter_side(*, size: int = 224) -> Preprocessing:
     Args:
         size: side of the result, in pixels.
 
-    Differs from the reference: shrinking averages areas, while PIL weights with a triangle or a
-    cubic function.
+    Differs from the reference: shrinking averages areas, while PIL uses a triangle or
+    cubic filter.
     """
     geometry = Geometry((ShorterSide(_enlarged(size)), CentreCrop(size, size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)

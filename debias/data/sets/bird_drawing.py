@@ -100,7 +100,7 @@ def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
 
 
 def bird(rng: np.random.Generator, target: int) -> list[Part]:
-    """Draw the random parts of a bird of class ``target``, from the farthest to the nearest."""
+    """Random parts of a bird of class ``target`` that looks forwards, from back to front."""
     drawn = rng.normal(KINDS[target], SPREAD)
     traits = Traits(*np.maximum(drawn, SHORTEST).tolist())
     plumage, wing_colour = _choose(rng, PLUMAGE, 2)
@@ -123,7 +123,7 @@ def bird(rng: np.random.Generator, target: int) -> list[Part]:
 
 
 def posed(rng: np.random.Generator, parts: Sequence[Part], side: int) -> list[Part]:
-    """Turn, flip, scale and move the parts at random, so that the whole bird fits; in pixels."""
+    """Turn, flip, scale and move the parts at random, so that the bird fits. Returns pixels."""
     angle = np.deg2rad(rng.uniform(-12, 12))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn[0] *= rng.choice((-1.0, 1.0))

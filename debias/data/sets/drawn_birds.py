@@ -67,8 +67,8 @@ def drawn_birds(
 
     Args:
         root: the folder that the set is written to, and that later calls read.
-        aligned: share of each class's training images on its own place, in [0, 1]. For validation
-            and test images the share is one half, as in Waterbirds.
+        aligned: share of each class's training images that are bias-aligned (landbirds on land,
+            waterbirds on water), in [0, 1]. It is one half in the other splits, as in Waterbirds.
         train: number of training images, at least 4. Half of them are landbirds.
         val: number of validation images, at least 4.
         test: number of test images, at least 4.
@@ -140,7 +140,7 @@ def _sizes(settings: Settings) -> tuple[tuple[int, float], ...]:
 
 
 def _labels(total: int, rate: float) -> Iterator[tuple[int, int]]:
-    """Target and place of each image: equal classes, and a share ``rate`` on their own place."""
+    """Target and place of each image: equal classes, with a bias-aligned share ``rate``."""
     for target, count in enumerate((total - total // 2, total // 2)):
         own = round(count * rate)
         yield from [(target, target)] * own + [(target, 1 - target)] * (count - own)
