@@ -128,7 +128,7 @@ class ImageData(pl.LightningDataModule):
         """Training visits of all processes per epoch, so that all have equally many batches."""
         visits, joined = len(self.order), self.batch_size * world
         last = visits % joined
-        # one process may have a whole last batch while another has a short one: both are left out
+        # one process may have a full last batch while another has a short one: both are left out
         short = visits > joined and last > 0 and last // world < max(2, self.smallest_batch)
         return visits - last if short else visits
 

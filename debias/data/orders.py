@@ -33,7 +33,9 @@ class Permuted:
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
-            raise InputError(f"sampler.repeats must be at least 1; got {self.repeats}")
+            raise InputError(
+                f"sampler.repeats must be at least 1; got sampler.repeats={self.repeats}"
+            )
 
     def __len__(self) -> int:
         return self.repeats * len(self.positions)

@@ -93,7 +93,9 @@ def test_a_link_in_place_of_the_lock_of_a_cache(here, capsys):
     (here / "store").mkdir()
     (here / "store" / "building.lock").symlink_to(here / "elsewhere")
     line = refused(capsys, "check own.yaml cache=true cache_dir=store")
-    assert line == "debias: store/building.lock is a link, but a lock must be a file: remove the link"
+    assert line == (
+        "debias: store/building.lock is a link, but a lock must be a file: remove the link"
+    )
     assert not (here / "elsewhere").exists()
 
 

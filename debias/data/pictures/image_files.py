@@ -101,7 +101,7 @@ class ImageFiles:
             masks = ()
         if backgrounds and not masks:
             raise InputError(
-                f"backgrounds need a mask for every picture, and pictures of {examples.source} "
+                f"backgrounds need a mask for every picture, and some pictures of {examples.source} "
                 "have none: set data.masks to a folder of masks, or train without backgrounds"
             )
         mask_root = examples.mask_root if masks else None
