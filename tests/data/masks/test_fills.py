@@ -212,7 +212,7 @@ def test_backgrounds_without_masks_are_refused_at_once(tmp_path: Path) -> None:
         small_examples(tmp_path), masks=("", *(f"{number}.png" for number in range(1, 12)))
     )
     for examples in (without, one_less):
-        with pytest.raises(ValueError, match=r"pictures of .*metadata\.csv have none"):
+        with pytest.raises(ValueError, match=r"not all pictures of .*metadata\.csv have one"):
             ImageData(
                 examples,
                 resize(size=8),
