@@ -101,9 +101,9 @@ class ImageFiles:
             masks = ()
         if backgrounds and not masks:
             raise InputError(
-                f"backgrounds need a mask for every picture, and not all pictures of "
-                f"{examples.source} have one: set data.masks to a folder of masks, or train without "
-                "backgrounds"
+                "backgrounds need a mask for every picture, and not all pictures of "
+                f"{examples.source} have one: set data.masks to a folder of masks, or train "
+                "without backgrounds"
             )
         mask_root = examples.mask_root if masks else None
         fill_root, most = examples.fill_root if fills else None, examples.max_pixels
