@@ -197,7 +197,7 @@ def damage(folder: Path, name: str, content: bytes) -> None:
         (
             "train-images-idx3-ubyte",
             struct.pack(">HBB3I", 0, 8, 3, 220, 4, 4) + bytes(3519),
-            "not whole",
+            "not a complete idx file",
         ),
         (
             "train-images-idx3-ubyte",
