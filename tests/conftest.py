@@ -2,12 +2,15 @@
 
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import pytest
+
+from tests.forked import Command
 
 # a shell's background jobs ignore Ctrl-C, and so would what tests start and then stop by it
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -21,3 +24,17 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the local test material")
     return SHARED
+
+
+@pytest.fixture
+def start(tmp_path_factory) -> Iterator[Callable[..., Command]]:
+    """Starts ``debias`` with arguments, in a process that has imported everything already."""
+    started: list[Command] = []
+
+    def command(*arguments: str, **environment: str) -> Command:
+        started.append(Command(arguments, tmp_path_factory.mktemp("printed"), environment))
+        return started[-1]
+
+    yield command
+    for left in started:
+        left.kill()

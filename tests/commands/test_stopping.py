@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,7 @@ import pytest
 from debias.__main__ import main
 from debias.commands import compare, evaluate, sweep, train
 from tests.commands.conftest import overrides
-
-DEBIAS = [sys.executable, "-m", "debias"]
+from tests.forked import Command
 
 
 def gone(group: int) -> bool:
@@ -33,23 +33,17 @@ def gone(group: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_training_says_how_to_resume(
-    number: signal.Signals, code: int, tmp_path: Path
+    number: signal.Signals, code: int, start: Callable[..., Command], tmp_path: Path
 ) -> None:
     """Also with loader processes, which end too; the printed command trains the run to its end."""
     arguments = overrides(tmp_path, "workers=1", "epochs=30", f"cache_dir={tmp_path}/a cache")
-    process = subprocess.Popen(
-        [*DEBIAS, "train", "drawn_birds", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start("train", "drawn_birds", *arguments)
     checkpoint = "runs/*/checkpoints/last.ckpt"  # other folders get their names meanwhile
     while not list(tmp_path.glob(checkpoint)) and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, number)
-    printed, errors = process.communicate(timeout=60)
-    assert (process.returncode, printed) == (code, "")
+    ended, printed, errors = process.ended()
+    assert (ended, printed) == (code, "")
     *_, line = errors.splitlines()
     assert line.startswith(
         f"debias: stopped by {number.name}; resume with `debias train drawn_birds "
@@ -58,9 +52,9 @@ def test_a_stopped_training_says_how_to_resume(
     assert gone(process.pid)
     command = shlex.split(line.partition("`")[2].rstrip("`"))
     assert command == ["debias", "train", "drawn_birds", *arguments, "resume=auto"]
-    done = subprocess.run([*DEBIAS, *command[1:]], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.splitlines()[-1]).is_file()
+    ended, printed, errors = start(*command[1:]).ended()
+    assert ended == 0, errors
+    assert Path(printed.splitlines()[-1]).is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
 """``debias train`` from the command line to the run folder: contents, resuming, bad input."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +142,7 @@ def test_training_does_not_read_the_test_labels(finished, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["last.ckpt", "epoch=000.ckpt", "val-epoch=001.csv", "test.csv"])
-def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
+def test_resumed_after_a_kill_equals_uninterrupted(finished, start, tmp_path, moment):
     """SIGKILL when a file appears: after weights, in an epoch, in the final evaluation."""
     config = configs.load("drawn_birds", overrides(tmp_path, *GROUP_DRO, "strategy.step_size=0.1"))
     source = configs.read(finished / "config.yaml")
@@ -155,12 +152,10 @@ def test_resumed_after_a_kill_equals_uninterrupted(finished, tmp_path, moment):
     arguments = overrides(
         tmp_path, *GROUP_DRO, "strategy.step_size=0.1", f"data.root={config.data['root']}"
     )
-    command = [sys.executable, "-m", "debias", "train", "drawn_birds", *arguments]
-    process = subprocess.Popen([*command, f"cache_dir={config.cache_dir}"])
+    process = start("train", "drawn_birds", *arguments, f"cache_dir={config.cache_dir}")
     while not list(run.rglob(moment)) and process.poll() is None:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert not (run / "report.json").exists()
     train(config, resume=run)
     assert_same(weights(run), weights(finished))

@@ -2,8 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from debias import config as configs
 from debias.commands.train import train
 from debias.reports.predictions import read
 from tests.commands.conftest import GROUP_DRO, overrides
+from tests.forked import Command
 
 #: No batch normalisation, whose statistics are each process's own.
 MODEL = (
@@ -25,18 +29,38 @@ MODEL = (
 )
 
 
+def command(start: Callable[..., Command], *arguments: str) -> None:
+    """``debias train`` as a user gives it, which starts the second process itself."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    full = [sys.executable, "-m", "debias", *arguments]
+    done = subprocess.run(full, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+
+
+def processes(start: Callable[..., Command], *arguments: str) -> None:
+    """Both processes as the command starts the second, but forked."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    facts = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    facts |= {"WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    ranks = [start(*arguments, **facts, LOCAL_RANK=str(rank)) for rank in range(2)]
+    ends = [rank.ended() for rank in ranks]
+    assert [code for code, _, _ in ends] == [0, 0], ends
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", [(), ("data.train=79", "data.val=41", "data.test=43")])
-def test_two_processes_equal_one_with_twice_the_batch(sizes, tmp_path):
+@pytest.mark.parametrize(
+    ("launch", "sizes"),
+    [(command, ()), (processes, ("data.train=79", "data.val=41", "data.test=43"))],
+)
+def test_two_processes_equal_one_with_twice_the_batch(launch, sizes, start, tmp_path):
     """Also where a split has an odd number of rows: none is seen twice."""
     options = (*MODEL, *sizes)
     config = configs.load("drawn_birds", overrides(tmp_path, *options, "batch_size=16"))
     one = train(config)
     arguments = overrides(tmp_path, *options, "batch_size=8", "devices=2")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "debias", "train", "drawn_birds", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
+    launch(start, "train", "drawn_birds", *arguments)
     two = next(path for path in (tmp_path / "runs").glob("drawn_birds-*") if path != one)
 
     def state(run: Path) -> dict[str, torch.Tensor]:

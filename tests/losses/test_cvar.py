@@ -1,9 +1,6 @@
 """cvar against hand-derived values, a search over t in float64, and one process against two."""
 
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +16,7 @@ from tests.properties import (
     assert_pure,
     assert_read_in_float32,
 )
+from tests.two_ranks import found_by_both
 
 LOSSES = torch.tensor([0.5, 3.0, 1.0, 4.0, 2.0], dtype=torch.float64)
 
@@ -111,12 +109,7 @@ def test_computes_in_float32():
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
     """The worst losses are all on rank 0: the mean of each rank's own CVaR would differ."""
-    script = [sys.executable, "-m", "tests.losses.two_cvar_ranks", str(tmp_path)]
-    processes = [
-        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
-    ]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    ranks = found_by_both(two.on_rank, tmp_path)
     weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
     value = cvar(two.losses(weight), alpha=0.35)
     value.backward()

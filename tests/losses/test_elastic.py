@@ -1,18 +1,11 @@
-"""elastic_norm by hand, by singular values in float64, by its inequalities, and over processes.
+"""elastic_norm by hand, by singular values in float64, by its inequalities, and over processes."""
 
-Run as ``python -m tests.losses.test_elastic FOLDER RANK`` it computes one process's part.
-"""
-
-import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import distributed
+from torch import Tensor
 
 from debias.losses.elastic import elastic_norm
 from tests.properties import (
@@ -22,6 +15,7 @@ from tests.properties import (
     assert_pure,
     assert_read_in_float32,
 )
+from tests.two_ranks import found_by_both
 
 FEATURES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 nuclear_norm = partial(elastic_norm, nuclear=1.0, frobenius=0.0)
@@ -102,28 +96,17 @@ def test_the_norm_without_weight_is_0():
 SHARDS = (slice(0, 4), slice(4, 6))
 
 
-def one_rank(folder: Path, rank: int) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def on_rank(rank: int) -> dict[str, Tensor]:
     weight = torch.ones(4, dtype=torch.float64, requires_grad=True)
     value = elastic_norm((FEATURES * weight)[SHARDS[rank]], nuclear=0.3, frobenius=0.2)
     (gradient,) = torch.autograd.grad(value, weight)
-    torch.save({"value": value.detach(), "gradient": gradient}, folder / f"rank{rank}.pt")
-    distributed.destroy_process_group()
+    return {"value": value.detach(), "gradient": gradient}
 
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
     """Singular values of the joined batch are not those of its parts."""
-    script = [sys.executable, "-m", "tests.losses.test_elastic", str(tmp_path)]
-    processes = [
-        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
-    ]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    ranks = found_by_both(on_rank, tmp_path)
     weight = torch.ones(4, dtype=torch.float64, requires_grad=True)
     value = elastic_norm(FEATURES * weight, nuclear=0.3, frobenius=0.2)
     (gradient,) = torch.autograd.grad(value, weight)
@@ -131,7 +114,3 @@ def test_two_ranks_equal_one_process(tmp_path):
         torch.testing.assert_close(rank["value"], value.detach(), rtol=1e-12, atol=0)
     mean = (ranks[0]["gradient"] + ranks[1]["gradient"]) / 2
     torch.testing.assert_close(mean, gradient, rtol=1e-9, atol=1e-12)
-
-
-if __name__ == "__main__":
-    one_rank(Path(sys.argv[1]), int(sys.argv[2]))

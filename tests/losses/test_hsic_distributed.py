@@ -1,14 +1,11 @@
 """HSIC in two gloo ranks is that of the joined batch, also in gradient; so is ReBias."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from debias.losses.hsic import HSIC, median_distance
 from tests.losses import two_hsic_ranks as two
+from tests.two_ranks import found_by_both
 
 pytestmark = pytest.mark.slow
 
@@ -16,13 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
     """What ``two_hsic_ranks`` computed in each of two processes."""
-    folder = tmp_path_factory.mktemp("ranks")
-    script = [sys.executable, "-m", "tests.losses.two_hsic_ranks", str(folder)]
-    processes = [
-        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
-    ]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    return found_by_both(two.on_rank, tmp_path_factory.mktemp("ranks"))
 
 
 def test_rows_are_those_of_all_ranks_to_the_last_bit(ranks):

@@ -1,12 +1,9 @@
-"""Run as ``python -m tests.losses.two_environment_ranks FOLDER RANK`` twice: what each finds."""
+"""Quantities over environments in each of two processes."""
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from debias.losses.feature_distances import CORALLoss, MMDLoss
 from debias.losses.irm import irm_penalty
@@ -56,15 +53,5 @@ def computed(part: slice) -> dict[str, Tensor]:
     return found
 
 
-def main(folder: Path, rank: int) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
-    torch.save(computed(SHARDS[rank]), folder / f"rank{rank}.pt")
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+def on_rank(rank: int) -> dict[str, Tensor]:
+    return computed(SHARDS[rank])

@@ -1,11 +1,7 @@
-"""Run as ``python -m tests.losses.two_hsic_ranks FOLDER RANK`` twice: writes what each computed."""
-
-import os
-import sys
-from pathlib import Path
+"""HSIC, and training by ReBias, in each of two processes."""
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from debias.losses.hsic import HSIC, median_distance
@@ -69,21 +65,9 @@ def trained(part: slice, *, wrapped: bool) -> dict[str, Tensor]:
     return dict(side.state_dict())
 
 
-def main(folder: Path, rank: int) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def on_rank(rank: int) -> dict[str, Tensor]:
     found = quantities(SHARDS[rank])
     found |= {
         f"trained/{k}": v for k, v in trained(slice(8 * rank, 8 * rank + 8), wrapped=True).items()
     }
-    torch.save(
-        {key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt"
-    )
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    return {key: value.detach().clone() for key, value in found.items()}

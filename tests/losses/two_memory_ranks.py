@@ -1,11 +1,7 @@
-"""Run as ``python -m tests.losses.two_memory_ranks FOLDER RANK`` twice: writes what each finds."""
-
-import os
-import sys
-from pathlib import Path
+"""A memory of samples, and losses over joined batches, in each of two processes."""
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from debias.losses.flac import flac_loss
 from debias.losses.sample_memory import RelativeDifficulty
@@ -56,15 +52,5 @@ def gradients(part: slice) -> dict[str, Tensor]:
     return found
 
 
-def main(folder: Path, rank: int) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
-    torch.save(weights(SHARDS[rank]) | gradients(SHARDS[rank]), folder / f"rank{rank}.pt")
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+def on_rank(rank: int) -> dict[str, Tensor]:
+    return weights(SHARDS[rank]) | gradients(SHARDS[rank])

@@ -1,14 +1,9 @@
-"""Run as ``python -m tests.strategies.adversaries_two_ranks FOLDER RANK`` in two processes: writes
-what each got.
-"""
+"""Training in each of two processes: with an adversary, or with another module's strategies."""
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from debias.strategies.feature_adversary import FeatureAdversary
@@ -63,20 +58,12 @@ def both(strategies: dict[str, Callable[[nn.Module], Strategy]]) -> dict[str, Bo
     return {name: Both(make, outputs=outputs[name]) for name, make in strategies.items()}
 
 
-def main(folder: Path, rank: int, strategies: dict[str, Callable[[nn.Module], Strategy]]) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def trained(
+    rank: int, strategies: dict[str, Callable[[nn.Module], Strategy]]
+) -> dict[str, dict[str, Tensor]]:
+    """Of each strategy, what a process ends with."""
     part = slice(0, 8) if rank == 0 else slice(8, 16)
-    found = {
+    return {
         name: train(DistributedDataParallel(module), part)
         for name, module in both(strategies).items()
     }
-    torch.save(found, folder / f"rank{rank}.pt")
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), STRATEGIES)

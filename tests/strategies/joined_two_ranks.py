@@ -1,8 +1,6 @@
-"""Run as ``python -m tests.strategies.joined_two_ranks FOLDER RANK`` twice: writes results."""
+"""Strategies with quantities over pairs and groups, which processes join."""
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -15,7 +13,6 @@ from debias.strategies.fair_regularised import FairRegularised
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Loss
 from tests.fakes import GROUPS
-from tests.strategies.adversaries_two_ranks import main
 
 
 class LowLosses(DecomposeCompose):
@@ -45,6 +42,3 @@ STRATEGIES: dict[str, Callable[[torch.nn.Module], Strategy]] = {
     "decompose_compose": LowLosses,
     "domain_discriminative": lambda model: DomainDiscriminative(GROUPS, FREQUENCIES),
 }
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), STRATEGIES)

@@ -1,14 +1,9 @@
-"""Run as ``python -m tests.strategies.networks_two_ranks FOLDER RANK`` in two processes: writes
-what each got.
-"""
+"""Training with two networks in each of two processes."""
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from debias.strategies.bias_amplification import BiasAmplification
@@ -77,19 +72,6 @@ def train(
     return dict(both.state_dict())
 
 
-def main(folder: Path, rank: int) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def on_rank(rank: int) -> dict[str, dict[str, Tensor]]:
     part = slice(0, 8) if rank == 0 else slice(8, 16)
-    torch.save(
-        {name: train(make, part, wrapped=True) for name, make in STRATEGIES.items()},
-        folder / f"rank{rank}.pt",
-    )
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    return {name: train(make, part, wrapped=True) for name, make in STRATEGIES.items()}

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from debias.commands.train import train
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import PlannedRun, plan
 from tests.commands.conftest import SMALL
+from tests.forked import Command
 
 GROUP_DRO = """
 configs: [drawn_birds]
@@ -36,10 +36,9 @@ def one_run(sweep) -> Path:
 
 
 @pytest.fixture
-def launch(one_run, tmp_path) -> Callable[[], subprocess.Popen[bytes]]:
-    """Starts the sweep as a terminal would: in a process group of its own."""
-    command = [sys.executable, "-m", "debias", "sweep", "run", str(one_run), *overrides(tmp_path)]
-    return lambda: subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+def command(one_run, tmp_path) -> list[str]:
+    """The arguments of ``debias`` that run the sweep."""
+    return ["sweep", "run", str(one_run), *overrides(tmp_path)]
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +61,7 @@ def the_run(one_run: Path, folder: Path) -> PlannedRun:
     return run
 
 
-def wait_for_checkpoint(run: PlannedRun, process: subprocess.Popen[bytes]) -> None:
+def wait_for_checkpoint(run: PlannedRun, process: Command | subprocess.Popen[str]) -> None:
     while not (run.folder / "checkpoints" / "last.ckpt").is_file() and process.poll() is None:
         time.sleep(0.005)
     assert process.poll() is None
@@ -79,36 +78,39 @@ def assert_same_result(run: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # four processes that import everything, on a busy machine
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_worker(number, one_run, launch, undisturbed, tmp_path):
+def test_killed_worker(number, one_run, command, start, undisturbed, tmp_path):
     """A worker is killed after the first epoch: the same sweep goes on, to the same last digit."""
     run = the_run(one_run, tmp_path)
-    process = launch()
+    process = start(*command)
     wait_for_checkpoint(run, process)
     os.kill(int(files_of(run).log.read_text().split()[1]), number)
-    printed, _ = process.communicate()
-    assert process.returncode == 0
-    assert f"tried again: the process was ended by {number.name}" in printed.decode()
+    code, printed, errors = process.ended()
+    assert code == 0, errors
+    assert f"tried again: the process was ended by {number.name}" in printed
     assert len(re.findall(r"^process \d+$", files_of(run).log.read_text(), re.MULTILINE)) == 2
     assert_same_result(run.folder, undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_stopped_and_started_again(one_run, launch, undisturbed, tmp_path):
-    """Ctrl-C after the first epoch: no worker is left; the command goes on, to the same digits."""
+def test_stopped_and_started_again(one_run, command, start, undisturbed, tmp_path):
+    """Ctrl-C after the first epoch: no worker is left; the command goes on, to the same digits.
+
+    It is a process with a fork server of its own, which a terminal sends the signal too.
+    """
     run = the_run(one_run, tmp_path)
-    process = launch()
+    real = [sys.executable, "-m", "debias", *command]
+    process = subprocess.Popen(real, start_new_session=True, stdout=subprocess.PIPE, text=True)
     wait_for_checkpoint(run, process)
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate()
     assert process.returncode == 130
-    assert printed.decode().endswith("stopped; the same command goes on where it stopped\n")
+    assert printed.endswith("stopped; the same command goes on where it stopped\n")
     assert files_of(run).status() == "interrupted"
-    again = launch()
-    again.communicate()
-    assert again.returncode == 0
+    code, _, errors = start(*command).ended()
+    assert code == 0, errors
     assert_same_result(run.folder, undisturbed)
 
 

@@ -1,9 +1,5 @@
 """Two gloo ranks equal one process on the joined batch: loss, gradient, weights, metrics."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,6 +7,7 @@ from debias.losses.group_dro import GroupDROLoss
 from debias.losses.group_means import group_means
 from tests.fakes import GROUPS
 from tests.training import two_ranks
+from tests.two_ranks import found_by_both
 
 pytestmark = pytest.mark.slow
 
@@ -18,13 +15,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
     """What ``two_ranks`` computed in each of two processes."""
-    folder = tmp_path_factory.mktemp("ranks")
-    script = [sys.executable, "-m", "tests.training.two_ranks", str(folder)]
-    processes = [
-        subprocess.Popen([*script, str(rank)], cwd=Path(__file__).parents[2]) for rank in range(2)
-    ]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    return found_by_both(two_ranks.on_rank, tmp_path_factory.mktemp("ranks"))
 
 
 def test_group_means_are_those_of_the_joined_batch(ranks):

@@ -1,12 +1,9 @@
-"""Run as ``python -m tests.training.two_ranks FOLDER RANK`` twice: writes what each finds."""
+"""Losses, gradients, joined rows and training in each of two processes."""
 
-import os
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from debias.errors import InputError
@@ -126,12 +123,7 @@ def first_broken_step(rank: int) -> dict[str, Tensor]:
     return {}
 
 
-def main(folder: Path, rank: int) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def on_rank(rank: int) -> dict[str, Tensor]:
     shard = SHARDS[rank]
     trained = {f"trained/{key}": value for key, value in trained_by_two(rank).items()}
     means = epoch_means(slice(0, 8) if rank == 0 else slice(8, 16))
@@ -143,11 +135,4 @@ def main(folder: Path, rank: int) -> None:
         | means
         | first_broken_step(rank)
     )
-    torch.save(
-        {key: value.detach().clone() for key, value in found.items()}, folder / f"rank{rank}.pt"
-    )
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    return {key: value.detach().clone() for key, value in found.items()}

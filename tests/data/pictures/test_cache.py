@@ -2,10 +2,11 @@
 
 import os
 import pickle
-import signal
-import subprocess
-import sys
+import threading
+import time
 from collections import namedtuple
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +19,7 @@ from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import resize, waterbirds
 from tests.data.small_pictures import noise, small_examples, write_png
-
-# Decodes 40 pictures of argv[1] into argv[2], writes a byte to argv[3] for each, and waits for ever
-# at the argv[4]th.
-SCRIPT = """
-import os, sys, threading
-from pathlib import Path
-from debias.data.pictures import image_files
-from debias.data.pictures.cache import open_cache
-from debias.data.pictures.geometry import Geometry, Resize
-
-folder, cache_dir, log, stop = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-decode = image_files.read_image
-
-def counted(path, **options):
-    if int(path.stem) == stop:
-        print("half", flush=True)
-        threading.Event().wait()
-    with open(log, "ab", buffering=0) as file:
-        file.write(b".")
-    return decode(path, **options)
-
-image_files.read_image = counted
-names = tuple(f"{number}.png" for number in range(40))
-files = image_files.ImageFiles(folder, names, None, (), Geometry((Resize(4, 4),), 4, 4))
-print(open_cache(files, cache_dir).paths[0].name)
-"""
+from tests.forked import FORKED
 
 
 def files_of(folder: Path, *, masks: bool = True, size: int = 8) -> ImageFiles:
@@ -55,18 +31,35 @@ def refuse(path: Path, **options: int) -> NDArray[np.uint8]:
     raise AssertionError(f"decoded {path} again")
 
 
-def start(folder: Path, log: Path, stop: int = -1) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-c",
-        SCRIPT,
-        str(folder),
-        str(folder / "cache"),
-        str(log),
-        str(stop),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+def forty_files(folder: Path) -> ImageFiles:
+    names = tuple(f"{number}.png" for number in range(40))
+    return ImageFiles(folder, names, None, (), resize(size=4).train)
+
+
+def watch_decoding(folder: Path, *, stop: int = -1) -> None:
+    """Log a byte for each picture, and wait for ever at one, after making the file ``half``."""
+    decode = image_files.read_image
+
+    def counted(path: Path, **options: int) -> NDArray[np.uint8]:
+        if int(path.stem) == stop:
+            (folder / "half").touch()
+            threading.Event().wait()
+        with (folder / "log").open("ab", buffering=0) as file:
+            file.write(b".")
+        return decode(path, **options)
+
+    image_files.read_image = counted
+
+
+def build_with_another(folder: Path, both: Barrier, names: SimpleQueue) -> None:
+    watch_decoding(folder)
+    both.wait()
+    names.put(open_cache(forty_files(folder), folder / "cache").paths[0].name)
+
+
+def build_half(folder: Path) -> None:
+    watch_decoding(folder, stop=20)
+    open_cache(forty_files(folder), folder / "cache")
 
 
 def keys_of(files: ImageFiles) -> tuple[str, str]:
@@ -206,25 +199,29 @@ def test_a_full_disk_is_refused_before_decoding(
 
 @pytest.mark.slow
 def test_two_processes_at_once_build_it_once(forty: Path) -> None:
-    log = forty / "log"
-    processes = [start(forty, log) for _ in range(2)]
-    names = {process.communicate(timeout=120)[0].strip() for process in processes}
-    assert [process.returncode for process in processes] == [0, 0]
-    assert len(names) == 1
-    assert log.stat().st_size == 40
+    names = FORKED.SimpleQueue()
+    given = (forty, FORKED.Barrier(2), names)
+    processes = [FORKED.Process(target=build_with_another, args=given) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert names.get() == names.get()
+    assert (forty / "log").stat().st_size == 40
 
 
 @pytest.mark.slow
 def test_a_kill_half_way_leaves_nothing_that_is_read(forty: Path) -> None:
-    process = start(forty, forty / "log", stop=20)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "half\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process = FORKED.Process(target=build_half, args=(forty,))
+    process.start()
+    while not (forty / "half").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.join()
     left = [path.suffix for path in (forty / "cache").iterdir()]
     assert sorted(left) == [".lock", ".tmp"]
-    names = tuple(f"{number}.png" for number in range(40))
-    files = ImageFiles(forty, names, None, (), resize(size=4).train)
+    files = forty_files(forty)
     cached = open_cache(files, forty / "cache")
     assert torch.equal(cached.fetch(torch.arange(40)).images, files.fetch(torch.arange(40)).images)
     assert sorted(path.suffix for path in (forty / "cache").iterdir()) == [".lock", ".npy"]

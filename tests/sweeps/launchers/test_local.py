@@ -1,7 +1,6 @@
 """The local launcher with stand-ins for training: every way in which a run can end."""
 
 import io
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,6 +13,7 @@ from debias.sweeps.files import files_of, left
 from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
+from tests.forked import forked
 from tests.sweeps import trainings
 from tests.sweeps.launchers.lost_signals import PLACES
 
@@ -112,10 +112,7 @@ def test_a_diverged_run_is_a_failure_with_its_reason(runs):
 
 def test_two_sweeps_share_the_work(runs):
     """Both end when everything is done; nothing is trained twice."""
-    context = multiprocessing.get_context("spawn")
-    children = [context.Process(target=launched, args=(runs, trainings.slow)) for _ in range(2)]
-    for child in children:
-        child.start()
+    children = [forked(launched, runs, trainings.slow) for _ in range(2)]
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0]

@@ -1,6 +1,5 @@
 """Searches by real processes: two commands on one database, and PostgreSQL in place of a file."""
 
-import multiprocessing
 import os
 import shutil
 import socket
@@ -15,6 +14,7 @@ import pytest
 from debias.commands.sweep_search import search
 from debias.sweeps.launchers.local import Local
 from debias.sweeps.search.planning import plan_search
+from tests.forked import forked
 from tests.sweeps.search import trainings
 from tests.sweeps.search.inline import inline
 from tests.sweeps.search.test_search import table
@@ -34,10 +34,7 @@ def test_two_commands_share_a_search(search_file):
     path = search_file(
         "{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.05, 0.02, 0.01, 0.001]}}}"
     )
-    context = multiprocessing.get_context("spawn")
-    commands = [context.Process(target=by_processes, args=(path,)) for _ in range(2)]
-    for command in commands:
-        command.start()
+    commands = [forked(by_processes, path) for _ in range(2)]
     for command in commands:
         command.join()
     assert [command.exitcode for command in commands] == [0, 0]
