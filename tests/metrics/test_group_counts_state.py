@@ -206,5 +206,5 @@ def test_training_frequencies_turn_the_sign_of_amplification() -> None:
 def test_margins_are_no_table_of_predictions() -> None:
     metric = GroupCounts(BIRDS, information_scalars)
     metric.update(*torch.tensor([[0, 1], [0, 1], [0, 1]]))
-    with pytest.raises(ValueError, match="take joint_counts"):
+    with pytest.raises(ValueError, match="Call joint_counts"):
         metric.compute()

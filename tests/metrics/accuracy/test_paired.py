@@ -156,7 +156,7 @@ def test_holm_equals_its_definition() -> None:
             torch.ones(1, 2, dtype=torch.bool),
             torch.ones(1, 2, dtype=torch.bool),
             torch.zeros(3).long(),
-            "groups",
+            r"group \(N,\)",
         ),
         (
             torch.ones(1, 1, dtype=torch.bool),

@@ -121,5 +121,5 @@ def test_a_level_that_is_no_coverage_is_refused(level: float) -> None:
         lambda: worst_group_interval(one, one, level=level),
         lambda: percentile_interval(one.double(), level=level),
     ):
-        with pytest.raises(ValueError, match="coverage"):
+        with pytest.raises(ValueError, match=r"level must lie in \(0, 1\)"):
             call()

@@ -65,7 +65,7 @@ def test_what_is_no_table_of_labels_is_refused() -> None:
         (torch.ones(3), torch.ones(3).long()),
         (torch.ones(0, 2), torch.ones(0, 2).long()),
     ):
-        with pytest.raises(ValueError, match="of at least one image"):
+        with pytest.raises(ValueError, match="with N >= 1"):
             label_thresholds(scores, target)
     for target in (torch.full((3, 1), 2), torch.full((3, 1), 0.5)):
         with pytest.raises(ValueError, match="target must hold integers 0 and 1"):
